@@ -1,0 +1,283 @@
+"""The contract of a venue: what its folder provides, and what the two base clients call.
+
+A venue is translation only. It holds no policy, never retries a create, and reads no clock but the
+one it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import msgspec
+
+from adapters.base.transport import HttpTransport, WsTransport
+from engine.orders.model import Kind, Tif, VenueBalance, VenueFill, VenueOrder, VenueOrders
+from engine.secrets import Secret
+
+if TYPE_CHECKING:
+    from adapters.simulation.server import SimulatedVenue
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a venue can do; `fairlead check` names what a config asks for beyond it."""
+
+    kinds: frozenset[Kind]
+    time_in_force: frozenset[Tif]
+    post_only: bool = False
+    replace: bool = False
+    client_order_ids: bool = False  # the venue keeps our id, so a lost order is found by it
+    private_stream: bool = False  # orders and balances are pushed
+    reports_fills: bool = False  # true executions, with ids and fees
+    batch_submit_max: int = 1
+    batch_cancel_max: int = 1
+    batch_query_max: int = 1
+    book_depths: tuple[int, ...] = ()
+    bar_minutes: tuple[int, ...] = ()
+    max_order_lag_secs: float = 5.0  # how late a sent order can still appear (F03)
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """One credential key of `[venues.NAME.credentials]`; `pem` is checked to parse at start."""
+
+    name: str
+    kind: Literal["text", "pem"] = "text"
+    required: bool = True
+
+
+class VenueInstrument(msgspec.Struct, frozen=True, kw_only=True):
+    """An instrument with the facts NautilusTrader's own object has no field for.
+
+    `nautilus` is the CurrencyPair (or other instrument). `min_notional` is in quote currency.
+    Fee rates are fractions of the executed value (0.001 is 10 bps).
+    """
+
+    id: str
+    symbol: str
+    base: str
+    quote: str
+    nautilus: Any
+    price_precision: int
+    size_precision: int
+    min_quantity: Decimal = Decimal(0)
+    min_notional: Decimal = Decimal(0)
+    maker_fee: Decimal = Decimal(0)
+    taker_fee: Decimal = Decimal(0)
+    buy_fee: Decimal | None = None  # per-side fees, where the venue has those
+    sell_fee: Decimal | None = None
+    buy_fee_in_base: bool = False  # a buyer pays in base currency
+    tradable: bool = True
+    state: str = ""
+
+
+class FeedKind(StrEnum):
+    BOOK = "book"
+    TRADES = "trades"
+    TICKER = "ticker"
+    BARS = "bars"
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """One market data subscription. `depth` 0 is the venue's default, `bar_minutes` for BARS."""
+
+    kind: FeedKind
+    instrument: str
+    depth: int = 0
+    bar_minutes: int = 0
+
+
+class Send(msgspec.Struct, frozen=True):
+    """The protocol wants this frame sent."""
+
+    frame: str
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    feed: Feed
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """The book of `instrument` can't be trusted since this frame; a CLEAR goes with it.
+
+    `resync` are frames that bring a fresh snapshot.
+    """
+
+    instrument: str
+    reason: str
+    resync: tuple[str, ...] = ()
+
+
+class Resynced(msgspec.Struct, frozen=True):
+    """The book of `instrument` is whole again."""
+
+    instrument: str
+
+
+class StreamFault(msgspec.Struct, frozen=True):
+    """The venue refused or broke something in-band.
+
+    `action`: `none` (counted and shown), `reconnect`, or `fatal` (unchanged, it can't work).
+    `backoff_secs` is the least wait before a reconnect.
+    """
+
+    code: str
+    message: str
+    action: Literal["none", "reconnect", "fatal"] = "none"
+    backoff_secs: float = 0.0
+    feed: Feed | None = None
+
+
+class OrderPush(msgspec.Struct, frozen=True):
+    order: VenueOrder
+    fill: VenueFill | None = None
+
+
+class BalancePush(msgspec.Struct, frozen=True):
+    balances: tuple[VenueBalance, ...]
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The private stream is authenticated and subscribed."""
+
+
+# What a stream protocol yields; anything else is a NautilusTrader data object
+# (OrderBookDeltas, TradeTick, QuoteTick, Bar, InstrumentStatus).
+StreamItem = Any
+
+
+class StreamProtocol(Protocol):
+    """One WebSocket connection's dialogue, without I/O: bytes in, items out.
+
+    Any bytes give items or raise `ParseError`; nothing else escapes.
+    """
+
+    url: str
+    idle_ping_secs: float  # silence after which `ping` frames are sent
+    idle_close_secs: float  # silence after which the connection is given up
+
+    def opened(self, now_ns: int) -> Sequence[str]:
+        """Start anew (drop all sequence state); frames to send first."""
+        ...
+
+    def subscribe(self, feed: Feed) -> Sequence[str]:
+        """Add a feed, and give frames for it (none yet where the venue must greet first)."""
+        ...
+
+    def unsubscribe(self, feed: Feed) -> Sequence[str]: ...
+
+    def ping(self, now_ns: int) -> Sequence[str]:
+        """Frames that keep the connection alive; empty means a WebSocket-level ping."""
+        ...
+
+    def received(self, frame: bytes | str, ts_init: int) -> Iterable[StreamItem]: ...
+
+    def closed(self, ts_init: int) -> Iterable[StreamItem]:
+        """The connection is gone: book CLEARs and gaps."""
+        ...
+
+
+class ParseError(Exception):
+    """A payload that is not what the venue's document says. `where` names the parser."""
+
+    def __init__(self, where: str, detail: str) -> None:
+        super().__init__(f"{where}: {detail}")
+        self.where = where
+
+
+class VenueErrorKind(StrEnum):
+    REFUSED = "REFUSED"  # definite: nothing happened
+    UNKNOWN = "UNKNOWN"  # may have happened
+    RATE_LIMITED = "RATE_LIMITED"  # definite refusal for rate
+    AUTH = "AUTH"  # definite refusal: key, signature, permission
+    CLOCK = "CLOCK"  # definite refusal: our clock is off
+    NOT_FOUND = "NOT_FOUND"  # the venue says there is no such order
+
+
+class VenueError(Exception):
+    """A request that did not succeed. Raised by a venue's `http.py`, classified by its table.
+
+    `code` is `VENUE-xxx` (greppable), `message` is the venue's text, bounded and without secrets.
+    """
+
+    def __init__(
+        self, kind: VenueErrorKind, code: str, message: str, retry_after_secs: float = 0.0
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.retry_after_secs = retry_after_secs
+
+
+class MarketData(Protocol):
+    """A venue's market data half."""
+
+    def public_stream(self) -> StreamProtocol: ...
+
+    async def history_trades(
+        self, instrument: str, start_ns: int | None, end_ns: int | None, limit: int
+    ) -> list[Any]:
+        """NautilusTrader TradeTicks, oldest first."""
+        ...
+
+    async def history_bars(
+        self, bar_type: Any, start_ns: int | None, end_ns: int | None, limit: int
+    ) -> list[Any]:
+        """NautilusTrader Bars, oldest first, closed ones only; `ts_event` is the close."""
+        ...
+
+    async def book_snapshot(self, instrument: str, depth: int) -> Any:
+        """A NautilusTrader OrderBookDeltas snapshot (CLEAR and ADDs)."""
+        ...
+
+
+class Adapter(Protocol):
+    """One configured venue account, connected."""
+
+    name: str  # the adapter's name, e.g. "oceanex"
+    venue: str  # NautilusTrader's venue, e.g. "OCEANEX"
+    capabilities: Capabilities
+    instruments: Mapping[str, VenueInstrument]
+    market_data: MarketData
+    orders: VenueOrders
+
+    async def connect(self, *, trading: bool) -> None:
+        """Load instruments and fees; when `trading`, prove key, permission and clock.
+
+        Raises VenueError.
+        """
+        ...
+
+    async def refresh_instruments(self) -> None: ...
+
+    def private_stream(self) -> StreamProtocol | None: ...
+
+    async def close(self) -> None: ...
+
+
+class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What an adapter is built from."""
+
+    venue: str  # NautilusTrader venue name for instrument ids
+    options: Any  # the adapter's own options struct (`AdapterSpec.options`)
+    secrets: Mapping[str, Secret]  # by credential name; empty when only market data is wanted
+    http: HttpTransport
+    now_ns: Callable[[], int]
+    instruments: tuple[str, ...]  # instrument ids the config names
+
+
+class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What the registry knows of an adapter without connecting."""
+
+    name: str
+    options: type  # frozen msgspec struct: unknown keys refused, every field has a default
+    credentials: tuple[Credential, ...]
+    capabilities: Capabilities
+    create: Callable[[AdapterContext], Adapter]
+    simulator: Callable[..., SimulatedVenue] | None = None
+
+
+__all__ = [name for name in globals() if not name.startswith("_")]
+_ = WsTransport

@@ -1,0 +1,300 @@
+"""The words of the order path: what is asked for, what a venue says, and what is known.
+
+Values only: no sockets, no NautilusTrader, no clock. Every price and quantity is a `Decimal`;
+quantities are in base units, prices in the quote currency, times in nanoseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class Kind(StrEnum):
+    """Order types, spelled as NautilusTrader's `OrderType` names."""
+
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    STOP_LIMIT = "STOP_LIMIT"
+    LIMIT_IF_TOUCHED = "LIMIT_IF_TOUCHED"
+
+
+class TriggerCondition(StrEnum):
+    """When a stop-limit fires: market price at or above (`gte`), or at or below (`lte`)."""
+
+    GTE = "gte"
+    LTE = "lte"
+
+
+class Tif(StrEnum):
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class OrderState(StrEnum):
+    """An order's state, as the venue reports it or as the journal knows it."""
+
+    INTENDED = "INTENDED"  # journaled, not yet known to be sent
+    UNKNOWN = "UNKNOWN"  # sent, outcome not proven
+    WAITING = "WAITING"  # a stop accepted by the venue, not triggered
+    OPEN = "OPEN"  # resting in the book, perhaps partly filled
+    CANCELLING = "CANCELLING"  # cancel accepted, not final: fills may still come
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REFUSED = "REFUSED"  # proven never to have been accepted
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REFUSED}
+)
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that the risk gate approved and that the desk is to send once.
+
+    `instrument` is the NautilusTrader instrument id (`BTC_USDT.OCEANEX`). `price` is the limit
+    price (None for MARKET), `trigger_price` and `trigger_condition` are set for STOP_LIMIT and
+    LIMIT_IF_TOUCHED only.
+    """
+
+    client_order_id: str
+    strategy: str
+    instrument: str
+    side: Side
+    kind: Kind
+    quantity: Decimal
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trigger_condition: TriggerCondition | None = None
+    time_in_force: Tif = Tif.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    ts_init: int = 0
+
+
+class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Names one order at the venue by whichever ids are known."""
+
+    instrument: str
+    client_order_id: str | None = None
+    venue_order_id: str | None = None
+
+
+class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue says of one order at one moment.
+
+    `avg_price` is None while nothing is filled. `trades_count` is None where the venue gives none.
+    """
+
+    venue_order_id: str
+    instrument: str
+    side: Side
+    kind: Kind
+    state: OrderState
+    quantity: Decimal
+    filled: Decimal
+    client_order_id: str | None = None
+    avg_price: Decimal | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trigger_condition: TriggerCondition | None = None
+    time_in_force: Tif = Tif.GTC
+    post_only: bool = False
+    trades_count: int | None = None
+    triggered: bool = False
+    ts_created: int = 0
+    ts_updated: int = 0
+    reason: str = ""
+
+
+class VenueFill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution. `fee` is positive when paid, in `fee_currency` (upper case)."""
+
+    venue_order_id: str
+    trade_id: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_currency: str
+    client_order_id: str | None = None
+    is_maker: bool | None = None
+    ts_event: int = 0
+    synthetic: bool = False
+
+
+class VenueBalance(msgspec.Struct, frozen=True, kw_only=True):
+    """One currency of the account (upper case): `free` can be spent, `locked` is held by orders."""
+
+    currency: str
+    free: Decimal
+    locked: Decimal
+
+
+class Accepted(msgspec.Struct, frozen=True, tag=True):
+    """The venue has the order. `order` is its first state where the answer tells it."""
+
+    venue_order_id: str
+    order: VenueOrder | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """Proven: the venue does not have the order and never will. `code` is greppable."""
+
+    code: str
+    message: str
+
+
+class Unknown(msgspec.Struct, frozen=True, tag=True):
+    """Sent, or perhaps sent, and nothing proves what became of it."""
+
+    reason: str
+
+
+Outcome = Accepted | Refused | Unknown
+
+
+class CancelAccepted(msgspec.Struct, frozen=True, tag=True):
+    """The venue took the cancel. `order` may already be terminal, or not."""
+
+    order: VenueOrder | None = None
+
+
+class CancelRefused(msgspec.Struct, frozen=True, tag=True):
+    """The venue says it can't cancel (often: already filled). A query decides what the order is."""
+
+    code: str
+    message: str
+
+
+CancelOutcome = CancelAccepted | CancelRefused | Unknown
+
+
+class Found(msgspec.Struct, frozen=True, tag=True):
+    """The query found the order."""
+
+    order: VenueOrder
+
+
+class Absent(msgspec.Struct, frozen=True, tag=True):
+    """A complete, consistent look shows no such order *now*. One Absent alone is no proof."""
+
+    evidence: str
+
+
+class Unsure(msgspec.Struct, frozen=True, tag=True):
+    """Could not ask, or more than one order fits (`ambiguous`)."""
+
+    reason: str
+    ambiguous: bool = False
+
+
+FindResult = Found | Absent | Unsure
+
+
+class Fee(msgspec.Struct, frozen=True):
+    """A fee to be paid (positive), and its currency in upper case."""
+
+    amount: Decimal
+    currency: str
+
+
+class VenueOrders(Protocol):
+    """A venue's trading half, as the order desk sees it. Implemented by each venue's adapter.
+
+    No method retries a create, none raises for a venue's refusal or a broken connection: outcomes
+    are values. A method that reads raises `VenueUnavailable` when it could not read everything.
+    """
+
+    async def submit(self, intents: Sequence[Intent]) -> list[Outcome]:
+        """Send each intent once, in one request where the venue can; outcomes by position."""
+        ...
+
+    async def cancel(self, refs: Sequence[OrderRef]) -> list[CancelOutcome]:
+        """Ask for the cancel of each order; outcomes by position."""
+        ...
+
+    async def replace(self, ref: OrderRef, intent: Intent) -> Outcome:
+        """Cancel `ref` and create `intent` in its place, where the venue can (capability)."""
+        ...
+
+    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+        """Look for an order whose answer was lost.
+
+        `known` are venue order ids that belong to other orders and are never the answer.
+        """
+        ...
+
+    async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
+        """Current states of the named orders, in any order; an order not told is left out."""
+        ...
+
+    async def open_orders(self, instruments: Sequence[str]) -> list[VenueOrder]:
+        """Every order of the account in these instruments that is not terminal, triggers too."""
+        ...
+
+    async def fills(self, refs: Sequence[OrderRef], ts_from: int) -> list[VenueFill]:
+        """True executions since `ts_from`, empty where the venue reports none (capability)."""
+        ...
+
+    async def balances(self) -> list[VenueBalance]:
+        """Every currency of the account."""
+        ...
+
+    def fee(self, instrument: str, side: Side, quantity: Decimal, price: Decimal) -> Fee:
+        """The fee of one execution by the venue's table, for venues that report no fills."""
+        ...
+
+
+class VenueUnavailable(Exception):
+    """A read failed or was incomplete. `code` is greppable; absence must not be concluded."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference between journal and venue, and what was done about it."""
+
+    code: str
+    instrument: str
+    subject: str  # an order id, or a currency
+    journal: str
+    venue: str
+    action: str
+    ts_event: int
+
+
+class EventSink(Protocol):
+    """Where the desk tells what happened. Called on the event loop, in causal order."""
+
+    def order_submitted(self, intent: Intent) -> None: ...
+    def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None: ...
+    def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def order_filled(self, intent: Intent, fill: VenueFill) -> None: ...
+    def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def order_replaced(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def replace_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None: ...
+    def cancel_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None: ...
+    def balances(self, balances: Sequence[VenueBalance], ts_event: int) -> None: ...
+    def finding(self, finding: Finding) -> None: ...
