@@ -132,7 +132,7 @@ class Execution(Struct):
             "Waits between the queries for an order whose answer was lost, milliseconds; the last repeats",
             min_length=1,
         ),
-    ] = [250, 500, 1000, 2000, 5000]
+    ] = msgspec.field(default_factory=lambda: [250, 500, 1000, 2000, 5000])
     absent_quarantine_secs: Annotated[
         float, _doc("Seconds of consistent absence that prove an order was never accepted", ge=0)
     ] = 10.0
@@ -153,7 +153,9 @@ class Execution(Struct):
 class Simulated(Struct):
     """Simulated execution, the same for paper and backtest."""
 
-    balances: Annotated[list[Money], _doc("Starting balances of each venue")] = ["100000 USDT"]
+    balances: Annotated[list[Money], _doc("Starting balances of each venue")] = msgspec.field(
+        default_factory=lambda: ["100000 USDT"]
+    )
     latency_ms: Annotated[Decimal, _doc("From a command to the simulated venue, milliseconds")] = (
         Decimal(50)
     )
