@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 
-class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every section."""
 
 
@@ -28,7 +28,7 @@ Money = Annotated[
 ]
 
 
-class Run(Struct):
+class Run(Struct, kw_only=True):
     """What holds for the whole run."""
 
     state_dir: Annotated[
@@ -44,14 +44,14 @@ class Run(Struct):
     stop_timeout_secs: Annotated[int, _doc("Seconds an ordered stop may take", ge=1, le=60)] = 10
 
 
-class Fees(Struct):
+class Fees(Struct, kw_only=True):
     """Fee rates as fractions of the executed value (0.001 is 10 bps); for venues with no adapter."""
 
     maker: Decimal
     taker: Decimal
 
 
-class Venue(Struct):
+class Venue(Struct, kw_only=True):
     """One venue account."""
 
     adapter: Annotated[
@@ -71,7 +71,7 @@ class Venue(Struct):
     ] = "cash"
 
 
-class Strategy(Struct):
+class Strategy(Struct, kw_only=True):
     """One strategy instance."""
 
     id: Annotated[
@@ -84,7 +84,7 @@ class Strategy(Struct):
     params: Annotated[dict[str, Any], _doc("Keyword arguments of the strategy's config class")] = {}
 
 
-class Risk(Struct):
+class Risk(Struct, kw_only=True):
     """The gate's limits. A limit that is absent is not checked, except those with a default."""
 
     max_order_notional: Annotated[Money | None, _doc("Largest price x quantity of one order")] = (
@@ -112,7 +112,7 @@ class Risk(Struct):
     ] = "KILL"
 
 
-class Execution(Struct):
+class Execution(Struct, kw_only=True):
     """The order desk."""
 
     journal_fsync: Annotated[
@@ -150,7 +150,7 @@ class Execution(Struct):
     ] = False
 
 
-class Simulated(Struct):
+class Simulated(Struct, kw_only=True):
     """Simulated execution, the same for paper and backtest."""
 
     balances: Annotated[list[Money], _doc("Starting balances of each venue")] = msgspec.field(
@@ -168,7 +168,7 @@ class Simulated(Struct):
     liquidity_consumption: Annotated[bool, _doc("A fill uses up the displayed size")] = True
 
 
-class Record(Struct):
+class Record(Struct, kw_only=True):
     """Recording of what the run sees."""
 
     dir: Annotated[
@@ -182,7 +182,7 @@ class Record(Struct):
     rotate_secs: Annotated[int, _doc("Age at which a raw file is closed, seconds", ge=1)] = 3600
 
 
-class Backtest(Struct):
+class Backtest(Struct, kw_only=True):
     """Which recorded data a backtest runs on."""
 
     catalog: Annotated[
@@ -193,7 +193,7 @@ class Backtest(Struct):
     chunk_size: Annotated[int, _doc("Rows read at once; bounds memory", ge=1000)] = 100_000
 
 
-class Config(Struct):
+class Config(Struct, kw_only=True):
     """One run of one or more strategies: live, on paper, or as a backtest."""
 
     name: Annotated[
