@@ -1,0 +1,416 @@
+"""The one NautilusTrader execution client, for every venue.
+
+Commands become intents for the order desk; what the desk proves becomes order events. Every path
+of a command ends in an event or leaves the order with the desk, which goes on asking.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from nautilus_trader.config import ExecutionClientConfig
+from nautilus_trader.live.clients import ExecutionClient, ExecutionClientFactory
+from nautilus_trader.model import (
+    AccountId,
+    AccountType,
+    ClientOrderId,
+    Currency,
+    ExecutionMassStatus,
+    OmsType,
+    TradeId,
+    Venue,
+    VenueOrderId,
+)
+
+from adapters.base import translate
+from adapters.base.venue import VenueInstrument
+from engine.errors import FairleadError
+from engine.orders.desk import OrderDesk
+from engine.orders.journal import Journal, JournalError, Position
+from engine.orders.model import (
+    Finding,
+    Intent,
+    VenueBalance,
+    VenueFill,
+    VenueOrder,
+    VenueOrders,
+    VenueUnavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Approvals(Protocol):
+    """The risk gate, as the last look before the wire."""
+
+    def denial(self, intent: Intent) -> str | None:
+        """Why this order may not be sent (the gate never approved it as it is), or None."""
+        ...
+
+
+class Trading(Protocol):
+    """What one venue account's execution needs; built by the live mode."""
+
+    venue: str
+    account: str
+    journal: Journal
+    orders: VenueOrders
+    instruments: dict[str, VenueInstrument]
+    approvals: Approvals
+    now_ns: Callable[[], int]
+
+    def make_desk(self, sink: VenueExecutionClient) -> OrderDesk: ...
+
+    async def connect(self, desk: OrderDesk) -> None:
+        """Connect the venue, recover the journal, and compare; raises FairleadError."""
+        ...
+
+    async def disconnect(self, desk: OrderDesk) -> None: ...
+
+    def externals(self) -> Sequence[VenueOrder]:
+        """Open orders at the venue that are not the desk's."""
+        ...
+
+    def found(self, finding: Finding) -> None: ...
+
+    def order_sent(self, client_order_id: str) -> None:
+        """An order's request is about to go out: for the tick-to-order figure."""
+        ...
+
+    def fatal(self, code: str, message: str) -> None:
+        """The run can't go on; stops the node."""
+        ...
+
+
+class VenueExecutionClient(ExecutionClient):  # type: ignore[misc]
+    """Sends through an `OrderDesk`, and is the desk's `EventSink`."""
+
+    def __init__(self, *, trading: Trading, **kwargs: Any) -> None:
+        super().__init__(
+            venue=Venue(trading.venue),
+            account_id=AccountId(f"{trading.venue}-{trading.account}"),
+            account_type=AccountType.CASH,
+            oms_type=OmsType.NETTING,
+            **kwargs,
+        )
+        self._trading = trading
+        self._desk = trading.make_desk(self)
+        self._desk.on_failure = lambda error: trading.fatal("DESK-FAILED", str(error))
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        try:
+            await self._trading.connect(self._desk)
+            balances = await self._trading.orders.balances()
+        except FairleadError as error:
+            self._trading.fatal(error.code, error.message)
+            raise
+        except Exception as error:
+            logger.exception("connecting %s failed", self._trading.venue)
+            self._trading.fatal("CONNECT", f"{self._trading.venue}: {error}")
+            raise
+        self.balances(balances, self._trading.now_ns())
+        self._desk.start()
+
+    async def _disconnect(self) -> None:
+        await self._trading.disconnect(self._desk)
+
+    # -- commands ------------------------------------------------------------------------------
+
+    async def _submit_order(self, command: Any) -> None:
+        await self._submit([command.client_order_id])
+
+    async def _submit_order_list(self, command: Any) -> None:
+        await self._submit([init.client_order_id for init in command.order_inits])
+
+    async def _submit(self, client_order_ids: Sequence[Any]) -> None:
+        intents: list[Intent] = []
+        for client_order_id in client_order_ids:
+            order = self.cache.order(client_order_id)
+            try:
+                intent = translate.intent_of(order, order.ts_init)
+            except ValueError as error:
+                self.generate_order_denied(order, f"UNSUPPORTED: {error}")
+                continue
+            reason = self._trading.approvals.denial(intent)
+            if reason is not None:
+                self.generate_order_denied(order, reason)
+                continue
+            intents.append(intent)
+        if not intents:
+            return
+        try:
+            await self._desk.submit(intents)
+        except JournalError as error:
+            self._not_journaled(intents, error)
+        except Exception as error:  # a bug: the orders stay with the journal, the run stops
+            self._desk.fail(error)
+
+    def _not_journaled(self, intents: Sequence[Intent], error: JournalError) -> None:
+        """No durable intent, no order: deny what was not sent, and stop the run."""
+        for intent in intents:
+            if self._desk.get(intent.client_order_id) is None:
+                order = self.cache.order(ClientOrderId(intent.client_order_id))
+                self.generate_order_denied(order, f"{error.code}: {error.message}")
+        self._desk.fail(error)
+
+    async def _modify_order(self, command: Any) -> None:
+        order = self.cache.order(command.client_order_id)
+        try:
+            before = translate.intent_of(order, order.ts_init)
+        except ValueError as error:
+            self._reject_modify(order, f"UNSUPPORTED: {error}")
+            return
+        changed = translate.changed_intent(
+            before, command.quantity, command.price, command.trigger_price
+        )
+        reason = self._trading.approvals.denial(changed)
+        if reason is not None:
+            self._reject_modify(order, reason)
+            return
+        await self._guarded(self._desk.replace(before.client_order_id, changed))
+
+    def _reject_modify(self, order: Any, reason: str) -> None:
+        now = self._trading.now_ns()
+        self.generate_order_modify_rejected(order, order.venue_order_id, reason, now)
+
+    async def _cancel_order(self, command: Any) -> None:
+        await self._cancel([str(command.client_order_id)])
+
+    async def _batch_cancel_orders(self, command: Any) -> None:
+        await self._cancel([str(cancel.client_order_id) for cancel in command.cancels])
+
+    async def _cancel_all_orders(self, command: Any) -> None:
+        wanted = str(command.instrument_id)
+        side = None if command.order_side is None else command.order_side.name
+        await self._cancel(
+            [
+                order.intent.client_order_id
+                for order in self._desk.live_orders()
+                if order.intent.instrument == wanted and side in (None, order.intent.side.value)
+            ]
+        )
+
+    async def _cancel(self, client_order_ids: Sequence[str]) -> None:
+        await self._guarded(self._desk.cancel(client_order_ids))
+
+    async def _guarded(self, doing: Any) -> None:
+        try:
+            await doing
+        except Exception as error:
+            self._desk.fail(error)
+
+    async def _query_order(self, command: Any) -> None:
+        await self._guarded(self._desk.query(str(command.client_order_id)))
+
+    async def _query_account(self, command: Any) -> None:
+        try:
+            balances = await self._trading.orders.balances()
+        except VenueUnavailable as error:
+            logger.warning("account query: %s", error)
+            return
+        self.balances(balances, self._trading.now_ns())
+
+    # -- reports -------------------------------------------------------------------------------
+
+    async def _generate_mass_status(self, lookback_mins: int | None) -> Any:
+        now = self._trading.now_ns()
+        status = ExecutionMassStatus(self.client_id, self.account_id, self.venue, now)
+        status.add_order_reports(self._order_reports(None))
+        fills = []
+        for order in self._desk.live_orders():
+            fills += self._fill_reports_of(order.intent)
+        status.add_fill_reports(fills)
+        status.add_position_reports(self._position_reports(None))
+        return status
+
+    async def _generate_order_status_reports(self, command: Any) -> list[Any]:
+        return self._order_reports(command.instrument_id)
+
+    async def _generate_order_status_report(self, command: Any) -> Any:
+        if command.client_order_id is None:
+            return None
+        order = self._desk.get(str(command.client_order_id))
+        if order is None or not order.is_proven:
+            return None
+        instrument = self._trading.instruments[order.intent.instrument]
+        now = self._trading.now_ns()
+        return translate.live_report(order, self.account_id, instrument, now)
+
+    async def _generate_fill_reports(self, command: Any) -> list[Any]:
+        reports = []
+        for order in self._desk.live_orders():
+            reports += self._fill_reports_of(order.intent)
+        return reports
+
+    async def _generate_position_status_reports(self, command: Any) -> list[Any]:
+        return self._position_reports(command.instrument_id)
+
+    def _order_reports(self, instrument_id: Any) -> list[Any]:
+        """Open orders as the desk knows them: proven ones, and others' in our instruments."""
+        now = self._trading.now_ns()
+        wanted = None if instrument_id is None else str(instrument_id)
+        reports = []
+        for order in self._desk.live_orders():
+            if order.is_proven and wanted in (None, order.intent.instrument):
+                instrument = self._trading.instruments[order.intent.instrument]
+                reports.append(translate.live_report(order, self.account_id, instrument, now))
+        for state in self._trading.externals():
+            if wanted in (None, state.instrument):
+                instrument = self._trading.instruments[state.instrument]
+                reports.append(translate.external_report(state, self.account_id, instrument, now))
+        return reports
+
+    def _fill_reports_of(self, intent: Intent) -> list[Any]:
+        instrument = self._trading.instruments[intent.instrument]
+        return [
+            translate.fill_report(fill, intent.kind, self.account_id, instrument)
+            for fill in self._trading.journal.fills_of(intent.client_order_id)
+        ]
+
+    def _position_reports(self, instrument_id: Any) -> list[Any]:
+        """Net position per instrument, from the journal."""
+        wanted = None if instrument_id is None else str(instrument_id)
+        netted: dict[str, Position] = {}
+        for position in self._trading.journal.positions():
+            if position.instrument not in self._trading.instruments:
+                continue
+            if wanted not in (None, position.instrument):
+                continue
+            before = netted.get(position.instrument)
+            quantity = position.quantity + (before.quantity if before else 0)
+            cost = position.cost + (before.cost if before else 0)
+            netted[position.instrument] = Position("", position.instrument, quantity, cost)
+        now = self._trading.now_ns()
+        return [
+            translate.position_report(
+                position, self.account_id, self._trading.instruments[name], now
+            )
+            for name, position in netted.items()
+            if position.quantity
+        ]
+
+    # -- the desk's EventSink ------------------------------------------------------------------
+
+    def _cached(self, intent: Intent) -> Any:
+        return self.cache.order(ClientOrderId(intent.client_order_id))
+
+    def _report(self, intent: Intent) -> None:
+        """The engine does not have this order yet (it outlived a restart): report it whole."""
+        order = self._desk.get(intent.client_order_id)
+        if order is not None and order.is_proven:
+            instrument = self._trading.instruments[intent.instrument]
+            now = self._trading.now_ns()
+            report = translate.live_report(order, self.account_id, instrument, now)
+            self._handle_report(report, self._fill_reports_of(intent))
+
+    def order_submitted(self, intent: Intent) -> None:
+        self._trading.order_sent(intent.client_order_id)
+        order = self._cached(intent)
+        if order is not None:
+            self.generate_order_submitted(order)
+
+    def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        order = self._cached(intent)
+        if order is None:
+            self._report(intent)
+            return
+        self.generate_order_accepted(order, VenueOrderId(venue_order_id), ts_event)
+
+    def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
+        logger.warning("%s refused: %s: %s", intent.client_order_id, code, message)
+        order = self._cached(intent)
+        if order is not None:
+            self.generate_order_rejected(order, f"{code}: {message}", ts_event, False)
+
+    def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        order = self._cached(intent)
+        if order is not None:
+            self.generate_order_triggered(order, VenueOrderId(venue_order_id), ts_event)
+
+    def order_filled(self, intent: Intent, fill: VenueFill) -> None:
+        order = self._cached(intent)
+        if order is None:
+            self._report(intent)
+            return
+        instrument = self._trading.instruments[intent.instrument]
+        self.generate_order_filled(
+            order,
+            VenueOrderId(fill.venue_order_id),
+            None,
+            TradeId(fill.trade_id),
+            translate.quantity_of(fill.quantity, instrument),
+            translate.price_of(fill.price, instrument),
+            Currency.from_str(instrument.quote),
+            translate.money_of(fill.fee, fill.fee_currency),
+            translate.liquidity_of(fill, intent.kind),
+            fill.ts_event,
+        )
+
+    def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        order = self._cached(intent)
+        if order is not None:
+            self.generate_order_canceled(order, VenueOrderId(venue_order_id), ts_event)
+
+    def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        order = self._cached(intent)
+        if order is not None:
+            self.generate_order_expired(order, VenueOrderId(venue_order_id), ts_event)
+
+    def order_replaced(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        order = self._cached(intent)
+        if order is None:
+            return
+        instrument = self._trading.instruments[intent.instrument]
+        price, trigger = intent.price, intent.trigger_price
+        self.generate_order_updated(
+            order,
+            VenueOrderId(venue_order_id),
+            translate.quantity_of(intent.quantity, instrument),
+            None if price is None else translate.price_of(price, instrument),
+            None if trigger is None else translate.price_of(trigger, instrument),
+            None,
+            ts_event,
+        )
+
+    def replace_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
+        order = self._cached(intent)
+        if order is not None:
+            reason = f"{code}: {message}"
+            self.generate_order_modify_rejected(order, order.venue_order_id, reason, ts_event)
+
+    def cancel_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
+        order = self._cached(intent)
+        if order is not None:
+            reason = f"{code}: {message}"
+            self.generate_order_cancel_rejected(order, order.venue_order_id, reason, ts_event)
+
+    def balances(self, balances: Sequence[VenueBalance], ts_event: int) -> None:
+        told = translate.account_balances(list(balances))
+        self.generate_account_state(told, [], True, ts_event)
+
+    def finding(self, finding: Finding) -> None:
+        self._trading.found(finding)
+
+
+def make_execution_factory(trading: Trading) -> ExecutionClientFactory:
+    """A factory whose client trades through `trading`."""
+
+    class Factory(ExecutionClientFactory):  # type: ignore[misc]
+        @staticmethod
+        def create(
+            *, name: str, config: ExecutionClientConfig, cache: Any, clock: Any, trader_id: Any
+        ) -> VenueExecutionClient:
+            return VenueExecutionClient(
+                trading=trading,
+                name=name,
+                config=config,
+                cache=cache,
+                clock=clock,
+                trader_id=trader_id,
+            )
+
+    return Factory()

@@ -1,0 +1,270 @@
+"""Between NautilusTrader's order objects and the words of the order path. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from engine.orders.trigger import condition_of
+from nautilus_trader.model import (
+    AccountBalance,
+    AccountId,
+    ClientOrderId,
+    Currency,
+    FillReport,
+    InstrumentId,
+    LiquiditySide,
+    Money,
+    OrderSide,
+    OrderStatus,
+    OrderStatusReport,
+    OrderType,
+    PositionSide,
+    PositionStatusReport,
+    Price,
+    Quantity,
+    TimeInForce,
+    TradeId,
+    TriggerType,
+    VenueOrderId,
+)
+
+from adapters.base.venue import VenueInstrument
+from engine.orders.journal import Position
+from engine.orders.live import LiveOrder
+from engine.orders.model import (
+    Intent,
+    Kind,
+    OrderState,
+    Side,
+    Tif,
+    VenueBalance,
+    VenueFill,
+    VenueOrder,
+)
+
+ORDER_TYPES: Mapping[Kind, Any] = {
+    Kind.LIMIT: OrderType.LIMIT,
+    Kind.MARKET: OrderType.MARKET,
+    Kind.STOP_LIMIT: OrderType.STOP_LIMIT,
+    Kind.LIMIT_IF_TOUCHED: OrderType.LIMIT_IF_TOUCHED,
+}
+SIDES: Mapping[Side, Any] = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
+TIFS: Mapping[Tif, Any] = {
+    Tif.GTC: TimeInForce.GTC,
+    Tif.IOC: TimeInForce.IOC,
+    Tif.FOK: TimeInForce.FOK,
+}
+STATUSES: Mapping[OrderState, Any] = {
+    OrderState.INTENDED: OrderStatus.SUBMITTED,
+    OrderState.UNKNOWN: OrderStatus.SUBMITTED,
+    OrderState.WAITING: OrderStatus.ACCEPTED,
+    OrderState.OPEN: OrderStatus.ACCEPTED,
+    OrderState.CANCELLING: OrderStatus.PENDING_CANCEL,
+    OrderState.FILLED: OrderStatus.FILLED,
+    OrderState.CANCELED: OrderStatus.CANCELED,
+    OrderState.EXPIRED: OrderStatus.EXPIRED,
+    OrderState.REFUSED: OrderStatus.REJECTED,
+}
+STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
+
+
+def dec(value: object) -> Decimal | None:
+    """A NautilusTrader Price or Quantity, exact; None stays None."""
+    return None if value is None else Decimal(str(value))
+
+
+def intent_of(order: Any, ts_init: int) -> Intent:
+    """The intent that sends this NautilusTrader order.
+
+    Raises ValueError for what no venue can be asked: an order type, time in force or quantity
+    denomination that the order path does not know.
+    """
+    kind = _kind_of(order)
+    if getattr(order, "is_quote_quantity", False):
+        raise ValueError("quantity is in quote currency; expected base units")
+    tif = order.time_in_force.name
+    if tif not in Tif.__members__:
+        raise ValueError(f"time in force {tif}; expected one of {', '.join(Tif.__members__)}")
+    side = Side(order.side.name)
+    quantity = dec(order.quantity)
+    assert quantity is not None
+    return Intent(
+        client_order_id=str(order.client_order_id),
+        strategy=str(order.strategy_id),
+        instrument=str(order.instrument_id),
+        side=side,
+        kind=kind,
+        quantity=quantity,
+        price=dec(getattr(order, "price", None)),
+        trigger_price=dec(getattr(order, "trigger_price", None)) if kind in STOP_KINDS else None,
+        trigger_condition=condition_of(kind, side) if kind in STOP_KINDS else None,
+        time_in_force=Tif(tif),
+        post_only=bool(getattr(order, "is_post_only", False)),
+        reduce_only=bool(getattr(order, "is_reduce_only", False)),
+        ts_init=ts_init,
+    )
+
+
+def _kind_of(order: Any) -> Kind:
+    name = order.order_type.name
+    if name not in Kind.__members__:
+        raise ValueError(f"order type {name}; expected one of {', '.join(Kind.__members__)}")
+    return Kind(name)
+
+
+def price_of(value: Decimal, instrument: VenueInstrument) -> Any:
+    return Price.from_str(f"{value:.{instrument.price_precision}f}")
+
+
+def quantity_of(value: Decimal, instrument: VenueInstrument) -> Any:
+    return Quantity.from_str(f"{value:.{instrument.size_precision}f}")
+
+
+def money_of(value: Decimal, currency: str) -> Any:
+    known = Currency.from_str(currency)
+    return Money.from_str(f"{value:.{known.precision}f} {currency}")
+
+
+def liquidity_of(fill: VenueFill, kind: Kind) -> Any:
+    """Maker or taker; where the venue doesn't say, what the order type makes likely."""
+    maker = fill.is_maker if fill.is_maker is not None else kind is Kind.LIMIT
+    return LiquiditySide.MAKER if maker else LiquiditySide.TAKER
+
+
+def account_balances(balances: list[VenueBalance]) -> list[Any]:
+    told = []
+    for balance in balances:
+        free = money_of(balance.free, balance.currency)
+        locked = money_of(balance.locked, balance.currency)
+        told.append(AccountBalance(free + locked, locked, free))
+    return told
+
+
+def live_report(order: LiveOrder, account: Any, instrument: VenueInstrument, now: int) -> Any:
+    """What the desk knows of one of its orders."""
+    intent = order.intent
+    status = STATUSES[order.state]
+    if order.filled > 0 and order.state in (OrderState.OPEN, OrderState.WAITING):
+        status = OrderStatus.PARTIALLY_FILLED
+    return _report(
+        intent,
+        account,
+        instrument,
+        venue_order_id=order.venue_order_id or intent.client_order_id,
+        status=status,
+        filled=order.filled,
+        avg_price=order.cost / order.filled if order.filled else None,
+        ts_accepted=order.ts_sent,
+        now=now,
+    )
+
+
+def external_report(state: VenueOrder, account: Any, instrument: VenueInstrument, now: int) -> Any:
+    """What the venue says of an order that is not the desk's."""
+    intent = Intent(
+        client_order_id=state.client_order_id or state.venue_order_id,
+        strategy="EXTERNAL",
+        instrument=state.instrument,
+        side=state.side,
+        kind=state.kind,
+        quantity=state.quantity,
+        price=state.price,
+        trigger_price=state.trigger_price,
+        trigger_condition=state.trigger_condition,
+        time_in_force=state.time_in_force,
+        post_only=state.post_only,
+    )
+    partial = state.filled > 0 and not state.state.is_terminal
+    return _report(
+        intent,
+        account,
+        instrument,
+        venue_order_id=state.venue_order_id,
+        status=OrderStatus.PARTIALLY_FILLED if partial else STATUSES[state.state],
+        filled=state.filled,
+        avg_price=state.avg_price,
+        ts_accepted=state.ts_created or now,
+        now=now,
+    )
+
+
+def _report(
+    intent: Intent,
+    account: Any,
+    instrument: VenueInstrument,
+    *,
+    venue_order_id: str,
+    status: Any,
+    filled: Decimal,
+    avg_price: Decimal | None,
+    ts_accepted: int,
+    now: int,
+) -> Any:
+    trigger = intent.trigger_price
+    return OrderStatusReport(
+        AccountId(str(account)),
+        InstrumentId.from_str(intent.instrument),
+        VenueOrderId(venue_order_id),
+        SIDES[intent.side],
+        ORDER_TYPES[intent.kind],
+        TIFS[intent.time_in_force],
+        status,
+        quantity_of(intent.quantity, instrument),
+        quantity_of(filled, instrument),
+        ts_accepted,
+        now,
+        now,
+        client_order_id=ClientOrderId(intent.client_order_id),
+        price=None if intent.price is None else price_of(intent.price, instrument),
+        trigger_price=None if trigger is None else price_of(trigger, instrument),
+        trigger_type=None if trigger is None else TriggerType.LAST_PRICE,
+        avg_px=avg_price,
+        post_only=intent.post_only,
+        reduce_only=intent.reduce_only,
+    )
+
+
+def fill_report(fill: VenueFill, kind: Kind, account: Any, instrument: VenueInstrument) -> Any:
+    assert fill.client_order_id is not None
+    return FillReport(
+        AccountId(str(account)),
+        InstrumentId.from_str(fill.instrument),
+        VenueOrderId(fill.venue_order_id),
+        TradeId(fill.trade_id),
+        SIDES[fill.side],
+        quantity_of(fill.quantity, instrument),
+        price_of(fill.price, instrument),
+        money_of(fill.fee, fill.fee_currency),
+        liquidity_of(fill, kind),
+        fill.ts_event,
+        fill.ts_event,
+        client_order_id=ClientOrderId(fill.client_order_id),
+    )
+
+
+def position_report(position: Position, account: Any, instrument: VenueInstrument, now: int) -> Any:
+    side = PositionSide.LONG if position.quantity > 0 else PositionSide.SHORT
+    if not position.quantity:
+        side = PositionSide.FLAT
+    return PositionStatusReport(
+        AccountId(str(account)),
+        InstrumentId.from_str(position.instrument),
+        side,
+        quantity_of(abs(position.quantity), instrument),
+        now,
+        now,
+        avg_px_open=position.avg_price,
+    )
+
+
+def changed_intent(before: Intent, quantity: Any, price: Any, trigger_price: Any) -> Intent:
+    """What the order would be after a modify; None keeps a field."""
+    import msgspec
+
+    changes: dict[str, Any] = {}
+    for name, value in (("quantity", quantity), ("price", price), ("trigger_price", trigger_price)):
+        if value is not None:
+            changes[name] = dec(value)
+    return msgspec.structs.replace(before, **changes)

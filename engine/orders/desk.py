@@ -1,0 +1,564 @@
+"""The order desk: the one path from an approved order to its terminal state.
+
+An intent is journaled, sent once, and its answer journaled before anyone is told. An answer that
+proves nothing leaves the order UNKNOWN: it is looked for until the venue shows it, or until it was
+absent from every complete look for longer than the venue can lag. Nothing is ever sent twice.
+
+Free of sockets and of NautilusTrader; the only clock is the event loop's, and `now_ns` for stamps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from decimal import Decimal
+
+from engine.orders.journal import Journal, JournaledOrder
+from engine.orders.live import DeskSettings, DeskTraits, LiveOrder, fingerprint
+from engine.orders.model import (
+    Absent,
+    Accepted,
+    CancelAccepted,
+    CancelOutcome,
+    CancelRefused,
+    EventSink,
+    Found,
+    Intent,
+    OrderState,
+    Outcome,
+    Refused,
+    Unknown,
+    Unsure,
+    VenueBalance,
+    VenueFill,
+    VenueOrder,
+    VenueOrders,
+    VenueUnavailable,
+)
+from engine.orders.states import OrderStates
+
+logger = logging.getLogger(__name__)
+
+MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be proven
+MAX_CANCEL_TRIES = 8
+MISSES_BEFORE_LOOK = 3  # polls that leave out an order before it is looked for
+KNOWN_IDS_WINDOW_NS = 3_600 * 1_000_000_000
+
+
+class OrderDesk(OrderStates):
+    """Owns every order of one venue account. One per account and process."""
+
+    def __init__(
+        self,
+        *,
+        venue: VenueOrders,
+        journal: Journal,
+        sink: EventSink,
+        traits: DeskTraits,
+        settings: DeskSettings,
+        base_currency: Mapping[str, str],
+        now_ns: Callable[[], int],
+    ) -> None:
+        super().__init__(
+            venue=venue,
+            journal=journal,
+            sink=sink,
+            traits=traits,
+            base_currency=base_currency,
+            now_ns=now_ns,
+        )
+        self._settings = settings
+        self._resolvers: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.halted = ""  # why nothing may be created, or empty
+        self.failure: BaseException | None = None  # a bug or a dead journal: the run must stop
+        self.on_failure: Callable[[BaseException], None] | None = None
+
+    # -- what the engine asks ------------------------------------------------------------------
+
+    def live_orders(self) -> list[LiveOrder]:
+        """Every order that is not terminal, UNKNOWN ones too."""
+        return list(self._live.values())
+
+    def unresolved(self) -> list[LiveOrder]:
+        """Orders whose outcome nothing proves yet."""
+        return [o for o in self._live.values() if not o.is_proven]
+
+    def get(self, client_order_id: str) -> LiveOrder | None:
+        return self._live.get(client_order_id)
+
+    async def submit(self, intents: Sequence[Intent]) -> None:
+        """Journal, send once, and report. Returns when every answer is known or UNKNOWN."""
+        if self.halted:
+            self._refuse_unsent(intents, "DESK-HALTED", self.halted)
+            return
+        sendable = self._without_twins(intents)
+        if not sendable:
+            return
+        ts_sent = self.journal.intend(sendable)  # durable before anything leaves this machine
+        orders = []
+        for intent in sendable:
+            order = LiveOrder(
+                JournaledOrder(
+                    intent=intent,
+                    state=OrderState.INTENDED,
+                    venue_order_id=None,
+                    filled=Decimal(0),
+                    cost=Decimal(0),
+                    cancel_requested=False,
+                    ts_sent=ts_sent,
+                )
+            )
+            self._live[intent.client_order_id] = order
+            self._sink.order_submitted(intent)
+            orders.append(order)
+        for start in range(0, len(orders), self._traits.batch_submit_max):
+            await self._send(orders[start : start + self._traits.batch_submit_max])
+
+    async def cancel(self, client_order_ids: Sequence[str]) -> None:
+        """Ask the venue to cancel; an order not proven yet is cancelled once it is."""
+        targets: list[LiveOrder] = []
+        for client_order_id in client_order_ids:
+            order = self._live.get(client_order_id)
+            if order is None:
+                self._cancel_of_dead(client_order_id)
+                continue
+            targets.append(order)
+        if not targets:
+            return
+        self.journal.cancel_requested([o.intent.client_order_id for o in targets])
+        for order in targets:
+            order.cancel_requested = True
+        proven = [o for o in targets if o.is_proven]
+        for start in range(0, len(proven), self._traits.batch_cancel_max):
+            await self._cancel_batch(proven[start : start + self._traits.batch_cancel_max])
+
+    async def replace(self, client_order_id: str, changed: Intent) -> None:
+        """Cancel-replace at the venue; the order keeps its client order id here."""
+        order = self._live.get(client_order_id)
+        now = self._now_ns()
+        if order is None or not order.is_proven or not self._traits.replace or self.halted:
+            reason = self.halted or "the venue can't replace this order now"
+            intent = order.intent if order else changed
+            self._sink.replace_refused(intent, "DESK-NO-REPLACE", reason, now)
+            return
+        self.journal.replacing(client_order_id, changed)
+        outcome = await self._guarded_outcome(self._venue.replace(order.ref(), changed))
+        if isinstance(outcome, Accepted):
+            self.journal.replaced(client_order_id, changed, outcome.venue_order_id)
+            order.intent = changed
+            self._own(order, outcome.venue_order_id)
+            self._sink.order_replaced(changed, outcome.venue_order_id, self._now_ns())
+            return
+        self.journal.note("REPLACE_" + type(outcome).__name__.upper(), client_order_id, outcome)
+        if isinstance(outcome, Refused):
+            self._sink.replace_refused(order.intent, outcome.code, outcome.message, now)
+        else:
+            message = f"{outcome.reason}; the order is looked for"
+            self._sink.replace_refused(order.intent, "REPLACE-UNKNOWN", message, now)
+        self._poll_now.set()
+
+    async def query(self, client_order_id: str) -> None:
+        """Ask the venue for one order now."""
+        order = self._live.get(client_order_id)
+        if order is None:
+            return
+        if not order.is_proven:
+            self._resolve(order)
+            return
+        await self._refresh([order])
+
+    # -- pushes from a private stream ----------------------------------------------------------
+
+    def pushed_order(self, state: VenueOrder, fill: VenueFill | None) -> None:
+        """A state or an execution that the venue sent by itself."""
+        order = self._find_pushed(state)
+        if order is None:
+            return  # external, or already terminal: the periodic comparison reports it
+        if order.venue_order_id is None:
+            self._adopt(order, state.venue_order_id)
+        if fill is not None:
+            self._fill(order, fill)
+        self._apply(order, state, from_push=True)
+
+    def pushed_balances(self, balances: Sequence[VenueBalance]) -> None:
+        self._sink.balances(balances, self._now_ns())
+
+    def _find_pushed(self, state: VenueOrder) -> LiveOrder | None:
+        cid = self._by_venue_id.get((state.instrument, state.venue_order_id))
+        if cid is None and state.client_order_id is not None:
+            cid = state.client_order_id
+        return self._live.get(cid) if cid is not None else None
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def adopt_journal(self) -> list[LiveOrder]:
+        """Take over every open order of the journal (after a restart), before anything is sent."""
+        for journaled in self.journal.open_orders():
+            order = LiveOrder(journaled)
+            self._live[journaled.intent.client_order_id] = order
+            if order.venue_order_id is not None:
+                self._by_venue_id[order.intent.instrument, order.venue_order_id] = (
+                    order.intent.client_order_id
+                )
+        return self.live_orders()
+
+    async def recover(self, timeout_secs: float) -> None:
+        """Bring every adopted order up to date; looks for unproven ones until the timeout."""
+        proven = [o for o in self._live.values() if o.is_proven]
+        await self._refresh(proven, must_read=True)
+        waiting = []
+        for order in self.unresolved():
+            self._become_unknown(order, "the process ended before the answer was journaled")
+            waiting.append(asyncio.ensure_future(order.settled.wait()))
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=timeout_secs)
+            for task in late:
+                task.cancel()
+
+    def start(self) -> None:
+        """Begin polling."""
+        self._spawn(self._poll_orders(), "poll orders")
+        self._spawn(self._poll_balances(), "poll balances")
+
+    async def stop(self, *, cancel_open: bool) -> list[LiveOrder]:
+        """Cancel or keep open orders, settle, and end. Gives the orders still unproven."""
+        self.halted = self.halted or "the engine is stopping"
+        deadline = asyncio.get_running_loop().time() + self._settings.settle_timeout_secs
+        if cancel_open:
+            await self.cancel(list(self._live))
+        while asyncio.get_running_loop().time() < deadline:
+            waiting = self.live_orders() if cancel_open else self.unresolved()
+            if not waiting or self.failure is not None:
+                break
+            await self._refresh([o for o in waiting if o.is_proven])
+            await asyncio.sleep(0.05)
+        for task in [*self._tasks, *self._resolvers.values()]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._resolvers.values(), return_exceptions=True)
+        return self.unresolved()
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def _refuse_unsent(self, intents: Sequence[Intent], code: str, message: str) -> None:
+        for intent in intents:
+            self._sink.order_refused(intent, code, f"{message}; not sent", self._now_ns())
+
+    def _without_twins(self, intents: Sequence[Intent]) -> list[Intent]:
+        """Drop orders that a venue without client ids couldn't tell from an unproven one."""
+        ids = [i.client_order_id for i in intents]
+        assert len(set(ids)) == len(ids), f"client order ids repeat in one submission: {ids}"
+        fresh = []
+        for intent in intents:
+            if intent.client_order_id in self._live or self.journal.order(intent.client_order_id):
+                self._refuse_unsent([intent], "DESK-DUPLICATE-ID", "this id was used before")
+            else:
+                fresh.append(intent)
+        if self._traits.client_order_ids:
+            return fresh
+        unproven = {order.fingerprint() for order in self.unresolved()}
+        sendable = []
+        for intent in fresh:
+            if fingerprint(intent) in unproven:
+                self._refuse_unsent(
+                    [intent],
+                    "DESK-UNPROVEN-TWIN",
+                    "an order with the same fields waits for its outcome, and the venue could not "
+                    "tell them apart; change price or size, or wait",
+                )
+                continue
+            unproven.add(fingerprint(intent))
+            sendable.append(intent)
+        return sendable
+
+    async def _send(self, orders: Sequence[LiveOrder]) -> None:
+        try:
+            outcomes = await self._venue.submit([o.intent for o in orders])
+            assert len(outcomes) == len(orders), "one outcome per intent"
+        except asyncio.CancelledError:
+            for order in orders:
+                self.journal.note("INTERRUPTED", order.intent.client_order_id, None)
+            raise
+        except Exception as error:  # a bug in the adapter: the order may be out there
+            logger.exception("submit raised; its orders are UNKNOWN")
+            outcomes = [Unknown(f"the adapter raised {type(error).__name__}") for _ in orders]
+        for order, outcome in zip(orders, outcomes, strict=True):
+            await self._settle_submit(order, outcome)
+
+    async def _settle_submit(self, order: LiveOrder, outcome: Outcome) -> None:
+        if isinstance(outcome, Accepted):
+            self._adopt(order, outcome.venue_order_id)
+            if outcome.order is not None:
+                self._apply(order, outcome.order)
+            if order.cancel_requested and not order.state.is_terminal:
+                await self._cancel_batch([order])
+        elif isinstance(outcome, Refused):
+            self._refuse(order, outcome.code, outcome.message, outcome)
+        else:
+            self._become_unknown(order, outcome.reason)
+
+    def _adopt(self, order: LiveOrder, venue_order_id: str) -> None:
+        """The venue has the order: journal it, then tell."""
+        if order.venue_order_id is not None:
+            return
+        intent = order.intent
+        self.journal.accepted(intent.client_order_id, venue_order_id, instrument=intent.instrument)
+        self._own(order, venue_order_id)
+        order.state = OrderState.OPEN
+        order.absent_since = None
+        self._sink.order_accepted(intent, venue_order_id, self._now_ns())
+        self._poll_now.set()
+        order.settled.set()
+
+    def _own(self, order: LiveOrder, venue_order_id: str) -> None:
+        if order.venue_order_id is not None:
+            self._by_venue_id.pop((order.intent.instrument, order.venue_order_id), None)
+        order.venue_order_id = venue_order_id
+        key = (order.intent.instrument, venue_order_id)
+        self._by_venue_id[key] = order.intent.client_order_id
+
+    def _refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
+        cid = order.intent.client_order_id
+        self.journal.state(cid, OrderState.REFUSED, evidence)
+        self._finish(order, OrderState.REFUSED)
+        self._sink.order_refused(order.intent, code, message, self._now_ns())
+
+    # -- unknown outcomes ----------------------------------------------------------------------
+
+    def _become_unknown(self, order: LiveOrder, reason: str) -> None:
+        if order.state is not OrderState.UNKNOWN:
+            self.journal.state(order.intent.client_order_id, OrderState.UNKNOWN, {"reason": reason})
+            order.state = OrderState.UNKNOWN
+        logger.warning("%s is UNKNOWN: %s", order.intent.client_order_id, reason)
+        self._resolve(order)
+
+    def _resolve(self, order: LiveOrder) -> None:
+        cid = order.intent.client_order_id
+        if cid in self._resolvers:
+            return
+        task = asyncio.ensure_future(self._look_until_proven(order))
+        self._resolvers[cid] = task
+        task.add_done_callback(lambda done: self._resolver_ended(cid, done))
+
+    def _resolver_ended(self, cid: str, task: asyncio.Task[None]) -> None:
+        self._resolvers.pop(cid, None)
+        self._supervise(task)
+
+    async def _look_until_proven(self, order: LiveOrder) -> None:
+        """Query with growing waits until the order is found, or proven absent."""
+        looks = 0
+        delays = self._settings.unknown_query_secs
+        while not order.is_proven and not order.state.is_terminal:
+            await asyncio.sleep(delays[min(looks, len(delays) - 1)])
+            looks += 1
+            await self._look(order)
+
+    async def _look(self, order: LiveOrder) -> None:
+        intent = order.intent
+        known = self.journal.known_venue_ids(intent.instrument, order.ts_sent - KNOWN_IDS_WINDOW_NS)
+        result = await self._venue.find(intent, known, order.ts_sent)
+        if order.is_proven or order.state.is_terminal:
+            return  # a push proved it meanwhile
+        if isinstance(result, Found):
+            self.journal.note("FOUND", intent.client_order_id, result.order)
+            self._adopt(order, result.order.venue_order_id)
+            self._apply(order, result.order)
+            if order.cancel_requested and not order.state.is_terminal:
+                await self._cancel_batch([order])
+        elif isinstance(result, Absent):
+            self._absent(order, result)
+        else:
+            self._unsure(order, result)
+
+    def _absent(self, order: LiveOrder, result: Absent) -> None:
+        """Absence is proof only when consistent for longer than the venue can lag."""
+        now = asyncio.get_running_loop().time()
+        if order.absent_since is None:
+            order.absent_since, order.absent_looks = now, 0
+        order.absent_looks += 1
+        needed = max(self._settings.absent_quarantine_secs, self._traits.max_order_lag_secs)
+        absent_secs = now - order.absent_since
+        if order.absent_looks >= MIN_ABSENT_LOOKS and absent_secs >= needed:
+            message = (
+                f"absent from {order.absent_looks} complete looks over {absent_secs:.1f} s "
+                f"({result.evidence})"
+            )
+            self._refuse(order, "ABSENT-PROVEN", message, result)
+
+    def _unsure(self, order: LiveOrder, result: Unsure) -> None:
+        order.absent_since = None
+        intent = order.intent
+        self.journal.note("UNSURE", intent.client_order_id, result)
+        if result.ambiguous:
+            self._tell(
+                "ORDER-AMBIGUOUS",
+                intent.instrument,
+                intent.client_order_id,
+                "sent, answer lost",
+                result.reason,
+                "nothing adopted; the instrument is halted until a person decides",
+            )
+
+    # -- cancels -------------------------------------------------------------------------------
+
+    def _cancel_of_dead(self, client_order_id: str) -> None:
+        journaled = self.journal.order(client_order_id)
+        if journaled is None:
+            logger.warning("cancel of %s, which was never journaled", client_order_id)
+            return
+        self._sink.cancel_refused(
+            journaled.intent,
+            "DESK-CLOSED",
+            f"the order is already {journaled.state}",
+            self._now_ns(),
+        )
+
+    async def _cancel_batch(self, orders: Sequence[LiveOrder]) -> None:
+        pending = [o for o in orders if not o.state.is_terminal]
+        for attempt in range(MAX_CANCEL_TRIES):
+            if not pending:
+                return
+            outcomes = await self._send_cancels(pending)
+            again = []
+            for order, outcome in zip(pending, outcomes, strict=True):
+                if await self._settle_cancel(order, outcome):
+                    again.append(order)
+            pending = again
+            if pending:  # a cancel is safe to repeat
+                await asyncio.sleep(min(0.1 * 2**attempt, 2.0))
+        for order in pending:
+            self._sink.cancel_refused(
+                order.intent,
+                "CANCEL-UNKNOWN",
+                f"no answer in {MAX_CANCEL_TRIES} tries; the order is watched",
+                self._now_ns(),
+            )
+
+    async def _send_cancels(self, orders: Sequence[LiveOrder]) -> list[CancelOutcome]:
+        try:
+            return await self._venue.cancel([o.ref() for o in orders])
+        except Exception as error:
+            logger.exception("cancel raised")
+            return [Unknown(f"the adapter raised {type(error).__name__}") for _ in orders]
+
+    async def _settle_cancel(self, order: LiveOrder, outcome: CancelOutcome) -> bool:
+        """True: try again."""
+        if order.state.is_terminal:
+            return False
+        self.journal.note(
+            "CANCEL_" + type(outcome).__name__.upper(), order.intent.client_order_id, outcome
+        )
+        if isinstance(outcome, CancelAccepted):
+            if outcome.order is not None:
+                self._apply(order, outcome.order)
+            self._poll_now.set()
+            return False
+        if isinstance(outcome, CancelRefused):
+            await self._refresh([order])
+            if not order.state.is_terminal and order.state is not OrderState.CANCELLING:
+                now = self._now_ns()
+                self._sink.cancel_refused(order.intent, outcome.code, outcome.message, now)
+            return False
+        await self._refresh([order])
+        return not order.state.is_terminal and order.state is not OrderState.CANCELLING
+
+    # -- polling -------------------------------------------------------------------------------
+
+    async def _poll_orders(self) -> None:
+        period = self._settings.poll_secs * (5 if self._traits.private_stream else 1)
+        while True:
+            await _wait(self._poll_now, period)
+            await self._refresh([o for o in self._live.values() if o.is_proven])
+
+    async def _poll_balances(self) -> None:
+        while True:
+            try:
+                balances = await self._venue.balances()
+                self._sink.balances(balances, self._now_ns())
+            except VenueUnavailable as error:
+                logger.warning("balances: %s", error)
+            await _wait(self._balances_now, self._settings.balance_poll_secs)
+
+    async def _refresh(self, orders: Sequence[LiveOrder], *, must_read: bool = False) -> None:
+        """Read the current states of these orders, in batches, and apply them."""
+        size = max(1, self._traits.batch_query_max)
+        for start in range(0, len(orders), size):
+            batch = [o for o in orders[start : start + size] if not o.state.is_terminal]
+            if not batch:
+                continue
+            try:
+                states = await self._venue.orders([o.ref() for o in batch])
+            except VenueUnavailable as error:
+                logger.warning("order states: %s", error)
+                if must_read:
+                    raise
+                return
+            self._apply_page(batch, states)
+
+    def _apply_page(self, batch: Sequence[LiveOrder], states: Sequence[VenueOrder]) -> None:
+        told = {state.venue_order_id: state for state in states}
+        for order in batch:
+            state = told.get(order.venue_order_id or "")
+            if order.state.is_terminal:
+                continue
+            if state is not None:
+                order.misses = 0
+                self._apply(order, state)
+                continue
+            order.misses += 1
+            if order.misses == MISSES_BEFORE_LOOK:
+                self._tell(
+                    "ORDER-NOT-LISTED",
+                    order.intent.instrument,
+                    order.intent.client_order_id,
+                    str(order.state),
+                    f"left out of {order.misses} answers",
+                    "kept as open; absence from a list is no proof",
+                )
+
+    # -- inside --------------------------------------------------------------------------------
+
+    async def _guarded_outcome(self, sending: Awaitable[Outcome]) -> Outcome:
+        try:
+            return await sending
+        except Exception as error:
+            logger.exception("replace raised")
+            return Unknown(f"the adapter raised {type(error).__name__}")
+
+    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        task.set_name(f"desk: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._supervise(task)
+
+    def _supervise(self, task: asyncio.Task[None]) -> None:
+        """A desk task that dies of an exception is a bug or a dead journal: stop the run."""
+        if task.cancelled() or task.exception() is None:
+            return
+        error = task.exception()
+        assert error is not None
+        self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing more is created; the run is asked to stop."""
+        logger.error("the order desk failed", exc_info=error)
+        self.halted = self.halted or f"the order desk failed: {error}"
+        if self.failure is None:
+            self.failure = error
+            if self.on_failure is not None:
+                self.on_failure(error)
+
+
+async def _wait(event: asyncio.Event, secs: float) -> None:
+    """Until the event is set (and clear it), or the time is over."""
+    try:
+        async with asyncio.timeout(secs):
+            await event.wait()
+    except TimeoutError:
+        pass
+    event.clear()

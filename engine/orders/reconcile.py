@@ -1,0 +1,79 @@
+"""Compare what the journal knows with what the venue holds, and name every difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from engine.orders.desk import OrderDesk
+from engine.orders.live import fingerprint
+from engine.orders.model import Finding, Intent, VenueOrder, VenueOrders
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """`externals` are open orders that someone else sent; `late` were given up here, yet live."""
+
+    findings: tuple[Finding, ...]
+    externals: tuple[VenueOrder, ...]
+    late: tuple[VenueOrder, ...]
+
+
+async def compare(
+    venue: VenueOrders,
+    desk: OrderDesk,
+    instruments: Sequence[str],
+    now_ns: Callable[[], int],
+) -> Comparison:
+    """Look at every open order of the account in these instruments.
+
+    Raises VenueUnavailable when the venue can't be read whole; nothing is concluded then.
+    """
+    unproven = {fingerprint(order.intent) for order in desk.unresolved()}
+    findings: list[Finding] = []
+    externals: list[VenueOrder] = []
+    late: list[VenueOrder] = []
+    for state in await venue.open_orders(instruments):
+        owner = desk.journal.order_by_venue_id(state.instrument, state.venue_order_id)
+        if owner is None and state.client_order_id:
+            owner = state.client_order_id if desk.journal.order(state.client_order_id) else None
+        if owner is not None and desk.get(owner) is not None:
+            continue
+        if owner is None and _fields(state) in unproven:
+            continue  # perhaps the answer to a lost submit: the desk's own search decides
+        if owner is not None:
+            late.append(state)
+            findings.append(_finding("ORDER-LATE", state, "terminal", "cancelled", now_ns()))
+            continue
+        externals.append(state)
+        findings.append(
+            _finding("ORDER-EXTERNAL", state, "unknown", "adopted as external", now_ns())
+        )
+    return Comparison(tuple(findings), tuple(externals), tuple(late))
+
+
+def _fields(state: VenueOrder) -> tuple[object, ...]:
+    return fingerprint(
+        Intent(
+            client_order_id="",
+            strategy="",
+            instrument=state.instrument,
+            side=state.side,
+            kind=state.kind,
+            quantity=state.quantity,
+            price=state.price,
+            trigger_price=state.trigger_price,
+        )
+    )
+
+
+def _finding(code: str, state: VenueOrder, journal: str, action: str, now: int) -> Finding:
+    return Finding(
+        code=code,
+        instrument=state.instrument,
+        subject=state.venue_order_id,
+        journal=journal,
+        venue=f"{state.side} {state.quantity} @ {state.price}, {state.state}",
+        action=action,
+        ts_event=now,
+    )

@@ -1,0 +1,205 @@
+"""How a venue's words move an order: states, executions, and their end.
+
+States only move forward, every execution is booked once, and what can't be true (more filled than
+ordered) is a finding that halts the instrument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from decimal import Decimal
+
+from engine.orders.journal import Journal
+from engine.orders.live import DeskTraits, LiveOrder
+from engine.orders.model import (
+    EventSink,
+    Finding,
+    OrderState,
+    Side,
+    VenueFill,
+    VenueOrder,
+    VenueOrders,
+    VenueUnavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+FILL_LAG_POLLS = 5  # polls to wait for true executions before their sum is filled in
+
+
+class OrderStates:
+    """The part of the desk that applies states and executions to live orders."""
+
+    def __init__(
+        self,
+        *,
+        venue: VenueOrders,
+        journal: Journal,
+        sink: EventSink,
+        traits: DeskTraits,
+        base_currency: Mapping[str, str],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._venue = venue
+        self.journal = journal
+        self._sink = sink
+        self._traits = traits
+        self._base_currency = base_currency
+        self._now_ns = now_ns
+        self._live: dict[str, LiveOrder] = {}
+        self._by_venue_id: dict[tuple[str, str], str] = {}
+        self._poll_now = asyncio.Event()
+        self._balances_now = asyncio.Event()
+
+    def _apply(self, order: LiveOrder, state: VenueOrder, *, from_push: bool = False) -> None:
+        """Move the order to what the venue says. Never back: a stale page changes nothing."""
+        intent = order.intent
+        if state.filled > intent.quantity:
+            self._tell(
+                "OVERFILL",
+                intent.instrument,
+                intent.client_order_id,
+                f"quantity {intent.quantity}",
+                f"filled {state.filled}",
+                "the instrument is halted",
+            )
+        if state.triggered and not order.triggered:
+            order.triggered = True
+            self._sink.order_triggered(intent, state.venue_order_id, self._now_ns())
+        if state.filled > order.filled:
+            if not self._traits.reports_fills:
+                self._fill(order, self._synthesise(order, state))
+            elif not from_push:
+                self._fetch_fills(order)
+        if state.state.is_terminal:
+            self._terminal(order, state)
+        elif state.state is not order.state and state.state is not OrderState.UNKNOWN:
+            order.state = state.state
+            self.journal.state(intent.client_order_id, state.state, state)
+
+    def _terminal(self, order: LiveOrder, state: VenueOrder) -> None:
+        intent = order.intent
+        if order.filled < state.filled and order.fill_lag < FILL_LAG_POLLS:
+            order.fill_lag += 1  # true executions are on their way: wait for them
+            self._fetch_fills(order)
+            return
+        if order.filled < state.filled:
+            fill = self._synthesise(order, state)
+            self._tell(
+                "FILL-SYNTHESISED",
+                intent.instrument,
+                intent.client_order_id,
+                f"filled {order.filled}",
+                f"filled {state.filled}",
+                "the venue never listed the execution; booked at the average price",
+            )
+            self._fill(order, fill)
+        if intent.client_order_id not in self._live:
+            return  # that last fill was the end
+        terminal = state.state
+        self.journal.state(intent.client_order_id, terminal, state)
+        self._finish(order, terminal)
+        if terminal is OrderState.CANCELED:
+            self._sink.order_canceled(intent, state.venue_order_id, self._now_ns())
+        elif terminal is OrderState.EXPIRED:
+            self._sink.order_expired(intent, state.venue_order_id, self._now_ns())
+        elif terminal is OrderState.REFUSED:
+            self._sink.order_refused(intent, "VENUE-REJECTED", state.reason, self._now_ns())
+        self._balances_now.set()
+
+    def _synthesise(self, order: LiveOrder, state: VenueOrder) -> VenueFill:
+        """The execution that explains the change of the executed quantity."""
+        intent = order.intent
+        quantity = state.filled - order.filled
+        price = self._price_of_change(order, state, quantity)
+        fee = self._venue.fee(intent.instrument, intent.side, quantity, price)
+        return VenueFill(
+            venue_order_id=state.venue_order_id,
+            trade_id=f"{state.venue_order_id}-{state.filled.normalize():f}",
+            instrument=intent.instrument,
+            side=intent.side,
+            quantity=quantity,
+            price=price,
+            fee=fee.amount,
+            fee_currency=fee.currency,
+            client_order_id=intent.client_order_id,
+            ts_event=self._now_ns(),
+            synthetic=True,
+        )
+
+    def _price_of_change(self, order: LiveOrder, state: VenueOrder, quantity: Decimal) -> Decimal:
+        """Average price of the new part; clamped to the limit, as the venue may round averages."""
+        if state.avg_price is None:
+            assert order.intent.price is not None, "a fill without any price"
+            return order.intent.price
+        price = (state.avg_price * state.filled - order.cost) / quantity
+        limit = order.intent.price
+        if limit is None:
+            return price if price > 0 else state.avg_price
+        return min(price, limit) if order.intent.side is Side.BUY else max(price, limit)
+
+    def _fill(self, order: LiveOrder, fill: VenueFill) -> None:
+        intent = order.intent
+        if order.filled + fill.quantity > intent.quantity:
+            self._tell(
+                "OVERFILL",
+                intent.instrument,
+                intent.client_order_id,
+                f"filled {order.filled} of {intent.quantity}",
+                f"another {fill.quantity} (trade {fill.trade_id})",
+                "booked, and the instrument is halted",
+            )
+        base_fee = Decimal(0)
+        if fill.fee_currency == self._base_currency.get(intent.instrument):
+            base_fee = fill.fee
+        if not self.journal.fill(intent, fill, base_fee):
+            return  # the same trade again: a replay, or REST after a push
+        order.filled += fill.quantity
+        order.cost += fill.quantity * fill.price
+        if order.filled >= intent.quantity:
+            self.journal.state(intent.client_order_id, OrderState.FILLED, None)
+            self._finish(order, OrderState.FILLED)
+        self._sink.order_filled(intent, fill)
+        self._balances_now.set()
+
+    def _fetch_fills(self, order: LiveOrder) -> None:
+        if self._traits.reports_fills:
+            self._spawn(self._read_fills(order), "read fills")
+
+    async def _read_fills(self, order: LiveOrder) -> None:
+        try:
+            fills = await self._venue.fills([order.ref()], order.ts_sent)
+        except VenueUnavailable as error:
+            logger.warning("executions of %s: %s", order.intent.client_order_id, error)
+            fills = []
+        for fill in fills:
+            if order.intent.client_order_id in self._live:
+                self._fill(order, fill)
+        self._poll_now.set()
+
+    def _finish(self, order: LiveOrder, state: OrderState) -> None:
+        order.state = state
+        self._live.pop(order.intent.client_order_id, None)
+        if order.venue_order_id is not None:
+            self._by_venue_id.pop((order.intent.instrument, order.venue_order_id), None)
+        order.settled.set()
+
+    def _tell(
+        self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
+    ) -> None:
+        finding = Finding(
+            code=code,
+            instrument=instrument,
+            subject=subject,
+            journal=journal,
+            venue=venue,
+            action=action,
+            ts_event=self._now_ns(),
+        )
+        self.journal.finding(finding)
+        self._sink.finding(finding)
+
+    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
+        raise NotImplementedError  # the desk supervises its tasks
