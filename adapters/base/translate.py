@@ -32,7 +32,7 @@ from nautilus_trader.model import (
 
 from adapters.base.venue import VenueInstrument
 from engine.orders.journal import Position
-from engine.orders.live import LiveOrder
+from engine.orders.live import STOP_KINDS, LiveOrder
 from engine.orders.model import (
     Intent,
     Kind,
@@ -67,7 +67,6 @@ STATUSES: Mapping[OrderState, Any] = {
     OrderState.EXPIRED: OrderStatus.EXPIRED,
     OrderState.REFUSED: OrderStatus.REJECTED,
 }
-STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 
 
 def dec(value: object) -> Decimal | None:

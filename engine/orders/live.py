@@ -7,7 +7,9 @@ import asyncio
 import msgspec
 
 from engine.orders.journal import JournaledOrder
-from engine.orders.model import Intent, OrderRef
+from engine.orders.model import Intent, Kind, OrderRef, OrderState, VenueOrder
+
+STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 
 
 class DeskTraits(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,4 +94,17 @@ def fingerprint(intent: Intent) -> tuple[object, ...]:
         intent.quantity,
         intent.price,
         intent.trigger_price,
+    )
+
+
+def could_be(intent: Intent, state: VenueOrder) -> bool:
+    """Whether the venue's order can be the one that was intended, by the fields it tells."""
+    same_kind = intent.kind is state.kind or {intent.kind, state.kind} == STOP_KINDS
+    return (
+        same_kind
+        and intent.instrument == state.instrument
+        and intent.side is state.side
+        and intent.quantity == state.quantity
+        and (state.price is None or intent.price is None or intent.price == state.price)
+        and (state.trigger_price is None or intent.trigger_price == state.trigger_price)
     )

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from engine.orders.desk import OrderDesk
-from engine.orders.live import fingerprint
-from engine.orders.model import Finding, Intent, VenueOrder, VenueOrders
+from engine.orders.live import could_be
+from engine.orders.model import Finding, VenueOrder, VenueOrders
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ async def compare(
 
     Raises VenueUnavailable when the venue can't be read whole; nothing is concluded then.
     """
-    unproven = {fingerprint(order.intent) for order in desk.unresolved()}
+    unproven = [order.intent for order in desk.unresolved()]
     findings: list[Finding] = []
     externals: list[VenueOrder] = []
     late: list[VenueOrder] = []
@@ -39,7 +39,7 @@ async def compare(
             owner = state.client_order_id if desk.journal.order(state.client_order_id) else None
         if owner is not None and desk.get(owner) is not None:
             continue
-        if owner is None and _fields(state) in unproven:
+        if owner is None and any(could_be(intent, state) for intent in unproven):
             continue  # perhaps the answer to a lost submit: the desk's own search decides
         if owner is not None:
             late.append(state)
@@ -50,21 +50,6 @@ async def compare(
             _finding("ORDER-EXTERNAL", state, "unknown", "adopted as external", now_ns())
         )
     return Comparison(tuple(findings), tuple(externals), tuple(late))
-
-
-def _fields(state: VenueOrder) -> tuple[object, ...]:
-    return fingerprint(
-        Intent(
-            client_order_id="",
-            strategy="",
-            instrument=state.instrument,
-            side=state.side,
-            kind=state.kind,
-            quantity=state.quantity,
-            price=state.price,
-            trigger_price=state.trigger_price,
-        )
-    )
 
 
 def _finding(code: str, state: VenueOrder, journal: str, action: str, now: int) -> Finding:

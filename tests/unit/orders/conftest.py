@@ -1,0 +1,174 @@
+"""A scripted venue and a recording sink, on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from engine.orders.desk import DeskSettings, DeskTraits, OrderDesk
+from engine.orders.journal import Journal
+from engine.orders.model import (
+    Absent,
+    CancelAccepted,
+    CancelOutcome,
+    Fee,
+    FindResult,
+    Intent,
+    Kind,
+    OrderRef,
+    OrderState,
+    Outcome,
+    Side,
+    Unknown,
+    VenueBalance,
+    VenueFill,
+    VenueOrder,
+)
+
+INSTRUMENT = "BTC_USDT.TEST"
+
+
+class ScriptedVenue:
+    """Answers as the test says, and counts every create it is sent."""
+
+    def __init__(self) -> None:
+        self.creates: list[Intent] = []
+        self.cancels: list[OrderRef] = []
+        self.answer: Callable[[Intent], Outcome] = lambda _: Unknown("no script")
+        self.look: Callable[[Intent], FindResult] = lambda _: Absent("scripted")
+        self.cancel_answer: Callable[[OrderRef], CancelOutcome] = lambda _: CancelAccepted()
+        self.book: dict[str, VenueOrder] = {}
+
+    async def submit(self, intents: Sequence[Intent]) -> list[Outcome]:
+        self.creates.extend(intents)
+        return [self.answer(intent) for intent in intents]
+
+    async def cancel(self, refs: Sequence[OrderRef]) -> list[CancelOutcome]:
+        self.cancels.extend(refs)
+        return [self.cancel_answer(ref) for ref in refs]
+
+    async def replace(self, ref: OrderRef, intent: Intent) -> Outcome:
+        return Unknown("no script")
+
+    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+        return self.look(intent)
+
+    async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
+        return [self.book[r.venue_order_id] for r in refs if r.venue_order_id in self.book]
+
+    async def open_orders(self, instruments: Sequence[str]) -> list[VenueOrder]:
+        return [order for order in self.book.values() if not order.state.is_terminal]
+
+    async def fills(self, refs: Sequence[OrderRef], ts_from: int) -> list[VenueFill]:
+        return []
+
+    async def balances(self) -> list[VenueBalance]:
+        return [VenueBalance(currency="USDT", free=Decimal(1000), locked=Decimal(0))]
+
+    def fee(self, instrument: str, side: Side, quantity: Decimal, price: Decimal) -> Fee:
+        if side is Side.BUY:
+            return Fee(quantity * Decimal("0.001"), "BTC")
+        return Fee(quantity * price * Decimal("0.001"), "USDT")
+
+
+class Sink:
+    """Remembers (event, client order id, detail) in order."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, Any]] = []
+
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.events if name != "balances"]
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def record(subject: Any, *detail: Any) -> None:
+            cid = subject.client_order_id if isinstance(subject, Intent) else ""
+            self.events.append((name, cid, (subject, *detail)))
+
+        return record
+
+
+class Bench:
+    """One desk over one journal file; `restart` is a new process on the same file."""
+
+    def __init__(self, path: Path, **traits: Any) -> None:
+        self.path = path
+        self.venue = ScriptedVenue()
+        self.traits = DeskTraits(
+            **(
+                dict(
+                    client_order_ids=False,
+                    private_stream=False,
+                    reports_fills=False,
+                    replace=False,
+                    batch_submit_max=10,
+                    batch_cancel_max=10,
+                    batch_query_max=50,
+                )
+                | traits
+            )
+        )
+        self.loop = VirtualLoop()
+        self.journal: Journal | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        if self.journal is not None:
+            self.journal.close()
+        self.journal = Journal(self.path, fsync=False, now_ns=self.loop.now_ns)
+        self.sink = Sink()
+        self.desk = OrderDesk(
+            venue=self.venue,
+            journal=self.journal,
+            sink=self.sink,
+            traits=self.traits,
+            settings=DeskSettings(),
+            base_currency={INSTRUMENT: "BTC"},
+            now_ns=self.loop.now_ns,
+        )
+
+    def run[T](self, main: Coroutine[Any, Any, T]) -> T:
+        try:
+            return run_virtual(main, self.loop)
+        finally:
+            self.loop = VirtualLoop(self.loop.now_ns())
+
+
+def intent(cid: str = "A", **changes: Any) -> Intent:
+    fields: dict[str, Any] = dict(
+        client_order_id=cid,
+        strategy="S-1",
+        instrument=INSTRUMENT,
+        side=Side.BUY,
+        kind=Kind.LIMIT,
+        quantity=Decimal("0.5"),
+        price=Decimal("100"),
+    )
+    return Intent(**(fields | changes))
+
+
+def venue_order(void: str = "V1", **changes: Any) -> VenueOrder:
+    fields: dict[str, Any] = dict(
+        venue_order_id=void,
+        instrument=INSTRUMENT,
+        side=Side.BUY,
+        kind=Kind.LIMIT,
+        state=OrderState.OPEN,
+        quantity=Decimal("0.5"),
+        filled=Decimal(0),
+        price=Decimal("100"),
+    )
+    return VenueOrder(**(fields | changes))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "journal.sqlite")
+    yield made
+    assert made.journal is not None
+    made.journal.close()
