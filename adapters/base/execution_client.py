@@ -84,7 +84,7 @@ class Trading(Protocol):
         ...
 
 
-class VenueExecutionClient(ExecutionClient):  # type: ignore[misc]
+class VenueExecutionClient(ExecutionClient):
     """Sends through an `OrderDesk`, and is the desk's `EventSink`."""
 
     def __init__(self, *, trading: Trading, **kwargs: Any) -> None:
@@ -129,7 +129,7 @@ class VenueExecutionClient(ExecutionClient):  # type: ignore[misc]
     async def _submit(self, client_order_ids: Sequence[Any]) -> None:
         intents: list[Intent] = []
         for client_order_id in client_order_ids:
-            order = self.cache.order(client_order_id)
+            order = self._ordered(client_order_id)
             try:
                 intent = translate.intent_of(order, order.ts_init)
             except ValueError as error:
@@ -157,8 +157,13 @@ class VenueExecutionClient(ExecutionClient):  # type: ignore[misc]
                 self.generate_order_denied(order, f"{error.code}: {error.message}")
         self._desk.fail(error)
 
+    def _ordered(self, client_order_id: Any) -> Any:
+        order: Any = self.cache.order(client_order_id)
+        assert order is not None, f"a command for {client_order_id}, which is not in the cache"
+        return order
+
     async def _modify_order(self, command: Any) -> None:
-        order = self.cache.order(command.client_order_id)
+        order = self._ordered(command.client_order_id)
         try:
             before = translate.intent_of(order, order.ts_init)
         except ValueError as error:
@@ -218,7 +223,8 @@ class VenueExecutionClient(ExecutionClient):  # type: ignore[misc]
 
     async def _generate_mass_status(self, lookback_mins: int | None) -> Any:
         now = self._trading.now_ns()
-        status = ExecutionMassStatus(self.client_id, self.account_id, self.venue, now)
+        venue = Venue(self._trading.venue)
+        status = ExecutionMassStatus(self.client_id, self.account_id, venue, now)
         status.add_order_reports(self._order_reports(None))
         fills = []
         for order in self._desk.live_orders():
@@ -399,7 +405,7 @@ class VenueExecutionClient(ExecutionClient):  # type: ignore[misc]
 def make_execution_factory(trading: Trading) -> ExecutionClientFactory:
     """A factory whose client trades through `trading`."""
 
-    class Factory(ExecutionClientFactory):  # type: ignore[misc]
+    class Factory(ExecutionClientFactory):
         @staticmethod
         def create(
             *, name: str, config: ExecutionClientConfig, cache: Any, clock: Any, trader_id: Any

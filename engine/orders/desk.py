@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from decimal import Decimal
 
 from engine.orders.journal import Journal, JournaledOrder
@@ -57,7 +57,7 @@ class OrderDesk(OrderStates):
         sink: EventSink,
         traits: DeskTraits,
         settings: DeskSettings,
-        base_currency: Mapping[str, str],
+        base_currency: Callable[[str], str],
         now_ns: Callable[[], int],
     ) -> None:
         super().__init__(
@@ -181,6 +181,11 @@ class OrderDesk(OrderStates):
         if fill is not None:
             self._fill(order, fill)
         self._apply(order, state, from_push=True)
+
+    def refresh_soon(self) -> None:
+        """Something may have been missed (a stream came back): read orders and balances."""
+        self._poll_now.set()
+        self._balances_now.set()
 
     def pushed_balances(self, balances: Sequence[VenueBalance]) -> None:
         self._sink.balances(balances, self._now_ns())

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from engine.orders.journal import JournaledOrder
-from engine.orders.model import Intent, Kind, OrderRef, OrderState, VenueOrder
+from engine.orders.model import Intent, Kind, OrderRef, VenueOrder
 
 STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 

@@ -122,6 +122,14 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+def ref_of(order: VenueOrder) -> OrderRef:
+    return OrderRef(
+        instrument=order.instrument,
+        client_order_id=order.client_order_id,
+        venue_order_id=order.venue_order_id,
+    )
+
+
 class VenueFill(msgspec.Struct, frozen=True, kw_only=True):
     """One execution. `fee` is positive when paid, in `fee_currency` (upper case)."""
 

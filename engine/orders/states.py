@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 
 from engine.orders.journal import Journal
@@ -39,7 +39,7 @@ class OrderStates:
         journal: Journal,
         sink: EventSink,
         traits: DeskTraits,
-        base_currency: Mapping[str, str],
+        base_currency: Callable[[str], str],
         now_ns: Callable[[], int],
     ) -> None:
         self._venue = venue
@@ -152,7 +152,7 @@ class OrderStates:
                 "booked, and the instrument is halted",
             )
         base_fee = Decimal(0)
-        if fill.fee_currency == self._base_currency.get(intent.instrument):
+        if fill.fee_currency == self._base_currency(intent.instrument):
             base_fee = fill.fee
         if not self.journal.fill(intent, fill, base_fee):
             return  # the same trade again: a replay, or REST after a push

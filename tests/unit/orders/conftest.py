@@ -128,7 +128,7 @@ class Bench:
             sink=self.sink,
             traits=self.traits,
             settings=DeskSettings(),
-            base_currency={INSTRUMENT: "BTC"},
+            base_currency=lambda _: "BTC",
             now_ns=self.loop.now_ns,
         )
 

@@ -1,0 +1,117 @@
+"""Fees of simulated execution (paper and backtest): the venue's rates, charged as the venue does.
+
+Rates come from the config's `[venues.NAME.fees]` where that is present, else from the instrument's
+`info`, where adapters and importers put them as exact decimals in text: `maker_fee`, `taker_fee`,
+or per side `buy_fee`, `sell_fee` with `buy_fee_in_base` (a buyer pays in base currency).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
+from nautilus_trader.model import LiquiditySide, Money, OrderSide, Price, Quantity
+
+from engine.config.model import Fees
+from engine.errors import FairleadError
+
+EXIT_CONFIG = 3
+
+
+class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
+    """Fractions of the executed value. Per-side rates win over maker and taker."""
+
+    maker: Decimal
+    taker: Decimal
+    buy: Decimal | None = None
+    sell: Decimal | None = None
+    buy_in_base: bool = False
+
+    def rate(self, side: OrderSide, liquidity: LiquiditySide) -> Decimal:
+        per_side = self.buy if side == OrderSide.BUY else self.sell
+        if per_side is not None:
+            return per_side
+        return self.maker if liquidity == LiquiditySide.MAKER else self.taker
+
+    @property
+    def is_plain(self) -> bool:
+        return self.buy is None and self.sell is None and not self.buy_in_base
+
+
+def rates_from_info(info: Mapping[str, Any] | None) -> FeeRates | None:
+    """The rates an instrument carries, or None where it carries no whole set."""
+    if not info:
+        return None
+    try:
+        found = {
+            name: Decimal(str(info[name]))
+            for name in ("maker_fee", "taker_fee", "buy_fee", "sell_fee")
+            if info.get(name) is not None
+        }
+    except InvalidOperation:
+        return None
+    if "buy_fee" in found and "sell_fee" in found:
+        in_base = info.get("buy_fee_in_base") in (True, "true", "True")
+        return FeeRates(
+            maker=found.get("maker_fee", found["sell_fee"]),
+            taker=found.get("taker_fee", found["sell_fee"]),
+            buy=found["buy_fee"],
+            sell=found["sell_fee"],
+            buy_in_base=in_base,
+        )
+    if "maker_fee" in found and "taker_fee" in found:
+        return FeeRates(maker=found["maker_fee"], taker=found["taker_fee"])
+    return None
+
+
+def fee_rates(venue: str, configured: Fees | None, instrument: Any) -> FeeRates:
+    """The rates of one instrument. Raises FairleadError `FEES-MISSING`: no run without fees."""
+    if configured is not None:
+        return FeeRates(maker=configured.maker, taker=configured.taker)
+    found = rates_from_info(instrument.info)
+    if found is None:
+        raise FairleadError(
+            "FEES-MISSING",
+            f"expected fee rates of {instrument.id} in its data or under [venues.{venue}.fees], "
+            'received none; add [venues.%s.fees] with maker = "..." and taker = "..."' % venue,
+            EXIT_CONFIG,
+        )
+    return found
+
+
+class VenueFeeModel(FeeModel):  # type: ignore[misc]
+    """Charges each instrument its own rates, in the currency the venue takes them in."""
+
+    def __new__(cls, rates: Mapping[str, FeeRates]) -> VenueFeeModel:
+        model: VenueFeeModel = super().__new__(cls)
+        model.rates = dict(rates)
+        return model
+
+    rates: dict[str, FeeRates]
+
+    def get_commission(
+        self, order: Any, fill_quantity: Quantity, fill_px: Price, instrument: Any
+    ) -> Money:
+        rates = self.rates[str(instrument.id)]
+        side = order.side
+        rate = rates.rate(side, order.liquidity_side)
+        quantity = fill_quantity.as_decimal()
+        if rates.buy_in_base and side == OrderSide.BUY:
+            return Money.from_decimal(quantity * rate, instrument.base_currency)
+        currency = getattr(instrument, "settlement_currency", instrument.quote_currency)
+        multiplier = instrument.multiplier.as_decimal()
+        return Money.from_decimal(quantity * fill_px.as_decimal() * multiplier * rate, currency)
+
+
+def fee_model(venue: str, configured: Fees | None, instruments: Iterable[Any]) -> FeeModel:
+    """One model for a venue's instruments; NautilusTrader's own where it charges the same."""
+    rates = {str(one.id): fee_rates(venue, configured, one) for one in instruments}
+    distinct = set(rates.values())
+    if len(distinct) == 1:
+        (only,) = distinct
+        if only.is_plain:
+            return MakerTakerFeeModel(only.maker, only.taker)
+    return VenueFeeModel(rates)

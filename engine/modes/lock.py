@@ -1,0 +1,48 @@
+"""One process per account: an advisory lock that dies with the process that holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from engine.cli.exits import Exit
+from engine.errors import FairleadError
+
+
+class AccountLock:
+    """Held from the start of a live run to its end; the kernel frees it when the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    def __enter__(self) -> AccountLock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(file, 64, 0).decode(errors="replace").strip() or "unknown"
+            os.close(file)
+            raise FairleadError(
+                "STATE-LOCKED",
+                f"process {holder} already trades this account ({self.path}); "
+                "stop it first, or give this run another account and state_dir",
+                Exit.LOCKED,
+            ) from error
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        self._file = file
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

@@ -1,0 +1,245 @@
+"""One venue account's trading in live mode: journal, desk, recovery, comparison, private stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING
+
+from adapters.base.connection import StreamSupervisor
+from adapters.base.runtime import VenueRuntime
+from adapters.base.venue import (
+    BalancePush,
+    OrderPush,
+    Ready,
+    StreamFault,
+    StreamItem,
+    VenueError,
+    VenueInstrument,
+)
+from engine.cli.exits import Exit
+from engine.config import model
+from engine.errors import FairleadError
+from engine.orders.desk import OrderDesk
+from engine.orders.journal import Journal
+from engine.orders.live import DeskSettings, DeskTraits, LiveOrder
+from engine.orders.model import Finding, VenueOrder, VenueOrders, VenueUnavailable, ref_of
+from engine.orders.reconcile import compare
+
+if TYPE_CHECKING:
+    from adapters.base.execution_client import Approvals, VenueExecutionClient
+
+logger = logging.getLogger(__name__)
+
+COMPARE_EVERY_SECS = 30.0
+RECOVER_EXTRA_SECS = 10.0  # on top of the quarantine, for the looks themselves
+CLOSED_FINDINGS = frozenset({"OVERFILL", "ORDER-AMBIGUOUS"})  # halt the instrument
+DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", "ORDER-LATE"})
+
+
+class VenueTrading:
+    """Implements `adapters.base.execution_client.Trading` for one venue account."""
+
+    def __init__(
+        self,
+        *,
+        runtime: VenueRuntime,
+        account: str,
+        journal: Journal,
+        approvals: Approvals,
+        config: model.Config,
+        on_recovered: Callable[[VenueTrading], None],
+        on_halt: Callable[[str, str], None],
+        on_sent: Callable[[str], None],
+    ) -> None:
+        self.runtime = runtime
+        self.account = account
+        self.journal = journal
+        self.approvals = approvals
+        self.findings: list[Finding] = []
+        self.unresolved: list[LiveOrder] = []
+        self._config = config
+        self._externals: tuple[VenueOrder, ...] = ()
+        self._on_recovered = on_recovered
+        self._on_halt = on_halt
+        self._on_sent = on_sent
+        self._private: StreamSupervisor | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.desk: OrderDesk | None = None
+
+    # -- what the execution client reads -------------------------------------------------------
+
+    @property
+    def venue(self) -> str:
+        return self.runtime.adapter.venue
+
+    @property
+    def orders(self) -> VenueOrders:
+        return self.runtime.adapter.orders
+
+    @property
+    def instruments(self) -> dict[str, VenueInstrument]:
+        return dict(self.runtime.adapter.instruments)
+
+    def now_ns(self) -> int:
+        return self.runtime.now_ns()
+
+    def externals(self) -> Sequence[VenueOrder]:
+        return self._externals
+
+    def order_sent(self, client_order_id: str) -> None:
+        self._on_sent(client_order_id)
+
+    def fatal(self, code: str, message: str) -> None:
+        self.runtime.fatal(code, message)
+
+    def found(self, finding: Finding) -> None:
+        """Keep and print a finding; one that can't be true stops new orders in its instrument."""
+        self.findings.append(finding)
+        logger.warning(
+            "%s %s %s: journal %s, venue %s; %s",
+            finding.code,
+            finding.instrument,
+            finding.subject,
+            finding.journal,
+            finding.venue,
+            finding.action,
+        )
+        if finding.code in CLOSED_FINDINGS:
+            self._on_halt(finding.instrument, f"{finding.code} of {finding.subject}")
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def make_desk(self, sink: VenueExecutionClient) -> OrderDesk:
+        can = self.runtime.adapter.capabilities
+        execution = self._config.execution
+        self.desk = OrderDesk(
+            venue=self.orders,
+            journal=self.journal,
+            sink=sink,
+            traits=DeskTraits(
+                client_order_ids=can.client_order_ids,
+                private_stream=can.private_stream,
+                reports_fills=can.reports_fills,
+                replace=can.replace,
+                batch_submit_max=can.batch_submit_max,
+                batch_cancel_max=can.batch_cancel_max,
+                batch_query_max=can.batch_query_max,
+                max_order_lag_secs=can.max_order_lag_secs,
+            ),
+            settings=DeskSettings(
+                poll_secs=execution.poll_ms / 1000,
+                balance_poll_secs=execution.balance_poll_ms / 1000,
+                unknown_query_secs=tuple(ms / 1000 for ms in execution.unknown_query_ms),
+                absent_quarantine_secs=execution.absent_quarantine_secs,
+                settle_timeout_secs=execution.settle_timeout_secs,
+            ),
+            base_currency=self._base_currency,
+            now_ns=self.runtime.now_ns,
+        )
+        return self.desk
+
+    def _base_currency(self, instrument: str) -> str:
+        return self.runtime.adapter.instruments[instrument].base
+
+    async def connect(self, desk: OrderDesk) -> None:
+        """Connect, bring the journal up to date, compare with the venue, and open the stream."""
+        try:
+            await self.runtime.ensure_connected()
+        except VenueError as error:
+            raise FairleadError(error.code, error.message, Exit.VENUE) from error
+        try:
+            await self._recover(desk)
+        except VenueUnavailable as error:
+            raise FairleadError(error.code, error.message, Exit.VENUE) from error
+        except VenueError as error:
+            raise FairleadError(error.code, error.message, Exit.VENUE) from error
+        self._on_recovered(self)
+        await self._open_private_stream(desk)
+        self._spawn(self._compare_for_ever(desk), "compare")
+
+    async def _recover(self, desk: OrderDesk) -> None:
+        adopted = desk.adopt_journal()
+        missing = {o.intent.instrument for o in adopted} - set(self.runtime.adapter.instruments)
+        if missing:
+            raise FairleadError(
+                "JRN-INSTRUMENT",
+                f"the journal holds open orders in {', '.join(sorted(missing))}, which the venue "
+                "does not list any more; cancel them at the venue, then start with "
+                "execution.accept_drift = true",
+                Exit.DRIFT,
+            )
+        await desk.recover(self._config.execution.absent_quarantine_secs + RECOVER_EXTRA_SECS)
+        await self._compare(desk)
+        drift = [f for f in self.findings if f.code in DRIFT_FINDINGS]
+        if adopted or drift:
+            logger.warning(
+                "%s: %d orders taken over from the journal, %d differences",
+                self.venue,
+                len(adopted),
+                len(drift),
+            )
+
+    async def _compare(self, desk: OrderDesk) -> None:
+        seen = await compare(self.orders, desk, self.runtime.instruments, self.runtime.now_ns)
+        known = {f.subject for f in self.findings if f.code in DRIFT_FINDINGS}
+        for finding in seen.findings:
+            if finding.subject not in known:
+                desk.journal.finding(finding)
+                self.found(finding)
+        self._externals = seen.externals
+        if seen.late:
+            await self.orders.cancel([ref_of(state) for state in seen.late])
+
+    async def _compare_for_ever(self, desk: OrderDesk) -> None:
+        while True:
+            await asyncio.sleep(COMPARE_EVERY_SECS)
+            try:
+                await self._compare(desk)
+            except VenueUnavailable as error:
+                logger.warning("comparison with %s: %s", self.venue, error)
+
+    async def disconnect(self, desk: OrderDesk) -> None:
+        """Cancel or keep what is open, settle what is unproven, close."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            self.unresolved = await desk.stop(cancel_open=self._config.run.on_stop == "cancel")
+        finally:
+            if self._private is not None:
+                await self._private.stop()
+            await self.runtime.release()
+
+    # -- private stream ------------------------------------------------------------------------
+
+    async def _open_private_stream(self, desk: OrderDesk) -> None:
+        protocol = self.runtime.adapter.private_stream()
+        if protocol is None:
+            return
+
+        def on_item(item: StreamItem) -> None:
+            if isinstance(item, OrderPush):
+                desk.pushed_order(item.order, item.fill)
+            elif isinstance(item, BalancePush):
+                desk.pushed_balances(item.balances)
+            elif isinstance(item, Ready):
+                desk.refresh_soon()
+            elif isinstance(item, StreamFault):
+                logger.warning("%s private stream: %s: %s", self.venue, item.code, item.message)
+
+        self._private = self.runtime.stream("private", protocol, on_item)
+        self._private.start()
+
+    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        task.set_name(f"{self.venue}: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s", task.get_name(), exc_info=error)
+            self.fatal("TRADING-DEFECT", f"{type(error).__name__}: {error}")
