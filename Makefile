@@ -1,0 +1,26 @@
+# Two commands do everything: `make demo` and `make test`. Both set the project up first.
+.PHONY: help setup demo test lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## what each command does
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: ## .venv with every pinned package and the fairlead command (nothing to do twice)
+	@.ci/setup
+
+demo: setup ## trade a simulated OceanEx live, record it, backtest the recording, compare
+	@.venv/bin/fairlead demo
+
+test: setup lint ## every test
+	@.venv/bin/python -m pytest -n 2 --dist loadgroup
+
+lint: setup ## ruff, mypy strict, file sizes
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+bench: setup ## benchmarks, side by side, ratios printed
+	@for bench in benchmarks/*.py; do echo "== $$bench"; .venv/bin/python $$bench || exit 1; done
+
+clean: ## remove what the commands made here
+	rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .hypothesis out
