@@ -43,11 +43,13 @@ logger = logging.getLogger(__name__)
 
 
 class Approvals(Protocol):
-    """The risk gate, as the last look before the wire."""
+    """The risk gate, as the last look before the wire. Each gives a reason, or None: approved."""
 
-    def denial(self, intent: Intent) -> str | None:
-        """Why this order may not be sent (the gate never approved it as it is), or None."""
-        ...
+    def order_denial(self, order: Any) -> str | None: ...
+
+    def modify_denial(
+        self, client_order_id: str, quantity: Any, price: Any, trigger_price: Any
+    ) -> str | None: ...
 
 
 class Trading(Protocol):
@@ -77,6 +79,10 @@ class Trading(Protocol):
 
     def order_sent(self, client_order_id: str) -> None:
         """An order's request is about to go out: for the tick-to-order figure."""
+        ...
+
+    def order_over(self, client_order_id: str) -> None:
+        """The order is proven to be over: it counts against no limit any more."""
         ...
 
     def fatal(self, code: str, message: str) -> None:
@@ -135,7 +141,7 @@ class VenueExecutionClient(ExecutionClient):
             except ValueError as error:
                 self.generate_order_denied(order, f"UNSUPPORTED: {error}")
                 continue
-            reason = self._trading.approvals.denial(intent)
+            reason = self._trading.approvals.order_denial(order)
             if reason is not None:
                 self.generate_order_denied(order, reason)
                 continue
@@ -169,10 +175,9 @@ class VenueExecutionClient(ExecutionClient):
         except ValueError as error:
             self._reject_modify(order, f"UNSUPPORTED: {error}")
             return
-        changed = translate.changed_intent(
-            before, command.quantity, command.price, command.trigger_price
-        )
-        reason = self._trading.approvals.denial(changed)
+        asked = (command.quantity, command.price, command.trigger_price)
+        changed = translate.changed_intent(before, *asked)
+        reason = self._trading.approvals.modify_denial(before.client_order_id, *asked)
         if reason is not None:
             self._reject_modify(order, reason)
             return
@@ -328,6 +333,7 @@ class VenueExecutionClient(ExecutionClient):
 
     def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
         logger.warning("%s refused: %s: %s", intent.client_order_id, code, message)
+        self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
         if order is not None:
             self.generate_order_rejected(order, f"{code}: {message}", ts_event, False)
@@ -357,11 +363,13 @@ class VenueExecutionClient(ExecutionClient):
         )
 
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
         if order is not None:
             self.generate_order_canceled(order, VenueOrderId(venue_order_id), ts_event)
 
     def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
         if order is not None:
             self.generate_order_expired(order, VenueOrderId(venue_order_id), ts_event)

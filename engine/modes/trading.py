@@ -52,6 +52,7 @@ class VenueTrading:
         on_recovered: Callable[[VenueTrading], None],
         on_halt: Callable[[str, str], None],
         on_sent: Callable[[str], None],
+        on_over: Callable[[str], None],
     ) -> None:
         self.runtime = runtime
         self.account = account
@@ -64,6 +65,7 @@ class VenueTrading:
         self._on_recovered = on_recovered
         self._on_halt = on_halt
         self._on_sent = on_sent
+        self._on_over = on_over
         self._private: StreamSupervisor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.desk: OrderDesk | None = None
@@ -90,6 +92,9 @@ class VenueTrading:
 
     def order_sent(self, client_order_id: str) -> None:
         self._on_sent(client_order_id)
+
+    def order_over(self, client_order_id: str) -> None:
+        self._on_over(client_order_id)
 
     def fatal(self, code: str, message: str) -> None:
         self.runtime.fatal(code, message)

@@ -1,0 +1,472 @@
+"""A running NautilusTrader node for live, paper and recording: built, watched, stopped in order.
+
+The three differ only in who executes: the venue (live), NautilusTrader's simulated exchange
+(paper), or nobody (record).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+import uvloop
+from nautilus_trader.adapters.sandbox import (
+    SandboxExecutionClientConfig,
+    SandboxExecutionClientFactory,
+)
+from nautilus_trader.common import (
+    DataActor,
+    Environment,
+    FileWriterConfig,
+    LoggerConfig,
+    LogLevel,
+)
+from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
+from nautilus_trader.execution import StaticLatencyModel
+from nautilus_trader.live import (
+    LiveDataEngineConfig,
+    LiveExecutionEngineConfig,
+    LiveNodeBuilder,
+    LiveNodeConfig,
+    SubmissionRecoveryPolicy,
+)
+from nautilus_trader.model import (
+    AccountType,
+    BookType,
+    InstrumentId,
+    Money,
+    OmsType,
+    TraderId,
+    Venue,
+)
+
+from adapters import registry
+from adapters.base.data_client import make_data_factory
+from adapters.base.execution_client import make_execution_factory
+from adapters.base.runtime import VenueRuntime
+from adapters.base.transport import AiohttpHttp, AiohttpWs
+from adapters.base.venue import Adapter, AdapterContext, AdapterSpec
+from engine.cli.exits import Exit
+from engine.config.loader import LoadedConfig
+from engine.errors import FairleadError
+from engine.modes import common
+from engine.modes.approvals import GateApprovals
+from engine.modes.fees import fee_model
+from engine.modes.lock import AccountLock
+from engine.modes.trading import VenueTrading
+from engine.observe.status import RunStatus
+from engine.orders.journal import Journal
+from engine.orders.model import Finding
+from engine.recording.session import Recording
+from engine.risk.facts import LiveOrder as GateOrder
+from engine.secrets import Secret
+
+logger = logging.getLogger(__name__)
+
+Mode = Literal["live", "paper", "record"]
+POST_STOP_SECS = 1  # for the orders that strategies send in on_stop
+CONNECT_SECS = 60
+LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
+
+
+class Ended(msgspec.Struct, kw_only=True):
+    """How a node's run ended, and what it leaves to report."""
+
+    exit: Exit
+    reason: str
+    status: RunStatus
+    findings: list[Finding]
+    seconds: float
+    cache: Any
+    portfolio: Any
+    gate: Any
+    run_state: Any
+    recording: Recording | None
+
+
+class NodeRun:
+    """One run of a node: `run()` builds it, runs it until it is told to stop, and takes it down."""
+
+    def __init__(self, loaded: LoadedConfig, mode: Mode, *, run_secs: float | None = None) -> None:
+        self.loaded = loaded
+        self.config = loaded.config
+        self.mode = mode
+        self.status = RunStatus()
+        self.findings: list[Finding] = []
+        self.trading: list[VenueTrading] = []
+        self.failure: tuple[str, str] | None = None
+        self.stop_reason = ""
+        self._run_secs = run_secs
+        self._runtimes: dict[str, VenueRuntime] = {}
+        self._node: Any = None
+        self._handle: Any = None
+        self._recording: Recording | None = None
+        self._http: AiohttpHttp | None = None
+        self._rng = random.Random(self.config.run.seed)  # noqa: S311 - jitter, not secrets
+        self._stopping = asyncio.Event()
+        self._signals = 0
+        self._tick_ns = 0
+
+    # -- building ------------------------------------------------------------------------------
+
+    def run(self) -> Ended:
+        """Blocks until the run has ended. Raises FairleadError for what prevents a start."""
+        specs = self._specs()
+        secrets = self._secrets(specs)
+        with ExitStack() as held:
+            if self.mode != "record":
+                self._take_locks(held)
+            return uvloop.run(self._main(specs, secrets, held))
+
+    def _specs(self) -> dict[str, AdapterSpec]:
+        specs = {}
+        for key, venue in self.config.venues.items():
+            if venue.adapter == "recorded":
+                raise FairleadError(
+                    "VENUE-RECORDED",
+                    f"venue {key} exists only as a recording; expected an adapter "
+                    f"({', '.join(registry.names())}) to run {self.mode}",
+                    Exit.CONFIG,
+                )
+            specs[key] = registry.spec(venue.adapter)
+        return specs
+
+    def _secrets(self, specs: Mapping[str, AdapterSpec]) -> dict[str, Mapping[str, Secret]]:
+        """Credentials are read in live mode only: paper and record never need them."""
+        if self.mode != "live":
+            return {key: {} for key in specs}
+        return {key: common.read_secrets(self.loaded, key, spec) for key, spec in specs.items()}
+
+    def _take_locks(self, held: ExitStack) -> None:
+        for key, venue in self.config.venues.items():
+            name = f"{key}-{venue.account}" if self.mode == "live" else f"{key}-paper"
+            held.enter_context(AccountLock(self.loaded.state_dir / f"{name}.lock"))
+
+    async def _main(
+        self,
+        specs: Mapping[str, AdapterSpec],
+        secrets: Mapping[str, Mapping[str, Secret]],
+        held: ExitStack,
+    ) -> Ended:
+        started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled, number)
+        if self.config.record is not None or self.mode == "record":
+            self._recording = Recording(self.loaded, now_ns=time.time_ns)
+            held.callback(self._recording.close)
+        tap = self._recording.tap if self._recording is not None else None
+        self._http = AiohttpHttp(
+            timeout_secs=self.config.execution.request_timeout_ms / 1000, tap=tap
+        )
+        ws = AiohttpWs(tap=tap)
+        try:
+            for key, spec in specs.items():
+                self._runtimes[key] = self._runtime(key, spec, secrets[key], ws)
+            if self.mode == "paper":  # the simulated exchange needs fees before the node is built
+                await self._connect_all()
+            self._assemble(held)
+            await self._run_node()
+        finally:
+            await self._http.close()
+            await ws.close()
+        return self._ended(time.monotonic() - started)
+
+    def _runtime(
+        self, key: str, spec: AdapterSpec, secrets: Mapping[str, Secret], ws: AiohttpWs
+    ) -> VenueRuntime:
+        venue = self.config.venues[key]
+        assert self._http is not None
+        adapter: Adapter = spec.create(
+            AdapterContext(
+                venue=key.upper(),
+                options=self.loaded.options[key],
+                secrets=secrets,
+                http=self._http,
+                now_ns=time.time_ns,
+                instruments=tuple(venue.instruments),
+            )
+        )
+        return VenueRuntime(
+            adapter=adapter,
+            ws=ws,
+            instruments=tuple(venue.instruments),
+            trading=self.mode == "live",
+            now_ns=time.time_ns,
+            rng=self._rng,
+            status=self.status,
+            on_fatal=self._fatal,
+            gaps=self._recording.gaps if self._recording is not None else None,
+        )
+
+    async def _connect_all(self) -> None:
+        for runtime in self._runtimes.values():
+            try:
+                await runtime.ensure_connected()
+            except Exception as error:
+                failure = runtime.failure
+                code, text = (
+                    ("CONNECT", str(error))
+                    if failure is None
+                    else (
+                        failure.code,
+                        failure.message,
+                    )
+                )
+                raise FairleadError(code, text, Exit.VENUE) from error
+
+    def _assemble(self, held: ExitStack) -> None:
+        """The node with its clients and strategies."""
+        self.gate, self.run_state, strategies = common.build_strategies(
+            self.loaded,
+            self.mode,
+            abilities={k.upper(): r.adapter.capabilities for k, r in self._runtimes.items()},
+        )
+        builder = LiveNodeBuilder.from_config(self.config.name, self._node_config())
+        for key, runtime in self._runtimes.items():
+            name = key.upper()
+            builder = builder.add_data_client(name, make_data_factory(runtime), DataClientConfig())
+            if self.mode == "live":
+                factory = make_execution_factory(self._trading(key, runtime, held))
+                builder = builder.add_exec_client(name, factory, ExecutionClientConfig())
+            elif self.mode == "paper":
+                builder = builder.add_simulated_exec_client(
+                    name, SandboxExecutionClientFactory(), self._simulated(key, runtime)
+                )
+        self._node = builder.build()
+        self._handle = self._node.handle()
+        for strategy in strategies:
+            self._node.add_strategy(strategy)
+        if self._recording is not None:
+            self._node.add_actor(RecordActor(self._all_instruments()))
+
+    def _all_instruments(self) -> tuple[str, ...]:
+        return tuple(i for venue in self.config.venues.values() for i in venue.instruments)
+
+    def _node_config(self) -> LiveNodeConfig:
+        record = self._recording.streaming() if self._recording is not None else None
+        return LiveNodeConfig(
+            environment=Environment.LIVE if self.mode == "live" else Environment.SANDBOX,
+            trader_id=TraderId("FAIRLEAD-001"),
+            streaming=record,
+            timeout_connection_secs=float(CONNECT_SECS),
+            timeout_disconnection_secs=float(self.config.run.stop_timeout_secs),
+            delay_post_stop_secs=float(POST_STOP_SECS),
+            logging=self._logging(),
+            data_engine=LiveDataEngineConfig(emit_quotes_from_book=True),
+            exec_engine=LiveExecutionEngineConfig(
+                reconciliation=self.mode == "live",
+                reconciliation_startup_delay_secs=0.0,
+                submission_recovery_policy=SubmissionRecoveryPolicy.RETAIN_UNRESOLVED,
+                inflight_check_interval_ms=2_000,
+                open_check_interval_secs=10.0,
+                open_check_open_only=False,
+                position_check_interval_secs=30.0,
+            ),
+        )
+
+    def _logging(self) -> LoggerConfig:
+        """NautilusTrader's own log goes to a file of the state folder; errors also to stdout."""
+        folder = self.loaded.state_dir / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        level = LEVELS[self.config.run.log_level]
+        return LoggerConfig(
+            stdout_level=LogLevel.ERROR,
+            fileout_level=level,
+            is_colored=False,
+            file_config=FileWriterConfig(str(folder), f"{self.config.name}-{self.mode}"),
+        )
+
+    def _trading(self, key: str, runtime: VenueRuntime, held: ExitStack) -> VenueTrading:
+        account = self.config.venues[key].account
+        journal = Journal(
+            self.loaded.state_dir / f"{key}-{account}.journal.sqlite",
+            fsync=self.config.execution.journal_fsync == "always",
+            now_ns=time.time_ns,
+        )
+        held.callback(journal.close)
+        trading = VenueTrading(
+            runtime=runtime,
+            account=account,
+            journal=journal,
+            approvals=GateApprovals(self.gate),
+            config=self.config,
+            on_recovered=self._recovered,
+            on_halt=lambda instrument, why: self.gate.halt(f"{instrument}: {why}", time.time_ns()),
+            on_sent=self._sent,
+            on_over=self.gate.closed,
+        )
+        self.trading.append(trading)
+        return trading
+
+    def _simulated(self, key: str, runtime: VenueRuntime) -> SandboxExecutionClientConfig:
+        venue, simulated = self.config.venues[key], self.config.simulated
+        instruments = [runtime.adapter.instruments[name].nautilus for name in venue.instruments]
+        latency_ns = int(simulated.latency_ms * 1_000_000)
+        margin = venue.account_type == "margin"
+        return SandboxExecutionClientConfig(
+            Venue(key.upper()),
+            [Money.from_str(text) for text in simulated.balances],
+            account_type=AccountType.MARGIN if margin else AccountType.CASH,
+            oms_type=OmsType.NETTING,
+            book_type=BookType.L2_MBP,
+            fee_model=fee_model(key, venue.fees, instruments),
+            latency_model=StaticLatencyModel(base_latency_nanos=latency_ns),
+            liquidity_consumption=simulated.liquidity_consumption,
+            queue_position=simulated.queue_position,
+        )
+
+    def _recovered(self, trading: VenueTrading) -> None:
+        """The account is known: what it holds counts against the limits from the first order."""
+        by_strategy: dict[str, dict[str, Decimal]] = {}
+        for position in trading.journal.positions():
+            by_strategy.setdefault(position.strategy, {})[position.instrument] = position.quantity
+        for strategy, positions in by_strategy.items():
+            self.gate.seed_positions(positions, strategy)
+        assert trading.desk is not None
+        for order in trading.desk.live_orders():
+            self.gate.adopt(
+                GateOrder(
+                    client_order_id=order.intent.client_order_id,
+                    strategy=order.intent.strategy,
+                    instrument=order.intent.instrument,
+                    side=order.intent.side,
+                    quantity=order.intent.quantity,
+                    filled=order.filled,
+                    reduce_only=order.intent.reduce_only,
+                )
+            )
+
+    def _sent(self, client_order_id: str) -> None:
+        """Between the last market event and an order's way to the wire."""
+        last = self.status.last_event_ns()
+        if last:
+            self.status.tick_to_order.record(time.time_ns() - last)
+
+    # -- running -------------------------------------------------------------------------------
+
+    async def _run_node(self) -> None:
+        running = asyncio.ensure_future(self._node.run_async())
+        watch = asyncio.ensure_future(self._watch(running))
+        try:
+            await running
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            self._fail("STOP-TIMEOUT", "the run did not stop in time and was cut off")
+        except RuntimeError as error:
+            self._node_failed(str(error))
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _watch(self, running: asyncio.Future[None]) -> None:
+        """Stop when told, or when the time is over; cut the run off if it does not end."""
+        try:
+            async with asyncio.timeout(self._run_secs):
+                await self._stopping.wait()
+        except TimeoutError:
+            self.stop(f"ran for {self._run_secs:g} s")
+        limit = self.config.run.stop_timeout_secs
+        done, _ = await asyncio.wait({running}, timeout=limit)
+        if not done:
+            logger.error("the run did not stop within %d s; cut off", limit)
+            running.cancel()
+
+    def stop(self, reason: str) -> None:
+        """Ask for an ordered stop."""
+        if not self._stopping.is_set():
+            self.stop_reason = reason
+            self._stopping.set()
+            if self._handle is not None:
+                self._handle.stop()
+
+    def _signalled(self, number: int) -> None:
+        self._signals += 1
+        self.stop(f"signal {signal.Signals(number).name}")
+
+    def _fatal(self, code: str, message: str) -> None:
+        self._fail(code, message)
+        self.stop(f"{code}: {message}")
+
+    def _fail(self, code: str, message: str) -> None:
+        logger.error("%s: %s", code, message)
+        if self.failure is None:
+            self.failure = (code, message)
+
+    def _node_failed(self, text: str) -> None:
+        """NautilusTrader's reason is the least precise one: the venue's own comes first."""
+        if any(t.unresolved for t in self.trading) or "recovery incomplete" in text:
+            logger.warning("%s", text)
+            return
+        self._fail("NODE", text)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def _ended(self, seconds: float) -> Ended:
+        exit_code, reason = self._verdict()
+        if self.mode != "record":
+            self.gate.persist()
+        return Ended(
+            exit=exit_code,
+            reason=reason,
+            status=self.status,
+            findings=[f for t in self.trading for f in t.findings],
+            seconds=seconds,
+            cache=self._node.cache,
+            portfolio=self._node.portfolio,
+            gate=self.gate,
+            run_state=self.run_state,
+            recording=self._recording,
+        )
+
+    def _verdict(self) -> tuple[Exit, str]:
+        state = self.run_state
+        if state.breach is not None:
+            return Exit.BREACH, f"{state.breach.what} ({state.breach.client_order_id})"
+        if state.fault_count:
+            fault = state.faults[0]
+            return (
+                Exit.FAULTED,
+                f"{fault.strategy}.{fault.callback}: {fault.error}: {fault.message}",
+            )
+        if self.failure is not None:
+            code, message = self.failure
+            return EXITS.get(code, Exit.VENUE), f"{code}: {message}"
+        unresolved = [o.intent.client_order_id for t in self.trading for o in t.unresolved]
+        if unresolved:
+            text = "the outcome of these orders is unknown; the next start goes on asking: "
+            return Exit.UNRESOLVED, text + ", ".join(unresolved)
+        return Exit.OK, self.stop_reason or state.stop_reason or "ended"
+
+
+EXITS: Mapping[str, Exit] = {
+    "DESK-FAILED": Exit.FAILED,
+    "TRADING-DEFECT": Exit.FAILED,
+    "STREAM-DEFECT": Exit.FAILED,
+    "NODE": Exit.FAILED,
+    "STOP-TIMEOUT": Exit.TIMED_OUT,
+    "JRN-INSTRUMENT": Exit.DRIFT,
+}
+
+
+class RecordActor(DataActor):
+    """Subscribes to book and trades of every instrument, so that the recording is whole."""
+
+    def __init__(self, instruments: tuple[str, ...]) -> None:
+        super().__init__()
+        self._instruments = instruments
+
+    def on_start(self) -> None:
+        for name in self._instruments:
+            instrument_id = InstrumentId.from_str(name)
+            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
+            self.subscribe_trades(instrument_id)
