@@ -77,7 +77,7 @@ class Trading(Protocol):
 
     def found(self, finding: Finding) -> None: ...
 
-    def order_sent(self, client_order_id: str) -> None:
+    def order_sent(self, intent: Intent) -> None:
         """An order's request is about to go out: for the tick-to-order figure."""
         ...
 
@@ -319,7 +319,7 @@ class VenueExecutionClient(ExecutionClient):
             self._handle_report(report, self._fill_reports_of(intent))
 
     def order_submitted(self, intent: Intent) -> None:
-        self._trading.order_sent(intent.client_order_id)
+        self._trading.order_sent(intent)
         order = self._cached(intent)
         if order is not None:
             self.generate_order_submitted(order)

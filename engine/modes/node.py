@@ -49,25 +49,27 @@ from nautilus_trader.model import (
 )
 
 from adapters import registry
+from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
 from adapters.base.data_client import make_data_factory
 from adapters.base.execution_client import make_execution_factory
 from adapters.base.runtime import VenueRuntime
-from adapters.base.transport import AiohttpHttp, AiohttpWs
 from adapters.base.venue import Adapter, AdapterContext, AdapterSpec
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
 from engine.errors import FairleadError
 from engine.modes import common
 from engine.modes.approvals import GateApprovals
+from engine.modes.claims import claims
 from engine.modes.fees import fee_model
 from engine.modes.lock import AccountLock
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
-from engine.orders.model import Finding
+from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
 from engine.risk.facts import LiveOrder as GateOrder
-from engine.secrets import Secret
+from engine.risk.state import RiskStateFile
+from engine.secrets import Secret, read_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ class NodeRun:
         self._node: Any = None
         self._handle: Any = None
         self._recording: Recording | None = None
-        self._http: AiohttpHttp | None = None
+        self._transports: list[AiohttpTransport | AiohttpWsTransport] = []
         self._rng = random.Random(self.config.run.seed)  # noqa: S311 - jitter, not secrets
         self._stopping = asyncio.Event()
         self._signals = 0
@@ -143,7 +145,15 @@ class NodeRun:
         """Credentials are read in live mode only: paper and record never need them."""
         if self.mode != "live":
             return {key: {} for key in specs}
-        return {key: common.read_secrets(self.loaded, key, spec) for key, spec in specs.items()}
+        found = {}
+        for key, spec in specs.items():
+            references = self.config.venues[key].credentials
+            found[key], failed = read_credentials(
+                references, spec.credentials, self.loaded.path.parent
+            )
+            for error in failed.values():
+                raise error
+        return found
 
     def _take_locks(self, held: ExitStack) -> None:
         for key, venue in self.config.venues.items():
@@ -161,36 +171,31 @@ class NodeRun:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
         if self.config.record is not None or self.mode == "record":
-            self._recording = Recording(self.loaded, now_ns=time.time_ns)
+            self._recording = Recording(self.loaded, secrets)
             held.callback(self._recording.close)
-        tap = self._recording.tap if self._recording is not None else None
-        self._http = AiohttpHttp(
-            timeout_secs=self.config.execution.request_timeout_ms / 1000, tap=tap
-        )
-        ws = AiohttpWs(tap=tap)
         try:
             for key, spec in specs.items():
-                self._runtimes[key] = self._runtime(key, spec, secrets[key], ws)
+                self._runtimes[key] = self._runtime(key, spec, secrets[key])
             if self.mode == "paper":  # the simulated exchange needs fees before the node is built
                 await self._connect_all()
             self._assemble(held)
             await self._run_node()
         finally:
-            await self._http.close()
-            await ws.close()
+            for transport in self._transports:
+                await transport.close()
         return self._ended(time.monotonic() - started)
 
-    def _runtime(
-        self, key: str, spec: AdapterSpec, secrets: Mapping[str, Secret], ws: AiohttpWs
-    ) -> VenueRuntime:
+    def _runtime(self, key: str, spec: AdapterSpec, secrets: Mapping[str, Secret]) -> VenueRuntime:
         venue = self.config.venues[key]
-        assert self._http is not None
+        tap = self._recording.tap(key) if self._recording is not None else None
+        http, ws = AiohttpTransport(tap), AiohttpWsTransport(tap)
+        self._transports += [http, ws]
         adapter: Adapter = spec.create(
             AdapterContext(
                 venue=key.upper(),
                 options=self.loaded.options[key],
                 secrets=secrets,
-                http=self._http,
+                http=http,
                 now_ns=time.time_ns,
                 instruments=tuple(venue.instruments),
             )
@@ -225,11 +230,9 @@ class NodeRun:
 
     def _assemble(self, held: ExitStack) -> None:
         """The node with its clients and strategies."""
-        self.gate, self.run_state, strategies = common.build_strategies(
-            self.loaded,
-            self.mode,
-            abilities={k.upper(): r.adapter.capabilities for k, r in self._runtimes.items()},
-        )
+        state = RiskStateFile(self.loaded.state_dir / f"risk-{self.mode}.json")
+        parts = common.build_parts(self.loaded, state)
+        self.gate, self.run_state = parts.gate, parts.run_state
         builder = LiveNodeBuilder.from_config(self.config.name, self._node_config())
         for key, runtime in self._runtimes.items():
             name = key.upper()
@@ -243,7 +246,9 @@ class NodeRun:
                 )
         self._node = builder.build()
         self._handle = self._node.handle()
-        for strategy in strategies:
+        claimed = claims(self.loaded)
+        for configured, strategy in zip(self.config.strategies, parts.strategies, strict=True):
+            strategy.set_external_order_instrument_ids(claimed[configured.id])
             self._node.add_strategy(strategy)
         if self._recording is not None:
             self._node.add_actor(RecordActor(self._all_instruments()))
@@ -345,10 +350,13 @@ class NodeRun:
                 )
             )
 
-    def _sent(self, client_order_id: str) -> None:
-        """Between the last market event and an order's way to the wire."""
-        last = self.status.last_event_ns()
-        if last:
+    def _sent(self, intent: Intent) -> None:
+        """Tick to order: from the frame that the strategy acted on to the send.
+
+        Measured when no newer frame came in between, so that the cause is certain.
+        """
+        last = max((s.last_frame_ns for s in self.status.streams.values()), default=0)
+        if 0 < last <= intent.ts_init:
             self.status.tick_to_order.record(time.time_ns() - last)
 
     # -- running -------------------------------------------------------------------------------
@@ -429,15 +437,9 @@ class NodeRun:
         )
 
     def _verdict(self) -> tuple[Exit, str]:
-        state = self.run_state
-        if state.breach is not None:
-            return Exit.BREACH, f"{state.breach.what} ({state.breach.client_order_id})"
-        if state.fault_count:
-            fault = state.faults[0]
-            return (
-                Exit.FAULTED,
-                f"{fault.strategy}.{fault.callback}: {fault.error}: {fault.message}",
-            )
+        exit_code, reason = common.ending(self.run_state)
+        if exit_code is not Exit.OK:
+            return exit_code, reason
         if self.failure is not None:
             code, message = self.failure
             return EXITS.get(code, Exit.VENUE), f"{code}: {message}"
@@ -445,7 +447,7 @@ class NodeRun:
         if unresolved:
             text = "the outcome of these orders is unknown; the next start goes on asking: "
             return Exit.UNRESOLVED, text + ", ".join(unresolved)
-        return Exit.OK, self.stop_reason or state.stop_reason or "ended"
+        return Exit.OK, self.stop_reason or reason
 
 
 EXITS: Mapping[str, Exit] = {

@@ -24,7 +24,7 @@ from engine.errors import FairleadError
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.live import DeskSettings, DeskTraits, LiveOrder
-from engine.orders.model import Finding, VenueOrder, VenueOrders, VenueUnavailable, ref_of
+from engine.orders.model import Finding, Intent, VenueOrder, VenueOrders, VenueUnavailable, ref_of
 from engine.orders.reconcile import compare
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class VenueTrading:
         config: model.Config,
         on_recovered: Callable[[VenueTrading], None],
         on_halt: Callable[[str, str], None],
-        on_sent: Callable[[str], None],
+        on_sent: Callable[[Intent], None],
         on_over: Callable[[str], None],
     ) -> None:
         self.runtime = runtime
@@ -90,8 +90,8 @@ class VenueTrading:
     def externals(self) -> Sequence[VenueOrder]:
         return self._externals
 
-    def order_sent(self, client_order_id: str) -> None:
-        self._on_sent(client_order_id)
+    def order_sent(self, intent: Intent) -> None:
+        self._on_sent(intent)
 
     def order_over(self, client_order_id: str) -> None:
         self._on_over(client_order_id)

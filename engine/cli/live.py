@@ -1,0 +1,21 @@
+"""`fairlead live`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    config: Annotated[Path, typer.Argument(help="The run's TOML file.")],
+    seconds: Annotated[
+        float | None, typer.Option("--for", min=0, help="Stop in order after so many seconds.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Trade live, with real orders, until SIGINT or SIGTERM (or --for SECONDS)."""
+    from engine.cli import node
+
+    node.run(config, "live", seconds=seconds, as_json=as_json)

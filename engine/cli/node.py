@@ -1,0 +1,35 @@
+"""What the verbs live, paper and record share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from engine.modes.node import Mode
+
+
+def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> None:
+    """Run, print the summary on stdout, and exit with the run's code."""
+    from rich.console import Console
+
+    from engine.config.checks import check_loaded
+    from engine.config.loader import load
+    from engine.config.problems import ConfigError
+    from engine.modes.live import run_node, sum_up
+    from engine.observe import summary
+
+    loaded = load(config)
+    problems = [] if mode == "record" else check_loaded(loaded, mode)
+    if problems:
+        raise ConfigError(problems)
+    ended = run_node(loaded, mode, run_secs=seconds)
+    figures = sum_up(loaded, mode, ended)
+    if as_json:
+        sys.stdout.write(figures.json().decode() + "\n")
+    else:
+        summary.show([figures], Console())
+    raise typer.Exit(int(ended.exit))

@@ -1,0 +1,72 @@
+"""Run a config live, on paper, or as a recorder, and sum the run up."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from engine.config.loader import LoadedConfig
+from engine.modes.node import Ended, Mode, NodeRun
+from engine.observe import summary
+from engine.recording.gaps import summary_of
+from engine.secrets import RedactingFilter
+
+
+def run_node(loaded: LoadedConfig, mode: Mode, *, run_secs: float | None = None) -> Ended:
+    """Blocks until the run has ended in order. Raises FairleadError for what prevents a start."""
+    _log_to_stderr(loaded.config.run.log_level)
+    return NodeRun(loaded, mode, run_secs=run_secs).run()
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(RedactingFilter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary:
+    """The run's figures, counted like a backtest's."""
+    names = [name for venue in loaded.config.venues.values() for name in venue.instruments]
+    traded = summary.trading(ended.cache, names)
+    end_ns = time.time_ns()
+    start_ns = end_ns - int(ended.seconds * 1e9)
+    state = ended.run_state
+    files = {"state": str(loaded.state_dir)}
+    gaps = None
+    if ended.recording is not None:
+        files["recording"] = str(ended.recording.root)
+        gaps = summary_of(ended.recording.catalog, start_ns=start_ns, end_ns=end_ns)
+    return summary.RunSummary(
+        name=loaded.config.name,
+        mode=mode,
+        exit_code=int(ended.exit),
+        outcome=ended.reason,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        orders=traded.orders,
+        orders_by_kind=traded.orders_by_kind,
+        orders_by_status=traded.orders_by_status,
+        accepted=traded.accepted,
+        fills=traded.fills,
+        maker_fills=traded.maker_fills,
+        fill_ratio=traded.filled / traded.accepted if traded.accepted else None,
+        denials=summary.merged(state.denial_counts, traded.native_denials),
+        rejections=traded.rejections,
+        fees=traded.fees,
+        instruments=traded.instruments,
+        net=summary.net_by_currency(traded.instruments),
+        equity={},
+        orders_digest=traded.orders_digest,
+        gaps=gaps,
+        events=sum(stream.frames for stream in ended.status.streams.values()),
+        wall_secs=ended.seconds,
+        tick_to_order_ns=ended.status.tick_to_order.snapshot(),
+        faults=[f"{f.strategy}.{f.callback}: {f.error}: {f.message}" for f in state.faults],
+        notes=[
+            f"{f.code} {f.instrument} {f.subject}: journal {f.journal}, venue {f.venue}; {f.action}"
+            for f in ended.findings
+        ],
+        files=files,
+    )
