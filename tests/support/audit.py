@@ -1,0 +1,80 @@
+"""Compares a journal file with a simulated venue's true ledger, order by order."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.orders.model import Intent, VenueFill
+
+
+def audit(journal: Path, ledger: dict[str, Any], account: str) -> dict[str, int]:
+    """Assert that no order is lost or doubled and that fills and positions agree; gives counts."""
+    db = sqlite3.connect(journal)
+    rows = db.execute(
+        "SELECT client_order_id, state, venue_order_id, intent FROM orders"
+    ).fetchall()
+    fills = [
+        msgspec.json.decode(body, type=VenueFill)
+        for (body,) in db.execute("SELECT body FROM fills")
+    ]
+    positions = {i: Decimal(q) for i, q in db.execute("SELECT instrument, quantity FROM positions")}
+    db.close()
+    entries = [e for e in ledger["entries"] if e.get("account", _owner(e)) == account]
+    at_venue = {str(e["order"]["id"]): e["order"] for e in entries if e["type"] == "order"}
+    mine = {
+        void: (cid, state, msgspec.json.decode(intent, type=Intent))
+        for cid, state, void, intent in rows
+        if void
+    }
+    assert len(mine) == sum(1 for row in rows if row[2]), "two orders share one venue order id"
+    unproven = [cid for cid, state, void, _ in rows if void is None and state != "REFUSED"]
+    assert unproven == [], f"orders without an outcome: {unproven}"
+    lost = at_venue.keys() - mine.keys()
+    assert not lost, f"the venue has orders that the journal does not know: {sorted(lost)}"
+    invented = mine.keys() - at_venue.keys()
+    assert not invented, f"the journal has orders that the venue never had: {sorted(invented)}"
+    _compare_fills(fills, entries, mine)
+    _compare_positions(positions, fills)
+    return {"orders": len(rows), "accepted": len(mine), "fills": len(fills)}
+
+
+def _owner(entry: dict[str, Any]) -> str:
+    return str(entry["order"]["account"]) if "order" in entry else ""
+
+
+def _compare_fills(
+    fills: list[VenueFill], entries: list[dict[str, Any]], mine: dict[str, Any]
+) -> None:
+    """Quantity and value of each order's executions; ids differ where fills are synthesised."""
+    booked: defaultdict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for fill in fills:
+        booked[fill.venue_order_id][0] += fill.quantity
+        booked[fill.venue_order_id][1] += fill.quantity * fill.price
+    true: defaultdict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for entry in entries:
+        if entry["type"] == "fill":
+            quantity = Decimal(entry["quantity"])
+            true[str(entry["order_id"])][0] += quantity
+            true[str(entry["order_id"])][1] += quantity * Decimal(entry["price"])
+    assert booked.keys() == true.keys()
+    for void, (quantity, value) in true.items():
+        assert booked[void][0] == quantity, f"order {void}: booked {booked[void]}, true {quantity}"
+        error = abs(booked[void][1] - value) / value
+        assert error < Decimal("1e-6"), f"order {void}: value {booked[void][1]}, true {value}"
+
+
+def _compare_positions(positions: dict[str, Decimal], fills: list[VenueFill]) -> None:
+    sums: Counter[str] = Counter()
+    for fill in fills:
+        signed = fill.quantity if fill.side == "BUY" else -fill.quantity
+        base_fee = (
+            fill.fee if fill.fee_currency == fill.instrument.partition("_")[0] else Decimal(0)
+        )
+        sums[fill.instrument] += signed - base_fee  # type: ignore[assignment]
+    assert {k: v for k, v in sums.items() if v} == {k: v for k, v in positions.items() if v}

@@ -1,0 +1,107 @@
+"""Real processes: a simulated venue on loopback, and fairlead runs against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+FAIRLEAD = str(Path(sys.executable).with_name("fairlead"))
+READY_SECS = 20.0
+
+
+class Venue:
+    """A served simulated venue: `line` is its JSON line, with URLs and test credentials."""
+
+    def __init__(self, process: subprocess.Popen[str], line: Mapping[str, Any]) -> None:
+        self.process = process
+        self.line = line
+
+    def ledger(self) -> dict[str, Any]:
+        return self._get("ledger")
+
+    def balances(self) -> dict[str, Any]:
+        return self._get("balances")
+
+    def _get(self, what: str) -> dict[str, Any]:
+        base = str(self.line["control"])
+        with urllib.request.urlopen(f"{base}/{what}", timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def post(self, what: str, **body: Any) -> None:
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.line['control']}/{what}", data=data)
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+@contextmanager
+def venue(name: str, folder: Path, *arguments: str) -> Iterator[Venue]:
+    """`fairlead venue NAME` on a free loopback port, ended with the block."""
+    command = [FAIRLEAD, "venue", name, "--port", "0", "--account-dir", str(folder), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, f"{name} did not start: exit {process.wait(5)}"
+        yield Venue(process, json.loads(line))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def start(
+    verb: str, config: Path, *arguments: str, log: Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """A fairlead run in the background; both outputs go to `log`, appended."""
+    with log.open("a") as out:
+        return subprocess.Popen(
+            [FAIRLEAD, verb, str(config), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+        )
+
+
+def run(
+    verb: str,
+    config: Path,
+    *arguments: str,
+    timeout_secs: float = 60,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """A fairlead run to its end, outputs kept apart."""
+    return subprocess.run(
+        [FAIRLEAD, verb, str(config), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=timeout_secs,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def wait_for(condition: Any, what: str, timeout_secs: float = READY_SECS) -> None:
+    """Poll until the condition is true; fail the test when it never is."""
+    deadline = time.monotonic() + timeout_secs
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_secs} s for {what}"
+        time.sleep(0.02)
