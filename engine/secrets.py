@@ -1,6 +1,32 @@
-"""Credentials: read by reference, never printed."""
+"""Credentials: read by reference, never printed.
+
+A reference is `env:NAME` or `file:PATH` (relative to the config file). Every secret that is read
+is also remembered, so that `RedactingFilter` keeps it out of the logs.
+"""
 
 from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shlex
+import stat
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import quote
+
+from engine.cli.exits import Exit
+from engine.errors import FairleadError
+
+SECRET_BYTES_MAX = 64 * 1024
+REDACTED: Final = "[secret]"
+
+_REFERENCE = re.compile(r"(?P<kind>env|file):(?P<where>.+)")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PART_CHARS_MIN = 8  # shorter lines of a PEM would redact ordinary words
 
 
 class Secret:
@@ -20,3 +46,208 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret cannot be pickled")
+
+
+class SecretError(FairleadError):
+    """A credential that can't be used. The message never holds a part of it."""
+
+    exit_code = int(Exit.VENUE)
+
+
+class CredentialSpec(Protocol):
+    """What an adapter says of one credential key (`adapters.base.venue.Credential`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def required(self) -> bool: ...
+
+
+def is_reference(text: str) -> bool:
+    """Whether the text names where a secret is, and is not a secret itself."""
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return False
+    return match["kind"] == "file" or _ENV_NAME.fullmatch(match["where"]) is not None
+
+
+def read_secret(
+    reference: str, base: Path, *, kind: str = "text", environ: Mapping[str, str] | None = None
+) -> Secret:
+    """Read one credential and remember it for redaction.
+
+    `base` is the config file's folder. `kind` is `text` (one line) or `pem` (an unencrypted
+    private key, which must parse). Raises SecretError.
+    """
+    match = _REFERENCE.fullmatch(reference) if is_reference(reference) else None
+    if match is None:
+        raise SecretError(
+            "E-SEC-001", "expected env:NAME or file:PATH; inline secrets are refused (not shown)"
+        )
+    if match["kind"] == "env":
+        text = _from_env(match["where"], os.environ if environ is None else environ)
+    else:
+        text = _from_file(base / Path(match["where"]).expanduser())
+    secret = Secret(text.strip(), reference)
+    remember(secret)
+    if not secret.reveal():
+        raise SecretError("E-SEC-003", f"{reference} is empty; put the credential there")
+    if kind == "pem":
+        check_pem(secret)
+    elif not secret.reveal().isprintable():
+        raise SecretError(
+            "E-SEC-007", f"{reference}: expected one line of text; came several, or binary data"
+        )
+    return secret
+
+
+def read_credentials(
+    references: Mapping[str, str],
+    wanted: Iterable[CredentialSpec],
+    base: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[dict[str, Secret], dict[str, SecretError]]:
+    """Read what an adapter wants; secrets by name, and what failed by name."""
+    secrets: dict[str, Secret] = {}
+    failed: dict[str, SecretError] = {}
+    for credential in wanted:
+        reference = references.get(credential.name)
+        try:
+            if reference is not None:
+                secrets[credential.name] = read_secret(
+                    reference, base, kind=credential.kind, environ=environ
+                )
+            elif credential.required:
+                detail = f"credential {credential.name} is not named; add env:NAME or file:PATH"
+                raise SecretError("E-CFG-042", detail)
+        except SecretError as e:
+            failed[credential.name] = e
+    return secrets, failed
+
+
+def check_pem(secret: Secret) -> None:
+    """Prove that a PEM is an unencrypted private key. Raises SecretError without its text."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    text = secret.reveal()
+    if "PRIVATE KEY-----" not in text and ("PUBLIC KEY-----" in text or "CERTIFICATE" in text):
+        came = "a public key" if "PUBLIC KEY-----" in text else "a certificate"
+        raise SecretError("E-SEC-010", f"{secret.source}: expected a PEM private key; came {came}")
+    if "ENCRYPTED" in text:
+        raise _encrypted(secret)
+    try:
+        load_pem_private_key(text.encode(), password=None)
+    except TypeError:
+        raise _encrypted(secret) from None
+    except (ValueError, UnsupportedAlgorithm):
+        # the cause may quote the key's text, so it is not chained
+        detail = f"{secret.source}: expected a PEM private key; came something that does not parse"
+        raise SecretError("E-SEC-008", detail) from None
+
+
+def _encrypted(secret: Secret) -> SecretError:
+    detail = (
+        f"{secret.source}: the PEM private key is encrypted; decrypt it with "
+        "openssl pkey -in KEY -out KEY.plain, and give that file mode 0600"
+    )
+    return SecretError("E-SEC-009", detail)
+
+
+def _from_env(name: str, environ: Mapping[str, str]) -> str:
+    text = environ.get(name)
+    if text is None:
+        raise SecretError(
+            "E-SEC-002", f"the environment variable {name} is not set; export it before the start"
+        )
+    return text
+
+
+def _from_file(path: Path) -> str:
+    try:
+        # O_NONBLOCK: opening a pipe must not wait for a writer
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as e:
+        reason = (getattr(e, "strerror", None) or str(e)).lower()
+        raise SecretError("E-SEC-004", f"the key file {path} can't be read: {reason}") from None
+    try:
+        _check_file(path, os.fstat(descriptor))
+    except SecretError:
+        os.close(descriptor)
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(SECRET_BYTES_MAX + 1)
+    if len(data) > SECRET_BYTES_MAX:
+        raise SecretError(
+            "E-SEC-007", f"the key file {path} is larger than {SECRET_BYTES_MAX} bytes"
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise SecretError("E-SEC-007", f"the key file {path} is not text") from None
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise SecretError("E-SEC-005", f"the key file {path} is not a regular file")
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        raise SecretError(
+            "E-SEC-006",
+            f"the key file {path} has mode {mode:04o}; expected 0600 or 0400, so that nobody else "
+            f"reads it; run: chmod 600 {shlex.quote(str(path))}",
+        )
+
+
+_known: set[str] = set()
+_known_lock = threading.Lock()
+
+
+def remember(secret: Secret) -> None:
+    """Have `RedactingFilter` replace this secret from now on."""
+    with _known_lock:
+        _known.update(_spellings(secret.reveal()))
+
+
+def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
+    """Replace every occurrence of these secrets, and of all remembered ones, by `[secret]`.
+
+    The lines of a PEM, and the JSON and URL spellings of a secret, are replaced too.
+    """
+    words = {word for secret in secrets for word in _spellings(secret.reveal())}
+    with _known_lock:
+        words |= _known
+    for word in sorted(words, key=len, reverse=True):
+        text = text.replace(word, REDACTED)
+    return text
+
+
+def _spellings(text: str) -> set[str]:
+    """How a secret may stand in a text: whole, escaped, and line by line."""
+    if not text:
+        return set()
+    found = {text, json.dumps(text)[1:-1], quote(text, safe=""), quote(text)}
+    lines = text.splitlines()
+    if len(lines) > 1:
+        found |= {
+            line.strip()
+            for line in lines
+            if len(line.strip()) >= _PART_CHARS_MIN and not line.startswith("-----")
+        }
+    return found
+
+
+class RedactingFilter(logging.Filter):
+    """Keeps every remembered secret out of log records, tracebacks included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = redact(record.getMessage())
+        record.args = None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = redact(record.exc_text)
+        return True

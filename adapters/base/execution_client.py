@@ -7,7 +7,7 @@ of a command ends in an event or leaves the order with the desk, which goes on a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from nautilus_trader.config import ExecutionClientConfig
@@ -16,7 +16,6 @@ from nautilus_trader.model import (
     AccountId,
     AccountType,
     ClientOrderId,
-    Currency,
     ExecutionMassStatus,
     OmsType,
     TradeId,
@@ -55,13 +54,20 @@ class Approvals(Protocol):
 class Trading(Protocol):
     """What one venue account's execution needs; built by the live mode."""
 
-    venue: str
-    account: str
-    journal: Journal
-    orders: VenueOrders
-    instruments: dict[str, VenueInstrument]
-    approvals: Approvals
-    now_ns: Callable[[], int]
+    @property
+    def venue(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def orders(self) -> VenueOrders: ...
+    @property
+    def instruments(self) -> Mapping[str, VenueInstrument]: ...
+    @property
+    def approvals(self) -> Approvals: ...
+
+    def now_ns(self) -> int: ...
 
     def make_desk(self, sink: VenueExecutionClient) -> OrderDesk: ...
 
@@ -108,17 +114,17 @@ class VenueExecutionClient(ExecutionClient):
     # -- life ----------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
+        """NautilusTrader reports only that a connection failed: the cause is told here."""
         try:
             await self._trading.connect(self._desk)
-            balances = await self._trading.orders.balances()
-        except FairleadError as error:
+            self.balances(await self._trading.orders.balances(), self._trading.now_ns())
+        except (FairleadError, VenueUnavailable) as error:
             self._trading.fatal(error.code, error.message)
             raise
         except Exception as error:
             logger.exception("connecting %s failed", self._trading.venue)
-            self._trading.fatal("CONNECT", f"{self._trading.venue}: {error}")
+            self._trading.fatal("CONNECT-DEFECT", f"{self._trading.venue}: {error}")
             raise
-        self.balances(balances, self._trading.now_ns())
         self._desk.start()
 
     async def _disconnect(self) -> None:
@@ -356,7 +362,7 @@ class VenueExecutionClient(ExecutionClient):
             TradeId(fill.trade_id),
             translate.quantity_of(fill.quantity, instrument),
             translate.price_of(fill.price, instrument),
-            Currency.from_str(instrument.quote),
+            translate.currency_of(instrument.quote),
             translate.money_of(fill.fee, fill.fee_currency),
             translate.liquidity_of(fill, intent.kind),
             fill.ts_event,

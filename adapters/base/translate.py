@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from engine.orders.trigger import condition_of
@@ -121,9 +122,17 @@ def quantity_of(value: Decimal, instrument: VenueInstrument) -> Any:
     return Quantity.from_str(f"{value:.{instrument.size_precision}f}")
 
 
+@cache
+def currency_of(code: str) -> Any:
+    """NautilusTrader's currency; one that it doesn't know is registered with 8 decimals."""
+    found = Currency.from_str(code)
+    Currency.register(found)
+    return found
+
+
 def money_of(value: Decimal, currency: str) -> Any:
-    known = Currency.from_str(currency)
-    return Money.from_str(f"{value:.{known.precision}f} {currency}")
+    known = currency_of(currency)
+    return Money.from_decimal(round(value, known.precision), known)
 
 
 def liquidity_of(fill: VenueFill, kind: Kind) -> Any:

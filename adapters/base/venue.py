@@ -151,18 +151,36 @@ class StreamProtocol(Protocol):
     """One WebSocket connection's dialogue, without I/O: bytes in, items out.
 
     Any bytes give items or raise `ParseError`; nothing else escapes.
+
+    Feeds. The protocol remembers them, across reconnects too: one object lives as long as the
+    stream, and `opened` is called once per connection. `opened` drops sequence state, keeps the
+    feeds, and returns the frames that (log in and) subscribe them; where the venue must greet
+    first, `received` yields them as `Send` items once it has. The caller never repeats `subscribe`
+    after a reconnect. `subscribe` returns the frames to send now; the caller throws them away
+    while there is no connection, since `opened` will send them. Both `subscribe` and
+    `unsubscribe` are idempotent, and legal at any time.
+
+    Books. A subscribed book starts with a whole snapshot (CLEAR, then ADDs) in one
+    OrderBookDeltas. When it can't be trusted any more: an OrderBookDeltas with a CLEAR, then
+    `Gap`, then no deltas of that book until the next whole snapshot, then `Resynced`. `closed`
+    yields the same for every book that had a snapshot. `Resynced` may follow the first snapshot
+    too. A `Gap.resync` that is empty means that the fresh snapshot comes by itself.
     """
 
     url: str
-    idle_ping_secs: float  # silence after which `ping` frames are sent
-    idle_close_secs: float  # silence after which the connection is given up
+    # Read again and again, so a greeting may change them. WebSocket-level pongs are no frames.
+    idle_ping_secs: float  # nothing received, or nothing sent, for so long: `ping` is called
+    idle_close_secs: float  # no frame received for so long: the connection is given up
 
     def opened(self, now_ns: int) -> Sequence[str]:
-        """Start anew (drop all sequence state); frames to send first."""
+        """A connection is open: drop all sequence state, keep the feeds; frames to send first."""
         ...
 
     def subscribe(self, feed: Feed) -> Sequence[str]:
-        """Add a feed, and give frames for it (none yet where the venue must greet first)."""
+        """Add a feed, and give frames for it (none yet where the venue must greet first).
+
+        Called without a connection too: then the frames are not sent, `opened` repeats them.
+        """
         ...
 
     def unsubscribe(self, feed: Feed) -> Sequence[str]: ...

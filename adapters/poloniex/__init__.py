@@ -1,0 +1,1 @@
+"""Poloniex spot, v2 API: instruments, streams, orders."""

@@ -19,16 +19,32 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every section."""
 
 
-def _doc(text: str, **limits: Any) -> Meta:
-    return Meta(description=text, **limits)
+def _doc(
+    text: str,
+    *,
+    unit: str | None = None,
+    least: str | None = None,
+    above: str | None = None,
+    **limits: Any,
+) -> Meta:
+    """Describe a field: meaning, unit, and limits (`least` and `above` are for exact decimals)."""
+    extra = {"least": least, "above": above}
+    decimal_limits = {name: value for name, value in extra.items() if value is not None}
+    return Meta(
+        description=text,
+        extra_json_schema={"x-unit": unit} if unit else None,
+        extra=decimal_limits or None,
+        **limits,
+    )
 
 
 Money = Annotated[
-    str, _doc('Amount and currency, e.g. "500 USDT"', pattern=r"^\d+(\.\d+)? [A-Z0-9]+$")
+    str,
+    _doc("Amount and currency", pattern=r"^\d+(\.\d+)? [A-Z0-9]+$", examples=["500 USDT"]),
 ]
 
 
-class Run(Struct, kw_only=True):
+class Run(Struct, frozen=True, kw_only=True):
     """What holds for the whole run."""
 
     state_dir: Annotated[
@@ -41,24 +57,28 @@ class Run(Struct, kw_only=True):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], _doc("Least level printed")
     ] = "WARNING"
-    stop_timeout_secs: Annotated[int, _doc("Seconds an ordered stop may take", ge=1, le=60)] = 10
+    stop_timeout_secs: Annotated[
+        int, _doc("Longest time an ordered stop may take", unit="s", ge=1, le=60)
+    ] = 10
 
 
-class Fees(Struct, kw_only=True):
-    """Fee rates as fractions of the executed value (0.001 is 10 bps); for venues with no adapter."""
+class Fees(Struct, frozen=True, kw_only=True):
+    """Fee rates as fractions of the executed value (0.001 is 10 bps), for want of an adapter."""
 
-    maker: Decimal
-    taker: Decimal
+    maker: Annotated[
+        Decimal, _doc("Rate paid by a resting order; negative is a rebate", unit="fraction")
+    ]
+    taker: Annotated[Decimal, _doc("Rate paid by an order that takes", unit="fraction", least="0")]
 
 
-class Venue(Struct, kw_only=True):
+class Venue(Struct, frozen=True, kw_only=True):
     """One venue account."""
 
     adapter: Annotated[
         str, _doc('Adapter name, or "recorded" for a venue that exists only in a catalog')
     ]
     instruments: Annotated[
-        list[str], _doc("NautilusTrader instrument ids, e.g. BTC_USDT.OCEANEX", min_length=1)
+        list[str], _doc("NautilusTrader instrument ids, e.g. BTC_USDT.VENUE", min_length=1)
     ]
     account: Annotated[str, _doc("Name of the account; part of the journal's file name")] = "main"
     credentials: Annotated[
@@ -71,48 +91,66 @@ class Venue(Struct, kw_only=True):
     ] = "cash"
 
 
-class Strategy(Struct, kw_only=True):
+class Strategy(Struct, frozen=True, kw_only=True):
     """One strategy instance."""
 
     id: Annotated[
         str,
         _doc(
-            "Unique name; part of the orders' identity", pattern=r"^[A-Za-z0-9_.]+-[A-Za-z0-9_.]+$"
+            "Unique name, NAME-TAG; part of the orders' identity. The tag after the last dash is "
+            "unique in the run, too",
+            pattern=r"^[A-Za-z0-9_.]+-[A-Za-z0-9_.]+$",
+            examples=["maker-1"],
         ),
     ]
-    path: Annotated[str, _doc("module:Class of a NautilusTrader Strategy")]
+    path: Annotated[
+        str,
+        _doc(
+            "module:Class of a NautilusTrader Strategy",
+            pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+            examples=["strategies.maker:Maker"],
+        ),
+    ]
     params: Annotated[dict[str, Any], _doc("Keyword arguments of the strategy's config class")] = {}
 
 
-class Risk(Struct, kw_only=True):
+class Risk(Struct, frozen=True, kw_only=True):
     """The gate's limits. A limit that is absent is not checked, except those with a default."""
 
-    max_order_notional: Annotated[Money | None, _doc("Largest price x quantity of one order")] = (
-        None
-    )
+    max_order_notional: Annotated[
+        Money | None, _doc("Largest price x quantity of one order", unit="quote currency")
+    ] = None
     max_position: Annotated[
         dict[str, Decimal],
-        _doc("Largest absolute position per instrument id, open orders counted, base units"),
+        _doc(
+            "Largest absolute position per instrument id, open orders counted",
+            unit="base currency",
+            above="0",
+        ),
     ] = {}
-    max_open_orders: Annotated[int, _doc("Most orders open or unproven at once, per run", ge=1)] = (
-        50
-    )
-    max_orders_per_second: Annotated[int, _doc("Most orders in any one second", ge=1)] = 10
+    max_open_orders: Annotated[
+        int, _doc("Most orders open or unproven at once, per run", unit="orders", ge=1)
+    ] = 50
+    max_orders_per_second: Annotated[
+        int, _doc("Most orders in any one second", unit="orders/s", ge=1)
+    ] = 10
     price_collar_bps: Annotated[
         Decimal,
         _doc(
-            "Most that a limit price may lie through the reference price on the losing side, basis points"
+            "Most that a limit price may lie through the reference price on the losing side",
+            unit="bps",
+            above="0",
         ),
     ] = Decimal(500)
     stale_after_ms: Annotated[
-        int, _doc("Age after which the book is no reference for the collar, milliseconds", ge=1)
+        int, _doc("Age after which the book is no reference for the collar", unit="ms", ge=1)
     ] = 5000
     kill_switch_file: Annotated[
         str, _doc("While this file exists no order is created; relative to state_dir")
     ] = "KILL"
 
 
-class Execution(Struct, kw_only=True):
+class Execution(Struct, frozen=True, kw_only=True):
     """The order desk."""
 
     journal_fsync: Annotated[
@@ -121,26 +159,27 @@ class Execution(Struct, kw_only=True):
     ] = "always"
     poll_ms: Annotated[
         int,
-        _doc("Interval between polls of open orders on venues that push none, milliseconds", ge=50),
+        _doc("Interval between polls of open orders on venues that push none", unit="ms", ge=50),
     ] = 1000
     balance_poll_ms: Annotated[
-        int, _doc("Interval between polls of balances, milliseconds", ge=100)
+        int, _doc("Interval between polls of balances", unit="ms", ge=100)
     ] = 5000
     unknown_query_ms: Annotated[
-        list[int],
+        list[Annotated[int, Meta(ge=1)]],
         _doc(
-            "Waits between the queries for an order whose answer was lost, milliseconds; the last repeats",
+            "Waits between the queries for an order whose answer was lost; the last repeats",
+            unit="ms",
             min_length=1,
         ),
     ] = msgspec.field(default_factory=lambda: [250, 500, 1000, 2000, 5000])
     absent_quarantine_secs: Annotated[
-        float, _doc("Seconds of consistent absence that prove an order was never accepted", ge=0)
+        float, _doc("Consistent absence that proves an order was never accepted", unit="s", ge=0)
     ] = 10.0
     request_timeout_ms: Annotated[
-        int, _doc("Longest wait for a venue's answer, milliseconds", ge=50)
+        int, _doc("Longest wait for a venue's answer", unit="ms", ge=50)
     ] = 5000
     settle_timeout_secs: Annotated[
-        float, _doc("Seconds at a stop to settle orders whose outcome is unknown", ge=0)
+        float, _doc("Time at a stop to settle orders whose outcome is unknown", unit="s", ge=0)
     ] = 5.0
     accept_drift: Annotated[
         bool, _doc("Start although journal and venue differ (each difference is printed)")
@@ -150,15 +189,15 @@ class Execution(Struct, kw_only=True):
     ] = False
 
 
-class Simulated(Struct, kw_only=True):
+class Simulated(Struct, frozen=True, kw_only=True):
     """Simulated execution, the same for paper and backtest."""
 
     balances: Annotated[list[Money], _doc("Starting balances of each venue")] = msgspec.field(
         default_factory=lambda: ["100000 USDT"]
     )
-    latency_ms: Annotated[Decimal, _doc("From a command to the simulated venue, milliseconds")] = (
-        Decimal(50)
-    )
+    latency_ms: Annotated[
+        Decimal, _doc("From a command to the simulated venue", unit="ms", least="0")
+    ] = Decimal(50)
     fees: Annotated[
         Literal["venue"], _doc("Fees come from the venue; a run without fees is refused")
     ] = "venue"
@@ -168,7 +207,7 @@ class Simulated(Struct, kw_only=True):
     liquidity_consumption: Annotated[bool, _doc("A fill uses up the displayed size")] = True
 
 
-class Record(Struct, kw_only=True):
+class Record(Struct, frozen=True, kw_only=True):
     """Recording of what the run sees."""
 
     dir: Annotated[
@@ -177,27 +216,34 @@ class Record(Struct, kw_only=True):
     raw: Annotated[bool, _doc("Keep every frame and request, redacted, with local times")] = True
     normalized: Annotated[bool, _doc("Keep events in a NautilusTrader Parquet catalog")] = True
     rotate_mb: Annotated[
-        int, _doc("Size at which a raw file is closed and a new one begun, MiB", ge=1)
+        int, _doc("Size at which a raw file is closed and a new one begun", unit="MiB", ge=1)
     ] = 64
-    rotate_secs: Annotated[int, _doc("Age at which a raw file is closed, seconds", ge=1)] = 3600
+    rotate_secs: Annotated[int, _doc("Age at which a raw file is closed", unit="s", ge=1)] = 3600
 
 
-class Backtest(Struct, kw_only=True):
+class Backtest(Struct, frozen=True, kw_only=True):
     """Which recorded data a backtest runs on."""
 
     catalog: Annotated[
         str, _doc("Folder of the NautilusTrader Parquet catalog; relative to the config file")
     ] = "data/catalog"
-    start: Annotated[datetime | None, _doc("First moment, UTC")] = None
-    end: Annotated[datetime | None, _doc("Last moment, UTC")] = None
-    chunk_size: Annotated[int, _doc("Rows read at once; bounds memory", ge=1000)] = 100_000
+    start: Annotated[datetime | None, _doc("First moment", unit="UTC")] = None
+    end: Annotated[datetime | None, _doc("Last moment", unit="UTC")] = None
+    chunk_size: Annotated[int, _doc("Rows read at once; bounds memory", unit="rows", ge=1000)] = (
+        100_000
+    )
 
 
-class Config(Struct, kw_only=True):
+class Config(Struct, frozen=True, kw_only=True):
     """One run of one or more strategies: live, on paper, or as a backtest."""
 
     name: Annotated[
-        str, _doc("Name of the run; letters, digits, - and _", pattern=r"^[A-Za-z0-9_-]+$")
+        str,
+        _doc(
+            "Name of the run; letters, digits, - and _",
+            pattern=r"^[A-Za-z0-9_-]+$",
+            examples=["btc-maker"],
+        ),
     ]
     schema: Annotated[Literal[1], _doc("Version of this file's shape")] = 1
     venues: Annotated[
@@ -205,9 +251,9 @@ class Config(Struct, kw_only=True):
         _doc("Venue accounts by NautilusTrader venue name in lower case", min_length=1),
     ]
     strategies: Annotated[list[Strategy], _doc("Strategies of the run")] = []
-    run: Run = Run()
-    risk: Risk = Risk()
-    execution: Execution = Execution()
-    simulated: Simulated = Simulated()
+    run: Annotated[Run, _doc("What holds for the whole run")] = Run()
+    risk: Annotated[Risk, _doc("The gate's limits")] = Risk()
+    execution: Annotated[Execution, _doc("The order desk")] = Execution()
+    simulated: Annotated[Simulated, _doc("Execution on paper and in a backtest")] = Simulated()
     record: Annotated[Record | None, _doc("Present: the run is recorded")] = None
-    backtest: Backtest = Backtest()
+    backtest: Annotated[Backtest, _doc("The data of a backtest")] = Backtest()

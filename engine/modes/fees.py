@@ -15,10 +15,9 @@ import msgspec
 from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
 from nautilus_trader.model import LiquiditySide, Money, OrderSide, Price, Quantity
 
+from engine.cli.exits import Exit
 from engine.config.model import Fees
 from engine.errors import FairleadError
-
-EXIT_CONFIG = 3
 
 
 class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +76,12 @@ def fee_rates(venue: str, configured: Fees | None, instrument: Any) -> FeeRates:
             "FEES-MISSING",
             f"expected fee rates of {instrument.id} in its data or under [venues.{venue}.fees], "
             'received none; add [venues.%s.fees] with maker = "..." and taker = "..."' % venue,
-            EXIT_CONFIG,
+            int(Exit.CONFIG),
         )
     return found
 
 
-class VenueFeeModel(FeeModel):  # type: ignore[misc]
+class VenueFeeModel(FeeModel):
     """Charges each instrument its own rates, in the currency the venue takes them in."""
 
     def __new__(cls, rates: Mapping[str, FeeRates]) -> VenueFeeModel:

@@ -87,11 +87,18 @@ class Ended(msgspec.Struct, kw_only=True):
     status: RunStatus
     findings: list[Finding]
     seconds: float
-    cache: Any
-    portfolio: Any
+    node: Any  # stopped; `close` ends it
     gate: Any
     run_state: Any
     recording: Recording | None
+
+    @property
+    def cache(self) -> Any:
+        return self.node.cache
+
+    def close(self) -> None:
+        """Write the last of the recording and drop the node."""
+        self.node.dispose()
 
 
 class NodeRun:
@@ -145,15 +152,15 @@ class NodeRun:
         """Credentials are read in live mode only: paper and record never need them."""
         if self.mode != "live":
             return {key: {} for key in specs}
-        found = {}
+        secrets: dict[str, Mapping[str, Secret]] = {}
         for key, spec in specs.items():
             references = self.config.venues[key].credentials
-            found[key], failed = read_credentials(
+            secrets[key], failed = read_credentials(
                 references, spec.credentials, self.loaded.path.parent
             )
             for error in failed.values():
                 raise error
-        return found
+        return secrets
 
     def _take_locks(self, held: ExitStack) -> None:
         for key, venue in self.config.venues.items():
@@ -248,8 +255,8 @@ class NodeRun:
         self._handle = self._node.handle()
         claimed = claims(self.loaded)
         for configured, strategy in zip(self.config.strategies, parts.strategies, strict=True):
-            strategy.set_external_order_instrument_ids(claimed[configured.id])
             self._node.add_strategy(strategy)
+            strategy.set_external_order_instrument_ids(claimed[configured.id])
         if self._recording is not None:
             self._node.add_actor(RecordActor(self._all_instruments()))
 
@@ -429,8 +436,7 @@ class NodeRun:
             status=self.status,
             findings=[f for t in self.trading for f in t.findings],
             seconds=seconds,
-            cache=self._node.cache,
-            portfolio=self._node.portfolio,
+            node=self._node,
             gate=self.gate,
             run_state=self.run_state,
             recording=self._recording,

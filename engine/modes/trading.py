@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from adapters.base.connection import StreamSupervisor
@@ -81,8 +81,8 @@ class VenueTrading:
         return self.runtime.adapter.orders
 
     @property
-    def instruments(self) -> dict[str, VenueInstrument]:
-        return dict(self.runtime.adapter.instruments)
+    def instruments(self) -> Mapping[str, VenueInstrument]:
+        return self.runtime.adapter.instruments
 
     def now_ns(self) -> int:
         return self.runtime.now_ns()

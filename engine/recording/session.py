@@ -10,7 +10,7 @@ from nautilus_trader.persistence import StreamingConfig
 
 from engine.config.loader import LoadedConfig
 from engine.config.model import Record
-from engine.recording.catalog import streaming_config
+from engine.recording.catalog import recover, streaming_config
 from engine.recording.gaps import GAPS_FILE, GapLog
 from engine.recording.raw import RawRecorder, RawSettings
 from engine.recording.redact import Redactor
@@ -54,7 +54,9 @@ class Recording:
         """NautilusTrader's own writer, promoted to the Parquet catalog; None: switched off."""
         if not self.settings.normalized:
             return None
-        return streaming_config(self.root / "stream", self.catalog)
+        self.catalog.mkdir(parents=True, exist_ok=True)
+        recover(self.catalog, self.catalog)  # what a killed run left behind
+        return streaming_config(self.catalog, self.catalog)
 
     def close(self) -> None:
         for venue, recorder in self._raw.items():

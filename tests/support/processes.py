@@ -33,14 +33,14 @@ class Venue:
         return self._get("balances")
 
     def _get(self, what: str) -> dict[str, Any]:
-        base = str(self.line["control"])
+        base = str(self.line["control"]).rstrip("/")
         with urllib.request.urlopen(f"{base}/{what}", timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 
     def post(self, what: str, **body: Any) -> None:
         data = json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.line['control']}/{what}", data=data)
+        request = urllib.request.Request(f"{str(self.line['control']).rstrip('/')}/{what}", data=data)
         urllib.request.urlopen(request, timeout=10).close()
 
 

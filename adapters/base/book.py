@@ -1,0 +1,521 @@
+"""Order books between wire and NautilusTrader: only what changed travels on.
+
+Levels come as `(price, size)` pairs of decimal text, the way venues send them. A book keeps the
+last text per level; equal text is an unchanged level, so that an unchanged level costs one
+dictionary lookup and no object. Nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from itertools import chain, repeat
+from typing import Any
+
+from nautilus_trader.model import (
+    BookAction,
+    BookOrder,
+    InstrumentId,
+    OrderBookDelta,
+    OrderBookDeltas,
+    OrderSide,
+    Price,
+    Quantity,
+    RecordFlag,
+)
+
+from adapters.base.venue import ParseError
+
+MAX_LEVELS = 5_000  # per side of one frame
+MAX_CACHED_NUMBERS = 65_536  # price or size objects kept by text, per instrument
+MAX_NUMBER_CHARS = 40
+
+F_LAST = RecordFlag.F_LAST.value
+F_SNAPSHOT = RecordFlag.F_SNAPSHOT.value
+
+_ADD = BookAction.ADD
+_UPDATE = BookAction.UPDATE
+_DELETE = BookAction.DELETE
+_BUY = OrderSide.BUY
+_SELL = OrderSide.SELL
+
+# Shows the shape of numbers: any digit is 0, points and commas stay, all else is x.
+_SHAPE = bytes(
+    ord("0") if chr(code).isdigit() and code < 128 else code if chr(code) in ".," else ord("x")
+    for code in range(256)
+)
+_NUMBER = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,18}))?")
+
+Level = Sequence[str]  # (price, size), decimal text
+
+
+def padded(text: str, precision: int) -> str:
+    """Return decimal `text` with exactly `precision` decimals.
+
+    Zeros beyond the precision are dropped. Raises ParseError for anything that isn't a plain
+    non-negative decimal, and for digits beyond the precision.
+    """
+    match = _NUMBER.fullmatch(text) if len(text) <= MAX_NUMBER_CHARS else None
+    if match is None:
+        raise ParseError("number", f"expected a decimal, received {text[:MAX_NUMBER_CHARS]!r}")
+    whole, fraction = match.group(1), match.group(2) or ""
+    if len(fraction) > precision:
+        if fraction[precision:].strip("0"):
+            raise ParseError(
+                "number", f"expected at most {precision} decimals, received {text[:40]!r}"
+            )
+        fraction = fraction[:precision]
+    if precision == 0:
+        return whole
+    return f"{whole}.{fraction.ljust(precision, '0')}"
+
+
+def _simple_pattern(precision: int) -> re.Pattern[str]:
+    """Matches the decimals that a double holds exactly at this precision."""
+    if not 1 <= precision <= 14:
+        return re.compile(r"[0-9]{1,15}" if precision == 0 else r"(?!)")
+    return re.compile(rf"[0-9]{{1,{15 - precision}}}(?:\.[0-9]{{1,{precision}}})?")
+
+
+class _Cache[T: (Price, Quantity)](dict[str, T]):
+    """Numbers of one precision by the venue's text; a miss converts and keeps.
+
+    `zeros` are the texts seen that mean zero. A float is used only where it is exact: below
+    10^(15 - precision) a double determines every decimal of the precision.
+    """
+
+    def __init__(
+        self,
+        precision: int,
+        from_text: Callable[[str], T],
+        from_float: Callable[[float, int], T],
+        name: str,
+    ) -> None:
+        super().__init__()
+        self.precision = precision
+        self.zeros: set[str] = set()
+        self._from_text: Callable[[str], T] = from_text
+        self._from_float: Callable[[float, int], T] = from_float
+        self._limit = 10.0 ** (15 - precision)
+        self._is_simple = _simple_pattern(precision).fullmatch
+        self._excess = b"." + b"0" * (precision + 1)
+        self._name = name
+
+    def __missing__(self, text: str) -> T:
+        if len(self) >= MAX_CACHED_NUMBERS:
+            self.clear()
+            self.zeros.clear()
+        if self._is_simple(text):
+            value = float(text)
+            if value > 0.0:
+                simple: T = self._from_float(value, self.precision)
+                self[text] = simple
+                return simple
+        try:
+            number = self._from_text(padded(text, self.precision))
+        except ValueError as e:
+            raise ParseError(self._name, f"out of range: {text[:MAX_NUMBER_CHARS]!r}") from e
+        if number.raw == 0:
+            self.zeros.add(text)
+        self[text] = number
+        return number
+
+    def many(self, texts: Iterable[str]) -> tuple[list[float], list[T]]:
+        """Convert all of `texts`, past the cache: cheaper than misses when most are new.
+
+        Returns the numbers, and their float neighbours (for comparing only). Raises ParseError.
+        """
+        texts = list(texts)
+        if self._are_plain(",".join(texts)):
+            try:
+                values = list(map(float, texts))
+            except ValueError as e:
+                raise ParseError(self._name, "expected decimals") from e
+            # None is negative, so the sum bounds each.
+            if 0.0 not in values and sum(values) < self._limit:
+                return values, list(map(self._from_float, values, repeat(self.precision)))
+        numbers = [self[text] for text in texts]
+        return list(map(float, texts)), numbers
+
+    def _are_plain(self, joined: str) -> bool:
+        """Whether texts joined by commas hold digits and points only, none with more decimals."""
+        shape = joined.encode(errors="replace").translate(_SHAPE)
+        return b"x" not in shape and self._excess not in shape
+
+
+class Numbers:
+    """Price and Quantity objects of one instrument by text: `numbers.prices["50000.1"]`.
+
+    Both mappings raise ParseError for text that isn't a decimal within the precision.
+    """
+
+    __slots__ = ("prices", "sizes")
+
+    def __init__(self, price_precision: int, size_precision: int) -> None:
+        self.prices = _Cache(price_precision, Price.from_str, Price, "price")
+        self.sizes = _Cache(size_precision, Quantity.from_str, Quantity, "size")
+
+
+def _is_crossed(
+    asks: dict[str, str], bids: dict[str, str], ask_values: list[float], bid_values: list[float]
+) -> bool:
+    """Whether the best ask is at or below the best bid; the values are the keys as floats.
+
+    Rounding to float is monotonic, so `ask > bid` as floats proves it; only the rest needs Decimal.
+    Raises ParseError if a side has one price under two texts: a delete would hit both.
+    """
+    for values, side in ((ask_values, asks), (bid_values, bids)):
+        if len(set(values)) != len(values) and len(set(map(Decimal, side))) != len(side):
+            raise ParseError("book", "one price appears twice on a side")
+    if not ask_values or not bid_values or min(ask_values) > max(bid_values):
+        return False
+    return min(map(Decimal, asks)) <= max(map(Decimal, bids))
+
+
+class _Ladder:
+    """State that both kinds of book share: last text per level, own sequence, building of deltas.
+
+    `is_valid` is False until the first snapshot and after a CLEAR. The price's text is the
+    key of a level, so a frame that writes one price in two ways is refused.
+    """
+
+    def __init__(
+        self, instrument_id: InstrumentId, price_precision: int, size_precision: int
+    ) -> None:
+        self.instrument_id = instrument_id
+        self.numbers = Numbers(price_precision, size_precision)
+        self.is_valid = False
+        self.crossed_count = 0
+        self.sequence = 0
+        self._asks: dict[str, str] = {}
+        self._bids: dict[str, str] = {}
+        self._nothing = Quantity.zero(size_precision)
+        self._null_order = OrderBookDelta.clear(instrument_id, 0, 0, 0).order
+
+    def best(self) -> tuple[tuple[str, str] | None, tuple[str, str] | None]:
+        """Best bid and best ask, each `(price, size)` as text, or None."""
+        bid = max(self._bids, key=Decimal, default=None)
+        ask = min(self._asks, key=Decimal, default=None)
+        return (
+            None if bid is None else (bid, self._bids[bid]),
+            None if ask is None else (ask, self._asks[ask]),
+        )
+
+    def levels(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Copies of the last bids and asks: price text to size text."""
+        return dict(self._bids), dict(self._asks)
+
+    def clear(self, ts_event: int, ts_init: int) -> OrderBookDeltas:
+        """Drop the book, and return the CLEAR that tells so."""
+        self.is_valid = False
+        self._asks, self._bids = {}, {}
+        self.sequence += 1
+        return OrderBookDeltas(
+            self.instrument_id, [self._clear_delta(F_SNAPSHOT | F_LAST, ts_event, ts_init)]
+        )
+
+    def _clear_delta(self, flags: int, ts_event: int, ts_init: int) -> OrderBookDelta:
+        return OrderBookDelta(
+            self.instrument_id,
+            BookAction.CLEAR,
+            self._null_order,
+            flags,
+            self.sequence,
+            ts_event,
+            ts_init,
+        )
+
+    def _whole(
+        self, asks: dict[str, str], bids: dict[str, str], ts_event: int, ts_init: int
+    ) -> OrderBookDeltas | None:
+        """Take both sides as the book, zero sizes left out; return CLEAR and ADDs.
+
+        Returns None, and moves no state, if the sides cross. Raises ParseError.
+        """
+        values, sizes = self.numbers.sizes.many([*bids.values(), *asks.values()])
+        if 0.0 in values:
+            self._drop_zeros(asks)
+            self._drop_zeros(bids)
+            _, sizes = self.numbers.sizes.many([*bids.values(), *asks.values()])
+        values, prices = self.numbers.prices.many([*bids, *asks])
+        count = len(bids)
+        if _is_crossed(asks, bids, values[count:], values[:count]):
+            return None
+        iid = self.instrument_id
+        self.sequence = sequence = self.sequence + 1
+        sides = chain(repeat(_BUY, count), repeat(_SELL, len(asks)))
+        orders = list(map(BookOrder, sides, prices, sizes, repeat(0)))
+        if not orders:
+            deltas = [self._clear_delta(F_SNAPSHOT | F_LAST, ts_event, ts_init)]
+        else:
+            flags = chain(repeat(F_SNAPSHOT, len(orders) - 1), (F_SNAPSHOT | F_LAST,))
+            deltas = [self._clear_delta(F_SNAPSHOT, ts_event, ts_init)]
+            deltas += map(
+                OrderBookDelta,
+                repeat(iid),
+                repeat(_ADD),
+                orders,
+                flags,
+                repeat(sequence),
+                repeat(ts_event),
+                repeat(ts_init),
+            )
+        self._asks, self._bids = asks, bids
+        self.is_valid = True
+        return OrderBookDeltas(iid, deltas)
+
+    def _drop_zeros(self, levels: dict[str, str]) -> None:
+        """Take levels of size 0 out, checking that the price of such a level is well-formed."""
+        sizes, prices = self.numbers.sizes, self.numbers.prices
+        for price in [price for price, size in levels.items() if sizes[size].raw == 0]:
+            _ = prices[price]
+            del levels[price]
+
+    def _has_come_to_cross(self, asks: dict[str, str], bids: dict[str, str]) -> bool:
+        return _is_crossed(asks, bids, list(map(float, asks)), list(map(float, bids)))
+
+    def _emit(
+        self, changes: list[tuple[BookAction, BookOrder]], ts_event: int, ts_init: int
+    ) -> OrderBookDeltas:
+        """Pack changes (at least one) into one message, the last flagged F_LAST."""
+        self.sequence = sequence = self.sequence + 1
+        iid = self.instrument_id
+        last_action, last_order = changes.pop()
+        deltas = [
+            OrderBookDelta(iid, action, order, 0, sequence, ts_event, ts_init)
+            for action, order in changes
+        ]
+        deltas.append(
+            OrderBookDelta(iid, last_action, last_order, F_LAST, sequence, ts_event, ts_init)
+        )
+        return OrderBookDeltas(iid, deltas)
+
+
+def _as_side(levels: Sequence[Level]) -> dict[str, str]:
+    if len(levels) > MAX_LEVELS:
+        raise ParseError("book", f"expected at most {MAX_LEVELS} levels, received {len(levels)}")
+    try:
+        side: dict[str, str] = dict(levels)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as e:
+        raise ParseError("book", "expected [price, size] pairs") from e
+    if len(side) != len(levels):
+        raise ParseError("book", "one price appears twice on a side")
+    return side
+
+
+class SnapshotBook(_Ladder):
+    """The book of a venue that sends its whole book every time.
+
+    `diff` compares with the last frame and gives the change only. `is_valid` tells, after each
+    call, whether the strategy's book is whole: it turns False on a crossed or locked frame, which
+    is counted and answered with a CLEAR, and True again with the next sound frame.
+    """
+
+    def diff(
+        self, asks: Sequence[Level], bids: Sequence[Level], ts_event: int, ts_init: int
+    ) -> OrderBookDeltas | None:
+        """Return what this frame changes, or None if nothing.
+
+        Levels come in any order; levels of size 0 are ignored. The first frame, and one that
+        changes more than half of the book, gives CLEAR and ADDs. Raises ParseError on levels that
+        aren't decimal pairs within the instrument's precision, and leaves the book as it was.
+        """
+        new_asks, new_bids = _as_side(asks), _as_side(bids)
+        old_asks, old_bids = self._asks, self._bids
+        changed_asks, changed_bids = _changed(old_asks, new_asks), _changed(old_bids, new_bids)
+        changed = len(changed_asks) + len(changed_bids)
+        if not self.is_valid or 2 * changed > len(new_asks) + len(new_bids):
+            whole = self._whole(new_asks, new_bids, ts_event, ts_init)
+            return self._crossed(ts_event, ts_init) if whole is None else whole
+        added_asks, gone_asks = _moved(old_asks, new_asks, changed_asks)
+        added_bids, gone_bids = _moved(old_bids, new_bids, changed_bids)
+        if not changed and not gone_asks and not gone_bids:
+            return None
+        changes: list[tuple[BookAction, BookOrder]] = []
+        self._collect(_SELL, old_asks, new_asks, gone_asks, changed_asks, changes)
+        self._collect(_BUY, old_bids, new_bids, gone_bids, changed_bids, changes)
+        # Without a price that the last sound book lacked, this one can't have come to cross.
+        if (added_asks or added_bids) and self._has_come_to_cross(new_asks, new_bids):
+            return self._crossed(ts_event, ts_init)
+        self._asks, self._bids = new_asks, new_bids
+        return self._emit(changes, ts_event, ts_init) if changes else None
+
+    def _crossed(self, ts_event: int, ts_init: int) -> OrderBookDeltas | None:
+        self.crossed_count += 1
+        return self.clear(ts_event, ts_init) if self.is_valid else None
+
+    def _collect(
+        self,
+        side: OrderSide,
+        old: dict[str, str],
+        new: dict[str, str],
+        gone: Sequence[str],
+        changed: list[str],
+        into: list[tuple[BookAction, BookOrder]],
+    ) -> None:
+        """Append the changes of one side, deletes first; take zero sizes out of `new`."""
+        prices, sizes, nothing = self.numbers.prices, self.numbers.sizes, self._nothing
+        into += [(_DELETE, BookOrder(side, prices[p], nothing, 0)) for p in gone]
+        for price in changed:
+            text = new[price]
+            size, known = sizes[text], price in old
+            if text not in sizes.zeros:
+                into.append((_UPDATE if known else _ADD, BookOrder(side, prices[price], size, 0)))
+                continue
+            del new[price]
+            if known:
+                into.append((_DELETE, BookOrder(side, prices[price], nothing, 0)))
+
+
+def _changed(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """Return the prices of `new` that `old` lacks or has with another size."""
+    if new == old:
+        return []
+    get = old.get
+    return [price for price, size in new.items() if get(price) != size]
+
+
+def _moved(
+    old: dict[str, str], new: dict[str, str], changed: list[str]
+) -> tuple[int, Sequence[str]]:
+    """Return how many of the changed prices `old` lacks, and the prices that `new` lacks."""
+    added = 0
+    for price in changed:
+        if price not in old:
+            added += 1
+    if len(old) + added == len(new):
+        return added, ()
+    return added, [price for price in old if price not in new]
+
+
+class BookGap(StrEnum):
+    """Why a sequenced book can't go on; a fresh snapshot is needed."""
+
+    NO_SNAPSHOT = "update before any snapshot"
+    SEQUENCE = "an update is missing"
+    CROSSED = "best bid at or above best ask"
+
+
+class SequencedBook(_Ladder):
+    """The book of a venue that sends a snapshot with an id, then chained updates.
+
+    An update carries the id of the one before it (`last_id`); a break of the chain is a gap. On a
+    gap the caller emits `clear(...)` and asks for a new snapshot; until then every update gives
+    `BookGap.NO_SNAPSHOT`.
+    """
+
+    def __init__(
+        self, instrument_id: InstrumentId, price_precision: int, size_precision: int
+    ) -> None:
+        super().__init__(instrument_id, price_precision, size_precision)
+        self.last_id = -1
+        self.stale_count = 0
+        self.gap_count = 0
+
+    def snapshot(
+        self,
+        book_id: int,
+        asks: Sequence[Level],
+        bids: Sequence[Level],
+        ts_event: int,
+        ts_init: int,
+    ) -> OrderBookDeltas | BookGap:
+        """Take a whole book; return CLEAR and ADDs, or `BookGap.CROSSED`.
+
+        Raises ParseError on malformed levels.
+        """
+        new_asks, new_bids = _as_side(asks), _as_side(bids)
+        precision = self.numbers.prices.precision
+        new_asks = {padded(price, precision): size for price, size in new_asks.items()}
+        new_bids = {padded(price, precision): size for price, size in new_bids.items()}
+        deltas = self._whole(new_asks, new_bids, ts_event, ts_init)
+        if deltas is None:
+            self.crossed_count += 1
+            self._drop()
+            return BookGap.CROSSED
+        self.last_id = book_id
+        return deltas
+
+    def update(
+        self,
+        last_id: int,
+        book_id: int,
+        asks: Sequence[Level],
+        bids: Sequence[Level],
+        ts_event: int,
+        ts_init: int,
+    ) -> OrderBookDeltas | BookGap | None:
+        """Apply one update; size 0 deletes a level.
+
+        Returns the deltas; None for an update that is already contained (`book_id` not above the
+        last) or that changes nothing; a `BookGap` when the chain is broken or the book crosses.
+        Raises ParseError on malformed levels, after dropping the book: the chain has a hole then.
+        """
+        if not self.is_valid:
+            return BookGap.NO_SNAPSHOT
+        if book_id <= self.last_id:
+            self.stale_count += 1
+            return None
+        if last_id != self.last_id:
+            self.gap_count += 1
+            self._drop()
+            return BookGap.SEQUENCE
+        changes: list[tuple[BookAction, BookOrder]] = []
+        try:
+            self._apply(_SELL, self._asks, asks, changes)
+            self._apply(_BUY, self._bids, bids, changes)
+        except ParseError:
+            self._drop()
+            raise
+        if changes and self._has_come_to_cross(self._asks, self._bids):
+            self.crossed_count += 1
+            self._drop()
+            return BookGap.CROSSED
+        self.last_id = book_id
+        return self._emit(changes, ts_event, ts_init) if changes else None
+
+    def _drop(self) -> None:
+        self.is_valid = False
+        self.last_id = -1
+        self._asks, self._bids = {}, {}
+
+    def clear(self, ts_event: int, ts_init: int) -> OrderBookDeltas:
+        """Drop the book, and return the CLEAR that tells so."""
+        self.last_id = -1
+        return super().clear(ts_event, ts_init)
+
+    def _apply(
+        self,
+        side: OrderSide,
+        book: dict[str, str],
+        levels: Sequence[Level],
+        into: list[tuple[BookAction, BookOrder]],
+    ) -> None:
+        prices, sizes = self.numbers.prices, self.numbers.sizes
+        precision = prices.precision
+        if len(book) + len(levels) > 2 * MAX_LEVELS:
+            raise ParseError("book", f"expected at most {MAX_LEVELS} levels")
+        for level in levels:
+            text, size_text = _pair(level)
+            # One price may be written in several ways across updates: the key is the padded text.
+            price = padded(text, precision)
+            size = sizes[size_text]
+            if size.raw == 0:
+                if book.pop(price, None) is not None:
+                    into.append((_DELETE, BookOrder(side, prices[price], self._nothing, 0)))
+            elif book.get(price) != size_text:
+                action = _UPDATE if price in book else _ADD
+                book[price] = size_text
+                into.append((action, BookOrder(side, prices[price], size, 0)))
+
+
+def _pair(level: Any) -> tuple[str, str]:
+    try:
+        price, size = level
+    except (TypeError, ValueError) as e:
+        raise ParseError("book", "expected [price, size] pairs") from e
+    if not isinstance(price, str) or not isinstance(size, str):
+        raise ParseError("book", "expected price and size as decimal text")
+    return price, size

@@ -1,0 +1,540 @@
+"""The one NautilusTrader market data client, for every venue.
+
+Subscriptions become feeds of the venue's public stream; what its protocol yields goes straight to
+the data engine. A book, its quotes and its depth share one feed. The engine asks for each kind of
+data once per instrument, however many strategies subscribe it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from nautilus_trader.config import DataClientConfig
+from nautilus_trader.live.clients import DataClientFactory
+from nautilus_trader.model import (
+    Bar,
+    BarType,
+    BookType,
+    InstrumentId,
+    InstrumentStatus,
+    MarketStatusAction,
+    OrderBookDeltas,
+    OrderBookDepth,
+    PriceType,
+    QuoteTick,
+    TradeTick,
+    Venue,
+)
+
+from adapters.base.connection import StreamSupervisor
+from adapters.base.data_requests import DataRequests
+from adapters.base.runtime import VenueRuntime
+from adapters.base.streamed_book import DEPTH_LEVELS_DEFAULT, StreamedBook
+from adapters.base.venue import (
+    Feed,
+    FeedKind,
+    Gap,
+    Resynced,
+    StreamFault,
+    StreamItem,
+    Subscribed,
+    VenueInstrument,
+)
+from engine.observe.status import BookState, StreamState
+from engine.recording.gaps import GapKind, GapRow
+
+logger = logging.getLogger(__name__)
+
+
+class VenueDataClient(DataRequests):
+    """Market data of one venue account; state and limits come with its `VenueRuntime`.
+
+    - A subscription that the venue can't serve is logged as a warning and kept in the status as
+      the problem `DATA-UNSUPPORTED`; NautilusTrader has no way to tell the strategy.
+    - Quotes are the best bid and ask of the book, whenever one of their four numbers changes.
+    - A gap clears the book for every strategy before anything else happens, is logged, and is
+      recorded when the book is whole again.
+    """
+
+    def __init__(self, *, runtime: VenueRuntime, **kwargs: Any) -> None:
+        super().__init__(venue=Venue(runtime.adapter.venue), **kwargs)
+        self._account = runtime  # `_runtime` is NautilusTrader's own
+        self._books: dict[InstrumentId, StreamedBook] = {}
+        self._stream: StreamSupervisor | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._statuses: dict[InstrumentId, tuple[bool, str]] = {}  # as last published
+        self._status_task: asyncio.Task[None] | None = None
+        self._down_since_ns = 0
+        self._down_reason = ""
+        self._stopping = False
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            OrderBookDeltas: self._on_deltas,
+            TradeTick: self._handle_data,
+            QuoteTick: self._handle_data,
+            OrderBookDepth: self._handle_data,
+            InstrumentStatus: self._handle_data,
+            Bar: self._handle_data,
+            Gap: self._on_gap,
+            Resynced: self._on_resynced,
+            Subscribed: self._on_subscribed,
+            StreamFault: self._on_fault,
+        }
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        try:
+            await self._account.ensure_connected()
+        except Exception:
+            # NautilusTrader says only "connection failed"; the cause is in `runtime.failure`.
+            logger.warning(f"{self.venue}: could not connect: {self._account.failure}")
+            raise
+        self._stopping = False
+        for name in self._account.instruments:
+            self._handle_instrument(self._account.adapter.instruments[name].nautilus)
+
+    async def _disconnect(self) -> None:
+        self._stopping = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # their failures are logged already
+        if self._stream is not None:
+            await self._stream.stop()
+            self._stream = None
+        now_ns = self._account.now_ns()
+        for kept in self._books.values():
+            self._record_gap(kept, now_ns)
+        self._record_reconnect(now_ns)
+        self._books.clear()
+        await self._account.release()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run a part of the client in the background; one that fails ends the run."""
+        task = asyncio.create_task(self._watched(work, name), name=f"{self.venue} {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _watched(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except Exception as error:
+            logger.exception(f"{self.venue}: {name} failed")
+            self._account.fatal("DATA-DEFECT", f"{self.venue} {name}: {error}")
+
+    def _supervisor(self) -> StreamSupervisor:
+        """The public stream, started with the first subscription."""
+        if self._stream is None:
+            protocol = self._account.adapter.market_data.public_stream()
+            self._stream = self._account.stream("public", protocol, self._on_item, self._on_state)
+            self._stream.start()
+            self._spawn(self._watch_books(self._stream), "watch of the books")
+        return self._stream
+
+    # -- book, quotes, depth ----------------------------------------------------------------------
+
+    async def _subscribe_book_deltas(self, command: Any) -> None:
+        kept = self._want_book(command, "book deltas", command.book_type, command.depth or 0)
+        if kept is None:
+            return
+        kept.wants_deltas, kept.managed = True, command.managed
+        kept.choose_quotes(self._account.engine_quotes)
+        if kept.is_whole:  # it streams already, for quotes or depth: begin with all of it
+            self._handle_data(kept.snapshot(self._account.now_ns()))
+
+    async def _subscribe_quotes(self, command: Any) -> None:
+        kept = self._want_book(command, "quotes", BookType.L2_MBP, None)
+        if kept is None:
+            return
+        kept.wants_quotes = True
+        kept.choose_quotes(self._account.engine_quotes)
+        if kept.is_whole:
+            self._emit_quote(kept, kept.book.ts_event, self._account.now_ns())
+
+    async def _subscribe_book_depth(self, command: Any) -> None:
+        levels = command.depth or DEPTH_LEVELS_DEFAULT
+        kept = self._want_book(command, "book depth", command.book_type, levels)
+        if kept is None:
+            return
+        kept.depth_levels = levels
+        if kept.is_whole:
+            self._handle_data(kept.depth(kept.book.ts_event, self._account.now_ns()))
+
+    async def _unsubscribe_book_deltas(self, command: Any) -> None:
+        if (kept := self._books.get(command.instrument_id)) is not None:
+            kept.wants_deltas = kept.managed = False
+            self._unwant_book(kept)
+
+    async def _unsubscribe_quotes(self, command: Any) -> None:
+        if (kept := self._books.get(command.instrument_id)) is not None:
+            kept.wants_quotes = False
+            self._unwant_book(kept)
+
+    async def _unsubscribe_book_depth(self, command: Any) -> None:
+        if (kept := self._books.get(command.instrument_id)) is not None:
+            kept.depth_levels = 0
+            self._unwant_book(kept)
+
+    def _want_book(
+        self, command: Any, what: str, book_type: BookType, levels: int | None
+    ) -> StreamedBook | None:
+        """The streamed book, its feed at least `levels` deep (0: default, None: any)."""
+        instrument = self._known(command.instrument_id, what)
+        if instrument is None:
+            return None
+        if book_type != BookType.L2_MBP:
+            self._unsupported(f"{what} of type {book_type}; use L2_MBP", instrument.id)
+            return None
+        feed = Feed(FeedKind.BOOK, instrument.id, self._feed_depth(levels or 0))
+        kept = self._books.get(command.instrument_id)
+        if kept is None:
+            kept = self._books[command.instrument_id] = StreamedBook(
+                command.instrument_id, feed, self._account.status.book(instrument.id)
+            )
+            self._not_whole(kept)
+            self._supervisor().add_feed(feed)
+        elif levels is not None and feed.depth > kept.feed.depth > 0:
+            self._deepen(kept, feed)
+        return kept
+
+    def _feed_depth(self, levels: int) -> int:
+        """The venue's smallest depth that holds `levels`; 0 is its default."""
+        depths = sorted(self._account.adapter.capabilities.book_depths)
+        if levels == 0 or not depths:
+            return 0
+        return next((depth for depth in depths if depth >= levels), depths[-1])
+
+    def _deepen(self, kept: StreamedBook, feed: Feed) -> None:
+        now_ns = self._account.now_ns()
+        cleared = kept.clear(now_ns)
+        self._not_whole(kept)
+        if kept.wants_deltas:
+            self._handle_data(cleared)
+        stream = self._supervisor()
+        stream.remove_feed(kept.feed)
+        kept.feed = feed
+        stream.add_feed(feed)
+
+    def _unwant_book(self, kept: StreamedBook) -> None:
+        kept.choose_quotes(self._account.engine_quotes)
+        if kept.is_wanted:
+            return
+        self._record_gap(kept, self._account.now_ns())
+        del self._books[kept.instrument_id]
+        self._account.status.books.pop(kept.feed.instrument, None)
+        self._supervisor().remove_feed(kept.feed)
+
+    def _emit_quote(self, kept: StreamedBook, ts_event: int, ts_init: int) -> None:
+        if kept.makes_quotes and (quote := kept.quote(ts_event, ts_init)) is not None:
+            self._handle_data(quote)
+
+    # -- trades, bars, instruments ----------------------------------------------------------------
+
+    async def _subscribe_trades(self, command: Any) -> None:
+        if (instrument := self._known(command.instrument_id, "trades")) is not None:
+            self._supervisor().add_feed(Feed(FeedKind.TRADES, instrument.id))
+
+    async def _unsubscribe_trades(self, command: Any) -> None:
+        if self._stream is not None:
+            self._stream.remove_feed(Feed(FeedKind.TRADES, str(command.instrument_id)))
+
+    async def _subscribe_bars(self, command: Any) -> None:
+        bar_type: BarType = command.bar_type
+        instrument = self._known(bar_type.instrument_id, "bars")
+        if instrument is None:
+            return
+        minutes = _bar_minutes(bar_type)
+        offered = self._account.adapter.capabilities.bar_minutes
+        if minutes not in offered or bar_type.spec.price_type != PriceType.LAST:
+            self._unsupported(
+                f"bars {bar_type}: the venue streams LAST bars of {list(offered)} minutes;"
+                " use INTERNAL aggregation",
+                instrument.id,
+            )
+            return
+        self._supervisor().add_feed(Feed(FeedKind.BARS, instrument.id, bar_minutes=minutes))
+
+    async def _unsubscribe_bars(self, command: Any) -> None:
+        instrument, minutes = str(command.bar_type.instrument_id), _bar_minutes(command.bar_type)
+        if self._stream is not None:
+            self._stream.remove_feed(Feed(FeedKind.BARS, instrument, bar_minutes=minutes))
+
+    async def _subscribe_instrument(self, command: Any) -> None:
+        if (instrument := self._known(command.instrument_id, "instrument")) is not None:
+            self._handle_instrument(instrument.nautilus)
+
+    async def _subscribe_instruments(self, command: Any) -> None:
+        for instrument in list(self._account.adapter.instruments.values()):
+            self._handle_instrument(instrument.nautilus)
+
+    async def _subscribe_instrument_status(self, command: Any) -> None:
+        if self._known(command.instrument_id, "instrument status") is None:
+            return
+        self._statuses.pop(command.instrument_id, None)
+        self._publish_status(command.instrument_id)
+        if self._status_task is None or self._status_task.done():
+            self._status_task = self._spawn(self._poll_status(), "poll of instrument status")
+
+    async def _unsubscribe_instrument(self, command: Any) -> None:
+        """Nothing to stop: an instrument is published when it is asked for."""
+
+    async def _unsubscribe_instruments(self, command: Any) -> None:
+        """Nothing to stop."""
+
+    async def _unsubscribe_instrument_status(self, command: Any) -> None:
+        self._statuses.pop(command.instrument_id, None)
+
+    def _publish_status(self, instrument_id: InstrumentId) -> None:
+        """Publish the state of one instrument if it has changed since the last time."""
+        instrument = self._account.adapter.instruments.get(str(instrument_id))
+        tradable, state = (instrument.tradable, instrument.state) if instrument else (False, "")
+        if self._statuses.get(instrument_id) == (tradable, state):
+            return
+        self._statuses[instrument_id] = (tradable, state)
+        now_ns = self._account.now_ns()
+        action = MarketStatusAction.TRADING if tradable else MarketStatusAction.HALT
+        status = InstrumentStatus(
+            instrument_id, action, now_ns, now_ns, reason=state or None, is_trading=tradable
+        )
+        self._handle_data(status)
+
+    async def _poll_status(self) -> None:
+        """Venues push no instrument status: ask while someone wants it."""
+        while True:
+            await asyncio.sleep(self._account.request_limits.status_poll_secs)
+            if not self._statuses:
+                return
+            try:
+                await self._account.adapter.refresh_instruments()
+            except Exception as error:
+                self._problem("INSTRUMENT-REFRESH", f"{type(error).__name__}: {error}")
+                continue
+            for instrument_id in list(self._statuses):
+                self._publish_status(instrument_id)
+
+    # -- what no venue here serves ----------------------------------------------------------------
+
+    async def _subscribe(self, command: Any) -> None:
+        self._unsupported(f"custom data {command.data_type}", "")
+
+    async def _subscribe_mark_prices(self, command: Any) -> None:
+        self._unsupported("mark prices", str(command.instrument_id))
+
+    async def _subscribe_index_prices(self, command: Any) -> None:
+        self._unsupported("index prices", str(command.instrument_id))
+
+    async def _subscribe_funding_rates(self, command: Any) -> None:
+        self._unsupported("funding rates", str(command.instrument_id))
+
+    async def _subscribe_instrument_close(self, command: Any) -> None:
+        self._unsupported("closing prices", str(command.instrument_id))
+
+    async def _subscribe_option_greeks(self, command: Any) -> None:
+        self._unsupported("option greeks", str(command.instrument_id))
+
+    async def _nothing_to_stop(self, command: Any) -> None:
+        """The subscription was refused."""
+
+    _unsubscribe = _unsubscribe_mark_prices = _unsubscribe_index_prices = _nothing_to_stop
+    _unsubscribe_funding_rates = _unsubscribe_instrument_close = _nothing_to_stop
+    _unsubscribe_option_greeks = _nothing_to_stop
+
+    def _known(self, instrument_id: InstrumentId, what: str) -> VenueInstrument | None:
+        name = str(instrument_id)
+        instrument = self._account.adapter.instruments.get(name)
+        if instrument is None:
+            self._unsupported(f"{what}: the venue has no such instrument", name)
+        return instrument
+
+    def _unsupported(self, what: str, instrument: str) -> None:
+        self._problem("DATA-UNSUPPORTED", f"{instrument or self.venue} {what}: not subscribed")
+
+    # -- items of the stream ----------------------------------------------------------------------
+
+    def _on_item(self, item: StreamItem) -> None:
+        handler = self._handlers.get(type(item))
+        if handler is None:
+            raise TypeError(f"a public stream yielded {type(item).__name__}")
+        handler(item)
+
+    def _on_deltas(self, deltas: OrderBookDeltas) -> None:
+        kept = self._books.get(deltas.instrument_id)
+        if kept is None:
+            return  # unsubscribed a moment ago
+        status = kept.status
+        if status.state is BookState.RESYNC and not _is_whole(deltas):
+            self._account.status.count("deltas_before_snapshot")  # changes to a book not known
+            return
+        kept.book.apply_deltas(deltas)
+        ts_init = deltas.ts_init
+        status.updates += 1
+        status.last_update_ns = ts_init
+        kept.last_update = self._loop_time()
+        if kept.wants_deltas:
+            self._handle_data(deltas)
+        if status.state is not BookState.VALID and not self._becomes_valid(kept, deltas):
+            return
+        if kept.makes_quotes:
+            self._emit_quote(kept, deltas.ts_event, ts_init)
+        if kept.depth_levels:
+            self._handle_data(kept.depth(deltas.ts_event, ts_init))
+
+    def _becomes_valid(self, kept: StreamedBook, deltas: OrderBookDeltas) -> bool:
+        if kept.status.state is BookState.STALE:
+            kept.set_state(BookState.VALID, deltas.ts_init)
+        elif not kept.is_empty:
+            self._whole(kept)
+        return kept.status.state is BookState.VALID
+
+    def _on_gap(self, gap: Gap) -> None:
+        kept = self._books.get(InstrumentId.from_str(gap.instrument))
+        if kept is None:
+            return
+        now_ns = self._account.now_ns()
+        if not kept.is_empty:  # the protocol owes a CLEAR; a wrong book must not stay
+            cleared = kept.clear(now_ns)
+            if kept.wants_deltas:
+                self._handle_data(cleared)
+        self._not_whole(kept)
+        if kept.depth_levels:
+            self._handle_data(kept.depth(now_ns, now_ns))
+        if self._stopping:
+            return
+        kept.status.gaps += 1
+        kept.status.last_gap = gap.reason
+        if kept.gap_since_ns == 0:
+            kept.gap_since_ns, kept.gap_reason = now_ns, gap.reason
+        logger.warning(f"{gap.instrument}: gap, the book is cleared: {gap.reason}")
+
+    def _on_resynced(self, resynced: Resynced) -> None:
+        kept = self._books.get(InstrumentId.from_str(resynced.instrument))
+        if kept is not None:
+            self._whole(kept)
+
+    def _on_subscribed(self, subscribed: Subscribed) -> None:
+        feed = subscribed.feed
+        logger.info(f"{self.venue}: {feed.kind} of {feed.instrument} subscribed")
+
+    def _on_fault(self, fault: StreamFault) -> None:
+        feed = f"{fault.feed.kind} of {fault.feed.instrument}: " if fault.feed else ""
+        self._problem(fault.code, f"{feed}{fault.message}")
+
+    # -- health -----------------------------------------------------------------------------------
+
+    def _whole(self, kept: StreamedBook) -> None:
+        now_ns = self._account.now_ns()
+        kept.reconnects = 0
+        kept.last_update = self._loop_time()
+        kept.set_state(BookState.VALID, now_ns)
+        if kept.gap_since_ns:
+            kept.status.resyncs += 1
+            secs = (now_ns - kept.gap_since_ns) / 1e9
+            logger.warning(f"{kept.feed.instrument}: the book is whole again after {secs:.3f} s")
+            self._record_gap(kept, now_ns)
+
+    def _not_whole(self, kept: StreamedBook) -> None:
+        kept.not_whole_since = self._loop_time()
+        kept.set_state(BookState.RESYNC, self._account.now_ns())
+
+    def _on_state(self, state: StreamState, reason: str) -> None:
+        now_ns = self._account.now_ns()
+        if state is StreamState.CONNECTED:
+            self._record_reconnect(now_ns)
+            for kept in self._books.values():
+                kept.not_whole_since = kept.last_update = self._loop_time()
+        elif state is StreamState.WAITING and self._down_since_ns == 0:
+            self._down_since_ns, self._down_reason = now_ns, reason
+
+    def _record_gap(self, kept: StreamedBook, now_ns: int) -> None:
+        if kept.gap_since_ns:
+            row = GapRow(
+                kind=GapKind.GAP,
+                instrument=kept.feed.instrument,
+                reason=kept.gap_reason,
+                from_ns=kept.gap_since_ns,
+                to_ns=now_ns,
+            )
+            kept.gap_since_ns = 0
+            self._account.record_gap(row)
+
+    def _record_reconnect(self, now_ns: int) -> None:
+        if self._down_since_ns:
+            row = GapRow(
+                kind=GapKind.RECONNECT,
+                instrument="",
+                reason=self._down_reason,
+                from_ns=self._down_since_ns,
+                to_ns=now_ns,
+            )
+            self._down_since_ns = 0
+            self._account.record_gap(row)
+
+    async def _watch_books(self, stream: StreamSupervisor) -> None:
+        """Find books that never came, and silence that a live connection hides."""
+        limits = self._account.book_limits
+        while True:
+            await asyncio.sleep(limits.check_secs)
+            if not stream.is_connected or not self._books:
+                continue
+            now = self._loop_time()
+            overdue = [book for book in self._books.values() if self._is_overdue(book, now)]
+            if overdue:
+                names = ", ".join(book.feed.instrument for book in overdue)
+                stream.reconnect(f"no whole book of {names} within {limits.snapshot_secs} s")
+            elif all(now - it.last_update >= limits.silence_secs for it in self._books.values()):
+                stream.reconnect(f"no book has changed for {limits.silence_secs} s")
+
+    def _is_overdue(self, kept: StreamedBook, now: float) -> bool:
+        """Whether the connection should be renewed for this book; marks silent books STALE."""
+        limits = self._account.book_limits
+        if kept.is_whole:
+            if kept.status.state is BookState.VALID and now - kept.last_update >= limits.stale_secs:
+                kept.set_state(BookState.STALE, self._account.now_ns())
+                logger.warning(f"{kept.feed.instrument}: no change for {limits.stale_secs} s")
+            return False
+        if now - kept.not_whole_since < limits.snapshot_secs:
+            return False
+        kept.not_whole_since = now
+        kept.reconnects += 1
+        if kept.reconnects == limits.snapshot_reconnects_max + 1:
+            self._problem("BOOK-MISSING", f"{kept.feed.instrument}: the book does not come")
+        return kept.reconnects <= limits.snapshot_reconnects_max
+
+    def _loop_time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class VenueDataClientFactory(DataClientFactory):
+    """Gives NautilusTrader the data client of one venue account."""
+
+    def __init__(self, runtime: VenueRuntime) -> None:
+        self._runtime = runtime
+
+    def create(  # type: ignore[override]  # NautilusTrader calls it on the instance
+        self, *, name: str, config: DataClientConfig, cache: Any, clock: Any
+    ) -> VenueDataClient:
+        return VenueDataClient(
+            runtime=self._runtime, name=name, config=config, cache=cache, clock=clock
+        )
+
+
+def make_data_factory(runtime: VenueRuntime) -> VenueDataClientFactory:
+    """What `LiveNodeBuilder.add_data_client` takes, one for each venue of a config."""
+    return VenueDataClientFactory(runtime)
+
+
+def _is_whole(deltas: OrderBookDeltas) -> bool:
+    return deltas.is_snapshot or deltas.deltas[0].is_clear
+
+
+def _bar_minutes(bar_type: BarType) -> int:
+    """Length of a time bar in minutes; 0 where it is not a whole number of them."""
+    spec = bar_type.spec
+    if not spec.is_time_aggregated():
+        return 0
+    minutes, rest = divmod(spec.get_interval_ns(), 60_000_000_000)
+    return 0 if rest else int(minutes)

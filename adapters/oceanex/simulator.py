@@ -1,0 +1,167 @@
+"""A simulated OceanEx: its REST v1 and its push websocket over the simulated exchange.
+
+Source: the venue document, sections 1 to 6. Serve it with `adapters.simulation.server.serve`, or
+in memory with `adapters.simulation.memory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from random import Random
+
+import msgspec
+
+from adapters.oceanex.simulator_auth import Authenticator, RateLimits, generated_key_pair
+from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.oceanex.simulator_push import PushServer, PushSession
+from adapters.oceanex.simulator_routes import answer
+from adapters.oceanex.simulator_trading import ACCOUNT
+from adapters.oceanex.simulator_wallet import Deposit, Wallet
+from adapters.simulation.exchange import Exchange, ExchangeOptions
+from adapters.simulation.faults import Faults
+from adapters.simulation.market import MarketDriver, MarketFlow, SeededFlow
+from adapters.simulation.replay import ReplayFlow, ReplaySource
+from adapters.simulation.server import SimRequest, SimResponse
+
+__all__ = ["OceanexSimOptions", "OceanexSimulator", "create"]
+
+BASE_PATH = "/v1"
+FIRST_ORDER_ID = 5_862_630_855  # beyond 32 bits, as on the venue
+FIRST_TRADE_ID = 6_220_247_666
+NOT_FOUND = SimResponse(
+    status=404, body=b"<html><h1>Not Found</h1></html>", headers={"content-type": "text/html"}
+)
+
+
+class OceanexSimulator:
+    """A `SimulatedVenue`. The same seed and options give the same market."""
+
+    def __init__(
+        self,
+        *,
+        now_ns: int,
+        seed: int = 1,
+        public_key_pem: str | None = None,
+        replay: ReplaySource | None = None,
+        options: OceanexSimOptions | None = None,
+    ) -> None:
+        """`public_key_pem` None makes a test key pair, whose private half `describe` tells.
+
+        Raises ValueError for an empty recording or a `replay_market` that does not exist.
+        """
+        self.options = options or OceanexSimOptions()
+        self.seed = seed
+        self.markets = {market.id: market for market in self.options.markets}
+        self.private_key_pem: str | None = None
+        if public_key_pem is None:
+            self.private_key_pem, public_key_pem = generated_key_pair()
+        self.auth = Authenticator(self.options, public_key_pem)
+        self.limits = RateLimits()
+        self.wallet = Wallet()
+        self.faults = Faults(seed)
+        self.exchange = Exchange(
+            [market.spec for market in self.options.markets],
+            ExchangeOptions(
+                settle_ns=self.options.settle_ms * 1_000_000,
+                first_order_id=FIRST_ORDER_ID,
+                first_trade_id=FIRST_TRADE_ID,
+            ),
+        )
+        self._fund(now_ns)
+        self.driver = MarketDriver(self.exchange, self._flows(replay), now_ns)
+        self.driver.paused = not self.options.is_market_live
+        self.push = PushServer(self)
+
+    def http(self, request: SimRequest) -> SimResponse:
+        if not request.path.startswith(f"{BASE_PATH}/"):
+            return NOT_FOUND
+        return answer(self, request, request.path.removeprefix(BASE_PATH).replace("//", "/"))
+
+    def open_session(
+        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
+    ) -> PushSession:
+        return self.push.open(path, query, send, close)
+
+    def advance(self, now_ns: int) -> None:
+        self.driver.advance(now_ns)
+        self.wallet.advance(self, now_ns)
+        self.push.publish(now_ns)
+
+    def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
+        """`rest` and `ws` are what a client is configured with; `ws_url` is the whole address."""
+        key = self.options.app_key
+        return {
+            "venue": "oceanex",
+            "rest": f"{http_base}{BASE_PATH}",
+            "ws": ws_base,
+            "ws_url": f"{ws_base}/app/{key}?protocol=7&version=4.3.1&flash=false&client=js",
+            "app_key": key,
+            "uid": self.options.uid,
+            "key_id": self.options.key_id,
+            "private_key": self.private_key_pem,
+            "credentials": self._credentials(),
+            "markets": list(self.markets),
+        }
+
+    def _credentials(self) -> dict[str, str]:
+        """By the adapter's credential names; no private key where the caller gave the public."""
+        found = {"uid": self.options.uid, "key_id": self.options.key_id}
+        if self.private_key_pem is not None:
+            found["private_key"] = self.private_key_pem
+        return found
+
+    def _fund(self, now_ns: int) -> None:
+        self.exchange.open_account(ACCOUNT)
+        for currency, amount in self.options.balances.items():
+            self.exchange.adjust(ACCOUNT, currency, amount, Decimal(0), "deposit", now_ns)
+            self.wallet.deposits.append(
+                Deposit(
+                    id=self.wallet.next_id(), currency=currency, amount=amount, ts_created=now_ns
+                )
+            )
+
+    def _flows(self, replay: ReplaySource | None) -> list[MarketFlow]:
+        options = self.options
+        if replay is not None and options.replay_market not in self.markets:
+            raise ValueError(f"replay market {options.replay_market} is not a market")
+        flows: list[MarketFlow] = []
+        for number, market in enumerate(options.markets):
+            spec = market.spec
+            if replay is not None and market.id == options.replay_market:
+                flows.append(ReplayFlow(spec, replay, options.replay_at_end))
+                continue
+            rng = Random(f"{self.seed}/{number}/{market.id}")  # noqa: S311 - simulation
+            flow_options = options.flow
+            quote_price = _QUOTE_VALUES.get(market.quote, 1.0)
+            flow_options = msgspec.structs.replace(
+                flow_options,
+                level_funds=flow_options.level_funds / quote_price,
+                trade_funds=flow_options.trade_funds / quote_price,
+            )
+            if market.id not in options.active_markets:
+                flow_options = msgspec.structs.replace(
+                    flow_options,
+                    book_events_per_sec=QUIET_EVENTS_PER_SEC,
+                    trades_per_sec=QUIET_EVENTS_PER_SEC / 10,
+                )
+            flows.append(SeededFlow(spec, market.start_price, rng, flow_options))
+        return flows
+
+
+def create(
+    *,
+    now_ns: int,
+    seed: int = 1,
+    replay: ReplaySource | None = None,
+    replay_market: str | None = None,
+) -> OceanexSimulator:
+    """What `fairlead venue oceanex` serves."""
+    options = OceanexSimOptions()
+    if replay_market is not None:
+        options = msgspec.structs.replace(options, replay_market=replay_market)
+    return OceanexSimulator(now_ns=now_ns, seed=seed, replay=replay, options=options)
+
+
+QUIET_EVENTS_PER_SEC = 0.5
+_QUOTE_VALUES = {"BTC": 60_000.0, "ETH": 3_000.0, "VET": 0.025}  # in USDT, to size other markets

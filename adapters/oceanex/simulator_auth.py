@@ -1,0 +1,172 @@
+"""Requests to the simulated OceanEx: parameters, the signed token, and rate limits.
+
+Source: the venue document's sections 1 (parameter transport), 1.3 (codes) and 2 (token).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from email.parser import BytesParser
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.simulation.server import SimRequest
+
+MINUTE_NS = 60_000_000_000
+SECOND_NS = 1_000_000_000
+
+
+class ApiError(Exception):
+    """An answer with a code other than 0."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+def rate_error(what: str) -> ApiError:
+    """The shape that the live venue wraps a rate limit in: -2 around a JSON text."""
+    inner = {"error": {"code": 2002, "message": f"Failed to {what}. Exceeding request Limit"}}
+    return ApiError(-2, msgspec.json.encode(inner).decode())
+
+
+@lru_cache(maxsize=1)
+def generated_key_pair() -> tuple[str, str]:
+    """A fresh RSA-2048 pair as PEM texts (private PKCS#8, public SPKI), one per process."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private.decode(), public.decode()
+
+
+def parameters(request: SimRequest) -> dict[str, Any]:
+    """Query, then body: a form, a multipart form, or a JSON object. `name[]` collects a list.
+
+    Raises ApiError 9002 for a body that is none of these.
+    """
+    found: dict[str, Any] = {}
+    pairs = parse_qsl(request.query, keep_blank_values=True)
+    content_type = request.headers.get("content-type", "")
+    body = request.body.strip()
+    if body.startswith(b"{"):
+        try:
+            decoded = msgspec.json.decode(body)
+        except msgspec.DecodeError as e:
+            raise ApiError(9002, "The request body is not valid JSON") from e
+        found.update(decoded)
+    elif content_type.startswith("multipart/form-data"):
+        pairs += _multipart(content_type, request.body)
+    elif body:
+        try:
+            pairs += parse_qsl(body.decode(), keep_blank_values=True)
+        except UnicodeDecodeError as e:
+            raise ApiError(9002, "The request body is not a form") from e
+    for name, value in pairs:
+        if name.endswith("[]"):
+            found.setdefault(name[:-2], []).append(value)
+        else:
+            found[name] = value
+    return found
+
+
+def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
+    message = BytesParser().parsebytes(
+        b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body
+    )
+    pairs = []
+    for part in message.walk():
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(payload, bytes):
+            pairs.append((name, payload.decode("utf-8", "replace").strip("\r\n")))
+    return pairs
+
+
+class Authenticator:
+    """Checks `user_jwt` against the account's public key."""
+
+    def __init__(self, options: OceanexSimOptions, public_key_pem: str) -> None:
+        self._options = options
+        self._key = serialization.load_pem_public_key(public_key_pem.encode())
+        self.public_key_pem = public_key_pem
+
+    def data(self, params: dict[str, Any], remote: str, now_ns: int) -> dict[str, Any]:
+        """The token's `data`. Raises ApiError with the code of the first check that fails."""
+        token = params.get("user_jwt")
+        if not token:
+            raise ApiError(1004, "Missing parameter: user_jwt")
+        if not isinstance(token, str) or token.count(".") != 2:
+            raise ApiError(1001, "The token is not a JWT")
+        try:
+            algorithm = jwt.get_unverified_header(token).get("alg")
+            payload = jwt.decode(token, options={"verify_signature": False})
+        except jwt.InvalidTokenError as e:
+            raise ApiError(1001, "The token is not a JWT") from e
+        if algorithm != "RS256":
+            raise ApiError(1003, "The token's algorithm must be RS256")
+        if not payload:
+            raise ApiError(1002, "The token's payload is empty")
+        uid, data = payload.get("uid"), payload.get("data", {})
+        if uid is None:
+            raise ApiError(1004, "Missing parameter: uid")
+        if not isinstance(data, dict):
+            raise ApiError(9002, "Bad format: data")
+        self._check_account(payload)
+        self._check_signature(token)
+        expires = payload.get("exp")
+        if isinstance(expires, int | float) and expires * SECOND_NS < now_ns:
+            raise ApiError(2001, "The token is expired")
+        if self._options.allowed_ips and remote not in self._options.allowed_ips:
+            raise ApiError(1011, f"This IP '{remote}' is not allowed")
+        return data
+
+    def _check_account(self, payload: dict[str, Any]) -> None:
+        options = self._options
+        if payload.get("uid") != options.uid:
+            raise ApiError(1006, "The account does not exist")
+        if payload.get("apikey_id", options.key_id) != options.key_id:
+            raise ApiError(1007, "No public key was found for this account")
+        if not options.key_enabled:
+            raise ApiError(1008, "Your key is disabled")
+
+    def _check_signature(self, token: str) -> None:
+        try:
+            jwt.decode(
+                token,
+                self._key,  # type: ignore[arg-type]  # an RSA key was loaded
+                algorithms=["RS256"],
+                options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
+            )
+        except jwt.InvalidTokenError as e:
+            raise ApiError(1010, "Token verification failed") from e
+
+
+class RateLimits:
+    """Sliding windows of one minute, one per name."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, deque[int]] = {}
+
+    def take(self, name: str, count: int, limit: int, now_ns: int) -> bool:
+        """Count `count` uses now. False, and nothing is counted, if that is over `limit`."""
+        window = self._windows.setdefault(name, deque())
+        while window and window[0] <= now_ns - MINUTE_NS:
+            window.popleft()
+        if len(window) + count > limit:
+            return False
+        window.extend([now_ns] * count)
+        return True

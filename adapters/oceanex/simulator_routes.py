@@ -1,0 +1,66 @@
+"""From a request under the base path to its endpoint, and the envelope of every answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from adapters.oceanex.simulator_auth import ApiError, parameters, rate_error
+from adapters.oceanex.simulator_rest import PUBLIC, SUCCESS, Endpoint
+from adapters.oceanex.simulator_trading import PRIVATE
+from adapters.simulation.server import SimRequest, SimResponse
+
+if TYPE_CHECKING:
+    from adapters.oceanex.simulator import OceanexSimulator
+
+ENDPOINTS = PUBLIC | PRIVATE
+
+
+def answer(venue: OceanexSimulator, request: SimRequest, path: str) -> SimResponse:
+    """Any request under the base path; errors are envelopes too. `path` starts with a slash."""
+    try:
+        data = _call(venue, request, path)
+    except ApiError as e:
+        return _envelope(200, e.code, e.message, {})
+    status = venue.options.post_status if request.method == "POST" else 200
+    return _envelope(status, 0, SUCCESS, data)
+
+
+def _envelope(status: int, code: int, message: str, data: object) -> SimResponse:
+    body = msgspec.json.encode({"code": code, "message": message, "data": data})
+    return SimResponse(status=status, body=body, headers={"content-type": "application/json"})
+
+
+def _call(venue: OceanexSimulator, request: SimRequest, path: str) -> object:
+    endpoint, market = _find(request.method, path)
+    options, now_ns = venue.options, venue.exchange.now_ns
+    forbidden = ApiError(
+        9003,
+        f"You do not have API '{request.method.lower()}:/v2{path}' permissions, "
+        "or the API does not exist",
+    )
+    if endpoint is None:
+        raise forbidden
+    params = parameters(request)
+    if endpoint.scope is not None:
+        params = venue.auth.data(params, request.remote, now_ns)
+        if endpoint.scope not in options.scopes:
+            raise forbidden
+    if market is not None:
+        params = {**params, "market": market}
+    is_create = path in ("/orders", "/orders/multi") and request.method == "POST"
+    if not is_create and not venue.limits.take(path, 1, options.requests_per_minute, now_ns):
+        raise rate_error("process the request")
+    return endpoint.handler(venue, params)
+
+
+def _find(method: str, path: str) -> tuple[Endpoint | None, str | None]:
+    """The endpoint, and the market named in the path."""
+    market = None
+    if path.startswith("/tickers/"):
+        path, market = "/tickers/{market}", path.removeprefix("/tickers/")
+    for endpoint in ENDPOINTS.get(path, ()):
+        if method in endpoint.methods:
+            return endpoint, market
+    return None, None

@@ -1,0 +1,224 @@
+"""Deposits and withdrawals of the simulated OceanEx (section 1.2, the "WAPI" group)."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from adapters.oceanex.simulator_auth import ApiError
+from adapters.oceanex.simulator_markets import epoch, iso, number
+from adapters.oceanex.simulator_rest import WALLET_SCOPE, Endpoint, Params, integer
+
+if TYPE_CHECKING:
+    from adapters.oceanex.simulator import OceanexSimulator
+
+ACCOUNT = "main"
+WITHDRAW_FEE = Decimal(1)
+HISTORY_LIMIT_MAX = 1000
+TID_CHARS_MAX = 64
+
+
+class Deposit(msgspec.Struct, kw_only=True):
+    id: int
+    currency: str
+    amount: Decimal
+    ts_created: int
+
+
+class Withdrawal(msgspec.Struct, kw_only=True):
+    """Requested, then done after the option's `withdraw_secs`."""
+
+    id: int
+    currency: str
+    chain_name: str
+    amount: Decimal
+    rid: str
+    memo: str
+    tid: str | None
+    ts_created: int
+    ts_done: int | None = None
+
+
+class Wallet:
+    """What was deposited and withdrawn."""
+
+    def __init__(self) -> None:
+        self.deposits: list[Deposit] = []
+        self.withdrawals: list[Withdrawal] = []
+        self._next_id = 1071
+
+    def next_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def advance(self, venue: OceanexSimulator, now_ns: int) -> None:
+        """Finish the withdrawals that are due."""
+        span_ns = venue.options.withdraw_secs * 1_000_000_000
+        for withdrawal in self.withdrawals:
+            if withdrawal.ts_done is None and now_ns >= withdrawal.ts_created + span_ns:
+                withdrawal.ts_done = now_ns
+                total = withdrawal.amount + WITHDRAW_FEE
+                reason = f"withdrawal {withdrawal.id} done"
+                venue.exchange.adjust(
+                    ACCOUNT, withdrawal.currency, Decimal(0), -total, reason, now_ns
+                )
+
+
+def _currency(venue: OceanexSimulator, params: Params, code: int = 9002) -> str:
+    currency = str(params.get("currency", "")).upper()
+    if not currency:
+        raise ApiError(1004, "Missing parameter: currency")
+    if all(currency not in (m.base, m.quote) for m in venue.markets.values()):
+        raise ApiError(code, "currency does not have a valid value")
+    return currency
+
+
+def _address(venue: OceanexSimulator, currency: str) -> str:
+    digest = hashlib.sha256(f"{venue.options.uid}/{currency}".encode()).hexdigest()
+    return f"0x{digest[:40]}"
+
+
+def _deposit_address(venue: OceanexSimulator, params: Params) -> object:
+    currency = _currency(venue, params, code=2012)
+    return {"currency": currency.lower(), "address": _address(venue, currency)}
+
+
+def _deposit_addresses(venue: OceanexSimulator, params: Params) -> object:
+    currency = _currency(venue, params, code=2012)
+    resource = {
+        "chain_name": "",
+        "currency_id": currency.lower(),
+        "address": _address(venue, currency),
+        "memo": "",
+        "deposit_status": "enabled",
+    }
+    return {
+        "data": {
+            "currency_id": currency.lower(),
+            "display_name": currency,
+            "num_of_resources": 1,
+            "resources": [resource],
+        }
+    }
+
+
+def _page(rows: list[dict[str, Any]], params: Params) -> object:
+    limit = min(HISTORY_LIMIT_MAX, integer(params, "limit", 100, 1))
+    page = integer(params, "page", 1, 1)
+    return {
+        "num_of_resources": len(rows),
+        "resources": rows[(page - 1) * limit : page * limit],
+    }
+
+
+def _deposit_history(venue: OceanexSimulator, params: Params) -> object:
+    chosen = [d for d in reversed(venue.wallet.deposits) if _is_wanted(params, d.currency)]
+    if params.get("state") not in (None, "", "accepted"):
+        chosen = []
+    rows = [
+        {
+            "id": d.id,
+            "currency": d.currency,
+            "amount": number(d.amount),
+            "fee": "0.0",
+            "txid": "0x" + hashlib.sha256(str(d.id).encode()).hexdigest(),
+            "is_combination_address": False,
+            "address": _address(venue, d.currency),
+            "memo": "",
+            "created_at": iso(d.ts_created),
+            "created_on": epoch(d.ts_created),
+            "confirmations": 12,
+            "completed_at": iso(d.ts_created),
+            "completed_on": epoch(d.ts_created),
+            "state": "accepted",
+        }
+        for d in chosen
+    ]
+    return _page(rows, params)
+
+
+def _is_wanted(params: Params, currency: str) -> bool:
+    wanted = params.get("currency")
+    return not wanted or str(wanted).upper() == currency
+
+
+def _withdraw_row(withdrawal: Withdrawal) -> dict[str, Any]:
+    done_ns = withdrawal.ts_done
+    updated_ns = withdrawal.ts_created if done_ns is None else done_ns
+    done_at = None if done_ns is None else iso(done_ns)
+    txid = "0x" + hashlib.sha256(f"w{withdrawal.id}".encode()).hexdigest()
+    return {
+        "id": withdrawal.id,
+        "currency": withdrawal.currency,
+        "chain_name": withdrawal.chain_name,
+        "type": "coin",
+        "amount": number(withdrawal.amount),
+        "fee": number(WITHDRAW_FEE),
+        "blockchain_txid": None if done_ns is None else txid,
+        "rid": withdrawal.rid,
+        "is_combination_address": False,
+        "address": withdrawal.rid,
+        "memo": withdrawal.memo,
+        "state": "fund_requesting" if done_ns is None else "done",
+        "created_at": iso(withdrawal.ts_created),
+        "updated_at": iso(updated_ns),
+        "completed_at": done_at,
+        "created_on": epoch(withdrawal.ts_created),
+        "updated_on": epoch(updated_ns),
+        "completed_on": None if done_ns is None else epoch(done_ns),
+        "done_at": done_at,
+    }
+
+
+def _withdraw_history(venue: OceanexSimulator, params: Params) -> object:
+    chosen = [w for w in reversed(venue.wallet.withdrawals) if _is_wanted(params, w.currency)]
+    return _page([_withdraw_row(w) for w in chosen], params)
+
+
+def _withdraw(venue: OceanexSimulator, params: Params) -> object:
+    """Lock and request. The same `tid` again answers the first withdrawal."""
+    currency = _currency(venue, params)
+    rid, tid = params.get("rid"), params.get("tid")
+    if not rid or params.get("amount") in (None, ""):
+        raise ApiError(1004, "Missing parameter: rid or amount")
+    if tid is not None and len(str(tid)) > TID_CHARS_MAX:
+        raise ApiError(9002, "tid does not have a valid value")
+    for earlier in venue.wallet.withdrawals:
+        if tid is not None and earlier.tid == str(tid):
+            return _withdraw_row(earlier)
+    try:
+        amount = Decimal(str(params["amount"]))
+    except InvalidOperation as e:
+        raise ApiError(9002, "amount does not have a valid value") from e
+    if rid not in venue.options.withdraw_rids:
+        raise ApiError(3002, "The withdraw address is not in the whitelist")
+    if not amount.is_finite() or amount <= WITHDRAW_FEE:
+        raise ApiError(3001, "The withdraw amount is too small")
+    now_ns, total = venue.exchange.now_ns, amount + WITHDRAW_FEE
+    withdrawal = Withdrawal(
+        id=venue.wallet.next_id(),
+        currency=currency,
+        chain_name=str(params.get("chain_name") or ""),
+        amount=amount,
+        rid=str(rid),
+        memo=str(params.get("memo") or ""),
+        tid=None if tid is None else str(tid),
+        ts_created=now_ns,
+    )
+    reason = f"withdrawal {withdrawal.id}"
+    if not venue.exchange.adjust(ACCOUNT, currency, -total, total, reason, now_ns):
+        raise ApiError(2002, "Account::AccountError: Cannot lock funds")
+    venue.wallet.withdrawals.append(withdrawal)
+    return _withdraw_row(withdrawal)
+
+
+WALLET: dict[str, tuple[Endpoint, ...]] = {
+    "/withdraws/special/new": (Endpoint(_withdraw, WALLET_SCOPE, ("POST",)),),
+    "/deposit_address": (Endpoint(_deposit_address, WALLET_SCOPE, ("POST",)),),
+    "/deposit_addresses": (Endpoint(_deposit_addresses, WALLET_SCOPE, ("POST",)),),
+    "/deposit_history": (Endpoint(_deposit_history, WALLET_SCOPE, ("POST",)),),
+    "/withdraw_history": (Endpoint(_withdraw_history, WALLET_SCOPE, ("POST",)),),
+}

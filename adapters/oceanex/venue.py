@@ -1,0 +1,192 @@
+"""OceanEx as an adapter: capabilities, connection checks, and the parts put together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+
+from adapters.base.transport import HttpTransport
+from adapters.base.venue import (
+    AdapterContext,
+    AdapterSpec,
+    Capabilities,
+    Credential,
+    MarketData,
+    ParseError,
+    VenueError,
+    VenueErrorKind,
+    VenueInstrument,
+)
+from adapters.oceanex import instruments as instruments_of
+from adapters.oceanex.config import OceanexOptions
+from adapters.oceanex.errors import ERROR_CODES
+from adapters.oceanex.http import OceanexHttp
+from adapters.oceanex.market_data import OceanexMarketData
+from adapters.oceanex.orders import (
+    BATCH_CANCEL_MAX,
+    BATCH_QUERY_MAX,
+    BATCH_SUBMIT_MAX,
+    OceanexOrders,
+)
+from adapters.oceanex.schemas import ApiKey
+from adapters.oceanex.signing import Signer, load_key
+from adapters.oceanex.simulator import create as create_simulator
+from engine.orders.model import Kind, Tif, VenueOrders
+from engine.secrets import Secret
+
+__all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "OceanexAdapter"]
+
+NAME = "oceanex"
+TRADING_SCOPE = "sell/buy"
+_KEY_ENABLED = "1"
+
+CAPABILITIES = Capabilities(
+    kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED}),
+    time_in_force=frozenset({Tif.GTC}),
+    batch_submit_max=BATCH_SUBMIT_MAX,
+    batch_cancel_max=BATCH_CANCEL_MAX,
+    batch_query_max=BATCH_QUERY_MAX,
+)
+
+
+class OceanexAdapter:
+    """One OceanEx account (`Adapter`)."""
+
+    name = NAME
+    capabilities = CAPABILITIES
+
+    def __init__(self, context: AdapterContext) -> None:
+        """Raises VenueError (AUTH) for credentials that can't be used."""
+        options: OceanexOptions = context.options
+        self.venue = context.venue
+        self._found: dict[str, VenueInstrument] = {}
+        self.instruments: Mapping[str, VenueInstrument] = self._found
+        self.skipped: dict[str, str] = {}  # market id -> why it can't be traded here
+        self._named = context.instruments
+        self._now_ns = context.now_ns
+        self._options = options
+        self._offset_secs = 0.0
+        self._transport: HttpTransport = context.http
+        signer = _signer(context.secrets, context.now_ns, options)
+        self.http = OceanexHttp(options, context.http, signer)
+        self.market_data: MarketData = OceanexMarketData(
+            options, self.http, self.instruments, self._now_ns
+        )
+        self.orders: VenueOrders = OceanexOrders(
+            self.http,
+            self.instruments,
+            lambda: self._offset_secs,
+            lists_triggers=options.lists_triggers,
+        )
+
+    async def connect(self, *, trading: bool) -> None:
+        """Load markets and fees; for trading, prove clock, key and scope. Raises VenueError."""
+        await self.refresh_instruments()
+        for named in self._named:
+            if named not in self.instruments:
+                raise self._unknown(named)
+        if trading:
+            await self._check_clock()
+            _check_key(await self.http.key())
+
+    async def refresh_instruments(self) -> None:
+        """Load markets and fees anew. Raises VenueError; then nothing changes."""
+        markets = await self.http.markets()
+        fees = await self.http.trading_fees()
+        now_ns = self._now_ns()
+        found: dict[str, VenueInstrument] = {}
+        skipped: dict[str, str] = {}
+        for market in markets:
+            try:
+                built = instruments_of.instrument(market, fees, self.venue, now_ns)
+            except ParseError as e:
+                skipped[market.id] = str(e)
+                continue
+            found[built.id] = built
+        if not found:
+            raise VenueError(
+                VenueErrorKind.UNKNOWN,
+                "OCEANEX-NO-MARKETS",
+                f"expected markets with details, received {len(markets)} without",
+            )
+        self._found.clear()
+        self._found.update(found)
+        self.skipped = skipped
+
+    def _unknown(self, named: str) -> VenueError:
+        near = difflib.get_close_matches(named, self.instruments, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return VenueError(
+            VenueErrorKind.REFUSED, "OCEANEX-UNKNOWN-MARKET", f"no market {named[:60]}{hint}"
+        )
+
+    async def _check_clock(self) -> None:
+        """Measure the venue's clock, which has whole seconds. Raises VenueError (CLOCK)."""
+        before = self._now_ns() / 1e9
+        venue_secs = await self.http.timestamp()
+        after = self._now_ns() / 1e9
+        # The true offset lies in [low, high): the second began before, and the answer came after.
+        low, high = venue_secs - after, venue_secs + 1 - before
+        self._offset_secs = low
+        limit = self._options.max_clock_offset_secs
+        if low > limit or high < -limit:
+            offset = (low + high) / 2
+            raise VenueError(
+                VenueErrorKind.CLOCK,
+                "OCEANEX-CLOCK",
+                f"the venue's clock differs by {offset:+.1f} s; expected at most {limit:g} s",
+            )
+
+    def private_stream(self) -> None:
+        """None: the venue pushes nothing private (4.2)."""
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+
+def _signer(
+    secrets: Mapping[str, Secret], now_ns: Callable[[], int], options: OceanexOptions
+) -> Signer | None:
+    """The signer, or None where no credentials were given: market data needs none."""
+    if not secrets:
+        return None
+    uid, pem, key_id = secrets.get("uid"), secrets.get("private_key"), secrets.get("key_id")
+    if uid is None or pem is None:
+        missing = "uid" if uid is None else "private_key"
+        raise VenueError(
+            VenueErrorKind.AUTH, "OCEANEX-KEY", f"expected credential {missing}, received none"
+        )
+    return Signer(
+        uid.reveal(),
+        None if key_id is None else key_id.reveal(),
+        load_key(pem),
+        now_ns,
+        options.jwt_ttl_secs,
+    )
+
+
+def _check_key(keys: list[ApiKey]) -> None:
+    """Raises VenueError (AUTH) unless an enabled key may trade (section 2)."""
+    enabled = [key for key in keys if key.state == _KEY_ENABLED]
+    if any(TRADING_SCOPE in key.scopes for key in enabled):
+        return
+    if keys and not enabled:
+        detail = "the key is disabled"
+    else:
+        scopes = sorted({scope for key in enabled for scope in key.scopes})
+        detail = f"expected scope {TRADING_SCOPE}, received {', '.join(scopes) or 'none'}"
+    raise VenueError(VenueErrorKind.AUTH, "OCEANEX-SCOPE", detail)
+
+
+SPEC = AdapterSpec(
+    name=NAME,
+    options=OceanexOptions,
+    credentials=(
+        Credential("uid"),
+        Credential("key_id", required=False),
+        Credential("private_key", kind="pem"),
+    ),
+    capabilities=CAPABILITIES,
+    create=OceanexAdapter,
+    simulator=create_simulator,
+)

@@ -1,0 +1,440 @@
+"""Every REST endpoint of the venue, typed, one function each (document sections 1 and 2).
+
+Every function raises `VenueError`, classified by `errors.py`, and nothing else. None retries.
+The bytes that are signed are the bytes that are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from adapters.poloniex import schemas as s
+from adapters.poloniex.errors import OK, venue_error
+from adapters.poloniex.session import BULK, HttpSession, one
+
+MAX_BATCH = 20  # orders in one batch create
+MAX_OPEN_ORDERS = 2000  # page of open orders, and the venue's limit of open orders
+MAX_HISTORY = 1000
+MAX_CANDLES = 500
+MAX_PUBLIC_TRADES = 1000
+BOOK_LIMITS = (5, 10, 20, 50, 100, 150)
+
+Direction = Literal["PRE", "NEXT"]
+
+
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A create, regular or smart (sections 2.1 and 2.2). Numbers are decimal text.
+
+    `quantity` is base. `amount` is quote, for a MARKET BUY. Without `type` the venue would make a
+    MARKET order (trap 5): it is required here.
+    """
+
+    symbol: str
+    side: str
+    type: str
+    time_in_force: str | None = None
+    price: str | None = None
+    quantity: str | None = None
+    amount: str | None = None
+    client_order_id: str | None = None
+    account_type: str | None = None
+    allow_borrow: bool | None = None
+    stp_mode: str | None = None
+    slippage_tolerance: str | None = None
+    stop_price: str | None = None
+    trailing_offset: str | None = None
+    limit_offset: str | None = None
+    operator: str | None = None
+
+
+class ReplaceRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A cancel-replace; `client_order_id` is the new order's. Absent fields stay as they are."""
+
+    price: str | None = None
+    stop_price: str | None = None
+    quantity: str | None = None
+    amount: str | None = None
+    type: str | None = None
+    time_in_force: str | None = None
+    allow_borrow: bool | None = None
+    client_order_id: str | None = None
+    proceed_on_failure: bool | None = None
+
+
+def plain(value: Decimal) -> str:
+    """Decimal text without an exponent."""
+    return format(value, "f")
+
+
+def order_path(base: str, order_id: str | None, client_order_id: str | None) -> str:
+    """`/orders/{id}` or `/orders/cid:{clientOrderId}`."""
+    if order_id is not None:
+        return f"{base}/{quote(order_id, safe='')}"
+    assert client_order_id is not None, "an order is named by either id"
+    return f"{base}/cid:{quote(client_order_id, safe='')}"
+
+
+class PoloniexHttp(HttpSession):
+    """The venue's REST API."""
+
+    # -- public: reference data (section 1) ----------------------------------------------------
+
+    async def markets(self) -> list[s.Market]:
+        return await self.public(_MARKETS, "/markets", BULK)
+
+    async def market(self, symbol: str) -> s.Market:
+        """The document leaves open whether one market comes alone or in a list."""
+        found = await self.public(_MARKET, f"/markets/{symbol}")
+        return one(found, symbol)
+
+    async def currencies(self, *, multi_chain: bool | None = None) -> dict[str, s.Currency]:
+        rows = await self.public(
+            _CURRENCIES, "/currencies", BULK, includeMultiChainCurrencies=multi_chain
+        )
+        return {name: currency for row in rows for name, currency in row.items()}
+
+    async def currency(self, name: str, *, multi_chain: bool | None = None) -> s.Currency:
+        row = await self.public(
+            _CURRENCY, f"/currencies/{name}", BULK, includeMultiChainCurrencies=multi_chain
+        )
+        currencies: s.Currency | list[s.Currency] = list(row.values())
+        return one(currencies, name)
+
+    async def currencies_v2(self) -> list[s.CurrencyV2]:
+        return await self.public(_CURRENCIES_V2, "/v2/currencies", BULK)
+
+    async def currency_v2(self, name: str) -> s.CurrencyV2:
+        return one(await self.public(_CURRENCY_V2, f"/v2/currencies/{name}", BULK), name)
+
+    async def timestamp(self) -> s.ServerTime:
+        return await self.public(_TIME, "/timestamp")
+
+    # -- public: market data (section 1) -------------------------------------------------------
+
+    async def prices(self) -> list[s.MarketPrice]:
+        return await self.public(_PRICES, "/markets/price", BULK)
+
+    async def price(self, symbol: str) -> s.MarketPrice:
+        return await self.public(_PRICE, f"/markets/{symbol}/price")
+
+    async def mark_prices(self) -> list[s.MarkPrice]:
+        """Cross-margin symbols only."""
+        return await self.public(_MARK_PRICES, "/markets/markPrice", BULK)
+
+    async def mark_price(self, symbol: str) -> s.MarkPrice:
+        return await self.public(_MARK_PRICE, f"/markets/{symbol}/markPrice")
+
+    async def mark_price_components(self, symbol: str) -> s.MarkPriceComponents:
+        return await self.public(_MARK_COMPONENTS, f"/markets/{symbol}/markPriceComponents")
+
+    async def order_book(
+        self, symbol: str, *, limit: int | None = None, scale: str | None = None
+    ) -> s.OrderBook:
+        """`limit` is one of BOOK_LIMITS; `scale` aggregates prices. There is no sequence id."""
+        path = f"/markets/{symbol}/orderBook"
+        return await self.public(_BOOK, path, limit=limit, scale=scale)
+
+    async def candles(
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        limit: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> list[s.Candle]:
+        """At most MAX_CANDLES; the last one may still be open."""
+        return await self.public(
+            _CANDLES,
+            f"/markets/{symbol}/candles",
+            interval=interval,
+            limit=limit,
+            startTime=start_ms,
+            endTime=end_ms,
+        )
+
+    async def public_trades(self, symbol: str, *, limit: int | None = None) -> list[s.PublicTrade]:
+        """The latest trades, at most MAX_PUBLIC_TRADES; there is no time window."""
+        return await self.public(_PUBLIC_TRADES, f"/markets/{symbol}/trades", BULK, limit=limit)
+
+    async def tickers(self) -> list[s.Ticker24h]:
+        return await self.public(_TICKERS, "/markets/ticker24h", BULK)
+
+    async def ticker(self, symbol: str) -> s.Ticker24h:
+        return await self.public(_TICKER, f"/markets/{symbol}/ticker24h", BULK)
+
+    # -- private: account (section 2) ----------------------------------------------------------
+
+    async def accounts(self) -> list[s.Account]:
+        return await self.private(_ACCOUNTS, "GET", "/accounts")
+
+    async def balances(self, *, account_type: str | None = None) -> list[s.AccountBalances]:
+        params = {"accountType": account_type}
+        return await self.private(_BALANCES, "GET", "/accounts/balances", params=params)
+
+    async def account_balances(self, account_id: str) -> list[s.AccountBalances]:
+        return await self.private(_BALANCES, "GET", f"/accounts/{account_id}/balances")
+
+    async def fee_info(self) -> s.FeeInfo:
+        return await self.private(_FEES, "GET", "/feeinfo", group=BULK)
+
+    # -- private: orders (section 2) -----------------------------------------------------------
+
+    async def create_order(self, order: OrderRequest) -> s.Created:
+        return await self.private(_CREATED, "POST", "/orders", body=order, priority="create")
+
+    async def create_orders(self, orders: Sequence[OrderRequest]) -> list[s.BatchItem]:
+        """At most MAX_BATCH; the answer is positional and mixes successes and errors."""
+        assert 0 < len(orders) <= MAX_BATCH, f"a batch has 1 to {MAX_BATCH} orders"
+        return await self.private(
+            _BATCH, "POST", "/orders/batch", group=BULK, body=list(orders), priority="create"
+        )
+
+    async def replace_order(
+        self,
+        change: ReplaceRequest,
+        *,
+        order_id: str | None = None,
+        client_order_id: str | None = None,
+    ) -> s.Created:
+        """Cancel-replace: the answer names the new order."""
+        path = order_path("/orders", order_id, client_order_id)
+        return await self.private(_CREATED, "PUT", path, group=BULK, body=change, priority="create")
+
+    async def open_orders(
+        self,
+        *,
+        symbol: str | None = None,
+        side: str | None = None,
+        from_id: str | None = None,
+        direction: Direction | None = None,
+        limit: int | None = MAX_OPEN_ORDERS,
+        account_type: str | None = None,
+    ) -> list[s.Order]:
+        """Regular orders only: smart ones have their own list (trap 18)."""
+        params = {
+            "symbol": symbol,
+            "side": side,
+            "from": from_id,
+            "direction": direction,
+            "limit": limit,
+            "accountType": account_type,
+        }
+        return await self.private(_ORDERS, "GET", "/orders", group=BULK, params=params)
+
+    async def order(
+        self, *, order_id: str | None = None, client_order_id: str | None = None
+    ) -> s.Order:
+        path = order_path("/orders", order_id, client_order_id)
+        return await self.private(_ORDER, "GET", path)
+
+    async def cancel_order(
+        self, *, order_id: str | None = None, client_order_id: str | None = None
+    ) -> s.CancelItem:
+        path = order_path("/orders", order_id, client_order_id)
+        item = await self.private(_CANCEL, "DELETE", path, priority="cancel")
+        return _cancelled(item)
+
+    async def cancel_orders(
+        self, order_ids: Sequence[str] = (), client_order_ids: Sequence[str] = ()
+    ) -> list[s.CancelItem]:
+        """Per-item codes; an item with a code other than 200 was not cancelled."""
+        body = {"orderIds": list(order_ids), "clientOrderIds": list(client_order_ids)}
+        return await self.private(
+            _CANCELS, "DELETE", "/orders/cancelByIds", group=BULK, body=body, priority="cancel"
+        )
+
+    async def cancel_all_orders(
+        self, symbols: Sequence[str] = (), account_types: Sequence[str] = ()
+    ) -> list[s.CancelItem]:
+        """No symbols: everything."""
+        body = {"symbols": list(symbols), "accountTypes": list(account_types)}
+        return await self.private(
+            _CANCELS, "DELETE", "/orders", group=BULK, body=body, priority="cancel"
+        )
+
+    async def order_history(
+        self,
+        *,
+        symbol: str | None = None,
+        side: str | None = None,
+        type: str | None = None,
+        states: Sequence[str] = (),
+        from_id: str | None = None,
+        direction: Direction | None = None,
+        limit: int | None = MAX_HISTORY,
+        hide_cancel: bool | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        account_type: str | None = None,
+    ) -> list[s.Order]:
+        """Without both times the window is 7 days; cancelled orders are kept for 7 days only."""
+        params = {
+            "symbol": symbol,
+            "side": side,
+            "type": type,
+            "states": ",".join(states) or None,
+            "from": from_id,
+            "direction": direction,
+            "limit": limit,
+            "hideCancel": hide_cancel,
+            "startTime": start_ms,
+            "endTime": end_ms,
+            "accountType": account_type,
+        }
+        return await self.private(_ORDERS, "GET", "/orders/history", group=BULK, params=params)
+
+    async def trades(
+        self,
+        *,
+        symbols: Sequence[str] = (),
+        from_page: str | None = None,
+        direction: Direction | None = None,
+        limit: int | None = MAX_HISTORY,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> list[s.Trade]:
+        """Executions of the account; `from_page` is a `pageId`."""
+        params = {
+            "symbols": ",".join(symbols) or None,
+            "from": from_page,
+            "direction": direction,
+            "limit": limit,
+            "startTime": start_ms,
+            "endTime": end_ms,
+        }
+        return await self.private(_TRADES, "GET", "/trades", group=BULK, params=params)
+
+    async def order_trades(self, order_id: str) -> list[s.Trade]:
+        path = order_path("/orders", order_id, None) + "/trades"
+        return await self.private(_TRADES, "GET", path)
+
+    async def kill_switch(self, timeout_secs: int) -> s.KillSwitch:
+        """Arm (10 to 600 s), re-arm, or disable (-1): on expiry the venue cancels every order."""
+        assert timeout_secs == -1 or 10 <= timeout_secs <= 600, "-1, or 10 to 600 seconds"
+        body = {"timeout": str(timeout_secs)}
+        return await self.private(_KILL, "POST", "/orders/killSwitch", body=body, priority="cancel")
+
+    async def kill_switch_status(self) -> s.KillSwitch:
+        """Raises VenueError NOT_FOUND (25020) when none is armed."""
+        return await self.private(_KILL, "GET", "/orders/killSwitchStatus")
+
+    # -- private: smart orders (section 2.2) ---------------------------------------------------
+
+    async def create_smart_order(self, order: OrderRequest) -> s.Created:
+        return await self.private(_CREATED, "POST", "/smartorders", body=order, priority="create")
+
+    async def open_smart_orders(self, *, limit: int | None = None) -> list[s.SmartOrder]:
+        params = {"limit": limit}
+        return await self.private(_SMARTS, "GET", "/smartorders", group=BULK, params=params)
+
+    async def smart_order(
+        self, *, order_id: str | None = None, client_order_id: str | None = None
+    ) -> s.SmartOrder:
+        """An object or a list of one: clients disagree (section 2.2)."""
+        path = order_path("/smartorders", order_id, client_order_id)
+        return one(await self.private(_SMART, "GET", path), "smart order")
+
+    async def replace_smart_order(
+        self,
+        change: ReplaceRequest,
+        *,
+        order_id: str | None = None,
+        client_order_id: str | None = None,
+    ) -> s.Created:
+        path = order_path("/smartorders", order_id, client_order_id)
+        return await self.private(_CREATED, "PUT", path, group=BULK, body=change, priority="create")
+
+    async def cancel_smart_order(
+        self, *, order_id: str | None = None, client_order_id: str | None = None
+    ) -> s.CancelItem:
+        path = order_path("/smartorders", order_id, client_order_id)
+        return _cancelled(await self.private(_CANCEL, "DELETE", path, priority="cancel"))
+
+    async def cancel_smart_orders(
+        self, order_ids: Sequence[str] = (), client_order_ids: Sequence[str] = ()
+    ) -> list[s.CancelItem]:
+        body = {"orderIds": list(order_ids), "clientOrderIds": list(client_order_ids)}
+        return await self.private(
+            _CANCELS, "DELETE", "/smartorders/cancelByIds", group=BULK, body=body, priority="cancel"
+        )
+
+    async def cancel_all_smart_orders(
+        self, symbols: Sequence[str] = (), account_types: Sequence[str] = ()
+    ) -> list[s.CancelItem]:
+        body = {"symbols": list(symbols), "accountTypes": list(account_types)}
+        return await self.private(
+            _CANCELS, "DELETE", "/smartorders", group=BULK, body=body, priority="cancel"
+        )
+
+    async def smart_order_history(
+        self,
+        *,
+        symbol: str | None = None,
+        side: str | None = None,
+        limit: int | None = MAX_HISTORY,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+    ) -> list[s.SmartOrder]:
+        params = {
+            "symbol": symbol,
+            "side": side,
+            "limit": limit,
+            "startTime": start_ms,
+            "endTime": end_ms,
+        }
+        path = "/smartorders/history"
+        return await self.private(_SMARTS, "GET", path, group=BULK, params=params)
+
+
+def _cancelled(item: s.CancelItem) -> s.CancelItem:
+    if item.code != OK:
+        raise venue_error(item.code, item.message)
+    return item
+
+
+def _decoder[T](type_: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(type_, strict=False)
+
+
+_MARKETS = _decoder(list[s.Market])
+_MARKET: msgspec.json.Decoder[s.Market | list[s.Market]] = msgspec.json.Decoder(
+    s.Market | list[s.Market], strict=False
+)
+_CURRENCIES = _decoder(list[dict[str, s.Currency]])
+_CURRENCY = _decoder(dict[str, s.Currency])
+_CURRENCIES_V2 = _decoder(list[s.CurrencyV2])
+_CURRENCY_V2: msgspec.json.Decoder[s.CurrencyV2 | list[s.CurrencyV2]] = msgspec.json.Decoder(
+    s.CurrencyV2 | list[s.CurrencyV2], strict=False
+)
+_TIME = _decoder(s.ServerTime)
+_PRICES = _decoder(list[s.MarketPrice])
+_PRICE = _decoder(s.MarketPrice)
+_MARK_PRICES = _decoder(list[s.MarkPrice])
+_MARK_PRICE = _decoder(s.MarkPrice)
+_MARK_COMPONENTS = _decoder(s.MarkPriceComponents)
+_BOOK = _decoder(s.OrderBook)
+_CANDLES = _decoder(list[s.Candle])
+_PUBLIC_TRADES = _decoder(list[s.PublicTrade])
+_TICKERS = _decoder(list[s.Ticker24h])
+_TICKER = _decoder(s.Ticker24h)
+_ACCOUNTS = _decoder(list[s.Account])
+_BALANCES = _decoder(list[s.AccountBalances])
+_FEES = _decoder(s.FeeInfo)
+_CREATED = _decoder(s.Created)
+_BATCH = _decoder(list[s.BatchItem])
+_ORDERS = _decoder(list[s.Order])
+_ORDER = _decoder(s.Order)
+_CANCEL = _decoder(s.CancelItem)
+_CANCELS = _decoder(list[s.CancelItem])
+_TRADES = _decoder(list[s.Trade])
+_KILL = _decoder(s.KillSwitch)
+_SMARTS = _decoder(list[s.SmartOrder])
+_SMART: msgspec.json.Decoder[s.SmartOrder | list[s.SmartOrder]] = msgspec.json.Decoder(
+    s.SmartOrder | list[s.SmartOrder], strict=False
+)

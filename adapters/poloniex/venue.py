@@ -1,0 +1,206 @@
+"""The Poloniex adapter: its capabilities, and one connected account."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from adapters.base.ratelimit import Rate, RateLimiter
+from adapters.base.venue import (
+    AdapterContext,
+    AdapterSpec,
+    Capabilities,
+    Credential,
+    MarketData,
+    StreamProtocol,
+    VenueError,
+    VenueErrorKind,
+    VenueInstrument,
+)
+from adapters.poloniex import schemas as s
+from adapters.poloniex.config import PoloniexOptions
+from adapters.poloniex.errors import ERROR_CODES
+from adapters.poloniex.http import PoloniexHttp
+from adapters.poloniex.instruments import venue_instruments
+from adapters.poloniex.market_data import PoloniexMarketData
+from adapters.poloniex.orders import PoloniexOrders
+from adapters.poloniex.parse import Names, account_balances
+from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
+from adapters.poloniex.symbols import INTERVALS
+from adapters.poloniex.tracking import Tracker
+from adapters.poloniex.websocket import BOOK_DEPTHS
+from engine.orders.model import Kind, Tif, VenueOrders
+
+logger = logging.getLogger(__name__)
+
+NAME = "poloniex"
+CANCEL_RESERVE = 0.2  # share of each budget that creates can't use
+KILL_RENEWALS = 3  # renewals within one timeout of the dead man's switch
+
+CAPABILITIES = Capabilities(
+    kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED}),
+    time_in_force=frozenset({Tif.GTC, Tif.IOC, Tif.FOK}),
+    post_only=True,
+    replace=True,
+    client_order_ids=True,
+    private_stream=True,
+    reports_fills=True,
+    batch_submit_max=20,
+    batch_cancel_max=20,
+    batch_query_max=20,
+    book_depths=BOOK_DEPTHS,
+    bar_minutes=tuple(INTERVALS),
+    max_order_lag_secs=5.0,
+)
+
+
+class PoloniexAdapter:
+    """One account, connected. An `Adapter`."""
+
+    def __init__(self, context: AdapterContext) -> None:
+        options = context.options
+        assert isinstance(options, PoloniexOptions), "options of this adapter"
+        self.name: str = NAME
+        self.capabilities: Capabilities = CAPABILITIES
+        self.venue = context.venue
+        self.options = options
+        self._instruments: dict[str, VenueInstrument] = {}
+        self.instruments: Mapping[str, VenueInstrument] = self._instruments
+        self._secrets = context.secrets
+        self._now_ns = context.now_ns
+        self._precisions: dict[str, int] = {}
+        self._names = Names(venue=self.venue, size_precisions=self._precisions)
+        self._tracker = Tracker()
+        self._requests = TradeRequests(options.request_timeout_secs)
+        self._fees: s.FeeInfo | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self.http = PoloniexHttp(
+            base_url=options.rest_url,
+            transport=context.http,
+            limiter=_limiter(options),
+            now_ns=context.now_ns,
+            key=context.secrets.get("key"),
+            secret=context.secrets.get("secret"),
+            recv_window_ms=options.recv_window_ms,
+            timeout_secs=options.request_timeout_secs,
+            clock_check_secs=options.clock_check_secs,
+        )
+        self.market_data: MarketData = PoloniexMarketData(
+            http=self.http,
+            venue=self.venue,
+            options=options,
+            instruments=self._instruments,
+            tracker=self._tracker,
+            now_ns=context.now_ns,
+        )
+        self.orders: VenueOrders = PoloniexOrders(
+            http=self.http,
+            instruments=self._instruments,
+            names=self._names,
+            options=options,
+            tracker=self._tracker,
+            requests=self._requests,
+            now_ns=context.now_ns,
+        )
+
+    async def connect(self, *, trading: bool) -> None:
+        """Clock, key and account first when trading; then markets and fees. Raises VenueError."""
+        if trading:
+            self.http.credentials()
+            await self.http.sync_clock()
+            self._tracker.merge(account_balances(await self.http.balances()))
+            accounts = await self.http.accounts()
+            if not any(a.account_type == "SPOT" and a.account_state == "NORMAL" for a in accounts):
+                raise VenueError(
+                    VenueErrorKind.AUTH,
+                    "POLONIEX-ACCOUNT",
+                    "expected a SPOT account in state NORMAL",
+                )
+        if "key" in self._secrets and "secret" in self._secrets:
+            self._fees = await self.http.fee_info()
+        await self.refresh_instruments()
+        if trading and self.options.dead_mans_switch_secs:
+            await self.dead_mans_switch(self.options.dead_mans_switch_secs)
+            self._renewing = asyncio.get_running_loop().create_task(self._renew())
+
+    async def refresh_instruments(self) -> None:
+        """Read every market; the mapping is changed in place. Raises VenueError."""
+        found = venue_instruments(await self.http.markets(), self.venue, self._fees)
+        if not found:
+            raise VenueError(
+                VenueErrorKind.UNKNOWN, "POLONIEX-MARKETS", "expected markets, received none usable"
+            )
+        for gone in set(self._instruments) - set(found):
+            del self._instruments[gone]
+        self._instruments.update(found)
+        self._precisions.update({i.symbol: i.size_precision for i in found.values()})
+
+    def private_stream(self) -> StreamProtocol | None:
+        """None without credentials. Its owner calls `attach(send)` to allow trade requests."""
+        key, secret = self._secrets.get("key"), self._secrets.get("secret")
+        if key is None or secret is None:
+            return None
+        return PrivateStream(
+            url=self.options.private_ws_url,
+            key=key,
+            secret=secret,
+            timestamp_ms=self.http.timestamp_ms,
+            names=self._names,
+            tracker=self._tracker,
+            requests=self._requests,
+        )
+
+    async def dead_mans_switch(self, timeout_secs: int) -> s.KillSwitch:
+        """Arm or renew the venue's timer that cancels every order, smart ones too; -1 disarms.
+
+        Seconds from 10 to 600. Raises VenueError.
+        """
+        return await self.http.kill_switch(timeout_secs)
+
+    async def _renew(self) -> None:
+        timeout_secs = self.options.dead_mans_switch_secs
+        while True:
+            await asyncio.sleep(timeout_secs / KILL_RENEWALS)
+            try:
+                await self.dead_mans_switch(timeout_secs)
+            except VenueError as error:
+                logger.warning("the dead man's switch was not renewed: %s", error)
+
+    async def close(self) -> None:
+        """Stop renewing and disarm the switch: an ordered stop is not a death."""
+        task, self._renewing = self._renewing, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        try:
+            await self.dead_mans_switch(-1)
+        except VenueError as error:
+            logger.warning("the dead man's switch stays armed: %s", error)
+
+
+def _limiter(options: PoloniexOptions) -> RateLimiter:
+    return RateLimiter(
+        {
+            "public": Rate(options.public_rate, 1.0),
+            "private": Rate(options.private_rate, 1.0),
+            "bulk": Rate(options.bulk_rate, 1.0),
+        },
+        reserve=CANCEL_RESERVE,
+    )
+
+
+def create(context: AdapterContext) -> PoloniexAdapter:
+    return PoloniexAdapter(context)
+
+
+SPEC = AdapterSpec(
+    name=NAME,
+    options=PoloniexOptions,
+    credentials=(Credential("key"), Credential("secret")),
+    capabilities=CAPABILITIES,
+    create=create,
+)
+
+__all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "PoloniexAdapter", "create"]

@@ -1,0 +1,124 @@
+"""One market's past: recent trades, one-minute bars, and the last 24 hours."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+import msgspec
+
+from adapters.simulation.orders import ZERO, Trade
+
+TRADES_KEPT = 10_000
+MINUTES_KEPT = 7 * 24 * 60
+MINUTE_NS = 60_000_000_000
+DAY_MINUTES = 24 * 60
+
+
+class MinuteBar(msgspec.Struct):
+    """One minute with trades; `ts_open` is its start."""
+
+    ts_open: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal = ZERO
+    funds: Decimal = ZERO
+    count: int = 0
+
+    def add(self, price: Decimal, quantity: Decimal) -> None:
+        self.high = max(self.high, price)
+        self.low = min(self.low, price)
+        self.close = price
+        self.volume += quantity
+        self.funds += price * quantity
+        self.count += 1
+
+
+class DayStats(msgspec.Struct, frozen=True, kw_only=True):
+    """The last 24 hours; all zero before the first trade."""
+
+    open: Decimal = ZERO
+    high: Decimal = ZERO
+    low: Decimal = ZERO
+    last: Decimal = ZERO
+    volume: Decimal = ZERO
+    funds: Decimal = ZERO
+    count: int = 0
+
+
+class Tape:
+    """Trades and bars, oldest first, bounded by the two limits above."""
+
+    def __init__(self) -> None:
+        self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
+        self.last_price: Decimal | None = None
+        self._minutes: deque[MinuteBar] = deque(maxlen=MINUTES_KEPT)
+        self._past: list[MinuteBar] = []
+        self._make_past: Callable[[], list[MinuteBar]] | None = None
+
+    def add(self, trade: Trade) -> None:
+        self.trades.append(trade)
+        self.last_price = trade.price
+        ts_open = trade.ts_event - trade.ts_event % MINUTE_NS
+        if not self._minutes or self._minutes[-1].ts_open != ts_open:
+            price = trade.price
+            self._minutes.append(MinuteBar(ts_open, price, price, price, price))
+        self._minutes[-1].add(trade.price, trade.quantity)
+
+    def set_past(self, make: Callable[[], list[MinuteBar]], last_price: Decimal) -> None:
+        """Give the market minutes before its first trade, made once somebody looks at them."""
+        self._make_past = make
+        self.last_price = last_price
+
+    def newest_minutes(self) -> Iterator[MinuteBar]:
+        """Minutes with trades, newest first."""
+        if self._make_past is not None:
+            self._past, self._make_past = self._make_past(), None
+        yield from reversed(self._minutes)
+        yield from reversed(self._past)
+
+    def day(self, now_ns: int) -> DayStats:
+        """Statistics of the last 24 hours, by whole minutes."""
+        since = now_ns - DAY_MINUTES * MINUTE_NS
+        bars = []
+        for bar in self.newest_minutes():
+            if bar.ts_open < since:
+                break
+            bars.append(bar)
+        last = self.last_price or ZERO
+        if not bars:
+            return DayStats(open=last, high=last, low=last, last=last)
+        return DayStats(
+            open=bars[-1].open,
+            high=max(b.high for b in bars),
+            low=min(b.low for b in bars),
+            last=last,
+            volume=sum((b.volume for b in bars), ZERO),
+            funds=sum((b.funds for b in bars), ZERO),
+            count=sum(b.count for b in bars),
+        )
+
+    def bars(self, minutes: int, since_ns: int) -> list[MinuteBar]:
+        """Bars of `minutes`, oldest first, opening at or after `since_ns`; the last may be open."""
+        span = minutes * MINUTE_NS
+        chosen = []
+        for bar in self.newest_minutes():
+            if bar.ts_open - bar.ts_open % span < since_ns:
+                break
+            chosen.append(bar)
+        out: list[MinuteBar] = []
+        for bar in reversed(chosen):
+            ts_open = bar.ts_open - bar.ts_open % span
+            if not out or out[-1].ts_open != ts_open:
+                out.append(MinuteBar(ts_open, bar.open, bar.high, bar.low, bar.close))
+            merged = out[-1]
+            merged.high = max(merged.high, bar.high)
+            merged.low = min(merged.low, bar.low)
+            merged.close = bar.close
+            merged.volume += bar.volume
+            merged.funds += bar.funds
+            merged.count += bar.count
+        return out

@@ -1,0 +1,157 @@
+"""Throughput of a backtest through fairlead against a bare NautilusTrader BacktestNode.
+
+Same data, same venue, same strategy file; the bare one has NautilusTrader's own Strategy for its
+base class, so there is no gate and nothing is guarded. Rounds are interleaved, each run in a
+process of its own. Prints events per second of both and their ratio; fails below 0.9.
+
+    python benchmarks/backtest_ratio.py [--rounds 5] [--times 4]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+RATIO_MIN = 0.9
+
+
+def plain_maker() -> type[Any]:
+    """The maker's class from the same source text, on NautilusTrader's own base class."""
+    source = (REPOSITORY / "strategies" / "imbalance_maker.py").read_text()
+    guarded = "from engine.strategy import GuardedStrategy\n"
+    assert guarded in source
+    source = source.replace(
+        guarded, "from nautilus_trader.trading import Strategy as GuardedStrategy\n"
+    )
+    module = types.ModuleType("plain_maker")
+    sys.modules["plain_maker"] = module
+    exec(compile(source, "plain_maker", "exec"), module.__dict__)
+    found: type[Any] = module.__dict__["ImbalanceMaker"]
+    return found
+
+
+def run_bare(path: Path) -> dict[str, Any]:
+    from nautilus_trader.backtest import BacktestNode, BacktestRunConfig
+
+    from engine.config.loader import load
+    from engine.config.strategy_params import build_strategy_config
+    from engine.modes.backtest import RUN_ID, engine_config, venue_configs
+    from engine.modes.backtest_data import select
+    from engine.observe.summary import trading
+
+    loaded = load(path)
+    cls = plain_maker()
+    began = time.perf_counter()
+    selection = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
+    run = BacktestRunConfig(
+        venue_configs(loaded, selection),
+        selection.configs(path.parent),
+        engine=engine_config(loaded.config.run.log_level),
+        id=RUN_ID,
+        chunk_size=loaded.config.backtest.chunk_size,
+        raise_exception=True,
+        dispose_on_completion=False,
+    )
+    node = BacktestNode([run])
+    node.build()
+    node.add_strategy(RUN_ID, cls(build_strategy_config(cls, loaded.config.strategies[0])))
+    before = time.perf_counter()
+    result = node.run()[0]
+    after = time.perf_counter()
+    traded = trading(node.get_engine_cache(RUN_ID), [one.id for one in selection.sources])
+    return {
+        "events": result.iterations,
+        "run_secs": after - before,
+        "whole_secs": time.perf_counter() - began,
+        "orders": traded.orders,
+        "digest": traded.orders_digest,
+    }
+
+
+def run_fairlead(path: Path) -> dict[str, Any]:
+    from engine.config.loader import load
+    from engine.modes.backtest import run_backtest
+
+    loaded = load(path)
+    began = time.perf_counter()
+    summary = run_backtest(loaded).summary
+    return {
+        "events": summary.events,
+        "run_secs": summary.wall_secs,
+        "whole_secs": time.perf_counter() - began,
+        "orders": summary.orders,
+        "digest": summary.orders_digest,
+    }
+
+
+def child(kind: str, config: Path) -> dict[str, Any]:
+    command = [sys.executable, str(Path(__file__)), "--child", kind, "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compare(rounds: int, times: int) -> int:
+    from benchmarks.datasets import repeated, source_catalog, write_config
+
+    with tempfile.TemporaryDirectory(prefix="fairlead-bench-") as folder:
+        source, what = source_catalog(Path(folder))
+        catalog = repeated(source, Path(folder) / "repeated", times)
+        config = write_config(Path(folder), catalog)
+        print(f"data: {what}, {times} times in a row; {rounds} rounds, interleaved")
+        child("bare", config)  # warms the page cache for both
+        found: dict[str, list[dict[str, Any]]] = {"bare": [], "fairlead": []}
+        for number in range(rounds):
+            order = ("bare", "fairlead") if number % 2 == 0 else ("fairlead", "bare")
+            for kind in order:
+                found[kind].append(child(kind, config))
+    return report(found)
+
+
+def report(found: dict[str, list[dict[str, Any]]]) -> int:
+    ratios = {}
+    for clock, label in (("run_secs", "run alone"), ("whole_secs", "with loading and summary")):
+        rates = {
+            kind: statistics.median(one["events"] / one[clock] for one in runs)
+            for kind, runs in found.items()
+        }
+        ratios[clock] = rates["fairlead"] / rates["bare"]
+        print(
+            f"{label:26} bare {rates['bare']:>9,.0f} events/s, "
+            f"fairlead {rates['fairlead']:>9,.0f} events/s, ratio {ratios[clock]:.3f}"
+        )
+    bare, ours = found["bare"][0], found["fairlead"][0]
+    same = len({one["digest"] for runs in found.values() for one in runs}) == 1
+    print(f"orders: bare {bare['orders']}, fairlead {ours['orders']}; same to the last: {same}")
+    if ratios["run_secs"] < RATIO_MIN:
+        print(f"FAILED: expected a ratio of at least {RATIO_MIN}")
+        return 1
+    return 0 if same else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--times", type=int, default=4, help="copies of the recording in a row")
+    parser.add_argument("--child", choices=("bare", "fairlead"))
+    parser.add_argument("--config", type=Path)
+    args = parser.parse_args()
+    if args.child:
+        run = run_bare if args.child == "bare" else run_fairlead
+        print(json.dumps(run(args.config)))
+        return 0
+    return compare(args.rounds, args.times)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

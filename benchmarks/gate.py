@@ -1,0 +1,203 @@
+"""What the risk gate costs: one check of an order with everything on, and one wrapped callback.
+
+    python -m benchmarks.gate [--orders N]
+
+Runs inside a BacktestEngine with a 40-level managed book that changes before each check and with
+N live orders. Prints microseconds; the promise is at most 25 us an order with 50 live orders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
+from nautilus_trader.common import LoggerConfig
+from nautilus_trader.data import DataEngineConfig
+from nautilus_trader.execution import MakerTakerFeeModel
+from nautilus_trader.model import (
+    AccountType,
+    BookAction,
+    BookOrder,
+    BookType,
+    Currency,
+    CurrencyPair,
+    InstrumentId,
+    Money,
+    OmsType,
+    OrderBookDelta,
+    OrderBookDeltas,
+    OrderSide,
+    Price,
+    Quantity,
+    StrategyId,
+    Venue,
+)
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+from engine.config.model import Risk
+from engine.orders.model import Kind, Tif
+from engine.risk.gate import RiskGate
+from engine.risk.view import order_facts
+from engine.run_state import RunState
+from engine.strategy import guard
+
+PROMISE_US = 25.0
+LEVELS = 40
+UPDATES = 4000
+IID = InstrumentId.from_str("BTC_USDT.TEST")
+
+
+class Abilities:
+    kinds = frozenset(Kind)
+    time_in_force = frozenset(Tif)
+    post_only = True
+    replace = True
+
+
+class Bench(Strategy):
+    """Submits `resting` orders, then times the gate on each book update."""
+
+    resting = 50
+    samples: dict[str, list[float]]
+
+    def on_start(self) -> None:
+        self.samples = {"order_facts": [], "gate.check": [], "both": []}
+        self.updates = 0
+        self.subscribe_book_deltas(IID, BookType.L2_MBP, managed=True)
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self.updates += 1
+        if self.updates == 2:
+            for _ in range(self.resting):
+                self.submit_order(self._order(90.0))
+        if self.updates > 10:
+            self._time(self._order(99.5))
+
+    def _order(self, price: float) -> Any:
+        return self.order_factory.limit(IID, OrderSide.BUY, Quantity(0.1, 6), Price(price, 2))
+
+    def _time(self, order: Any) -> None:
+        gate, view = self._guard_gate, self._guard_view  # type: ignore[attr-defined]
+        start = time.perf_counter_ns()
+        facts = order_facts(order)
+        middle = time.perf_counter_ns()
+        denial = gate.check(facts, view)
+        end = time.perf_counter_ns()
+        assert denial is None, denial
+        self.samples["order_facts"].append((middle - start) / 1000)
+        self.samples["gate.check"].append((end - middle) / 1000)
+        self.samples["both"].append((end - start) / 1000)
+
+
+def delta(side: OrderSide, price: float, size: float, flags: int, ts: int) -> OrderBookDelta:
+    order = BookOrder(side, Price(price, 2), Quantity(size, 6), 0)
+    return OrderBookDelta(IID, BookAction.UPDATE, order, flags, 0, ts, ts)
+
+
+def data() -> list[OrderBookDeltas]:
+    levels = [delta(OrderSide.BUY, 100 - 0.01 * i, 1.0, 0, 1) for i in range(1, LEVELS + 1)]
+    levels += [delta(OrderSide.SELL, 100 + 0.01 * i, 1.0, 0, 1) for i in range(1, LEVELS + 1)]
+    events = [OrderBookDeltas(IID, levels)]
+    for number in range(UPDATES):
+        change = delta(OrderSide.BUY, 99.9, 1.0 + number % 7, 128, (number + 2) * 1_000_000)
+        events.append(OrderBookDeltas(IID, [change]))
+    return events
+
+
+def run(resting: int, state_dir: Path) -> dict[str, list[float]]:
+    engine = BacktestEngine(
+        BacktestEngineConfig(
+            logging=LoggerConfig(bypass_logging=True),
+            run_analysis=False,
+            data_engine=DataEngineConfig(emit_quotes_from_book=True),
+        )
+    )
+    zero = Decimal(0)
+    engine.add_venue(
+        Venue("TEST"),
+        OmsType.NETTING,
+        AccountType.MARGIN,
+        [Money.from_str("1000000 USDT")],
+        book_type=BookType.L2_MBP,
+        fee_model=MakerTakerFeeModel(zero, zero),
+    )
+    engine.add_instrument(
+        CurrencyPair(
+            instrument_id=IID,
+            raw_symbol=IID.symbol,
+            base_currency=Currency.from_str("BTC"),
+            quote_currency=Currency.from_str("USDT"),
+            price_precision=2,
+            size_precision=6,
+            price_increment=Price.from_str("0.01"),
+            size_increment=Quantity.from_str("0.000001"),
+            ts_event=0,
+            ts_init=0,
+        )
+    )
+    risk = Risk(
+        max_order_notional="100000 USDT",
+        max_position={str(IID): Decimal(1000)},
+        max_open_orders=resting + 1,
+        max_orders_per_second=10_000,
+    )
+    gate = RiskGate(risk, state_dir=state_dir, abilities={"TEST": Abilities()})
+    strategy = guard(Bench)(StrategyConfig(strategy_id=StrategyId("B-001"), log_events=False))
+    strategy.resting = resting
+    strategy.bind(gate, RunState((str(IID),)))  # type: ignore[attr-defined]
+    engine.add_strategy(strategy)
+    engine.add_data(data())
+    engine.run()
+    samples = strategy.samples
+    engine.dispose()
+    return samples
+
+
+def wrapper_cost_us() -> float:
+    """What wrapping adds to a callback, microseconds."""
+
+    class Plain(Strategy):
+        def on_quote(self, quote: Any) -> None:
+            pass
+
+    guarded = guard(Plain)()
+    plain = Plain()
+    return best_us(guarded.on_quote) - best_us(plain.on_quote)
+
+
+def best_us(call: Callable[[Any], None], times: int = 200_000) -> float:
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter_ns()
+        for _ in range(times):
+            call(None)
+        best = min(best, (time.perf_counter_ns() - start) / times / 1000)
+    return best
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=50, help="live orders during the checks")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        samples = run(arguments.orders, Path(folder))
+    print(f"{'us an order':14s} {'p50':>8s} {'p99':>8s}   ({arguments.orders} live orders)")
+    for name, values in samples.items():
+        values.sort()
+        p50, p99 = values[len(values) // 2], values[len(values) * 99 // 100]
+        print(f"{name:14s} {p50:8.2f} {p99:8.2f}")
+    print(f"wrapped callback: +{wrapper_cost_us():.3f} us")
+    middle = samples["both"][len(samples["both"]) // 2]
+    print(f"promise: {PROMISE_US} us; {'kept' if middle <= PROMISE_US else 'BROKEN'}")
+    return 0 if middle <= PROMISE_US else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""Wrapping of a strategy's callbacks: bookkeeping for the gate first, exceptions never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nautilus_trader.trading import Strategy
+
+from engine.risk.view import side_of
+
+CALLBACKS = frozenset(
+    name for name in dir(Strategy) if name.startswith("on_") or name == "post_market_exit"
+)
+# Still the strategy's own after a fault: its clean-up.
+LIFECYCLE = frozenset(
+    {
+        "on_stop",
+        "on_resume",
+        "on_reset",
+        "on_dispose",
+        "on_degrade",
+        "on_fault",
+        "on_save",
+        "on_load",
+        "on_market_exit",
+        "post_market_exit",
+    }
+)
+
+Callback = Callable[..., Any]
+
+
+def callbacks_of(classes: Iterable[type]) -> frozenset[str]:
+    """Names of the callbacks that these classes define."""
+    return frozenset(name for base in classes for name in base.__dict__ if name in CALLBACKS)
+
+
+def wrapped_callbacks(
+    cls: type, used: frozenset[str]
+) -> tuple[dict[str, Callback], dict[str, Callback]]:
+    """The callbacks of the guarded class, and what stands in their place after a fault.
+
+    Only what the strategy defines (`used`) and what the gate must see is wrapped: the rest costs
+    nothing. A wrapper adds about 0.05 us.
+    """
+    callbacks: dict[str, Callback] = {"on_start": _start(getattr(cls, "on_start"))}  # noqa: B009
+    silent: dict[str, Callback] = {}
+    for name in used - {"on_start"}:
+        user = getattr(cls, name)
+        if name in LIFECYCLE:
+            callbacks[name] = _lifecycle(name, user)
+            continue
+        callbacks[name] = _guarded(name, user)
+        silent[name] = _ignore
+    for name, book in _BOOKKEEPING.items():
+        user = getattr(cls, name) if name in used else None
+        callbacks[name] = _booked(name, book, user)
+        silent[name] = _booked(name, book, None)
+    return callbacks, silent
+
+
+def _ignore(self: Any, event: Any) -> None:
+    """The strategy has faulted."""
+
+
+def _guarded(name: str, user: Callback) -> Callback:
+    def callback(self: Any, event: Any) -> None:
+        try:
+            user(self, event)
+        except BaseException as error:
+            self._guard_fault(name, error)
+
+    return callback
+
+
+def _lifecycle(name: str, user: Callback) -> Callback:
+    def callback(self: Any, *args: Any) -> Any:
+        try:
+            return user(self, *args)
+        except BaseException as error:
+            self._guard_fault(name, error)
+            return {} if name == "on_save" else None
+
+    return callback
+
+
+def _start(user: Callback) -> Callback:
+    def on_start(self: Any) -> None:
+        if self._guard_gate is None:
+            raise RuntimeError("the strategy is not bound to a gate; call bind before the run")
+        try:
+            self._guard_start()
+            user(self)
+            self._guard_subscribe()
+        except BaseException as error:
+            self._guard_fault("on_start", error)
+
+    return on_start
+
+
+def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
+    if user is None:
+
+        def booked(self: Any, event: Any) -> None:
+            try:
+                book(self, event)
+            except BaseException as error:
+                self._guard_fault(name, error)
+
+        return booked
+
+    def callback(self: Any, event: Any) -> None:
+        try:
+            book(self, event)
+            user(self, event)
+        except BaseException as error:
+            self._guard_fault(name, error)
+
+    return callback
+
+
+# Bookkeeping. `_initialized` and `_pending_update` run inside a native call that has borrowed the
+# strategy: they may touch plain Python attributes only.
+
+
+def _initialized(self: Any, event: Any) -> None:
+    order_id = str(event.client_order_id)
+    if not self._guard_gate.is_approved(order_id) and not event.reconciliation:
+        self._guard_breach(order_id, "order")
+
+
+def _pending_update(self: Any, event: Any) -> None:
+    order_id = str(event.client_order_id)
+    if not self._guard_gate.has_pending_modify(order_id) and not event.reconciliation:
+        self._guard_breach(order_id, "modify of order")
+
+
+def _progress(self: Any, event: Any) -> None:
+    if self._guard_stopped:
+        self._guard_wind_down(event.client_order_id)
+    elif self._guard_pending is not None:
+        self._guard_act()
+
+
+def _closed(self: Any, event: Any) -> None:
+    self._guard_gate.closed(str(event.client_order_id))
+    _progress(self, event)
+
+
+def _filled(self: Any, event: Any) -> None:
+    self._guard_gate.filled(
+        str(event.client_order_id),
+        str(event.strategy_id),
+        str(event.instrument_id),
+        side_of(event.order_side),
+        event.last_qty.as_decimal(),
+    )
+    _progress(self, event)
+
+
+def _fill_voided(self: Any, event: Any) -> None:
+    self._guard_gate.fill_voided(
+        str(event.strategy_id),
+        str(event.instrument_id),
+        side_of(event.order_side),
+        event.voided_qty.as_decimal(),
+    )
+
+
+def _modify_answered(self: Any, event: Any) -> None:
+    order = self.cache.order(event.client_order_id)
+    if order is not None:
+        self._guard_gate.modify_answered(str(event.client_order_id), order.quantity.as_decimal())
+    _progress(self, event)
+
+
+_BOOKKEEPING: dict[str, Callback] = {
+    "on_order_initialized": _initialized,
+    "on_order_pending_update": _pending_update,
+    "on_order_submitted": _progress,
+    "on_order_accepted": _progress,
+    "on_order_denied": _closed,
+    "on_order_rejected": _closed,
+    "on_order_canceled": _closed,
+    "on_order_expired": _closed,
+    "on_order_filled": _filled,
+    "on_order_fill_voided": _fill_voided,
+    "on_order_updated": _modify_answered,
+    "on_order_modify_rejected": _modify_answered,
+}
+
+
+class GuardedClock:
+    """A strategy's clock whose timer callbacks end the run when they raise."""
+
+    __slots__ = ("_native", "_safe", "timestamp_ns")
+
+    def __init__(self, native: Any, safe: Callable[[str, Any], Any]) -> None:
+        self._native = native
+        self._safe = safe
+        self.timestamp_ns = native.timestamp_ns
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+    def set_time_alert(
+        self, name: str, alert_time: Any, callback: Any = None, allow_past: bool | None = None
+    ) -> None:
+        self._native.set_time_alert(name, alert_time, self._wrap(name, callback), allow_past)
+
+    def set_time_alert_ns(
+        self, name: str, alert_time_ns: int, callback: Any = None, allow_past: bool | None = None
+    ) -> None:
+        self._native.set_time_alert_ns(name, alert_time_ns, self._wrap(name, callback), allow_past)
+
+    def set_timer(
+        self,
+        name: str,
+        interval: Any,
+        start_time: Any = None,
+        stop_time: Any = None,
+        callback: Any = None,
+        *rest: Any,
+        **options: Any,
+    ) -> None:
+        safe = self._wrap(name, callback)
+        self._native.set_timer(name, interval, start_time, stop_time, safe, *rest, **options)
+
+    def set_timer_ns(
+        self,
+        name: str,
+        interval_ns: int,
+        start_time_ns: int | None = None,
+        stop_time_ns: int | None = None,
+        callback: Any = None,
+        *rest: Any,
+        **options: Any,
+    ) -> None:
+        safe = self._wrap(name, callback)
+        self._native.set_timer_ns(
+            name, interval_ns, start_time_ns, stop_time_ns, safe, *rest, **options
+        )
+
+    def set_timer_zoned(
+        self,
+        name: str,
+        interval: str,
+        start_time: Any,
+        stop_time: Any = None,
+        callback: Any = None,
+        *rest: Any,
+        **options: Any,
+    ) -> None:
+        safe = self._wrap(name, callback)
+        self._native.set_timer_zoned(name, interval, start_time, stop_time, safe, *rest, **options)
+
+    def register_default_handler(self, callback: Any) -> None:
+        self._native.register_default_handler(self._wrap("default", callback))
+
+    def _wrap(self, name: str, callback: Any) -> Any:
+        return self._safe(f"callback of timer {name}", callback)

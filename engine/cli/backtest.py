@@ -1,0 +1,100 @@
+"""`fairlead backtest`: run a config over recorded data."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from engine.cli.exits import Exit
+from engine.config.loader import load
+
+Progress = Callable[[float], None]
+
+
+def command(
+    config: Annotated[Path, typer.Argument(help="TOML file of the run")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for summary.json and orders.jsonl")
+    ] = None,
+) -> None:
+    """Run the strategies of CONFIG over the data of its [backtest] section.
+
+    Prints orders, fills, fees and profit and loss. The same file runs live and on paper.
+    """
+    from engine.modes.backtest import run_backtest
+
+    loaded = load(config)
+    with _terminable(), _logs_on_stderr(), _progress() as progress:
+        result = run_backtest(loaded, progress=progress)
+    summary = result.summary
+    try:
+        if out is not None:
+            from engine.observe.orders_file import write_run
+
+            summary = write_run(out, summary, result.cache)
+    finally:
+        result.dispose()
+    if as_json:
+        typer.echo(summary.json().decode())
+    else:
+        from rich.console import Console
+
+        from engine.observe.summary import show
+
+        show([summary], Console())
+    if summary.exit_code != Exit.OK:
+        typer.echo(summary.outcome, err=True)
+        raise typer.Exit(summary.exit_code)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the run as SIGINT does: in order, with what was done so far summed up."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _logs_on_stderr() -> Iterator[None]:
+    """NautilusTrader logs to file descriptor 1; the result must be alone there, to be parsed."""
+    from nautilus_trader.common import logger_flush
+
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        logger_flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar on stderr when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("backtest", total=1.0)
+        yield lambda done: bars.update(task, completed=done)

@@ -1,0 +1,182 @@
+"""`fairlead import`: a recorded file into a NautilusTrader Parquet catalog."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.exits import Exit
+from engine.recording.importers.binance import Progress, import_binance
+from engine.recording.importers.report import ImportReport, InstrumentReport, MalformedLine
+from engine.recording.importers.staging import ImportFailed
+
+FORMATS = ("binance",)
+MALFORMED_SHOWN = 5
+FEE_MAX = Decimal("0.1")
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="Recorded file, gzip or plain text")],
+    catalog: Annotated[Path, typer.Option("--catalog", help="Catalog folder; made if absent")],
+    instrument: Annotated[
+        list[str] | None,
+        typer.Option("--instrument", help="Import only this instrument id; repeatable"),
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="binance: raw combined streams, `<local_ns> <json>`")
+    ] = "binance",
+    maker_fee: Annotated[
+        str | None,
+        typer.Option(
+            "--maker-fee",
+            help="Fraction of the executed value, e.g. 0.0002 (the default on USD-M; spot 0.001)",
+        ),
+    ] = None,
+    taker_fee: Annotated[
+        str | None,
+        typer.Option(
+            "--taker-fee",
+            help="Fraction of the executed value, e.g. 0.0005 (the default on USD-M; spot 0.001)",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON")] = False,
+) -> None:
+    """Import recorded market data into a catalog that backtests read.
+
+    Malformed lines are counted and named, and do not stop the rest. A damaged file gives what could
+    be read, and exit code 9. Nothing is written when the import fails.
+    """
+    if format_ not in FORMATS:
+        raise typer.BadParameter(f"expected one of {', '.join(FORMATS)}, received {format_!r}")
+    maker, taker = _fee("--maker-fee", maker_fee), _fee("--taker-fee", taker_fee)
+    try:
+        with _progress(quiet=as_json and not sys.stderr.isatty()) as progress:
+            report = import_binance(
+                file,
+                catalog,
+                instruments=instrument or (),
+                maker_fee=maker,
+                taker_fee=taker,
+                progress=progress,
+            )
+    except ImportFailed as e:
+        typer.echo(str(e), err=True)
+        raise typer.Exit(e.exit_code) from e
+    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else render(report))
+    if report.damage:
+        typer.echo(f"WARNING: {report.damage}; what was readable before it is imported", err=True)
+        raise typer.Exit(Exit.BAD_DATA)
+
+
+def _fee(option: str, text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        fee = Decimal(text)
+    except InvalidOperation:
+        fee = Decimal("NaN")
+    if not fee.is_finite() or abs(fee) > FEE_MAX:
+        raise typer.BadParameter(
+            f"{option}: expected a fraction between -{FEE_MAX} and {FEE_MAX}, received {text!r}"
+        )
+    return fee
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[Progress]:
+    """Bars on a terminal; else one plain line at the start of each phase."""
+    if not sys.stderr.isatty():
+        seen: set[str] = set()
+
+        def plain(phase: str, _done: int, total: int) -> None:
+            if phase not in seen and not quiet:
+                typer.echo(f"{phase}: {total / 1e6:.1f} MB", err=True)
+            seen.add(phase)
+
+        yield plain
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description:>6}"), BarColumn(), DownloadColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        tasks = {}
+
+        def show(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(phase, total=total)
+            bars.update(tasks[phase], completed=done)
+
+        yield show
+
+
+def render(report: ImportReport) -> str:
+    """The result as text, for people."""
+    lines = [
+        f"imported {report.file} into {report.catalog}",
+        f"  lines          {report.lines:,} ({report.malformed:,} malformed)",
+        f"  time           {_time(report.start_ns)} to {_time(report.end_ns)}"
+        f" ({(report.end_ns - report.start_ns) / 1e9:.3f} s)",
+    ]
+    lines += [f"    line {bad.line}: {bad.reason}" for bad in _first_malformed(report)]
+    if report.malformed > MALFORMED_SHOWN:
+        lines.append(f"    and {report.malformed - MALFORMED_SHOWN:,} more")
+    if report.skipped:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(report.skipped.items()))
+        lines.append(f"  skipped        {kinds}")
+    if report.clock_steps:
+        lines.append(f"  clock steps    {report.clock_steps:,} backward")
+    for each in report.instruments:
+        lines += _render_instrument(each)
+    lines.append(
+        f"  took           {report.seconds:.2f} s; {report.file_bytes / 1e6:.2f} MB read, "
+        f"{report.catalog_bytes / 1e6:.2f} MB in {report.files} files written"
+    )
+    return "\n".join(lines)
+
+
+def _first_malformed(report: ImportReport) -> list[MalformedLine]:
+    return report.malformed_first[:MALFORMED_SHOWN]
+
+
+def _render_instrument(each: InstrumentReport) -> list[str]:
+    book = each.book
+    lines = [
+        f"{each.id} ({each.market}; {each.price_precision} price and {each.size_precision} size "
+        f"decimals; fees {each.maker_fee} maker, {each.taker_fee} taker)",
+        f"  level updates  {each.level_updates:,} in {each.depth_messages:,} messages; "
+        f"{each.delta_rows:,} delta rows",
+        f"  trades         {each.trades:,}" + _also(each.trades_off_book, "off the book, skipped"),
+        f"  quotes         {each.quotes:,}" + _also(each.quotes_unusable, "unusable, skipped"),
+        f"  gaps           {each.gaps:,} ({each.gap_seconds:.3f} s without a book)",
+        f"  book           {book.snapshots:,} snapshots; top equal to the venue's at "
+        f"{book.tops_agreed:,} of {book.tops_checked:,} checks; "
+        f"{book.withheld_changes:,} messages before it was whole",
+        f"  book repairs   {book.crossed_levels:,} crossed, {book.contradicted_levels:,} "
+        f"contradicted, {book.seeded_levels:,} seeded levels; {book.unknown_deletes:,} deletes of "
+        f"unknown levels, {book.old_changes:,} old messages skipped",
+    ]
+    low, high = each.exchange_ahead_ns
+    if low is not None and high is not None and low > 0:
+        lines.append(
+            f"  clock          the local clock was {low / 1e6:.0f} to {high / 1e6:.0f} ms behind "
+            "the exchange; times are as recorded"
+        )
+    return lines
+
+
+def _also(count: int, what: str) -> str:
+    return f" ({count:,} {what})" if count else ""
+
+
+def _time(ns: int) -> str:
+    return datetime.fromtimestamp(ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"

@@ -1,0 +1,141 @@
+"""`fairlead venue`: a simulated venue on loopback, for demos, paper runs, and other clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.exits import Exit
+from engine.errors import FairleadError
+
+if TYPE_CHECKING:
+    from adapters.simulation.faults import Profile
+    from adapters.simulation.server import SimulatedVenue
+
+HOST = "127.0.0.1"
+PROFILES: tuple[Profile, ...] = ("none", "mild", "bad")
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="Adapter name, e.g. oceanex")],
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the market and of the faults")] = 1,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", help="Catalog whose recording drives the market")
+    ] = None,
+    instrument: Annotated[
+        str | None, typer.Option("--instrument", help="Instrument id in the catalog")
+    ] = None,
+    market: Annotated[
+        str | None, typer.Option("--market", help="The venue's market that the recording drives")
+    ] = None,
+    faults: Annotated[
+        str, typer.Option("--faults", help="Faults on the wire: none, mild or bad")
+    ] = "none",
+    account_dir: Annotated[
+        Path | None,
+        typer.Option("--account-dir", help="Folder for the test credentials; made if absent"),
+    ] = None,
+) -> None:
+    """Serve a simulated venue until SIGINT or SIGTERM.
+
+    When ready, one line of JSON tells its URLs and test credentials; `credentials` are references
+    that a config takes as they are. The true ledger is at `/_sim/ledger`.
+    """
+    if faults not in PROFILES:
+        raise typer.BadParameter(f"expected one of {', '.join(PROFILES)}, received {faults!r}")
+    if (replay is None) != (instrument is None):
+        raise typer.BadParameter("--replay and --instrument go together")
+    if market is not None and replay is None:
+        raise typer.BadParameter("--market needs --replay")
+    venue = _build(name, seed, replay, instrument, market)
+    venue.faults.profile = faults
+    raise typer.Exit(asyncio.run(_serve(venue, port, account_dir)))
+
+
+def _build(
+    name: str, seed: int, replay: Path | None, instrument: str | None, market: str | None
+) -> SimulatedVenue:
+    """Raises FairleadError for a venue without simulator, or a recording that can't be used."""
+    from adapters.simulation.replay import CatalogReplay
+
+    more: dict[str, Any] = {}
+    try:
+        if replay is not None and instrument is not None:
+            more["replay"] = CatalogReplay(replay, instrument)
+        if market is not None:
+            more["replay_market"] = market
+        venue: SimulatedVenue = _factory(name)(now_ns=time.time_ns(), seed=seed, **more)
+    except (ValueError, OSError) as e:
+        raise FairleadError("E-VENUE-REPLAY", str(e), Exit.NO_DATA) from e
+    return venue
+
+
+def _factory(name: str) -> Any:
+    """The adapter's simulator: `factory(*, now_ns, seed, replay, replay_market)`."""
+    from adapters import registry
+
+    if name not in registry.names():
+        known = ", ".join(registry.names())
+        raise typer.BadParameter(f"no adapter {name!r}; known: {known}", param_hint="NAME")
+    try:
+        found = registry.spec(name).simulator
+    except FairleadError:
+        found = import_module(f"adapters.{name}.simulator").create
+    if found is None:
+        raise FairleadError("E-VENUE-NONE", f"adapter {name} has no simulator", Exit.USAGE)
+    return found
+
+
+async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> int:
+    from adapters.simulation.server import serve
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        served = await serve(venue, HOST, port)
+    except OSError as e:
+        raise FairleadError(
+            "E-VENUE-PORT", f"can't listen on {HOST}:{port}: {e.strerror}", Exit.VENUE
+        ) from e
+    try:
+        with tempfile.TemporaryDirectory(prefix="fairlead-venue-") as temporary:
+            folder = account_dir or Path(temporary)
+            line = dict(served.describe())
+            line["credentials"] = write_credentials(folder, _texts(line.get("credentials")))
+            line["control"] = f"{served.http_base}/_sim/"
+            typer.echo(json.dumps(line))
+            await stop.wait()
+    finally:
+        await served.stop()
+    return int(Exit.OK)
+
+
+def _texts(credentials: object) -> Mapping[str, str]:
+    return credentials if isinstance(credentials, Mapping) else {}
+
+
+def write_credentials(folder: Path, credentials: Mapping[str, str]) -> dict[str, str]:
+    """Write each credential to a file of mode 0600; references by name, absolute."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    references = {}
+    for name, text in credentials.items():
+        path = folder.resolve() / name
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        references[name] = f"file:{path}"
+    return references

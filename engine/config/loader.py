@@ -1,0 +1,260 @@
+"""TOML file -> `Config`, or every problem that can be found in one go."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from adapters import registry
+from engine.config import model
+from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean, key_text
+from engine.config.rules import RECORDED, check_rules
+from engine.config.toml_lines import TomlLines
+from engine.config.walk import BAD, Homes, Walker, convert
+
+CONFIG_BYTES_MAX = 1024 * 1024
+PROBLEMS_MAX = 100
+
+
+class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid config and where it came from.
+
+    `sha256` is the hex digest of the file's bytes, `file` its path as it was given (for messages).
+    `options` are the adapters' own option structs
+    by venue key (none for recorded venues).
+    """
+
+    config: model.Config
+    path: Path
+    file: str
+    sha256: str
+    options: Mapping[str, Any]
+    lines: TomlLines
+
+    def resolve(self, relative: str) -> Path:
+        """A path of the config: relative ones are relative to the config file's folder."""
+        return self.path.parent.joinpath(Path(relative).expanduser()).resolve()
+
+    @property
+    def state_dir(self) -> Path:
+        return self.resolve(self.config.run.state_dir)
+
+    def line_of(self, key_path: str | Sequence[str | int]) -> int | None:
+        """Line of a key, from 1; None when the file does not have it.
+
+        `key_path` is a sequence (`("strategies", 0, "id")`) or text (`"strategies[0].id"`).
+        """
+        place = self.lines.key(parse_key_path(key_path))
+        return place[0] if place else None
+
+    def problem(
+        self,
+        key_path: Sequence[str | int],
+        code: str,
+        *,
+        expected: str = "",
+        came: str = "",
+        hint: str = "",
+    ) -> ConfigProblem:
+        """A finding at a key of this file, for checks that need more than the file."""
+        path = tuple(key_path)
+        line, col = self.lines.value(path) or self.lines.nearest(path)
+        return ConfigProblem(
+            file=self.file,
+            line=line,
+            col=col,
+            code=code,
+            key=key_text(path),
+            expected=expected,
+            came=came,
+            hint=hint,
+        )
+
+
+class _Findings:
+    """Collects problems, each place and code once, in the order of the file."""
+
+    def __init__(self, file: str, lines: TomlLines) -> None:
+        self._file = file
+        self._lines = lines
+        self._found: dict[tuple[int, int, str, str], ConfigProblem] = {}
+
+    def __call__(
+        self,
+        path: KeyPath,
+        code: str,
+        expected: str = "",
+        came: str = "",
+        hint: str = "",
+        *,
+        at_value: bool = True,
+    ) -> None:
+        place = self._lines.value(path) if at_value else self._lines.key(path)
+        line, col = place or self._lines.nearest(path)
+        if _holds_secrets(path):
+            came = "something else (not shown)"
+        problem = ConfigProblem(
+            file=self._file,
+            line=line,
+            col=col,
+            code=code,
+            key=key_text(path),
+            expected=expected,
+            came=came,
+            hint=hint,
+        )
+        self._found.setdefault((line, col, code, problem.key), problem)
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            ordered = [self._found[key] for key in sorted(self._found)]
+            raise ConfigError(ordered[:PROBLEMS_MAX])
+
+
+def load(path: Path) -> LoadedConfig:
+    """Read, check and convert a config.
+
+    Raises `ConfigError` with up to `PROBLEMS_MAX` problems in the order of the file.
+    """
+    data = _read(path)
+    try:
+        lines, clean, options = _examine(path, data)
+    except RecursionError as e:
+        raise _failure(path, "E-CFG-003", "TOML", "too many brackets in each other", 1, 1) from e
+    return LoadedConfig(
+        config=convert(model.Config, clean),
+        path=path.absolute(),
+        file=str(path),
+        sha256=hashlib.sha256(data).hexdigest(),
+        options={name: convert(kind, table) for name, (kind, table) in options.items()},
+        lines=lines,
+    )
+
+
+def _examine(path: Path, data: bytes) -> tuple[TomlLines, Any, dict[str, tuple[type, Any]]]:
+    """Parse and hold against types and rules; raises `ConfigError` with all that was found."""
+    text, raw = _parse(path, data)
+    lines = TomlLines(text)
+    findings = _Findings(str(path), lines)
+    walker = Walker(findings, _homes())
+    clean = walker.table(model.Config, raw, ())
+    check_rules(raw, registry.names(), findings)
+    options = _options(raw, walker, findings)
+    findings.raise_if_any()
+    assert clean is not BAD
+    return lines, clean, options
+
+
+def parse_key_path(key_path: str | Sequence[str | int]) -> KeyPath:
+    """`strategies[0].id` as a tuple; a quoted part may hold dots."""
+    if not isinstance(key_path, str):
+        return tuple(key_path)
+    parts: list[str | int] = []
+    for match in re.finditer(r'"((?:[^"\\]|\\.)*)"|\[(\d+)\]|([^.\[\]"]+)', key_path):
+        quoted, position, plain = match.groups()
+        if position is not None:
+            parts.append(int(position))
+        else:
+            parts.append(quoted.replace('\\"', '"') if quoted is not None else plain)
+    return tuple(parts)
+
+
+@cache
+def _homes() -> Homes:
+    return Homes(model.Config)
+
+
+def _holds_secrets(path: KeyPath) -> bool:
+    return len(path) >= 3 and path[0] == "venues" and path[2] == "credentials"
+
+
+def _failure(path: Path, code: str, expected: str, came: str, line: int = 0, col: int = 0) -> Any:
+    problem = ConfigProblem(
+        file=str(path), line=line, col=col, code=code, key="", expected=expected, came=came
+    )
+    return ConfigError([problem])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
+    except OSError as e:
+        reason = e.strerror or type(e).__name__
+        raise _failure(path, "E-CFG-001", "a readable TOML file", reason.lower()) from e
+    if len(data) > CONFIG_BYTES_MAX:
+        raise _failure(path, "E-CFG-004", f"at most {CONFIG_BYTES_MAX} bytes", "more")
+    return data
+
+
+def _parse(path: Path, data: bytes) -> tuple[str, dict[str, Any]]:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as e:
+        line = data.count(b"\n", 0, e.start) + 1
+        col = e.start - (data.rfind(b"\n", 0, e.start) + 1) + 1
+        byte = f"the byte 0x{data[e.start]:02x}"
+        raise _failure(path, "E-CFG-002", "UTF-8 text", byte, line, col) from e
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        reason, line, col = _syntax_place(str(e), text)
+        raise _failure(path, "E-CFG-003", "TOML", reason, line, col) from e
+
+
+def _syntax_place(message: str, text: str) -> tuple[str, int, int]:
+    """tomllib says the place at the end of its message."""
+    if match := re.search(r" \(at line (\d+), column (\d+)\)$", message):
+        return _lower(message[: match.start()]), int(match[1]), int(match[2])
+    reason = message.removesuffix(" (at end of document)")
+    lines = text.split("\n")
+    return f"{_lower(reason)} at the end of the file", len(lines), len(lines[-1]) + 1
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _options(
+    raw: Mapping[str, Any], walker: Walker, findings: _Findings
+) -> dict[str, tuple[type, Any]]:
+    """Walk each venue's options and credential names against what its adapter has."""
+    clean: dict[str, tuple[type, Any]] = {}
+    venues = raw.get("venues")
+    for name, venue in (venues if isinstance(venues, dict) else {}).items():
+        adapter = venue.get("adapter") if isinstance(venue, dict) else None
+        if not isinstance(adapter, str) or adapter not in registry.names():
+            if adapter == RECORDED:
+                _none_of_these(venue, ("venues", name), findings)
+            continue
+        spec = registry.spec(adapter)
+        options = venue.get("options", {})
+        if isinstance(options, dict):
+            table = walker.table(spec.options, options, ("venues", name, "options"))
+            clean[name] = (spec.options, table)
+        known = [credential.name for credential in spec.credentials]
+        credentials = venue.get("credentials")
+        for key in credentials if isinstance(credentials, dict) else ():
+            if key not in known:
+                _unknown_credential(key, ("venues", name, "credentials", key), known, findings)
+    return clean
+
+
+def _unknown_credential(key: str, path: KeyPath, known: list[str], findings: _Findings) -> None:
+    expected = f"one of {', '.join(sorted(known))}" if known else "none"
+    findings(path, "E-CFG-041", expected, key, did_you_mean(key, known), at_value=False)
+
+
+def _none_of_these(venue: Mapping[str, Any], path: KeyPath, findings: _Findings) -> None:
+    for section in ("options", "credentials"):
+        for key in venue[section] if isinstance(venue.get(section), dict) else ():
+            here = (*path, section, key)
+            hint = "a recorded venue has no adapter"
+            findings(here, "E-CFG-014", "no key", key, hint, at_value=False)

@@ -1,0 +1,204 @@
+"""Rules that hold between the keys of a config. Each reads the raw table and reports.
+
+The rules run beside the walk over the types, also when that found something, so that a person
+sees everything at once. A rule passes over what has the wrong type: the walk reports it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from engine.config.problems import KeyPath, came_text, did_you_mean, nearest
+from engine.config.walk import Report
+from engine.secrets import is_reference
+
+RECORDED: Final = "recorded"
+
+_VENUE_KEY = re.compile(r"[a-z][a-z0-9_]*")
+_INSTRUMENT = re.compile(
+    r"(?P<id>[A-Za-z0-9_/:-]+\.(?P<venue>[A-Za-z][A-Za-z0-9_]*))"
+    r"(?:-\d+-[A-Z_]+-(?:LAST|BID|ASK|MID|MARK)-(?:INTERNAL|EXTERNAL)(?:@.+)?)?"
+)
+_INSTRUMENT_KEYS = ("instrument_id", "instrument_ids", "bar_type", "bar_types")
+
+
+def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Report) -> None:
+    """Run every rule; `adapters` are the names in the registry."""
+    for name, venue in _tables(raw.get("venues")):
+        path: KeyPath = ("venues", name)
+        _venue_key(name, path, report)
+        _adapter(venue, path, adapters, report)
+        _credentials(venue, path, report)
+        _instruments(name, venue, path, report)
+    listed = _listed(raw)
+    _strategy_ids(raw, report)
+    for position, strategy in enumerate(_list(raw.get("strategies"))):
+        params = strategy.get("params") if isinstance(strategy, dict) else None
+        if isinstance(params, dict):
+            _params(params, ("strategies", position, "params"), listed, report)
+    risk = raw.get("risk")
+    for instrument in _table(_table(risk).get("max_position")):
+        _known_instrument(instrument, ("risk", "max_position", instrument), listed, report)
+    _backtest(_table(raw.get("backtest")), report)
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _tables(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, inner in _table(value).items():
+        if isinstance(inner, dict):
+            yield name, inner
+
+
+def _listed(raw: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Instrument ids by NautilusTrader venue name."""
+    return {
+        name.upper(): [text for text in _list(venue.get("instruments")) if isinstance(text, str)]
+        for name, venue in _tables(raw.get("venues"))
+    }
+
+
+def _venue_key(name: str, path: KeyPath, report: Report) -> None:
+    if _VENUE_KEY.fullmatch(name):
+        return
+    lower = re.sub(r"[^a-z0-9_]", "_", name.lower())
+    hint = f"write [venues.{lower}]" if _VENUE_KEY.fullmatch(lower) else ""
+    expected = "a lower-case name; in upper case it is NautilusTrader's venue"
+    report(path, "E-CFG-037", expected, came_text(name), hint, at_value=False)
+
+
+def _adapter(
+    venue: Mapping[str, Any], path: KeyPath, adapters: tuple[str, ...], report: Report
+) -> None:
+    adapter = venue.get("adapter")
+    if not isinstance(adapter, str):
+        return
+    if adapter == RECORDED:
+        if "fees" not in venue:
+            hint = 'add fees = { maker = "0.0002", taker = "0.0005" } with the true rates'
+            where: KeyPath = (*path, "fees")
+            report(where, "E-CFG-034", "the maker and taker rates", "nothing", hint)
+        return
+    choices = [*adapters, RECORDED]
+    if adapter not in choices:
+        near = nearest(adapter, choices)
+        hint = f'did you mean "{near}"?' if near else ""
+        expected = f"one of {', '.join(sorted(choices))}"
+        report((*path, "adapter"), "E-CFG-035", expected, came_text(adapter), hint)
+
+
+def _credentials(venue: Mapping[str, Any], path: KeyPath, report: Report) -> None:
+    """Refuse everything that is not a reference. The value is never shown, nor a part of it."""
+    for name, reference in _table(venue.get("credentials")).items():
+        if isinstance(reference, str) and is_reference(reference):
+            continue
+        report(
+            (*path, "credentials", name),
+            "E-SEC-001",
+            "a reference, env:NAME or file:PATH",
+            "something else (not shown)",
+            "inline secrets are refused: keep it in an environment variable, or in a file of "
+            "mode 0600; if it was a real one, replace it at the venue",
+        )
+
+
+def _instruments(name: str, venue: Mapping[str, Any], path: KeyPath, report: Report) -> None:
+    seen: set[str] = set()
+    for position, text in enumerate(_list(venue.get("instruments"))):
+        if not isinstance(text, str):
+            continue
+        where = (*path, "instruments", position)
+        symbol, dot, suffix = text.rpartition(".")
+        if not dot:
+            symbol, suffix = text, ""
+        if suffix != name.upper() or not symbol or not text.isprintable() or " " in text:
+            expected = f"an instrument id that ends with .{name.upper()}"
+            known = suffix.upper() == name.upper() or nearest(suffix, [name.upper()]) or not dot
+            right = f"{symbol.strip()}.{name.upper()}"
+            hint = f'did you mean "{right}"?' if known and symbol.strip() else ""
+            report(where, "E-CFG-030", expected, came_text(text), hint)
+        elif text in seen:
+            report(where, "E-CFG-036", "each instrument once", came_text(text), "remove this one")
+        seen.add(text)
+
+
+def _strategy_ids(raw: Mapping[str, Any], report: Report) -> None:
+    """NautilusTrader takes the part after the last dash as the order id tag, unique per run."""
+    ids: dict[str, int] = {}
+    tags: dict[str, str] = {}
+    for position, strategy in enumerate(_list(raw.get("strategies"))):
+        text = _table(strategy).get("id")
+        if not isinstance(text, str) or "-" not in text:
+            continue
+        name, _, tag = text.rpartition("-")
+        where: KeyPath = ("strategies", position, "id")
+        free = next(number for number in range(1, len(tags) + 2) if str(number) not in tags)
+        hint = f'write "{name}-{free}"'
+        if text in ids:
+            expected = f"a name that strategies[{ids[text]}] does not have"
+            report(where, "E-CFG-031", expected, came_text(text), hint)
+        elif tag in tags:
+            expected = f"a tag after the last dash that {tags[tag]} does not have"
+            report(where, "E-CFG-031", expected, came_text(text), hint)
+        ids.setdefault(text, position)
+        tags.setdefault(tag, text)
+
+
+def _params(value: Any, path: KeyPath, listed: Mapping[str, list[str]], report: Report) -> None:
+    """Refuse floats, and instrument ids that the config does not list, at any depth."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _params(inner, (*path, name), listed, report)
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            _params(inner, (*path, position), listed, report)
+    elif isinstance(value, float):
+        hint = f'write it as a string, "{value:.15g}"'
+        report(path, "E-CFG-021", "an exact decimal as a string", came_text(value), hint)
+    elif isinstance(value, str) and (match := _INSTRUMENT.fullmatch(value)):
+        key = next((part for part in reversed(path) if isinstance(part, str)), "")
+        named = key.endswith(_INSTRUMENT_KEYS)
+        if named or nearest(match["venue"], list(listed)):
+            _known_instrument(match["id"], path, listed, report)
+
+
+def _known_instrument(
+    text: str, path: KeyPath, listed: Mapping[str, list[str]], report: Report
+) -> None:
+    if not listed:
+        return
+    symbol, _, venue = text.rpartition(".")
+    every = [instrument for instruments in listed.values() for instrument in instruments]
+    if text in every:
+        return
+    if venue in listed:
+        expected = f"an instrument of venues.{venue.lower()}.instruments"
+        hint = did_you_mean(text, listed[venue])
+        report(path, "E-CFG-032", expected, came_text(text), hint)
+        return
+    near = nearest(venue, list(listed)) if venue else None
+    candidates = listed[near] if near else every
+    best = f"{symbol}.{near}" if near else text
+    hint = did_you_mean(best, candidates)
+    expected = f"an instrument id that ends with {' or '.join(f'.{name}' for name in listed)}"
+    report(path, "E-CFG-030", expected, came_text(text), hint)
+
+
+def _backtest(backtest: Mapping[str, Any], report: Report) -> None:
+    start, end = backtest.get("start"), backtest.get("end")
+    if not isinstance(start, datetime) or not isinstance(end, datetime):
+        return
+    if start.tzinfo is None or end.tzinfo is None:
+        return
+    if start >= end:
+        expected = f"a moment before backtest.end, {end}"
+        report(("backtest", "start"), "E-CFG-033", expected, came_text(start))

@@ -1,0 +1,123 @@
+"""Import the strategies of a config: `module:Class` -> a NautilusTrader Strategy class."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+import traceback
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from engine.config.loader import LoadedConfig
+from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
+
+
+def import_strategy(loaded: LoadedConfig, position: int) -> type[Any]:
+    """Import the class of `strategies[position]`.
+
+    The config file's folder and the working folder come first on `sys.path` from then on, so that
+    a user's own modules are found. Raises `ConfigError` with one problem.
+    """
+    add_search_path(loaded)
+    path: KeyPath = ("strategies", position, "path")
+    module_name, _, class_name = loaded.config.strategies[position].path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as e:
+        raise ConfigError([_import_problem(loaded, path, module_name, e)]) from e
+    found = getattr(module, class_name, None)
+    choices = _strategy_names(module)
+    if found is None:
+        problem = loaded.problem(
+            path,
+            "E-CFG-051",
+            expected=f"a class of {module_name}",
+            came=class_name,
+            hint=did_you_mean(class_name, choices) or "the module has no Strategy class",
+        )
+        raise ConfigError([problem])
+    if not _is_strategy(found):
+        problem = loaded.problem(
+            path,
+            "E-CFG-052",
+            expected="a subclass of nautilus_trader.trading.Strategy",
+            came=f"{class_name}, {_described(found)}",
+            hint=did_you_mean(class_name, choices),
+        )
+        raise ConfigError([problem])
+    strategy_class: type[Any] = found
+    return strategy_class
+
+
+def add_search_path(loaded: LoadedConfig) -> None:
+    """Put the config file's folder and the working folder first on `sys.path`, once."""
+    for folder in (str(Path.cwd()), str(loaded.path.parent)):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
+def _is_strategy(found: Any) -> bool:
+    from nautilus_trader.trading import Strategy
+
+    return inspect.isclass(found) and issubclass(found, Strategy) and found is not Strategy
+
+
+def _strategy_names(module: ModuleType) -> list[str]:
+    return [name for name, value in vars(module).items() if _is_strategy(value)]
+
+
+def _described(found: Any) -> str:
+    return "another class" if inspect.isclass(found) else f"a {type(found).__name__}"
+
+
+def _import_problem(
+    loaded: LoadedConfig, path: KeyPath, module_name: str, error: Exception
+) -> ConfigProblem:
+    """Tell a module that is missing from one that fails while it is imported."""
+    parts = module_name.split(".")
+    names = {".".join(parts[: length + 1]) for length in range(len(parts))}
+    if isinstance(error, ModuleNotFoundError) and error.name in names:
+        return loaded.problem(
+            path,
+            "E-CFG-050",
+            expected="a module that can be imported",
+            came=f"{module_name} (no module {error.name})",
+            hint=did_you_mean(module_name, _modules_beside(loaded, module_name))
+            or f"looked in {loaded.path.parent}, {Path.cwd()}, and the installed packages",
+        )
+    return loaded.problem(
+        path,
+        "E-CFG-050",
+        expected="a module that can be imported",
+        came=f"{module_name}: {type(error).__name__}: {error}{_place_of(error)}",
+    )
+
+
+def _modules_beside(loaded: LoadedConfig, module_name: str) -> list[str]:
+    """Modules in the same package; top-level ones only from the user's own folders."""
+    package, _, _ = module_name.rpartition(".")
+    if not package:
+        own = [str(loaded.path.parent), str(Path.cwd())]
+        return [found.name for found in pkgutil.iter_modules(own)]
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    return [f"{package}.{found.name}" for found in pkgutil.iter_modules(folders)]
+
+
+def _place_of(error: Exception) -> str:
+    """The innermost place outside the import machinery, ` (file:line)`."""
+    if isinstance(error, SyntaxError):
+        return ""  # its own text has the place
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""

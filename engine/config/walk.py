@@ -1,0 +1,339 @@
+"""Hold a raw TOML table against a struct type and tell everything that does not fit.
+
+msgspec itself stops at the first error; a person wants all of them. The walk returns the table
+with exact decimals made, or `BAD` in the place of what was reported.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import inspect
+
+from engine.config.problems import KeyPath, came_text, did_you_mean, key_text, nearest
+
+BAD: Final = object()
+
+_EXACT = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
+_DECIMAL_DOC = 'an exact decimal as a string, e.g. "{}"'
+_ROOT_DOC = "at the top of the file, above the first [table]"
+
+
+class Report(Protocol):
+    """Takes one finding; `at_value` puts it at the value instead of the key."""
+
+    def __call__(
+        self,
+        path: KeyPath,
+        code: str,
+        expected: str = "",
+        came: str = "",
+        hint: str = "",
+        *,
+        at_value: bool = True,
+    ) -> None: ...
+
+
+class Homes:
+    """Which sections have a key of a given name, for keys that stand in the wrong one."""
+
+    def __init__(self, root: type) -> None:
+        self._homes: dict[str, list[str]] = {}
+        self._collect(inspect.type_info(root), "", repeated=False)
+
+    def of(self, name: str) -> list[str]:
+        return self._homes.get(name, [])
+
+    def nearest(self, name: str) -> str | None:
+        return nearest(name, list(self._homes))
+
+    def _collect(self, kind: inspect.Type, section: str, *, repeated: bool) -> None:
+        kind = bare(kind)
+        if isinstance(kind, inspect.UnionType):
+            for option in kind.types:
+                self._collect(option, section, repeated=repeated)
+        elif isinstance(kind, inspect.ListType):
+            self._collect(kind.item_type, section, repeated=True)
+        elif isinstance(kind, inspect.DictType):
+            self._collect(kind.value_type, f"{section}.NAME", repeated=repeated)
+        elif isinstance(kind, inspect.StructType):
+            header = f"in [[{section}]]" if repeated else f"in [{section}]"
+            for field in kind.fields:
+                place = header if section else _ROOT_DOC
+                self._homes.setdefault(field.encode_name, []).append(place)
+                inner = f"{section}.{field.encode_name}" if section else field.encode_name
+                self._collect(field.type, inner, repeated=repeated)
+
+
+def bare(kind: inspect.Type) -> inspect.Type:
+    """The type without its metadata."""
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    return kind
+
+
+class Walker:
+    """One walk over one table; findings go to `report`."""
+
+    def __init__(self, report: Report, homes: Homes) -> None:
+        self._report = report
+        self._homes = homes
+        self._kinds: dict[type, Callable[[Any, Any, KeyPath, inspect.Metadata | None], Any]] = {
+            inspect.StructType: self._struct,
+            inspect.ListType: self._list,
+            inspect.VarTupleType: self._list,
+            inspect.SetType: self._list,
+            inspect.FrozenSetType: self._list,
+            inspect.DictType: self._dict,
+            inspect.UnionType: self._union,
+            inspect.LiteralType: self._literal,
+            inspect.EnumType: self._enum,
+            inspect.StrType: self._str,
+            inspect.BoolType: self._bool,
+            inspect.IntType: self._number,
+            inspect.FloatType: self._number,
+            inspect.DecimalType: self._decimal,
+            inspect.DateTimeType: self._datetime,
+            inspect.AnyType: self._any,
+        }
+
+    def table(self, kind: type, value: Any, path: KeyPath) -> Any:
+        """Walk a table against a struct type; the cleaned table, or `BAD`."""
+        return self._walk(inspect.type_info(kind), value, path, None)
+
+    def _walk(
+        self, kind: inspect.Type, value: Any, path: KeyPath, meta: inspect.Metadata | None
+    ) -> Any:
+        while isinstance(kind, inspect.Metadata):
+            # the inner one may have no example or limit of its own
+            meta = kind if meta is None or kind.extra or _examples(kind) else meta
+            kind = kind.type
+        handler = self._kinds.get(type(kind))
+        if handler is None:
+            raise TypeError(f"{key_text(path)}: {type(kind).__name__} is no type of a config")
+        return handler(kind, value, path, meta)
+
+    def _wrong(self, path: KeyPath, expected: str, value: Any, hint: str = "") -> Any:
+        self._report(path, "E-CFG-020", expected, came_text(value), hint)
+        return BAD
+
+    def _struct(self, kind: inspect.StructType, value: Any, path: KeyPath, meta: Any) -> Any:
+        if not isinstance(value, dict):
+            return self._wrong(path, f"a table, [{key_text(path)}]", value)
+        fields = {field.encode_name: field for field in kind.fields}
+        clean: dict[str, Any] = {}
+        bad = False
+        for name, inner in value.items():
+            if field := fields.get(name):
+                clean[name] = self._walk(field.type, inner, (*path, name), None)
+                bad = bad or clean[name] is BAD
+            else:
+                self._unknown(name, path, fields)
+                bad = True
+        for name, field in fields.items():
+            if field.required and name not in value:
+                self._missing(field, (*path, name))
+                bad = True
+        return BAD if bad else clean
+
+    def _missing(self, field: inspect.Field, path: KeyPath) -> None:
+        meta = field.type if isinstance(field.type, inspect.Metadata) else None
+        schema = (meta.extra_json_schema if meta else None) or {}
+        self._report(
+            path, "E-CFG-010", str(schema.get("description", "a value")), "nothing", at_value=False
+        )
+
+    def _unknown(self, name: str, path: KeyPath, fields: Mapping[str, inspect.Field]) -> None:
+        here = (*path, name)
+        if homes := self._homes.of(name):
+            hint = f"{name} belongs {' or '.join(homes)}"
+            self._report(here, "E-CFG-015", "a key of this section", name, hint, at_value=False)
+            return
+        hint = did_you_mean(name, list(fields), among=False)
+        if not hint and (near := self._homes.nearest(name)):
+            hint = f"did you mean {near}, {' or '.join(self._homes.of(near))}?"
+        self._report(
+            here,
+            "E-CFG-014",
+            f"one of {', '.join(sorted(fields))}",
+            name,
+            hint or f"valid: {', '.join(sorted(fields))}",
+            at_value=False,
+        )
+
+    def _list(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
+        if not isinstance(value, list):
+            item = bare(kind.item_type)
+            if isinstance(item, inspect.StructType) and isinstance(value, dict):
+                hint = f"write [[{key_text(path)}]] with two brackets"
+                return self._wrong(path, "a list of tables", value, hint)
+            return self._wrong(path, "a list", value, "put it in brackets: [ ... ]")
+        if kind.min_length and len(value) < kind.min_length:
+            self._report(path, "E-CFG-024", f"at least {kind.min_length} in the list", "none")
+            return BAD
+        items = [
+            self._walk(kind.item_type, item, (*path, position), meta)
+            for position, item in enumerate(value)
+        ]
+        return BAD if any(item is BAD for item in items) else items
+
+    def _dict(self, kind: inspect.DictType, value: Any, path: KeyPath, meta: Any) -> Any:
+        if not isinstance(value, dict):
+            return self._wrong(path, f"a table, [{key_text(path)}]", value)
+        if kind.min_length and len(value) < kind.min_length:
+            self._report(path, "E-CFG-024", f"at least {kind.min_length} in the table", "none")
+            return BAD
+        clean = {
+            name: self._walk(kind.value_type, inner, (*path, name), meta)
+            for name, inner in value.items()
+        }
+        return BAD if any(inner is BAD for inner in clean.values()) else clean
+
+    def _union(self, kind: inspect.UnionType, value: Any, path: KeyPath, meta: Any) -> Any:
+        options = [option for option in kind.types if not isinstance(option, inspect.NoneType)]
+        if len(options) == 1:  # TOML has no null: absence is the only None
+            return self._walk(options[0], value, path, meta)
+        silent = Walker(lambda *_args, **_more: None, self._homes)
+        for option in options:
+            clean = silent._walk(option, value, path, meta)
+            if clean is not BAD:
+                return clean
+        return self._walk(options[0], value, path, meta)
+
+    def _literal(self, kind: inspect.LiteralType, value: Any, path: KeyPath, meta: Any) -> Any:
+        return self._one_of(kind.values, value, path)
+
+    def _enum(self, kind: inspect.EnumType, value: Any, path: KeyPath, meta: Any) -> Any:
+        return self._one_of(tuple(member.value for member in kind.cls), value, path)
+
+    def _one_of(self, values: tuple[Any, ...], value: Any, path: KeyPath) -> Any:
+        if any(type(value) is type(choice) and value == choice for choice in values):
+            return value
+        shown = [f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in values]
+        expected = shown[0] if len(shown) == 1 else f"one of {', '.join(shown)}"
+        near = nearest(value, [c for c in values if isinstance(c, str)]) if _text(value) else None
+        hint = f'did you mean "{near}"?' if near else ""
+        self._report(path, "E-CFG-023", expected, came_text(value), hint)
+        return BAD
+
+    def _str(
+        self, kind: inspect.StrType, value: Any, path: KeyPath, meta: inspect.Metadata | None
+    ) -> Any:
+        examples = _examples(meta)
+        such = f' such as "{examples[0]}"' if examples else ""
+        if not isinstance(value, str):
+            return self._wrong(path, f"a text in quotes{such}", value)
+        if kind.pattern and (not re.search(kind.pattern, value) or value != value.strip()):
+            expected = f"a text{such or f' of the form {kind.pattern}'}"
+            self._report(path, "E-CFG-025", expected, came_text(value), _form_hint(value, kind))
+            return BAD
+        least, most = kind.min_length or 0, kind.max_length
+        if len(value) < least or (most is not None and len(value) > most):
+            expected = f"{least} to {'any number of' if most is None else most} characters"
+            self._report(path, "E-CFG-024", expected, f"{len(value)} characters")
+            return BAD
+        return value
+
+    def _bool(self, kind: inspect.BoolType, value: Any, path: KeyPath, meta: Any) -> Any:
+        if isinstance(value, bool):
+            return value
+        word = str(value).lower()
+        hint = f"write {word}, without quotes" if word in ("true", "false") else ""
+        return self._wrong(path, "true or false", value, hint)
+
+    def _number(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
+        whole = isinstance(kind, inspect.IntType)
+        fits = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, fits) or not math.isfinite(value):
+            doc = "a whole number" if whole else "a number"
+            hint = f"write {value}, without quotes" if _text(value) and _number_text(value) else ""
+            return self._wrong(path, doc, value, hint)
+        limits = (
+            (kind.ge, kind.ge is not None and value < kind.ge, "at least"),
+            (kind.gt, kind.gt is not None and value <= kind.gt, "more than"),
+            (kind.le, kind.le is not None and value > kind.le, "at most"),
+            (kind.lt, kind.lt is not None and value >= kind.lt, "less than"),
+        )
+        broken = [f"{word} {limit}" for limit, is_broken, word in limits if is_broken]
+        if broken:
+            self._report(path, "E-CFG-024", " and ".join(broken), came_text(value))
+            return BAD
+        return value
+
+    def _decimal(self, kind: Any, value: Any, path: KeyPath, meta: inspect.Metadata | None) -> Any:
+        if isinstance(value, float):
+            shown = f"{value:.15g}" if math.isfinite(value) else "150"
+            expected = _DECIMAL_DOC.format(shown if _EXACT.fullmatch(shown) else "150")
+            self._report(path, "E-CFG-021", expected, came_text(value))
+            return BAD
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            return self._wrong(path, _DECIMAL_DOC.format("150"), value)
+        if isinstance(value, str) and not _EXACT.fullmatch(value):
+            hint = "no exponent, separator, unit or blank; the point is ."
+            expected = _DECIMAL_DOC.format("150")
+            self._report(path, "E-CFG-022", expected, came_text(value), hint)
+            return BAD
+        number = Decimal(value)
+        limits = (meta.extra if meta else None) or {}
+        if "least" in limits and number < Decimal(limits["least"]):
+            self._report(path, "E-CFG-024", f"at least {limits['least']}", came_text(value))
+            return BAD
+        if "above" in limits and number <= Decimal(limits["above"]):
+            self._report(path, "E-CFG-024", f"more than {limits['above']}", came_text(value))
+            return BAD
+        return number
+
+    def _datetime(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
+        expected = "a UTC date-time, e.g. 2026-11-01T00:00:00Z"
+        if not isinstance(value, datetime):
+            hint = "without quotes" if isinstance(value, str) else ""
+            return self._wrong(path, expected, value, hint)
+        if value.tzinfo is None:
+            hint = f"write {value.isoformat()}Z"
+            self._report(path, "E-CFG-026", expected, came_text(value), hint)
+            return BAD
+        return value
+
+    def _any(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
+        return value
+
+
+def is_exact_decimal(text: str) -> bool:
+    """Whether a text is a decimal number in full: no exponent, no NaN, no blanks."""
+    return _EXACT.fullmatch(text) is not None
+
+
+def _examples(meta: inspect.Metadata | None) -> list[str]:
+    schema = (meta.extra_json_schema if meta else None) or {}
+    examples: list[str] = schema.get("examples", [])
+    return examples
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number_text(value: str) -> bool:
+    return re.fullmatch(r"-?\d+(\.\d+)?", value) is not None
+
+
+def _form_hint(value: str, kind: inspect.StrType) -> str:
+    """The same text in the right form, where upper case, a blank or a dash is all it lacks."""
+    pattern = kind.pattern or ""
+    spaced = re.sub(r"^(\d+(?:\.\d+)?)([A-Za-z])", r"\1 \2", value.strip())
+    dashed = re.sub(r"[^A-Za-z0-9_.-]+", "-", value.strip())
+    for repaired in (value.strip(), value.upper(), spaced, spaced.upper(), dashed, f"{value}-1"):
+        if re.search(pattern, repaired):
+            return f'write "{repaired}"'
+    return ""
+
+
+def convert(kind: type, clean: Any) -> Any:
+    """Build the struct from a table that a walk has cleaned."""
+    return msgspec.convert(clean, kind, strict=True)

@@ -1,0 +1,287 @@
+"""Backtest: a config and a catalog in, the numbers of the run out.
+
+NautilusTrader's BacktestNode streams the catalog in chunks, so that memory does not grow with the
+length of the recording. Strategies, parameters and the risk gate are those of a live run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nautilus_trader.backtest import (
+    BacktestEngineConfig,
+    BacktestNode,
+    BacktestResult,
+    BacktestRunConfig,
+    BacktestVenueConfig,
+)
+from nautilus_trader.common import DataActor, LoggerConfig, LogLevel
+from nautilus_trader.data import DataEngineConfig
+from nautilus_trader.execution import StaticLatencyModel
+from nautilus_trader.model import InstrumentId, NautilusDataType, TraderId, TradeTick, Venue
+from nautilus_trader.risk import RiskEngineConfig
+
+from engine.cli.exits import Exit
+from engine.config.loader import LoadedConfig
+from engine.config.model import Venue as VenueConfig
+from engine.errors import FairleadError
+from engine.modes.backtest_data import Selection, select
+from engine.modes.common import Parts, build_parts, ending
+from engine.modes.fees import fee_model
+from engine.observe.summary import RunSummary, merged, net_by_currency, trading
+from engine.recording.catalog import utc
+from engine.recording.gaps import summary_of
+
+RUN_ID = "backtest"
+TRADER_ID = "FAIRLEAD-001"
+MS_NS = 1_000_000
+TRADES_PER_REPORT = 1000
+NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
+
+Progress = Callable[[float], None]
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished backtest. `node` is open: its cache and reports can be read until `dispose`."""
+
+    summary: RunSummary
+    node: Any
+    parts: Parts
+
+    @property
+    def exit_code(self) -> int:
+        return self.summary.exit_code
+
+    @property
+    def cache(self) -> Any:
+        return self.node.get_engine_cache(RUN_ID)
+
+    def dispose(self) -> None:
+        self.node.dispose()
+
+
+class _Watch(DataActor):
+    """Reports progress from the trades that go by.
+
+    Not by a timer: a timer makes the simulated exchange look at its queue of delayed commands, so
+    that a run that is watched would trade differently from one that is not.
+    """
+
+    _begin = 0
+    _span = 1
+    _seen = 0
+    _progress: Progress | None = None
+    _watched: InstrumentId | None = None
+
+    def watch(self, selection: Selection, progress: Progress) -> None:
+        """DataActor's own constructor takes nothing but its config."""
+        begin, end = selection.range_ns
+        self._begin, self._span = begin, max(end - begin, 1)
+        self._progress = progress
+        for source in selection.sources:
+            if NautilusDataType.TradeTick in source.types:
+                self._watched = source.instrument.id
+
+    def on_start(self) -> None:
+        if self._watched is not None:
+            self.subscribe_trades(self._watched)
+
+    def on_trade(self, trade: TradeTick) -> None:
+        self._seen += 1
+        if self._seen % TRADES_PER_REPORT == 0 and self._progress is not None:
+            self._progress(min((trade.ts_init - self._begin) / self._span, 1.0))
+
+
+def run_backtest(
+    loaded: LoadedConfig,
+    *,
+    progress: Progress | None = None,
+    monotonic: Callable[[], float] = time.perf_counter,
+) -> RunResult:
+    """Run every strategy of the config over the catalog's data.
+
+    `progress` is called with the fraction done now and then. A KeyboardInterrupt ends the run in
+    order, and what was done until then is summed up. Raises FairleadError: missing
+    or empty catalogs, instruments or dates without data, fees missing, wrong parameters.
+    """
+    if not loaded.config.strategies:
+        raise FairleadError(
+            "NO-STRATEGIES",
+            f"{loaded.path} has no [[strategies]]; a backtest needs at least one",
+            int(Exit.CONFIG),
+        )
+    selection = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
+    parts = build_parts(loaded)
+    venues = venue_configs(loaded, selection)
+    with tempfile.TemporaryDirectory(prefix="fairlead-") as scratch:
+        node = _node(loaded, selection, venues, Path(scratch))
+        if progress is not None:
+            watch = _Watch()
+            watch.watch(selection, progress)
+            node.add_actor(RUN_ID, watch)
+        for strategy in parts.strategies:
+            node.add_strategy(RUN_ID, strategy)
+        began = monotonic()
+        try:
+            result: BacktestResult = node.run()[0]
+        except RuntimeError as error:
+            node.dispose()
+            raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
+        wall_secs = monotonic() - began
+    summary = _summarize(loaded, selection, parts, node, result, wall_secs)
+    return RunResult(summary=summary, node=node, parts=parts)
+
+
+def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVenueConfig]:
+    """One simulated exchange per configured venue. Raises FairleadError when fees are missing."""
+    instruments = {source.id: source for source in selection.sources}
+    found = []
+    for key, venue in loaded.config.venues.items():
+        sources = [instruments[name] for name in venue.instruments]
+        found.append(
+            _venue_config(
+                loaded,
+                key,
+                venue,
+                fees=fee_model(key, venue.fees, [one.instrument for one in sources]),
+                deep=all(one.is_deep for one in sources),
+            )
+        )
+    return found
+
+
+def _venue_config(
+    loaded: LoadedConfig, key: str, venue: VenueConfig, *, fees: Any, deep: bool
+) -> BacktestVenueConfig:
+    simulated = loaded.config.simulated
+    return BacktestVenueConfig(
+        name=key.upper(),
+        oms_type="NETTING",
+        account_type=venue.account_type.upper(),
+        starting_balances=list(simulated.balances),
+        book_type="L2_MBP" if deep else "L1_MBP",
+        fee_model=fees,
+        latency_model=latency_model(simulated.latency_ms),
+        queue_position=simulated.queue_position,
+        liquidity_consumption=simulated.liquidity_consumption,
+        trade_execution=True,
+    )
+
+
+def latency_model(latency_ms: Decimal) -> StaticLatencyModel:
+    """The time from a command to the simulated venue."""
+    return StaticLatencyModel(base_latency_nanos=int(latency_ms * MS_NS))
+
+
+def engine_config(log_level: str) -> BacktestEngineConfig:
+    """Settings of every backtest. Quotes come from the book: market orders need a price."""
+    return BacktestEngineConfig(
+        trader_id=TraderId(TRADER_ID),
+        logging=LoggerConfig(stdout_level=getattr(LogLevel, log_level), is_colored=False),
+        data_engine=DataEngineConfig(emit_quotes_from_book=True),
+        risk_engine=RiskEngineConfig(
+            max_order_submit_rate=NATIVE_RATE, max_order_modify_rate=NATIVE_RATE
+        ),
+        run_analysis=False,
+    )
+
+
+def _node(
+    loaded: LoadedConfig,
+    selection: Selection,
+    venues: list[BacktestVenueConfig],
+    scratch: Path,
+) -> BacktestNode:
+    config = loaded.config
+    run = BacktestRunConfig(
+        venues,
+        selection.configs(scratch),
+        engine=engine_config(config.run.log_level),
+        id=RUN_ID,
+        chunk_size=config.backtest.chunk_size,
+        raise_exception=True,
+        dispose_on_completion=False,
+    )
+    node = BacktestNode([run])
+    node.build()
+    return node
+
+
+def _summarize(
+    loaded: LoadedConfig,
+    selection: Selection,
+    parts: Parts,
+    node: BacktestNode,
+    result: BacktestResult,
+    wall_secs: float,
+) -> RunSummary:
+    cache = node.get_engine_cache(RUN_ID)
+    names = [source.id for source in selection.sources]
+    traded = trading(cache, names)
+    code, outcome = ending(parts.run_state)
+    start_ns, end_ns = selection.range_ns
+    return RunSummary(
+        name=loaded.config.name,
+        mode="backtest",
+        exit_code=int(code),
+        outcome=outcome,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        orders=traded.orders,
+        orders_by_kind=traded.orders_by_kind,
+        orders_by_status=traded.orders_by_status,
+        accepted=traded.accepted,
+        fills=traded.fills,
+        maker_fills=traded.maker_fills,
+        fill_ratio=traded.filled / traded.accepted if traded.accepted else None,
+        denials=merged(parts.run_state.denial_counts, traded.native_denials),
+        rejections=traded.rejections,
+        fees=traded.fees,
+        instruments=traded.instruments,
+        net=net_by_currency(traded.instruments),
+        equity=_equity(loaded, selection, node),
+        orders_digest=traded.orders_digest,
+        gaps=summary_of(selection.catalog, start_ns=start_ns, end_ns=end_ns, instruments=names),
+        book_clears=sum(source.clears for source in selection.sources),
+        events=result.iterations,
+        wall_secs=wall_secs,
+        notes=_notes(selection),
+        faults=[fault.traceback for fault in parts.run_state.faults],
+        files={"catalog": str(selection.catalog)},
+    )
+
+
+def _notes(selection: Selection) -> list[str]:
+    return [
+        f"{source.id}: the recording ends within a book update; the part after "
+        f"{utc(source.deltas_end_ns)} is left out"
+        for source in selection.sources
+        if source.deltas_end_ns is not None
+    ]
+
+
+def _equity(
+    loaded: LoadedConfig, selection: Selection, node: BacktestNode
+) -> dict[str, dict[str, Decimal]]:
+    """Change of each balance by venue, by the simulated accounts: the PnL must agree with it."""
+    started: dict[str, Decimal] = {}
+    for text in loaded.config.simulated.balances:
+        amount, currency = text.split()
+        started[currency] = Decimal(amount)
+    portfolio = node.get_engine_portfolio(RUN_ID)
+    changes: dict[str, dict[str, Decimal]] = {}
+    for key in loaded.config.venues:
+        account = portfolio.account(Venue(key.upper()))
+        if account is None:
+            continue
+        changes[key.upper()] = {
+            currency.code: balance.total.as_decimal() - started.get(currency.code, Decimal(0))
+            for currency, balance in account.balances().items()
+        }
+    return changes

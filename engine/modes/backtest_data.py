@@ -1,0 +1,312 @@
+"""What a backtest runs on: the catalog's data of the configured instruments, checked before a run.
+
+A backtest that starts inside a recording needs the book as it stood then, while the recording
+holds changes only. The book is rebuilt from the last snapshot before the start, and handed to the
+run as a snapshot of its own, so that a strategy never sees a partial book.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nautilus_trader.backtest import BacktestDataConfig
+from nautilus_trader.model import (
+    BookAction,
+    BookOrder,
+    BookType,
+    InstrumentId,
+    NautilusDataType,
+    OrderBook,
+    OrderBookDelta,
+    OrderSide,
+    RecordFlag,
+)
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from engine.cli.exits import Exit
+from engine.config.model import Config
+from engine.errors import FairleadError
+from engine.recording.catalog import (
+    CatalogEmpty,
+    NoDataInRange,
+    ParquetFault,
+    inventory,
+    open_catalog,
+    utc,
+)
+
+NAMED_MAX = 8  # instruments named in an error
+REPLAY_WINDOW_NS = 60_000_000_000
+SECOND_NS = 1_000_000_000
+TAIL_NS = 10 * SECOND_NS  # first look for the end of the last whole book update; then further back
+
+_ALWAYS = (
+    NautilusDataType.TradeTick,
+    NautilusDataType.InstrumentStatus,
+    NautilusDataType.MarkPriceUpdate,
+    NautilusDataType.IndexPriceUpdate,
+    NautilusDataType.FundingRateUpdate,
+)
+NAMES = {
+    NautilusDataType.OrderBookDelta: "book deltas",
+    NautilusDataType.OrderBookDepth: "book depths",
+    NautilusDataType.QuoteTick: "quotes",
+    NautilusDataType.TradeTick: "trades",
+    NautilusDataType.InstrumentStatus: "statuses",
+    NautilusDataType.MarkPriceUpdate: "mark prices",
+    NautilusDataType.IndexPriceUpdate: "index prices",
+    NautilusDataType.FundingRateUpdate: "funding rates",
+}
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument's data in the catalog. `start_ns` and `end_ns` bound what the run reads.
+
+    `deltas_end_ns` is the end of the last whole book update, where the recording was cut short in
+    the middle of one; else None.
+    """
+
+    instrument: Any
+    types: tuple[Any, ...]
+    start_ns: int
+    end_ns: int
+    clears: int
+    deltas_end_ns: int | None = None
+
+    @property
+    def id(self) -> str:
+        return str(self.instrument.id)
+
+    @property
+    def has_deltas(self) -> bool:
+        return NautilusDataType.OrderBookDelta in self.types
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether there is a book of more than the touch."""
+        return self.has_deltas or NautilusDataType.OrderBookDepth in self.types
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """All data of a run."""
+
+    catalog: Path
+    sources: tuple[Source, ...]
+    start_ns: int | None  # as configured
+    end_ns: int | None
+
+    @property
+    def range_ns(self) -> tuple[int, int]:
+        return min(s.start_ns for s in self.sources), max(s.end_ns for s in self.sources)
+
+    def configs(self, scratch: Path) -> list[BacktestDataConfig]:
+        """Data configs of the run; books rebuilt at its start become a catalog in `scratch`."""
+        found: list[BacktestDataConfig] = []
+        for source in self.sources:
+            found.extend(_configs(self, source, scratch))
+        return found
+
+
+def _ns(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    whole = moment.replace(microsecond=0)
+    return int(whole.timestamp()) * SECOND_NS + moment.microsecond * 1000
+
+
+def select(config: Config, root: Path) -> Selection:
+    """Look up every configured instrument in the catalog at `root`.
+
+    Raises FairleadError: CATALOG-MISSING, CATALOG-EMPTY, CATALOG-DAMAGED, CATALOG-RANGE.
+    """
+    catalog = _open(root)
+    start_ns, end_ns = _ns(config.backtest.start), _ns(config.backtest.end)
+    known = {str(one.id): one for one in catalog.instruments()}
+    if not known:
+        raise CatalogEmpty(
+            "CATALOG-EMPTY",
+            f"{root} defines no instruments; expected a catalog written by `fairlead import` "
+            "or `fairlead record`",
+        )
+    wanted = [name for venue in config.venues.values() for name in venue.instruments]
+    sources = tuple(_source(catalog, root, known, name, start_ns, end_ns) for name in wanted)
+    return Selection(catalog=root, sources=sources, start_ns=start_ns, end_ns=end_ns)
+
+
+def _open(root: Path) -> ParquetDataCatalog:
+    """The catalog, when every file of it can be read."""
+    try:
+        inventory(root)
+        return open_catalog(root)
+    except ParquetFault as error:
+        raise FairleadError(
+            "CATALOG-DAMAGED",
+            f"{error}; remove the file and import or record it again",
+            int(Exit.BAD_DATA),
+        ) from error
+
+
+def _source(
+    catalog: ParquetDataCatalog,
+    root: Path,
+    known: dict[str, Any],
+    name: str,
+    start_ns: int | None,
+    end_ns: int | None,
+) -> Source:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        there = ", ".join(sorted(known)[:NAMED_MAX]) + (" ..." if len(known) > NAMED_MAX else "")
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise CatalogEmpty("CATALOG-EMPTY", f"{root} has no {name}; it has {there}{hint}")
+    types = _types(catalog, name)
+    if not types:
+        raise CatalogEmpty("CATALOG-EMPTY", f"{root} defines {name} but has no data of it")
+    spans = [span for kind in types for span in catalog.get_intervals(kind, name)]
+    first, last = min(a for a, _ in spans), max(b for _, b in spans)
+    used = [
+        (max(a, start_ns or a), min(b, end_ns or b))
+        for a, b in spans
+        if (start_ns is None or b >= start_ns) and (end_ns is None or a <= end_ns)
+    ]
+    if not used:
+        asked = " to ".join(utc(at) if at else "any time" for at in (start_ns, end_ns))
+        raise NoDataInRange(
+            "CATALOG-RANGE",
+            f"{root} has no data of {name} from {asked}; it has {utc(first)} to {utc(last)}",
+        )
+    begin, end = min(a for a, _ in used), max(b for _, b in used)
+    clears, whole = 0, None
+    if NautilusDataType.OrderBookDelta in types:
+        clears = len(_clears(catalog, name, begin, end))
+        whole = _last_whole(catalog, name, begin, end)
+    return Source(
+        instrument=known[name],
+        types=types,
+        start_ns=begin,
+        end_ns=end,
+        clears=clears,
+        deltas_end_ns=whole,
+    )
+
+
+def _last_whole(catalog: ParquetDataCatalog, name: str, begin: int, end: int) -> int | None:
+    """When the last update that carries F_LAST ended, if rows without it follow; else None.
+
+    A recorder that is killed can leave part of an update; NautilusTrader refuses to replay it.
+    """
+    back = TAIL_NS
+    while True:
+        start = max(begin, end - back)
+        rows = catalog.query_order_book_deltas([name], start=start, end=end)
+        whole = [row.ts_init for row in rows if row.flags & RecordFlag.F_LAST.value]
+        if whole:
+            cut = not rows[-1].flags & RecordFlag.F_LAST.value
+            return whole[-1] if cut else None
+        if start == begin:
+            return None
+        back *= 10
+
+
+def _types(catalog: ParquetDataCatalog, name: str) -> tuple[Any, ...]:
+    """Data types of one instrument. The best source of the book only: deltas, depths, or quotes."""
+
+    def there(kind: Any) -> bool:
+        return catalog.query_first_timestamp(kind, name) is not None
+
+    book = [
+        kind
+        for kind in (
+            NautilusDataType.OrderBookDelta,
+            NautilusDataType.OrderBookDepth,
+            NautilusDataType.QuoteTick,
+        )
+        if there(kind)
+    ][:1]
+    return (*book, *(kind for kind in _ALWAYS if there(kind)))
+
+
+def _clears(
+    catalog: ParquetDataCatalog, name: str, start: int | None, end: int | None
+) -> list[OrderBookDelta]:
+    found: list[OrderBookDelta] = catalog.query_order_book_deltas(
+        [name], start=start, end=end, where_clause="action = 'CLEAR'"
+    )
+    return found
+
+
+def _configs(selection: Selection, source: Source, scratch: Path) -> Iterator[BacktestDataConfig]:
+    root = str(selection.catalog)
+    if source.has_deltas and selection.start_ns is not None:
+        snapshot = book_at(ParquetDataCatalog(root), source.instrument.id, selection.start_ns)
+        if snapshot:
+            path = scratch / source.id.replace("/", "_")
+            path.mkdir(parents=True)
+            small = ParquetDataCatalog(str(path))
+            small.write_instruments([source.instrument])
+            small.write_order_book_deltas(snapshot)
+            yield BacktestDataConfig(
+                NautilusDataType.OrderBookDelta, str(path), instrument_id=source.instrument.id
+            )
+    for kind in source.types:
+        yield BacktestDataConfig(
+            kind,
+            root,
+            instrument_id=source.instrument.id,
+            start_time=selection.start_ns,
+            end_time=_end_of(kind, source, selection),
+        )
+
+
+def _end_of(kind: Any, source: Source, selection: Selection) -> int | None:
+    if kind == NautilusDataType.OrderBookDelta and source.deltas_end_ns is not None:
+        return source.deltas_end_ns
+    return selection.end_ns
+
+
+def book_at(
+    catalog: ParquetDataCatalog, instrument_id: InstrumentId, start_ns: int
+) -> Sequence[OrderBookDelta]:
+    """The book just before `start_ns` as a snapshot; empty where it is not needed or not known."""
+    name = str(instrument_id)
+    clears = _clears(catalog, name, None, start_ns)
+    if not clears or clears[-1].ts_init == start_ns:
+        return []
+    book = OrderBook(instrument_id, BookType.L2_MBP)
+    window = clears[-1].ts_init
+    while window < start_ns:
+        end = min(window + REPLAY_WINDOW_NS, start_ns)
+        for delta in catalog.query_order_book_deltas([name], start=window, end=end - 1):
+            book.apply_delta(delta)
+        window = end
+    return _snapshot(book, start_ns - 1)
+
+
+def _snapshot(book: OrderBook, ts: int) -> list[OrderBookDelta]:
+    levels = [(OrderSide.BUY, level) for level in book.bids()]
+    levels += [(OrderSide.SELL, level) for level in book.asks()]
+    sequence = book.sequence
+    deltas = [OrderBookDelta.clear(book.instrument_id, sequence, ts, ts)]
+    for at, (side, level) in enumerate(levels):
+        flags = RecordFlag.F_SNAPSHOT.value
+        if at == len(levels) - 1:
+            flags |= RecordFlag.F_LAST.value
+        order = level.first()
+        assert order is not None  # a level without orders is no level
+        deltas.append(
+            OrderBookDelta(
+                book.instrument_id,
+                BookAction.ADD,
+                BookOrder(side, order.price, order.size, 0),
+                flags,
+                sequence,
+                ts,
+                ts,
+            )
+        )
+    return deltas

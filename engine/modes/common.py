@@ -1,0 +1,89 @@
+"""What the three modes share: the gate, the strategies behind it, and the meaning of an end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from adapters import registry
+from engine.cli.exits import MEANING, Exit
+from engine.config.loader import LoadedConfig
+from engine.config.rules import RECORDED
+from engine.config.strategies import import_strategy
+from engine.config.strategy_params import build_strategy_config
+from engine.risk.facts import VenueAbilities
+from engine.risk.gate import RiskGate
+from engine.risk.state import RiskStateFile
+from engine.run_state import RunState
+from engine.strategy import guard
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's own objects, the same in live, paper and backtest."""
+
+    gate: RiskGate
+    run_state: RunState
+    strategies: tuple[Any, ...]
+
+
+def instrument_ids(loaded: LoadedConfig) -> tuple[str, ...]:
+    """Every instrument id that the config names, in its order."""
+    return tuple(name for venue in loaded.config.venues.values() for name in venue.instruments)
+
+
+def abilities(loaded: LoadedConfig) -> dict[str, VenueAbilities]:
+    """Capability tables by NautilusTrader venue name; a recorded venue has none, so no limits."""
+    found: dict[str, VenueAbilities] = {}
+    for key, venue in loaded.config.venues.items():
+        if venue.adapter != RECORDED:
+            found[key.upper()] = registry.spec(venue.adapter).capabilities
+    return found
+
+
+def build_gate(loaded: LoadedConfig, state: RiskStateFile | None = None) -> RiskGate:
+    """The run's risk gate. `state` keeps halts and counters across restarts (live and paper).
+
+    Raises RiskStateError.
+    """
+    return RiskGate(
+        loaded.config.risk,
+        state=state,
+        state_dir=loaded.state_dir,
+        abilities=abilities(loaded),
+    )
+
+
+def build_parts(loaded: LoadedConfig, state: RiskStateFile | None = None, **extra: Any) -> Parts:
+    """Gate, run state, and every strategy of the config, put behind the gate.
+
+    `extra` are NautilusTrader's own settings for each strategy's config. Raises ConfigError,
+    ParamsError, RiskStateError.
+    """
+    gate = build_gate(loaded, state)
+    run_state = RunState(instrument_ids(loaded))
+    strategies = []
+    for position, configured in enumerate(loaded.config.strategies):
+        wrapped = guard(import_strategy(loaded, position))
+        strategy = wrapped(build_strategy_config(wrapped, configured, **extra))
+        strategy.bind(gate, run_state)
+        strategies.append(strategy)
+    return Parts(gate=gate, run_state=run_state, strategies=tuple(strategies))
+
+
+def ending(run_state: RunState) -> tuple[Exit, str]:
+    """Exit code and a line for people. A breach outweighs a fault, a fault everything else."""
+    if run_state.breach is not None:
+        breach = run_state.breach
+        return Exit.BREACH, f"{MEANING[Exit.BREACH]}: {breach.strategy}: {breach.what}"
+    if run_state.fault_count:
+        fault = run_state.faults[0]
+        return Exit.FAULTED, (
+            f"{MEANING[Exit.FAULTED]}: {fault.strategy}.{fault.callback}: "
+            f"{fault.error}: {fault.message}"
+        )
+    if run_state.interrupted:
+        return Exit.FAILED, "interrupted"
+    if run_state.stop_reason:
+        return Exit.OK, f"stopped: {run_state.stop_reason}"
+    return Exit.OK, MEANING[Exit.OK]

@@ -1,0 +1,87 @@
+"""A run's results as files: `summary.json`, and every order with its events in `orders.jsonl`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.cli.exits import Exit
+from engine.errors import FairleadError
+from engine.observe.summary import RunSummary
+
+SUMMARY_FILE = "summary.json"
+ORDERS_FILE = "orders.jsonl"
+
+
+def write_run(folder: Path, summary: RunSummary, cache: Any) -> RunSummary:
+    """Write both files, each whole or not at all; the summary names them.
+
+    Raises FairleadError `OUT-UNWRITABLE`.
+    """
+    named = msgspec.structs.replace(
+        summary,
+        files={
+            **summary.files,
+            "summary": str(folder / SUMMARY_FILE),
+            "orders": str(folder / ORDERS_FILE),
+        },
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / ORDERS_FILE, order_lines(cache))
+        _replace(folder / SUMMARY_FILE, named.json())
+    except OSError as error:
+        raise FairleadError(
+            "OUT-UNWRITABLE",
+            f"the results can't be written to {folder} ({error.strerror}); choose another --out",
+            int(Exit.FAILED),
+        ) from error
+    return named
+
+
+def order_lines(cache: Any) -> bytes:
+    """One JSON object an order, in time order: its last state, and each fill. Amounts are text."""
+    rows = [_row(order) for order in cache.orders()]
+    rows.sort(key=lambda row: (row["ts_init"], row["client_order_id"]))
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+
+
+def _row(order: Any) -> dict[str, Any]:
+    fills = [event for event in order.events() if type(event).__name__ == "OrderFilled"]
+    return {
+        "client_order_id": str(order.client_order_id),
+        "strategy": str(order.strategy_id),
+        "instrument": str(order.instrument_id),
+        "side": order.side.name,
+        "kind": order.order_type.name,
+        "quantity": str(order.quantity),
+        "price": _text(getattr(order, "price", None)),
+        "trigger_price": _text(getattr(order, "trigger_price", None)),
+        "status": order.status.name,
+        "filled": str(order.filled_qty),
+        "ts_init": order.ts_init,
+        "ts_last": order.ts_last,
+        "fills": [
+            {
+                "trade_id": str(fill.trade_id),
+                "quantity": str(fill.last_qty),
+                "price": str(fill.last_px),
+                "fee": _text(fill.commission),
+                "liquidity": fill.liquidity_side.name,
+                "ts_event": fill.ts_event,
+            }
+            for fill in fills
+        ],
+    }
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_bytes(content)
+    temporary.replace(path)

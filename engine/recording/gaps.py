@@ -1,0 +1,188 @@
+"""What a recording is missing: gaps, reconnects, resyncs and clock steps, as rows.
+
+The rows live in `gaps.jsonl` at the root of a catalog (or of a raw recording), one JSON object a
+line, append only. Every report says how many of them its data crosses.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+GAPS_FILE = "gaps.jsonl"
+REASON_CHARS_MAX = 300
+SECOND_NS = 1_000_000_000
+
+
+class GapKind(StrEnum):
+    GAP = "gap"  # data is missing; the book was cleared
+    RECONNECT = "reconnect"  # a connection was lost and opened again
+    RESYNC = "resync"  # a book was rebuilt from a snapshot without a loss
+    CLOCK_STEP = "clock_step"  # the local clock was set; durations across it are wrong
+    OVERFLOW = "overflow"  # the recorder dropped records
+    STOPPED = "stopped"  # recording ended before the run did
+
+
+class GapRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One hole. `from_ns` and `to_ns` are local UNIX nanoseconds; `to_ns` is when it was mended.
+
+    `instrument` is a NautilusTrader instrument id, or empty where all are concerned. `count` is
+    the number of things lost where that is known (update ids, records), else 0.
+    """
+
+    kind: GapKind
+    instrument: str
+    reason: str
+    from_ns: int
+    to_ns: int
+    count: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return max(0, self.to_ns - self.from_ns) / SECOND_NS
+
+
+class GapSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows crossed: their number, their total time, and the number of each kind."""
+
+    count: int
+    seconds: float
+    kinds: dict[str, int]
+    unreadable_lines: int = 0
+
+    def __str__(self) -> str:
+        if not self.count:
+            return "no gaps"
+        kinds = ", ".join(f"{name} {number}" for name, number in sorted(self.kinds.items()))
+        return f"{self.count} gaps, {self.seconds:.3f} s ({kinds})"
+
+
+class GapLog:
+    """Appends rows to one file, from any thread; a row and its newline are one write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self.rows = 0
+        self._fd: int | None = None
+
+    def append(self, row: GapRow) -> None:
+        """Raises OSError when the disk refuses."""
+        row = msgspec.structs.replace(row, reason=row.reason[:REASON_CHARS_MAX])
+        line = msgspec.json.encode(row) + b"\n"
+        with self._lock:
+            if self._fd is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+                _end_torn_line(self._fd)
+            written = os.write(self._fd, line)
+            if written != len(line):
+                raise OSError(f"{self.path}: {written} of {len(line)} bytes of a row written")
+            self.rows += 1
+
+    def close(self) -> None:
+        with self._lock:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _end_torn_line(fd: int) -> None:
+    """Close off a last line that a crash cut short, so that the next row starts its own line."""
+    size = os.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        os.write(fd, b"\n")
+
+
+def gaps_path(root: Path | str) -> Path:
+    """The gap file of a catalog or raw recording at `root`."""
+    return Path(root) / GAPS_FILE
+
+
+def read_gaps(path: Path | str) -> tuple[list[GapRow], int]:
+    """Rows of a gap file, and the number of lines that could not be read (torn by a crash).
+
+    A missing file has no rows. A directory means the gap file in it.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = gaps_path(file)
+    if not file.exists():
+        return [], 0
+    rows: list[GapRow] = []
+    unreadable = 0
+    decoder = msgspec.json.Decoder(GapRow)
+    with file.open("rb") as lines:
+        for line in lines:
+            if not line.strip():
+                continue
+            try:
+                rows.append(decoder.decode(line))
+            except msgspec.MsgspecError:
+                unreadable += 1
+    return rows, unreadable
+
+
+def crossing(
+    rows: Iterable[GapRow],
+    *,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    instruments: frozenset[str] | None = None,
+) -> Iterator[GapRow]:
+    """Rows that touch the time range and, if given, one of the instruments."""
+    for row in rows:
+        if start_ns is not None and row.to_ns < start_ns:
+            continue
+        if end_ns is not None and row.from_ns > end_ns:
+            continue
+        if instruments is not None and row.instrument and row.instrument not in instruments:
+            continue
+        yield row
+
+
+def summarize(rows: Iterable[GapRow], unreadable_lines: int = 0) -> GapSummary:
+    kinds: Counter[str] = Counter()
+    seconds = 0.0
+    for row in rows:
+        kinds[row.kind.value] += 1
+        seconds += row.seconds
+    return GapSummary(
+        count=kinds.total(),
+        seconds=round(seconds, 9),
+        kinds=dict(kinds),
+        unreadable_lines=unreadable_lines,
+    )
+
+
+def summary_of(
+    root: Path | str,
+    *,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    instruments: Iterable[str] | None = None,
+) -> GapSummary:
+    """What a report prints: the gaps of the recording at `root` that its data crosses."""
+    rows, unreadable = read_gaps(root)
+    wanted = None if instruments is None else frozenset(instruments)
+    found = crossing(rows, start_ns=start_ns, end_ns=end_ns, instruments=wanted)
+    return summarize(found, unreadable)

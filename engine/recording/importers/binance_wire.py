@@ -1,0 +1,234 @@
+"""Lines of a Binance raw stream file: `<local_ns> <json>` of combined streams.
+
+Depth changes (`depthUpdate`), trades (`trade`), best bid and ask (`bookTicker`) and REST depth
+snapshots (`lastUpdateId`), of spot and of USD-M futures. Spot depth has no `pu`, its bookTicker
+no `e`, `E`, `T`; that is how the market is known. Prices and sizes stay text here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import lru_cache
+
+import msgspec
+
+NS_MIN = 10**18  # 2001; earlier local times are not nanoseconds
+NS_MAX = 2**63 - 1
+MS_MAX = NS_MAX // 1_000_000
+DECIMALS_MAX = 16  # NautilusTrader's fixed-point precision
+LEVELS_MAX = 50_000  # of one message and side
+_NUMBER = re.compile(r"[0-9]{1,17}(\.[0-9]{1,30})?")
+_NUMBER_CACHE = 65_536
+
+Level = tuple[str, str]
+
+
+class Malformed(Exception):
+    """A line that is not one of a Binance stream file."""
+
+
+class Other(Exception):
+    """A well-formed line of a kind that is not imported; the text names it."""
+
+
+class Market(StrEnum):
+    SPOT = "spot"
+    USDM = "usdm"
+
+
+class Depth(msgspec.Struct, frozen=True):
+    symbol: str
+    market: Market
+    previous: int  # id of the update before this message's first
+    last: int
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+    ts_event: int
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A REST depth answer; it names no symbol."""
+
+    last: int
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+    ts_event: int  # 0 on spot, which has no time in it
+
+
+class Trade(msgspec.Struct, frozen=True):
+    symbol: str
+    market: Market
+    id: int
+    price: str
+    size: str
+    buyer_is_maker: bool
+    on_book: bool  # False for insurance fund and auto-deleveraging trades
+    ts_event: int
+
+
+class Ticker(msgspec.Struct, frozen=True):
+    symbol: str
+    market: Market
+    last: int
+    bid: Level
+    ask: Level
+    ts_event: int  # 0 on spot, which has no time in it
+
+
+Event = Depth | Snapshot | Trade | Ticker
+
+
+class _Data(msgspec.Struct):
+    e: str = ""
+    E: int = 0
+    T: int = 0
+    s: str = ""
+    U: int = -1
+    u: int = -1
+    pu: int | None = None
+    b: str | list[Level] = ""
+    a: str | list[Level] = ""
+    B: str = ""
+    A: str = ""
+    t: int = -1
+    p: str = ""
+    q: str = ""
+    m: bool | None = None
+    X: str | None = None
+
+
+class _Line(msgspec.Struct):
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    lastUpdateId: int = -1
+    bids: list[Level] = []
+    asks: list[Level] = []
+    E: int = 0
+    T: int = 0
+    e: str = ""
+
+
+_line = msgspec.json.Decoder(_Line)
+_data = msgspec.json.Decoder(_Data)
+
+
+def parse_line(line: bytes | None) -> tuple[int, Event]:
+    """Local nanoseconds and event of one line. Raises Malformed or Other, nothing else."""
+    if line is None:
+        raise Malformed("the line is longer than the limit")
+    stamp, _, text = line.partition(b" ")
+    if not stamp.isdigit() or len(stamp) > 19 or not NS_MIN <= int(stamp) <= NS_MAX:
+        raise Malformed("it does not begin with a local time in nanoseconds and a space")
+    try:
+        outer = _line.decode(text)
+        if not bytes(outer.data):
+            return int(stamp), _bare(outer)
+        if not outer.stream:
+            raise Malformed("a combined stream line needs `stream`")
+        return int(stamp), _event(outer.stream, outer.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
+        raise Malformed(str(e)) from e
+
+
+def _bare(outer: _Line) -> Snapshot:
+    if outer.lastUpdateId < 0:
+        raise Other(outer.e or "control")
+    _check_levels(outer.bids, outer.asks)
+    return Snapshot(outer.lastUpdateId, outer.bids, outer.asks, _ns(outer.T or outer.E))
+
+
+def _event(stream: str, raw: msgspec.Raw) -> Event:
+    channel = stream.partition("@")[2]
+    if not channel.startswith(("depth", "trade", "bookTicker")):
+        raise Other(channel or stream)
+    data = _data.decode(raw)
+    if data.e == "depthUpdate":
+        return _depth(data)
+    if data.e == "trade":
+        return _trade(data)
+    if data.e == "bookTicker" or (not data.e and channel == "bookTicker"):
+        return _ticker(data)
+    raise Other(data.e or channel)
+
+
+def _depth(data: _Data) -> Depth:
+    _need_symbol(data.s)
+    bids, asks = data.b, data.a
+    if not isinstance(bids, list) or not isinstance(asks, list):
+        raise Malformed("depthUpdate needs lists `b` and `a`")
+    if not 0 <= data.U <= data.u:
+        raise Malformed("depthUpdate needs update ids 0 <= `U` <= `u`")
+    _check_levels(bids, asks)
+    market = Market.SPOT if data.pu is None else Market.USDM
+    previous = data.U - 1 if data.pu is None else data.pu
+    ts_event = _need_ns(data.T or data.E)
+    return Depth(data.s, market, previous, data.u, bids, asks, ts_event)
+
+
+def _trade(data: _Data) -> Trade:
+    _need_symbol(data.s)
+    if data.t < 0 or data.m is None:
+        raise Malformed("trade needs `t` and `m`")
+    market = Market.SPOT if data.X is None else Market.USDM
+    on_book = data.X in (None, "MARKET") and not _is_zero(data.p) and not _is_zero(data.q)
+    ts_event = _need_ns(data.T or data.E)
+    return Trade(data.s, market, data.t, data.p, data.q, data.m, on_book, ts_event)
+
+
+def _ticker(data: _Data) -> Ticker:
+    _need_symbol(data.s)
+    if not isinstance(data.b, str) or not isinstance(data.a, str) or data.u < 0:
+        raise Malformed("bookTicker needs `u`, and text `b` and `a`")
+    bid, ask = (data.b, data.B), (data.a, data.A)
+    for number in (*bid, *ask):
+        decimals(number)
+    market = Market.USDM if data.e else Market.SPOT
+    return Ticker(data.s, market, data.u, bid, ask, _ns(data.T or data.E))
+
+
+def _need_symbol(symbol: str) -> None:
+    if not (1 <= len(symbol) <= 40 and symbol.isascii() and symbol.replace("_", "").isalnum()):
+        raise Malformed("a symbol `s` is needed")
+
+
+def _check_levels(*sides: Sequence[Level]) -> None:
+    for levels in sides:
+        if len(levels) > LEVELS_MAX:
+            raise Malformed(f"{len(levels)} levels on one side, more than {LEVELS_MAX}")
+        for price, size in levels:
+            decimals(price)
+            decimals(size)
+
+
+def _ns(ms: int) -> int:
+    if not 0 <= ms <= MS_MAX:
+        raise Malformed(f"time {ms} is not in milliseconds")
+    return ms * 1_000_000
+
+
+def _need_ns(ms: int) -> int:
+    if ms <= 0:
+        raise Malformed("an exchange time `T` or `E` is needed")
+    return _ns(ms)
+
+
+def _is_zero(number: str) -> bool:
+    decimals(number)
+    return not number.strip("0.")
+
+
+@lru_cache(maxsize=_NUMBER_CACHE)
+def _decimals(number: str) -> int:
+    if not _NUMBER.fullmatch(number):
+        return -1
+    return len(number.partition(".")[2].rstrip("0"))
+
+
+def decimals(number: str) -> int:
+    """Significant decimals of a price or size text. Raises Malformed."""
+    found = _decimals(number)
+    if not 0 <= found <= DECIMALS_MAX:
+        raise Malformed(f"{number[:40]!r} is not a decimal number")
+    return found

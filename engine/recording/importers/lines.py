@@ -1,0 +1,104 @@
+"""Lines of a gzip or plain text file, however damaged: what can be read is read."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+READ_BYTES = 1 << 20
+LINE_BYTES_MAX = 8 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+GZIP_WINDOW = 31  # zlib: gzip header and trailer, largest window
+CORRUPT_STEP_BYTES = 64  # how near to the damage the last readable bytes are looked for
+
+
+class LineReader:
+    """Iterates `(line number, line)` once. Lines have no newline; numbers start at 1.
+
+    Damage ends the iteration after the last readable line, and `damage` says what happened. A last
+    line without a newline in a damaged file is dropped, since it was cut. A line beyond
+    LINE_BYTES_MAX comes as None. `on_bytes` is told the position in the file as it is read.
+
+    Raises OSError when the file cannot be opened or read.
+    """
+
+    def __init__(self, path: Path, on_bytes: Callable[[int], None] | None = None) -> None:
+        self.path = path
+        self.damage = ""
+        self._on_bytes = on_bytes
+
+    def __iter__(self) -> Iterator[tuple[int, bytes | None]]:
+        with self.path.open("rb") as file:
+            yield from self._lines(self._chunks(file))
+
+    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        first = file.read(READ_BYTES)
+        if first.startswith(GZIP_MAGIC):
+            yield from self._inflate(file, first)
+            return
+        data = first
+        while data:
+            self._progress(file)
+            yield data
+            data = file.read(READ_BYTES)
+
+    def _inflate(self, file: BinaryIO, data: bytes) -> Iterator[bytes]:
+        inflater = zlib.decompressobj(GZIP_WINDOW)
+        while True:
+            self._progress(file)
+            while data:
+                if inflater.eof:  # members follow each other when files were concatenated
+                    data = data.lstrip(b"\0")
+                    if not data:
+                        break
+                    inflater = zlib.decompressobj(GZIP_WINDOW)
+                before = inflater.copy()
+                try:
+                    text = inflater.decompress(data, READ_BYTES)
+                except zlib.error as e:
+                    self.damage = f"gzip data is corrupt before byte {file.tell()}: {e}"
+                    yield from _until_corrupt(before, data)
+                    return
+                if text:
+                    yield text
+                data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+            data = file.read(READ_BYTES)
+            if not data:
+                break
+        rest = inflater.flush()
+        if rest:
+            yield rest
+        if not inflater.eof:
+            self.damage = f"gzip file is truncated at byte {file.tell()}"
+
+    def _lines(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes | None]]:
+        number = 0
+        tail = b""
+        overlong = False
+        for chunk in chunks:
+            parts = (tail + chunk).split(b"\n") if tail else chunk.split(b"\n")
+            tail = parts.pop()
+            for part in parts:
+                number += 1
+                yield number, None if overlong else part
+                overlong = False
+            if len(tail) > LINE_BYTES_MAX:
+                overlong = True
+                tail = b""
+        if (tail or overlong) and not self.damage:
+            yield number + 1, None if overlong else tail
+
+    def _progress(self, file: BinaryIO) -> None:
+        if self._on_bytes is not None:
+            self._on_bytes(file.tell())
+
+
+def _until_corrupt(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What decompresses before the damage; the failed call itself gives none of it."""
+    for at in range(0, len(data), CORRUPT_STEP_BYTES):
+        try:
+            yield inflater.decompress(data[at : at + CORRUPT_STEP_BYTES])
+        except zlib.error:
+            return

@@ -1,0 +1,73 @@
+"""What an import did, in numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.recording.importers.diffbook import BookCounts
+
+
+class MalformedLine(msgspec.Struct, frozen=True):
+    line: int
+    reason: str
+
+
+class InstrumentReport(msgspec.Struct, kw_only=True):
+    """One instrument. Times are local UNIX ns; `exchange_ahead_ns` is least and most."""
+
+    id: str
+    market: str
+    price_precision: int
+    size_precision: int
+    maker_fee: str
+    taker_fee: str
+    depth_messages: int = 0
+    level_updates: int = 0  # levels of depth messages in the file
+    delta_rows: int = 0  # OrderBookDelta rows in the catalog, snapshots included
+    trades: int = 0
+    trades_off_book: int = 0  # insurance fund and the like; not imported
+    quotes: int = 0
+    quotes_unusable: int = 0  # a side empty, or crossed; not imported
+    gaps: int = 0
+    gap_seconds: float = 0.0
+    book_from_ns: int = 0  # when the book was first whole at the top
+    exchange_ahead_ns: tuple[int | None, int | None] = (None, None)
+    book: BookCounts = msgspec.field(default_factory=BookCounts)
+
+
+class ImportReport(msgspec.Struct, kw_only=True):
+    """One file. `damage` is not empty when only a part of it could be read."""
+
+    file: str
+    format: str
+    catalog: str
+    lines: int = 0
+    malformed: int = 0
+    malformed_first: list[MalformedLine] = []
+    skipped: dict[str, int] = {}
+    damage: str = ""
+    clock_steps: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+    seconds: float = 0.0
+    file_bytes: int = 0
+    catalog_bytes: int = 0
+    files: int = 0
+    instruments: list[InstrumentReport] = []
+
+    def skip(self, kind: str) -> None:
+        self.skipped[kind[:60]] = self.skipped.get(kind[:60], 0) + 1
+
+    def span(self, ts: int) -> None:
+        self.start_ns = self.start_ns or ts
+        self.end_ns = ts
+
+    @property
+    def gaps(self) -> int:
+        return sum(each.gaps for each in self.instruments)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` prints them."""
+        return {**msgspec.to_builtins(self), "gaps": self.gaps}

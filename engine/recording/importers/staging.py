@@ -1,0 +1,140 @@
+"""An import writes beside the catalog and joins it only when whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.model import NautilusDataType
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from engine.errors import FairleadError
+from engine.recording.gaps import GapLog, gaps_path, read_gaps
+
+CHUNK_ROWS = 200_000  # rows of one Parquet file; bounds the memory of an import
+NO_DATA = 4  # exit code: not found, or no data
+_PREFIX = ".importing-"
+
+
+class ImportFailed(FairleadError):
+    """An import that changed nothing."""
+
+    exit_code = 9  # data invalid
+
+
+class ChunkWriter:
+    """Rows of one type and instrument, written in files that do not overlap.
+
+    NautilusTrader wants each file sorted by `ts_init`, and files disjoint; so a file ends only
+    where the time moves on, and `hold` keeps a batch that must not be cut together.
+    """
+
+    def __init__(self, write: Callable[[list[Any]], object], chunk_rows: int = CHUNK_ROWS) -> None:
+        self._write = write
+        self._chunk_rows = chunk_rows
+        self._rows: list[Any] = []
+        self._last_ts = 0
+        self.count = 0
+
+    def add(self, rows: Sequence[Any], ts_init: int) -> None:
+        """Add rows of one `ts_init`, not before the last; they stay in one file."""
+        if len(self._rows) >= self._chunk_rows and ts_init > self._last_ts:
+            self.flush()
+        self._rows.extend(rows)
+        self._last_ts = ts_init
+        self.count += len(rows)
+
+    def flush(self) -> None:
+        if self._rows:
+            self._write(self._rows)
+            self._rows = []
+
+
+class StagedCatalog:
+    """A temporary catalog in the parent folder of `target`, on the same disk.
+
+    `commit` moves its files into `target`; leaving the context without it deletes everything.
+    Remains of imports whose process is gone are deleted on entry.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = Path(os.path.abspath(target))  # a symlink stays one
+        self.path = Path()
+
+    def __enter__(self) -> StagedCatalog:
+        if self.target.exists() and not self.target.is_dir():
+            raise ImportFailed("IMPORT-CATALOG", f"{self.target} is a file, not a catalog folder")
+        parent = self.target.parent
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            remove_remains(parent)
+            prefix = f"{_PREFIX}{os.getpid()}-"
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        except OSError as e:
+            raise ImportFailed("IMPORT-CATALOG", f"cannot write beside {self.target}: {e}") from e
+        self.catalog = ParquetDataCatalog(str(self.path))
+        self.gaps = GapLog(gaps_path(self.path))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.gaps.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def commit(self) -> list[Path]:
+        """Move every file into the target; all or none.
+
+        Raises ImportFailed if the target holds data in the same time range.
+        """
+        self.gaps.close()
+        moves = list(self._moves())
+        moved: list[Path] = []
+        try:
+            for source, to in moves:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                source.rename(to)
+                moved.append(to)
+            self._join_gaps()
+        except OSError as e:
+            for to in moved:
+                to.unlink(missing_ok=True)
+            raise ImportFailed("IMPORT-DISK", f"cannot write {self.target}: {e}") from e
+        return moved
+
+    def _moves(self) -> Iterable[tuple[Path, Path]]:
+        files = sorted(path for path in self.path.rglob("*.parquet"))
+        for source in files:
+            to = self.target / source.relative_to(self.path)
+            if to.exists():
+                raise ImportFailed("IMPORT-OVERLAP", f"{to} exists; nothing was imported")
+            yield source, to
+
+    def _join_gaps(self) -> None:
+        rows, _ = read_gaps(self.path)
+        with GapLog(gaps_path(self.target)) as log:
+            for row in rows:
+                log.append(row)
+
+
+def remove_remains(parent: Path) -> list[Path]:
+    """Delete staging folders in `parent` whose process no longer runs."""
+    removed = []
+    for path in parent.glob(f"{_PREFIX}*"):
+        pid = path.name.removeprefix(_PREFIX).split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
+            shutil.rmtree(path, ignore_errors=True)
+            removed.append(path)
+    return removed
+
+
+def overlaps(
+    target: Path, data_type: NautilusDataType, instrument: str, start_ns: int, end_ns: int
+) -> list[tuple[int, int]]:
+    """Intervals that a catalog already holds within a time range; none if there is no catalog."""
+    if not (target / "data").is_dir():
+        return []
+    intervals = ParquetDataCatalog(str(target)).get_intervals(data_type, instrument)
+    return [(a, b) for a, b in intervals if a <= end_ns and b >= start_ns]

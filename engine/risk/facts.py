@@ -1,0 +1,230 @@
+"""What the gate's checks read: plain values, the same in live, paper and backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from engine.config.model import Risk
+from engine.orders.model import Side
+
+
+class LiveOrder(msgspec.Struct, gc=False):
+    """An order that may still fill: open, in flight, or of unknown outcome.
+
+    `quantity` is in base units and counts what a pending modify asks for, where that is more.
+    """
+
+    client_order_id: str
+    strategy: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    filled: Decimal = Decimal(0)
+    reduce_only: bool = False
+    contingent: bool = False  # child of an order list: becomes active only by its parent's fill
+
+    @property
+    def remaining(self) -> Decimal:
+        return max(self.quantity - self.filled, Decimal(0))
+
+    @property
+    def signed_remaining(self) -> Decimal:
+        return self.remaining if self.side is Side.BUY else -self.remaining
+
+
+class OrderFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One order as the gate sees it before it is created, or what a modify would make of it.
+
+    `kind` and `time_in_force` are NautilusTrader's names, so that kinds outside `Kind` can be
+    refused by name. Quantities are in base units, prices in the quote currency.
+    """
+
+    client_order_id: str
+    strategy: str
+    instrument: str
+    side: Side
+    kind: str
+    quantity: Decimal
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    time_in_force: str = "GTC"
+    post_only: bool = False
+    reduce_only: bool = False
+    quote_quantity: bool = False
+    exec_algorithm: str | None = None
+    emulation: str | None = None
+    contingency: str | None = None
+    parent: str | None = None  # client order id of the parent in an order list
+    existing: LiveOrder | None = None  # set for a modify
+
+    @property
+    def is_modify(self) -> bool:
+        return self.existing is not None
+
+    @property
+    def is_buy(self) -> bool:
+        return self.side is Side.BUY
+
+
+class Reference(msgspec.Struct, frozen=True, gc=False):
+    """The market price that an order is compared with.
+
+    `bid` and `ask` come from the managed book or the last quote, `last` from the last trade where
+    there are neither. `valid` is False for an empty, one-sided or crossed book.
+    """
+
+    source: str
+    ts_ns: int
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    last: Decimal | None = None
+    valid: bool = True
+
+    @property
+    def price(self) -> Decimal | None:
+        """The middle of the book, or the last trade."""
+        if self.bid is not None and self.ask is not None:
+            return (self.bid + self.ask) / 2
+        return self.last
+
+
+class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Increments and limits of an instrument; None where it has none."""
+
+    price_increment: Decimal
+    size_increment: Decimal
+    price_precision: int
+    size_precision: int
+    quote: str
+    multiplier: Decimal = Decimal(1)
+    inverse: bool = False
+
+    def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """Value of `quantity` at `price`, in quote currency (base currency when inverse)."""
+        if self.inverse:
+            return quantity * self.multiplier / price
+        return quantity * self.multiplier * price
+
+
+class VenueAbilities(Protocol):
+    """What the gate asks of a venue's capability table."""
+
+    @property
+    def kinds(self) -> Set[str]: ...
+    @property
+    def time_in_force(self) -> Set[str]: ...
+    @property
+    def post_only(self) -> bool: ...
+    @property
+    def replace(self) -> bool: ...
+
+
+class RiskView(Protocol):
+    """What the checks read. One implementation serves live, paper and backtest."""
+
+    limits: Limits
+
+    def now_ns(self) -> int: ...
+
+    def position(self, instrument: str) -> Decimal:
+        """Signed position of all strategies of this engine in `instrument`, base units."""
+        ...
+
+    def working(self, instrument: str) -> Iterable[LiveOrder]:
+        """Orders of `instrument` that may still fill, those of unknown outcome too."""
+        ...
+
+    def working_quantity(self, instrument: str, side: Side) -> Decimal:
+        """Sum of what remains of `working` orders on one side, children of lists left out."""
+        ...
+
+    def open_order_count(self) -> int: ...
+
+    def pending(self, client_order_id: str) -> LiveOrder | None:
+        """The live order of this id."""
+        ...
+
+    def recent_order_times(self) -> RateWindow: ...
+
+    def reference(self, instrument: str) -> Reference | None:
+        """The market price of `instrument`, None when no data has come."""
+        ...
+
+    def instrument(self, instrument: str) -> InstrumentFacts | None: ...
+
+    def abilities(self, instrument: str) -> VenueAbilities | None:
+        """The capability table of the instrument's venue; None where nothing is known."""
+        ...
+
+    def seen(self, client_order_id: str) -> bool:
+        """Whether an order of this id exists or existed in this run."""
+        ...
+
+    def kill_switch(self) -> str | None:
+        """Why nothing may be created, or None."""
+        ...
+
+
+class RateWindow:
+    """Times of the last `limit` approved orders, to tell whether one more fits in a second."""
+
+    SPAN_NS = 1_000_000_000
+    __slots__ = ("_count", "_next", "_times", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._times = [0] * limit
+        self._next = 0
+        self._count = 0
+
+    def add(self, now_ns: int) -> None:
+        self._times[self._next] = now_ns
+        self._next = (self._next + 1) % self.limit
+        self._count = min(self._count + 1, self.limit)
+
+    def undo(self) -> None:
+        """Take the last `add` back: the order was not sent."""
+        if self._count:
+            self._next = (self._next - 1) % self.limit
+            self._count -= 1
+
+    def used(self, now_ns: int) -> int:
+        """How many approved orders lie within the last second before `now_ns`."""
+        start = now_ns - self.SPAN_NS
+        newest = self._next + self.limit - 1
+        for age in range(self._count):
+            if self._times[(newest - age) % self.limit] <= start:
+                return age
+        return self._count
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of `[risk]`, parsed once."""
+
+    max_order_notional: Decimal | None
+    notional_currency: str
+    max_position: dict[str, Decimal]
+    max_open_orders: int
+    max_orders_per_second: int
+    price_collar: Decimal  # a fraction: 0.05 is 500 bps
+    stale_after_ns: int
+
+    @classmethod
+    def of(cls, config: Risk) -> Limits:
+        amount, currency = None, ""
+        if config.max_order_notional is not None:
+            text, currency = config.max_order_notional.split()
+            amount = Decimal(text)
+        return cls(
+            max_order_notional=amount,
+            notional_currency=currency,
+            max_position=dict(config.max_position),
+            max_open_orders=config.max_open_orders,
+            max_orders_per_second=config.max_orders_per_second,
+            price_collar=config.price_collar_bps / 10_000,
+            stale_after_ns=config.stale_after_ms * 1_000_000,
+        )

@@ -1,0 +1,82 @@
+"""What the gate remembers across restarts: halts and counters, in one small JSON file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+
+class Halt(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal of everything, until a person clears it. `ts_ns` is when it began."""
+
+    reason: str
+    ts_ns: int
+
+
+class Counter(msgspec.Struct, kw_only=True):
+    """One check over its lifetime. `nearest` is the largest fraction of the limit used."""
+
+    evaluated: int = 0
+    refused: int = 0
+    nearest: float = 0.0
+
+
+class RiskState(msgspec.Struct, kw_only=True):
+    """The file's content. `counters` are by denial code."""
+
+    version: int = 1
+    halt: Halt | None = None
+    counters: dict[str, Counter] = {}
+
+
+class RiskStateError(Exception):
+    """The state file can't be read or written; no order may be created without it."""
+
+
+class RiskStateFile:
+    """Reads and replaces the file whole, so that a crash leaves the old or the new one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> RiskState:
+        """The state, fresh when there is no file. Raises RiskStateError."""
+        try:
+            raw = self.path.read_bytes()
+        except FileNotFoundError:
+            return RiskState()
+        except OSError as error:
+            raise RiskStateError(f"{self.path}: can't be read ({error.strerror})") from error
+        try:
+            state = msgspec.json.decode(raw, type=RiskState)
+        except msgspec.DecodeError as error:
+            raise RiskStateError(
+                f"{self.path}: expected the gate's state as JSON ({error}); look whether a halt "
+                "was in force, then move the file away"
+            ) from error
+        if state.version != 1:
+            raise RiskStateError(
+                f"{self.path}: expected version 1, {state.version} came; "
+                "it was written by another version of this program"
+            )
+        return state
+
+    def save(self, state: RiskState) -> None:
+        """Write and sync, then rename over the old file. Raises RiskStateError."""
+        temporary = self.path.with_name(self.path.name + ".new")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+            directory = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise RiskStateError(f"{self.path}: can't be written ({error.strerror})") from error

@@ -1,0 +1,212 @@
+"""The gate's view of a running NautilusTrader strategy, the same in live, paper and backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from nautilus_trader.model import (
+    AggregationSource,
+    ClientOrderId,
+    InstrumentId,
+    OrderSide,
+    OrderType,
+    TimeInForce,
+)
+
+from engine.orders.model import Side
+from engine.risk.facts import (
+    InstrumentFacts,
+    LiveOrder,
+    OrderFacts,
+    RateWindow,
+    Reference,
+    VenueAbilities,
+)
+from engine.risk.gate import RiskGate
+
+if TYPE_CHECKING:
+    from nautilus_trader.trading import Strategy
+
+
+def _name(member: Any) -> str:
+    return str(member.name)
+
+
+_SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
+_KINDS: dict[Any, str] = {kind: _name(kind) for kind in OrderType.variants()}
+_TIFS: dict[Any, str] = {tif: _name(tif) for tif in TimeInForce.variants()}
+_UNPRICED = frozenset({OrderType.MARKET, OrderType.MARKET_TO_LIMIT})
+
+
+def side_of(side: OrderSide) -> Side:
+    return _SIDES[side]
+
+
+def order_facts(order: Any) -> OrderFacts:
+    """The facts of a NautilusTrader order, for a check or a last look before the wire."""
+    kind = order.order_type
+    price = trigger = emulation = None
+    if kind is not OrderType.MARKET and kind not in _UNPRICED:
+        price = order.price if order.has_price else None
+        trigger = order.trigger_price if order.has_trigger_price else None
+    emulated_by = order.emulation_trigger
+    if emulated_by is not None and emulated_by.name != "NO_TRIGGER":
+        emulation = emulated_by.name
+    algorithm = order.exec_algorithm_id
+    contingency = order.contingency_type
+    parent = order.parent_order_id
+    return OrderFacts(
+        client_order_id=str(order.client_order_id),
+        strategy=str(order.strategy_id),
+        instrument=str(order.instrument_id),
+        side=_SIDES[order.side],
+        kind=_KINDS[kind],
+        quantity=order.quantity.as_decimal(),
+        price=None if price is None else price.as_decimal(),
+        trigger_price=None if trigger is None else trigger.as_decimal(),
+        time_in_force=_TIFS[order.time_in_force],
+        post_only=kind not in _UNPRICED and bool(getattr(order, "is_post_only", False)),
+        reduce_only=order.is_reduce_only,
+        quote_quantity=order.is_quote_quantity,
+        exec_algorithm=None if algorithm is None else str(algorithm),
+        emulation=emulation,
+        contingency=None
+        if contingency is None or contingency.name == "NO_CONTINGENCY"
+        else contingency.name,
+        parent=None if parent is None else str(parent),
+    )
+
+
+def instrument_facts(instrument: Any) -> InstrumentFacts:
+    """The facts of a NautilusTrader instrument."""
+    return InstrumentFacts(
+        price_increment=instrument.price_increment.as_decimal(),
+        size_increment=instrument.size_increment.as_decimal(),
+        price_precision=instrument.price_precision,
+        size_precision=instrument.size_precision,
+        quote=instrument.quote_currency.code,
+        multiplier=instrument.multiplier.as_decimal(),
+        inverse=instrument.is_inverse,
+    )
+
+
+class NautilusView:
+    """Reads the strategy's cache and clock, and the gate's ledger.
+
+    Built once per strategy when it starts. Not to be used inside `on_order_initialized` and
+    `on_order_pending_*`, where NautilusTrader lends the strategy to nobody.
+    """
+
+    __slots__ = (
+        "_books",
+        "_cache",
+        "_clock",
+        "_gate",
+        "_ids",
+        "_instruments",
+        "limits",
+    )
+
+    def __init__(self, strategy: Strategy, gate: RiskGate) -> None:
+        self._cache = strategy.cache
+        self._clock = strategy.clock
+        self._gate = gate
+        self.limits = gate.limits
+        self._ids: dict[str, InstrumentId] = {}
+        self._instruments: dict[str, tuple[int, InstrumentFacts]] = {}
+        self._books: dict[str, tuple[int, Reference]] = {}
+
+    def now_ns(self) -> int:
+        return self._clock.timestamp_ns()
+
+    def position(self, instrument: str) -> Decimal:
+        return self._gate.ledger.positions.get(instrument, Decimal(0))
+
+    def working(self, instrument: str) -> Iterable[LiveOrder]:
+        return self._gate.ledger.working(instrument)
+
+    def working_quantity(self, instrument: str, side: Side) -> Decimal:
+        return self._gate.ledger.working_quantity(instrument, side)
+
+    def open_order_count(self) -> int:
+        return len(self._gate.ledger.live)
+
+    def pending(self, client_order_id: str) -> LiveOrder | None:
+        return self._gate.ledger.live.get(client_order_id)
+
+    def recent_order_times(self) -> RateWindow:
+        return self._gate.rate
+
+    def reference(self, instrument: str) -> Reference | None:
+        """The managed book if there is one; else the last quote, trade, or bar from outside.
+
+        Quotes made from a book outlive its clearing, so they are not asked while there is a book.
+        """
+        key = self._id(instrument)
+        cache = self._cache
+        updates = cache.book_update_count(key)
+        if updates:
+            return self._book_reference(instrument, key, updates)
+        quote = cache.quote(key)
+        if quote is not None:
+            bid, ask = quote.bid_price.as_decimal(), quote.ask_price.as_decimal()
+            return Reference("quote", quote.ts_init, bid, ask, None, bid < ask)
+        trade = cache.trade(key)
+        if trade is not None:
+            return Reference("trade", trade.ts_init, last=trade.price.as_decimal())
+        return self._bar_reference(key)
+
+    def _book_reference(self, instrument: str, key: InstrumentId, updates: int) -> Reference:
+        known = self._books.get(instrument)
+        if known is not None and known[0] == updates:
+            return known[1]
+        # Reading the time copies the book (3 us at 40 levels), so once per update, at most.
+        book, top = self._cache.order_book(key), self._cache.top_of_book(key)
+        ts_ns = book.ts_last if book is not None else 0
+        if top is None:
+            reference = Reference("book", ts_ns, valid=False)
+        else:
+            bid, ask = top[0].as_decimal(), top[2].as_decimal()
+            reference = Reference("book", ts_ns, bid, ask, None, bid < ask)
+        self._books[instrument] = (updates, reference)
+        return reference
+
+    def _bar_reference(self, key: InstrumentId) -> Reference | None:
+        """The close of the newest bar that came from outside, where bars are the only data."""
+        newest = None
+        for bar_type in self._cache.bar_types(AggregationSource.EXTERNAL, key):
+            bar = self._cache.bar(bar_type)
+            if bar is not None and (newest is None or bar.ts_init > newest.ts_init):
+                newest = bar
+        if newest is None:
+            return None
+        return Reference("bar", newest.ts_init, last=newest.close.as_decimal())
+
+    def instrument(self, instrument: str) -> InstrumentFacts | None:
+        found = self._cache.instrument(self._id(instrument))
+        if found is None:
+            return None
+        known = self._instruments.get(instrument)
+        if known is None or known[0] != found.ts_init:
+            known = (found.ts_init, instrument_facts(found))
+            self._instruments[instrument] = known
+        return known[1]
+
+    def abilities(self, instrument: str) -> VenueAbilities | None:
+        return self._gate.abilities.get(instrument.rpartition(".")[2])
+
+    def seen(self, client_order_id: str) -> bool:
+        return client_order_id in self._gate.ledger.live or self._cache.order_exists(
+            ClientOrderId(client_order_id)
+        )
+
+    def kill_switch(self) -> str | None:
+        return self._gate.kill.reason()
+
+    def _id(self, instrument: str) -> InstrumentId:
+        key = self._ids.get(instrument)
+        if key is None:
+            key = self._ids[instrument] = InstrumentId.from_str(instrument)
+        return key

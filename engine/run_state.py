@@ -1,0 +1,85 @@
+"""What happened to a run, as its mode reads it to decide the exit code. Plain values only."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter, deque
+
+import msgspec
+
+from engine.risk.checks import Denial
+
+FAULTS_MAX = 100  # kept with traceback; `fault_count` counts them all
+DENIALS_MAX = 1000  # kept with message; `denial_counts` counts them all
+TRACEBACK_CHARS_MAX = 16_000
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """An exception that escaped a strategy's callback."""
+
+    strategy: str
+    callback: str
+    error: str
+    message: str
+    traceback: str
+
+
+class Breach(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, or a modify, that the gate did not approve came into being."""
+
+    strategy: str
+    client_order_id: str
+    what: str
+
+
+class DenialRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One order that the gate refused."""
+
+    strategy: str
+    client_order_id: str
+    instrument: str
+    denial: Denial
+
+
+class RunState:
+    """Shared by the mode and all strategies of one run.
+
+    `instruments` are the instrument ids of the run. `stop_reason` is set when a strategy asks for
+    the end of the run; `interrupted` when that was a KeyboardInterrupt inside a callback.
+    """
+
+    def __init__(self, instruments: tuple[str, ...] = ()) -> None:
+        self.instruments = instruments
+        self.faults: list[Fault] = []
+        self.fault_count = 0
+        self.breach: Breach | None = None
+        self.denials: deque[DenialRecord] = deque(maxlen=DENIALS_MAX)
+        self.denial_counts: Counter[str] = Counter()
+        self.stop_reason: str | None = None
+        self.interrupted = False
+        self.fed: set[str] = set()  # instruments that some strategy's subscription covers
+
+    def add_fault(self, strategy: str, callback: str, error: BaseException) -> Fault:
+        text = "".join(traceback.format_exception(error))
+        fault = Fault(
+            strategy=strategy,
+            callback=callback,
+            error=type(error).__name__,
+            message=str(error)[:TRACEBACK_CHARS_MAX],
+            traceback=text[-TRACEBACK_CHARS_MAX:],
+        )
+        self.fault_count += 1
+        if len(self.faults) < FAULTS_MAX:
+            self.faults.append(fault)
+        return fault
+
+    def add_breach(self, strategy: str, client_order_id: str, what: str) -> None:
+        """Keep the first breach; it ends the run."""
+        if self.breach is None:
+            self.breach = Breach(strategy=strategy, client_order_id=client_order_id, what=what)
+
+    def add_denial(self, record: DenialRecord) -> int:
+        """Count a denial; returns how many of its code there were."""
+        self.denials.append(record)
+        self.denial_counts[record.denial.code] += 1
+        return self.denial_counts[record.denial.code]

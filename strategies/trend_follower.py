@@ -1,0 +1,191 @@
+"""A trend follower on bars built from trades: moving averages with an ATR channel, market orders.
+
+Long when the fast average of closes stands more than `channel_atr` average true ranges above the
+slow one; out when it falls back below the slow one; short, where allowed, by the mirror image.
+
+Makes money when moves last longer than the slow average takes to turn: a few long winners pay for
+many small losers, so most of its trades lose.
+
+Loses money in a market without direction, where every crossing is a false start, and it always
+pays the taker fee and the spread: at 10 bps a side a move must travel 20 bps before it earns.
+Wider channels and longer averages trade less and pay less.
+"""
+
+from collections import deque
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from nautilus_trader.model import (
+    Bar,
+    BarType,
+    BookType,
+    ClientOrderId,
+    InstrumentId,
+    OrderFilled,
+    OrderSide,
+)
+from nautilus_trader.trading import StrategyConfig
+
+from engine.orders.model import Kind, Tif
+from engine.risk.checks import Denial
+from engine.strategy import GuardedStrategy
+from strategies.inventory import Inventory, open_position, quantity_down
+
+PERIOD_MAX = 10_000
+TOP_UP_FRACTION = Decimal("0.1")  # a smaller gap (a fee taken in base currency) is left alone
+MS_NS = 1_000_000
+
+
+class TrendFollowerConfig(StrategyConfig):
+    """Parameters of the trend follower.
+
+    `bar` is a NautilusTrader bar specification; bars are built inside the engine from trades.
+    `fast`, `slow` and `atr` are periods in bars, `order_quantity` and `start_inventory` base
+    units, `channel_atr` a multiple of the average true range, `retry_ms` the wait after a refusal.
+    """
+
+    def __init__(
+        self,
+        *,
+        instrument_id: InstrumentId,
+        order_quantity: Decimal,
+        bar: str = "5-SECOND-LAST",
+        fast: int = 5,
+        slow: int = 20,
+        atr: int = 14,
+        channel_atr: Decimal = Decimal("0.5"),
+        allow_short: bool = False,
+        start_inventory: Decimal = Decimal(0),
+        flatten_on_stop: bool = False,
+        retry_ms: int = 5000,
+        **native: Any,
+    ) -> None:
+        if not 1 <= fast < slow <= PERIOD_MAX:
+            raise ValueError(f"fast, slow: expected 1 <= fast < slow, received {fast}, {slow}")
+        if not 1 <= atr <= PERIOD_MAX:
+            raise ValueError(f"atr: expected 1 to {PERIOD_MAX}, received {atr}")
+        if order_quantity <= 0 or channel_atr < 0 or start_inventory < 0 or retry_ms < 0:
+            raise ValueError(
+                "expected order_quantity above 0, and channel_atr, start_inventory, retry_ms "
+                f"0 or more, received {order_quantity}, {channel_atr}, {start_inventory}, "
+                f"{retry_ms}"
+            )
+        self.instrument_id = instrument_id
+        self.order_quantity = order_quantity
+        self.bar = bar
+        self.fast = fast
+        self.slow = slow
+        self.atr = atr
+        self.channel_atr = channel_atr
+        self.allow_short = allow_short
+        self.start_inventory = start_inventory
+        self.flatten_on_stop = flatten_on_stop
+        self.retry_ms = retry_ms
+
+
+class TrendFollower(GuardedStrategy):
+    """See the module's docstring."""
+
+    order_kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.MARKET})
+    times_in_force: ClassVar[frozenset[Tif]] = frozenset({Tif.GTC})
+
+    def __init__(self, config: TrendFollowerConfig) -> None:
+        super().__init__(config)
+        self._c = config
+        self._closes: deque[Decimal] = deque(maxlen=config.slow)
+        self._ranges: deque[Decimal] = deque(maxlen=config.atr)
+        self._working: ClientOrderId | None = None
+        self._retry_ns = 0
+        self._target = Decimal(0)  # signed position wanted, base units
+
+    def on_start(self) -> None:
+        c = self._c
+        instrument = self.cache.instrument(c.instrument_id)
+        if instrument is None:
+            raise ValueError(f"instrument {c.instrument_id} is not known to the venue")
+        self._instrument = instrument
+        position = open_position(self, c.instrument_id)
+        self._inventory = Inventory(instrument, c.start_inventory, position)
+        self._target = position
+        self._bar_type = BarType.from_str(f"{c.instrument_id}-{c.bar}-INTERNAL")
+        # The book gives market orders a price to be checked against.
+        self.subscribe_book_deltas(c.instrument_id, BookType.L2_MBP, managed=True)
+        self.subscribe_trades(c.instrument_id)
+        self.subscribe_bars(self._bar_type)
+
+    def on_stop(self) -> None:
+        if self._c.flatten_on_stop and self._working is None:
+            self._target = Decimal(0)
+            self._trade()
+
+    def on_bar(self, bar: Bar) -> None:
+        close = bar.close.as_decimal()
+        previous = self._closes[-1] if self._closes else close
+        high, low = bar.high.as_decimal(), bar.low.as_decimal()
+        self._ranges.append(max(high, previous) - min(low, previous))
+        self._closes.append(close)
+        if len(self._closes) < self._c.slow or len(self._ranges) < self._c.atr:
+            return
+        self._target = self._wanted()
+        if self._working is None and self.clock.timestamp_ns() >= self._retry_ns:
+            self._trade()
+
+    def _wanted(self) -> Decimal:
+        c = self._c
+        closes = list(self._closes)
+        fast = sum(closes[-c.fast :], Decimal(0)) / c.fast
+        slow = sum(closes, Decimal(0)) / c.slow
+        channel = c.channel_atr * sum(self._ranges, Decimal(0)) / c.atr
+        short = -c.order_quantity if c.allow_short else -min(c.start_inventory, c.order_quantity)
+        if fast > slow + channel:
+            return c.order_quantity
+        if fast < slow - channel:
+            return short
+        if (self._target > 0 and fast < slow) or (self._target < 0 and fast > slow):
+            return Decimal(0)
+        return self._target
+
+    def _trade(self) -> None:
+        """One market order from the position to the target; dust below the lot size stays."""
+        gap = self._target - self._inventory.position
+        side = OrderSide.BUY if gap > 0 else OrderSide.SELL
+        wanted = abs(gap)
+        if self._target and wanted < self._c.order_quantity * TOP_UP_FRACTION:
+            return
+        if side == OrderSide.SELL and not self._c.allow_short:
+            wanted = min(wanted, self._inventory.held)  # spot: only what is held
+        quantity = quantity_down(self._instrument, wanted)
+        if quantity is None:
+            return
+        order = self.order_factory.market(self._c.instrument_id, side, quantity)
+        self._working = order.client_order_id
+        self.submit_order(order)
+
+    def on_order_filled(self, event: OrderFilled) -> None:
+        self._inventory.apply(event)
+        if self.cache.is_order_closed(event.client_order_id):
+            self._closed(event.client_order_id)
+
+    def on_order_canceled(self, event: Any) -> None:
+        self._closed(event.client_order_id)
+
+    def on_order_expired(self, event: Any) -> None:
+        self._closed(event.client_order_id)
+
+    def on_order_rejected(self, event: Any) -> None:
+        self._refused(event.client_order_id)
+
+    def on_order_denied(self, event: Any) -> None:
+        self._refused(event.client_order_id)
+
+    def on_gate_denied(self, order: Any, denial: Denial) -> None:
+        self._refused(order.client_order_id)
+
+    def _closed(self, client_order_id: ClientOrderId) -> None:
+        if self._working == client_order_id:
+            self._working = None
+
+    def _refused(self, client_order_id: ClientOrderId) -> None:
+        if self._working == client_order_id:
+            self._retry_ns = self.clock.timestamp_ns() + self._c.retry_ms * MS_NS
+        self._closed(client_order_id)

@@ -1,0 +1,82 @@
+"""`kill -9` at random moments of a live run; the venue's true ledger is the judge."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import configs
+from tests.support.audit import audit
+from tests.support.processes import run, start, venue, wait_for
+
+KILLS = 20
+ACCOUNTS = {"oceanex": "main"}
+RISK = """
+[risk]
+max_order_notional = "100000 USDT"
+max_open_orders = 400
+max_orders_per_second = 200
+price_collar_bps = "1000"
+
+[execution]
+poll_ms = 100
+absent_quarantine_secs = 1.0
+"""
+
+
+def hammer(key: str, *, idle: bool, seed: int) -> list[dict[str, object]]:
+    params = {"instrument_id": f"BTC_USDT.{key.upper()}", "idle": idle, "seed": seed}
+    return [{"id": "Hammer-1", "path": "tests.crash.hammer:Hammer", "params": params}]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("key", ["oceanex"])
+def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> None:
+    moments = random.Random(f"kills of {key}")
+    log = tmp_path / "live.log"
+    with venue(key, tmp_path / "venue", "--seed", "5") as served:
+        journal = tmp_path / "state" / f"{key}-main.journal.sqlite"
+        for kill in range(KILLS):
+            config = configs.write(
+                tmp_path, served, strategies=hammer(key, idle=False, seed=kill), more=RISK
+            )
+            before = _intents(journal)
+            process = start("live", config, log=log)
+            try:
+                wait_for(
+                    lambda: _intents(journal) > before or process.poll() is not None,
+                    f"orders of run {kill}; see {log}",
+                )
+                assert process.poll() is None, log.read_text()[-3000:]
+                time.sleep(moments.uniform(0.0, 0.6))
+            finally:
+                process.send_signal(signal.SIGKILL)
+                process.wait(10)
+        config = configs.write(
+            tmp_path, served, strategies=hammer(key, idle=True, seed=0), more=RISK
+        )
+        ended = run("live", config, "--for", "2", timeout_secs=60)
+        assert ended.returncode == 0, ended.stdout + ended.stderr[-3000:]
+        ledger = served.ledger()
+        balances = served.balances()
+    counts = audit(journal, ledger, next(iter(balances)))
+    assert counts["accepted"] > KILLS, counts
+    assert counts["fills"] > KILLS, counts
+    (account,) = balances.values()
+    assert all(balance["locked"] == "0" for balance in account.values()), "an order still holds"
+
+
+def _intents(journal: Path) -> int:
+    if not journal.exists():
+        return 0
+    with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
+        try:
+            return int(db.execute("SELECT count(*) FROM orders").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0  # the file is there, its tables are not yet

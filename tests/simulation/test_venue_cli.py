@@ -1,0 +1,105 @@
+"""`fairlead venue`: one line when ready, credentials in private files, an ordered stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulation.test_market import write_catalog
+
+DEADLINE_SECS = 30
+COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()", "venue"]
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def fetch(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=DEADLINE_SECS) as response:
+        return json.load(response)
+
+
+@pytest.fixture
+def running(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Starts venues, and leaves none behind."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+        process = start(*arguments)
+        processes.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate(timeout=DEADLINE_SECS)[1]
+        return process, json.loads(line)
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serves_until_it_is_told_to_stop(running: Any, number: signal.Signals) -> None:
+    process, told = running("oceanex", "--seed", "4", "--faults", "none")
+    assert fetch(f"{told['rest']}/timestamp")["code"] == 0
+    assert fetch(f"{told['control']}ledger")["next"] > 0
+    key = Path(told["credentials"]["private_key"].removeprefix("file:"))
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert key.read_text() == told["private_key"]
+    assert Path(told["credentials"]["uid"].removeprefix("file:")).read_text() == told["uid"]
+
+    process.send_signal(number)
+    out, err = process.communicate(timeout=DEADLINE_SECS)
+    assert (process.returncode, out, err) == (0, "", "")
+    assert not key.exists()  # the temporary folder went with it
+
+
+def test_replay_drives_the_named_market(running: Any, tmp_path: Path) -> None:
+    name = write_catalog(tmp_path / "catalog")
+    _, told = running(
+        "oceanex",
+        *("--replay", str(tmp_path / "catalog"), "--instrument", name, "--market", "ethusdt"),
+        *("--account-dir", str(tmp_path / "account")),
+    )
+    book = fetch(f"{told['rest']}/order_book?market=ethusdt")["data"]
+    assert [price for price, _ in book["bids"]] == ["99.5"]
+    assert {p.name for p in (tmp_path / "account").iterdir()} == {"uid", "key_id", "private_key"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["nowhere"], 2, "no adapter 'nowhere'; known: oceanex"),
+        (["oceanex", "--faults", "worse"], 2, "none, mild, bad"),
+        (["oceanex", "--replay", "x"], 2, "--replay and --instrument go together"),
+        (["oceanex", "--market", "x"], 2, "--market needs --replay"),
+        (["oceanex", "--replay", "x", "--instrument", "A.B"], 4, "catalog x: not a directory"),
+    ],
+)
+def test_wrong_usage_is_one_clear_error(arguments: list[str], code: int, text: str) -> None:
+    process = start(*arguments)
+    out, err = process.communicate(timeout=DEADLINE_SECS)
+    assert (process.returncode, out) == (code, "")
+    assert text in err
+    assert "Traceback" not in err
+
+
+def test_a_taken_port_is_one_clear_error(running: Any) -> None:
+    _, told = running("oceanex")
+    port = told["rest"].rsplit(":", 1)[1].split("/")[0]
+    process = start("oceanex", "--port", port)
+    _, err = process.communicate(timeout=DEADLINE_SECS)
+    assert process.returncode == 5
+    assert f"can't listen on 127.0.0.1:{port}" in err

@@ -1,0 +1,54 @@
+"""Run configs for tests, against a served simulated venue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import ROOT, Venue
+
+VENUE_KEYS = {"oceanex": ("http_url", "ws_url", "app_key")}
+
+
+def write(
+    folder: Path,
+    served: Venue,
+    *,
+    strategies: list[dict[str, Any]],
+    name: str = "test",
+    instruments: tuple[str, ...] = ("BTC_USDT",),
+    more: str = "",
+) -> Path:
+    """A config for one venue; `strategies` are tables of id, path and params."""
+    line = served.line
+    key = str(line["venue"])
+    options = {"http_url": line["rest"], "ws_url": line["ws"]}
+    if "app_key" in line:
+        options["app_key"] = line["app_key"]
+    ids = [f"{one}.{key.upper()}" for one in instruments]
+    text = [
+        f"name = {json.dumps(name)}",
+        f"[venues.{key}]",
+        f"adapter = {json.dumps(key)}",
+        f"instruments = {json.dumps(ids)}",
+        f"options = {inline(options)}",
+        f"credentials = {inline(line['credentials'])}",
+    ]
+    for strategy in strategies:
+        text += [
+            "[[strategies]]",
+            f"id = {json.dumps(strategy['id'])}",
+            f"path = {json.dumps(strategy['path'])}",
+            f"params = {inline(strategy.get('params', {}))}",
+        ]
+    path = folder / f"{name}.toml"
+    path.write_text("\n".join([*text, more, ""]))
+    return path
+
+
+def inline(table: dict[str, Any]) -> str:
+    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+
+
+_ = ROOT

@@ -1,0 +1,662 @@
+"""Strategies behind the gate: wrapping, faults, breaches, on a real engine and a real node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
+from nautilus_trader.model import (
+    BookType,
+    ExecAlgorithmId,
+    OrderSide,
+    StrategyId,
+    TimeInForce,
+)
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+from engine.config.model import Risk
+from engine.orders.model import Side
+from engine.risk.gate import RiskGate
+from engine.run_state import RunState
+from engine.strategy import ORDER_METHODS, GuardedStrategy, guard
+from tests.unit.nautilus_harness import (
+    IID,
+    MODES,
+    OTHER,
+    SECOND,
+    Run,
+    backtest,
+    book,
+    px,
+    qty,
+    strategy_config,
+)
+
+BUY, SELL = OrderSide.BUY, OrderSide.SELL
+STEPS = 15
+
+
+class PlainConfig(StrategyConfig):
+    def __init__(self, size: float = 1.0, **native: Any) -> None:
+        self.size = size
+
+
+class Plain(Strategy):
+    """Written without a thought of the gate: a plain NautilusTrader strategy."""
+
+    def __init__(self, config: PlainConfig) -> None:
+        self.size = config.size
+        self.books = 0
+        self.fills: list[str] = []
+        self.stop_calls = 0
+
+    def on_start(self) -> None:
+        self.subscribe_book_deltas(IID, BookType.L2_MBP)
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self.books += 1
+        if self.books == 2:
+            self.submit_order(self.order_factory.market(IID, BUY, qty(self.size)))
+        if self.books == 4:
+            self.submit_order(self.order_factory.limit(IID, BUY, qty(self.size), px(90)))
+
+    def on_order_filled(self, event: Any) -> None:
+        self.fills.append(str(event.last_qty))
+
+    def on_stop(self) -> None:
+        self.stop_calls += 1
+
+
+def plain_config(**kw: Any) -> PlainConfig:
+    return PlainConfig(
+        strategy_id=StrategyId("S-001"), use_uuid_client_order_ids=True, log_events=False, **kw
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_plain_strategy_runs_unmodified_behind_the_gate(mode: str) -> None:
+    run = MODES[mode](Run(Plain, plain_config(size=0.5), steps=STEPS))
+    assert run.strategy.fills == ["0.500000"]
+    assert run.orders == [("BUY", "MARKET", "FILLED"), ("BUY", "LIMIT", "ACCEPTED")]
+    assert run.strategy.stop_calls == 1
+    assert run.gate.ledger.positions == {str(IID): qty(0.5).as_decimal()}
+    assert [o.quantity for o in run.gate.ledger.live.values()] == [qty(0.5).as_decimal()]
+    assert (run.state.faults, run.state.breach, run.state.stop_reason) == ([], None, None)
+
+
+def test_guarded_class_keeps_its_name_and_is_built_once() -> None:
+    guarded = guard(Plain)
+    assert (guarded.__name__, guarded.__module__) == ("Plain", __name__)
+    assert issubclass(guarded, Plain)
+    assert guard(guarded) is guarded
+    assert guarded(plain_config(size=2.0)).size == 2.0
+
+
+@pytest.mark.parametrize("method", ORDER_METHODS)
+def test_overriding_an_order_method_is_refused(method: str) -> None:
+    def override(self: Any, *args: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=f"overrides {method}"):
+        guard(type("Mine", (Strategy,), {method: override}))
+    with pytest.raises(TypeError, match=f"overrides {method}"):
+        type("Mine", (GuardedStrategy,), {method: override})
+    aside = type("Aside", (), {method: override})
+    with pytest.raises(TypeError, match=f"overrides {method}"):
+        type("Mine", (aside, GuardedStrategy), {})
+
+
+def test_guard_refuses_what_is_no_strategy() -> None:
+    with pytest.raises(TypeError, match="expected a NautilusTrader Strategy"):
+        guard(dict)  # type: ignore[type-var]
+
+
+def test_unwrapped_strategy_can_not_be_bound() -> None:
+    class Mine(GuardedStrategy):
+        pass
+
+    with pytest.raises(TypeError, match=r"guard\(Mine\)"):
+        Mine(strategy_config()).bind(RiskGate(Risk()), RunState())
+
+
+def test_methods_of_a_plain_strategy_with_our_names_stay_its_own() -> None:
+    class Own(Strategy):
+        def stop_limit(self) -> str:
+            return "mine"
+
+    assert guard(Own)(strategy_config()).stop_limit() == "mine"
+
+
+# Faults
+
+
+class Faulty(Strategy):
+    """Rests an order, then raises in `where`."""
+
+    where = ""
+    error: type[BaseException] = ValueError
+
+    def on_start(self) -> None:
+        self.books = 0
+        self.calls: list[str] = []
+        self.subscribe_book_deltas(IID, BookType.L2_MBP)
+        self.subscribe_trades(IID)
+        self.clock.set_timer("beat", timedelta(milliseconds=50))
+        if self.where == "callback of timer own":
+            self.clock.set_timer("own", timedelta(milliseconds=60), callback=self.own)
+        self.subscribe_topic("mine", self.heard)
+        self.check("on_start")
+
+    def own(self, event: Any) -> None:
+        if self.books > 6:
+            self.check("callback of timer own")
+
+    def heard(self, message: Any) -> None:
+        self.check("handler of mine")
+
+    def check(self, name: str) -> None:
+        self.calls.append(name)
+        if name == self.where:
+            raise self.error("boom")
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self.books += 1
+        if self.books == 2:
+            self.rest = self.order_factory.limit(IID, BUY, qty(1), px(95))
+            self.submit_order(self.rest)
+        if self.books == 6:
+            self.submit_order(self.order_factory.market(IID, BUY, qty(1)))
+            self.publish_message("mine", "x")
+        if self.books == 8:
+            self.cancel_order(self.order_to_cancel())
+        if self.books > 6:
+            self.check("on_book_deltas")
+
+    def order_to_cancel(self) -> Any:
+        return self.rest.client_order_id
+
+    def on_trade(self, tick: Any) -> None:
+        if self.books > 6:
+            self.check("on_trade")
+
+    def on_time_event(self, event: Any) -> None:
+        if self.books > 6:
+            self.check("on_time_event")
+
+    def on_order_initialized(self, event: Any) -> None:
+        if self.books > 2:
+            self.check("on_order_initialized")
+
+    def on_order_event(self, event: Any) -> None:
+        if type(event).__name__ == "OrderPendingCancel":
+            self.check("on_order_event")
+
+    def on_order_pending_cancel(self, event: Any) -> None:
+        self.check("on_order_pending_cancel")
+
+    def on_order_filled(self, event: Any) -> None:
+        self.check("on_order_filled")
+
+    def on_order_canceled(self, event: Any) -> None:
+        self.check("on_order_canceled")
+
+    def on_position_opened(self, event: Any) -> None:
+        self.check("on_position_opened")
+
+    def on_stop(self) -> None:
+        self.check("on_stop")
+
+
+WHERE = (
+    "on_start",
+    "on_book_deltas",
+    "on_trade",
+    "on_time_event",
+    "on_order_initialized",
+    "on_order_event",
+    "on_order_pending_cancel",
+    "on_order_filled",
+    "on_order_canceled",
+    "on_position_opened",
+    "on_stop",
+    "callback of timer own",
+    "handler of mine",
+)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("callback", WHERE)
+def test_exception_in_a_callback_faults_the_strategy(callback: str, mode: str) -> None:
+    faulty = type("Faulty", (Faulty,), {"where": callback})
+    steps = 40
+    run = MODES[mode](Run(faulty, steps=steps))
+    (fault,) = run.state.faults
+    assert (fault.strategy, fault.callback, fault.error) == ("S-001", callback, "ValueError")
+    assert "boom" in fault.traceback
+    assert "raise self.error" in fault.traceback
+    assert run.gate.faulted("S-001")
+    assert run.state.stop_reason is not None
+    assert run.state.breach is None
+    assert {status for _, _, status in run.orders} <= {"FILLED", "CANCELED"}
+    assert run.strategy.calls.count(callback) == 1
+    assert "on_stop" in run.strategy.calls
+    if callback != "on_stop":
+        assert run.strategy.books < steps
+        assert run.seen_steps < (2 * steps if mode == "backtest" else steps)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_orders_in_flight_are_cancelled_too(mode: str) -> None:
+    class InFlight(Strategy):
+        books = 0
+
+        def on_start(self) -> None:
+            self.subscribe_book_deltas(IID, BookType.L2_MBP)
+
+        def on_book_deltas(self, deltas: Any) -> None:
+            self.books += 1
+            if self.books == 3:
+                self.submit_order(self.order_factory.limit(IID, BUY, qty(1), px(95)))
+                raise ValueError("boom")
+
+    run = MODES[mode](Run(InFlight, steps=STEPS))
+    assert run.state.fault_count == 1
+    assert not {status for _, _, status in run.orders} & {"ACCEPTED", "PARTIALLY_FILLED"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_keyboard_interrupt_in_a_callback_stops_without_a_fault(mode: str) -> None:
+    faulty = type("Faulty", (Faulty,), {"where": "on_trade", "error": KeyboardInterrupt})
+    run = MODES[mode](Run(faulty, steps=40))
+    assert run.state.interrupted
+    assert run.state.faults == []
+    assert run.strategy.books < 40
+
+
+def test_faulted_strategy_can_not_order_while_it_stops() -> None:
+    class Stubborn(Faulty):
+        where = "on_book_deltas"
+
+        def on_stop(self) -> None:
+            self.submit_order(self.order_factory.market(IID, SELL, qty(1)))
+
+    run = backtest(Run(Stubborn, steps=40))
+    assert run.codes() == ["STRATEGY_FAULTED"]
+    assert ("SELL", "MARKET", "FILLED") not in run.orders
+
+
+class Indicator:
+    """Written in Python; raises at the fifth trade."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @property
+    def initialized(self) -> bool:
+        return True
+
+    def handle_trade_tick(self, tick: Any) -> None:
+        self.count += 1
+        if self.count == 5:
+            raise ValueError("boom")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_exception_in_an_indicator_is_a_fault(mode: str) -> None:
+    class WithIndicator(Strategy):
+        def on_start(self) -> None:
+            self.indicator = Indicator()
+            self.register_indicator_for_trade_ticks(IID, self.indicator)
+            self.subscribe_trades(IID)
+
+    run = MODES[mode](Run(WithIndicator, steps=30))
+    (fault,) = run.state.faults
+    assert fault.callback == "handle_trade_tick of indicator Indicator"
+    assert run.strategy.indicator.count == 5
+
+
+# Breaches
+
+
+def unbound_submit(s: Any) -> None:
+    Strategy.submit_order(s, s.order_factory.limit(IID, BUY, qty(1), px(95)))
+
+
+def unbound_list(s: Any) -> None:
+    Strategy.submit_order_list(s, [s.order_factory.limit(IID, BUY, qty(1), px(95))])
+
+
+def unbound_close_all(s: Any) -> None:
+    Strategy.close_all_positions(s, IID)
+
+
+def unbound_market_exit(s: Any) -> None:
+    Strategy.market_exit(s)
+
+
+def unbound_modify(s: Any) -> None:
+    (order,) = s.cache.orders_open()
+    Strategy.modify_order(s, order.client_order_id, price=px(94))
+
+
+def unbound_algorithm(s: Any) -> None:
+    order = s.order_factory.market(IID, BUY, qty(1), exec_algorithm_id=ExecAlgorithmId("TWAP"))
+    Strategy.submit_order(s, order)
+
+
+BYPASSES: dict[str, Callable[[Any], None]] = {
+    "submit": unbound_submit,
+    "list": unbound_list,
+    "close_all": unbound_close_all,
+    "market_exit": unbound_market_exit,
+    "modify": unbound_modify,
+    "exec_algorithm": unbound_algorithm,
+}
+
+
+class Bypassing(Strategy):
+    bypass: Callable[[Any], None]
+
+    def on_start(self) -> None:
+        self.books = 0
+        self.subscribe_book_deltas(IID, BookType.L2_MBP)
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self.books += 1
+        if self.books == 2:
+            self.submit_order(self.order_factory.market(IID, BUY, qty(1)))
+            self.submit_order(self.order_factory.limit(IID, BUY, qty(1), px(96)))
+        if self.books == 10:
+            type(self).bypass(self)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", BYPASSES)
+def test_order_past_the_gate_is_a_breach_and_ends_the_run(name: str, mode: str) -> None:
+    bypassing = type("Bypassing", (Bypassing,), {"bypass": staticmethod(BYPASSES[name])})
+    run = MODES[mode](Run(bypassing, steps=60))
+    assert run.state.breach is not None
+    assert run.state.breach.strategy == "S-001"
+    assert run.state.faults == []
+    assert run.gate.faulted("S-001")
+    if name != "exec_algorithm":  # without the algorithm its order has no further event
+        assert run.strategy.books < 60
+        assert run.state.stop_reason is not None
+        assert not {status for _, _, status in run.orders} & {"ACCEPTED", "PARTIALLY_FILLED"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_manage_stop_is_a_breach(mode: str) -> None:
+    run = MODES[mode](Run(Plain, plain_config(manage_stop=True), steps=STEPS))
+    assert run.state.breach is not None
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_own_exits_are_no_breach(mode: str) -> None:
+    class Exits(Bypassing):
+        bypass = staticmethod(lambda s: s.market_exit())
+
+    run = MODES[mode](Run(Exits, steps=30))
+    assert (run.state.breach, run.state.faults, run.codes()) == (None, [], [])
+    assert run.orders == [
+        ("BUY", "MARKET", "FILLED"),
+        ("BUY", "LIMIT", "CANCELED"),
+        ("SELL", "MARKET", "FILLED"),
+    ] or sorted(run.orders) == [
+        ("BUY", "LIMIT", "CANCELED"),
+        ("BUY", "MARKET", "FILLED"),
+        ("SELL", "MARKET", "FILLED"),
+    ]
+    assert run.gate.ledger.live == {}
+    assert run.gate.ledger.positions[str(IID)] == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_modify_through_the_gate_is_done(mode: str) -> None:
+    class Modifies(Bypassing):
+        bypass = staticmethod(
+            lambda s: s.modify_order(
+                s.cache.orders_open()[0].client_order_id, quantity=qty(2), price=px(95)
+            )
+        )
+
+    run = MODES[mode](Run(Modifies, steps=30))
+    assert (run.state.breach, run.state.faults, run.codes()) == (None, [], [])
+    (live,) = run.gate.ledger.live.values()
+    assert live.quantity == 2
+    assert not run.gate.has_pending_modify(live.client_order_id)
+
+
+# Market data
+
+
+class Watcher(Strategy):
+    """Sees what it asks for, and places a stop that needs trades."""
+
+    def on_start(self) -> None:
+        self.books: set[str] = set()
+        self.trades = 0
+        self.subscribe_book_deltas(OTHER, BookType.L2_MBP)
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self.books.add(str(deltas.instrument_id))
+        if not self.cache.orders():
+            self.stop_limit(IID, BUY, qty(1), px(101), px(102))  # type: ignore[attr-defined]
+
+    def on_trade(self, tick: Any) -> None:
+        self.trades += 1
+
+
+def test_what_only_the_gate_needs_is_kept_from_the_strategy() -> None:
+    extra = [book(50.0, (n + 1) * SECOND + 1, OTHER) for n in range(10)]
+    mids = [100.0] * 5 + [101.5] * 10
+    run = backtest(Run(Watcher, steps=15, mids=mids, instruments=(IID, OTHER), extra=extra))
+    assert run.codes() == []
+    assert run.strategy.books == {str(OTHER)}
+    assert run.strategy.trades == 0
+    assert run.orders == [("BUY", "STOP_LIMIT", "FILLED")]  # the trade at 101.50 fired it
+
+
+def test_what_the_strategy_asks_for_later_it_gets() -> None:
+    class Later(Watcher):
+        def on_book_deltas(self, deltas: Any) -> None:
+            super().on_book_deltas(deltas)
+            if len(self.cache.orders()) == 1 and str(IID) not in self.books:
+                self.subscribe_book_deltas(IID, BookType.L2_MBP)
+                self.subscribe_trades(IID)
+
+    extra = [book(50.0, (n + 1) * SECOND + 1, OTHER) for n in range(10)]
+    run = backtest(Run(Later, steps=15, instruments=(IID, OTHER), extra=extra))
+    assert run.strategy.books == {str(IID), str(OTHER)}
+    assert run.strategy.trades == 14
+
+
+def test_gate_without_book_uses_trades() -> None:
+    class Trades(Strategy):
+        def on_start(self) -> None:
+            self.subscribe_trades(IID)
+
+        def on_trade(self, tick: Any) -> None:
+            if not self.cache.orders():
+                self.submit_order(self.order_factory.limit(IID, BUY, qty(1), px(106)))
+                self.submit_order(self.order_factory.limit(IID, BUY, qty(1), px(99)))
+
+    run = backtest(Run(Trades, feeds=None, steps=5))
+    assert run.codes() == ["PRICE_COLLAR"]
+    assert run.orders == [("BUY", "LIMIT", "ACCEPTED")]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("side", "trigger", "limit", "condition", "kind", "fires_at"),
+    [
+        (BUY, 101, 102, None, "STOP_LIMIT", 101.5),
+        (SELL, 99, 98, None, "STOP_LIMIT", 98.5),
+        (BUY, 101, 102, "gte", "STOP_LIMIT", 101.5),
+        (BUY, 99, 99.5, "lte", "LIMIT_IF_TOUCHED", 98.5),
+        (SELL, 101, 100.5, "gte", "LIMIT_IF_TOUCHED", 101.5),
+    ],
+)
+def test_stop_limit_fires_on_its_condition(
+    side: OrderSide,
+    trigger: float,
+    limit: float,
+    condition: str | None,
+    kind: str,
+    fires_at: float,
+    mode: str,
+) -> None:
+    class Stop(GuardedStrategy):
+        def on_start(self) -> None:
+            self.books = 0
+            self.subscribe_book_deltas(IID, BookType.L2_MBP)
+
+        def on_book_deltas(self, deltas: Any) -> None:
+            self.books += 1
+            if self.books == 3:
+                self.stop_limit(IID, side, qty(1), px(trigger), px(limit), condition)
+
+    quiet = MODES[mode](Run(Stop, steps=STEPS))
+    assert quiet.orders == [(side.name, kind, "ACCEPTED")]
+    fired = MODES[mode](Run(Stop, steps=STEPS, mids=[100.0] * 8 + [fires_at] * 10))
+    assert fired.orders == [(side.name, kind, "FILLED")]
+
+
+@pytest.mark.parametrize(
+    ("side", "trigger", "limit", "condition"), [(BUY, 99, 98.5, "lte"), (SELL, 101, 102, "gte")]
+)
+def test_stop_limit_explains_an_impossible_limit(
+    side: OrderSide, trigger: float, limit: float, condition: str
+) -> None:
+    class Stop(GuardedStrategy):
+        def on_start(self) -> None:
+            self.stop_limit(IID, side, qty(1), px(trigger), px(limit), condition)
+
+    run = backtest(Run(Stop, steps=3))
+    (fault,) = run.state.faults
+    assert fault.error == "ValueError"
+    assert "limit-if-touched order: expected limit" in fault.message
+    assert run.orders == []
+
+
+def test_shared_gate_counts_all_strategies_of_the_run() -> None:
+    gate = RiskGate(Risk(max_open_orders=1))
+    state = RunState((str(IID),))
+
+    class One(Strategy):
+        def on_start(self) -> None:
+            self.subscribe_book_deltas(IID, BookType.L2_MBP)
+            self.done = False
+
+        def on_book_deltas(self, deltas: Any) -> None:
+            if not self.done:
+                self.done = True
+                self.submit_order(self.order_factory.limit(IID, BUY, qty(1), px(95)))
+
+    first = Run(One, gate=gate, steps=3)
+    second = guard(One)(
+        StrategyConfig(strategy_id=StrategyId("S-002"), use_uuid_client_order_ids=True)
+    )
+    second.bind(gate, state)  # type: ignore[attr-defined]
+    run = backtest(first, more=[second])
+    assert run.codes() == []
+    assert [record.denial.code for record in state.denials] == ["MAX_OPEN_ORDERS"]
+
+
+def test_unbound_strategy_does_not_start() -> None:
+    engine = BacktestEngine(BacktestEngineConfig(run_analysis=False))
+    strategy = guard(Plain)(plain_config())
+    with pytest.raises(RuntimeError, match="not bound"):
+        strategy.on_start()
+    engine.dispose()
+
+
+# What NautilusTrader itself refuses
+
+
+def late_gtd(s: Any) -> None:
+    order = s.order_factory.limit(
+        IID, BUY, qty(1), px(99), time_in_force=TimeInForce.GTD, expire_time=1
+    )
+    s.submit_order(order)
+
+
+def crossed_stop(s: Any) -> None:
+    s.stop_limit(IID, BUY, qty(1), px(99), px(99.5))
+
+
+def raising_native(s: Any) -> None:
+    order = s.order_factory.limit(IID, BUY, qty(1), px(99))
+    with pytest.raises(TypeError):
+        s.submit_order(order, position_id="not a PositionId")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [(late_gtd, "DENIED"), (crossed_stop, "REJECTED"), (raising_native, None)],
+)
+def test_order_refused_after_the_gate_is_not_live(
+    action: Callable[[Any], None], status: str | None, mode: str
+) -> None:
+    class Refused(Plain):
+        def on_book_deltas(self, deltas: Any) -> None:
+            self.books += 1
+            if self.books == 3:
+                action(self)
+
+    run = MODES[mode](Run(Refused, plain_config(), steps=STEPS))
+    assert [found for _, _, found in run.orders] == ([status] if status else [])
+    assert (run.codes(), run.state.faults) == ([], [])
+    assert run.gate.ledger.live == {}
+    assert run.gate.ledger.working_quantity(str(IID), Side.BUY) == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_bracket_passes_as_one_list(mode: str) -> None:
+    class Bracket(Plain):
+        def on_book_deltas(self, deltas: Any) -> None:
+            self.books += 1
+            if self.books == 3:
+                orders = self.order_factory.bracket(
+                    IID, BUY, qty(1), tp_price=px(110), sl_trigger_price=px(90)
+                )
+                self.submit_order_list(orders)
+
+    gate = RiskGate(Risk(max_position={str(IID): Decimal(1)}))
+    run = MODES[mode](Run(Bracket, plain_config(), gate=gate, steps=STEPS))
+    assert (run.codes(), run.state.faults, run.state.breach) == ([], [], None)
+    assert sorted(run.orders) == [
+        ("BUY", "MARKET", "FILLED"),
+        ("SELL", "LIMIT", "ACCEPTED"),
+        ("SELL", "STOP_MARKET", "ACCEPTED"),
+    ]
+    assert run.gate.ledger.positions[str(IID)] == 1
+
+
+def test_orders_on_their_way_are_cancelled_with_latency_too() -> None:
+    class Late(Plain):
+        def on_book_deltas(self, deltas: Any) -> None:
+            super().on_book_deltas(deltas)
+            if self.books == 4:
+                raise ValueError("boom")
+
+    run = backtest(Run(Late, plain_config(), steps=STEPS), latency_ms=50)
+    assert run.orders == [("BUY", "MARKET", "FILLED"), ("BUY", "LIMIT", "CANCELED")]
+    assert run.seen_steps < 2 * STEPS
+
+
+def test_positions_follow_fills_before_the_strategy_hears_of_them() -> None:
+    class Doubling(Plain):
+        def on_order_filled(self, event: Any) -> None:
+            if not self.fills:
+                self.submit_order(self.order_factory.market(IID, BUY, qty(1)))
+            super().on_order_filled(event)
+
+    gate = RiskGate(Risk(max_position={str(IID): Decimal("1.5")}))
+    run = backtest(Run(Doubling, plain_config(), gate=gate, steps=3))
+    assert run.codes() == ["MAX_POSITION"]
+    assert "position 1.000000" in run.state.denials[0].denial.message

@@ -1,0 +1,119 @@
+"""Gap rows: written whole, read past a torn line, and summed over a range."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from engine.recording.gaps import (
+    REASON_CHARS_MAX,
+    GapKind,
+    GapLog,
+    GapRow,
+    crossing,
+    gaps_path,
+    read_gaps,
+    summarize,
+    summary_of,
+)
+
+SECOND = 1_000_000_000
+
+
+def row(start: int, end: int, kind: GapKind = GapKind.GAP, instrument: str = "A.X") -> GapRow:
+    return GapRow(
+        kind=kind,
+        instrument=instrument,
+        reason="r",
+        from_ns=start * SECOND,
+        to_ns=end * SECOND,
+    )
+
+
+def test_rows_come_back(tmp_path):
+    rows = [row(1, 2), row(3, 3, GapKind.RECONNECT), row(5, 9, GapKind.CLOCK_STEP, "")]
+    with GapLog(gaps_path(tmp_path)) as log:
+        for each in rows[:2]:
+            log.append(each)
+    with GapLog(gaps_path(tmp_path)) as log:
+        log.append(rows[2])
+    assert read_gaps(tmp_path) == (rows, 0)
+    assert read_gaps(gaps_path(tmp_path)) == (rows, 0)
+
+
+def test_no_file_is_no_gap(tmp_path):
+    assert read_gaps(tmp_path / "none") == ([], 0)
+    assert str(summary_of(tmp_path)) == "no gaps"
+
+
+def test_a_line_torn_by_a_crash_is_counted_and_does_not_hurt_the_next(tmp_path):
+    path = gaps_path(tmp_path)
+    with GapLog(path) as log:
+        log.append(row(1, 2))
+        log.append(row(3, 4))
+    path.write_bytes(path.read_bytes()[:-20])
+    with GapLog(path) as log:
+        log.append(row(5, 6))
+    rows, unreadable = read_gaps(path)
+    assert rows == [row(1, 2), row(5, 6)]
+    assert unreadable == 1
+    assert summary_of(tmp_path).unreadable_lines == 1
+
+
+def test_summary_of_a_range_and_of_instruments(tmp_path):
+    rows = [
+        row(0, 10),
+        row(20, 21, GapKind.RECONNECT),
+        row(30, 32, GapKind.GAP, "B.X"),
+        row(40, 41, GapKind.CLOCK_STEP, ""),
+    ]
+    with GapLog(gaps_path(tmp_path)) as log:
+        for each in rows:
+            log.append(each)
+    whole = summary_of(tmp_path)
+    assert (whole.count, whole.seconds) == (4, 14.0)
+    assert whole.kinds == {"gap": 2, "reconnect": 1, "clock_step": 1}
+    assert str(whole) == "4 gaps, 14.000 s (clock_step 1, gap 2, reconnect 1)"
+    part = summary_of(tmp_path, start_ns=10 * SECOND, end_ns=25 * SECOND)
+    assert part.count == 2
+    only = summary_of(tmp_path, instruments=["B.X"])
+    assert only.kinds == {"gap": 1, "clock_step": 1}  # a row for all concerns each
+    assert list(crossing(rows, start_ns=41 * SECOND + 1)) == []
+    assert summarize([]).count == 0
+
+
+def test_a_negative_duration_counts_as_none():
+    assert row(5, 3).seconds == 0
+
+
+def test_long_reasons_are_cut(tmp_path):
+    with GapLog(gaps_path(tmp_path)) as log:
+        log.append(
+            GapRow(kind=GapKind.GAP, instrument="A.X", reason="x" * 5000, from_ns=0, to_ns=1)
+        )
+    assert len(read_gaps(tmp_path)[0][0].reason) == REASON_CHARS_MAX
+
+
+def test_rows_of_several_threads_do_not_mix(tmp_path):
+    log = GapLog(gaps_path(tmp_path))
+
+    def write(name: str) -> None:
+        for i in range(200):
+            log.append(row(i, i + 1, instrument=name))
+
+    threads = [threading.Thread(target=write, args=(f"{n}.X",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    rows, unreadable = read_gaps(tmp_path)
+    assert (len(rows), unreadable, log.rows) == (800, 0, 800)
+
+
+def test_a_full_disk_is_an_error(tmp_path):
+    os.symlink("/dev/full", gaps_path(tmp_path))
+    with GapLog(gaps_path(tmp_path)) as log, pytest.raises(OSError, match="No space left"):
+        log.append(row(1, 2))

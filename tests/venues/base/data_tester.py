@@ -1,0 +1,109 @@
+"""NautilusTrader's own DataTester on the data client, in a process of its own.
+
+    python -m tests.venues.base.data_tester LOG_DIR
+
+NautilusTrader's log goes to a JSON file in LOG_DIR, the client's own to standard error. Prints
+the operations the venue saw, as JSON. Logging is global per process, hence the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import sys
+import time
+
+from nautilus_trader.common import Environment, FileWriterConfig, LoggerConfig, LogLevel
+from nautilus_trader.config import DataClientConfig
+from nautilus_trader.live import LiveDataEngineConfig, LiveNode
+from nautilus_trader.model import BarType, ClientId, InstrumentId, TraderId
+from nautilus_trader.testkit import DataTesterConfig
+
+from adapters.base.aiohttp_transport import AiohttpWsTransport
+from adapters.base.data_client import make_data_factory
+from adapters.base.runtime import VenueRuntime
+from engine.observe.status import BookState, RunStatus
+from tests.venues.base.scripted import (
+    BTC,
+    ETH,
+    ScriptedAdapter,
+    ScriptedProtocol,
+    ScriptedVenue,
+    until,
+)
+
+
+def build(runtime: VenueRuntime, log_dir: str) -> LiveNode:
+    logging_config = LoggerConfig(
+        stdout_level=LogLevel.OFF,
+        fileout_level=LogLevel.INFO,
+        file_config=FileWriterConfig(directory=log_dir, file_name="node", file_format="json"),
+    )
+    node = (
+        LiveNode.builder("TESTER", TraderId("TESTER-001"), Environment.LIVE)
+        .with_logging(logging_config)
+        .with_delay_post_stop_secs(1)
+        .with_data_engine_config(LiveDataEngineConfig(emit_quotes_from_book=True))
+        .add_data_client("SCRIPTED", make_data_factory(runtime), DataClientConfig())
+        .build()
+    )
+    tester = DataTesterConfig(
+        client_id=ClientId("SCRIPTED"),
+        instrument_ids=[InstrumentId.from_str(BTC)],
+        bar_types=[BarType.from_str(f"{BTC}-1-HOUR-LAST-EXTERNAL")],
+        subscribe_book_deltas=True,
+        subscribe_book_depth=True,
+        subscribe_book_at_interval=True,
+        subscribe_quotes=True,
+        subscribe_trades=True,
+        subscribe_bars=True,
+        subscribe_instrument=True,
+        subscribe_instrument_status=True,
+        request_instruments=True,
+        request_trades=True,
+        request_bars=True,
+        request_book_snapshot=True,
+        can_unsubscribe=True,
+        manage_book=True,
+        book_interval_ms=50,
+    )
+    node.add_builtin_actor("DataTester", tester)
+    return node
+
+
+async def main(log_dir: str) -> None:
+    venue = ScriptedVenue()
+    await venue.start()
+    status, ws = RunStatus(), AiohttpWsTransport()
+    runtime = VenueRuntime(
+        adapter=ScriptedAdapter(ScriptedProtocol(venue.url)),
+        ws=ws,
+        instruments=(BTC, ETH),
+        trading=False,
+        now_ns=time.time_ns,
+        rng=random.Random(1),
+        status=status,
+        on_fatal=lambda code, message: sys.exit(f"{code}: {message}"),
+    )
+    node = build(runtime, log_dir)
+    handle = node.handle()
+    running = asyncio.create_task(node.run_async())
+    await until(lambda: status.book_is_valid(BTC) and len(venue.sent("sub")) == 3)
+    for number in range(20):
+        await venue.send(venue.delta("100.00", f"{number + 1}.000000"))
+        trade = {"t": "trade", "i": BTC, "p": "100.00", "q": "1.000000", "id": number}
+        await venue.send(trade, {"t": "bar", "i": BTC, "ohlc": ["1.00", "3.00", "1.00", "2.00"]})
+    await venue.drop()
+    await until(lambda: status.reconnects == 1 and status.books[BTC].state is BookState.VALID)
+    handle.stop()
+    await running
+    await venue.stop()
+    await ws.close()
+    print(json.dumps([f"{frame['op']} {frame.get('kind', '')}".strip() for frame in venue.frames]))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
+    asyncio.run(main(sys.argv[1]))
