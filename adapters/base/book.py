@@ -7,6 +7,7 @@ dictionary lookup and no object. Nothing here reads a clock.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -319,7 +320,7 @@ class SnapshotBook(_Ladder):
         """Return what this frame changes, or None if nothing.
 
         Levels come in any order; levels of size 0 are ignored. The first frame, and one that
-        changes more than half of the book, gives CLEAR and ADDs. Raises ParseError on levels that
+        changes most of the book, gives CLEAR and ADDs. Raises ParseError on levels that
         aren't decimal pairs within the instrument's precision, and leaves the book as it was.
         """
         new_asks, new_bids = _as_side(asks), _as_side(bids)
@@ -331,8 +332,12 @@ class SnapshotBook(_Ladder):
             return self._crossed(ts_event, ts_init) if whole is None else whole
         added_asks, gone_asks = _moved(old_asks, new_asks, changed_asks)
         added_bids, gone_bids = _moved(old_bids, new_bids, changed_bids)
-        if not changed and not gone_asks and not gone_bids:
+        gone = len(gone_asks) + len(gone_bids)
+        if not changed and not gone:
             return None
+        if changed + gone > len(new_asks) + len(new_bids):
+            whole = self._whole(new_asks, new_bids, ts_event, ts_init)
+            return self._crossed(ts_event, ts_init) if whole is None else whole
         changes: list[tuple[BookAction, BookOrder]] = []
         self._collect(_SELL, old_asks, new_asks, gone_asks, changed_asks, changes)
         self._collect(_BUY, old_bids, new_bids, gone_bids, changed_bids, changes)
@@ -413,6 +418,11 @@ class SequencedBook(_Ladder):
         self.last_id = -1
         self.stale_count = 0
         self.gap_count = 0
+        self._keys: dict[str, str] = {}  # the venue's price text -> padded text
+        # Bounds of the best prices: a cross is impossible while they are apart. A deleted level
+        # leaves them as they are, so that they may claim a cross that a full look then denies.
+        self._low_ask = math.inf
+        self._high_bid = -math.inf
 
     def snapshot(
         self,
@@ -436,6 +446,7 @@ class SequencedBook(_Ladder):
             self._drop()
             return BookGap.CROSSED
         self.last_id = book_id
+        self._bound_best()
         return deltas
 
     def update(
@@ -469,10 +480,12 @@ class SequencedBook(_Ladder):
         except ParseError:
             self._drop()
             raise
-        if changes and self._has_come_to_cross(self._asks, self._bids):
-            self.crossed_count += 1
-            self._drop()
-            return BookGap.CROSSED
+        if self._low_ask <= self._high_bid:
+            if self._has_come_to_cross(self._asks, self._bids):
+                self.crossed_count += 1
+                self._drop()
+                return BookGap.CROSSED
+            self._bound_best()
         self.last_id = book_id
         return self._emit(changes, ts_event, ts_init) if changes else None
 
@@ -493,29 +506,39 @@ class SequencedBook(_Ladder):
         levels: Sequence[Level],
         into: list[tuple[BookAction, BookOrder]],
     ) -> None:
-        prices, sizes = self.numbers.prices, self.numbers.sizes
-        precision = prices.precision
+        prices, sizes, known = self.numbers.prices, self.numbers.sizes, self._keys
         if len(book) + len(levels) > 2 * MAX_LEVELS:
             raise ParseError("book", f"expected at most {MAX_LEVELS} levels")
-        for level in levels:
-            text, size_text = _pair(level)
-            # One price may be written in several ways across updates: the key is the padded text.
-            price = padded(text, precision)
-            size = sizes[size_text]
-            if size.raw == 0:
-                if book.pop(price, None) is not None:
-                    into.append((_DELETE, BookOrder(side, prices[price], self._nothing, 0)))
-            elif book.get(price) != size_text:
-                action = _UPDATE if price in book else _ADD
+        try:
+            for text, size_text in levels:
+                # One price may be written in several ways across updates: the key is padded.
+                price = known.get(text) or self._key(text)
+                size = sizes[size_text]
+                if size_text in sizes.zeros:
+                    if book.pop(price, None) is not None:
+                        into.append((_DELETE, BookOrder(side, prices[price], self._nothing, 0)))
+                    continue
+                old = book.get(price)
+                if old == size_text:
+                    continue
                 book[price] = size_text
-                into.append((action, BookOrder(side, prices[price], size, 0)))
+                into.append(
+                    (_ADD if old is None else _UPDATE, BookOrder(side, prices[price], size, 0))
+                )
+                if old is None:
+                    if side is _SELL:
+                        self._low_ask = min(self._low_ask, float(price))
+                    else:
+                        self._high_bid = max(self._high_bid, float(price))
+        except (TypeError, ValueError) as e:
+            raise ParseError("book", "expected [price, size] pairs of decimal text") from e
 
+    def _key(self, text: str) -> str:
+        if len(self._keys) >= MAX_CACHED_NUMBERS:
+            self._keys.clear()
+        key = self._keys[text] = padded(text, self.numbers.prices.precision)
+        return key
 
-def _pair(level: Any) -> tuple[str, str]:
-    try:
-        price, size = level
-    except (TypeError, ValueError) as e:
-        raise ParseError("book", "expected [price, size] pairs") from e
-    if not isinstance(price, str) or not isinstance(size, str):
-        raise ParseError("book", "expected price and size as decimal text")
-    return price, size
+    def _bound_best(self) -> None:
+        self._low_ask = min(map(float, self._asks), default=math.inf)
+        self._high_bid = max(map(float, self._bids), default=-math.inf)

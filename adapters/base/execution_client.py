@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 from nautilus_trader.config import ExecutionClientConfig
@@ -69,6 +70,10 @@ class Trading(Protocol):
 
     def now_ns(self) -> int: ...
 
+    def position_tolerance(self) -> Decimal:
+        """Base units by which a position may differ: fees in base leave less than an increment."""
+        ...
+
     def make_desk(self, sink: VenueExecutionClient) -> OrderDesk: ...
 
     async def connect(self, desk: OrderDesk) -> None:
@@ -117,6 +122,7 @@ class VenueExecutionClient(ExecutionClient):
         """NautilusTrader reports only that a connection failed: the cause is told here."""
         try:
             await self._trading.connect(self._desk)
+            self.position_reconciliation_tolerance = self._trading.position_tolerance()
             self.balances(await self._trading.orders.balances(), self._trading.now_ns())
         except (FairleadError, VenueUnavailable) as error:
             self._trading.fatal(error.code, error.message)
@@ -236,11 +242,10 @@ class VenueExecutionClient(ExecutionClient):
         now = self._trading.now_ns()
         venue = Venue(self._trading.venue)
         status = ExecutionMassStatus(self.client_id, self.account_id, venue, now)
+        # Executions from before the start travel inside the order and position reports: as fill
+        # reports, fees in base currency would move positions by less than an increment, which
+        # NautilusTrader then can't reconcile.
         status.add_order_reports(self._order_reports(None))
-        fills = []
-        for order in self._desk.live_orders():
-            fills += self._fill_reports_of(order.intent)
-        status.add_fill_reports(fills)
         status.add_position_reports(self._position_reports(None))
         return status
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from engine.orders.trigger import condition_of
 from nautilus_trader.model import (
     AccountBalance,
     AccountId,
+    AvgPxReconciliation,
     ClientOrderId,
     Currency,
     FillReport,
@@ -253,17 +254,21 @@ def fill_report(fill: VenueFill, kind: Kind, account: Any, instrument: VenueInst
 
 
 def position_report(position: Position, account: Any, instrument: VenueInstrument, now: int) -> Any:
+    """The position in whole size increments: fees in base currency leave less than one over."""
+    increment = Decimal(1).scaleb(-instrument.size_precision)
+    whole = position.quantity.quantize(increment, rounding=ROUND_DOWN)
     side = PositionSide.LONG if position.quantity > 0 else PositionSide.SHORT
-    if not position.quantity:
+    if not whole:
         side = PositionSide.FLAT
     return PositionStatusReport(
         AccountId(str(account)),
         InstrumentId.from_str(position.instrument),
         side,
-        quantity_of(abs(position.quantity), instrument),
+        quantity_of(abs(whole), instrument),
         now,
         now,
         avg_px_open=position.avg_price,
+        avg_px_open_reconciliation=AvgPxReconciliation.OPENING_ONLY,
     )
 
 

@@ -80,7 +80,7 @@ class PoloniexMarketData:
         now_ms = self._now_ns() // MS
         end_ms = min(now_ms, end_ns // MS if end_ns is not None else now_ms)
         wanted = max(limit, 1)
-        start_ms = end_ms - wanted * step_ms if start_ns is None else start_ns // MS
+        start_ms = end_ms - (wanted + 1) * step_ms if start_ns is None else start_ns // MS
         rows = await self._candle_pages(inst.symbol, minutes, max(start_ms, 0), end_ms)
         closed = [rows[key] for key in sorted(rows) if rows[key].close_time < now_ms]
         now = self._now_ns()

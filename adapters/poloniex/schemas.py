@@ -241,10 +241,10 @@ class BatchItem(Wire, frozen=True):
 class CancelItem(Wire, frozen=True):
     """One cancel: `code` 200 means PENDING_CANCEL, not cancelled (trap 9)."""
 
+    code: int
     order_id: str = ""
     client_order_id: str | None = ""
     state: str = ""
-    code: int = 200
     message: str | None = ""
 
 

@@ -51,10 +51,10 @@ class Level:
         return first.order, first.order.remaining
 
     def take_background(self, quantity: Decimal) -> None:
-        """Execute `quantity` of the background at the front of the queue."""
+        """Execute `quantity` of the background at the front of the queue (see `front`)."""
         self.background -= quantity
         for resting in self.resting:
-            resting.ahead = max(ZERO, resting.ahead - quantity)
+            resting.ahead -= quantity
 
     def set_background(self, size: Decimal) -> None:
         self.background = size
@@ -80,6 +80,11 @@ class BookSide:
     def __iter__(self) -> Iterator[Level]:
         """Best first. Do not change the side while iterating."""
         prices = self._prices if self.side is Side.SELL else reversed(self._prices)
+        return (self._levels[price] for price in prices)
+
+    def worst_first(self) -> Iterator[Level]:
+        """As iteration, from the other end."""
+        prices = self._prices if self.side is Side.BUY else reversed(self._prices)
         return (self._levels[price] for price in prices)
 
     def __len__(self) -> int:

@@ -40,6 +40,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.entries: list[LedgerEntry] = []
+        self._fills: dict[str, list[FillEntry]] = {}
         self._balances: dict[str, dict[str, Balance]] = {MARKET_ACCOUNT: {}, FEE_ACCOUNT: {}}
 
     def open_account(self, account: str) -> None:
@@ -64,12 +65,9 @@ class Ledger:
         """The sum over all accounts, the venue's own too; only deposits change it."""
         return sum((book.get(currency, Balance()).total for book in self._balances.values()), ZERO)
 
-    def fills(self, account: str | None = None) -> list[FillEntry]:
-        return [
-            e
-            for e in self.entries
-            if isinstance(e, FillEntry) and (account is None or e.account == account)
-        ]
+    def fills(self, account: str) -> list[FillEntry]:
+        """The account's fills, oldest first."""
+        return list(self._fills.get(account, ()))
 
     def move(
         self, account: str, currency: str, free: Decimal, locked: Decimal, reason: str, now_ns: int
@@ -102,6 +100,7 @@ class Ledger:
         )
 
     def fill(self, entry: FillEntry) -> None:
+        self._fills.setdefault(entry.account, []).append(entry)
         self._append(entry)
 
     def _append(self, entry: LedgerEntry) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from decimal import Decimal
+from itertools import takewhile
 from random import Random
 from typing import Protocol
 
@@ -107,6 +108,7 @@ class SeededFlow:
     ) -> None:
         self.next_ns: int | None = None
         self._spec = spec
+        self._tick = spec.tick
         self._rng = rng
         self._options = options or SeededFlowOptions()
         self._anchor = float(start_price / spec.tick)  # ticks
@@ -164,25 +166,22 @@ class SeededFlow:
 
     def _clear_passed(self, exchange: Exchange, now_ns: int) -> None:
         """The mid moved through levels: half of them trade, half are pulled; far ones go."""
-        market = exchange.markets[self._spec.id]
+        market_id = self._spec.id
         reach = self._grid * self._options.levels * 2 + self._half_spread
-        tick = self._spec.tick
         for side in (Side.BUY, Side.SELL):
+            book_side = exchange.markets[market_id].book.side(side)
             sign = 1 if side is Side.BUY else -1
-            inner = Decimal(int(self._mid)) * tick
-            outer = Decimal(int(self._mid - sign * reach)) * tick
-            for level in list(market.book.side(side)):
-                if level.background <= 0:
-                    continue
-                if (level.price - inner) * sign > 0:
-                    if self._rng.random() < 0.5:
-                        aggressor = Side.SELL if side is Side.BUY else Side.BUY
-                        exchange.sweep(
-                            self._spec.id, aggressor, level.background, now_ns, level.price
-                        )
-                    exchange.set_level(self._spec.id, side, level.price, Decimal(0), now_ns)
-                elif (outer - level.price) * sign > 0:
-                    exchange.set_level(self._spec.id, side, level.price, Decimal(0), now_ns)
+            inner = Decimal(int(self._mid)) * self._tick
+            outer = Decimal(int(self._mid - sign * reach)) * self._tick
+            passed = takewhile(lambda lv: (lv.price - inner) * sign > 0, book_side)
+            for level in [lv for lv in passed if lv.background > 0]:
+                if self._rng.random() < 0.5:
+                    aggressor = Side.SELL if side is Side.BUY else Side.BUY
+                    exchange.sweep(market_id, aggressor, level.background, now_ns, level.price)
+                exchange.set_level(market_id, side, level.price, Decimal(0), now_ns)
+            far = takewhile(lambda lv: (outer - lv.price) * sign > 0, book_side.worst_first())
+            for level in [lv for lv in far if lv.background > 0]:
+                exchange.set_level(market_id, side, level.price, Decimal(0), now_ns)
 
     def _trade(self, exchange: Exchange, now_ns: int) -> None:
         bias = 0.1 if self._drift > 0 else -0.1 if self._drift < 0 else 0.0
@@ -218,7 +217,7 @@ class SeededFlow:
             ticks = math.floor((self._mid - self._half_spread) / self._grid - index) * self._grid
         else:
             ticks = math.ceil((self._mid + self._half_spread) / self._grid + index) * self._grid
-        return ticks * self._spec.tick
+        return ticks * self._tick
 
     def _level_size(self) -> Decimal:
         return self._size(self._rng.lognormvariate(0, 0.8) * self._options.level_funds)

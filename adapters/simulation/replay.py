@@ -17,7 +17,7 @@ from adapters.simulation.exchange import Exchange
 from adapters.simulation.orders import ZERO, MarketSpec
 from engine.orders.model import Side
 
-WINDOW_NS = 10_000_000_000  # what is read from a catalog at a time
+WINDOW_NS = 3_000_000_000  # what is read from a catalog at a time
 OPENING_NS_MAX = 1_000_000_000  # how far into a recording its first snapshot is looked for
 LOOP_PAUSE_NS = 1_000_000_000  # between the end of a recording and its next round
 

@@ -8,8 +8,9 @@ seeded tests.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -94,7 +95,7 @@ class Served:
         self.port = 0
         self._now_ns = now_ns
         self._runner: web.AppRunner | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._clock: asyncio.Task[None] | None = None
         self._sockets: set[web.WebSocketResponse] = set()
 
     def describe(self) -> Mapping[str, object]:
@@ -112,22 +113,27 @@ class Served:
         self.http_base = f"http://{host}:{self.port}"
         self.ws_base = f"ws://{host}:{self.port}"
         self.venue.advance(self._now_ns())
-        self._spawn(self._tick())
+        self._clock = asyncio.create_task(self._tick())
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`. Raises what the venue raised, if its clock failed."""
+        assert self._clock is not None
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopping, self._clock}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self._clock.done():
+            await self._clock
 
     async def stop(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Raises what the venue raised, if its clock failed."""
         for socket in list(self._sockets):
             await socket.close()
         if self._runner is not None:
             await self._runner.cleanup()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if self._clock is not None:
+            self._clock.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._clock
 
     async def _tick(self) -> None:
         while True:
@@ -151,7 +157,7 @@ class Served:
         if response is None:
             if request.transport is not None:
                 request.transport.abort()
-            raise ConnectionResetError("fault: the connection is broken here")
+            return web.Response(status=500)  # nobody is there to read it
         return _web_response(response)
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:

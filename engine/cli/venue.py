@@ -117,7 +117,7 @@ async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> 
             line["credentials"] = write_credentials(folder, _texts(line.get("credentials")))
             line["control"] = f"{served.http_base}/_sim/"
             typer.echo(json.dumps(line))
-            await stop.wait()
+            await served.run_until(stop)
     finally:
         await served.stop()
     return int(Exit.OK)

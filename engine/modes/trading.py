@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from adapters.base.connection import StreamSupervisor
@@ -115,6 +116,14 @@ class VenueTrading:
             self._on_halt(finding.instrument, f"{finding.code} of {finding.subject}")
 
     # -- life ----------------------------------------------------------------------------------
+
+    def position_tolerance(self) -> Decimal:
+        """Two increments of the coarsest instrument; the tolerance holds for the whole account."""
+        known = self.runtime.adapter.instruments
+        coarsest = min(
+            (known[n].size_precision for n in self.runtime.instruments if n in known), default=0
+        )
+        return Decimal(2).scaleb(-coarsest)
 
     def make_desk(self, sink: VenueExecutionClient) -> OrderDesk:
         can = self.runtime.adapter.capabilities

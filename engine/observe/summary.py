@@ -23,6 +23,7 @@ from engine.recording.gaps import GapSummary
 
 ZERO = Decimal(0)
 SHOWN_DECIMALS = 8
+MONEY_DECIMALS = 12
 FAULT_CHARS_SHOWN = 500
 
 
@@ -108,18 +109,21 @@ class Account:
         self.bought = self.sold = self.turnover = ZERO
         self.position = self.position_max = ZERO
         self.average = ZERO
-        self.realized = ZERO
+        self.cash = ZERO  # quote currency in and out, without fees
         self.fees: defaultdict[str, Decimal] = defaultdict(Decimal)
 
     def apply(self, fill: OrderFilled) -> None:
         quantity, price = fill.last_qty.as_decimal(), fill.last_px.as_decimal()
         buying = fill.order_side == OrderSide.BUY
+        value = quantity * price * self._multiplier
         self.fills += 1
-        self.turnover += quantity * price * self._multiplier
+        self.turnover += value
         if buying:
             self.bought += quantity
+            self.cash -= value
         else:
             self.sold += quantity
+            self.cash += value
         self._move(quantity if buying else -quantity, price)
         self.position_max = max(self.position_max, abs(self.position))
         if fill.commission is not None:
@@ -130,19 +134,18 @@ class Account:
         after = before + signed
         if before * signed >= 0:  # opens or adds
             self.average = (self.average * abs(before) + price * abs(signed)) / abs(after)
-        else:
-            closed = min(abs(before), abs(signed))
-            direction = 1 if before > 0 else -1
-            self.realized += closed * (price - self.average) * direction * self._multiplier
-            if before * after < 0:  # went through zero
-                self.average = price
-            elif not after:
-                self.average = ZERO
+        elif before * after < 0:  # went through zero
+            self.average = price
+        elif not after:
+            self.average = ZERO
         self.position = after
 
     def summary(self, mark: Decimal | None) -> InstrumentSummary:
         at = mark if mark is not None else self.average
+        gross = self.cash + self.position * at * self._multiplier
+        # The average may be a periodic decimal: what is rounded here goes to the realized part.
         unrealized = self.position * (at - self.average) * self._multiplier
+        unrealized = round(unrealized, MONEY_DECIMALS)
         value = self.fees.get(self.quote, ZERO) + self.fees.get(self.base, ZERO) * at
         return InstrumentSummary(
             instrument=str(self.instrument.id),
@@ -155,10 +158,10 @@ class Account:
             position=self.position - self.fees.get(self.base, ZERO),
             position_max=self.position_max,
             mark=mark,
-            realized=self.realized,
+            realized=gross - unrealized,
             unrealized=unrealized,
             fees_value=value,
-            net=self.realized + unrealized - value,
+            net=gross - value,
         )
 
 

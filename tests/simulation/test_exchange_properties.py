@@ -59,6 +59,7 @@ fee_schedules = st.sampled_from(
         FeeSchedule.per_side(D("0.001"), D("0.0005")),
         FeeSchedule.maker_taker(D("0.001"), D("0.002")),
         FeeSchedule.maker_taker(D("0.001"), D("0.002"), buyer_pays_base=False),
+        FeeSchedule.maker_taker(D("0.003"), D("0.002"), buyer_pays_base=False),
     ]
 )
 

@@ -211,6 +211,7 @@ def backtest(run: Run, latency_ms: int = 0, more: Sequence[Any] = ()) -> Run:
 class _MarketData(MarketDataClient):
     run: Run
     started = False
+    trades = False  # as a venue: what is not subscribed is not sent
 
     async def _connect(self) -> None:
         for instrument_id in self.run.instruments:
@@ -222,7 +223,8 @@ class _MarketData(MarketDataClient):
     async def _go(self) -> None:
         for step in range(self.run.steps):
             for event in market(step, self.clock.timestamp_ns(), self.run.mids):
-                self._handle_data(event)
+                if self.trades or not isinstance(event, TradeTick):
+                    self._handle_data(event)
             self.run.seen_steps += 1
             await asyncio.sleep(PAPER_PACE_SECS)
 
@@ -231,11 +233,15 @@ class _MarketData(MarketDataClient):
             self.started = True
             self.create_task(self._go())
 
+    async def _begin_trades(self, command: Any) -> None:
+        self.trades = True
+        await self._begin(command)
+
     async def _ignore(self, command: Any) -> None:
         pass
 
     _subscribe_book_deltas = _begin
-    _subscribe_trades = _ignore
+    _subscribe_trades = _begin_trades
     _subscribe_quotes = _ignore
     _unsubscribe_book_deltas = _ignore
     _unsubscribe_trades = _ignore

@@ -10,17 +10,19 @@ import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nautilus_trader.model import BookType, OrderBook
+from nautilus_trader.model import BookType, Money, OrderBook, OrderSide, Price, Quantity
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from engine.config.loader import load
 from engine.errors import FairleadError
 from engine.modes.backtest import run_backtest
 from engine.modes.backtest_data import book_at
 from engine.modes.fees import FeeRates, rates_from_info
-from engine.observe.summary import rows, shown
+from engine.observe.summary import Account, rows, shown
 from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
 from tests.unit.backtest_kit import (
     MAKER,
@@ -51,7 +53,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fairlead(*args: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.cli.main", *map(str, args)],
+        [sys.executable, "-c", "from engine.cli.main import main; main()", *map(str, args)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -220,7 +222,7 @@ def test_start_inside_gets_the_whole_book(tmp_path: Path, catalog: Path) -> None
     orders = result.cache.orders()
     assert orders
     assert min(one.ts_init for one in orders) >= start - 1
-    assert max(one.ts_last for one in orders) <= START_NS + 50 * SECOND_NS
+    assert max(one.ts_init for one in orders) <= START_NS + 50 * SECOND_NS
     assert result.summary.start_ns == start
 
 
@@ -384,3 +386,63 @@ def test_rates_of_an_instrument() -> None:
 )
 def test_decimals_for_people(value: str, text: str) -> None:
     assert shown(Decimal(value), signed=True) == text
+
+
+def fill(side: str, quantity: str, price: str, fee: str = "0", currency: str = "USDT") -> Any:
+    """What an account reads of a fill."""
+    return SimpleNamespace(
+        order_side=OrderSide.from_str(side),
+        last_qty=Quantity.from_str(quantity),
+        last_px=Price.from_str(price),
+        commission=Money.from_str(f"{fee} {currency}"),
+    )
+
+
+def test_account_by_average_cost_through_zero() -> None:
+    account = Account(perpetual(PERP))
+    account.apply(fill("BUY", "1.000", "100.0", "0.1"))
+    account.apply(fill("BUY", "2.000", "103.0", "0.2"))  # long 3 at 102
+    assert account.summary(Decimal(105)).unrealized == 9
+    account.apply(fill("SELL", "1.000", "104.0", "0.1"))  # earns 2
+    assert account.summary(Decimal(102)).realized == 2
+    account.apply(fill("SELL", "4.000", "101.0", "0.4"))  # loses 2, then short 2 at 101
+    summary = account.summary(Decimal(100))
+    assert summary.realized == 0
+    assert summary.unrealized == 2
+    assert summary.fees_value == Decimal("0.8")
+    assert summary.net == Decimal("1.2")
+    assert summary.position == -2
+    assert summary.position_max == 3
+
+
+def test_account_values_a_fee_in_base_at_the_mark() -> None:
+    account = Account(spot(PERP))
+    account.apply(fill("BUY", "1.000", "100.0", "0.01", "BTC"))
+    summary = account.summary(Decimal(200))
+    assert summary.position == Decimal("0.99")
+    assert summary.net == Decimal(98)  # 0.99 x 200 less what was paid
+
+
+# The examples
+
+
+CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_example_configs_run_as_backtests(tmp_path: Path, path: Path) -> None:
+    """Each example beside a catalog where it looks for one."""
+    (tmp_path / "configs").mkdir()
+    file = tmp_path / "configs" / path.name
+    file.write_text(path.read_text())
+    ready = load(file)
+    if not ready.config.strategies:
+        pytest.skip(f"{path.name} has no strategies: it only records")
+    (venue,) = ready.config.venues.values()
+    (name,) = venue.instruments
+    info = {"buy_fee": "0.001", "sell_fee": "0.001", "buy_fee_in_base": True}
+    make = perpetual if venue.account_type == "margin" else spot
+    write_catalog(ready.resolve(ready.config.backtest.catalog), make(name, info), seconds=30)
+    result = run_backtest(ready)
+    assert result.exit_code == 0, result.summary.outcome
+    assert result.summary.events

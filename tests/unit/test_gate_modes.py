@@ -248,6 +248,15 @@ def test_check_fires_with_the_same_code(name: str, mode: str, tmp_path: Path) ->
     assert not statuses & {"INITIALIZED", "DENIED", "REJECTED"}, run.orders
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_cleared_book_is_named_as_such(mode: str) -> None:
+    class Cleared(Script):
+        actions = CASES["cleared book"].actions
+
+    run = MODES[mode](Run(Cleared, mids=(100.0, 100.0, None), steps=6))
+    assert "empty, one-sided or crossed" in run.state.denials[0].denial.message
+
+
 def test_every_check_has_a_case() -> None:
     fired = {code for case in CASES.values() for code in case.codes}
     # A quantity of zero can't be built with NautilusTrader's factory; test_gate.py has it.

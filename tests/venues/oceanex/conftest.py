@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +44,9 @@ def pem_of(key: rsa.RSAPrivateKey) -> str:
     ).decode()
 
 
-def a_market(
-    market: str, name: str, price_precision: int, amount_precision: int, least: str = "10"
-) -> Market:
-    return Market(
-        id=market,
-        name=name,
-        price_precision=price_precision,
-        amount_precision=amount_precision,
-        minimum_trading_amount=least,  # type: ignore[arg-type]
-    )
-
-
 @pytest.fixture
 def instruments() -> Mapping[str, VenueInstrument]:
     """OCE/VET with prices to 8 decimals and sizes to 8, and BTC/USDT with 2 and 6."""
-    from decimal import Decimal
-
     rate = FeeRate(type="relative", value=Decimal("0.001"))
     found = {}
     for market, name, price, size in (

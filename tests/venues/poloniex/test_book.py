@@ -316,7 +316,7 @@ def test_a_level_that_cant_be_is_a_gap(level: list[str], reason: str) -> None:
 
 
 def test_resubscriptions_are_limited() -> None:
-    stream, seen, frames = live()
+    stream, _, frames = live()
     crossed = update(frames[0][1], id=10**9, bids=[["99999", "1"]])
     asked = 0
     for i in range(100):

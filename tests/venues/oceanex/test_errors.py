@@ -1,0 +1,105 @@
+"""What each code and each broken answer proves (section 1.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.base.transport import HttpResponse, TransportError
+from adapters.base.venue import VenueError, VenueErrorKind
+from adapters.oceanex import errors
+from adapters.oceanex.http import _opened
+
+KIND = VenueErrorKind
+DOCUMENTED = {
+    (-1, -2, -9, 1005): (KIND.UNKNOWN, KIND.UNKNOWN, KIND.UNKNOWN),
+    (1001, 1002, 1003, 9001, 1006, 1007, 1008, 1010, 1011, 9003): (KIND.AUTH,) * 3,
+    (1004, 9002, 2002, 2003, 2012, 3001, 3002): (KIND.REFUSED,) * 3,
+    (2001,): (KIND.CLOCK,) * 3,
+    (2004,): (KIND.NOT_FOUND,) * 3,
+}
+
+
+def test_the_table_has_every_code_of_the_document() -> None:
+    assert set(errors.ERROR_CODES) == {code for codes in DOCUMENTED for code in codes}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(code, kinds) for codes, kinds in DOCUMENTED.items() for code in codes]
+)
+def test_classification(code: int, expected: tuple[KIND, KIND, KIND]) -> None:
+    found = tuple(errors.classify(code, "", purpose) for purpose in ("create", "cancel", "read"))
+    assert found == expected
+
+
+@pytest.mark.parametrize("code", [7, 12345, -3, 2005])
+def test_codes_not_documented_prove_nothing(code: int) -> None:
+    assert errors.classify(code, "anything", "create") is KIND.UNKNOWN
+
+
+@pytest.mark.parametrize("message", errors.DEFINITE_MESSAGES)
+@pytest.mark.parametrize("code", [-1, 2002, 4711])
+def test_known_refusals_are_definite_whatever_their_code(code: int, message: str) -> None:
+    assert errors.classify(code, f"Account::AccountError: {message}", "create") is KIND.REFUSED
+
+
+def opened(status: int, body: bytes, purpose: Any = "create") -> VenueError:
+    with pytest.raises(VenueError) as caught:
+        _opened(HttpResponse(status=status, body=body), purpose)
+    return caught.value
+
+
+def test_wrapped_rate_limit_is_a_refusal_for_rate(payload: Any) -> None:
+    error = opened(200, payload("extra_public/err_rate_limit_wrapped.json"))
+    assert (error.kind, error.code) == (KIND.RATE_LIMITED, "OCEANEX-2002")
+    assert error.retry_after_secs > 0
+
+
+def test_other_errors_wrapped_in_minus_2_prove_nothing() -> None:
+    body = (
+        b'{"code":-2,"message":"{\\"error\\":{\\"code\\":2003,\\"message\\":\\"no\\"}}","data":{}}'
+    )
+    assert opened(200, body).kind is KIND.UNKNOWN
+    assert opened(200, b'{"code":-2,"message":"busy","data":{}}').kind is KIND.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"<html>maintenance</html>"),
+        (200, b""),
+        (200, b'{"code":0,"message":"Opera'),
+        (301, b'{"code":0,"data":{}}'),
+        (302, b""),
+        (403, b"<html>blocked</html>"),
+        (404, b'{"code":0,"data":{}}'),
+        (500, b'{"code":2002,"message":"no","data":{}}'),
+        (502, b"<html>bad gateway</html>"),
+        (503, b""),
+    ],
+)
+def test_answers_that_are_not_the_venue_speaking_prove_nothing(status: int, body: bytes) -> None:
+    assert opened(status, body).kind is KIND.UNKNOWN
+
+
+def test_status_429_is_a_refusal_for_rate() -> None:
+    assert opened(429, b"<html>slow down</html>").kind is KIND.RATE_LIMITED
+
+
+def test_success_is_code_0_with_200_or_201() -> None:
+    for status in (200, 201):
+        answer = HttpResponse(status=status, body=b'{"data":[1],"message":"x","code":0}')
+        assert bytes(_opened(answer, "create")) == b"[1]"
+
+
+@pytest.mark.parametrize(("sent", "kind"), [(False, KIND.REFUSED), (True, KIND.UNKNOWN)])
+def test_transport_errors_are_definite_only_if_nothing_was_sent(sent: bool, kind: KIND) -> None:
+    error = errors.transport_error(TransportError("HTTP-RESET", "broken", sent=sent))
+    assert (error.kind, error.code) == (kind, "OCEANEX-HTTP-RESET")
+
+
+def test_messages_are_bounded_and_on_one_line() -> None:
+    error = opened(200, b'{"code":2002,"message":"%s\\n%s","data":{}}' % (b"a" * 9000, b"b"))
+    assert len(error.message) <= 300
+    assert "\n" not in error.message
