@@ -162,7 +162,9 @@ def main() -> int:
             feed = stream()
             whole = median_us(lambda data, feed=feed: feed.received(data, 1), frames)
             missed += whole > target
-            print(f"{name:34}{alone:8.1f} {whole:8.1f} {whole / alone:6.1f} {target:7.0f}  {encoding}")
+            print(
+                f"{name:34}{alone:8.1f} {whole:8.1f} {whole / alone:6.1f} {target:7.0f}  {encoding}"
+            )
     print("us per frame, median" + ("" if not missed else f"; {missed} above target"))
     return 1 if missed else 0
 

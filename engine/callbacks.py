@@ -27,6 +27,10 @@ LIFECYCLE = frozenset(
         "post_market_exit",
     }
 )
+# Where the end of the run can be asked for when a breach has no order event of its own.
+DATA_CALLBACKS = frozenset(
+    name for name in CALLBACKS - LIFECYCLE if name != "on_start" and not name.startswith("on_order")
+)
 
 Callback = Callable[..., Any]
 

@@ -29,7 +29,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
-from engine.callbacks import callbacks_of, wrapped_callbacks
+from engine.callbacks import DATA_CALLBACKS, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
 from engine.orders.model import Kind, Side, TriggerCondition
 from engine.orders.trigger import default_condition, kind_for
@@ -404,8 +404,10 @@ class GuardMixin(FeedMixin):
 
         def safe(event: Any) -> None:
             try:
-                if not self._guard_stopped:
+                if self._guard_pending is None:
                     handler(event)
+                else:
+                    self._guard_act()
             except BaseException as error:
                 self._guard_fault(name, error)
 
@@ -425,6 +427,7 @@ class GuardMixin(FeedMixin):
             reason = f"{self._guard_id} raised {fault.error} in {callback}: {fault.message[:200]}"
             self._guard_gate.fault(self._guard_id, reason)
         self._guard_pending = self._guard_pending or reason
+        self._guard_divert()
         self._guard_act()
 
     def _guard_breach(self: Any, order_id: str, what: str) -> None:
@@ -433,6 +436,18 @@ class GuardMixin(FeedMixin):
         reason = f"{self._guard_id}: {what} {order_id} was not approved by the gate"
         self._guard_gate.fault(self._guard_id, reason)
         self._guard_pending = self._guard_pending or reason
+        self._guard_divert()
+
+    def _guard_divert(self) -> None:
+        """Let the next event of any kind end the run, at no cost to the callbacks before."""
+        if self._guard_stopped:
+            return
+
+        def stop_now(event: Any) -> None:
+            self._guard_act()
+
+        for name in DATA_CALLBACKS:
+            setattr(self, name, stop_now)
 
     def _guard_act(self: Any) -> None:
         """Silence the strategy, cancel its orders and ask the run to stop; once.

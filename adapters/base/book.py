@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, repeat
-from typing import Any
 
 from nautilus_trader.model import (
     BookAction,
@@ -418,7 +417,7 @@ class SequencedBook(_Ladder):
         self.last_id = -1
         self.stale_count = 0
         self.gap_count = 0
-        self._keys: dict[str, str] = {}  # the venue's price text -> padded text
+        self._keys: dict[str, tuple[str, Price]] = {}  # by the venue's text: padded text, price
         # Bounds of the best prices: a cross is impossible while they are apart. A deleted level
         # leaves them as they are, so that they may claim a cross that a full look then denies.
         self._low_ask = math.inf
@@ -475,8 +474,10 @@ class SequencedBook(_Ladder):
             return BookGap.SEQUENCE
         changes: list[tuple[BookAction, BookOrder]] = []
         try:
-            self._apply(_SELL, self._asks, asks, changes)
-            self._apply(_BUY, self._bids, bids, changes)
+            if asks:
+                self._apply(_SELL, self._asks, asks, changes)
+            if bids:
+                self._apply(_BUY, self._bids, bids, changes)
         except ParseError:
             self._drop()
             raise
@@ -506,38 +507,43 @@ class SequencedBook(_Ladder):
         levels: Sequence[Level],
         into: list[tuple[BookAction, BookOrder]],
     ) -> None:
-        prices, sizes, known = self.numbers.prices, self.numbers.sizes, self._keys
+        sizes, known = self.numbers.sizes, self._keys
+        zeros, nothing, append = sizes.zeros, self._nothing, into.append
         if len(book) + len(levels) > 2 * MAX_LEVELS:
             raise ParseError("book", f"expected at most {MAX_LEVELS} levels")
         try:
             for text, size_text in levels:
                 # One price may be written in several ways across updates: the key is padded.
-                price = known.get(text) or self._key(text)
+                key, price = known.get(text) or self._key(text)
                 size = sizes[size_text]
-                if size_text in sizes.zeros:
-                    if book.pop(price, None) is not None:
-                        into.append((_DELETE, BookOrder(side, prices[price], self._nothing, 0)))
+                if size_text in zeros:
+                    if book.pop(key, None) is not None:
+                        append((_DELETE, BookOrder(side, price, nothing, 0)))
                     continue
-                old = book.get(price)
+                old = book.get(key)
                 if old == size_text:
                     continue
-                book[price] = size_text
-                into.append(
-                    (_ADD if old is None else _UPDATE, BookOrder(side, prices[price], size, 0))
-                )
-                if old is None:
-                    if side is _SELL:
-                        self._low_ask = min(self._low_ask, float(price))
-                    else:
-                        self._high_bid = max(self._high_bid, float(price))
+                book[key] = size_text
+                if old is not None:
+                    append((_UPDATE, BookOrder(side, price, size, 0)))
+                    continue
+                append((_ADD, BookOrder(side, price, size, 0)))
+                value = float(key)
+                if side is _SELL:
+                    if value < self._low_ask:
+                        self._low_ask = value
+                elif value > self._high_bid:
+                    self._high_bid = value
         except (TypeError, ValueError) as e:
             raise ParseError("book", "expected [price, size] pairs of decimal text") from e
 
-    def _key(self, text: str) -> str:
+    def _key(self, text: str) -> tuple[str, Price]:
         if len(self._keys) >= MAX_CACHED_NUMBERS:
             self._keys.clear()
-        key = self._keys[text] = padded(text, self.numbers.prices.precision)
-        return key
+        prices = self.numbers.prices
+        padded_text = padded(text, prices.precision)
+        found = self._keys[text] = padded_text, prices[padded_text]
+        return found
 
     def _bound_best(self) -> None:
         self._low_ask = min(map(float, self._asks), default=math.inf)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
+import msgspec
 from nautilus_trader.config import ExecutionClientConfig
 from nautilus_trader.live.clients import ExecutionClient, ExecutionClientFactory
 from nautilus_trader.model import (
@@ -18,7 +19,9 @@ from nautilus_trader.model import (
     AccountType,
     ClientOrderId,
     ExecutionMassStatus,
+    InstrumentId,
     OmsType,
+    PositionSide,
     TradeId,
     Venue,
     VenueOrderId,
@@ -113,6 +116,7 @@ class VenueExecutionClient(ExecutionClient):
             **kwargs,
         )
         self._trading = trading
+        self._base_fees: dict[str, Decimal] = {}  # since the start, by instrument
         self._desk = trading.make_desk(self)
         self._desk.on_failure = lambda error: trading.fatal("DESK-FAILED", str(error))
 
@@ -307,13 +311,32 @@ class VenueExecutionClient(ExecutionClient):
             cost = position.cost + (before.cost if before else 0)
             netted[position.instrument] = Position("", position.instrument, quantity, cost)
         now = self._trading.now_ns()
-        return [
-            translate.position_report(
-                position, self.account_id, self._trading.instruments[name], now
-            )
-            for name, position in netted.items()
-            if position.quantity
-        ]
+        reports = []
+        for name, position in netted.items():
+            instrument = self._trading.instruments[name]
+            if self._differs_by_fees_only(position):
+                position = msgspec.structs.replace(position, quantity=self._cached_position(name))
+            if position.quantity:
+                reports.append(
+                    translate.position_report(position, self.account_id, instrument, now)
+                )
+        return reports
+
+    def _cached_position(self, name: str) -> Decimal:
+        total = Decimal(0)
+        for position in self.cache.positions_open(instrument_id=InstrumentId.from_str(name)):
+            quantity: Decimal = position.quantity.as_decimal()
+            total += quantity if position.side == PositionSide.LONG else -quantity
+        return total
+
+    def _differs_by_fees_only(self, position: Position) -> bool:
+        """NautilusTrader leaves out base fees where a position closes or turns round.
+
+        A difference that these fees explain is no discrepancy; correcting it would put an order
+        into the cache that never was.
+        """
+        difference = abs(position.quantity - self._cached_position(position.instrument))
+        return difference <= self._base_fees.get(position.instrument, Decimal(0))
 
     # -- the desk's EventSink ------------------------------------------------------------------
 
@@ -360,6 +383,9 @@ class VenueExecutionClient(ExecutionClient):
             self._report(intent)
             return
         instrument = self._trading.instruments[intent.instrument]
+        if fill.fee_currency == instrument.base:
+            before = self._base_fees.get(intent.instrument, Decimal(0))
+            self._base_fees[intent.instrument] = before + fill.fee
         self.generate_order_filled(
             order,
             VenueOrderId(fill.venue_order_id),

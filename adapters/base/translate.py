@@ -7,7 +7,6 @@ from decimal import ROUND_DOWN, Decimal
 from functools import cache
 from typing import Any
 
-from engine.orders.trigger import condition_of
 from nautilus_trader.model import (
     AccountBalance,
     AccountId,
@@ -45,6 +44,7 @@ from engine.orders.model import (
     VenueFill,
     VenueOrder,
 )
+from engine.orders.trigger import condition_of
 
 ORDER_TYPES: Mapping[Kind, Any] = {
     Kind.LIMIT: OrderType.LIMIT,

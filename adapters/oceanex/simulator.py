@@ -34,6 +34,16 @@ NOT_FOUND = SimResponse(
 )
 
 
+class PlannedError(msgspec.Struct, frozen=True):
+    """An error that the venue answers once, whatever it did."""
+
+    method: str
+    path: str  # under the base path
+    code: int
+    message: str
+    is_executed: bool
+
+
 class OceanexSimulator:
     """A `SimulatedVenue`. The same seed and options give the same market."""
 
@@ -72,6 +82,20 @@ class OceanexSimulator:
         self.driver = MarketDriver(self.exchange, self._flows(replay), now_ns)
         self.driver.paused = not self.options.is_market_live
         self.push = PushServer(self)
+        self._planned: list[PlannedError] = []
+
+    def fail_next(
+        self, method: str, path: str, code: int, message: str, *, is_executed: bool = False
+    ) -> None:
+        """Answer the next such request with an error: -1 and its kin prove nothing of the rest."""
+        self._planned.append(PlannedError(method, path, code, message, is_executed))
+
+    def take_planned_error(self, method: str, path: str) -> PlannedError | None:
+        for planned in self._planned:
+            if (planned.method, planned.path) == (method, path):
+                self._planned.remove(planned)
+                return planned
+        return None
 
     def http(self, request: SimRequest) -> SimResponse:
         if not request.path.startswith(f"{BASE_PATH}/"):

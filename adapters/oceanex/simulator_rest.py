@@ -49,7 +49,7 @@ def integer(params: Params, name: str, default: int, least: int = 0) -> int:
     value = params.get(name, default)
     try:
         found = int(value)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, OverflowError) as e:
         raise ApiError(9002, f"{name} does not have a valid value") from e
     if found < least:
         raise ApiError(9002, f"{name} does not have a valid value")

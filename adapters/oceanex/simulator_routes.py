@@ -19,10 +19,15 @@ ENDPOINTS = PUBLIC | PRIVATE
 
 def answer(venue: OceanexSimulator, request: SimRequest, path: str) -> SimResponse:
     """Any request under the base path; errors are envelopes too. `path` starts with a slash."""
+    planned = venue.take_planned_error(request.method, path)
+    if planned is not None and not planned.is_executed:
+        return _envelope(200, planned.code, planned.message, {})
     try:
         data = _call(venue, request, path)
     except ApiError as e:
         return _envelope(200, e.code, e.message, {})
+    if planned is not None:
+        return _envelope(200, planned.code, planned.message, {})
     status = venue.options.post_status if request.method == "POST" else 200
     return _envelope(status, 0, SUCCESS, data)
 

@@ -219,7 +219,7 @@ def _create_multi(venue: OceanexSimulator, params: Params) -> object:
 def _ids(params: Params) -> list[int]:
     try:
         return [int(value) for value in listed(params, "ids")]
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, OverflowError) as e:
         raise ApiError(9002, "ids does not have a valid value") from e
 
 
@@ -235,7 +235,8 @@ def _filter(venue: OceanexSimulator, params: Params) -> object:
     states = params.get("states") or ["wait"]
     if isinstance(states, str):
         states = [states]
-    if not isinstance(states, list) or not set(states) <= set(_STATES.values()):
+    known = list(_STATES.values())
+    if not isinstance(states, list) or not all(state in known for state in states):
         raise ApiError(9002, "states does not have a valid value")
     limit = min(FILTER_LIMIT_MAX, integer(params, "limit", 100, 1))
     page = integer(params, "page", 1, 1)

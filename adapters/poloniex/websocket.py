@@ -30,7 +30,7 @@ from adapters.base.venue import (
 )
 from adapters.poloniex import schemas as s
 from adapters.poloniex.instruments import StreamInstrument, instrument_status
-from adapters.poloniex.parse import MS, bar, decode, mark_price, trade_tick
+from adapters.poloniex.parse import DECODE_ERRORS, MS, bar, decode, mark_price, trade_tick
 from adapters.poloniex.symbols import (
     CANDLE_CHANNELS,
     INTERVALS,
@@ -92,11 +92,12 @@ class _Book:
         self.inst = inst
         self.channel = channel
         self.depth = depth
+        self.book = SequencedBook(inst.instrument_id, inst.price_precision, inst.size_precision)
         self.start()
 
     def start(self) -> None:
-        inst = self.inst
-        self.book = SequencedBook(inst.instrument_id, inst.price_precision, inst.size_precision)
+        """Forget everything but the numbers' cache and the count of events."""
+        self.book.clear(0, 0)
         self.waiting: deque[s.BookRow] = deque(maxlen=MAX_WAITING_UPDATES)
         self.had_gap = False
         self.last_ts = -1  # the venue's `ts` of what was applied last, milliseconds
@@ -265,7 +266,10 @@ class PublicStream:
             else (_LV2_HEAD_BYTES, _TRADES_HEAD_BYTES)
         )
         if frame.startswith(lv2):  # type: ignore[arg-type]
-            book = decode(_BOOK_FRAME, frame, "book_lv2")
+            try:  # not through `decode`: a call less in the hottest path
+                book = _BOOK_FRAME.decode(frame)
+            except DECODE_ERRORS as error:
+                raise ParseError(BOOK_LV2, str(error)[:160]) from None
             return self._book_rows(BOOK_LV2, book.data, book.action, ts_init)
         if frame.startswith(trades):  # type: ignore[arg-type]
             return self._trade_rows(decode(_TRADE_FRAME, frame, TRADES).data, ts_init)

@@ -8,6 +8,7 @@ POST /_sim/faults             {"method","path","kind","secs","times"} programs a
                               {"clear": true} ends all; {"profile": "mild"} sets the seeded ones
 POST /_sim/market             {"action": "pause"|"resume"}, {"market","side","price","size"} sets a
                               level, {"market","price","quantity","aggressor"} prints a trade
+POST /_sim/venue              what the venue itself can be told (its `control(body)`), if anything
 """
 
 from __future__ import annotations
@@ -117,6 +118,14 @@ def _market(venue: SimulatedVenue, request: SimRequest) -> object:
     return {"paused": venue.driver.paused}
 
 
+def _venue(venue: SimulatedVenue, request: SimRequest) -> object:
+    """A venue's own switches: a method `control(body)` that raises ValueError or KeyError."""
+    own = getattr(venue, "control", None)
+    if own is None:
+        raise ValueError("this venue has no switches of its own")
+    return own(_body(request))
+
+
 _HANDLERS: dict[tuple[str, str], Callable[[SimulatedVenue, SimRequest], object]] = {
     ("GET", "ledger"): _ledger,
     ("GET", "balances"): _balances,
@@ -124,4 +133,5 @@ _HANDLERS: dict[tuple[str, str], Callable[[SimulatedVenue, SimRequest], object]]
     ("GET", "faults"): _faults,
     ("POST", "faults"): _set_faults,
     ("POST", "market"): _market,
+    ("POST", "venue"): _venue,
 }

@@ -36,7 +36,9 @@ class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `settle_ns` is how long a cancelled order stays `cancelling`, and can still be filled, before
     the cancel is final. `duplicate_client_ids` refuses an id that the account ever used, or only
-    one of an order still open.
+    one of an order still open. `stop_hold` is when a stop's funds are locked: a stop that finds too
+    little at its trigger ends with `NO_FUNDS_AT_TRIGGER`. `post_only_take` is what becomes of a
+    post-only order that would trade: refused, or taken and cancelled with `POST_ONLY_TAKES`.
     """
 
     settle_ns: int = 0
@@ -44,6 +46,13 @@ class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     first_trade_id: int = 1
     self_trade: Literal["allow", "expire_taker"] = "allow"
     duplicate_client_ids: Literal["ever", "open"] = "ever"
+    stop_hold: Literal["entry", "trigger"] = "entry"
+    post_only_take: Literal["refuse", "cancel"] = "refuse"
+
+
+# Reasons of cancelled orders that a venue tells apart.
+NO_FUNDS_AT_TRIGGER = "insufficient funds at the trigger"
+POST_ONLY_TAKES = "post-only would trade"
 
 
 class ExchangeListener:
@@ -89,6 +98,7 @@ class MatchingCore:
         self.now_ns = 0
         self._orders: dict[int, SimOrder] = {}
         self._by_account: dict[str, list[SimOrder]] = {}
+        self._open: dict[str, dict[int, SimOrder]] = {}  # by account, what is not terminal
         self._by_client_id: dict[tuple[str, str], SimOrder] = {}
         self._timers: list[tuple[int, int]] = []  # (due ns, order id) of cancels that settle
         self._next_order_id = self.options.first_order_id
@@ -122,14 +132,16 @@ class MatchingCore:
             or number_refusal(new, market.spec)
             or notional_refusal(new, market.spec, market.book)
         )
-        if refusal is None and new.post_only and would_take(new, market.book):
+        refuses_takers = self.options.post_only_take == "refuse"
+        if refusal is None and new.post_only and refuses_takers and would_take(new, market.book):
             return Refusal(RefusalCode.WOULD_TAKE, "a post-only order would trade at once")
         return refusal
 
     def _create(self, account: str, new: NewOrder, market: Market) -> SimOrder | Refusal:
         spec = market.spec
         hold_currency = spec.quote if new.side is Side.BUY else spec.base
-        hold = self._hold(new, market)
+        is_held_later = new.trigger_price is not None and self.options.stop_hold == "trigger"
+        hold = ZERO if is_held_later else self._hold(new, market)
         if self.ledger.balance(account, hold_currency).free < hold:
             return Refusal(
                 RefusalCode.INSUFFICIENT_FUNDS, f"{hold} {hold_currency} can not be locked"
@@ -147,6 +159,7 @@ class MatchingCore:
             time_in_force=new.time_in_force,
             post_only=new.post_only,
             client_order_id=new.client_order_id,
+            self_trade=new.self_trade,
             ts_created=self.now_ns,
             ts_updated=self.now_ns,
             status=Status.OPEN if new.trigger_price is None else Status.WAIT_TRIGGER,
@@ -163,7 +176,7 @@ class MatchingCore:
             self._move(account, hold_currency, -hold, hold, f"order {order.id}")
         return order
 
-    def _hold(self, new: NewOrder, market: Market) -> Decimal:
+    def _hold(self, new: NewOrder | SimOrder, market: Market) -> Decimal:
         """What the order locks: a market buy locks what the book would cost it now."""
         if new.side is Side.SELL:
             return new.quantity or ZERO
@@ -185,7 +198,7 @@ class MatchingCore:
             return
         best = opposite.best()
         if order.post_only and best and opposite.is_within(best.price, order.price):
-            self._close(market, order, Status.CANCELED, "post-only would trade")
+            self._close(market, order, Status.CANCELED, POST_ONLY_TAKES)
             return
         self._take(market, order)
         if order.status.is_terminal:
@@ -215,7 +228,7 @@ class MatchingCore:
             if (
                 maker is not None
                 and maker.account == order.account
-                and self.options.self_trade == "expire_taker"
+                and (order.self_trade or self.options.self_trade) == "expire_taker"
             ):
                 self._close(market, order, Status.CANCELED, "self-trade prevented")
                 return
@@ -418,10 +431,22 @@ class MatchingCore:
         for order in fired:
             if market.waiting.pop(order.id, None) is None:
                 continue
+            if self.options.stop_hold == "trigger" and not self._lock(order, market):
+                self._close(market, order, Status.CANCELED, NO_FUNDS_AT_TRIGGER)
+                continue
             order.status = Status.OPEN
             order.ts_triggered = self.now_ns
             self._changed(order, "triggered")
             self._work(market, order)
+
+    def _lock(self, order: SimOrder, market: Market) -> bool:
+        """Hold what the order needs now; False, and nothing is held, where funds are short."""
+        hold = self._hold(order, market)
+        if self.ledger.balance(order.account, order.hold_currency).free < hold:
+            return False
+        order.hold = hold
+        self._move(order.account, order.hold_currency, -hold, hold, f"order {order.id}")
+        return True
 
     def _finish(self, market: Market) -> None:
         """After each call: fire stops until none is left to fire, then tell of the book."""
@@ -447,6 +472,10 @@ class MatchingCore:
 
     def _changed(self, order: SimOrder, event: str) -> None:
         order.ts_updated = self.now_ns
+        if order.status.is_terminal:
+            self._open[order.account].pop(order.id, None)
+        else:
+            self._open[order.account][order.id] = order
         self.ledger.order(event, order, self.now_ns)
         for listener in self.listeners:
             listener.order_changed(order, event)

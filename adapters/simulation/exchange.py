@@ -40,6 +40,7 @@ class Exchange(MatchingCore):
     def open_account(self, account: str) -> None:
         self.ledger.open_account(account)
         self._by_account.setdefault(account, [])
+        self._open.setdefault(account, {})
 
     def adjust(
         self, account: str, currency: str, free: Decimal, locked: Decimal, reason: str, now_ns: int
@@ -118,7 +119,8 @@ class Exchange(MatchingCore):
         return [o for o in self._by_account.get(account, ()) if market in (None, o.market)]
 
     def open_orders(self, account: str, market: str | None = None) -> list[SimOrder]:
-        return [o for o in self.orders(account, market) if not o.status.is_terminal]
+        """What is not terminal, oldest first."""
+        return [o for o in self._open.get(account, {}).values() if market in (None, o.market)]
 
     def advance(self, now_ns: int) -> None:
         """Settle the cancels that are due."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterable
 from decimal import Decimal
-from itertools import takewhile
 from random import Random
 from typing import Protocol
 
 import msgspec
 
-from adapters.simulation.book import BookSide
+from adapters.simulation.book import BookSide, Level
 from adapters.simulation.exchange import Exchange
 from adapters.simulation.orders import MarketSpec
 from adapters.simulation.tape import MINUTE_NS, MinuteBar
@@ -173,14 +173,12 @@ class SeededFlow:
             sign = 1 if side is Side.BUY else -1
             inner = Decimal(int(self._mid)) * self._tick
             outer = Decimal(int(self._mid - sign * reach)) * self._tick
-            passed = takewhile(lambda lv: (lv.price - inner) * sign > 0, book_side)
-            for level in [lv for lv in passed if lv.background > 0]:
+            for level in _beyond(book_side, inner, sign):
                 if self._rng.random() < 0.5:
                     aggressor = Side.SELL if side is Side.BUY else Side.BUY
                     exchange.sweep(market_id, aggressor, level.background, now_ns, level.price)
                 exchange.set_level(market_id, side, level.price, Decimal(0), now_ns)
-            far = takewhile(lambda lv: (outer - lv.price) * sign > 0, book_side.worst_first())
-            for level in [lv for lv in far if lv.background > 0]:
+            for level in _beyond(book_side.worst_first(), outer, -sign):
                 exchange.set_level(market_id, side, level.price, Decimal(0), now_ns)
 
     def _trade(self, exchange: Exchange, now_ns: int) -> None:
@@ -246,3 +244,14 @@ class SeededFlow:
             bars.append(MinuteBar(ts_open, first, high, low, last, volume, volume * last, count))
             close = open_
         return bars[::-1]
+
+
+def _beyond(levels: Iterable[Level], limit: Decimal, sign: int) -> list[Level]:
+    """The first levels that lie above `limit` (sign 1) or below it (-1), with background."""
+    found = []
+    for level in levels:
+        if (level.price - limit) * sign <= 0:
+            break
+        if level.background > 0:
+            found.append(level)
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -95,6 +96,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: Tif = Tif.GTC
     post_only: bool = False
     client_order_id: str | None = None
+    self_trade: Literal["allow", "expire_taker"] | None = None  # None: the exchange's option
 
 
 class RefusalCode(StrEnum):
@@ -160,6 +162,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     trades_count: int = 0
     ts_triggered: int | None = None
     reason: str = ""
+    self_trade: Literal["allow", "expire_taker"] | None = None
 
     @property
     def remaining(self) -> Decimal:

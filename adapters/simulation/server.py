@@ -108,8 +108,7 @@ class Served:
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()
-        assert site._server is not None
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        self.port = self._runner.addresses[0][1]
         self.http_base = f"http://{host}:{self.port}"
         self.ws_base = f"ws://{host}:{self.port}"
         self.venue.advance(self._now_ns())

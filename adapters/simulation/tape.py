@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import groupby, takewhile
 
 import msgspec
 
@@ -58,6 +59,8 @@ class Tape:
         self._minutes: deque[MinuteBar] = deque(maxlen=MINUTES_KEPT)
         self._past: list[MinuteBar] = []
         self._make_past: Callable[[], list[MinuteBar]] | None = None
+        self._closed_at = -1  # the minute before which `_closed` sums up the day
+        self._closed: MinuteBar | None = None
 
     def add(self, trade: Trade) -> None:
         self.trades.append(trade)
@@ -82,23 +85,27 @@ class Tape:
 
     def day(self, now_ns: int) -> DayStats:
         """Statistics of the last 24 hours, by whole minutes."""
-        since = now_ns - DAY_MINUTES * MINUTE_NS
-        bars = []
-        for bar in self.newest_minutes():
-            if bar.ts_open < since:
-                break
-            bars.append(bar)
+        minute = now_ns - now_ns % MINUTE_NS
+        if self._closed_at != minute:
+            self._closed_at = minute
+            since = now_ns - DAY_MINUTES * MINUTE_NS
+            day = takewhile(lambda bar: bar.ts_open >= since, self.newest_minutes())
+            self._closed = _merged([bar for bar in day if bar.ts_open < minute])
+        bars = [self._closed] if self._closed else []
+        if self._minutes and self._minutes[-1].ts_open >= minute:
+            bars.insert(0, self._minutes[-1])
         last = self.last_price or ZERO
-        if not bars:
+        whole = _merged(bars)
+        if whole is None:
             return DayStats(open=last, high=last, low=last, last=last)
         return DayStats(
-            open=bars[-1].open,
-            high=max(b.high for b in bars),
-            low=min(b.low for b in bars),
+            open=whole.open,
+            high=whole.high,
+            low=whole.low,
             last=last,
-            volume=sum((b.volume for b in bars), ZERO),
-            funds=sum((b.funds for b in bars), ZERO),
-            count=sum(b.count for b in bars),
+            volume=whole.volume,
+            funds=whole.funds,
+            count=whole.count,
         )
 
     def bars(self, minutes: int, since_ns: int) -> list[MinuteBar]:
@@ -109,16 +116,27 @@ class Tape:
             if bar.ts_open - bar.ts_open % span < since_ns:
                 break
             chosen.append(bar)
-        out: list[MinuteBar] = []
-        for bar in reversed(chosen):
-            ts_open = bar.ts_open - bar.ts_open % span
-            if not out or out[-1].ts_open != ts_open:
-                out.append(MinuteBar(ts_open, bar.open, bar.high, bar.low, bar.close))
-            merged = out[-1]
-            merged.high = max(merged.high, bar.high)
-            merged.low = min(merged.low, bar.low)
-            merged.close = bar.close
-            merged.volume += bar.volume
-            merged.funds += bar.funds
-            merged.count += bar.count
+        groups = groupby(reversed(chosen), key=lambda bar: bar.ts_open - bar.ts_open % span)
+        out = []
+        for ts_open, group in groups:
+            merged = _merged(list(group)[::-1])
+            assert merged is not None
+            merged.ts_open = ts_open
+            out.append(merged)
         return out
+
+
+def _merged(newest_first: list[MinuteBar]) -> MinuteBar | None:
+    """One bar of several; None of none."""
+    if not newest_first:
+        return None
+    return MinuteBar(
+        ts_open=newest_first[-1].ts_open,
+        open=newest_first[-1].open,
+        high=max(b.high for b in newest_first),
+        low=min(b.low for b in newest_first),
+        close=newest_first[0].close,
+        volume=sum((b.volume for b in newest_first), ZERO),
+        funds=sum((b.funds for b in newest_first), ZERO),
+        count=sum(b.count for b in newest_first),
+    )

@@ -92,3 +92,7 @@ def _app(
 def main() -> None:
     """Run the command; the entry point of the distribution."""
     app(prog_name="fairlead")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,6 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,10 +87,7 @@ def _factory(name: str) -> Any:
     if name not in registry.names():
         known = ", ".join(registry.names())
         raise typer.BadParameter(f"no adapter {name!r}; known: {known}", param_hint="NAME")
-    try:
-        found = registry.spec(name).simulator
-    except FairleadError:
-        found = import_module(f"adapters.{name}.simulator").create
+    found = registry.spec(name).simulator
     if found is None:
         raise FairleadError("E-VENUE-NONE", f"adapter {name} has no simulator", Exit.USAGE)
     return found

@@ -234,9 +234,15 @@ def _types(catalog: ParquetDataCatalog, name: str) -> tuple[Any, ...]:
 def _clears(
     catalog: ParquetDataCatalog, name: str, start: int | None, end: int | None
 ) -> list[OrderBookDelta]:
-    found: list[OrderBookDelta] = catalog.query_order_book_deltas(
-        [name], start=start, end=end, where_clause="action = 'CLEAR'"
-    )
+    """Every CLEAR of a book, in time order; file by file, so that memory stays bounded."""
+    found: list[OrderBookDelta] = []
+    for first, last in sorted(catalog.get_intervals(NautilusDataType.OrderBookDelta, name)):
+        begin = first if start is None else max(first, start)
+        stop = last if end is None else min(last, end)
+        if begin <= stop:
+            found += catalog.query_order_book_deltas(
+                [name], start=begin, end=stop, where_clause="action = 'CLEAR'"
+            )
     return found
 
 

@@ -314,7 +314,7 @@ class NodeRun:
             on_recovered=self._recovered,
             on_halt=lambda instrument, why: self.gate.halt(f"{instrument}: {why}", time.time_ns()),
             on_sent=self._sent,
-            on_over=self.gate.closed,
+            on_over=self.gate.order_over,
         )
         self.trading.append(trading)
         return trading

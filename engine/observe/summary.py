@@ -113,8 +113,19 @@ class Account:
         self.fees: defaultdict[str, Decimal] = defaultdict(Decimal)
 
     def apply(self, fill: OrderFilled) -> None:
-        quantity, price = fill.last_qty.as_decimal(), fill.last_px.as_decimal()
-        buying = fill.order_side == OrderSide.BUY
+        paid = fill.commission
+        self.book(
+            fill.order_side == OrderSide.BUY,
+            fill.last_qty.as_decimal(),
+            fill.last_px.as_decimal(),
+            ZERO if paid is None else paid.as_decimal(),
+            self.quote if paid is None else paid.currency.code,
+        )
+
+    def book(
+        self, buying: bool, quantity: Decimal, price: Decimal, fee: Decimal, fee_currency: str
+    ) -> None:
+        """One execution: quantity in base units, price in quote currency, fee positive when paid."""
         value = quantity * price * self._multiplier
         self.fills += 1
         self.turnover += value
@@ -126,8 +137,8 @@ class Account:
             self.cash += value
         self._move(quantity if buying else -quantity, price)
         self.position_max = max(self.position_max, abs(self.position))
-        if fill.commission is not None:
-            self.fees[fill.commission.currency.code] += fill.commission.as_decimal()
+        if fee:
+            self.fees[fee_currency] += fee
 
     def _move(self, signed: Decimal, price: Decimal) -> None:
         before = self.position

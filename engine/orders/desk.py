@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be proven
 MAX_CANCEL_TRIES = 8
+SOONEST_SHARE = 0.25  # of the polling interval, after something has happened
 MISSES_BEFORE_LOOK = 3  # polls that leave out an order before it is looked for
 KNOWN_IDS_WINDOW_NS = 3_600 * 1_000_000_000
 
@@ -473,7 +474,7 @@ class OrderDesk(OrderStates):
     async def _poll_orders(self) -> None:
         period = self._settings.poll_secs * (5 if self._traits.private_stream else 1)
         while True:
-            await _wait(self._poll_now, period)
+            await _wait(self._poll_now, period, at_least=period * SOONEST_SHARE)
             await self._refresh([o for o in self._live.values() if o.is_proven])
 
     async def _poll_balances(self) -> None:
@@ -483,7 +484,8 @@ class OrderDesk(OrderStates):
                 self._sink.balances(balances, self._now_ns())
             except VenueUnavailable as error:
                 logger.warning("balances: %s", error)
-            await _wait(self._balances_now, self._settings.balance_poll_secs)
+            period = self._settings.balance_poll_secs
+            await _wait(self._balances_now, period, at_least=period * SOONEST_SHARE)
 
     async def _refresh(self, orders: Sequence[LiveOrder], *, must_read: bool = False) -> None:
         """Read the current states of these orders, in batches, and apply them."""
@@ -559,10 +561,14 @@ class OrderDesk(OrderStates):
                 self.on_failure(error)
 
 
-async def _wait(event: asyncio.Event, secs: float) -> None:
-    """Until the event is set (and clear it), or the time is over."""
+async def _wait(event: asyncio.Event, secs: float, *, at_least: float) -> None:
+    """Until the event is set (and clear it), or the time is over; never sooner than `at_least`.
+
+    Polls that follow events are joined, so that a burst of orders can't eat the rate budget.
+    """
+    await asyncio.sleep(at_least)
     try:
-        async with asyncio.timeout(secs):
+        async with asyncio.timeout(secs - at_least):
             await event.wait()
     except TimeoutError:
         pass

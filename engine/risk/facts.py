@@ -25,7 +25,7 @@ class LiveOrder(msgspec.Struct, gc=False):
     quantity: Decimal
     filled: Decimal = Decimal(0)
     reduce_only: bool = False
-    contingent: bool = False  # child of an order list: becomes active only by its parent's fill
+    contingent: bool = False  # reduce-only child of an order list: can only undo its parent
 
     @property
     def remaining(self) -> Decimal:

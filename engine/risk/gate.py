@@ -131,7 +131,7 @@ class RiskGate:
                 side=order.side,
                 quantity=order.quantity,
                 reduce_only=order.reduce_only,
-                contingent=order.parent is not None,
+                contingent=order.parent is not None and order.reduce_only,
             )
         )
         self.rate.add(now_ns)
@@ -285,6 +285,6 @@ def live_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) 
         quantity=facts.quantity,
         filled=filled,
         reduce_only=facts.reduce_only,
-        contingent=facts.parent is not None,
+        contingent=facts.parent is not None and facts.reduce_only,
         **changes,
     )

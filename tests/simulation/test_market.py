@@ -69,6 +69,32 @@ def test_seeded_market_is_plausible_for_minutes() -> None:
     assert all(abs(t.price - 60_000) < 3_000 for t in trades)
 
 
+def test_day_and_bars_sum_up_the_trades() -> None:
+    exchange = Exchange([SPEC])
+    tape = exchange.markets[M].tape
+    assert tape.day(T0).volume == 0
+    minute_ns = 60 * SECOND_NS
+    start_ns = T0 - T0 % (5 * minute_ns)
+    for minute, price in enumerate((100, 130, 90, 110, 120, 105)):
+        for size in ("1", "2"):
+            ts = start_ns + minute * minute_ns + int(size) * SECOND_NS
+            exchange.print_trade(M, D(price + int(size)), D(size), Side.BUY, ts)
+            day = tape.day(ts)  # asked at every trade: nothing may be counted twice
+            assert day.count == len(tape.trades)
+            assert day.volume == sum(t.quantity for t in tape.trades)
+            assert day.funds == sum(t.quantity * t.price for t in tape.trades)
+    assert (day.open, day.high, day.low, day.last) == (101, 132, 91, 107)
+    first, second = tape.bars(5, 0)
+    assert (first.ts_open, second.ts_open) == (start_ns, start_ns + 5 * minute_ns)
+    assert (first.open, first.high, first.low, first.close) == (101, 132, 91, 122)
+    assert (first.volume, first.count, second.volume) == (15, 10, 3)
+    assert tape.bars(5, start_ns + 1) == [second]
+    later = tape.day(start_ns + 24 * 60 * minute_ns + 2 * minute_ns)
+    assert (later.open, later.count, later.last) == (91, 8, 107)
+    empty = tape.day(start_ns + 48 * 60 * minute_ns)
+    assert (empty.open, empty.high, empty.volume, empty.count) == (107, 107, 0, 0)
+
+
 def test_users_orders_get_filled_by_the_seeded_flow() -> None:
     exchange, driver = seeded(2)
     exchange.open_account("alice")

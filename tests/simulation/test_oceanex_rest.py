@@ -414,6 +414,16 @@ def test_each_endpoint_has_its_own_rate() -> None:
     desk.public("/markets")
 
 
+@pytest.mark.parametrize("is_executed", [False, True])
+def test_a_planned_server_error_tells_nothing_of_the_order(desk: Desk, is_executed: bool) -> None:
+    desk.sim.fail_next("POST", "/orders", -1, "Server error", is_executed=is_executed)
+    new = {"market": "btcusdt", "side": "buy", "volume": "0.1", "price": "1000"}
+    envelope = desk.private("/orders", new)
+    assert (envelope["code"], envelope["data"]) == (-1, {})
+    assert len(desk.sim.exchange.orders("main")) == int(is_executed)
+    desk.ok("/orders", new)
+
+
 # -- wallet ----------------------------------------------------------------------------------------
 
 

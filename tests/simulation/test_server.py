@@ -200,6 +200,25 @@ async def test_stop_ends_open_connections(http: aiohttp.ClientSession) -> None:
         await http.get(f"{running.http_base}/v1/timestamp")
 
 
+async def test_a_venue_whose_clock_fails_does_not_go_on_in_silence() -> None:
+    class Broken(OceanexSimulator):
+        is_broken = False
+
+        def advance(self, now_ns: int) -> None:
+            if self.is_broken:
+                raise ArithmeticError("broken on purpose")
+            super().advance(now_ns)
+
+    venue = Broken(now_ns=time.time_ns())
+    running = await serve(venue)
+    venue.is_broken = True
+    with pytest.raises(ArithmeticError, match="on purpose"):
+        async with asyncio.timeout(DEADLINE_SECS):
+            await running.run_until(asyncio.Event())
+    with pytest.raises(ArithmeticError, match="on purpose"):
+        await running.stop()
+
+
 async def test_a_taken_port_is_an_error(served: Served) -> None:
     with pytest.raises(OSError, match=r"address already in use|Address already in use"):
         await serve(make_venue(time.time_ns()), port=served.port)

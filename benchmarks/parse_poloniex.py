@@ -1,0 +1,229 @@
+"""Poloniex frames to events: this adapter beside ccxt.pro and cryptofeed, same messages, one run.
+
+    python benchmarks/parse_poloniex.py [--recording FILE] [--markets FILE] [--rounds N]
+                                        [--cryptofeed-python PYTHON]
+
+Each contender gets the text of each frame, decodes it its own way, and holds the book afterwards; a
+round starts with the snapshots, which aren't timed. Printed: microseconds a frame, mean of the
+first round (cold caches) and of the median round. cryptofeed runs where it can be imported, here
+or in the interpreter that is named. Exit code 1 when a promised limit is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data" / "poloniex"
+RECORDED = ROOT / ".." / "shared" / "venues" / "samples" / "recorded"
+MAX_UPDATE_US = 8.0
+MAX_TRADE_US = 2.0
+MIN_RATIO = 3.0
+TRADE_REPEATS = 40  # the recording holds few trades
+
+Frames = dict[str, list[str]]
+Result = tuple[float, float]  # first round, median round
+Handle = Callable[[str], Any]
+
+
+def read_frames(path: Path) -> Frames:
+    """Frames by kind: snapshot, update, trade."""
+    kinds: Frames = {"snapshot": [], "update": [], "trade": []}
+    for line in path.read_text().splitlines():
+        _, _, frame = line.partition(": ")
+        if line.startswith("wss") or not frame.startswith("{"):
+            continue
+        message = json.loads(frame)
+        if "data" in message:
+            kinds[message.get("action", "trade")].append(frame)
+    kinds["trade"] *= TRADE_REPEATS
+    return kinds
+
+
+def read_markets(path: Path) -> str:
+    """JSON of a list of markets; a recording's first line holds one after its address."""
+    text = path.read_text()
+    return text if text.startswith("[") else text.splitlines()[0].partition(": ")[2]
+
+
+def measure(begin: Callable[[], None], handle: Handle, frames: list[str], rounds: int) -> Result:
+    means = []
+    for _ in range(rounds):
+        begin()
+        started = time.perf_counter_ns()
+        for frame in frames:
+            handle(frame)
+        means.append((time.perf_counter_ns() - started) / len(frames) / 1000)
+    return means[0], statistics.median(means)
+
+
+def ours(markets: str, frames: Frames, rounds: int) -> dict[str, Result]:
+    sys.path.insert(0, str(ROOT))
+    import msgspec
+
+    from adapters.base.venue import Feed, FeedKind
+    from adapters.poloniex.instruments import venue_instruments
+    from adapters.poloniex.schemas import Market
+    from adapters.poloniex.websocket import PublicStream
+
+    rows = msgspec.json.decode(markets, type=list[Market])
+    instruments = venue_instruments(rows, "POLONIEX", None)
+
+    def make() -> tuple[Callable[[], None], Handle]:
+        stream = PublicStream(url="", venue="POLONIEX", instruments=instruments)
+        for name in instruments:
+            stream.subscribe(Feed(FeedKind.BOOK, name))
+            stream.subscribe(Feed(FeedKind.TRADES, name))
+
+        def begin() -> None:
+            stream.opened(0)
+            for frame in frames["snapshot"]:
+                stream.received(frame, 1)
+
+        return begin, lambda frame: stream.received(frame, 1)
+
+    results = {kind: measure(*make(), frames[kind], rounds) for kind in ("update", "trade")}
+    decode = msgspec.json.decode
+    results["update, decoded only"] = measure(lambda: None, decode, frames["update"], rounds)
+    return results
+
+
+async def ccxt_pro(markets: str, frames: Frames, rounds: int) -> dict[str, Result]:
+    """From text through ccxt's own websocket client to `handle_message`."""
+    import ccxt.pro
+
+    exchange = ccxt.pro.poloniex()
+    exchange.set_markets(exchange.parse_markets(json.loads(markets)))
+    client = exchange.client("wss://ws.poloniex.com/ws/public")
+    handle = client.handle_text_or_binary_message
+
+    def begin() -> None:
+        for frame in frames["snapshot"]:
+            handle(frame)
+
+    results = {kind: measure(begin, handle, frames[kind], rounds) for kind in ("update", "trade")}
+    assert len(exchange.orderbooks) == len(frames["snapshot"]), "ccxt has not kept the books"
+    await exchange.close()
+    return results
+
+
+async def cryptofeed(markets: str, frames: Frames, rounds: int) -> dict[str, Result]:
+    """Raises ImportError where it isn't installed."""
+    from cryptofeed.defines import L2_BOOK, TRADES
+    from cryptofeed.exchanges import Poloniex
+    from cryptofeed.symbols import Symbols
+
+    mapping, info = Poloniex._parse_symbol_data(json.loads(markets))
+    Symbols.set(Poloniex.id, mapping, info)
+    seen = 0
+
+    async def callback(*_: Any) -> None:
+        nonlocal seen
+        seen += 1
+
+    feed = Poloniex(
+        symbols=list(mapping),
+        channels=[L2_BOOK, TRADES],
+        callbacks={L2_BOOK: callback, TRADES: callback},
+    )
+    feed._Poloniex__reset()
+    results: dict[str, Result] = {}
+    for kind in ("update", "trade"):
+        means = []
+        for _ in range(rounds):
+            for frame in frames["snapshot"]:
+                await feed.message_handler(frame, None, 1.0)
+            started = time.perf_counter_ns()
+            for frame in frames[kind]:
+                await feed.message_handler(frame, None, 1.0)
+            means.append((time.perf_counter_ns() - started) / len(frames[kind]) / 1000)
+        results[kind] = means[0], statistics.median(means)
+    assert seen, "cryptofeed called nobody back"
+    return results
+
+
+def run_cryptofeed(arguments: argparse.Namespace, here: Callable[[], Awaitable[Any]]) -> Any:
+    """Here, else in the interpreter that was named; None when it is in neither."""
+    if arguments.cryptofeed_python is None:
+        try:
+            return asyncio.run(here())  # type: ignore[arg-type]
+        except ImportError:
+            return None
+    command = [
+        *(arguments.cryptofeed_python, __file__, "--only-cryptofeed"),
+        *("--recording", str(arguments.recording), "--markets", str(arguments.markets)),
+        *("--rounds", str(arguments.rounds)),
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def show(name: str, results: dict[str, Result] | None) -> None:
+    if results is None:
+        print(f"{name:<12} not installed")
+        return
+    for kind, (first, median) in results.items():
+        print(f"{name:<12} {kind:<22} first {first:8.2f} us   median {median:8.2f} us")
+
+
+def parse_arguments() -> argparse.Namespace:
+    full = (RECORDED / "cryptofeed_POLONIEX.ws.1.0").exists()
+    folder = RECORDED if full else DATA
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--recording",
+        type=Path,
+        default=folder / ("cryptofeed_POLONIEX.ws.1.0" if full else "recorded_small.txt"),
+    )
+    parser.add_argument(
+        "--markets",
+        type=Path,
+        default=folder / ("cryptofeed_POLONIEX.0" if full else "recorded_markets.json"),
+    )
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--cryptofeed-python", default=None)
+    parser.add_argument("--only-cryptofeed", action="store_true")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    frames, markets = read_frames(arguments.recording), read_markets(arguments.markets)
+    rounds = arguments.rounds
+    if arguments.only_cryptofeed:
+        print(json.dumps(asyncio.run(cryptofeed(markets, frames, rounds))))
+        return 0
+    counts = {kind: len(found) for kind, found in frames.items()}
+    print(f"{arguments.recording.name}: {counts}, {rounds} rounds")
+    mine = ours(markets, frames, rounds)
+    show("fairlead", mine)
+    theirs = asyncio.run(ccxt_pro(markets, frames, rounds))
+    show("ccxt.pro", theirs)
+    other = run_cryptofeed(arguments, lambda: cryptofeed(markets, frames, rounds))
+    show("cryptofeed", other)
+    update, trade = mine["update"][1], mine["trade"][1]
+    ratio = theirs["update"][1] / update
+    checks = [
+        (f"update {update:.2f} us", f"at most {MAX_UPDATE_US} us", update <= MAX_UPDATE_US),
+        (f"trade {trade:.2f} us", f"at most {MAX_TRADE_US} us", trade <= MAX_TRADE_US),
+        (f"{ratio:.1f} times ccxt.pro", f"at least {MIN_RATIO}", ratio >= MIN_RATIO),
+    ]
+    if other is not None:
+        against = other["update"][1] / update
+        checks.append((f"{against:.1f} times cryptofeed", "more than 1", against > 1))
+    for told, wanted, is_met in checks:
+        print(f"{'ok  ' if is_met else 'MISS'} {told} ({wanted})")
+    return 0 if all(is_met for *_, is_met in checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

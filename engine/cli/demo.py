@@ -1,0 +1,52 @@
+"""`fairlead demo`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.exits import Exit
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
+
+
+def command(
+    folder: Annotated[
+        Path, typer.Option("--dir", help="Folder of the demo; emptied first.")
+    ] = Path("out/demo"),
+    seconds: Annotated[float, typer.Option(min=4, help="Seconds of live trading.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 7,
+) -> None:
+    """Trade a simulated OceanEx live for a minute, kill and restart the run in the middle, record
+    it, backtest the recording with the same config, and show both side by side.
+    """
+    from rich.console import Console
+
+    from engine.modes.demo import run_demo
+    from engine.observe import summary
+
+    started = time.monotonic()
+
+    def tell(text: str) -> None:
+        typer.echo(f"[{time.monotonic() - started:5.1f} s] {text}", err=True)
+
+    result = run_demo(TEMPLATE, folder, seconds=seconds, seed=seed, tell=tell)
+    console = Console()
+    summary.show([result.live, result.backtest], console, "The same config, live and as a backtest")
+    console.print(f"kill -9 and restart: {result.proof}")
+    for name, path in _files(result.folder).items():
+        console.print(f"{name:>10}  {path}", soft_wrap=True)
+    if not result.is_whole:
+        raise typer.Exit(int(Exit.DRIFT))
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {
+        "config": folder / "demo.toml",
+        "journal": folder / "state" / "oceanex-main.journal.sqlite",
+        "recording": folder / "data",
+        "logs": folder / "live.log",
+    }

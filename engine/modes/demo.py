@@ -1,0 +1,228 @@
+"""The demo: trade a simulated venue live, kill and restart the run, then backtest the recording.
+
+Everything runs as a user would run it: the venue, and the two live runs, are processes of their
+own; the config is the file that stays in the demo's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from engine.cli.exits import Exit
+from engine.config.loader import LoadedConfig, load
+from engine.errors import FairleadError
+from engine.modes.backtest import run_backtest
+from engine.observe import journaled, summary
+from engine.observe.summary import RunSummary
+from engine.recording.gaps import summary_of
+
+VENUE = "oceanex"
+VENUE_IN_CONFIG = "127.0.0.1:8610"
+JOURNAL = f"{VENUE}-main.journal.sqlite"
+READY_SECS = 20.0
+STOP_SECS = 20.0
+
+Tell = Callable[[str], None]
+
+
+class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`live` sums up both live runs from the journal; `proof` compares it with the venue."""
+
+    live: RunSummary
+    backtest: RunSummary
+    proof: str
+    is_whole: bool
+    folder: Path
+
+
+def run_demo(template: Path, folder: Path, *, seconds: float, seed: int, tell: Tell) -> DemoResult:
+    """Trade for about `seconds` in two live runs, the first one killed, then backtest.
+
+    `folder` is emptied first. Raises FairleadError when a part of it fails.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    with _venue(folder, seed, tell) as line:
+        config = _config(template, folder, line)
+        begin_ns = time.time_ns()
+        outputs = _trade(config, folder, seconds, tell)
+        end_ns = time.time_ns()
+        proof, is_whole = _proof(folder / "state" / JOURNAL, _get(line, "ledger"), line)
+    loaded = load(config)
+    tell("backtesting what was recorded")
+    result = run_backtest(loaded)
+    live = _live_summary(loaded, result.cache, outputs, begin_ns, end_ns)
+    backtest = result.summary
+    result.dispose()
+    return DemoResult(live=live, backtest=backtest, proof=proof, is_whole=is_whole, folder=folder)
+
+
+@contextmanager
+def _venue(folder: Path, seed: int, tell: Tell) -> Iterator[Mapping[str, Any]]:
+    """The simulated venue as a process; gives its line of URLs and credentials."""
+    account = folder / "venue"
+    command = [*_fairlead("venue", VENUE), "--port", "0", "--seed", str(seed)]
+    with (folder / "venue.log").open("w") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [*command, "--account-dir", str(account)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise FairleadError("DEMO-VENUE", f"the simulated venue did not start: {log.name}")
+        found: dict[str, Any] = json.loads(line)
+        tell(f"simulated {VENUE} at {found['rest']}")
+        yield found
+    finally:
+        _stop(process)
+
+
+def _config(template: Path, folder: Path, line: Mapping[str, Any]) -> Path:
+    """The template with the venue's real port, in the demo's folder."""
+    address = urlsplit(str(line["rest"])).netloc
+    path = folder / "demo.toml"
+    path.write_text(template.read_text().replace(VENUE_IN_CONFIG, address))
+    return path
+
+
+def _trade(config: Path, folder: Path, seconds: float, tell: Tell) -> list[dict[str, Any]]:
+    """Two live runs: killed without warning, then started again and stopped in order."""
+    first = seconds / 2
+    with (folder / "live.log").open("w") as log:
+        killed = subprocess.Popen(  # noqa: S603
+            [*_fairlead("live", str(config)), "--json"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        tell(f"live run 1: {first:.0f} s, then kill -9")
+        try:
+            killed.wait(first)
+            raise FairleadError(
+                "DEMO-LIVE", f"the live run ended by itself with {killed.returncode}: {log.name}"
+            )
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            killed.send_signal(signal.SIGKILL)
+            killed.wait()
+        tell(f"live run 2: takes over the journal, {seconds - first:.0f} s, then an ordered stop")
+        ended = subprocess.run(  # noqa: S603
+            [*_fairlead("live", str(config)), "--json", "--for", str(seconds - first)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            timeout=seconds + READY_SECS + STOP_SECS,
+            check=False,
+        )
+        if ended.returncode != Exit.OK:
+            raise FairleadError(
+                "DEMO-LIVE", f"live run 2 ended with {ended.returncode}: {log.name}"
+            )
+    return [json.loads(ended.stdout[ended.stdout.index("{") :])]
+
+
+def _fairlead(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "engine.cli.main", *arguments]
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _get(line: Mapping[str, Any], what: str) -> Any:
+    """From the simulator's own door, outside the venue's API."""
+    url = str(line["control"]).rstrip("/") + f"/{what}"
+    if urlsplit(url).hostname != "127.0.0.1":
+        raise FairleadError("DEMO-VENUE", f"expected a loopback address, received {url}")
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback, checked
+        return json.load(answer)
+
+
+def _proof(journal: Path, ledger: Any, line: Mapping[str, Any]) -> tuple[str, bool]:
+    """Every order and execution of the venue's true ledger against the journal."""
+    (account,) = _get(line, "balances")
+    true: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for entry in ledger["entries"]:
+        if entry["type"] == "order" and entry["order"]["account"] == account:
+            true[str(entry["order"]["id"])] += 0
+        elif entry["type"] == "fill" and entry["account"] == account:
+            true[str(entry["order_id"])] += Decimal(entry["quantity"])
+    mine, fills = journaled.executed(journal)
+    lost = len(true.keys() - mine.keys())
+    doubled = len(mine) - len(set(mine))
+    wrong = sum(mine[void] != executed for void, executed in true.items() if void in mine)
+    text = (
+        f"venue {len(true)} orders, journal {len(mine)}: {lost} lost, {doubled} doubled, "
+        f"{wrong} with other executions; {fills} fills"
+    )
+    return text, not (lost or doubled or wrong or true.keys() != mine.keys())
+
+
+def _live_summary(
+    loaded: LoadedConfig, cache: Any, outputs: list[dict[str, Any]], begin_ns: int, end_ns: int
+) -> RunSummary:
+    """Both live runs as one, from the journal; marks and instruments are the recording's."""
+    from nautilus_trader.model import InstrumentId
+
+    ids = {
+        name: InstrumentId.from_str(name)
+        for venue in loaded.config.venues.values()
+        for name in venue.instruments
+    }
+    instruments = {name: cache.instrument(one) for name, one in ids.items()}
+    marks = {name: mark for name, one in ids.items() if (mark := summary.mark_price(cache, one))}
+    journal = loaded.state_dir / JOURNAL
+    traded = journaled.trading(journal, instruments, marks, begin_ns, end_ns)
+    second = outputs[-1]
+    return RunSummary(
+        name=loaded.config.name,
+        mode="live, 2 runs",
+        exit_code=int(second["exit_code"]),
+        outcome="killed once, then stopped in order",
+        start_ns=begin_ns,
+        end_ns=end_ns,
+        orders=traded.orders,
+        orders_by_kind=traded.orders_by_kind,
+        orders_by_status=traded.orders_by_status,
+        accepted=traded.accepted,
+        fills=traded.fills,
+        maker_fills=traded.maker_fills,
+        fill_ratio=traded.filled / traded.accepted if traded.accepted else None,
+        denials=second["denials"],
+        rejections=traded.rejections,
+        fees=traded.fees,
+        instruments=traded.instruments,
+        net=summary.net_by_currency(traded.instruments),
+        equity={},
+        orders_digest=traded.orders_digest,
+        gaps=summary_of(loaded.resolve("data/catalog"), start_ns=begin_ns, end_ns=end_ns),
+        tick_to_order_ns=second["tick_to_order_ns"],
+    )
