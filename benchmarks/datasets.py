@@ -15,6 +15,7 @@ RECORDING = REPOSITORY / ".." / "shared" / "data" / "binance_usdm_btcusdt_202408
 INSTRUMENT = "BTCUSDT-PERP.BINANCE"
 SYNTHETIC_SECONDS = 2000
 PAUSE_NS = 1_000_000_000
+SEQUENCE_STEP = 10**12  # more than the recording's sequence numbers span
 
 CONFIG = """
 name = "benchmark"
@@ -66,17 +67,19 @@ def repeated(source: Path, target: Path, times: int) -> Path:
         shift = copy * length
         for begin, end in reader.get_intervals(NautilusDataType.OrderBookDelta, INSTRUMENT):
             rows = reader.query_order_book_deltas([INSTRUMENT], start=begin, end=end)
-            writer.write_order_book_deltas([_later_delta(row, shift) for row in rows])
+            writer.write_order_book_deltas([_later_delta(row, shift, copy) for row in rows])
         for begin, end in reader.get_intervals(NautilusDataType.TradeTick, INSTRUMENT):
             ticks = reader.query_trade_ticks([INSTRUMENT], start=begin, end=end)
             writer.write_trade_ticks([_later_trade(tick, shift) for tick in ticks])
     return target
 
 
-def _later_delta(row: OrderBookDelta, shift: int) -> OrderBookDelta:
+def _later_delta(row: OrderBookDelta, shift: int, copy: int) -> OrderBookDelta:
+    """Later in time and in sequence: NautilusTrader warns of every number that goes back."""
     ts_event, ts_init = row.ts_event + shift, row.ts_init + shift
+    sequence = row.sequence + copy * SEQUENCE_STEP
     return OrderBookDelta(
-        row.instrument_id, row.action, row.order, row.flags, row.sequence, ts_event, ts_init
+        row.instrument_id, row.action, row.order, row.flags, sequence, ts_event, ts_init
     )
 
 

@@ -78,7 +78,7 @@ def frame(asks: Side, bids: Side, *, double: bool) -> bytes:
 
 
 def few_changes(rng: random.Random, *, double: bool) -> list[bytes]:
-    """Two to four changed levels a frame: sizes, and now and then a level that comes and one that goes."""
+    """Two to four changes a frame: sizes, and now and then a far level is another."""
     asks = {6_000_010 + 10 * n: rng.randrange(1, 10**7) for n in range(LEVELS)}
     bids = {6_000_000 - 10 * n: rng.randrange(1, 10**7) for n in range(LEVELS)}
     frames = []

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, repeat
+from math import inf
 
 from nautilus_trader.model import (
     BookAction,
@@ -158,18 +159,23 @@ class Numbers:
         self.sizes = _Cache(size_precision, Quantity.from_str, Quantity, "size")
 
 
+def _refuse_twice(side: dict[str, str], values: list[float]) -> None:
+    """Raise ParseError if a side has one price under two texts: a delete would hit both.
+
+    `values` are the keys as floats. Two prices may share a float, so Decimal has the last word.
+    """
+    if len(set(values)) != len(values) and len(set(map(Decimal, side))) != len(side):
+        raise ParseError("book", "one price appears twice on a side")
+
+
 def _is_crossed(
-    asks: dict[str, str], bids: dict[str, str], ask_values: list[float], bid_values: list[float]
+    asks: dict[str, str], bids: dict[str, str], best_ask: float, best_bid: float
 ) -> bool:
-    """Whether the best ask is at or below the best bid; the values are the keys as floats.
+    """Whether the best ask is at or below the best bid.
 
     Rounding to float is monotonic, so `ask > bid` as floats proves it; only the rest needs Decimal.
-    Raises ParseError if a side has one price under two texts: a delete would hit both.
     """
-    for values, side in ((ask_values, asks), (bid_values, bids)):
-        if len(set(values)) != len(values) and len(set(map(Decimal, side))) != len(side):
-            raise ParseError("book", "one price appears twice on a side")
-    if not ask_values or not bid_values or min(ask_values) > max(bid_values):
+    if best_ask > best_bid:
         return False
     return min(map(Decimal, asks)) <= max(map(Decimal, bids))
 
@@ -189,6 +195,8 @@ class _Ladder:
         self.is_valid = False
         self.crossed_count = 0
         self.sequence = 0
+        self._best_ask = inf
+        self._best_bid = -inf
         self._asks: dict[str, str] = {}
         self._bids: dict[str, str] = {}
         self._nothing = Quantity.zero(size_precision)
@@ -241,7 +249,11 @@ class _Ladder:
             _, sizes = self.numbers.sizes.many([*bids.values(), *asks.values()])
         values, prices = self.numbers.prices.many([*bids, *asks])
         count = len(bids)
-        if _is_crossed(asks, bids, values[count:], values[:count]):
+        bid_values, ask_values = values[:count], values[count:]
+        _refuse_twice(asks, ask_values)
+        _refuse_twice(bids, bid_values)
+        best_ask, best_bid = min(ask_values, default=inf), max(bid_values, default=-inf)
+        if _is_crossed(asks, bids, best_ask, best_bid):
             return None
         iid = self.instrument_id
         self.sequence = sequence = self.sequence + 1
@@ -263,6 +275,7 @@ class _Ladder:
                 repeat(ts_init),
             )
         self._asks, self._bids = asks, bids
+        self._best_ask, self._best_bid = best_ask, best_bid
         self.is_valid = True
         return OrderBookDeltas(iid, deltas)
 
@@ -272,9 +285,6 @@ class _Ladder:
         for price in [price for price, size in levels.items() if sizes[size].raw == 0]:
             _ = prices[price]
             del levels[price]
-
-    def _has_come_to_cross(self, asks: dict[str, str], bids: dict[str, str]) -> bool:
-        return _is_crossed(asks, bids, list(map(float, asks)), list(map(float, bids)))
 
     def _emit(
         self, changes: list[tuple[BookAction, BookOrder]], ts_event: int, ts_init: int
@@ -324,27 +334,41 @@ class SnapshotBook(_Ladder):
         """
         new_asks, new_bids = _as_side(asks), _as_side(bids)
         old_asks, old_bids = self._asks, self._bids
-        changed_asks, changed_bids = _changed(old_asks, new_asks), _changed(old_bids, new_bids)
+        levels = len(new_asks) + len(new_bids)
+        changed_asks = _changed(old_asks, new_asks)
+        # A side that changed wholly settles it: the other one needs no look.
+        if not self.is_valid or (changed_asks and 2 * len(changed_asks) >= levels):
+            return self._anew(new_asks, new_bids, ts_event, ts_init)
+        changed_bids = _changed(old_bids, new_bids)
         changed = len(changed_asks) + len(changed_bids)
-        if not self.is_valid or 2 * changed > len(new_asks) + len(new_bids):
-            whole = self._whole(new_asks, new_bids, ts_event, ts_init)
-            return self._crossed(ts_event, ts_init) if whole is None else whole
+        if 2 * changed > levels:
+            return self._anew(new_asks, new_bids, ts_event, ts_init)
         added_asks, gone_asks = _moved(old_asks, new_asks, changed_asks)
         added_bids, gone_bids = _moved(old_bids, new_bids, changed_bids)
         gone = len(gone_asks) + len(gone_bids)
         if not changed and not gone:
             return None
-        if changed + gone > len(new_asks) + len(new_bids):
-            whole = self._whole(new_asks, new_bids, ts_event, ts_init)
-            return self._crossed(ts_event, ts_init) if whole is None else whole
+        if changed + gone > levels:
+            return self._anew(new_asks, new_bids, ts_event, ts_init)
         changes: list[tuple[BookAction, BookOrder]] = []
         self._collect(_SELL, old_asks, new_asks, gone_asks, changed_asks, changes)
         self._collect(_BUY, old_bids, new_bids, gone_bids, changed_bids, changes)
-        # Without a price that the last sound book lacked, this one can't have come to cross.
-        if (added_asks or added_bids) and self._has_come_to_cross(new_asks, new_bids):
+        best_ask, best_bid = self._best_ask, self._best_bid
+        if added_asks or len(new_asks) != len(old_asks):
+            best_ask = min(_floats(new_asks), default=inf)
+        if added_bids or len(new_bids) != len(old_bids):
+            best_bid = max(_floats(new_bids), default=-inf)
+        if _is_crossed(new_asks, new_bids, best_ask, best_bid):
             return self._crossed(ts_event, ts_init)
         self._asks, self._bids = new_asks, new_bids
+        self._best_ask, self._best_bid = best_ask, best_bid
         return self._emit(changes, ts_event, ts_init) if changes else None
+
+    def _anew(
+        self, asks: dict[str, str], bids: dict[str, str], ts_event: int, ts_init: int
+    ) -> OrderBookDeltas | None:
+        whole = self._whole(asks, bids, ts_event, ts_init)
+        return self._crossed(ts_event, ts_init) if whole is None else whole
 
     def _crossed(self, ts_event: int, ts_init: int) -> OrderBookDeltas | None:
         self.crossed_count += 1
@@ -371,6 +395,13 @@ class SnapshotBook(_Ladder):
             del new[price]
             if known:
                 into.append((_DELETE, BookOrder(side, prices[price], nothing, 0)))
+
+
+def _floats(side: dict[str, str]) -> list[float]:
+    """The prices of a side as floats. Raises ParseError if one is there twice."""
+    values = list(map(float, side))
+    _refuse_twice(side, values)
+    return values
 
 
 def _changed(old: dict[str, str], new: dict[str, str]) -> list[str]:
@@ -483,6 +514,76 @@ class SequencedBook(_Ladder):
             raise
         if self._low_ask <= self._high_bid:
             if self._has_come_to_cross(self._asks, self._bids):
+                self.crossed_count += 1
+                self._drop()
+                return BookGap.CROSSED
+            self._bound_best()
+        self.last_id = book_id
+        return self._emit(changes, ts_event, ts_init) if changes else None
+
+    def _drop(self) -> None:
+        self.is_valid = False
+        self.last_id = -1
+        self._asks, self._bids = {}, {}
+
+    def clear(self, ts_event: int, ts_init: int) -> OrderBookDeltas:
+        """Drop the book, and return the CLEAR that tells so."""
+        self.last_id = -1
+        return super().clear(ts_event, ts_init)
+
+    def _apply(
+        self,
+        side: OrderSide,
+        book: dict[str, str],
+        levels: Sequence[Level],
+        into: list[tuple[BookAction, BookOrder]],
+    ) -> None:
+        sizes, known = self.numbers.sizes, self._keys
+        zeros, nothing, append = sizes.zeros, self._nothing, into.append
+        if len(book) + len(levels) > 2 * MAX_LEVELS:
+            raise ParseError("book", f"expected at most {MAX_LEVELS} levels")
+        try:
+            for text, size_text in levels:
+                # One price may be written in several ways across updates: the key is padded.
+                key, price = known.get(text) or self._key(text)
+                size = sizes[size_text]
+                if size_text in zeros:
+                    if book.pop(key, None) is not None:
+                        append((_DELETE, BookOrder(side, price, nothing, 0)))
+                    continue
+                old = book.get(key)
+                if old == size_text:
+                    continue
+                book[key] = size_text
+                if old is not None:
+                    append((_UPDATE, BookOrder(side, price, size, 0)))
+                    continue
+                append((_ADD, BookOrder(side, price, size, 0)))
+                value = float(key)
+                if side is _SELL:
+                    if value < self._low_ask:
+                        self._low_ask = value
+                elif value > self._high_bid:
+                    self._high_bid = value
+        except (TypeError, ValueError) as e:
+            raise ParseError("book", "expected [price, size] pairs of decimal text") from e
+
+    def _key(self, text: str) -> tuple[str, Price]:
+        if len(self._keys) >= MAX_CACHED_NUMBERS:
+            self._keys.clear()
+        prices = self.numbers.prices
+        padded_text = padded(text, prices.precision)
+        found = self._keys[text] = padded_text, prices[padded_text]
+        return found
+
+    def _bound_best(self) -> None:
+        self._low_ask = min(map(float, self._asks), default=math.inf)
+        self._high_bid = max(map(float, self._bids), default=-math.inf)        if changes and _is_crossed(
+            self._asks,
+            self._bids,
+            min(map(float, self._asks), default=inf),
+            max(map(float, self._bids), default=-inf),
+        ):
                 self.crossed_count += 1
                 self._drop()
                 return BookGap.CROSSED

@@ -315,7 +315,9 @@ class StreamSupervisor:
         while ended is not None and not ended.done():
             frame = await connection.receive()
             self._last_received = loop_time()
-            ts_init = now_ns()
+            # Strictly later than the frame before it, also when the clock is set back: recordings
+            # are split by this time.
+            ts_init = max(now_ns(), status.last_frame_ns + 1)
             status.frames += 1
             status.bytes += len(frame)
             status.last_frame_ns = ts_init

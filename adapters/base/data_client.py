@@ -63,6 +63,7 @@ class VenueDataClient(DataRequests):
         super().__init__(venue=Venue(runtime.adapter.venue), **kwargs)
         self._account = runtime  # `_runtime` is NautilusTrader's own
         self._books: dict[InstrumentId, StreamedBook] = {}
+        self._last_trade_ns: dict[InstrumentId, int] = {}  # ts_init of the last trade
         self._stream: StreamSupervisor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._statuses: dict[InstrumentId, tuple[bool, str]] = {}  # as last published
@@ -72,7 +73,7 @@ class VenueDataClient(DataRequests):
         self._stopping = False
         self._handlers: dict[type, Callable[[Any], None]] = {
             OrderBookDeltas: self._on_deltas,
-            TradeTick: self._handle_data,
+            TradeTick: self._on_trade,
             QuoteTick: self._handle_data,
             OrderBookDepth: self._handle_data,
             InstrumentStatus: self._handle_data,
@@ -360,6 +361,28 @@ class VenueDataClient(DataRequests):
         if handler is None:
             raise TypeError(f"a public stream yielded {type(item).__name__}")
         handler(item)
+
+    def _on_trade(self, trade: TradeTick) -> None:
+        """Give each trade of an instrument a later `ts_init` than the one before it.
+
+        Several trades of one frame share its receive time. A recording that was split between
+        them would have two files of overlapping time, which the catalog refuses.
+        """
+        last = self._last_trade_ns.get(trade.instrument_id, 0)
+        ts_init = trade.ts_init
+        if ts_init <= last:
+            ts_init = last + 1
+            trade = TradeTick(
+                trade.instrument_id,
+                trade.price,
+                trade.size,
+                trade.aggressor_side,
+                trade.trade_id,
+                trade.ts_event,
+                ts_init,
+            )
+        self._last_trade_ns[trade.instrument_id] = ts_init
+        self._handle_data(trade)
 
     def _on_deltas(self, deltas: OrderBookDeltas) -> None:
         kept = self._books.get(deltas.instrument_id)

@@ -43,6 +43,10 @@ class OceanexOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     rate_reserve: Annotated[
         float, _doc("Share of each rate limit kept for cancels and queries", ge=0, lt=1)
     ] = 0.2
+    rate_wait_secs: Annotated[
+        float,
+        _doc("Longest wait for room in a rate limit, seconds; then the request is refused", ge=0),
+    ] = 2.0
     orders_per_minute: Annotated[int, _doc("Limit of created orders, per minute", ge=2)] = 1200
     requests_per_minute: Annotated[
         int, _doc("Limit of requests, public and private each, per minute", ge=2)

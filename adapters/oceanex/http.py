@@ -115,6 +115,7 @@ class OceanexHttp:
                 SCOPE_PUBLIC: requests,
             },
             options.rate_reserve,
+            options.rate_wait_secs,
         )
 
     # -- public (1.1) ------------------------------------------------------------------------------

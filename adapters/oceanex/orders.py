@@ -292,7 +292,8 @@ class OceanexOrders:
                 if not is_listed:
                     unlisted.append(state)
                 for row in rows:
-                    is_new = row.venue_order_id not in known and row.ts_created >= since_ns
+                    is_recent = row.ts_created >= since_ns or row.ts_created == 0
+                    is_new = row.venue_order_id not in known and is_recent
                     if is_new and matches(row, intent):
                         candidates[row.venue_order_id] = row
         except VenueUnavailable as e:
@@ -342,7 +343,7 @@ class OceanexOrders:
             fresh = [row for row in rows if row.venue_order_id not in orders]
             orders.update({row.venue_order_id: row for row in fresh})
             # A short page may still be followed by another: only an empty one is the end (1.2).
-            if not fresh or (since_ns and min(row.ts_created for row in rows) < since_ns):
+            if not fresh or any(0 < row.ts_created < since_ns for row in rows):
                 return list(orders.values()), True
         raise VenueUnavailable(
             "OCEANEX-PAGES", f"more than {MAX_PAGES} pages of {MAX_FILTER_PAGE} orders in {state}"

@@ -1,6 +1,6 @@
-"""A simulated OceanEx: its REST v1 and its push websocket over the simulated exchange.
+"""A simulated OceanEx: REST v1, push websocket and query websocket over the simulated exchange.
 
-Source: the venue document, sections 1 to 6. Serve it with `adapters.simulation.server.serve`, or
+Source: the venue document, sections 1 to 7. Serve it with `adapters.simulation.server.serve`, or
 in memory with `adapters.simulation.memory`.
 """
 
@@ -14,7 +14,9 @@ import msgspec
 
 from adapters.oceanex.simulator_auth import Authenticator, RateLimits, generated_key_pair
 from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.oceanex.simulator_push import PushServer, PushSession
+from adapters.oceanex.simulator_push import PushServer
+from adapters.oceanex.simulator_query import PATH as QUERY_PATH
+from adapters.oceanex.simulator_query import QueryServer
 from adapters.oceanex.simulator_routes import answer
 from adapters.oceanex.simulator_trading import ACCOUNT
 from adapters.oceanex.simulator_wallet import Deposit, Wallet
@@ -22,7 +24,7 @@ from adapters.simulation.exchange import Exchange, ExchangeOptions
 from adapters.simulation.faults import Faults
 from adapters.simulation.market import MarketDriver, MarketFlow, SeededFlow
 from adapters.simulation.replay import ReplayFlow, ReplaySource
-from adapters.simulation.server import SimRequest, SimResponse
+from adapters.simulation.server import SimRequest, SimResponse, SimSession
 
 __all__ = ["OceanexSimOptions", "OceanexSimulator", "create"]
 
@@ -82,6 +84,7 @@ class OceanexSimulator:
         self.driver = MarketDriver(self.exchange, self._flows(replay), now_ns)
         self.driver.paused = not self.options.is_market_live
         self.push = PushServer(self)
+        self.query = QueryServer(self)
         self._planned: list[PlannedError] = []
 
     def fail_next(
@@ -104,13 +107,16 @@ class OceanexSimulator:
 
     def open_session(
         self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
-    ) -> PushSession:
+    ) -> SimSession:
+        if path == QUERY_PATH:
+            return self.query.open(send, close)
         return self.push.open(path, query, send, close)
 
     def advance(self, now_ns: int) -> None:
         self.driver.advance(now_ns)
         self.wallet.advance(self, now_ns)
         self.push.publish(now_ns)
+        self.query.advance(now_ns)
 
     def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
         """`rest` and `ws` are what a client is configured with; `ws_url` is the whole address."""
@@ -120,6 +126,7 @@ class OceanexSimulator:
             "rest": f"{http_base}{BASE_PATH}",
             "ws": ws_base,
             "ws_url": f"{ws_base}/app/{key}?protocol=7&version=4.3.1&flash=false&client=js",
+            "query_ws_url": f"{ws_base}{QUERY_PATH}",
             "app_key": key,
             "uid": self.options.uid,
             "key_id": self.options.key_id,

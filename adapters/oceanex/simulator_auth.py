@@ -101,7 +101,10 @@ class Authenticator:
 
     def __init__(self, options: OceanexSimOptions, public_key_pem: str) -> None:
         self._options = options
-        self._key = serialization.load_pem_public_key(public_key_pem.encode())
+        key = serialization.load_pem_public_key(public_key_pem.encode())
+        if not isinstance(key, rsa.RSAPublicKey):
+            raise ValueError(f"expected an RSA public key, received {type(key).__name__}")
+        self.public_key = key
         self.public_key_pem = public_key_pem
 
     def data(self, params: dict[str, Any], remote: str, now_ns: int) -> dict[str, Any]:
@@ -147,7 +150,7 @@ class Authenticator:
         try:
             jwt.decode(
                 token,
-                self._key,  # type: ignore[arg-type]  # an RSA key was loaded
+                self.public_key,
                 algorithms=["RS256"],
                 options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
             )

@@ -5,6 +5,7 @@ Sources: the venue document's sections 1 (market object), 2.4 (rate limits), 2.2
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
@@ -141,3 +142,32 @@ def number(value: Decimal) -> str:
 
 def millis(ts_ns: int) -> int:
     return ts_ns // MS
+
+
+class Modes:
+    """Switches of the whole venue and of single markets, told on `symbols` and `exchange`."""
+
+    def __init__(self, states: Mapping[str, str]) -> None:
+        self.states = dict(states)
+        self.maintenance = False
+        self.post_only = False
+        self.limits: dict[str, tuple[Decimal, Decimal]] = {}  # highest bid and lowest ask, 0: none
+        self.changed: set[str] = set()  # symbols, or "" for the venue, not told yet
+
+    def state(self, symbol: str) -> str:
+        return self.states.get(symbol, "NORMAL")
+
+    def set_state(self, symbol: str, state: str) -> None:
+        """Raises ValueError for a state that the document does not have."""
+        if state not in STATES:
+            raise ValueError(f"state: expected one of {', '.join(STATES)}, received {state!r}")
+        self.states[symbol] = state
+        self.changed.add(symbol)
+
+    def set_venue(self, *, maintenance: bool | None, post_only: bool | None) -> None:
+        """None leaves a switch as it is."""
+        if maintenance is not None:
+            self.maintenance = maintenance
+        if post_only is not None:
+            self.post_only = post_only
+        self.changed.add("")

@@ -248,7 +248,6 @@ def _summarize(
         equity=_equity(loaded, selection, node),
         orders_digest=traded.orders_digest,
         gaps=summary_of(selection.catalog, start_ns=start_ns, end_ns=end_ns, instruments=names),
-        book_clears=sum(source.clears for source in selection.sources),
         events=result.iterations,
         wall_secs=wall_secs,
         notes=_notes(selection),

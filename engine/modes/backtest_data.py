@@ -43,6 +43,8 @@ from engine.recording.catalog import (
 NAMED_MAX = 8  # instruments named in an error
 REPLAY_WINDOW_NS = 60_000_000_000
 SECOND_NS = 1_000_000_000
+import os
+OPT = {'t': True, 'f': False, 'n': None}[os.environ.get('OPT', 'n')]
 TAIL_NS = 10 * SECOND_NS  # first look for the end of the last whole book update; then further back
 
 _ALWAYS = (
@@ -75,7 +77,6 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[Any, ...]
     start_ns: int
     end_ns: int
-    clears: int
     deltas_end_ns: int | None = None
 
     @property
@@ -181,16 +182,14 @@ def _source(
             f"{root} has no data of {name} from {asked}; it has {utc(first)} to {utc(last)}",
         )
     begin, end = min(a for a, _ in used), max(b for _, b in used)
-    clears, whole = 0, None
+    whole = None
     if NautilusDataType.OrderBookDelta in types:
-        clears = len(_clears(catalog, name, begin, end))
         whole = _last_whole(catalog, name, begin, end)
     return Source(
         instrument=known[name],
         types=types,
         start_ns=begin,
         end_ns=end,
-        clears=clears,
         deltas_end_ns=whole,
     )
 
@@ -231,19 +230,21 @@ def _types(catalog: ParquetDataCatalog, name: str) -> tuple[Any, ...]:
     return (*book, *(kind for kind in _ALWAYS if there(kind)))
 
 
-def _clears(
-    catalog: ParquetDataCatalog, name: str, start: int | None, end: int | None
-) -> list[OrderBookDelta]:
-    """Every CLEAR of a book, in time order; file by file, so that memory stays bounded."""
-    found: list[OrderBookDelta] = []
-    for first, last in sorted(catalog.get_intervals(NautilusDataType.OrderBookDelta, name)):
-        begin = first if start is None else max(first, start)
-        stop = last if end is None else min(last, end)
-        if begin <= stop:
-            found += catalog.query_order_book_deltas(
-                [name], start=begin, end=stop, where_clause="action = 'CLEAR'"
-            )
-    return found
+def _last_clear(catalog: ParquetDataCatalog, name: str, end: int) -> int | None:
+    """Time of the last CLEAR at or before `end`; None where there is none.
+
+    From the newest file back, so that little is read: a query of a whole recording holds it all.
+    """
+    spans = sorted(catalog.get_intervals(NautilusDataType.OrderBookDelta, name), reverse=True)
+    for first, last in spans:
+        if first > end:
+            continue
+        rows = catalog.query_order_book_deltas(
+            [name], start=first, end=min(last, end), where_clause="action = 'CLEAR'"
+        )
+        if rows:
+            return rows[-1].ts_init
+    return None
 
 
 def _configs(selection: Selection, source: Source, scratch: Path) -> Iterator[BacktestDataConfig]:
@@ -266,6 +267,7 @@ def _configs(selection: Selection, source: Source, scratch: Path) -> Iterator[Ba
             instrument_id=source.instrument.id,
             start_time=selection.start_ns,
             end_time=_end_of(kind, source, selection),
+            optimize_file_loading=OPT,
         )
 
 
@@ -280,11 +282,10 @@ def book_at(
 ) -> Sequence[OrderBookDelta]:
     """The book just before `start_ns` as a snapshot; empty where it is not needed or not known."""
     name = str(instrument_id)
-    clears = _clears(catalog, name, None, start_ns)
-    if not clears or clears[-1].ts_init == start_ns:
+    window = _last_clear(catalog, name, start_ns)
+    if window is None or window == start_ns:
         return []
     book = OrderBook(instrument_id, BookType.L2_MBP)
-    window = clears[-1].ts_init
     while window < start_ns:
         end = min(window + REPLAY_WINDOW_NS, start_ns)
         for delta in catalog.query_order_book_deltas([name], start=window, end=end - 1):

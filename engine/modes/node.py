@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any, Literal
@@ -62,43 +61,64 @@ from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
 from engine.modes.fees import fee_model
 from engine.modes.lock import AccountLock
+from engine.modes.signals import StopSignals
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
 from engine.risk.facts import LiveOrder as GateOrder
-from engine.risk.state import RiskStateFile
+from engine.risk.state import RiskStateError, RiskStateFile
+from engine.run_state import RunState
 from engine.secrets import Secret, read_credentials
 
 logger = logging.getLogger(__name__)
 
 Mode = Literal["live", "paper", "record"]
 POST_STOP_SECS = 1  # for the orders that strategies send in on_stop
-CONNECT_SECS = 60
+CONNECT_SECS = 60  # on top of the quarantine of unproven orders
+STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
+STREAM_LOOK_SECS = 0.2
 LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
 
 
 class Ended(msgspec.Struct, kw_only=True):
-    """How a node's run ended, and what it leaves to report."""
+    """How a node's run ended, and what it leaves to report.
+
+    `node` is None when the run was stopped before there was one. `unresolved` are the client order
+    ids whose outcome is unknown, `left_open` those that could not be cancelled.
+    """
 
     exit: Exit
     reason: str
     status: RunStatus
     findings: list[Finding]
+    unresolved: list[str]
+    left_open: list[str]
     seconds: float
     node: Any  # stopped; `close` ends it
     gate: Any
-    run_state: Any
+    run_state: RunState
     recording: Recording | None
 
     @property
     def cache(self) -> Any:
-        return self.node.cache
+        return NoCache() if self.node is None else self.node.cache
 
     def close(self) -> None:
         """Write the last of the recording and drop the node."""
-        self.node.dispose()
+        if self.node is not None:
+            self.node.dispose()
+
+
+class NoCache:
+    """The cache of a run that was stopped before it had one."""
+
+    def orders(self) -> list[Any]:
+        return []
+
+    def instrument(self, instrument_id: Any) -> None:
+        return None
 
 
 class NodeRun:
@@ -121,8 +141,9 @@ class NodeRun:
         self._transports: list[AiohttpTransport | AiohttpWsTransport] = []
         self._rng = random.Random(self.config.run.seed)  # noqa: S311 - jitter, not secrets
         self._stopping = asyncio.Event()
-        self._signals = 0
-        self._tick_ns = 0
+        self._running: asyncio.Future[None] | None = None
+        self.gate: Any = None
+        self.run_state = RunState()
 
     # -- building ------------------------------------------------------------------------------
 

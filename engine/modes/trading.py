@@ -244,6 +244,9 @@ class VenueTrading:
                 logger.warning("%s private stream: %s: %s", self.venue, item.code, item.message)
 
         self._private = self.runtime.stream("private", protocol, on_item)
+        attach = getattr(protocol, "attach", None)
+        if attach is not None:  # trade requests over the private stream
+            attach(self._private.send)
         self._private.start()
 
     def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:

@@ -288,3 +288,22 @@ def test_applied_updates_equal_the_merged_book(
         merged_asks |= dict(ask_change)
         merged_bids |= dict(bid_change)
         assert contents(copy) == expected(list(merged_asks.items()), list(merged_bids.items()))
+
+
+def test_an_empty_book_stays_empty_in_silence() -> None:
+    book = snapshot_book()
+    assert actions(book.diff([], [], 1, 1)) == [(BookAction.CLEAR, "0", "0")]
+    assert book.diff([], [], 2, 2) is None
+    assert book.diff([("101.0", "0.0")], [], 3, 3) in (None,) or not book.levels()[1]
+
+
+def test_a_side_that_only_loses_levels_keeps_the_best_of_the_other() -> None:
+    """The cached best prices follow every way a level can come and go."""
+    book = snapshot_book()
+    book.diff(ASKS, BIDS, 1, 1)
+    book.diff(ASKS[1:], BIDS, 2, 2)  # best ask 101.5 is gone
+    assert book.diff(ASKS[1:], [("101.7", "1.0"), *BIDS[1:]], 3, 3) is not None
+    assert book.is_valid
+    crossed = book.diff([("101.7", "1.0"), *ASKS[2:]], [("101.7", "1.0"), *BIDS[1:]], 4, 4)
+    assert actions(crossed) == [(BookAction.CLEAR, "0", "0")]
+    assert not book.is_valid

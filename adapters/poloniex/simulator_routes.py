@@ -1,0 +1,88 @@
+"""From a request to its endpoint, and the errors of the simulated Poloniex as answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from adapters.poloniex.simulator_account import ACCOUNTS
+from adapters.poloniex.simulator_auth import ApiError
+from adapters.poloniex.simulator_public import PUBLIC, Call, Endpoint
+from adapters.poloniex.simulator_trading import TRADING
+from adapters.simulation.server import SimRequest, SimResponse
+
+if TYPE_CHECKING:
+    from adapters.poloniex.simulator import PoloniexSimulator
+
+# Fixed paths come before templates that would also fit them.
+ENDPOINTS: tuple[Endpoint, ...] = (*PUBLIC, *ACCOUNTS, *TRADING)
+_JSON = {"content-type": "application/json"}
+_STATUS = {400: 400, 401: 401, 408: 408, 429: 429, 404: 404}
+
+
+def answer(venue: PoloniexSimulator, request: SimRequest) -> SimResponse:
+    """Any request; an error is `{code, message}` with an HTTP status other than 200."""
+    try:
+        return _respond(200, _call(venue, request))
+    except ApiError as error:
+        status = _STATUS.get(error.code, venue.options.error_status)
+        return _respond(status, {"code": error.code, "message": error.message})
+
+
+def _respond(status: int, value: object) -> SimResponse:
+    return SimResponse(status=status, body=msgspec.json.encode(value), headers=_JSON)
+
+
+def _call(venue: PoloniexSimulator, request: SimRequest) -> object:
+    endpoint, path = find(request.method, request.path)
+    if endpoint is None:
+        raise ApiError(404, "No such endpoint")
+    if endpoint.is_private:
+        venue.auth.check(request, venue.now_ms)
+    limit = {
+        "public": venue.options.public_rate,
+        "private": venue.options.private_rate,
+    }.get(endpoint.group, venue.options.bulk_rate)
+    who = "" if endpoint.is_private else request.remote
+    if not venue.limits.take(f"{endpoint.group} {who}", limit, venue.exchange.now_ns):
+        raise ApiError(429)
+    return endpoint.handler(venue, Call(params=_query(request), body=_body(request), path=path))
+
+
+def _query(request: SimRequest) -> dict[str, str]:
+    return dict(parse_qsl(request.query, keep_blank_values=True))
+
+
+def _body(request: SimRequest) -> object:
+    if not request.body.strip():
+        return None
+    try:
+        return msgspec.json.decode(request.body)
+    except msgspec.DecodeError:
+        raise ApiError(601, "The request body is not valid JSON") from None
+
+
+def find(method: str, path: str) -> tuple[Endpoint | None, dict[str, str]]:
+    """The endpoint and its path variables. A trailing slash is taken, as older clients send it."""
+    parts = path.rstrip("/").split("/")
+    for endpoint in ENDPOINTS:
+        if endpoint.method != method:
+            continue
+        named = _match(endpoint.template.split("/"), parts)
+        if named is not None:
+            return endpoint, named
+    return None, {}
+
+
+def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
+    if len(template) != len(parts):
+        return None
+    named = {}
+    for want, have in zip(template, parts, strict=True):
+        if want.startswith("{"):
+            named[want[1:-1]] = have
+        elif want != have:
+            return None
+    return named

@@ -1,0 +1,68 @@
+"""SIGINT and SIGTERM of a run: once stops in order, twice cuts off, and a blocked loop can't hide.
+
+The handlers are Python's own, not the event loop's: they run even while a strategy's callback
+blocks the loop (`time.sleep`, an endless `while`), so that a second signal always ends the process.
+Code in C that never gives the interpreter back can be ended by SIGKILL only. Whichever way the
+process ends, the journal is whole: every record in it is a committed transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from engine.cli.exits import Exit
+
+CUT_OFF_SECS = 2.0  # for a run that was cut off to close its files
+_WATCHED = (signal.SIGINT, signal.SIGTERM)
+_AT_ONCE = (
+    b"error STOP-AT-ONCE: ended at once by a second signal; orders may be open at the venue, "
+    b"the journal is whole and the next start takes them over\n"
+)
+
+
+class StopSignals:
+    """Tells `on_stop(name)` of the first signal and `on_cut_off()` of the second, on the loop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_stop: Callable[[str], None],
+        on_cut_off: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._on_stop = on_stop
+        self._on_cut_off = on_cut_off
+        self._count = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        for number in (*_WATCHED, signal.SIGALRM):
+            handler = _end_at_once if number == signal.SIGALRM else self._came
+            self._before[number] = signal.signal(number, handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        name = signal.Signals(number).name
+        if self._count == 1:
+            self._loop.call_soon_threadsafe(self._on_stop, name)
+        elif self._count == 2:
+            signal.setitimer(signal.ITIMER_REAL, CUT_OFF_SECS)
+            self._loop.call_soon_threadsafe(self._on_cut_off)
+        else:
+            _end_at_once(number, frame)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os.write(2, _AT_ONCE)
+    os._exit(int(Exit.FAILED))
