@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, repeat
-from math import inf
 
 from nautilus_trader.model import (
     BookAction,
@@ -195,8 +194,8 @@ class _Ladder:
         self.is_valid = False
         self.crossed_count = 0
         self.sequence = 0
-        self._best_ask = inf
-        self._best_bid = -inf
+        self._best_ask = math.inf
+        self._best_bid = -math.inf
         self._asks: dict[str, str] = {}
         self._bids: dict[str, str] = {}
         self._nothing = Quantity.zero(size_precision)
@@ -252,7 +251,7 @@ class _Ladder:
         bid_values, ask_values = values[:count], values[count:]
         _refuse_twice(asks, ask_values)
         _refuse_twice(bids, bid_values)
-        best_ask, best_bid = min(ask_values, default=inf), max(bid_values, default=-inf)
+        best_ask, best_bid = min(ask_values, default=math.inf), max(bid_values, default=-math.inf)
         if _is_crossed(asks, bids, best_ask, best_bid):
             return None
         iid = self.instrument_id
@@ -355,9 +354,9 @@ class SnapshotBook(_Ladder):
         self._collect(_BUY, old_bids, new_bids, gone_bids, changed_bids, changes)
         best_ask, best_bid = self._best_ask, self._best_bid
         if added_asks or len(new_asks) != len(old_asks):
-            best_ask = min(_floats(new_asks), default=inf)
+            best_ask = min(_floats(new_asks), default=math.inf)
         if added_bids or len(new_bids) != len(old_bids):
-            best_bid = max(_floats(new_bids), default=-inf)
+            best_bid = max(_floats(new_bids), default=-math.inf)
         if _is_crossed(new_asks, new_bids, best_ask, best_bid):
             return self._crossed(ts_event, ts_init)
         self._asks, self._bids = new_asks, new_bids
@@ -513,81 +512,11 @@ class SequencedBook(_Ladder):
             self._drop()
             raise
         if self._low_ask <= self._high_bid:
-            if self._has_come_to_cross(self._asks, self._bids):
+            self._bound_best()
+            if _is_crossed(self._asks, self._bids, self._low_ask, self._high_bid):
                 self.crossed_count += 1
                 self._drop()
                 return BookGap.CROSSED
-            self._bound_best()
-        self.last_id = book_id
-        return self._emit(changes, ts_event, ts_init) if changes else None
-
-    def _drop(self) -> None:
-        self.is_valid = False
-        self.last_id = -1
-        self._asks, self._bids = {}, {}
-
-    def clear(self, ts_event: int, ts_init: int) -> OrderBookDeltas:
-        """Drop the book, and return the CLEAR that tells so."""
-        self.last_id = -1
-        return super().clear(ts_event, ts_init)
-
-    def _apply(
-        self,
-        side: OrderSide,
-        book: dict[str, str],
-        levels: Sequence[Level],
-        into: list[tuple[BookAction, BookOrder]],
-    ) -> None:
-        sizes, known = self.numbers.sizes, self._keys
-        zeros, nothing, append = sizes.zeros, self._nothing, into.append
-        if len(book) + len(levels) > 2 * MAX_LEVELS:
-            raise ParseError("book", f"expected at most {MAX_LEVELS} levels")
-        try:
-            for text, size_text in levels:
-                # One price may be written in several ways across updates: the key is padded.
-                key, price = known.get(text) or self._key(text)
-                size = sizes[size_text]
-                if size_text in zeros:
-                    if book.pop(key, None) is not None:
-                        append((_DELETE, BookOrder(side, price, nothing, 0)))
-                    continue
-                old = book.get(key)
-                if old == size_text:
-                    continue
-                book[key] = size_text
-                if old is not None:
-                    append((_UPDATE, BookOrder(side, price, size, 0)))
-                    continue
-                append((_ADD, BookOrder(side, price, size, 0)))
-                value = float(key)
-                if side is _SELL:
-                    if value < self._low_ask:
-                        self._low_ask = value
-                elif value > self._high_bid:
-                    self._high_bid = value
-        except (TypeError, ValueError) as e:
-            raise ParseError("book", "expected [price, size] pairs of decimal text") from e
-
-    def _key(self, text: str) -> tuple[str, Price]:
-        if len(self._keys) >= MAX_CACHED_NUMBERS:
-            self._keys.clear()
-        prices = self.numbers.prices
-        padded_text = padded(text, prices.precision)
-        found = self._keys[text] = padded_text, prices[padded_text]
-        return found
-
-    def _bound_best(self) -> None:
-        self._low_ask = min(map(float, self._asks), default=math.inf)
-        self._high_bid = max(map(float, self._bids), default=-math.inf)        if changes and _is_crossed(
-            self._asks,
-            self._bids,
-            min(map(float, self._asks), default=inf),
-            max(map(float, self._bids), default=-inf),
-        ):
-                self.crossed_count += 1
-                self._drop()
-                return BookGap.CROSSED
-            self._bound_best()
         self.last_id = book_id
         return self._emit(changes, ts_event, ts_init) if changes else None
 

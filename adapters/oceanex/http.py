@@ -29,7 +29,6 @@ SCOPE_PUBLIC = "public"
 MAX_TRADES = 1_000
 MAX_CANDLES = 10_000
 MAX_FILTER_PAGE = 100
-MAX_HISTORY_PAGE = 1_000
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 Params = Mapping[str, Any] | Sequence[tuple[str, str]]

@@ -8,7 +8,6 @@ Decimal; `parse.decimal` bounds it.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -298,6 +297,3 @@ class PushError(msgspec.Struct):
 
     message: str = ""
     code: int | None = None
-
-
-Json = Any

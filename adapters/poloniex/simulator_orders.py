@@ -154,7 +154,7 @@ def history_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
 
 def smart_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
     assert order.trigger_price is not None
-    row = {
+    row: dict[str, Any] = {
         "id": str(order.id),
         "clientOrderId": order.client_order_id or "",
         "symbol": order.market,
@@ -280,11 +280,11 @@ def _type(body: Mapping[str, Any], *, smart: bool) -> str:
 
     Trailing stops are documented by name only: refused as an invalid type.
     """
+    known: tuple[str, ...] = STOP_TYPES if smart else ("MARKET", "LIMIT", "LIMIT_MAKER")
     if smart:
         found = body.get("type") or ("STOP_LIMIT" if body.get("price") else "STOP")
-        known = STOP_TYPES
     else:
-        found, known = body.get("type") or "MARKET", ("MARKET", "LIMIT", "LIMIT_MAKER")
+        found = body.get("type") or "MARKET"
     if found not in known:
         raise ApiError(21320)
     return str(found)
@@ -411,10 +411,8 @@ def cancel(venue: PoloniexSimulator, order: SimOrder, *, at_once: bool = False) 
 def asked_again(venue: PoloniexSimulator, order: SimOrder, change: Mapping[str, Any]) -> Asked:
     """What replaces `order`: its fields with those of `change`, read as a create is."""
     smart = is_smart(order)
-    if smart:
-        kind = "STOP" if order.is_market else "STOP_LIMIT"
-    else:
-        kind = type_of(order)
+    stop_type = "STOP" if order.is_market else "STOP_LIMIT"
+    kind = stop_type if smart else type_of(order)
     body: dict[str, Any] = {
         "symbol": order.market,
         "side": order.side.value,

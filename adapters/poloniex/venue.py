@@ -27,6 +27,7 @@ from adapters.poloniex.market_data import PoloniexMarketData
 from adapters.poloniex.orders import PoloniexOrders
 from adapters.poloniex.parse import Names, account_balances
 from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
+from adapters.poloniex.simulator import create as create_simulator
 from adapters.poloniex.symbols import INTERVALS
 from adapters.poloniex.tracking import Tracker
 from adapters.poloniex.websocket import BOOK_DEPTHS
@@ -201,6 +202,7 @@ SPEC = AdapterSpec(
     credentials=(Credential("key"), Credential("secret")),
     capabilities=CAPABILITIES,
     create=create,
+    simulator=create_simulator,
 )
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "PoloniexAdapter", "create"]

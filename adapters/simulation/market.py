@@ -171,7 +171,8 @@ class SeededFlow:
         for side in (Side.BUY, Side.SELL):
             book_side = exchange.markets[market_id].book.side(side)
             sign = 1 if side is Side.BUY else -1
-            inner = Decimal(int(self._mid)) * self._tick
+            other = Side.SELL if side is Side.BUY else Side.BUY
+            inner = self._level_price(other, 0) - sign * self._tick  # beyond it a level would lock
             outer = Decimal(int(self._mid - sign * reach)) * self._tick
             for level in _beyond(book_side, inner, sign):
                 if self._rng.random() < 0.5:

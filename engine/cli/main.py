@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "backtest": ("engine.cli.backtest", "Run the same config on recorded data."),
     "record": ("engine.cli.record", "Record market data without trading."),
     "import": ("engine.cli.import_", "Import recordings of other tools into a catalog."),
+    "explain": ("engine.cli.explain", "Tell the story of one order, from signal to fills."),
     "venue": ("engine.cli.venue", "Serve a simulated venue on loopback."),
 }
 

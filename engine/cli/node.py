@@ -21,6 +21,7 @@ def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> No
     from engine.config.problems import ConfigError
     from engine.modes.live import run_node, sum_up
     from engine.observe import summary
+    from engine.secrets import redact
 
     loaded = load(config)
     problems = [] if mode == "record" else check_loaded(loaded, mode)
@@ -33,4 +34,6 @@ def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> No
         sys.stdout.write(figures.json().decode() + "\n")
     else:
         summary.show([figures], Console())
+    if ended.exit:
+        typer.echo(redact(f"error {ended.reason}"), err=True)
     raise typer.Exit(int(ended.exit))

@@ -43,8 +43,6 @@ from engine.recording.catalog import (
 NAMED_MAX = 8  # instruments named in an error
 REPLAY_WINDOW_NS = 60_000_000_000
 SECOND_NS = 1_000_000_000
-import os
-OPT = {'t': True, 'f': False, 'n': None}[os.environ.get('OPT', 'n')]
 TAIL_NS = 10 * SECOND_NS  # first look for the end of the last whole book update; then further back
 
 _ALWAYS = (
@@ -267,7 +265,7 @@ def _configs(selection: Selection, source: Source, scratch: Path) -> Iterator[Ba
             instrument_id=source.instrument.id,
             start_time=selection.start_ns,
             end_time=_end_of(kind, source, selection),
-            optimize_file_loading=OPT,
+            optimize_file_loading=True,  # one table of all files; else each is held open
         )
 
 

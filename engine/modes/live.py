@@ -67,6 +67,8 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
         notes=[
             f"{f.code} {f.instrument} {f.subject}: journal {f.journal}, venue {f.venue}; {f.action}"
             for f in ended.findings
-        ],
+        ]
+        + [f"UNRESOLVED {one}: the next start goes on asking" for one in ended.unresolved]
+        + [f"LEFT-OPEN {one}: its cancel was not confirmed" for one in ended.left_open],
         files=files,
     )

@@ -19,8 +19,7 @@ class AccountLock:
         self._file: int | None = None
 
     def __enter__(self) -> AccountLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        file = self._open()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -36,6 +35,17 @@ class AccountLock:
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         self._file = file
         return self
+
+    def _open(self) -> int:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FairleadError(
+                "STATE-UNWRITABLE",
+                f"the lock {self.path} can't be opened: {error.strerror}",
+                Exit.FAILED,
+            ) from error
 
     def __exit__(
         self,

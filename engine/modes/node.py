@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import tempfile
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -55,6 +57,7 @@ from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import Adapter, AdapterContext, AdapterSpec
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
+from engine.config.model import Record
 from engine.errors import FairleadError
 from engine.modes import common
 from engine.modes.approvals import GateApprovals
@@ -79,6 +82,7 @@ POST_STOP_SECS = 1  # for the orders that strategies send in on_stop
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
 STREAM_LOOK_SECS = 0.2
+PROBE_BYTES = 64 * 1024
 LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
 
 
@@ -144,6 +148,7 @@ class NodeRun:
         self._running: asyncio.Future[None] | None = None
         self.gate: Any = None
         self.run_state = RunState()
+        self._strategies: tuple[Any, ...] = ()
 
     # -- building ------------------------------------------------------------------------------
 
@@ -151,10 +156,17 @@ class NodeRun:
         """Blocks until the run has ended. Raises FairleadError for what prevents a start."""
         specs = self._specs()
         secrets = self._secrets(specs)
+        require_writable(self.loaded.state_dir)
+        if self._is_recording:
+            require_writable(self.loaded.resolve((self.config.record or Record()).dir))
         with ExitStack() as held:
             if self.mode != "record":
                 self._take_locks(held)
             return uvloop.run(self._main(specs, secrets, held))
+
+    @property
+    def _is_recording(self) -> bool:
+        return self.config.record is not None or self.mode == "record"
 
     def _specs(self) -> dict[str, AdapterSpec]:
         specs = {}
@@ -195,23 +207,41 @@ class NodeRun:
         held: ExitStack,
     ) -> Ended:
         started = time.monotonic()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._signalled, number)
-        if self.config.record is not None or self.mode == "record":
-            self._recording = Recording(self.loaded, secrets)
-            held.callback(self._recording.close)
-        try:
-            for key, spec in specs.items():
-                self._runtimes[key] = self._runtime(key, spec, secrets[key])
-            if self.mode == "paper":  # the simulated exchange needs fees before the node is built
-                await self._connect_all()
-            self._assemble(held)
-            await self._run_node()
-        finally:
-            for transport in self._transports:
-                await transport.close()
+        with StopSignals(asyncio.get_running_loop(), self._signalled, self._cut_off):
+            if self._is_recording:
+                self._recording = Recording(self.loaded, secrets)
+                held.callback(self._recording.close)
+            try:
+                for key, spec in specs.items():
+                    self._runtimes[key] = self._runtime(key, spec, secrets[key])
+                # Before there is a node: a venue that can't be reached ends the start at once, and
+                # the simulated exchange of a paper run needs the venue's fees to be built.
+                if await self._unless_stopped(self._connect_all()):
+                    self._assemble(held)
+                    await self._run_node()
+            finally:
+                await self._close()
         return self._ended(time.monotonic() - started)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """True when the work is done; a stop gives it up. Raises what the work raised."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        elif not working.cancelled():
+            working.result()
+        return not self._stopping.is_set()
+
+    async def _close(self) -> None:
+        """End what still runs; nothing is asked of a venue any more."""
+        for trading in self.trading:
+            await trading.close()
+        for transport in self._transports:
+            await transport.close()
 
     def _runtime(self, key: str, spec: AdapterSpec, secrets: Mapping[str, Secret]) -> VenueRuntime:
         venue = self.config.venues[key]
@@ -246,20 +276,15 @@ class NodeRun:
                 await runtime.ensure_connected()
             except Exception as error:
                 failure = runtime.failure
-                code, text = (
-                    ("CONNECT", str(error))
-                    if failure is None
-                    else (
-                        failure.code,
-                        failure.message,
-                    )
-                )
-                raise FairleadError(code, text, Exit.VENUE) from error
+                if failure is None:
+                    raise
+                raise FairleadError(
+                    failure.code, failure.message, _connect_exit(runtime)
+                ) from error
 
     def _assemble(self, held: ExitStack) -> None:
         """The node with its clients and strategies."""
-        state = RiskStateFile(self.loaded.state_dir / f"risk-{self.mode}.json")
-        parts = common.build_parts(self.loaded, state)
+        parts = self._parts()
         self.gate, self.run_state = parts.gate, parts.run_state
         builder = LiveNodeBuilder.from_config(self.config.name, self._node_config())
         for key, runtime in self._runtimes.items():
@@ -274,15 +299,24 @@ class NodeRun:
                 )
         self._node = builder.build()
         self._handle = self._node.handle()
+        self._strategies = parts.strategies
         claimed = claims(self.loaded)
-        for configured, strategy in zip(self.config.strategies, parts.strategies, strict=True):
+        for strategy in self._strategies:
             self._node.add_strategy(strategy)
-            strategy.set_external_order_instrument_ids(claimed[configured.id])
+            strategy.set_external_order_instrument_ids(claimed[str(strategy.strategy_id)])
         if self._recording is not None:
-            self._node.add_actor(RecordActor(self._all_instruments()))
+            self._node.add_actor(RecordActor(common.instrument_ids(self.loaded)))
 
-    def _all_instruments(self) -> tuple[str, ...]:
-        return tuple(i for venue in self.config.venues.values() for i in venue.instruments)
+    def _parts(self) -> common.Parts:
+        """Gate and strategies; a recorder has no strategies, whatever the config names."""
+        state = RiskStateFile(self.loaded.state_dir / f"risk-{self.mode}.json")
+        try:
+            if self.mode == "record":
+                gate = common.build_gate(self.loaded, state)
+                return common.Parts(gate=gate, run_state=RunState(), strategies=())
+            return common.build_parts(self.loaded, state)
+        except RiskStateError as error:
+            raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
 
     def _node_config(self) -> LiveNodeConfig:
         record = self._recording.streaming() if self._recording is not None else None
@@ -290,7 +324,7 @@ class NodeRun:
             environment=Environment.LIVE if self.mode == "live" else Environment.SANDBOX,
             trader_id=TraderId("FAIRLEAD-001"),
             streaming=record,
-            timeout_connection_secs=float(CONNECT_SECS),
+            timeout_connection_secs=CONNECT_SECS + self.config.execution.absent_quarantine_secs,
             timeout_disconnection_secs=float(self.config.run.stop_timeout_secs),
             delay_post_stop_secs=float(POST_STOP_SECS),
             logging=self._logging(),
@@ -390,19 +424,21 @@ class NodeRun:
     # -- running -------------------------------------------------------------------------------
 
     async def _run_node(self) -> None:
-        running = asyncio.ensure_future(self._node.run_async())
-        watch = asyncio.ensure_future(self._watch(running))
+        self._running = running = asyncio.ensure_future(self._node.run_async())
+        watches = [
+            asyncio.ensure_future(watch) for watch in (self._watch(running), self._watch_streams())
+        ]
         try:
             await running
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
-            self._fail("STOP-TIMEOUT", "the run did not stop in time and was cut off")
         except RuntimeError as error:
             self._node_failed(str(error))
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
     async def _watch(self, running: asyncio.Future[None]) -> None:
         """Stop when told, or when the time is over; cut the run off if it does not end."""
@@ -414,20 +450,46 @@ class NodeRun:
         limit = self.config.run.stop_timeout_secs
         done, _ = await asyncio.wait({running}, timeout=limit)
         if not done:
-            logger.error("the run did not stop within %d s; cut off", limit)
+            self._fail("STOP-TIMEOUT", f"the run did not stop within {limit} s and was cut off")
             running.cancel()
+
+    async def _watch_streams(self) -> None:
+        """End a run whose stream is refused from the start; one that was open reconnects."""
+        while True:
+            await asyncio.sleep(STREAM_LOOK_SECS)
+            for name, stream in self.status.streams.items():
+                if not stream.connects and stream.connect_failures >= STREAM_TRIES:
+                    self._fatal("STREAM-UNREACHABLE", f"{name}: {stream.last_error}")
+                    return
 
     def stop(self, reason: str) -> None:
         """Ask for an ordered stop."""
-        if not self._stopping.is_set():
-            self.stop_reason = reason
-            self._stopping.set()
-            if self._handle is not None:
-                self._handle.stop()
+        if self._stopping.is_set():
+            return
+        self.stop_reason = reason
+        self._stopping.set()
+        for trading in self.trading:
+            trading.give_up_connecting()
+        if self.mode == "paper" and self.config.run.on_stop == "cancel":
+            self._cancel_simulated()
+        if self._handle is not None:
+            self._handle.stop()
 
-    def _signalled(self, number: int) -> None:
-        self._signals += 1
-        self.stop(f"signal {signal.Signals(number).name}")
+    def _cancel_simulated(self) -> None:
+        """What the order desk does in a live run: no order stays open."""
+        for strategy in self._strategies:
+            mine = {"strategy_id": strategy.strategy_id}
+            for name in sorted({o.instrument_id for o in self._node.cache.orders_open(**mine)}):
+                strategy.cancel_all_orders(name)
+
+    def _signalled(self, name: str) -> None:
+        self.stop(f"signal {name}")
+
+    def _cut_off(self) -> None:
+        """The second signal: no more orders are settled, files are closed."""
+        self._fail("STOP-AT-ONCE", "cut off by a second signal; the journal is whole")
+        if self._running is not None:
+            self._running.cancel()
 
     def _fatal(self, code: str, message: str) -> None:
         self._fail(code, message)
@@ -440,7 +502,7 @@ class NodeRun:
 
     def _node_failed(self, text: str) -> None:
         """NautilusTrader's reason is the least precise one: the venue's own comes first."""
-        if any(t.unresolved for t in self.trading) or "recovery incomplete" in text:
+        if self.failure is not None or "recovery incomplete" in text:
             logger.warning("%s", text)
             return
         self._fail("NODE", text)
@@ -448,14 +510,18 @@ class NodeRun:
     # -- the end -------------------------------------------------------------------------------
 
     def _ended(self, seconds: float) -> Ended:
-        exit_code, reason = self._verdict()
-        if self.mode != "record":
+        unresolved = [cid for t in self.trading for cid in t.unresolved()]
+        left_open = [cid for t in self.trading for cid in t.left_open()]
+        exit_code, reason = self._verdict(unresolved, left_open)
+        if self.mode != "record" and self.gate is not None:
             self.gate.persist()
         return Ended(
             exit=exit_code,
             reason=reason,
             status=self.status,
             findings=[f for t in self.trading for f in t.findings],
+            unresolved=unresolved,
+            left_open=left_open,
             seconds=seconds,
             node=self._node,
             gate=self.gate,
@@ -463,28 +529,65 @@ class NodeRun:
             recording=self._recording,
         )
 
-    def _verdict(self) -> tuple[Exit, str]:
+    def _verdict(self, unresolved: list[str], left_open: list[str]) -> tuple[Exit, str]:
+        """A strategy's end comes first, then what ended the run, then what the stop left behind."""
         exit_code, reason = common.ending(self.run_state)
         if exit_code is not Exit.OK:
             return exit_code, reason
-        if self.failure is not None:
+        if self.failure is not None and self.failure[0] not in CUT_OFF:
             code, message = self.failure
             return EXITS.get(code, Exit.VENUE), f"{code}: {message}"
-        unresolved = [o.intent.client_order_id for t in self.trading for o in t.unresolved]
         if unresolved:
             text = "the outcome of these orders is unknown; the next start goes on asking: "
             return Exit.UNRESOLVED, text + ", ".join(unresolved)
+        if left_open:
+            text = "the venue did not confirm the cancel of these orders: "
+            return Exit.UNRESOLVED, text + ", ".join(left_open)
+        if self.failure is not None:
+            code, message = self.failure
+            return EXITS[code], f"{code}: {message}"
         return Exit.OK, self.stop_reason or reason
 
 
+CUT_OFF = frozenset({"STOP-TIMEOUT", "STOP-AT-ONCE"})
 EXITS: Mapping[str, Exit] = {
     "DESK-FAILED": Exit.FAILED,
     "TRADING-DEFECT": Exit.FAILED,
+    "CONNECT-DEFECT": Exit.FAILED,
     "STREAM-DEFECT": Exit.FAILED,
+    "DATA-DEFECT": Exit.FAILED,
     "NODE": Exit.FAILED,
+    "JRN-WRITE": Exit.FAILED,
     "STOP-TIMEOUT": Exit.TIMED_OUT,
+    "STOP-AT-ONCE": Exit.FAILED,
     "JRN-INSTRUMENT": Exit.DRIFT,
 }
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder and prove that it takes a file, so that no start fails half-way.
+
+    Raises FairleadError `STATE-UNWRITABLE`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+    except OSError as error:
+        raise FairleadError(
+            "STATE-UNWRITABLE",
+            f"can't write in {folder}: {error.strerror}; nothing was sent. "
+            "Free the disk or name another folder in the config",
+            Exit.FAILED,
+        ) from error
+
+
+def _connect_exit(runtime: VenueRuntime) -> Exit:
+    """A venue that answers, but lacks an instrument of the config: the config is wrong."""
+    known = runtime.adapter.instruments
+    lacks = [name for name in runtime.instruments if name not in known]
+    return Exit.CONFIG if known and lacks else Exit.VENUE
 
 
 class RecordActor(DataActor):

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 COMPARE_EVERY_SECS = 30.0
 RECOVER_EXTRA_SECS = 10.0  # on top of the quarantine, for the looks themselves
 CLOSED_FINDINGS = frozenset({"OVERFILL", "ORDER-AMBIGUOUS"})  # halt the instrument
+STOPPED = "STOPPED"
 DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", "ORDER-LATE"})
 
 
@@ -60,7 +61,6 @@ class VenueTrading:
         self.journal = journal
         self.approvals = approvals
         self.findings: list[Finding] = []
-        self.unresolved: list[LiveOrder] = []
         self._config = config
         self._externals: tuple[VenueOrder, ...] = ()
         self._on_recovered = on_recovered
@@ -69,6 +69,8 @@ class VenueTrading:
         self._on_over = on_over
         self._private: StreamSupervisor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        self._is_given_up = False
         self.desk: OrderDesk | None = None
 
     # -- what the execution client reads -------------------------------------------------------
@@ -98,7 +100,18 @@ class VenueTrading:
         self._on_over(client_order_id)
 
     def fatal(self, code: str, message: str) -> None:
-        self.runtime.fatal(code, message)
+        if code != STOPPED:
+            self.runtime.fatal(code, message)
+
+    def unresolved(self) -> list[str]:
+        """Client order ids of orders whose outcome nothing proves."""
+        return [] if self.desk is None else [_id(order) for order in self.desk.unresolved()]
+
+    def left_open(self) -> list[str]:
+        """Those of orders that an ordered stop had to cancel and that are not proven cancelled."""
+        if self.desk is None or self._config.run.on_stop == "keep":
+            return []
+        return [_id(order) for order in self.desk.live_orders() if order.is_proven]
 
     def found(self, finding: Finding) -> None:
         """Keep and print a finding; one that can't be true stops new orders in its instrument."""
@@ -158,7 +171,27 @@ class VenueTrading:
         return self.runtime.adapter.instruments[instrument].base
 
     async def connect(self, desk: OrderDesk) -> None:
-        """Connect, bring the journal up to date, compare with the venue, and open the stream."""
+        """Connect, bring the journal up to date, compare with the venue, and open the stream.
+
+        Raises FairleadError; `STOPPED` when the run is stopped meanwhile.
+        """
+        self._connecting = asyncio.ensure_future(self._connect(desk))
+        try:
+            await self._connecting
+        except asyncio.CancelledError:
+            if not self._is_given_up:
+                raise
+            raise FairleadError(STOPPED, "stopped while it connected", Exit.OK) from None
+        finally:
+            self._connecting = None
+
+    def give_up_connecting(self) -> None:
+        """The run is stopped: what the recovery has not proven stays in the journal."""
+        if self._connecting is not None:
+            self._is_given_up = True
+            self._connecting.cancel()
+
+    async def _connect(self, desk: OrderDesk) -> None:
         try:
             await self.runtime.ensure_connected()
         except VenueError as error:
@@ -216,15 +249,30 @@ class VenueTrading:
 
     async def disconnect(self, desk: OrderDesk) -> None:
         """Cancel or keep what is open, settle what is unproven, close."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_tasks()
         try:
-            self.unresolved = await desk.stop(cancel_open=self._config.run.on_stop == "cancel")
+            await desk.stop(cancel_open=self._config.run.on_stop == "cancel")
         finally:
-            if self._private is not None:
-                await self._private.stop()
+            await self._end_private_stream()
             await self.runtime.release()
+
+    async def close(self) -> None:
+        """End what a run that was cut off left running; the venue is asked nothing."""
+        await self._end_tasks()
+        await self._end_private_stream()
+        if self.desk is not None:
+            await self.desk.abandon()
+
+    async def _end_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end_private_stream(self) -> None:
+        if self._private is not None:
+            await self._private.stop()
+            self._private = None
 
     # -- private stream ------------------------------------------------------------------------
 
@@ -260,3 +308,7 @@ class VenueTrading:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s", task.get_name(), exc_info=error)
             self.fatal("TRADING-DEFECT", f"{type(error).__name__}: {error}")
+
+
+def _id(order: LiveOrder) -> str:
+    return order.intent.client_order_id

@@ -232,18 +232,34 @@ class OrderDesk(OrderStates):
         """Cancel or keep open orders, settle, and end. Gives the orders still unproven."""
         self.halted = self.halted or "the engine is stopping"
         deadline = asyncio.get_running_loop().time() + self._settings.settle_timeout_secs
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._settle_all(cancel_open=cancel_open)
+        except TimeoutError:
+            logger.warning("the stop was not settled in %g s", self._settings.settle_timeout_secs)
+        finally:
+            await self.abandon()
+        return self.unresolved()
+
+    async def _settle_all(self, *, cancel_open: bool) -> None:
+        for order in self.unresolved():
+            if order.state is OrderState.INTENDED:  # its answer may never be read: look for it
+                self._become_unknown(order, "the run stopped before the answer came")
         if cancel_open:
             await self.cancel(list(self._live))
-        while asyncio.get_running_loop().time() < deadline:
+        while self.failure is None:
             waiting = self.live_orders() if cancel_open else self.unresolved()
-            if not waiting or self.failure is not None:
-                break
+            if not waiting:
+                return
             await self._refresh([o for o in waiting if o.is_proven])
             await asyncio.sleep(0.05)
-        for task in [*self._tasks, *self._resolvers.values()]:
+
+    async def abandon(self) -> None:
+        """End every task now; what is not proven stays in the journal for the next start."""
+        tasks = [*self._tasks, *self._resolvers.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._resolvers.values(), return_exceptions=True)
-        return self.unresolved()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- sending -------------------------------------------------------------------------------
 

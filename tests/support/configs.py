@@ -8,7 +8,15 @@ from typing import Any
 
 from tests.support.processes import ROOT, Venue
 
-VENUE_KEYS = {"oceanex": ("http_url", "ws_url", "app_key")}
+# Option of each adapter -> field of the line that its simulated venue prints.
+VENUE_KEYS = {
+    "oceanex": {"http_url": "rest", "ws_url": "ws", "app_key": "app_key"},
+    "poloniex": {
+        "rest_url": "rest",
+        "public_ws_url": "public_ws",
+        "private_ws_url": "private_ws",
+    },
+}
 
 
 def write(
@@ -23,9 +31,7 @@ def write(
     """A config for one venue; `strategies` are tables of id, path and params."""
     line = served.line
     key = str(line["venue"])
-    options = {"http_url": line["rest"], "ws_url": line["ws"]}
-    if "app_key" in line:
-        options["app_key"] = line["app_key"]
+    options = {option: line[field] for option, field in VENUE_KEYS[key].items()}
     ids = [f"{one}.{key.upper()}" for one in instruments]
     text = [
         f"name = {json.dumps(name)}",

@@ -1,0 +1,166 @@
+"""The story of one order: intent, wire, answers, fills, in the order in which they happened.
+
+Told from the journal alone, and from the raw recording where there is one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.cli.exits import Exit
+from engine.errors import FairleadError
+from engine.orders.model import Intent
+from engine.recording.raw import raw_files, read
+from engine.recording.rawformat import Direction, RawRecord
+
+WIRE_MARGIN_NS = 2_000_000_000  # before the intent and after the last record
+WIRE_LINES_MAX = 200
+EXCERPT_CHARS = 240
+FILE_SPAN_NS = 24 * 3_600 * 1_000_000_000  # a raw file is rotated long before this
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One thing that happened. `ts_ns` is local UNIX nanoseconds."""
+
+    ts_ns: int
+    source: str  # signal, journal, wire
+    text: str
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    client_order_id: str
+    venue_order_ids: tuple[str, ...]
+    journal: str
+    intent: Intent
+    state: str
+    lines: list[Line]
+
+
+def explain(order_id: str, journals: list[Path], raw: Path | None) -> Story:
+    """Find the order by client or venue order id and tell all that is known of it.
+
+    Raises FairleadError ORDER-NOT-FOUND, naming the journals that were searched.
+    """
+    for path in journals:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+            found = _find(db, order_id)
+            if found is not None:
+                return _story(db, path, found, raw)
+    searched = ", ".join(str(path) for path in journals) or "no journal at all"
+    raise FairleadError(
+        "ORDER-NOT-FOUND",
+        f"no order has the client or venue order id {order_id}; searched {searched}",
+        Exit.NO_DATA,
+    )
+
+
+def _find(db: sqlite3.Connection, order_id: str) -> str | None:
+    row = db.execute(
+        "SELECT client_order_id FROM orders WHERE client_order_id = ?1 OR venue_order_id = ?1",
+        (order_id,),
+    ).fetchone()
+    if row is None:  # a venue id that a replace has left behind
+        row = db.execute(
+            "SELECT client_order_id FROM venue_ids WHERE venue_order_id = ?", (order_id,)
+        ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _story(db: sqlite3.Connection, path: Path, cid: str, raw: Path | None) -> Story:
+    state, intent_body = db.execute(
+        "SELECT state, intent FROM orders WHERE client_order_id = ?", (cid,)
+    ).fetchone()
+    intent = msgspec.json.decode(intent_body, type=Intent)
+    venue_ids = tuple(
+        str(row[0])
+        for row in db.execute(
+            "SELECT venue_order_id FROM venue_ids WHERE client_order_id = ? ORDER BY ts", (cid,)
+        )
+    )
+    records = db.execute(
+        "SELECT seq, ts, kind, body FROM records WHERE client_order_id = ? ORDER BY seq", (cid,)
+    ).fetchall()
+    lines = [Line(ts, "journal", f"#{seq} {kind} {_body(body)}") for seq, ts, kind, body in records]
+    if intent.ts_init:
+        lines.append(Line(intent.ts_init, "signal", _signal(intent)))
+    if raw is not None and records:
+        first = min(intent.ts_init or records[0][1], records[0][1])
+        names = (cid, *venue_ids)
+        lines += _wire(raw, names, first - WIRE_MARGIN_NS, records[-1][1] + WIRE_MARGIN_NS)
+    lines.sort(key=lambda line: line.ts_ns)
+    return Story(
+        client_order_id=cid,
+        venue_order_ids=venue_ids,
+        journal=str(path),
+        intent=intent,
+        state=str(state),
+        lines=lines,
+    )
+
+
+def _signal(intent: Intent) -> str:
+    price = "" if intent.price is None else f" @ {intent.price}"
+    stop = (
+        ""
+        if intent.trigger_price is None
+        else f", fires when the price is {intent.trigger_condition} {intent.trigger_price}"
+    )
+    return (
+        f"{intent.strategy} decides: {intent.side} {intent.quantity} {intent.instrument} "
+        f"{intent.kind}{price}{stop}; the risk gate approves it"
+    )
+
+
+def _body(body: bytes) -> str:
+    """A record's JSON without what is absent."""
+    value: Any = msgspec.json.decode(body)
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if item not in (None, "", 0, False)}
+    text = "" if value is None else msgspec.json.encode(value).decode()
+    return text if len(text) <= EXCERPT_CHARS else text[:EXCERPT_CHARS] + "..."
+
+
+def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> Iterator[Line]:
+    """Frames and answers that name the order, and the requests that were answered so."""
+    needles = [name.encode() for name in names]
+    requests: dict[tuple[str, int], RawRecord] = {}
+    told = 0
+    for file in raw_files(raw):
+        start = file.name.split(".")[0]
+        if start.isdigit() and not from_ns - FILE_SPAN_NS <= int(start) <= to_ns:
+            continue
+        for record in read(file, on_fault=lambda _: None):
+            if not from_ns <= record.ts_ns <= to_ns:
+                continue
+            key = (file.parent.name, record.exchange)
+            if record.direction is Direction.REQUEST:
+                requests[key] = record
+            if not any(needle in record.payload for needle in needles):
+                continue
+            if record.direction is Direction.ANSWER and (asked := requests.pop(key, None)):
+                yield Line(asked.ts_ns, "wire", f"-> {asked.method} {asked.url}")
+            yield Line(record.ts_ns, "wire", _frame(record))
+            told += 1
+            if told == WIRE_LINES_MAX:
+                yield Line(record.ts_ns, "wire", f"(only the first {WIRE_LINES_MAX} are told)")
+                return
+
+
+def _frame(record: RawRecord) -> str:
+    text = record.payload.decode("utf-8", "replace")
+    short = text if len(text) <= EXCERPT_CHARS else text[:EXCERPT_CHARS] + "..."
+    arrow = "->" if record.direction in (Direction.OUT, Direction.REQUEST) else "<-"
+    status = f" {record.status}" if record.status else ""
+    return f"{arrow}{status} {short}"
+
+
+def clock(ts_ns: int) -> str:
+    """UTC with microseconds."""
+    whole = datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC)
+    return f"{whole:%Y-%m-%d %H:%M:%S}.{ts_ns % 1_000_000_000 // 1000:06d}"

@@ -1,0 +1,98 @@
+"""The journal file itself: durability, damage, and positions."""
+
+from __future__ import annotations
+
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.orders.journal import Journal, JournalError, move_position
+from engine.orders.model import OrderState
+from tests.unit.orders.conftest import intent
+
+
+def opened(path: Path) -> Journal:
+    return Journal(path, fsync=True, now_ns=lambda: 1)
+
+
+def test_an_uncommitted_write_is_gone_and_everything_before_it_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    first = opened(path)
+    first.intend([intent("A")])
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("BEGIN IMMEDIATE")
+    raw.execute("UPDATE orders SET state = 'FILLED'")
+    raw.close()  # as a killed process leaves it
+    again = opened(path)
+    assert [o.state for o in again.open_orders()] == [OrderState.INTENDED]
+
+
+def test_a_torn_wal_tail_loses_only_the_torn_record(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    journal = opened(path)
+    for name in "ABC":
+        journal.intend([intent(name)])
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "j.sqlite").write_bytes(path.read_bytes())
+    wal = (tmp_path / "j.sqlite-wal").read_bytes()
+    (copy / "j.sqlite-wal").write_bytes(wal[:-100])
+    again = opened(copy / "j.sqlite")
+    assert [o.intent.client_order_id for o in again.open_orders()] == ["A", "B"]
+
+
+def test_a_corrupt_middle_refuses_to_open_and_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    journal = opened(path)
+    for number in range(200):
+        journal.intend([intent(f"O-{number}")])
+    journal.close()
+    data = bytearray(path.read_bytes())
+    for at in range(4096, len(data), 4096):
+        data[at : at + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(JournalError, match="Restore it from a copy"):
+        opened(path)
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    path.write_text("not a database, but somebody's notes\n" * 100)
+    with pytest.raises(JournalError, match="can't be opened"):
+        opened(path)
+
+
+def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    journal = opened(path)
+    journal._db.execute("UPDATE meta SET value = '99'")
+    journal.close()
+    with pytest.raises(JournalError, match="schema 99"):
+        opened(path)
+
+
+AMOUNTS = st.decimals(min_value="0.0001", max_value="1000", places=4)
+
+
+@given(st.lists(st.tuples(st.booleans(), AMOUNTS, AMOUNTS), max_size=30))
+def test_position_cost_is_the_average_price_of_what_is_open(
+    trades: list[tuple[bool, Decimal, Decimal]],
+) -> None:
+    quantity = cost = Decimal(0)
+    for buying, size, price in trades:
+        signed = size if buying else -size
+        before = cost / quantity if quantity else None
+        was = quantity
+        quantity, cost = move_position(quantity, cost, signed, price)
+        assert quantity == was + signed
+        if not quantity:
+            assert cost == 0
+        elif was and (was > 0) == (quantity > 0) and abs(quantity) < abs(was):
+            assert before is not None
+            assert abs(cost / quantity - before) < Decimal("1e-9"), "reducing keeps the average"
+        elif not was or (was > 0) != (quantity > 0):
+            assert cost == quantity * price, "what was opened now was opened at this price"
