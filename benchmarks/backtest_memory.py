@@ -36,7 +36,9 @@ def run(config: Path) -> dict[str, Any]:
 
 def child(config: Path) -> dict[str, Any]:
     command = [sys.executable, str(Path(__file__)), "--child", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"FAILED: a run ended with exit code {done.returncode}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 RECORDING = REPOSITORY / ".." / "shared" / "data" / "binance_usdm_btcusdt_20240808.gz"
 INSTRUMENT = "BTCUSDT-PERP.BINANCE"
 SYNTHETIC_SECONDS = 2000
+ROW_GROUP = 8192  # a reader holds whole row groups: small ones bound its memory
 PAUSE_NS = 1_000_000_000
 SEQUENCE_STEP = 10**12  # more than the recording's sequence numbers span
 
@@ -42,6 +43,7 @@ max_orders_per_second = 20
 latency_ms = "5"
 [backtest]
 catalog = "{catalog}"
+chunk_size = 10000
 """
 
 
@@ -58,7 +60,8 @@ def source_catalog(folder: Path) -> tuple[Path, str]:
 def repeated(source: Path, target: Path, times: int) -> Path:
     """The source's book and trades `times` in a row, each copy later by the recording's length."""
     target.mkdir(parents=True)
-    reader, writer = ParquetDataCatalog(str(source)), ParquetDataCatalog(str(target))
+    reader = ParquetDataCatalog(str(source))
+    writer = ParquetDataCatalog(str(target), max_row_group_size=ROW_GROUP)
     writer.write_instruments(reader.instruments([INSTRUMENT]))
     kinds = (NautilusDataType.OrderBookDelta, NautilusDataType.TradeTick)
     spans = [span for kind in kinds for span in reader.get_intervals(kind, INSTRUMENT)]

@@ -44,6 +44,7 @@ BATCH_SUBMIT_MAX = 20
 BATCH_CANCEL_MAX = 50
 BATCH_QUERY_MAX = 50
 MAX_PAGES = 100
+PROBE_BEHIND, PROBE_AHEAD, PROBE_BATCH = 200, 800, 250  # ids around our newest one
 FIND_SKEW_SECS = 2  # `created_on` may be this much before our time of sending (4.1)
 
 # In the order an order passes through them: one that moves while it is looked for is met later.
@@ -298,6 +299,8 @@ class OceanexOrders:
                         candidates[row.venue_order_id] = row
         except VenueUnavailable as e:
             return Unsure(str(e))
+        if not candidates and intent.kind in _STOP_KINDS and not self._lists_triggers:
+            candidates = await self._near(intent, known, since_ns)
         if len(candidates) > 1:
             ids = ", ".join(sorted(candidates)[:5])
             return Unsure(f"{len(candidates)} orders have these fields: {ids}", ambiguous=True)
@@ -309,6 +312,37 @@ class OceanexOrders:
             f"none of {looked} orders of {intent.instrument} since {since_ns} ns in states "
             f"{', '.join(state for state in STATES if state not in unlisted)} has these fields"
         )
+
+    async def _near(
+        self, intent: Intent, known: frozenset[str], since_ns: int
+    ) -> dict[str, VenueOrder]:
+        """Ask for the ids around our newest one: `GET /orders` tells waiting triggers too.
+
+        Ids count up over the whole venue, and others' orders are left out of the answer. What is
+        found is the order; what is not found proves nothing.
+        """
+        symbol = self._symbol(intent.instrument)
+        newest = max((int(one) for one in known if one.isdigit()), default=0)
+        if not newest:
+            return {}
+        ids = [
+            one
+            for one in range(max(1, newest - PROBE_BEHIND), newest + PROBE_AHEAD)
+            if str(one) not in known
+        ]
+        found: dict[str, VenueOrder] = {}
+        for start in range(0, len(ids), PROBE_BATCH):
+            try:
+                rows = await self._http.orders(ids[start : start + PROBE_BATCH])
+                states = [
+                    parse.order(row, intent.instrument) for row in rows if row.market == symbol
+                ]
+            except (VenueError, ParseError):
+                return found  # a look that failed is a look that found nothing more
+            for state in states:
+                if state.ts_created >= since_ns and matches(state, intent):
+                    found[state.venue_order_id] = state
+        return found
 
     async def _listed(
         self, instrument: str, state: str, since_ns: int

@@ -1,11 +1,12 @@
 """One signed request at a time: limits, clock, signature, transport, decoding (sections 0, 2.4, 3).
 
-Everything raises `VenueError`, classified by `errors.py`, and nothing else. Nothing is retried.
+Everything raises `VenueError`, classified by `errors.py`, and nothing else. Nothing is retried,
+but a read that the venue's limit refused, once the limit allows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ CLOCK_SAMPLES = 5
 CLOCK_GOOD_NS = 100_000_000  # half of a round trip that needs no better sample
 CLOCK_TOLERANCE_NS = 1_000_000_000  # the venue's (section 3)
 DEFAULT_PENALTY_SECS = 1.0  # after a 429 that names no wait
+MAX_READS = 3  # of one GET that the venue's limit refuses: a process before this one used it up
 _MAX_EXPONENT = 40
 
 Group = Literal["public", "private", "bulk"]
@@ -144,16 +146,17 @@ class HttpSession:
         self, decoder: msgspec.json.Decoder[T], path: str, group: Group = PUBLIC, **params: object
     ) -> T:
         query = encode_query(_text(params))
-        await self.admit(group, "query")
-        response = await self._send(
-            group,
-            HttpRequest(
-                method="GET",
-                url=f"{self._base_url}{path}{'?' if query else ''}{query}",
-                timeout_secs=self._timeout_secs,
-            ),
+        request = HttpRequest(
+            method="GET",
+            url=f"{self._base_url}{path}{'?' if query else ''}{query}",
+            timeout_secs=self._timeout_secs,
         )
-        return _decode(decoder, response.body)
+
+        async def once() -> T:
+            await self.admit(group, "query")
+            return _decode(decoder, (await self._send(group, request)).body)
+
+        return await _read(once)
 
     async def private[T](
         self,
@@ -166,9 +169,25 @@ class HttpSession:
         body: object = None,
         priority: Priority = "query",
     ) -> T:
-        key, secret = self.credentials()
-        query = _text(params or {})
         payload = b"" if body is None else msgspec.json.encode(body)
+        query = _text(params or {})
+
+        async def once() -> T:
+            return await self._signed(decoder, method, path, group, query, payload, priority)
+
+        return await (_read(once) if method == "GET" else once())
+
+    async def _signed[T](
+        self,
+        decoder: msgspec.json.Decoder[T],
+        method: str,
+        path: str,
+        group: Group,
+        query: Mapping[str, str],
+        payload: bytes,
+        priority: Priority,
+    ) -> T:
+        key, secret = self.credentials()
         await self._fresh_clock(reading=method == "GET")
         await self.admit(group, priority)
         stamp = self.timestamp_ms()  # last: waiting for the limit must not age the signature
@@ -196,6 +215,22 @@ class HttpSession:
             if error.kind is VenueErrorKind.CLOCK:
                 self.clock = None  # measured again before the next signed request
             raise
+
+
+async def _read[T](once: Callable[[], Awaitable[T]]) -> T:
+    """A read changes nothing, so one that was over the venue's limit is asked again in time."""
+    limited: VenueError | None = None
+    for _ in range(MAX_READS):
+        try:
+            return await once()
+        except VenueError as error:
+            if limited is not None and error.code == "POLONIEX-BUDGET":
+                break  # the venue wants a longer wait than a caller has
+            if error.code != "POLONIEX-429":
+                raise
+            limited = error
+    assert limited is not None, "every other way out has returned or raised"
+    raise limited
 
 
 def _text(params: Mapping[str, object]) -> dict[str, str]:

@@ -424,7 +424,7 @@ def asked_again(venue: PoloniexSimulator, order: SimOrder, change: Mapping[str, 
     if order.quote_amount is not None:
         body["amount"] = number(order.quote_amount)
     else:
-        body["quantity"] = number(order.remaining)
+        body["quantity"] = number(order.remaining or order.quantity)
     if order.trigger_price is not None:
         body["stopPrice"] = number(order.trigger_price)
     names = ("price", "quantity", "amount", "type", "timeInForce", "clientOrderId", "stopPrice")

@@ -114,12 +114,56 @@ class Strategy(Struct, frozen=True, kw_only=True):
     params: Annotated[dict[str, Any], _doc("Keyword arguments of the strategy's config class")] = {}
 
 
+CheckCode = Literal[
+    "EXEC_ALGORITHM",
+    "EMULATION",
+    "UNSUPPORTED",
+    "PRECISION",
+    "PRICE_BOUNDS",
+    "QUANTITY_BOUNDS",
+    "REDUCE_ONLY",
+    "INVALID_BOOK",
+    "STALE_REFERENCE",
+    "MIN_NOTIONAL",
+    "MAX_ORDER_NOTIONAL",
+    "MAX_ORDER_QUANTITY",
+    "FAT_FINGER",
+    "MAX_POSITION",
+    "INSTRUMENT_EXPOSURE",
+    "VENUE_EXPOSURE",
+    "ACCOUNT_EXPOSURE",
+    "RESTING_NOTIONAL",
+    "MAX_OPEN_ORDERS",
+    "PRICE_COLLAR",
+    "STOP_SIDE",
+    "SELF_CROSS",
+    "FREE_BALANCE",
+    "CANCEL_TO_FILL",
+    "UNKNOWN_OUTCOMES",
+    "CLOCK_OFFSET",
+    "DAILY_LOSS",
+    "DRAWDOWN",
+    "COOLDOWN",
+    "ORDER_RATE",
+    "MODIFY_RATE",
+    "CANCEL_RATE",
+]
+
+
 class Risk(Struct, frozen=True, kw_only=True):
-    """The gate's limits. A limit that is absent is not checked, except those with a default."""
+    """The gate's limits. A limit that is absent is not checked, except those with a default.
+
+    Lists of money name one limit per currency; an instrument priced in a currency that the list
+    does not name is refused.
+    """
 
     max_order_notional: Annotated[
         Money | None, _doc("Largest price x quantity of one order", unit="quote currency")
     ] = None
+    max_order_quantity: Annotated[
+        dict[str, Decimal],
+        _doc("Largest quantity of one order per instrument id", unit="base currency", above="0"),
+    ] = {}
     max_position: Annotated[
         dict[str, Decimal],
         _doc(
@@ -128,12 +172,45 @@ class Risk(Struct, frozen=True, kw_only=True):
             above="0",
         ),
     ] = {}
+    max_instrument_exposure: Annotated[
+        list[Money],
+        _doc("Largest |position| + open orders of one instrument", unit="quote currency"),
+    ] = []
+    max_venue_exposure: Annotated[
+        list[Money],
+        _doc("Largest sum of |position| + open orders at one venue", unit="quote currency"),
+    ] = []
+    max_account_exposure: Annotated[
+        list[Money],
+        _doc(
+            "Largest sum of |position| + open orders over the venues whose `account` is the same",
+            unit="quote currency",
+        ),
+    ] = []
+    max_resting_notional: Annotated[
+        list[Money], _doc("Largest sum of all open orders of the run", unit="quote currency")
+    ] = []
     max_open_orders: Annotated[
         int, _doc("Most orders open or unproven at once, per run", unit="orders", ge=1)
     ] = 50
     max_orders_per_second: Annotated[
-        int, _doc("Most orders in any one second", unit="orders/s", ge=1)
+        int, _doc("Most orders and modifies in any one second", unit="orders/s", ge=1)
     ] = 10
+    max_modifies_per_second: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        _doc("Most modifies in any one second", unit="modifies/s"),
+    ] = None
+    max_cancels_per_second: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        _doc("From this many cancels in a second on, orders wait; cancels never do", unit="cancels/s"),
+    ] = None
+    max_cancel_to_fill: Annotated[
+        Decimal | None,
+        _doc("Most cancelled orders for each filled one, per venue and UTC day", above="0"),
+    ] = None
+    cancel_to_fill_after: Annotated[
+        int, _doc("Orders of the day before max_cancel_to_fill holds", unit="orders", ge=1)
+    ] = 100
     price_collar_bps: Annotated[
         Decimal,
         _doc(
@@ -145,9 +222,46 @@ class Risk(Struct, frozen=True, kw_only=True):
     stale_after_ms: Annotated[
         int, _doc("Age after which the book is no reference for the collar", unit="ms", ge=1)
     ] = 5000
+    fat_finger_multiple: Annotated[
+        Decimal | None, _doc("Largest quantity, as a multiple of recent trades' size", above="0")
+    ] = None
+    fat_finger_measure: Annotated[
+        Literal["median", "largest"], _doc("What of the recent trades is compared with")
+    ] = "median"
+    fat_finger_trades: Annotated[
+        int, _doc("How many recent trades are compared with", unit="trades", ge=1, le=1000)
+    ] = 100
+    max_unknown_outcomes: Annotated[
+        int, _doc("From this many unproven orders at a venue on, it gets no new ones", ge=1)
+    ] = 3
+    max_clock_offset_ms: Annotated[
+        int, _doc("Largest difference between a venue's clock and ours", unit="ms", ge=1)
+    ] = 2000
+    max_daily_loss: Annotated[
+        list[Money],
+        _doc("Loss since 00:00 UTC, fees and open positions counted, that halts the run"),
+    ] = []
+    max_drawdown: Annotated[
+        list[Money], _doc("Fall of the equity from its peak that halts the run")
+    ] = []
+    on_breach: Annotated[
+        Literal["halt", "halt+cancel", "halt+cancel+flatten"],
+        _doc("What a daily loss or drawdown does beyond refusing orders"),
+    ] = "halt"
+    cooldown_losses: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        _doc("Losing round trips that pause a strategy", unit="trips"),
+    ] = None
+    cooldown_window_secs: Annotated[
+        int, _doc("Time within which these losses count", unit="s", ge=1)
+    ] = 3600
+    cooldown_secs: Annotated[int, _doc("Length of the pause", unit="s", ge=1)] = 900
     kill_switch_file: Annotated[
         str, _doc("While this file exists no order is created; relative to state_dir")
     ] = "KILL"
+    off: Annotated[
+        list[CheckCode], _doc("Checks that are switched off, by code; see docs/risk.md")
+    ] = []
 
 
 class Execution(Struct, frozen=True, kw_only=True):

@@ -6,9 +6,6 @@ length of the recording. Strategies, parameters and the risk gate are those of a
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -44,7 +41,6 @@ from engine.recording.gaps import summary_of
 RUN_ID = "backtest"
 TRADER_ID = "FAIRLEAD-001"
 MS_NS = 1_000_000
-M_ARENA_MAX = -8  # mallopt(3)
 TRADES_PER_REPORT = 1000
 NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
 
@@ -102,19 +98,6 @@ class _Watch(DataActor):
             self._progress(min((trade.ts_init - self._begin) / self._span, 1.0))
 
 
-def bound_memory() -> None:
-    """Keep glibc's malloc to one arena, where there is glibc.
-
-    The catalog is decoded by several threads and freed by another; with an arena a thread, what is
-    freed is not used again and the process grows with the length of the data (measured at 25 times
-    the recording: 920 MB, and 510 MB with one arena, at the same speed).
-    """
-    if sys.platform != "linux":
-        return
-    with contextlib.suppress(OSError, AttributeError):  # another C library: nothing to set
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
-
-
 def run_backtest(
     loaded: LoadedConfig,
     *,
@@ -133,7 +116,6 @@ def run_backtest(
             f"{loaded.path} has no [[strategies]]; a backtest needs at least one",
             int(Exit.CONFIG),
         )
-    bound_memory()
     selection = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
     parts = build_parts(loaded)
     venues = venue_configs(loaded, selection)

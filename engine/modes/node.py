@@ -428,6 +428,8 @@ class NodeRun:
         watches = [
             asyncio.ensure_future(watch) for watch in (self._watch(running), self._watch_streams())
         ]
+        for started in watches:
+            started.add_done_callback(self._watch_ended)
         try:
             await running
         except asyncio.CancelledError:
@@ -439,6 +441,16 @@ class NodeRun:
             for watch in watches:
                 watch.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
+
+    def _watch_ended(self, watch: asyncio.Future[None]) -> None:
+        """A watch that dies of a defect must not leave a run that nobody can stop."""
+        if watch.cancelled() or (error := watch.exception()) is None:
+            return
+        logger.error("a watch of the run failed", exc_info=error)
+        self._fail("NODE", f"{type(error).__name__}: {error}")
+        self._stopping.set()
+        if self._running is not None:
+            self._running.cancel()
 
     async def _watch(self, running: asyncio.Future[None]) -> None:
         """Stop when told, or when the time is over; cut the run off if it does not end."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from engine.config.model import Risk
 from engine.orders.model import Side
 
+if TYPE_CHECKING:
+    from engine.risk.books import Books
+
 
 class LiveOrder(msgspec.Struct, gc=False):
     """An order that may still fill: open, in flight, or of unknown outcome.
 
     `quantity` is in base units and counts what a pending modify asks for, where that is more.
+    `price` is the limit price (None for a market order), `unit_value` the notional of one base
+    unit, both the worse of what the order has and what a pending modify asks for.
     """
 
     client_order_id: str
@@ -26,6 +31,9 @@ class LiveOrder(msgspec.Struct, gc=False):
     filled: Decimal = Decimal(0)
     reduce_only: bool = False
     contingent: bool = False  # reduce-only child of an order list: can only undo its parent
+    kind: str = "LIMIT"
+    price: Decimal | None = None
+    unit_value: Decimal | None = None  # None until instrument and price are known
 
     @property
     def remaining(self) -> Decimal:
@@ -69,6 +77,13 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_buy(self) -> bool:
         return self.side is Side.BUY
 
+    @property
+    def remaining(self) -> Decimal:
+        """What may still fill, base units."""
+        if self.existing is None:
+            return self.quantity
+        return self.quantity - self.existing.filled
+
 
 class Reference(msgspec.Struct, frozen=True, gc=False):
     """The market price that an order is compared with.
@@ -102,12 +117,39 @@ class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
     quote: str
     multiplier: Decimal = Decimal(1)
     inverse: bool = False
+    base: str | None = None
+    fee: Decimal = Decimal(0)  # the highest rate of the instrument, a fraction of the notional
+    margin: Decimal = Decimal(1)  # initial margin, a fraction of the notional, before leverage
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    min_quantity: Decimal | None = None
+    max_quantity: Decimal | None = None
+    min_notional: Decimal | None = None
+    max_notional: Decimal | None = None
+
+    @property
+    def currency(self) -> str:
+        """The currency of the notional."""
+        return self.base if self.inverse and self.base is not None else self.quote
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
         """Value of `quantity` at `price`, in quote currency (base currency when inverse)."""
         if self.inverse:
             return quantity * self.multiplier / price
         return quantity * self.multiplier * price
+
+
+class Funds(msgspec.Struct, frozen=True, gc=False):
+    """One currency of a venue account as the venue last reported it.
+
+    `ts_ns` is the time of that report; `leverage` is 1 for a cash account.
+    """
+
+    total: Decimal
+    free: Decimal
+    is_cash: bool
+    leverage: Decimal
+    ts_ns: int
 
 
 class VenueAbilities(Protocol):
@@ -127,6 +169,11 @@ class RiskView(Protocol):
     """What the checks read. One implementation serves live, paper and backtest."""
 
     limits: Limits
+    books: Books
+
+    def begin(self) -> None:
+        """A new order is looked at: what was read of the market for the last one is dropped."""
+        ...
 
     def now_ns(self) -> int: ...
 
@@ -148,8 +195,6 @@ class RiskView(Protocol):
         """The live order of this id."""
         ...
 
-    def recent_order_times(self) -> RateWindow: ...
-
     def reference(self, instrument: str) -> Reference | None:
         """The market price of `instrument`, None when no data has come."""
         ...
@@ -162,6 +207,10 @@ class RiskView(Protocol):
 
     def seen(self, client_order_id: str) -> bool:
         """Whether an order of this id exists or existed in this run."""
+        ...
+
+    def funds(self, instrument: str, currency: str) -> Funds | None:
+        """The currency in the account of the instrument's venue; None before its first report."""
         ...
 
     def kill_switch(self) -> str | None:
@@ -193,25 +242,56 @@ class RateWindow:
             self._count -= 1
 
     def used(self, now_ns: int) -> int:
-        """How many approved orders lie within the last second before `now_ns`."""
-        start = now_ns - self.SPAN_NS
-        newest = self._next + self.limit - 1
-        for age in range(self._count):
-            if self._times[(newest - age) % self.limit] <= start:
-                return age
-        return self._count
+        """How many approved orders lie within the last second before `now_ns`.
+
+        The times rise, so the first one inside is found by halving.
+        """
+        start, count, limit = now_ns - self.SPAN_NS, self._count, self.limit
+        if not count or self._times[self._next - 1] <= start:
+            return 0
+        oldest = self._next - count
+        low, high = 0, count - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self._times[(oldest + middle) % limit] > start:
+                high = middle
+            else:
+                low = middle + 1
+        return count - low
+
+
+LOSS_CODES = frozenset({"DAILY_LOSS", "DRAWDOWN"})
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of `[risk]`, parsed once."""
+    """The numbers of `[risk]`, parsed once. Amounts of money are by currency."""
 
     max_order_notional: Decimal | None
     notional_currency: str
+    max_order_quantity: dict[str, Decimal]
     max_position: dict[str, Decimal]
+    instrument_exposure: dict[str, Decimal]
+    venue_exposure: dict[str, Decimal]
+    account_exposure: dict[str, Decimal]
+    resting_notional: dict[str, Decimal]
     max_open_orders: int
     max_orders_per_second: int
+    max_modifies_per_second: int | None
+    max_cancels_per_second: int | None
+    cancel_to_fill: Decimal | None
+    cancel_to_fill_after: int
     price_collar: Decimal  # a fraction: 0.05 is 500 bps
     stale_after_ns: int
+    fat_finger: Decimal | None
+    fat_finger_largest: bool
+    fat_finger_trades: int
+    max_unknown_outcomes: int
+    max_clock_offset_ms: int
+    daily_loss: dict[str, Decimal]
+    drawdown: dict[str, Decimal]
+    cooldown_losses: int | None
+    cooldown_window_ns: int
+    cooldown_ns: int
 
     @classmethod
     def of(cls, config: Risk) -> Limits:
@@ -222,9 +302,37 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             max_order_notional=amount,
             notional_currency=currency,
+            max_order_quantity=dict(config.max_order_quantity),
             max_position=dict(config.max_position),
+            instrument_exposure=_money(config.max_instrument_exposure),
+            venue_exposure=_money(config.max_venue_exposure),
+            account_exposure=_money(config.max_account_exposure),
+            resting_notional=_money(config.max_resting_notional),
             max_open_orders=config.max_open_orders,
             max_orders_per_second=config.max_orders_per_second,
+            max_modifies_per_second=config.max_modifies_per_second,
+            max_cancels_per_second=config.max_cancels_per_second,
+            cancel_to_fill=config.max_cancel_to_fill,
+            cancel_to_fill_after=config.cancel_to_fill_after,
             price_collar=config.price_collar_bps / 10_000,
             stale_after_ns=config.stale_after_ms * 1_000_000,
+            fat_finger=config.fat_finger_multiple,
+            fat_finger_largest=config.fat_finger_measure == "largest",
+            fat_finger_trades=config.fat_finger_trades,
+            max_unknown_outcomes=config.max_unknown_outcomes,
+            max_clock_offset_ms=config.max_clock_offset_ms,
+            daily_loss=_money(config.max_daily_loss),
+            drawdown=_money(config.max_drawdown),
+            cooldown_losses=config.cooldown_losses,
+            cooldown_window_ns=config.cooldown_window_secs * 1_000_000_000,
+            cooldown_ns=config.cooldown_secs * 1_000_000_000,
         )
+
+
+def _money(texts: Sequence[str]) -> dict[str, Decimal]:
+    """Amounts by currency; the least, where a currency is named twice."""
+    found: dict[str, Decimal] = {}
+    for text in texts:
+        amount, currency = text.split()
+        found[currency] = min(Decimal(amount), found.get(currency, Decimal(amount)))
+    return found

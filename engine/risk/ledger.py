@@ -6,30 +6,46 @@ that it is over: an order of unknown outcome stays in.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from engine.orders.model import Side
+from engine.risk.exposure import Exposure
 from engine.risk.facts import LiveOrder
 
 _ZERO = Decimal(0)
+# Kinds that stand in the book; a stop does not until it fires.
+RESTING_KINDS = frozenset({"LIMIT", "MARKET_TO_LIMIT"})
 
 
 class Ledger:
     """Positions by instrument, and the orders that may still fill."""
 
-    def __init__(self) -> None:
+    def __init__(self, accounts: Mapping[str, str] | None = None) -> None:
         self.positions: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.by_strategy: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.live: dict[str, LiveOrder] = {}
+        self.exposure = Exposure(accounts)
         self._working: defaultdict[tuple[str, Side], Decimal] = defaultdict(Decimal)
+        self._prices: defaultdict[tuple[str, Side], list[Decimal]] = defaultdict(list)
 
-    def seed_positions(self, positions: Mapping[str, Decimal], strategy: str = "") -> None:
-        """Set the positions that exist at the start, by instrument, signed base units."""
+    def seed_positions(
+        self, positions: Mapping[str, Decimal], strategy: str = ""
+    ) -> dict[str, Decimal]:
+        """Set the positions that exist at the start, by instrument, signed base units.
+
+        Returns by how much each changed.
+        """
+        changes = {}
         for instrument, quantity in positions.items():
-            self.positions[instrument] += quantity - self.by_strategy[strategy, instrument]
+            change = quantity - self.by_strategy[strategy, instrument]
+            changes[instrument] = change
+            self.positions[instrument] += change
             self.by_strategy[strategy, instrument] = quantity
+            self.exposure.position_changed(instrument, self.positions[instrument])
+        return changes
 
     def working_quantity(self, instrument: str, side: Side) -> Decimal:
         return self._working.get((instrument, side), _ZERO)
@@ -37,29 +53,56 @@ class Ledger:
     def working(self, instrument: str) -> Iterable[LiveOrder]:
         return [order for order in self.live.values() if order.instrument == instrument]
 
+    def best_price(self, instrument: str, side: Side) -> Decimal | None:
+        """The best price of our own resting orders on one side, of all strategies."""
+        prices = self._prices.get((instrument, side))
+        if not prices:
+            return None
+        return prices[-1] if side is Side.BUY else prices[0]
+
     def opened(self, order: LiveOrder) -> None:
         """An order was approved, or found at the start. A known one is left as it is."""
         if order.client_order_id in self.live:
             return
         self.live[order.client_order_id] = order
-        self._count(order, order.remaining)
+        if not order.contingent:
+            self._working[order.instrument, order.side] += order.remaining
+        self.exposure.opened(order)
+        self._stand(order)
 
     def closed(self, client_order_id: str) -> None:
         """The order is proven to be over."""
         order = self.live.pop(client_order_id, None)
         if order is not None:
-            self._count(order, -order.remaining)
+            if not order.contingent:
+                self._working[order.instrument, order.side] -= order.remaining
+            self.exposure.closed(order)
+            self._leave(order)
 
     def resized(self, client_order_id: str, quantity: Decimal) -> None:
         """The order's total quantity is now, or may become, `quantity`."""
         order = self.live.get(client_order_id)
         if order is None:
             return
-        before = order.remaining
-        order.quantity = quantity
-        self._count(order, order.remaining - before)
+        if quantity != order.quantity:
+            before = order.remaining
+            order.quantity = quantity
+            self._count(order, order.remaining - before)
         if order.filled >= quantity:
             self.closed(client_order_id)
+
+    def repriced(
+        self, client_order_id: str, price: Decimal | None, unit_value: Decimal | None
+    ) -> None:
+        """The order's limit price and worth of one base unit are now, or may become, these."""
+        order = self.live.get(client_order_id)
+        if order is None:
+            return
+        if price is not None and price != order.price:
+            self._leave(order)
+            order.price = price
+            self._stand(order)
+        self.exposure.repriced(order, unit_value)
 
     def filled(
         self, client_order_id: str, strategy: str, instrument: str, side: Side, quantity: Decimal
@@ -68,6 +111,7 @@ class Ledger:
         signed = quantity if side is Side.BUY else -quantity
         self.positions[instrument] += signed
         self.by_strategy[strategy, instrument] += signed
+        self.exposure.position_changed(instrument, self.positions[instrument])
         order = self.live.get(client_order_id)
         if order is None:
             return
@@ -80,3 +124,13 @@ class Ledger:
     def _count(self, order: LiveOrder, change: Decimal) -> None:
         if not order.contingent:
             self._working[order.instrument, order.side] += change
+        self.exposure.remaining_changed(order, change)
+
+    def _stand(self, order: LiveOrder) -> None:
+        if order.price is not None and order.kind in RESTING_KINDS:
+            insort(self._prices[order.instrument, order.side], order.price)
+
+    def _leave(self, order: LiveOrder) -> None:
+        if order.price is not None and order.kind in RESTING_KINDS:
+            prices = self._prices[order.instrument, order.side]
+            del prices[bisect_left(prices, order.price)]

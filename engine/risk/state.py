@@ -1,18 +1,23 @@
-"""What the gate remembers across restarts: halts and counters, in one small JSON file."""
+"""What the gate remembers across restarts: halts, losses, counters, in one small JSON file."""
 
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
 
 class Halt(msgspec.Struct, frozen=True, kw_only=True):
-    """A refusal of everything, until a person clears it. `ts_ns` is when it began."""
+    """A refusal of everything, until a person clears it. `ts_ns` is when it began.
+
+    `code` is the check whose limit was broken, empty for a halt from elsewhere.
+    """
 
     reason: str
     ts_ns: int
+    code: str = ""
 
 
 class Counter(msgspec.Struct, kw_only=True):
@@ -23,12 +28,64 @@ class Counter(msgspec.Struct, kw_only=True):
     nearest: float = 0.0
 
 
+class DayFlow(msgspec.Struct, kw_only=True):
+    """Orders of one venue on one UTC day (days since 1970): approved, cancelled, with a fill."""
+
+    day: int = 0
+    orders: int = 0
+    cancels: int = 0
+    fills: int = 0
+
+
+class Held(msgspec.Struct, kw_only=True):
+    """A position as it was last valued: signed base units, and the price of it."""
+
+    quantity: Decimal
+    mark: Decimal
+    currency: str
+    multiplier: Decimal = Decimal(1)
+    inverse: bool = False
+
+
+class CurrencyEquity(msgspec.Struct, kw_only=True):
+    """The result in one currency since the file began, fees counted.
+
+    `cash` is what fills paid and received; with the positions' worth it is the equity. `day_start`
+    is the equity at the start of the UTC day `day` (days since 1970), `peak` the highest.
+    """
+
+    cash: Decimal = Decimal(0)
+    day: int = 0
+    day_start: Decimal = Decimal(0)
+    peak: Decimal = Decimal(0)
+
+
+class Trip(msgspec.Struct, kw_only=True):
+    """A round trip that is under way: signed base units, and the money paid and received.
+
+    `known` is False when its beginning was not seen; its result does not count.
+    """
+
+    quantity: Decimal = Decimal(0)
+    cash: Decimal = Decimal(0)
+    known: bool = True
+
+
 class RiskState(msgspec.Struct, kw_only=True):
-    """The file's content. `counters` are by denial code."""
+    """The file's content. `counters` are by denial code, `flow` by venue, `equity` by currency,
+    `held` by instrument, `trips` by strategy and instrument; `losses` are the ends of losing round
+    trips by strategy and `cooldowns` the ends of pauses, both ns.
+    """
 
     version: int = 1
     halt: Halt | None = None
     counters: dict[str, Counter] = {}
+    flow: dict[str, DayFlow] = {}
+    equity: dict[str, CurrencyEquity] = {}
+    held: dict[str, Held] = {}
+    trips: dict[str, dict[str, Trip]] = {}
+    losses: dict[str, list[int]] = {}
+    cooldowns: dict[str, int] = {}
 
 
 class RiskStateError(Exception):

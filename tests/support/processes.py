@@ -39,8 +39,8 @@ class Venue:
         return found
 
     def post(self, what: str, **body: Any) -> None:
-        data = json.dumps(body).encode()
-        request = urllib.request.Request(f"{str(self.line['control']).rstrip('/')}/{what}", data=data)
+        url = f"{str(self.line['control']).rstrip('/')}/{what}"
+        request = urllib.request.Request(url, data=json.dumps(body).encode())
         urllib.request.urlopen(request, timeout=10).close()
 
 

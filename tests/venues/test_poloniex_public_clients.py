@@ -154,9 +154,7 @@ async def test_ccxt_stop_orders_trigger_and_cancel(served: Served, client: Any) 
     exchange = exchange_of(served)
     served.venue.driver.paused = True
     free = (await client.fetch_balance())["USDT"]["free"]
-    stop = await client.create_order(
-        SYMBOL, "limit", "buy", 0.01, 70_000, {"triggerPrice": 66_000}
-    )
+    stop = await client.create_order(SYMBOL, "limit", "buy", 0.01, 70_000, {"triggerPrice": 66_000})
     other = await client.create_order(SYMBOL, "limit", "sell", 0.01, 50_000, {"stopPrice": 55_000})
     assert (await client.fetch_balance())["USDT"]["free"] == free  # frozen when triggered only
     waiting = await client.fetch_open_orders(SYMBOL, params={"trigger": True})

@@ -533,6 +533,20 @@ async def test_a_lost_stop_is_never_called_absent_while_triggers_are_hidden(
     assert isinstance(await adapter.orders.find(WAITING, NONE, ts_sent), Unsure)
 
 
+async def test_a_lost_stop_is_found_by_the_ids_around_our_newest_order(
+    adapter: OceanexAdapter, served: Served
+) -> None:
+    earlier = await accepted(adapter, WAITING)
+    ts_sent = await lose(adapter, served, "lose_answer", WAITING)
+    known = frozenset({earlier.venue_order_id})
+    result = await adapter.orders.find(WAITING, known, ts_sent)
+    assert isinstance(result, Found)
+    assert result.order.state is OrderState.WAITING
+    assert result.order.venue_order_id != earlier.venue_order_id
+    unsent = stop(Side.BUY, TriggerCondition.GTE, "90001", "91000")
+    assert isinstance(await adapter.orders.find(unsent, known, ts_sent), Unsure)
+
+
 async def test_a_lost_stop_is_found_where_triggers_are_listed() -> None:
     options = OceanexSimOptions(filter_hides_waiting=False)
     served = await serve(OceanexSimulator(now_ns=time.time_ns(), options=options))

@@ -1,0 +1,174 @@
+"""Everything the gate keeps account of, for its checks to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from engine.orders.model import Side
+from engine.risk.facts import InstrumentFacts, Limits, LiveOrder, OrderFacts, RateWindow
+from engine.risk.flow import DayFlows, Spent, Tape
+from engine.risk.ledger import Ledger
+from engine.risk.money import Equity, RoundTrips, unit_worth
+from engine.risk.state import RiskState
+
+_ONE = Decimal(1)
+_ZERO = Decimal(0)
+_UNLIMITED = 1  # size of a window that nothing is compared with
+
+
+class Books:
+    """One per run. `state` is what is kept across restarts; `accounts` are account names by venue.
+
+    `offsets_ms` and `unknown` are what was told last of each venue's clock and unproven orders.
+    """
+
+    def __init__(
+        self, limits: Limits, state: RiskState, accounts: Mapping[str, str] | None = None
+    ) -> None:
+        self.ledger = Ledger(accounts)
+        self.rate = RateWindow(limits.max_orders_per_second)
+        self.modify_rate = RateWindow(limits.max_modifies_per_second or _UNLIMITED)
+        self.cancel_rate = RateWindow(limits.max_cancels_per_second or _UNLIMITED)
+        self.tape = Tape(limits.fat_finger_trades)
+        self.flows = DayFlows(state.flow)
+        self.spent = Spent()
+        self.equity = Equity(state)
+        self.trips = RoundTrips(state, limits)
+        self.unknown: dict[str, int] = {}
+        self.offsets_ms: dict[str, float] = {}
+
+    def know(self, instrument: str, facts: InstrumentFacts) -> None:
+        self.ledger.exposure.know(instrument, facts)
+
+    def marked(self, instrument: str, facts: InstrumentFacts, price: Decimal) -> None:
+        """The market's price of an instrument now."""
+        self.ledger.exposure.mark(instrument, price)
+        self.equity.mark(instrument, facts, price)
+
+    def approved(self, order: OrderFacts, now_ns: int) -> LiveOrder:
+        """A new order passed."""
+        live = LiveOrder(
+            client_order_id=order.client_order_id,
+            strategy=order.strategy,
+            instrument=order.instrument,
+            side=order.side,
+            quantity=order.quantity,
+            reduce_only=order.reduce_only,
+            contingent=order.parent is not None and order.reduce_only,
+            kind=order.kind,
+            price=order.price if order.price is not None else order.trigger_price,
+        )
+        self.ledger.opened(live)
+        self.rate.add(now_ns)
+        self.flows.of(_venue(order.instrument), now_ns).orders += 1
+        return live
+
+    def modified(self, order: OrderFacts, now_ns: int) -> None:
+        """A modify passed: until it is answered the worse of before and after counts."""
+        self.rate.add(now_ns)
+        self.modify_rate.add(now_ns)
+        live = self.ledger.live.get(order.client_order_id)
+        if live is None:
+            return
+        if order.quantity > live.quantity:
+            self.ledger.resized(order.client_order_id, order.quantity)
+        price = order.price if order.price is not None else order.trigger_price
+        if price is None:
+            return
+        worse = price
+        if live.price is not None:
+            worse = max(price, live.price) if live.side is Side.BUY else min(price, live.price)
+        unit = self._unit(order.instrument, price)
+        if unit is not None and live.unit_value is not None:
+            unit = max(unit, live.unit_value)
+        self.ledger.repriced(order.client_order_id, worse, unit)
+
+    def modify_answered(
+        self, client_order_id: str, quantity: Decimal, price: Decimal | None
+    ) -> None:
+        """The order is now of this total quantity and price."""
+        live = self.ledger.live.get(client_order_id)
+        if live is None:
+            return
+        if price is not None:
+            unit = self._unit(live.instrument, price)
+            self.ledger.repriced(client_order_id, price, unit)
+        self.ledger.resized(client_order_id, quantity)
+
+    def canceled(self, client_order_id: str, now_ns: int) -> None:
+        """An order was cancelled (its last event)."""
+        live = self.ledger.live.get(client_order_id)
+        if live is not None:
+            self.flows.of(_venue(live.instrument), now_ns).cancels += 1
+
+    def filled(
+        self,
+        client_order_id: str,
+        strategy: str,
+        instrument: str,
+        side: Side,
+        quantity: Decimal,
+        price: Decimal | None,
+        fee: tuple[Decimal, str] | None,
+        now_ns: int,
+    ) -> bool:
+        """A fill of base units; `fee` is amount and currency. Whether a pause begins."""
+        live = self.ledger.live.get(client_order_id)
+        if live is not None and not live.filled:
+            self.flows.of(_venue(instrument), now_ns).fills += 1
+        self.ledger.filled(client_order_id, strategy, instrument, side, quantity)
+        facts = self.ledger.exposure.facts(instrument)
+        if price is None or facts is None:
+            return False
+        signed = quantity if side is Side.BUY else -quantity
+        paid = fee_in(facts, fee, price)
+        self.equity.roll(now_ns)
+        self.equity.filled(instrument, facts, signed, price, paid)
+        self.ledger.exposure.mark(instrument, price)
+        self._spend(instrument, facts, side, quantity, price, paid, now_ns)
+        unit = unit_worth(facts.multiplier, price, inverse=facts.inverse)
+        return self.trips.filled(strategy, instrument, signed, unit, paid, now_ns)
+
+    def seeded(self, positions: Mapping[str, Decimal], strategy: str) -> None:
+        """Positions at the start."""
+        for instrument, change in self.ledger.seed_positions(positions, strategy).items():
+            self.equity.seed(instrument, change)
+        self.trips.seed(strategy, positions)
+
+    def _unit(self, instrument: str, price: Decimal) -> Decimal | None:
+        facts = self.ledger.exposure.facts(instrument)
+        return None if facts is None or price <= 0 else facts.notional(_ONE, price)
+
+    def _spend(
+        self,
+        instrument: str,
+        facts: InstrumentFacts,
+        side: Side,
+        quantity: Decimal,
+        price: Decimal,
+        fee: Decimal,
+        now_ns: int,
+    ) -> None:
+        venue = _venue(instrument)
+        if side is Side.BUY:
+            paid = facts.notional(quantity, price) + max(fee, _ZERO)
+            self.spent.add(venue, facts.currency, paid, now_ns)
+        elif facts.base is not None:
+            self.spent.add(venue, facts.base, quantity, now_ns)
+
+
+def fee_in(facts: InstrumentFacts, fee: tuple[Decimal, str] | None, price: Decimal) -> Decimal:
+    """The fee in the instrument's currency; one in a third currency has no price and is left out."""
+    if fee is None:
+        return _ZERO
+    amount, currency = fee
+    if currency == facts.currency:
+        return amount
+    if currency == facts.base:
+        return amount * price
+    return _ZERO
+
+
+def _venue(instrument: str) -> str:
+    return instrument.rpartition(".")[2]

@@ -1,0 +1,183 @@
+"""Checks of what stands behind an order: balance, venue, results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from engine.risk.checks_limits import only_reduces, worst_price
+from engine.risk.facts import Funds, InstrumentFacts, OrderFacts, RiskView
+from engine.risk.verdict import Denial, Verdict
+
+_ZERO = Decimal(0)
+
+
+def free_balance(order: OrderFacts, view: RiskView) -> Verdict:
+    """Money for the order and its fee, after every live order is paid for.
+
+    A cash account pays with quote currency (BUY) or base currency (SELL); a margin account
+    with the initial margin of what enlarges a position.
+    """
+    facts = view.instrument(order.instrument)
+    if facts is None:
+        return None
+    currency = facts.currency
+    funds = view.funds(order.instrument, currency)
+    if funds is None:
+        return Denial(
+            "FREE_BALANCE",
+            f"no balance of {order.instrument.rpartition('.')[2]} is known yet; "
+            "wait for the account",
+        )
+    if funds.is_cash and not order.is_buy:
+        if facts.base is None:
+            return None
+        currency = facts.base
+        base_funds = view.funds(order.instrument, currency)
+        assert base_funds is not None  # the account was there for the other currency
+        funds = base_funds
+    elif not funds.is_cash and only_reduces(order, view):
+        return None
+    price = worst_price(order, view)
+    if price is None or price <= 0:
+        return None  # stale_reference has refused it, unless that is switched off
+    if order.parent is not None and order.reduce_only and view.pending(order.parent) is not None:
+        return None  # paid with what its parent brings
+    need = _need(order, facts, funds, price)
+    available = _available(order, facts, funds, currency, view)
+    if need > available:
+        return Denial(
+            "FREE_BALANCE",
+            f"expected at most {max(available, _ZERO):f} {currency} (open orders and fees "
+            f"counted), this order needs {need:f}; lower the quantity or cancel orders",
+        )
+    return float(need) / float(available) if available else None
+
+
+def _need(order: OrderFacts, facts: InstrumentFacts, funds: Funds, price: Decimal) -> Decimal:
+    if funds.is_cash and not order.is_buy:
+        return order.remaining
+    value = facts.notional(order.remaining, price)
+    if funds.is_cash:
+        return value + value * facts.fee
+    return value * facts.margin / funds.leverage + value * facts.fee
+
+
+def _available(
+    order: OrderFacts, facts: InstrumentFacts, funds: Funds, currency: str, view: RiskView
+) -> Decimal:
+    """The lesser of what the venue says is free, and the total less all that we know of."""
+    venue = order.instrument.rpartition(".")[2]
+    exposure = view.books.ledger.exposure
+    key = (venue, currency)
+    if funds.is_cash:
+        bound = exposure.spending.get(key, _ZERO)
+        spent = view.books.spent.since(venue, currency, funds.ts_ns)
+    else:
+        bound = exposure.margin.get(key, _ZERO) / funds.leverage
+        bound += exposure.order_fees.get(key, _ZERO)
+        spent = _ZERO
+    free = funds.free
+    existing = order.existing
+    if existing is not None:  # what it holds now is given back
+        held = _held(order, facts, funds)
+        bound -= held
+        free = min(free + held, funds.total)
+    return min(free, funds.total - bound) - spent
+
+
+def _held(order: OrderFacts, facts: InstrumentFacts, funds: Funds) -> Decimal:
+    existing = order.existing
+    assert existing is not None
+    if existing.contingent:
+        return _ZERO
+    if funds.is_cash and not order.is_buy:
+        return existing.remaining
+    value = existing.remaining * (existing.unit_value or _ZERO)
+    if funds.is_cash:
+        return value + value * facts.fee
+    margin = _ZERO if existing.reduce_only else value * facts.margin / funds.leverage
+    return margin + value * facts.fee
+
+
+def unknown_outcomes(order: OrderFacts, view: RiskView) -> Verdict:
+    venue = order.instrument.rpartition(".")[2]
+    count = view.books.unknown.get(venue, 0)
+    limit = view.limits.max_unknown_outcomes
+    if count >= limit:
+        return Denial(
+            "UNKNOWN_OUTCOMES",
+            f"expected fewer than {limit} orders of unknown outcome at {venue}, {count} came; "
+            "wait until the venue has proven them",
+        )
+    return count / limit
+
+
+def clock_offset(order: OrderFacts, view: RiskView) -> Verdict:
+    venue = order.instrument.rpartition(".")[2]
+    offset = view.books.offsets_ms.get(venue)
+    if offset is None:
+        return None
+    limit = view.limits.max_clock_offset_ms
+    if abs(offset) > limit:
+        return Denial(
+            "CLOCK_OFFSET",
+            f"expected the clock of {venue} within {limit} ms of ours, it is {offset:+.0f} ms off; "
+            "synchronize this machine's clock",
+        )
+    return abs(offset) / limit
+
+
+def daily_loss(order: OrderFacts, view: RiskView) -> Verdict:
+    equity = view.books.equity
+    return _loss(
+        "DAILY_LOSS", "lost today (UTC)", order, view, view.limits.daily_loss, equity.lost_today
+    )
+
+
+def drawdown(order: OrderFacts, view: RiskView) -> Verdict:
+    equity = view.books.equity
+    return _loss("DRAWDOWN", "below the peak", order, view, view.limits.drawdown, equity.drawdown)
+
+
+def _loss(
+    code: str,
+    what: str,
+    order: OrderFacts,
+    view: RiskView,
+    limits: Mapping[str, Decimal],
+    figure: object,
+) -> Verdict:
+    assert callable(figure)
+    facts = view.instrument(order.instrument)
+    if not limits or facts is None:
+        return None
+    if facts.currency not in limits:
+        return Denial(
+            code,
+            f"the limit is in {', '.join(limits)}, {order.instrument} is priced in "
+            f"{facts.currency}; add a limit in that currency",
+        )
+    nearest = 0.0
+    for currency, limit in limits.items():
+        value = figure(currency)
+        if value >= limit:
+            return Denial(
+                code,
+                f"expected less than {limit} {currency} {what}, it is {value:f}; "
+                "the run is halted until a person clears it",
+            )
+        nearest = max(nearest, float(value) / float(limit)) if limit else nearest
+    return nearest
+
+
+def cooldown(order: OrderFacts, view: RiskView) -> Verdict:
+    until_ns = view.books.trips.paused_until(order.strategy)
+    now_ns = view.now_ns()
+    if now_ns >= until_ns or only_reduces(order, view):
+        return None
+    return Denial(
+        "COOLDOWN",
+        f"{order.strategy} pauses after {view.limits.cooldown_losses} losing round trips, for "
+        f"{-(-(until_ns - now_ns) // 1_000_000_000)} s more; only exits are approved until then",
+    )

@@ -1,0 +1,185 @@
+"""Checks of an order's own form: ids, kinds, precision, and the instrument's bounds."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.risk.facts import OrderFacts, RiskView
+from engine.risk.verdict import Denial, Verdict
+
+
+def kill_switch(order: OrderFacts, view: RiskView) -> Verdict:
+    reason = view.kill_switch()
+    if reason is None:
+        return None
+    return Denial("KILL_SWITCH", f"{reason}; remove it to allow orders again")
+
+
+def duplicate_order_id(order: OrderFacts, view: RiskView) -> Verdict:
+    if not view.seen(order.client_order_id):
+        return None
+    return Denial(
+        "DUPLICATE_ORDER_ID",
+        f"expected a new client order id, {order.client_order_id} was used before; "
+        "build a new order with the order factory",
+    )
+
+
+def instrument_known(order: OrderFacts, view: RiskView) -> Verdict:
+    if view.instrument(order.instrument) is not None:
+        return None
+    return Denial(
+        "INSTRUMENT_UNKNOWN",
+        f"expected an instrument of this run, {order.instrument} is none; "
+        "name it in [venues.NAME].instruments",
+    )
+
+
+def quantity_positive(order: OrderFacts, view: RiskView) -> Verdict:
+    if order.existing is not None and order.quantity <= order.existing.filled:
+        return Denial(
+            "QUANTITY",
+            f"expected a total quantity above the {order.existing.filled} already filled, "
+            f"{order.quantity} came; cancel the rest instead",
+        )
+    if order.quantity > 0:
+        return None
+    return Denial("QUANTITY", f"expected a quantity above 0, {order.quantity} came")
+
+
+def exec_algorithm(order: OrderFacts, view: RiskView) -> Verdict:
+    if order.exec_algorithm is None:
+        return None
+    return Denial(
+        "EXEC_ALGORITHM",
+        f"execution algorithm {order.exec_algorithm} would create orders past the gate; "
+        "submit the child orders from the strategy",
+    )
+
+
+def emulation(order: OrderFacts, view: RiskView) -> Verdict:
+    if order.emulation is None:
+        return None
+    return Denial(
+        "EMULATION",
+        f"emulation_trigger {order.emulation} holds the order in memory only, it would not "
+        "survive a restart; use self.stop_limit(...)",
+    )
+
+
+def supported(order: OrderFacts, view: RiskView) -> Verdict:
+    """Kinds, times in force and flags of the venue; base-unit quantities everywhere."""
+    what = _unsupported(order, view)
+    if what is None:
+        return None
+    return Denial("UNSUPPORTED", what)
+
+
+def _unsupported(order: OrderFacts, view: RiskView) -> str | None:
+    if order.quote_quantity:
+        return "quantities are in base units, a quote quantity came; divide by the price"
+    able = view.abilities(order.instrument)
+    if able is None:
+        return None
+    venue = order.instrument.rpartition(".")[2]
+    if order.is_modify and not able.replace:
+        return f"{venue} can't modify orders; cancel and submit anew"
+    if order.kind not in able.kinds:
+        return f"{venue} has {_names(able.kinds)}, {order.kind} came"
+    if order.kind != "MARKET" and order.time_in_force not in able.time_in_force:
+        return f"{venue} has {_names(able.time_in_force)}, {order.time_in_force} came"
+    if order.post_only and not able.post_only:
+        return f"{venue} has no post-only orders; leave post_only out"
+    if order.contingency is not None:
+        return f"{venue} has no {order.contingency} lists; submit each order when it is due"
+    return None
+
+
+def _names(names: object) -> str:
+    assert isinstance(names, (frozenset, set))
+    return ", ".join(sorted(str(name) for name in names))
+
+
+def precision(order: OrderFacts, view: RiskView) -> Verdict:
+    facts = view.instrument(order.instrument)
+    assert facts is not None  # instrument_known runs before
+    if _off_grid(order.quantity, facts.size_increment, facts.size_precision):
+        return Denial(
+            "PRECISION",
+            f"expected a quantity in steps of {facts.size_increment}, {order.quantity} came; "
+            "use instrument.make_qty",
+        )
+    for name, price in (("price", order.price), ("trigger price", order.trigger_price)):
+        if price is None:
+            continue
+        if price <= 0 and facts.price_increment > 0:
+            return Denial("PRECISION", f"expected a {name} above 0, {price} came")
+        if _off_grid(price, facts.price_increment, facts.price_precision):
+            return Denial(
+                "PRECISION",
+                f"expected a {name} in steps of {facts.price_increment}, {price} came; "
+                "use instrument.make_price",
+            )
+    return None
+
+
+def _off_grid(value: Decimal, step: Decimal, digits: int) -> bool:
+    exponent = value.as_tuple().exponent
+    return not isinstance(exponent, int) or -exponent > digits or bool(value % step)
+
+
+def price_bounds(order: OrderFacts, view: RiskView) -> Verdict:
+    """NautilusTrader does not look at an instrument's min_price and max_price."""
+    facts = view.instrument(order.instrument)
+    if facts is None or (facts.min_price is None and facts.max_price is None):
+        return None
+    for name, price in (("price", order.price), ("trigger price", order.trigger_price)):
+        if price is None:
+            continue
+        if facts.min_price is not None and price < facts.min_price:
+            return Denial(
+                "PRICE_BOUNDS",
+                f"expected a {name} of at least {facts.min_price}, {price} came; raise it",
+            )
+        if facts.max_price is not None and price > facts.max_price:
+            return Denial(
+                "PRICE_BOUNDS",
+                f"expected a {name} of at most {facts.max_price}, {price} came; lower it",
+            )
+    return None
+
+
+def quantity_bounds(order: OrderFacts, view: RiskView) -> Verdict:
+    facts = view.instrument(order.instrument)
+    if facts is None:
+        return None
+    least, most = facts.min_quantity, facts.max_quantity
+    if least is not None and order.quantity < least:
+        return Denial(
+            "QUANTITY_BOUNDS",
+            f"expected a quantity of at least {least}, {order.quantity} came; raise it",
+        )
+    if most is not None and order.quantity > most:
+        return Denial(
+            "QUANTITY_BOUNDS",
+            f"expected a quantity of at most {most}, {order.quantity} came; split the order",
+        )
+    return None
+
+
+def reduce_only(order: OrderFacts, view: RiskView) -> Verdict:
+    """A reduce-only order alone must not pass through zero; an order list counts its parent."""
+    if not order.reduce_only:
+        return None
+    position = view.position(order.instrument)
+    if order.parent is not None and (parent := view.pending(order.parent)) is not None:
+        position += parent.signed_remaining
+    remaining = order.remaining
+    reducible = -position if order.is_buy else position
+    if remaining <= reducible:
+        return None
+    return Denial(
+        "REDUCE_ONLY",
+        f"expected at most {max(reducible, Decimal(0))} to reduce position {position}, "
+        f"{order.side} {remaining} came; lower the quantity or leave reduce_only out",
+    )

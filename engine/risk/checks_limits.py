@@ -1,0 +1,286 @@
+"""Checks of sizes, sums and rates against the limits of `[risk]`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from engine.risk.facts import InstrumentFacts, OrderFacts, RiskView
+from engine.risk.verdict import Denial, Verdict
+
+
+def min_notional(order: OrderFacts, view: RiskView) -> Verdict:
+    """What the venue would refuse; a market order is valued at the best bid."""
+    facts = view.instrument(order.instrument)
+    if facts is None or (facts.min_notional is None and facts.max_notional is None):
+        return None
+    price = order.price if order.price is not None else order.trigger_price
+    if price is None:
+        reference = view.reference(order.instrument)
+        if reference is None:
+            return None
+        price = reference.bid if reference.bid is not None else reference.last
+    if price is None or price <= 0:
+        return None
+    notional = facts.notional(order.quantity, price)
+    least, most = facts.min_notional, facts.max_notional
+    if least is not None and notional < least:
+        return Denial(
+            "MIN_NOTIONAL",
+            f"expected at least {least:f} {facts.currency}, {notional:f} came "
+            f"({order.quantity} at {price}); raise the quantity",
+        )
+    if most is not None and notional > most:
+        return Denial(
+            "MIN_NOTIONAL",
+            f"expected at most {most:f} {facts.currency}, {notional:f} came "
+            f"({order.quantity} at {price}); split the order",
+        )
+    return None
+
+
+def max_order_notional(order: OrderFacts, view: RiskView) -> Verdict:
+    limit = view.limits.max_order_notional
+    if limit is None:
+        return None
+    facts = view.instrument(order.instrument)
+    assert facts is not None
+    currency = view.limits.notional_currency
+    if facts.currency != currency:
+        return Denial(
+            "MAX_ORDER_NOTIONAL",
+            f"the limit is in {currency}, {order.instrument} is priced in {facts.currency}; "
+            "set the limit in that currency",
+        )
+    price = worst_price(order, view)
+    if price is None or price <= 0:
+        return Denial(
+            "MAX_ORDER_NOTIONAL",
+            f"no price to value {order.quantity} {order.instrument} with; wait for market data",
+        )
+    notional = facts.notional(order.quantity, price)
+    if notional > limit:
+        return Denial(
+            "MAX_ORDER_NOTIONAL",
+            f"expected at most {limit} {currency}, {notional:f} came "
+            f"({order.quantity} at {price}); lower the quantity",
+        )
+    return float(notional) / float(limit)
+
+
+def worst_price(order: OrderFacts, view: RiskView) -> Decimal | None:
+    """The order's own price, else what a market order would pay or get: the touch."""
+    if order.price is not None:
+        return order.price
+    if order.trigger_price is not None:
+        return order.trigger_price
+    reference = view.reference(order.instrument)
+    if reference is None:
+        return None
+    return reference.ask if reference.ask is not None else reference.price
+
+
+def max_order_quantity(order: OrderFacts, view: RiskView) -> Verdict:
+    limit = view.limits.max_order_quantity.get(order.instrument)
+    if limit is None:
+        return None
+    if order.quantity > limit:
+        return Denial(
+            "MAX_ORDER_QUANTITY",
+            f"expected at most {limit} {order.instrument}, {order.quantity} came; "
+            "lower the quantity",
+        )
+    return float(order.quantity) / float(limit)
+
+
+def max_position(order: OrderFacts, view: RiskView) -> Verdict:
+    """Worst case: every live order of this side fills, and so does this one.
+
+    A reduce-only order is left out (REDUCE_ONLY bounds it), so that an exit is never refused.
+    """
+    limit = view.limits.max_position.get(order.instrument)
+    if limit is None or order.reduce_only:
+        return None
+    quantity = order.remaining
+    open_quantity = view.working_quantity(order.instrument, order.side)
+    if order.existing is not None:
+        open_quantity -= order.existing.remaining
+    position = view.position(order.instrument)
+    reach = position + open_quantity + quantity
+    if not order.is_buy:
+        reach = position - open_quantity - quantity
+    toward = reach if order.is_buy else -reach
+    if toward > limit:
+        return Denial(
+            "MAX_POSITION",
+            f"expected at most {limit} {order.instrument} with open orders counted, this order "
+            f"could make it {reach} (position {position}, open {order.side} {open_quantity}, "
+            f"order {quantity}); lower the quantity or cancel orders",
+        )
+    return max(float(toward), 0.0) / float(limit) if limit else None
+
+
+def only_reduces(order: OrderFacts, view: RiskView) -> bool:
+    """Whether the order closes a position and nothing more, its side's live orders counted."""
+    if order.reduce_only:
+        return True
+    position = view.position(order.instrument)
+    reducible = -position if order.is_buy else position
+    if reducible <= 0:
+        return False
+    working = view.working_quantity(order.instrument, order.side)
+    if order.existing is not None:
+        working -= order.existing.remaining
+    return working + order.remaining <= reducible
+
+
+def order_value(order: OrderFacts, facts: InstrumentFacts, view: RiskView) -> Decimal | None:
+    """Notional that the order adds to what is live; None without any price."""
+    price = worst_price(order, view)
+    if price is None or price <= 0:
+        return None
+    value = facts.notional(order.remaining, price)
+    existing = order.existing
+    if existing is not None and existing.unit_value is not None:
+        value -= existing.remaining * existing.unit_value
+    return value
+
+
+def _exposure(
+    code: str,
+    what: str,
+    order: OrderFacts,
+    view: RiskView,
+    limits: Mapping[str, Decimal],
+    now: Decimal,
+) -> Verdict:
+    facts = view.instrument(order.instrument)
+    if not limits or facts is None:
+        return None
+    limit = limits.get(facts.currency)
+    if limit is None:
+        return Denial(
+            code,
+            f"the limit is in {', '.join(limits)}, {order.instrument} is priced in "
+            f"{facts.currency}; add a limit in that currency",
+        )
+    value = order_value(order, facts, view)
+    if value is None:
+        return Denial(code, f"no price to value {order.instrument} with; wait for market data")
+    reach = now + value
+    if reach > limit:
+        return Denial(
+            code,
+            f"expected at most {limit} {facts.currency} {what}, this order would make it "
+            f"{reach:f} ({now:f} now); lower the quantity or cancel orders",
+        )
+    return max(float(reach), 0.0) / float(limit) if limit else None
+
+
+def instrument_exposure(order: OrderFacts, view: RiskView) -> Verdict:
+    limits = view.limits.instrument_exposure
+    if not limits or only_reduces(order, view):
+        return None
+    now = view.books.ledger.exposure.of_instrument(order.instrument)
+    what = f"in {order.instrument}, position and open orders counted"
+    return _exposure("INSTRUMENT_EXPOSURE", what, order, view, limits, now)
+
+
+def venue_exposure(order: OrderFacts, view: RiskView) -> Verdict:
+    limits, facts = view.limits.venue_exposure, view.instrument(order.instrument)
+    if not limits or facts is None or only_reduces(order, view):
+        return None
+    venue = order.instrument.rpartition(".")[2]
+    now = view.books.ledger.exposure.by_venue.get((venue, facts.currency), Decimal(0))
+    what = f"at {venue}, positions and open orders counted"
+    return _exposure("VENUE_EXPOSURE", what, order, view, limits, now)
+
+
+def account_exposure(order: OrderFacts, view: RiskView) -> Verdict:
+    limits, facts = view.limits.account_exposure, view.instrument(order.instrument)
+    if not limits or facts is None or only_reduces(order, view):
+        return None
+    exposure = view.books.ledger.exposure
+    account = exposure.account_name(order.instrument.rpartition(".")[2])
+    now = exposure.by_account.get((account, facts.currency), Decimal(0))
+    what = f"in account {account}, positions and open orders counted"
+    return _exposure("ACCOUNT_EXPOSURE", what, order, view, limits, now)
+
+
+def resting_notional(order: OrderFacts, view: RiskView) -> Verdict:
+    limits, facts = view.limits.resting_notional, view.instrument(order.instrument)
+    if not limits or facts is None or order.reduce_only:
+        return None
+    now = view.books.ledger.exposure.resting.get(facts.currency, Decimal(0))
+    return _exposure("RESTING_NOTIONAL", "in open orders", order, view, limits, now)
+
+
+def max_open_orders(order: OrderFacts, view: RiskView) -> Verdict:
+    limit = view.limits.max_open_orders
+    count = view.open_order_count() + 1
+    if count > limit:
+        return Denial(
+            "MAX_OPEN_ORDERS",
+            f"expected at most {limit} orders open or unproven, this one would be number {count}; "
+            "cancel orders first",
+        )
+    return count / limit
+
+
+def order_rate(order: OrderFacts, view: RiskView) -> Verdict:
+    limit = view.limits.max_orders_per_second
+    count = view.books.rate.used(view.now_ns()) + 1
+    if count > limit:
+        return Denial(
+            "ORDER_RATE",
+            f"expected at most {limit} orders and modifies in a second, this one would be number "
+            f"{count}; submit less often",
+        )
+    return count / limit
+
+
+def modify_rate(order: OrderFacts, view: RiskView) -> Verdict:
+    limit = view.limits.max_modifies_per_second
+    if limit is None or not order.is_modify:
+        return None
+    count = view.books.modify_rate.used(view.now_ns()) + 1
+    if count > limit:
+        return Denial(
+            "MODIFY_RATE",
+            f"expected at most {limit} modifies in a second, this one would be number {count}; "
+            "modify less often",
+        )
+    return count / limit
+
+
+def cancel_rate(order: OrderFacts, view: RiskView) -> Verdict:
+    """Cancels are never refused; what would need more of them waits instead."""
+    limit = view.limits.max_cancels_per_second
+    if limit is None or order.reduce_only:
+        return None
+    count = view.books.cancel_rate.used(view.now_ns())
+    if count >= limit:
+        return Denial(
+            "CANCEL_RATE",
+            f"expected fewer than {limit} cancels in the last second before a new order, {count} "
+            "came; cancel less often",
+        )
+    return count / limit
+
+
+def cancel_to_fill(order: OrderFacts, view: RiskView) -> Verdict:
+    limit = view.limits.cancel_to_fill
+    if limit is None or order.reduce_only:
+        return None
+    venue = order.instrument.rpartition(".")[2]
+    flow = view.books.flows.of(venue, view.now_ns())
+    if flow.orders < view.limits.cancel_to_fill_after:
+        return None
+    ratio = Decimal(flow.cancels) / max(flow.fills, 1)
+    if ratio > limit:
+        return Denial(
+            "CANCEL_TO_FILL",
+            f"expected at most {limit} cancelled orders for each filled one at {venue} today (UTC), "
+            f"{flow.cancels} to {flow.fills} came; wait for fills or the next day",
+        )
+    return float(ratio) / float(limit)

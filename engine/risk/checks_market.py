@@ -1,0 +1,167 @@
+"""Checks of an order against the market: reference, collar, recent trades, own orders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.orders.model import Side
+from engine.risk.facts import OrderFacts, Reference, RiskView
+from engine.risk.ledger import RESTING_KINDS
+from engine.risk.verdict import Denial, Verdict
+
+_STOPS = frozenset({"STOP_LIMIT", "STOP_MARKET"})
+_TOUCHES = frozenset({"LIMIT_IF_TOUCHED", "MARKET_IF_TOUCHED"})
+
+
+def invalid_book(order: OrderFacts, view: RiskView) -> Verdict:
+    """Prices are compared only with a market that is whole."""
+    reference = view.reference(order.instrument)
+    if reference is None or reference.valid:
+        return None
+    return Denial(
+        "INVALID_BOOK",
+        f"the {reference.source} of {order.instrument} is empty, one-sided or crossed "
+        f"(bid {reference.bid}, ask {reference.ask}); wait until it is whole",
+    )
+
+
+def stale_reference(order: OrderFacts, view: RiskView) -> Verdict:
+    """Prices are compared only with a market that is there and recent."""
+    reference = view.reference(order.instrument)
+    limit_ns = view.limits.stale_after_ns
+    if reference is None:
+        return Denial(
+            "STALE_REFERENCE",
+            f"expected market data of {order.instrument} not older than {limit_ns // 1_000_000} "
+            "ms, none came; subscribe its book, quotes or trades and wait for the first",
+        )
+    age_ns = view.now_ns() - reference.ts_ns
+    if age_ns > limit_ns:
+        return Denial(
+            "STALE_REFERENCE",
+            f"expected a {reference.source} of {order.instrument} not older than "
+            f"{limit_ns // 1_000_000} ms, it is {age_ns // 1_000_000} ms old; wait for the feed",
+        )
+    return max(age_ns, 0) / limit_ns
+
+
+def price_collar(order: OrderFacts, view: RiskView) -> Verdict:
+    """A limit price may not lie too far through the market on the losing side.
+
+    A stop is compared with the market at the moment it fires: a STOP_LIMIT with the worse of
+    trigger and market, a LIMIT_IF_TOUCHED with the better.
+    """
+    if order.price is None:
+        return None
+    reference = view.reference(order.instrument)
+    center = None if reference is None else _center(order, reference)
+    if center is None or center <= 0:
+        return None
+    through = (order.price - center) if order.is_buy else (center - order.price)
+    fraction = through / center
+    collar = view.limits.price_collar
+    if fraction > collar:
+        return Denial(
+            "PRICE_COLLAR",
+            f"expected a limit price at most {collar * 10_000:f} bps through {center:f}, "
+            f"{order.side} at {order.price} is {fraction * 10_000:.1f} bps through; "
+            "check the price",
+        )
+    return max(float(fraction), 0.0) / float(collar) if collar else None
+
+
+def _center(order: OrderFacts, reference: Reference) -> Decimal | None:
+    market = reference.price
+    if market is None or order.trigger_price is None:
+        return market
+    worse = max if order.is_buy else min
+    better = min if order.is_buy else max
+    pick = worse if order.kind == "STOP_LIMIT" else better
+    return pick(order.trigger_price, market)
+
+
+def stop_side(order: OrderFacts, view: RiskView) -> Verdict:
+    """A trigger that the whole spread has passed fires at once, or is refused by the venue.
+
+    The child of a parent that has not filled waits for it, and is not compared.
+    """
+    trigger = order.trigger_price
+    if trigger is None or (order.parent is not None and view.pending(order.parent) is not None):
+        return None
+    if order.kind in _STOPS:
+        above = order.is_buy
+    elif order.kind in _TOUCHES:
+        above = not order.is_buy
+    else:
+        return None
+    reference = view.reference(order.instrument)
+    if reference is None:
+        return None
+    market = reference.bid if above else reference.ask
+    if market is None:
+        market = reference.last
+    if market is None or (trigger > market if above else trigger < market):
+        return None
+    return Denial(
+        "STOP_SIDE",
+        f"expected the trigger of a {order.side} {order.kind} {'above' if above else 'below'} the "
+        f"market ({market}), {trigger} came; it would fire at once: use a limit order",
+    )
+
+
+def self_cross(order: OrderFacts, view: RiskView) -> Verdict:
+    """Would this order trade with one of our own, of whatever strategy of the run?
+
+    Stops are not in the book before they fire, a post-only order never takes, and a reduce-only
+    order is let pass, so that an exit is never refused.
+    """
+    if order.post_only or order.reduce_only:
+        return None
+    other = Side.SELL if order.is_buy else Side.BUY
+    own = view.books.ledger.best_price(order.instrument, other)
+    if own is None:
+        return None
+    if order.kind in RESTING_KINDS and order.price is not None:
+        reach: Decimal | None = order.price
+    elif order.kind == "MARKET":
+        reach = _touch(order, view.reference(order.instrument))
+    else:
+        return None
+    if reach is not None and (reach < own if order.is_buy else reach > own):
+        return None
+    return Denial(
+        "SELF_CROSS",
+        f"{order.side} at {order.price or 'market'} would trade with our own {other} at {own}; "
+        "cancel that first, or stay on your side of it",
+    )
+
+
+def _touch(order: OrderFacts, reference: Reference | None) -> Decimal | None:
+    """The first price that a market order takes; None: it may take any."""
+    if reference is None:
+        return None
+    touch = reference.ask if order.is_buy else reference.bid
+    return touch if touch is not None else reference.last
+
+
+def fat_finger(order: OrderFacts, view: RiskView) -> Verdict:
+    multiple = view.limits.fat_finger
+    if multiple is None or order.reduce_only:
+        return None
+    largest = view.limits.fat_finger_largest
+    size = view.books.tape.size(order.instrument, largest=largest)
+    if size is None:
+        return Denial(
+            "FAT_FINGER",
+            f"no trade of {order.instrument} came yet to compare the quantity with; wait for one",
+        )
+    limit = size * multiple
+    remaining = order.remaining
+    if remaining > limit:
+        what = "largest" if largest else "median"
+        return Denial(
+            "FAT_FINGER",
+            f"expected at most {multiple} times the {what} recent trade ({size}), that is "
+            f"{limit:f}, {remaining} came; check the quantity, or split the order",
+        )
+    return float(remaining) / float(limit)

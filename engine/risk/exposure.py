@@ -1,0 +1,193 @@
+"""Running sums of what positions and live orders are worth, so that a check adds and compares.
+
+Per instrument, venue, account name and currency. Nothing is summed up anew for an order: each
+change of an order, a position or a price moves the sums by the difference.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from decimal import Decimal
+
+from engine.orders.model import Side
+from engine.risk.facts import InstrumentFacts, LiveOrder
+
+_ZERO = Decimal(0)
+
+
+class _Entry:
+    """One instrument. `position` is in base units, `mark` the last price seen."""
+
+    __slots__ = ("facts", "gross", "mark", "orders", "position", "position_margin")
+
+    def __init__(self) -> None:
+        self.facts: InstrumentFacts | None = None
+        self.position = _ZERO
+        self.mark: Decimal | None = None
+        self.orders = _ZERO  # notional of live orders that may enlarge a position
+        self.gross = _ZERO  # what is in the sums: |position| at the mark + orders
+        self.position_margin = _ZERO
+
+
+class Exposure:
+    """The sums. `accounts` are account names by NautilusTrader venue name (absent: the venue's).
+
+    An order or position of an instrument that is not known yet is counted when `know` tells its
+    facts, an order without a price of its own when the first price comes.
+    """
+
+    def __init__(self, accounts: Mapping[str, str] | None = None) -> None:
+        self._accounts = dict(accounts or {})
+        self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
+        self._waiting: defaultdict[str, dict[str, LiveOrder]] = defaultdict(dict)
+        self.by_venue: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self.by_account: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self.resting: defaultdict[str, Decimal] = defaultdict(Decimal)  # by currency
+        self.spending: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self.margin: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self.order_fees: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+
+    # What is asked
+
+    def of_instrument(self, instrument: str) -> Decimal:
+        """|position| at the last price + open orders, in the instrument's currency."""
+        return self._entries[instrument].gross
+
+    def account_name(self, venue: str) -> str:
+        return self._accounts.get(venue, venue)
+
+    def facts(self, instrument: str) -> InstrumentFacts | None:
+        return self._entries[instrument].facts
+
+    def mark_of(self, instrument: str) -> Decimal | None:
+        return self._entries[instrument].mark
+
+    # What happened
+
+    def know(self, instrument: str, facts: InstrumentFacts) -> None:
+        """The instrument's facts, at the start or when they changed."""
+        entry = self._entries[instrument]
+        if entry.facts is facts:
+            return
+        entry.facts = facts
+        self._value_waiting(instrument, entry)
+        self._refresh(instrument, entry)
+
+    def mark(self, instrument: str, price: Decimal) -> None:
+        """The market's price now."""
+        entry = self._entries[instrument]
+        if entry.mark == price or price <= 0:
+            return
+        entry.mark = price
+        if instrument in self._waiting:
+            self._value_waiting(instrument, entry)
+        if entry.position:
+            self._refresh(instrument, entry)
+
+    def position_changed(self, instrument: str, position: Decimal) -> None:
+        entry = self._entries[instrument]
+        entry.position = position
+        self._refresh(instrument, entry)
+
+    def opened(self, order: LiveOrder) -> None:
+        """`order` was added to the ledger; its notional counts from now on."""
+        entry = self._entries[order.instrument]
+        if order.unit_value is None:
+            order.unit_value = _unit_value(entry, order)
+        if order.unit_value is None:
+            self._waiting[order.instrument][order.client_order_id] = order
+        self.remaining_changed(order, order.remaining)
+
+    def closed(self, order: LiveOrder) -> None:
+        """`order` is over; what remained of it counts no more."""
+        self.remaining_changed(order, -order.remaining)
+        waiting = self._waiting.get(order.instrument)
+        if waiting is not None:
+            waiting.pop(order.client_order_id, None)
+            if not waiting:
+                del self._waiting[order.instrument]
+
+    def remaining_changed(self, order: LiveOrder, change: Decimal) -> None:
+        """What remains of `order` changed by so many base units."""
+        if order.unit_value is None or not change:
+            return
+        self._add(order, change * order.unit_value, change)
+
+    def repriced(self, order: LiveOrder, unit_value: Decimal | None) -> None:
+        """The worth of one base unit of `order` changed."""
+        if unit_value is None or unit_value == order.unit_value:
+            return
+        if order.unit_value is None:
+            order.unit_value = unit_value
+            self._add(order, order.remaining * unit_value, order.remaining)
+            return
+        change = order.remaining * (unit_value - order.unit_value)
+        order.unit_value = unit_value
+        self._add(order, change, _ZERO)
+
+    # Sums
+
+    def _add(self, order: LiveOrder, value: Decimal, quantity: Decimal) -> None:
+        entry = self._entries[order.instrument]
+        facts = entry.facts
+        assert facts is not None  # an order is only valued when they are known
+        currency = facts.currency
+        venue = order.instrument.rpartition(".")[2]
+        self.resting[currency] += value
+        if order.contingent:
+            return
+        fee = value * facts.fee
+        self.order_fees[venue, currency] += fee
+        if order.side is Side.BUY:
+            self.spending[venue, currency] += value + fee
+        elif facts.base is not None:
+            self.spending[venue, facts.base] += quantity
+        if order.reduce_only:
+            return
+        self.margin[venue, currency] += value * facts.margin
+        entry.orders += value
+        self._move(order.instrument, entry, entry.gross + value)
+
+    def _refresh(self, instrument: str, entry: _Entry) -> None:
+        """Position or price changed."""
+        facts = entry.facts
+        if facts is None:
+            return
+        worth = _ZERO
+        if entry.position and entry.mark is not None:
+            worth = facts.notional(abs(entry.position), entry.mark)
+        margin = worth * facts.margin
+        venue = instrument.rpartition(".")[2]
+        self.margin[venue, facts.currency] += margin - entry.position_margin
+        entry.position_margin = margin
+        self._move(instrument, entry, worth + entry.orders)
+
+    def _move(self, instrument: str, entry: _Entry, gross: Decimal) -> None:
+        assert entry.facts is not None
+        change = gross - entry.gross
+        if not change:
+            return
+        entry.gross = gross
+        currency, venue = entry.facts.currency, instrument.rpartition(".")[2]
+        self.by_venue[venue, currency] += change
+        self.by_account[self.account_name(venue), currency] += change
+
+    def _value_waiting(self, instrument: str, entry: _Entry) -> None:
+        waiting = self._waiting.get(instrument)
+        if waiting is None:
+            return
+        for order in list(waiting.values()):
+            unit = _unit_value(entry, order)
+            if unit is not None:
+                del waiting[order.client_order_id]
+                self.repriced(order, unit)
+        if not waiting:
+            del self._waiting[instrument]
+
+
+def _unit_value(entry: _Entry, order: LiveOrder) -> Decimal | None:
+    price = order.price if order.price is not None else entry.mark
+    if entry.facts is None or price is None or price <= 0:
+        return None
+    return entry.facts.notional(Decimal(1), price)

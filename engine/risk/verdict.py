@@ -1,0 +1,42 @@
+"""What a check answers, and an entry of the registry of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from engine.risk.facts import Limits, OrderFacts, RiskView
+
+
+class Denial(msgspec.Struct, frozen=True):
+    """Why an order is not created. `message` says what was expected, what came, what to do."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+Verdict = Denial | float | None
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the registry. `key` is the option of `[risk]` that sets it, if any.
+
+    `also` are further options that it reads. `active` tells from the limits whether there is
+    anything to check; a check that is not active costs nothing. `switchable` checks can be named
+    in `[risk].off`.
+    """
+
+    code: str
+    key: str
+    unit: str
+    default: str
+    doc: str
+    run: Callable[[OrderFacts, RiskView], Verdict]
+    on_modify: bool = True
+    also: tuple[str, ...] = ()
+    active: Callable[[Limits], bool] | None = None
+    switchable: bool = True

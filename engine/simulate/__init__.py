@@ -1,0 +1,1 @@
+"""Deterministic simulation: the real order path against in-memory venues, faults from one seed."""

@@ -1,0 +1,464 @@
+"""The verdict on one session, from the journal file, the wire log and the venue's own ledger.
+
+Nothing here is shared with the code that is judged, except the words of `engine.orders.model`.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from adapters.simulation.orders import FillEntry, OrderEntry, SimOrder, Status
+from engine.orders.model import Intent, OrderState, Side, VenueFill
+
+if TYPE_CHECKING:
+    from engine.simulate.wire import WireLog
+    from engine.simulate.world import World
+
+ZERO = Decimal(0)
+VALUE_TOLERANCE = Decimal("1e-6")  # of a fill's value, where the venue tells averages only
+LATE_FINDING = "ORDER-LATE"
+TERMINAL = {"FILLED", "CANCELED", "EXPIRED", "REFUSED"}
+# The states that may follow each; an order's records are read in the order of the journal.
+EDGES: dict[str, set[str]] = {
+    "INTENDED": {"UNKNOWN", "OPEN", "WAITING", "CANCELLING", *TERMINAL},
+    "UNKNOWN": {"OPEN", "WAITING", "CANCELLING", *TERMINAL},
+    "WAITING": {"OPEN", "CANCELLING", *TERMINAL},
+    "OPEN": {"WAITING", "CANCELLING", *TERMINAL},
+    "CANCELLING": {"FILLED", "CANCELED", "EXPIRED", "REFUSED"},
+}
+STATES = {state.value for state in OrderState}
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A promise that did not hold. `subject` is an order id where there is one."""
+
+    code: str
+    subject: str
+    detail: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    seq: int
+    ts: int
+    kind: str
+    client_order_id: str
+    body: bytes
+
+
+class Journaled(msgspec.Struct, frozen=True):
+    client_order_id: str
+    state: str
+    venue_order_id: str | None
+    filled: Decimal
+    intent: Intent
+
+
+class Evidence(msgspec.Struct, kw_only=True):
+    """All that is judged."""
+
+    records: list[Record]
+    orders: dict[str, Journaled]
+    owners: dict[int, str]  # the ledger's order id -> client order id, by the journal
+    fills: list[VenueFill]
+    owner_of_fill: list[str]
+    positions: dict[str, Decimal]
+    entries: list[Any]
+    externals: set[int]
+    wire: WireLog
+    halts: list[float]
+    hidden: set[str]
+    instrument: str
+    market: str
+    base: str
+    account: str
+    max_open_orders: int
+    max_order_notional: Decimal
+    max_position: Decimal
+    true_fills: bool
+    keeps_ids: bool
+    is_beyond: bool
+    balances: dict[str, tuple[Decimal, Decimal]] | None
+    true_balances: dict[str, tuple[Decimal, Decimal]]
+    events: list[list[tuple[str, str]]]
+
+    @staticmethod
+    def read(world: World, journal: Path) -> Evidence:
+        database = sqlite3.connect(journal)
+        try:
+            records = [
+                Record(*row)
+                for row in database.execute(
+                    "SELECT seq, ts, kind, client_order_id, body FROM records ORDER BY seq"
+                )
+            ]
+            orders = {
+                cid: Journaled(cid, state, void, Decimal(filled), _intent(intent))
+                for cid, state, void, filled, intent in database.execute(
+                    "SELECT client_order_id, state, venue_order_id, filled, intent FROM orders"
+                )
+            }
+            owners = {
+                number_of(void): cid
+                for void, cid in database.execute(
+                    "SELECT venue_order_id, client_order_id FROM venue_ids"
+                )
+            }
+            booked = list(database.execute("SELECT client_order_id, body FROM fills"))
+            positions: dict[str, Decimal] = defaultdict(Decimal)
+            for instrument, quantity in database.execute(
+                "SELECT instrument, quantity FROM positions"
+            ):
+                positions[instrument] += Decimal(quantity)
+        finally:
+            database.close()
+        plan, exchange = world.plan, world.venue.exchange
+        can = world.spec.capabilities
+        spec = exchange.markets[world.market].spec
+        told = world.last_balances
+        return Evidence(
+            records=records,
+            orders=orders,
+            owners=owners,
+            fills=[_fill(body) for _, body in booked],
+            owner_of_fill=[cid for cid, _ in booked],
+            positions=positions,
+            entries=exchange.ledger.entries,
+            externals=world.externals,
+            wire=world.wire,
+            halts=world.halts,
+            hidden=set(world.stuck),
+            instrument=world.instrument,
+            market=world.market,
+            base=spec.base,
+            account=world.account,
+            max_open_orders=plan.max_open_orders,
+            max_order_notional=Decimal(plan.max_order_notional),
+            max_position=Decimal(plan.max_position),
+            true_fills=can.reports_fills,
+            keeps_ids=can.client_order_ids,
+            is_beyond=plan.lag == "beyond",
+            balances=None
+            if told is None
+            else {b.currency: (b.free, b.locked) for b in told},
+            true_balances={
+                currency: (b.free, b.locked)
+                for currency, b in exchange.ledger.balances(world.account).items()
+            },
+            events=world.events,
+        )
+
+    def own_orders(self) -> dict[int, SimOrder]:
+        """The last state of every order of the account that this engine must have sent."""
+        found = {}
+        for entry in self.entries:
+            if isinstance(entry, OrderEntry) and entry.order.account == self.account:
+                if entry.order.id not in self.externals:
+                    found[entry.order.id] = entry.order
+        return found
+
+    def findings(self, code: str) -> list[dict[str, Any]]:
+        decoded = [msgspec.json.decode(r.body) for r in self.records if r.kind == "FINDING"]
+        return [finding for finding in decoded if finding["code"] == code]
+
+
+_intent = msgspec.json.Decoder(Intent).decode
+_fill = msgspec.json.Decoder(VenueFill).decode
+
+
+def number_of(venue_order_id: str) -> int:
+    """The ledger's number of an order, from the venue's text for it (`smart-12` is 12)."""
+    digits = re.sub(r"\D", "", venue_order_id)
+    return int(digits) if digits else -1
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """Every promise that did not hold; none is as it must be."""
+    found: list[Violation] = []
+    for checker in (
+        _all_known,
+        _sent_once,
+        _refused_are_absent,
+        _fills_equal,
+        _positions_equal,
+        _balances_equal,
+        _states_legal,
+        _nothing_after_halt,
+        _limits_held,
+        _budget_held,
+        _stops_triggered_once,
+        _events_agree,
+        _findings_true,
+    ):
+        found += checker(evidence)
+    return found
+
+
+def _all_known(ev: Evidence) -> Iterator[Violation]:
+    """No order at the venue that the journal does not know as intended, and none known twice."""
+    late = {number_of(f["subject"]) for f in ev.findings(LATE_FINDING)}
+    per_id: Counter[str] = Counter()
+    replaced = {r.client_order_id for r in ev.records if r.kind in ("REPLACE", "REPLACED")}
+    for number, order in ev.own_orders().items():
+        cid = ev.owners.get(number)
+        if cid is None:
+            if _is_hidden_order(ev, order):
+                continue
+            if ev.is_beyond and number in late and order.status.is_terminal:
+                continue
+            yield Violation("ORPHAN", str(number), f"the journal does not know it: {_words(order)}")
+            continue
+        per_id[cid] += 1
+        if per_id[cid] > 1 and cid not in replaced:
+            yield Violation("DOUBLED", cid, "two orders at the venue for one intent")
+    known = ev.own_orders().keys() | ev.externals
+    for number, cid in ev.owners.items():
+        if number not in known:
+            yield Violation("INVENTED", cid, f"the venue never had order {number}")
+    for number, cid in ev.owners.items():
+        if number in ev.externals:
+            yield Violation("STOLEN", cid, f"order {number} is another client's")
+
+
+def _is_hidden_order(ev: Evidence, order: SimOrder) -> bool:
+    """Whether it can be an order that the venue gives no way to look for, still UNKNOWN here."""
+    return any(
+        intent.side is order.side
+        and intent.quantity == order.quantity
+        and intent.price == order.price
+        for intent in (ev.orders[cid].intent for cid in ev.hidden)
+    )
+
+
+def _sent_once(ev: Evidence) -> Iterator[Violation]:
+    """No intent goes to the adapter twice, and no create is repeated by the adapter."""
+    times: Counter[str] = Counter()
+    for call in ev.wire.calls:
+        if call.what == "submit":
+            times.update(call.ids)
+    for cid, count in times.items():
+        if count > 1:
+            yield Violation("SENT-TWICE", cid, f"{count} submits of one intent")
+        if cid not in ev.orders:
+            yield Violation("NOT-JOURNALED", cid, "sent without an intent in the journal")
+    ids = {call.number: call.ids for call in ev.wire.calls}
+    bodies: Counter[tuple[int, str, bytes]] = Counter()
+    creates: Counter[int] = Counter()
+    for sent in ev.wire.sent:
+        if sent.what == "submit" and sent.method != "GET":
+            bodies[sent.call, sent.path, sent.body] += 1
+            creates[sent.call] += 1
+    for (call_number, path, _), count in bodies.items():
+        if count > 1 and len(ids[call_number]) == 1:
+            yield Violation("REPEATED", ",".join(ids[call_number]), f"{count} times {path}")
+    for call_number, count in creates.items():
+        if count > len(ids[call_number]):
+            yield Violation("REPEATED", ",".join(ids[call_number])[:99], f"{count} creates")
+
+
+def _refused_are_absent(ev: Evidence) -> Iterator[Violation]:
+    """What was refused does not exist at the venue, unless a finding says that it came late."""
+    late = {number_of(f["subject"]) for f in ev.findings(LATE_FINDING)}
+    refused = {cid: o for cid, o in ev.orders.items() if o.state == "REFUSED"}
+    for number, order in ev.own_orders().items():
+        cid = ev.owners.get(number) or (order.client_order_id or "").partition("_")[0]
+        if cid not in refused:
+            continue
+        if number in late and ev.is_beyond:
+            continue
+        if order.executed or order.status is not Status.CANCELED:
+            yield Violation("REFUSED-EXISTS", cid, f"the venue has it: {_words(order)}")
+    for cid, journaled in refused.items():
+        if journaled.filled:
+            yield Violation("REFUSED-FILLED", cid, f"refused, yet {journaled.filled} filled")
+
+
+def _true_fills(ev: Evidence) -> list[FillEntry]:
+    return [
+        e
+        for e in ev.entries
+        if isinstance(e, FillEntry) and e.account == ev.account and e.order_id not in ev.externals
+    ]
+
+
+def _fills_equal(ev: Evidence) -> Iterator[Violation]:
+    """Quantity and value of every order's executions."""
+    booked: dict[str, list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
+    for cid, fill in zip(ev.owner_of_fill, ev.fills, strict=True):
+        booked[cid][0] += fill.quantity
+        booked[cid][1] += fill.quantity * fill.price
+    true: dict[str, list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
+    for entry in _true_fills(ev):
+        owner = ev.owners.get(entry.order_id)
+        if owner is None:
+            continue  # an orphan, reported as such
+        true[owner][0] += entry.quantity
+        true[owner][1] += entry.quantity * entry.price
+    for cid in sorted(booked.keys() | true.keys()):
+        if booked[cid][0] != true[cid][0]:
+            yield Violation("FILLS", cid, f"booked {booked[cid][0]}, true {true[cid][0]}")
+        elif abs(booked[cid][1] - true[cid][1]) > VALUE_TOLERANCE * true[cid][1]:
+            yield Violation("FILL-VALUE", cid, f"booked {booked[cid][1]}, true {true[cid][1]}")
+    for cid, order in ev.orders.items():
+        if order.filled != booked[cid][0]:
+            yield Violation("FILLS-SUM", cid, f"order {order.filled}, fills {booked[cid][0]}")
+
+
+def _positions_equal(ev: Evidence) -> Iterator[Violation]:
+    """What the journal holds is what the ledger says was bought and sold, fees in base deducted."""
+    true = ZERO
+    for entry in _true_fills(ev):
+        if entry.order_id in ev.owners:
+            true += entry.quantity if entry.side is Side.BUY else -entry.quantity
+            true -= entry.fee if entry.fee_currency == ev.base else ZERO
+    booked = ev.positions.get(ev.instrument, ZERO)
+    if booked != true:
+        yield Violation("POSITION", ev.instrument, f"journal {booked}, ledger {true}")
+
+
+def _balances_equal(ev: Evidence) -> Iterator[Violation]:
+    """What the strategy was last told of its account is what it has."""
+    if ev.balances is None:
+        return
+    for currency, true in ev.true_balances.items():
+        told = ev.balances.get(currency, (ZERO, ZERO))
+        if told != true:
+            yield Violation("BALANCE", currency, f"told {told}, true {true}")
+
+
+def _states_legal(ev: Evidence) -> Iterator[Violation]:
+    """States move along the edges only; a terminal order has no further story."""
+    state: dict[str, str] = {}
+    for record in ev.records:
+        cid, kind = record.client_order_id, record.kind
+        if kind == "INTENT":
+            state[cid] = "INTENDED"
+            continue
+        before = state.get(cid)
+        if before is None:
+            continue
+        if kind == "FILL" and before in TERMINAL:
+            yield Violation("FILL-AFTER-END", cid, f"record {record.seq} after {before}")
+        after = "OPEN" if kind == "ACCEPTED" and before in ("INTENDED", "UNKNOWN") else kind
+        if after not in STATES or after == before:
+            if after in TERMINAL and after == before:
+                yield Violation("ENDED-TWICE", cid, f"{after} again in record {record.seq}")
+            continue
+        if before in TERMINAL or after not in EDGES.get(before, set()):
+            yield Violation("STATE", cid, f"{before} -> {after} in record {record.seq}")
+        state[cid] = after
+
+
+def _nothing_after_halt(ev: Evidence) -> Iterator[Violation]:
+    """No order goes to the adapter after a halt or the kill switch, in any later life."""
+    if not ev.halts:
+        return
+    first = min(ev.halts)
+    for call in ev.wire.calls:
+        if call.what in ("submit", "replace") and call.ts > first:
+            yield Violation("AFTER-HALT", ",".join(call.ids)[:99], f"{call.what} at {call.ts:.3f}")
+
+
+def _limits_held(ev: Evidence) -> Iterator[Violation]:
+    """Orders at the venue, their size, and the position, never beyond the gate's limits."""
+    live: set[int] = set()
+    position, most_open = ZERO, 0
+    reach: dict[Side, dict[int, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
+    own = ev.own_orders()
+    worst = ""
+    for entry in ev.entries:
+        if isinstance(entry, FillEntry) and entry.order_id in own:
+            position += entry.quantity if entry.side is Side.BUY else -entry.quantity
+            position -= entry.fee if entry.fee_currency == ev.base else ZERO
+        if not isinstance(entry, OrderEntry) or entry.order.id not in own:
+            continue
+        order = entry.order
+        if entry.event == "accepted" and order.price is not None:
+            if order.price * order.quantity > ev.max_order_notional:
+                yield Violation("LIMIT-NOTIONAL", str(order.id), _words(order))
+        sides = reach[order.side]
+        if order.status.is_terminal:
+            live.discard(order.id)
+            sides.pop(order.id, None)
+        else:
+            live.add(order.id)
+            sides[order.id] = order.remaining
+        if len(live) > max(most_open, ev.max_open_orders):
+            most_open = len(live)
+        high = position + sum(reach[Side.BUY].values())
+        low = position - sum(reach[Side.SELL].values())
+        if not worst and (high > ev.max_position or low < -ev.max_position):
+            worst = f"position {position}, open orders reach {low} to {high}"
+    if most_open:
+        yield Violation("LIMIT-OPEN", "", f"{most_open} open, limit {ev.max_open_orders}")
+    if worst:
+        yield Violation("LIMIT-POSITION", "", f"{worst}, limit {ev.max_position}")
+
+
+def _budget_held(ev: Evidence) -> Iterator[Violation]:
+    """The venue itself never had to say that there were too many requests."""
+    over = [s for s in ev.wire.sent if s.refused_for_rate]
+    if over:
+        first = over[0]
+        yield Violation("BUDGET", first.path, f"{len(over)} refused, first at {first.ts:.3f}")
+
+
+def _stops_triggered_once(ev: Evidence) -> Iterator[Violation]:
+    """A stop fires once, and a strategy hears it once per life and only if it did."""
+    fired: Counter[int] = Counter()
+    for entry in ev.entries:
+        if isinstance(entry, OrderEntry) and entry.event == "triggered":
+            fired[entry.order.id] += 1
+    triggered = {ev.owners.get(number) for number in fired}
+    for number, count in fired.items():
+        if count > 1:
+            yield Violation("TRIGGERED-TWICE", str(number), f"{count} times")
+    for events in ev.events:
+        heard = Counter(cid for name, cid in events if name == "triggered")
+        for cid, count in heard.items():
+            if count > 1:
+                yield Violation("TRIGGER-TOLD-TWICE", cid, f"{count} times in one life")
+            if cid not in triggered:
+                yield Violation("TRIGGER-INVENTED", cid, "it never fired at the venue")
+
+
+def _events_agree(ev: Evidence) -> Iterator[Violation]:
+    """In one life a strategy hears at most one end of an order, and nothing of it after."""
+    for life, events in enumerate(ev.events):
+        ended: dict[str, str] = {}
+        for name, cid in events:
+            if cid in ended and name in ("accepted", "filled", "canceled", "expired", "refused"):
+                duplicate = name == "refused" and cid in ev.orders
+                if not duplicate:
+                    text = f"{name} after {ended[cid]} in life {life}"
+                    yield Violation("EVENT-AFTER-END", cid, text)
+            if name in ("canceled", "expired", "refused"):
+                ended.setdefault(cid, name)
+
+
+def _findings_true(ev: Evidence) -> Iterator[Violation]:
+    """A finding tells of something that was there."""
+    for finding in ev.findings(LATE_FINDING):
+        cid = ev.owners.get(number_of(finding["subject"]))
+        journaled = ev.orders.get(cid or "")
+        if journaled is not None and journaled.state != "REFUSED":
+            text = f"{LATE_FINDING}, but it was {journaled.state} in order"
+            yield Violation("FINDING-FALSE", cid or "", text)
+    for finding in ev.findings("ORDER-EXTERNAL"):
+        number = number_of(finding["subject"])
+        if number not in ev.externals:
+            yield Violation("FINDING-FALSE", finding["subject"], "ORDER-EXTERNAL of an own order")
+
+
+def _words(order: SimOrder) -> str:
+    return (
+        f"{order.side} {order.quantity} @ {order.price} {order.status.value}, "
+        f"executed {order.executed}"
+    )

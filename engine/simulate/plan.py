@@ -1,0 +1,184 @@
+"""What one seed means: which faults are on and how often, who trades, for how long.
+
+A plan is a value: it is drawn from the seed, can be stored, changed field by field (to find the
+smallest that still fails), and run again.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from adapters.simulation.faults import HttpFault, WsFault
+
+AGENTS = ("walker", "maker", "stops", "adversary")
+DEATH_POINTS = ("commit", "committed", "request", "answer")
+
+# Largest chance of each fault, per request and per pushed frame.
+HTTP_RATES: dict[HttpFault, float] = {
+    HttpFault.LOSE_REQUEST: 0.15,
+    HttpFault.LOSE_ANSWER: 0.20,
+    HttpFault.HANG_REQUEST: 0.03,
+    HttpFault.HANG_ANSWER: 0.03,
+    HttpFault.LATE: 0.05,
+    HttpFault.DELAY: 0.25,
+    HttpFault.TOO_MANY: 0.05,
+    HttpFault.UNAVAILABLE: 0.08,
+    HttpFault.BAD_GATEWAY: 0.08,
+    HttpFault.TRUNCATED: 0.05,
+}
+WS_RATES: dict[WsFault, float] = {
+    WsFault.DROP: 0.02,
+    WsFault.MUTE: 0.01,
+    WsFault.DUPLICATE: 0.20,
+    WsFault.LOSE: 0.10,
+    WsFault.MALFORMED: 0.03,
+}
+LIST_RATES = {"stale": 0.20, "missing": 0.20}
+STORMS = (HttpFault.TOO_MANY, HttpFault.UNAVAILABLE, HttpFault.LOSE_ANSWER, HttpFault.HANG_ANSWER)
+
+
+class Storm(msgspec.Struct, frozen=True):
+    """Nearly every request meets `kind` from `at` for `secs`."""
+
+    at: float
+    secs: float
+    kind: HttpFault
+
+
+class Step(msgspec.Struct, frozen=True):
+    """The engine's wall clock jumps by `by` seconds."""
+
+    at: float
+    by: float
+
+
+class Death(msgspec.Struct, frozen=True):
+    """The process dies at the `number`-th point of this kind since its start.
+
+    `commit` before a journal transaction is durable, `committed` just after; `request` before a
+    request leaves, `answer` when its answer has come.
+    """
+
+    point: str
+    number: int
+
+
+class Window(msgspec.Struct, frozen=True):
+    at: float
+    secs: float
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One session. Times are seconds of virtual time since its start."""
+
+    seed: int
+    venue: str
+    secs: float = 60.0
+    agents: tuple[str, ...] = ("walker",)
+    actions_per_sec: float = 1.0
+    latency_secs: float = 0.02
+    http: dict[HttpFault, float] = {}
+    ws: dict[WsFault, float] = {}
+    lists: dict[str, float] = {}
+    lag: Literal["documented", "beyond"] = "documented"
+    storms: tuple[Storm, ...] = ()
+    skew_secs: float = 0.0
+    clock_steps: tuple[Step, ...] = ()
+    deaths: tuple[Death, ...] = ()
+    disk_full: tuple[Window, ...] = ()
+    kill_at: float | None = None
+    manual_per_min: float = 0.0
+    poll_ms: int = 1000
+    on_stop: Literal["cancel", "keep"] = "cancel"
+    restart_secs: float = 1.0
+    max_open_orders: int = 12
+    max_order_notional: int = 500
+    max_position: str = "0.02"
+    volatility_bps: float = 2.0
+    vary_venue: bool = False
+
+
+def draw(seed: int, venue: str, lag: Literal["documented", "beyond"] = "documented") -> Plan:
+    """The plan of a seed: half of the faults are off on average."""
+    rng = Random(f"plan/{venue}/{seed}")  # noqa: S311 - simulation
+    secs = round(rng.uniform(30, 120), 1)
+    http = _rates(rng, HTTP_RATES)
+    if lag == "beyond":
+        http[HttpFault.LATE] = round(rng.uniform(0.02, 0.10), 4)
+    return Plan(
+        seed=seed,
+        venue=venue,
+        secs=secs,
+        agents=tuple(rng.choice(AGENTS) for _ in range(rng.randint(1, 3))),
+        actions_per_sec=round(rng.uniform(0.2, 1.0), 3),
+        latency_secs=round(rng.choice((0.005, 0.02, 0.1, 0.4)), 3),
+        http=http,
+        ws=_rates(rng, WS_RATES),
+        lists=_rates(rng, LIST_RATES),
+        lag=lag,
+        storms=_storms(rng, secs),
+        skew_secs=round(rng.uniform(-3, 3), 3) if rng.random() < 0.3 else 0.0,
+        clock_steps=_steps(rng, secs),
+        deaths=_deaths(rng),
+        disk_full=_windows(rng, secs),
+        kill_at=round(rng.uniform(5, secs), 2) if rng.random() < 0.1 else None,
+        manual_per_min=round(rng.uniform(1, 6), 2) if rng.random() < 0.3 else 0.0,
+        poll_ms=rng.choice((500, 1000, 2000)),
+        on_stop=rng.choice(("cancel", "keep")),
+        restart_secs=rng.choice((0.2, 1.0, 5.0)),
+        max_open_orders=rng.randint(4, 20),
+        max_order_notional=rng.randint(100, 500),
+        max_position=f"{rng.randint(5, 30) / 1000}",
+        volatility_bps=rng.choice((1.0, 3.0, 8.0)),
+        vary_venue=rng.random() < 0.5,
+    )
+
+
+def _rates[K](rng: Random, most: dict[K, float]) -> dict[K, float]:
+    """Each on or off; a rate that is on is drawn so that small ones are as common as large."""
+    found = {}
+    for kind, rate in most.items():
+        is_on, share = rng.random() < 0.5, rng.random() ** 2
+        if is_on:
+            found[kind] = round(rate * share, 5)
+    return found
+
+
+def _storms(rng: Random, secs: float) -> tuple[Storm, ...]:
+    if rng.random() < 0.6:
+        return ()
+    return tuple(
+        Storm(
+            at=round(rng.uniform(0, secs), 2),
+            secs=round(rng.uniform(1, min(40, secs)), 2),
+            kind=rng.choice(STORMS),
+        )
+        for _ in range(rng.randint(1, 2))
+    )
+
+
+def _steps(rng: Random, secs: float) -> tuple[Step, ...]:
+    if rng.random() < 0.75:
+        return ()
+    return tuple(
+        Step(at=round(rng.uniform(0, secs), 2), by=round(rng.uniform(-8, 8), 3))
+        for _ in range(rng.randint(1, 3))
+    )
+
+
+def _deaths(rng: Random) -> tuple[Death, ...]:
+    if rng.random() < 0.5:
+        return ()
+    return tuple(
+        Death(point=rng.choice(DEATH_POINTS), number=int(2 ** rng.uniform(0, 8)))
+        for _ in range(rng.randint(1, 3))
+    )
+
+
+def _windows(rng: Random, secs: float) -> tuple[Window, ...]:
+    if rng.random() < 0.85:
+        return ()
+    return (Window(at=round(rng.uniform(1, secs), 2), secs=round(rng.uniform(0.1, 10), 2)),)

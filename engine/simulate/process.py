@@ -1,0 +1,483 @@
+"""One life of the engine's process: adapter, journal, gate, desk and private stream, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+from adapters.base.limits import STREAM_LIMITS
+from adapters.base.runtime import VenueRuntime
+from adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
+from adapters.simulation.memory import InMemoryWs
+from engine.config import model
+from engine.errors import FairleadError
+from engine.modes.trading import VenueTrading
+from engine.observe.status import RunStatus
+from engine.orders.journal import Journal, JournalError
+from engine.orders.model import (
+    Finding,
+    Intent,
+    Kind,
+    OrderState,
+    Side,
+    Tif,
+    TriggerCondition,
+    VenueBalance,
+    VenueFill,
+    VenueUnavailable,
+)
+from engine.risk.facts import (
+    InstrumentFacts,
+    LiveOrder,
+    OrderFacts,
+    RateWindow,
+    Reference,
+    VenueAbilities,
+)
+from engine.risk.gate import RiskGate
+from engine.risk.state import RiskStateFile
+from engine.risk.view import instrument_facts
+from engine.secrets import Secret
+from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
+from engine.simulate.wire import FaultyHttp, OrdersTap
+
+if TYPE_CHECKING:
+    from adapters.base.execution_client import VenueExecutionClient
+    from engine.orders.desk import OrderDesk
+    from engine.simulate.world import World
+
+logger = logging.getLogger(__name__)
+
+owner: ContextVar[Process | None] = ContextVar("owner", default=None)
+
+
+class SimView:
+    """The gate's `RiskView` over the venue's true book; market data has no faults here."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._gate = process.gate
+        self.limits = process.gate.limits
+        self._instruments: dict[str, InstrumentFacts] = {}
+
+    def now_ns(self) -> int:
+        return self._process.now_ns()
+
+    def position(self, instrument: str) -> Decimal:
+        return self._gate.ledger.positions.get(instrument, Decimal(0))
+
+    def working(self, instrument: str) -> Iterable[LiveOrder]:
+        return self._gate.ledger.working(instrument)
+
+    def working_quantity(self, instrument: str, side: Side) -> Decimal:
+        return self._gate.ledger.working_quantity(instrument, side)
+
+    def open_order_count(self) -> int:
+        return len(self._gate.ledger.live)
+
+    def pending(self, client_order_id: str) -> LiveOrder | None:
+        return self._gate.ledger.live.get(client_order_id)
+
+    def recent_order_times(self) -> RateWindow:
+        return self._gate.rate
+
+    def reference(self, instrument: str) -> Reference | None:
+        bid, ask = self._process.world.touch()
+        return Reference("book", self.now_ns(), bid, ask, None, valid=bool(bid and ask))
+
+    def instrument(self, instrument: str) -> InstrumentFacts | None:
+        facts = self._instruments.get(instrument)
+        if facts is None:
+            found = self._process.instruments.get(instrument)
+            if found is None or instrument not in self._process.runtime.instruments:
+                return None
+            facts = self._instruments[instrument] = instrument_facts(found.nautilus)
+        return facts
+
+    def abilities(self, instrument: str) -> VenueAbilities | None:
+        return self._gate.abilities.get(instrument.rpartition(".")[2])
+
+    def seen(self, client_order_id: str) -> bool:
+        return client_order_id in self._gate.ledger.live or client_order_id in self._process.ids
+
+    def kill_switch(self) -> str | None:
+        return self._gate.kill.reason()
+
+
+class GateSink:
+    """The desk's `EventSink`: feeds the gate as a guarded strategy does, and counts."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._gate = process.gate
+        self._trace = process.world.trace
+        self.events: list[tuple[str, str]] = []
+
+    def _hear(self, name: str, intent: Intent, detail: str = "") -> None:
+        self.events.append((name, intent.client_order_id))
+        if self._trace.is_on:
+            self._trace.line("strategy", f"{name} {intent.client_order_id} {detail}")
+
+    def _over(self, intent: Intent) -> None:
+        self._process.trading.order_over(intent.client_order_id)
+        self._gate.closed(intent.client_order_id)
+
+    def order_submitted(self, intent: Intent) -> None:
+        self._process.trading.order_sent(intent)
+        self._hear("submitted", intent)
+
+    def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._hear("accepted", intent, venue_order_id)
+
+    def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
+        self._trace.count(f"refused:{code}")
+        self._hear("refused", intent, f"{code} {message}")
+        if code != "DESK-DUPLICATE-ID":
+            self._over(intent)
+
+    def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._hear("triggered", intent)
+
+    def order_filled(self, intent: Intent, fill: VenueFill) -> None:
+        self._hear("filled", intent, f"{fill.quantity} @ {fill.price} {fill.trade_id}")
+        self._gate.filled(
+            intent.client_order_id, intent.strategy, intent.instrument, intent.side, fill.quantity
+        )
+
+    def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._hear("canceled", intent)
+        self._over(intent)
+
+    def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._hear("expired", intent)
+        self._over(intent)
+
+    def order_replaced(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._hear("replaced", intent, venue_order_id)
+        self._gate.modify_answered(intent.client_order_id, intent.quantity)
+
+    def replace_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
+        self._hear("replace_refused", intent, f"{code} {message}")
+        self._gate.modify_answered(intent.client_order_id, intent.quantity)
+
+    def cancel_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
+        self._hear("cancel_refused", intent, f"{code} {message}")
+
+    def balances(self, balances: Sequence[VenueBalance], ts_event: int) -> None:
+        self._process.balances = tuple(balances)
+
+    def finding(self, finding: Finding) -> None:
+        self._trace.line("finding", f"{finding.code} {finding.subject} {finding.action}")
+        self._process.trading.found(finding)
+
+
+class _Approvals:
+    """Not asked: the process itself takes the gate's last look, on facts."""
+
+    def order_denial(self, order: Any) -> str | None:
+        return "not used"
+
+    def modify_denial(self, client_order_id: str, *asked: Any) -> str | None:
+        return "not used"
+
+
+class Process:
+    """From start to death or ordered stop. Its tasks are those created while `owner` is set."""
+
+    def __init__(self, world: World, life: int, spec: AdapterSpec, folder: Path) -> None:
+        plan = world.plan
+        self.world = world
+        self.life = life
+        self.is_dead = False
+        self.failed = asyncio.Event()  # dead, or asked to stop
+        self.why = ""
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.ids: set[str] = set()
+        self.balances: tuple[VenueBalance, ...] = ()
+        self.is_up = False
+        deaths = plan.deaths
+        death = deaths[life] if life < len(deaths) and not world.healed else None
+        self.steps = Steps(death, self._die)
+        self.config = world.config()
+        self.gate = RiskGate(
+            self.config.risk,
+            state=RiskStateFile(folder / "risk.json"),
+            state_dir=folder,
+            abilities={world.venue_name: spec.capabilities},  # type: ignore[dict-item]
+        )
+        self.journal = Journal(folder / "journal.sqlite", fsync=False, now_ns=self.now_ns)
+        self.journal._db = cast(
+            Any,
+            DyingDatabase(
+                self.journal._db,
+                self.steps,
+                is_dead=lambda: self.is_dead,
+                is_full=world.is_disk_full,
+                trace=world.trace,
+            ),
+        )
+        self.runtime = self._runtime(spec)
+        self.trading = VenueTrading(
+            runtime=self.runtime,
+            account="main",
+            journal=self.journal,
+            approvals=_Approvals(),
+            config=self.config,
+            on_recovered=self._recovered,
+            on_halt=self._halt,
+            on_sent=lambda intent: None,
+            on_over=self.gate.order_over,
+        )
+        self.view = SimView(self)
+        self.sink = GateSink(self)
+        self.desk: OrderDesk = self.trading.make_desk(cast("VenueExecutionClient", self.sink))
+        self.desk.on_failure = lambda error: self.trading.fatal("DESK-FAILED", str(error))
+
+    def _runtime(self, spec: AdapterSpec) -> VenueRuntime:
+        world = self.world
+        http = FaultyHttp(
+            world.venue,
+            process=self,
+            log=world.wire,
+            faults=world.faults,
+            trace=world.trace,
+            now_ns=world.loop.now_ns,
+            latency_secs=world.plan.latency_secs,
+            lag_secs=spec.capabilities.max_order_lag_secs,
+        )
+        secrets = {
+            name: Secret(value, f"simulated {name}") for name, value in world.credentials.items()
+        }
+        adapter = spec.create(
+            AdapterContext(
+                venue=world.venue_name,
+                options=world.adapter_options(spec),
+                secrets=secrets,
+                http=http,
+                now_ns=self.now_ns,
+                instruments=(world.instrument,),
+            )
+        )
+        adapter.orders = cast(
+            Any, OrdersTap(adapter.orders, world.wire, self, world.loop.time)
+        )
+        return VenueRuntime(
+            adapter=adapter,
+            ws=InMemoryWs(world.venue, world.loop.now_ns, world.plan.latency_secs),
+            instruments=(world.instrument,),
+            trading=True,
+            now_ns=self.now_ns,
+            rng=Random(f"runtime/{world.plan.seed}/{self.life}"),  # noqa: S311 - simulation
+            status=RunStatus(),
+            on_fatal=self._fatal,
+            stream_limits=STREAM_LIMITS,
+        )
+
+    @property
+    def instruments(self) -> Mapping[str, VenueInstrument]:
+        return self.runtime.adapter.instruments
+
+    def now_ns(self) -> int:
+        """The wall clock of the machine, which may be wrong."""
+        return self.world.engine_now_ns()
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """As the execution client connects. Raises FairleadError where a live run would not start,
+        and SimulatedDeath."""
+        await self.trading.connect(self.desk)
+        try:
+            self.sink.balances(await self.trading.orders.balances(), self.now_ns())
+        except VenueUnavailable as error:
+            raise FairleadError(error.code, error.message) from error
+        self.desk.start()
+        self.is_up = True
+
+    async def stop(self) -> None:
+        """An ordered stop."""
+        self.is_up = False
+        await self.trading.disconnect(self.desk)
+
+    async def bury(self) -> None:
+        """End every task and free the journal; nothing is written or sent any more."""
+        self.is_up = False
+        self.is_dead = True
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.journal.close()
+
+    def _die(self, where: str) -> None:
+        self.is_dead = True
+        self.world.died(self, where)
+        self.failed.set()
+
+    def _fatal(self, code: str, message: str) -> None:
+        if not self.is_dead and not self.why:
+            self.why = f"{code}: {message}"
+            self.world.trace.count(f"fatal:{code}")
+            self.world.trace.line("process", f"asks to stop: {self.why}")
+            self.failed.set()
+
+    def _halt(self, instrument: str, why: str) -> None:
+        self.halt(f"{instrument}: {why}")
+
+    def halt(self, why: str) -> None:
+        if self.gate.halt_in_force is None:
+            self.gate.halt(why, self.now_ns())
+            self.world.halted(why)
+
+    def _recovered(self, trading: VenueTrading) -> None:
+        by_strategy: dict[str, dict[str, Decimal]] = {}
+        for position in trading.journal.positions():
+            by_strategy.setdefault(position.strategy, {})[position.instrument] = position.quantity
+        for strategy, positions in by_strategy.items():
+            self.gate.seed_positions(positions, strategy)
+        for order in self.desk.live_orders():
+            self.gate.adopt(
+                LiveOrder(
+                    client_order_id=order.intent.client_order_id,
+                    strategy=order.intent.strategy,
+                    instrument=order.intent.instrument,
+                    side=order.intent.side,
+                    quantity=order.intent.quantity,
+                    filled=order.filled,
+                    reduce_only=order.intent.reduce_only,
+                )
+            )
+
+    # -- what a strategy can do -----------------------------------------------------------------
+
+    async def submit(self, wanted: Sequence[OrderFacts]) -> None:
+        """Each through the gate, then to the desk together."""
+        trace = self.world.trace
+        passed: list[OrderFacts] = []
+        for facts in wanted:
+            denial = self.gate.check(facts, self.view)
+            if denial is not None:
+                trace.count(f"denied:{denial.code}")
+                continue
+            self.gate.approve(facts, self.now_ns())
+            self.ids.add(facts.client_order_id)
+            passed.append(facts)
+        intents = [
+            _intent(facts, self.now_ns())
+            for facts in passed
+            if self.gate.approved(facts.client_order_id, facts)
+        ]
+        if not intents:
+            return
+        trace.count("orders", len(intents))
+        for intent in intents:
+            trace.line("agent", f"submit {_words(intent)}")
+        try:
+            await self.desk.submit(intents)
+        except JournalError as error:
+            for intent in intents:
+                if self.desk.get(intent.client_order_id) is None:
+                    self.gate.closed(intent.client_order_id)
+            self.desk.fail(error)
+        except Exception as error:
+            self.world.defect("submit", error)
+            self.desk.fail(error)
+
+    async def cancel(self, client_order_ids: Sequence[str]) -> None:
+        self.world.trace.count("cancels", len(client_order_ids))
+        self.world.trace.line("agent", f"cancel {', '.join(client_order_ids)}")
+        await self._guarded(self.desk.cancel(client_order_ids))
+
+    async def replace(self, client_order_id: str, quantity: Decimal, price: Decimal) -> None:
+        live = self.desk.get(client_order_id)
+        pending = self.gate.ledger.live.get(client_order_id)
+        if live is None or pending is None or self.gate.has_pending_modify(client_order_id):
+            return
+        intent = live.intent
+        facts = _facts(intent, quantity, price, pending)
+        denial = self.gate.check(facts, self.view)
+        if denial is not None:
+            self.world.trace.count(f"denied:{denial.code}")
+            return
+        self.gate.approve_modify(facts, (quantity, price, None), self.now_ns())
+        self.world.trace.count("replaces")
+        self.world.trace.line("agent", f"replace {client_order_id}: {quantity} @ {price}")
+        changed = _changed(intent, quantity, price)
+        await self._guarded(self.desk.replace(client_order_id, changed))
+
+    async def _guarded(self, doing: Any) -> None:
+        try:
+            await doing
+        except JournalError as error:
+            self.desk.fail(error)
+        except Exception as error:
+            self.world.defect("command", error)
+            self.desk.fail(error)
+
+    def spawn(self, doing: Any, name: str) -> None:
+        """A command runs beside the strategy, as in NautilusTrader."""
+        asyncio.get_running_loop().create_task(doing, name=name)
+
+
+def _intent(facts: OrderFacts, now_ns: int) -> Intent:
+    conditions = {
+        (Side.BUY, "STOP_LIMIT"): TriggerCondition.GTE,
+        (Side.SELL, "STOP_LIMIT"): TriggerCondition.LTE,
+        (Side.BUY, "LIMIT_IF_TOUCHED"): TriggerCondition.LTE,
+        (Side.SELL, "LIMIT_IF_TOUCHED"): TriggerCondition.GTE,
+    }
+    return Intent(
+        client_order_id=facts.client_order_id,
+        strategy=facts.strategy,
+        instrument=facts.instrument,
+        side=facts.side,
+        kind=Kind(facts.kind),
+        quantity=facts.quantity,
+        price=facts.price,
+        trigger_price=facts.trigger_price,
+        trigger_condition=conditions.get((facts.side, facts.kind)),
+        time_in_force=Tif(facts.time_in_force),
+        post_only=facts.post_only,
+        reduce_only=facts.reduce_only,
+        ts_init=now_ns,
+    )
+
+
+def _facts(intent: Intent, quantity: Decimal, price: Decimal, pending: LiveOrder) -> OrderFacts:
+    return OrderFacts(
+        client_order_id=intent.client_order_id,
+        strategy=intent.strategy,
+        instrument=intent.instrument,
+        side=intent.side,
+        kind=intent.kind.value,
+        quantity=quantity,
+        price=price,
+        trigger_price=intent.trigger_price,
+        time_in_force=intent.time_in_force.value,
+        post_only=intent.post_only,
+        existing=pending,
+    )
+
+
+def _changed(intent: Intent, quantity: Decimal, price: Decimal) -> Intent:
+    import msgspec
+
+    return msgspec.structs.replace(intent, quantity=quantity, price=price)
+
+
+def _words(intent: Intent) -> str:
+    trigger = f" trigger {intent.trigger_condition} {intent.trigger_price}" * bool(
+        intent.trigger_price
+    )
+    return (
+        f"{intent.client_order_id} {intent.kind} {intent.side} {intent.quantity} @ "
+        f"{intent.price}{trigger}"
+    )
+
+
+_ = (OrderState, Callable, SimulatedDeath)

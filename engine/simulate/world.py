@@ -1,0 +1,510 @@
+"""One seeded session: a venue, processes that live and die on one journal, healing, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import tempfile
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from adapters import registry
+from adapters.base.venue import AdapterContext, AdapterSpec
+from adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
+from adapters.simulation.market import MarketDriver, SeededFlow, SeededFlowOptions
+from adapters.simulation.orders import NewOrder, SimOrder
+from adapters.simulation.server import SimulatedVenue
+from adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from engine.config import model
+from engine.errors import FairleadError
+from engine.orders.live import LiveOrder
+from engine.orders.model import Side, VenueBalance
+from engine.secrets import Secret
+from engine.simulate.agents import KINDS
+from engine.simulate.checkers import Evidence, Violation, check
+from engine.simulate.faults import SimulatedDeath, SwarmFaults
+from engine.simulate.plan import Plan
+from engine.simulate.process import Process, owner
+from engine.simulate.trace import Trace
+from engine.simulate.wire import FaultyHttp, WireLog
+
+TICK_SECS = 0.2
+RESOLVE_SECS = 120.0  # by when every UNKNOWN and every cancel has ended, after healing
+BEYOND_SECS = 100.0  # for orders that come after all documented lag, and the comparison after
+HIDDEN_SECS = 30.0
+STOP_SECS = 20.0
+MAX_LIVES = 40
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What one session was, in figures."""
+
+    seed: int
+    venue: str
+    violations: list[Violation]
+    journal_hash: str
+    counts: dict[str, int]
+    faults: dict[str, int]
+
+
+class World:
+    """Everything of one session that outlives a process."""
+
+    def __init__(self, plan: Plan, folder: Path, trace: Trace, loop: VirtualLoop) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.trace = trace
+        self.loop = loop
+        trace.now = loop.time
+        self.spec = registry.spec(plan.venue)
+        self.venue_name = plan.venue.upper()
+        self.wire = WireLog()
+        self.healed = False
+        self.is_over = False  # the agents stop
+        self.halts: list[float] = []
+        self.externals: set[int] = set()
+        self.problems: list[Violation] = []
+        self.process: Process | None = None
+        self.lives = 0
+        self.stuck: list[str] = []
+        self.last_balances: tuple[VenueBalance, ...] | None = None
+        self.events: list[list[tuple[str, str]]] = []  # what strategies heard, life by life
+        self._ended = asyncio.Event()
+        lag = self.spec.capabilities.max_order_lag_secs
+        self.faults = SwarmFaults(plan, lag, loop.time)
+        assert self.spec.simulator is not None, f"{plan.venue} has no simulator"
+        self.venue: SimulatedVenue = self.spec.simulator(now_ns=loop.now_ns(), seed=plan.seed)
+        described: Any = self.venue.describe("", "")
+        self.credentials: dict[str, str] = dict(described["credentials"])
+        self._options: dict[str, Any] = {}
+        vary = getattr(self.venue, "vary", None)
+        if plan.vary_venue and vary is not None:
+            self._options = vary(Random(f"vary/{plan.seed}"))  # noqa: S311 - simulation
+        self.venue.faults = self.faults
+        self.instrument, self.market = _instrument(plan.venue)
+        ledger = self.venue.exchange.ledger
+        self.account = next(
+            name for name in ledger.accounts if name not in (MARKET_ACCOUNT, FEE_ACCOUNT)
+        )
+        self._quicken()
+
+    def _quicken(self) -> None:
+        """One market only, with few events: the session is about orders."""
+        exchange = self.venue.exchange
+        market = exchange.markets[self.market]
+        start = market.tape.last_price
+        assert start is not None
+        now_ns = self.loop.now_ns()
+        exchange.replace_background(self.market, {}, {}, now_ns)
+        options = SeededFlowOptions(
+            book_events_per_sec=3.0,
+            trades_per_sec=1.5,
+            levels=6,
+            grid_bps=1.0,
+            level_funds=2_000.0,
+            trade_funds=1_500.0,
+            volatility_bps=self.plan.volatility_bps,
+            reversion_secs=120.0,
+            history_minutes=1,
+        )
+        rng = Random(f"market/{self.plan.venue}/{self.plan.seed}")  # noqa: S311 - simulation
+        flow = SeededFlow(market.spec, start, rng, options)
+        self.venue.driver = MarketDriver(exchange, [flow], now_ns)
+
+    # -- what the parts ask --------------------------------------------------------------------
+
+    def config(self) -> model.Config:
+        plan = self.plan
+        return model.Config(
+            name="simulated",
+            venues={plan.venue: model.Venue(adapter=plan.venue, instruments=[self.instrument])},
+            run=model.Run(on_stop=plan.on_stop),
+            risk=model.Risk(
+                max_order_notional=f"{plan.max_order_notional} {self.instrument_quote()}",
+                max_position={self.instrument: Decimal(plan.max_position)},
+                max_open_orders=plan.max_open_orders,
+                kill_switch_file="KILL",
+            ),
+            execution=model.Execution(poll_ms=plan.poll_ms, journal_fsync="never"),
+        )
+
+    def instrument_quote(self) -> str:
+        return self.venue.exchange.markets[self.market].spec.quote
+
+    def adapter_options(self, spec: AdapterSpec) -> Any:
+        return spec.options(**self._options)
+
+    def touch(self) -> tuple[Decimal | None, Decimal | None]:
+        book = self.venue.exchange.markets[self.market].book
+        bid, ask = book.bids.best(), book.asks.best()
+        return (bid.price if bid else None, ask.price if ask else None)
+
+    def engine_now_ns(self) -> int:
+        now = self.loop.time()
+        off = self.plan.skew_secs
+        for step in self.plan.clock_steps:
+            if now >= step.at:
+                off += step.by
+        return self.loop.now_ns() + round(off * 1e9)
+
+    def is_disk_full(self) -> bool:
+        now = self.loop.time()
+        return not self.healed and any(
+            w.at <= now < w.at + w.secs for w in self.plan.disk_full
+        )
+
+    def died(self, process: Process, where: str) -> None:
+        self.trace.count("deaths")
+        self.trace.line("process", f"dies at {where}")
+
+    def halted(self, why: str) -> None:
+        self.halts.append(self.loop.time())
+        self.trace.count("halts")
+        self.trace.line("gate", f"halted: {why}")
+
+    def defect(self, where: str, error: BaseException) -> None:
+        """An exception that should not exist."""
+        text = f"{where}: {type(error).__name__}: {error}"
+        self.trace.line("defect", text)
+        self.problems.append(Violation("DEFECT", "", text))
+
+    # -- the session ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        background = [
+            asyncio.create_task(self._tick()),
+            asyncio.create_task(self._supervise()),
+            asyncio.create_task(self._manual()),
+            asyncio.create_task(self._kill()),
+        ]
+        try:
+            await asyncio.sleep(self.plan.secs)
+            self.is_over = self.healed = True
+            self.faults.heal()
+            self.trace.line("world", "healed")
+            await self._resolve()
+            await self._close()
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        while True:
+            self.venue.advance(self.loop.now_ns())
+            await asyncio.sleep(TICK_SECS)
+
+    async def _supervise(self) -> None:
+        """Start the process again whenever it has ended, as a service manager does."""
+        while not self._ended.is_set():
+            try:
+                process = Process(self, self.lives, self.spec, self.folder)
+            except FairleadError as error:
+                self.trace.count("starts_failed")
+                self.trace.line("process", f"did not start: {error}")
+                await asyncio.sleep(self.plan.restart_secs)
+                continue
+            self.lives += 1
+            self.process = process
+            self.events.append(process.sink.events)
+            self.trace.line("process", f"life {process.life} begins")
+            await self._live(process)
+            self.process = None
+            if self.lives >= MAX_LIVES and not self.healed:
+                self.healed = True
+                self.faults.heal()
+            await asyncio.sleep(self.plan.restart_secs)
+
+    async def _live(self, process: Process) -> None:
+        token = owner.set(process)
+        try:
+            starting = asyncio.create_task(process.start())
+            ending = asyncio.create_task(process.failed.wait())
+            await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done() and self._has_started(starting) and not process.is_dead:
+                for number, kind in enumerate(self.plan.agents):
+                    self._add_agent(process, number, kind)
+                await ending
+            if not process.is_dead and process.is_up:
+                await self._stop(process)
+        finally:
+            owner.reset(token)
+        await process.bury()
+
+    def _has_started(self, starting: asyncio.Task[None]) -> bool:
+        error = starting.exception()
+        if error is None:
+            return True
+        self.trace.count("starts_failed")
+        self.trace.line("process", f"did not start: {type(error).__name__}: {error}")
+        if not isinstance(error, FairleadError | SimulatedDeath):
+            self.defect("start", error)
+        return False
+
+    def _add_agent(self, process: Process, number: int, kind: str) -> None:
+        rng = Random(f"agent/{self.plan.seed}/{number}/{process.life}")  # noqa: S311 - simulation
+        agent = KINDS[kind](process, f"{kind.capitalize()}-{number}", rng)
+        process.spawn(agent.run(), f"agent {number}")
+
+    async def _stop(self, process: Process) -> None:
+        self.trace.line("process", "ordered stop")
+        self.trace.count("stops")
+        try:
+            async with asyncio.timeout(STOP_SECS):
+                await process.stop()
+        except TimeoutError:
+            self.trace.count("stops_cut_off")
+        except (FairleadError, SimulatedDeath) as error:
+            self.trace.line("process", f"stop: {error}")
+        except Exception as error:
+            self.defect("stop", error)
+
+    # -- what happens to it --------------------------------------------------------------------
+
+    async def _manual(self) -> None:
+        """Another client of the same account: orders of sizes that no agent chooses."""
+        if not self.plan.manual_per_min:
+            return
+        rng = Random(f"manual/{self.plan.seed}")  # noqa: S311 - simulation
+        exchange = self.venue.exchange
+        spec = exchange.markets[self.market].spec
+        while not self.healed:
+            await asyncio.sleep(rng.expovariate(self.plan.manual_per_min / 60))
+            bid, ask = self.touch()
+            if self.healed or bid is None or ask is None:
+                continue
+            side = Side.BUY if rng.random() < 0.5 else Side.SELL
+            price = bid * Decimal("0.999") if side is Side.BUY else ask * Decimal("1.001")
+            new = NewOrder(
+                market=self.market,
+                side=side,
+                quantity=Decimal("0.02") + rng.randint(1, 99) * spec.size_step,
+                price=(price / spec.tick).quantize(Decimal(1)) * spec.tick,
+            )
+            order = exchange.submit(self.account, new, self.loop.now_ns())
+            if isinstance(order, SimOrder):
+                self.externals.add(order.id)
+                self.trace.count("manual_orders")
+
+    async def _kill(self) -> None:
+        if self.plan.kill_at is None:
+            return
+        await asyncio.sleep(self.plan.kill_at)
+        while self.process is None or not self.process.is_up:
+            await asyncio.sleep(0.1)
+        process = self.process
+        process.halt("kill switch")
+        ids = [o.intent.client_order_id for o in process.desk.live_orders()]
+        if ids:
+            token = owner.set(process)
+            process.spawn(process.cancel(ids), "kill")
+            owner.reset(token)
+
+    # -- after healing -------------------------------------------------------------------------
+
+    async def _resolve(self) -> None:
+        """Every UNKNOWN and every cancel must end by itself."""
+        healed_at = self.loop.time()
+        deadline = healed_at + RESOLVE_SECS
+        if self.plan.lag == "beyond":
+            await asyncio.sleep(BEYOND_SECS)
+        while True:
+            waiting = self._unsettled(healed_at)
+            if not waiting and self.process is not None and self.process.is_up:
+                return
+            if self.loop.time() >= deadline:
+                break
+            await asyncio.sleep(1.0)
+        for order in waiting:
+            intent = order.intent
+            state = f"{order.state}, cancel requested: {order.cancel_requested}"
+            self.problems.append(Violation("LIVENESS", intent.client_order_id, state))
+        if self.process is None or not self.process.is_up:
+            self.problems.append(Violation("LIVENESS", "", "the process did not come up"))
+
+    def _unsettled(self, healed_at: float) -> list[LiveOrder]:
+        process = self.process
+        if process is None or not process.is_up:
+            return []
+        found = []
+        for order in process.desk.live_orders():
+            if not order.is_proven:
+                if self._is_hidden(process, order):
+                    if self.loop.time() - healed_at >= HIDDEN_SECS:
+                        self.stuck.append(order.intent.client_order_id)
+                        continue
+                found.append(order)
+            elif order.cancel_requested:
+                found.append(order)
+        return found
+
+    def _is_hidden(self, process: Process, order: LiveOrder) -> bool:
+        """Whether the venue can't be asked for such an order at all, as its adapter says."""
+        story = process.journal.story(order.intent.client_order_id)
+        last = next((body for _, _, kind, body in reversed(story) if kind == "UNSURE"), b"")
+        return b"-HIDDEN" in last
+
+    async def _close(self) -> None:
+        """Cancel what is open, let the market stand still, compare, and stop in order."""
+        process = self.process
+        if process is None:
+            return
+        token = owner.set(process)
+        ids = [o.intent.client_order_id for o in process.desk.live_orders() if o.is_proven]
+        if ids:
+            process.spawn(process.cancel(ids), "close")
+        owner.reset(token)
+        deadline = self.loop.time() + 60
+        while any(o.is_proven for o in process.desk.live_orders()):
+            if self.loop.time() >= deadline or process.failed.is_set():
+                break
+            await asyncio.sleep(0.5)
+        for order in process.desk.live_orders():
+            if order.is_proven:
+                text = f"{order.state} 60 s after its cancel"
+                self.problems.append(Violation("LIVENESS", order.intent.client_order_id, text))
+        self.venue.driver.paused = True
+        await asyncio.sleep(max(8.0, self.plan.poll_ms / 1000 * 12))
+        if self.process is process:
+            token = owner.set(process)
+            self._ended.set()
+            await self._stop(process)
+            owner.reset(token)
+            self.last_balances = process.balances
+            process.failed.set()
+
+
+@lru_cache
+def _instrument(venue: str) -> tuple[str, str]:
+    """The instrument to trade, and its name at the venue: BTC in USDT where there is one."""
+    spec = registry.spec(venue)
+    assert spec.simulator is not None
+    loop = VirtualLoop()
+    simulated = spec.simulator(now_ns=loop.now_ns(), seed=1)
+
+    class Life:
+        life = 0
+        is_dead = False
+
+        class steps:  # noqa: N801
+            @staticmethod
+            def reached(point: str) -> None: ...
+
+    async def look() -> tuple[str, str]:
+        plan = Plan(seed=0, venue=venue)
+        http = FaultyHttp(
+            simulated,
+            process=Life(),  # type: ignore[arg-type]
+            log=WireLog(),
+            faults=SwarmFaults(plan, 0.0, loop.time),
+            trace=Trace(),
+            now_ns=loop.now_ns,
+            latency_secs=0.0,
+            lag_secs=0.0,
+        )
+        adapter = spec.create(
+            AdapterContext(
+                venue=venue.upper(),
+                options=spec.options(),
+                secrets={},
+                http=http,
+                now_ns=loop.now_ns,
+                instruments=(),
+            )
+        )
+        await adapter.refresh_instruments()
+        usable = [
+            (i.quote != "USDT", i.base != "BTC", name)
+            for name, i in adapter.instruments.items()
+            if i.tradable
+        ]
+        name = min(usable)[2]
+        return name, adapter.instruments[name].symbol
+
+    return run_virtual(look(), loop)
+
+
+def run_session(plan: Plan, trace: Trace | None = None, *, keep: Path | None = None) -> Result:
+    """Run one plan from start to verdict. `keep` is where the journal file is left."""
+    trace = trace or Trace()
+    _instrument(plan.venue)  # runs a loop of its own
+    with tempfile.TemporaryDirectory(prefix="fairlead-simulate-", dir=_memory_folder()) as name:
+        folder = keep or Path(name)
+        loop = VirtualLoop()
+        loop.set_task_factory(_owned)
+        holder: list[World] = []
+
+        async def main() -> None:
+            world = World(plan, folder, trace, loop)
+            holder.append(world)
+            loop.set_exception_handler(lambda _, context: _unhandled(world, context))
+            await world.run()
+
+        run_virtual(main(), loop)
+        world = holder[0]
+        journal = folder / "journal.sqlite"
+        evidence = Evidence.read(world, journal)
+        violations = [*world.problems, *check(evidence)]
+        return Result(
+            seed=plan.seed,
+            venue=plan.venue,
+            violations=violations,
+            journal_hash=journal_hash(journal),
+            counts=_counts(world, evidence),
+            faults=dict(world.faults.counts),
+        )
+
+
+def _memory_folder() -> str | None:
+    """A folder in memory where there is one: 10,000 journals need no disk."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+def _owned(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asyncio.Task[Any]:
+    task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **more)
+    process = owner.get()
+    if process is not None:
+        process.tasks.append(task)
+    return task
+
+
+def _unhandled(world: World, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if error is not None and not isinstance(error, SimulatedDeath):
+        world.defect(str(context.get("message", "")), error)
+
+
+def _counts(world: World, evidence: Evidence) -> dict[str, int]:
+    counts = dict(world.trace.counts)
+    counts["lives"] = world.lives
+    counts["restarts"] = max(0, world.lives - 1)
+    counts["requests"] = len(world.wire.sent)
+    counts["unknown"] = sum(1 for record in evidence.records if record.kind == "UNKNOWN")
+    counts["fills"] = len(evidence.fills)
+    counts["sent"] = len(evidence.orders)
+    counts["hidden"] = len(evidence.hidden)
+    for record in evidence.records:
+        if record.kind == "FINDING":
+            name = f"finding:{msgspec.json.decode(record.body)['code']}"
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def journal_hash(path: Path) -> str:
+    """SHA-256 over every record of a journal, in order: time, kind, order, body."""
+    digest = hashlib.sha256()
+    database = sqlite3.connect(path)
+    try:
+        for row in database.execute(
+            "SELECT ts, kind, client_order_id, body FROM records ORDER BY seq"
+        ):
+            digest.update(repr(row).encode())
+    finally:
+        database.close()
+    return digest.hexdigest()
