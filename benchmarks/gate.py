@@ -1,4 +1,4 @@
-"""What the risk gate costs: one check of an order with everything on, and one wrapped callback.
+"""What the risk gate costs: one order with every check on, and one wrapped callback.
 
     python -m benchmarks.gate [--orders N]
 
@@ -43,7 +43,9 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 from engine.config.model import Risk
 from engine.orders.model import Kind, Tif
+from engine.risk.checks import CHECKS, active_checks
 from engine.risk.gate import RiskGate
+from engine.risk.state import RiskStateFile
 from engine.risk.view import order_facts
 from engine.run_state import RunState
 from engine.strategy import guard
@@ -111,6 +113,30 @@ def data() -> list[OrderBookDeltas]:
     return events
 
 
+def everything_on(resting: int) -> Risk:
+    """Every check of the registry, each with room for what the benchmark does."""
+    much = ["100000000 USDT", "1000 BTC"]
+    return Risk(
+        max_order_notional="100000 USDT",
+        max_order_quantity={str(IID): Decimal(1000)},
+        max_position={str(IID): Decimal(1000)},
+        max_instrument_exposure=much,
+        max_venue_exposure=much,
+        max_account_exposure=much,
+        max_resting_notional=much,
+        max_open_orders=resting + 1,
+        max_orders_per_second=10_000,
+        max_modifies_per_second=10_000,
+        max_cancels_per_second=10_000,
+        max_cancel_to_fill=Decimal(1000),
+        cancel_to_fill_after=1,
+        fat_finger_multiple=Decimal(1000),
+        max_daily_loss=much,
+        max_drawdown=much,
+        cooldown_losses=3,
+    )
+
+
 def run(resting: int, state_dir: Path) -> dict[str, list[float]]:
     engine = BacktestEngine(
         BacktestEngineConfig(
@@ -142,13 +168,12 @@ def run(resting: int, state_dir: Path) -> dict[str, list[float]]:
             ts_init=0,
         )
     )
-    risk = Risk(
-        max_order_notional="100000 USDT",
-        max_position={str(IID): Decimal(1000)},
-        max_open_orders=resting + 1,
-        max_orders_per_second=10_000,
-    )
-    gate = RiskGate(risk, state_dir=state_dir, abilities={"TEST": Abilities()})
+    risk = everything_on(resting)
+    state = RiskStateFile(state_dir / "risk.json")
+    gate = RiskGate(risk, state=state, state_dir=state_dir, abilities={"TEST": Abilities()})
+    gate.clock_offset("TEST", 1)
+    gate.traded(str(IID), Decimal(1))
+    assert len(active_checks(gate.limits, frozenset())) == len(CHECKS)
     strategy = guard(Bench)(StrategyConfig(strategy_id=StrategyId("B-001"), log_events=False))
     strategy.resting = resting
     strategy.bind(gate, RunState((str(IID),)))  # type: ignore[attr-defined]

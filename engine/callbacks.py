@@ -7,7 +7,7 @@ from typing import Any
 
 from nautilus_trader.trading import Strategy
 
-from engine.risk.view import side_of
+from engine.risk.view import price_of, side_of
 
 CALLBACKS = frozenset(
     name for name in dir(Strategy) if name.startswith("on_") or name == "post_market_exit"
@@ -124,7 +124,7 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
     return callback
 
 
-# Bookkeeping. `_initialized` and `_pending_update` run inside a native call that has borrowed the
+# Bookkeeping. `_initialized` and `_pending_*` run inside a native call that has borrowed the
 # strategy: they may touch plain Python attributes only.
 
 
@@ -140,6 +140,10 @@ def _pending_update(self: Any, event: Any) -> None:
         self._guard_breach(order_id, "modify of order")
 
 
+def _pending_cancel(self: Any, event: Any) -> None:
+    self._guard_gate.cancel_requested(event.ts_init)
+
+
 def _progress(self: Any, event: Any) -> None:
     if self._guard_stopped:
         self._guard_wind_down(event.client_order_id)
@@ -152,13 +156,22 @@ def _closed(self: Any, event: Any) -> None:
     _progress(self, event)
 
 
+def _canceled(self: Any, event: Any) -> None:
+    self._guard_gate.canceled(str(event.client_order_id), event.ts_init)
+    _progress(self, event)
+
+
 def _filled(self: Any, event: Any) -> None:
+    fee = event.commission
     self._guard_gate.filled(
         str(event.client_order_id),
         str(event.strategy_id),
         str(event.instrument_id),
         side_of(event.order_side),
         event.last_qty.as_decimal(),
+        event.last_px.as_decimal(),
+        None if fee is None else (fee.as_decimal(), fee.currency.code),
+        event.ts_event,
     )
     _progress(self, event)
 
@@ -175,18 +188,21 @@ def _fill_voided(self: Any, event: Any) -> None:
 def _modify_answered(self: Any, event: Any) -> None:
     order = self.cache.order(event.client_order_id)
     if order is not None:
-        self._guard_gate.modify_answered(str(event.client_order_id), order.quantity.as_decimal())
+        self._guard_gate.modify_answered(
+            str(event.client_order_id), order.quantity.as_decimal(), price_of(order)
+        )
     _progress(self, event)
 
 
 _BOOKKEEPING: dict[str, Callback] = {
     "on_order_initialized": _initialized,
     "on_order_pending_update": _pending_update,
+    "on_order_pending_cancel": _pending_cancel,
     "on_order_submitted": _progress,
     "on_order_accepted": _progress,
     "on_order_denied": _closed,
     "on_order_rejected": _closed,
-    "on_order_canceled": _closed,
+    "on_order_canceled": _canceled,
     "on_order_expired": _closed,
     "on_order_filled": _filled,
     "on_order_fill_voided": _fill_voided,

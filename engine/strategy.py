@@ -38,6 +38,7 @@ from engine.risk.facts import OrderFacts
 from engine.risk.gate import Change, RiskGate, live_order
 from engine.risk.view import NautilusView, order_facts, side_of
 from engine.run_state import DenialRecord, RunState
+from engine.watch import WatchMixin
 
 ORDER_METHODS = (
     "submit_order",
@@ -51,7 +52,7 @@ ORDER_METHODS = (
 # How long the end of the run waits for an order that is on its way into the engine.
 STOP_GRACE_NS = 2_000_000_000
 # Names the mixin adds that a plain strategy may use for something else: its own stay in force.
-_ADDED = ("stop_limit", "on_gate_denied")
+_ADDED = ("stop_limit", "round_price", "round_quantity", "on_gate_denied")
 _LIBRARY = frozenset(Strategy.__mro__)
 
 
@@ -72,7 +73,7 @@ def _refuse_overrides(cls: type) -> None:
         )
 
 
-class GuardMixin(FeedMixin):
+class GuardMixin(FeedMixin, WatchMixin):
     """The guarding half of a strategy; stands before NautilusTrader's `Strategy` in the MRO."""
 
     _guard_gate: RiskGate | None = None
@@ -285,6 +286,7 @@ class GuardMixin(FeedMixin):
         gate = self._guard_gate
         self._guard_id = str(self.strategy_id)
         self._guard_view = NautilusView(self, gate)
+        self._guard_watch()
         cache = self.cache
         for find in (cache.orders_open, cache.orders_inflight):
             for order in find(strategy_id=self.strategy_id):

@@ -132,6 +132,7 @@ class ImbalanceMaker(GuardedStrategy):
         if instrument is None:
             raise ValueError(f"instrument {c.instrument_id} is not known to the venue")
         self._instrument = instrument
+        self._now_ns = self.clock.timestamp_ns  # looked up once: it is asked at every update
         self._inventory = Inventory(
             instrument, c.start_inventory, open_position(self, c.instrument_id)
         )
@@ -143,7 +144,7 @@ class ImbalanceMaker(GuardedStrategy):
         self.clock.cancel_timers()
 
     def on_book_deltas(self, deltas: OrderBookDeltas) -> None:
-        now = self.clock.timestamp_ns()
+        now = self._now_ns()
         self._book_ns = now
         touch = self.cache.top_of_book(self._c.instrument_id)
         if touch is None:  # cleared: nothing may rest on a book that is not known
@@ -177,7 +178,7 @@ class ImbalanceMaker(GuardedStrategy):
         self._closed(order.client_order_id, refused=True)
 
     def _on_stale_timer(self, _event: Any) -> None:
-        if self.clock.timestamp_ns() - self._book_ns >= self._c.stale_ms * MS_NS:
+        if self._now_ns() - self._book_ns >= self._c.stale_ms * MS_NS:
             self._pull()
 
     def _pull(self) -> None:
@@ -243,7 +244,7 @@ class ImbalanceMaker(GuardedStrategy):
         self.submit_order(order)
 
     def _cancel(self, quote: _Quote) -> None:
-        now = self.clock.timestamp_ns()
+        now = self._now_ns()
         if quote.client_order_id is None or now - quote.cancel_ns < CANCEL_RETRY_NS:
             return
         if self.cache.is_order_inflight(quote.client_order_id):
@@ -257,4 +258,4 @@ class ImbalanceMaker(GuardedStrategy):
                 quote.client_order_id = None
                 self._touch = None  # the next book update may place a new one
                 if refused:
-                    quote.retry_ns = self.clock.timestamp_ns() + self._c.retry_ms * MS_NS
+                    quote.retry_ns = self._now_ns() + self._c.retry_ms * MS_NS

@@ -24,6 +24,7 @@ from adapters.base.transport import (
     TransportError,
     WireTap,
 )
+from engine.orders import permit
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -47,6 +48,8 @@ def _trace() -> aiohttp.TraceConfig:
     async def mark(_session: object, context: SimpleNamespace, _params: object) -> None:
         progress = context.trace_request_ctx
         if isinstance(progress, _Progress):
+            if not progress.sent and (why := permit.refusal()) is not None:
+                raise TransportError("HTTP-STOPPED", f"not sent: {why}", sent=False)
             progress.sent = True
 
     trace = aiohttp.TraceConfig()
@@ -90,7 +93,8 @@ class AiohttpTransport:
     """`HttpTransport` over one aiohttp session, made on first use in the running loop.
 
     Codes of the TransportErrors: HTTP-CONNECT, HTTP-DNS, HTTP-TLS, HTTP-TIMEOUT, HTTP-RESET,
-    HTTP-TOO-LARGE, HTTP-PROTOCOL (not HTTP, or malformed), HTTP-URL.
+    HTTP-TOO-LARGE, HTTP-PROTOCOL (not HTTP, or malformed), HTTP-URL, HTTP-STOPPED (by the kill
+    switch, which is asked when the connection is there and nothing is written yet).
     """
 
     def __init__(

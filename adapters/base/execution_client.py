@@ -117,6 +117,7 @@ class VenueExecutionClient(ExecutionClient):
         )
         self._trading = trading
         self._base_fees: dict[str, Decimal] = {}  # since the start, by instrument
+        self._is_told = False  # the mass status has told what the journal holds
         self._desk = trading.make_desk(self)
         self._desk.on_failure = lambda error: trading.fatal("DESK-FAILED", str(error))
 
@@ -251,6 +252,7 @@ class VenueExecutionClient(ExecutionClient):
         # NautilusTrader then can't reconcile.
         status.add_order_reports(self._order_reports(None))
         status.add_position_reports(self._position_reports(None))
+        self._is_told = True
         return status
 
     async def _generate_order_status_reports(self, command: Any) -> list[Any]:
@@ -344,7 +346,12 @@ class VenueExecutionClient(ExecutionClient):
         return self.cache.order(ClientOrderId(intent.client_order_id))
 
     def _report(self, intent: Intent) -> None:
-        """The engine does not have this order yet (it outlived a restart): report it whole."""
+        """The engine does not have this order yet (it outlived a restart): report it whole.
+
+        Before the mass status there is nothing to do: that will tell the order as it is then.
+        """
+        if not self._is_told:
+            return
         order = self._desk.get(intent.client_order_id)
         if order is not None and order.is_proven:
             instrument = self._trading.instruments[intent.instrument]

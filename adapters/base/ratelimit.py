@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from engine.orders import permit
+
 MAX_WAITING = 1_000  # callers waiting at once, per scope and priority
 MAX_WAIT_SECS = 10.0
 MAX_PENALTY_SECS = 60.0
@@ -105,8 +107,9 @@ class RateLimiter:
     async def acquire(self, scope: str, priority: Priority, weight: int = 1) -> None:
         """Wait until `weight` units fit the budget of `scope`, and take them.
 
-        Raises RateLimited after `max_wait_secs`, at once where waiting can't help, and when too
-        many wait already. A KeyError is a bug: an unknown scope.
+        Raises RateLimited after `max_wait_secs`, at once where waiting can't help, when too many
+        wait already, and when the kill switch stops what is being created. A KeyError is a bug: an
+        unknown scope.
         """
         window = self._windows[scope]
         if weight > window.ceilings[priority]:
@@ -122,6 +125,8 @@ class RateLimiter:
         try:
             async with self._turns.setdefault(key, asyncio.Lock()):
                 await self._take(scope, window, priority, weight, deadline)
+            if (why := permit.refusal()) is not None:  # asked anew: the wait may have been long
+                raise self._refusal(scope, why, 0.0)
         finally:
             self._waiting[key] -= 1
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from nautilus_trader.model import (
+    BookAction,
     BookOrder,
     BookType,
     InstrumentId,
@@ -125,7 +126,18 @@ class StreamedBook:
 
     def clear(self, ts_init: int) -> OrderBookDeltas:
         """Empty the copy; gives the CLEAR that tells it."""
-        delta = OrderBookDelta.clear(self.instrument_id, self.book.sequence, ts_init, ts_init)
+        plain = OrderBookDelta.clear(self.instrument_id, self.book.sequence, ts_init, ts_init)
+        # Without F_LAST a replay merges it into the next update, and the old book lives on.
+        flags = RecordFlag.F_SNAPSHOT.value | RecordFlag.F_LAST.value
+        delta = OrderBookDelta(
+            self.instrument_id,
+            BookAction.CLEAR,
+            plain.order,
+            flags,
+            self.book.sequence,
+            ts_init,
+            ts_init,
+        )
         self.book.reset()
         self._top = None
         return OrderBookDeltas(self.instrument_id, [delta])

@@ -232,7 +232,7 @@ class OceanexOrders:
         outcomes: dict[int, CancelOutcome] = {}
         sendable: list[int] = []
         for index, ref in enumerate(refs):
-            if _order_id(ref) is None or ref.instrument not in self._instruments:
+            if _order_id(ref) is None:  # the id is enough: no markets need to be known
                 outcomes[index] = CancelRefused("OCEANEX-NO-ID", "no venue order id; not sent")
             else:
                 sendable.append(index)

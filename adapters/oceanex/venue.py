@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from adapters.base.transport import HttpTransport
 from adapters.base.venue import (
@@ -30,9 +31,11 @@ from adapters.oceanex.orders import (
 )
 from adapters.oceanex.schemas import ApiKey
 from adapters.oceanex.signing import Signer, load_key
-from adapters.oceanex.simulator import create as create_simulator
 from engine.orders.model import Kind, Tif, VenueOrders
 from engine.secrets import Secret
+
+if TYPE_CHECKING:
+    from adapters.simulation.server import SimulatedVenue
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "OceanexAdapter"]
 
@@ -178,6 +181,13 @@ def _check_key(keys: list[ApiKey]) -> None:
     raise VenueError(VenueErrorKind.AUTH, "OCEANEX-SCOPE", detail)
 
 
+def _create_simulator(*arguments: Any, **options: Any) -> SimulatedVenue:
+    """Imported only by those who serve it: a live run and the kill switch start without."""
+    from adapters.oceanex.simulator import create
+
+    return create(*arguments, **options)
+
+
 SPEC = AdapterSpec(
     name=NAME,
     options=OceanexOptions,
@@ -188,5 +198,5 @@ SPEC = AdapterSpec(
     ),
     capabilities=CAPABILITIES,
     create=OceanexAdapter,
-    simulator=create_simulator,
+    simulator=_create_simulator,
 )

@@ -74,7 +74,7 @@ def venue_instrument(market: Market, venue: str, fees: FeeInfo | None) -> VenueI
             market.tradable_start_time * 1_000_000,
             min_quantity=_min_quantity(limit.min_quantity, limit.quantity_scale),
             min_notional=_min_notional(limit.min_amount, quote),
-            info={"state": market.state, "amount_scale": limit.amount_scale},
+            info={"state": market.state, "amount_scale": limit.amount_scale, **_fee_info(fees)},
         )
     except (ValueError, OverflowError, ArithmeticError) as error:
         raise ParseError("market", f"{market.symbol[:32]}: {str(error)[:120]}") from error
@@ -94,6 +94,17 @@ def venue_instrument(market: Market, venue: str, fees: FeeInfo | None) -> VenueI
         tradable=market.state in TRADABLE,
         state=market.state,
     )
+
+
+def _fee_info(fees: FeeInfo | None) -> dict[str, object]:
+    """The account's rates as a recording keeps them; nothing where they are not known."""
+    if fees is None:
+        return {}
+    return {
+        "maker_fee": str(fees.maker_rate),
+        "taker_fee": str(fees.taker_rate),
+        "buy_fee_in_base": True,
+    }
 
 
 def venue_instruments(

@@ -59,8 +59,9 @@ class PoloniexMarketData:
         count = min(max(limit, 1), MAX_PUBLIC_TRADES) if start_ns is None else MAX_PUBLIC_TRADES
         rows = await self._http.public_trades(inst.symbol, limit=count)
         now = self._now_ns()
-        ticks = [_checked(trade_tick, row, inst, now) for row in rows]
-        ticks.sort(key=lambda tick: tick.ts_event)
+        # Newest first on the wire, several in one millisecond; ids are a counter.
+        oldest_first = sorted(rows, key=lambda row: (row.create_time, len(row.id), row.id))
+        ticks = [_checked(trade_tick, row, inst, now) for row in oldest_first]
         return _window(ticks, start_ns, end_ns, limit)
 
     async def history_bars(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from adapters.base.ratelimit import Rate, RateLimiter
 from adapters.base.venue import (
@@ -27,11 +28,13 @@ from adapters.poloniex.market_data import PoloniexMarketData
 from adapters.poloniex.orders import PoloniexOrders
 from adapters.poloniex.parse import Names, account_balances
 from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
-from adapters.poloniex.simulator import create as create_simulator
 from adapters.poloniex.symbols import INTERVALS
 from adapters.poloniex.tracking import Tracker
 from adapters.poloniex.websocket import BOOK_DEPTHS
 from engine.orders.model import Kind, Tif, VenueOrders
+
+if TYPE_CHECKING:
+    from adapters.simulation.server import SimulatedVenue
 
 logger = logging.getLogger(__name__)
 
@@ -196,13 +199,20 @@ def create(context: AdapterContext) -> PoloniexAdapter:
     return PoloniexAdapter(context)
 
 
+def _create_simulator(*arguments: Any, **options: Any) -> SimulatedVenue:
+    """Imported only by those who serve it: a live run and the kill switch start without."""
+    from adapters.poloniex.simulator import create
+
+    return create(*arguments, **options)
+
+
 SPEC = AdapterSpec(
     name=NAME,
     options=PoloniexOptions,
     credentials=(Credential("key"), Credential("secret")),
     capabilities=CAPABILITIES,
     create=create,
-    simulator=create_simulator,
+    simulator=_create_simulator,
 )
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "PoloniexAdapter", "create"]

@@ -47,8 +47,14 @@ class Fault(msgspec.Struct, frozen=True):
 
 class _Programmed(msgspec.Struct):
     method: str  # GET..., or WS
-    path: str  # a prefix
+    path: str  # a prefix; with a final $ the whole path
     fault: Fault
+
+    def fits(self, method: str, path: str) -> bool:
+        if self.method != method:
+            return False
+        wanted = self.path
+        return path == wanted[:-1] if wanted.endswith("$") else path.startswith(wanted)
 
 
 Profile = Literal["none", "mild", "bad"]
@@ -103,6 +109,8 @@ class Faults:
     def next(self, method: str, path: str, kind: str, *, secs: float = 0.5, times: int = 1) -> None:
         """Apply `kind` once (or `times`) to the next request with this method and path prefix.
 
+        A path that ends in `$` is the whole path (`/v1/orders$` spares `/v1/orders/filter`).
+
         Method `WS` names the next frames sent to a client. Raises ValueError for an unknown kind.
         """
         fault = Fault(WsFault(kind) if method == "WS" else HttpFault(kind), secs)
@@ -131,7 +139,7 @@ class Faults:
 
     def _take(self, method: str, path: str) -> Fault | None:
         for number, programmed in enumerate(self._programmed):
-            if programmed.method == method and path.startswith(programmed.path):
+            if programmed.fits(method, path):
                 return self._programmed.pop(number).fault
         return None
 

@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "record": ("engine.cli.record", "Record market data without trading."),
     "import": ("engine.cli.import_", "Import recordings of other tools into a catalog."),
     "explain": ("engine.cli.explain", "Tell the story of one order, from signal to fills."),
+    "simulate": ("engine.cli.simulate", "Run seeded sessions of the order path under faults."),
     "venue": ("engine.cli.venue", "Serve a simulated venue on loopback."),
 }
 

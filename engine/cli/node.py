@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from engine.modes.node import Mode
+    from engine.modes.ended import Mode
 
 
 def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> None:

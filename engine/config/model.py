@@ -202,7 +202,9 @@ class Risk(Struct, frozen=True, kw_only=True):
     ] = None
     max_cancels_per_second: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        _doc("From this many cancels in a second on, orders wait; cancels never do", unit="cancels/s"),
+        _doc(
+            "From this many cancels in a second on, orders wait; cancels never do", unit="cancels/s"
+        ),
     ] = None
     max_cancel_to_fill: Annotated[
         Decimal | None,
@@ -289,17 +291,11 @@ class Execution(Struct, frozen=True, kw_only=True):
     absent_quarantine_secs: Annotated[
         float, _doc("Consistent absence that proves an order was never accepted", unit="s", ge=0)
     ] = 10.0
-    request_timeout_ms: Annotated[
-        int, _doc("Longest wait for a venue's answer", unit="ms", ge=50)
-    ] = 5000
     settle_timeout_secs: Annotated[
         float, _doc("Time at a stop to settle orders whose outcome is unknown", unit="s", ge=0)
     ] = 5.0
     accept_drift: Annotated[
         bool, _doc("Start although journal and venue differ (each difference is printed)")
-    ] = False
-    allow_withdrawals: Annotated[
-        bool, _doc("Whether withdrawal endpoints may be called at all")
     ] = False
 
 
@@ -344,7 +340,7 @@ class Backtest(Struct, frozen=True, kw_only=True):
     start: Annotated[datetime | None, _doc("First moment", unit="UTC")] = None
     end: Annotated[datetime | None, _doc("Last moment", unit="UTC")] = None
     chunk_size: Annotated[int, _doc("Rows read at once; bounds memory", unit="rows", ge=1000)] = (
-        100_000
+        10_000
     )
 
 

@@ -6,9 +6,10 @@ length of the recording. Strategies, parameters and the risk gate are those of a
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,14 @@ from nautilus_trader.backtest import (
 from nautilus_trader.common import DataActor, LoggerConfig, LogLevel
 from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.execution import StaticLatencyModel
-from nautilus_trader.model import InstrumentId, NautilusDataType, TraderId, TradeTick, Venue
+from nautilus_trader.model import (
+    Currency,
+    InstrumentId,
+    NautilusDataType,
+    TraderId,
+    TradeTick,
+    Venue,
+)
 from nautilus_trader.risk import RiskEngineConfig
 
 from engine.cli.exits import Exit
@@ -127,12 +135,15 @@ def run_backtest(
             node.add_actor(RUN_ID, watch)
         for strategy in parts.strategies:
             node.add_strategy(RUN_ID, strategy)
+        gc.freeze()  # what is loaded stays: the collector need not look at it again and again
         began = monotonic()
         try:
             result: BacktestResult = node.run()[0]
         except RuntimeError as error:
             node.dispose()
             raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
+        finally:
+            gc.unfreeze()
         wall_secs = monotonic() - began
     summary = _summarize(loaded, selection, parts, node, result, wall_secs)
     return RunResult(summary=summary, node=node, parts=parts)
@@ -141,6 +152,7 @@ def run_backtest(
 def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVenueConfig]:
     """One simulated exchange per configured venue. Raises FairleadError when fees are missing."""
     instruments = {source.id: source for source in selection.sources}
+    register_currencies(loaded.config.simulated.balances)
     found = []
     for key, venue in loaded.config.venues.items():
         sources = [instruments[name] for name in venue.instruments]
@@ -154,6 +166,13 @@ def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVe
             )
         )
     return found
+
+
+def register_currencies(balances: Iterable[str]) -> None:
+    """Make NautilusTrader know every currency of `balances`, also those it was not built with."""
+    for text in balances:
+        code = text.split()[1]
+        Currency.register(Currency.from_str(code), overwrite=False)
 
 
 def _venue_config(

@@ -51,6 +51,12 @@ def build_gate(loaded: LoadedConfig, state: RiskStateFile | None = None) -> Risk
         state=state,
         state_dir=loaded.state_dir,
         abilities=abilities(loaded),
+        accounts={key.upper(): venue.account for key, venue in loaded.config.venues.items()},
+        fees={
+            key.upper(): max(venue.fees.maker, venue.fees.taker)
+            for key, venue in loaded.config.venues.items()
+            if venue.fees is not None
+        },
     )
 
 

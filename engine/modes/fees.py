@@ -52,8 +52,8 @@ def rates_from_info(info: Mapping[str, Any] | None) -> FeeRates | None:
         }
     except InvalidOperation:
         return None
+    in_base = info.get("buy_fee_in_base") in (True, "true", "True")
     if "buy_fee" in found and "sell_fee" in found:
-        in_base = info.get("buy_fee_in_base") in (True, "true", "True")
         return FeeRates(
             maker=found.get("maker_fee", found["sell_fee"]),
             taker=found.get("taker_fee", found["sell_fee"]),
@@ -62,7 +62,7 @@ def rates_from_info(info: Mapping[str, Any] | None) -> FeeRates | None:
             buy_in_base=in_base,
         )
     if "maker_fee" in found and "taker_fee" in found:
-        return FeeRates(maker=found["maker_fee"], taker=found["taker_fee"])
+        return FeeRates(maker=found["maker_fee"], taker=found["taker_fee"], buy_in_base=in_base)
     return None
 
 

@@ -7,7 +7,8 @@ import sys
 import time
 
 from engine.config.loader import LoadedConfig
-from engine.modes.node import Ended, Mode, NodeRun
+from engine.modes.ended import Ended, Mode
+from engine.modes.node import NodeRun
 from engine.observe import summary
 from engine.recording.gaps import summary_of
 from engine.secrets import RedactingFilter

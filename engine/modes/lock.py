@@ -1,14 +1,36 @@
-"""One process per account: an advisory lock that dies with the process that holds it."""
+"""The state folder: it takes files, and one process per account holds its lock."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from pathlib import Path
 from types import TracebackType
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
+
+PROBE_BYTES = 64 * 1024
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder and prove that it takes a file, so that no start fails half-way.
+
+    Raises FairleadError `STATE-UNWRITABLE`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+    except OSError as error:
+        raise FairleadError(
+            "STATE-UNWRITABLE",
+            f"can't write in {folder}: {error.strerror}; nothing was sent. "
+            "Free the disk or name another folder in the config",
+            Exit.FAILED,
+        ) from error
 
 
 class AccountLock:

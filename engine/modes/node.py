@@ -9,15 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import tempfile
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import uvloop
 from nautilus_trader.adapters.sandbox import (
     SandboxExecutionClientConfig,
@@ -62,8 +59,9 @@ from engine.errors import FairleadError
 from engine.modes import common
 from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
+from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
 from engine.modes.fees import fee_model
-from engine.modes.lock import AccountLock
+from engine.modes.lock import AccountLock, require_writable
 from engine.modes.signals import StopSignals
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
@@ -77,52 +75,11 @@ from engine.secrets import Secret, read_credentials
 
 logger = logging.getLogger(__name__)
 
-Mode = Literal["live", "paper", "record"]
 POST_STOP_SECS = 1  # for the orders that strategies send in on_stop
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
 STREAM_LOOK_SECS = 0.2
-PROBE_BYTES = 64 * 1024
 LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
-
-
-class Ended(msgspec.Struct, kw_only=True):
-    """How a node's run ended, and what it leaves to report.
-
-    `node` is None when the run was stopped before there was one. `unresolved` are the client order
-    ids whose outcome is unknown, `left_open` those that could not be cancelled.
-    """
-
-    exit: Exit
-    reason: str
-    status: RunStatus
-    findings: list[Finding]
-    unresolved: list[str]
-    left_open: list[str]
-    seconds: float
-    node: Any  # stopped; `close` ends it
-    gate: Any
-    run_state: RunState
-    recording: Recording | None
-
-    @property
-    def cache(self) -> Any:
-        return NoCache() if self.node is None else self.node.cache
-
-    def close(self) -> None:
-        """Write the last of the recording and drop the node."""
-        if self.node is not None:
-            self.node.dispose()
-
-
-class NoCache:
-    """The cache of a run that was stopped before it had one."""
-
-    def orders(self) -> list[Any]:
-        return []
-
-    def instrument(self, instrument_id: Any) -> None:
-        return None
 
 
 class NodeRun:
@@ -491,7 +448,8 @@ class NodeRun:
         """What the order desk does in a live run: no order stays open."""
         for strategy in self._strategies:
             mine = {"strategy_id": strategy.strategy_id}
-            for name in sorted({o.instrument_id for o in self._node.cache.orders_open(**mine)}):
+            named = {order.instrument_id for order in strategy.cache.orders_open(**mine)}
+            for name in sorted(named, key=str):
                 strategy.cancel_all_orders(name)
 
     def _signalled(self, name: str) -> None:
@@ -559,40 +517,6 @@ class NodeRun:
             code, message = self.failure
             return EXITS[code], f"{code}: {message}"
         return Exit.OK, self.stop_reason or reason
-
-
-CUT_OFF = frozenset({"STOP-TIMEOUT", "STOP-AT-ONCE"})
-EXITS: Mapping[str, Exit] = {
-    "DESK-FAILED": Exit.FAILED,
-    "TRADING-DEFECT": Exit.FAILED,
-    "CONNECT-DEFECT": Exit.FAILED,
-    "STREAM-DEFECT": Exit.FAILED,
-    "DATA-DEFECT": Exit.FAILED,
-    "NODE": Exit.FAILED,
-    "JRN-WRITE": Exit.FAILED,
-    "STOP-TIMEOUT": Exit.TIMED_OUT,
-    "STOP-AT-ONCE": Exit.FAILED,
-    "JRN-INSTRUMENT": Exit.DRIFT,
-}
-
-
-def require_writable(folder: Path) -> None:
-    """Make the folder and prove that it takes a file, so that no start fails half-way.
-
-    Raises FairleadError `STATE-UNWRITABLE`.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(bytes(PROBE_BYTES))
-            probe.flush()
-    except OSError as error:
-        raise FairleadError(
-            "STATE-UNWRITABLE",
-            f"can't write in {folder}: {error.strerror}; nothing was sent. "
-            "Free the disk or name another folder in the config",
-            Exit.FAILED,
-        ) from error
 
 
 def _connect_exit(runtime: VenueRuntime) -> Exit:

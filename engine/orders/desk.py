@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from decimal import Decimal
 
 from engine.orders.journal import Journal, JournaledOrder
-from engine.orders.live import DeskSettings, DeskTraits, LiveOrder, fingerprint
+from engine.orders.live import STOP_KINDS, DeskSettings, DeskTraits, LiveOrder, fingerprint
 from engine.orders.model import (
     Absent,
     Accepted,
@@ -36,6 +36,7 @@ from engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
+from engine.orders.permit import asking
 from engine.orders.states import OrderStates
 
 logger = logging.getLogger(__name__)
@@ -139,13 +140,15 @@ class OrderDesk(OrderStates):
         """Cancel-replace at the venue; the order keeps its client order id here."""
         order = self._live.get(client_order_id)
         now = self._now_ns()
-        if order is None or not order.is_proven or not self._traits.replace or self.halted:
-            reason = self.halted or "the venue can't replace this order now"
+        stopped = self.halted or self._killed([changed])
+        if order is None or not order.is_proven or not self._traits.replace or stopped:
+            reason = stopped or "the venue can't replace this order now"
             intent = order.intent if order else changed
             self._sink.replace_refused(intent, "DESK-NO-REPLACE", reason, now)
             return
         self.journal.replacing(client_order_id, changed)
-        outcome = await self._guarded_outcome(self._venue.replace(order.ref(), changed))
+        with asking(lambda: self._killed([changed])):
+            outcome = await self._guarded_outcome(self._venue.replace(order.ref(), changed))
         if isinstance(outcome, Accepted):
             self.journal.replaced(client_order_id, changed, outcome.venue_order_id)
             order.intent = changed
@@ -222,6 +225,8 @@ class OrderDesk(OrderStates):
             _, late = await asyncio.wait(waiting, timeout=timeout_secs)
             for task in late:
                 task.cancel()
+        if self._tasks:  # executions being read: positions are told from the journal next
+            await asyncio.wait(set(self._tasks), timeout=timeout_secs)
 
     def start(self) -> None:
         """Begin polling."""
@@ -295,8 +300,13 @@ class OrderDesk(OrderStates):
         return sendable
 
     async def _send(self, orders: Sequence[LiveOrder]) -> None:
+        orders = self._without_killed(orders)
+        if not orders:
+            return
+        intents = [order.intent for order in orders]
         try:
-            outcomes = await self._venue.submit([o.intent for o in orders])
+            with asking(lambda: self._killed(intents)):
+                outcomes = await self._venue.submit(intents)
             assert len(outcomes) == len(orders), "one outcome per intent"
         except asyncio.CancelledError:
             for order in orders:
@@ -315,6 +325,9 @@ class OrderDesk(OrderStates):
                 self._apply(order, outcome.order)
             if order.cancel_requested and not order.state.is_terminal:
                 await self._cancel_batch([order])
+        elif order.is_proven or order.state.is_terminal:  # a push was faster than the answer
+            kind = "SUBMIT_" + type(outcome).__name__.upper()
+            self.journal.note(kind, order.intent.client_order_id, outcome)
         elif isinstance(outcome, Refused):
             self._refuse(order, outcome.code, outcome.message, outcome)
         else:
@@ -325,9 +338,12 @@ class OrderDesk(OrderStates):
         if order.venue_order_id is not None:
             return
         intent = order.intent
-        self.journal.accepted(intent.client_order_id, venue_order_id, instrument=intent.instrument)
+        state = OrderState.WAITING if intent.kind in STOP_KINDS else OrderState.OPEN
+        self.journal.accepted(
+            intent.client_order_id, venue_order_id, instrument=intent.instrument, state=state
+        )
         self._own(order, venue_order_id)
-        order.state = OrderState.OPEN
+        order.state = state
         order.absent_since = None
         self._sink.order_accepted(intent, venue_order_id, self._now_ns())
         self._poll_now.set()
@@ -339,12 +355,6 @@ class OrderDesk(OrderStates):
         order.venue_order_id = venue_order_id
         key = (order.intent.instrument, venue_order_id)
         self._by_venue_id[key] = order.intent.client_order_id
-
-    def _refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
-        cid = order.intent.client_order_id
-        self.journal.state(cid, OrderState.REFUSED, evidence)
-        self._finish(order, OrderState.REFUSED)
-        self._sink.order_refused(order.intent, code, message, self._now_ns())
 
     # -- unknown outcomes ----------------------------------------------------------------------
 

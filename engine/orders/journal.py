@@ -172,13 +172,21 @@ class Journal:
                 )
         return now
 
-    def accepted(self, client_order_id: str, venue_order_id: str, *, instrument: str) -> None:
+    def accepted(
+        self,
+        client_order_id: str,
+        venue_order_id: str,
+        *,
+        instrument: str,
+        state: OrderState = OrderState.OPEN,
+    ) -> None:
+        """The venue has the order; `state` is WAITING for a stop, until more is told."""
         with self._transaction():
             now = self._event("ACCEPTED", client_order_id, {"venue_order_id": venue_order_id})
             self._db.execute(
                 "UPDATE orders SET state = CASE WHEN state IN ('INTENDED', 'UNKNOWN') "
-                "THEN 'OPEN' ELSE state END, venue_order_id = ? WHERE client_order_id = ?",
-                (venue_order_id, client_order_id),
+                "THEN ? ELSE state END, venue_order_id = ? WHERE client_order_id = ?",
+                (state.value, venue_order_id, client_order_id),
             )
             self._db.execute(
                 "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.orders.desk import OrderDesk
 from engine.orders.live import could_be
-from engine.orders.model import Finding, VenueOrder, VenueOrders
+from engine.orders.model import Finding, VenueOrder, VenueOrders, ref_of
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -42,6 +42,8 @@ async def compare(
         if owner is None and any(could_be(intent, state) for intent in unproven):
             continue  # perhaps the answer to a lost submit: the desk's own search decides
         if owner is not None:
+            if await _has_ended(venue, state):
+                continue  # it ended between the listing and now, or the listing lags
             late.append(state)
             findings.append(_finding("ORDER-LATE", state, "terminal", "cancelled", now_ns()))
             continue
@@ -50,6 +52,17 @@ async def compare(
             _finding("ORDER-EXTERNAL", state, "unknown", "adopted as external", now_ns())
         )
     return Comparison(tuple(findings), tuple(externals), tuple(late))
+
+
+async def _has_ended(venue: VenueOrders, listed: VenueOrder) -> bool:
+    """Whether the venue, asked for this order alone, says that it is over.
+
+    Raises VenueUnavailable.
+    """
+    told = await venue.orders([ref_of(listed)])
+    return any(
+        order.venue_order_id == listed.venue_order_id and order.state.is_terminal for order in told
+    )
 
 
 def _finding(code: str, state: VenueOrder, journal: str, action: str, now: int) -> Finding:

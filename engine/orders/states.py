@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 
 from engine.orders.journal import Journal
@@ -16,6 +16,7 @@ from engine.orders.live import DeskTraits, LiveOrder
 from engine.orders.model import (
     EventSink,
     Finding,
+    Intent,
     OrderState,
     Side,
     VenueFill,
@@ -26,6 +27,8 @@ from engine.orders.model import (
 
 logger = logging.getLogger(__name__)
 
+# How far an order has come; what lies behind comes from a page older than what is known.
+_PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2}
 FILL_LAG_POLLS = 5  # polls to wait for true executions before their sum is filled in
 
 
@@ -48,6 +51,7 @@ class OrderStates:
         self._traits = traits
         self._base_currency = base_currency
         self._now_ns = now_ns
+        self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, asked last
         self._live: dict[str, LiveOrder] = {}
         self._by_venue_id: dict[tuple[str, str], str] = {}
         self._poll_now = asyncio.Event()
@@ -55,6 +59,8 @@ class OrderStates:
 
     def _apply(self, order: LiveOrder, state: VenueOrder, *, from_push: bool = False) -> None:
         """Move the order to what the venue says. Never back: a stale page changes nothing."""
+        if order.state.is_terminal:
+            return  # an answer that was overtaken by a push
         intent = order.intent
         if state.filled > intent.quantity:
             self._tell(
@@ -75,7 +81,7 @@ class OrderStates:
                 self._fetch_fills(order)
         if state.state.is_terminal:
             self._terminal(order, state)
-        elif state.state is not order.state and state.state is not OrderState.UNKNOWN:
+        elif _PROGRESS.get(state.state, -1) > _PROGRESS.get(order.state, -1):
             order.state = state.state
             self.journal.state(intent.client_order_id, state.state, state)
 
@@ -142,6 +148,11 @@ class OrderStates:
 
     def _fill(self, order: LiveOrder, fill: VenueFill) -> None:
         intent = order.intent
+        base_fee = Decimal(0)
+        if fill.fee_currency == self._base_currency(intent.instrument):
+            base_fee = fill.fee
+        if not self.journal.fill(intent, fill, base_fee):
+            return  # the same trade again: a replay, or REST after a push
         if order.filled + fill.quantity > intent.quantity:
             self._tell(
                 "OVERFILL",
@@ -151,11 +162,6 @@ class OrderStates:
                 f"another {fill.quantity} (trade {fill.trade_id})",
                 "booked, and the instrument is halted",
             )
-        base_fee = Decimal(0)
-        if fill.fee_currency == self._base_currency(intent.instrument):
-            base_fee = fill.fee
-        if not self.journal.fill(intent, fill, base_fee):
-            return  # the same trade again: a replay, or REST after a push
         order.filled += fill.quantity
         order.cost += fill.quantity * fill.price
         if order.filled >= intent.quantity:
@@ -178,6 +184,29 @@ class OrderStates:
             if order.intent.client_order_id in self._live:
                 self._fill(order, fill)
         self._poll_now.set()
+
+    def _refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
+        cid = order.intent.client_order_id
+        self.journal.state(cid, OrderState.REFUSED, evidence)
+        self._finish(order, OrderState.REFUSED)
+        self._sink.order_refused(order.intent, code, message, self._now_ns())
+
+    def _killed(self, intents: Sequence[Intent]) -> str | None:
+        """Why the kill switch lets none of these leave, or None."""
+        if self.killed is None:
+            return None
+        return next((why for one in intents if (why := self.killed(one)) is not None), None)
+
+    def _without_killed(self, orders: Sequence[LiveOrder]) -> list[LiveOrder]:
+        """Refuse, unsent, what the kill switch stops: the last look before the wire."""
+        sendable = []
+        for order in orders:
+            why = self._killed([order.intent])
+            if why is None:
+                sendable.append(order)
+            else:
+                self._refuse(order, "DESK-KILLED", f"{why}; not sent", {"reason": why})
+        return sendable
 
     def _finish(self, order: LiveOrder, state: OrderState) -> None:
         order.state = state

@@ -79,7 +79,7 @@ def streaming_config(root: Path | str, catalog: Path | str) -> StreamingConfig:
         Path(folder).mkdir(parents=True, exist_ok=True)
     return StreamingConfig(
         str(root),
-        catalog=DataCatalogConfig(str(catalog)),
+        catalog=DataCatalogConfig(str(catalog), max_row_group_size=ROW_GROUP_SIZE),
         flush_interval_ms=FLUSH_INTERVAL_MS,
         promotion_interval_ms=PROMOTION_INTERVAL_MS,
         promote_on_close=True,
@@ -91,6 +91,7 @@ def streaming_config(root: Path | str, catalog: Path | str) -> StreamingConfig:
     )
 
 
+ROW_GROUP_SIZE = 8_192  # rows; a reader holds a whole group of each file
 STREAMED_TYPES = (
     NautilusDataType.Instrument,
     NautilusDataType.OrderBookDelta,

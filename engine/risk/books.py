@@ -159,7 +159,7 @@ class Books:
 
 
 def fee_in(facts: InstrumentFacts, fee: tuple[Decimal, str] | None, price: Decimal) -> Decimal:
-    """The fee in the instrument's currency; one in a third currency has no price and is left out."""
+    """The fee in the instrument's currency; in a third currency it has no price: left out."""
     if fee is None:
         return _ZERO
     amount, currency = fee

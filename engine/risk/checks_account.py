@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from engine.risk.checks_limits import only_reduces, worst_price
-from engine.risk.facts import Funds, InstrumentFacts, OrderFacts, RiskView
+from engine.risk.facts import Funds, InstrumentFacts, OrderFacts
+from engine.risk.look import Look
 from engine.risk.verdict import Denial, Verdict
 
 _ZERO = Decimal(0)
 
 
-def free_balance(order: OrderFacts, view: RiskView) -> Verdict:
+def free_balance(order: OrderFacts, view: Look) -> Verdict:
     """Money for the order and its fee, after every live order is paid for.
 
     A cash account pays with quote currency (BUY) or base currency (SELL); a margin account
     with the initial margin of what enlarges a position.
     """
     facts = view.instrument(order.instrument)
-    if facts is None:
+    funds_of = view.funds
+    if facts is None or funds_of is None:
         return None
     currency = facts.currency
-    funds = view.funds(order.instrument, currency)
+    funds = funds_of(order.instrument, currency)
     if funds is None:
         return Denial(
             "FREE_BALANCE",
@@ -33,7 +35,7 @@ def free_balance(order: OrderFacts, view: RiskView) -> Verdict:
         if facts.base is None:
             return None
         currency = facts.base
-        base_funds = view.funds(order.instrument, currency)
+        base_funds = funds_of(order.instrument, currency)
         assert base_funds is not None  # the account was there for the other currency
         funds = base_funds
     elif not funds.is_cash and only_reduces(order, view):
@@ -64,7 +66,7 @@ def _need(order: OrderFacts, facts: InstrumentFacts, funds: Funds, price: Decima
 
 
 def _available(
-    order: OrderFacts, facts: InstrumentFacts, funds: Funds, currency: str, view: RiskView
+    order: OrderFacts, facts: InstrumentFacts, funds: Funds, currency: str, view: Look
 ) -> Decimal:
     """The lesser of what the venue says is free, and the total less all that we know of."""
     venue = order.instrument.rpartition(".")[2]
@@ -100,7 +102,7 @@ def _held(order: OrderFacts, facts: InstrumentFacts, funds: Funds) -> Decimal:
     return margin + value * facts.fee
 
 
-def unknown_outcomes(order: OrderFacts, view: RiskView) -> Verdict:
+def unknown_outcomes(order: OrderFacts, view: Look) -> Verdict:
     venue = order.instrument.rpartition(".")[2]
     count = view.books.unknown.get(venue, 0)
     limit = view.limits.max_unknown_outcomes
@@ -113,7 +115,7 @@ def unknown_outcomes(order: OrderFacts, view: RiskView) -> Verdict:
     return count / limit
 
 
-def clock_offset(order: OrderFacts, view: RiskView) -> Verdict:
+def clock_offset(order: OrderFacts, view: Look) -> Verdict:
     venue = order.instrument.rpartition(".")[2]
     offset = view.books.offsets_ms.get(venue)
     if offset is None:
@@ -128,14 +130,14 @@ def clock_offset(order: OrderFacts, view: RiskView) -> Verdict:
     return abs(offset) / limit
 
 
-def daily_loss(order: OrderFacts, view: RiskView) -> Verdict:
+def daily_loss(order: OrderFacts, view: Look) -> Verdict:
     equity = view.books.equity
     return _loss(
         "DAILY_LOSS", "lost today (UTC)", order, view, view.limits.daily_loss, equity.lost_today
     )
 
 
-def drawdown(order: OrderFacts, view: RiskView) -> Verdict:
+def drawdown(order: OrderFacts, view: Look) -> Verdict:
     equity = view.books.equity
     return _loss("DRAWDOWN", "below the peak", order, view, view.limits.drawdown, equity.drawdown)
 
@@ -144,11 +146,10 @@ def _loss(
     code: str,
     what: str,
     order: OrderFacts,
-    view: RiskView,
+    view: Look,
     limits: Mapping[str, Decimal],
-    figure: object,
+    figure: Callable[[str], Decimal],
 ) -> Verdict:
-    assert callable(figure)
     facts = view.instrument(order.instrument)
     if not limits or facts is None:
         return None
@@ -171,7 +172,7 @@ def _loss(
     return nearest
 
 
-def cooldown(order: OrderFacts, view: RiskView) -> Verdict:
+def cooldown(order: OrderFacts, view: Look) -> Verdict:
     until_ns = view.books.trips.paused_until(order.strategy)
     now_ns = view.now_ns()
     if now_ns >= until_ns or only_reduces(order, view):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.risk.facts import OrderFacts, RiskView
+from engine.risk.facts import OrderFacts
+from engine.risk.look import Look
 from engine.risk.verdict import Denial, Verdict
 
 
-def kill_switch(order: OrderFacts, view: RiskView) -> Verdict:
-    reason = view.kill_switch()
-    if reason is None:
-        return None
-    return Denial("KILL_SWITCH", f"{reason}; remove it to allow orders again")
+def kill_switch(order: OrderFacts, view: Look) -> Verdict:
+    reason = view.kill_switch(order)
+    return None if reason is None else Denial("KILL_SWITCH", reason)
 
 
-def duplicate_order_id(order: OrderFacts, view: RiskView) -> Verdict:
+def duplicate_order_id(order: OrderFacts, view: Look) -> Verdict:
     if not view.seen(order.client_order_id):
         return None
     return Denial(
@@ -25,7 +24,7 @@ def duplicate_order_id(order: OrderFacts, view: RiskView) -> Verdict:
     )
 
 
-def instrument_known(order: OrderFacts, view: RiskView) -> Verdict:
+def instrument_known(order: OrderFacts, view: Look) -> Verdict:
     if view.instrument(order.instrument) is not None:
         return None
     return Denial(
@@ -35,7 +34,7 @@ def instrument_known(order: OrderFacts, view: RiskView) -> Verdict:
     )
 
 
-def quantity_positive(order: OrderFacts, view: RiskView) -> Verdict:
+def quantity_positive(order: OrderFacts, view: Look) -> Verdict:
     if order.existing is not None and order.quantity <= order.existing.filled:
         return Denial(
             "QUANTITY",
@@ -47,7 +46,7 @@ def quantity_positive(order: OrderFacts, view: RiskView) -> Verdict:
     return Denial("QUANTITY", f"expected a quantity above 0, {order.quantity} came")
 
 
-def exec_algorithm(order: OrderFacts, view: RiskView) -> Verdict:
+def exec_algorithm(order: OrderFacts, view: Look) -> Verdict:
     if order.exec_algorithm is None:
         return None
     return Denial(
@@ -57,7 +56,7 @@ def exec_algorithm(order: OrderFacts, view: RiskView) -> Verdict:
     )
 
 
-def emulation(order: OrderFacts, view: RiskView) -> Verdict:
+def emulation(order: OrderFacts, view: Look) -> Verdict:
     if order.emulation is None:
         return None
     return Denial(
@@ -67,7 +66,7 @@ def emulation(order: OrderFacts, view: RiskView) -> Verdict:
     )
 
 
-def supported(order: OrderFacts, view: RiskView) -> Verdict:
+def supported(order: OrderFacts, view: Look) -> Verdict:
     """Kinds, times in force and flags of the venue; base-unit quantities everywhere."""
     what = _unsupported(order, view)
     if what is None:
@@ -75,7 +74,7 @@ def supported(order: OrderFacts, view: RiskView) -> Verdict:
     return Denial("UNSUPPORTED", what)
 
 
-def _unsupported(order: OrderFacts, view: RiskView) -> str | None:
+def _unsupported(order: OrderFacts, view: Look) -> str | None:
     if order.quote_quantity:
         return "quantities are in base units, a quote quantity came; divide by the price"
     able = view.abilities(order.instrument)
@@ -100,7 +99,7 @@ def _names(names: object) -> str:
     return ", ".join(sorted(str(name) for name in names))
 
 
-def precision(order: OrderFacts, view: RiskView) -> Verdict:
+def precision(order: OrderFacts, view: Look) -> Verdict:
     facts = view.instrument(order.instrument)
     assert facts is not None  # instrument_known runs before
     if _off_grid(order.quantity, facts.size_increment, facts.size_precision):
@@ -128,7 +127,7 @@ def _off_grid(value: Decimal, step: Decimal, digits: int) -> bool:
     return not isinstance(exponent, int) or -exponent > digits or bool(value % step)
 
 
-def price_bounds(order: OrderFacts, view: RiskView) -> Verdict:
+def price_bounds(order: OrderFacts, view: Look) -> Verdict:
     """NautilusTrader does not look at an instrument's min_price and max_price."""
     facts = view.instrument(order.instrument)
     if facts is None or (facts.min_price is None and facts.max_price is None):
@@ -149,7 +148,7 @@ def price_bounds(order: OrderFacts, view: RiskView) -> Verdict:
     return None
 
 
-def quantity_bounds(order: OrderFacts, view: RiskView) -> Verdict:
+def quantity_bounds(order: OrderFacts, view: Look) -> Verdict:
     facts = view.instrument(order.instrument)
     if facts is None:
         return None
@@ -167,7 +166,7 @@ def quantity_bounds(order: OrderFacts, view: RiskView) -> Verdict:
     return None
 
 
-def reduce_only(order: OrderFacts, view: RiskView) -> Verdict:
+def reduce_only(order: OrderFacts, view: Look) -> Verdict:
     """A reduce-only order alone must not pass through zero; an order list counts its parent."""
     if not order.reduce_only:
         return None

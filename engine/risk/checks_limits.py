@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from engine.risk.facts import InstrumentFacts, OrderFacts, RiskView
+from engine.risk.facts import InstrumentFacts, OrderFacts
+from engine.risk.look import Look
 from engine.risk.verdict import Denial, Verdict
 
 
-def min_notional(order: OrderFacts, view: RiskView) -> Verdict:
+def min_notional(order: OrderFacts, view: Look) -> Verdict:
     """What the venue would refuse; a market order is valued at the best bid."""
     facts = view.instrument(order.instrument)
     if facts is None or (facts.min_notional is None and facts.max_notional is None):
@@ -39,7 +40,7 @@ def min_notional(order: OrderFacts, view: RiskView) -> Verdict:
     return None
 
 
-def max_order_notional(order: OrderFacts, view: RiskView) -> Verdict:
+def max_order_notional(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_order_notional
     if limit is None:
         return None
@@ -68,7 +69,7 @@ def max_order_notional(order: OrderFacts, view: RiskView) -> Verdict:
     return float(notional) / float(limit)
 
 
-def worst_price(order: OrderFacts, view: RiskView) -> Decimal | None:
+def worst_price(order: OrderFacts, view: Look) -> Decimal | None:
     """The order's own price, else what a market order would pay or get: the touch."""
     if order.price is not None:
         return order.price
@@ -80,7 +81,7 @@ def worst_price(order: OrderFacts, view: RiskView) -> Decimal | None:
     return reference.ask if reference.ask is not None else reference.price
 
 
-def max_order_quantity(order: OrderFacts, view: RiskView) -> Verdict:
+def max_order_quantity(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_order_quantity.get(order.instrument)
     if limit is None:
         return None
@@ -93,7 +94,7 @@ def max_order_quantity(order: OrderFacts, view: RiskView) -> Verdict:
     return float(order.quantity) / float(limit)
 
 
-def max_position(order: OrderFacts, view: RiskView) -> Verdict:
+def max_position(order: OrderFacts, view: Look) -> Verdict:
     """Worst case: every live order of this side fills, and so does this one.
 
     A reduce-only order is left out (REDUCE_ONLY bounds it), so that an exit is never refused.
@@ -120,7 +121,7 @@ def max_position(order: OrderFacts, view: RiskView) -> Verdict:
     return max(float(toward), 0.0) / float(limit) if limit else None
 
 
-def only_reduces(order: OrderFacts, view: RiskView) -> bool:
+def only_reduces(order: OrderFacts, view: Look) -> bool:
     """Whether the order closes a position and nothing more, its side's live orders counted."""
     if order.reduce_only:
         return True
@@ -134,7 +135,7 @@ def only_reduces(order: OrderFacts, view: RiskView) -> bool:
     return working + order.remaining <= reducible
 
 
-def order_value(order: OrderFacts, facts: InstrumentFacts, view: RiskView) -> Decimal | None:
+def order_value(order: OrderFacts, facts: InstrumentFacts, view: Look) -> Decimal | None:
     """Notional that the order adds to what is live; None without any price."""
     price = worst_price(order, view)
     if price is None or price <= 0:
@@ -150,7 +151,7 @@ def _exposure(
     code: str,
     what: str,
     order: OrderFacts,
-    view: RiskView,
+    view: Look,
     limits: Mapping[str, Decimal],
     now: Decimal,
 ) -> Verdict:
@@ -177,7 +178,7 @@ def _exposure(
     return max(float(reach), 0.0) / float(limit) if limit else None
 
 
-def instrument_exposure(order: OrderFacts, view: RiskView) -> Verdict:
+def instrument_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits = view.limits.instrument_exposure
     if not limits or only_reduces(order, view):
         return None
@@ -186,7 +187,7 @@ def instrument_exposure(order: OrderFacts, view: RiskView) -> Verdict:
     return _exposure("INSTRUMENT_EXPOSURE", what, order, view, limits, now)
 
 
-def venue_exposure(order: OrderFacts, view: RiskView) -> Verdict:
+def venue_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits, facts = view.limits.venue_exposure, view.instrument(order.instrument)
     if not limits or facts is None or only_reduces(order, view):
         return None
@@ -196,7 +197,7 @@ def venue_exposure(order: OrderFacts, view: RiskView) -> Verdict:
     return _exposure("VENUE_EXPOSURE", what, order, view, limits, now)
 
 
-def account_exposure(order: OrderFacts, view: RiskView) -> Verdict:
+def account_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits, facts = view.limits.account_exposure, view.instrument(order.instrument)
     if not limits or facts is None or only_reduces(order, view):
         return None
@@ -207,7 +208,7 @@ def account_exposure(order: OrderFacts, view: RiskView) -> Verdict:
     return _exposure("ACCOUNT_EXPOSURE", what, order, view, limits, now)
 
 
-def resting_notional(order: OrderFacts, view: RiskView) -> Verdict:
+def resting_notional(order: OrderFacts, view: Look) -> Verdict:
     limits, facts = view.limits.resting_notional, view.instrument(order.instrument)
     if not limits or facts is None or order.reduce_only:
         return None
@@ -215,7 +216,7 @@ def resting_notional(order: OrderFacts, view: RiskView) -> Verdict:
     return _exposure("RESTING_NOTIONAL", "in open orders", order, view, limits, now)
 
 
-def max_open_orders(order: OrderFacts, view: RiskView) -> Verdict:
+def max_open_orders(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_open_orders
     count = view.open_order_count() + 1
     if count > limit:
@@ -227,7 +228,7 @@ def max_open_orders(order: OrderFacts, view: RiskView) -> Verdict:
     return count / limit
 
 
-def order_rate(order: OrderFacts, view: RiskView) -> Verdict:
+def order_rate(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_orders_per_second
     count = view.books.rate.used(view.now_ns()) + 1
     if count > limit:
@@ -239,7 +240,7 @@ def order_rate(order: OrderFacts, view: RiskView) -> Verdict:
     return count / limit
 
 
-def modify_rate(order: OrderFacts, view: RiskView) -> Verdict:
+def modify_rate(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_modifies_per_second
     if limit is None or not order.is_modify:
         return None
@@ -253,7 +254,7 @@ def modify_rate(order: OrderFacts, view: RiskView) -> Verdict:
     return count / limit
 
 
-def cancel_rate(order: OrderFacts, view: RiskView) -> Verdict:
+def cancel_rate(order: OrderFacts, view: Look) -> Verdict:
     """Cancels are never refused; what would need more of them waits instead."""
     limit = view.limits.max_cancels_per_second
     if limit is None or order.reduce_only:
@@ -268,7 +269,7 @@ def cancel_rate(order: OrderFacts, view: RiskView) -> Verdict:
     return count / limit
 
 
-def cancel_to_fill(order: OrderFacts, view: RiskView) -> Verdict:
+def cancel_to_fill(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.cancel_to_fill
     if limit is None or order.reduce_only:
         return None
@@ -280,7 +281,7 @@ def cancel_to_fill(order: OrderFacts, view: RiskView) -> Verdict:
     if ratio > limit:
         return Denial(
             "CANCEL_TO_FILL",
-            f"expected at most {limit} cancelled orders for each filled one at {venue} today (UTC), "
-            f"{flow.cancels} to {flow.fills} came; wait for fills or the next day",
+            f"expected at most {limit} cancelled orders for each filled one at {venue} "
+            f"today (UTC), {flow.cancels} to {flow.fills} came; wait for fills or the next day",
         )
     return float(ratio) / float(limit)

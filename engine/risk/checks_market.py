@@ -5,15 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.orders.model import Side
-from engine.risk.facts import OrderFacts, Reference, RiskView
+from engine.risk.facts import OrderFacts, Reference
 from engine.risk.ledger import RESTING_KINDS
+from engine.risk.look import Look
 from engine.risk.verdict import Denial, Verdict
 
 _STOPS = frozenset({"STOP_LIMIT", "STOP_MARKET"})
 _TOUCHES = frozenset({"LIMIT_IF_TOUCHED", "MARKET_IF_TOUCHED"})
 
 
-def invalid_book(order: OrderFacts, view: RiskView) -> Verdict:
+def invalid_book(order: OrderFacts, view: Look) -> Verdict:
     """Prices are compared only with a market that is whole."""
     reference = view.reference(order.instrument)
     if reference is None or reference.valid:
@@ -25,7 +26,7 @@ def invalid_book(order: OrderFacts, view: RiskView) -> Verdict:
     )
 
 
-def stale_reference(order: OrderFacts, view: RiskView) -> Verdict:
+def stale_reference(order: OrderFacts, view: Look) -> Verdict:
     """Prices are compared only with a market that is there and recent."""
     reference = view.reference(order.instrument)
     limit_ns = view.limits.stale_after_ns
@@ -45,7 +46,7 @@ def stale_reference(order: OrderFacts, view: RiskView) -> Verdict:
     return max(age_ns, 0) / limit_ns
 
 
-def price_collar(order: OrderFacts, view: RiskView) -> Verdict:
+def price_collar(order: OrderFacts, view: Look) -> Verdict:
     """A limit price may not lie too far through the market on the losing side.
 
     A stop is compared with the market at the moment it fires: a STOP_LIMIT with the worse of
@@ -80,7 +81,7 @@ def _center(order: OrderFacts, reference: Reference) -> Decimal | None:
     return pick(order.trigger_price, market)
 
 
-def stop_side(order: OrderFacts, view: RiskView) -> Verdict:
+def stop_side(order: OrderFacts, view: Look) -> Verdict:
     """A trigger that the whole spread has passed fires at once, or is refused by the venue.
 
     The child of a parent that has not filled waits for it, and is not compared.
@@ -109,7 +110,7 @@ def stop_side(order: OrderFacts, view: RiskView) -> Verdict:
     )
 
 
-def self_cross(order: OrderFacts, view: RiskView) -> Verdict:
+def self_cross(order: OrderFacts, view: Look) -> Verdict:
     """Would this order trade with one of our own, of whatever strategy of the run?
 
     Stops are not in the book before they fire, a post-only order never takes, and a reduce-only
@@ -144,7 +145,7 @@ def _touch(order: OrderFacts, reference: Reference | None) -> Decimal | None:
     return touch if touch is not None else reference.last
 
 
-def fat_finger(order: OrderFacts, view: RiskView) -> Verdict:
+def fat_finger(order: OrderFacts, view: Look) -> Verdict:
     multiple = view.limits.fat_finger
     if multiple is None or order.reduce_only:
         return None

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
 from engine.config.model import Risk
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from engine.risk.books import Books
 
 
 class LiveOrder(msgspec.Struct, gc=False):
@@ -169,11 +166,6 @@ class RiskView(Protocol):
     """What the checks read. One implementation serves live, paper and backtest."""
 
     limits: Limits
-    books: Books
-
-    def begin(self) -> None:
-        """A new order is looked at: what was read of the market for the last one is dropped."""
-        ...
 
     def now_ns(self) -> int: ...
 
@@ -213,8 +205,8 @@ class RiskView(Protocol):
         """The currency in the account of the instrument's venue; None before its first report."""
         ...
 
-    def kill_switch(self) -> str | None:
-        """Why nothing may be created, or None."""
+    def kill_switch(self, order: OrderFacts) -> str | None:
+        """Why this order may not be created, whatever it is; or None."""
         ...
 
 

@@ -6,7 +6,8 @@ fields, so that a live execution client can refuse anything else as the last ste
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,24 @@ import msgspec
 
 from engine.config.model import Risk
 from engine.orders.model import Side
-from engine.risk.checks import CHECKS, Denial
+from engine.risk.books import Books
+from engine.risk.checks import CHECKS, Denial, active_checks
 from engine.risk.facts import (
+    LOSS_CODES,
+    InstrumentFacts,
     Limits,
     LiveOrder,
     OrderFacts,
-    RateWindow,
     RiskView,
     VenueAbilities,
 )
 from engine.risk.kill import KillSwitch
-from engine.risk.ledger import Ledger
-from engine.risk.state import Counter, Halt, RiskState, RiskStateFile
+from engine.risk.killswitch import FOLDER, KillState
+from engine.risk.look import Look
+from engine.risk.state import Counter, Halt, RiskState, RiskStateError, RiskStateFile
 
 OVER_GRACE_NS = 2_000_000_000  # how long an order that is over waits for its last event
+WRITE_EVERY_NS = 900_000_000  # counters: less than the second between two ticks
 PENDING_MODIFIES_MAX = 16  # approved modifies of one order that the venue has not answered
 
 # What an approval binds: instrument, side, kind, quantity, price, trigger price.
@@ -64,7 +69,8 @@ class RiskGate:
 
     `state` keeps halts and counters across restarts (None: nothing is kept, as in a backtest).
     `abilities` are the venues' capability tables by NautilusTrader venue name. `state_dir` is
-    where a relative `kill_switch_file` lies; None turns the file off.
+    where a relative `kill_switch_file` lies; None turns the file off. `accounts` are the account
+    names by venue, `fees` the highest fee rates by venue where the config names them.
     Raises RiskStateError when the state file is unreadable.
     """
 
@@ -75,40 +81,54 @@ class RiskGate:
         state: RiskStateFile | None = None,
         state_dir: Path | None = None,
         abilities: Mapping[str, VenueAbilities] | None = None,
+        accounts: Mapping[str, str] | None = None,
+        fees: Mapping[str, Decimal] | None = None,
     ) -> None:
         self.config = config
         self.limits = Limits.of(config)
-        self.ledger = Ledger()
-        self.rate = RateWindow(self.limits.max_orders_per_second)
-        self.kill = KillSwitch(state_dir / config.kill_switch_file if state_dir else None)
+        self.fees = dict(fees or {})
+        self.kill = KillSwitch(
+            state_dir / config.kill_switch_file if state_dir else None,
+            KillState(state_dir / FOLDER, accounts) if state_dir and state is not None else None,
+        )
         self.abilities = dict(abilities or {})
         self._state_file = state
         self._state = state.load() if state is not None else RiskState()
+        self.books = Books(self.limits, self._state, accounts)
+        self.ledger = self.books.ledger
+        self.rate = self.books.rate
+        self._write_error: str | None = None
+        self._dirty = False
+        self._written_ns = 0
+        self._exiting = False
+        self._look: Look | None = None
+        self._looked_view: RiskView | None = None
+        self._watch_losses = bool(self.limits.daily_loss or self.limits.drawdown)
         self._faulted: dict[str, str] = {}
         self._approved: dict[str, Terms] = {}
         self._modifies: dict[str, list[Change]] = {}
         self._over: dict[str, int | None] = {}  # order_over: since when, by the checks' clock
         counters = self._state.counters
-        self._plan = [(check, counters.setdefault(check.code, Counter())) for check in CHECKS]
+        for check in CHECKS:
+            counters.setdefault(check.code, Counter())
+        off = frozenset[str](config.off)
+        self._plan = [(one, counters[one.code]) for one in active_checks(self.limits, off)]
+        self._modify_plan = [(check, counter) for check, counter in self._plan if check.on_modify]
 
     # Checking and approving
 
     def check(self, order: OrderFacts, view: RiskView) -> Denial | None:
         """Whether `order` may be created (or modified to this); changes nothing but counters."""
-        if self._state.halt is not None:
-            return self._count("HALTED", self._halt_message(self._state.halt))
-        if order.strategy in self._faulted:
-            return self._count(
-                "STRATEGY_FAULTED",
-                f"{order.strategy} is stopped: {self._faulted[order.strategy]}; start a new run",
-            )
+        self._dirty = True
+        refused = self._stopped(order)
+        if refused is not None:
+            return refused
+        look = self._look_through(view)
         if self._over:
-            self._drop_over(view.now_ns())
-        is_modify = order.is_modify
-        for check, counter in self._plan:
-            if is_modify and not check.on_modify:
-                continue
-            verdict = check.run(order, view)
+            self._drop_over(look.now_ns())
+        self._mark(order.instrument, look)
+        for check, counter in self._modify_plan if order.existing is not None else self._plan:
+            verdict = check.run(order, look)
             counter.evaluated += 1
             if verdict is None:
                 continue
@@ -117,24 +137,32 @@ class RiskGate:
                     counter.nearest = verdict
                 continue
             counter.refused += 1
+            if verdict.code in LOSS_CODES:
+                self._break(look.now_ns())
             return verdict
+        return None
+
+    def _stopped(self, order: OrderFacts) -> Denial | None:
+        """The refusals that hold whatever the order is."""
+        halt = self._state.halt
+        if halt is not None and not (self._exiting and order.reduce_only):
+            return self._count("HALTED", self._halt_message(halt))
+        if order.strategy in self._faulted:
+            return self._count(
+                "STRATEGY_FAULTED",
+                f"{order.strategy} is stopped: {self._faulted[order.strategy]}; start a new run",
+            )
+        if self._write_error is not None:
+            return self._count(
+                "STATE_UNWRITABLE",
+                f"{self._write_error}; orders are approved again when it can be written",
+            )
         return None
 
     def approve(self, order: OrderFacts, now_ns: int) -> None:
         """Remember that `order` passed; from now on it counts as live."""
         self._approved[order.client_order_id] = terms_of(order)
-        self.ledger.opened(
-            LiveOrder(
-                client_order_id=order.client_order_id,
-                strategy=order.strategy,
-                instrument=order.instrument,
-                side=order.side,
-                quantity=order.quantity,
-                reduce_only=order.reduce_only,
-                contingent=order.parent is not None and order.reduce_only,
-            )
-        )
-        self.rate.add(now_ns)
+        self.books.approved(order, now_ns)
 
     def withdraw(self, client_order_id: str) -> None:
         """Undo `approve` of an order that was not handed over: another of its list was refused."""
@@ -154,10 +182,7 @@ class RiskGate:
         pending = self._modifies.setdefault(order.client_order_id, [])
         pending.append(change)
         del pending[:-PENDING_MODIFIES_MAX]
-        live = self.ledger.live.get(order.client_order_id)
-        if live is not None and order.quantity > live.quantity:
-            self.ledger.resized(order.client_order_id, order.quantity)
-        self.rate.add(now_ns)
+        self.books.modified(order, now_ns)
 
     def approved_modify(self, client_order_id: str, change: Change) -> bool:
         """Whether exactly this modify was approved and is not answered yet."""
@@ -196,29 +221,145 @@ class RiskGate:
             elif now_ns - since_ns > OVER_GRACE_NS:
                 self.closed(client_order_id)
 
+    def cancel_requested(self, now_ns: int) -> None:
+        """A cancel is on its way: it counts against the rate of cancels."""
+        self.books.cancel_rate.add(now_ns)
+
+    def canceled(self, client_order_id: str, now_ns: int) -> None:
+        """The order was cancelled, and is over."""
+        self.books.canceled(client_order_id, now_ns)
+        self.closed(client_order_id)
+
     def filled(
-        self, client_order_id: str, strategy: str, instrument: str, side: Side, quantity: Decimal
+        self,
+        client_order_id: str,
+        strategy: str,
+        instrument: str,
+        side: Side,
+        quantity: Decimal,
+        price: Decimal | None = None,
+        fee: tuple[Decimal, str] | None = None,
+        now_ns: int = 0,
     ) -> None:
-        """A fill, quantity in base units."""
-        self.ledger.filled(client_order_id, strategy, instrument, side, quantity)
+        """A fill: base units, price, fee with its currency, time of the event.
+
+        A fill without a price changes positions only. Raises nothing: a state that can't be
+        written refuses the next orders.
+        """
+        self.books.filled(client_order_id, strategy, instrument, side, quantity, price, fee, now_ns)
         if client_order_id not in self.ledger.live:
             self.closed(client_order_id)
+        self._dirty = True
+        if self._watch_losses:
+            self._watch(now_ns)
+        if price is not None:
+            self._write(now_ns)
 
     def fill_voided(self, strategy: str, instrument: str, side: Side, quantity: Decimal) -> None:
-        """The venue took a fill back."""
+        """The venue took a fill back. Its money is not given back: the result errs downwards."""
         other = Side.SELL if side is Side.BUY else Side.BUY
         self.ledger.filled("", strategy, instrument, other, quantity)
+        self.books.equity.seed(instrument, -quantity if side is Side.BUY else quantity)
 
-    def modify_answered(self, client_order_id: str, quantity: Decimal) -> None:
+    def modify_answered(
+        self, client_order_id: str, quantity: Decimal, price: Decimal | None = None
+    ) -> None:
         """A modify was done or refused; the order's total is now `quantity` base units."""
         pending = self._modifies.get(client_order_id)
         if pending:
             pending.pop(0)
-        self.ledger.resized(client_order_id, quantity)
+        self.books.modify_answered(client_order_id, quantity, price)
 
     def seed_positions(self, positions: Mapping[str, Decimal], strategy: str = "") -> None:
         """Positions at the start by instrument id, signed base units."""
-        self.ledger.seed_positions(positions, strategy)
+        self.books.seeded(positions, strategy)
+
+    def know(self, instrument: str, facts: InstrumentFacts) -> None:
+        """Tell an instrument's facts, so that what is held of it can be valued."""
+        self.books.know(instrument, facts)
+
+    def traded(self, instrument: str, size: Decimal) -> None:
+        """A trade of the market, size in base units."""
+        self.books.tape.add(instrument, size)
+
+    # What the owner of the venue connections tells
+
+    def unknown_outcomes(self, venue: str, count: int) -> None:
+        """How many orders at `venue` have no proven outcome now."""
+        self.books.unknown[venue.upper()] = count
+
+    def clock_offset(self, venue: str, ms: float) -> None:
+        """The venue's clock less ours, milliseconds."""
+        self.books.offsets_ms[venue.upper()] = ms
+
+    # Watching
+
+    @property
+    def wants_ticks(self) -> bool:
+        """Whether `tick` has anything to do in this run."""
+        return self._state_file is not None or self._watch_losses
+
+    def tick(self, view: RiskView) -> None:
+        """Once a second: value positions, look at the loss limits, write what changed."""
+        look = self._look_through(view)
+        now_ns = look.now_ns()
+        for instrument in self.books.equity.instruments:
+            self._mark(instrument, look)
+        if self._watch_losses:
+            self._watch(now_ns)
+        if self._write_error is not None or (
+            self._dirty and now_ns - self._written_ns >= WRITE_EVERY_NS
+        ):
+            self._write(now_ns)
+
+    @property
+    def breach_action(self) -> frozenset[str]:
+        """What strategies have to do about a broken loss limit: "cancel", "flatten", or nothing."""
+        halt = self._state.halt
+        if halt is None or halt.code not in LOSS_CODES:
+            return frozenset()
+        return frozenset(self.config.on_breach.split("+")) - {"halt"}
+
+    @contextmanager
+    def exits(self) -> Iterator[None]:
+        """Within it reduce-only orders pass a halt (and only that), to flatten."""
+        self._exiting = True
+        try:
+            yield
+        finally:
+            self._exiting = False
+
+    def _look_through(self, view: RiskView) -> Look:
+        look = self._look
+        if look is None or self._looked_view is not view:
+            look = self._look = Look(view, self.books, self.limits)
+            self._looked_view = view
+        else:
+            look.begin()
+        return look
+
+    def _mark(self, instrument: str, look: Look) -> None:
+        facts = look.instrument(instrument)
+        reference = look.reference(instrument)
+        if facts is None or reference is None or not reference.valid:
+            return
+        price = reference.price
+        if price is not None:
+            self.books.marked(instrument, facts, price)
+
+    def _watch(self, now_ns: int) -> None:
+        if self.books.equity.roll(now_ns):
+            self._write(now_ns)
+        self._break(now_ns)
+
+    def _break(self, now_ns: int) -> None:
+        """Halt when a loss limit is reached."""
+        broken = None if self._state.halt else self.books.equity.broken(self.limits)
+        if broken is None:
+            return
+        code, reason = broken
+        self._state.halt = Halt(reason=f"{code}: {reason}", ts_ns=now_ns, code=code)
+        self._write(now_ns)
 
     # Halts
 
@@ -233,6 +374,9 @@ class RiskGate:
             self.persist()
 
     def clear_halt(self) -> None:
+        """A person looked at it. After a drawdown the peak is measured anew from here."""
+        if self._state.halt is not None and self._state.halt.code == "DRAWDOWN":
+            self.books.equity.forget_peak()
         self._state.halt = None
         self.persist()
 
@@ -246,9 +390,19 @@ class RiskGate:
     # State
 
     def persist(self) -> None:
-        """Write halts and counters. Raises RiskStateError."""
+        """Write halts, losses and counters. Raises RiskStateError."""
         if self._state_file is not None:
             self._state_file.save(self._state)
+        self._dirty = False
+        self._write_error = None
+
+    def _write(self, now_ns: int) -> None:
+        """Write, or refuse orders until it can be written."""
+        self._written_ns = now_ns
+        try:
+            self.persist()
+        except RiskStateError as error:
+            self._write_error = str(error)
 
     def snapshot(self) -> GateSnapshot:
         return GateSnapshot(
@@ -286,5 +440,7 @@ def live_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) 
         filled=filled,
         reduce_only=facts.reduce_only,
         contingent=facts.parent is not None and facts.reduce_only,
+        kind=facts.kind,
+        price=facts.price if facts.price is not None else facts.trigger_price,
         **changes,
     )

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.risk.facts import Limits, OrderFacts, RiskView
+from engine.risk.facts import Limits, OrderFacts
+from engine.risk.look import Look
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -35,7 +36,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     default: str
     doc: str
-    run: Callable[[OrderFacts, RiskView], Verdict]
+    run: Callable[[OrderFacts, Look], Verdict]
     on_modify: bool = True
     also: tuple[str, ...] = ()
     active: Callable[[Limits], bool] | None = None

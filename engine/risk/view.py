@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.model import (
     AggregationSource,
     ClientOrderId,
+    Currency,
     InstrumentId,
     OrderSide,
     OrderType,
@@ -17,10 +18,10 @@ from nautilus_trader.model import (
 
 from engine.orders.model import Side
 from engine.risk.facts import (
+    Funds,
     InstrumentFacts,
     LiveOrder,
     OrderFacts,
-    RateWindow,
     Reference,
     VenueAbilities,
 )
@@ -42,6 +43,16 @@ _UNPRICED = frozenset({OrderType.MARKET, OrderType.MARKET_TO_LIMIT})
 
 def side_of(side: OrderSide) -> Side:
     return _SIDES[side]
+
+
+def price_of(order: Any) -> Decimal | None:
+    """The limit price of a NautilusTrader order, else its trigger price, else None."""
+    if order.order_type in _UNPRICED:
+        return None
+    price = order.price if order.has_price else None
+    if price is None and order.has_trigger_price:
+        price = order.trigger_price
+    return _decimal(price)
 
 
 def order_facts(order: Any) -> OrderFacts:
@@ -79,8 +90,13 @@ def order_facts(order: Any) -> OrderFacts:
     )
 
 
-def instrument_facts(instrument: Any) -> InstrumentFacts:
-    """The facts of a NautilusTrader instrument."""
+def instrument_facts(instrument: Any, fee: Decimal | None = None) -> InstrumentFacts:
+    """The facts of a NautilusTrader instrument; `fee` is the highest rate where it is known.
+
+    An instrument without an initial margin is counted in full, before the account's leverage.
+    """
+    base = getattr(instrument, "base_currency", None)
+    margin = Decimal(str(instrument.margin_init or 0))
     return InstrumentFacts(
         price_increment=instrument.price_increment.as_decimal(),
         size_increment=instrument.size_increment.as_decimal(),
@@ -89,7 +105,34 @@ def instrument_facts(instrument: Any) -> InstrumentFacts:
         quote=instrument.quote_currency.code,
         multiplier=instrument.multiplier.as_decimal(),
         inverse=instrument.is_inverse,
+        base=None if base is None else base.code,
+        fee=fee if fee is not None else _worst_fee(instrument.info),
+        margin=margin if margin > 0 else Decimal(1),
+        min_price=_decimal(instrument.min_price),
+        max_price=_decimal(instrument.max_price),
+        min_quantity=_decimal(instrument.min_quantity),
+        max_quantity=_decimal(instrument.max_quantity),
+        min_notional=_decimal(instrument.min_notional),
+        max_notional=_decimal(instrument.max_notional),
     )
+
+
+def _decimal(value: Any) -> Decimal | None:
+    return None if value is None else value.as_decimal()
+
+
+_FEE_KEYS = ("maker_fee", "taker_fee", "buy_fee", "sell_fee")
+
+
+def _worst_fee(info: Any) -> Decimal:
+    """The highest fee rate that an adapter or importer put into the instrument's info."""
+    worst = Decimal(0)
+    for key in _FEE_KEYS:
+        try:
+            worst = max(worst, Decimal(str((info or {}).get(key, 0))))
+        except InvalidOperation:
+            continue
+    return worst
 
 
 class NautilusView:
@@ -100,12 +143,14 @@ class NautilusView:
     """
 
     __slots__ = (
-        "_books",
         "_cache",
         "_clock",
+        "_currencies",
+        "_funds",
         "_gate",
         "_ids",
         "_instruments",
+        "_tops",
         "limits",
     )
 
@@ -114,9 +159,11 @@ class NautilusView:
         self._clock = strategy.clock
         self._gate = gate
         self.limits = gate.limits
+        self._currencies: dict[str, Currency] = {}
+        self._funds: dict[tuple[str, str], tuple[Any, Funds]] = {}
         self._ids: dict[str, InstrumentId] = {}
         self._instruments: dict[str, tuple[int, InstrumentFacts]] = {}
-        self._books: dict[str, tuple[int, Reference]] = {}
+        self._tops: dict[str, tuple[int, Reference]] = {}
 
     def now_ns(self) -> int:
         return self._clock.timestamp_ns()
@@ -135,9 +182,6 @@ class NautilusView:
 
     def pending(self, client_order_id: str) -> LiveOrder | None:
         return self._gate.ledger.live.get(client_order_id)
-
-    def recent_order_times(self) -> RateWindow:
-        return self._gate.rate
 
     def reference(self, instrument: str) -> Reference | None:
         """The managed book if there is one; else the last quote, trade, or bar from outside.
@@ -159,7 +203,7 @@ class NautilusView:
         return self._bar_reference(key)
 
     def _book_reference(self, instrument: str, key: InstrumentId, updates: int) -> Reference:
-        known = self._books.get(instrument)
+        known = self._tops.get(instrument)
         if known is not None and known[0] == updates:
             return known[1]
         # Reading the time copies the book (3 us at 40 levels), so once per update, at most.
@@ -170,7 +214,7 @@ class NautilusView:
         else:
             bid, ask = top[0].as_decimal(), top[2].as_decimal()
             reference = Reference("book", ts_ns, bid, ask, None, bid < ask)
-        self._books[instrument] = (updates, reference)
+        self._tops[instrument] = (updates, reference)
         return reference
 
     def _bar_reference(self, key: InstrumentId) -> Reference | None:
@@ -190,9 +234,40 @@ class NautilusView:
             return None
         known = self._instruments.get(instrument)
         if known is None or known[0] != found.ts_init:
-            known = (found.ts_init, instrument_facts(found))
+            fee = self._gate.fees.get(instrument.rpartition(".")[2])
+            known = (found.ts_init, instrument_facts(found, fee))
             self._instruments[instrument] = known
         return known[1]
+
+    def funds(self, instrument: str, currency: str) -> Funds | None:
+        venue = self._id(instrument).venue
+        account = self._cache.account_for_venue(venue)
+        if account is None:
+            return None
+        count = account.event_count
+        known = self._funds.get((instrument, currency))
+        if known is None or known[0] != count:
+            known = (count, self._read_funds(account, instrument, currency))
+            self._funds[instrument, currency] = known
+        return known[1]
+
+    def _read_funds(self, account: Any, instrument: str, currency: str) -> Funds:
+        money = self._currencies.get(currency)
+        if money is None:
+            money = self._currencies[currency] = Currency.from_str(currency)
+        total, free = account.balance_total(money), account.balance_free(money)
+        cash = account.is_cash_account()
+        leverage = Decimal(1)
+        if not cash:
+            leverage = Decimal(str(account.leverage(self._id(instrument)) or 1))
+        last = account.last_event
+        return Funds(
+            Decimal(0) if total is None else total.as_decimal(),
+            Decimal(0) if free is None else free.as_decimal(),
+            bool(cash),
+            max(leverage, Decimal(1)),
+            0 if last is None else last.ts_event,
+        )
 
     def abilities(self, instrument: str) -> VenueAbilities | None:
         return self._gate.abilities.get(instrument.rpartition(".")[2])
@@ -202,8 +277,8 @@ class NautilusView:
             ClientOrderId(client_order_id)
         )
 
-    def kill_switch(self) -> str | None:
-        return self._gate.kill.reason()
+    def kill_switch(self, order: OrderFacts) -> str | None:
+        return self._gate.kill.reason(order.strategy, order.instrument)
 
     def _id(self, instrument: str) -> InstrumentId:
         key = self._ids.get(instrument)

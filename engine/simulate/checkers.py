@@ -31,7 +31,7 @@ EDGES: dict[str, set[str]] = {
     "INTENDED": {"UNKNOWN", "OPEN", "WAITING", "CANCELLING", *TERMINAL},
     "UNKNOWN": {"OPEN", "WAITING", "CANCELLING", *TERMINAL},
     "WAITING": {"OPEN", "CANCELLING", *TERMINAL},
-    "OPEN": {"WAITING", "CANCELLING", *TERMINAL},
+    "OPEN": {"CANCELLING", *TERMINAL},
     "CANCELLING": {"FILLED", "CANCELED", "EXPIRED", "REFUSED"},
 }
 STATES = {state.value for state in OrderState}
@@ -346,7 +346,9 @@ def _states_legal(ev: Evidence) -> Iterator[Violation]:
             continue
         if kind == "FILL" and before in TERMINAL:
             yield Violation("FILL-AFTER-END", cid, f"record {record.seq} after {before}")
-        after = "OPEN" if kind == "ACCEPTED" and before in ("INTENDED", "UNKNOWN") else kind
+        after = kind
+        if kind == "ACCEPTED" and before in ("INTENDED", "UNKNOWN"):
+            after = "WAITING" if ev.orders[cid].intent.trigger_price else "OPEN"
         if after not in STATES or after == before:
             if after in TERMINAL and after == before:
                 yield Violation("ENDED-TWICE", cid, f"{after} again in record {record.seq}")

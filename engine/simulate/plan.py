@@ -14,6 +14,7 @@ import msgspec
 from adapters.simulation.faults import HttpFault, WsFault
 
 AGENTS = ("walker", "maker", "stops", "adversary")
+BEYOND_SHARE = 0.1  # of the seeds: requests are executed later than the venue documents
 DEATH_POINTS = ("commit", "committed", "request", "answer")
 
 # Largest chance of each fault, per request and per pushed frame.
@@ -101,10 +102,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     vary_venue: bool = False
 
 
-def draw(seed: int, venue: str, lag: Literal["documented", "beyond"] = "documented") -> Plan:
+def draw(seed: int, venue: str) -> Plan:
     """The plan of a seed: half of the faults are off on average."""
     rng = Random(f"plan/{venue}/{seed}")  # noqa: S311 - simulation
     secs = round(rng.uniform(30, 120), 1)
+    lag: Literal["documented", "beyond"] = (
+        "beyond" if rng.random() < BEYOND_SHARE else "documented"
+    )
     http = _rates(rng, HTTP_RATES)
     if lag == "beyond":
         http[HttpFault.LATE] = round(rng.uniform(0.02, 0.10), 4)

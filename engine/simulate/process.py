@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from adapters.base.limits import STREAM_LIMITS
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
 from adapters.simulation.memory import InMemoryWs
-from engine.config import model
 from engine.errors import FairleadError
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
@@ -24,7 +25,6 @@ from engine.orders.model import (
     Finding,
     Intent,
     Kind,
-    OrderState,
     Side,
     Tif,
     TriggerCondition,
@@ -33,10 +33,10 @@ from engine.orders.model import (
     VenueUnavailable,
 )
 from engine.risk.facts import (
+    Funds,
     InstrumentFacts,
     LiveOrder,
     OrderFacts,
-    RateWindow,
     Reference,
     VenueAbilities,
 )
@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from engine.simulate.world import World
 
 logger = logging.getLogger(__name__)
+
+# What may end a task: the process died or was stopped, the disk or the venue refused.
+_EXPECTED = (asyncio.CancelledError, SimulatedDeath, FairleadError, VenueUnavailable)
 
 owner: ContextVar[Process | None] = ContextVar("owner", default=None)
 
@@ -84,9 +87,6 @@ class SimView:
     def pending(self, client_order_id: str) -> LiveOrder | None:
         return self._gate.ledger.live.get(client_order_id)
 
-    def recent_order_times(self) -> RateWindow:
-        return self._gate.rate
-
     def reference(self, instrument: str) -> Reference | None:
         bid, ask = self._process.world.touch()
         return Reference("book", self.now_ns(), bid, ask, None, valid=bool(bid and ask))
@@ -106,8 +106,8 @@ class SimView:
     def seen(self, client_order_id: str) -> bool:
         return client_order_id in self._gate.ledger.live or client_order_id in self._process.ids
 
-    def kill_switch(self) -> str | None:
-        return self._gate.kill.reason()
+    def kill_switch(self, order: OrderFacts) -> str | None:
+        return self._gate.kill.reason(order.strategy, order.instrument)
 
 
 class GateSink:
@@ -147,12 +147,20 @@ class GateSink:
     def order_filled(self, intent: Intent, fill: VenueFill) -> None:
         self._hear("filled", intent, f"{fill.quantity} @ {fill.price} {fill.trade_id}")
         self._gate.filled(
-            intent.client_order_id, intent.strategy, intent.instrument, intent.side, fill.quantity
+            intent.client_order_id,
+            intent.strategy,
+            intent.instrument,
+            intent.side,
+            fill.quantity,
+            fill.price,
+            (fill.fee, fill.fee_currency),
+            self._process.now_ns(),
         )
 
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("canceled", intent)
-        self._over(intent)
+        self._process.trading.order_over(intent.client_order_id)
+        self._gate.canceled(intent.client_order_id, self._process.now_ns())
 
     def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("expired", intent)
@@ -171,6 +179,7 @@ class GateSink:
 
     def balances(self, balances: Sequence[VenueBalance], ts_event: int) -> None:
         self._process.balances = tuple(balances)
+        self._process.balances_ns = ts_event
 
     def finding(self, finding: Finding) -> None:
         self._trace.line("finding", f"{finding.code} {finding.subject} {finding.action}")
@@ -200,6 +209,7 @@ class Process:
         self.tasks: list[asyncio.Task[Any]] = []
         self.ids: set[str] = set()
         self.balances: tuple[VenueBalance, ...] = ()
+        self.balances_ns = 0
         self.is_up = False
         deaths = plan.deaths
         death = deaths[life] if life < len(deaths) and not world.healed else None
@@ -311,7 +321,9 @@ class Process:
         self.is_dead = True
         for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*self.tasks, return_exceptions=True):
+            if isinstance(ended, BaseException) and not isinstance(ended, _EXPECTED):
+                self.world.defect("task", ended)
         self.journal.close()
 
     def _die(self, where: str) -> None:
@@ -465,8 +477,6 @@ def _facts(intent: Intent, quantity: Decimal, price: Decimal, pending: LiveOrder
 
 
 def _changed(intent: Intent, quantity: Decimal, price: Decimal) -> Intent:
-    import msgspec
-
     return msgspec.structs.replace(intent, quantity=quantity, price=price)
 
 
@@ -479,5 +489,3 @@ def _words(intent: Intent) -> str:
         f"{intent.price}{trigger}"
     )
 
-
-_ = (OrderState, Callable, SimulatedDeath)

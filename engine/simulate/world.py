@@ -25,7 +25,6 @@ from engine.config import model
 from engine.errors import FairleadError
 from engine.orders.live import LiveOrder
 from engine.orders.model import Side, VenueBalance
-from engine.secrets import Secret
 from engine.simulate.agents import KINDS
 from engine.simulate.checkers import Evidence, Violation, check
 from engine.simulate.faults import SimulatedDeath, SwarmFaults
@@ -39,6 +38,8 @@ RESOLVE_SECS = 120.0  # by when every UNKNOWN and every cancel has ended, after 
 BEYOND_SECS = 100.0  # for orders that come after all documented lag, and the comparison after
 HIDDEN_SECS = 30.0
 STOP_SECS = 20.0
+QUIET_SECS = 18.0  # a request that hangs since before healing, and a whole poll after it
+RESTART_SECS_MAX = 10.0
 MAX_LIVES = 40
 
 
@@ -147,6 +148,8 @@ class World:
 
     def engine_now_ns(self) -> int:
         now = self.loop.time()
+        if self.healed:
+            return self.loop.now_ns()
         off = self.plan.skew_secs
         for step in self.plan.clock_steps:
             if now >= step.at:
@@ -187,6 +190,8 @@ class World:
             await asyncio.sleep(self.plan.secs)
             self.is_over = self.healed = True
             self.faults.heal()
+            if self.process is not None:
+                self.process.steps.disarm()
             self.trace.line("world", "healed")
             await self._resolve()
             await self._close()
@@ -202,32 +207,39 @@ class World:
 
     async def _supervise(self) -> None:
         """Start the process again whenever it has ended, as a service manager does."""
+        failures = 0
         while not self._ended.is_set():
+            wait_secs = min(RESTART_SECS_MAX, self.plan.restart_secs * 2**failures)
             try:
                 process = Process(self, self.lives, self.spec, self.folder)
             except FairleadError as error:
                 self.trace.count("starts_failed")
                 self.trace.line("process", f"did not start: {error}")
-                await asyncio.sleep(self.plan.restart_secs)
+                await asyncio.sleep(wait_secs)
+                failures += 1
                 continue
             self.lives += 1
             self.process = process
             self.events.append(process.sink.events)
             self.trace.line("process", f"life {process.life} begins")
-            await self._live(process)
+            was_up = await self._live(process)
             self.process = None
+            failures = 0 if was_up else failures + 1
             if self.lives >= MAX_LIVES and not self.healed:
                 self.healed = True
                 self.faults.heal()
-            await asyncio.sleep(self.plan.restart_secs)
+            await asyncio.sleep(wait_secs)
 
-    async def _live(self, process: Process) -> None:
+    async def _live(self, process: Process) -> bool:
+        """From start to end; whether it came up."""
+        came_up = False
         token = owner.set(process)
         try:
             starting = asyncio.create_task(process.start())
             ending = asyncio.create_task(process.failed.wait())
             await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done() and self._has_started(starting) and not process.is_dead:
+                came_up = True
                 for number, kind in enumerate(self.plan.agents):
                     self._add_agent(process, number, kind)
                 await ending
@@ -236,6 +248,7 @@ class World:
         finally:
             owner.reset(token)
         await process.bury()
+        return came_up
 
     def _has_started(self, starting: asyncio.Task[None]) -> bool:
         error = starting.exception()
@@ -370,7 +383,7 @@ class World:
                 text = f"{order.state} 60 s after its cancel"
                 self.problems.append(Violation("LIVENESS", order.intent.client_order_id, text))
         self.venue.driver.paused = True
-        await asyncio.sleep(max(8.0, self.plan.poll_ms / 1000 * 12))
+        await asyncio.sleep(max(QUIET_SECS, self.plan.poll_ms / 1000 * 12))
         if self.process is process:
             token = owner.set(process)
             self._ended.set()
@@ -392,7 +405,7 @@ def _instrument(venue: str) -> tuple[str, str]:
         life = 0
         is_dead = False
 
-        class steps:  # noqa: N801
+        class steps:
             @staticmethod
             def reached(point: str) -> None: ...
 

@@ -438,11 +438,12 @@ def test_example_configs_run_as_backtests(tmp_path: Path, path: Path) -> None:
     ready = load(file)
     if not ready.config.strategies:
         pytest.skip(f"{path.name} has no strategies: it only records")
-    (venue,) = ready.config.venues.values()
-    (name,) = venue.instruments
     info = {"buy_fee": "0.001", "sell_fee": "0.001", "buy_fee_in_base": True}
-    make = perpetual if venue.account_type == "margin" else spot
-    write_catalog(ready.resolve(ready.config.backtest.catalog), make(name, info), seconds=30)
+    for venue in ready.config.venues.values():
+        make = perpetual if venue.account_type == "margin" else spot
+        for name in venue.instruments:
+            catalog = ready.resolve(ready.config.backtest.catalog)
+            write_catalog(catalog, make(name, info), seconds=30)
     result = run_backtest(ready)
     assert result.exit_code == 0, result.summary.outcome
     assert result.summary.events

@@ -7,16 +7,17 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from engine.config.model import Risk
+from engine.config.model import CheckCode, Risk
 from engine.orders.model import Kind, Side, Tif, TriggerCondition
 from engine.orders.trigger import condition_of, default_condition, kind_for
 from engine.risk.checks import CHECKS, Denial
 from engine.risk.facts import (
+    Funds,
     InstrumentFacts,
     LiveOrder,
     OrderFacts,
@@ -42,14 +43,19 @@ class View:
         self.now = NOW
         self.market: Reference | None = Reference("book", NOW, D("99.9"), D("100.1"))
         self.ids: set[str] = set()
-        self.facts: InstrumentFacts | None = InstrumentFacts(
+        self.facts = InstrumentFacts(
             price_increment=D("0.01"),
             size_increment=D("0.001"),
             price_precision=2,
             size_precision=3,
             quote="USDT",
+            base="BTC",
         )
         self.able: VenueAbilities | None = None
+        self.money = {"USDT": D(1_000_000), "BTC": D(1_000)}
+        self.cash = True
+        self.leverage = D(1)
+        gate.know(BTC, self.facts)
 
     def now_ns(self) -> int:
         return self.now
@@ -84,8 +90,12 @@ class View:
     def seen(self, client_order_id: str) -> bool:
         return client_order_id in self.ids
 
-    def kill_switch(self) -> str | None:
-        return self.gate.kill.reason()
+    def funds(self, instrument: str, currency: str) -> Funds | None:
+        total = self.money.get(currency, D(0))
+        return Funds(total, total, self.cash, self.leverage, NOW)
+
+    def kill_switch(self, order: OrderFacts) -> str | None:
+        return self.gate.kill.reason(order.strategy, order.instrument)
 
 
 def order(price: str | None = "100", quantity: str = "1", **kw: Any) -> OrderFacts:
@@ -164,13 +174,13 @@ def test_collar_is_exact_and_only_on_the_losing_side(
 def test_collar_of_stops(
     side: Side, kind: str, trigger: str, limit: str, expected: str | None
 ) -> None:
-    gate = RiskGate(Risk())
+    gate = RiskGate(Risk(off=["STOP_SIDE"]))
     facts = order(limit, side=side, kind=kind, trigger_price=D(trigger))
     assert code(gate, facts, View(gate)) == expected
 
 
 def test_position_counts_positions_open_and_unproven_orders() -> None:
-    gate = RiskGate(Risk(max_position={BTC: D(3)}))
+    gate = RiskGate(Risk(max_position={BTC: D(3)}, off=["SELF_CROSS"]))
     view = View(gate)
     gate.seed_positions({BTC: D(1)})
     gate.approve(order(client_order_id="B", quantity="1.5"), NOW)
@@ -443,8 +453,10 @@ def test_venue_abilities_are_named() -> None:
 def test_codes_are_unique_and_documented() -> None:
     codes = [check.code for check in CHECKS]
     assert len(set(codes)) == len(codes)
-    options = {field.name for field in msgspec.structs.fields(Risk)}
-    assert {check.key for check in CHECKS if check.key} == options
+    options = {field.name for field in msgspec.structs.fields(Risk)} - {"off"}
+    assert {key for check in CHECKS for key in (check.key, *check.also) if key} == options
+    switchable = [check.code for check in CHECKS if check.switchable]
+    assert sorted(get_args(CheckCode)) == sorted(switchable)
     document = (Path(__file__).parents[2] / "docs" / "risk.md").read_text()
     for check in CHECKS:
         row = f"| `{check.code}` | {f'`{check.key}`' if check.key else ''} "

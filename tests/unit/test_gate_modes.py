@@ -178,7 +178,7 @@ CASES = {
     ),
     "no market data": Case(["STALE_REFERENCE"], {0: lambda s: s.limit(BUY, 1, 99)}),
     "cleared book": Case(
-        ["STALE_REFERENCE"] * 2,
+        ["INVALID_BOOK"] * 2,
         {3: lambda s: (s.limit(BUY, 1, 99), s.market(BUY, 1))},
         mids=(100.0, 100.0, None),
     ),

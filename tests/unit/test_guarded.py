@@ -633,7 +633,8 @@ def test_order_refused_after_the_gate_is_not_live(
             if self.books == 3:
                 action(self)
 
-    run = MODES[mode](Run(Refused, plain_config(), steps=STEPS))
+    risk = Risk(off=["STOP_SIDE"])  # so that the venue sees the crossed stop
+    run = MODES[mode](Run(Refused, plain_config(), risk=risk, steps=STEPS))
     assert [found for _, _, found in run.orders] == ([status] if status else [])
     assert (run.codes(), run.state.faults) == ([], [])
     assert run.gate.ledger.live == {}

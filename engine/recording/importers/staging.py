@@ -13,6 +13,7 @@ from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.errors import FairleadError
+from engine.recording.catalog import ROW_GROUP_SIZE
 from engine.recording.gaps import GapLog, gaps_path, read_gaps
 
 CHUNK_ROWS = 200_000  # rows of one Parquet file; bounds the memory of an import
@@ -76,7 +77,7 @@ class StagedCatalog:
             self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         except OSError as e:
             raise ImportFailed("IMPORT-CATALOG", f"cannot write beside {self.target}: {e}") from e
-        self.catalog = ParquetDataCatalog(str(self.path))
+        self.catalog = ParquetDataCatalog(str(self.path), max_row_group_size=ROW_GROUP_SIZE)
         self.gaps = GapLog(gaps_path(self.path))
         return self
 

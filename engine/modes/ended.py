@@ -1,0 +1,69 @@
+"""How a node's run ended, what it leaves to report, and the exit codes of what can end it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from engine.cli.exits import Exit
+from engine.observe.status import RunStatus
+from engine.orders.model import Finding
+from engine.recording.session import Recording
+from engine.run_state import RunState
+
+Mode = Literal["live", "paper", "record"]
+
+CUT_OFF = frozenset({"STOP-TIMEOUT", "STOP-AT-ONCE"})
+EXITS: Mapping[str, Exit] = {
+    "DESK-FAILED": Exit.FAILED,
+    "TRADING-DEFECT": Exit.FAILED,
+    "CONNECT-DEFECT": Exit.FAILED,
+    "STREAM-DEFECT": Exit.FAILED,
+    "DATA-DEFECT": Exit.FAILED,
+    "NODE": Exit.FAILED,
+    "JRN-WRITE": Exit.FAILED,
+    "STOP-TIMEOUT": Exit.TIMED_OUT,
+    "STOP-AT-ONCE": Exit.FAILED,
+    "JRN-INSTRUMENT": Exit.DRIFT,
+}
+
+
+class Ended(msgspec.Struct, kw_only=True):
+    """How a node's run ended, and what it leaves to report.
+
+    `node` is None when the run was stopped before there was one. `unresolved` are the client order
+    ids whose outcome is unknown, `left_open` those that could not be cancelled.
+    """
+
+    exit: Exit
+    reason: str
+    status: RunStatus
+    findings: list[Finding]
+    unresolved: list[str]
+    left_open: list[str]
+    seconds: float
+    node: Any  # stopped; `close` ends it
+    gate: Any
+    run_state: RunState
+    recording: Recording | None
+
+    @property
+    def cache(self) -> Any:
+        return NoCache() if self.node is None else self.node.cache
+
+    def close(self) -> None:
+        """Write the last of the recording and drop the node."""
+        if self.node is not None:
+            self.node.dispose()
+
+
+class NoCache:
+    """The cache of a run that was stopped before it had one."""
+
+    def orders(self) -> list[Any]:
+        return []
+
+    def instrument(self, instrument_id: Any) -> None:
+        return None

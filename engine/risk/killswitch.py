@@ -1,0 +1,287 @@
+"""The durable kill switch: a folder of small files, one for each scope that is killed.
+
+Any process may write one, every order of every process looks, and only a person takes one away
+(`fairlead kill --clear`). A file is written whole, synced, and renamed into the folder, so that a
+kill is in force or is not, whatever dies in between. A file that can't be understood counts as a
+kill of everything.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from engine.errors import FairleadError
+
+FOLDER = "kill-switch"  # within state_dir
+KILL_BYTES_MAX = 64 * 1024
+REASON_CHARS_MAX = 500
+# Folder times move in steps (4 ms on Linux, 2 s at worst): a change this young is read again.
+SETTLED_NS = 2_500_000_000
+_SUFFIX = ".json"
+_TEMPORARY = ".new-"
+
+ScopeKind = Literal["all", "account", "venue", "strategy"]
+SCOPE_KINDS: tuple[ScopeKind, ...] = ("all", "account", "venue", "strategy")
+
+
+class Action(StrEnum):
+    """What a kill does beyond refusing creates; each includes the ones before it."""
+
+    HALT = "halt"
+    CANCEL = "cancel"
+    FLATTEN = "flatten"
+
+    @property
+    def rank(self) -> int:
+        return tuple(Action).index(self)
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What is killed. `key` is the account's name, the venue's config key, or the strategy's id."""
+
+    kind: ScopeKind = "all"
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}".rstrip()
+
+    @property
+    def file_name(self) -> str:
+        return "-".join(part for part in (self.kind, quote(self.key, safe="")) if part) + _SUFFIX
+
+    def covers(self, *, strategy: str, venue: str, account: str) -> bool:
+        """Whether an order of this strategy, venue (config key) and account is within."""
+        if self.kind == "all":
+            return True
+        found = {"account": account, "venue": venue, "strategy": strategy}[self.kind]
+        return found == self.key
+
+
+ALL = Scope()
+
+
+class Kill(msgspec.Struct, frozen=True, kw_only=True):
+    """One kill in force. `ts_ns` is when it was asked for, UNIX nanoseconds."""
+
+    scope: Scope
+    action: Action
+    reason: str
+    by: str
+    ts_ns: int
+    version: int = 1
+    is_readable: bool = True
+
+    def __str__(self) -> str:
+        return f"kill switch ({self.scope}, {self.action}) by {self.by}: {self.reason}"
+
+
+class KillStateError(FairleadError):
+    """The kill switch can't be written: what it was to stop is not stopped."""
+
+
+_decode = msgspec.json.Decoder(Kill).decode
+
+
+class KillState:
+    """The kills of one state folder. `accounts` are account names by venue key.
+
+    Reading costs one `stat` while nothing changes. Reading, writing and a reader in another
+    process need no lock of each other; `engage` is safe in a signal handler.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        accounts: Mapping[str, str] | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.folder = folder
+        self._folder = os.fspath(folder)
+        self._accounts = {key.lower(): name for key, name in (accounts or {}).items()}
+        self._now_ns = now_ns
+        self._read_at: tuple[int, int] | None = None  # the folder's inode and time when read
+        self._kills: tuple[Kill, ...] = ()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def in_force(self) -> tuple[Kill, ...]:
+        """Every kill, the widest first; empty when there is none. Never raises."""
+        try:
+            found = os.stat(self._folder)
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            return (self._unreadable(self._folder, error.strerror or "unknown error"),)
+        mark = (found.st_ino, found.st_mtime_ns)
+        if mark != self._read_at:
+            self._kills = self._read()
+            is_settled = self._now_ns() - found.st_mtime_ns > SETTLED_NS
+            self._read_at = mark if is_settled else None
+        return self._kills
+
+    def of_order(self, strategy: str, instrument: str) -> Kill | None:
+        """The kill that an order of this strategy in this instrument id is under, or None."""
+        kills = self.in_force()
+        if not kills:
+            return None
+        venue = instrument.rpartition(".")[2].lower()
+        account = self._accounts.get(venue, "")
+        for kill in kills:
+            if kill.scope.covers(strategy=strategy, venue=venue, account=account):
+                return kill
+        return None
+
+    def action_of(self, strategy: str, instrument: str) -> Action | None:
+        """The strongest action that an order of this strategy and instrument is under."""
+        venue = instrument.rpartition(".")[2].lower()
+        account = self._accounts.get(venue, "")
+        actions = [
+            kill.action
+            for kill in self.in_force()
+            if kill.scope.covers(strategy=strategy, venue=venue, account=account)
+        ]
+        return max(actions, key=lambda action: action.rank, default=None)
+
+    def _read(self) -> tuple[Kill, ...]:
+        try:
+            names = [name for name in os.listdir(self._folder) if not name.startswith(_TEMPORARY)]
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            return (self._unreadable(self._folder, error.strerror or "unknown error"),)
+        kills = [kill for name in names if (kill := self._read_one(name)) is not None]
+        return tuple(sorted(kills, key=lambda k: (SCOPE_KINDS.index(k.scope.kind), k.scope.key)))
+
+    def _read_one(self, name: str) -> Kill | None:
+        """The kill of one file; None when it was cleared meanwhile."""
+        path = os.path.join(self._folder, name)
+        try:
+            with open(path, "rb") as file:
+                raw = file.read(KILL_BYTES_MAX + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return self._unreadable(path, error.strerror or "unknown error")
+        if len(raw) > KILL_BYTES_MAX:
+            return self._unreadable(path, f"larger than {KILL_BYTES_MAX} bytes")
+        try:
+            kill = _decode(raw)
+        except (msgspec.DecodeError, RecursionError) as error:
+            return self._unreadable(path, f"expected a kill as JSON: {error}")
+        if kill.version != 1 or kill.scope.file_name != name:
+            return self._unreadable(path, "it is of another version or another scope's file")
+        return kill
+
+    def _unreadable(self, path: str, why: str) -> Kill:
+        return Kill(
+            scope=ALL,
+            action=Action.HALT,
+            reason=f"{path} can't be read ({why}); it counts as a kill of everything. Make sure "
+            "that nothing has to stay stopped, then `fairlead kill all --clear` removes it",
+            by="unreadable state",
+            ts_ns=0,
+            is_readable=False,
+        )
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def engage(self, scope: Scope, action: Action, *, reason: str, by: str) -> Kill:
+        """Put a kill in force; durable when this returns. A stronger one in force stays as it is.
+
+        Raises KillStateError.
+        """
+        before = self._known(scope)
+        if before is not None and before.action.rank >= action.rank:
+            return before
+        kill = Kill(
+            scope=scope,
+            action=action,
+            reason=reason[:REASON_CHARS_MAX],
+            by=by,
+            ts_ns=self._now_ns(),
+        )
+        try:
+            self._write(kill)
+        except OSError as error:
+            raise KillStateError(
+                "KILL-STATE",
+                f"the kill of {scope} can't be written in {self._folder}: {error.strerror}; "
+                "nothing is stopped by it. Free or repair the disk, or stop the process",
+            ) from error
+        return kill
+
+    def _known(self, scope: Scope) -> Kill | None:
+        found = self._read_one(scope.file_name) if os.path.isdir(self._folder) else None
+        return found if found is not None and found.is_readable else None
+
+    def _write(self, kill: Kill) -> None:
+        """Written under another name, synced, and renamed, so that it is there whole or not."""
+        if not os.path.isdir(self._folder):
+            os.makedirs(self._folder, exist_ok=True)
+            _sync(os.path.dirname(self._folder))
+        name = f"{_TEMPORARY}{os.getpid()}-{kill.ts_ns}"
+        temporary = os.path.join(self._folder, name)
+        with open(temporary, "wb") as file:
+            file.write(msgspec.json.encode(kill) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, os.path.join(self._folder, kill.scope.file_name))
+        _sync(self._folder)
+
+    def clear(self, scope: Scope) -> list[str]:
+        """Take a kill away: a person's decision. Gives the names of the files removed.
+
+        Clearing `all` removes files that can't be understood, too. Raises KillStateError.
+        """
+        names = [scope.file_name]
+        if scope.kind == "all" and os.path.isdir(self._folder):
+            names += [name for name in self._names() if name != scope.file_name]
+        removed = []
+        for name in names:
+            if name != scope.file_name and self._stays(name):
+                continue
+            try:
+                os.unlink(os.path.join(self._folder, name))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise KillStateError(
+                    "KILL-STATE",
+                    f"{name} can't be removed from {self._folder}: {error.strerror}; "
+                    "the kill stays in force",
+                ) from error
+            removed.append(name)
+        if removed:
+            _sync(self._folder)
+        return removed
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self._folder)
+        except OSError as error:
+            raise KillStateError(
+                "KILL-STATE", f"{self._folder} can't be listed: {error.strerror}; repair its mode"
+            ) from error
+
+    def _stays(self, name: str) -> bool:
+        """Whether the file is the readable kill of another scope."""
+        if name.startswith(_TEMPORARY):
+            return False
+        kill = self._read_one(name)
+        return kill is None or kill.is_readable
+
+
+def _sync(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

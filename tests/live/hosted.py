@@ -1,0 +1,71 @@
+"""Servers inside the test process: a simulated OceanEx with options, and a host of web pages."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+from adapters.oceanex.simulator import OceanexSimulator
+from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.simulation.server import serve
+from engine.cli.venue import write_credentials
+
+
+@contextmanager
+def simulated(folder: Path, options: OceanexSimOptions) -> Iterator[dict[str, Any]]:
+    """The line that `fairlead venue` would print for an OceanEx with these options."""
+    simulator = OceanexSimulator(now_ns=time.time_ns(), options=options)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def call(work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+    served = call(serve(simulator, "127.0.0.1", 0))
+    try:
+        line = dict(served.describe())
+        line["credentials"] = write_credentials(folder, line["credentials"])
+        yield line
+    finally:
+        call(served.stop())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+class _Page(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        body = b"<html><body>It works!</body></html>"
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def web_pages() -> Iterator[str]:
+    """A host that answers every request with HTML; its base URL."""
+    server = HTTPServer(("127.0.0.1", 0), _Page)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)

@@ -1,0 +1,114 @@
+"""Stops in every phase: in order, within ten seconds, and with nothing forgotten."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.live.desk import QUICK, Desk, summary
+from tests.support.processes import wait_for
+
+KEEP = '[run]\non_stop = "keep"\n' + QUICK
+SLOW_TO_PROVE = QUICK.replace("absent_quarantine_secs = 0.5", "absent_quarantine_secs = 60")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_cancels_at_the_venue(desk: Desk, number: int) -> None:
+    process = desk.start("live", desk.config())
+    desk.wait_resting(process)
+    assert desk.stop(process, number) == 0, desk.log.read_text()[-2000:]
+    assert not desk.is_resting()
+    assert desk.states() == ["CANCELED"]
+
+
+def test_kept_orders_are_managed_after_the_restart(desk: Desk) -> None:
+    process = desk.start("live", desk.config(more=KEEP))
+    desk.wait_resting(process)
+    assert desk.stop(process) == 0, desk.log.read_text()[-2000:]
+    assert desk.is_resting()
+    assert desk.states() == ["OPEN"]
+    ended = desk.run("live", desk.config("see", more=KEEP), 1.5)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert len(json.loads(desk.seen.read_text())["open"]) == 1
+    assert not desk.is_resting()  # the strategy cancelled what it was given back
+    assert desk.states() == ["CANCELED"]
+
+
+@pytest.mark.parametrize("verb", ["live", "paper", "record"])
+def test_a_stop_while_connecting(desk: Desk, verb: str) -> None:
+    before = desk.faults_applied("hang_request")
+    desk.fault("POST", "/v1/markets", "hang_request", times=9)
+    process = desk.start(verb, desk.config())
+    wait_for(lambda: desk.faults_applied("hang_request") > before, "the first request")
+    began = time.monotonic()
+    assert desk.stop(process) == 0, desk.log.read_text()[-2000:]
+    assert time.monotonic() - began < 3
+
+
+def test_a_stop_while_recovering_names_the_unproven_order(desk: Desk) -> None:
+    desk.fault("POST", "/v1/orders$", "lose_request")
+    process = desk.start("live", desk.config(more=SLOW_TO_PROVE))
+    wait_for(lambda: "UNKNOWN" in desk.states(), "the unproven order")
+    process.kill()
+    process.wait(10)
+    process = desk.start("live", desk.config(more=SLOW_TO_PROVE))
+    wait_for(lambda: "is UNKNOWN: the process ended" in desk.log.read_text(), "the recovery")
+    began = time.monotonic()
+    assert desk.stop(process) == 11, desk.log.read_text()[-3000:]
+    assert time.monotonic() - began < 5
+    assert "error the outcome of these orders is unknown" in desk.log.read_text()
+
+
+def test_an_unknown_order_at_the_stop_is_named(desk: Desk) -> None:
+    desk.fault("POST", "/v1/orders$", "lose_request")
+    ended = desk.run("live", desk.config(more=SLOW_TO_PROVE), 2.0)
+    assert ended.returncode == 11, ended.stderr[-3000:]
+    (note,) = summary(ended)["notes"]
+    assert note.startswith("UNRESOLVED ")
+    assert note.split()[1].rstrip(":") in ended.stderr.splitlines()[-1]
+    assert "recovery incomplete" not in ended.stderr.splitlines()[-1]
+
+
+def test_a_lost_answer_is_settled_before_the_stop_ends(desk: Desk) -> None:
+    desk.fault("POST", "/v1/orders$", "lose_answer")
+    process = desk.start("live", desk.config())
+    wait_for(desk.is_resting, "the order at the venue")
+    assert desk.stop(process) == 0, desk.log.read_text()[-3000:]
+    assert not desk.is_resting()
+    assert desk.states() == ["CANCELED"]
+
+
+def test_a_cancel_that_is_not_confirmed_is_named(desk: Desk) -> None:
+    process = desk.start("live", desk.config())
+    desk.wait_resting(process)
+    desk.fault("POST", "/v1/order/delete", "unavailable", times=500)
+    assert desk.stop(process) == 11, desk.log.read_text()[-3000:]
+    assert "error the venue did not confirm the cancel of these orders" in desk.log.read_text()
+
+
+def test_a_second_signal_ends_a_blocked_run(desk: Desk) -> None:
+    process = desk.start("live", desk.config("block"))
+    wait_for(desk.seen.exists, "the strategy to block the loop")
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(Exception, match="timed out"):
+        process.wait(1)  # in order means: when the strategy comes back
+    began = time.monotonic()
+    assert desk.stop(process) == 1
+    assert time.monotonic() - began < 4
+    assert "STOP-AT-ONCE" in desk.log.read_text()
+    assert desk.states() == ["OPEN"]  # the journal is whole
+
+
+def test_a_second_signal_cuts_off_a_stop(desk: Desk) -> None:
+    process = desk.start("live", desk.config(more=QUICK.replace("= 1.5", "= 9")))
+    desk.wait_resting(process)
+    desk.fault("POST", "/v1/order/delete", "unavailable", times=500)
+    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: desk.faults_applied("unavailable") > 0, "the stop to begin")
+    began = time.monotonic()
+    assert desk.stop(process) in (1, 11)
+    assert time.monotonic() - began < 3
+    assert desk.states() == ["OPEN"]
