@@ -119,7 +119,7 @@ class VenueExecutionClient(ExecutionClient):
         self._base_fees: dict[str, Decimal] = {}  # since the start, by instrument
         self._is_told = False  # the mass status has told what the journal holds
         self._desk = trading.make_desk(self)
-        self._desk.on_failure = lambda error: trading.fatal("DESK-FAILED", str(error))
+        self._desk.on_failure = self._desk_failed
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -137,6 +137,12 @@ class VenueExecutionClient(ExecutionClient):
             self._trading.fatal("CONNECT-DEFECT", f"{self._trading.venue}: {error}")
             raise
         self._desk.start()
+
+    def _desk_failed(self, error: BaseException) -> None:
+        if isinstance(error, FairleadError):
+            self._trading.fatal(error.code, error.message)
+        else:
+            self._trading.fatal("DESK-FAILED", f"{type(error).__name__}: {error}")
 
     async def _disconnect(self) -> None:
         await self._trading.disconnect(self._desk)

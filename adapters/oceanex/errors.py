@@ -108,7 +108,8 @@ def status_error(status: int, headers_retry_after: str, excerpt: str) -> VenueEr
     429 is a refusal for rate; of everything else nothing is proven.
     """
     if status == 429:
-        wait = float(headers_retry_after) if headers_retry_after.isdigit() else RATE_PENALTY_SECS
+        told = headers_retry_after[:6]
+        wait = float(told) if told.isascii() and told.isdigit() else RATE_PENALTY_SECS
         return VenueError(_RATE, "OCEANEX-HTTP-429", "too many requests", min(wait, 60.0))
     return VenueError(
         _UNKNOWN,

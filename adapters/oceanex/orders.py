@@ -45,7 +45,9 @@ BATCH_CANCEL_MAX = 50
 BATCH_QUERY_MAX = 50
 MAX_PAGES = 100
 PROBE_BEHIND, PROBE_AHEAD, PROBE_BATCH = 200, 800, 250  # ids around our newest one
-FIND_SKEW_SECS = 2  # `created_on` may be this much before our time of sending (4.1)
+# `created_on` may be this much before our time of sending (4.1): whole seconds, and clocks that are
+# set while we run. Older orders of ours are known by id, so that a wide window costs nothing.
+FIND_SKEW_SECS = 120
 
 # In the order an order passes through them: one that moves while it is looked for is met later.
 STATES = ("wait_trigger", "wait", "cancelling", "done", "cancel")

@@ -15,7 +15,12 @@ import msgspec
 from adapters.poloniex.simulator_account import KillSwitch
 from adapters.poloniex.simulator_auth import Authenticator, Credentials, RateLimits
 from adapters.poloniex.simulator_markets import Modes, PoloniexSimOptions, millis
-from adapters.poloniex.simulator_orders import ACCOUNT, FIRST_ORDER_ID, FIRST_TRADE_ID
+from adapters.poloniex.simulator_orders import (
+    ACCOUNT,
+    CHILD_OFFSET,
+    FIRST_ORDER_ID,
+    FIRST_TRADE_ID,
+)
 from adapters.poloniex.simulator_push import PushServer, PushSession
 from adapters.poloniex.simulator_routes import answer
 from adapters.simulation.exchange import Exchange, ExchangeListener, ExchangeOptions
@@ -122,6 +127,12 @@ class PoloniexSimulator(ExchangeListener):
             "post_only": modes.post_only,
             "revoked": self.auth.revoked,
         }
+
+    def ledger_id(self, venue_order_id: str) -> int:
+        """The ledger's number of an order; a stop (`smart-ID` at the adapter) and its child share it."""
+        number = int(venue_order_id.removeprefix("smart-"))
+        child_of = number - CHILD_OFFSET
+        return child_of if self.exchange.order(ACCOUNT, child_of) is not None else number
 
     # -- what the exchange tells -----------------------------------------------------------------
 

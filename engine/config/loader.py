@@ -207,6 +207,8 @@ def _parse(path: Path, data: bytes) -> tuple[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError as e:
         reason, line, col = _syntax_place(str(e), text)
         raise _failure(path, "E-CFG-003", "TOML", reason, line, col) from e
+    except ValueError as e:  # an integer of thousands of digits; it tells no place
+        raise _failure(path, "E-CFG-003", "TOML", _lower(str(e)), 1, 1) from e
 
 
 def _syntax_place(message: str, text: str) -> tuple[str, int, int]:

@@ -174,16 +174,16 @@ class Risk(Struct, frozen=True, kw_only=True):
     ] = {}
     max_instrument_exposure: Annotated[
         list[Money],
-        _doc("Largest |position| + open orders of one instrument", unit="quote currency"),
+        _doc("Largest absolute position + open orders of one instrument", unit="quote currency"),
     ] = []
     max_venue_exposure: Annotated[
         list[Money],
-        _doc("Largest sum of |position| + open orders at one venue", unit="quote currency"),
+        _doc("Largest sum of absolute position + open orders at one venue", unit="quote currency"),
     ] = []
     max_account_exposure: Annotated[
         list[Money],
         _doc(
-            "Largest sum of |position| + open orders over the venues whose `account` is the same",
+            "Largest sum of absolute position + open orders over venues of the same `account`",
             unit="quote currency",
         ),
     ] = []

@@ -17,6 +17,7 @@ from engine.errors import FairleadError
 KeyPath = tuple[str | int, ...]
 
 _CAME_CHARS_MAX = 60
+_INTEGER_BITS_MAX = 128
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _NOT_KEYS = frozenset({"E-CFG-014", "E-CFG-015"})
 
@@ -95,11 +96,18 @@ def did_you_mean(word: str, choices: Sequence[str], *, among: bool = True) -> st
     return f"valid: {', '.join(sorted(choices))}" if among and choices else ""
 
 
+def _integer(value: int) -> str:
+    # Python refuses to write integers of more than 4300 digits.
+    if value.bit_length() > _INTEGER_BITS_MAX:
+        return f"an integer of {value.bit_length()} bits"
+    return f"the integer {value}"
+
+
 def came_text(value: Any) -> str:
     """What came, by type and value, short; a text that may be key material is withheld."""
     kinds: tuple[tuple[Any, str], ...] = (
         (bool, f"the boolean {str(value).lower()}"),
-        (int, f"the integer {value}"),
+        (int, _integer(value) if isinstance(value, int) else ""),
         (float, f"the float {value}"),
         (Decimal, f"the decimal {value}"),
         (dict, "a table"),

@@ -250,7 +250,7 @@ class Walker:
     def _number(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
         whole = isinstance(kind, inspect.IntType)
         fits = int if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, fits) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, fits) or not _is_sane(value):
             doc = "a whole number" if whole else "a number"
             hint = f"write {value}, without quotes" if _text(value) and _number_text(value) else ""
             return self._wrong(path, doc, value, hint)
@@ -307,6 +307,11 @@ class Walker:
 def is_exact_decimal(text: str) -> bool:
     """Whether a text is a decimal number in full: no exponent, no NaN, no blanks."""
     return _EXACT.fullmatch(text) is not None
+
+
+def _is_sane(value: int | float) -> bool:
+    """Finite, and within 64 bits where whole: TOML sets integers no bound."""
+    return math.isfinite(value) if isinstance(value, float) else -(1 << 63) <= value < 1 << 63
 
 
 def _examples(meta: inspect.Metadata | None) -> list[str]:

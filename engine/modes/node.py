@@ -61,6 +61,7 @@ from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
 from engine.modes.fees import fee_model
+from engine.modes.killwatch import KillSignal, KillWatch, kill_state
 from engine.modes.lock import AccountLock, require_writable
 from engine.modes.signals import StopSignals
 from engine.modes.trading import VenueTrading
@@ -106,6 +107,7 @@ class NodeRun:
         self.gate: Any = None
         self.run_state = RunState()
         self._strategies: tuple[Any, ...] = ()
+        self._kills: KillWatch | None = None
 
     # -- building ------------------------------------------------------------------------------
 
@@ -164,7 +166,8 @@ class NodeRun:
         held: ExitStack,
     ) -> Ended:
         started = time.monotonic()
-        with StopSignals(asyncio.get_running_loop(), self._signalled, self._cut_off):
+        stops = StopSignals(asyncio.get_running_loop(), self._signalled, self._cut_off)
+        with stops, KillSignal(kill_state(self.loaded)):
             if self._is_recording:
                 self._recording = Recording(self.loaded, secrets)
                 held.callback(self._recording.close)
@@ -243,6 +246,15 @@ class NodeRun:
         """The node with its clients and strategies."""
         parts = self._parts()
         self.gate, self.run_state = parts.gate, parts.run_state
+        if self.mode != "record":
+            self._kills = KillWatch(
+                self.loaded,
+                self.gate.kill,
+                self.status,
+                self.trading,
+                lambda: self._strategies,
+                time.time_ns,
+            )
         builder = LiveNodeBuilder.from_config(self.config.name, self._node_config())
         for key, runtime in self._runtimes.items():
             name = key.upper()
@@ -323,11 +335,16 @@ class NodeRun:
             journal=journal,
             approvals=GateApprovals(self.gate),
             config=self.config,
+            claimed=frozenset(
+                str(name) for names in claims(self.loaded).values() for name in names
+            ),
             on_recovered=self._recovered,
             on_halt=lambda instrument, why: self.gate.halt(f"{instrument}: {why}", time.time_ns()),
             on_sent=self._sent,
             on_over=self.gate.order_over,
         )
+        if self._kills is not None:
+            trading.killed = self._kills.killed
         self.trading.append(trading)
         return trading
 
@@ -356,6 +373,8 @@ class NodeRun:
         for strategy, positions in by_strategy.items():
             self.gate.seed_positions(positions, strategy)
         assert trading.desk is not None
+        if self._kills is not None:
+            self._kills.recovered(trading)
         for order in trading.desk.live_orders():
             self.gate.adopt(
                 GateOrder(
@@ -382,9 +401,10 @@ class NodeRun:
 
     async def _run_node(self) -> None:
         self._running = running = asyncio.ensure_future(self._node.run_async())
-        watches = [
-            asyncio.ensure_future(watch) for watch in (self._watch(running), self._watch_streams())
-        ]
+        watching = [self._watch(running), self._watch_streams()]
+        if self._kills is not None:
+            watching.append(self._kills.run())
+        watches = [asyncio.ensure_future(watch) for watch in watching]
         for started in watches:
             started.add_done_callback(self._watch_ended)
         try:
@@ -516,6 +536,8 @@ class NodeRun:
         if self.failure is not None:
             code, message = self.failure
             return EXITS[code], f"{code}: {message}"
+        if self._kills is not None and (killed := self._kills.everything()) is not None:
+            return Exit.KILLED, f"{killed}; {self.stop_reason or reason}"
         return Exit.OK, self.stop_reason or reason
 
 

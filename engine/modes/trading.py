@@ -22,9 +22,10 @@ from adapters.base.venue import (
 from engine.cli.exits import Exit
 from engine.config import model
 from engine.errors import FairleadError
+from engine.modes.desks import settings_of, traits_of
 from engine.orders.desk import OrderDesk
-from engine.orders.journal import Journal
-from engine.orders.live import DeskSettings, DeskTraits, LiveOrder
+from engine.orders.journal import Journal, JournalError
+from engine.orders.live import LiveOrder
 from engine.orders.model import Finding, Intent, VenueOrder, VenueOrders, VenueUnavailable, ref_of
 from engine.orders.reconcile import compare
 
@@ -51,6 +52,7 @@ class VenueTrading:
         journal: Journal,
         approvals: Approvals,
         config: model.Config,
+        claimed: frozenset[str] = frozenset(),
         on_recovered: Callable[[VenueTrading], None],
         on_halt: Callable[[str, str], None],
         on_sent: Callable[[Intent], None],
@@ -62,6 +64,7 @@ class VenueTrading:
         self.approvals = approvals
         self.findings: list[Finding] = []
         self._config = config
+        self._claimed = claimed
         self._externals: tuple[VenueOrder, ...] = ()
         self._on_recovered = on_recovered
         self._on_halt = on_halt
@@ -72,6 +75,7 @@ class VenueTrading:
         self._connecting: asyncio.Task[None] | None = None
         self._is_given_up = False
         self.desk: OrderDesk | None = None
+        self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
 
     # -- what the execution client reads -------------------------------------------------------
 
@@ -91,7 +95,12 @@ class VenueTrading:
         return self.runtime.now_ns()
 
     def externals(self) -> Sequence[VenueOrder]:
-        return self._externals
+        """Orders of others, where no strategy claims the instrument.
+
+        NautilusTrader gives every order of a claimed instrument to the claiming strategy, which
+        would then manage what is not its own; there they stay findings.
+        """
+        return [order for order in self._externals if order.instrument not in self._claimed]
 
     def order_sent(self, intent: Intent) -> None:
         self._on_sent(intent)
@@ -139,32 +148,16 @@ class VenueTrading:
         return Decimal(2).scaleb(-coarsest)
 
     def make_desk(self, sink: VenueExecutionClient) -> OrderDesk:
-        can = self.runtime.adapter.capabilities
-        execution = self._config.execution
         self.desk = OrderDesk(
             venue=self.orders,
             journal=self.journal,
             sink=sink,
-            traits=DeskTraits(
-                client_order_ids=can.client_order_ids,
-                private_stream=can.private_stream,
-                reports_fills=can.reports_fills,
-                replace=can.replace,
-                batch_submit_max=can.batch_submit_max,
-                batch_cancel_max=can.batch_cancel_max,
-                batch_query_max=can.batch_query_max,
-                max_order_lag_secs=can.max_order_lag_secs,
-            ),
-            settings=DeskSettings(
-                poll_secs=execution.poll_ms / 1000,
-                balance_poll_secs=execution.balance_poll_ms / 1000,
-                unknown_query_secs=tuple(ms / 1000 for ms in execution.unknown_query_ms),
-                absent_quarantine_secs=execution.absent_quarantine_secs,
-                settle_timeout_secs=execution.settle_timeout_secs,
-            ),
+            traits=traits_of(self.runtime.adapter.capabilities),
+            settings=settings_of(self._config.execution),
             base_currency=self._base_currency,
             now_ns=self.runtime.now_ns,
         )
+        self.desk.killed = self.killed
         return self.desk
 
     def _base_currency(self, instrument: str) -> str:
@@ -229,6 +222,7 @@ class VenueTrading:
             )
 
     async def _compare(self, desk: OrderDesk) -> None:
+        await desk.look_for_late()
         seen = await compare(self.orders, desk, self.runtime.instruments, self.runtime.now_ns)
         known = {f.subject for f in self.findings if f.code in DRIFT_FINDINGS}
         for finding in seen.findings:
@@ -252,9 +246,20 @@ class VenueTrading:
         await self._end_tasks()
         try:
             await desk.stop(cancel_open=self._config.run.on_stop == "cancel")
+        except JournalError as error:
+            logger.error("the journal is dead at the stop: %s", error)
+            if self._config.run.on_stop == "cancel":
+                await self._cancel_unjournaled(desk)
         finally:
             await self._end_private_stream()
             await self.runtime.release()
+
+    async def _cancel_unjournaled(self, desk: OrderDesk) -> None:
+        """A cancel is safe without a record: the next start reads what became of the orders."""
+        refs = [order.ref() for order in desk.live_orders() if order.is_proven]
+        size = max(1, self.runtime.adapter.capabilities.batch_cancel_max)
+        for start in range(0, len(refs), size):
+            await self.orders.cancel(refs[start : start + size])
 
     async def close(self) -> None:
         """End what a run that was cut off left running; the venue is asked nothing."""

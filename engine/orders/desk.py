@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 
 from engine.orders.journal import Journal, JournaledOrder
-from engine.orders.live import STOP_KINDS, DeskSettings, DeskTraits, LiveOrder, fingerprint
+from engine.orders.late import GivenUp, LateOrders
+from engine.orders.live import MIN_ABSENT_LOOKS, DeskSettings, DeskTraits, LiveOrder, fingerprint
 from engine.orders.model import (
     Absent,
     Accepted,
-    CancelAccepted,
-    CancelOutcome,
-    CancelRefused,
     EventSink,
     Found,
     Intent,
@@ -37,18 +35,15 @@ from engine.orders.model import (
     VenueUnavailable,
 )
 from engine.orders.permit import asking
-from engine.orders.states import OrderStates
 
 logger = logging.getLogger(__name__)
 
-MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be proven
-MAX_CANCEL_TRIES = 8
 SOONEST_SHARE = 0.25  # of the polling interval, after something has happened
 MISSES_BEFORE_LOOK = 3  # polls that leave out an order before it is looked for
 KNOWN_IDS_WINDOW_NS = 3_600 * 1_000_000_000
 
 
-class OrderDesk(OrderStates):
+class OrderDesk(LateOrders):
     """Owns every order of one venue account. One per account and process."""
 
     def __init__(
@@ -72,6 +67,7 @@ class OrderDesk(OrderStates):
         )
         self._settings = settings
         self._resolvers: dict[str, asyncio.Task[None]] = {}
+        self._given_up = GivenUp(journal, now_ns)
         self._tasks: set[asyncio.Task[None]] = set()
         self.halted = ""  # why nothing may be created, or empty
         self.failure: BaseException | None = None  # a bug or a dead journal: the run must stop
@@ -112,6 +108,7 @@ class OrderDesk(OrderStates):
                     ts_sent=ts_sent,
                 )
             )
+            order.loop_sent = asyncio.get_running_loop().time()
             self._live[intent.client_order_id] = order
             self._sink.order_submitted(intent)
             orders.append(order)
@@ -136,33 +133,6 @@ class OrderDesk(OrderStates):
         for start in range(0, len(proven), self._traits.batch_cancel_max):
             await self._cancel_batch(proven[start : start + self._traits.batch_cancel_max])
 
-    async def replace(self, client_order_id: str, changed: Intent) -> None:
-        """Cancel-replace at the venue; the order keeps its client order id here."""
-        order = self._live.get(client_order_id)
-        now = self._now_ns()
-        stopped = self.halted or self._killed([changed])
-        if order is None or not order.is_proven or not self._traits.replace or stopped:
-            reason = stopped or "the venue can't replace this order now"
-            intent = order.intent if order else changed
-            self._sink.replace_refused(intent, "DESK-NO-REPLACE", reason, now)
-            return
-        self.journal.replacing(client_order_id, changed)
-        with asking(lambda: self._killed([changed])):
-            outcome = await self._guarded_outcome(self._venue.replace(order.ref(), changed))
-        if isinstance(outcome, Accepted):
-            self.journal.replaced(client_order_id, changed, outcome.venue_order_id)
-            order.intent = changed
-            self._own(order, outcome.venue_order_id)
-            self._sink.order_replaced(changed, outcome.venue_order_id, self._now_ns())
-            return
-        self.journal.note("REPLACE_" + type(outcome).__name__.upper(), client_order_id, outcome)
-        if isinstance(outcome, Refused):
-            self._sink.replace_refused(order.intent, outcome.code, outcome.message, now)
-        else:
-            message = f"{outcome.reason}; the order is looked for"
-            self._sink.replace_refused(order.intent, "REPLACE-UNKNOWN", message, now)
-        self._poll_now.set()
-
     async def query(self, client_order_id: str) -> None:
         """Ask the venue for one order now."""
         order = self._live.get(client_order_id)
@@ -182,9 +152,11 @@ class OrderDesk(OrderStates):
             return  # external, or already terminal: the periodic comparison reports it
         if order.venue_order_id is None:
             self._adopt(order, state.venue_order_id)
+        is_of_another = self._is_of_another(order, state)
         if fill is not None:
             self._fill(order, fill)
-        self._apply(order, state, from_push=True)
+        if not is_of_another:
+            self._apply(order, state, from_push=True)
 
     def refresh_soon(self) -> None:
         """Something may have been missed (a stream came back): read orders and balances."""
@@ -211,12 +183,19 @@ class OrderDesk(OrderStates):
                 self._by_venue_id[order.intent.instrument, order.venue_order_id] = (
                     order.intent.client_order_id
                 )
+                order.replacing, order.replace_ts, order.old_ids = self.journal.replacements(
+                    order.intent.client_order_id
+                )
+        self._given_up.recall()
         return self.live_orders()
 
     async def recover(self, timeout_secs: float) -> None:
         """Bring every adopted order up to date; looks for unproven ones until the timeout."""
         proven = [o for o in self._live.values() if o.is_proven]
         await self._refresh(proven, must_read=True)
+        for order in proven:
+            if order.replacing is not None and not order.state.is_terminal:
+                self._resolve_replacement(order)
         waiting = []
         for order in self.unresolved():
             self._become_unknown(order, "the process ended before the answer was journaled")
@@ -338,7 +317,7 @@ class OrderDesk(OrderStates):
         if order.venue_order_id is not None:
             return
         intent = order.intent
-        state = OrderState.WAITING if intent.kind in STOP_KINDS else OrderState.OPEN
+        state = order.first_state()
         self.journal.accepted(
             intent.client_order_id, venue_order_id, instrument=intent.instrument, state=state
         )
@@ -388,8 +367,7 @@ class OrderDesk(OrderStates):
 
     async def _look(self, order: LiveOrder) -> None:
         intent = order.intent
-        known = self.journal.known_venue_ids(intent.instrument, order.ts_sent - KNOWN_IDS_WINDOW_NS)
-        result = await self._venue.find(intent, known, order.ts_sent)
+        result = await self._venue.find(intent, self._known_to(order), self._sent(order))
         if order.is_proven or order.state.is_terminal:
             return  # a push proved it meanwhile
         if isinstance(result, Found):
@@ -402,6 +380,22 @@ class OrderDesk(OrderStates):
             self._absent(order, result)
         else:
             self._unsure(order, result)
+
+    def _known_to(self, order: LiveOrder) -> frozenset[str]:
+        """Venue order ids that are other orders', as far back as it matters."""
+        since_ns = self._sent(order) - KNOWN_IDS_WINDOW_NS
+        return self.journal.known_venue_ids(order.intent.instrument, since_ns)
+
+    def _sent(self, order: LiveOrder) -> int:
+        """When the order was sent: the earlier of what the clock said then and says of it now.
+
+        A clock that was set in between would else make the order look newer than it is, and the
+        venue's own time of it too old to be the answer.
+        """
+        if order.loop_sent is None:
+            return order.ts_sent
+        age_ns = int((asyncio.get_running_loop().time() - order.loop_sent) * 1e9)
+        return min(order.ts_sent, self._now_ns() - age_ns)
 
     def _absent(self, order: LiveOrder, result: Absent) -> None:
         """Absence is proof only when consistent for longer than the venue can lag."""
@@ -417,6 +411,7 @@ class OrderDesk(OrderStates):
                 f"({result.evidence})"
             )
             self._refuse(order, "ABSENT-PROVEN", message, result)
+            self._given_up.add(order)
 
     def _unsure(self, order: LiveOrder, result: Unsure) -> None:
         order.absent_since = None
@@ -432,69 +427,6 @@ class OrderDesk(OrderStates):
                 "nothing adopted; the instrument is halted until a person decides",
             )
 
-    # -- cancels -------------------------------------------------------------------------------
-
-    def _cancel_of_dead(self, client_order_id: str) -> None:
-        journaled = self.journal.order(client_order_id)
-        if journaled is None:
-            logger.warning("cancel of %s, which was never journaled", client_order_id)
-            return
-        self._sink.cancel_refused(
-            journaled.intent,
-            "DESK-CLOSED",
-            f"the order is already {journaled.state}",
-            self._now_ns(),
-        )
-
-    async def _cancel_batch(self, orders: Sequence[LiveOrder]) -> None:
-        pending = [o for o in orders if not o.state.is_terminal]
-        for attempt in range(MAX_CANCEL_TRIES):
-            if not pending:
-                return
-            outcomes = await self._send_cancels(pending)
-            again = []
-            for order, outcome in zip(pending, outcomes, strict=True):
-                if await self._settle_cancel(order, outcome):
-                    again.append(order)
-            pending = again
-            if pending:  # a cancel is safe to repeat
-                await asyncio.sleep(min(0.1 * 2**attempt, 2.0))
-        for order in pending:
-            self._sink.cancel_refused(
-                order.intent,
-                "CANCEL-UNKNOWN",
-                f"no answer in {MAX_CANCEL_TRIES} tries; the order is watched",
-                self._now_ns(),
-            )
-
-    async def _send_cancels(self, orders: Sequence[LiveOrder]) -> list[CancelOutcome]:
-        try:
-            return await self._venue.cancel([o.ref() for o in orders])
-        except Exception as error:
-            logger.exception("cancel raised")
-            return [Unknown(f"the adapter raised {type(error).__name__}") for _ in orders]
-
-    async def _settle_cancel(self, order: LiveOrder, outcome: CancelOutcome) -> bool:
-        """True: try again."""
-        if order.state.is_terminal:
-            return False
-        self.journal.note(
-            "CANCEL_" + type(outcome).__name__.upper(), order.intent.client_order_id, outcome
-        )
-        if isinstance(outcome, CancelAccepted):
-            if outcome.order is not None:
-                self._apply(order, outcome.order)
-            self._poll_now.set()
-            return False
-        if isinstance(outcome, CancelRefused):
-            await self._refresh([order])
-            if not order.state.is_terminal and order.state is not OrderState.CANCELLING:
-                now = self._now_ns()
-                self._sink.cancel_refused(order.intent, outcome.code, outcome.message, now)
-            return False
-        await self._refresh([order])
-        return not order.state.is_terminal and order.state is not OrderState.CANCELLING
-
     # -- polling -------------------------------------------------------------------------------
 
     async def _poll_orders(self) -> None:
@@ -502,6 +434,7 @@ class OrderDesk(OrderStates):
         while True:
             await _wait(self._poll_now, period, at_least=period * SOONEST_SHARE)
             await self._refresh([o for o in self._live.values() if o.is_proven])
+            self._cancel_again()
 
     async def _poll_balances(self) -> None:
         while True:
@@ -532,9 +465,9 @@ class OrderDesk(OrderStates):
     def _apply_page(self, batch: Sequence[LiveOrder], states: Sequence[VenueOrder]) -> None:
         told = {state.venue_order_id: state for state in states}
         for order in batch:
-            state = told.get(order.venue_order_id or "")
             if order.state.is_terminal:
                 continue
+            state = told.get(order.venue_order_id or "") or self._renamed(order, states)
             if state is not None:
                 order.misses = 0
                 self._apply(order, state)
@@ -550,14 +483,19 @@ class OrderDesk(OrderStates):
                     "kept as open; absence from a list is no proof",
                 )
 
-    # -- inside --------------------------------------------------------------------------------
+    def _renamed(self, order: LiveOrder, states: Sequence[VenueOrder]) -> VenueOrder | None:
+        """The order under another venue id: a stop's child, seen before its parent was known."""
+        cid = order.intent.client_order_id
+        for state in states:
+            is_new = (state.instrument, state.venue_order_id) not in self._by_venue_id
+            is_old = state.venue_order_id in order.old_ids
+            if state.client_order_id == cid and is_new and not is_old and order.replacing is None:
+                self.journal.renamed(cid, state)
+                self._own(order, state.venue_order_id)
+                return state
+        return None
 
-    async def _guarded_outcome(self, sending: Awaitable[Outcome]) -> Outcome:
-        try:
-            return await sending
-        except Exception as error:
-            logger.exception("replace raised")
-            return Unknown(f"the adapter raised {type(error).__name__}")
+    # -- inside --------------------------------------------------------------------------------
 
     def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -9,9 +9,11 @@ returns (`journal_fsync = "always"`), or when the operating system writes it (`"
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -22,10 +24,12 @@ from engine.orders.model import (
     OrderState,
     Side,
     VenueFill,
+    VenueOrder,
 )
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 2_000
+GIVEN_UP_RECORDS = 20_000  # of the newest, that a restart looks through for orders given up
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -140,6 +144,33 @@ class Journal:
                 "Restore it from a copy, or move it away and start with --accept-drift",
             ) from error
 
+    @classmethod
+    def reading(cls, path: Path) -> Journal:
+        """A journal that another process may hold and write: through this one nothing is written.
+
+        Raises JournalError.
+        """
+        journal = cls.__new__(cls)
+        journal.path = path
+        journal._now_ns = lambda: 0
+        try:
+            name = quote(str(path.absolute()))
+            journal._db = sqlite3.connect(f"file:{name}?mode=ro", uri=True, isolation_level=None)
+            journal._db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            journal._db.execute("SELECT count(*) FROM meta")
+        except sqlite3.Error as error:
+            raise JournalError("JRN-READ", f"{path} can't be read: {error}") from error
+        return journal
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Every read within it sees the same moment, whatever another process writes meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
     def _check(self, path: Path) -> None:
         tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master")}
         if not tables:
@@ -202,20 +233,55 @@ class Journal:
                 (state.value, client_order_id),
             )
 
+    def revived(self, intent: Intent, state: VenueOrder, as_state: OrderState) -> None:
+        """An order that was refused as absent is at the venue after all."""
+        with self._transaction():
+            now = self._event("LATE", intent.client_order_id, state)
+            self._db.execute(
+                "UPDATE orders SET state = ?, venue_order_id = ?, cancel_requested = 1 "
+                "WHERE client_order_id = ?",
+                (as_state.value, state.venue_order_id, intent.client_order_id),
+            )
+            self._db.execute(
+                "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",
+                (intent.instrument, state.venue_order_id, now, intent.client_order_id),
+            )
+
     def replacing(self, client_order_id: str, intent: Intent) -> None:
         """Record that the order is about to be replaced; durable before the send."""
         self.note("REPLACE", client_order_id, intent)
 
-    def replaced(self, client_order_id: str, intent: Intent, venue_order_id: str) -> None:
+    def replaced(
+        self,
+        client_order_id: str,
+        intent: Intent,
+        venue_order_id: str,
+        state: OrderState = OrderState.OPEN,
+    ) -> None:
+        """A new order, in `state`, has taken over."""
         with self._transaction():
             now = self._event("REPLACED", client_order_id, {"venue_order_id": venue_order_id})
             self._db.execute(
-                "UPDATE orders SET venue_order_id = ?, intent = ? WHERE client_order_id = ?",
-                (venue_order_id, _encode(intent), client_order_id),
+                "UPDATE orders SET state = ?, venue_order_id = ?, intent = ? "
+                "WHERE client_order_id = ?",
+                (state.value, venue_order_id, _encode(intent), client_order_id),
             )
             self._db.execute(
                 "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",
                 (intent.instrument, venue_order_id, now, client_order_id),
+            )
+
+    def renamed(self, client_order_id: str, state: VenueOrder) -> None:
+        """The venue's id of the order is another than was known: both are its own."""
+        with self._transaction():
+            now = self._event("RENAMED", client_order_id, state)
+            self._db.execute(
+                "UPDATE orders SET venue_order_id = ? WHERE client_order_id = ?",
+                (state.venue_order_id, client_order_id),
+            )
+            self._db.execute(
+                "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",
+                (state.instrument, state.venue_order_id, now, client_order_id),
             )
 
     def cancel_requested(self, client_order_ids: Iterable[str]) -> None:
@@ -252,6 +318,21 @@ class Journal:
             self._move_position(intent.strategy, fill.instrument, signed - base_fee, fill.price)
         return True
 
+    def hand_over(self, giver: str, taker: str, instrument: str, price: Decimal) -> Decimal:
+        """Book a strategy's whole position in an instrument to another; gives the quantity."""
+        with self._transaction():
+            row = self._db.execute(
+                "SELECT quantity FROM positions WHERE strategy = ? AND instrument = ?",
+                (giver, instrument),
+            ).fetchone()
+            quantity = Decimal(row[0]) if row else Decimal(0)
+            if quantity:
+                body = {"from": giver, "to": taker, "quantity": quantity, "price": price}
+                self._event("HAND-OVER", instrument, body)
+                self._move_position(giver, instrument, -quantity, price)
+                self._move_position(taker, instrument, quantity, price)
+        return quantity
+
     def note(self, kind: str, client_order_id: str, body: object) -> None:
         """Append a record that changes no state (a query's answer, a cancel's refusal)."""
         with self._transaction():
@@ -287,6 +368,33 @@ class Journal:
         ).fetchone()
         return None if row is None else _order(row)
 
+    def replacements(self, client_order_id: str) -> tuple[Intent | None, int, list[str]]:
+        """The replacement without an outcome (None if there is none), its time, replaced ids."""
+        pending, ts_sent, ids = None, 0, []
+        for _, ts, kind, body in self.story(client_order_id):
+            if kind == "REPLACE":
+                pending, ts_sent = _decode_intent(body), ts
+            elif kind in ("REPLACED", "REPLACE_REFUSED", "REPLACE_ABSENT"):
+                pending = None
+            if kind in ("ACCEPTED", "REPLACED"):
+                ids.append(msgspec.json.decode(body)["venue_order_id"])
+        return pending, ts_sent, ids[:-1]
+
+    def given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
+        """Orders refused since then because they were absent, with the time; oldest first."""
+        rows = self._db.execute(
+            "SELECT client_order_id, ts FROM records "
+            "WHERE seq > (SELECT coalesce(max(seq), 0) FROM records) - ? "
+            "AND kind = 'REFUSED' AND ts >= ? AND body LIKE '{\"type\":\"Absent\"%' ORDER BY seq",
+            (GIVEN_UP_RECORDS, ts_ns),
+        ).fetchall()
+        found = []
+        for client_order_id, ts in rows[-most:]:
+            order = self.order(client_order_id)
+            if order is not None and order.state is OrderState.REFUSED:
+                found.append((order, ts))
+        return found
+
     def order_by_venue_id(self, instrument: str, venue_order_id: str) -> str | None:
         """The client order id that a venue order id belongs to."""
         row = self._db.execute(
@@ -308,11 +416,13 @@ class Journal:
             "SELECT body FROM fills WHERE client_order_id = ? ORDER BY ts, trade_id",
             (client_order_id,),
         )
-        return [_decode_fill(row[0]) for row in rows]
+        with _readable():
+            return [_decode_fill(row[0]) for row in rows]
 
     def positions(self) -> list[Position]:
         rows = self._db.execute("SELECT strategy, instrument, quantity, cost FROM positions")
-        return [Position(s, i, Decimal(q), Decimal(c)) for s, i, q, c in rows]
+        with _readable():
+            return [Position(s, i, _number(q), _number(c)) for s, i, q, c in rows]
 
     def story(self, client_order_id: str) -> list[tuple[int, int, str, bytes]]:
         """Every record of one order: (seq, ts ns, kind, JSON body), oldest first."""
@@ -421,12 +531,33 @@ def move_position(
 
 def _order(row: tuple[bytes, str, str | None, str, str, int, int]) -> JournaledOrder:
     intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent = row
-    return JournaledOrder(
-        intent=_decode_intent(intent),
-        state=OrderState(state),
-        venue_order_id=venue_order_id,
-        filled=Decimal(filled),
-        cost=Decimal(cost),
-        cancel_requested=bool(cancel_requested),
-        ts_sent=ts_sent,
-    )
+    with _readable():
+        return JournaledOrder(
+            intent=_decode_intent(intent),
+            state=OrderState(state),
+            venue_order_id=venue_order_id,
+            filled=_number(filled),
+            cost=_number(cost),
+            cancel_requested=bool(cancel_requested),
+            ts_sent=ts_sent,
+        )
+
+
+def _number(text: str) -> Decimal:
+    number = Decimal(text)
+    if not number.is_finite():
+        raise ValueError(f"expected a finite number, received {text[:40]}")
+    return number
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """A stored value that can't be what was written becomes a JournalError."""
+    try:
+        yield
+    except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise JournalError(
+            "JRN-CORRUPT",
+            f"the order journal holds a value that it never wrote: {str(error)[:200]}. Nothing was "
+            "sent. Restore it from a copy, or move it away and start with --accept-drift",
+        ) from error

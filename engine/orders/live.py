@@ -7,9 +7,11 @@ import asyncio
 import msgspec
 
 from engine.orders.journal import JournaledOrder
-from engine.orders.model import Intent, Kind, OrderRef, VenueOrder
+from engine.orders.model import Intent, Kind, OrderRef, OrderState, VenueOrder
 
+MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be proven
 STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
+KILL_STRATEGY = "KILL"  # whose orders flatten when the kill switch asks for it
 
 
 class DeskTraits(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,12 +43,17 @@ class LiveOrder:
     __slots__ = (
         "absent_looks",
         "absent_since",
+        "cancel_after",
         "cancel_requested",
         "cost",
         "fill_lag",
         "filled",
         "intent",
+        "loop_sent",
         "misses",
+        "old_ids",
+        "replace_ts",
+        "replacing",
         "settled",
         "state",
         "triggered",
@@ -62,6 +69,11 @@ class LiveOrder:
         self.cost = journaled.cost
         self.cancel_requested = journaled.cancel_requested
         self.ts_sent = journaled.ts_sent
+        self.loop_sent: float | None = None  # the same by the event loop's clock, in this process
+        self.cancel_after = 0.0  # loop time from which its cancel may be sent again
+        self.replacing: Intent | None = None  # what a replacement under way would make of it
+        self.replace_ts = 0  # when that was sent, ns
+        self.old_ids: list[str] = []  # venue order ids that were replaced
         self.triggered = False
         self.absent_since: float | None = None
         self.absent_looks = 0
@@ -74,12 +86,29 @@ class LiveOrder:
         """The venue has shown that it has this order."""
         return self.venue_order_id is not None
 
+    def first_state(self) -> OrderState:
+        """What it is once the venue has it, until more is told."""
+        waits = self.intent.kind in STOP_KINDS and not self.triggered
+        return OrderState.WAITING if waits else OrderState.OPEN
+
     def ref(self) -> OrderRef:
         return OrderRef(
             instrument=self.intent.instrument,
             client_order_id=self.intent.client_order_id,
             venue_order_id=self.venue_order_id,
         )
+
+    def refs(self) -> list[OrderRef]:
+        """The order and those that it replaced at the venue."""
+        old = [
+            OrderRef(
+                instrument=self.intent.instrument,
+                client_order_id=self.intent.client_order_id,
+                venue_order_id=venue_order_id,
+            )
+            for venue_order_id in self.old_ids
+        ]
+        return [*old, self.ref()]
 
     def fingerprint(self) -> tuple[object, ...]:
         return fingerprint(self.intent)

@@ -7,8 +7,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from engine.orders.desk import OrderDesk
-from engine.orders.live import could_be
-from engine.orders.model import Finding, VenueOrder, VenueOrders, ref_of
+from engine.orders.journal import JournaledOrder
+from engine.orders.live import KILL_STRATEGY, could_be
+from engine.orders.model import Finding, OrderState, VenueOrder, VenueOrders, ref_of
+
+
+LISTING_LAG_NS = 60 * 1_000_000_000  # a list may be this old; an order's end is not undone by it
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -29,21 +33,25 @@ async def compare(
 
     Raises VenueUnavailable when the venue can't be read whole; nothing is concluded then.
     """
-    unproven = [order.intent for order in desk.unresolved()]
     findings: list[Finding] = []
     externals: list[VenueOrder] = []
     late: list[VenueOrder] = []
-    for state in await venue.open_orders(instruments):
+    listed = await venue.open_orders(instruments)
+    # Read after the listing: it can show an order that was sent while it was asked for.
+    unproven = [order.intent for order in (*desk.unresolved(), *desk.given_up())]
+    for state in listed:
         owner = desk.journal.order_by_venue_id(state.instrument, state.venue_order_id)
         if owner is None and state.client_order_id:
             owner = state.client_order_id if desk.journal.order(state.client_order_id) else None
         if owner is not None and desk.get(owner) is not None:
             continue
+        if owner is not None and _is_killers(desk.journal.order(owner)):
+            continue  # `fairlead kill` is flattening from its own process: it looks after it
         if owner is None and any(could_be(intent, state) for intent in unproven):
             continue  # perhaps the answer to a lost submit: the desk's own search decides
         if owner is not None:
-            if await _has_ended(venue, state):
-                continue  # it ended between the listing and now, or the listing lags
+            if await _has_ended(venue, desk, owner, state, now_ns()):
+                continue
             late.append(state)
             findings.append(_finding("ORDER-LATE", state, "terminal", "cancelled", now_ns()))
             continue
@@ -54,14 +62,29 @@ async def compare(
     return Comparison(tuple(findings), tuple(externals), tuple(late))
 
 
-async def _has_ended(venue: VenueOrders, listed: VenueOrder) -> bool:
-    """Whether the venue, asked for this order alone, says that it is over.
+def _is_killers(order: JournaledOrder | None) -> bool:
+    return (
+        order is not None and order.intent.strategy == KILL_STRATEGY and not order.state.is_terminal
+    )
+
+
+async def _has_ended(
+    venue: VenueOrders, desk: OrderDesk, owner: str, listed: VenueOrder, now: int
+) -> bool:
+    """Whether the listing is only older than the order's end, which the venue has told.
 
     Raises VenueUnavailable.
     """
+    journaled = desk.journal.order(owner)
+    if journaled is None or journaled.state is OrderState.REFUSED:
+        return False
+    ended = desk.journal.story(owner)[-1][1]
+    if now - ended < LISTING_LAG_NS:
+        return True
     told = await venue.orders([ref_of(listed)])
-    return any(
-        order.venue_order_id == listed.venue_order_id and order.state.is_terminal for order in told
+    return not any(
+        order.venue_order_id == listed.venue_order_id and not order.state.is_terminal
+        for order in told
     )
 
 

@@ -80,7 +80,8 @@ class OrderStates:
             elif not from_push:
                 self._fetch_fills(order)
         if state.state.is_terminal:
-            self._terminal(order, state)
+            if order.replacing is None or state.state is OrderState.FILLED:
+                self._terminal(order, state)  # else another order may have taken over
         elif _PROGRESS.get(state.state, -1) > _PROGRESS.get(order.state, -1):
             order.state = state.state
             self.journal.state(intent.client_order_id, state.state, state)
@@ -176,7 +177,7 @@ class OrderStates:
 
     async def _read_fills(self, order: LiveOrder) -> None:
         try:
-            fills = await self._venue.fills([order.ref()], order.ts_sent)
+            fills = await self._venue.fills(order.refs(), order.ts_sent)
         except VenueUnavailable as error:
             logger.warning("executions of %s: %s", order.intent.client_order_id, error)
             fills = []

@@ -137,7 +137,7 @@ def read_gaps(path: Path | str) -> tuple[list[GapRow], int]:
                 continue
             try:
                 rows.append(decoder.decode(line))
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 unreadable += 1
     return rows, unreadable
 

@@ -134,7 +134,7 @@ def _records(path: Path, offset: int, plain: bytes, count: int) -> Iterator[RawR
         at += _RECORD.size + length
         try:
             yield _decoder.decode(body)
-        except msgspec.MsgspecError as e:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as e:
             raise RawFault(path, offset, f"record at byte {at} of the block: {e}") from e
 
 
@@ -142,6 +142,10 @@ def _body(path: Path, offset: int, header: BlockHeader, packed: bytes) -> bytes:
     if zlib.crc32(packed) != header.packed_crc:
         raise RawFault(path, offset, "checksum of the block")
     try:
+        # The frame's own word sizes the buffer: a few bytes must not ask for gigabytes.
+        told = zstandard.frame_content_size(packed)
+        if max(told, header.plain_bytes) > BLOCK_BYTES_MAX:
+            raise RawFault(path, offset, f"at most {BLOCK_BYTES_MAX} bytes of records expected")
         plain = zstandard.ZstdDecompressor().decompress(packed, max_output_size=header.plain_bytes)
     except zstandard.ZstdError as e:
         raise RawFault(path, offset, f"the block does not decompress: {e}") from e

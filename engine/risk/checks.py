@@ -235,7 +235,7 @@ CHECKS: tuple[Check, ...] = (
         key="max_instrument_exposure",
         unit="money",
         default="none",
-        doc="Largest |position| + open orders of one instrument.",
+        doc="Largest absolute position + open orders of one instrument.",
         run=sizes.instrument_exposure,
         active=lambda limits: bool(limits.instrument_exposure),
     ),
@@ -244,7 +244,7 @@ CHECKS: tuple[Check, ...] = (
         key="max_venue_exposure",
         unit="money",
         default="none",
-        doc="Largest sum of |position| + open orders over the instruments of one venue, "
+        doc="Largest sum of absolute position + open orders over the instruments of one venue, "
         "per currency.",
         run=sizes.venue_exposure,
         active=lambda limits: bool(limits.venue_exposure),
@@ -254,7 +254,7 @@ CHECKS: tuple[Check, ...] = (
         key="max_account_exposure",
         unit="money",
         default="none",
-        doc="Largest sum of |position| + open orders over the venues of one account name, "
+        doc="Largest sum of absolute position + open orders over the venues of one account name, "
         "per currency.",
         run=sizes.account_exposure,
         active=lambda limits: bool(limits.account_exposure),

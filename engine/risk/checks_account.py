@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from engine.risk.checks_limits import only_reduces, worst_price
 from engine.risk.facts import Funds, InstrumentFacts, OrderFacts
 from engine.risk.look import Look
 from engine.risk.verdict import Denial, Verdict
@@ -19,7 +18,7 @@ def free_balance(order: OrderFacts, view: Look) -> Verdict:
     A cash account pays with quote currency (BUY) or base currency (SELL); a margin account
     with the initial margin of what enlarges a position.
     """
-    facts = view.instrument(order.instrument)
+    facts = view.facts
     funds_of = view.funds
     if facts is None or funds_of is None:
         return None
@@ -38,54 +37,55 @@ def free_balance(order: OrderFacts, view: Look) -> Verdict:
         base_funds = funds_of(order.instrument, currency)
         assert base_funds is not None  # the account was there for the other currency
         funds = base_funds
-    elif not funds.is_cash and only_reduces(order, view):
+    elif not funds.is_cash and view.worth.reduces:
         return None
-    price = worst_price(order, view)
-    if price is None or price <= 0:
+    worth = view.worth
+    if worth.value is None:
         return None  # stale_reference has refused it, unless that is switched off
     if order.parent is not None and order.reduce_only and view.pending(order.parent) is not None:
         return None  # paid with what its parent brings
-    need = _need(order, facts, funds, price)
-    available = _available(order, facts, funds, currency, view)
+    need = _need(order, facts, funds, worth.value)
+    available = _available(order, facts, funds, (worth.venue, currency), view)
     if need > available:
         return Denial(
             "FREE_BALANCE",
             f"expected at most {max(available, _ZERO):f} {currency} (open orders and fees "
             f"counted), this order needs {need:f}; lower the quantity or cancel orders",
         )
-    return float(need) / float(available) if available else None
+    return need / available if available else None
 
 
-def _need(order: OrderFacts, facts: InstrumentFacts, funds: Funds, price: Decimal) -> Decimal:
-    if funds.is_cash and not order.is_buy:
-        return order.remaining
-    value = facts.notional(order.remaining, price)
+def _need(order: OrderFacts, facts: InstrumentFacts, funds: Funds, value: Decimal) -> Decimal:
     if funds.is_cash:
-        return value + value * facts.fee
-    return value * facts.margin / funds.leverage + value * facts.fee
+        return value + value * facts.fee if order.is_buy else order.remaining
+    margin = value * facts.margin
+    if funds.leverage != 1:
+        margin /= funds.leverage
+    return margin + value * facts.fee
 
 
 def _available(
-    order: OrderFacts, facts: InstrumentFacts, funds: Funds, currency: str, view: Look
+    order: OrderFacts, facts: InstrumentFacts, funds: Funds, key: tuple[str, str], view: Look
 ) -> Decimal:
     """The lesser of what the venue says is free, and the total less all that we know of."""
-    venue = order.instrument.rpartition(".")[2]
     exposure = view.books.ledger.exposure
-    key = (venue, currency)
+    spent = _ZERO
     if funds.is_cash:
         bound = exposure.spending.get(key, _ZERO)
-        spent = view.books.spent.since(venue, currency, funds.ts_ns)
+        spent = view.books.spent.since(*key, funds.ts_ns)
     else:
-        bound = exposure.margin.get(key, _ZERO) / funds.leverage
+        bound = exposure.margin.get(key, _ZERO)
+        if funds.leverage != 1:
+            bound /= funds.leverage
         bound += exposure.order_fees.get(key, _ZERO)
-        spent = _ZERO
     free = funds.free
-    existing = order.existing
-    if existing is not None:  # what it holds now is given back
+    if order.existing is not None:  # what it holds now is given back
         held = _held(order, facts, funds)
         bound -= held
         free = min(free + held, funds.total)
-    return min(free, funds.total - bound) - spent
+    rest = funds.total - bound
+    available = rest if rest < free else free
+    return available - spent if spent else available
 
 
 def _held(order: OrderFacts, facts: InstrumentFacts, funds: Funds) -> Decimal:
@@ -103,7 +103,7 @@ def _held(order: OrderFacts, facts: InstrumentFacts, funds: Funds) -> Decimal:
 
 
 def unknown_outcomes(order: OrderFacts, view: Look) -> Verdict:
-    venue = order.instrument.rpartition(".")[2]
+    venue = view.worth.venue
     count = view.books.unknown.get(venue, 0)
     limit = view.limits.max_unknown_outcomes
     if count >= limit:
@@ -116,7 +116,7 @@ def unknown_outcomes(order: OrderFacts, view: Look) -> Verdict:
 
 
 def clock_offset(order: OrderFacts, view: Look) -> Verdict:
-    venue = order.instrument.rpartition(".")[2]
+    venue = view.worth.venue
     offset = view.books.offsets_ms.get(venue)
     if offset is None:
         return None
@@ -131,15 +131,14 @@ def clock_offset(order: OrderFacts, view: Look) -> Verdict:
 
 
 def daily_loss(order: OrderFacts, view: Look) -> Verdict:
-    equity = view.books.equity
-    return _loss(
-        "DAILY_LOSS", "lost today (UTC)", order, view, view.limits.daily_loss, equity.lost_today
-    )
+    limits, equity = view.limits.daily_loss, view.books.equity
+    what = "lost today (UTC)"
+    return _loss("DAILY_LOSS", what, order, view, limits, equity.lost_today)
 
 
 def drawdown(order: OrderFacts, view: Look) -> Verdict:
-    equity = view.books.equity
-    return _loss("DRAWDOWN", "below the peak", order, view, view.limits.drawdown, equity.drawdown)
+    limits, equity = view.limits.drawdown, view.books.equity
+    return _loss("DRAWDOWN", "below the peak", order, view, limits, equity.drawdown)
 
 
 def _loss(
@@ -150,7 +149,7 @@ def _loss(
     limits: Mapping[str, Decimal],
     figure: Callable[[str], Decimal],
 ) -> Verdict:
-    facts = view.instrument(order.instrument)
+    facts = view.facts
     if not limits or facts is None:
         return None
     if facts.currency not in limits:
@@ -159,8 +158,11 @@ def _loss(
             f"the limit is in {', '.join(limits)}, {order.instrument} is priced in "
             f"{facts.currency}; add a limit in that currency",
         )
-    nearest = 0.0
-    for currency, limit in limits.items():
+    nearest = _ZERO
+    for currency in view.books.equity.currencies:
+        limit = limits.get(currency)
+        if limit is None:
+            continue
         value = figure(currency)
         if value >= limit:
             return Denial(
@@ -168,14 +170,15 @@ def _loss(
                 f"expected less than {limit} {currency} {what}, it is {value:f}; "
                 "the run is halted until a person clears it",
             )
-        nearest = max(nearest, float(value) / float(limit)) if limit else nearest
+        if value > 0:
+            nearest = max(nearest, value / limit)
     return nearest
 
 
 def cooldown(order: OrderFacts, view: Look) -> Verdict:
     until_ns = view.books.trips.paused_until(order.strategy)
-    now_ns = view.now_ns()
-    if now_ns >= until_ns or only_reduces(order, view):
+    now_ns = view.now_ns
+    if now_ns >= until_ns or view.worth.reduces:
         return None
     return Denial(
         "COOLDOWN",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.risk.facts import OrderFacts
+from engine.risk.facts import InstrumentFacts, OrderFacts
 from engine.risk.look import Look
 from engine.risk.verdict import Denial, Verdict
 
@@ -25,7 +25,7 @@ def duplicate_order_id(order: OrderFacts, view: Look) -> Verdict:
 
 
 def instrument_known(order: OrderFacts, view: Look) -> Verdict:
-    if view.instrument(order.instrument) is not None:
+    if view.facts is not None:
         return None
     return Denial(
         "INSTRUMENT_UNKNOWN",
@@ -80,18 +80,21 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
     able = view.abilities(order.instrument)
     if able is None:
         return None
-    venue = order.instrument.rpartition(".")[2]
     if order.is_modify and not able.replace:
-        return f"{venue} can't modify orders; cancel and submit anew"
+        return f"{_venue(order)} can't modify orders; cancel and submit anew"
     if order.kind not in able.kinds:
-        return f"{venue} has {_names(able.kinds)}, {order.kind} came"
+        return f"{_venue(order)} has {_names(able.kinds)}, {order.kind} came"
     if order.kind != "MARKET" and order.time_in_force not in able.time_in_force:
-        return f"{venue} has {_names(able.time_in_force)}, {order.time_in_force} came"
+        return f"{_venue(order)} has {_names(able.time_in_force)}, {order.time_in_force} came"
     if order.post_only and not able.post_only:
-        return f"{venue} has no post-only orders; leave post_only out"
+        return f"{_venue(order)} has no post-only orders; leave post_only out"
     if order.contingency is not None:
-        return f"{venue} has no {order.contingency} lists; submit each order when it is due"
+        return f"{_venue(order)} has no {order.contingency} lists; submit each order when it is due"
     return None
+
+
+def _venue(order: OrderFacts) -> str:
+    return order.instrument.rpartition(".")[2]
 
 
 def _names(names: object) -> str:
@@ -100,7 +103,7 @@ def _names(names: object) -> str:
 
 
 def precision(order: OrderFacts, view: Look) -> Verdict:
-    facts = view.instrument(order.instrument)
+    facts = view.facts
     assert facts is not None  # instrument_known runs before
     if _off_grid(order.quantity, facts.size_increment, facts.size_precision):
         return Denial(
@@ -108,28 +111,35 @@ def precision(order: OrderFacts, view: Look) -> Verdict:
             f"expected a quantity in steps of {facts.size_increment}, {order.quantity} came; "
             "use instrument.make_qty",
         )
-    for name, price in (("price", order.price), ("trigger price", order.trigger_price)):
-        if price is None:
-            continue
-        if price <= 0 and facts.price_increment > 0:
-            return Denial("PRECISION", f"expected a {name} above 0, {price} came")
-        if _off_grid(price, facts.price_increment, facts.price_precision):
-            return Denial(
-                "PRECISION",
-                f"expected a {name} in steps of {facts.price_increment}, {price} came; "
-                "use instrument.make_price",
-            )
+    if order.trigger_price is not None:
+        refused = _price_on_grid("trigger price", order.trigger_price, facts)
+        if refused is not None:
+            return refused
+    return None if order.price is None else _price_on_grid("price", order.price, facts)
+
+
+def _price_on_grid(name: str, price: Decimal, facts: InstrumentFacts) -> Denial | None:
+    if price <= 0 and facts.price_increment > 0:
+        return Denial("PRECISION", f"expected a {name} above 0, {price} came")
+    if _off_grid(price, facts.price_increment, facts.price_precision):
+        return Denial(
+            "PRECISION",
+            f"expected a {name} in steps of {facts.price_increment}, {price} came; "
+            "use instrument.make_price",
+        )
     return None
 
 
 def _off_grid(value: Decimal, step: Decimal, digits: int) -> bool:
+    if value.same_quantum(step):  # written with the step's digits, as the factory does
+        return bool(value % step)
     exponent = value.as_tuple().exponent
     return not isinstance(exponent, int) or -exponent > digits or bool(value % step)
 
 
 def price_bounds(order: OrderFacts, view: Look) -> Verdict:
     """NautilusTrader does not look at an instrument's min_price and max_price."""
-    facts = view.instrument(order.instrument)
+    facts = view.facts
     if facts is None or (facts.min_price is None and facts.max_price is None):
         return None
     for name, price in (("price", order.price), ("trigger price", order.trigger_price)):
@@ -149,7 +159,7 @@ def price_bounds(order: OrderFacts, view: Look) -> Verdict:
 
 
 def quantity_bounds(order: OrderFacts, view: Look) -> Verdict:
-    facts = view.instrument(order.instrument)
+    facts = view.facts
     if facts is None:
         return None
     least, most = facts.min_quantity, facts.max_quantity

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from engine.risk.facts import InstrumentFacts, OrderFacts
+from engine.risk.facts import OrderFacts
 from engine.risk.look import Look
 from engine.risk.verdict import Denial, Verdict
 
 
 def min_notional(order: OrderFacts, view: Look) -> Verdict:
     """What the venue would refuse; a market order is valued at the best bid."""
-    facts = view.instrument(order.instrument)
+    facts = view.facts
     if facts is None or (facts.min_notional is None and facts.max_notional is None):
         return None
     price = order.price if order.price is not None else order.trigger_price
     if price is None:
-        reference = view.reference(order.instrument)
+        reference = view.market
         if reference is None:
             return None
         price = reference.bid if reference.bid is not None else reference.last
@@ -44,7 +44,7 @@ def max_order_notional(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_order_notional
     if limit is None:
         return None
-    facts = view.instrument(order.instrument)
+    facts = view.facts
     assert facts is not None
     currency = view.limits.notional_currency
     if facts.currency != currency:
@@ -53,32 +53,21 @@ def max_order_notional(order: OrderFacts, view: Look) -> Verdict:
             f"the limit is in {currency}, {order.instrument} is priced in {facts.currency}; "
             "set the limit in that currency",
         )
-    price = worst_price(order, view)
-    if price is None or price <= 0:
+    price = view.worth.price
+    if price is None:
         return Denial(
             "MAX_ORDER_NOTIONAL",
             f"no price to value {order.quantity} {order.instrument} with; wait for market data",
         )
-    notional = facts.notional(order.quantity, price)
+    value = view.worth.value if order.existing is None else None
+    notional = facts.notional(order.quantity, price) if value is None else value
     if notional > limit:
         return Denial(
             "MAX_ORDER_NOTIONAL",
             f"expected at most {limit} {currency}, {notional:f} came "
             f"({order.quantity} at {price}); lower the quantity",
         )
-    return float(notional) / float(limit)
-
-
-def worst_price(order: OrderFacts, view: Look) -> Decimal | None:
-    """The order's own price, else what a market order would pay or get: the touch."""
-    if order.price is not None:
-        return order.price
-    if order.trigger_price is not None:
-        return order.trigger_price
-    reference = view.reference(order.instrument)
-    if reference is None:
-        return None
-    return reference.ask if reference.ask is not None else reference.price
+    return notional / limit if limit else None
 
 
 def max_order_quantity(order: OrderFacts, view: Look) -> Verdict:
@@ -91,7 +80,7 @@ def max_order_quantity(order: OrderFacts, view: Look) -> Verdict:
             f"expected at most {limit} {order.instrument}, {order.quantity} came; "
             "lower the quantity",
         )
-    return float(order.quantity) / float(limit)
+    return order.quantity / limit
 
 
 def max_position(order: OrderFacts, view: Look) -> Verdict:
@@ -118,33 +107,7 @@ def max_position(order: OrderFacts, view: Look) -> Verdict:
             f"could make it {reach} (position {position}, open {order.side} {open_quantity}, "
             f"order {quantity}); lower the quantity or cancel orders",
         )
-    return max(float(toward), 0.0) / float(limit) if limit else None
-
-
-def only_reduces(order: OrderFacts, view: Look) -> bool:
-    """Whether the order closes a position and nothing more, its side's live orders counted."""
-    if order.reduce_only:
-        return True
-    position = view.position(order.instrument)
-    reducible = -position if order.is_buy else position
-    if reducible <= 0:
-        return False
-    working = view.working_quantity(order.instrument, order.side)
-    if order.existing is not None:
-        working -= order.existing.remaining
-    return working + order.remaining <= reducible
-
-
-def order_value(order: OrderFacts, facts: InstrumentFacts, view: Look) -> Decimal | None:
-    """Notional that the order adds to what is live; None without any price."""
-    price = worst_price(order, view)
-    if price is None or price <= 0:
-        return None
-    value = facts.notional(order.remaining, price)
-    existing = order.existing
-    if existing is not None and existing.unit_value is not None:
-        value -= existing.remaining * existing.unit_value
-    return value
+    return toward / limit if limit else None
 
 
 def _exposure(
@@ -155,17 +118,19 @@ def _exposure(
     limits: Mapping[str, Decimal],
     now: Decimal,
 ) -> Verdict:
-    facts = view.instrument(order.instrument)
-    if not limits or facts is None:
+    facts = view.facts
+    if facts is None:
         return None
     limit = limits.get(facts.currency)
+    value = view.worth.added
+    if limit and value is not None and (reach := now + value) <= limit:
+        return reach / limit
     if limit is None:
         return Denial(
             code,
             f"the limit is in {', '.join(limits)}, {order.instrument} is priced in "
             f"{facts.currency}; add a limit in that currency",
         )
-    value = order_value(order, facts, view)
     if value is None:
         return Denial(code, f"no price to value {order.instrument} with; wait for market data")
     reach = now + value
@@ -175,12 +140,12 @@ def _exposure(
             f"expected at most {limit} {facts.currency} {what}, this order would make it "
             f"{reach:f} ({now:f} now); lower the quantity or cancel orders",
         )
-    return max(float(reach), 0.0) / float(limit) if limit else None
+    return reach / limit if limit else None
 
 
 def instrument_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits = view.limits.instrument_exposure
-    if not limits or only_reduces(order, view):
+    if not limits or view.worth.reduces:
         return None
     now = view.books.ledger.exposure.of_instrument(order.instrument)
     what = f"in {order.instrument}, position and open orders counted"
@@ -188,28 +153,28 @@ def instrument_exposure(order: OrderFacts, view: Look) -> Verdict:
 
 
 def venue_exposure(order: OrderFacts, view: Look) -> Verdict:
-    limits, facts = view.limits.venue_exposure, view.instrument(order.instrument)
-    if not limits or facts is None or only_reduces(order, view):
+    limits, facts = view.limits.venue_exposure, view.facts
+    if not limits or facts is None or view.worth.reduces:
         return None
-    venue = order.instrument.rpartition(".")[2]
+    venue = view.worth.venue
     now = view.books.ledger.exposure.by_venue.get((venue, facts.currency), Decimal(0))
     what = f"at {venue}, positions and open orders counted"
     return _exposure("VENUE_EXPOSURE", what, order, view, limits, now)
 
 
 def account_exposure(order: OrderFacts, view: Look) -> Verdict:
-    limits, facts = view.limits.account_exposure, view.instrument(order.instrument)
-    if not limits or facts is None or only_reduces(order, view):
+    limits, facts = view.limits.account_exposure, view.facts
+    if not limits or facts is None or view.worth.reduces:
         return None
     exposure = view.books.ledger.exposure
-    account = exposure.account_name(order.instrument.rpartition(".")[2])
+    account = exposure.account_name(view.worth.venue)
     now = exposure.by_account.get((account, facts.currency), Decimal(0))
     what = f"in account {account}, positions and open orders counted"
     return _exposure("ACCOUNT_EXPOSURE", what, order, view, limits, now)
 
 
 def resting_notional(order: OrderFacts, view: Look) -> Verdict:
-    limits, facts = view.limits.resting_notional, view.instrument(order.instrument)
+    limits, facts = view.limits.resting_notional, view.facts
     if not limits or facts is None or order.reduce_only:
         return None
     now = view.books.ledger.exposure.resting.get(facts.currency, Decimal(0))
@@ -230,7 +195,7 @@ def max_open_orders(order: OrderFacts, view: Look) -> Verdict:
 
 def order_rate(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_orders_per_second
-    count = view.books.rate.used(view.now_ns()) + 1
+    count = view.books.rate.used(view.now_ns) + 1
     if count > limit:
         return Denial(
             "ORDER_RATE",
@@ -244,7 +209,7 @@ def modify_rate(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_modifies_per_second
     if limit is None or not order.is_modify:
         return None
-    count = view.books.modify_rate.used(view.now_ns()) + 1
+    count = view.books.modify_rate.used(view.now_ns) + 1
     if count > limit:
         return Denial(
             "MODIFY_RATE",
@@ -259,7 +224,7 @@ def cancel_rate(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_cancels_per_second
     if limit is None or order.reduce_only:
         return None
-    count = view.books.cancel_rate.used(view.now_ns())
+    count = view.books.cancel_rate.used(view.now_ns)
     if count >= limit:
         return Denial(
             "CANCEL_RATE",
@@ -273,15 +238,17 @@ def cancel_to_fill(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.cancel_to_fill
     if limit is None or order.reduce_only:
         return None
-    venue = order.instrument.rpartition(".")[2]
-    flow = view.books.flows.of(venue, view.now_ns())
+    venue = view.worth.venue
+    flow = view.books.flows.of(venue, view.now_ns)
     if flow.orders < view.limits.cancel_to_fill_after:
         return None
-    ratio = Decimal(flow.cancels) / max(flow.fills, 1)
-    if ratio > limit:
+    if not flow.cancels:
+        return 0.0
+    most = limit * max(flow.fills, 1)
+    if flow.cancels > most:
         return Denial(
             "CANCEL_TO_FILL",
             f"expected at most {limit} cancelled orders for each filled one at {venue} "
             f"today (UTC), {flow.cancels} to {flow.fills} came; wait for fills or the next day",
         )
-    return float(ratio) / float(limit)
+    return flow.cancels / most

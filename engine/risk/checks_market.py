@@ -16,7 +16,7 @@ _TOUCHES = frozenset({"LIMIT_IF_TOUCHED", "MARKET_IF_TOUCHED"})
 
 def invalid_book(order: OrderFacts, view: Look) -> Verdict:
     """Prices are compared only with a market that is whole."""
-    reference = view.reference(order.instrument)
+    reference = view.market
     if reference is None or reference.valid:
         return None
     return Denial(
@@ -28,7 +28,7 @@ def invalid_book(order: OrderFacts, view: Look) -> Verdict:
 
 def stale_reference(order: OrderFacts, view: Look) -> Verdict:
     """Prices are compared only with a market that is there and recent."""
-    reference = view.reference(order.instrument)
+    reference = view.market
     limit_ns = view.limits.stale_after_ns
     if reference is None:
         return Denial(
@@ -36,7 +36,7 @@ def stale_reference(order: OrderFacts, view: Look) -> Verdict:
             f"expected market data of {order.instrument} not older than {limit_ns // 1_000_000} "
             "ms, none came; subscribe its book, quotes or trades and wait for the first",
         )
-    age_ns = view.now_ns() - reference.ts_ns
+    age_ns = view.now_ns - reference.ts_ns
     if age_ns > limit_ns:
         return Denial(
             "STALE_REFERENCE",
@@ -54,25 +54,26 @@ def price_collar(order: OrderFacts, view: Look) -> Verdict:
     """
     if order.price is None:
         return None
-    reference = view.reference(order.instrument)
-    center = None if reference is None else _center(order, reference)
+    center = _center(order, view.price)
     if center is None or center <= 0:
         return None
     through = (order.price - center) if order.is_buy else (center - order.price)
-    fraction = through / center
     collar = view.limits.price_collar
-    if fraction > collar:
+    if through <= 0:
+        return 0.0
+    reach = center * collar
+    if through > reach:
+        fraction = through / center
         return Denial(
             "PRICE_COLLAR",
             f"expected a limit price at most {collar * 10_000:f} bps through {center:f}, "
             f"{order.side} at {order.price} is {fraction * 10_000:.1f} bps through; "
             "check the price",
         )
-    return max(float(fraction), 0.0) / float(collar) if collar else None
+    return through / reach
 
 
-def _center(order: OrderFacts, reference: Reference) -> Decimal | None:
-    market = reference.price
+def _center(order: OrderFacts, market: Decimal | None) -> Decimal | None:
     if market is None or order.trigger_price is None:
         return market
     worse = max if order.is_buy else min
@@ -95,7 +96,7 @@ def stop_side(order: OrderFacts, view: Look) -> Verdict:
         above = not order.is_buy
     else:
         return None
-    reference = view.reference(order.instrument)
+    reference = view.market
     if reference is None:
         return None
     market = reference.bid if above else reference.ask
@@ -125,7 +126,7 @@ def self_cross(order: OrderFacts, view: Look) -> Verdict:
     if order.kind in RESTING_KINDS and order.price is not None:
         reach: Decimal | None = order.price
     elif order.kind == "MARKET":
-        reach = _touch(order, view.reference(order.instrument))
+        reach = _touch(order, view.market)
     else:
         return None
     if reach is not None and (reach < own if order.is_buy else reach > own):
@@ -165,4 +166,4 @@ def fat_finger(order: OrderFacts, view: Look) -> Verdict:
             f"expected at most {multiple} times the {what} recent trade ({size}), that is "
             f"{limit:f}, {remaining} came; check the quantity, or split the order",
         )
-    return float(remaining) / float(limit)
+    return remaining / limit

@@ -6,7 +6,7 @@ fields, so that a live execution client can refuse anything else as the last ste
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ import msgspec
 from engine.config.model import Risk
 from engine.orders.model import Side
 from engine.risk.books import Books
-from engine.risk.checks import CHECKS, Denial, active_checks
+from engine.risk.checks import CHECKS, Check, Denial, active_checks
 from engine.risk.facts import (
     LOSS_CODES,
     InstrumentFacts,
@@ -62,6 +62,44 @@ def terms_of(order: OrderFacts) -> Terms:
         order.price,
         order.trigger_price,
     )
+
+
+class _Step:
+    """One check that runs, and the largest fraction of its limit since the last `fold`."""
+
+    __slots__ = ("counter", "nearest", "run")
+
+    def __init__(self, check: Check, counter: Counter) -> None:
+        self.run = check.run
+        self.counter = counter
+        self.nearest: float | Decimal = 0
+
+
+class _Plan:
+    """The checks to run, in order.
+
+    An order that passes was evaluated by all of them: `passed` counts these until `fold`.
+    """
+
+    def __init__(self, checks: Iterable[Check], counters: Mapping[str, Counter]) -> None:
+        self.steps = tuple(_Step(check, counters[check.code]) for check in checks)
+        self.passed = 0
+
+    def refused(self, by: _Step) -> None:
+        """This check refused; those after it did not run."""
+        by.counter.refused += 1
+        for step in self.steps:
+            step.counter.evaluated += 1
+            if step is by:
+                return
+
+    def fold(self) -> None:
+        for step in self.steps:
+            counter = step.counter
+            counter.evaluated += self.passed
+            counter.nearest = max(counter.nearest, float(step.nearest))
+            step.nearest = 0
+        self.passed = 0
 
 
 class RiskGate:
@@ -112,8 +150,9 @@ class RiskGate:
         for check in CHECKS:
             counters.setdefault(check.code, Counter())
         off = frozenset[str](config.off)
-        self._plan = [(one, counters[one.code]) for one in active_checks(self.limits, off)]
-        self._modify_plan = [(check, counter) for check, counter in self._plan if check.on_modify]
+        active = active_checks(self.limits, off)
+        self._plan = _Plan(active, counters)
+        self._modify_plan = _Plan((one for one in active if one.on_modify), counters)
 
     # Checking and approving
 
@@ -123,23 +162,28 @@ class RiskGate:
         refused = self._stopped(order)
         if refused is not None:
             return refused
-        look = self._look_through(view)
         if self._over:
-            self._drop_over(look.now_ns())
-        self._mark(order.instrument, look)
-        for check, counter in self._modify_plan if order.existing is not None else self._plan:
-            verdict = check.run(order, look)
-            counter.evaluated += 1
+            self._drop_over(view.now_ns())
+        look = self._look_through(view)
+        look.begin(order)
+        if self._watch_losses:
+            self.books.equity.roll(look.now_ns)
+        plan = self._plan if order.existing is None else self._modify_plan
+        for step in plan.steps:
+            verdict = step.run(order, look)
             if verdict is None:
                 continue
-            if isinstance(verdict, float):
-                if verdict > counter.nearest:
-                    counter.nearest = verdict
+            if not isinstance(verdict, Denial):
+                if verdict > step.nearest:
+                    step.nearest = verdict
                 continue
-            counter.refused += 1
+            if self._exiting and order.reduce_only and verdict.code in LOSS_CODES:
+                continue  # what the exit is for
+            plan.refused(step)
             if verdict.code in LOSS_CODES:
-                self._break(look.now_ns())
+                self._break(look.now_ns)
             return verdict
+        plan.passed += 1
         return None
 
     def _stopped(self, order: OrderFacts) -> Denial | None:
@@ -302,9 +346,10 @@ class RiskGate:
     def tick(self, view: RiskView) -> None:
         """Once a second: value positions, look at the loss limits, write what changed."""
         look = self._look_through(view)
-        now_ns = look.now_ns()
+        now_ns = view.now_ns()
         for instrument in self.books.equity.instruments:
-            self._mark(instrument, look)
+            look.read(instrument)
+            self._dirty = True
         if self._watch_losses:
             self._watch(now_ns)
         if self._write_error is not None or (
@@ -334,18 +379,7 @@ class RiskGate:
         if look is None or self._looked_view is not view:
             look = self._look = Look(view, self.books, self.limits)
             self._looked_view = view
-        else:
-            look.begin()
         return look
-
-    def _mark(self, instrument: str, look: Look) -> None:
-        facts = look.instrument(instrument)
-        reference = look.reference(instrument)
-        if facts is None or reference is None or not reference.valid:
-            return
-        price = reference.price
-        if price is not None:
-            self.books.marked(instrument, facts, price)
 
     def _watch(self, now_ns: int) -> None:
         if self.books.equity.roll(now_ns):
@@ -391,6 +425,7 @@ class RiskGate:
 
     def persist(self) -> None:
         """Write halts, losses and counters. Raises RiskStateError."""
+        self._fold_counters()
         if self._state_file is not None:
             self._state_file.save(self._state)
         self._dirty = False
@@ -404,7 +439,12 @@ class RiskGate:
         except RiskStateError as error:
             self._write_error = str(error)
 
+    def _fold_counters(self) -> None:
+        self._plan.fold()
+        self._modify_plan.fold()
+
     def snapshot(self) -> GateSnapshot:
+        self._fold_counters()
         return GateSnapshot(
             halt=self._state.halt,
             faulted=dict(self._faulted),

@@ -109,11 +109,15 @@ class KillState:
         self._now_ns = now_ns
         self._read_at: tuple[int, int] | None = None  # the folder's inode and time when read
         self._kills: tuple[Kill, ...] = ()
+        self._unwritten: tuple[Kill, ...] = ()  # in force in this process only: the disk refused
 
     # -- reading -------------------------------------------------------------------------------
 
     def in_force(self) -> tuple[Kill, ...]:
         """Every kill, the widest first; empty when there is none. Never raises."""
+        return self._unwritten + self._written() if self._unwritten else self._written()
+
+    def _written(self) -> tuple[Kill, ...]:
         try:
             found = os.stat(self._folder)
         except FileNotFoundError:
@@ -211,10 +215,11 @@ class KillState:
         try:
             self._write(kill)
         except OSError as error:
+            self._unwritten += (kill,)
             raise KillStateError(
                 "KILL-STATE",
-                f"the kill of {scope} can't be written in {self._folder}: {error.strerror}; "
-                "nothing is stopped by it. Free or repair the disk, or stop the process",
+                f"the kill of {scope} can't be written in {self._folder}: {error.strerror}; no "
+                "other process and no later run is stopped by it. Free or repair the disk",
             ) from error
         return kill
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from engine.risk.facts import InstrumentFacts, Limits
@@ -44,6 +44,11 @@ class Equity:
     def instruments(self) -> tuple[str, ...]:
         """Those with a position."""
         return (*self._held, *self._pending)
+
+    @property
+    def currencies(self) -> Iterable[str]:
+        """Those in which something was paid or held."""
+        return self._by_currency
 
     def equity(self, currency: str) -> Decimal:
         return self._entry(currency).cash + self._total[currency]
@@ -105,10 +110,14 @@ class Equity:
     def broken(self, limits: Limits) -> tuple[str, str] | None:
         """Code and reason of the first loss limit that is reached."""
         for currency, limit in limits.daily_loss.items():
+            if currency not in self._by_currency:
+                continue
             lost = self.lost_today(currency)
             if lost >= limit:
                 return "DAILY_LOSS", f"lost {lost:f} {currency} today, the limit is {limit}"
         for currency, limit in limits.drawdown.items():
+            if currency not in self._by_currency:
+                continue
             fallen = self.drawdown(currency)
             if fallen >= limit:
                 return (

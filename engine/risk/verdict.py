@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import msgspec
 
@@ -20,7 +21,7 @@ class Denial(msgspec.Struct, frozen=True):
         return f"{self.code}: {self.message}"
 
 
-Verdict = Denial | float | None
+Verdict = Denial | float | Decimal | None
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,8 +105,9 @@ class Evidence(msgspec.Struct, kw_only=True):
                     "SELECT client_order_id, state, venue_order_id, filled, intent FROM orders"
                 )
             }
+            numbered = getattr(world.venue, "ledger_id", number_of)
             owners = {
-                number_of(void): cid
+                numbered(void): cid
                 for void, cid in database.execute(
                     "SELECT venue_order_id, client_order_id FROM venue_ids"
                 )
@@ -203,15 +204,12 @@ def check(evidence: Evidence) -> list[Violation]:
 
 def _all_known(ev: Evidence) -> Iterator[Violation]:
     """No order at the venue that the journal does not know as intended, and none known twice."""
-    late = {number_of(f["subject"]) for f in ev.findings(LATE_FINDING)}
     per_id: Counter[str] = Counter()
     replaced = {r.client_order_id for r in ev.records if r.kind in ("REPLACE", "REPLACED")}
     for number, order in ev.own_orders().items():
         cid = ev.owners.get(number)
         if cid is None:
             if _is_hidden_order(ev, order):
-                continue
-            if ev.is_beyond and number in late and order.status.is_terminal:
                 continue
             yield Violation("ORPHAN", str(number), f"the journal does not know it: {_words(order)}")
             continue
@@ -265,13 +263,10 @@ def _sent_once(ev: Evidence) -> Iterator[Violation]:
 
 def _refused_are_absent(ev: Evidence) -> Iterator[Violation]:
     """What was refused does not exist at the venue, unless a finding says that it came late."""
-    late = {number_of(f["subject"]) for f in ev.findings(LATE_FINDING)}
     refused = {cid: o for cid, o in ev.orders.items() if o.state == "REFUSED"}
     for number, order in ev.own_orders().items():
         cid = ev.owners.get(number) or (order.client_order_id or "").partition("_")[0]
         if cid not in refused:
-            continue
-        if number in late and ev.is_beyond:
             continue
         if order.executed or order.status is not Status.CANCELED:
             yield Violation("REFUSED-EXISTS", cid, f"the venue has it: {_words(order)}")
@@ -349,6 +344,14 @@ def _states_legal(ev: Evidence) -> Iterator[Violation]:
         after = kind
         if kind == "ACCEPTED" and before in ("INTENDED", "UNKNOWN"):
             after = "WAITING" if ev.orders[cid].intent.trigger_price else "OPEN"
+        if kind == "REPLACED" and before not in TERMINAL:
+            state[cid] = "WAITING" if ev.orders[cid].intent.trigger_price else "OPEN"
+            continue
+        if kind == "LATE" and before == "REFUSED" and ev.is_beyond:
+            state[cid] = "WAITING" if ev.orders[cid].intent.trigger_price else "OPEN"
+            continue
+        if kind == "LATE":
+            yield Violation("LATE", cid, "given up, though the venue keeps to its documented lag")
         if after not in STATES or after == before:
             if after in TERMINAL and after == before:
                 yield Violation("ENDED-TWICE", cid, f"{after} again in record {record.seq}")
@@ -372,13 +375,14 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
     """Orders at the venue, their size, and the position, never beyond the gate's limits."""
     live: set[int] = set()
     position, most_open = ZERO, 0
+    slack = ZERO  # fees in base: the gate counts what was traded, the account holds a bit less
     reach: dict[Side, dict[int, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
     own = ev.own_orders()
     worst = ""
     for entry in ev.entries:
         if isinstance(entry, FillEntry) and entry.order_id in own:
             position += entry.quantity if entry.side is Side.BUY else -entry.quantity
-            position -= entry.fee if entry.fee_currency == ev.base else ZERO
+            slack += entry.fee if entry.fee_currency == ev.base else ZERO
         if not isinstance(entry, OrderEntry) or entry.order.id not in own:
             continue
         order = entry.order
@@ -396,7 +400,7 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
             most_open = len(live)
         high = position + sum(reach[Side.BUY].values())
         low = position - sum(reach[Side.SELL].values())
-        if not worst and (high > ev.max_position or low < -ev.max_position):
+        if not worst and max(high, -low) > ev.max_position + slack:
             worst = f"position {position}, open orders reach {low} to {high}"
     if most_open:
         yield Violation("LIMIT-OPEN", "", f"{most_open} open, limit {ev.max_open_orders}")
@@ -432,11 +436,15 @@ def _stops_triggered_once(ev: Evidence) -> Iterator[Violation]:
 
 
 def _events_agree(ev: Evidence) -> Iterator[Violation]:
-    """In one life a strategy hears at most one end of an order, and nothing of it after."""
+    """In one life a strategy hears at most one end of an order, and nothing of it after.
+
+    An order that was given up and came late is the exception: its executions are told.
+    """
+    revived = {r.client_order_id for r in ev.records if r.kind == "LATE"}
     for life, events in enumerate(ev.events):
         ended: dict[str, str] = {}
         for name, cid in events:
-            if cid in ended and name in ("accepted", "filled", "canceled", "expired", "refused"):
+            if cid in ended and cid not in revived and name in ("accepted", "filled", "canceled", "expired", "refused"):
                 duplicate = name == "refused" and cid in ev.orders
                 if not duplicate:
                     text = f"{name} after {ended[cid]} in life {life}"
@@ -447,9 +455,12 @@ def _events_agree(ev: Evidence) -> Iterator[Violation]:
 
 def _findings_true(ev: Evidence) -> Iterator[Violation]:
     """A finding tells of something that was there."""
+    revived = {r.client_order_id for r in ev.records if r.kind == "LATE"}
     for finding in ev.findings(LATE_FINDING):
         cid = ev.owners.get(number_of(finding["subject"]))
         journaled = ev.orders.get(cid or "")
+        if cid in revived:
+            continue
         if journaled is not None and journaled.state != "REFUSED":
             text = f"{LATE_FINDING}, but it was {journaled.state} in order"
             yield Violation("FINDING-FALSE", cid or "", text)

@@ -106,6 +106,13 @@ class SimView:
     def seen(self, client_order_id: str) -> bool:
         return client_order_id in self._gate.ledger.live or client_order_id in self._process.ids
 
+    def funds(self, instrument: str, currency: str) -> Funds | None:
+        for balance in self._process.balances:
+            if balance.currency == currency:
+                total = balance.free + balance.locked
+                return Funds(total, balance.free, True, Decimal(1), self._process.balances_ns)
+        return None
+
     def kill_switch(self, order: OrderFacts) -> str | None:
         return self._gate.kill.reason(order.strategy, order.instrument)
 

@@ -6,8 +6,10 @@ import random
 import signal
 import sqlite3
 import time
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,9 +72,16 @@ def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> No
     assert (ended.returncode == Exit.UNRESOLVED) == bool(counts["unknown"]), counts
     assert counts["accepted"] > KILLS, counts
     assert counts["fills"] > KILLS, counts
+    stops = Counter(e["event"] for e in ledger["entries"] if e["type"] == "order" and _is_stop(e))
+    assert stops["accepted"] > 5, stops
+    assert stops["triggered"] > 0, stops
     (account,) = balances.values()
     held = {name: b["locked"] for name, b in account.items() if Decimal(b["locked"])}
     assert not held, f"orders still hold {held}"
+
+
+def _is_stop(entry: dict[str, Any]) -> bool:
+    return entry["order"]["trigger_price"] is not None
 
 
 def _run_and_kill(config: Path, journal: Path, log: Path, secs: float) -> None:

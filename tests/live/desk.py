@@ -72,6 +72,11 @@ class Desk:
         """Ids of every order that this test brought to the venue."""
         return {str(entry["order"]["id"]) for entry in self.entries("order")}
 
+    def open_orders(self) -> set[str]:
+        """Ids of this test's orders that the venue has not ended."""
+        status = {str(e["order"]["id"]): e["order"]["status"] for e in self.entries("order")}
+        return {number for number, now in status.items() if now not in ("filled", "canceled")}
+
     def is_resting(self) -> bool:
         """Whether an order holds funds of the account."""
         (account,) = self.served.balances().values()

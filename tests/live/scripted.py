@@ -92,7 +92,7 @@ class Scripted(GuardedStrategy):
     def _do_algorithm(self) -> None:
         self.market(exec_algorithm_id=ExecAlgorithmId("TWAP"))
 
-    def _do_native_algorithm(self) -> None:
+    def _do_native_submit(self) -> None:
         order = self.order_factory.market(self.name, OrderSide.BUY, self.size())
         Strategy.submit_order(self, order)
 
@@ -104,6 +104,9 @@ class Scripted(GuardedStrategy):
         """One more order with every book from now on."""
         self.acted = False
         self.rest()
+
+    def _do_shutdown(self) -> None:
+        self.shutdown_system("done for today")
 
     def _do_buy(self) -> None:
         self.market()
@@ -139,9 +142,7 @@ class Scripted(GuardedStrategy):
                 for o in self.cache.orders_open()
                 if str(o.strategy_id) == "EXTERNAL"
             ],
-            "gate": str(gate.ledger.position(str(self.name), self._guard_id))
-            if hasattr(gate.ledger, "position")
-            else "",
+            "gate": str(gate.ledger.by_strategy[self._guard_id, str(self.name)]),
         }
         Path(self.config.seen).write_text(json.dumps(seen))
         self.cancel_all_orders(self.name)

@@ -95,8 +95,10 @@ def test_a_key_that_may_not_trade(
 
 @pytest.mark.parametrize("verb", ["live", "paper", "record"])
 def test_an_unknown_market(served: Venue, tmp_path: Path, verb: str) -> None:
-    config = write(tmp_path, served, {}, instruments=("BTC_USDC",))
-    one_line(fails(config, 3, "BTC_USDT.OCEANEX", verb=verb))
+    named = scripted()
+    named[0]["params"]["instrument_id"] = "BTC_USDC.OCEANEX"
+    config = write(tmp_path, served, {}, instruments=("BTC_USDC",), strategies=named)
+    one_line(fails(config, 3, "did you mean BTC_USDT.OCEANEX?", verb=verb))
 
 
 @pytest.mark.parametrize("verb", ["live", "paper", "record"])
@@ -165,5 +167,3 @@ def test_a_recorder_needs_no_strategy(served: Venue, tmp_path: Path) -> None:
     config = write(tmp_path, served, {}, strategies=[strategy])
     ended = run("record", config, "--for", "1")
     assert ended.returncode == 0, ended.stderr[-2000:]
-
-

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.poloniex.simulator import PoloniexSimulator, create
 from adapters.poloniex.simulator_auth import Authenticator, Credentials
+from adapters.simulation.control import control
+from adapters.simulation.replay import Print, ReplayItem, Snapshot
 from adapters.simulation.server import SimRequest
 from engine.orders.model import Side
 from tests.simulation.poloniex_harness import BTC, MS, T0, Desk, sample, shape
@@ -482,3 +486,44 @@ def test_kill_switch_cancels_everything_unless_renewed(desk: Desk) -> None:
     desk.ok("POST", "/orders/killSwitch", {"timeout": "-1"})
     desk.wait(20_000)
     assert len(desk.sim.exchange.open_orders("spot")) == 1
+
+
+# -- as a venue -----------------------------------------------------------------------------------
+
+
+def test_switches_over_the_control_door(desk: Desk) -> None:
+    def post(body: bytes) -> tuple[int, Any]:
+        request = SimRequest(method="POST", path="/_sim/venue", query="", headers={}, body=body)
+        response = control(desk.sim, request)
+        return response.status, json.loads(response.body)
+
+    status, told = post(b'{"symbol": "BTC_USDT", "state": "PAUSE", "maintenance": true}')
+    assert (status, told["states"][BTC], told["maintenance"]) == (200, "PAUSE", True)
+    assert post(b'{"symbol": "NO_SUCH", "state": "PAUSE"}')[0] == 400
+    assert post(b'{"symbol": "BTC_USDT", "state": "ASLEEP"}')[0] == 400
+
+
+def test_the_same_seed_is_the_same_market_and_account() -> None:
+    def life(seed: int) -> tuple[Any, Any]:
+        venue = PoloniexSimulator(now_ns=T0, seed=seed)
+        venue.advance(T0 + 20 * 10**9)
+        book = venue.exchange.markets[BTC].book
+        return (book.bids.levels(20), book.asks.levels(20)), venue.credentials
+
+    assert life(3) == life(3)
+    assert life(3) != life(4)
+
+
+def test_a_recording_drives_the_named_market() -> None:
+    class Source:
+        def items(self) -> Iterator[ReplayItem]:
+            yield Snapshot(0, {Decimal(99): Decimal(2)}, {Decimal(101): Decimal(3)})
+            yield Print(10**9, Decimal(101), Decimal("0.5"), Side.BUY)
+
+    venue = create(now_ns=T0, seed=1, replay=Source(), replay_market="ETH_USDT")
+    venue.advance(T0 + 10**9)
+    market = venue.exchange.markets["ETH_USDT"]
+    assert market.book.bids.levels(5) == [(Decimal(99), Decimal(2))]
+    assert market.tape.last_price == 101
+    with pytest.raises(ValueError, match="replay market NO_SUCH is not a market"):
+        create(now_ns=T0, replay=Source(), replay_market="NO_SUCH")

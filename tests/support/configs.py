@@ -54,7 +54,11 @@ def write(
 
 
 def inline(table: dict[str, Any]) -> str:
-    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+    return (
+        "{ "
+        + ", ".join(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())
+        + " }"
+    )
 
 
 _ = ROOT

@@ -86,6 +86,11 @@ def pair(instrument_id: InstrumentId = IID) -> CurrencyPair:
         size_precision=6,
         price_increment=Price.from_str("0.01"),
         size_increment=Quantity.from_str("0.000001"),
+        min_price=Price.from_str("1.00"),
+        max_price=Price.from_str("1000.00"),
+        min_quantity=Quantity.from_str("0.000100"),
+        max_quantity=Quantity.from_str("1000000.000000"),
+        min_notional=Money.from_str("0.50 USDT"),
         ts_event=0,
         ts_init=0,
     )
@@ -188,6 +193,7 @@ def backtest(run: Run, latency_ms: int = 0, more: Sequence[Any] = ()) -> Run:
         AccountType.MARGIN,
         [Money.from_str("1000000 USDT")],
         book_type=BookType.L2_MBP,
+        default_leverage=Decimal(1),
         fee_model=MakerTakerFeeModel(Decimal(0), Decimal(0)),
         latency_model=latency,
     )

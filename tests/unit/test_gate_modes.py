@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from nautilus_trader.model import (
@@ -116,6 +116,28 @@ def five_at_once(s: Script) -> None:
         s.limit(BUY, 0.1, 90.0 + number)
 
 
+def cancel_all(s: Script) -> None:
+    for order in s.cache.orders_open():
+        s.cancel_order(order.client_order_id)
+
+
+def cancel_and_submit(s: Script) -> None:
+    cancel_all(s)
+    s.limit(BUY, 1, 98)
+
+
+def modify_twice(s: Script) -> None:
+    (order,) = s.cache.orders_open()
+    for price in (98.5, 98.4):
+        s.modify_order(order.client_order_id, price=px(price))
+
+
+def two_buys(s: Script) -> None:
+    s.limit(BUY, 1, 99)
+    s.limit(BUY, 0.6, 99)
+
+
+DROP = (100.0,) * 5 + (90.0,) * 10  # the sixth book is the first one lower
 CASES = {
     "kill switch": Case(
         ["KILL_SWITCH"],
@@ -222,6 +244,122 @@ CASES = {
     ),
     "order rate": Case(["ORDER_RATE"] * 2, {2: five_at_once}, risk=Risk(max_orders_per_second=3)),
     "list with one bad order": Case(["PRICE_COLLAR", "LIST_DENIED"], {2: list_of_two}),
+    "price above the instrument's": Case(
+        ["PRICE_BOUNDS"], {2: lambda s: s.limit(SELL, 1, 1000.01)}
+    ),
+    "price below the instrument's": Case(["PRICE_BOUNDS"], {2: lambda s: s.limit(BUY, 1, 0.99)}),
+    "quantity below the instrument's": Case(
+        ["QUANTITY_BOUNDS"], {2: lambda s: s.limit(BUY, 0.00001, 99)}
+    ),
+    "notional below the instrument's": Case(
+        ["MIN_NOTIONAL"], {2: lambda s: (s.limit(BUY, 0.005, 99), s.limit(BUY, 0.006, 99))}
+    ),
+    "order quantity": Case(
+        ["MAX_ORDER_QUANTITY"],
+        {2: two_buys},
+        risk=Risk(max_order_quantity={str(IID): Decimal("0.9")}),
+    ),
+    "fat finger": Case(
+        ["FAT_FINGER"],
+        {4: lambda s: (s.limit(BUY, 0.5, 99), s.limit(BUY, 0.51, 99))},
+        risk=Risk(fat_finger_multiple=Decimal(5)),
+    ),
+    "exposure of an instrument": Case(
+        ["INSTRUMENT_EXPOSURE"], {2: two_buys}, risk=Risk(max_instrument_exposure=["150 USDT"])
+    ),
+    "exposure with a position": Case(
+        ["INSTRUMENT_EXPOSURE"],
+        {2: lambda s: s.market(BUY, 1), 8: lambda s: (s.limit(BUY, 1, 99), s.limit(SELL, 1, 101))},
+        risk=Risk(max_instrument_exposure=["150 USDT"]),
+    ),
+    "exposure in another currency": Case(
+        ["INSTRUMENT_EXPOSURE"] * 2, {2: two_buys}, risk=Risk(max_instrument_exposure=["150 EUR"])
+    ),
+    "exposure of a venue": Case(
+        ["VENUE_EXPOSURE"], {2: two_buys}, risk=Risk(max_venue_exposure=["150 USDT"])
+    ),
+    "exposure of an account": Case(
+        ["ACCOUNT_EXPOSURE"], {2: two_buys}, risk=Risk(max_account_exposure=["150 USDT"])
+    ),
+    "resting notional": Case(
+        ["RESTING_NOTIONAL"], {2: two_buys}, risk=Risk(max_resting_notional=["150 USDT"])
+    ),
+    "stop the market has passed": Case(
+        ["STOP_SIDE"], {2: lambda s: s.stop_limit(IID, BUY, qty(1), px(99), px(99.5))}
+    ),
+    "limit into an own order": Case(
+        ["SELF_CROSS"], {2: lambda s: (s.limit(SELL, 1, 100.5), s.limit(BUY, 1, 100.5))}
+    ),
+    "market into an own order": Case(
+        ["SELF_CROSS"],
+        {2: lambda s: (s.limit(SELL, 1, 100.01), s.market(BUY, 1), s.limit(BUY, 1, 100))},
+    ),
+    "balance": Case(["FREE_BALANCE"], {2: lambda s: s.limit(BUY, 150_000, 99)}),
+    "balance with open orders": Case(
+        ["FREE_BALANCE"],
+        {2: lambda s: [s.limit(BUY, size, 99) for size in (9_000, 1_000, 200, 50)]},
+    ),
+    "cancel rate": Case(
+        ["CANCEL_RATE"],
+        {2: lambda s: s.limit(BUY, 1, 99), 8: cancel_and_submit},
+        risk=Risk(max_cancels_per_second=1),
+    ),
+    "modify rate": Case(
+        ["MODIFY_RATE"],
+        {2: lambda s: s.limit(BUY, 1, 99), 8: modify_twice},
+        risk=Risk(max_modifies_per_second=1),
+    ),
+    "cancels for each fill": Case(
+        ["CANCEL_TO_FILL"],
+        {
+            2: lambda s: (s.limit(BUY, 1, 99), s.limit(BUY, 1, 98)),
+            6: cancel_all,
+            10: lambda s: s.limit(BUY, 1, 97),
+        },
+        risk=Risk(max_cancel_to_fill=Decimal(1), cancel_to_fill_after=2),
+    ),
+    "unknown outcomes": Case(
+        ["UNKNOWN_OUTCOMES"],
+        {
+            2: lambda s: (s._guard_gate.unknown_outcomes("test", 3), s.limit(BUY, 1, 99)),
+            3: lambda s: (s._guard_gate.unknown_outcomes("test", 2), s.limit(BUY, 1, 99)),
+        },
+    ),
+    "clock offset": Case(
+        ["CLOCK_OFFSET"],
+        {
+            2: lambda s: (s._guard_gate.clock_offset("TEST", -2001.0), s.limit(BUY, 1, 99)),
+            3: lambda s: (s._guard_gate.clock_offset("TEST", 2000.0), s.limit(BUY, 1, 99)),
+        },
+    ),
+    "daily loss": Case(
+        ["DAILY_LOSS", "HALTED"],
+        {
+            2: lambda s: s.market(BUY, 1),
+            6: lambda s: (s.limit(BUY, 1, 89), s.limit(BUY, 1, 89)),
+        },
+        risk=Risk(max_daily_loss=["10 USDT"]),
+        mids=DROP,
+    ),
+    "drawdown": Case(
+        ["DRAWDOWN", "HALTED"],
+        {
+            2: lambda s: s.market(SELL, 1),
+            6: lambda s: s.limit(BUY, 1, 80),  # the peak is seen
+            7: lambda s: (s.limit(BUY, 1, 89), s.limit(BUY, 1, 89)),
+        },
+        risk=Risk(max_drawdown=["5 USDT"]),
+        mids=(100.0,) * 4 + (90.0,) + (90.0,) + (96.0,) * 10,
+    ),
+    "cooldown": Case(
+        ["COOLDOWN"],
+        {
+            2: lambda s: s.market(BUY, 1),
+            5: lambda s: s.market(SELL, 1),
+            10: lambda s: s.limit(BUY, 1, 99),
+        },
+        risk=Risk(cooldown_losses=1),
+    ),
     "halted": Case(
         ["HALTED"],
         {2: lambda s: (s._guard_gate.halt("test", 1), s.limit(BUY, 1, 99))},
@@ -255,6 +393,65 @@ def test_a_cleared_book_is_named_as_such(mode: str) -> None:
 
     run = MODES[mode](Run(Cleared, mids=(100.0, 100.0, None), steps=6))
     assert "empty, one-sided or crossed" in run.state.denials[0].denial.message
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("on_breach", "resting", "position"),
+    [("halt", 1, 1), ("halt+cancel", 0, 1), ("halt+cancel+flatten", 0, 0)],
+)
+def test_what_a_broken_loss_limit_does(
+    on_breach: Literal["halt", "halt+cancel", "halt+cancel+flatten"],
+    resting: int,
+    position: int,
+    mode: str,
+) -> None:
+    class Losing(Script):
+        actions = MappingProxyType(
+            {
+                2: lambda s: (s.market(BUY, 1), s.limit(BUY, 1, 50)),
+                50: lambda s: s.limit(BUY, 1, 89),
+            }
+        )
+
+    risk = Risk(max_daily_loss=["10 USDT"], on_breach=on_breach)
+    steps = 350 if mode == "paper" else 60  # the gate looks once a second
+    run = MODES[mode](Run(Losing, risk=risk, steps=steps, mids=(100.0,) * 5 + (90.0,) * 400))
+    halt = run.gate.halt_in_force
+    assert halt is not None
+    assert halt.code == "DAILY_LOSS"
+    assert run.codes()[-1] in ("HALTED", "DAILY_LOSS")
+    assert len(run.gate.ledger.live) == resting
+    assert run.gate.ledger.positions[str(IID)] == position
+    assert run.state.faults == []
+
+
+def test_rounding_goes_toward_safety() -> None:
+    found: list[str] = []
+
+    def rounding(s: Script) -> None:
+        found.extend(
+            str(value)
+            for value in (
+                s.round_price(IID, BUY, Decimal("99.999")),
+                s.round_price(IID, SELL, "99.991"),
+                s.round_price(IID, SELL, 99),
+                s.round_quantity(IID, Decimal("0.0123456789"), SELL),
+                s.round_quantity(IID, qty(2)),
+                s.round_quantity(IID, "0.0000001"),
+            )
+        )
+        with pytest.raises(TypeError, match="float"):
+            s.round_quantity(IID, 0.1)
+        with pytest.raises(ValueError, match="none"):
+            s.round_price(InstrumentId.from_str("XX_YY.TEST"), BUY, 1)
+
+    class Rounding(Script):
+        actions = MappingProxyType({2: rounding})
+
+    run = MODES["backtest"](Run(Rounding, steps=4))
+    assert run.state.faults == []
+    assert found == ["99.99", "100.00", "99.00", "0.012345", "2.000000", "0.000000"]
 
 
 def test_every_check_has_a_case() -> None:

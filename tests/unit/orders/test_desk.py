@@ -280,6 +280,7 @@ def test_comparison_names_external_and_late_orders(bench: Bench) -> None:
         await bench.desk.submit([intent()])
         bench.venue.book["V1"] = venue_order("V1", state=OrderState.CANCELED)
         await bench.desk.query("A")
+        await asyncio.sleep(61)  # longer than a list may lag
         bench.venue.book = {"V1": venue_order("V1"), "X1": venue_order("X1", side=Side.SELL)}
         seen = await compare(bench.venue, bench.desk, [INSTRUMENT], bench.loop.now_ns)
         return [f.code for f in seen.findings]

@@ -1,0 +1,283 @@
+"""A running engine and the kill switch: it looks ten times a second and does its own part.
+
+The gate and the desk stop creates by themselves. This watch tells people, cancels what a kill
+covers, and flattens where that is asked. `fairlead kill` does the same from its own process:
+cancels may be sent twice, and one process at a time flattens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from uuid import uuid4
+
+from engine.config.loader import LoadedConfig
+from engine.errors import FairleadError
+from engine.modes.desks import market_of, touch_of
+from engine.modes.trading import VenueTrading
+from engine.observe.status import RunStatus
+from engine.orders.flatten import Flattener, FlattenLock
+from engine.orders.live import KILL_STRATEGY, LiveOrder
+from engine.orders.model import Intent
+from engine.risk.kill import KillSwitch
+from engine.risk.killswitch import ALL, FOLDER, Action, Kill, KillState
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECS = 0.1
+CANCEL_AGAIN_SECS = 5.0
+FLATTEN_AGAIN_SECS = 5.0
+FLATTEN_TRIES = 10  # per run and account; each tries a few orders
+PAPER_AGAIN_SECS = 1.0
+
+
+def kill_state(loaded: LoadedConfig) -> KillState:
+    """The durable kills of a config's state folder."""
+    accounts = {key: venue.account for key, venue in loaded.config.venues.items()}
+    return KillState(loaded.state_dir / FOLDER, accounts)
+
+
+class KillSignal:
+    """SIGUSR1 kills everything: halt and cancel.
+
+    The handler is Python's own and writes the kill itself, so it works while a strategy blocks
+    the event loop.
+    """
+
+    def __init__(self, state: KillState) -> None:
+        self._state = state
+        self._before: Any = None
+
+    def __enter__(self) -> KillSignal:
+        self._before = signal.signal(signal.SIGUSR1, self._came)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGUSR1, self._before)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        try:
+            self._state.engage(
+                ALL, Action.CANCEL, reason="signal SIGUSR1", by=f"a signal to process {os.getpid()}"
+            )
+        except FairleadError as error:  # in force in this process all the same
+            os.write(2, f"error {error.code}: {error.message}\n".encode())
+
+
+class KillWatch:
+    """Acts on kills for one run. `switch` is the gate's, `trading` fills while the run starts."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        switch: KillSwitch,
+        status: RunStatus,
+        trading: list[VenueTrading],
+        strategies: Callable[[], Iterable[Any]],
+        now_ns: Callable[[], int],
+    ) -> None:
+        assert switch.state is not None, "a run keeps its kills"
+        self._loaded = loaded
+        self._switch = switch
+        self._state = switch.state
+        self._status = status
+        self._trading = trading
+        self._strategies = strategies
+        self._now_ns = now_ns
+        self._told: tuple[Kill, ...] = ()
+        self._flattened: dict[str, Kill] = {}  # what this run must not trade on with
+        self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
+        self._tries: dict[str, int] = {}
+        self._asked: dict[str, float] = {}  # client order id -> when its cancel was asked for
+        self._acting: dict[str, asyncio.Task[None]] = {}
+        self._paper_at = 0.0
+
+    # -- the order path ------------------------------------------------------------------------
+
+    def killed(self, intent: Intent) -> str | None:
+        """The desk's last look: why this order may not leave, or None."""
+        if intent.strategy == KILL_STRATEGY:
+            return None
+        why = self._switch.reason(intent.strategy, intent.instrument)
+        if why is None and self._flattened and self._is_flattened(intent):
+            return "its position was flattened by the kill switch; start a new run to trade again"
+        return why
+
+    def _is_flattened(self, intent: Intent) -> bool:
+        venue = intent.instrument.rpartition(".")[2].lower()
+        account = self._loaded.config.venues[venue].account
+        return any(
+            kill.scope.covers(strategy=intent.strategy, venue=venue, account=account)
+            for kill in self._flattened.values()
+        )
+
+    def recovered(self, trading: VenueTrading) -> None:
+        """The account is known: from now on its orders can be cancelled."""
+        self._ready.setdefault(trading.venue, 0.0)
+
+    def everything(self) -> str | None:
+        """The kill of the whole run that is in force, for the end's verdict, or None."""
+        return next((str(k) for k in self._state.in_force() if k.scope.kind == "all"), None)
+
+    # -- watching ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled. Never raises."""
+        try:
+            while True:
+                try:
+                    self.look()
+                except Exception:
+                    logger.exception("the kill switch watch")
+                await asyncio.sleep(LOOK_SECS)
+        finally:
+            for task in self._acting.values():
+                task.cancel()
+            await asyncio.gather(*self._acting.values(), return_exceptions=True)
+
+    def look(self) -> None:
+        """One look: tell what is new, and start what is to be done."""
+        kills = self._state.in_force()
+        if kills != self._told:
+            self._tell(kills)
+        if not kills:
+            return
+        now = asyncio.get_running_loop().time()
+        for trading in self._trading:
+            if trading.venue in self._ready and trading.venue not in self._acting:
+                self._start(trading, now)
+        if not self._trading and now >= self._paper_at:
+            self._paper_at = now + PAPER_AGAIN_SECS
+            self._cancel_simulated()
+
+    def _tell(self, kills: tuple[Kill, ...]) -> None:
+        for kill in kills:
+            if kill not in self._told:
+                logger.error("%s; nothing is created until a person clears it", kill)
+                self._status.problem(self._now_ns(), "KILLED", str(kill))
+            if kill.action is Action.FLATTEN and self._trading:
+                self._flattened[str(kill.scope)] = kill
+        for kill in self._told:
+            if kill not in kills:
+                logger.error("cleared: %s", kill)
+        self._status.gauges["kill_switch"] = "; ".join(str(kill) for kill in kills)
+        self._told = kills
+
+    def _rank(self, strategy: str, instrument: str) -> int:
+        action = self._state.action_of(strategy, instrument)
+        return -1 if action is None else action.rank
+
+    def _start(self, trading: VenueTrading, now: float) -> None:
+        due = [
+            order.intent.client_order_id
+            for order in self._to_cancel(trading)
+            if now - self._asked.get(order.intent.client_order_id, -1e9) >= CANCEL_AGAIN_SECS
+        ]
+        wants_flat = self._wants_flat(trading, now)
+        if not due and not wants_flat:
+            return
+        for client_order_id in due:
+            self._asked[client_order_id] = now
+        task = asyncio.get_running_loop().create_task(self._act(trading, due, wants_flat))
+        self._acting[trading.venue] = task
+        task.add_done_callback(lambda _: self._acting.pop(trading.venue, None))
+
+    def _to_cancel(self, trading: VenueTrading) -> list[LiveOrder]:
+        if trading.desk is None:
+            return []
+        return [
+            order
+            for order in trading.desk.live_orders()
+            if order.intent.strategy != KILL_STRATEGY
+            and self._rank(order.intent.strategy, order.intent.instrument) >= Action.CANCEL.rank
+        ]
+
+    async def _act(self, trading: VenueTrading, due: list[str], wants_flat: bool) -> None:
+        assert trading.desk is not None
+        try:
+            if due:
+                await trading.desk.cancel(due)
+            if wants_flat:
+                await self._flatten(trading)
+        except Exception as error:
+            trading.desk.fail(error)
+
+    # -- flatten -------------------------------------------------------------------------------
+
+    def _covers(self, trading: VenueTrading) -> Callable[[str], bool]:
+        name = trading.runtime.instruments[0]
+        return lambda strategy: self._rank(strategy, name) >= Action.FLATTEN.rank
+
+    def _wants_flat(self, trading: VenueTrading, now: float) -> bool:
+        """Whether positions are left to close, and nothing open would still move them."""
+        venue = trading.venue
+        if not self._flattened or now < self._ready[venue]:
+            return False
+        if any(order.is_proven for order in self._to_cancel(trading)):
+            return False
+        covers = self._covers(trading)
+        if not any(p.quantity and covers(p.strategy) for p in trading.journal.positions()):
+            return False
+        if self._tries.get(venue, 0) >= FLATTEN_TRIES:
+            return False
+        self._ready[venue] = now + FLATTEN_AGAIN_SECS
+        return True
+
+    async def _flatten(self, trading: VenueTrading) -> None:
+        name = f"{trading.venue.lower()}-{trading.account}.flatten.lock"
+        lock = FlattenLock(Path(self._loaded.state_dir / name))
+        if not lock.take():
+            return  # another process does it; the next look sees what is left
+        self._tries[trading.venue] = self._tries.get(trading.venue, 0) + 1
+        try:
+            flattener = self._flattener(trading)
+            if not await flattener.settle_old(FLATTEN_AGAIN_SECS):
+                return
+            for one in await flattener.run():
+                logger.error(
+                    "%s: position %s, %s %s",
+                    one.instrument,
+                    one.before,
+                    "flat" if one.is_flat else f"LEFT {one.left}",
+                    one.detail,
+                )
+        finally:
+            lock.free()
+
+    def _flattener(self, trading: VenueTrading) -> Flattener:
+        adapter = trading.runtime.adapter
+        config = self._loaded.config
+        account_type = config.venues[trading.venue.lower()].account_type
+        assert trading.desk is not None
+        return Flattener(
+            venue=trading.orders,
+            journal=trading.journal,
+            desk=trading.desk,
+            markets={
+                name: market_of(one, adapter.capabilities, account_type)
+                for name, one in adapter.instruments.items()
+            },
+            covers=self._covers(trading),
+            touch=touch_of(adapter),
+            collar=config.risk.price_collar_bps / 10_000,
+            new_id=lambda: str(uuid4()),
+            now_ns=self._now_ns,
+        )
+
+    # -- paper ---------------------------------------------------------------------------------
+
+    def _cancel_simulated(self) -> None:
+        """A paper run's orders are the strategies' own; its positions are simulated and stay."""
+        for strategy in self._strategies():
+            mine = str(strategy.strategy_id)
+            orders = strategy.cache.orders_open(strategy_id=strategy.strategy_id)
+            named = {order.instrument_id for order in orders}
+            for name in sorted(named, key=str):
+                if self._rank(mine, str(name)) >= Action.CANCEL.rank:
+                    strategy.cancel_all_orders(name)

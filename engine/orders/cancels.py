@@ -1,0 +1,118 @@
+"""Cancels: asked for until the order has ended, through rate storms, lost answers and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Sequence
+
+from engine.orders.live import LiveOrder
+from engine.orders.model import (
+    CancelAccepted,
+    CancelOutcome,
+    CancelRefused,
+    OrderState,
+    Unknown,
+)
+from engine.orders.replacement import Replacements
+
+logger = logging.getLogger(__name__)
+
+MAX_CANCEL_TRIES = 8
+CANCEL_AGAIN_SECS = 5.0  # after tries that did not end the order
+
+
+class Cancels(Replacements):
+    """The part of the desk that cancels orders."""
+
+    def _cancel_of_dead(self, client_order_id: str) -> None:
+        journaled = self.journal.order(client_order_id)
+        if journaled is None:
+            logger.warning("cancel of %s, which was never journaled", client_order_id)
+            return
+        self._sink.cancel_refused(
+            journaled.intent,
+            "DESK-CLOSED",
+            f"the order is already {journaled.state}",
+            self._now_ns(),
+        )
+
+    async def _cancel_batch(self, orders: Sequence[LiveOrder], *, is_again: bool = False) -> None:
+        """Try now. What stays open is tried again by the poll; `is_again`: nobody waits to hear."""
+        pending = [o for o in orders if not o.state.is_terminal]
+        self._not_before(pending, math.inf)
+        try:
+            await self._try_cancels(pending, is_told=not is_again)
+        finally:
+            self._not_before(pending, asyncio.get_running_loop().time() + CANCEL_AGAIN_SECS)
+
+    def _cancel_again(self) -> None:
+        """A cancel that was asked for is asked for until the order has ended."""
+        now = asyncio.get_running_loop().time()
+        due = [
+            order
+            for order in self._live.values()
+            if order.cancel_requested
+            and order.is_proven
+            and order.state is not OrderState.CANCELLING
+            and now >= order.cancel_after
+        ]
+        for start in range(0, len(due), self._traits.batch_cancel_max):
+            batch = due[start : start + self._traits.batch_cancel_max]
+            self._spawn(self._cancel_batch(batch, is_again=True), "cancel again")
+
+    def _not_before(self, orders: Sequence[LiveOrder], loop_time: float) -> None:
+        for order in orders:
+            order.cancel_after = loop_time
+
+    async def _try_cancels(self, pending: Sequence[LiveOrder], *, is_told: bool) -> None:
+        for attempt in range(MAX_CANCEL_TRIES):
+            if not pending:
+                return
+            outcomes = await self._send_cancels(pending)
+            again = []
+            for order, outcome in zip(pending, outcomes, strict=True):
+                if await self._settle_cancel(order, outcome, is_told=is_told):
+                    again.append(order)
+            pending = again
+            if pending:  # a cancel is safe to repeat
+                await asyncio.sleep(min(0.1 * 2**attempt, 2.0))
+        for order in pending if is_told else ():
+            self._sink.cancel_refused(
+                order.intent,
+                "CANCEL-UNKNOWN",
+                f"no answer in {MAX_CANCEL_TRIES} tries; it is tried again until the order ends",
+                self._now_ns(),
+            )
+
+    async def _send_cancels(self, orders: Sequence[LiveOrder]) -> list[CancelOutcome]:
+        try:
+            return await self._venue.cancel([o.ref() for o in orders])
+        except Exception as error:
+            logger.exception("cancel raised")
+            return [Unknown(f"the adapter raised {type(error).__name__}") for _ in orders]
+
+    async def _settle_cancel(
+        self, order: LiveOrder, outcome: CancelOutcome, *, is_told: bool
+    ) -> bool:
+        """True: try again."""
+        if order.state.is_terminal:
+            return False
+        self.journal.note(
+            "CANCEL_" + type(outcome).__name__.upper(), order.intent.client_order_id, outcome
+        )
+        if isinstance(outcome, CancelAccepted):
+            if outcome.order is not None:
+                self._apply(order, outcome.order)
+            self._poll_now.set()
+            return False
+        await self._refresh([order])
+        if order.state.is_terminal or order.state is OrderState.CANCELLING:
+            return False
+        if not isinstance(outcome, CancelRefused):
+            return True
+        if is_told and order.replacing is None:  # else what takes over is cancelled
+            now = self._now_ns()
+            self._sink.cancel_refused(order.intent, outcome.code, outcome.message, now)
+        return False

@@ -1,0 +1,246 @@
+"""Bring the journal's positions to zero: what a kill with action `flatten` does after cancelling.
+
+The orders are journaled like any other, under strategy id KILL, so that none leaves without a
+durable intent and a restart finds them. KILL first takes over the positions that it is to close,
+in the journal only; what it then buys and sells nets out there, and a later flatten counts nothing
+twice. One process at a time does it for an account (`FlattenLock`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import ROUND_DOWN, Decimal
+from pathlib import Path
+
+import msgspec
+
+from engine.orders.desk import OrderDesk
+from engine.orders.journal import Journal, JournaledOrder
+from engine.orders.live import KILL_STRATEGY
+from engine.orders.model import Intent, Kind, Side, VenueBalance, VenueOrders, VenueUnavailable
+
+ROUNDS = 3  # orders per instrument, at most
+ROUND_SECS = 5.0  # for an order to end
+POLL_SECS = 0.05
+
+
+class Market(msgspec.Struct, frozen=True, kw_only=True):
+    """What is needed to close a position in one instrument. Base units, quote currency."""
+
+    base: str
+    quote: str
+    step: Decimal
+    min_quantity: Decimal
+    tick: Decimal
+    is_cash: bool = True
+    has_market_orders: bool = True
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one instrument's position; `left` is signed base units."""
+
+    instrument: str
+    before: Decimal
+    left: Decimal
+    is_flat: bool
+    detail: str = ""
+
+
+class KillJournal(Journal):
+    """The account's journal as the flattening process sees it: only KILL's orders are its own."""
+
+    def open_orders(self) -> list[JournaledOrder]:
+        return [o for o in super().open_orders() if o.intent.strategy == KILL_STRATEGY]
+
+
+class FlattenLock:
+    """Held by the one process that flattens an account; the kernel frees it when that one dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    def take(self) -> bool:
+        """Whether it is ours now. Raises OSError."""
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return False
+        self._file = file
+        return True
+
+    def free(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class Flattener:
+    """Closes positions through a desk. `covers` tells by strategy id whose.
+
+    `touch` gives the best bid and ask, for venues without market orders. `unbooked` are executions
+    that the venue has told and the journal does not hold yet (the run that would book them hangs):
+    executed quantities by client order id.
+    """
+
+    def __init__(
+        self,
+        *,
+        venue: VenueOrders,
+        journal: Journal,
+        desk: OrderDesk,
+        markets: Mapping[str, Market],
+        covers: Callable[[str], bool],
+        touch: Callable[[str], Awaitable[tuple[Decimal, Decimal]]],
+        collar: Decimal,
+        new_id: Callable[[], str],
+        now_ns: Callable[[], int],
+        unbooked: Mapping[str, Decimal] | None = None,
+    ) -> None:
+        self._venue = venue
+        self._journal = journal
+        self._desk = desk
+        self._markets = markets
+        self._covers = covers
+        self._touch = touch
+        self._collar = collar
+        self._new_id = new_id
+        self._now_ns = now_ns
+        self._unbooked = dict(unbooked or {})
+
+    def _is_mine(self, strategy: str) -> bool:
+        return strategy == KILL_STRATEGY or self._covers(strategy)
+
+    def positions(self) -> dict[str, Decimal]:
+        """Net base quantity to be closed, by instrument, unbooked executions counted."""
+        found: dict[str, Decimal] = {}
+        with self._journal.one_moment():
+            for position in self._journal.positions():
+                if self._is_mine(position.strategy):
+                    before = found.get(position.instrument, Decimal(0))
+                    found[position.instrument] = before + position.quantity
+            for client_order_id, filled in self._unbooked.items():
+                order = self._journal.order(client_order_id)
+                if order is None or not self._is_mine(order.intent.strategy):
+                    continue
+                if (more := filled - order.filled) > 0:
+                    name = order.intent.instrument
+                    found[name] = found.get(name, Decimal(0)) + self._signed(order, more)
+        return {name: quantity for name, quantity in found.items() if quantity}
+
+    def _signed(self, order: JournaledOrder, quantity: Decimal) -> Decimal:
+        intent = order.intent
+        if intent.side is Side.SELL:
+            return -quantity
+        market = self._markets.get(intent.instrument)
+        price = intent.price or Decimal(1)
+        fee = self._venue.fee(intent.instrument, intent.side, quantity, price)
+        paid = fee.amount if market is not None and fee.currency == market.base else Decimal(0)
+        return quantity - paid
+
+    async def run(self) -> list[Closed]:
+        """Close everything that is covered. Raises JournalError: then nothing more was sent."""
+        before = self.positions()
+        self._take_over()
+        details: dict[str, str] = {}
+        for _ in range(ROUNDS):
+            intents = [
+                intent
+                for name, quantity in self.positions().items()
+                if (intent := await self._closing(name, quantity, details)) is not None
+            ]
+            if not intents:
+                break
+            await self._desk.submit(intents)
+            if not await self._settled(ROUND_SECS):
+                await self._desk.cancel([intent.client_order_id for intent in intents])
+                if not await self._settled(ROUND_SECS):
+                    break  # of unknown outcome: sending another could close twice
+        after = self.positions()
+        return [self._closed(name, before[name], after, details) for name in before]
+
+    def _closed(
+        self, name: str, before: Decimal, after: Mapping[str, Decimal], details: Mapping[str, str]
+    ) -> Closed:
+        left = after.get(name, Decimal(0))
+        market = self._markets.get(name)
+        is_flat = market is not None and abs(left) < max(market.step, market.min_quantity)
+        live = any(o.intent.instrument == name for o in self._live())
+        return Closed(
+            instrument=name,
+            before=before,
+            left=left,
+            is_flat=is_flat and not live,
+            detail="an order of unknown outcome is looked for" if live else details.get(name, ""),
+        )
+
+    def _take_over(self) -> None:
+        for position in self._journal.positions():
+            giver, price = position.strategy, position.avg_price
+            if price is not None and giver != KILL_STRATEGY and self._covers(giver):
+                self._journal.hand_over(giver, KILL_STRATEGY, position.instrument, price)
+
+    async def _closing(
+        self, name: str, quantity: Decimal, details: dict[str, str]
+    ) -> Intent | None:
+        """The order that closes this much, or None where nothing can be sent."""
+        market = self._markets.get(name)
+        if market is None:
+            details[name] = "the config does not name this instrument; close it at the venue"
+            return None
+        size = abs(quantity)
+        if quantity > 0 and market.is_cash:
+            size = min(size, await self._free(market.base, size))
+        size = (size / market.step).to_integral_value(ROUND_DOWN) * market.step
+        if size <= 0 or size < market.min_quantity:
+            if abs(quantity) >= max(market.step, market.min_quantity):
+                details[name] = f"the account has less {market.base} free than the position"
+            return None
+        side = Side.SELL if quantity > 0 else Side.BUY
+        price = None if market.has_market_orders else await self._price(name, side, market)
+        return Intent(
+            client_order_id=self._new_id(),
+            strategy=KILL_STRATEGY,
+            instrument=name,
+            side=side,
+            kind=Kind.MARKET if price is None else Kind.LIMIT,
+            quantity=size,
+            price=price,
+            ts_init=self._now_ns(),
+        )
+
+    async def _free(self, currency: str, otherwise: Decimal) -> Decimal:
+        """What of the currency can be sold; the position itself when the venue can't be read."""
+        try:
+            balances: list[VenueBalance] = await self._venue.balances()
+        except VenueUnavailable:
+            return otherwise
+        free = [balance.free for balance in balances if balance.currency == currency]
+        return free[0] if free else otherwise
+
+    async def _price(self, name: str, side: Side, market: Market) -> Decimal:
+        """Through the touch by the collar: fills like a market order, but never at any price."""
+        bid, ask = await self._touch(name)
+        worst = ask * (1 + self._collar) if side is Side.BUY else bid * (1 - self._collar)
+        return (worst / market.tick).to_integral_value(ROUND_DOWN) * market.tick
+
+    def _live(self) -> list[JournaledOrder]:
+        """KILL's orders that are not over, this process's or another's."""
+        return [o for o in self._journal.open_orders() if o.intent.strategy == KILL_STRATEGY]
+
+    async def settle_old(self, secs: float) -> bool:
+        """Wait until no KILL order of before is open. False: one is, nothing may be sent."""
+        return await self._settled(secs)
+
+    async def _settled(self, secs: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + secs
+        while self._live():
+            if asyncio.get_running_loop().time() >= deadline or self._desk.failure is not None:
+                return False
+            await asyncio.sleep(POLL_SECS)
+        return True

@@ -1,0 +1,95 @@
+"""Orders that were proven absent, and could still turn up: a venue may lag longer than it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.orders.cancels import Cancels
+from engine.orders.journal import Journal
+from engine.orders.live import LiveOrder
+from engine.orders.model import Found, OrderState, VenueOrder
+
+WATCH_NS = 180 * 1_000_000_000  # how long after it was given up an order is looked for
+WATCHED_MAX = 200  # the oldest are forgotten first
+
+
+class GivenUp:
+    """Orders given up in the last WATCH_NS, over restarts too."""
+
+    def __init__(self, journal: Journal, now_ns: Callable[[], int]) -> None:
+        self._journal = journal
+        self._now_ns = now_ns
+        self._watched: dict[str, tuple[LiveOrder, int]] = {}  # until when
+
+    def add(self, order: LiveOrder) -> None:
+        """`order` has just been refused as absent."""
+        self._watched[order.intent.client_order_id] = (order, self._now_ns() + WATCH_NS)
+        if len(self._watched) > WATCHED_MAX:
+            del self._watched[next(iter(self._watched))]
+
+    def recall(self) -> None:
+        """After a restart: those that the journal gave up lately."""
+        now_ns = self._now_ns()
+        for journaled, ts_ns in self._journal.given_up_since(now_ns - WATCH_NS, WATCHED_MAX):
+            client_order_id = journaled.intent.client_order_id
+            self._watched[client_order_id] = (LiveOrder(journaled), ts_ns + WATCH_NS)
+
+    def orders(self) -> list[LiveOrder]:
+        now_ns = self._now_ns()
+        for client_order_id, (_, until_ns) in list(self._watched.items()):
+            if now_ns > until_ns:
+                del self._watched[client_order_id]
+        return [order for order, _ in self._watched.values()]
+
+    def has(self, order: LiveOrder) -> bool:
+        return order.intent.client_order_id in self._watched
+
+    def remove(self, order: LiveOrder) -> None:
+        self._watched.pop(order.intent.client_order_id, None)
+
+
+class LateOrders(Cancels):
+    """The part of the desk that takes back orders which came after they were given up."""
+
+    _given_up: GivenUp
+
+    def given_up(self) -> list[LiveOrder]:
+        """Orders that were proven absent lately: should the venue show one after all, it is ours."""
+        return self._given_up.orders()
+
+    async def look_for_late(self) -> None:
+        """Look once more for the orders given up lately; one that is found is booked and cancelled.
+
+        Raises nothing of the venue's: what can't be read is looked for the next time.
+        """
+        for order in self._given_up.orders():
+            result = await self._venue.find(order.intent, self._known_to(order), self._sent(order))
+            if isinstance(result, Found) and self._given_up.has(order):
+                self._revive(order, result.order)
+
+    def _revive(self, order: LiveOrder, state: VenueOrder) -> None:
+        """Its executions count, and what rests of it is cancelled."""
+        intent = order.intent
+        self._given_up.remove(order)
+        self.journal.revived(intent, state, order.first_state())
+        order.state = order.first_state()
+        order.cancel_requested = True
+        self._live[intent.client_order_id] = order
+        self._own(order, state.venue_order_id)
+        self._tell(
+            "ORDER-LATE",
+            intent.instrument,
+            state.venue_order_id,
+            f"{intent.client_order_id} {OrderState.REFUSED}",
+            f"{state.side} {state.quantity} @ {state.price}, {state.state}",
+            "its executions are booked, the rest is cancelled",
+        )
+        self._apply(order, state)
+        if not order.state.is_terminal:
+            self._spawn(self._cancel_batch([order]), "cancel a late order")
+
+    def _known_to(self, order: LiveOrder) -> frozenset[str]:
+        raise NotImplementedError
+
+    def _sent(self, order: LiveOrder) -> int:
+        raise NotImplementedError

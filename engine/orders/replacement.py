@@ -1,0 +1,158 @@
+"""Cancel-replace at the venue: one order here, a chain of orders there.
+
+A replacement whose answer is lost is neither done nor refused: the order goes on as it was, its end
+is not believed, and the replacement is looked for until it is found, or absent for longer than the
+venue can lag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from engine.orders.live import MIN_ABSENT_LOOKS, DeskSettings, LiveOrder, could_be
+from engine.orders.model import (
+    Absent,
+    Accepted,
+    Found,
+    Intent,
+    Outcome,
+    Refused,
+    Unknown,
+    VenueOrder,
+)
+from engine.orders.permit import asking
+from engine.orders.states import OrderStates
+
+logger = logging.getLogger(__name__)
+
+
+class Replacements(OrderStates):
+    """The part of the desk that replaces orders."""
+
+    halted: str
+    _settings: DeskSettings
+
+    async def replace(self, client_order_id: str, changed: Intent) -> None:
+        """Cancel-replace at the venue; the order keeps its client order id here."""
+        order = self._live.get(client_order_id)
+        stopped = self.halted or self._killed([changed])
+        can = order is not None and order.is_proven and order.replacing is None
+        if order is None or not can or not self._traits.replace or stopped:
+            reason = stopped or "the venue can't replace this order now"
+            intent = order.intent if order else changed
+            self._sink.replace_refused(intent, "DESK-NO-REPLACE", reason, self._now_ns())
+            return
+        self.journal.replacing(client_order_id, changed)
+        order.replacing = changed
+        order.replace_ts = self._now_ns()
+        with asking(lambda: self._killed([changed])):
+            outcome = await self._guarded_outcome(self._venue.replace(order.ref(), changed))
+        self._settle_replace(order, changed, outcome)
+
+    async def _guarded_outcome(self, sending: Awaitable[Outcome]) -> Outcome:
+        try:
+            return await sending
+        except Exception as error:
+            logger.exception("replace raised")
+            return Unknown(f"the adapter raised {type(error).__name__}")
+
+    def _settle_replace(self, order: LiveOrder, changed: Intent, outcome: Outcome) -> None:
+        cid = order.intent.client_order_id
+        if order.replacing is not changed or order.state.is_terminal:
+            # A push was faster than the answer, or the order was filled before it was replaced.
+            self.journal.note("REPLACE_" + type(outcome).__name__.upper(), cid, outcome)
+            return
+        if isinstance(outcome, Accepted):
+            self._replaced(order, outcome.venue_order_id)
+            return
+        self.journal.note("REPLACE_" + type(outcome).__name__.upper(), cid, outcome)
+        if isinstance(outcome, Refused):
+            order.replacing = None
+            self._sink.replace_refused(order.intent, outcome.code, outcome.message, self._now_ns())
+            self._poll_now.set()
+        else:
+            logger.warning("the replacement of %s is UNKNOWN: %s", cid, outcome.reason)
+            self._resolve_replacement(order)
+
+    def _replaced(self, order: LiveOrder, venue_order_id: str) -> None:
+        """A new order has taken over."""
+        changed = order.replacing
+        assert changed is not None, "a replacement that nobody asked for"
+        state = order.first_state()
+        self.journal.replaced(changed.client_order_id, changed, venue_order_id, state)
+        if order.venue_order_id is not None:
+            order.old_ids.append(order.venue_order_id)
+        order.replacing = None
+        order.intent = changed
+        order.state = state
+        self._own(order, venue_order_id)
+        self._sink.order_replaced(changed, venue_order_id, self._now_ns())
+        self._fetch_fills(order)
+        self._poll_now.set()
+        if order.cancel_requested:
+            self._spawn(self._cancel_batch([order]), "cancel what was replaced")
+
+    def _resolve_replacement(self, order: LiveOrder) -> None:
+        self._spawn(self._look_for_replacement(order), "look for a replacement")
+
+    async def _look_for_replacement(self, order: LiveOrder) -> None:
+        changed = order.replacing
+        if changed is None:
+            return
+        loop = asyncio.get_running_loop()
+        delays = self._settings.unknown_query_secs
+        needed = max(self._settings.absent_quarantine_secs, self._traits.max_order_lag_secs)
+        looks, absent_looks, absent_since = 0, 0, loop.time()
+        while True:
+            await asyncio.sleep(delays[min(looks, len(delays) - 1)])
+            looks += 1
+            known = self.journal.known_venue_ids(changed.instrument, 0)
+            result = await self._venue.find(changed, known, order.replace_ts)
+            if order.replacing is not changed or order.state.is_terminal:
+                return
+            if isinstance(result, Found):
+                self.journal.note("FOUND", changed.client_order_id, result.order)
+                self._replaced(order, result.order.venue_order_id)
+                self._apply(order, result.order)
+                return
+            if not isinstance(result, Absent):
+                absent_looks = 0
+                continue
+            if not absent_looks:
+                absent_since = loop.time()
+            absent_looks += 1
+            if absent_looks >= MIN_ABSENT_LOOKS and loop.time() - absent_since >= needed:
+                await self._not_replaced(order, result)
+                return
+
+    async def _not_replaced(self, order: LiveOrder, evidence: Absent) -> None:
+        """Proven: there is no new order. The old one is what the venue says of it now."""
+        self.journal.note("REPLACE_ABSENT", order.intent.client_order_id, evidence)
+        order.replacing = None
+        self._sink.replace_refused(
+            order.intent, "REPLACE-ABSENT", evidence.evidence, self._now_ns()
+        )
+        await self._refresh([order])
+        if order.cancel_requested and not order.state.is_terminal:
+            await self._cancel_batch([order])
+
+    def _is_of_another(self, order: LiveOrder, state: VenueOrder) -> bool:
+        """A push of a replaced order, whose end says nothing; or of the one that takes over."""
+        if state.venue_order_id in order.old_ids:
+            return True
+        is_new = state.venue_order_id != order.venue_order_id
+        if is_new and order.replacing is not None and could_be(order.replacing, state):
+            self._replaced(order, state.venue_order_id)
+        return False
+
+    async def _cancel_batch(self, orders: Sequence[LiveOrder], *, is_again: bool = False) -> None:
+        raise NotImplementedError
+
+    async def _refresh(self, orders: Sequence[LiveOrder], *, must_read: bool = False) -> None:
+        raise NotImplementedError
+
+    def _own(self, order: LiveOrder, venue_order_id: str) -> None:
+        raise NotImplementedError
+

@@ -1,0 +1,90 @@
+"""A strategy that keeps sending, and that blocks the engine's loop once a file appears."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.model import BookType, InstrumentId, OrderSide
+from nautilus_trader.trading import StrategyConfig
+
+from engine.strategy import GuardedStrategy
+
+FAR = Decimal("0.02")  # from the market: rests
+
+
+class BlockerConfig(StrategyConfig):
+    """`buys` market orders first, then `rests` limit orders; with `goes_on` one each `every_ms`
+    for ever. `block_file`: while it exists, the next callback sleeps `block_secs`.
+    """
+
+    instrument_id: InstrumentId
+    every_ms: int
+    buys: int
+    rests: int
+    goes_on: bool
+    block_file: str
+    block_secs: float
+
+    def __init__(
+        self,
+        *,
+        instrument_id: InstrumentId,
+        every_ms: int = 20,
+        buys: int = 0,
+        rests: int = 3,
+        goes_on: bool = True,
+        block_file: str = "",
+        block_secs: float = 20.0,
+        **native: Any,
+    ) -> None:
+        self.instrument_id = instrument_id
+        self.every_ms = every_ms
+        self.buys = buys
+        self.rests = rests
+        self.goes_on = goes_on
+        self.block_file = block_file
+        self.block_secs = block_secs
+
+
+class Blocker(GuardedStrategy):
+    config_class = BlockerConfig
+
+    def __init__(self, config: BlockerConfig) -> None:
+        super().__init__(config)
+        self.name = config.instrument_id
+        self.bought = 0
+        self.rested = 0
+
+    def on_start(self) -> None:
+        self.subscribe_book_deltas(self.name, BookType.L2_MBP, managed=True)
+        self.clock.set_timer("tick", timedelta(milliseconds=self.config.every_ms))
+
+    def on_time_event(self, event: Any) -> None:
+        top = self.cache.top_of_book(self.name)
+        if top is None:
+            return
+        if self.config.block_file and Path(self.config.block_file).exists():
+            self._rest(top)  # sent, and then the loop is blocked
+            Path(self.config.block_file).with_suffix(".blocked").touch()
+            time.sleep(self.config.block_secs)
+            return
+        instrument = self.cache.instrument(self.name)
+        if self.bought < self.config.buys:
+            self.bought += 1
+            size = instrument.make_qty(Decimal("0.0123"))
+            self.submit_order(self.order_factory.market(self.name, OrderSide.BUY, size))
+        elif self.config.goes_on or self.rested < self.config.rests:
+            self._rest(top)
+
+    def _rest(self, top: Any) -> None:
+        self.rested += 1
+        instrument = self.cache.instrument(self.name)
+        price = instrument.make_price(
+            top[0].as_decimal() * (1 - FAR - Decimal(self.rested) / 10000)
+        )
+        size = instrument.make_qty(Decimal("0.001"))
+        self.submit_order(self.order_factory.limit(self.name, OrderSide.BUY, size, price))

@@ -1,0 +1,42 @@
+"""The gate's cases as strategies of a live run: `case` names one of test_gate_modes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.model import InstrumentId
+from nautilus_trader.trading import StrategyConfig
+
+from engine.risk.checks import Denial
+from tests.unit.test_gate_modes import CASES, Script
+
+
+class CaseConfig(StrategyConfig):
+    """`folder` takes one file per case: a line per denial code, in order."""
+
+    instrument_id: InstrumentId
+    case: str
+    folder: str
+
+    def __init__(
+        self, *, instrument_id: InstrumentId, case: str, folder: str, **native: Any
+    ) -> None:
+        self.instrument_id = instrument_id
+        self.case = case
+        self.folder = folder
+
+
+class CaseScript(Script):
+    config_class = CaseConfig
+
+    def __init__(self, config: CaseConfig) -> None:
+        super().__init__(config)
+        self.actions = CASES[config.case].actions
+        self.kill_file = Path(config.folder) / "KILL"
+        self.told = Path(config.folder) / config.case
+        self.told.write_text("")
+
+    def on_gate_denied(self, order: Any, denial: Denial) -> None:
+        with self.told.open("a") as file:
+            file.write(f"{denial.code}\n")

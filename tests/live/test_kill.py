@@ -1,0 +1,267 @@
+"""The kill switch against real runs: own process, own connection, judged by the venue's ledger."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cli.exits import Exit
+from tests.support import configs
+from tests.support.processes import FAIRLEAD, ROOT, Venue, start, venue, wait_for
+
+BTC = "BTC_USDT.OCEANEX"
+STEP = Decimal("0.000001")
+# Requests that were on the wire when the kill took effect: a create may reach the venue so late.
+IN_FLIGHT_NS = 250_000_000
+# From the kill in force to the first cancel sent; 250 ms on an idle machine, tests share theirs.
+FIRST_CANCEL_MS = 3_000
+RISK = """
+[risk]
+max_order_notional = "100000 USDT"
+max_open_orders = 400
+max_orders_per_second = 200
+price_collar_bps = "1000"
+
+[execution]
+poll_ms = 100
+absent_quarantine_secs = 1.0
+"""
+
+
+class Run:
+    """A live run that can be blocked, and `fairlead kill` on it."""
+
+    def __init__(self, folder: Path, served: Venue) -> None:
+        self.folder = folder
+        self.served = served
+        self.log = folder / "live.log"
+        self.block_file = folder / "block"
+        self.state = folder / "state" / "kill-switch"
+        self.process: subprocess.Popen[str] | None = None
+        self.config = folder / "test.toml"
+
+    def start(self, *strategies: dict[str, Any]) -> None:
+        named = [
+            {
+                "id": one.pop("id", "B-1"),
+                "path": "tests.live.blocker:Blocker",
+                "params": {"instrument_id": BTC, "block_file": str(self.block_file), **one},
+            }
+            for one in strategies
+        ]
+        self.config = configs.write(self.folder, self.served, strategies=named, more=RISK)
+        self.process = start("live", self.config, log=self.log)
+
+    def block(self) -> None:
+        self.block_file.touch()
+        wait_for(self.block_file.with_suffix(".blocked").exists, f"the block; see {self.log}")
+        self.block_file.unlink()
+
+    def kill(self, *arguments: str, code: Exit = Exit.OK) -> dict[str, Any]:
+        done = subprocess.run(
+            [FAIRLEAD, "kill", *arguments, "--config", str(self.config), "--json"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout) if done.stdout else {}
+
+    def end(self) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait(10)
+
+    # -- the venue's truth ---------------------------------------------------------------------
+
+    def orders(self) -> dict[int, dict[str, Any]]:
+        """The account's orders at the venue, as they are now, by id."""
+        entries = self.served.ledger()["entries"]
+        orders = [e["order"] for e in entries if e["type"] == "order"]
+        return {order["id"]: order for order in orders if order["account"] == "main"}
+
+    def open(self) -> list[dict[str, Any]]:
+        return [o for o in self.orders().values() if o["status"] not in ("canceled", "filled")]
+
+    def at_least(self, count: int) -> None:
+        def there() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()
+            return len(self.orders()) >= count
+
+        wait_for(there, f"{count} orders; see {self.log}")
+
+    def created_after(self, ts_ns: int) -> list[dict[str, Any]]:
+        return [o for o in self.orders().values() if o["ts_created"] > ts_ns]
+
+    def btc(self) -> Decimal:
+        account = self.served.balances()["main"]["BTC"]
+        return Decimal(account["free"]) + Decimal(account["locked"])
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Run]:
+    with venue("oceanex", tmp_path / "venue", "--seed", "5") as served:
+        run = Run(tmp_path, served)
+        yield run
+        if run.process is not None and run.process.poll() is None:
+            run.process.kill()
+            run.process.wait(10)
+
+
+def nothing_new(run: Run, kill: dict[str, Any]) -> None:
+    late = run.created_after(kill["kill"]["ts_ns"] + IN_FLIGHT_NS)
+    assert not late, f"created after the kill: {late}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_kill_of_a_burst_holds_until_a_person_clears_it(live: Run) -> None:
+    live.start({"every_ms": 10})
+    live.at_least(20)
+    kill = live.kill("all", "--reason", "a test")
+    assert kill["is_clean"]
+    assert not live.open()
+    nothing_new(live, kill)
+    assert live.process is not None
+    assert live.process.poll() is None, "the run goes on, halted"
+    assert live.end() == Exit.KILLED
+    count = len(live.orders())
+    assert [k["reason"] for k in live.kill("--status", code=Exit.KILLED)["in_force"]] == ["a test"]
+
+    before = _denials(live)
+    live.start({"every_ms": 10})  # a restart creates nothing
+    wait_for(lambda: _denials(live) > before, "a denial")
+    assert live.end() == Exit.KILLED
+    assert len(live.orders()) == count
+
+    assert live.kill("all", "--clear")["removed"] == ["all.json"]
+    assert live.kill("--status")["in_force"] == []
+    live.start({"every_ms": 10, "goes_on": False})
+    live.at_least(count + 3)
+    assert live.end() == Exit.OK
+
+
+def _denials(run: Run) -> int:
+    """Orders refused by the kill switch in all runs; the gate writes its counters each second."""
+    path = run.folder / "state" / "risk-live.json"
+    if not path.exists():
+        return 0
+    refused = json.loads(path.read_bytes())["counters"].get("KILL_SWITCH", {}).get("refused", 0)
+    return int(refused)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_kill_while_a_strategy_blocks_the_loop(live: Run) -> None:
+    live.start({"goes_on": False, "rests": 60, "every_ms": 10, "block_secs": 6.0})
+    live.at_least(60)
+    live.block()
+    kill = live.kill("all")
+    assert kill["is_clean"]
+    (report,) = kill["venues"]
+    assert report["first_cancel_ms"] < FIRST_CANCEL_MS
+    assert len(report["orders"]) >= 60
+    assert not live.open()
+    log = live.log.read_text()
+    assert "kill switch" not in log, "the loop was blocked to the end"
+    wait_for(lambda: "kill switch" in live.log.read_text(), "the loop to wake up")
+    assert live.end() == Exit.KILLED
+    nothing_new(live, kill)  # what the strategy sent right before it blocked stayed here
+    assert not live.open()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
+    before = live.btc()
+    live.start({"goes_on": False, "buys": 2, "rests": 3, "block_secs": 6.0})
+    live.at_least(5)
+    wait_for(lambda: live.btc() > before, "the buys to fill")
+    live.block()
+    kill = live.kill("all", "--action", "flatten")
+    assert kill["is_clean"]
+    (closed,) = kill["venues"][0]["closed"]
+    assert closed["is_flat"]
+    assert Decimal(0) <= live.btc() - before < STEP
+    sold = [o for o in live.orders().values() if o["side"] == "SELL"]
+    assert len(sold) == 1
+    journal = live.folder / "state" / "oceanex-main.journal.sqlite"
+    with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
+        held = sum(Decimal(q) for (q,) in db.execute("SELECT quantity FROM positions"))
+        mine = db.execute("SELECT strategy, state FROM orders WHERE strategy = 'KILL'").fetchall()
+    assert Decimal(0) <= held < STEP
+    assert mine == [("KILL", "FILLED")]
+    wait_for(lambda: "kill switch" in live.log.read_text(), "the loop to wake up")
+    assert live.end() == Exit.KILLED
+    denials = _denials(live)
+    live.start({})  # and the next run sells nothing again
+    wait_for(lambda: _denials(live) > denials, "a denial")
+    assert live.end() == Exit.KILLED
+    assert [o for o in live.orders().values() if o["side"] == "SELL"] == sold
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_strategy_is_killed_alone_and_an_account_whole(live: Run) -> None:
+    rests = {"goes_on": False, "rests": 4}
+    live.start({"id": "B-1", **rests}, {"id": "B-2", **rests, "every_ms": 30})
+    live.at_least(8)
+    live.kill("strategy", "B-9", code=Exit.USAGE)
+    live.kill("venue", "poloniex", code=Exit.USAGE)
+    assert not live.state.exists(), "a misspelt key kills nothing, and says so"
+    kill = live.kill("strategy", "B-1")
+    assert {o["strategy"] for o in kill["venues"][0]["orders"]} <= {"B-1"}
+    assert len(live.open()) == 4
+    kill = live.kill("account", "main")
+    assert kill["is_clean"]
+    assert not live.open()
+    in_force = live.kill("--status", code=Exit.KILLED)["in_force"]
+    assert [k["scope"]["kind"] for k in in_force] == ["account", "strategy"]
+    assert live.end() == Exit.OK  # only a kill of everything is the run's end
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_signal_kills_while_the_loop_is_blocked(live: Run) -> None:
+    live.start({"goes_on": False, "rests": 5, "block_secs": 3.0})
+    live.at_least(5)
+    live.block()
+    assert live.process is not None
+    live.process.send_signal(signal.SIGUSR1)
+    wait_for((live.state / "all.json").exists, "the durable state", timeout_secs=2)
+    kill = {"kill": json.loads((live.state / "all.json").read_bytes())}
+    wait_for(lambda: not live.open(), "the run's own cancels")
+    assert live.end() == Exit.KILLED
+    nothing_new(live, kill)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_run_flattens_by_itself(live: Run) -> None:
+    """A kill that was written without `fairlead kill`, as a limit does it."""
+    from engine.risk.killswitch import ALL, Action, KillState
+
+    before = live.btc()
+    live.start({"goes_on": False, "buys": 1, "rests": 3})
+    live.at_least(4)
+    wait_for(lambda: live.btc() > before, "the buy to fill")
+    KillState(live.state).engage(ALL, Action.FLATTEN, reason="a limit", by="a test")
+    wait_for(lambda: Decimal(0) <= live.btc() - before < STEP, f"flat; see {live.log}")
+    assert not live.open()
+    assert live.end() == Exit.KILLED

@@ -1,0 +1,38 @@
+"""Paper against the venue's live data: fees as the venue takes them, nothing sent to it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tests.live.desk import QUICK, Desk, summary
+
+
+def test_paper_trades_without_the_venue_and_with_its_fees(desk: Desk) -> None:
+    more = QUICK + '\n[simulated]\nbalances = ["5000 USDT"]\nlatency_ms = 5\n'
+    ended = desk.run("paper", desk.config("buy", more=more), 3)
+    assert ended.returncode == 0, ended.stdout + ended.stderr[-3000:]
+    told = summary(ended)
+    assert told["fills"] >= 1
+    bought = Decimal(told["instruments"][0]["bought"])
+    assert bought == Decimal("0.001")
+    assert told["fees"] == {"BTC": "0.00000100"} or Decimal(told["fees"]["BTC"]) == bought / 1000
+    assert told["orders_by_status"] == {"CANCELED": 1, "FILLED": 1}  # on_stop holds here, too
+    assert desk.orders() == set()
+    assert not desk.journal.exists()
+
+
+def test_paper_has_the_balances_of_the_config(desk: Desk) -> None:
+    more = QUICK + '\n[simulated]\nbalances = ["20 USDT"]\nlatency_ms = 5\n'
+    ended = desk.run("paper", desk.config("rest", more=more), 2)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    told = summary(ended)
+    assert sum(told["denials"].values()) + told["rejections"] == 1, told["denials"]
+
+
+def test_paper_needs_no_credentials(desk: Desk) -> None:
+    config = desk.config("rest")
+    lines = [line for line in config.read_text().splitlines() if "credentials" not in line]
+    config.write_text("\n".join(lines))
+    ended = desk.run("paper", config, 1.5)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert summary(ended)["orders_by_status"] == {"CANCELED": 1}

@@ -1,0 +1,103 @@
+"""What happened while no process ran: booked once, seen by the strategy, named to the person."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from decimal import Decimal
+
+import pytest
+
+from adapters.base.aiohttp_transport import AiohttpTransport
+from adapters.oceanex.config import OceanexOptions
+from adapters.oceanex.http import NewOrder, OceanexHttp
+from adapters.oceanex.signing import Signer, load_key
+from engine.secrets import Secret
+from tests.live.desk import INSTRUMENT, QUICK, Desk, summary
+from tests.support.processes import wait_for
+
+KEEP = '[run]\non_stop = "keep"\n' + QUICK
+
+
+@pytest.fixture
+def kept(desk: Desk) -> Desk:
+    """A run that bought at the market, left one order open, and ended."""
+    process = desk.start("live", desk.config("buy", more=KEEP))
+    desk.wait_resting(process)
+    wait_for(lambda: "FILLED" in desk.states(), "the market order to fill")
+    assert desk.stop(process) == 0, desk.log.read_text()[-2000:]
+    assert sorted(desk.states()) == ["FILLED", "OPEN"]
+    return desk
+
+
+def test_fills_while_away_are_booked_and_seen(kept: Desk) -> None:
+    (order,) = kept.open_orders()
+    told = [e["order"] for e in kept.entries("order") if str(e["order"]["id"]) == order][-1]
+    price, half = told["price"], "0.0005"
+    kept.served.post("market", action="pause")
+    try:
+        # Someone sells half of it down to our price, which is under the market.
+        kept.served.post("market", market="btcusdt", price=price, quantity=half, aggressor="SELL")
+        kept.served.post("market", market="btcusdt", side="SELL", price=price, size=half)
+    finally:
+        kept.served.post("market", market="btcusdt", side="SELL", price=price, size="0")
+        kept.served.post("market", action="resume")
+    true = sum(
+        (Decimal(f["quantity"]) - Decimal(f["fee"]) for f in kept.entries("fill")), Decimal(0)
+    )
+    ended = kept.run("live", kept.config("see", more=KEEP), 1.5)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert kept.position() == true
+    seen = json.loads(kept.seen.read_text())
+    increment = Decimal("0.000001")
+    assert abs(Decimal(seen["net"]) - true) <= increment
+    assert Decimal(seen["gate"]) == true
+    booked = _fills(kept, order)
+    at_venue = [f for f in kept.entries("fill") if str(f["order_id"]) == order]
+    assert at_venue, "nothing filled while the process was away"
+    assert sum(f["quantity"] for f in booked) == sum(Decimal(f["quantity"]) for f in at_venue)
+    assert {f["price"] for f in booked} == {Decimal(f["price"]) for f in at_venue}
+
+
+def _fills(desk: Desk, venue_order_id: str) -> list[dict[str, Decimal]]:
+    with sqlite3.connect(desk.journal) as db:
+        rows = [json.loads(row[0]) for row in db.execute("SELECT body FROM fills")]
+    return [
+        {"quantity": Decimal(row["quantity"]), "price": Decimal(row["price"])}
+        for row in rows
+        if row["venue_order_id"] == venue_order_id
+    ]
+
+
+async def test_someone_elses_order_is_adopted_as_external(desk: Desk) -> None:
+    line = desk.served.line
+    http = AiohttpTransport()
+    key = load_key(Secret(str(line["private_key"]), "test"))
+    signer = Signer(str(line["uid"]), str(line["key_id"]), key, time.time_ns, 60)
+    other = OceanexHttp(OceanexOptions(http_url=str(line["rest"])), http, signer)
+    order = NewOrder(market="btcusdt", side="buy", volume="0.002", price="50000", ord_type="limit")
+    placed = await other.create_order(order)
+    try:
+        ended = desk.run("live", desk.config("see"), 1.5)
+        assert ended.returncode == 0, ended.stderr[-3000:]
+        notes = summary(ended)["notes"]
+        assert [n for n in notes if n.startswith(f"ORDER-EXTERNAL {INSTRUMENT} {placed.id}")], notes
+        assert str(placed.id) in desk.open_orders()  # it is not ours to cancel
+        assert json.loads(desk.seen.read_text())["open"] == []  # nor the strategy's
+    finally:
+        await other.cancel_order(placed.id)
+        await http.close()
+
+
+def test_an_order_that_was_given_up_is_cancelled_when_it_shows_up(desk: Desk) -> None:
+    process = desk.start("live", desk.config(more=KEEP))
+    desk.wait_resting(process)
+    assert desk.stop(process) == 0
+    with sqlite3.connect(desk.journal) as db:
+        db.execute("UPDATE orders SET state = 'REFUSED'")  # as after a proof that proved wrong
+    ended = desk.run("live", desk.config("nothing", more=KEEP), 1.5)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    (note,) = summary(ended)["notes"]
+    assert note.startswith("ORDER-LATE ")
+    assert not desk.is_resting()

@@ -1,0 +1,216 @@
+"""Seeded sessions of the order desk on the adapter and a faulty venue; its ledger is the judge."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sqlite3
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.base.venue import OrderPush, Ready
+from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
+from adapters.poloniex.symbols import parse_wire_id
+from adapters.poloniex.venue import CAPABILITIES
+from adapters.simulation.control import control
+from adapters.simulation.server import SimRequest
+from adapters.simulation.virtual_time import START_NS
+from engine.orders.desk import DeskSettings, DeskTraits, OrderDesk
+from engine.orders.journal import Journal
+from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
+from tests.unit.orders.conftest import Sink
+from tests.venues.poloniex.simulator_kit import Memory, in_memory, intent, stop
+
+ORDERS = 60
+TRAITS = DeskTraits(
+    client_order_ids=CAPABILITIES.client_order_ids,
+    private_stream=CAPABILITIES.private_stream,
+    reports_fills=CAPABILITIES.reports_fills,
+    replace=CAPABILITIES.replace,
+    batch_submit_max=CAPABILITIES.batch_submit_max,
+    batch_cancel_max=CAPABILITIES.batch_cancel_max,
+    batch_query_max=CAPABILITIES.batch_query_max,
+    max_order_lag_secs=CAPABILITIES.max_order_lag_secs,
+)
+
+
+class Session:
+    """A desk that hears the private stream, as in a live run."""
+
+    def __init__(self, memory: Memory, path: Path) -> None:
+        self.memory = memory
+        self.sink = Sink()
+        self.journal = Journal(path, fsync=False, now_ns=memory.now_ns)
+        self.desk = OrderDesk(
+            venue=memory.adapter.orders,
+            journal=self.journal,
+            sink=self.sink,
+            traits=TRAITS,
+            settings=DeskSettings(poll_secs=1.0, settle_timeout_secs=120.0),
+            base_currency=lambda _: "BTC",
+            now_ns=memory.now_ns,
+        )
+        self.stream = memory.private()
+        self.stream.items = Heard(self.desk)  # type: ignore[assignment]
+        self.stream.supervisor._on_item = self.stream.items.append
+
+    async def start(self) -> None:
+        await self.memory.adapter.connect(trading=True)
+        self.stream.supervisor.start()
+        await self.stream.until(lambda: self.stream.of(Ready))
+        self.desk.start()
+
+    def findings(self) -> list[Any]:
+        return [detail[0] for name, _, detail in self.sink.events if name == "finding"]
+
+
+class Heard(list[Any]):
+    """Items on their way to the desk."""
+
+    def __init__(self, desk: OrderDesk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    def append(self, item: Any) -> None:
+        super().append(item)
+        if isinstance(item, OrderPush):
+            self.desk.pushed_order(item.order, item.fill)
+        elif isinstance(item, Ready):
+            self.desk.refresh_soon()
+
+
+def wanted(number: int, rng: random.Random, price: Decimal) -> Intent:
+    side = rng.choice(list(Side))
+    away = Decimal(rng.randint(-3, 20)) / 10_000
+    limit = (price * (1 - away if side is Side.BUY else 1 + away)).quantize(Decimal("0.01"))
+    kind = rng.random()
+    if kind < 0.25:
+        return intent(number, kind=Kind.MARKET, price=None, side=side)
+    if kind < 0.5:
+        condition = rng.choice(list(TriggerCondition))
+        step = Decimal(rng.randint(1, 8)) / 10_000
+        trigger = price * (1 + step if condition is TriggerCondition.GTE else 1 - step)
+        far = "70000" if side is Side.BUY else "50000"
+        return stop(number, side, condition, f"{trigger:.2f}", far)
+    return intent(number, side=side, price=limit)
+
+
+async def replace_one(session: Session, rng: random.Random) -> None:
+    """Move a resting limit order now and then."""
+    live = session.desk.live_orders()
+    resting = [o for o in live if o.is_proven and o.intent.kind is Kind.LIMIT]
+    if not resting or rng.random() < 0.8:
+        return
+    order = rng.choice(resting)
+    assert order.intent.price is not None
+    moved = msgspec.structs.replace(order.intent, price=order.intent.price + Decimal("0.5"))
+    await session.desk.replace(order.intent.client_order_id, moved)
+
+
+def ledger_of(venue: PoloniexSimulator) -> Any:
+    path = "/_sim/ledger"
+    request = SimRequest(method="GET", path=path, query="", headers={}, body=b"")
+    return json.loads(control(venue, request).body)
+
+
+def check(path: Path, ledger: Any) -> dict[str, int]:
+    """Each client order's venue orders (replacements too) and executions, against the journal."""
+    db = sqlite3.connect(path)
+    states = dict(db.execute("SELECT client_order_id, state FROM orders").fetchall())
+    booked: defaultdict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for owner, body in db.execute("SELECT client_order_id, body FROM fills"):
+        fill = msgspec.json.decode(body, type=VenueFill)
+        assert not fill.synthetic
+        booked[owner][0] += fill.quantity
+        booked[owner][1] += fill.quantity * fill.price
+    db.close()
+    owners: dict[int, str] = {}
+    true: defaultdict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for entry in ledger["entries"]:
+        if entry["type"] == "order":
+            wire = parse_wire_id(entry["order"]["client_order_id"])
+            owners[entry["order"]["id"]] = wire.client_order_id
+        elif entry["type"] == "fill":
+            quantity = Decimal(entry["quantity"])
+            true[owners[entry["order_id"]]][0] += quantity
+            true[owners[entry["order_id"]]][1] += quantity * Decimal(entry["price"])
+    at_venue = set(owners.values())
+    refused = {owner for owner, state in states.items() if state == "REFUSED"}
+    assert at_venue == states.keys() - refused
+    assert set(states.values()) <= {"FILLED", "CANCELED", "REFUSED"}
+    assert dict(booked) == dict(true)
+    return {"orders": len(states), "fills": len(true), "replaced": len(owners) - len(at_venue)}
+
+
+@pytest.mark.parametrize("transport", ["rest", "websocket"])
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_lost_or_doubled_on_a_bad_wire(
+    seed: int, transport: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    rng = random.Random(f"{seed} {transport}")
+    venue = PoloniexSimulator(now_ns=START_NS, seed=seed)
+
+    async def main(memory: Memory) -> None:
+        session = Session(memory, path)
+        await session.start()
+        venue.faults.profile = "bad"
+        tape = venue.exchange.markets["BTC_USDT"].tape
+        for number in range(ORDERS):
+            assert tape.last_price is not None
+            await session.desk.submit([wanted(number, rng, tape.last_price)])
+            live = session.desk.live_orders()
+            if live and rng.random() < 0.3:
+                await session.desk.cancel([rng.choice(live).intent.client_order_id])
+            await replace_one(session, rng)
+            await asyncio.sleep(rng.uniform(0, 1))
+        venue.faults.clear()
+        assert await session.desk.stop(cancel_open=True) == []
+        assert session.desk.failure is None
+        assert session.desk.live_orders() == []
+        codes = {finding.code for finding in session.findings()}
+        assert codes <= {"ORDER-NOT-LISTED"}, session.findings()
+        session.journal.close()
+        await memory.stop(session.stream)
+
+    in_memory(main, venue, order_transport=transport)
+    counts = check(path, ledger_of(venue))
+    assert counts["orders"] > ORDERS / 2
+    assert counts["fills"] > 5
+    assert counts["replaced"] > 0
+    assert any(o.ts_triggered for o in venue.exchange.orders("spot"))
+    assert sum(venue.faults.counts.values()) > 20
+
+
+def test_the_same_execution_by_push_and_by_read_is_booked_once(tmp_path: Path) -> None:
+    options = PoloniexSimOptions(is_market_live=False)
+    venue = PoloniexSimulator(now_ns=START_NS, seed=1, options=options)
+
+    async def main(memory: Memory) -> None:
+        session = Session(memory, tmp_path / "journal.sqlite")
+        await session.start()
+        one = intent(1, price=Decimal(59000), quantity=Decimal("0.003"))
+        await session.desk.submit([one])
+        order = session.desk.get(one.client_order_id)
+        assert order is not None
+        for size in ("0.002", "0.0005"):  # the first read again would exceed the whole
+            exchange = venue.exchange
+            exchange.print_trade(
+                "BTC_USDT", Decimal(59000), Decimal(size), Side.SELL, exchange.now_ns
+            )
+            await asyncio.sleep(0.1)
+            await session.desk._read_fills(order)
+        assert order.filled == Decimal("0.0025")
+        assert session.sink.names().count("order_filled") == 2
+        assert session.findings() == []
+        await session.desk.stop(cancel_open=True)
+        session.journal.close()
+        await memory.stop(session.stream)
+
+    in_memory(main, venue)

@@ -1,0 +1,223 @@
+"""NautilusTrader's DataTester and ExecTester on the adapter and the simulated venue.
+
+    python -m tests.venues.poloniex.testers data|exec FOLDER
+
+NautilusTrader's log goes to a JSON file in FOLDER, the adapter's own to standard error; the last
+line of standard output is what the venue saw, as JSON. Logging is global per process, hence the
+process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.common import Environment, FileWriterConfig, LoggerConfig, LogLevel
+from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
+from nautilus_trader.live import LiveDataEngineConfig, LiveNode
+from nautilus_trader.model import (
+    BarType,
+    ClientId,
+    InstrumentId,
+    OrderType,
+    Quantity,
+    StrategyId,
+    TraderId,
+)
+from nautilus_trader.testkit import DataTesterConfig, ExecTesterConfig
+
+from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
+from adapters.base.data_client import make_data_factory
+from adapters.base.execution_client import make_execution_factory
+from adapters.base.runtime import VenueRuntime
+from adapters.poloniex.simulator import PoloniexSimulator
+from adapters.poloniex.venue import PoloniexAdapter
+from adapters.simulation.server import Served, serve
+from engine.config import model
+from engine.modes.trading import VenueTrading
+from engine.observe.status import RunStatus
+from engine.orders.journal import Journal
+from tests.venues.poloniex.simulator_kit import BTC, context_of
+
+DEADLINE_SECS = 30.0
+
+
+class ApproveAll:
+    """The testers are not of fairlead: no gate stands before them."""
+
+    def order_denial(self, order: Any) -> str | None:
+        return None
+
+    def modify_denial(
+        self, client_order_id: str, quantity: Any, price: Any, trigger_price: Any
+    ) -> str | None:
+        return None
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(DEADLINE_SECS):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def stopped(code: str, message: str) -> None:
+    sys.exit(f"{code}: {message}")
+
+
+def runtime_of(served: Served, http: Any, ws: Any, *, trading: bool) -> VenueRuntime:
+    return VenueRuntime(
+        adapter=PoloniexAdapter(context_of(served.describe(), http)),
+        ws=ws,
+        instruments=(BTC,),
+        trading=trading,
+        now_ns=time.time_ns,
+        rng=random.Random(1),
+        status=RunStatus(),
+        on_fatal=stopped,
+    )
+
+
+def builder(folder: Path, runtime: VenueRuntime) -> Any:
+    log = LoggerConfig(
+        stdout_level=LogLevel.OFF,
+        fileout_level=LogLevel.INFO,
+        file_config=FileWriterConfig(directory=str(folder), file_name="node", file_format="json"),
+    )
+    return (
+        LiveNode.builder("TESTER", TraderId("TESTER-001"), Environment.LIVE)
+        .with_logging(log)
+        .with_delay_post_stop_secs(2)
+        .with_data_engine_config(LiveDataEngineConfig(emit_quotes_from_book=True))
+        .add_data_client("POLONIEX", make_data_factory(runtime), DataClientConfig())
+    )
+
+
+async def data(served: Served, runtime: VenueRuntime, folder: Path) -> dict[str, Any]:
+    node = builder(folder, runtime).build()
+    instrument_id = InstrumentId.from_str(BTC)
+    tester = DataTesterConfig(
+        client_id=ClientId("POLONIEX"),
+        instrument_ids=[instrument_id],
+        bar_types=[BarType.from_str(f"{BTC}-1-MINUTE-LAST-EXTERNAL")],
+        subscribe_book_deltas=True,
+        subscribe_book_depth=True,
+        subscribe_book_at_interval=True,
+        subscribe_quotes=True,
+        subscribe_trades=True,
+        subscribe_bars=True,
+        subscribe_instrument=True,
+        subscribe_instrument_status=True,
+        request_instruments=True,
+        request_trades=True,
+        request_bars=True,
+        request_book_snapshot=True,
+        can_unsubscribe=True,
+        manage_book=True,
+        book_interval_ms=50,
+    )
+    node.add_builtin_actor("DataTester", tester)
+    running = asyncio.create_task(node.run_async())
+    venue: Any = served.venue
+    await until(lambda: runtime.status.book_is_valid(BTC))
+    await until(lambda: any(s.wants("trades", "BTC_USDT") for s in venue.push.sessions))
+    await asyncio.sleep(1.5)  # of market: real time, as the node's
+    venue.control({"symbol": "BTC_USDT", "state": "PAUSE"})
+    venue.control({"symbol": "BTC_USDT", "state": "NORMAL"})
+    venue.faults.next("WS", "/ws/public", "drop")
+    await until(lambda: runtime.status.reconnects == 1 and runtime.status.book_is_valid(BTC))
+    node.handle().stop()
+    await running
+    return {}
+
+
+async def execution(served: Served, runtime: VenueRuntime, folder: Path) -> dict[str, Any]:
+    venue: Any = served.venue
+    config = model.Config(
+        name="tester", venues={"poloniex": model.Venue(adapter="poloniex", instruments=[BTC])}
+    )
+    trading = VenueTrading(
+        runtime=runtime,
+        account="main",
+        journal=Journal(folder / "journal.sqlite", fsync=False, now_ns=time.time_ns),
+        approvals=ApproveAll(),
+        config=config,
+        on_recovered=lambda _: None,
+        on_halt=stopped,
+        on_sent=lambda _: None,
+        on_over=lambda _: None,
+    )
+    node = (
+        builder(folder, runtime)
+        .add_exec_client("POLONIEX", make_execution_factory(trading), ExecutionClientConfig())
+        .build()
+    )
+    tester = ExecTesterConfig(
+        strategy_id=StrategyId("EXEC-001"),
+        use_uuid_client_order_ids=True,
+        instrument_id=InstrumentId.from_str(BTC),
+        client_id=ClientId("POLONIEX"),
+        order_qty=Quantity.from_str("0.001000"),
+        subscribe_quotes=True,
+        subscribe_trades=True,
+        subscribe_book=True,
+        open_position_on_start_qty="0.002",  # type: ignore[arg-type]
+        open_position_on_first_quote=True,
+        tob_offset_ticks=2_000,
+        enable_stop_buys=True,
+        enable_stop_sells=True,
+        stop_order_type=OrderType.STOP_LIMIT,
+        stop_offset_ticks=20_000,
+        stop_limit_offset_ticks=100,
+        modify_orders_to_maintain_tob_offset=True,
+        reduce_only_on_stop=False,
+        use_post_only=True,
+        log_data=False,
+    )
+    node.add_builtin_strategy("ExecTester", tester)
+    running = asyncio.create_task(node.run_async())
+    entries = venue.exchange.ledger.entries
+    await until(lambda: placed(entries, stops=True) >= 2 and placed(entries, stops=False) >= 3)
+    await until(lambda: placed(entries, stops=False) >= 5)  # modified as the market moved
+    node.handle().stop()
+    await running
+    await trading.close()
+    orders = venue.exchange.orders("spot")
+    return {
+        "orders": dict(Counter(o.status.value for o in orders)),
+        "stops": sum(o.trigger_price is not None for o in orders),
+        "fills": len(venue.fills),
+        "open": len(venue.exchange.open_orders("spot")),
+    }
+
+
+def placed(entries: list[Any], *, stops: bool) -> int:
+    return sum(
+        (entry.order.trigger_price is not None) == stops
+        for entry in entries
+        if getattr(entry, "event", "") == "accepted"
+    )
+
+
+async def main(what: str, folder: Path) -> None:
+    served = await serve(PoloniexSimulator(now_ns=time.time_ns(), seed=11))
+    tape = served.venue.exchange.markets["BTC_USDT"].tape
+    await until(lambda: len(tape.trades) >= 3)  # a history for the requests
+    http, ws = AiohttpTransport(), AiohttpWsTransport()
+    runtime = runtime_of(served, http, ws, trading=what == "exec")
+    told = await (data if what == "data" else execution)(served, runtime, folder)
+    for transport in (http, ws):
+        await transport.close()
+    await served.stop()
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
