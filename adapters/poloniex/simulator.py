@@ -129,7 +129,7 @@ class PoloniexSimulator(ExchangeListener):
         }
 
     def ledger_id(self, venue_order_id: str) -> int:
-        """The ledger's number of an order; a stop (`smart-ID` at the adapter) and its child share it."""
+        """The ledger's number of an order, one for a stop (`smart-ID`) and its child."""
         number = int(venue_order_id.removeprefix("smart-"))
         child_of = number - CHILD_OFFSET
         return child_of if self.exchange.order(ACCOUNT, child_of) is not None else number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from engine.cli.exits import Exit
 
+SVG_COLUMNS = 118
 TEMPLATE = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 
 
@@ -19,6 +21,9 @@ def command(
     ] = Path("out/demo"),
     seconds: Annotated[float, typer.Option(min=4, help="Seconds of live trading.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 7,
+    svg: Annotated[
+        Path | None, typer.Option(help="Also write what is printed as a picture.")
+    ] = None,
 ) -> None:
     """Trade a simulated OceanEx live for a minute, kill and restart the run in the middle, record
     it, backtest the recording with the same config, and show both side by side.
@@ -34,11 +39,15 @@ def command(
         typer.echo(f"[{time.monotonic() - started:5.1f} s] {text}", err=True)
 
     result = run_demo(TEMPLATE, folder, seconds=seconds, seed=seed, tell=tell)
-    console = Console()
+    console = Console() if svg is None else Console(record=True, width=SVG_COLUMNS)
     summary.show([result.live, result.backtest], console, "The same config, live and as a backtest")
     console.print(f"kill -9 and restart: {result.proof}")
     for name, path in _files(result.folder).items():
         console.print(f"{name:>10}  {path}", soft_wrap=True)
+    if svg is not None:
+        # Without the web fonts that it would load from elsewhere.
+        picture = console.export_svg(title="make demo")
+        svg.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
     if not result.is_whole:
         raise typer.Exit(int(Exit.DRIFT))
 

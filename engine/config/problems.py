@@ -105,9 +105,10 @@ def _integer(value: int) -> str:
 
 def came_text(value: Any) -> str:
     """What came, by type and value, short; a text that may be key material is withheld."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _integer(value)
     kinds: tuple[tuple[Any, str], ...] = (
         (bool, f"the boolean {str(value).lower()}"),
-        (int, _integer(value) if isinstance(value, int) else ""),
         (float, f"the float {value}"),
         (Decimal, f"the decimal {value}"),
         (dict, "a table"),

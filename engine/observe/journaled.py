@@ -58,7 +58,11 @@ def trading(
         accepted=sum(row[2] is not None for row in orders),
         filled=sum(Decimal(row[3]) > 0 for row in orders),
         fills=len(fills),
-        maker_fills=sum(fill.is_maker is True for fill in fills),
+        maker_fills=(
+            None
+            if any(fill.is_maker is None for fill in fills)
+            else sum(fill.is_maker is True for fill in fills)
+        ),
         native_denials={},
         rejections=sum(row[1] == OrderState.REFUSED for row in orders),
         fees=dict(sorted(fees.items())),

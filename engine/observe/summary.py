@@ -68,7 +68,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     orders_by_status: dict[str, int]
     accepted: int
     fills: int
-    maker_fills: int
+    maker_fills: int | None  # None: the venue does not tell
     fill_ratio: float | None
     denials: dict[str, int]
     rejections: int
@@ -125,7 +125,7 @@ class Account:
     def book(
         self, buying: bool, quantity: Decimal, price: Decimal, fee: Decimal, fee_currency: str
     ) -> None:
-        """One execution: quantity in base units, price in quote currency, fee positive when paid."""
+        """One execution: base units, price in quote currency, fee positive when paid."""
         value = quantity * price * self._multiplier
         self.fills += 1
         self.turnover += value
@@ -185,7 +185,7 @@ class Trading(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     filled: int
     fills: int
-    maker_fills: int
+    maker_fills: int | None  # None: the venue does not tell
     native_denials: dict[str, int]
     rejections: int
     fees: dict[str, Decimal]
@@ -324,7 +324,8 @@ def rows(summary: RunSummary) -> list[tuple[str, str]]:
         found.append(("events", f"{summary.events:,} in {summary.wall_secs:.2f} s ({rate:,.0f}/s)"))
     found.append(("orders", f"{summary.orders:,} ({_counts(summary.orders_by_status)})"))
     found.append(("order kinds", _counts(summary.orders_by_kind)))
-    found.append(("fills", f"{summary.fills:,} ({summary.maker_fills:,} maker)"))
+    made = "maker or taker is not told" if summary.maker_fills is None else None
+    found.append(("fills", f"{summary.fills:,} ({made or f'{summary.maker_fills:,} maker'})"))
     if summary.fill_ratio is not None:
         found.append(("orders filled", f"{summary.fill_ratio:.1%} of accepted"))
     found.append(("gate and risk denials", _counts(summary.denials)))

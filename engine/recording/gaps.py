@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 
 GAPS_FILE = "gaps.jsonl"
 REASON_CHARS_MAX = 300
 SECOND_NS = 1_000_000_000
+Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]  # JSON sets no bound
 
 
 class GapKind(StrEnum):
@@ -41,9 +42,9 @@ class GapRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kind: GapKind
     instrument: str
     reason: str
-    from_ns: int
-    to_ns: int
-    count: int = 0
+    from_ns: Int64
+    to_ns: Int64
+    count: Int64 = 0
 
     @property
     def seconds(self) -> float:

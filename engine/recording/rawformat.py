@@ -31,6 +31,7 @@ HEADER_BYTES = _SKIPPABLE.size + _HEADER.size + _CRC.size
 _PREFIX = _SKIPPABLE.pack(_MAGIC, _HEADER.size + _CRC.size) + _MARK
 RECORD_BYTES_MAX = 64 << 20
 BLOCK_BYTES_MAX = 128 << 20
+_SCAN_BYTES_FIRST = 256
 _SCAN_BYTES = 1 << 20
 
 
@@ -190,12 +191,14 @@ def read_blocks(path: Path) -> Iterator[tuple[BlockHeader, list[RawRecord]] | Ra
 def _next_block(file: BinaryIO, offset: int) -> int:
     """Where the next block header seems to begin; the file's end if nowhere."""
     overlap = len(_PREFIX) - 1
+    wanted = _SCAN_BYTES_FIRST  # then more and more, so that many false headers cost little each
     while True:
         file.seek(offset)
-        window = file.read(_SCAN_BYTES)
+        window = file.read(wanted)
         found = window.find(_PREFIX)
         if found >= 0:
             return offset + found
-        if len(window) < _SCAN_BYTES:
+        if len(window) < wanted:
             return offset + len(window)
         offset += len(window) - overlap
+        wanted = min(2 * wanted, _SCAN_BYTES)

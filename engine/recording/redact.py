@@ -47,12 +47,19 @@ _JSON_INNER = re.compile(
     rf'\\"{_NAME}\\"\s*:\s*\\"(?P<value>(?:\\\\\\"|\\\\\\\\|(?!\\").)*)(?:\\"|\Z)', re.DOTALL
 )
 _FORM = re.compile(rf"(?<![A-Za-z0-9_-]){_NAME}=(?P<value>[^&;\s\"'<>\\]+)")
+# A part has few and short headers: without a bound, hostile text would take quadratic time.
 _MULTIPART = re.compile(
-    rf'name="{_NAME}"[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(?P<value>.*?)(?=\r\n--|\Z)', re.DOTALL
+    rf'name="{_NAME}"[^\r\n]{{0,300}}\r\n(?:[^\r\n]{{1,300}}\r\n){{0,5}}\r\n'
+    r"(?P<value>.*?)(?=\r\n--|\Z)",
+    re.DOTALL,
 )
 _PAIRS = (_JSON, _JSON_INNER, _FORM, _MULTIPART)
 _BEARER = re.compile(r"(?P<head>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
+# The look ahead, once per run of such letters, keeps the search linear.
+_JWT = re.compile(
+    r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{5,}\.)(?P<head>(?:[A-Za-z0-9_-]*?-)?)"
+    r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"
+)
 _PEM = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
 )
@@ -92,7 +99,7 @@ class Redactor:
                 text = text.replace(literal, MARK)
                 self.found += 1
         text = self._sub(_PEM, MARK, text)
-        text = self._sub(_JWT, MARK, text)
+        text = self._sub(_JWT, rf"\g<head>{MARK}", text)
         text = self._sub(_BEARER, rf"\g<head>{MARK}", text)
         for pattern in _PAIRS:
             text = pattern.sub(self._pair, text)

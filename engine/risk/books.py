@@ -44,7 +44,8 @@ class Books:
     def marked(self, instrument: str, facts: InstrumentFacts, price: Decimal) -> None:
         """The market's price of an instrument now."""
         self.ledger.exposure.mark(instrument, price)
-        self.equity.mark(instrument, facts, price)
+        if self.equity.is_open:
+            self.equity.mark(instrument, facts, price)
 
     def approved(self, order: OrderFacts, now_ns: int) -> LiveOrder:
         """A new order passed."""

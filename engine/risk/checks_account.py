@@ -37,15 +37,15 @@ def free_balance(order: OrderFacts, view: Look) -> Verdict:
         base_funds = funds_of(order.instrument, currency)
         assert base_funds is not None  # the account was there for the other currency
         funds = base_funds
-    elif not funds.is_cash and view.worth.reduces:
+    elif not funds.is_cash and view.reduces:
         return None
-    worth = view.worth
-    if worth.value is None:
+    value = view.value
+    if value is None:
         return None  # stale_reference has refused it, unless that is switched off
     if order.parent is not None and order.reduce_only and view.pending(order.parent) is not None:
         return None  # paid with what its parent brings
-    need = _need(order, facts, funds, worth.value)
-    available = _available(order, facts, funds, (worth.venue, currency), view)
+    need = _need(order, facts, funds, value)
+    available = _available(order, facts, funds, (view.venue, currency), view)
     if need > available:
         return Denial(
             "FREE_BALANCE",
@@ -103,7 +103,7 @@ def _held(order: OrderFacts, facts: InstrumentFacts, funds: Funds) -> Decimal:
 
 
 def unknown_outcomes(order: OrderFacts, view: Look) -> Verdict:
-    venue = view.worth.venue
+    venue = view.venue
     count = view.books.unknown.get(venue, 0)
     limit = view.limits.max_unknown_outcomes
     if count >= limit:
@@ -116,7 +116,7 @@ def unknown_outcomes(order: OrderFacts, view: Look) -> Verdict:
 
 
 def clock_offset(order: OrderFacts, view: Look) -> Verdict:
-    venue = view.worth.venue
+    venue = view.venue
     offset = view.books.offsets_ms.get(venue)
     if offset is None:
         return None
@@ -178,7 +178,7 @@ def _loss(
 def cooldown(order: OrderFacts, view: Look) -> Verdict:
     until_ns = view.books.trips.paused_until(order.strategy)
     now_ns = view.now_ns
-    if now_ns >= until_ns or view.worth.reduces:
+    if now_ns >= until_ns or view.reduces:
         return None
     return Denial(
         "COOLDOWN",

@@ -180,10 +180,10 @@ def reduce_only(order: OrderFacts, view: Look) -> Verdict:
     """A reduce-only order alone must not pass through zero; an order list counts its parent."""
     if not order.reduce_only:
         return None
-    position = view.position(order.instrument)
+    position = view.position
     if order.parent is not None and (parent := view.pending(order.parent)) is not None:
         position += parent.signed_remaining
-    remaining = order.remaining
+    remaining = view.remaining
     reducible = -position if order.is_buy else position
     if remaining <= reducible:
         return None

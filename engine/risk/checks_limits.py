@@ -53,13 +53,13 @@ def max_order_notional(order: OrderFacts, view: Look) -> Verdict:
             f"the limit is in {currency}, {order.instrument} is priced in {facts.currency}; "
             "set the limit in that currency",
         )
-    price = view.worth.price
+    price = view.worst_price
     if price is None:
         return Denial(
             "MAX_ORDER_NOTIONAL",
             f"no price to value {order.quantity} {order.instrument} with; wait for market data",
         )
-    value = view.worth.value if order.existing is None else None
+    value = view.value if order.existing is None else None
     notional = facts.notional(order.quantity, price) if value is None else value
     if notional > limit:
         return Denial(
@@ -91,11 +91,9 @@ def max_position(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.max_position.get(order.instrument)
     if limit is None or order.reduce_only:
         return None
-    quantity = order.remaining
-    open_quantity = view.working_quantity(order.instrument, order.side)
-    if order.existing is not None:
-        open_quantity -= order.existing.remaining
-    position = view.position(order.instrument)
+    quantity = view.remaining
+    open_quantity = view.working
+    position = view.position
     reach = position + open_quantity + quantity
     if not order.is_buy:
         reach = position - open_quantity - quantity
@@ -122,7 +120,7 @@ def _exposure(
     if facts is None:
         return None
     limit = limits.get(facts.currency)
-    value = view.worth.added
+    value = view.added
     if limit and value is not None and (reach := now + value) <= limit:
         return reach / limit
     if limit is None:
@@ -145,32 +143,29 @@ def _exposure(
 
 def instrument_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits = view.limits.instrument_exposure
-    if not limits or view.worth.reduces:
+    if not limits or view.reduces:
         return None
     now = view.books.ledger.exposure.of_instrument(order.instrument)
-    what = f"in {order.instrument}, position and open orders counted"
-    return _exposure("INSTRUMENT_EXPOSURE", what, order, view, limits, now)
+    return _exposure("INSTRUMENT_EXPOSURE", "in this instrument", order, view, limits, now)
 
 
 def venue_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits, facts = view.limits.venue_exposure, view.facts
-    if not limits or facts is None or view.worth.reduces:
+    if not limits or facts is None or view.reduces:
         return None
-    venue = view.worth.venue
+    venue = view.venue
     now = view.books.ledger.exposure.by_venue.get((venue, facts.currency), Decimal(0))
-    what = f"at {venue}, positions and open orders counted"
-    return _exposure("VENUE_EXPOSURE", what, order, view, limits, now)
+    return _exposure("VENUE_EXPOSURE", "at this venue", order, view, limits, now)
 
 
 def account_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits, facts = view.limits.account_exposure, view.facts
-    if not limits or facts is None or view.worth.reduces:
+    if not limits or facts is None or view.reduces:
         return None
     exposure = view.books.ledger.exposure
-    account = exposure.account_name(view.worth.venue)
+    account = exposure.account_name(view.venue)
     now = exposure.by_account.get((account, facts.currency), Decimal(0))
-    what = f"in account {account}, positions and open orders counted"
-    return _exposure("ACCOUNT_EXPOSURE", what, order, view, limits, now)
+    return _exposure("ACCOUNT_EXPOSURE", "in this account", order, view, limits, now)
 
 
 def resting_notional(order: OrderFacts, view: Look) -> Verdict:
@@ -238,7 +233,7 @@ def cancel_to_fill(order: OrderFacts, view: Look) -> Verdict:
     limit = view.limits.cancel_to_fill
     if limit is None or order.reduce_only:
         return None
-    venue = view.worth.venue
+    venue = view.venue
     flow = view.books.flows.of(venue, view.now_ns)
     if flow.orders < view.limits.cancel_to_fill_after:
         return None

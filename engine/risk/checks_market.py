@@ -158,7 +158,7 @@ def fat_finger(order: OrderFacts, view: Look) -> Verdict:
             f"no trade of {order.instrument} came yet to compare the quantity with; wait for one",
         )
     limit = size * multiple
-    remaining = order.remaining
+    remaining = view.remaining
     if remaining > limit:
         what = "largest" if largest else "median"
         return Denial(

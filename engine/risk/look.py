@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import NamedTuple
 
 from engine.orders.model import Side
 from engine.risk.books import Books
@@ -23,25 +22,14 @@ _ZERO = Decimal(0)
 FundsOf = Callable[[str, str], Funds | None]
 
 
-class Worth(NamedTuple):
-    """What the checks of sizes and money share; prices and values are None without any price.
-
-    `reduces`: it closes a position and nothing more, its side's live orders counted. `value` is
-    the notional of what may fill, `added` that less what a modified order stands for already.
-    """
-
-    venue: str
-    reduces: bool
-    price: Decimal | None
-    value: Decimal | None
-    added: Decimal | None
-
-
 class Look:
     """What the checks read. One per view; `begin` reads what belongs to the next order.
 
-    `facts`, `market` (the reference), `price` (its middle) and `worth` are those of that order's
-    instrument; None where nothing is known.
+    Of that order: `facts` of its instrument, `market` (the reference) and its `price` (the middle),
+    `worst_price` (its own, else what a market order would pay), `remaining` (may still fill),
+    `value` (the notional of that), `added` (that less what a modified order stands for already);
+    None where nothing is known. `position` is the instrument's, `working` what else is live on the
+    order's side. `reduces`: it closes a position and nothing more, `working` counted.
     """
 
     __slots__ = (
@@ -49,6 +37,7 @@ class Look:
         "_ledger",
         "_view",
         "abilities",
+        "added",
         "books",
         "facts",
         "funds",
@@ -56,9 +45,15 @@ class Look:
         "limits",
         "market",
         "now_ns",
+        "position",
         "price",
+        "reduces",
+        "remaining",
         "seen",
-        "worth",
+        "value",
+        "venue",
+        "working",
+        "worst_price",
     )
 
     def __init__(self, view: RiskView, books: Books, limits: Limits) -> None:
@@ -76,13 +71,18 @@ class Look:
         self.facts: InstrumentFacts | None = None
         self.market: Reference | None = None
         self.price: Decimal | None = None
-        self.worth: Worth
+        self.venue = ""
+        self.position = self.working = self.remaining = _ZERO
+        self.reduces = False
+        self.worst_price: Decimal | None = None
+        self.value: Decimal | None = None
+        self.added: Decimal | None = None
 
     def begin(self, order: OrderFacts) -> None:
         """Read once what the checks of `order` share, and note the market's price."""
         self.now_ns = self._view.now_ns()
         self.read(order.instrument)
-        self.worth = self._reckon(order)
+        self._reckon(order)
 
     def read(self, instrument: str) -> None:
         """The instrument's facts and market now; a whole market's price values what is held."""
@@ -97,52 +97,38 @@ class Look:
         if self.price is not None and market is not None and market.valid:
             self.books.marked(instrument, facts, self.price)
 
-    def _reckon(self, order: OrderFacts) -> Worth:
+    def _reckon(self, order: OrderFacts) -> None:
+        instrument, existing = order.instrument, order.existing
+        self.venue = instrument.rpartition(".")[2]
+        position = self.position = self._ledger.positions.get(instrument, _ZERO)
+        working = self._ledger.working_quantity(instrument, order.side)
+        remaining = order.quantity
+        if existing is not None:
+            remaining -= existing.filled
+            if not existing.contingent:
+                working -= existing.remaining
+        self.working, self.remaining = working, remaining
+        reducible = -position if order.side is Side.BUY else position
+        self.reduces = order.reduce_only or 0 < working + remaining <= reducible
+        self.value = self.added = None
+        price = self.worst_price = self._worst(order)
         facts = self.facts
-        reduces = only_reduces(order, self)
-        price = worst_price(order, self)
         if facts is None or price is None or price <= 0:
-            return Worth(order.instrument.rpartition(".")[2], reduces, None, None, None)
-        value = added = facts.notional(order.remaining, price)
-        existing = order.existing
+            return
+        self.value = self.added = value = facts.notional(remaining, price)
         if existing is not None and existing.unit_value is not None:
-            added = value - existing.remaining * existing.unit_value
-        return Worth(order.instrument.rpartition(".")[2], reduces, price, value, added)
+            self.added = value - existing.remaining * existing.unit_value
 
-    def position(self, instrument: str) -> Decimal:
-        return self._ledger.positions.get(instrument, _ZERO)
-
-    def working_quantity(self, instrument: str, side: Side) -> Decimal:
-        return self._ledger.working_quantity(instrument, side)
+    def _worst(self, order: OrderFacts) -> Decimal | None:
+        if order.price is not None:
+            return order.price
+        if order.trigger_price is not None:
+            return order.trigger_price
+        market = self.market
+        return self.price if market is None or market.ask is None else market.ask
 
     def open_order_count(self) -> int:
         return len(self._ledger.live)
 
     def pending(self, client_order_id: str) -> LiveOrder | None:
         return self._ledger.live.get(client_order_id)
-
-
-def worst_price(order: OrderFacts, view: Look) -> Decimal | None:
-    """The order's own price, else what a market order would pay or get: the touch."""
-    if order.price is not None:
-        return order.price
-    if order.trigger_price is not None:
-        return order.trigger_price
-    reference = view.market
-    if reference is None:
-        return None
-    return reference.ask if reference.ask is not None else view.price
-
-
-def only_reduces(order: OrderFacts, view: Look) -> bool:
-    """Whether the order closes a position and nothing more, its side's live orders counted."""
-    if order.reduce_only:
-        return True
-    position = view.position(order.instrument)
-    reducible = -position if order.is_buy else position
-    if reducible <= 0:
-        return False
-    working = view.working_quantity(order.instrument, order.side)
-    if order.existing is not None:
-        working -= order.existing.remaining
-    return working + order.remaining <= reducible

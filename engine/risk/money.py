@@ -46,6 +46,11 @@ class Equity:
         return (*self._held, *self._pending)
 
     @property
+    def is_open(self) -> bool:
+        """Whether there is any position."""
+        return bool(self._held or self._pending)
+
+    @property
     def currencies(self) -> Iterable[str]:
         """Those in which something was paid or held."""
         return self._by_currency

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import final
 
 import msgspec
 
@@ -11,6 +12,7 @@ from engine.risk.facts import Limits, OrderFacts
 from engine.risk.look import Look
 
 
+@final
 class Denial(msgspec.Struct, frozen=True):
     """Why an order is not created. `message` says what was expected, what came, what to do."""
 

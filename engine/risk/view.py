@@ -60,7 +60,8 @@ def order_facts(order: Any) -> OrderFacts:
     """The facts of a NautilusTrader order, for a check or a last look before the wire."""
     kind = order.order_type
     price = trigger = emulation = None
-    if kind is not OrderType.MARKET and kind not in _UNPRICED:
+    priced = kind not in _UNPRICED
+    if priced:
         price = order.price if order.has_price else None
         trigger = order.trigger_price if order.has_trigger_price else None
     emulated_by = order.emulation_trigger
@@ -79,7 +80,7 @@ def order_facts(order: Any) -> OrderFacts:
         price=None if price is None else price.as_decimal(),
         trigger_price=None if trigger is None else trigger.as_decimal(),
         time_in_force=_TIFS[order.time_in_force],
-        post_only=kind not in _UNPRICED and bool(getattr(order, "is_post_only", False)),
+        post_only=priced and bool(getattr(order, "is_post_only", False)),
         reduce_only=order.is_reduce_only,
         quote_quantity=order.is_quote_quantity,
         exec_algorithm=None if algorithm is None else str(algorithm),
@@ -144,6 +145,7 @@ class NautilusView:
     """
 
     __slots__ = (
+        "_age_bound",
         "_cache",
         "_clock",
         "_currencies",
@@ -151,7 +153,9 @@ class NautilusView:
         "_gate",
         "_ids",
         "_instruments",
+        "_now",
         "_tops",
+        "_touches",
         "_venues",
         "limits",
     )
@@ -163,13 +167,17 @@ class NautilusView:
         self.limits = gate.limits
         self._currencies: dict[str, Currency] = {}
         self._funds: dict[str, tuple[Any, dict[str, Funds]]] = {}  # by instrument, currency
+        self._now = 0  # when the order that is looked at began to be
+        self._age_bound = gate.limits.stale_after_ns // AGE_PARTS
+        self._touches: dict[str, tuple[Any, Any, tuple[Decimal, Decimal]]] = {}
         self._venues: dict[str, Any] = {}
         self._ids: dict[str, InstrumentId] = {}
         self._instruments: dict[str, tuple[int, InstrumentFacts]] = {}
         self._tops: dict[str, tuple[int, Reference]] = {}
 
     def now_ns(self) -> int:
-        return self._clock.timestamp_ns()
+        now = self._now = self._clock.timestamp_ns()
+        return now
 
     def position(self, instrument: str) -> Decimal:
         return self._gate.ledger.positions.get(instrument, Decimal(0))
@@ -212,17 +220,26 @@ class NautilusView:
         # Reading the time copies the book (5 us at 40 levels). Books move forwards in time, so
         # the last time read is a bound of the age, and good until it comes near the limit.
         ts_ns = known[1].ts_ns if known is not None else 0
-        if self._clock.timestamp_ns() - ts_ns > self.limits.stale_after_ns // AGE_PARTS:
+        if known is None or self._now - ts_ns > self._age_bound:
             book = self._cache.order_book(key)
             ts_ns = book.ts_last if book is not None else 0
         top = self._cache.top_of_book(key)
         if top is None:
             reference = Reference("book", ts_ns, valid=False)
         else:
-            bid, ask = top[0].as_decimal(), top[2].as_decimal()
+            bid, ask = self._decimals(instrument, top[0], top[2])
             reference = Reference("book", ts_ns, bid, ask, None, bid < ask)
         self._tops[instrument] = (updates, reference)
         return reference
+
+    def _decimals(self, instrument: str, bid: Any, ask: Any) -> tuple[Decimal, Decimal]:
+        """The touch as decimals; a price that is still the same is not converted again."""
+        known = self._touches.get(instrument)
+        if known is not None and known[0] == bid and known[1] == ask:
+            return known[2]
+        found = (bid.as_decimal(), ask.as_decimal())
+        self._touches[instrument] = (bid, ask, found)
+        return found
 
     def _bar_reference(self, key: InstrumentId) -> Reference | None:
         """The close of the newest bar that came from outside, where bars are the only data."""

@@ -27,7 +27,7 @@ class BlockerConfig(StrategyConfig):
     rests: int
     goes_on: bool
     block_file: str
-    block_secs: float
+    block_secs: int
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class BlockerConfig(StrategyConfig):
         rests: int = 3,
         goes_on: bool = True,
         block_file: str = "",
-        block_secs: float = 20.0,
+        block_secs: int = 20,
         **native: Any,
     ) -> None:
         self.instrument_id = instrument_id

@@ -169,7 +169,7 @@ def _denials(run: Run) -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_kill_while_a_strategy_blocks_the_loop(live: Run) -> None:
-    live.start({"goes_on": False, "rests": 60, "every_ms": 10, "block_secs": 6.0})
+    live.start({"goes_on": False, "rests": 60, "every_ms": 10, "block_secs": 6})
     live.at_least(60)
     live.block()
     kill = live.kill("all")
@@ -190,7 +190,7 @@ def test_kill_while_a_strategy_blocks_the_loop(live: Run) -> None:
 @pytest.mark.timeout(120)
 def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
     before = live.btc()
-    live.start({"goes_on": False, "buys": 2, "rests": 3, "block_secs": 6.0})
+    live.start({"goes_on": False, "buys": 2, "rests": 3, "block_secs": 6})
     live.at_least(5)
     wait_for(lambda: live.btc() > before, "the buys to fill")
     live.block()
@@ -239,7 +239,7 @@ def test_a_strategy_is_killed_alone_and_an_account_whole(live: Run) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_signal_kills_while_the_loop_is_blocked(live: Run) -> None:
-    live.start({"goes_on": False, "rests": 5, "block_secs": 3.0})
+    live.start({"goes_on": False, "rests": 5, "block_secs": 3})
     live.at_least(5)
     live.block()
     assert live.process is not None

@@ -1,0 +1,257 @@
+"""Seeded sessions: no promise is broken, one seed is one session, and a broken desk is caught."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from adapters import registry
+from adapters.simulation.faults import HttpFault
+from engine.cli.exits import Exit
+from engine.cli.main import app
+from engine.orders.desk import OrderDesk
+from engine.orders.journal import Journal
+from engine.orders.live import LiveOrder
+from engine.orders.model import Accepted, Outcome, Refused, Unknown, VenueOrder
+from engine.simulate.plan import Plan, draw
+from engine.simulate.run import describe, run_many, run_plan
+from engine.simulate.shrink import shrink
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = sorted((ROOT / "tests" / "data" / "seeds").glob("*.json"))
+VENUES = [name for name in registry.names() if registry.spec(name).simulator is not None]
+SEEDS_EACH = 200 // len(VENUES)
+
+
+def test_two_hundred_sessions_break_no_promise() -> None:
+    summary = run_many(VENUES, range(1, SEEDS_EACH + 1), jobs=2)
+    assert summary.sessions == SEEDS_EACH * len(VENUES)
+    assert not summary.failed, describe(summary)
+    for name in ("orders", "fills", "unknown", "deaths", "restarts", "cancels"):
+        assert summary.counts[name] > 50, f"too few {name} to prove anything: {describe(summary)}"
+    assert {kind.value for kind in HttpFault} <= summary.faults.keys()
+
+
+@pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.stem)
+def test_plan_that_failed_once(path: Path) -> None:
+    result = run_plan(msgspec.json.decode(path.read_bytes(), type=Plan))
+    assert result.violations == []
+
+
+def _hashes(hash_seed: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "engine.cli.main", "simulate", "--seeds", "1..4", "--json"]
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == Exit.OK, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_one_seed_is_one_session_in_every_process() -> None:
+    first, second = _hashes("1"), _hashes("4242")
+    assert len(first["hashes"]) == 4 * len(VENUES)
+    assert first["hashes"] == second["hashes"]
+    assert first["counts"] == second["counts"]
+    assert len(set(first["hashes"].values())) == len(first["hashes"]), "seeds differ"
+
+
+def test_one_seed_is_one_session_twice_in_a_process() -> None:
+    for venue in VENUES:
+        assert run_plan(draw(7, venue)) == run_plan(draw(7, venue))
+
+
+# -- desks that are broken on purpose --------------------------------------------------------------
+
+
+def _resends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost answer is taken for a lost request: the order is sent again."""
+    settle = OrderDesk._settle_submit
+
+    async def again(self: OrderDesk, order: LiveOrder, outcome: Outcome) -> None:
+        if isinstance(outcome, Unknown):
+            outcome = (await self._venue.submit([order.intent]))[0]
+        await settle(self, order, outcome)
+
+    monkeypatch.setattr(OrderDesk, "_settle_submit", again)
+
+
+def _gives_up_at_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer is taken for a no."""
+    settle = OrderDesk._settle_submit
+
+    async def refused(self: OrderDesk, order: LiveOrder, outcome: Outcome) -> None:
+        if isinstance(outcome, Unknown):
+            outcome = Refused("TIMEOUT", outcome.reason)
+        await settle(self, order, outcome)
+
+    monkeypatch.setattr(OrderDesk, "_settle_submit", refused)
+
+
+def _believes_one_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look that does not show the order is proof enough."""
+
+    def absent(self: OrderDesk, order: LiveOrder, result: Any) -> None:
+        self._refuse(order, "ABSENT", "not listed", result)
+
+    monkeypatch.setattr(OrderDesk, "_absent", absent)
+
+
+def _books_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was filled before a restart is booked again after it."""
+
+    def fresh(self: LiveOrder, journaled: Any, init: Any = LiveOrder.__init__) -> None:
+        init(self, journaled)
+        self.filled = type(self.filled)(0)
+
+    monkeypatch.setattr(LiveOrder, "__init__", fresh)
+    monkeypatch.setattr(
+        OrderDesk,
+        "_synthesise",
+        lambda self, order, state, real=OrderDesk._synthesise: msgspec.structs.replace(
+            real(self, order, state), trade_id=f"{state.venue_order_id}-{self._now_ns()}"
+        ),
+    )
+
+
+def _goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stale page moves an order back."""
+
+    def apply(self: OrderDesk, order: LiveOrder, state: VenueOrder, **more: Any) -> None:
+        if state.state is not order.state and not state.state.is_terminal:
+            order.state = state.state
+            self.journal.state(order.intent.client_order_id, state.state, state)
+        real(self, order, state, **more)
+
+    real = OrderDesk._apply
+    monkeypatch.setattr(OrderDesk, "_apply", apply)
+
+
+def _sends_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The intent is journaled once the answer is there."""
+    accepted = Journal.accepted
+    held: dict[str, Any] = {}
+
+    def later(self: Journal, intents: Any) -> int:
+        held.update({i.client_order_id: i for i in intents})
+        return self._now_ns()
+
+    def now(self: Journal, client_order_id: str, *args: Any, **more: Any) -> None:
+        if client_order_id in held:
+            intend(self, [held.pop(client_order_id)])
+        accepted(self, client_order_id, *args, **more)
+
+    intend = Journal.intend
+    monkeypatch.setattr(Journal, "intend", later)
+    monkeypatch.setattr(Journal, "accepted", now)
+
+
+def _forgets_a_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancel that met an error is never sent again."""
+    monkeypatch.setattr(OrderDesk, "_cancel_again", lambda self: None)
+    monkeypatch.setattr("engine.orders.cancels.MAX_CANCEL_TRIES", 1)
+
+
+def _forgets_a_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replacement whose answer was lost is taken for one that was refused."""
+    settle = OrderDesk._settle_replace
+
+    def refused(self: OrderDesk, order: LiveOrder, changed: Any, outcome: Outcome) -> None:
+        if not isinstance(outcome, Accepted):
+            outcome = Refused("LOST", "no answer")
+        settle(self, order, changed, outcome)
+
+    monkeypatch.setattr(OrderDesk, "_settle_replace", refused)
+
+
+BROKEN = {
+    "resends": (_resends, "oceanex", {"SENT-TWICE"}),
+    "gives-up-at-a-timeout": (_gives_up_at_a_timeout, "oceanex", {"ORPHAN", "REFUSED-EXISTS"}),
+    "believes-one-absence": (_believes_one_absence, "oceanex", {"LATE", "ORPHAN"}),
+    "books-twice": (_books_twice, "oceanex", {"FILLS", "FILLS-SUM"}),
+    "goes-back": (_goes_back, "oceanex", {"STATE"}),
+    "sends-before-it-writes": (_sends_before_it_writes, "oceanex", {"NOT-JOURNALED", "ORPHAN"}),
+    "forgets-a-cancel": (_forgets_a_cancel, "oceanex", {"LIVENESS"}),
+    "forgets-a-replacement": (_forgets_a_replacement, "poloniex", {"ORPHAN"}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_desk_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    breaking, venue, expected = BROKEN[name]
+    breaking(monkeypatch)
+    codes: set[str] = set()
+    for seed in range(1, 61):
+        codes |= {violation.code for violation in run_plan(draw(seed, venue)).violations}
+        if codes & expected:
+            return
+    pytest.fail(f"60 seeds did not show it; they showed {codes or 'nothing'}")
+
+
+def test_shrinking_leaves_what_the_failure_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    _resends(monkeypatch)
+
+    def fails(plan: Plan) -> bool:
+        return any(v.code == "SENT-TWICE" for v in run_plan(plan).violations)
+
+    plan = next(plan for seed in range(1, 30) if fails(plan := draw(seed, "oceanex")))
+    smallest, runs = shrink(plan, fails)
+    assert runs > 0
+    assert fails(smallest)
+    assert smallest.secs <= plan.secs
+    faulty = [smallest.http, smallest.ws, smallest.lists, smallest.storms, smallest.deaths]
+    assert sum(bool(kind) for kind in faulty) <= 1, smallest
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def _invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["simulate", *arguments])
+
+
+def test_command_prints_a_summary() -> None:
+    done = _invoke("--seeds", "1..3", "--venues", "oceanex")
+    assert done.exit_code == Exit.OK, done.output
+    assert done.output.startswith("3 sessions in ")
+    assert "violations 0 in 0 seeds" in done.output
+
+
+def test_command_tells_the_story_of_a_seed() -> None:
+    done = _invoke("--seeds", "2", "--venues", "oceanex", "--trace")
+    assert done.exit_code == Exit.OK, done.output
+    for who in ("process", "agent", "journal", "wire", "venue", "strategy", "world"):
+        assert f"  {who:<9} " in done.output
+
+
+def test_command_runs_a_stored_plan_and_fails_with_its_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _resends(monkeypatch)
+    path = tmp_path / "plan.json"
+    plan = Plan(seed=1, venue="oceanex", secs=20, http={HttpFault.LOSE_ANSWER: 0.5})
+    path.write_bytes(msgspec.json.encode(plan))
+    done = _invoke("--plan", str(path))
+    assert done.exit_code == Exit.BREACH, done.output
+    assert "SENT-TWICE" in done.output
+
+
+@pytest.mark.parametrize("arguments", [("--seeds", "x"), ("--venues", "nowhere"), ("--trace",)])
+def test_command_refuses_nonsense(arguments: tuple[str, ...]) -> None:
+    assert _invoke(*arguments).exit_code == Exit.USAGE
+
+

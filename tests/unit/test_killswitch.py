@@ -1,0 +1,248 @@
+"""The durable kill state: scopes, durability, damage, and the places that ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from adapters.base.plain_transport import PlainTransport
+from adapters.base.ratelimit import Rate, RateLimited, RateLimiter
+from adapters.base.transport import HttpRequest, TransportError
+from engine.orders.permit import asking, refusal
+from engine.risk.kill import KillSwitch
+from engine.risk.killswitch import (
+    ALL,
+    SETTLED_NS,
+    Action,
+    Kill,
+    KillState,
+    KillStateError,
+    Scope,
+)
+
+BTC = "BTC_USDT.OCEANEX"
+ACCOUNTS = {"oceanex": "main", "poloniex": "other"}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> KillState:
+    return KillState(tmp_path / "state" / "kill-switch", ACCOUNTS)
+
+
+def engage(state: KillState, scope: Scope, action: Action = Action.CANCEL) -> Kill:
+    return state.engage(scope, action, reason="a test", by="tests")
+
+
+def test_no_kill_without_a_file(state: KillState) -> None:
+    assert state.in_force() == ()
+    assert state.of_order("S-1", BTC) is None
+    assert KillSwitch(None, state).reason("S-1", BTC) is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "covered", "free"),
+    [
+        (ALL, ("S-1", BTC), None),
+        (Scope("strategy", "S-1"), ("S-1", BTC), ("S-2", BTC)),
+        (Scope("venue", "oceanex"), ("S-2", BTC), ("S-2", "BTC_USDT.POLONIEX")),
+        (Scope("account", "main"), ("S-2", BTC), ("S-2", "BTC_USDT.POLONIEX")),
+    ],
+)
+def test_scopes(
+    state: KillState, scope: Scope, covered: tuple[str, str], free: tuple[str, str] | None
+) -> None:
+    kill = engage(state, scope)
+    assert state.of_order(*covered) == kill
+    assert state.action_of(*covered) is Action.CANCEL
+    if free is not None:
+        assert state.of_order(*free) is None
+        assert state.action_of(*free) is None
+    reason = KillSwitch(None, state).reason(*covered)
+    assert reason is not None
+    assert f"kill {scope} --clear" in reason
+
+
+def test_a_kill_is_there_for_other_processes_and_after_a_restart(state: KillState) -> None:
+    code = (
+        "import sys; from pathlib import Path; from engine.risk.killswitch import *;"
+        "KillState(Path(sys.argv[1])).engage(ALL, Action.HALT, reason='other', by='other')"
+    )
+    assert state.in_force() == ()
+    subprocess.run([sys.executable, "-c", code, str(state.folder)], check=True)
+    (kill,) = state.in_force()
+    assert kill.reason == "other"
+    assert KillState(state.folder).in_force() == (kill,)
+
+
+def test_a_weaker_kill_does_not_soften_a_stronger_one(state: KillState) -> None:
+    strong = engage(state, ALL, Action.FLATTEN)
+    assert engage(state, ALL, Action.HALT) == strong
+    assert state.in_force() == (strong,)
+    engage(state, Scope("venue", "oceanex"), Action.HALT)
+    assert state.action_of("S-1", BTC) is Action.FLATTEN
+
+
+def test_every_change_is_seen_though_folder_times_move_in_steps(state: KillState) -> None:
+    """Changes within one step of the folder's time must not hide behind the first."""
+    engage(state, ALL)
+    stamp = os.stat(state.folder).st_mtime_ns
+    for number in range(20):
+        scope = Scope("strategy", f"S-{number}")
+        engage(state, scope)
+        os.utime(state.folder, ns=(stamp, stamp))
+        assert state.of_order(f"S-{number}", BTC) is not None
+        assert any(kill.scope == scope for kill in state.in_force())
+
+
+def test_a_settled_folder_is_not_read_again(state: KillState) -> None:
+    engage(state, ALL)
+    later = KillState(
+        state.folder, now_ns=lambda: os.stat(state.folder).st_mtime_ns + SETTLED_NS * 2
+    )
+    first = later.in_force()
+    assert later.in_force() is first
+
+
+def test_only_clear_takes_a_kill_away(state: KillState) -> None:
+    venue = Scope("venue", "oceanex")
+    engage(state, ALL)
+    engage(state, venue)
+    assert state.clear(ALL) == ["all.json"]
+    assert [kill.scope for kill in state.in_force()] == [venue]
+    assert state.clear(ALL) == []
+    assert state.clear(venue) == ["venue-oceanex.json"]
+    assert state.in_force() == ()
+
+
+def test_any_key_has_a_file_of_its_own(state: KillState) -> None:
+    for key in ("../../etc", "a/b", "", "all", "é", "x" * 60):
+        scope = Scope("account", key)
+        engage(state, scope)
+        assert (state.folder / scope.file_name).exists()
+    assert len(list(state.folder.iterdir())) == len(state.in_force()) == 6
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: b"",
+        lambda whole: b"\x00" * len(whole),
+        lambda whole: whole.replace(b'"version":1', b'"version":2'),
+        lambda whole: whole.replace(b'"kind":"strategy"', b'"kind":"venue"'),
+        lambda whole: b"[" * 100_000,
+    ],
+    ids=["torn", "empty", "zeros", "other version", "other scope", "nested"],
+)
+def test_damage_counts_as_a_kill_of_everything(
+    state: KillState, damage: Callable[[bytes], bytes]
+) -> None:
+    scope = Scope("strategy", "S-1")
+    engage(state, scope)
+    path = state.folder / scope.file_name
+    path.write_bytes(damage(path.read_bytes()))
+    found = state.of_order("S-2", BTC)
+    assert found is not None
+    assert found.scope == ALL
+    assert str(path) in found.reason
+    assert "kill all --clear" in found.reason
+    assert state.clear(ALL) == [scope.file_name]
+    assert state.in_force() == ()
+
+
+def test_a_kill_that_died_while_it_was_written_is_none(state: KillState) -> None:
+    state.folder.mkdir(parents=True)
+    (state.folder / ".new-1-2").write_bytes(b'{"scope":')
+    assert state.in_force() == ()
+    state.clear(ALL)
+    assert list(state.folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_read_counts_as_a_kill(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file, no folder")
+    (kill,) = KillState(tmp_path / "state" / "kill-switch").in_force()
+    assert kill.scope == ALL
+    (tmp_path / "file").write_text("no folder either")
+    (kill,) = KillState(tmp_path / "file").in_force()
+    assert "can't be read" in kill.reason
+
+
+def test_a_disk_that_refuses_stops_this_process_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file, no folder")
+    state = KillState(tmp_path / "state")
+    with pytest.raises(KillStateError, match="no other process"):
+        engage(state, Scope("strategy", "S-1"), Action.FLATTEN)
+    assert any(kill.reason == "a test" for kill in state.in_force())
+
+
+def test_the_file_still_stops_everything(tmp_path: Path) -> None:
+    switch = KillSwitch(tmp_path / "KILL", KillState(tmp_path / "kill-switch"))
+    assert switch.reason("S-1", BTC) is None
+    (tmp_path / "KILL").touch()
+    assert "KILL exists" in (switch.reason("S-1", BTC) or "")
+
+
+def test_a_kill_is_written_whole(state: KillState) -> None:
+    kill = engage(state, ALL)
+    assert msgspec.json.decode((state.folder / "all.json").read_bytes(), type=Kill) == kill
+    assert [path.name for path in state.folder.iterdir()] == ["all.json"]
+
+
+# -- asked right before the wire --------------------------------------------------------------
+
+
+def test_nobody_asks_outside_of_a_create() -> None:
+    assert refusal() is None
+    with asking(lambda: "killed"):
+        assert refusal() == "killed"
+    assert refusal() is None
+
+
+async def test_a_create_that_waits_for_rate_budget_is_stopped_by_a_kill() -> None:
+    limiter = RateLimiter({"orders": Rate(2, 0.2)}, reserve=0.0)
+    killed: list[str] = []
+    with asking(lambda: killed[0] if killed else None):
+        await limiter.acquire("orders", "create")
+        await limiter.acquire("orders", "create")
+        waiting = asyncio.ensure_future(limiter.acquire("orders", "create"))
+        await asyncio.sleep(0)
+        killed.append("kill switch")
+        with pytest.raises(RateLimited, match="kill switch"):
+            await waiting
+    await limiter.acquire("orders", "cancel")  # cancels go on
+
+
+async def test_transports_send_nothing_that_was_killed() -> None:
+    from adapters.base.aiohttp_transport import AiohttpTransport
+
+    reached: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(1000):
+            reached.append(request)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/orders"
+    request = HttpRequest(method="POST", url=url, body=b"x=1", timeout_secs=2.0)
+    for transport in (AiohttpTransport(), PlainTransport()):
+        for _ in range(2):  # on a new connection, and on a kept one
+            with asking(lambda: "kill switch"), pytest.raises(TransportError) as stopped:
+                await transport.request(request)
+            assert stopped.value.code == "HTTP-STOPPED"
+            assert not stopped.value.sent
+            assert reached == []
+            assert (await transport.request(request)).body == b"ok"
+            assert reached[0].startswith(b"POST /orders HTTP/1.1\r\n")
+            assert reached[0].endswith(b"x=1")
+            reached.clear()
+        await transport.close()
+    server.close()
