@@ -63,6 +63,7 @@ CHECKS: tuple[Check, ...] = (
         doc="No execution algorithm: its child orders would pass no gate.",
         run=form.exec_algorithm,
         on_modify=False,
+        on_plain=False,
     ),
     Check(
         code="EMULATION",
@@ -72,6 +73,7 @@ CHECKS: tuple[Check, ...] = (
         doc="No emulated triggers: they live in memory only. `self.stop_limit` is durable.",
         run=form.emulation,
         on_modify=False,
+        on_plain=False,
     ),
     Check(
         code="UNSUPPORTED",
@@ -113,6 +115,7 @@ CHECKS: tuple[Check, ...] = (
         default="on",
         doc="A reduce-only order is not larger than the position it reduces.",
         run=form.reduce_only,
+        on_plain=False,
     ),
     Check(
         code="DAILY_LOSS",
@@ -292,6 +295,7 @@ CHECKS: tuple[Check, ...] = (
         default="on",
         doc="The trigger is on the side of the market from which it can still be reached.",
         run=market.stop_side,
+        on_plain=False,
     ),
     Check(
         code="SELF_CROSS",
@@ -338,6 +342,7 @@ CHECKS: tuple[Check, ...] = (
         doc="Most modifies approved in any one second.",
         run=sizes.modify_rate,
         active=lambda limits: limits.max_modifies_per_second is not None,
+        on_plain=False,
     ),
     Check(
         code="ORDER_RATE",

@@ -81,25 +81,45 @@ class _Plan:
     An order that passes was evaluated by all of them: `passed` counts these until `fold`.
     """
 
-    def __init__(self, checks: Iterable[Check], counters: Mapping[str, Counter]) -> None:
+    def __init__(
+        self,
+        checks: Iterable[Check],
+        counters: Mapping[str, Counter],
+        stand_for: Iterable[Check] | None = None,
+    ) -> None:
+        """`stand_for` are the checks that an order passes by passing `checks`."""
         self.steps = tuple(_Step(check, counters[check.code]) for check in checks)
+        self._counters = [step.counter for step in self.steps]
+        if stand_for is not None:
+            self._counters = [counters[check.code] for check in stand_for]
         self.passed = 0
 
     def refused(self, by: _Step) -> None:
         """This check refused; those after it did not run."""
         by.counter.refused += 1
-        for step in self.steps:
-            step.counter.evaluated += 1
-            if step is by:
+        for counter in self._counters:
+            counter.evaluated += 1
+            if counter is by.counter:
                 return
 
     def fold(self) -> None:
+        for counter in self._counters:
+            counter.evaluated += self.passed
         for step in self.steps:
             counter = step.counter
-            counter.evaluated += self.passed
             counter.nearest = max(counter.nearest, float(step.nearest))
             step.nearest = 0
         self.passed = 0
+
+
+def _is_plain(order: OrderFacts) -> bool:
+    """A new order that has nothing of what the checks without `on_plain` look at."""
+    return (
+        order.trigger_price is None
+        and not order.reduce_only
+        and order.exec_algorithm is None
+        and order.emulation is None
+    )
 
 
 class RiskGate:
@@ -153,22 +173,27 @@ class RiskGate:
         active = active_checks(self.limits, off)
         self._plan = _Plan(active, counters)
         self._modify_plan = _Plan((one for one in active if one.on_modify), counters)
+        self._plain_plan = _Plan((one for one in active if one.on_plain), counters, active)
 
     # Checking and approving
 
     def check(self, order: OrderFacts, view: RiskView) -> Denial | None:
         """Whether `order` may be created (or modified to this); changes nothing but counters."""
         self._dirty = True
-        refused = self._stopped(order)
-        if refused is not None:
-            return refused
+        if self._state.halt is not None or self._faulted or self._write_error is not None:
+            refused = self._stopped(order)
+            if refused is not None:
+                return refused
         if self._over:
             self._drop_over(view.now_ns())
         look = self._look_through(view)
         look.begin(order)
-        if self._watch_losses:
+        if self._watch_losses and self.books.equity.is_open:
             self.books.equity.roll(look.now_ns)
-        plan = self._plan if order.existing is None else self._modify_plan
+        if order.existing is not None:
+            plan = self._modify_plan
+        else:
+            plan = self._plain_plan if _is_plain(order) else self._plan
         for step in plan.steps:
             verdict = step.run(order, look)
             if verdict is None:
@@ -442,6 +467,7 @@ class RiskGate:
     def _fold_counters(self) -> None:
         self._plan.fold()
         self._modify_plan.fold()
+        self._plain_plan.fold()
 
     def snapshot(self) -> GateSnapshot:
         self._fold_counters()

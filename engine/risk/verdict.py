@@ -31,7 +31,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     `also` are further options that it reads. `active` tells from the limits whether there is
     anything to check; a check that is not active costs nothing. `switchable` checks can be named
-    in `[risk].off`.
+    in `[risk].off`. Without `on_plain` it has nothing to look at in a new order that is neither
+    reduce-only, nor has a trigger price, an execution algorithm or an emulation.
     """
 
     code: str
@@ -41,6 +42,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     doc: str
     run: Callable[[OrderFacts, Look], Verdict]
     on_modify: bool = True
+    on_plain: bool = True
     also: tuple[str, ...] = ()
     active: Callable[[Limits], bool] | None = None
     switchable: bool = True

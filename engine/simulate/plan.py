@@ -100,6 +100,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_position: str = "0.02"
     volatility_bps: float = 2.0
     vary_venue: bool = False
+    trade_funds: float = 1_500.0  # mean value of the market's own trades, quote units
+    level_funds: float = 2_000.0  # mean value of what it displays at a price
 
 
 def draw(seed: int, venue: str) -> Plan:
@@ -138,6 +140,8 @@ def draw(seed: int, venue: str) -> Plan:
         max_position=f"{rng.randint(5, 30) / 1000}",
         volatility_bps=rng.choice((1.0, 3.0, 8.0)),
         vary_venue=rng.random() < 0.5,
+        trade_funds=rng.choice((60.0, 200.0, 1_500.0)),
+        level_funds=rng.choice((100.0, 300.0, 2_000.0)),
     )
 
 

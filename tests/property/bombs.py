@@ -94,7 +94,7 @@ def _toml() -> dict[str, bytes]:
         "a dotted key": b".".join([b"a"] * 2_000) + b" = 1",
         "an integer of 5000 digits": b"[risk]\nmax_open_orders = " + b"9" * 5_000,
         "a hexadecimal integer of 40000 bits": b"[risk]\nmax_open_orders = 0x" + b"f" * 10_000,
-        "a float beyond": b"[execution]\npoll_secs = 1e999999",
+        "a float beyond": b"[run]\nstop_timeout_secs = 1e999999",
         "a text of 1 MiB": b'a = "' + b"x" * MIB + b'"',
         "beyond the limit": b"#" * (2 * MIB),
         "many tables": b"".join(b"[t%d]\n" % n for n in range(3_000)),

@@ -515,3 +515,21 @@ def test_a_check_that_is_switched_off_does_not_run(name: Any) -> None:
     gate.check(order("99"), view)
     gate.persist()
     assert gate.snapshot().counters[name].evaluated == 0
+
+
+def test_an_order_that_passes_was_evaluated_by_every_check_that_is_on() -> None:
+    gate = RiskGate(Risk(max_modifies_per_second=5))
+    view = View(gate)
+    assert code(gate, order(), view) is None
+    assert code(gate, order("101", quantity="-1"), view) == "QUANTITY"
+    assert code(gate, order("101", kind="STOP_LIMIT", trigger_price=D(101)), view) is None
+    counters = gate.snapshot().counters
+    every = ("KILL_SWITCH", "EMULATION", "REDUCE_ONLY", "STOP_SIDE", "MODIFY_RATE", "ORDER_RATE")
+    assert [counters[name].evaluated for name in every] == [3, 2, 2, 2, 2, 2]
+    assert counters["MAX_POSITION"].evaluated == 0
+    assert (counters["QUANTITY"].evaluated, counters["QUANTITY"].refused) == (3, 1)
+    gate.approve(order(), NOW)
+    change = order(quantity="2", existing=gate.ledger.live["A"])
+    assert code(gate, change, view) is None
+    counters = gate.snapshot().counters
+    assert (counters["MODIFY_RATE"].evaluated, counters["DUPLICATE_ORDER_ID"].evaluated) == (3, 3)

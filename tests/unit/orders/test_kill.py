@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.orders.flatten import Closed, Flattener, FlattenLock, KillJournal, Market
@@ -16,6 +17,7 @@ from engine.orders.live import KILL_STRATEGY
 from engine.orders.model import (
     Absent,
     Accepted,
+    CancelAccepted,
     CancelRefused,
     Found,
     Intent,
@@ -25,6 +27,7 @@ from engine.orders.model import (
     Outcome,
     Side,
     Unsure,
+    VenueBalance,
     VenueFill,
     VenueOrder,
     VenueUnavailable,
@@ -44,15 +47,13 @@ MARKET = Market(
 
 def test_a_kill_between_journal_and_send_stops_the_order_unsent(bench: Bench) -> None:
     bench.venue.answer = lambda _: Accepted("V1")
-    bench.desk.killed = lambda one: (
-        "kill switch" if bench.journal.order(one.client_order_id) else None
-    )  # type: ignore[union-attr]
-
+    journal = bench.journal
+    assert journal is not None
+    bench.desk.killed = lambda one: "kill" if journal.order(one.client_order_id) else None
     bench.run(bench.desk.submit([intent("A")]))
     assert bench.venue.creates == []
     assert bench.desk.live_orders() == []
-    assert bench.journal is not None
-    order = bench.journal.order("A")
+    order = journal.order("A")
     assert order is not None
     assert order.state is OrderState.REFUSED
     (refused,) = [e for e in bench.sink.events if e[0] == "order_refused"]
@@ -97,10 +98,6 @@ def _cancelling(bench: Bench) -> Callable[[OrderRef], Any]:
     """The venue cancels what is asked for."""
 
     def answer(ref: OrderRef) -> Any:
-        import msgspec
-
-        from engine.orders.model import CancelAccepted
-
         void = ref.venue_order_id or ""
         bench.venue.book[void] = msgspec.structs.replace(
             bench.venue.book[void], state=OrderState.CANCELED
@@ -401,8 +398,6 @@ def test_nothing_is_sent_twice_while_an_outcome_is_unknown(bench: Bench) -> None
 def test_a_venue_without_market_orders_gets_a_limit_through_the_touch(bench: Bench) -> None:
     _hold(bench, "A", "0.5")
     bench.venue.answer = _fills_at_once(bench)
-    import msgspec
-
     (closed,) = _flatten(bench, market=msgspec.structs.replace(MARKET, has_market_orders=False))
     assert closed.is_flat
     (sent,) = bench.venue.creates
@@ -412,9 +407,6 @@ def test_a_venue_without_market_orders_gets_a_limit_through_the_touch(bench: Ben
 def test_no_more_is_sold_than_the_account_has(bench: Bench) -> None:
     _hold(bench, "A", "0.5")
     bench.venue.answer = _fills_at_once(bench)
-    import msgspec
-
-    from engine.orders.model import VenueBalance
 
     async def balances() -> list[VenueBalance]:
         return [VenueBalance(currency="BTC", free=D("0.4996"), locked=D(0))]

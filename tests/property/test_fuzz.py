@@ -1,0 +1,79 @@
+"""Every parser under mutated payloads: nothing but its own error gets out, and it stays quick.
+
+`python benchmarks/fuzz.py --inputs 1000000` is the long run of the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.property.bombs import bombs
+from tests.property.fuzzing import ROOT, Target, fuzz
+from tests.property.targets import Session, targets
+
+NAMES = (
+    *("oceanex-stream", "oceanex-rest", "poloniex-public", "poloniex-private", "poloniex-rest"),
+    *("poloniex-id", "raw-file", "redact", "gaps", "lines", "binance-wire", "config"),
+    *("toml-lines", "journal"),
+)
+BOMB_SECS = 5.0  # the worst takes 0.5 s on an idle core
+FILES_OF_TOML = frozenset({"config", "toml-lines"})  # read once a start, by Python's own tomllib
+REPRODUCERS = sorted((ROOT / "tests" / "data" / "fuzz").glob("*/*.bin"))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Target]]:
+    logging.disable(logging.CRITICAL)  # a market that is left out is a warning each time
+    yield {target.name: target for target in targets(tmp_path_factory.mktemp("fuzz"))}
+    logging.disable(logging.NOTSET)
+
+
+def test_every_target_is_tested(found: Mapping[str, Target]) -> None:
+    assert tuple(found) == NAMES
+    assert {path.parent.name for path in REPRODUCERS} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_escapes(found: Mapping[str, Target], name: str) -> None:
+    target = found[name]
+    report = fuzz(target, inputs=target.inputs, seed=20_260_101)
+    limit_us = 50_000 if name in FILES_OF_TOML else 5_000  # fivefold, for a busy machine
+    assert report.p99_us < limit_us, report
+    assert report.corpus > len(target.corpus), "no input reached anything new: the fuzz is blind"
+
+
+@pytest.mark.parametrize(
+    ("name", "items"),
+    [
+        ("oceanex-stream", {"OrderBookDeltas", "TradeTick", "Gap", "Resynced", "StreamFault"}),
+        ("poloniex-public", {"OrderBookDeltas", "TradeTick", "Gap", "Resynced", "InstrumentStatus"}),
+        ("poloniex-private", {"OrderPush", "BalancePush", "Ready", "StreamFault"}),
+    ],
+)
+def test_the_fuzz_reaches_what_streams_tell(
+    found: Mapping[str, Target], name: str, items: set[str]
+) -> None:
+    target = found[name]
+    assert isinstance(target.feed, Session)
+    fuzz(target, inputs=3_000, seed=7)
+    assert items <= set(target.feed.items)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bombs_take_bounded_time(found: Mapping[str, Target], name: str) -> None:
+    feed = found[name].feed
+    for what, data in bombs(name).items():
+        began = time.perf_counter()
+        feed(data)
+        took = time.perf_counter() - began
+        assert took < BOMB_SECS, f"{what} ({len(data)} bytes) took {took:.1f} s"
+
+
+@pytest.mark.parametrize("path", REPRODUCERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_what_once_escaped(found: Mapping[str, Target], path: Path) -> None:
+    found[path.parent.name].feed(path.read_bytes())
