@@ -95,8 +95,12 @@ class Lookup:
     ) -> dict[str, VenueOrder]:
         """Orders whose client order id is the intent's under any suffix (replacements)."""
         symbol = symbol_of(intent.instrument)
-        orders = await self.open_orders([intent.instrument])
         start_ms = max(0, ts_sent // MS - HISTORY_MARGIN_MS)
+        orders: list[VenueOrder] = []
+        if intent.kind in STOPS:  # first, so that children are told under their parents' ids
+            smart = await self._http.smart_order_history(symbol=symbol, start_ms=start_ms)
+            orders += [self.smart(order) for order in smart]
+        orders += await self.open_orders([intent.instrument])
         history = await self._http.order_history(symbol=symbol, start_ms=start_ms)
         if len(history) >= MAX_HISTORY:
             raise VenueError(
@@ -105,9 +109,6 @@ class Lookup:
                 f"expected under {MAX_HISTORY} orders since the send; the page may miss some",
             )
         orders += [self.regular(order) for order in history]
-        if intent.kind in STOPS:
-            smart = await self._http.smart_order_history(symbol=symbol, start_ms=start_ms)
-            orders += [self.smart(order) for order in smart]
         return {
             order.venue_order_id: order
             for order in orders

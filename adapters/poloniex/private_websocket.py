@@ -37,6 +37,7 @@ AUTH = "auth"
 ORDERS = "orders"
 BALANCES = "balances"
 MAX_PENDING = 1_000  # trade requests waiting for an answer
+MAX_EARLY_FRAMES = 10_000  # pushes between the first acknowledgement and `Ready`
 MAX_AUTH_FAILURES = 2  # in a row; the first may be a clock that has just drifted
 AUTH_BACKOFF_SECS = 5.0
 
@@ -122,7 +123,8 @@ class PrivateStream:
     """Authenticate, subscribe orders and balances, and tell what they push. A `StreamProtocol`.
 
     `Ready` follows each authenticated and acknowledged subscription: pushes before it may have been
-    missed, so the caller reconciles by REST then (the channels send no snapshot).
+    missed, so the caller reconciles by REST then (the channels send no snapshot). What was pushed
+    after one of the two acknowledgements follows `Ready`.
     """
 
     idle_ping_secs = IDLE_PING_SECS
@@ -147,6 +149,7 @@ class PrivateStream:
         self._tracker = tracker
         self._requests = requests
         self._awaited: set[str] = set()
+        self._before_ready: list[StreamItem] = []
         self._auth_failures = 0
         self.unknown_channels = 0
 
@@ -157,6 +160,7 @@ class PrivateStream:
     def opened(self, now_ns: int) -> Sequence[str]:
         self._requests.ready(False)
         self._awaited = {ORDERS, BALANCES}
+        self._before_ready = []
         stamp = self._timestamp_ms()
         params = {
             "key": self._key.reveal(),
@@ -199,10 +203,10 @@ class PrivateStream:
         if channel == ORDERS:
             rows = decode(_ORDERS, envelope.data, ORDERS)
             pushes = [self._order(row) for row in rows]
-            return [push for push in pushes if push is not None]
+            return self._after_ready([push for push in pushes if push is not None])
         if channel == BALANCES:
             balances: list[s.BalanceRow] = decode(_BALANCES, envelope.data, BALANCES)
-            return self._balances(balances)
+            return self._after_ready(self._balances(balances))
         if channel == AUTH:
             return self._authenticated(decode(_AUTH, envelope.data, AUTH))
         if channel is None:
@@ -235,13 +239,23 @@ class PrivateStream:
         if self._awaited:
             return []
         self._requests.ready(True)
-        return [Ready()]
+        waiting, self._before_ready = self._before_ready, []
+        return [Ready(), *waiting]
+
+    def _after_ready(self, items: list[StreamItem]) -> list[StreamItem]:
+        """What one channel tells before the other is subscribed comes after `Ready`."""
+        if not self._awaited or len(self._before_ready) >= MAX_EARLY_FRAMES:
+            return items
+        self._before_ready += items
+        return []
 
     def _order(self, row: s.OrderRow) -> OrderPush | None:
         told = pushed_order(row, self._names)
         order = self._tracker.adopt(told, is_smart_source=row.source == "SMART")
         fill = pushed_fill(row, told)
         push = OrderPush(order, None if fill is None else renamed(fill, order))
+        if self._tracker.withhold_early(push):
+            return None
         return push if self._tracker.passes(push) else None
 
     def _balances(self, rows: list[s.BalanceRow]) -> list[StreamItem]:

@@ -12,11 +12,12 @@ import msgspec
 
 from adapters.base.venue import OrderPush
 from adapters.poloniex.parse import adopted
-from adapters.poloniex.symbols import WireId
+from adapters.poloniex.symbols import SMART, WireId
 from engine.orders.model import OrderState, VenueBalance, VenueFill, VenueOrder
 
 MAX_TRACKED = 10_000  # smart orders, links and replacements each; the oldest go first
 MAX_PRICE_AGE_NS = 2_000_000_000
+MAX_EARLY = 1_000  # pushes of one child before its parent is known; REST tells of more
 
 
 class _Bounded[K, V](OrderedDict[K, V]):
@@ -36,6 +37,7 @@ class Tracker:
         self._parents: _Bounded[str, VenueOrder] = _Bounded()  # by their `smart-` id
         self._parent_of: _Bounded[str, str] = _Bounded()  # child id -> `smart-` id
         self._child_of: _Bounded[str, str] = _Bounded()
+        self._early: _Bounded[str, list[OrderPush]] = _Bounded()  # by child id
         self._wires: _Bounded[str, tuple[WireId, ...]] = _Bounded()  # by client order id
         self._replacing: dict[str, list[OrderPush]] = {}
         self._replaced: _Bounded[str, None] = _Bounded()
@@ -63,6 +65,8 @@ class Tracker:
         self._parents.put(parent.venue_order_id, parent)
         if child_id is not None:
             self.link(child_id, parent.venue_order_id)
+        if self._early:
+            self._release_early()
 
     def link(self, child_id: str, parent_id: str) -> None:
         self._parent_of.put(child_id, parent_id)
@@ -84,6 +88,29 @@ class Tracker:
         if parent is None:
             return msgspec.structs.replace(order, venue_order_id=parent_id, triggered=True)
         return adopted(order, parent)
+
+    def withhold_early(self, push: OrderPush) -> bool:
+        """True: a child was pushed before the answer to its stop's create named the parent.
+
+        It is told, under the parent's id, as soon as that is known: an order has one venue id for
+        life. The parent is read by client order id if the answer is lost, and with it the child.
+        """
+        order = push.order
+        if not order.triggered or order.venue_order_id.startswith(SMART):
+            return False
+        held = self._early.get(order.venue_order_id, [])
+        self._early.put(order.venue_order_id, [*held[1 - MAX_EARLY :], push])
+        return True
+
+    def _release_early(self) -> None:
+        for child_id, held in list(self._early.items()):
+            named = [self.adopt(push.order, is_smart_source=True) for push in held]
+            if not named[0].venue_order_id.startswith(SMART):
+                continue  # still of an unknown parent
+            del self._early[child_id]
+            for push, order in zip(held, named, strict=True):
+                fill = None if push.fill is None else renamed(push.fill, order)
+                self._released.append(OrderPush(order, fill))
 
     def _parent_by_fields(self, order: VenueOrder) -> str | None:
         """By client order id; without one, the only untriggered parent with the same terms."""
@@ -127,7 +154,7 @@ class Tracker:
         return False
 
     def released(self) -> list[OrderPush]:
-        """What a failed replacement gave back; each is told once."""
+        """What a failed replacement, or a parent that is known now, gave back; told once."""
         pushes, self._released = self._released, []
         return pushes
 

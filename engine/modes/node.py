@@ -385,6 +385,8 @@ class NodeRun:
                     quantity=order.intent.quantity,
                     filled=order.filled,
                     reduce_only=order.intent.reduce_only,
+                    kind=order.intent.kind,
+                    price=order.intent.price,
                 )
             )
 

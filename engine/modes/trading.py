@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING
 from adapters.base.connection import StreamSupervisor
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import (
-    BalancePush,
-    OrderPush,
-    Ready,
     StreamFault,
-    StreamItem,
     VenueError,
     VenueInstrument,
 )
@@ -23,6 +19,7 @@ from engine.cli.exits import Exit
 from engine.config import model
 from engine.errors import FairleadError
 from engine.modes.desks import settings_of, traits_of
+from engine.modes.pushes import PrivateItems
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import LiveOrder
@@ -71,6 +68,7 @@ class VenueTrading:
         self._on_sent = on_sent
         self._on_over = on_over
         self._private: StreamSupervisor | None = None
+        self._pushes: PrivateItems | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._is_given_up = False
@@ -278,6 +276,8 @@ class VenueTrading:
         if self._private is not None:
             await self._private.stop()
             self._private = None
+        if self._pushes is not None:
+            self._pushes.close()
 
     # -- private stream ------------------------------------------------------------------------
 
@@ -286,17 +286,11 @@ class VenueTrading:
         if protocol is None:
             return
 
-        def on_item(item: StreamItem) -> None:
-            if isinstance(item, OrderPush):
-                desk.pushed_order(item.order, item.fill)
-            elif isinstance(item, BalancePush):
-                desk.pushed_balances(item.balances)
-            elif isinstance(item, Ready):
-                desk.refresh_soon()
-            elif isinstance(item, StreamFault):
-                logger.warning("%s private stream: %s: %s", self.venue, item.code, item.message)
+        def on_fault(item: StreamFault) -> None:
+            logger.warning("%s private stream: %s: %s", self.venue, item.code, item.message)
 
-        self._private = self.runtime.stream("private", protocol, on_item)
+        self._pushes = PrivateItems(desk, on_fault=on_fault, on_error=desk.fail)
+        self._private = self.runtime.stream("private", protocol, self._pushes)
         attach = getattr(protocol, "attach", None)
         if attach is not None:  # trade requests over the private stream
             attach(self._private.send)

@@ -16,7 +16,14 @@ from decimal import Decimal
 
 from engine.orders.journal import Journal, JournaledOrder
 from engine.orders.late import GivenUp, LateOrders
-from engine.orders.live import MIN_ABSENT_LOOKS, DeskSettings, DeskTraits, LiveOrder, fingerprint
+from engine.orders.live import (
+    CHAIN_READS,
+    MIN_ABSENT_LOOKS,
+    DeskSettings,
+    DeskTraits,
+    LiveOrder,
+    fingerprint,
+)
 from engine.orders.model import (
     Absent,
     Accepted,
@@ -158,6 +165,10 @@ class OrderDesk(LateOrders):
         if not is_of_another:
             self._apply(order, state, from_push=True)
 
+    async def refresh(self) -> None:
+        """Read every proven order now; what can't be read is left to the polls."""
+        await self._refresh([order for order in self._live.values() if order.is_proven])
+
     def refresh_soon(self) -> None:
         """Something may have been missed (a stream came back): read orders and balances."""
         self._poll_now.set()
@@ -186,6 +197,7 @@ class OrderDesk(LateOrders):
                 order.replacing, order.replace_ts, order.old_ids = self.journal.replacements(
                     order.intent.client_order_id
                 )
+                order.fills_due = CHAIN_READS if order.old_ids else 0
         self._given_up.recall()
         return self.live_orders()
 

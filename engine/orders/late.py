@@ -54,7 +54,7 @@ class LateOrders(Cancels):
     _given_up: GivenUp
 
     def given_up(self) -> list[LiveOrder]:
-        """Orders that were proven absent lately: should the venue show one after all, it is ours."""
+        """Orders that were proven absent lately: one that the venue shows after all is ours."""
         return self._given_up.orders()
 
     async def look_for_late(self) -> None:

@@ -11,7 +11,6 @@ from engine.orders.journal import JournaledOrder
 from engine.orders.live import KILL_STRATEGY, could_be
 from engine.orders.model import Finding, OrderState, VenueOrder, VenueOrders, ref_of
 
-
 LISTING_LAG_NS = 60 * 1_000_000_000  # a list may be this old; an order's end is not undone by it
 
 

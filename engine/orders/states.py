@@ -88,6 +88,9 @@ class OrderStates:
 
     def _terminal(self, order: LiveOrder, state: VenueOrder) -> None:
         intent = order.intent
+        if order.fills_due and self._traits.reports_fills:
+            self._fetch_fills(order)  # also what was executed just before a replacement
+            return
         if order.filled < state.filled and order.fill_lag < FILL_LAG_POLLS:
             order.fill_lag += 1  # true executions are on their way: wait for them
             self._fetch_fills(order)
@@ -165,7 +168,9 @@ class OrderStates:
             )
         order.filled += fill.quantity
         order.cost += fill.quantity * fill.price
-        if order.filled >= intent.quantity:
+        if order.old_ids:  # the last of a chain may be open still: the venue tells when it is over
+            self._poll_now.set()
+        elif order.filled >= intent.quantity:
             self.journal.state(intent.client_order_id, OrderState.FILLED, None)
             self._finish(order, OrderState.FILLED)
         self._sink.order_filled(intent, fill)
@@ -181,6 +186,8 @@ class OrderStates:
         except VenueUnavailable as error:
             logger.warning("executions of %s: %s", order.intent.client_order_id, error)
             fills = []
+        else:
+            order.fills_due = max(0, order.fills_due - 1)
         for fill in fills:
             if order.intent.client_order_id in self._live:
                 self._fill(order, fill)

@@ -9,7 +9,7 @@ from engine.risk.killswitch import Action, Kill, KillState, Scope
 
 
 class KillSwitch:
-    """Looked at for each order: one `stat` of the file and one of the kills' folder, about 3 us.
+    """Looked at for each order: one `stat` of the file and one of the kills' folder, about 4 us.
 
     `path` is the file of `kill_switch_file`, `state` the durable kills; None turns either off.
     """

@@ -209,7 +209,9 @@ class Adversary(Agent):
         if used and order is not None:
             again = self.rng.choice(used)
             self.submit(
-                self.facts(order.side, Kind.LIMIT, order.quantity, order.price, client_order_id=again)
+                self.facts(
+                    order.side, Kind.LIMIT, order.quantity, order.price, client_order_id=again
+                )
             )
 
     def _nonsense(self) -> None:

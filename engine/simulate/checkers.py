@@ -146,9 +146,7 @@ class Evidence(msgspec.Struct, kw_only=True):
             true_fills=can.reports_fills,
             keeps_ids=can.client_order_ids,
             is_beyond=plan.lag == "beyond",
-            balances=None
-            if told is None
-            else {b.currency: (b.free, b.locked) for b in told},
+            balances=None if told is None else {b.currency: (b.free, b.locked) for b in told},
             true_balances={
                 currency: (b.free, b.locked)
                 for currency, b in exchange.ledger.balances(world.account).items()
@@ -444,7 +442,11 @@ def _events_agree(ev: Evidence) -> Iterator[Violation]:
     for life, events in enumerate(ev.events):
         ended: dict[str, str] = {}
         for name, cid in events:
-            if cid in ended and cid not in revived and name in ("accepted", "filled", "canceled", "expired", "refused"):
+            if (
+                cid in ended
+                and cid not in revived
+                and name in ("accepted", "filled", "canceled", "expired", "refused")
+            ):
                 duplicate = name == "refused" and cid in ev.orders
                 if not duplicate:
                     text = f"{name} after {ended[cid]} in life {life}"

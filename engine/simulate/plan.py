@@ -108,9 +108,7 @@ def draw(seed: int, venue: str) -> Plan:
     """The plan of a seed: half of the faults are off on average."""
     rng = Random(f"plan/{venue}/{seed}")  # noqa: S311 - simulation
     secs = round(rng.uniform(30, 120), 1)
-    lag: Literal["documented", "beyond"] = (
-        "beyond" if rng.random() < BEYOND_SHARE else "documented"
-    )
+    lag: Literal["documented", "beyond"] = "beyond" if rng.random() < BEYOND_SHARE else "documented"
     http = _rates(rng, HTTP_RATES)
     if lag == "beyond":
         http[HttpFault.LATE] = round(rng.uniform(0.02, 0.10), 4)

@@ -281,9 +281,7 @@ class Process:
                 instruments=(world.instrument,),
             )
         )
-        adapter.orders = cast(
-            Any, OrdersTap(adapter.orders, world.wire, self, world.loop.time)
-        )
+        adapter.orders = cast(Any, OrdersTap(adapter.orders, world.wire, self, world.loop.time))
         return VenueRuntime(
             adapter=adapter,
             ws=InMemoryWs(world.venue, world.loop.now_ns, world.plan.latency_secs),
@@ -495,4 +493,3 @@ def _words(intent: Intent) -> str:
         f"{intent.client_order_id} {intent.kind} {intent.side} {intent.quantity} @ "
         f"{intent.price}{trigger}"
     )
-

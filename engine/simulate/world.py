@@ -158,9 +158,7 @@ class World:
 
     def is_disk_full(self) -> bool:
         now = self.loop.time()
-        return not self.healed and any(
-            w.at <= now < w.at + w.secs for w in self.plan.disk_full
-        )
+        return not self.healed and any(w.at <= now < w.at + w.secs for w in self.plan.disk_full)
 
     def died(self, process: Process, where: str) -> None:
         self.trace.count("deaths")

@@ -17,7 +17,7 @@ from engine.cli.exits import Exit
 from tests.support import configs
 from tests.support.processes import FAIRLEAD, ROOT, Venue, start, venue, wait_for
 
-BTC = "BTC_USDT.OCEANEX"
+ACCOUNTS = {"oceanex": "main", "poloniex": "spot"}  # at the simulated venue
 STEP = Decimal("0.000001")
 # Requests that were on the wire when the kill took effect: a create may reach the venue so late.
 IN_FLIGHT_NS = 250_000_000
@@ -39,8 +39,11 @@ absent_quarantine_secs = 1.0
 class Run:
     """A live run that can be blocked, and `fairlead kill` on it."""
 
-    def __init__(self, folder: Path, served: Venue) -> None:
+    def __init__(self, folder: Path, served: Venue, key: str = "oceanex") -> None:
         self.folder = folder
+        self.key = key
+        self.instrument = f"BTC_USDT.{key.upper()}"
+        self.account = ACCOUNTS[key]
         self.served = served
         self.log = folder / "live.log"
         self.block_file = folder / "block"
@@ -49,11 +52,12 @@ class Run:
         self.config = folder / "test.toml"
 
     def start(self, *strategies: dict[str, Any]) -> None:
+        always = {"instrument_id": self.instrument, "block_file": str(self.block_file)}
         named = [
             {
                 "id": one.pop("id", "B-1"),
                 "path": "tests.live.blocker:Blocker",
-                "params": {"instrument_id": BTC, "block_file": str(self.block_file), **one},
+                "params": {**always, **one},
             }
             for one in strategies
         ]
@@ -93,7 +97,7 @@ class Run:
         """The account's orders at the venue, as they are now, by id."""
         entries = self.served.ledger()["entries"]
         orders = [e["order"] for e in entries if e["type"] == "order"]
-        return {order["id"]: order for order in orders if order["account"] == "main"}
+        return {order["id"]: order for order in orders if order["account"] == self.account}
 
     def open(self) -> list[dict[str, Any]]:
         return [o for o in self.orders().values() if o["status"] not in ("canceled", "filled")]
@@ -110,14 +114,16 @@ class Run:
         return [o for o in self.orders().values() if o["ts_created"] > ts_ns]
 
     def btc(self) -> Decimal:
-        account = self.served.balances()["main"]["BTC"]
+        account = self.served.balances()[self.account]["BTC"]
         return Decimal(account["free"]) + Decimal(account["locked"])
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[Run]:
-    with venue("oceanex", tmp_path / "venue", "--seed", "5") as served:
-        run = Run(tmp_path, served)
+def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """On OceanEx, or on the venue that the test's parameter names."""
+    key = str(getattr(request, "param", "oceanex"))
+    with venue(key, tmp_path / "venue", "--seed", "5") as served:
+        run = Run(tmp_path, served, key)
         yield run
         if run.process is not None and run.process.poll() is None:
             run.process.kill()
@@ -265,3 +271,39 @@ def test_a_run_flattens_by_itself(live: Run) -> None:
     wait_for(lambda: Decimal(0) <= live.btc() - before < STEP, f"flat; see {live.log}")
     assert not live.open()
     assert live.end() == Exit.KILLED
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_run_and_the_command_close_a_position_once_between_them(live: Run) -> None:
+    before = live.btc()
+    live.start({"goes_on": False, "buys": 1, "rests": 3})
+    live.at_least(4)
+    wait_for(lambda: live.btc() > before, "the buy to fill")
+    kill = live.kill("all", "--action", "flatten")
+    assert kill["is_clean"]
+    assert Decimal(0) <= live.btc() - before < STEP
+    assert live.end() == Exit.KILLED
+    assert len([o for o in live.orders().values() if o["side"] == "SELL"]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
+def test_what_a_dead_run_left_is_cancelled_and_closed(live: Run) -> None:
+    before = live.btc()
+    live.start({"goes_on": False, "buys": 1, "rests": 4})
+    live.at_least(5)
+    wait_for(lambda: live.btc() > before, "the buy to fill")
+    assert live.process is not None
+    live.process.kill()
+    live.process.wait(10)
+    kill = live.kill("all", "--action", "flatten")
+    assert kill["is_clean"]
+    assert not live.open()
+    assert Decimal(0) <= live.btc() - before < Decimal("0.00001")
+    count = len(live.orders())
+    live.start({})  # the next run takes the journal over, and creates nothing
+    wait_for(lambda: _denials(live) > 0, "a denial")
+    assert live.end() == Exit.KILLED
+    assert len(live.orders()) == count

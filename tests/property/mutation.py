@@ -10,7 +10,7 @@ import msgspec
 
 Mutation = Callable[["Mutator", bytes], bytes]
 
-STACK_MAX = 4  # mutations on top of each other
+STACKS = (0, 1, 1, 1, 2, 4)  # mutations on top of each other; unharmed ones move a stream on
 SOUND_SHARE = 0.6  # share of the inputs made by the first mutation alone, which keeps the form
 INPUT_BYTES_MAX = 64 * 1024  # what grows beyond is cut: size is tested apart
 NEST_DEPTHS = (30, 200, 900, 10_000)
@@ -21,10 +21,24 @@ AWKWARD = [
     for text in (
         *("null", "true", "false", "0", "-0", "-0.0", "1", "-1", "1.5", "1e5", "1E+400", "1e-400"),
         *("NaN", "Infinity", "-Infinity", "nan", "9223372036854775807", "9223372036854775808"),
-        *("-9223372036854775809", "18446744073709551616", "9" * 400, "-" + "9" * 60, "0.1" + "0" * 60),
+        *(
+            "-9223372036854775809",
+            "18446744073709551616",
+            "9" * 400,
+            "-" + "9" * 60,
+            "0.1" + "0" * 60,
+        ),
         *('""', '" "', '"0"', '"-0"', '"0.0"', '"-1"', '"+1"', '"1."', '".5"', '"1e5"', '"1E-7"'),
         *('"1e400"', '"1e-400"', '"NaN"', '"sNaN"', '"Infinity"', '"-inf"', '"0x10"', '"1_000"'),
-        *('"1,5"', '" 1"', '"1 "', '"\\u0661\\u0662"', '"\\u00b2"', '"\\u0000"', '"\\ud83d\\ude00"'),
+        *(
+            '"1,5"',
+            '" 1"',
+            '"1 "',
+            '"\\u0661\\u0662"',
+            '"\\u00b2"',
+            '"\\u0000"',
+            '"\\ud83d\\ude00"',
+        ),
         *('"' + "9" * 400 + '"', '"0.' + "0" * 400 + '1"', '"99999999999999999999.99999999"'),
         *("[]", "{}", "[[]]", "[{}]", '{"":""}', "[null]", '[["1","1"]]', '[["1","0"],["1","0"]]'),
         *('{"a":1,"a":2}', '[1,"2",null]', '"{}"', '"[]"', '"null"', '"{\\"a\\":1}"', '"buy"'),
@@ -42,8 +56,34 @@ AWKWARD_TOML = [
     )
 ]
 BYTES = [
-    *(b"", b"\x00", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xef\xbb\xbf", b'"', b"\\", b"\\u", b"{"),
-    *(b"}", b"[", b"]", b",", b":", b"\n", b"\r\n", b" ", b"null", b"NaN", b"1e400", b"-", b"0", b"="),
+    *(
+        b"",
+        b"\x00",
+        b"\xff",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xef\xbb\xbf",
+        b'"',
+        b"\\",
+        b"\\u",
+        b"{",
+    ),
+    *(
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b"\n",
+        b"\r\n",
+        b" ",
+        b"null",
+        b"NaN",
+        b"1e400",
+        b"-",
+        b"0",
+        b"=",
+    ),
     *(b"eyJhbGciOiJub25lIn0.eyJh.", b"-----BEGIN PRIVATE KEY-----", b'"signature":"', b"&key="),
 ]
 
@@ -52,7 +92,11 @@ class Mutator:
     """Makes inputs out of a corpus that grows. The same seed makes the same inputs."""
 
     def __init__(
-        self, seed: int, corpus: Sequence[bytes], mutations: Sequence[Mutation], tokens: Sequence[bytes]
+        self,
+        seed: int,
+        corpus: Sequence[bytes],
+        mutations: Sequence[Mutation],
+        tokens: Sequence[bytes],
     ) -> None:
         self.rng = random.Random(seed)
         self.uniform = self.rng.random
@@ -63,7 +107,7 @@ class Mutator:
     def __call__(self) -> bytes:
         data = self.pick(self.corpus)
         sound = self.uniform() < SOUND_SHARE
-        for _ in range(1 + self.below(STACK_MAX)):
+        for _ in range(self.pick(STACKS)):
             mutation = self._mutations[0] if sound else self.pick(self._mutations)
             data = mutation(self, data)
         return data[:INPUT_BYTES_MAX]
@@ -199,7 +243,9 @@ def _other(m: Mutator, value: Any) -> Any:
     if draw < 0.25 and isinstance(value, int):
         return value + m.pick([-1000, -2, -1, 1, 2, 1000, 1 << 31, 1 << 53, 1 << 63])
     if draw < 0.25 and isinstance(value, str):
-        return m.pick([value + "0", "-" + value, value[:-1], value.upper(), value + ".", "0" + value])
+        return m.pick(
+            [value + "0", "-" + value, value[:-1], value.upper(), value + ".", "0" + value]
+        )
     if draw < 0.35:
         return [value]
     return m.pick(AWKWARD)

@@ -49,7 +49,7 @@ def test_retry_after_is_a_number_or_the_default(told: str) -> None:
 @pytest.mark.parametrize("number", ["9" * 400, "9" * 5_000, "0x" + "f" * 10_000, "-1" + "0" * 30])
 def test_integers_beyond_64_bits_are_problems_of_the_config(tmp_path: Path, number: str) -> None:
     path = tmp_path / "run.toml"
-    path.write_text(f'[run]\nstop_timeout_secs = {number}\n')
+    path.write_text(f"[run]\nstop_timeout_secs = {number}\n")
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert any(p.code in ("E-CFG-003", "E-CFG-020") for p in caught.value.problems)

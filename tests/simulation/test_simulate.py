@@ -48,7 +48,7 @@ def test_plan_that_failed_once(path: Path) -> None:
 
 def _hashes(hash_seed: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "engine.cli.main", "simulate", "--seeds", "1..4", "--json"]
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    done = subprocess.run(
         command,
         cwd=ROOT,
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
@@ -186,7 +186,7 @@ BROKEN = {
     "goes-back": (_goes_back, "oceanex", {"STATE"}),
     "sends-before-it-writes": (_sends_before_it_writes, "oceanex", {"NOT-JOURNALED", "ORPHAN"}),
     "forgets-a-cancel": (_forgets_a_cancel, "oceanex", {"LIVENESS"}),
-    "forgets-a-replacement": (_forgets_a_replacement, "poloniex", {"ORPHAN"}),
+    "forgets-a-replacement": (_forgets_a_replacement, "poloniex", {"ORPHAN", "FILLS"}),
 }
 
 
@@ -243,7 +243,7 @@ def test_command_runs_a_stored_plan_and_fails_with_its_own_code(
 ) -> None:
     _resends(monkeypatch)
     path = tmp_path / "plan.json"
-    plan = Plan(seed=1, venue="oceanex", secs=20, http={HttpFault.LOSE_ANSWER: 0.5})
+    plan = Plan(seed=1, venue="oceanex", secs=60, http={HttpFault.LOSE_ANSWER: 0.15})
     path.write_bytes(msgspec.json.encode(plan))
     done = _invoke("--plan", str(path))
     assert done.exit_code == Exit.BREACH, done.output
@@ -253,5 +253,3 @@ def test_command_runs_a_stored_plan_and_fails_with_its_own_code(
 @pytest.mark.parametrize("arguments", [("--seeds", "x"), ("--venues", "nowhere"), ("--trace",)])
 def test_command_refuses_nonsense(arguments: tuple[str, ...]) -> None:
     assert _invoke(*arguments).exit_code == Exit.USAGE
-
-

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.venue import OrderPush, Ready
+from adapters.base.venue import Ready
 from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
 from adapters.poloniex.symbols import parse_wire_id
 from adapters.poloniex.venue import CAPABILITIES
 from adapters.simulation.control import control
 from adapters.simulation.server import SimRequest
 from adapters.simulation.virtual_time import START_NS
+from engine.modes.pushes import PrivateItems
 from engine.orders.desk import DeskSettings, DeskTraits, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
@@ -57,32 +58,30 @@ class Session:
             now_ns=memory.now_ns,
         )
         self.stream = memory.private()
-        self.stream.items = Heard(self.desk)  # type: ignore[assignment]
-        self.stream.supervisor._on_item = self.stream.items.append
+        self.pushes = PrivateItems(self.desk, on_fault=lambda _: None, on_error=self.desk.fail)
+        self.stream.supervisor._on_item = self.heard
+        attach = getattr(self.stream.supervisor.protocol, "attach", None)
+        assert attach is not None
+        attach(self.stream.supervisor.send)
 
-    async def start(self) -> None:
+    def heard(self, item: Any) -> None:
+        self.stream.items.append(item)
+        self.pushes(item)
+
+    async def start(self, *, polls: bool = True) -> None:
         await self.memory.adapter.connect(trading=True)
         self.stream.supervisor.start()
         await self.stream.until(lambda: self.stream.of(Ready))
-        self.desk.start()
+        if polls:
+            self.desk.start()
+
+    async def stop(self) -> None:
+        await self.desk.stop(cancel_open=True)
+        self.journal.close()
+        await self.memory.stop(self.stream)
 
     def findings(self) -> list[Any]:
         return [detail[0] for name, _, detail in self.sink.events if name == "finding"]
-
-
-class Heard(list[Any]):
-    """Items on their way to the desk."""
-
-    def __init__(self, desk: OrderDesk) -> None:
-        super().__init__()
-        self.desk = desk
-
-    def append(self, item: Any) -> None:
-        super().append(item)
-        if isinstance(item, OrderPush):
-            self.desk.pushed_order(item.order, item.fill)
-        elif isinstance(item, Ready):
-            self.desk.refresh_soon()
 
 
 def wanted(number: int, rng: random.Random, price: Decimal) -> Intent:
@@ -212,5 +211,174 @@ def test_the_same_execution_by_push_and_by_read_is_booked_once(tmp_path: Path) -
         await session.desk.stop(cancel_open=True)
         session.journal.close()
         await memory.stop(session.stream)
+
+    in_memory(main, venue)
+
+
+# -- a stop that triggers before its create is answered -------------------------------------------
+
+
+def still(child_client_id: str = "same") -> PoloniexSimulator:
+    options = PoloniexSimOptions(is_market_live=False, child_client_id=child_client_id)
+    return PoloniexSimulator(now_ns=START_NS, seed=1, options=options)
+
+
+def trade(venue: PoloniexSimulator, price: str, size: str, side: Side) -> None:
+    exchange = venue.exchange
+    exchange.print_trade("BTC_USDT", Decimal(price), Decimal(size), side, exchange.now_ns)
+
+
+@pytest.mark.parametrize("child_client_id", ["same", "none"])
+@pytest.mark.parametrize("answer", ["delay", "lose_answer"])
+def test_a_stop_that_triggers_before_its_answer_keeps_one_id(
+    answer: str, child_client_id: str, tmp_path: Path
+) -> None:
+    venue = still(child_client_id)
+
+    async def main(memory: Memory) -> None:
+        session = Session(memory, tmp_path / "journal.sqlite")
+        await session.start()
+        trade(venue, "60000", "0.001", Side.BUY)
+        venue.faults.next("POST", "/smartorders", answer, secs=2.0)
+        one = stop(1, Side.SELL, TriggerCondition.LTE, "59500", "50000")
+        sending = asyncio.ensure_future(session.desk.submit([one]))
+        await session.stream.until(lambda: venue.exchange.open_orders("spot"))
+        trade(venue, "59500", "0.001", Side.SELL)
+        await asyncio.sleep(0.5)
+        pushed = [o for o in venue.exchange.orders("spot") if o.ts_triggered]
+        assert len(pushed) == 1, "the child is out while the create is unanswered"
+        if answer == "delay":
+            assert session.sink.names() == ["order_submitted"]
+        await sending
+        await session.stream.until(lambda: "order_filled" in session.sink.names())
+        told = session.sink.names()
+        assert [n for n in told if n != "finding"] == [
+            "order_submitted",
+            "order_accepted",
+            "order_triggered",
+            "order_filled",
+        ]
+        ids = {
+            detail[1] for name, _, detail in session.sink.events if name == "order_accepted"
+        } | {
+            detail[1].venue_order_id
+            for name, _, detail in session.sink.events
+            if name == "order_filled"
+        }
+        assert ids == {f"smart-{pushed[0].id}"}
+        await session.stop()
+
+    in_memory(main, venue)
+    db = sqlite3.connect(tmp_path / "journal.sqlite")
+    ((state, venue_id),) = db.execute("SELECT state, venue_order_id FROM orders").fetchall()
+    db.close()
+    assert state == "FILLED"
+    assert venue_id.startswith("smart-")
+
+
+# -- the private stream comes back ----------------------------------------------------------------
+
+
+def spied(memory: Memory, wire: list[str]) -> None:
+    """Writes every frame and request that leaves the adapter into `wire`."""
+    http: Any = memory.adapter.http
+    ask, connect = http._transport.request, memory.ws.connect
+
+    async def request(call: Any) -> Any:
+        wire.append(f"{call.method} {call.url.partition('venue')[2]}")
+        return await ask(call)
+
+    async def connected(url: str) -> Any:
+        connection = await connect(url)
+        send = connection.send
+
+        async def spied_send(frame: str) -> None:
+            told = json.loads(frame)
+            wire.append(f"{told['event']} {','.join(told.get('channel', []))}")
+            await send(frame)
+
+        connection.send = spied_send  # type: ignore[method-assign]
+        return connection
+
+    http._transport.request = request
+    memory.ws.connect = connected  # type: ignore[method-assign]
+
+
+def test_a_reconnect_logs_in_subscribes_and_reads_while_pushes_wait(tmp_path: Path) -> None:
+    venue = still()
+
+    async def main(memory: Memory) -> None:
+        wire: list[str] = []
+        spied(memory, wire)
+        session = Session(memory, tmp_path / "journal.sqlite")
+        await session.start(polls=False)
+        one = intent(1, price=Decimal(59000), quantity=Decimal("0.003"))
+        two = intent(2, price=Decimal(58000), quantity=Decimal("0.001"))
+        await session.desk.submit([one, two])
+        first = session.desk.get(one.client_order_id)
+        assert first is not None
+        wire.clear()
+        venue.push.drop_all()
+        trade(venue, "59000", "0.001", Side.SELL)  # nobody hears this one
+        venue.faults.next("GET", "/orders", "delay", secs=3.0)
+        await session.stream.until(lambda: any(w.startswith("GET /orders") for w in wire))
+        assert first.filled == 0
+        trade(venue, "59000", "0.0005", Side.SELL)  # pushed while the read is under way
+        await session.stream.until(lambda: session.pushes._waiting)
+        assert first.filled == 0, "a push overtook the read"
+        await session.stream.until(lambda: first.filled == Decimal("0.0015"))
+        assert wire[:3] == ["subscribe auth", "subscribe orders", "subscribe balances"]
+        assert [w for w in wire[3:] if not w.startswith("GET /orders")] == []
+        fills = [d[1].quantity for n, _, d in session.sink.events if n == "order_filled"]
+        assert sorted(fills) == [Decimal("0.0005"), Decimal("0.001")]
+        assert session.findings() == []
+        assert session.pushes._waiting == []
+        await session.stop()
+
+    in_memory(main, venue)
+
+
+def test_reconnects_while_orders_fill_lose_and_double_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    venue = PoloniexSimulator(now_ns=START_NS, seed=4)
+    rng = random.Random(4)
+
+    async def main(memory: Memory) -> None:
+        session = Session(memory, path)
+        await session.start()
+        tape = venue.exchange.markets["BTC_USDT"].tape
+        for number in range(ORDERS):
+            assert tape.last_price is not None
+            await session.desk.submit([wanted(number, rng, tape.last_price)])
+            if number % 3 == 0:
+                venue.push.drop_all()
+            await asyncio.sleep(rng.uniform(0, 0.7))
+        assert len(session.stream.of(Ready)) > 10
+        assert await session.desk.stop(cancel_open=True) == []
+        assert session.findings() == []
+        session.journal.close()
+        await memory.stop(session.stream)
+
+    in_memory(main, venue, order_transport="websocket")
+    assert check(path, ledger_of(venue))["fills"] > 10
+
+
+def test_a_read_that_is_not_answered_holds_nothing_back(tmp_path: Path) -> None:
+    venue = still()
+
+    async def main(memory: Memory) -> None:
+        session = Session(memory, tmp_path / "journal.sqlite")
+        await session.start(polls=False)
+        one = intent(1, price=Decimal(59000), quantity=Decimal("0.003"))
+        await session.desk.submit([one])
+        first = session.desk.get(one.client_order_id)
+        assert first is not None
+        venue.faults.next("GET", "/orders", "hang_request", times=20)
+        venue.push.drop_all()
+        await session.stream.until(lambda: len(session.stream.of(Ready)) == 2)
+        trade(venue, "59000", "0.001", Side.SELL)
+        await session.stream.until(lambda: first.filled == Decimal("0.001"))
+        venue.faults.clear()
+        await session.stop()
 
     in_memory(main, venue)
