@@ -4,9 +4,11 @@
                                         [--cryptofeed-python PYTHON]
 
 Each contender gets the text of each frame, decodes it its own way, and holds the book afterwards; a
-round starts with the snapshots, which aren't timed. Printed: microseconds a frame, mean of the
-first round (cold caches) and of the median round. cryptofeed runs where it can be imported, here
-or in the interpreter that is named. Exit code 1 when a promised limit is missed.
+round starts with the snapshots, which aren't timed. Printed: microseconds a frame; the mean over
+all rounds, the median round, and the first round (cold caches). The limits are on the mean and,
+against others, on mean and median alike. It is CPU time of the one thread at work, so that a busy
+machine does not change the verdict. cryptofeed runs where it can be imported, here or in the
+interpreter that is named. Exit code 1 when a promised limit is missed.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ MIN_RATIO = 3.0
 TRADE_REPEATS = 40  # the recording holds few trades
 
 Frames = dict[str, list[str]]
-Result = tuple[float, float]  # first round, median round
+Result = tuple[float, float, float]  # mean, median round, first round
 Handle = Callable[[str], Any]
 
 
@@ -59,11 +61,15 @@ def measure(begin: Callable[[], None], handle: Handle, frames: list[str], rounds
     means = []
     for _ in range(rounds):
         begin()
-        started = time.perf_counter_ns()
+        started = time.thread_time_ns()
         for frame in frames:
             handle(frame)
-        means.append((time.perf_counter_ns() - started) / len(frames) / 1000)
-    return means[0], statistics.median(means)
+        means.append((time.thread_time_ns() - started) / len(frames) / 1000)
+    return summed(means)
+
+
+def summed(means: list[float]) -> Result:
+    return statistics.fmean(means), statistics.median(means), means[0]
 
 
 def ours(markets: str, frames: Frames, rounds: int) -> dict[str, Result]:
@@ -142,11 +148,11 @@ async def cryptofeed(markets: str, frames: Frames, rounds: int) -> dict[str, Res
         for _ in range(rounds):
             for frame in frames["snapshot"]:
                 await feed.message_handler(frame, None, 1.0)
-            started = time.perf_counter_ns()
+            started = time.thread_time_ns()
             for frame in frames[kind]:
                 await feed.message_handler(frame, None, 1.0)
-            means.append((time.perf_counter_ns() - started) / len(frames[kind]) / 1000)
-        results[kind] = means[0], statistics.median(means)
+            means.append((time.thread_time_ns() - started) / len(frames[kind]) / 1000)
+        results[kind] = summed(means)
     assert seen, "cryptofeed called nobody back"
     return results
 
@@ -171,8 +177,19 @@ def show(name: str, results: dict[str, Result] | None) -> None:
     if results is None:
         print(f"{name:<12} not installed")
         return
-    for kind, (first, median) in results.items():
-        print(f"{name:<12} {kind:<22} first {first:8.2f} us   median {median:8.2f} us")
+    for kind, (mean, median, first) in results.items():
+        print(
+            f"{name:<12} {kind:<22} mean {mean:7.2f} us  median {median:7.2f}  first {first:7.2f}"
+        )
+
+
+def against(
+    name: str, mine: dict[str, Result], other: dict[str, Result], least: float
+) -> tuple[str, str, bool]:
+    """How many times faster an update is, by mean and by median; both must be enough."""
+    mean, median = (other["update"][i] / mine["update"][i] for i in (0, 1))
+    told = f"{mean:.1f} times {name} by mean, {median:.1f} by median"
+    return told, f"more than {least}", min(mean, median) > least
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -210,16 +227,14 @@ def main() -> int:
     show("ccxt.pro", theirs)
     other = run_cryptofeed(arguments, lambda: cryptofeed(markets, frames, rounds))
     show("cryptofeed", other)
-    update, trade = mine["update"][1], mine["trade"][1]
-    ratio = theirs["update"][1] / update
+    update, trade = mine["update"][0], mine["trade"][0]
     checks = [
         (f"update {update:.2f} us", f"at most {MAX_UPDATE_US} us", update <= MAX_UPDATE_US),
         (f"trade {trade:.2f} us", f"at most {MAX_TRADE_US} us", trade <= MAX_TRADE_US),
-        (f"{ratio:.1f} times ccxt.pro", f"at least {MIN_RATIO}", ratio >= MIN_RATIO),
+        against("ccxt.pro", mine, theirs, MIN_RATIO),
     ]
     if other is not None:
-        against = other["update"][1] / update
-        checks.append((f"{against:.1f} times cryptofeed", "more than 1", against > 1))
+        checks.append(against("cryptofeed", mine, other, 1.0))
     for told, wanted, is_met in checks:
         print(f"{'ok  ' if is_met else 'MISS'} {told} ({wanted})")
     return 0 if all(is_met for *_, is_met in checks) else 1

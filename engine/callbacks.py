@@ -55,7 +55,7 @@ def wrapped_callbacks(
         if name in LIFECYCLE:
             callbacks[name] = _lifecycle(name, user)
             continue
-        callbacks[name] = _guarded(name, user)
+        callbacks[name] = (_book if name == "on_book_deltas" else _guarded)(name, user)
         silent[name] = _ignore
     for name, book in _BOOKKEEPING.items():
         user = getattr(cls, name) if name in used else None
@@ -70,6 +70,20 @@ def _ignore(self: Any, event: Any) -> None:
 
 def _guarded(name: str, user: Callback) -> Callback:
     def callback(self: Any, event: Any) -> None:
+        self._guard_event = event  # what an order sent from here is the answer to
+        try:
+            user(self, event)
+        except BaseException as error:
+            self._guard_fault(name, error)
+
+    return callback
+
+
+def _book(name: str, user: Callback) -> Callback:
+    """Leaves the update with the gate's view too: its time from the cache copies the whole book."""
+
+    def callback(self: Any, event: Any) -> None:
+        self._guard_event = self._guard_view.last_book = event
         try:
             user(self, event)
         except BaseException as error:

@@ -57,6 +57,9 @@ class RunState:
         self.denial_counts: Counter[str] = Counter()
         self.stop_reason: str | None = None
         self.interrupted = False
+        # Receive time of the market event that each order answers, by client order id, UNIX
+        # nanoseconds; None: not kept. Whoever sends the order takes it out.
+        self.ticks: dict[str, int] | None = None
         self.fed: set[str] = set()  # instruments that some strategy's subscription covers
 
     def add_fault(self, strategy: str, callback: str, error: BaseException) -> Fault:

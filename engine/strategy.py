@@ -19,12 +19,16 @@ import msgspec
 from nautilus_trader.model import (
     ClientOrderId,
     InstrumentId,
+    OrderBookDeltas,
+    OrderBookDepth,
     OrderSide,
     OrderStatus,
     PositionSide,
     Price,
     Quantity,
+    QuoteTick,
     TimeInForce,
+    TradeTick,
     TriggerType,
 )
 from nautilus_trader.trading import Strategy
@@ -73,10 +77,15 @@ def _refuse_overrides(cls: type) -> None:
         )
 
 
+# Events whose receipt begins the time from tick to order
+TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
+
+
 class GuardMixin(FeedMixin, WatchMixin):
     """The guarding half of a strategy; stands before NautilusTrader's `Strategy` in the MRO."""
 
     _guard_gate: RiskGate | None = None
+    _guard_event: Any = None  # the event of the callback that runs
     _guard_view: NautilusView | None = None
     _guard_id: str = ""
     _guard_pending: str | None = None  # why the run must stop as soon as it is possible
@@ -323,6 +332,9 @@ class GuardMixin(FeedMixin, WatchMixin):
             self._guard_deny(order, facts, denial)
             return False
         gate.approve(facts, view.now_ns())
+        ticks = self._guard_run.ticks
+        if ticks is not None and isinstance(self._guard_event, TICKS):
+            ticks[facts.client_order_id] = self._guard_event.ts_init
         return True
 
     def _guard_refuse_rest(self: Any, orders: list[Any], approved: list[Any], bad: Any) -> None:

@@ -126,6 +126,7 @@ class PoloniexSimulator(ExchangeListener):
             "maintenance": modes.maintenance,
             "post_only": modes.post_only,
             "revoked": self.auth.revoked,
+            "trade_requests": self.push.trade_requests,
         }
 
     def ledger_id(self, venue_order_id: str) -> int:

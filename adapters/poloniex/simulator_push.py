@@ -46,6 +46,7 @@ class PushServer(ExchangeListener):
     def __init__(self, venue: PoloniexSimulator) -> None:
         self._venue = venue
         self.sessions: list[PushSession] = []
+        self.trade_requests: dict[str, int] = {}  # by event
         self._books: dict[str, BookFeed] = {}
         self._dirty_books: set[str] = set()
         self._dirty_tickers: set[str] = set()
@@ -376,6 +377,8 @@ class PushSession:
             self.error("User must be authenticated!")
             return
         params = message.get("params") or {}
+        counts = self._server.trade_requests
+        counts[event] = counts.get(event, 0) + 1
         try:
             rows = self._trade(event, params)
         except ApiError as error:

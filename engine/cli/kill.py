@@ -99,7 +99,12 @@ def _act(config: Path, kill: Kill, timeout_secs: float, as_json: bool) -> None:
         if not as_json:
             typer.echo(redact(line))
 
-    work = kill_venues(load(config), kill, since_ns=since_ns, timeout_secs=timeout_secs, tell=tell)
+    try:
+        loaded = load(config)
+    except FairleadError:
+        typer.echo("halt is in force, but NOTHING WAS CANCELLED: mend the config", err=True)
+        raise
+    work = kill_venues(loaded, kill, since_ns=since_ns, timeout_secs=timeout_secs, tell=tell)
     reports = asyncio.run(work)
     is_clean = all(report.is_clean for report in reports)
     if as_json:

@@ -246,6 +246,8 @@ class NodeRun:
         """The node with its clients and strategies."""
         parts = self._parts()
         self.gate, self.run_state = parts.gate, parts.run_state
+        if self.mode == "live":
+            self.run_state.ticks = {}
         if self.mode != "record":
             self._kills = KillWatch(
                 self.loaded,
@@ -391,13 +393,11 @@ class NodeRun:
             )
 
     def _sent(self, intent: Intent) -> None:
-        """Tick to order: from the frame that the strategy acted on to the send.
-
-        Measured when no newer frame came in between, so that the cause is certain.
-        """
-        last = max((s.last_frame_ns for s in self.status.streams.values()), default=0)
-        if 0 < last <= intent.ts_init:
-            self.status.tick_to_order.record(time.time_ns() - last)
+        """Tick to order: from the receipt of what the strategy answered to, until the send."""
+        ticks = self.run_state.ticks
+        received = ticks.pop(intent.client_order_id, 0) if ticks else 0
+        if received:
+            self.status.tick_to_order.record(time.time_ns() - received)
 
     # -- running -------------------------------------------------------------------------------
 

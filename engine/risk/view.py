@@ -157,6 +157,7 @@ class NautilusView:
         "_tops",
         "_touches",
         "_venues",
+        "last_book",
         "limits",
     )
 
@@ -174,6 +175,7 @@ class NautilusView:
         self._ids: dict[str, InstrumentId] = {}
         self._instruments: dict[str, tuple[int, InstrumentFacts]] = {}
         self._tops: dict[str, tuple[int, Reference]] = {}
+        self.last_book: Any = None  # the last OrderBookDeltas that the strategy was given
 
     def now_ns(self) -> int:
         now = self._now = self._clock.timestamp_ns()
@@ -220,7 +222,10 @@ class NautilusView:
         # Reading the time copies the book (5 us at 40 levels). Books move forwards in time, so
         # the last time read is a bound of the age, and good until it comes near the limit.
         ts_ns = known[1].ts_ns if known is not None else 0
-        if known is None or self._now - ts_ns > self._age_bound:
+        update = self.last_book
+        if update is not None and update.instrument_id == key:
+            ts_ns = update.ts_event
+        elif known is None or self._now - ts_ns > self._age_bound:
             book = self._cache.order_book(key)
             ts_ns = book.ts_last if book is not None else 0
         top = self._cache.top_of_book(key)

@@ -83,21 +83,24 @@ class Agent:
         return (Decimal(round(worth)) / price / self.step).quantize(Decimal(1)) * self.step
 
     def facts(
-        self, side: Side, kind: Kind, quantity: Decimal, price: Decimal | None, **more: object
+        self,
+        side: Side,
+        kind: Kind,
+        quantity: Decimal,
+        price: Decimal | None,
+        *,
+        trigger_price: Decimal | None = None,
+        client_order_id: str = "",
     ) -> OrderFacts:
         return OrderFacts(
-            **(  # type: ignore[arg-type]
-                {
-                    "client_order_id": self.new_id(),
-                    "strategy": self.name,
-                    "instrument": self.instrument,
-                    "side": side,
-                    "kind": kind.value,
-                    "quantity": quantity,
-                    "price": price,
-                }
-                | more
-            )
+            client_order_id=client_order_id or self.new_id(),
+            strategy=self.name,
+            instrument=self.instrument,
+            side=side,
+            kind=kind.value,
+            quantity=quantity,
+            price=price,
+            trigger_price=trigger_price,
         )
 
     def submit(self, *wanted: OrderFacts) -> None:

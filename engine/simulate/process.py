@@ -1,4 +1,4 @@
-"""One life of the engine's process: adapter, journal, gate, desk and private stream, and its end."""
+"""One life of the engine's process: adapter, journal, gate, desk, private stream; and its end."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ class Process:
             self.config.risk,
             state=RiskStateFile(folder / "risk.json"),
             state_dir=folder,
-            abilities={world.venue_name: spec.capabilities},  # type: ignore[dict-item]
+            abilities={world.venue_name: spec.capabilities},
         )
         self.journal = Journal(folder / "journal.sqlite", fsync=False, now_ns=self.now_ns)
         self.journal._db = cast(

@@ -307,15 +307,20 @@ class World:
         if self.plan.kill_at is None:
             return
         await asyncio.sleep(self.plan.kill_at)
-        while self.process is None or not self.process.is_up:
-            await asyncio.sleep(0.1)
-        process = self.process
+        process = await self._up()
         process.halt("kill switch")
         ids = [o.intent.client_order_id for o in process.desk.live_orders()]
         if ids:
             token = owner.set(process)
             process.spawn(process.cancel(ids), "kill")
             owner.reset(token)
+
+    async def _up(self) -> Process:
+        """The process, once it trades."""
+        while True:
+            if self.process is not None and self.process.is_up:
+                return self.process
+            await asyncio.sleep(0.1)
 
     # -- after healing -------------------------------------------------------------------------
 
@@ -346,10 +351,10 @@ class World:
         found = []
         for order in process.desk.live_orders():
             if not order.is_proven:
-                if self._is_hidden(process, order):
-                    if self.loop.time() - healed_at >= HIDDEN_SECS:
-                        self.stuck.append(order.intent.client_order_id)
-                        continue
+                is_due = self.loop.time() - healed_at >= HIDDEN_SECS
+                if is_due and self._is_hidden(process, order):
+                    self.stuck.append(order.intent.client_order_id)
+                    continue
                 found.append(order)
             elif order.cancel_requested:
                 found.append(order)

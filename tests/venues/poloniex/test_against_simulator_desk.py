@@ -218,7 +218,7 @@ def test_the_same_execution_by_push_and_by_read_is_booked_once(tmp_path: Path) -
 # -- a stop that triggers before its create is answered -------------------------------------------
 
 
-def still(child_client_id: str = "same") -> PoloniexSimulator:
+def still(child_client_id: Any = "parent") -> PoloniexSimulator:
     options = PoloniexSimOptions(is_market_live=False, child_client_id=child_client_id)
     return PoloniexSimulator(now_ns=START_NS, seed=1, options=options)
 
@@ -228,7 +228,7 @@ def trade(venue: PoloniexSimulator, price: str, size: str, side: Side) -> None:
     exchange.print_trade("BTC_USDT", Decimal(price), Decimal(size), side, exchange.now_ns)
 
 
-@pytest.mark.parametrize("child_client_id", ["same", "none"])
+@pytest.mark.parametrize("child_client_id", ["parent", "none"])
 @pytest.mark.parametrize("answer", ["delay", "lose_answer"])
 def test_a_stop_that_triggers_before_its_answer_keeps_one_id(
     answer: str, child_client_id: str, tmp_path: Path
@@ -258,9 +258,7 @@ def test_a_stop_that_triggers_before_its_answer_keeps_one_id(
             "order_triggered",
             "order_filled",
         ]
-        ids = {
-            detail[1] for name, _, detail in session.sink.events if name == "order_accepted"
-        } | {
+        ids = {detail[1] for name, _, detail in session.sink.events if name == "order_accepted"} | {
             detail[1].venue_order_id
             for name, _, detail in session.sink.events
             if name == "order_filled"
@@ -353,7 +351,7 @@ def test_reconnects_while_orders_fill_lose_and_double_nothing(tmp_path: Path) ->
             if number % 3 == 0:
                 venue.push.drop_all()
             await asyncio.sleep(rng.uniform(0, 0.7))
-        assert len(session.stream.of(Ready)) > 10
+        assert len(session.stream.of(Ready)) > 5  # the waits between them grow
         assert await session.desk.stop(cancel_open=True) == []
         assert session.findings() == []
         session.journal.close()

@@ -1,0 +1,50 @@
+"""A live run whose trade requests go over the private WebSocket has the outcomes of one by REST."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.cli.exits import Exit
+from tests.crash.test_kill9 import RISK, hammer
+from tests.support import configs
+from tests.support.audit import audit, smart_id
+from tests.support.processes import Venue, run, venue
+
+OPTIONS = "options = { "
+
+
+def trade_requests(served: Venue) -> dict[str, int]:
+    """How many of each the venue was sent over its private WebSocket."""
+    url = f"{str(served.line['control']).rstrip('/')}/venue"
+    with urllib.request.urlopen(url, data=b"{}", timeout=10) as answer:
+        counts: dict[str, int] = json.load(answer)["trade_requests"]
+    return counts
+
+
+@pytest.mark.parametrize("transport", ["rest", "websocket"])
+def test_live_run(transport: str, tmp_path: Path) -> None:
+    with venue("poloniex", tmp_path / "venue", "--seed", "5") as served:
+        strategies = hammer("poloniex", idle=False, seed=2)
+        config = configs.write(tmp_path, served, strategies=strategies, more=RISK)
+        option = f'{OPTIONS}"order_transport" = "{transport}", '
+        config.write_text(config.read_text().replace(OPTIONS, option, 1))
+        ended = run("live", config, "--for", "4", timeout_secs=60)
+        assert ended.returncode == Exit.OK, ended.stdout + ended.stderr[-3000:]
+        ledger, sent = served.ledger(), trade_requests(served)
+        ((account, balances),) = served.balances().items()
+    journal = tmp_path / "state" / "poloniex-main.journal.sqlite"
+    counts = audit(journal, ledger, account, smart_id)
+    assert counts["unknown"] == 0
+    assert counts["accepted"] > 15, counts
+    assert counts["fills"] > 5, counts
+    assert not [b for b in balances.values() if Decimal(b["locked"])]
+    if transport == "rest":
+        assert sent == {}
+    else:
+        assert sent["createOrder"] > 10, sent
+        assert sent["cancelOrders"] > 0, sent
