@@ -383,7 +383,8 @@ class VenueExecutionClient(ExecutionClient):
         self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
         if order is not None:
-            self.generate_order_rejected(order, f"{code}: {message}", ts_event, False)
+            due_post_only = intent.post_only and POST_ONLY in message
+            self.generate_order_rejected(order, f"{code}: {message}", ts_event, due_post_only)
 
     def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         order = self._cached(intent)

@@ -85,6 +85,8 @@ def intent_of(order: Any, ts_init: int) -> Intent:
     kind = _kind_of(order)
     if getattr(order, "is_quote_quantity", False):
         raise ValueError("quantity is in quote currency; expected base units")
+    if getattr(order, "display_qty", None) is not None:
+        raise ValueError("display quantity; expected an order that is shown whole")
     tif = order.time_in_force.name
     if tif not in Tif.__members__:
         raise ValueError(f"time in force {tif}; expected one of {', '.join(Tif.__members__)}")

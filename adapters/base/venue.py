@@ -261,6 +261,11 @@ class Adapter(Protocol):
     market_data: MarketData
     orders: VenueOrders
 
+    @property
+    def clock_offset_ms(self) -> float | None:
+        """The venue's clock less ours as last measured, as far as it is proven; None: never."""
+        ...
+
     async def connect(self, *, trading: bool) -> None:
         """Load instruments and fees; when `trading`, prove key, permission and clock.
 

@@ -69,6 +69,7 @@ class OceanexAdapter:
         self._now_ns = context.now_ns
         self._options = options
         self._offset_secs = 0.0
+        self.clock_offset_ms: float | None = None
         self._transport: HttpTransport = context.http
         signer = _signer(context.secrets, context.now_ns, options)
         self.http = OceanexHttp(options, context.http, signer)
@@ -131,6 +132,9 @@ class OceanexAdapter:
         # The true offset lies in [low, high): the second began before, and the answer came after.
         low, high = venue_secs - after, venue_secs + 1 - before
         self._offset_secs = low
+        # Whole seconds prove an offset only where zero is not among what is possible.
+        proven = 0.0 if low <= 0 <= high else min(low, high, key=abs)
+        self.clock_offset_ms = proven * 1000
         limit = self._options.max_clock_offset_secs
         if low > limit or high < -limit:
             offset = (low + high) / 2

@@ -171,6 +171,11 @@ class PoloniexAdapter:
             except VenueError as error:
                 logger.warning("the dead man's switch was not renewed: %s", error)
 
+    @property
+    def clock_offset_ms(self) -> float | None:
+        clock = self.http.clock
+        return None if clock is None else clock.offset_ns / 1e6
+
     async def close(self) -> None:
         """Stop renewing and disarm the switch: an ordered stop is not a death."""
         task, self._renewing = self._renewing, None

@@ -344,6 +344,8 @@ class NodeRun:
             on_halt=lambda instrument, why: self.gate.halt(f"{instrument}: {why}", time.time_ns()),
             on_sent=self._sent,
             on_over=self.gate.order_over,
+            on_unknown=lambda count: self.gate.unknown_outcomes(key, count),
+            on_clock=lambda offset_ms: self.gate.clock_offset(key, offset_ms),
         )
         if self._kills is not None:
             trading.killed = self._kills.killed

@@ -54,6 +54,8 @@ class VenueTrading:
         on_halt: Callable[[str, str], None],
         on_sent: Callable[[Intent], None],
         on_over: Callable[[str], None],
+        on_unknown: Callable[[int], None] | None = None,
+        on_clock: Callable[[float], None] | None = None,
     ) -> None:
         self.runtime = runtime
         self.account = account
@@ -67,6 +69,8 @@ class VenueTrading:
         self._on_halt = on_halt
         self._on_sent = on_sent
         self._on_over = on_over
+        self._on_unknown = on_unknown
+        self._on_clock = on_clock
         self._private: StreamSupervisor | None = None
         self._pushes: PrivateItems | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -156,6 +160,7 @@ class VenueTrading:
             now_ns=self.runtime.now_ns,
         )
         self.desk.killed = self.killed
+        self.desk.on_unknown = self._on_unknown
         return self.desk
 
     def _base_currency(self, instrument: str) -> str:
@@ -231,8 +236,14 @@ class VenueTrading:
         if seen.late:
             await self.orders.cancel([ref_of(state) for state in seen.late])
 
+    def _tell_clock(self) -> None:
+        offset = self.runtime.adapter.clock_offset_ms
+        if offset is not None and self._on_clock is not None:
+            self._on_clock(offset)
+
     async def _compare_for_ever(self, desk: OrderDesk) -> None:
         while True:
+            self._tell_clock()
             await asyncio.sleep(COMPARE_EVERY_SECS)
             try:
                 await self._compare(desk)

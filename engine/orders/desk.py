@@ -338,6 +338,7 @@ class OrderDesk(LateOrders):
         order.absent_since = None
         self._sink.order_accepted(intent, venue_order_id, self._now_ns())
         self._poll_now.set()
+        self._count_unknown()
         order.settled.set()
 
     def _own(self, order: LiveOrder, venue_order_id: str) -> None:
@@ -353,6 +354,7 @@ class OrderDesk(LateOrders):
         if order.state is not OrderState.UNKNOWN:
             self.journal.state(order.intent.client_order_id, OrderState.UNKNOWN, {"reason": reason})
             order.state = OrderState.UNKNOWN
+            self._count_unknown()
         logger.warning("%s is UNKNOWN: %s", order.intent.client_order_id, reason)
         self._resolve(order)
 

@@ -52,6 +52,8 @@ class OrderStates:
         self._base_currency = base_currency
         self._now_ns = now_ns
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, asked last
+        self.on_unknown: Callable[[int], None] | None = None  # told the number of unproven orders
+        self._unknown_count = 0
         self._live: dict[str, LiveOrder] = {}
         self._by_venue_id: dict[tuple[str, str], str] = {}
         self._poll_now = asyncio.Event()
@@ -222,6 +224,15 @@ class OrderStates:
         if order.venue_order_id is not None:
             self._by_venue_id.pop((order.intent.instrument, order.venue_order_id), None)
         order.settled.set()
+        self._count_unknown()
+
+    def _count_unknown(self) -> None:
+        """Tell how many outcomes nothing proves now, when that has changed."""
+        count = sum(order.state is OrderState.UNKNOWN for order in self._live.values())
+        if count != self._unknown_count:
+            self._unknown_count = count
+            if self.on_unknown is not None:
+                self.on_unknown(count)
 
     def _tell(
         self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str

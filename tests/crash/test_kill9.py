@@ -17,7 +17,7 @@ from engine.cli.exits import Exit
 from engine.orders.model import Kind
 from tests.support import configs
 from tests.support.audit import ORDER_IDS, audit, plain_id
-from tests.support.processes import run, start, venue, wait_for
+from tests.support.processes import Venue, run, start, venue, wait_for
 
 KILLS = 20
 EVERY_MS = {"oceanex": 20, "poloniex": 60}  # between actions: within the venue's rate limits
@@ -36,12 +36,12 @@ absent_quarantine_secs = 1.0
 """
 
 
-def hammer(key: str, *, idle: bool, seed: int) -> list[dict[str, object]]:
+def hammer(key: str, *, idle: bool, seed: int, every_ms: int = 0) -> list[dict[str, object]]:
     params = {
         "instrument_id": f"BTC_USDT.{key.upper()}",
         "idle": idle,
         "seed": seed,
-        "every_ms": EVERY_MS[key],
+        "every_ms": every_ms or EVERY_MS[key],
     }
     return [{"id": "Hammer-1", "path": "tests.crash.hammer:Hammer", "params": params}]
 
@@ -59,6 +59,8 @@ def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> No
                 tmp_path, served, strategies=hammer(key, idle=False, seed=kill), more=RISK
             )
             _run_and_kill(config, journal, log, moments.uniform(0.0, 0.6))
+            if kill % 4 == 3:
+                _trigger_stops(served, ledger_id(key))
         config = configs.write(
             tmp_path, served, strategies=hammer(key, idle=True, seed=0), more=RISK
         )
@@ -78,6 +80,20 @@ def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> No
     (account,) = balances.values()
     held = {name: b["locked"] for name, b in account.items() if Decimal(b["locked"])}
     assert not held, f"orders still hold {held}"
+
+
+def ledger_id(key: str) -> str:
+    return {"oceanex": "btcusdt"}.get(key, "BTC_USDT")
+
+
+def _trigger_stops(served: Venue, market: str) -> None:
+    """Trades far on either side, while nobody is there: the venue holds the triggers."""
+    book = served.book(market)
+    for side, aggressor, factor in (("asks", "BUY", "1.004"), ("bids", "SELL", "0.996")):
+        price = (Decimal(book[side][0][0]) * Decimal(factor)).quantize(Decimal("0.1"))
+        served.post(
+            "market", market=market, price=str(price), quantity="0.001", aggressor=aggressor
+        )
 
 
 def _is_stop(entry: dict[str, Any]) -> bool:

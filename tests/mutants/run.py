@@ -29,7 +29,7 @@ TIMEOUT_SECS = 600
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "state", "*.egg-info", "node_modules"
 )
-_FIRST = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -43,19 +43,21 @@ class Result(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def run_tests(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
-    """Exit code and output of pytest on a copy; -x, since one failure is enough."""
+def run_tests(tree: Path, tests: Sequence[str], *options: str) -> tuple[int, list[str], str]:
+    """Exit code of pytest on a copy, the tests that failed, and its output."""
     here = [path for path in tests if (tree / path).exists()]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "--timeout=60"]
-    command += ["-p", "no:cacheprovider", *here]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "--timeout=60"]
+    command += ["-p", "no:cacheprovider", *options, *here]
     env = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         command, cwd=tree, env=env, capture_output=True, text=True, timeout=TIMEOUT_SECS
     )
-    return done.returncode, done.stdout + done.stderr
+    output = done.stdout + done.stderr
+    return done.returncode, _FAILED.findall(output), output
 
 
-def try_one(mutant: Mutant, tree: Path) -> Result:
+def try_one(mutant: Mutant, tree: Path, left_out: Sequence[str] = ()) -> Result:
+    """`left_out` are tests that fail without any mutant: they prove nothing."""
     began = time.perf_counter()
     try:
         changed = mutant.changes(tree)
@@ -67,10 +69,10 @@ def try_one(mutant: Mutant, tree: Path) -> Result:
     try:
         for path, text in changed.items():
             path.write_text(text)
-        code, output = run_tests(tree, mutant.tests)
-        if code == 1 or (code != 0 and _FIRST.search(output)):
-            match = _FIRST.search(output)
-            by = match[1] if match else "a failure without a name"
+        options = [f"--deselect={test}" for test in left_out]
+        code, failed, output = run_tests(tree, mutant.tests, "-x", *options)
+        if failed:
+            by = failed[0]
         elif code != 0:
             problem = f"pytest ended with {code}: {output[-300:]}"
     except subprocess.TimeoutExpired:
@@ -81,22 +83,27 @@ def try_one(mutant: Mutant, tree: Path) -> Result:
     return Result(mutant.id, file, mutant.breaks, by, time.perf_counter() - began, problem)
 
 
-def check_clean(tree: Path, mutants: Sequence[Mutant]) -> str:
-    """The tests pass without a mutant, and they test the copy; else what is wrong."""
+def failing(tree: Path, mutants: Sequence[Mutant]) -> list[str]:
+    """Tests that fail without a mutant. Raises SystemExit unless it is the copy that is tested."""
     where = "import engine, adapters; print(engine.__file__, adapters.__file__)"
     env = os.environ | {"PYTHONPATH": str(tree)}
     shown = subprocess.run(
         [sys.executable, "-c", where], cwd=tree, env=env, capture_output=True, text=True, check=True
     )
     if any(not part.startswith(str(tree)) for part in shown.stdout.split()):
-        return f"the copy is not what is imported: {shown.stdout}"
+        raise SystemExit(f"the copy is not what is imported: {shown.stdout}")
     tests = list(dict.fromkeys(path for mutant in mutants for path in mutant.tests))
-    code, output = run_tests(tree, tests)
-    return "" if code == 0 else f"tests fail without a mutant:\n{output[-1500:]}"
+    code, failed, output = run_tests(tree, tests)
+    if code != 0 and not failed:
+        raise SystemExit(f"the tests can't be run:\n{output[-1500:]}")
+    return failed
 
 
-def run(mutants: Sequence[Mutant], jobs: int, *, is_checked: bool = True) -> list[Result]:
-    """Results in the order of `mutants`, printed as they come."""
+def run(
+    mutants: Sequence[Mutant], jobs: int, *, is_checked: bool = True
+) -> tuple[list[Result], list[str]]:
+    """Results in the order of `mutants`, printed as they come, and tests that fail without any."""
+    left_out: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         trees: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
@@ -105,22 +112,21 @@ def run(mutants: Sequence[Mutant], jobs: int, *, is_checked: bool = True) -> lis
             trees.put(tree)
         if is_checked:
             tree = trees.get()
-            problem = check_clean(tree, mutants)
+            left_out = failing(tree, mutants)
             trees.put(tree)
-            if problem:
-                raise SystemExit(problem)
+            print("".join(f"fails without a mutant: {test}\n" for test in left_out), end="")
 
         def work(mutant: Mutant) -> Result:
             tree = trees.get()
             try:
-                result = try_one(mutant, tree)
+                result = try_one(mutant, tree, left_out)
             finally:
                 trees.put(tree)
             print(line(result), flush=True)
             return result
 
         with ThreadPoolExecutor(jobs) as pool:
-            return list(pool.map(work, mutants))
+            return list(pool.map(work, mutants)), left_out
 
 
 def line(result: Result) -> str:
@@ -153,11 +159,13 @@ def main() -> int:
         print("\n".join(f"{mutant.id:24} {mutant.breaks}" for mutant in chosen))
         return 0
     began = time.perf_counter()
-    results = run(chosen, args.jobs, is_checked=not args.unchecked)
+    results, left_out = run(chosen, args.jobs, is_checked=not args.unchecked)
     caught = sum(bool(result.by) for result in results)
     print(f"\n{table(results)}\n")
     print(f"{caught} of {len(results)} mutants caught in {time.perf_counter() - began:.0f} s")
-    return 0 if caught == len(results) else 1
+    if left_out:
+        print(f"{len(left_out)} tests fail without a mutant and were left out")
+    return 0 if caught == len(results) and not left_out else 1
 
 
 if __name__ == "__main__":

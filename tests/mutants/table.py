@@ -279,6 +279,7 @@ DESK_MUTANTS = (
         "a damaged journal is opened and trusted",
         one('if problem != "ok":', "if False:"),
         T_ORDERS,
+        T_MISSING,
     ),
     mutant(
         "turned-position-cost",

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from adapters.oceanex.orders import OceanexOrders
+from adapters.poloniex.orders import PoloniexOrders
 from engine.errors import FairleadError
 from engine.modes.claims import claims
 from engine.modes.lock import AccountLock
 from engine.modes.trading import VenueTrading
+from engine.orders.journal import Journal, JournalError
 from engine.orders.model import (
     Absent,
     Accepted,
@@ -247,6 +250,33 @@ def test_an_order_that_turns_up_after_it_was_given_up_is_cancelled(
     bench.run(main())
     assert {ref.venue_order_id for ref in bench.venue.cancels} == {"V9"}
     assert "ORDER-LATE" in codes(bench)
+
+
+def test_damage_that_only_a_full_look_finds_refuses_to_open(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    journal = Journal(path, fsync=False, now_ns=lambda: 1)
+    for number in range(400):
+        journal.intend([intent(f"A-{number}")])
+    journal.close()
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 256] = b"\xff" * 256
+    path.write_bytes(data)
+    with pytest.raises(JournalError, match="Restore it from a copy"):
+        Journal(path, fsync=False, now_ns=lambda: 1)
+
+
+@pytest.mark.parametrize(
+    ("side", "amount", "currency"), [(Side.BUY, "0.001", "BTC"), (Side.SELL, "60", "USDT")]
+)
+def test_a_buyer_pays_in_base_and_a_seller_in_quote(side: Side, amount: str, currency: str) -> None:
+    facts = SimpleNamespace(
+        base="BTC", quote="USDT", taker_fee=Decimal("0.002"), buy_fee=None, sell_fee=None
+    )
+    account: Any = SimpleNamespace(_instruments={INSTRUMENT: facts})
+    for orders in (PoloniexOrders, OceanexOrders):
+        fee = orders.fee(account, INSTRUMENT, side, Decimal("0.5"), Decimal(60_000))
+        assert (fee.amount, fee.currency) == (Decimal(amount), currency)
 
 
 # -- who owns what --------------------------------------------------------------------------------

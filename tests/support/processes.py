@@ -32,6 +32,9 @@ class Venue:
     def balances(self) -> dict[str, Any]:
         return self._get("balances")
 
+    def book(self, market: str) -> dict[str, Any]:
+        return self._get(f"book?market={market}")
+
     def _get(self, what: str) -> dict[str, Any]:
         base = str(self.line["control"]).rstrip("/")
         with urllib.request.urlopen(f"{base}/{what}", timeout=10) as answer:

@@ -16,7 +16,7 @@ from adapters.base.transport import HttpRequest, HttpResponse, TransportError
 from adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
 from adapters.oceanex.config import OceanexOptions
 from adapters.oceanex.http import NewOrder, OceanexHttp
-from adapters.oceanex.orders import OceanexOrders
+from adapters.oceanex.orders import FIND_SKEW_SECS, OceanexOrders
 from adapters.oceanex.signing import Signer
 from engine.orders.model import (
     Absent,
@@ -483,9 +483,9 @@ class Listing(Script):
     ("change", "is_found"),
     [
         ({}, True),
-        ({"created_on": NOW_NS // 10**9 - 2}, True),
+        ({"created_on": NOW_NS // 10**9 - FIND_SKEW_SECS}, True),
         ({"created_on": None}, True),
-        ({"created_on": NOW_NS // 10**9 - 3}, False),
+        ({"created_on": NOW_NS // 10**9 - FIND_SKEW_SECS - 1}, False),
         ({"side": "sell"}, False),
         ({"price": "1001.1"}, False),
         ({"volume": "0.3"}, False),

@@ -29,22 +29,24 @@ def trade_requests(served: Venue) -> dict[str, int]:
 @pytest.mark.parametrize("transport", ["rest", "websocket"])
 def test_live_run(transport: str, tmp_path: Path) -> None:
     with venue("poloniex", tmp_path / "venue", "--seed", "5") as served:
-        strategies = hammer("poloniex", idle=False, seed=2)
-        config = configs.write(tmp_path, served, strategies=strategies, more=RISK)
-        option = f'{OPTIONS}"order_transport" = "{transport}", '
-        config.write_text(config.read_text().replace(OPTIONS, option, 1))
-        ended = run("live", config, "--for", "4", timeout_secs=60)
-        assert ended.returncode == Exit.OK, ended.stdout + ended.stderr[-3000:]
+        for idle, secs, ends in ((False, "4", {Exit.OK, Exit.UNRESOLVED}), (True, "1", {Exit.OK})):
+            # The second run proves the order that the first one's stop may have cut off.
+            strategies = hammer("poloniex", idle=idle, seed=2, every_ms=120)
+            config = configs.write(tmp_path, served, strategies=strategies, more=RISK)
+            option = f'{OPTIONS}"order_transport" = "{transport}", '
+            config.write_text(config.read_text().replace(OPTIONS, option, 1))
+            ended = run("live", config, "--for", secs, timeout_secs=60)
+            assert ended.returncode in ends, ended.stdout + ended.stderr[-3000:]
         ledger, sent = served.ledger(), trade_requests(served)
         ((account, balances),) = served.balances().items()
     journal = tmp_path / "state" / "poloniex-main.journal.sqlite"
     counts = audit(journal, ledger, account, smart_id)
     assert counts["unknown"] == 0
-    assert counts["accepted"] > 15, counts
-    assert counts["fills"] > 5, counts
+    assert counts["accepted"] > 8, counts
+    assert counts["fills"] > 2, counts
     assert not [b for b in balances.values() if Decimal(b["locked"])]
     if transport == "rest":
         assert sent == {}
     else:
-        assert sent["createOrder"] > 10, sent
+        assert sent["createOrder"] > 4, sent
         assert sent["cancelOrders"] > 0, sent

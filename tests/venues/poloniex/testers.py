@@ -1,6 +1,6 @@
 """NautilusTrader's DataTester and ExecTester on the adapter and the simulated venue.
 
-    python -m tests.venues.poloniex.testers data|exec FOLDER
+    python -m tests.venues.poloniex.testers data|exec|cards FOLDER
 
 NautilusTrader's log goes to a JSON file in FOLDER, the adapter's own to standard error; the last
 line of standard output is what the venue saw, as JSON. Logging is global per process, hence the
@@ -29,6 +29,7 @@ from nautilus_trader.model import (
     OrderType,
     Quantity,
     StrategyId,
+    TimeInForce,
     TraderId,
 )
 from nautilus_trader.testkit import DataTesterConfig, ExecTesterConfig
@@ -137,28 +138,65 @@ async def data(served: Served, runtime: VenueRuntime, folder: Path) -> dict[str,
     return {}
 
 
-async def execution(served: Served, runtime: VenueRuntime, folder: Path) -> dict[str, Any]:
-    venue: Any = served.venue
-    config = model.Config(
-        name="tester", venues={"poloniex": model.Venue(adapter="poloniex", instruments=[BTC])}
+# Test cards beyond the smoke test; each is a tester of its own in one node: id -> its config.
+CARDS: dict[str, dict[str, Any]] = {
+    "E02": dict(open_position_on_start_qty="-0.002"),
+    "E03": dict(open_position_on_start_qty="0.002", open_position_time_in_force=TimeInForce.IOC),
+    "E05": dict(open_position_on_start_qty="100", use_quote_quantity=True),
+    "E12": dict(limits=True),
+    "E13": dict(limits=True, limit_time_in_force=TimeInForce.IOC, limit_aggressive=True),
+    "E14": dict(limits=True, limit_time_in_force=TimeInForce.IOC),
+    "E15": dict(limits=True, limit_time_in_force=TimeInForce.FOK, limit_aggressive=True),
+    "E16": dict(limits=True, limit_time_in_force=TimeInForce.FOK),
+    "E26": dict(
+        stops=True, stop_order_type=OrderType.LIMIT_IF_TOUCHED, stop_limit_offset_ticks=100
+    ),
+    "E32": dict(
+        limits=True, cancel_replace_orders_to_maintain_tob_offset=True, tob_offset_ticks=1_000
+    ),
+    "E34": dict(stops=True, modify_stop_orders_to_maintain_offset=True),
+    "E35": dict(stops=True, cancel_replace_stop_orders_to_maintain_offset=True),
+    "E42": dict(limits=True, use_individual_cancels_on_stop=True),
+    "E43": dict(limits=True, use_batch_cancel_on_stop=True),
+    "E61": dict(open_position_on_start_qty="0.002", reduce_only_on_stop=True),
+    "E62": dict(limits=True, order_display_qty=Quantity.from_str("0.000500")),
+    "E70": dict(limits=True, use_post_only=True, test_reject_post_only=True),
+    "E71": dict(open_position_on_start_qty="0.002", test_reject_reduce_only=True),
+    "E72": dict(stops=True, stop_order_type=OrderType.STOP_MARKET, stop_limit_offset_ticks=None),
+    "E73": dict(limits=True, limit_time_in_force=TimeInForce.DAY),
+}
+CARDS_SECS = 5.0
+
+
+def card_config(name: str, fields: dict[str, Any]) -> ExecTesterConfig:
+    fields = dict(fields)
+    limits, stops = fields.pop("limits", False), fields.pop("stops", False)
+    base: dict[str, Any] = dict(
+        strategy_id=StrategyId(f"CARD-{name}"),
+        order_id_tag=name,
+        use_uuid_client_order_ids=True,
+        instrument_id=InstrumentId.from_str(BTC),
+        client_id=ClientId("POLONIEX"),
+        order_qty=Quantity.from_str("0.001000"),
+        subscribe_quotes=True,
+        subscribe_book=True,
+        open_position_on_first_quote=True,
+        enable_limit_buys=limits,
+        enable_limit_sells=limits,
+        enable_stop_buys=stops,
+        enable_stop_sells=stops,
+        stop_order_type=OrderType.STOP_LIMIT,
+        stop_offset_ticks=20_000,
+        stop_limit_offset_ticks=100,
+        tob_offset_ticks=2_000,
+        reduce_only_on_stop=False,
+        log_data=False,
     )
-    trading = VenueTrading(
-        runtime=runtime,
-        account="main",
-        journal=Journal(folder / "journal.sqlite", fsync=False, now_ns=time.time_ns),
-        approvals=ApproveAll(),
-        config=config,
-        on_recovered=lambda _: None,
-        on_halt=stopped,
-        on_sent=lambda _: None,
-        on_over=lambda _: None,
-    )
-    node = (
-        builder(folder, runtime)
-        .add_exec_client("POLONIEX", make_execution_factory(trading), ExecutionClientConfig())
-        .build()
-    )
-    tester = ExecTesterConfig(
+    return ExecTesterConfig(**(base | fields))
+
+
+def smoke_config() -> ExecTesterConfig:
+    return ExecTesterConfig(
         strategy_id=StrategyId("EXEC-001"),
         use_uuid_client_order_ids=True,
         instrument_id=InstrumentId.from_str(BTC),
@@ -180,11 +218,44 @@ async def execution(served: Served, runtime: VenueRuntime, folder: Path) -> dict
         use_post_only=True,
         log_data=False,
     )
-    node.add_builtin_strategy("ExecTester", tester)
+
+
+def trading_of(runtime: VenueRuntime, folder: Path) -> VenueTrading:
+    config = model.Config(
+        name="tester", venues={"poloniex": model.Venue(adapter="poloniex", instruments=[BTC])}
+    )
+    return VenueTrading(
+        runtime=runtime,
+        account="main",
+        journal=Journal(folder / "journal.sqlite", fsync=False, now_ns=time.time_ns),
+        approvals=ApproveAll(),
+        config=config,
+        on_recovered=lambda _: None,
+        on_halt=stopped,
+        on_sent=lambda _: None,
+        on_over=lambda _: None,
+    )
+
+
+async def execution(
+    served: Served, runtime: VenueRuntime, folder: Path, *, cards: bool
+) -> dict[str, Any]:
+    venue: Any = served.venue
+    trading = trading_of(runtime, folder)
+    node = (
+        builder(folder, runtime)
+        .add_exec_client("POLONIEX", make_execution_factory(trading), ExecutionClientConfig())
+        .build()
+    )
+    configs = [card_config(*item) for item in CARDS.items()] if cards else [smoke_config()]
+    for config in configs:
+        node.add_builtin_strategy("ExecTester", config)
     running = asyncio.create_task(node.run_async())
     entries = venue.exchange.ledger.entries
     await until(lambda: placed(entries, stops=True) >= 2 and placed(entries, stops=False) >= 3)
     await until(lambda: placed(entries, stops=False) >= 5)  # modified as the market moved
+    if cards:
+        await asyncio.sleep(CARDS_SECS)  # of market: real time, as the node's
     node.handle().stop()
     await running
     await trading.close()
@@ -210,8 +281,11 @@ async def main(what: str, folder: Path) -> None:
     tape = served.venue.exchange.markets["BTC_USDT"].tape
     await until(lambda: len(tape.trades) >= 3)  # a history for the requests
     http, ws = AiohttpTransport(), AiohttpWsTransport()
-    runtime = runtime_of(served, http, ws, trading=what == "exec")
-    told = await (data if what == "data" else execution)(served, runtime, folder)
+    runtime = runtime_of(served, http, ws, trading=what != "data")
+    if what == "data":
+        told = await data(served, runtime, folder)
+    else:
+        told = await execution(served, runtime, folder, cards=what == "cards")
     for transport in (http, ws):
         await transport.close()
     await served.stop()

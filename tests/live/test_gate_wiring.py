@@ -1,0 +1,37 @@
+"""What only a live run knows reaches the gate: unproven outcomes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.crash.test_kill9 import hammer
+from tests.support import configs
+from tests.support.processes import run, venue
+
+MORE = """
+[risk]
+max_order_notional = "100000 USDT"
+max_open_orders = 400
+max_orders_per_second = 200
+price_collar_bps = "1000"
+max_unknown_outcomes = 2
+
+[execution]
+absent_quarantine_secs = 60.0
+settle_timeout_secs = 0.5
+"""
+
+
+def test_orders_stop_when_too_many_outcomes_are_unknown(tmp_path: Path) -> None:
+    with venue("oceanex", tmp_path / "venue", "--seed", "5") as served:
+        # No create is executed, and its answer proves nothing.
+        for path in ("/v1/orders$", "/v1/orders/multi"):
+            served.post("faults", method="POST", path=path, kind="unavailable", times=999)
+        config = configs.write(
+            tmp_path, served, strategies=hammer("oceanex", idle=False, seed=1), more=MORE
+        )
+        ended = run("live", config, "--for", "4", "--json")
+    summary = json.loads(ended.stdout)
+    assert summary["denials"].get("UNKNOWN_OUTCOMES", 0) > 10, summary["denials"]
+    assert summary["orders"] <= 12, "orders went on though nothing was known of the last ones"
