@@ -6,9 +6,10 @@
 Each contender gets the text of each frame, decodes it its own way, and holds the book afterwards; a
 round starts with the snapshots, which aren't timed. Printed: microseconds a frame; the mean over
 all rounds, the median round, and the first round (cold caches). The limits are on the mean and,
-against others, on mean and median alike. It is CPU time of the one thread at work, so that a busy
-machine does not change the verdict. cryptofeed runs where it can be imported, here or in the
-interpreter that is named. Exit code 1 when a promised limit is missed.
+against others, on mean and median alike. It is CPU time of the one thread at work; the
+contenders take turns in PASSES passes, and of each the quietest pass counts, so that a machine
+that is busy for a while does not change the verdict. cryptofeed runs where it can be imported, here
+or in the interpreter that is named. Exit code 1 when a promised limit is missed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ RECORDED = ROOT / ".." / "shared" / "venues" / "samples" / "recorded"
 MAX_UPDATE_US = 8.0
 MAX_TRADE_US = 2.0
 MIN_RATIO = 3.0
+PASSES = 4
 TRADE_REPEATS = 40  # the recording holds few trades
 
 Frames = dict[str, list[str]]
@@ -183,6 +185,11 @@ def show(name: str, results: dict[str, Result] | None) -> None:
         )
 
 
+def quieter(one: dict[str, Result], other: dict[str, Result]) -> dict[str, Result]:
+    """Of each kind, the pass with the lower mean."""
+    return {kind: min(one.get(kind, found), found) for kind, found in other.items()}
+
+
 def against(
     name: str, mine: dict[str, Result], other: dict[str, Result], least: float
 ) -> tuple[str, str, bool]:
@@ -220,12 +227,18 @@ def main() -> int:
         print(json.dumps(asyncio.run(cryptofeed(markets, frames, rounds))))
         return 0
     counts = {kind: len(found) for kind, found in frames.items()}
-    print(f"{arguments.recording.name}: {counts}, {rounds} rounds")
-    mine = ours(markets, frames, rounds)
+    print(f"{arguments.recording.name}: {counts}, {PASSES} passes of {rounds} rounds")
+    mine: dict[str, Result] = {}
+    theirs: dict[str, Result] = {}
+    other: dict[str, Result] | None = {}
+    for _ in range(PASSES):
+        mine = quieter(mine, ours(markets, frames, rounds))
+        theirs = quieter(theirs, asyncio.run(ccxt_pro(markets, frames, rounds)))
+        if other is not None:
+            found = run_cryptofeed(arguments, lambda: cryptofeed(markets, frames, rounds))
+            other = None if found is None else quieter(other, found)
     show("fairlead", mine)
-    theirs = asyncio.run(ccxt_pro(markets, frames, rounds))
     show("ccxt.pro", theirs)
-    other = run_cryptofeed(arguments, lambda: cryptofeed(markets, frames, rounds))
     show("cryptofeed", other)
     update, trade = mine["update"][0], mine["trade"][0]
     checks = [

@@ -28,7 +28,7 @@ from nautilus_trader.model import (
 )
 
 from adapters.base import translate
-from adapters.base.venue import VenueInstrument
+from adapters.base.venue import POST_ONLY_CROSSED, VenueInstrument
 from engine.errors import FairleadError
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError, Position
@@ -383,7 +383,7 @@ class VenueExecutionClient(ExecutionClient):
         self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
         if order is not None:
-            due_post_only = intent.post_only and POST_ONLY in message
+            due_post_only = intent.post_only and POST_ONLY_CROSSED in message
             self.generate_order_rejected(order, f"{code}: {message}", ts_event, due_post_only)
 
     def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:

@@ -20,6 +20,9 @@ from engine.secrets import Secret
 if TYPE_CHECKING:
     from adapters.simulation.server import SimulatedVenue
 
+# In the reason of a refusal: a post-only order that the venue did not let trade.
+POST_ONLY_CROSSED = "a post-only order would have traded"
+
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a venue can do; `fairlead check` names what a config asks for beyond it."""

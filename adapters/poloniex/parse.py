@@ -22,7 +22,7 @@ from nautilus_trader.model import (
 )
 
 from adapters.base.book import BookGap, SequencedBook, padded
-from adapters.base.venue import ParseError
+from adapters.base.venue import POST_ONLY_CROSSED, ParseError
 from adapters.poloniex import schemas as s
 from adapters.poloniex.instruments import StreamInstrument
 from adapters.poloniex.symbols import SMART, WireId, instrument_of, parse_wire_id
@@ -218,6 +218,13 @@ def _kind(type_: str) -> Kind:
     return Kind.STOP_LIMIT if type_ in SMART_TYPES else Kind.LIMIT
 
 
+def _reason(type_: str, venue_state: str, state: OrderState) -> str:
+    """Why it was refused. A LIMIT_MAKER fails when it would take (section 2 gives no code)."""
+    if state is not OrderState.REFUSED:
+        return ""
+    return f"{venue_state}: {POST_ONLY_CROSSED}" if type_ == "LIMIT_MAKER" else venue_state
+
+
 def regular_order(order: s.Order, names: Names) -> VenueOrder:
     """A regular order as REST tells it. A replacement counts what was filled before it."""
     wire = parse_wire_id(order.client_order_id or "")
@@ -241,7 +248,7 @@ def regular_order(order: s.Order, names: Names) -> VenueOrder:
         triggered=wire.condition is not None,
         ts_created=order.create_time * MS,
         ts_updated=order.update_time * MS,
-        reason=order.state if state is OrderState.REFUSED else "",
+        reason=_reason(order.type, order.state, state),
     )
 
 
@@ -340,7 +347,7 @@ def pushed_order(row: s.OrderRow, names: Names) -> VenueOrder:
         triggered=row.source == "SMART" and not is_smart,
         ts_created=row.create_time * MS,
         ts_updated=row.ts * MS,
-        reason=row.state if state is OrderState.REFUSED else "",
+        reason=_reason(row.type, row.state, state),
     )
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -105,7 +106,7 @@ class Walker:
 
     def table(self, kind: type, value: Any, path: KeyPath) -> Any:
         """Walk a table against a struct type; the cleaned table, or `BAD`."""
-        return self._walk(inspect.type_info(kind), value, path, None)
+        return self._walk(_type_info(kind), value, path, None)
 
     def _walk(
         self, kind: inspect.Type, value: Any, path: KeyPath, meta: inspect.Metadata | None
@@ -307,6 +308,12 @@ class Walker:
 def is_exact_decimal(text: str) -> bool:
     """Whether a text is a decimal number in full: no exponent, no NaN, no blanks."""
     return _EXACT.fullmatch(text) is not None
+
+
+@cache
+def _type_info(kind: type) -> inspect.Type:
+    # Evaluating the annotations costs ten times as much as the rest of a load.
+    return inspect.type_info(kind)
 
 
 def _is_sane(value: int | float) -> bool:

@@ -371,13 +371,14 @@ class Journal:
     def replacements(self, client_order_id: str) -> tuple[Intent | None, int, list[str]]:
         """The replacement without an outcome (None if there is none), its time, replaced ids."""
         pending, ts_sent, ids = None, 0, []
-        for _, ts, kind, body in self.story(client_order_id):
-            if kind == "REPLACE":
-                pending, ts_sent = _decode_intent(body), ts
-            elif kind in ("REPLACED", "REPLACE_REFUSED", "REPLACE_ABSENT"):
-                pending = None
-            if kind in ("ACCEPTED", "REPLACED"):
-                ids.append(msgspec.json.decode(body)["venue_order_id"])
+        with _readable():
+            for _, ts, kind, body in self.story(client_order_id):
+                if kind == "REPLACE":
+                    pending, ts_sent = _decode_intent(body), ts
+                elif kind in ("REPLACED", "REPLACE_REFUSED", "REPLACE_ABSENT"):
+                    pending = None
+                if kind in ("ACCEPTED", "REPLACED"):
+                    ids.append(msgspec.json.decode(body)["venue_order_id"])
         return pending, ts_sent, ids[:-1]
 
     def given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
@@ -550,12 +551,22 @@ def _number(text: str) -> Decimal:
     return number
 
 
+_UNREADABLE = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
+
+
 @contextmanager
 def _readable() -> Iterator[None]:
     """A stored value that can't be what was written becomes a JournalError."""
     try:
         yield
-    except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise JournalError(
             "JRN-CORRUPT",
             f"the order journal holds a value that it never wrote: {str(error)[:200]}. Nothing was "

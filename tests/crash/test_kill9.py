@@ -23,6 +23,7 @@ KILLS = 20
 EVERY_MS = {"oceanex": 20, "poloniex": 60}  # between actions: within the venue's rate limits
 STOPS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 MAY_STAY_UNKNOWN = {"oceanex": STOPS, "poloniex": frozenset()}
+PROOF_SECS = "14"  # of a run that proves orders absent: the venue's lag, and the looks
 RISK = """
 [risk]
 max_order_notional = "100000 USDT"
@@ -65,6 +66,8 @@ def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> No
             tmp_path, served, strategies=hammer(key, idle=True, seed=0), more=RISK
         )
         ended = run("live", config, "--for", "2", timeout_secs=60)
+        if ended.returncode == Exit.UNRESOLVED:
+            ended = run("live", config, "--for", PROOF_SECS, timeout_secs=60)
         assert ended.returncode in (Exit.OK, Exit.UNRESOLVED), ended.stdout + ended.stderr[-3000:]
         ledger = served.ledger()
         balances = served.balances()

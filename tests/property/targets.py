@@ -513,6 +513,9 @@ class JournalBodies:
             quiet(self._journal.open_orders, JournalError)
             quiet(lambda: self._journal.order("c1"), JournalError)
             quiet(lambda: self._journal.fills_of("c1"), JournalError)
+            kind = ("REPLACE", "ACCEPTED", "REPLACED")[len(data) % 3]
+            self._db.execute("UPDATE records SET kind = ?, body = ?", (kind, data))
+            quiet(lambda: self._journal.replacements("c1"), JournalError)
         finally:
             self._db.execute(f"UPDATE orders SET {column} = ?", (old,))
             self._db.execute("UPDATE fills SET body = ?", (body,))

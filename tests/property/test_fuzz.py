@@ -23,7 +23,7 @@ NAMES = (
     *("toml-lines", "journal"),
 )
 BOMB_SECS = 5.0  # the worst takes 0.5 s on an idle core
-FILES_OF_TOML = frozenset({"config", "toml-lines"})  # read once a start, by Python's own tomllib
+FILES_OF_TOML = frozenset({"config", "toml-lines"})  # whole files, read once a start; 2 ms
 REPRODUCERS = sorted((ROOT / "tests" / "data" / "fuzz").glob("*/*.bin"))
 
 
@@ -45,7 +45,7 @@ def test_every_target_is_tested(found: Mapping[str, Target]) -> None:
 def test_nothing_escapes(found: Mapping[str, Target], name: str) -> None:
     target = found[name]
     report = fuzz(target, inputs=target.inputs, seed=20_260_101)
-    limit_us = 50_000 if name in FILES_OF_TOML else 5_000  # fivefold, for a busy machine
+    limit_us = 15_000 if name in FILES_OF_TOML else 5_000  # fivefold: caches are shared
     assert report.p99_us < limit_us, report
     assert report.corpus > len(target.corpus), "no input reached anything new: the fuzz is blind"
 

@@ -354,8 +354,11 @@ def test_the_dead_mans_switch_is_renewed_and_works_when_nobody_does() -> None:
         await memory.adapter.connect(trading=True)
         (outcome,) = await memory.adapter.orders.submit([intent(1)])
         assert isinstance(outcome, Accepted)
+        first = await memory.adapter.http.kill_switch_status()
         await asyncio.sleep(60)
         assert len(memory.venue.exchange.open_orders("spot")) == 1
+        later = await memory.adapter.http.kill_switch_status()  # as the venue holds it
+        assert 56_000 < later.cancellation_time - first.cancellation_time < 64_000
         renewing = memory.adapter._renewing
         assert renewing is not None
         renewing.cancel()  # the process is gone

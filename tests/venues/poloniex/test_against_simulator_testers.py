@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,7 +13,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def run(what: str, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
+def run(
+    what: str, folder: Path, *, quiet: bool = True
+) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
     """NautilusTrader's log lines, what the venue saw, and the adapter's own log."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.venues.poloniex.testers", what, str(folder)],
@@ -25,7 +28,8 @@ def run(what: str, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any], 
     assert done.returncode == 0, done.stderr[-3000:]
     [log] = folder.glob("node*")
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line for line in lines if line["level"] in {"ERROR", "WARN", "WARNING"}] == []
+    bad = {"ERROR", "WARN", "WARNING"} if quiet else {"ERROR"}  # a refusal is a warning
+    assert [line for line in lines if line["level"] in bad] == []
     return lines, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
@@ -70,3 +74,68 @@ def test_exec_tester(tmp_path: Path) -> None:
     assert told["stops"] == 2
     assert told["fills"] == events["<--[EVT] OrderFilled"]
     assert [line for line in own.splitlines() if line.startswith(("WARNING", "ERROR"))] == []
+
+
+def cards(lines: list[dict[str, Any]]) -> dict[str, Counter[str]]:
+    """Order events of each card's tester."""
+    told: dict[str, Counter[str]] = {}
+    for line in lines:
+        found = re.match(r"CARD-(E\d+) <--\[EVT\] Order(\w+)", line["message"])
+        if found:
+            told.setdefault(found[1], Counter())[found[2]] += 1
+    return told
+
+
+def reasons(lines: list[dict[str, Any]], card: str) -> list[str]:
+    return [x["message"] for x in lines if x["message"].startswith(f"CARD-{card} ")]
+
+
+def test_cards_of_order_types_and_refusals(tmp_path: Path) -> None:
+    lines, told, _ = run("orders", tmp_path, quiet=False)
+    events = cards(lines)
+    for card in ("E02", "E03", "E04"):
+        assert events[card]["Submitted"] == events[card]["Accepted"] == 1
+        assert events[card]["Filled"] >= 1
+        assert not events[card]["Canceled"] + events[card]["Rejected"]
+    assert events["E12"]["Submitted"] == events["E12"]["Accepted"] >= 2
+    assert events["E70"]["Rejected"] == 2
+    assert sum("due_post_only=true" in reason for reason in reasons(lines, "E70")) == 2
+    assert events["E71"]["Rejected"] == 1
+    assert any("POLONIEX-REDUCE-ONLY" in reason for reason in reasons(lines, "E71"))
+    for card, why in (
+        ("E05", "quote currency"),
+        ("E62", "display quantity"),
+        ("E72", "order type"),
+    ):
+        assert events[card]["Denied"] == events[card]["Initialized"] >= 1
+        assert any(why in reason for reason in reasons(lines, card))
+    assert told["open"] == 0
+
+
+def test_cards_of_changes_and_cancels(tmp_path: Path) -> None:
+    lines, told, _ = run("changes", tmp_path, quiet=False)
+    events = cards(lines)
+    for card in ("E26", "E32", "E34", "E35", "E42", "E43"):
+        assert events[card]["Submitted"] == events[card]["Accepted"] >= 2, card
+        assert not events[card]["Rejected"] + events[card]["Denied"], card
+        ended = events[card]["Canceled"] + events[card]["Filled"]
+        assert ended == events[card]["Accepted"], card
+    assert events["E34"]["Updated"] == events["E34"]["PendingUpdate"] >= 1
+    assert events["E32"]["Accepted"] + events["E35"]["Accepted"] > 4  # replaced as prices moved
+    assert told["open"] == 0
+
+
+def test_cards_of_times_in_force(tmp_path: Path) -> None:
+    lines, told, _ = run("tif", tmp_path, quiet=False)
+    events = cards(lines)
+    for card, end in (
+        ("E13", "Filled"),
+        ("E14", "Canceled"),
+        ("E15", "Filled"),
+        ("E16", "Canceled"),
+    ):
+        assert events[card]["Accepted"] == events[card]["Submitted"] >= 2, card
+        assert events[card][end] >= events[card]["Accepted"], card
+        assert not events[card]["Rejected"], card
+    assert events["E73"]["Denied"] == events["E73"]["Initialized"] >= 2
+    assert told["open"] == 0

@@ -1,6 +1,6 @@
 """NautilusTrader's DataTester and ExecTester on the adapter and the simulated venue.
 
-    python -m tests.venues.poloniex.testers data|exec|cards FOLDER
+    python -m tests.venues.poloniex.testers data|exec|GROUP FOLDER
 
 NautilusTrader's log goes to a JSON file in FOLDER, the adapter's own to standard error; the last
 line of standard output is what the venue saw, as JSON. Logging is global per process, hence the
@@ -138,34 +138,52 @@ async def data(served: Served, runtime: VenueRuntime, folder: Path) -> dict[str,
     return {}
 
 
-# Test cards beyond the smoke test; each is a tester of its own in one node: id -> its config.
-CARDS: dict[str, dict[str, Any]] = {
-    "E02": dict(open_position_on_start_qty="-0.002"),
-    "E03": dict(open_position_on_start_qty="0.002", open_position_time_in_force=TimeInForce.IOC),
-    "E05": dict(open_position_on_start_qty="100", use_quote_quantity=True),
-    "E12": dict(limits=True),
-    "E13": dict(limits=True, limit_time_in_force=TimeInForce.IOC, limit_aggressive=True),
-    "E14": dict(limits=True, limit_time_in_force=TimeInForce.IOC),
-    "E15": dict(limits=True, limit_time_in_force=TimeInForce.FOK, limit_aggressive=True),
-    "E16": dict(limits=True, limit_time_in_force=TimeInForce.FOK),
-    "E26": dict(
-        stops=True, stop_order_type=OrderType.LIMIT_IF_TOUCHED, stop_limit_offset_ticks=100
-    ),
-    "E32": dict(
-        limits=True, cancel_replace_orders_to_maintain_tob_offset=True, tob_offset_ticks=1_000
-    ),
-    "E34": dict(stops=True, modify_stop_orders_to_maintain_offset=True),
-    "E35": dict(stops=True, cancel_replace_stop_orders_to_maintain_offset=True),
-    "E42": dict(limits=True, use_individual_cancels_on_stop=True),
-    "E43": dict(limits=True, use_batch_cancel_on_stop=True),
-    "E61": dict(open_position_on_start_qty="0.002", reduce_only_on_stop=True),
-    "E62": dict(limits=True, order_display_qty=Quantity.from_str("0.000500")),
-    "E70": dict(limits=True, use_post_only=True, test_reject_post_only=True),
-    "E71": dict(open_position_on_start_qty="0.002", test_reject_reduce_only=True),
-    "E72": dict(stops=True, stop_order_type=OrderType.STOP_MARKET, stop_limit_offset_ticks=None),
-    "E73": dict(limits=True, limit_time_in_force=TimeInForce.DAY),
+# Execution test cards beyond the smoke test: group (one node each) -> card -> its tester's config.
+CARDS: dict[str, dict[str, dict[str, Any]]] = {
+    "orders": {
+        "E02": {"open_position_on_start_qty": "-0.002"},
+        "E03": {
+            "open_position_on_start_qty": "0.002",
+            "open_position_time_in_force": TimeInForce.IOC,
+        },
+        "E04": {
+            "open_position_on_start_qty": "0.002",
+            "open_position_time_in_force": TimeInForce.FOK,
+        },
+        "E05": {"open_position_on_start_qty": "100", "use_quote_quantity": True},
+        "E12": {"limits": True},
+        "E62": {"limits": True, "order_display_qty": Quantity.from_str("0.000500")},
+        "E70": {"limits": True, "use_post_only": True, "test_reject_post_only": True},
+        "E71": {"open_position_on_start_qty": "0.002", "test_reject_reduce_only": True},
+        "E72": {"stops": True, "stop_order_type": OrderType.STOP_MARKET},
+    },
+    "changes": {
+        "E26": {"stops": True, "stop_order_type": OrderType.LIMIT_IF_TOUCHED},
+        "E32": {"limits": True, "cancel_replace_orders_to_maintain_tob_offset": True},
+        "E34": {"stops": True, "modify_stop_orders_to_maintain_offset": True},
+        "E35": {"stops": True, "cancel_replace_stop_orders_to_maintain_offset": True},
+        "E42": {"limits": True, "use_individual_cancels_on_stop": True},
+        "E43": {"limits": True, "use_batch_cancel_on_stop": True},
+    },
+    "tif": {
+        "E13": {
+            "limits": True,
+            "limit_time_in_force": TimeInForce.IOC,
+            "limit_aggressive": True,
+        },
+        "E14": {"limits": True, "limit_time_in_force": TimeInForce.IOC},
+        "E15": {
+            "limits": True,
+            "limit_time_in_force": TimeInForce.FOK,
+            "limit_aggressive": True,
+        },
+        "E16": {"limits": True, "limit_time_in_force": TimeInForce.FOK},
+        "E73": {"limits": True, "limit_time_in_force": TimeInForce.DAY},
+    },
 }
-CARDS_SECS = 5.0
+# Seconds of market: testers send an immediate order again with every quote.
+MARKET_SECS = {"orders": 1.0, "changes": 2.0, "tif": 0.2}
+SETTLE_SECS = 2.0
 
 
 def card_config(name: str, fields: dict[str, Any]) -> ExecTesterConfig:
@@ -190,6 +208,7 @@ def card_config(name: str, fields: dict[str, Any]) -> ExecTesterConfig:
         stop_limit_offset_ticks=100,
         tob_offset_ticks=2_000,
         reduce_only_on_stop=False,
+        close_positions_on_stop=False,
         log_data=False,
     )
     return ExecTesterConfig(**(base | fields))
@@ -238,7 +257,7 @@ def trading_of(runtime: VenueRuntime, folder: Path) -> VenueTrading:
 
 
 async def execution(
-    served: Served, runtime: VenueRuntime, folder: Path, *, cards: bool
+    served: Served, runtime: VenueRuntime, folder: Path, group: str
 ) -> dict[str, Any]:
     venue: Any = served.venue
     trading = trading_of(runtime, folder)
@@ -247,15 +266,22 @@ async def execution(
         .add_exec_client("POLONIEX", make_execution_factory(trading), ExecutionClientConfig())
         .build()
     )
-    configs = [card_config(*item) for item in CARDS.items()] if cards else [smoke_config()]
+    cards = CARDS.get(group, {})
+    configs = [card_config(*item) for item in cards.items()] or [smoke_config()]
     for config in configs:
         node.add_builtin_strategy("ExecTester", config)
     running = asyncio.create_task(node.run_async())
     entries = venue.exchange.ledger.entries
-    await until(lambda: placed(entries, stops=True) >= 2 and placed(entries, stops=False) >= 3)
-    await until(lambda: placed(entries, stops=False) >= 5)  # modified as the market moved
     if cards:
-        await asyncio.sleep(CARDS_SECS)  # of market: real time, as the node's
+        await until(
+            lambda: placed(entries, stops=False) + placed(entries, stops=True) >= len(cards)
+        )
+        await asyncio.sleep(MARKET_SECS[group])  # real time, as the node's
+        venue.driver.paused = True
+        await asyncio.sleep(SETTLE_SECS)
+    else:
+        await until(lambda: placed(entries, stops=True) >= 2 and placed(entries, stops=False) >= 3)
+        await until(lambda: placed(entries, stops=False) >= 5)  # modified as the market moved
     node.handle().stop()
     await running
     await trading.close()
@@ -285,7 +311,7 @@ async def main(what: str, folder: Path) -> None:
     if what == "data":
         told = await data(served, runtime, folder)
     else:
-        told = await execution(served, runtime, folder, cards=what == "cards")
+        told = await execution(served, runtime, folder, what)
     for transport in (http, ws):
         await transport.close()
     await served.stop()

@@ -1,0 +1,295 @@
+"""Mutants of the order desk, the journal, and of who owns what."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Edit, Mutant, mutant, one
+from tests.mutants.parts import DESK, T_GUARD, T_MISSING, T_ORDERS
+
+DESK_MUTANTS: tuple[Mutant, ...] = (
+    mutant(
+        "resend-unknown",
+        DESK,
+        "an order whose answer was lost is sent again",
+        one(
+            "            self._become_unknown(order, outcome.reason)\n",
+            "            await self._send([order])\n",
+        ),
+        T_ORDERS,
+    ),
+    mutant(
+        "unknown-is-refused",
+        DESK,
+        "a lost answer counts as a refusal",
+        one(
+            "            self._become_unknown(order, outcome.reason)\n",
+            '            self._refuse(order, "TIMEOUT", outcome.reason, outcome)\n',
+        ),
+        T_ORDERS,
+    ),
+    mutant(
+        "journal-after-send",
+        DESK,
+        "the intent is journaled only after the order was sent",
+        (
+            Edit("ts_sent = self.journal.intend(sendable)", "ts_sent = self._now_ns()"),
+            Edit(
+                "outcomes = await self._venue.submit(intents)\n",
+                "outcomes = await self._venue.submit(intents)\n"
+                "                self.journal.intend(intents)\n",
+            ),
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "told-before-journaled",
+        DESK,
+        "the strategy hears of an acceptance before the journal does",
+        (
+            Edit(
+                "        self.journal.accepted(\n",
+                "        self._sink.order_accepted(intent, venue_order_id, self._now_ns())\n"
+                "        self.journal.accepted(\n",
+            ),
+            Edit(
+                "        order.absent_since = None\n"
+                "        self._sink.order_accepted(intent, venue_order_id, self._now_ns())\n",
+                "        order.absent_since = None\n",
+            ),
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "fill-twice-desk",
+        DESK,
+        "an execution that was booked before is told again",
+        one(
+            "if not self.journal.fill(intent, fill, base_fee):",
+            "if self.journal.fill(intent, fill, base_fee) is None:",
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "fill-twice-journal",
+        DESK,
+        "the journal books one trade twice",
+        one("INSERT OR IGNORE INTO fills", "INSERT OR REPLACE INTO fills"),
+        T_ORDERS,
+    ),
+    mutant(
+        "stale-page",
+        DESK,
+        "a page older than what is known moves an order back",
+        one(
+            "elif _PROGRESS.get(state.state, -1) > _PROGRESS.get(order.state, -1):",
+            "elif state.state is not order.state:",
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "absent-at-once",
+        DESK,
+        "one look without the order proves that it never was",
+        one("if order.absent_looks >= MIN_ABSENT_LOOKS and absent_secs >= needed:", "if True:"),
+        T_ORDERS,
+    ),
+    mutant(
+        "no-quarantine",
+        DESK,
+        "absence is proven before the venue's lag is over",
+        one(
+            "if order.absent_looks >= MIN_ABSENT_LOOKS and absent_secs >= needed:",
+            "if order.absent_looks >= MIN_ABSENT_LOOKS:",
+        ),
+        T_ORDERS,
+    ),
+    mutant(
+        "known-ids-forgotten",
+        DESK,
+        "the search for a lost order may find one that is another's",
+        one(
+            "return self.journal.known_venue_ids(order.intent.instrument, since_ns)",
+            "return frozenset()",
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "price-not-clamped",
+        DESK,
+        "a rounded average books an execution worse than the limit",
+        one(
+            "return min(price, limit) if order.intent.side is Side.BUY else max(price, limit)",
+            "return price",
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "base-fee-ignored",
+        DESK,
+        "a fee in base currency stays in the position",
+        one("base_fee = fill.fee\n", "base_fee = Decimal(0)\n"),
+        T_ORDERS,
+    ),
+    mutant(
+        "cancel-of-unknown-lost",
+        DESK,
+        "the cancel of an order of unknown outcome is forgotten",
+        one(
+            "            order.cancel_requested = True\n        proven =",
+            "            order.cancel_requested = order.is_proven\n        proven =",
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "end-before-fills",
+        DESK,
+        "the end of an order overtakes its executions, which are lost",
+        (
+            Edit(
+                "if order.filled < state.filled and order.fill_lag < FILL_LAG_POLLS:",
+                "if False:",
+            ),
+            Edit(
+                "        if order.filled < state.filled:\n            fill =",
+                "        if False:\n            fill =",
+            ),
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "fills-not-awaited",
+        DESK,
+        "an execution that the venue will list is made up instead",
+        one("if order.filled < state.filled and order.fill_lag < FILL_LAG_POLLS:", "if False:"),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "overfill-unseen",
+        DESK,
+        "more filled than ordered is no finding",
+        one("if order.filled + fill.quantity > intent.quantity:", "if False:"),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "twins-sent",
+        DESK,
+        "an order that the venue can't tell from a lost one is sent",
+        one("if fingerprint(intent) in unproven:", "if False:"),
+        T_ORDERS,
+    ),
+    mutant(
+        "halt-ignored",
+        DESK,
+        "a desk that was stopped goes on sending",
+        one(
+            "        if self.halted:\n            self._refuse_unsent",
+            "        if False:\n            self._refuse_unsent",
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "dead-desk-trades",
+        DESK,
+        "orders are created after the desk has failed",
+        one('        self.halted = self.halted or f"the order desk failed: {error}"\n', ""),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "kill-not-asked-last",
+        DESK,
+        "an order that waits in the desk passes a kill",
+        one("orders = self._without_killed(orders)", "orders = list(orders)"),
+        T_ORDERS,
+    ),
+    mutant(
+        "recovery-skips-intended",
+        DESK,
+        "orders that were about to be sent when the process died are forgotten",
+        one(
+            "FROM orders WHERE state NOT IN ('FILLED', ",
+            "FROM orders WHERE state NOT IN ('INTENDED', 'FILLED', ",
+        ),
+        T_ORDERS,
+    ),
+    mutant(
+        "late-order-left",
+        DESK,
+        "an order that was given up and turns up is left in the market",
+        (
+            Edit('self._spawn(self._cancel_batch([order]), "cancel a late order")', "pass"),
+            Edit(
+                "        order.cancel_requested = True\n        self._live[",
+                "        order.cancel_requested = False\n        self._live[",
+            ),
+        ),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "external-is-ours",
+        "engine/modes/trading.py",
+        "another's order is handed to a strategy",
+        one(
+            "[order for order in self._externals if order.instrument not in self._claimed]",
+            "list(self._externals)",
+        ),
+        T_MISSING,
+    ),
+    mutant(
+        "damage-unseen",
+        DESK,
+        "a damaged journal is opened and trusted",
+        one('if problem != "ok":', "if False:"),
+        T_ORDERS,
+        T_MISSING,
+    ),
+    mutant(
+        "turned-position-cost",
+        DESK,
+        "a position that turned round keeps the cost of the old one",
+        one("return after, after * price", "return after, cost"),
+        T_ORDERS,
+    ),
+    mutant(
+        "trigger-inverted",
+        DESK,
+        "a SELL stop and a SELL touch are swapped",
+        (
+            Edit(
+                "(Side.SELL, TriggerCondition.LTE): Kind.STOP_LIMIT",
+                "(Side.SELL, TriggerCondition.LTE): Kind.LIMIT_IF_TOUCHED",
+            ),
+            Edit(
+                "(Side.SELL, TriggerCondition.GTE): Kind.LIMIT_IF_TOUCHED",
+                "(Side.SELL, TriggerCondition.GTE): Kind.STOP_LIMIT",
+            ),
+        ),
+        T_GUARD,
+        T_ORDERS,
+    ),
+    mutant(
+        "lock-shared",
+        "engine/modes/lock.py",
+        "two processes trade one account",
+        one("fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB"),
+        T_MISSING,
+    ),
+    mutant(
+        "claims-shared",
+        "engine/modes/claims.py",
+        "an instrument is claimed by every strategy that names it",
+        one("                names.remove(name)\n", ""),
+        T_MISSING,
+    ),
+)

@@ -1,0 +1,164 @@
+"""Mutants of the risk gate, the kill switch, the guard of strategies, and of secrets."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant, mutant, one
+from tests.mutants.parts import RISK, T_GATE, T_GUARD, T_LIVE, T_MISSING
+
+GATE_MUTANTS: tuple[Mutant, ...] = (
+    mutant(
+        "position-without-orders",
+        RISK,
+        "open orders don't count against the position limit",
+        one("reach = position + open_quantity + quantity", "reach = position + quantity"),
+        T_GATE,
+    ),
+    mutant(
+        "position-unchecked",
+        RISK,
+        "no position limit",
+        one("if toward > limit:", "if False:"),
+        T_GATE,
+    ),
+    mutant(
+        "notional-unchecked",
+        RISK,
+        "no limit of an order's value",
+        one("    if notional > limit:\n", "    if False:\n"),
+        T_GATE,
+    ),
+    mutant(
+        "collar-unchecked",
+        RISK,
+        "a price far through the market passes",
+        one("    if through > reach:\n", "    if False:\n"),
+        T_GATE,
+    ),
+    mutant(
+        "stale-unchecked",
+        RISK,
+        "prices are compared with a market of long ago",
+        one("    if age_ns > limit_ns:\n", "    if False:\n"),
+        T_GATE,
+    ),
+    mutant(
+        "balance-unchecked",
+        RISK,
+        "orders that nothing can pay for pass",
+        one("    if need > available:\n", "    if False:\n"),
+        T_GATE,
+    ),
+    mutant(
+        "unknown-unchecked",
+        RISK,
+        "orders of unknown outcome pile up",
+        one(
+            '    if count >= limit:\n        return Denial(\n            "UNKNOWN',
+            '    if False:\n        return Denial(\n            "UNKNOWN',
+        ),
+        T_GATE,
+    ),
+    mutant(
+        "loss-unchecked",
+        RISK,
+        "trading goes on below the loss limit",
+        one("        if value >= limit:\n", "        if False:\n"),
+        T_GATE,
+        T_MISSING,
+    ),
+    mutant(
+        "rate-unchecked",
+        RISK,
+        "any number of orders a second",
+        one("    count = view.books.rate.used(view.now_ns) + 1\n", "    count = 1\n"),
+        T_GATE,
+    ),
+    mutant(
+        "reduce-only-unchecked",
+        RISK,
+        "a reduce-only order turns the position round",
+        one("    if remaining <= reducible:\n", "    if True:\n"),
+        T_GATE,
+    ),
+    mutant(
+        "approval-without-price",
+        RISK,
+        "an order may change its price after it was approved",
+        one(
+            "        order.quantity,\n        order.price,\n",
+            "        order.quantity,\n        None,\n",
+        ),
+        T_GATE,
+        T_MISSING,
+    ),
+    mutant(
+        "halt-passed",
+        RISK,
+        "a halt refuses nothing",
+        one("if halt is not None and not (self._exiting", "if halt is None and not (self._exiting"),
+        T_GATE,
+    ),
+    mutant(
+        "kill-file-ignored",
+        RISK,
+        "the kill switch file stops nothing",
+        one("        if self._path is not None:\n", "        if False:\n"),
+        T_GATE,
+    ),
+    mutant(
+        "unreadable-kill-ignored",
+        RISK,
+        "a kill that can't be understood is no kill",
+        one('return self._unreadable(path, f"expected a kill as JSON: {error}")', "return None"),
+        T_GATE,
+    ),
+    mutant(
+        "breach-unseen",
+        "engine/strategy.py",
+        "an order that passed no gate is not noticed",
+        one(
+            "        self._guard_run.add_breach(self._guard_id, order_id, what)\n",
+            "        return\n",
+        ),
+        T_GUARD,
+    ),
+    mutant(
+        "fault-forgotten",
+        "engine/strategy.py",
+        "a strategy that raised goes on trading",
+        one("            self._guard_gate.fault(self._guard_id, reason)\n", "            pass\n"),
+        T_GUARD,
+        T_MISSING,
+    ),
+    mutant(
+        "last-look-skipped",
+        "adapters/base/execution_client.py",
+        "an order that the gate never approved is sent",
+        one("reason = self._trading.approvals.order_denial(order)", "reason = None"),
+        T_LIVE,
+    ),
+)
+
+SECRET_MUTANTS: tuple[Mutant, ...] = (
+    mutant(
+        "secret-in-repr",
+        "engine/secrets.py",
+        "a secret is printed with whatever holds it",
+        one('return f"Secret({self.source})"', 'return f"Secret({self._text})"'),
+        ("tests/unit/test_secrets.py",),
+    ),
+    mutant(
+        "headers-recorded",
+        "engine/recording/redact.py",
+        "signatures and keys are recorded",
+        one("MARK if hide else self.text(value)", "self.text(value)"),
+        ("tests/unit/test_recording_redact.py",),
+    ),
+    mutant(
+        "bodies-recorded",
+        "engine/recording/redact.py",
+        "credentials in bodies are recorded",
+        one("        for pattern in _PAIRS:\n", "        for pattern in ():\n"),
+        ("tests/unit/test_recording_redact.py",),
+    ),
+)

@@ -1,0 +1,31 @@
+"""Where the mutants are, and the tests that should notice them; the likeliest come first."""
+
+from __future__ import annotations
+
+DESK = "engine/orders/*.py"
+RISK = "engine/risk/*.py"
+BOOK = "adapters/base/book.py"
+LIMITER = "adapters/base/ratelimit.py"
+OCEANEX = "adapters/oceanex/*.py"
+POLONIEX = "adapters/poloniex/*.py"
+
+T_ORDERS = ("tests/unit/orders",)
+T_LIVE = ("tests/live/test_failures.py::test_an_order_round_the_gate_ends_the_run",)
+T_OCEANEX = (
+    *("tests/venues/oceanex/test_book.py", "tests/venues/oceanex/test_stream.py"),
+    *("tests/venues/oceanex/test_payloads.py", "tests/venues/oceanex/test_errors.py"),
+    *("tests/venues/oceanex/test_http.py", "tests/venues/oceanex/test_ratelimit.py"),
+)
+T_OCEANEX_SIM = ("tests/venues/oceanex/test_against_simulator.py",)
+T_POLONIEX = (
+    *("tests/venues/poloniex/test_book.py", "tests/venues/poloniex/test_market_data.py"),
+    *("tests/venues/poloniex/test_orders.py", "tests/venues/poloniex/test_orders_changes.py"),
+    *("tests/venues/poloniex/test_orders_reads.py", "tests/venues/poloniex/test_orders_stops.py"),
+    *("tests/venues/poloniex/test_private_stream.py", "tests/venues/poloniex/test_http.py"),
+)
+T_GATE = (
+    *("tests/unit/test_gate.py", "tests/unit/test_gate_books.py", "tests/unit/test_gate_modes.py"),
+    *("tests/unit/test_killswitch.py", "tests/unit/test_guarded.py"),
+)
+T_GUARD = ("tests/unit/test_guarded.py",)
+T_MISSING = ("tests/mutants/test_missing.py",)
