@@ -21,7 +21,7 @@ def claims(loaded: LoadedConfig) -> dict[str, list[InstrumentId]]:
     for strategy in loaded.config.strategies:
         mine = claimed.setdefault(strategy.id, [])
         for text in _texts(strategy.params):
-            # A bar type starts with its instrument: BTC_USDT.OCEANEX-5-SECOND-LAST-INTERNAL.
+            # A bar type starts with its instrument: BTC_USDT.VENUE-5-SECOND-LAST-INTERNAL.
             name = next((n for n in names if text == n or text.startswith(f"{n}-")), None)
             if name is not None:
                 mine.append(InstrumentId.from_str(name))

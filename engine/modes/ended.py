@@ -24,6 +24,7 @@ EXITS: Mapping[str, Exit] = {
     "DATA-DEFECT": Exit.FAILED,
     "NODE": Exit.FAILED,
     "JRN-WRITE": Exit.FAILED,
+    "JRN-CORRUPT": Exit.FAILED,
     "STOP-TIMEOUT": Exit.TIMED_OUT,
     "STOP-AT-ONCE": Exit.FAILED,
     "JRN-INSTRUMENT": Exit.DRIFT,

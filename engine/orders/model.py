@@ -67,7 +67,7 @@ _TERMINAL = frozenset(
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An order that the risk gate approved and that the desk is to send once.
 
-    `instrument` is the NautilusTrader instrument id (`BTC_USDT.OCEANEX`). `price` is the limit
+    `instrument` is the NautilusTrader instrument id (`BTC_USDT.VENUE`). `price` is the limit
     price (None for MARKET), `trigger_price` and `trigger_condition` are set for STOP_LIMIT and
     LIMIT_IF_TOUCHED only.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,12 +13,10 @@ from nautilus_trader.model import (
     ExecAlgorithmId,
     OrderSide,
     StrategyId,
-    TimeInForce,
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from engine.config.model import Risk
-from engine.orders.model import Side
 from engine.risk.gate import RiskGate
 from engine.run_state import RunState
 from engine.strategy import ORDER_METHODS, GuardedStrategy, guard
@@ -593,96 +590,3 @@ def test_unbound_strategy_does_not_start() -> None:
     with pytest.raises(RuntimeError, match="not bound"):
         strategy.on_start()
     engine.dispose()
-
-
-# What NautilusTrader itself refuses
-
-
-def late_gtd(s: Any) -> None:
-    order = s.order_factory.limit(
-        IID, BUY, qty(1), px(99), time_in_force=TimeInForce.GTD, expire_time=1
-    )
-    s.submit_order(order)
-
-
-def crossed_stop(s: Any) -> None:
-    s.stop_limit(IID, BUY, qty(1), px(99), px(99.5))
-
-
-def raising_native(s: Any) -> None:
-    order = s.order_factory.limit(IID, BUY, qty(1), px(99))
-    with pytest.raises(TypeError):
-        s.submit_order(order, position_id="not a PositionId")
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    ("action", "status"),
-    [(late_gtd, "DENIED"), (crossed_stop, "REJECTED"), (raising_native, None)],
-)
-def test_order_refused_after_the_gate_is_not_live(
-    action: Callable[[Any], None], status: str | None, mode: str
-) -> None:
-    class Refused(Plain):
-        def on_start(self) -> None:
-            super().on_start()
-            self.subscribe_trades(IID)  # the venue must know the last trade to see it crossed
-
-        def on_book_deltas(self, deltas: Any) -> None:
-            self.books += 1
-            if self.books == 3:
-                action(self)
-
-    risk = Risk(off=["STOP_SIDE"])  # so that the venue sees the crossed stop
-    run = MODES[mode](Run(Refused, plain_config(), risk=risk, steps=STEPS))
-    assert [found for _, _, found in run.orders] == ([status] if status else [])
-    assert (run.codes(), run.state.faults) == ([], [])
-    assert run.gate.ledger.live == {}
-    assert run.gate.ledger.working_quantity(str(IID), Side.BUY) == 0
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_bracket_passes_as_one_list(mode: str) -> None:
-    class Bracket(Plain):
-        def on_book_deltas(self, deltas: Any) -> None:
-            self.books += 1
-            if self.books == 3:
-                orders = self.order_factory.bracket(
-                    IID, BUY, qty(1), tp_price=px(110), sl_trigger_price=px(90)
-                )
-                self.submit_order_list(orders)
-
-    gate = RiskGate(Risk(max_position={str(IID): Decimal(1)}))
-    run = MODES[mode](Run(Bracket, plain_config(), gate=gate, steps=STEPS))
-    assert (run.codes(), run.state.faults, run.state.breach) == ([], [], None)
-    assert sorted(run.orders) == [
-        ("BUY", "MARKET", "FILLED"),
-        ("SELL", "LIMIT", "ACCEPTED"),
-        ("SELL", "STOP_MARKET", "ACCEPTED"),
-    ]
-    assert run.gate.ledger.positions[str(IID)] == 1
-
-
-def test_orders_on_their_way_are_cancelled_with_latency_too() -> None:
-    class Late(Plain):
-        def on_book_deltas(self, deltas: Any) -> None:
-            super().on_book_deltas(deltas)
-            if self.books == 4:
-                raise ValueError("boom")
-
-    run = backtest(Run(Late, plain_config(), steps=STEPS), latency_ms=50)
-    assert run.orders == [("BUY", "MARKET", "FILLED"), ("BUY", "LIMIT", "CANCELED")]
-    assert run.seen_steps < 2 * STEPS
-
-
-def test_positions_follow_fills_before_the_strategy_hears_of_them() -> None:
-    class Doubling(Plain):
-        def on_order_filled(self, event: Any) -> None:
-            if not self.fills:
-                self.submit_order(self.order_factory.market(IID, BUY, qty(1)))
-            super().on_order_filled(event)
-
-    gate = RiskGate(Risk(max_position={str(IID): Decimal("1.5")}))
-    run = backtest(Run(Doubling, plain_config(), gate=gate, steps=3))
-    assert run.codes() == ["MAX_POSITION"]
-    assert "position 1.000000" in run.state.denials[0].denial.message

@@ -23,7 +23,7 @@ from nautilus_trader.model import (
     StrategyId,
     TraderId,
 )
-from nautilus_trader.trading import Strategy, StrategyConfig
+from nautilus_trader.trading import StrategyConfig
 
 from adapters.base.data_client import make_data_factory
 from adapters.base.limits import BookLimits, RequestLimits, StreamLimits
@@ -39,47 +39,10 @@ from tests.venues.base.scripted import (
     ScriptedVenue,
     until,
 )
+from tests.venues.base.seen import Seen
 
 IID = InstrumentId.from_str(BTC)
 L2 = BookType.L2_MBP
-
-
-class Seen(Strategy):
-    """Subscribes what the test says and keeps what it gets."""
-
-    begin: Callable[[Seen], None]
-
-    def __init__(self, config: StrategyConfig) -> None:
-        self.got: list[tuple[str, Any]] = []
-
-    def on_start(self) -> None:
-        self.begin(self)
-
-    def of(self, kind: str) -> list[Any]:
-        return [item for name, item in self.got if name == kind]
-
-
-def _keeper(name: str) -> Callable[[Seen, Any], None]:
-    def keep(self: Seen, item: Any) -> None:
-        self.got.append((name, item))
-
-    return keep
-
-
-for _name in (
-    "book_deltas",
-    "book_depth",
-    "book",
-    "quote",
-    "trade",
-    "bar",
-    "instrument",
-    "instrument_status",
-    "historical_bars",
-    "historical_trades",
-    "historical_quotes",
-):
-    setattr(Seen, f"on_{_name}", _keeper(_name))
 
 
 class GapRows(list[GapRow]):
