@@ -255,11 +255,20 @@ async def _result(task: asyncio.Task[Any]) -> Any:
     return await task
 
 
+async def next_second() -> None:
+    """ccxt numbers its requests by the second: two in one second would share their answer."""
+    now = int(time.time())
+    while int(time.time()) == now:
+        await asyncio.sleep(0.01)
+
+
 async def test_ccxt_pro_trades_over_the_websocket(served: Served, pro: Any) -> None:
     made = await within(pro.create_order_ws(SYMBOL, "limit", "buy", 0.01, 30_000))
     order = exchange_of(served).order(ACCOUNT, int(made["id"]))
     assert order.price == 30_000
+    await next_second()
     await within(pro.cancel_order_ws(made["id"], SYMBOL))
     await until(lambda: order.status.is_terminal)
+    await next_second()
     with pytest.raises(ccxt.BaseError, match="insufficient"):
         await within(pro.create_order_ws(SYMBOL, "limit", "buy", 100, 30_000))
