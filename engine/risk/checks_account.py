@@ -13,6 +13,15 @@ _ZERO = Decimal(0)
 
 
 def free_balance(order: OrderFacts, view: Look) -> Verdict:
+    """The balance as last read; before an order is refused for it, it is read anew."""
+    verdict = _free_balance(order, view)
+    renew = view.renew_funds
+    if type(verdict) is Denial and renew is not None and renew(order.instrument):
+        return _free_balance(order, view)
+    return verdict
+
+
+def _free_balance(order: OrderFacts, view: Look) -> Verdict:
     """Money for the order and its fee, after every live order is paid for.
 
     A cash account pays with quote currency (BUY) or base currency (SELL); a margin account

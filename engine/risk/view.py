@@ -38,6 +38,7 @@ def _name(member: Any) -> str:
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
 _KINDS: dict[Any, str] = {kind: _name(kind) for kind in OrderType.variants()}
 _TIFS: dict[Any, str] = {tif: _name(tif) for tif in TimeInForce.variants()}
+FUNDS_AGE_NS = 1_000_000_000  # a balance that suffices may be this old
 AGE_PARTS = 8  # a book's age is read anew after this part of `stale_after_ms`
 _UNPRICED = frozenset({OrderType.MARKET, OrderType.MARKET_TO_LIMIT})
 
@@ -167,7 +168,7 @@ class NautilusView:
         self._gate = gate
         self.limits = gate.limits
         self._currencies: dict[str, Currency] = {}
-        self._funds: dict[str, tuple[Any, dict[str, Funds]]] = {}  # by instrument, currency
+        self._funds: dict[str, tuple[int, dict[str, Funds]]] = {}  # by instrument, currency
         self._now = 0  # when the order that is looked at began to be
         self._age_bound = gate.limits.stale_after_ns // AGE_PARTS
         self._touches: dict[str, tuple[Any, Any, tuple[Decimal, Decimal]]] = {}
@@ -269,20 +270,34 @@ class NautilusView:
         return known[1]
 
     def funds(self, instrument: str, currency: str) -> Funds | None:
+        """As last read, at most FUNDS_AGE_NS ago; `renew_funds` reads again.
+
+        Reading copies the account with all its events, which costs more the longer a run lasts.
+        What was spent since is counted from the report's time on, so an older one is no danger.
+        """
+        known = self._funds.get(instrument)
+        if known is not None and 0 <= self._now - known[0] < FUNDS_AGE_NS:
+            found = known[1].get(currency)
+            if found is not None:
+                return found
         venue = self._venues.get(instrument)
         if venue is None:
             venue = self._venues[instrument] = self._id(instrument).venue
         account = self._cache.account_for_venue(venue)
         if account is None:
             return None
-        count = account.event_count
-        known = self._funds.get(instrument)
-        if known is None or known[0] != count:
-            known = self._funds[instrument] = (count, {})
-        found = known[1].get(currency)
-        if found is None:
-            found = known[1][currency] = self._read_funds(account, instrument, currency)
+        if known is None or known[0] != self._now:
+            known = self._funds[instrument] = (self._now, {})
+        found = known[1][currency] = self._read_funds(account, instrument, currency)
         return found
+
+    def renew_funds(self, instrument: str) -> bool:
+        """Forget what was read before now. False: it was read just now."""
+        known = self._funds.get(instrument)
+        if known is None or known[0] == self._now:
+            return False
+        del self._funds[instrument]
+        return True
 
     def _read_funds(self, account: Any, instrument: str, currency: str) -> Funds:
         money = self._currencies.get(currency)
