@@ -176,6 +176,8 @@ def _canceled(self: Any, event: Any) -> None:
 
 
 def _filled(self: Any, event: Any) -> None:
+    if self._guard_view is not None:
+        self._guard_view.forget_funds()
     fee = event.commission
     self._guard_gate.filled(
         str(event.client_order_id),

@@ -38,7 +38,7 @@ def _name(member: Any) -> str:
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
 _KINDS: dict[Any, str] = {kind: _name(kind) for kind in OrderType.variants()}
 _TIFS: dict[Any, str] = {tif: _name(tif) for tif in TimeInForce.variants()}
-FUNDS_AGE_NS = 1_000_000_000  # a balance that suffices may be this old
+FUNDS_AGE_NS = 30_000_000_000  # a balance that suffices may be this old
 AGE_PARTS = 8  # a book's age is read anew after this part of `stale_after_ms`
 _UNPRICED = frozenset({OrderType.MARKET, OrderType.MARKET_TO_LIMIT})
 
@@ -290,6 +290,10 @@ class NautilusView:
             known = self._funds[instrument] = (self._now, {})
         found = known[1][currency] = self._read_funds(account, instrument, currency)
         return found
+
+    def forget_funds(self) -> None:
+        """A fill moved balances: read them again for the next order."""
+        self._funds.clear()
 
     def renew_funds(self, instrument: str) -> bool:
         """Forget what was read before now. False: it was read just now."""
