@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from adapters.base.transport import HttpTransport, WsTransport
+from adapters.base.transport import HttpTransport
 from engine.orders.model import Kind, Tif, VenueBalance, VenueFill, VenueOrder, VenueOrders
 from engine.secrets import Secret
 
@@ -303,7 +303,3 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities
     create: Callable[[AdapterContext], Adapter]
     simulator: Callable[..., SimulatedVenue] | None = None
-
-
-__all__ = [name for name in globals() if not name.startswith("_")]
-_ = WsTransport

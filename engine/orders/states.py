@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 
@@ -32,7 +33,7 @@ _PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2
 FILL_LAG_POLLS = 5  # polls to wait for true executions before their sum is filled in
 
 
-class OrderStates:
+class OrderStates(ABC):
     """The part of the desk that applies states and executions to live orders."""
 
     def __init__(
@@ -249,5 +250,6 @@ class OrderStates:
         self.journal.finding(finding)
         self._sink.finding(finding)
 
+    @abstractmethod
     def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
-        raise NotImplementedError  # the desk supervises its tasks
+        """Run in the background; the desk supervises its tasks."""

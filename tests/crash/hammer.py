@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
-from nautilus_trader.trading import Strategy, StrategyConfig
+from nautilus_trader.trading import StrategyConfig
 
 from engine.strategy import GuardedStrategy
 
@@ -112,6 +112,3 @@ class Hammer(GuardedStrategy):
         limit = trigger * (1 + slack) if side == OrderSide.BUY else trigger * (1 - slack)
         make = self._instrument().make_price
         self.stop_limit(self.name, side, self._size(), make(trigger), make(limit), condition)
-
-
-_ = Strategy

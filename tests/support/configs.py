@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import ROOT, Venue
+from tests.support.processes import Venue
 
 # Option of each adapter -> field of the line that its simulated venue prints.
 VENUE_KEYS = {
@@ -59,6 +59,3 @@ def inline(table: dict[str, Any]) -> str:
         + ", ".join(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())
         + " }"
     )
-
-
-_ = ROOT
