@@ -27,6 +27,8 @@ LIFECYCLE = frozenset(
         "post_market_exit",
     }
 )
+# Order events that the bookkeeping needs only while a strategy is being stopped.
+STOPPING = frozenset({"on_order_submitted", "on_order_accepted"})
 # Where the end of the run can be asked for when a breach has no order event of its own.
 DATA_CALLBACKS = frozenset(
     name for name in CALLBACKS - LIFECYCLE if name != "on_start" and not name.startswith("on_order")
@@ -59,7 +61,8 @@ def wrapped_callbacks(
         silent[name] = _ignore
     for name, book in _BOOKKEEPING.items():
         user = getattr(cls, name) if name in used else None
-        callbacks[name] = _booked(name, book, user)
+        if user is not None or name not in STOPPING:
+            callbacks[name] = _booked(name, book, user)
         silent[name] = _booked(name, book, None)
     return callbacks, silent
 
@@ -177,7 +180,7 @@ def _canceled(self: Any, event: Any) -> None:
 
 def _filled(self: Any, event: Any) -> None:
     if self._guard_view is not None:
-        self._guard_view.forget_funds()
+        self._guard_view.balances_moved()
     fee = event.commission
     self._guard_gate.filled(
         str(event.client_order_id),

@@ -33,7 +33,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
-from engine.callbacks import DATA_CALLBACKS, callbacks_of, wrapped_callbacks
+from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
 from engine.orders.model import Kind, Side, TriggerCondition
 from engine.orders.trigger import default_condition, kind_for
@@ -452,7 +452,7 @@ class GuardMixin(FeedMixin, WatchMixin):
         self._guard_pending = self._guard_pending or reason
         self._guard_divert()
 
-    def _guard_divert(self) -> None:
+    def _guard_divert(self: Any) -> None:
         """Let the next event of any kind end the run, at no cost to the callbacks before."""
         if self._guard_stopped:
             return
@@ -462,6 +462,8 @@ class GuardMixin(FeedMixin, WatchMixin):
 
         for name in DATA_CALLBACKS:
             setattr(self, name, stop_now)
+        for name in STOPPING - self._guard_user_callbacks:
+            setattr(self, name, type(self)._guard_silent[name].__get__(self))
 
     def _guard_act(self: Any) -> None:
         """Silence the strategy, cancel its orders and ask the run to stop; once.

@@ -18,6 +18,9 @@ from engine.risk.state import RiskStateFile
 from engine.run_state import RunState
 from engine.strategy import guard
 
+# A backtest reaches no venue: an order may pass this long after the kill switch file came.
+KILL_FILE_NS = 100_000_000
+
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """A run's own objects, the same in live, paper and backtest."""
@@ -57,6 +60,7 @@ def build_gate(loaded: LoadedConfig, state: RiskStateFile | None = None) -> Risk
             for key, venue in loaded.config.venues.items()
             if venue.fees is not None
         },
+        look_every_ns=0 if state is not None else KILL_FILE_NS,
     )
 
 

@@ -10,15 +10,20 @@ from engine.risk.look import Look
 from engine.risk.verdict import Denial, Verdict
 
 _ZERO = Decimal(0)
+# An order that needs no more than this part of what is free passes on an older balance.
+AMPLE = Decimal("0.5")
 
 
 def free_balance(order: OrderFacts, view: Look) -> Verdict:
-    """The balance as last read; before an order is refused for it, it is read anew."""
+    """The balance as last read: read anew where it is scarce, and before an order is refused."""
     verdict = _free_balance(order, view)
-    renew = view.renew_funds
-    if type(verdict) is Denial and renew is not None and renew(order.instrument):
-        return _free_balance(order, view)
-    return verdict
+    if verdict is None or view.renew_funds is None:
+        return verdict
+    if isinstance(verdict, Denial):
+        again = view.renew_funds(order.instrument, True)
+    else:
+        again = verdict > AMPLE and view.renew_funds(order.instrument, False)
+    return _free_balance(order, view) if again else verdict
 
 
 def _free_balance(order: OrderFacts, view: Look) -> Verdict:
@@ -77,16 +82,16 @@ def _available(
     order: OrderFacts, facts: InstrumentFacts, funds: Funds, key: tuple[str, str], view: Look
 ) -> Decimal:
     """The lesser of what the venue says is free, and the total less all that we know of."""
-    exposure = view.books.ledger.exposure
+    sums = view.books.ledger.exposure.of_venue(*key)
     spent = _ZERO
     if funds.is_cash:
-        bound = exposure.spending.get(key, _ZERO)
+        bound = sums.spending
         spent = view.books.spent.since(*key, funds.ts_ns)
     else:
-        bound = exposure.margin.get(key, _ZERO)
+        bound = sums.margin
         if funds.leverage != 1:
             bound /= funds.leverage
-        bound += exposure.order_fees.get(key, _ZERO)
+        bound += sums.order_fees
     free = funds.free
     if order.existing is not None:  # what it holds now is given back
         held = _held(order, facts, funds)

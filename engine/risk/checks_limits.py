@@ -154,7 +154,7 @@ def venue_exposure(order: OrderFacts, view: Look) -> Verdict:
     if not limits or facts is None or view.reduces:
         return None
     venue = view.venue
-    now = view.books.ledger.exposure.by_venue.get((venue, facts.currency), Decimal(0))
+    now = view.books.ledger.exposure.of_venue(venue, facts.currency).gross
     return _exposure("VENUE_EXPOSURE", "at this venue", order, view, limits, now)
 
 
@@ -162,9 +162,7 @@ def account_exposure(order: OrderFacts, view: Look) -> Verdict:
     limits, facts = view.limits.account_exposure, view.facts
     if not limits or facts is None or view.reduces:
         return None
-    exposure = view.books.ledger.exposure
-    account = exposure.account_name(view.venue)
-    now = exposure.by_account.get((account, facts.currency), Decimal(0))
+    now = view.books.ledger.exposure.of_account(view.venue, facts.currency).gross
     return _exposure("ACCOUNT_EXPOSURE", "in this account", order, view, limits, now)
 
 
@@ -172,7 +170,7 @@ def resting_notional(order: OrderFacts, view: Look) -> Verdict:
     limits, facts = view.limits.resting_notional, view.facts
     if not limits or facts is None or order.reduce_only:
         return None
-    now = view.books.ledger.exposure.resting.get(facts.currency, Decimal(0))
+    now = view.books.ledger.exposure.of_run(facts.currency).resting
     return _exposure("RESTING_NOTIONAL", "in open orders", order, view, limits, now)
 
 

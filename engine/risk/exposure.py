@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
 from engine.orders.model import Side
 from engine.risk.facts import InstrumentFacts, LiveOrder
@@ -16,18 +17,52 @@ from engine.risk.facts import InstrumentFacts, LiveOrder
 _ZERO = Decimal(0)
 
 
-class _Entry:
-    """One instrument. `position` is in base units, `mark` the last price seen."""
+class Sums:
+    """What is in force in one currency: of a venue, of an account name, or of the whole run.
 
-    __slots__ = ("facts", "gross", "mark", "orders", "position", "position_margin")
+    `gross` is absolute positions at the mark + live orders; `resting` the notional of live orders;
+    `spending` what they would take of the currency with their fees (cash accounts), `margin` and
+    `order_fees` the initial margin of positions and orders and the orders' fees (margin accounts).
+    """
+
+    __slots__ = ("gross", "margin", "order_fees", "resting", "spending")
+
+    def __init__(self) -> None:
+        self.gross = self.resting = self.spending = self.margin = self.order_fees = _ZERO
+
+
+class _Entry:
+    """One instrument. `position` is in base units, `mark` the last price seen.
+
+    The sums it is part of: of its venue, of its account name and of the run, in its currency, and
+    of its venue in the base currency (None without one); there as soon as `facts` are.
+    """
+
+    __slots__ = (
+        "account",
+        "base",
+        "facts",
+        "gross",
+        "mark",
+        "orders",
+        "position",
+        "position_margin",
+        "run",
+        "venue",
+    )
 
     def __init__(self) -> None:
         self.facts: InstrumentFacts | None = None
+        self.venue = self.account = self.run = NOTHING
+        self.base: Sums | None = None
         self.position = _ZERO
         self.mark: Decimal | None = None
         self.orders = _ZERO  # notional of live orders that may enlarge a position
         self.gross = _ZERO  # what is in the sums: |position| at the mark + orders
         self.position_margin = _ZERO
+
+
+NOTHING: Final = Sums()  # never changed: what is where there is nothing
 
 
 class Exposure:
@@ -41,12 +76,9 @@ class Exposure:
         self._accounts = dict(accounts or {})
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
         self._waiting: defaultdict[str, dict[str, LiveOrder]] = defaultdict(dict)
-        self.by_venue: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        self.by_account: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        self.resting: defaultdict[str, Decimal] = defaultdict(Decimal)  # by currency
-        self.spending: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        self.margin: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        self.order_fees: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self._by_venue: defaultdict[tuple[str, str], Sums] = defaultdict(Sums)
+        self._by_account: defaultdict[tuple[str, str], Sums] = defaultdict(Sums)
+        self._by_currency: defaultdict[str, Sums] = defaultdict(Sums)
 
     # What is asked
 
@@ -54,8 +86,15 @@ class Exposure:
         """|position| at the last price + open orders, in the instrument's currency."""
         return self._entries[instrument].gross
 
-    def account_name(self, venue: str) -> str:
-        return self._accounts.get(venue, venue)
+    def of_venue(self, venue: str, currency: str) -> Sums:
+        return self._by_venue.get((venue, currency), NOTHING)
+
+    def of_account(self, venue: str, currency: str) -> Sums:
+        """The sums of the account name that this venue belongs to."""
+        return self._by_account.get((self._accounts.get(venue, venue), currency), NOTHING)
+
+    def of_run(self, currency: str) -> Sums:
+        return self._by_currency.get(currency, NOTHING)
 
     def facts(self, instrument: str) -> InstrumentFacts | None:
         return self._entries[instrument].facts
@@ -70,9 +109,19 @@ class Exposure:
         entry = self._entries[instrument]
         if entry.facts is facts:
             return
+        if entry.facts is not None and entry.facts.currency != facts.currency:
+            raise ValueError(
+                f"{instrument} was priced in {entry.facts.currency} and is now in "
+                f"{facts.currency}; stop, and start a new run"
+            )
         entry.facts = facts
+        venue, currency = instrument.rpartition(".")[2], facts.currency
+        entry.venue = self._by_venue[venue, currency]
+        entry.account = self._by_account[self._accounts.get(venue, venue), currency]
+        entry.run = self._by_currency[currency]
+        entry.base = None if facts.base is None else self._by_venue[venue, facts.base]
         self._value_waiting(instrument, entry)
-        self._refresh(instrument, entry)
+        self._refresh(entry)
 
     def mark(self, instrument: str, price: Decimal) -> None:
         """The market's price now."""
@@ -83,12 +132,12 @@ class Exposure:
         if instrument in self._waiting:
             self._value_waiting(instrument, entry)
         if entry.position:
-            self._refresh(instrument, entry)
+            self._refresh(entry)
 
     def position_changed(self, instrument: str, position: Decimal) -> None:
         entry = self._entries[instrument]
         entry.position = position
-        self._refresh(instrument, entry)
+        self._refresh(entry)
 
     def opened(self, order: LiveOrder) -> None:
         """`order` was added to the ledger; its notional counts from now on."""
@@ -132,24 +181,25 @@ class Exposure:
         entry = self._entries[order.instrument]
         facts = entry.facts
         assert facts is not None  # an order is only valued when they are known
-        currency = facts.currency
-        venue = order.instrument.rpartition(".")[2]
-        self.resting[currency] += value
+        entry.run.resting += value
         if order.contingent:
             return
+        venue = entry.venue
         fee = value * facts.fee
-        self.order_fees[venue, currency] += fee
+        venue.order_fees += fee
         if order.side is Side.BUY:
-            self.spending[venue, currency] += value + fee
-        elif facts.base is not None:
-            self.spending[venue, facts.base] += quantity
+            venue.spending += value + fee
+        elif entry.base is not None:
+            entry.base.spending += quantity
         if order.reduce_only:
             return
-        self.margin[venue, currency] += value * facts.margin
+        venue.margin += value * facts.margin
+        venue.gross += value
         entry.orders += value
-        self._move(order.instrument, entry, entry.gross + value)
+        entry.gross += value
+        entry.account.gross += value
 
-    def _refresh(self, instrument: str, entry: _Entry) -> None:
+    def _refresh(self, entry: _Entry) -> None:
         """Position or price changed."""
         facts = entry.facts
         if facts is None:
@@ -158,20 +208,12 @@ class Exposure:
         if entry.position and entry.mark is not None:
             worth = facts.notional(abs(entry.position), entry.mark)
         margin = worth * facts.margin
-        venue = instrument.rpartition(".")[2]
-        self.margin[venue, facts.currency] += margin - entry.position_margin
+        entry.venue.margin += margin - entry.position_margin
         entry.position_margin = margin
-        self._move(instrument, entry, worth + entry.orders)
-
-    def _move(self, instrument: str, entry: _Entry, gross: Decimal) -> None:
-        assert entry.facts is not None
-        change = gross - entry.gross
-        if not change:
-            return
-        entry.gross = gross
-        currency, venue = entry.facts.currency, instrument.rpartition(".")[2]
-        self.by_venue[venue, currency] += change
-        self.by_account[self.account_name(venue), currency] += change
+        change = worth + entry.orders - entry.gross
+        entry.gross += change
+        entry.venue.gross += change
+        entry.account.gross += change
 
     def _value_waiting(self, instrument: str, entry: _Entry) -> None:
         waiting = self._waiting.get(instrument)

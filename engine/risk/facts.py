@@ -123,11 +123,11 @@ class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
     max_quantity: Decimal | None = None
     min_notional: Decimal | None = None
     max_notional: Decimal | None = None
+    currency: str = ""  # of the notional: told by the fields above, never given
 
-    @property
-    def currency(self) -> str:
-        """The currency of the notional."""
-        return self.base if self.inverse and self.base is not None else self.quote
+    def __post_init__(self) -> None:
+        currency = self.base if self.inverse and self.base is not None else self.quote
+        msgspec.structs.force_setattr(self, "currency", currency)
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
         """Value of `quantity` at `price`, in quote currency (base currency when inverse)."""
@@ -225,7 +225,8 @@ class RateWindow:
     def add(self, now_ns: int) -> None:
         self._times[self._next] = now_ns
         self._next = (self._next + 1) % self.limit
-        self._count = min(self._count + 1, self.limit)
+        if self._count < self.limit:
+            self._count += 1
 
     def undo(self) -> None:
         """Take the last `add` back: the order was not sent."""
@@ -236,20 +237,15 @@ class RateWindow:
     def used(self, now_ns: int) -> int:
         """How many approved orders lie within the last second before `now_ns`.
 
-        The times rise, so the first one inside is found by halving.
+        Times rise, and so does `now_ns`: what has left the window is dropped for good.
         """
-        start, count, limit = now_ns - self.SPAN_NS, self._count, self.limit
-        if not count or self._times[self._next - 1] <= start:
-            return 0
+        start, count, times = now_ns - self.SPAN_NS, self._count, self._times
         oldest = self._next - count
-        low, high = 0, count - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self._times[(oldest + middle) % limit] > start:
-                high = middle
-            else:
-                low = middle + 1
-        return count - low
+        while count and times[oldest] <= start:
+            oldest += 1
+            count -= 1
+        self._count = count
+        return count
 
 
 LOSS_CODES = frozenset({"DAILY_LOSS", "DRAWDOWN"})

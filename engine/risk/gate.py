@@ -129,6 +129,7 @@ class RiskGate:
     `abilities` are the venues' capability tables by NautilusTrader venue name. `state_dir` is
     where a relative `kill_switch_file` lies; None turns the file off. `accounts` are the account
     names by venue, `fees` the highest fee rates by venue where the config names them.
+    `look_every_ns`: how old the last look at that file may be (see KillSwitch).
     Raises RiskStateError when the state file is unreadable.
     """
 
@@ -141,6 +142,7 @@ class RiskGate:
         abilities: Mapping[str, VenueAbilities] | None = None,
         accounts: Mapping[str, str] | None = None,
         fees: Mapping[str, Decimal] | None = None,
+        look_every_ns: int = 0,
     ) -> None:
         self.config = config
         self.limits = Limits.of(config)
@@ -148,6 +150,7 @@ class RiskGate:
         self.kill = KillSwitch(
             state_dir / config.kill_switch_file if state_dir else None,
             KillState(state_dir / FOLDER, accounts) if state_dir and state is not None else None,
+            look_every_ns=look_every_ns,
         )
         self.abilities = dict(abilities or {})
         self._state_file = state
@@ -292,7 +295,8 @@ class RiskGate:
 
     def cancel_requested(self, now_ns: int) -> None:
         """A cancel is on its way: it counts against the rate of cancels."""
-        self.books.cancel_rate.add(now_ns)
+        if self.limits.max_cancels_per_second is not None:
+            self.books.cancel_rate.add(now_ns)
 
     def canceled(self, client_order_id: str, now_ns: int) -> None:
         """The order was cancelled, and is over."""
@@ -321,7 +325,7 @@ class RiskGate:
         self._dirty = True
         if self._watch_losses:
             self._watch(now_ns)
-        if price is not None:
+        if price is not None and self._state_file is not None:
             self._write(now_ns)
 
     def fill_voided(self, strategy: str, instrument: str, side: Side, quantity: Decimal) -> None:

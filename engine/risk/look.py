@@ -68,7 +68,7 @@ class Look:
         self.abilities: Callable[[str], VenueAbilities | None] = view.abilities
         # A view without accounts (a `RiskView` that is no `FundsView`) has no balance to check.
         self.funds: FundsOf | None = getattr(view, "funds", None)
-        self.renew_funds: Callable[[str], bool] | None = getattr(view, "renew_funds", None)
+        self.renew_funds: Callable[[str, bool], bool] | None = getattr(view, "renew_funds", None)
         self.now_ns = 0
         self.facts: InstrumentFacts | None = None
         self.market: Reference | None = None

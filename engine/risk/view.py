@@ -38,9 +38,11 @@ def _name(member: Any) -> str:
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
 _KINDS: dict[Any, str] = {kind: _name(kind) for kind in OrderType.variants()}
 _TIFS: dict[Any, str] = {tif: _name(tif) for tif in TimeInForce.variants()}
-FUNDS_AGE_NS = 30_000_000_000  # a balance that suffices may be this old
+FUNDS_AGE_NS = 30_000_000_000  # a scarce balance that suffices may be this old
+FUNDS_MAX_NS = 300_000_000_000  # an ample one this old
+INSTRUMENT_AGE_NS = 10_000_000_000  # increments and limits of an instrument this old
 AGE_PARTS = 8  # a book's age is read anew after this part of `stale_after_ms`
-_UNPRICED = frozenset({OrderType.MARKET, OrderType.MARKET_TO_LIMIT})
+_UNPRICED = frozenset({"MARKET", "MARKET_TO_LIMIT"})
 
 
 def side_of(side: OrderSide) -> Side:
@@ -49,7 +51,7 @@ def side_of(side: OrderSide) -> Side:
 
 def price_of(order: Any) -> Decimal | None:
     """The limit price of a NautilusTrader order, else its trigger price, else None."""
-    if order.order_type in _UNPRICED:
+    if _KINDS[order.order_type] in _UNPRICED:
         return None
     price = order.price if order.has_price else None
     if price is None and order.has_trigger_price:
@@ -59,7 +61,7 @@ def price_of(order: Any) -> Decimal | None:
 
 def order_facts(order: Any) -> OrderFacts:
     """The facts of a NautilusTrader order, for a check or a last look before the wire."""
-    kind = order.order_type
+    kind = _KINDS[order.order_type]
     price = trigger = emulation = None
     priced = kind not in _UNPRICED
     if priced:
@@ -76,7 +78,7 @@ def order_facts(order: Any) -> OrderFacts:
         strategy=str(order.strategy_id),
         instrument=str(order.instrument_id),
         side=_SIDES[order.side],
-        kind=_KINDS[kind],
+        kind=kind,
         quantity=order.quantity.as_decimal(),
         price=None if price is None else price.as_decimal(),
         trigger_price=None if trigger is None else trigger.as_decimal(),
@@ -138,6 +140,17 @@ def _worst_fee(info: Any) -> Decimal:
     return worst
 
 
+class _Reading:
+    """The funds of an account by currency, as read at one time."""
+
+    __slots__ = ("by_currency", "moves", "read_ns")
+
+    def __init__(self, read_ns: int, moves: int) -> None:
+        self.read_ns = read_ns
+        self.moves = moves  # how many fills had moved the balances by then
+        self.by_currency: dict[str, Funds] = {}
+
+
 class NautilusView:
     """Reads the strategy's cache and clock, and the gate's ledger.
 
@@ -154,6 +167,7 @@ class NautilusView:
         "_gate",
         "_ids",
         "_instruments",
+        "_moves",
         "_now",
         "_tops",
         "_touches",
@@ -168,13 +182,15 @@ class NautilusView:
         self._gate = gate
         self.limits = gate.limits
         self._currencies: dict[str, Currency] = {}
-        self._funds: dict[str, tuple[int, dict[str, Funds]]] = {}  # by instrument, currency
+        self._funds: dict[str, _Reading] = {}  # by instrument
+        self._moves = 0
         self._now = 0  # when the order that is looked at began to be
         self._age_bound = gate.limits.stale_after_ns // AGE_PARTS
         self._touches: dict[str, tuple[Any, Any, tuple[Decimal, Decimal]]] = {}
         self._venues: dict[str, Any] = {}
         self._ids: dict[str, InstrumentId] = {}
-        self._instruments: dict[str, tuple[int, InstrumentFacts]] = {}
+        # By instrument: when it was read, its ts_init, its facts
+        self._instruments: dict[str, tuple[int, int, InstrumentFacts]] = {}
         self._tops: dict[str, tuple[int, Reference]] = {}
         self.last_book: Any = None  # the last OrderBookDeltas that the strategy was given
 
@@ -259,25 +275,30 @@ class NautilusView:
         return Reference("bar", newest.ts_init, last=newest.close.as_decimal())
 
     def instrument(self, instrument: str) -> InstrumentFacts | None:
+        """As last read, at most INSTRUMENT_AGE_NS ago."""
+        known = self._instruments.get(instrument)
+        if known is not None and 0 <= self._now - known[0] < INSTRUMENT_AGE_NS:
+            return known[2]
         found = self._cache.instrument(self._id(instrument))
         if found is None:
             return None
-        known = self._instruments.get(instrument)
-        if known is None or known[0] != found.ts_init:
+        if known is None or known[1] != found.ts_init:
             fee = self._gate.fees.get(instrument.rpartition(".")[2])
-            known = (found.ts_init, instrument_facts(found, fee))
-            self._instruments[instrument] = known
-        return known[1]
+            facts = instrument_facts(found, fee)
+        else:
+            facts = known[2]
+        self._instruments[instrument] = (self._now, found.ts_init, facts)
+        return facts
 
     def funds(self, instrument: str, currency: str) -> Funds | None:
-        """As last read, at most FUNDS_AGE_NS ago; `renew_funds` reads again.
+        """As last read, at most FUNDS_MAX_NS ago; `renew_funds` reads again.
 
         Reading copies the account with all its events, which costs more the longer a run lasts.
-        What was spent since is counted from the report's time on, so an older one is no danger.
+        What cash orders spent since is counted from the report's time on.
         """
         known = self._funds.get(instrument)
-        if known is not None and 0 <= self._now - known[0] < FUNDS_AGE_NS:
-            found = known[1].get(currency)
+        if known is not None and 0 <= self._now - known.read_ns < FUNDS_MAX_NS:
+            found = known.by_currency.get(currency)
             if found is not None:
                 return found
         venue = self._venues.get(instrument)
@@ -286,19 +307,26 @@ class NautilusView:
         account = self._cache.account_for_venue(venue)
         if account is None:
             return None
-        if known is None or known[0] != self._now:
-            known = self._funds[instrument] = (self._now, {})
-        found = known[1][currency] = self._read_funds(account, instrument, currency)
+        if known is None or known.read_ns != self._now:
+            known = self._funds[instrument] = _Reading(self._now, self._moves)
+        found = known.by_currency[currency] = self._read_funds(account, instrument, currency)
         return found
 
-    def forget_funds(self) -> None:
-        """A fill moved balances: read them again for the next order."""
-        self._funds.clear()
+    def balances_moved(self) -> None:
+        """A fill moved balances: what was read before is too old where they are scarce."""
+        self._moves += 1
 
-    def renew_funds(self, instrument: str) -> bool:
-        """Forget what was read before now. False: it was read just now."""
+    def renew_funds(self, instrument: str, refused: bool) -> bool:
+        """Forget what was read, if another reading may differ; whether it was forgotten.
+
+        For an order that would be `refused` anything not read just now; else, for one that needs
+        much of what is free, what was read before the last fill or FUNDS_AGE_NS ago.
+        """
         known = self._funds.get(instrument)
-        if known is None or known[0] == self._now:
+        if known is None or (known.read_ns == self._now and known.moves == self._moves):
+            return False
+        age_ns = self._now - known.read_ns
+        if not refused and known.moves == self._moves and 0 <= age_ns < FUNDS_AGE_NS:
             return False
         del self._funds[instrument]
         return True

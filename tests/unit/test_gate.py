@@ -262,9 +262,11 @@ def test_rate_window_slides() -> None:
     assert window.used(NOW + 200) == 3
     assert window.used(NOW + RateWindow.SPAN_NS - 1) == 3
     assert window.used(NOW + RateWindow.SPAN_NS) == 2
+    window.undo()
+    assert window.used(NOW + RateWindow.SPAN_NS) == 1
     assert window.used(NOW + RateWindow.SPAN_NS + 200) == 0
     window.undo()
-    assert window.used(NOW + 200) == 2
+    assert window.used(NOW + RateWindow.SPAN_NS + 200) == 0
 
 
 def test_rate_counts_approved_orders_only() -> None:

@@ -132,14 +132,14 @@ def test_running_sums_equal_brute_force(steps: list[tuple[Any, ...]]) -> None:
         expected = gross(ledger, instrument)
         assert close_to(exposure.of_instrument(instrument), expected)
         by_currency[facts.currency] += expected
-    assert close_to(exposure.by_venue["TEST", "USDT"], by_currency["USDT"])
-    assert close_to(exposure.by_account["main", "XBT"], by_currency["XBT"])
+    assert close_to(exposure.of_venue("TEST", "USDT").gross, by_currency["USDT"])
+    assert close_to(exposure.of_account("TEST", "XBT").gross, by_currency["XBT"])
     live = [(one, FACTS[one.instrument]) for one in ledger.live.values()]
     worth = {id(one): one.remaining * (one.unit_value or D(0)) for one, _ in live}
     usdt = [(one, facts) for one, facts in live if facts.currency == "USDT"]
-    assert close_to(exposure.resting["USDT"], sum((worth[id(o)] for o, _ in usdt), D(0)))
+    assert close_to(exposure.of_run("USDT").resting, sum((worth[id(o)] for o, _ in usdt), D(0)))
     spending = sum((worth[id(o)] * (1 + f.fee) for o, f in usdt if o.side is Side.BUY), D(0))
-    assert close_to(exposure.spending["TEST", "USDT"], spending)
+    assert close_to(exposure.of_venue("TEST", "USDT").spending, spending)
     selling = sum(
         (
             o.remaining
@@ -148,14 +148,14 @@ def test_running_sums_equal_brute_force(steps: list[tuple[Any, ...]]) -> None:
         ),
         D(0),
     )
-    assert close_to(exposure.spending["TEST", "BTC"], selling)
+    assert close_to(exposure.of_venue("TEST", "BTC").spending, selling)
     margin = sum((worth[id(o)] * f.margin for o, f in usdt if not o.reduce_only), D(0))
     for instrument in (BTC, ETH):
         mark = exposure.mark_of(instrument)
         if mark is not None:
             held = FACTS[instrument].notional(abs(ledger.positions[instrument]), mark)
             margin += held * FACTS[instrument].margin
-    assert close_to(exposure.margin["TEST", "USDT"], margin)
+    assert close_to(exposure.of_venue("TEST", "USDT").margin, margin)
     for instrument in FACTS:
         for side, best in ((Side.BUY, max), (Side.SELL, min)):
             own = [
@@ -423,13 +423,13 @@ def test_pending_modify_counts_at_the_worse_price_for_sums_and_crossing() -> Non
     live = gate.ledger.live["A"]
     change = order("102", side=Side.SELL, client_order_id="A", existing=live)
     gate.approve_modify(change, (None, D(102), None), NOW)
-    assert gate.ledger.exposure.resting["USDT"] == 102
+    assert gate.ledger.exposure.of_run("USDT").resting == 102
     assert code(gate, order("99", client_order_id="B"), view) == "SELF_CROSS"
     gate.modify_answered("A", D(1), D(102))
     assert code(gate, order("101", client_order_id="B"), view) is None
     assert code(gate, order("102", client_order_id="B"), view) == "SELF_CROSS"
     gate.closed("A")
-    assert gate.ledger.exposure.resting["USDT"] == 0
+    assert gate.ledger.exposure.of_run("USDT").resting == 0
     assert code(gate, order("102", client_order_id="B"), view) is None
 
 

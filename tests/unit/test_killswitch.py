@@ -189,6 +189,22 @@ def test_the_file_still_stops_everything(tmp_path: Path) -> None:
     assert "KILL exists" in (switch.reason("S-1", BTC) or "")
 
 
+def test_a_look_that_found_no_file_holds_for_a_while_where_no_venue_is_reached(
+    tmp_path: Path,
+) -> None:
+    now = [0]
+    switch = KillSwitch(tmp_path / "KILL", look_every_ns=100, monotonic_ns=lambda: now[0])
+    assert switch.reason() is None
+    (tmp_path / "KILL").touch()
+    now[0] = 99
+    assert switch.reason() is None
+    now[0] = 100
+    assert "KILL exists" in (switch.reason() or "")
+    assert "KILL exists" in (switch.reason() or "")  # a file that is there is looked at each time
+    (tmp_path / "KILL").unlink()
+    assert switch.reason() is None
+
+
 def test_a_kill_is_written_whole(state: KillState) -> None:
     kill = engage(state, ALL)
     assert msgspec.json.decode((state.folder / "all.json").read_bytes(), type=Kill) == kill
