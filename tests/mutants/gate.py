@@ -102,8 +102,15 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "kill-file-ignored",
         RISK,
         "the kill switch file stops nothing",
-        one("        if self._path is not None:\n", "        if False:\n"),
+        one("        if self._path is not None and (", "        if False and ("),
         T_GATE,
+    ),
+    mutant(
+        "stale-balance-suffices",
+        RISK,
+        "an order is paid with a scarce balance of before the last fill",
+        one("        again = verdict > AMPLE and ", "        again = False and "),
+        ("tests/unit/test_view_funds.py",),
     ),
     mutant(
         "unreadable-kill-ignored",
