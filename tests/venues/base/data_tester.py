@@ -15,14 +15,9 @@ import random
 import sys
 import time
 
-from nautilus_trader.common import Environment, FileWriterConfig, LoggerConfig, LogLevel
-from nautilus_trader.config import DataClientConfig
-from nautilus_trader.live import LiveDataEngineConfig, LiveNode
-from nautilus_trader.model import BarType, ClientId, InstrumentId, TraderId
-from nautilus_trader.testkit import DataTesterConfig
+from nautilus_trader.live import LiveNode
 
 from adapters.base.aiohttp_transport import AiohttpWsTransport
-from adapters.base.data_client import make_data_factory
 from adapters.base.runtime import VenueRuntime
 from engine.observe.status import BookState, RunStatus
 from tests.venues.base.scripted import (
@@ -33,43 +28,12 @@ from tests.venues.base.scripted import (
     ScriptedVenue,
     until,
 )
+from tests.venues.tester_nodes import builder, data_tester
 
 
 def build(runtime: VenueRuntime, log_dir: str) -> LiveNode:
-    logging_config = LoggerConfig(
-        stdout_level=LogLevel.OFF,
-        fileout_level=LogLevel.INFO,
-        file_config=FileWriterConfig(directory=log_dir, file_name="node", file_format="json"),
-    )
-    node = (
-        LiveNode.builder("TESTER", TraderId("TESTER-001"), Environment.LIVE)
-        .with_logging(logging_config)
-        .with_delay_post_stop_secs(1)
-        .with_data_engine_config(LiveDataEngineConfig(emit_quotes_from_book=True))
-        .add_data_client("SCRIPTED", make_data_factory(runtime), DataClientConfig())
-        .build()
-    )
-    tester = DataTesterConfig(
-        client_id=ClientId("SCRIPTED"),
-        instrument_ids=[InstrumentId.from_str(BTC)],
-        bar_types=[BarType.from_str(f"{BTC}-1-HOUR-LAST-EXTERNAL")],
-        subscribe_book_deltas=True,
-        subscribe_book_depth=True,
-        subscribe_book_at_interval=True,
-        subscribe_quotes=True,
-        subscribe_trades=True,
-        subscribe_bars=True,
-        subscribe_instrument=True,
-        subscribe_instrument_status=True,
-        request_instruments=True,
-        request_trades=True,
-        request_bars=True,
-        request_book_snapshot=True,
-        can_unsubscribe=True,
-        manage_book=True,
-        book_interval_ms=50,
-    )
-    node.add_builtin_actor("DataTester", tester)
+    node = builder(log_dir, runtime, "SCRIPTED").build()
+    node.add_builtin_actor("DataTester", data_tester("SCRIPTED", BTC, "1-HOUR"))
     return node
 
 

@@ -19,23 +19,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from nautilus_trader.common import Environment, FileWriterConfig, LoggerConfig, LogLevel
-from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
-from nautilus_trader.live import LiveDataEngineConfig, LiveNode
+from nautilus_trader.config import ExecutionClientConfig
 from nautilus_trader.model import (
-    BarType,
     ClientId,
     InstrumentId,
     OrderType,
     Quantity,
     StrategyId,
     TimeInForce,
-    TraderId,
 )
-from nautilus_trader.testkit import DataTesterConfig, ExecTesterConfig
+from nautilus_trader.testkit import ExecTesterConfig
 
 from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
-from adapters.base.data_client import make_data_factory
 from adapters.base.execution_client import make_execution_factory
 from adapters.base.runtime import VenueRuntime
 from adapters.poloniex.simulator import PoloniexSimulator
@@ -46,6 +41,7 @@ from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
 from tests.venues.poloniex.simulator_kit import BTC, context_of
+from tests.venues.tester_nodes import builder, data_tester
 
 DEADLINE_SECS = 30.0
 
@@ -85,45 +81,9 @@ def runtime_of(served: Served, http: Any, ws: Any, *, trading: bool) -> VenueRun
     )
 
 
-def builder(folder: Path, runtime: VenueRuntime) -> Any:
-    log = LoggerConfig(
-        stdout_level=LogLevel.OFF,
-        fileout_level=LogLevel.INFO,
-        file_config=FileWriterConfig(directory=str(folder), file_name="node", file_format="json"),
-    )
-    return (
-        LiveNode.builder("TESTER", TraderId("TESTER-001"), Environment.LIVE)
-        .with_logging(log)
-        .with_delay_post_stop_secs(2)
-        .with_data_engine_config(LiveDataEngineConfig(emit_quotes_from_book=True))
-        .add_data_client("POLONIEX", make_data_factory(runtime), DataClientConfig())
-    )
-
-
 async def data(served: Served, runtime: VenueRuntime, folder: Path) -> dict[str, Any]:
-    node = builder(folder, runtime).build()
-    instrument_id = InstrumentId.from_str(BTC)
-    tester = DataTesterConfig(
-        client_id=ClientId("POLONIEX"),
-        instrument_ids=[instrument_id],
-        bar_types=[BarType.from_str(f"{BTC}-1-MINUTE-LAST-EXTERNAL")],
-        subscribe_book_deltas=True,
-        subscribe_book_depth=True,
-        subscribe_book_at_interval=True,
-        subscribe_quotes=True,
-        subscribe_trades=True,
-        subscribe_bars=True,
-        subscribe_instrument=True,
-        subscribe_instrument_status=True,
-        request_instruments=True,
-        request_trades=True,
-        request_bars=True,
-        request_book_snapshot=True,
-        can_unsubscribe=True,
-        manage_book=True,
-        book_interval_ms=50,
-    )
-    node.add_builtin_actor("DataTester", tester)
+    node = builder(str(folder), runtime, "POLONIEX").build()
+    node.add_builtin_actor("DataTester", data_tester("POLONIEX", BTC, "1-MINUTE"))
     running = asyncio.create_task(node.run_async())
     venue: Any = served.venue
     await until(lambda: runtime.status.book_is_valid(BTC))
@@ -262,7 +222,7 @@ async def execution(
     venue: Any = served.venue
     trading = trading_of(runtime, folder)
     node = (
-        builder(folder, runtime)
+        builder(str(folder), runtime, "POLONIEX")
         .add_exec_client("POLONIEX", make_execution_factory(trading), ExecutionClientConfig())
         .build()
     )
