@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -19,12 +20,16 @@ def command(
         Literal["live", "paper", "backtest"] | None,
         typer.Option(help="Check for this mode: live needs the secrets, a recorded venue fails."),
     ] = None,
+    journals: Annotated[
+        bool, typer.Option("--journals", help="Read the order journals whole, each checksum too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a config: the file, each strategy's import and parameters, what the venues can do,
     and whether the secrets are there and readable by nobody else.
 
-    Prints every finding as FILE:LINE:COLUMN CODE TEXT. Exit code 0 when there is none, 3 otherwise.
+    Prints every finding as FILE:LINE:COLUMN CODE TEXT. Exit code 0 when there is none, 3 otherwise;
+    9 when a journal of the state_dir is damaged (with --journals; a run may go on meanwhile).
     """
     from engine.config.checks import check_loaded
 
@@ -34,8 +39,9 @@ def command(
         problems = check_loaded(loaded, mode)
     except ConfigError as e:
         problems = list(e.problems)
+    damage = _damage(loaded.state_dir) if loaded is not None and journals else {}
     if as_json:
-        _print_json(loaded.config.name if loaded else None, problems)
+        _print_json(loaded.config.name if loaded else None, problems, damage)
     else:
         for problem in problems:
             typer.echo(str(problem))
@@ -50,9 +56,33 @@ def command(
             f"ok: {loaded.config.name}, {venues} venue{'' if venues == 1 else 's'}, "
             f"{strategies} strateg{'y' if strategies == 1 else 'ies'}"
         )
+    if not as_json:
+        for path, found in damage.items():
+            typer.echo("\n".join(f"{path}: {problem}" for problem in found or ["ok"]))
+    if any(damage.values()):
+        raise typer.Exit(Exit.BAD_DATA)
 
 
-def _print_json(name: str | None, problems: list[ConfigProblem]) -> None:
+def _damage(state_dir: Path) -> dict[str, list[str]]:
+    """What is wrong with each journal, by path."""
+    from engine.orders.journal import Journal, JournalError
+
+    found: dict[str, list[str]] = {}
+    for path in sorted(state_dir.glob("*.journal.sqlite")):
+        try:
+            with closing(Journal.reading(path)) as journal:
+                found[str(path)] = journal.problems()
+        except JournalError as error:
+            found[str(path)] = [error.message]
+    return found
+
+
+def _print_json(
+    name: str | None, problems: list[ConfigProblem], damage: dict[str, list[str]]
+) -> None:
     found = [{**msgspec.structs.asdict(problem), "text": problem.text} for problem in problems]
-    answer = {"ok": not problems, "name": name, "problems": found}
+    is_ok = not problems and not any(damage.values())
+    answer: dict[str, Any] = {"ok": is_ok, "name": name, "problems": found}
+    if damage:
+        answer["journals"] = damage
     typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())

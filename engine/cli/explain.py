@@ -20,13 +20,10 @@ def command(
     """
     import msgspec
 
-    from engine.config.loader import load
     from engine.observe.explain import clock, explain
 
-    loaded = load(config)
-    record = loaded.config.record
-    raw = loaded.resolve(record.dir) / "raw" if record is not None and record.raw else None
-    journals = sorted(loaded.state_dir.glob("*.journal.sqlite"))
+    state_dir, raw = _folders(config)
+    journals = sorted(state_dir.glob("*.journal.sqlite"))
     story = explain(order_id, journals, raw if raw is not None and raw.exists() else None)
     if as_json:
         typer.echo(msgspec.json.encode(story).decode())
@@ -37,3 +34,32 @@ def command(
     typer.echo(f"journal  {story.journal}")
     for line in story.lines:
         typer.echo(f"{clock(line.ts_ns)} {line.source:8} {line.text}")
+
+
+def _folders(config: Path) -> tuple[Path, Path | None]:
+    """The state folder, and that of the raw frames where the run is recorded.
+
+    Only these two tables of the config are read: that needs no adapter, whose import takes longer
+    than all the rest, and a config that is wrong elsewhere has sent orders all the same.
+    Raises ConfigError, FairleadError `EXPLAIN-CONFIG` for a folder that can't be.
+    """
+    import tomllib
+
+    import msgspec
+
+    from engine.config import model
+
+    try:
+        tables = tomllib.loads(config.read_text())
+        run = msgspec.convert(tables.get("run", {}), model.Run)
+        record = msgspec.convert(tables.get("record"), model.Record | None)
+        home = config.absolute().parent
+        raw = home / Path(record.dir).expanduser() / "raw" if record and record.raw else None
+        return (home / Path(run.state_dir).expanduser()).resolve(), raw and raw.resolve()
+    except (OSError, ValueError, msgspec.MsgspecError, RuntimeError) as error:
+        from engine.cli.exits import Exit
+        from engine.config.loader import load
+        from engine.errors import FairleadError
+
+        load(config)  # tells what is wrong, and where
+        raise FairleadError("EXPLAIN-CONFIG", f"{config}: {error}", Exit.CONFIG) from error

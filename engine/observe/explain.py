@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
+from engine.orders.journal import Journal
 from engine.orders.model import Intent
-from engine.recording.raw import raw_files, read
-from engine.recording.rawformat import Direction, RawRecord
+
+if TYPE_CHECKING:
+    from engine.recording.rawformat import RawRecord
 
 WIRE_MARGIN_NS = 2_000_000_000  # before the intent and after the last record
 WIRE_LINES_MAX = 200
 EXCERPT_CHARS = 240
+NAMING = frozenset({"ACCEPTED", "REPLACED", "RENAMED", "LATE"})  # records that tell a venue id
+DAMAGED = " (DAMAGED: this is not what was written)"
+_NEVER_WRITTEN = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 FILE_SPAN_NS = 24 * 3_600 * 1_000_000_000  # a raw file is rotated long before this
 
 
@@ -31,6 +37,10 @@ class Line(msgspec.Struct, frozen=True):
     ts_ns: int
     source: str  # signal, journal, wire
     text: str
+
+
+class _Named(msgspec.Struct):
+    venue_order_id: str
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +55,22 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 def explain(order_id: str, journals: list[Path], raw: Path | None) -> Story:
     """Find the order by client or venue order id and tell all that is known of it.
 
-    Raises FairleadError ORDER-NOT-FOUND, naming the journals that were searched.
+    Raises FairleadError ORDER-NOT-FOUND, naming the journals that were searched, and
+    JOURNAL-DAMAGED; JournalError for a file that is no journal of this version.
     """
     for path in journals:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-            found = _find(db, order_id)
-            if found is not None:
-                return _story(db, path, found, raw)
+        try:
+            with closing(Journal.reading(path)) as journal, journal.one_moment():
+                found = journal.find(order_id)
+                if found is not None:
+                    return _story(journal, found, raw)
+        except (sqlite3.Error, LookupError, *_NEVER_WRITTEN) as error:
+            raise FairleadError(
+                "JOURNAL-DAMAGED",
+                f"{path}, order {order_id}: expected what the engine wrote, came "
+                f"{str(error)[:EXCERPT_CHARS]}",
+                Exit.FAILED,
+            ) from error
     searched = ", ".join(str(path) for path in journals) or "no journal at all"
     raise FairleadError(
         "ORDER-NOT-FOUND",
@@ -60,33 +79,18 @@ def explain(order_id: str, journals: list[Path], raw: Path | None) -> Story:
     )
 
 
-def _find(db: sqlite3.Connection, order_id: str) -> str | None:
-    row = db.execute(
-        "SELECT client_order_id FROM orders WHERE client_order_id = ?1 OR venue_order_id = ?1",
-        (order_id,),
-    ).fetchone()
-    if row is None:  # a venue id that a replace has left behind
-        row = db.execute(
-            "SELECT client_order_id FROM venue_ids WHERE venue_order_id = ?", (order_id,)
-        ).fetchone()
-    return None if row is None else str(row[0])
-
-
-def _story(db: sqlite3.Connection, path: Path, cid: str, raw: Path | None) -> Story:
-    state, intent_body = db.execute(
-        "SELECT state, intent FROM orders WHERE client_order_id = ?", (cid,)
-    ).fetchone()
-    intent = msgspec.json.decode(intent_body, type=Intent)
-    venue_ids = tuple(
-        str(row[0])
-        for row in db.execute(
-            "SELECT venue_order_id FROM venue_ids WHERE client_order_id = ? ORDER BY ts", (cid,)
-        )
-    )
-    records = db.execute(
-        "SELECT seq, ts, kind, body FROM records WHERE client_order_id = ? ORDER BY seq", (cid,)
-    ).fetchall()
-    lines = [Line(ts, "journal", f"#{seq} {kind} {_body(body)}") for seq, ts, kind, body in records]
+def _story(journal: Journal, cid: str, raw: Path | None) -> Story:
+    order = journal.order(cid)
+    if order is None:
+        raise LookupError(f"an id of {cid}, and not the order itself")
+    intent = order.intent
+    records = journal.story(cid)
+    damaged = journal.damaged(cid)
+    lines = [
+        Line(ts, "journal", f"#{seq} {kind} {_body(body)}{DAMAGED if seq in damaged else ''}")
+        for seq, ts, kind, body in records
+    ]
+    venue_ids = _venue_ids(records)
     if intent.ts_init:
         lines.append(Line(intent.ts_init, "signal", _signal(intent)))
     if raw is not None and records:
@@ -97,11 +101,22 @@ def _story(db: sqlite3.Connection, path: Path, cid: str, raw: Path | None) -> St
     return Story(
         client_order_id=cid,
         venue_order_ids=venue_ids,
-        journal=str(path),
+        journal=str(journal.path),
         intent=intent,
-        state=str(state),
+        state=order.state.value,
         lines=lines,
     )
+
+
+def _venue_ids(records: list[tuple[int, int, str, bytes]]) -> tuple[str, ...]:
+    """Every id that the order had at the venue, oldest first."""
+    ids: dict[str, None] = {}
+    for _, _, kind, body in records:
+        if kind not in NAMING:
+            continue
+        with suppress(*_NEVER_WRITTEN):  # its line says that it is damaged
+            ids[msgspec.json.decode(body, type=_Named).venue_order_id] = None
+    return tuple(ids)
 
 
 def _signal(intent: Intent) -> str:
@@ -119,7 +134,10 @@ def _signal(intent: Intent) -> str:
 
 def _body(body: bytes) -> str:
     """A record's JSON without what is absent."""
-    value: Any = msgspec.json.decode(body)
+    try:
+        value: Any = msgspec.json.decode(body)
+    except _NEVER_WRITTEN:  # the rest of the story is worth telling
+        return f"not what was written: {body[:EXCERPT_CHARS]!r}"
     if isinstance(value, dict):
         value = {key: item for key, item in value.items() if item not in (None, "", 0, False)}
     text = "" if value is None else msgspec.json.encode(value).decode()
@@ -128,6 +146,9 @@ def _body(body: bytes) -> str:
 
 def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> Iterator[Line]:
     """Frames and answers that name the order, and the requests that were answered so."""
+    from engine.recording.raw import raw_files, read  # most runs have none, and it takes a while
+    from engine.recording.rawformat import Direction
+
     needles = [name.encode() for name in names]
     requests: dict[tuple[str, int], RawRecord] = {}
     told = 0
@@ -153,6 +174,8 @@ def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> Iterat
 
 
 def _frame(record: RawRecord) -> str:
+    from engine.recording.rawformat import Direction
+
     text = record.payload.decode("utf-8", "replace")
     short = text if len(text) <= EXCERPT_CHARS else text[:EXCERPT_CHARS] + "..."
     arrow = "->" if record.direction in (Direction.OUT, Direction.REQUEST) else "<-"

@@ -2,8 +2,9 @@
 
 One SQLite file per account, in WAL mode. `records` is the append-only story of every order;
 `orders`, `fills` and `positions` are what that story adds up to, updated in the same transaction,
-so that a restart reads only what is still open. A record is durable when the method that writes it
-returns (`journal_fsync = "always"`), or when the operating system writes it (`"never"`).
+so that a restart reads only what is still open, and checks it against its records. A record is
+durable when the method that writes it returns (`journal_fsync = "always"`), or when the operating
+system writes it (`"never"`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from engine.errors import FairleadError
+from engine.orders.journal_check import (
+    NEWEST_RECORDS,
+    all_problems,
+    boot_id,
+    damaged_records,
+    start_problem,
+    structure_problem,
+)
+from engine.orders.journal_schema import (
+    OPEN_ORDERS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    position_crc,
+    record_crc,
+)
 from engine.orders.model import (
     Finding,
     Intent,
@@ -27,60 +44,10 @@ from engine.orders.model import (
     VenueOrder,
 )
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 2_000
-GIVEN_UP_RECORDS = 20_000  # of the newest, that a restart looks through for orders given up
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    ts INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    client_order_id TEXT NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS records_of_order ON records (client_order_id);
-CREATE TABLE IF NOT EXISTS orders (
-    client_order_id TEXT PRIMARY KEY,
-    state TEXT NOT NULL,
-    venue_order_id TEXT,
-    instrument TEXT NOT NULL,
-    strategy TEXT NOT NULL,
-    filled TEXT NOT NULL,
-    cost TEXT NOT NULL,
-    cancel_requested INTEGER NOT NULL,
-    ts_sent INTEGER NOT NULL,
-    intent BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS orders_open ON orders (state)
-    WHERE state NOT IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED');
-CREATE INDEX IF NOT EXISTS orders_by_venue_id ON orders (venue_order_id);
-CREATE TABLE IF NOT EXISTS venue_ids (
-    instrument TEXT NOT NULL,
-    venue_order_id TEXT NOT NULL,
-    ts INTEGER NOT NULL,
-    client_order_id TEXT NOT NULL,
-    PRIMARY KEY (instrument, venue_order_id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fills (
-    instrument TEXT NOT NULL,
-    trade_id TEXT NOT NULL,
-    client_order_id TEXT NOT NULL,
-    strategy TEXT NOT NULL,
-    ts INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (instrument, trade_id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS fills_of_order ON fills (client_order_id);
-CREATE TABLE IF NOT EXISTS positions (
-    strategy TEXT NOT NULL,
-    instrument TEXT NOT NULL,
-    quantity TEXT NOT NULL,
-    cost TEXT NOT NULL,
-    PRIMARY KEY (strategy, instrument)
-) WITHOUT ROWID;
-"""
+CACHE_KIB = 16_384  # of pages: the ids of a large journal are looked up all over it
+GIVEN_UP_RECORDS = NEWEST_RECORDS  # that a restart looks through for orders given up
+REPAIR = "Restore it from a copy, or move it away and start anew; docs/journal.md tells how"
 
 
 class JournalError(FairleadError):
@@ -132,16 +99,18 @@ class Journal:
             self._db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if fsync else 'OFF'}")
-            self._check(path)
-            self._db.executescript(_SCHEMA)
-            self._db.execute(
-                "INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),)
-            )
+            self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+            self._db.execute("PRAGMA temp_store=MEMORY")  # else a trigger writes a file
+            is_new = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+            boot = boot_id()
+            if not is_new:
+                self._check(boot)
+            self._db.executescript(SCHEMA)
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", (boot,))
         except sqlite3.Error as error:
             raise JournalError(
                 "JRN-OPEN",
-                f"the order journal {path} can't be opened: {error}. Nothing was sent. "
-                "Restore it from a copy, or move it away and start with --accept-drift",
+                f"the order journal {path} can't be opened: {error}. Nothing was sent. {REPAIR}",
             ) from error
 
     @classmethod
@@ -157,7 +126,7 @@ class Journal:
             name = quote(str(path.absolute()))
             journal._db = sqlite3.connect(f"file:{name}?mode=ro", uri=True, isolation_level=None)
             journal._db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-            journal._db.execute("SELECT count(*) FROM meta")
+            journal._check_schema()
         except sqlite3.Error as error:
             raise JournalError("JRN-READ", f"{path} can't be read: {error}") from error
         return journal
@@ -171,19 +140,34 @@ class Journal:
         finally:
             self._db.execute("ROLLBACK")
 
-    def _check(self, path: Path) -> None:
-        tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master")}
-        if not tables:
-            return
-        problem = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise sqlite3.DatabaseError(f"quick_check says: {problem}")
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-        if row is not None and row[0] != str(SCHEMA_VERSION):
+    def _check(self, boot: str) -> None:
+        """Raises sqlite3.DatabaseError for damage, JournalError for another schema."""
+        self._check_schema()
+        with self.one_moment():
+            problem = None
+            if not boot or self._meta("boot") != boot:  # pages may not have reached the disk
+                problem = structure_problem(self._db, self.path)
+            problem = problem or start_problem(self._db)
+        if problem is not None:
+            raise sqlite3.DatabaseError(problem)
+
+    def _check_schema(self) -> None:
+        schema = self._meta("schema")
+        if schema != str(SCHEMA_VERSION):
             raise JournalError(
                 "JRN-SCHEMA",
-                f"the order journal {path} has schema {row[0]}; expected {SCHEMA_VERSION}",
+                f"the order journal {self.path} has schema {schema}; expected {SCHEMA_VERSION}. "
+                "Another version of fairlead wrote it: use that one, or move the journal away",
             )
+
+    def _meta(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def problems(self) -> list[str]:
+        """Look at all of the file, each page and each checksum; it can take a while."""
+        with self.one_moment():
+            return all_problems(self._db, self.path)
 
     def close(self) -> None:
         self._db.close()
@@ -333,40 +317,41 @@ class Journal:
                 self._move_position(taker, instrument, quantity, price)
         return quantity
 
-    def note(self, kind: str, client_order_id: str, body: object) -> None:
-        """Append a record that changes no state (a query's answer, a cancel's refusal)."""
+    def note(self, kind: str, client_order_id: str, body: object) -> int:
+        """Append a record that changes no state (a query's answer, a cancel's refusal).
+
+        Returns its number (seq).
+        """
         with self._transaction():
             self._event(kind, client_order_id, body)
+            return int(self._db.execute("SELECT last_insert_rowid()").fetchone()[0])
 
     def finding(self, finding: Finding) -> None:
         self.note("FINDING", finding.subject, finding)
-
-    def own_venue_id(self, instrument: str, venue_order_id: str, client_order_id: str) -> None:
-        """Remember whose a venue order id is, though it was never ours to send."""
-        with self._transaction():
-            self._db.execute(
-                "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",
-                (instrument, venue_order_id, self._now_ns(), client_order_id),
-            )
 
     # -- reading -------------------------------------------------------------------------------
 
     def open_orders(self) -> list[JournaledOrder]:
         """Every order that is not terminal, oldest first."""
-        rows = self._db.execute(
-            "SELECT intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent "
-            "FROM orders WHERE state NOT IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED') "
-            "ORDER BY ts_sent, client_order_id"
-        )
-        return [_order(row) for row in rows]
+        return [_order(row[:-1]) for row in self._rows(OPEN_ORDERS)]
 
     def order(self, client_order_id: str) -> JournaledOrder | None:
-        row = self._db.execute(
+        rows = self._rows(
             "SELECT intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent "
             "FROM orders WHERE client_order_id = ?",
             (client_order_id,),
-        ).fetchone()
-        return None if row is None else _order(row)
+        )
+        return _order(rows[0]) if rows else None
+
+    def find(self, order_id: str) -> str | None:
+        """The client order id of a client or venue order id, of one that was replaced too."""
+        if self.order(order_id) is not None:
+            return order_id
+        rows = self._rows(
+            "SELECT client_order_id FROM venue_ids WHERE venue_order_id = ? ORDER BY ts DESC",
+            (order_id,),
+        )
+        return str(rows[0][0]) if rows else None
 
     def replacements(self, client_order_id: str) -> tuple[Intent | None, int, list[str]]:
         """The replacement without an outcome (None if there is none), its time, replaced ids."""
@@ -383,12 +368,12 @@ class Journal:
 
     def given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
         """Orders refused since then because they were absent, with the time; oldest first."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT client_order_id, ts FROM records "
             "WHERE seq > (SELECT coalesce(max(seq), 0) FROM records) - ? "
             "AND kind = 'REFUSED' AND ts >= ? AND body LIKE '{\"type\":\"Absent\"%' ORDER BY seq",
             (GIVEN_UP_RECORDS, ts_ns),
-        ).fetchall()
+        )
         found = []
         for client_order_id, ts in rows[-most:]:
             order = self.order(client_order_id)
@@ -398,55 +383,81 @@ class Journal:
 
     def order_by_venue_id(self, instrument: str, venue_order_id: str) -> str | None:
         """The client order id that a venue order id belongs to."""
-        row = self._db.execute(
+        rows = self._rows(
             "SELECT client_order_id FROM venue_ids WHERE instrument = ? AND venue_order_id = ?",
             (instrument, venue_order_id),
-        ).fetchone()
-        return None if row is None else str(row[0])
+        )
+        return str(rows[0][0]) if rows else None
 
     def known_venue_ids(self, instrument: str, since_ns: int) -> frozenset[str]:
         """Venue order ids that became an order's since then; never the answer to a lost submit."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT venue_order_id FROM venue_ids WHERE instrument = ? AND ts >= ?",
             (instrument, since_ns),
         )
         return frozenset(str(row[0]) for row in rows)
 
     def fills_of(self, client_order_id: str) -> list[VenueFill]:
-        rows = self._db.execute(
-            "SELECT body FROM fills WHERE client_order_id = ? ORDER BY ts, trade_id",
-            (client_order_id,),
-        )
+        """Every execution of the order, oldest first."""
         with _readable():
-            return [_decode_fill(row[0]) for row in rows]
+            fills = [
+                _decode_fill(body)
+                for _, _, kind, body in self.story(client_order_id)
+                if kind == "FILL"
+            ]
+        return sorted(fills, key=lambda fill: (fill.ts_event, fill.trade_id))
 
     def positions(self) -> list[Position]:
-        rows = self._db.execute("SELECT strategy, instrument, quantity, cost FROM positions")
+        rows = self._rows("SELECT strategy, instrument, quantity, cost FROM positions")
         with _readable():
             return [Position(s, i, _number(q), _number(c)) for s, i, q, c in rows]
 
     def story(self, client_order_id: str) -> list[tuple[int, int, str, bytes]]:
         """Every record of one order: (seq, ts ns, kind, JSON body), oldest first."""
-        return list(
-            self._db.execute(
-                "SELECT seq, ts, kind, body FROM records WHERE client_order_id = ? ORDER BY seq",
-                (client_order_id,),
-            )
+        return self._rows(
+            "SELECT seq, ts, kind, body FROM records WHERE client_order_id = ? ORDER BY seq",
+            (client_order_id,),
         )
 
-    def count(self, kind: str) -> int:
-        row = self._db.execute("SELECT count(*) FROM records WHERE kind = ?", (kind,)).fetchone()
-        return int(row[0])
+    def last_note(self, subject: str) -> tuple[int, bytes] | None:
+        """The newest record of this subject: (seq, JSON body)."""
+        rows = self._rows(
+            "SELECT seq, body FROM records WHERE client_order_id = ? ORDER BY seq DESC LIMIT 1",
+            (subject,),
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def fills_since(self, seq: int) -> tuple[int, list[VenueFill]]:
+        """The newest record's seq, and the executions recorded after `seq`, oldest first."""
+        newest = self._rows("SELECT max(seq) FROM records")[0][0] or 0
+        rows = self._rows(
+            "SELECT body FROM records WHERE seq > ? AND seq <= ? AND kind = 'FILL' ORDER BY seq",
+            (seq, newest),
+        )
+        with _readable():
+            return newest, [_decode_fill(body) for (body,) in rows]
+
+    def damaged(self, client_order_id: str) -> frozenset[int]:
+        """Those of its records (seq) that are not what was written."""
+        return damaged_records(self._db, client_order_id)
 
     # -- inside --------------------------------------------------------------------------------
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db, self.path)
 
+    def _rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(
+                "JRN-CORRUPT", f"the order journal {self.path} can't be read: {error}. {REPAIR}"
+            ) from error
+
     def _record(self, ts: int, kind: str, client_order_id: str, body: bytes) -> None:
         self._db.execute(
-            "INSERT INTO records (ts, kind, client_order_id, body) VALUES (?, ?, ?, ?)",
-            (ts, kind, client_order_id, body),
+            "INSERT INTO records (ts, kind, client_order_id, body, crc) VALUES (?, ?, ?, ?, ?)",
+            (ts, kind, client_order_id, body, record_crc(ts, kind, client_order_id, body)),
         )
 
     def _event(self, kind: str, client_order_id: str, body: object) -> int:
@@ -473,9 +484,9 @@ class Journal:
         ).fetchone()
         quantity, cost = (Decimal(row[0]), Decimal(row[1])) if row else (Decimal(0), Decimal(0))
         quantity, cost = move_position(quantity, cost, by, price)
+        held = (strategy, instrument, str(quantity), str(cost))
         self._db.execute(
-            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)",
-            (strategy, instrument, str(quantity), str(cost)),
+            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)", (*held, position_crc(*held))
         )
 
 
@@ -570,5 +581,5 @@ def _readable() -> Iterator[None]:
         raise JournalError(
             "JRN-CORRUPT",
             f"the order journal holds a value that it never wrote: {str(error)[:200]}. Nothing was "
-            "sent. Restore it from a copy, or move it away and start with --accept-drift",
+            f"sent. {REPAIR}",
         ) from error

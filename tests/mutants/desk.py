@@ -250,7 +250,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "damage-unseen",
         DESK,
         "a damaged journal is opened and trusted",
-        one('if problem != "ok":', "if False:"),
+        one("if problem is not None:", "if False:"),
         T_ORDERS,
         T_MISSING,
     ),

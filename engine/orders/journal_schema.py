@@ -1,0 +1,92 @@
+"""The order journal's tables, and the checksum that each record and position carries."""
+
+from __future__ import annotations
+
+import zlib
+
+SCHEMA_VERSION = 2  # as written into `meta` below
+OPEN_ORDERS = (
+    "SELECT intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent, "
+    "client_order_id FROM orders WHERE state NOT IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED') "
+    "ORDER BY ts_sent, client_order_id"
+)
+
+# `meta`: `schema`; `live`, the number of open orders, kept by triggers so that an open order can't
+# be missed; `boot`, in which run of the machine the whole file was last checked.
+SCHEMA = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (
+    seq INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    client_order_id TEXT NOT NULL,
+    body BLOB NOT NULL,
+    crc INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS records_of_order ON records (client_order_id);
+CREATE TABLE IF NOT EXISTS orders (
+    client_order_id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    venue_order_id TEXT,
+    instrument TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    filled TEXT NOT NULL,
+    cost TEXT NOT NULL,
+    cancel_requested INTEGER NOT NULL,
+    ts_sent INTEGER NOT NULL,
+    intent BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS orders_open ON orders (state)
+    WHERE state NOT IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED');
+CREATE TABLE IF NOT EXISTS venue_ids (
+    instrument TEXT NOT NULL,
+    venue_order_id TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    client_order_id TEXT NOT NULL,
+    PRIMARY KEY (venue_order_id, instrument)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS venue_ids_since ON venue_ids (instrument, ts);
+CREATE TABLE IF NOT EXISTS fills (
+    instrument TEXT NOT NULL,
+    trade_id TEXT NOT NULL,
+    client_order_id TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (instrument, trade_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions (
+    strategy TEXT NOT NULL,
+    instrument TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    cost TEXT NOT NULL,
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (strategy, instrument)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO meta VALUES ('schema', '2'), ('live', '0');
+CREATE TRIGGER IF NOT EXISTS orders_added AFTER INSERT ON orders
+WHEN new.state NOT IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED')
+BEGIN
+    UPDATE meta SET value = value + 1 WHERE key = 'live';
+END;
+CREATE TRIGGER IF NOT EXISTS orders_moved AFTER UPDATE OF state ON orders
+WHEN (new.state IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED'))
+    <> (old.state IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED'))
+BEGIN
+    UPDATE meta SET value = value +
+        CASE WHEN new.state IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED') THEN -1 ELSE 1 END
+    WHERE key = 'live';
+END;
+COMMIT;
+"""
+
+
+def record_crc(ts: int, kind: str, client_order_id: str, body: bytes) -> int:
+    """CRC-32 of what a record says."""
+    return zlib.crc32(body, zlib.crc32(f"{ts} {kind} {client_order_id} ".encode()))
+
+
+def position_crc(strategy: str, instrument: str, quantity: str, cost: str) -> int:
+    """CRC-32 of what a position says."""
+    return zlib.crc32(f"{strategy} {instrument} {quantity} {cost}".encode())
