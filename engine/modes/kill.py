@@ -1,18 +1,15 @@
 """What `fairlead kill` does at the venues, from a process of its own: cancel, and flatten.
 
 Built for speed and for a run that hangs: the first cancels go out from the journal alone, before
-markets are read; nothing waits for the run.
+markets are read, and before what closing positions needs is imported; nothing waits for the run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Mapping
-from decimal import Decimal
-from typing import Any
-from uuid import uuid4
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,23 +18,19 @@ from adapters.base.plain_transport import PlainTransport
 from adapters.base.venue import Adapter, AdapterContext, VenueError
 from engine.config.loader import LoadedConfig
 from engine.errors import FairleadError
-from engine.modes.desks import market_of, settings_of, touch_of, traits_of
-from engine.modes.lock import AccountLock
-from engine.orders.desk import OrderDesk
-from engine.orders.flatten import Closed, Flattener, FlattenLock, KillJournal
 from engine.orders.journal import Journal, JournalError
-from engine.orders.model import Finding, Intent, VenueFill
 from engine.orders.sweep import Sweep, SweptOrder
 from engine.risk.killswitch import Action, Kill
 from engine.secrets import read_credentials
 
-FLATTEN_SECS = 20.0
-LOCK_SECS = 10.0  # for another process that flattens to end
-LOCK_LOOK_SECS = 0.1
+if TYPE_CHECKING:
+    from engine.orders.flatten import Closed
 
 
 class VenueReport(msgspec.Struct, kw_only=True):
-    """One venue account. `first_cancel_ms` is from the kill in force to the first cancel sent."""
+    """One venue account. `first_cancel_ms` is from the kill in force to the first cancel sent,
+    `first_cancel_cpu_ms` this process's own time until then, its start and imports included.
+    """
 
     venue: str
     account: str
@@ -46,6 +39,7 @@ class VenueReport(msgspec.Struct, kw_only=True):
     problem: str = ""
     is_unreachable: bool = False
     first_cancel_ms: float | None = None
+    first_cancel_cpu_ms: float | None = None
 
     @property
     def left(self) -> list[SweptOrder]:
@@ -125,6 +119,26 @@ class VenueKill:
             await transport.close()
         return self.report
 
+    async def first(self) -> int:
+        """Only the first part: cancel by the journal's ids, once. How many were asked for.
+
+        Raises VenueError, FairleadError (the journal's, too), sqlite3.Error, TimeoutError.
+        """
+        if not self._path.exists():
+            return 0
+        journal = Journal.reading(self._path)
+        transport = PlainTransport()
+        try:
+            adapter = self._adapter(transport)
+            assert adapter is not None, "None is for an account without a journal"
+            sweep = self._sweep(adapter, journal)
+            sweep.read_journal()
+            async with asyncio.timeout(self._timeout_secs):
+                return await sweep.cancel()
+        finally:
+            await transport.close()
+            journal.close()
+
     def _fail(self, problem: str) -> None:
         self.report.problem = problem
         self._tell(f"{self._key}: {problem}")
@@ -134,23 +148,12 @@ class VenueKill:
         if adapter is None:
             return
         journal = self._journal()
-        sweep = Sweep(
-            venue=adapter.orders,
-            journal=journal,
-            instruments=self._venue.instruments,
-            covers=self._covers,
-            whole_account=self._kill.scope.kind != "strategy",
-            batch_max=adapter.capabilities.batch_cancel_max,
-            quarantine_secs=max(
-                self._loaded.config.execution.absent_quarantine_secs,
-                adapter.capabilities.max_order_lag_secs,
-            ),
-            on_done=self._told,
-        )
+        sweep = self._sweep(adapter, journal)
         deadline = asyncio.get_running_loop().time() + self._timeout_secs
         try:
             sweep.read_journal()
             self.report.first_cancel_ms = (time.time_ns() - self._since_ns) / 1e6
+            self.report.first_cancel_cpu_ms = time.process_time_ns() / 1e6
             await sweep.cancel()  # by the journal's ids: nothing needs to be read before
             await adapter.connect(trading=False)
             await sweep.finish(deadline)
@@ -164,7 +167,25 @@ class VenueKill:
         for order in self.report.left:
             self._told(order)
         if self._kill.action is Action.FLATTEN and self._path.exists():
-            self.report.closed = await self._flatten(adapter, sweep.filled())
+            from engine.modes.kill_flatten import VenueFlatten
+
+            flatten = VenueFlatten(self._loaded, self._key, self._covers, self._tell, self._fail)
+            self.report.closed = await flatten.run(adapter, sweep.filled())
+
+    def _sweep(self, adapter: Adapter, journal: Journal | None) -> Sweep:
+        return Sweep(
+            venue=adapter.orders,
+            journal=journal,
+            instruments=self._venue.instruments,
+            covers=self._covers,
+            whole_account=self._kill.scope.kind != "strategy",
+            batch_max=adapter.capabilities.batch_cancel_max,
+            quarantine_secs=max(
+                self._loaded.config.execution.absent_quarantine_secs,
+                adapter.capabilities.max_order_lag_secs,
+            ),
+            on_done=self._told,
+        )
 
     def _covers(self, strategy: str) -> bool:
         scope = self._kill.scope
@@ -207,110 +228,3 @@ class VenueKill:
         what = f"LEFT {order.state}" if order.is_left else order.state.value
         line = f"{order.instrument} {order.venue_order_id or '(no venue id)'} ({who}): {what}"
         self._tell(f"{line}; {order.detail}" if order.detail else line)
-
-    # -- flatten -------------------------------------------------------------------------------
-
-    async def _flatten(self, adapter: Adapter, unbooked: Mapping[str, Decimal]) -> list[Closed]:
-        lock = FlattenLock(self._loaded.state_dir / f"{self._name}.flatten.lock")
-        if not await self._taken(lock):
-            self._fail("KILL-FLATTEN: another process has been flattening this account; look again")
-            return []
-        try:
-            with contextlib.ExitStack() as held:
-                is_alone = self._holds_account(held)
-                return await self._flatten_locked(adapter, unbooked, is_alone)
-        finally:
-            lock.free()
-
-    async def _taken(self, lock: FlattenLock) -> bool:
-        deadline = asyncio.get_running_loop().time() + LOCK_SECS
-        while not lock.take():
-            if asyncio.get_running_loop().time() >= deadline:
-                return False
-            await asyncio.sleep(LOCK_LOOK_SECS)
-        return True
-
-    def _holds_account(self, held: contextlib.ExitStack) -> bool:
-        """Keep a run from starting meanwhile; False when one is running."""
-        try:
-            held.enter_context(AccountLock(self._loaded.state_dir / f"{self._name}.lock"))
-        except FairleadError:
-            return False
-        return True
-
-    async def _flatten_locked(
-        self, adapter: Adapter, unbooked: Mapping[str, Decimal], is_alone: bool
-    ) -> list[Closed]:
-        journal = KillJournal(self._path, fsync=True, now_ns=time.time_ns)
-        desk = OrderDesk(
-            venue=adapter.orders,
-            journal=journal,
-            sink=KillSink(self._tell),
-            traits=msgspec.structs.replace(traits_of(adapter.capabilities), private_stream=False),
-            settings=msgspec.structs.replace(
-                settings_of(self._loaded.config.execution), poll_secs=0.2, balance_poll_secs=60.0
-            ),
-            base_currency=lambda name: adapter.instruments[name].base,
-            now_ns=time.time_ns,
-        )
-        flattener = Flattener(
-            venue=adapter.orders,
-            journal=journal,
-            desk=desk,
-            markets={
-                name: market_of(one, adapter.capabilities, self._venue.account_type)
-                for name, one in adapter.instruments.items()
-            },
-            covers=self._covers,
-            touch=touch_of(adapter),
-            collar=self._loaded.config.risk.price_collar_bps / 10_000,
-            new_id=lambda: str(uuid4()),
-            now_ns=time.time_ns,
-            unbooked=unbooked,
-        )
-        try:
-            if is_alone:  # a flatten that died before: its orders are ours to prove
-                desk.adopt_journal()
-                await desk.recover(FLATTEN_SECS)
-            desk.start()
-            if not await flattener.settle_old(FLATTEN_SECS):
-                self._fail("KILL-FLATTEN: an earlier closing order is of unknown outcome")
-                return []
-            closed = await flattener.run()
-        finally:
-            await desk.abandon()
-            journal.close()
-        for one in closed:
-            what = "flat" if one.is_flat else f"LEFT {one.left:f}"
-            self._tell(f"{one.instrument} position {one.before:f}: {what} {one.detail}".rstrip())
-        return closed
-
-
-class KillSink:
-    """Tells a person what became of the closing orders; NautilusTrader is not there."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-
-    def order_submitted(self, intent: Intent) -> None:
-        self._tell(f"{intent.instrument} {intent.side} {intent.quantity:f} sent to close")
-
-    def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
-
-    def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
-        self._tell(f"{intent.instrument} close refused: {code}: {message}")
-
-    def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
-
-    def order_filled(self, intent: Intent, fill: VenueFill) -> None:
-        self._tell(f"{intent.instrument} {intent.side} {fill.quantity:f} at {fill.price:f}")
-
-    def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
-    def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
-    def order_replaced(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
-    def replace_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None: ...
-    def cancel_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None: ...
-    def balances(self, balances: Any, ts_event: int) -> None: ...
-
-    def finding(self, finding: Finding) -> None:
-        self._tell(f"{finding.code} {finding.subject}: {finding.journal}, {finding.venue}")

@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
-from decimal import Decimal
 from typing import Any
 
 import uvloop
@@ -61,15 +60,16 @@ from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
 from engine.modes.fees import fee_model
+from engine.modes.killthread import KillThread
 from engine.modes.killwatch import KillSignal, KillWatch, kill_state
 from engine.modes.lock import AccountLock, require_writable
+from engine.modes.recovered import count_in
 from engine.modes.signals import StopSignals
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
-from engine.risk.facts import LiveOrder as GateOrder
 from engine.risk.state import RiskStateError, RiskStateFile
 from engine.run_state import RunState
 from engine.secrets import Secret, read_credentials
@@ -168,6 +168,8 @@ class NodeRun:
         started = time.monotonic()
         stops = StopSignals(asyncio.get_running_loop(), self._signalled, self._cut_off)
         with stops, KillSignal(kill_state(self.loaded)):
+            if self.mode == "live":
+                held.enter_context(KillThread(self.loaded))
             if self._is_recording:
                 self._recording = Recording(self.loaded, secrets)
                 held.callback(self._recording.close)
@@ -308,6 +310,8 @@ class NodeRun:
                 open_check_interval_secs=10.0,
                 open_check_open_only=False,
                 position_check_interval_secs=30.0,
+                # What the venue executed is true, whatever was ordered: else positions are wrong.
+                allow_overfills=True,
             ),
         )
 
@@ -371,28 +375,10 @@ class NodeRun:
 
     def _recovered(self, trading: VenueTrading) -> None:
         """The account is known: what it holds counts against the limits from the first order."""
-        by_strategy: dict[str, dict[str, Decimal]] = {}
-        for position in trading.journal.positions():
-            by_strategy.setdefault(position.strategy, {})[position.instrument] = position.quantity
-        for strategy, positions in by_strategy.items():
-            self.gate.seed_positions(positions, strategy)
         assert trading.desk is not None
         if self._kills is not None:
             self._kills.recovered(trading)
-        for order in trading.desk.live_orders():
-            self.gate.adopt(
-                GateOrder(
-                    client_order_id=order.intent.client_order_id,
-                    strategy=order.intent.strategy,
-                    instrument=order.intent.instrument,
-                    side=order.intent.side,
-                    quantity=order.intent.quantity,
-                    filled=order.filled,
-                    reduce_only=order.intent.reduce_only,
-                    kind=order.intent.kind,
-                    price=order.intent.price,
-                )
-            )
+        count_in(self.gate, trading.journal, trading.desk)
 
     def _sent(self, intent: Intent) -> None:
         """Tick to order: from the receipt of what the strategy answered to, until the send."""

@@ -18,7 +18,8 @@ FAR = Decimal("0.02")  # from the market: rests
 
 class BlockerConfig(StrategyConfig):
     """`buys` market orders first, then `rests` limit orders; with `goes_on` one each `every_ms`
-    for ever. `block_file`: while it exists, the next callback sleeps `block_secs`.
+    for ever. `block_file`: while it exists, the next callback sleeps until its `.release` exists,
+    `block_secs` at most; with `busy` it computes that long.
     """
 
     instrument_id: InstrumentId
@@ -28,6 +29,7 @@ class BlockerConfig(StrategyConfig):
     goes_on: bool
     block_file: str
     block_secs: int
+    busy: bool
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class BlockerConfig(StrategyConfig):
         goes_on: bool = True,
         block_file: str = "",
         block_secs: int = 20,
+        busy: bool = False,
         **native: Any,
     ) -> None:
         self.instrument_id = instrument_id
@@ -48,6 +51,7 @@ class BlockerConfig(StrategyConfig):
         self.goes_on = goes_on
         self.block_file = block_file
         self.block_secs = block_secs
+        self.busy = busy
 
 
 class Blocker(GuardedStrategy):
@@ -70,7 +74,7 @@ class Blocker(GuardedStrategy):
         if self.config.block_file and Path(self.config.block_file).exists():
             self._rest(top)  # sent, and then the loop is blocked
             Path(self.config.block_file).with_suffix(".blocked").touch()
-            time.sleep(self.config.block_secs)
+            self._block()
             return
         instrument = self.cache.instrument(self.name)
         if self.bought < self.config.buys:
@@ -79,6 +83,13 @@ class Blocker(GuardedStrategy):
             self.submit_order(self.order_factory.market(self.name, OrderSide.BUY, size))
         elif self.config.goes_on or self.rested < self.config.rests:
             self._rest(top)
+
+    def _block(self) -> None:
+        release = Path(self.config.block_file).with_suffix(".release")
+        until = time.monotonic() + self.config.block_secs
+        while time.monotonic() < until and not release.exists():
+            if not self.config.busy:
+                time.sleep(0.01)
 
     def _rest(self, top: Any) -> None:
         self.rested += 1

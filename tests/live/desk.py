@@ -34,9 +34,12 @@ class Desk:
         self._processes: list[subprocess.Popen[str]] = []
         self._first = len(served.ledger()["entries"])
 
-    def config(self, does: str = "rest", more: str = QUICK, **params: Any) -> Path:
+    def config(
+        self, does: str = "rest", more: str = QUICK, cls: str = "Scripted", **params: Any
+    ) -> Path:
         named = {"instrument_id": INSTRUMENT, "does": does, "seen": str(self.seen), **params}
-        strategy = {"id": "Scripted-1", "path": "tests.live.scripted:Scripted", "params": named}
+        path = f"tests.live.scripted:{cls}"
+        strategy = {"id": "Scripted-1", "path": path, "params": named}
         return configs.write(self.folder, self.served, strategies=[strategy], more=more)
 
     def start(self, verb: str, config: Path, *arguments: str) -> subprocess.Popen[str]:

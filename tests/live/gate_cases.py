@@ -40,3 +40,22 @@ class CaseScript(Script):
     def on_gate_denied(self, order: Any, denial: Denial) -> None:
         with self.told.open("a") as file:
             file.write(f"{denial.code}\n")
+
+
+class ClearedScript(CaseScript):
+    """The case `cleared book`, at the first book that is empty after one that was not."""
+
+    def __init__(self, config: CaseConfig) -> None:
+        super().__init__(config)
+        (self.act,) = self.actions.values()
+        self.actions = {}
+        self.was_whole = self.acted = False
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        if self.cache.top_of_book(self.config.instrument_id) is not None:
+            self.was_whole = True
+            self.told.with_suffix(".whole").touch()
+        elif self.was_whole and not self.acted:
+            self.acted = True
+            self.act(self)
+            self.told.with_suffix(".acted").touch()

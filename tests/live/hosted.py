@@ -1,4 +1,4 @@
-"""Servers inside the test process: a simulated OceanEx with options, and a host of web pages."""
+"""Servers inside the test process: a simulated venue with options, and a host of web pages."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from typing import Any
 
 from adapters.oceanex.simulator import OceanexSimulator
 from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
 from adapters.simulation.server import serve
 from engine.cli.venue import write_credentials
 
 
 @contextmanager
-def simulated(folder: Path, options: OceanexSimOptions) -> Iterator[dict[str, Any]]:
-    """The line that `fairlead venue` would print for an OceanEx with these options."""
-    simulator = OceanexSimulator(now_ns=time.time_ns(), options=options)
+def simulated(
+    folder: Path, options: OceanexSimOptions | PoloniexSimOptions
+) -> Iterator[dict[str, Any]]:
+    """The line that `fairlead venue` would print for the venue with these options."""
+    simulator: OceanexSimulator | PoloniexSimulator
+    if isinstance(options, OceanexSimOptions):
+        simulator = OceanexSimulator(now_ns=time.time_ns(), options=options)
+    else:
+        simulator = PoloniexSimulator(now_ns=time.time_ns(), options=options)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -32,6 +39,7 @@ def simulated(folder: Path, options: OceanexSimOptions) -> Iterator[dict[str, An
     try:
         line = dict(served.describe())
         line["credentials"] = write_credentials(folder, line["credentials"])
+        line["control"] = f"{served.http_base}/_sim/"
         yield line
     finally:
         call(served.stop())

@@ -149,3 +149,15 @@ class Scripted(GuardedStrategy):
         }
         Path(self.config.seen).write_text(json.dumps(seen))
         self.cancel_all_orders(self.name)
+
+
+class ManagedConfig(ScriptedConfig):
+    """Turns on what a run's config refuses: NautilusTrader's own exit at the stop."""
+
+    def __new__(cls, **native: Any) -> ManagedConfig:
+        made: ManagedConfig = super().__new__(cls, **{**native, "manage_stop": True})
+        return made
+
+
+class Managed(Scripted):
+    config_class = ManagedConfig

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 
 import pytest
 
-from tests.live.desk import QUICK, Desk, summary
+from tests.live.desk import Desk, summary
 from tests.support.processes import wait_for
 
 RAISING = {
@@ -16,7 +17,21 @@ RAISING = {
     "raise_on_fill": "on_order_filled",
     "raise_on_timer": "on_time_event",
 }
-RECORDED = QUICK + '\n[record]\ndir = "data"\n'
+# Limits on a busy machine, never reached otherwise: a lost order is asked for soon and often.
+PATIENCE_SECS = 60.0
+OUTAGE = """
+[execution]
+poll_ms = 100
+absent_quarantine_secs = 0.5
+unknown_query_ms = [200, 400, 800]
+settle_timeout_secs = 20.0
+
+[run]
+stop_timeout_secs = 40
+
+[record]
+dir = "data"
+"""
 
 
 @pytest.mark.parametrize("verb", ["live", "paper"])
@@ -47,6 +62,19 @@ def test_an_order_round_the_gate_ends_the_run(desk: Desk, does: str, verb: str) 
         assert summary(ended)["denials"] == {"NOT_APPROVED": 1}
 
 
+def test_a_native_exit_at_the_stop_reaches_no_venue(desk: Desk) -> None:
+    """`manage_stop=True` closes positions with orders that the gate never saw."""
+    process = desk.start("live", desk.config("buy", cls="Managed"))
+    wait_for(lambda: "FILLED" in desk.states(), f"the position; see {desk.log}")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_SECS) == 7, desk.log.read_text()[-3000:]
+    assert "NOT_APPROVED" in desk.log.read_text()
+    assert not desk.is_resting()
+    assert len(desk.orders()) == 2, "the two that the gate approved"
+    assert sorted(desk.states()) == ["CANCELED", "FILLED"]
+    assert desk.position() > 0
+
+
 def test_an_order_that_the_gate_refuses_ends_nothing(desk: Desk) -> None:
     ended = desk.run("live", desk.config("algorithm"), 2.5)
     assert ended.returncode == 0, ended.stderr[-3000:]
@@ -54,23 +82,32 @@ def test_an_order_that_the_gate_refuses_ends_nothing(desk: Desk) -> None:
     assert len(desk.orders()) == 1
 
 
+@pytest.mark.timeout(400)
 def test_an_outage_is_survived(desk: Desk) -> None:
-    process = desk.start("live", desk.config("many", more=RECORDED))
+    process = desk.start("live", desk.config("many", more=OUTAGE))
     desk.wait_resting(process)
-    before = desk.faults_applied("lose_request")
+    lost, dropped = desk.faults_applied("lose_request"), desk.faults_applied("drop")
     desk.fault("POST", "/v1/", "lose_request", times=5000)
     desk.fault("WS", "/app", "drop", times=2)
-    wait_for(lambda: desk.faults_applied("lose_request") > before + 5, "the outage")
+    wait_for(lambda: desk.faults_applied("lose_request") > lost + 5, "the outage", PATIENCE_SECS)
+    wait_for(lambda: "UNKNOWN" in desk.states(), "an order that was lost", PATIENCE_SECS)
+    wait_for(lambda: desk.faults_applied("drop") >= dropped + 2, "the drops", PATIENCE_SECS)
     desk.served.post("faults", clear=True)
     ordered = len(desk.orders())
-    wait_for(lambda: len(desk.orders()) > ordered + 1, "orders after the outage")
-    wait_for(lambda: "UNKNOWN" not in desk.states(), "proof that the lost orders are absent")
-    assert desk.stop(process) == 0, desk.log.read_text()[-3000:]
-    assert not desk.is_resting()
-    assert not {"UNKNOWN", "INTENDED", "OPEN"} & set(desk.states())
+    wait_for(lambda: len(desk.orders()) > ordered + 1, "orders after the outage", PATIENCE_SECS)
+    what = f"proof that the lost orders are absent; see {desk.log}"
+    wait_for(lambda: _all_but(desk.states(), "UNKNOWN"), what, PATIENCE_SECS)
     gaps = desk.folder / "data" / "catalog" / "gaps.jsonl"
-    recorded = gaps.read_text() if gaps.exists() else ""
-    assert "RECONNECT" in recorded.upper(), list((desk.folder / "data").rglob("*"))
+    wait_for(lambda: gaps.exists() and "reconnect" in gaps.read_text(), "the gap", PATIENCE_SECS)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_SECS) == 0, desk.log.read_text()[-3000:]
+    assert not desk.is_resting()
+    assert _all_but(desk.states(), "UNKNOWN", "INTENDED", "OPEN")
+
+
+def _all_but(states: list[str], *unwanted: str) -> bool:
+    """Whether the journal has orders, and none in these states."""
+    return bool(states) and not set(states) & set(unwanted)
 
 
 def test_broken_frames_are_counted_and_survived(desk: Desk) -> None:

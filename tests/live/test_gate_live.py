@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,10 +14,12 @@ import msgspec
 import pytest
 
 from adapters.oceanex.simulator_markets import OceanexSimOptions, SimMarket
+from adapters.poloniex.simulator import PoloniexSimOptions
+from adapters.poloniex.simulator_markets import SimMarket as PoloniexMarket
 from engine.config.model import Risk
 from tests.live import hosted
 from tests.support import configs
-from tests.support.processes import Venue, run
+from tests.support.processes import ROOT, Venue, run, start, wait_for
 from tests.unit.test_gate_modes import CASES
 
 # The cases trade a BTC_USDT of about 100 USDT on a venue named TEST; OceanEx has the precisions.
@@ -44,7 +49,6 @@ ONE_RUN = (
     "list with one bad order",
     "duplicate id",
 )
-# Not possible here: OceanEx has every kind of stop, and its book can't be cleared on demand.
 ALONE = (
     "kill switch",
     "modify the venue lacks",
@@ -57,6 +61,23 @@ ALONE = (
     "order rate",
     "halted",
 )
+# OceanEx replaces no orders; Poloniex does.
+REPLACING = ("position by a modify", "position by modifies")
+POLONIEX = PoloniexSimOptions(
+    markets=(
+        PoloniexMarket(
+            symbol="BTC_USDT",
+            price_scale=2,
+            quantity_scale=6,
+            amount_scale=2,
+            min_quantity=Decimal("0.000001"),
+            min_amount=Decimal(1),
+            start_price=MARKET.start_price,
+        ),
+    ),
+    balances=FUNDS,
+    active_markets=("BTC_USDT",),
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,29 +89,47 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
         yield Venue(None, line)  # type: ignore[arg-type]  # it has no process of its own
 
 
-def codes(market: Venue, folder: Path, names: tuple[str, ...], risk: Risk) -> dict[str, list[str]]:
-    """Run the cases as strategies of one live run; what each was denied."""
-    told = folder / "told"
-    told.mkdir()
+@pytest.fixture
+def replacing(tmp_path: Path) -> Iterator[Venue]:
+    with hosted.simulated(tmp_path / "keys", POLONIEX) as line:
+        yield Venue(None, line)  # type: ignore[arg-type]  # it has no process of its own
+
+
+def prepared(
+    market: Venue, folder: Path, names: tuple[str, ...], risk: Risk, script: str = "CaseScript"
+) -> Path:
+    """The config of a live run with the cases as strategies, on the venue as TEST."""
+    said = folder / "told"
+    said.mkdir()
     strategies = [
         {
             "id": f"Case-{number}",
-            "path": "tests.live.gate_cases:CaseScript",
-            "params": {"instrument_id": "BTC_USDT.TEST", "case": name, "folder": str(told)},
+            "path": f"tests.live.gate_cases:{script}",
+            "params": {"instrument_id": "BTC_USDT.TEST", "case": name, "folder": str(said)},
         }
         for number, name in enumerate(names)
     ]
-    limits = msgspec.structs.replace(risk, kill_switch_file=str(told / "KILL"))
+    limits = msgspec.structs.replace(risk, kill_switch_file=str(said / "KILL"))
     more = "\n".join(
         ["[execution]", "poll_ms = 100", "settle_timeout_secs = 2.0", *_section(limits)]
     )
     config = configs.write(folder, market, strategies=strategies, more=more)
-    text = config.read_text().replace("[venues.oceanex]", "[venues.test]")
-    config.write_text(text.replace("BTC_USDT.OCEANEX", "BTC_USDT.TEST"))
-    ended = run("live", config, "--for", "2", "--json")
+    key = str(market.line["venue"])
+    text = config.read_text().replace(f"[venues.{key}]", "[venues.test]")
+    config.write_text(text.replace(f"BTC_USDT.{key.upper()}", "BTC_USDT.TEST"))
+    return config
+
+
+def codes(market: Venue, folder: Path, names: tuple[str, ...], risk: Risk) -> dict[str, list[str]]:
+    """Run the cases as strategies of one live run; what each was denied."""
+    ended = run("live", prepared(market, folder, names, risk), "--for", "2", "--json")
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-3000:]
     assert "NOT_APPROVED" not in json.loads(ended.stdout)["denials"]
-    return {name: (told / name).read_text().split() for name in names}
+    return told(folder, names)
+
+
+def told(folder: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
+    return {name: (folder / "told" / name).read_text().split() for name in names}
 
 
 def _section(risk: Risk) -> Iterator[str]:
@@ -111,3 +150,50 @@ def test_cases_with_the_default_limits(market: Venue, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ALONE)
 def test_case_with_its_own_limits(market: Venue, tmp_path: Path, name: str) -> None:
     assert codes(market, tmp_path, (name,), CASES[name].risk) == {name: CASES[name].codes}
+
+
+@pytest.mark.parametrize("name", REPLACING)
+def test_case_of_a_modify_on_a_venue_that_replaces(
+    replacing: Venue, tmp_path: Path, name: str
+) -> None:
+    assert codes(replacing, tmp_path, (name,), CASES[name].risk) == {name: CASES[name].codes}
+    orders = [e["order"] for e in replacing.ledger()["entries"] if e["type"] == "order"]
+    ours = {str(order["quantity"]) for order in orders if order["account"] == "spot"}
+    assert {Decimal(quantity) for quantity in ours} == {Decimal(1)}, "nothing larger went out"
+
+
+def test_case_of_a_kind_that_the_venue_lacks(market: Venue, tmp_path: Path) -> None:
+    name = "kind the venue lacks"
+    config = prepared(market, tmp_path, (name,), CASES[name].risk)
+    config.write_text(config.read_text().replace('adapter = "oceanex"', 'adapter = "nostops"'))
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.live.restricted", "live", str(config), "--for", "2"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-3000:]
+    assert told(tmp_path, (name,)) == {name: CASES[name].codes}
+
+
+def test_case_of_a_book_that_a_lost_connection_clears(market: Venue, tmp_path: Path) -> None:
+    name = "cleared book"
+    config = prepared(market, tmp_path, (name,), CASES[name].risk, "ClearedScript")
+    log = tmp_path / "run.log"
+    process = start("live", config, log=log)
+    try:
+        said = tmp_path / "told" / name
+        wait_for(said.with_suffix(".whole").exists, f"a book; see {log}")
+        market.post("faults", method="WS", path="/app", kind="drop")
+        wait_for(said.with_suffix(".acted").exists, f"the cleared book; see {log}")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, log.read_text()[-3000:]
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+    assert told(tmp_path, (name,)) == {name: CASES[name].codes}
+    assert CASES[name].codes == ["INVALID_BOOK"] * 2

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from adapters import registry
 from engine.cli.exits import MEANING, Exit
-from engine.cli.main import VERBS, app
+from engine.cli.app import VERBS, app
 from engine.config import model
 from engine.config.codes import CODES
 from engine.config.explain import explain, json_schema
@@ -384,7 +384,7 @@ def test_an_error_is_one_line_and_its_exit_code(
 
 def test_help_imports_nothing_heavy_and_is_fast() -> None:
     code = (
-        "import sys; from engine.cli.main import app\n"
+        "import sys; from engine.cli.app import app\n"
         "try: app(['--help'], prog_name='fairlead')\n"
         "except SystemExit: pass\n"
         "heavy = {'nautilus_trader', 'aiohttp', 'rich', 'cryptography'} & sys.modules.keys()\n"

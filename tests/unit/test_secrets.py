@@ -120,7 +120,9 @@ def test_a_file_too_large_or_binary(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [WORD, "", "env:", "file:", f"env:{WORD} x", f"vault:{WORD}", f"ENV:{WORD}"]
+    "text",
+    [WORD, "", "env:", "file:", f"env:{WORD} x", f"vault:{WORD}", f"ENV:{WORD}"],
+    ids=range(7),  # the names of tests are written to files
 )
 def test_an_inline_secret_is_not_echoed(tmp_path: Path, text: str) -> None:
     error = refused(text, tmp_path)

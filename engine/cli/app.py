@@ -1,0 +1,92 @@
+"""The verbs of `fairlead`, by name: each is a file, imported only when the verb runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from engine.cli import errors, exits
+from engine.cli.exits import Exit
+
+# verb -> its module, and its line in the overview
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("engine.cli.demo", "Trade a simulated venue for a minute, then backtest that minute."),
+    "check": ("engine.cli.check", "Check a config: file, strategies, venues, secrets."),
+    "config": ("engine.cli.config", "Explain the config's keys, or print its JSON Schema."),
+    "live": ("engine.cli.live", "Trade live, with real orders."),
+    "paper": ("engine.cli.paper", "Trade live data with simulated execution."),
+    "backtest": ("engine.cli.backtest", "Run the same config on recorded data."),
+    "record": ("engine.cli.record", "Record market data without trading."),
+    "import": ("engine.cli.import_", "Import recordings of other tools into a catalog."),
+    "explain": ("engine.cli.explain", "Tell the story of one order, from signal to fills."),
+    "simulate": ("engine.cli.simulate", "Run seeded sessions of the order path under faults."),
+    "kill": ("engine.cli.kill", "Stop orders, cancel, flatten: also when the run hangs."),
+    "venue": ("engine.cli.venue", "Serve a simulated venue on loopback."),
+}
+
+
+class LazyVerb(TyperCommand):
+    """A verb that is known by name and help, and imported once it is called."""
+
+    def __init__(self, name: str, module: str, line: str) -> None:
+        super().__init__(name=name, help=line)
+        self._module = module
+
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
+        return self._load().make_context(info_name, args, parent, **extra)
+
+    def _load(self) -> Any:
+        command: Callable[..., Any] | typer.Typer = import_module(self._module).command
+        if not isinstance(command, typer.Typer):
+            wrapped = typer.Typer(add_completion=False, rich_markup_mode=None)
+            wrapped.command(self.name)(command)
+            command = wrapped
+        return typer.main.get_command(command)
+
+
+class VerbGroup(TyperGroup):
+    """The verbs; every error ends in one line and an exit code of the table."""
+
+    def __init__(self, **attributes: Any) -> None:
+        verbs = {name: LazyVerb(name, module, line) for name, (module, line) in VERBS.items()}
+        super().__init__(**{**attributes, "commands": verbs})
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().main(*args, **more)
+        except Exception as e:
+            sys.exit(errors.report(e))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"fairlead {version('fairlead')}")
+        raise typer.Exit(Exit.OK)
+
+
+app = typer.Typer(
+    name="fairlead",
+    cls=VerbGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="\b\nExit codes:\n" + exits.table(),
+)
+
+
+@app.callback()
+def _app(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """One TOML config runs live, on paper, or as a backtest: `fairlead VERB --help` tells more."""

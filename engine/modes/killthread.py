@@ -1,0 +1,74 @@
+"""The first cancels of a kill from a thread of the live run, over a connection of its own.
+
+A strategy that blocks the event loop blocks the run's watch with it, and `fairlead kill` needs
+0.15 s of imports before its first cancel. This thread has everything imported. It does one thing:
+once for each new kill that cancels, it cancels what the journal names. Its answers are not kept:
+the command, and the run's watch, ask again and look until all are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+
+from engine.config.loader import LoadedConfig
+from engine.modes.kill import VenueKill, covered
+from engine.risk.killswitch import FOLDER, Action, Kill, KillState
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECS = 0.02  # one `stat` call each
+CANCEL_SECS = 10.0
+JOIN_SECS = 1.0
+
+
+class KillThread:
+    """In a with block around a live run. Kills in force before it are the start's to act on."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self._loaded = loaded
+        self._state = KillState(loaded.state_dir / FOLDER)
+        self._seen: tuple[Kill, ...] = ()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="kill", daemon=True)
+
+    def __enter__(self) -> KillThread:
+        self._seen = self._state.in_force()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(JOIN_SECS)
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK_SECS):
+            try:
+                self._look()
+            except Exception:
+                logger.exception("the thread of the kills")
+
+    def _look(self) -> None:
+        kills = self._state.in_force()
+        if kills == self._seen:
+            return
+        new = [kill for kill in kills if kill not in self._seen]
+        self._seen = kills
+        for kill in new:
+            if kill.action.rank >= Action.CANCEL.rank:
+                asyncio.run(self._act(kill))
+
+    async def _act(self, kill: Kill) -> None:
+        keys = covered(self._loaded, kill)
+        works = [
+            VenueKill(self._loaded, key, kill, time.time_ns(), CANCEL_SECS, logger.info)
+            for key in keys
+        ]
+        done = await asyncio.gather(*(work.first() for work in works), return_exceptions=True)
+        for key, came in zip(keys, done, strict=True):
+            if isinstance(came, BaseException):
+                logger.error("%s: the first cancels failed: %s: %s", key, type(came).__name__, came)
+            elif came:
+                logger.warning("%s: cancels of %d orders went out past the loop", key, came)

@@ -1,0 +1,116 @@
+"""A live run that can be blocked, `fairlead kill` on it, and the venue's truth about both."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from engine.cli.exits import Exit
+from tests.support import configs
+from tests.support.processes import FAIRLEAD, ROOT, Venue, start, wait_for
+
+ACCOUNTS = {"oceanex": "main", "poloniex": "spot"}  # at the simulated venue
+RISK = """
+[risk]
+max_order_notional = "100000 USDT"
+max_open_orders = 400
+max_orders_per_second = 200
+price_collar_bps = "1000"
+
+[execution]
+poll_ms = 100
+absent_quarantine_secs = 1.0
+"""
+
+
+class Run:
+    """A live run that can be blocked, and `fairlead kill` on it."""
+
+    def __init__(self, folder: Path, served: Venue, key: str = "oceanex") -> None:
+        self.folder = folder
+        self.key = key
+        self.instrument = f"BTC_USDT.{key.upper()}"
+        self.account = ACCOUNTS[key]
+        self.served = served
+        self.log = folder / "live.log"
+        self.block_file = folder / "block"
+        self.state = folder / "state" / "kill-switch"
+        self.process: subprocess.Popen[str] | None = None
+        self.config = folder / "test.toml"
+
+    def start(self, *strategies: dict[str, Any]) -> None:
+        always = {"instrument_id": self.instrument, "block_file": str(self.block_file)}
+        named = [
+            {
+                "id": one.pop("id", "B-1"),
+                "path": "tests.live.blocker:Blocker",
+                "params": {**always, **one},
+            }
+            for one in strategies
+        ]
+        self.config = configs.write(self.folder, self.served, strategies=named, more=RISK)
+        self.process = start("live", self.config, log=self.log)
+
+    def block(self) -> None:
+        """Have the strategy block the loop, until `release`."""
+        blocked = self.block_file.with_suffix(".blocked")
+        blocked.unlink(missing_ok=True)
+        self.block_file.with_suffix(".release").unlink(missing_ok=True)
+        self.block_file.touch()
+        wait_for(blocked.exists, f"the block; see {self.log}")
+        self.block_file.unlink()
+
+    def release(self) -> None:
+        self.block_file.with_suffix(".release").touch()
+
+    def kill(self, *arguments: str, code: Exit = Exit.OK) -> dict[str, Any]:
+        done = subprocess.run(
+            [FAIRLEAD, "kill", *arguments, "--config", str(self.config), "--json"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout) if done.stdout else {}
+
+    def end(self) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait(10)
+
+    # -- the venue's truth ---------------------------------------------------------------------
+
+    def orders(self) -> dict[int, dict[str, Any]]:
+        """The account's orders at the venue, as they are now, by id."""
+        entries = self.served.ledger()["entries"]
+        orders = [e["order"] for e in entries if e["type"] == "order"]
+        return {order["id"]: order for order in orders if order["account"] == self.account}
+
+    def open(self) -> list[dict[str, Any]]:
+        return [o for o in self.orders().values() if o["status"] not in ("canceled", "filled")]
+
+    def at_least(self, count: int) -> None:
+        def there() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()
+            return len(self.orders()) >= count
+
+        wait_for(there, f"{count} orders; see {self.log}")
+
+    def created_after(self, ts_ns: int) -> list[dict[str, Any]]:
+        return [o for o in self.orders().values() if o["ts_created"] > ts_ns]
+
+    def btc(self) -> Decimal:
+        account = self.served.balances()[self.account]["BTC"]
+        return Decimal(account["free"]) + Decimal(account["locked"])

@@ -1,0 +1,34 @@
+"""`fairlead` with one more adapter, `nostops`: an OceanEx whose capability table has no stops.
+
+python -m tests.live.restricted VERB ...
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from adapters import registry
+from adapters.base.venue import AdapterContext
+from adapters.oceanex.venue import SPEC, OceanexAdapter
+from engine.cli.app import app
+from engine.orders.model import Kind
+
+CAPABILITIES = msgspec.structs.replace(
+    SPEC.capabilities, kinds=frozenset({Kind.LIMIT, Kind.MARKET})
+)
+
+
+def create(context: AdapterContext) -> Any:
+    adapter = OceanexAdapter(context)
+    adapter.capabilities = CAPABILITIES
+    return adapter
+
+
+if __name__ == "__main__":
+    stub = msgspec.structs.replace(
+        SPEC, name="nostops", capabilities=CAPABILITIES, create=create, simulator=None
+    )
+    with registry.registered(stub):
+        app(prog_name="fairlead")
