@@ -294,8 +294,15 @@ class Execution(Struct, frozen=True, kw_only=True):
     settle_timeout_secs: Annotated[
         float, _doc("Time at a stop to settle orders whose outcome is unknown", unit="s", ge=0)
     ] = 5.0
+    max_drift: Annotated[
+        list[Money],
+        _doc(
+            "Most by which the account's balance may differ from the last one known and the fills "
+            "since; more refuses the start, or halts the run. Other currencies: any, printed"
+        ),
+    ] = msgspec.field(default_factory=list)
     accept_drift: Annotated[
-        bool, _doc("Start although journal and venue differ (each difference is printed)")
+        bool, _doc("Start with any balance (each difference is printed); for one start")
     ] = False
 
 

@@ -28,6 +28,7 @@ EXITS: Mapping[str, Exit] = {
     "STOP-TIMEOUT": Exit.TIMED_OUT,
     "STOP-AT-ONCE": Exit.FAILED,
     "JRN-INSTRUMENT": Exit.DRIFT,
+    "BALANCE-DRIFT": Exit.DRIFT,
 }
 
 

@@ -20,6 +20,7 @@ from engine.config import model
 from engine.errors import FairleadError
 from engine.modes.desks import settings_of, traits_of
 from engine.modes.pushes import PrivateItems
+from engine.orders.balances import Balances, Drift
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import LiveOrder
@@ -35,7 +36,10 @@ COMPARE_EVERY_SECS = 30.0
 RECOVER_EXTRA_SECS = 10.0  # on top of the quarantine, for the looks themselves
 CLOSED_FINDINGS = frozenset({"OVERFILL", "ORDER-AMBIGUOUS"})  # halt the instrument
 STOPPED = "STOPPED"
-DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", "ORDER-LATE"})
+BALANCE_DRIFT = "BALANCE-DRIFT"
+DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", "ORDER-LATE", BALANCE_DRIFT})
+BALANCE_LOOKS = 3  # that must show the same difference: a fill may be on its way
+BALANCE_LOOK_SECS = 2.0
 
 
 class VenueTrading:
@@ -76,6 +80,7 @@ class VenueTrading:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._is_given_up = False
+        self._balances: Balances | None = None
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
 
@@ -209,12 +214,13 @@ class VenueTrading:
             raise FairleadError(
                 "JRN-INSTRUMENT",
                 f"the journal holds open orders in {', '.join(sorted(missing))}, which the venue "
-                "does not list any more; cancel them at the venue, then start with "
-                "execution.accept_drift = true",
+                "does not list any more; cancel them at the venue, then start with a new journal "
+                "(docs/journal.md)",
                 Exit.DRIFT,
             )
         await desk.recover(self._config.execution.absent_quarantine_secs + RECOVER_EXTRA_SECS)
         await self._compare(desk)
+        await self._compare_balances(desk, starting=True)
         drift = [f for f in self.findings if f.code in DRIFT_FINDINGS]
         if adopted or drift:
             logger.warning(
@@ -236,6 +242,77 @@ class VenueTrading:
         if seen.late:
             await self.orders.cancel([ref_of(state) for state in seen.late])
 
+    async def _compare_balances(self, desk: OrderDesk, *, starting: bool = False) -> None:
+        """Name each lasting difference between the account's balances and the journal's fills.
+
+        Raises FairleadError at the start when one is larger than `execution.max_drift`.
+        """
+        known = self._balances
+        if known is None:
+            known = self._balances = Balances(self.journal, self._currencies(), self._currencies_of)
+        drifts: tuple[Drift, ...] = ()
+        for look in range(BALANCE_LOOKS):
+            balances = await self.orders.balances()
+            if not known.is_based:
+                if not desk.live_orders():
+                    known.base_on(balances)
+                return
+            before, drifts = drifts, known.drifts(balances)
+            if not drifts:
+                known.take()
+                return
+            if look and [d.difference for d in before] != [d.difference for d in drifts]:
+                return  # still moving: the next comparison tells
+            if look + 1 < BALANCE_LOOKS:
+                await asyncio.sleep(BALANCE_LOOK_SECS)
+        self._drifted(drifts, starting=starting)
+        known.take(drifts)
+
+    def _drifted(self, drifts: Sequence[Drift], *, starting: bool) -> None:
+        execution = self._config.execution
+        allowed = {
+            currency: Decimal(amount) for amount, currency in map(str.split, execution.max_drift)
+        }
+        over = [d for d in drifts if abs(d.difference) > allowed.get(d.currency, abs(d.difference))]
+        refused = over and starting and not execution.accept_drift
+        for drift in drifts:
+            finding = Finding(
+                code=BALANCE_DRIFT,
+                instrument=self.venue,
+                subject=drift.currency,
+                journal=f"{drift.expected:f}",
+                venue=f"{drift.actual:f}",
+                action="the start is refused" if refused else "counted from now on",
+                ts_event=self.now_ns(),
+            )
+            self.journal.finding(finding)
+            self.found(finding)
+        if not over:
+            return
+        what = ", ".join(f"{d.difference:+f} {d.currency}" for d in over)
+        reason = f"the account differs from the journal by {what}, execution.max_drift allows less"
+        if refused:
+            raise FairleadError(
+                BALANCE_DRIFT,
+                f"{self.venue}: {reason}. Look at the venue's own history; if that is right, start "
+                "once with execution.accept_drift = true",
+                Exit.DRIFT,
+            )
+        if starting:
+            return
+        for instrument in self.runtime.instruments:
+            if any(d.currency in self._currencies_of(instrument) for d in over):
+                self._on_halt(instrument, f"{BALANCE_DRIFT}: {reason}")
+
+    def _currencies(self) -> frozenset[str]:
+        """Of the run's instruments."""
+        return frozenset(c for name in self.runtime.instruments for c in self._currencies_of(name))
+
+    def _currencies_of(self, instrument: str) -> tuple[str, str]:
+        """Base and quote; of an instrument that the venue lists no more, none."""
+        known = self.runtime.adapter.instruments.get(instrument)
+        return ("", "") if known is None else (known.base, known.quote)
+
     def _tell_clock(self) -> None:
         offset = self.runtime.adapter.clock_offset_ms
         if offset is not None and self._on_clock is not None:
@@ -247,6 +324,7 @@ class VenueTrading:
             await asyncio.sleep(COMPARE_EVERY_SECS)
             try:
                 await self._compare(desk)
+                await self._compare_balances(desk)
             except VenueUnavailable as error:
                 logger.warning("comparison with %s: %s", self.venue, error)
 

@@ -283,7 +283,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A difference between journal and venue, and what was done about it."""
 
     code: str
-    instrument: str
+    instrument: str  # or the venue, of a balance
     subject: str  # an order id, or a currency
     journal: str
     venue: str

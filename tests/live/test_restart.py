@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -13,6 +14,7 @@ from adapters.base.aiohttp_transport import AiohttpTransport
 from adapters.oceanex.config import OceanexOptions
 from adapters.oceanex.http import NewOrder, OceanexHttp
 from adapters.oceanex.signing import Signer, load_key
+from engine.cli.exits import Exit
 from engine.secrets import Secret
 from tests.live.desk import INSTRUMENT, QUICK, Desk, summary
 from tests.support.processes import wait_for
@@ -70,12 +72,47 @@ def _fills(desk: Desk, venue_order_id: str) -> list[dict[str, Decimal]]:
     ]
 
 
-async def test_someone_elses_order_is_adopted_as_external(desk: Desk) -> None:
+@pytest.fixture
+async def other(desk: Desk) -> AsyncIterator[OceanexHttp]:
+    """Someone else with the account's key."""
     line = desk.served.line
     http = AiohttpTransport()
     key = load_key(Secret(str(line["private_key"]), "test"))
     signer = Signer(str(line["uid"]), str(line["key_id"]), key, time.time_ns, 60)
-    other = OceanexHttp(OceanexOptions(http_url=str(line["rest"])), http, signer)
+    yield OceanexHttp(OceanexOptions(http_url=str(line["rest"])), http, signer)
+    await http.close()
+
+
+async def test_a_trade_by_hand_is_a_named_difference(desk: Desk, other: OceanexHttp) -> None:
+    limit = QUICK + 'max_drift = ["0.005 BTC"]\n'
+    first = desk.run("live", desk.config("nothing", more=limit), 3)
+    assert first.returncode == 0, first.stderr[-3000:]
+    await other.create_order(
+        NewOrder(market="btcusdt", side="buy", volume="0.01", ord_type="market")
+    )
+    refused = desk.run("live", desk.config("nothing", more=limit), 30)
+    assert refused.returncode == Exit.DRIFT, refused.stderr[-3000:]
+    assert "BALANCE-DRIFT" in refused.stderr
+    assert " BTC, execution.max_drift allows less" in refused.stderr
+    assert "accept_drift" in refused.stderr
+    accepted = desk.run("live", desk.config("nothing", more=limit + "accept_drift = true\n"), 9)
+    assert accepted.returncode == 0, accepted.stderr[-3000:]
+    named = [note.split(":")[0] for note in summary(accepted)["notes"]]
+    assert named == ["BALANCE-DRIFT OCEANEX BTC", "BALANCE-DRIFT OCEANEX USDT"]
+    after = desk.run("live", desk.config("nothing", more=limit), 3)
+    assert after.returncode == 0, after.stderr[-3000:]
+    assert summary(after)["notes"] == []
+
+
+def test_own_fills_and_fees_are_no_difference(kept: Desk) -> None:
+    """A buy whose fee is paid in BTC, a restart with an order open, and another restart."""
+    for _ in range(2):
+        ended = kept.run("live", kept.config("see", more=KEEP), 3)
+        assert ended.returncode == 0, ended.stderr[-3000:]
+        assert summary(ended)["notes"] == []
+
+
+async def test_someone_elses_order_is_adopted_as_external(desk: Desk, other: OceanexHttp) -> None:
     order = NewOrder(market="btcusdt", side="buy", volume="0.002", price="50000", ord_type="limit")
     placed = await other.create_order(order)
     try:
@@ -87,7 +124,6 @@ async def test_someone_elses_order_is_adopted_as_external(desk: Desk) -> None:
         assert json.loads(desk.seen.read_text())["open"] == []  # nor the strategy's
     finally:
         await other.cancel_order(placed.id)
-        await http.close()
 
 
 def test_an_order_that_was_given_up_is_cancelled_when_it_shows_up(desk: Desk) -> None:

@@ -1,0 +1,128 @@
+"""What an account should hold: the balances once agreed on, and the journal's fills since.
+
+A deposit, a trade by hand, a fill that never came: each is a difference to what the venue says. The
+balances agreed on are a record of the journal, so that what changed while nothing ran is seen too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from engine.orders.journal import Journal
+from engine.orders.model import Side, VenueBalance, VenueFill
+
+SUBJECT = "BALANCES"  # kind and subject of the record
+ROUNDING = Decimal("0.000001")  # of what was turned over since
+DUST = Decimal("0.0000001")
+_ZERO = Decimal(0)
+
+_decode = msgspec.json.Decoder(dict[str, Decimal]).decode
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """A currency of which the venue says another total than the journal makes it."""
+
+    currency: str
+    expected: Decimal
+    actual: Decimal
+
+    @property
+    def difference(self) -> Decimal:
+        return self.actual - self.expected
+
+
+class Balances:
+    """The expected totals (free and locked) of some currencies of one account.
+
+    `currencies_of` gives base and quote currency of an instrument.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        currencies: Iterable[str],
+        currencies_of: Callable[[str], tuple[str, str]],
+    ) -> None:
+        self._journal = journal
+        self._currencies = frozenset(currencies)
+        self._currencies_of = currencies_of
+        self._turnover: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self._expected: dict[str, Decimal] | None = None
+        self._seq = 0  # the last record that is counted
+        self._has_fills = False  # since the last agreement
+        agreed = journal.last_note(SUBJECT)
+        if agreed is not None:
+            self._seq, body = agreed
+            self._expected = _decode(body)
+
+    @property
+    def is_based(self) -> bool:
+        """Whether there is anything to compare with."""
+        return self._expected is not None
+
+    def base_on(self, balances: Sequence[VenueBalance]) -> None:
+        """Take what the venue says now. Only while no order of ours can fill."""
+        self._count()
+        self._expected = self._totals(balances)
+        self._agree()
+
+    def drifts(self, balances: Sequence[VenueBalance]) -> tuple[Drift, ...]:
+        """The differences beyond rounding; what is compared for the first time has none."""
+        self._count()
+        expected = self._expected
+        assert expected is not None
+        found = []
+        for currency, actual in sorted(self._totals(balances).items()):
+            drift = Drift(currency, expected.setdefault(currency, actual), actual)
+            if abs(drift.difference) > DUST + ROUNDING * self._turnover[currency]:
+                found.append(drift)
+        return tuple(found)
+
+    def take(self, drifts: Iterable[Drift] = ()) -> None:
+        """The account is as the journal has it, but for `drifts`, which count from now on."""
+        assert self._expected is not None
+        known = False
+        for drift in drifts:
+            self._expected[drift.currency] += drift.difference
+            known = True
+        if known or self._has_fills:
+            self._agree()
+
+    def _agree(self) -> None:
+        assert self._expected is not None
+        self._seq = self._journal.note(SUBJECT, SUBJECT, self._expected)
+        self._turnover.clear()
+        self._has_fills = False
+
+    def _totals(self, balances: Sequence[VenueBalance]) -> dict[str, Decimal]:
+        """What is not listed is not held."""
+        totals = dict.fromkeys(self._currencies, _ZERO)
+        for balance in balances:
+            if balance.currency in totals:
+                totals[balance.currency] += balance.free + balance.locked
+        return totals
+
+    def _count(self) -> None:
+        """Add the fills that were recorded since."""
+        self._seq, fills = self._journal.fills_since(self._seq)
+        if self._expected is None:
+            return
+        for fill in fills:
+            self._has_fills = True
+            for currency, amount in self._moved(fill):
+                self._turnover[currency] += abs(amount)
+                if currency in self._expected:
+                    self._expected[currency] += amount
+
+    def _moved(self, fill: VenueFill) -> tuple[tuple[str, Decimal], ...]:
+        base, quote = self._currencies_of(fill.instrument)
+        sign = 1 if fill.side is Side.BUY else -1
+        return (
+            (base, sign * fill.quantity),
+            (quote, -sign * fill.quantity * fill.price),
+            (fill.fee_currency, -fill.fee),
+        )

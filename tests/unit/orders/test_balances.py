@@ -1,0 +1,104 @@
+"""Expected balances: what was agreed on, and the journal's fills since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.orders.balances import Balances, Drift
+from engine.orders.journal import Journal
+from engine.orders.model import Side, VenueBalance, VenueFill
+from tests.unit.orders.conftest import intent
+
+D = Decimal
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = Journal(tmp_path / "j.sqlite", fsync=False, now_ns=lambda: 1)
+    yield opened
+    opened.close()
+
+
+def held(journal: Journal) -> Balances:
+    return Balances(journal, {"BTC", "USDT"}, lambda instrument: ("BTC", "USDT"))
+
+
+def account(btc: str, usdt: str, locked: str = "0") -> list[VenueBalance]:
+    return [
+        VenueBalance(currency="BTC", free=D(btc), locked=D(0)),
+        VenueBalance(currency="USDT", free=D(usdt) - D(locked), locked=D(locked)),
+        VenueBalance(currency="DOGE", free=D(7), locked=D(0)),
+    ]
+
+
+def fill(journal: Journal, name: str, side: Side, fee: str, currency: str) -> None:
+    """One BTC at 100 USDT."""
+    order = intent(name)
+    journal.intend([order])
+    one = VenueFill(
+        venue_order_id=name,
+        trade_id=name,
+        instrument=order.instrument,
+        side=side,
+        quantity=D(1),
+        price=D(100),
+        fee=D(fee),
+        fee_currency=currency,
+    )
+    assert journal.fill(order, one, D(0))
+
+
+def test_fills_with_their_fees_explain_the_balance(journal: Journal) -> None:
+    known = held(journal)
+    assert not known.is_based
+    known.base_on(account("1", "1000"))
+    fill(journal, "A", Side.BUY, "0.001", "BTC")
+    fill(journal, "B", Side.SELL, "0.2", "USDT")
+    assert known.drifts(account("0.999", "999.8", locked="500")) == ()
+    (drift,) = known.drifts(account("0.999", "900"))
+    assert drift == Drift("USDT", D("999.8"), D(900))
+    assert drift.difference == D("-99.8")
+
+
+def test_what_happened_between_two_runs_is_seen(journal: Journal) -> None:
+    held(journal).base_on(account("1", "1000"))
+    fill(journal, "A", Side.BUY, "0", "USDT")  # found by the next run's recovery
+    again = held(journal)
+    assert again.is_based
+    assert again.drifts(account("2", "900")) == ()
+    assert [d.currency for d in again.drifts(account("2", "1000"))] == ["USDT"]
+
+
+def test_a_difference_that_was_taken_counts_from_then_on(journal: Journal) -> None:
+    known = held(journal)
+    known.base_on(account("1", "1000"))
+    deposited = account("1", "1500")
+    known.take(known.drifts(deposited))
+    assert known.drifts(deposited) == ()
+    assert held(journal).drifts(deposited) == ()
+
+
+def test_agreement_is_recorded_only_when_something_changed(journal: Journal) -> None:
+    known = held(journal)
+    known.base_on(account("1", "1000"))
+    first = journal.last_note("BALANCES")
+    known.take()
+    assert journal.last_note("BALANCES") == first
+    fill(journal, "A", Side.BUY, "0", "USDT")
+    assert known.drifts(account("2", "900")) == ()
+    known.take()
+    assert journal.last_note("BALANCES") != first
+    assert held(journal).drifts(account("2", "900")) == ()
+
+
+def test_rounding_is_no_difference_and_a_currency_that_is_gone_is(journal: Journal) -> None:
+    known = held(journal)
+    known.base_on(account("1", "1000"))
+    fill(journal, "A", Side.BUY, "0", "USDT")
+    assert known.drifts(account("2", "900.0001")) == ()
+    assert known.drifts(account("2", "900.001")) != ()
+    assert known.drifts([]) == (Drift("BTC", D(2), D(0)), Drift("USDT", D(900), D(0)))
