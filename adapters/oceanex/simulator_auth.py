@@ -5,6 +5,7 @@ Source: the venue document's sections 1 (parameter transport), 1.3 (codes) and 2
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from email.parser import BytesParser
 from functools import lru_cache
@@ -21,6 +22,7 @@ from adapters.simulation.server import SimRequest
 
 MINUTE_NS = 60_000_000_000
 SECOND_NS = 1_000_000_000
+TOKENS_KEPT = 512
 
 
 class ApiError(Exception):
@@ -106,6 +108,7 @@ class Authenticator:
             raise ValueError(f"expected an RSA public key, received {type(key).__name__}")
         self.public_key = key
         self.public_key_pem = public_key_pem
+        self._verified: dict[str, str] = {}  # token -> its payload: polls repeat themselves
 
     def data(self, params: dict[str, Any], remote: str, now_ns: int) -> dict[str, Any]:
         """The token's `data`. Raises ApiError with the code of the first check that fails."""
@@ -114,28 +117,35 @@ class Authenticator:
             raise ApiError(1004, "Missing parameter: user_jwt")
         if not isinstance(token, str) or token.count(".") != 2:
             raise ApiError(1001, "The token is not a JWT")
-        try:
-            algorithm = jwt.get_unverified_header(token).get("alg")
-            payload = jwt.decode(token, options={"verify_signature": False})
-        except jwt.InvalidTokenError as e:
-            raise ApiError(1001, "The token is not a JWT") from e
-        if algorithm != "RS256":
-            raise ApiError(1003, "The token's algorithm must be RS256")
-        if not payload:
-            raise ApiError(1002, "The token's payload is empty")
+        known = self._verified.get(token)
+        payload = self._opened(token) if known is None else json.loads(known)
         uid, data = payload.get("uid"), payload.get("data", {})
         if uid is None:
             raise ApiError(1004, "Missing parameter: uid")
         if not isinstance(data, dict):
             raise ApiError(9002, "Bad format: data")
         self._check_account(payload)
-        self._check_signature(token)
+        if known is None:
+            self._check_signature(token, payload)
         expires = payload.get("exp")
         if isinstance(expires, int | float) and expires * SECOND_NS < now_ns:
             raise ApiError(2001, "The token is expired")
         if self._options.allowed_ips and remote not in self._options.allowed_ips:
             raise ApiError(1011, f"This IP '{remote}' is not allowed")
         return data
+
+    def _opened(self, token: str) -> dict[str, Any]:
+        """The payload, not verified."""
+        try:
+            opened = jwt.decode_complete(token, options={"verify_signature": False})
+        except jwt.InvalidTokenError as e:
+            raise ApiError(1001, "The token is not a JWT") from e
+        payload: dict[str, Any] = opened["payload"]
+        if opened["header"].get("alg") != "RS256":
+            raise ApiError(1003, "The token's algorithm must be RS256")
+        if not payload:
+            raise ApiError(1002, "The token's payload is empty")
+        return payload
 
     def _check_account(self, payload: dict[str, Any]) -> None:
         options = self._options
@@ -146,7 +156,7 @@ class Authenticator:
         if not options.key_enabled:
             raise ApiError(1008, "Your key is disabled")
 
-    def _check_signature(self, token: str) -> None:
+    def _check_signature(self, token: str, payload: dict[str, Any]) -> None:
         try:
             jwt.decode(
                 token,
@@ -156,6 +166,9 @@ class Authenticator:
             )
         except jwt.InvalidTokenError as e:
             raise ApiError(1010, "Token verification failed") from e
+        if len(self._verified) >= TOKENS_KEPT:
+            self._verified.clear()
+        self._verified[token] = json.dumps(payload)
 
 
 class RateLimits:

@@ -8,7 +8,8 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,8 +108,7 @@ async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> 
             "E-VENUE-PORT", f"can't listen on {HOST}:{port}: {e.strerror}", Exit.VENUE
         ) from e
     try:
-        with tempfile.TemporaryDirectory(prefix="fairlead-venue-") as temporary:
-            folder = account_dir or Path(temporary)
+        with _account_folder(account_dir) as folder:
             line = dict(served.describe())
             line["credentials"] = write_credentials(folder, _texts(line.get("credentials")))
             line["control"] = f"{served.http_base}/_sim/"
@@ -117,6 +117,16 @@ async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> 
     finally:
         await served.stop()
     return int(Exit.OK)
+
+
+@contextmanager
+def _account_folder(named: Path | None) -> Iterator[Path]:
+    """The folder that was named, which stays; else one that goes with this process."""
+    if named is not None:
+        yield named
+        return
+    with tempfile.TemporaryDirectory(prefix="fairlead-venue-") as temporary:
+        yield Path(temporary)
 
 
 def _texts(credentials: object) -> Mapping[str, str]:

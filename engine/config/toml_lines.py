@@ -6,12 +6,38 @@ so it checks nothing; it only follows the grammar (TOML 1.0) closely enough neve
 
 from __future__ import annotations
 
+import re
 import tomllib
+from bisect import bisect_right
+from itertools import accumulate
 
 from engine.config.problems import KeyPath
 
-_BARE_END = frozenset(" \t=.]\n")
-_VALUE_END = frozenset(",]}#\n")
+# Possessive throughout: a valid document never needs a step back, and its size is not bounded here.
+_BLANK = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
+_SPACES = re.compile(r"[ \t]*+")
+_KEY_PART = re.compile(
+    r"""[ \t]*+ ( "(?:[^"\\]++|\\.)*+" | '[^']*+' | [^ \t=.\]\n]*+ ) [ \t]*+""", re.VERBOSE
+)
+_VALUE = re.compile(  # one or two quotes may stand directly before the closing three
+    r"""
+    \"{3} (?: [^"\\]++ | \\. | ""?(?!") )*+ "{3,5}
+    | '{3} (?: [^']++ | ''?(?!') )*+ '{3,5}
+    | " (?: [^"\\]++ | \\. )*+ "
+    | ' [^']*+ '
+    | [^,\]}\#\n]*+
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_PLAIN_PAIR = re.compile(  # most lines are one bare key and one plain value
+    r"""
+    ([A-Za-z0-9_-]++) [ \t]*+ = [ \t]*+
+    ( "[^"\\\n]*+"(?!") | [A-Za-z0-9+-][^,\]}\#\n]*+ )
+    (?: [ \t\n]++ | \#[^\n]*+ )*+
+    """,
+    re.VERBOSE,
+)
 
 
 class TomlLines:
@@ -23,8 +49,8 @@ class TomlLines:
     def __init__(self, text: str) -> None:
         self._text = text.replace("\r\n", "\n")
         self._at = 0
-        self._line_starts = [0]
-        self._line_starts += [i + 1 for i, char in enumerate(self._text) if char == "\n"]
+        rows = self._text.split("\n")
+        self._line_starts = [0, *accumulate(len(row) + 1 for row in rows[:-1])]
         self._keys: dict[KeyPath, int] = {}
         self._values: dict[KeyPath, int] = {}
         self._tables: dict[KeyPath, int] = {}  # arrays of tables: how many so far
@@ -52,11 +78,8 @@ class TomlLines:
     def _place(self, offset: int | None) -> tuple[int, int] | None:
         if offset is None:
             return None
-        low, high = 0, len(self._line_starts)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._line_starts[middle] <= offset else (low, middle)
-        return low + 1, offset - self._line_starts[low] + 1
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
 
     def _document(self) -> None:
         table: KeyPath = ()
@@ -91,29 +114,33 @@ class TomlLines:
         return path
 
     def _pair(self, table: KeyPath) -> None:
+        if plain := _PLAIN_PAIR.match(self._text, self._at):
+            path = (*table, plain[1])
+            self._keys.setdefault(path, plain.start(1))
+            self._values[path] = plain.start(2)
+            self._at = plain.end()
+            return
         path = table
         for part, offset in self._dotted_key():
             path = (*path, part)
             self._keys.setdefault(path, offset)
         self._at += 1  # the equals sign
-        self._skip_spaces()
+        self._skip(_SPACES)
         self._value(path)
 
     def _dotted_key(self) -> list[tuple[str, int]]:
         parts = []
         while True:
-            self._skip_spaces()
-            start = self._at
-            if self._text[start] in "\"'":
-                self._string()
+            match = _KEY_PART.match(self._text, self._at)
+            assert match is not None  # it matches nothing, too
+            part, start = match[1], match.start(1)
+            if "\\" in part and part[0] == '"':
                 # tomllib itself undoes the escapes, so they cannot differ
-                part = str(tomllib.loads("key = " + self._text[start : self._at])["key"])
-            else:
-                while self._text[self._at] not in _BARE_END:
-                    self._at += 1
-                part = self._text[start : self._at]
+                part = str(tomllib.loads(f"key = {part}")["key"])
+            elif part[0] in "\"'":
+                part = part[1:-1]
             parts.append((part, start))
-            self._skip_spaces()
+            self._at = match.end()
             if self._text[self._at] != ".":
                 return parts
             self._at += 1
@@ -121,15 +148,12 @@ class TomlLines:
     def _value(self, path: KeyPath) -> None:
         self._values[path] = self._at
         char = self._text[self._at]
-        if char in "\"'":
-            self._string()
-        elif char == "[":
+        if char == "[":
             self._array(path)
         elif char == "{":
             self._inline_table(path)
         else:
-            while self._at < len(self._text) and self._text[self._at] not in _VALUE_END:
-                self._at += 1
+            self._skip(_VALUE)
 
     def _array(self, path: KeyPath) -> None:
         self._at += 1
@@ -153,38 +177,12 @@ class TomlLines:
             self._pair(path)
         self._at += 1
 
-    def _string(self) -> None:
-        quote = self._text[self._at]
-        if self._text.startswith(quote * 3, self._at):
-            self._multi_line_string(quote)
-            return
-        self._at += 1
-        while self._text[self._at] != quote:
-            self._at += 2 if quote == '"' and self._text[self._at] == "\\" else 1
-        self._at += 1
-
-    def _multi_line_string(self, quote: str) -> None:
-        self._at += 3
-        while not self._text.startswith(quote * 3, self._at):
-            self._at += 2 if quote == '"' and self._text[self._at] == "\\" else 1
-        self._at += 3
-        # one or two quotes may stand directly before the closing three
-        while self._at < len(self._text) and self._text[self._at] == quote:
-            self._at += 1
-
-    def _skip_spaces(self) -> None:
-        while self._at < len(self._text) and self._text[self._at] in " \t":
-            self._at += 1
+    def _skip(self, pattern: re.Pattern[str]) -> None:
+        match = pattern.match(self._text, self._at)
+        assert match is not None  # each pattern matches nothing, too
+        self._at = match.end()
 
     def _skip_blank(self) -> bool:
         """Skip spaces, line ends and comments; whether anything is left."""
-        while self._at < len(self._text):
-            char = self._text[self._at]
-            if char in " \t\n":
-                self._at += 1
-            elif char == "#":
-                end = self._text.find("\n", self._at)
-                self._at = len(self._text) if end < 0 else end
-            else:
-                return True
-        return False
+        self._skip(_BLANK)
+        return self._at < len(self._text)

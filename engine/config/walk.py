@@ -85,24 +85,6 @@ class Walker:
     def __init__(self, report: Report, homes: Homes) -> None:
         self._report = report
         self._homes = homes
-        self._kinds: dict[type, Callable[[Any, Any, KeyPath, inspect.Metadata | None], Any]] = {
-            inspect.StructType: self._struct,
-            inspect.ListType: self._list,
-            inspect.VarTupleType: self._list,
-            inspect.SetType: self._list,
-            inspect.FrozenSetType: self._list,
-            inspect.DictType: self._dict,
-            inspect.UnionType: self._union,
-            inspect.LiteralType: self._literal,
-            inspect.EnumType: self._enum,
-            inspect.StrType: self._str,
-            inspect.BoolType: self._bool,
-            inspect.IntType: self._number,
-            inspect.FloatType: self._number,
-            inspect.DecimalType: self._decimal,
-            inspect.DateTimeType: self._datetime,
-            inspect.AnyType: self._any,
-        }
 
     def table(self, kind: type, value: Any, path: KeyPath) -> Any:
         """Walk a table against a struct type; the cleaned table, or `BAD`."""
@@ -115,10 +97,10 @@ class Walker:
             # the inner one may have no example or limit of its own
             meta = kind if meta is None or kind.extra or _examples(kind) else meta
             kind = kind.type
-        handler = self._kinds.get(type(kind))
+        handler = _HANDLERS.get(type(kind))
         if handler is None:
             raise TypeError(f"{key_text(path)}: {type(kind).__name__} is no type of a config")
-        return handler(kind, value, path, meta)
+        return handler(self, kind, value, path, meta)
 
     def _wrong(self, path: KeyPath, expected: str, value: Any, hint: str = "") -> Any:
         self._report(path, "E-CFG-020", expected, came_text(value), hint)
@@ -127,7 +109,7 @@ class Walker:
     def _struct(self, kind: inspect.StructType, value: Any, path: KeyPath, meta: Any) -> Any:
         if not isinstance(value, dict):
             return self._wrong(path, f"a table, [{key_text(path)}]", value)
-        fields = {field.encode_name: field for field in kind.fields}
+        fields = _fields(kind.cls)
         clean: dict[str, Any] = {}
         bad = False
         for name, inner in value.items():
@@ -234,6 +216,9 @@ class Walker:
             expected = f"a text{such or f' of the form {kind.pattern}'}"
             self._report(path, "E-CFG-025", expected, came_text(value), _form_hint(value, kind))
             return BAD
+        if "\0" in value:  # no path, name or address has one
+            self._report(path, "E-CFG-025", "a text without the character NUL", came_text(value))
+            return BAD
         least, most = kind.min_length or 0, kind.max_length
         if len(value) < least or (most is not None and len(value) > most):
             expected = f"{least} to {'any number of' if most is None else most} characters"
@@ -305,6 +290,28 @@ class Walker:
         return value
 
 
+# Functions and not bound methods, which would tie each walker to itself: only the collector could
+# then free it, with the document and the findings.
+_HANDLERS: Final[dict[type, Callable[[Walker, Any, Any, KeyPath, Any], Any]]] = {
+    inspect.StructType: Walker._struct,
+    inspect.ListType: Walker._list,
+    inspect.VarTupleType: Walker._list,
+    inspect.SetType: Walker._list,
+    inspect.FrozenSetType: Walker._list,
+    inspect.DictType: Walker._dict,
+    inspect.UnionType: Walker._union,
+    inspect.LiteralType: Walker._literal,
+    inspect.EnumType: Walker._enum,
+    inspect.StrType: Walker._str,
+    inspect.BoolType: Walker._bool,
+    inspect.IntType: Walker._number,
+    inspect.FloatType: Walker._number,
+    inspect.DecimalType: Walker._decimal,
+    inspect.DateTimeType: Walker._datetime,
+    inspect.AnyType: Walker._any,
+}
+
+
 def is_exact_decimal(text: str) -> bool:
     """Whether a text is a decimal number in full: no exponent, no NaN, no blanks."""
     return _EXACT.fullmatch(text) is not None
@@ -314,6 +321,14 @@ def is_exact_decimal(text: str) -> bool:
 def _type_info(kind: type) -> inspect.Type:
     # Evaluating the annotations costs ten times as much as the rest of a load.
     return inspect.type_info(kind)
+
+
+@cache
+def _fields(kind: type) -> Mapping[str, inspect.Field]:
+    """Of a struct type, by name in the file."""
+    described = _type_info(kind)
+    assert isinstance(described, inspect.StructType)
+    return {field.encode_name: field for field in described.fields}
 
 
 def _is_sane(value: int | float) -> bool:

@@ -87,6 +87,8 @@ class _Compact:
         head = self.byte()
         count = head >> 4 if head >> 4 != 15 else self.varint()
         kind = head & 0x0F
+        if count > len(self._data) - self._at:  # each takes a byte at least
+            raise ParquetFault("a list of the footer is longer than the footer")
         for _ in range(count):
             if kind in (_TRUE, _FALSE):
                 self._at += 1
@@ -113,7 +115,10 @@ def parquet_rows(path: Path) -> int:
             if not kind:
                 raise ParquetFault(f"{path}: the footer has no row count")
             if last == _ROWS_FIELD and kind == _I64:
-                return cursor.zigzag()
+                rows = cursor.zigzag()
+                if rows < 0:
+                    raise ParquetFault(f"{path}: the footer tells {rows} rows")
+                return rows
             cursor.skip(kind)
     except IndexError as e:
         raise ParquetFault(f"{path}: the footer ends early") from e

@@ -178,7 +178,7 @@ class KillState:
             return self._unreadable(path, f"larger than {KILL_BYTES_MAX} bytes")
         try:
             kill = _decode(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             return self._unreadable(path, f"expected a kill as JSON: {error}")
         if kill.version != 1 or kill.scope.file_name != name:
             return self._unreadable(path, "it is of another version or another scope's file")

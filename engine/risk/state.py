@@ -108,7 +108,7 @@ class RiskStateFile:
             raise RiskStateError(f"{self.path}: can't be read ({error.strerror})") from error
         try:
             state = msgspec.json.decode(raw, type=RiskState)
-        except msgspec.DecodeError as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise RiskStateError(
                 f"{self.path}: expected the gate's state as JSON ({error}); look whether a halt "
                 "was in force, then move the file away"

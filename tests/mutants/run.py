@@ -49,6 +49,7 @@ def run_tests(tree: Path, tests: Sequence[str], *options: str) -> tuple[int, lis
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "--timeout=60"]
     command += ["-p", "no:cacheprovider", *options, *here]
     env = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    env["TMPDIR"] = str(tree.parent)  # what a mutant leaks goes with the copy
     done = subprocess.run(
         command, cwd=tree, env=env, capture_output=True, text=True, timeout=TIMEOUT_SECS
     )

@@ -107,9 +107,9 @@ def bombs(target: str) -> dict[str, bytes]:
         return _raw()
     if target == "lines":
         return _lines() | _text()
-    if target in ("config", "toml-lines"):
+    if target in ("config", "toml-lines", "kill-config", "explain-config"):
         return _toml() | {"lists in lists": _json()["lists in lists"]}
-    if target in ("redact", "poloniex-id"):
+    if target in ("redact", "poloniex-id", "secret-file"):
         return _text() | {k: v for k, v in _json().items() if len(v) < 400_000}
     if target.endswith("-rest"):
         return {name: b"%d " % (n % 20) + body for n, (name, body) in enumerate(_json().items())}

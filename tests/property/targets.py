@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import sqlite3
+import os
 import tomllib
 import zlib
 from collections import Counter
@@ -41,8 +41,6 @@ from adapters.poloniex.websocket import PublicStream
 from engine.config.loader import load, parse_key_path
 from engine.config.problems import ConfigError
 from engine.config.toml_lines import TomlLines
-from engine.orders.journal import Journal, JournalError
-from engine.orders.model import Intent, Kind, OrderState, Side, VenueFill
 from engine.recording.gaps import read_gaps, summarize
 from engine.recording.importers.binance_wire import Malformed, Other, parse_line
 from engine.recording.importers.lines import LineReader
@@ -52,6 +50,7 @@ from engine.recording.redact import Redactor
 from engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
 from tests.property.mutation import BINARY, JSON, JSON_LINES, TEXT, TOML, Mutator
+from tests.property.state_targets import quiet, state_targets
 
 DATA = ROOT / "tests" / "data"
 NOW_NS = 1_700_000_000_000_000_000
@@ -61,13 +60,6 @@ CANARY = "CANARY-7f3a/+secret=="
 
 def payloads(folder: str, pattern: str = "*") -> list[bytes]:
     return [p.read_bytes() for p in sorted((DATA / folder).glob(pattern)) if p.is_file()]
-
-
-def quiet(call: Callable[[], Any], *errors: type[Exception]) -> Any:
-    """The answer, or None where the parser refuses in its own words."""
-    with contextlib.suppress(*errors):
-        return call()
-    return None
 
 
 def frame_of(data: bytes) -> bytes | str:
@@ -423,16 +415,23 @@ def binance_lines() -> list[bytes]:
 # -- config ---------------------------------------------------------------------------------------
 
 
-def config_file(folder: Path, data: bytes) -> None:
-    path = folder / "run.toml"
-    path.write_bytes(data)
-    try:
-        load(path)
-    except ConfigError as e:
-        rows = data.count(b"\n") + 1
-        for problem in e.problems:
-            assert 0 <= problem.line <= rows, problem
-            assert CANARY not in str(problem)
+class ConfigFile:
+    """Any text gives a config or problems with places inside of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "run.toml"
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT)
+
+    def __call__(self, data: bytes) -> None:
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, data, 0)
+        try:
+            load(self._path)
+        except ConfigError as e:
+            rows = data.count(b"\n") + 1
+            for problem in e.problems:
+                assert 0 <= problem.line <= rows, problem
+                assert CANARY not in str(problem)
 
 
 def toml_places(data: bytes) -> None:
@@ -463,62 +462,6 @@ CONFIG_PIECES = [
 def config_corpus() -> list[bytes]:
     files = [p.read_bytes() for p in sorted((ROOT / "configs").glob("*.toml"))]
     return [*files, (DATA / "configs" / "full.toml").read_bytes(), *CONFIG_PIECES]
-
-
-# -- journal --------------------------------------------------------------------------------------
-
-
-class JournalBodies:
-    """A journal whose stored JSON was damaged: reading it gives orders or JournalError."""
-
-    def __init__(self, folder: Path) -> None:
-        journal = Journal(folder / "orders.db", fsync=False, now_ns=lambda: 1)
-        intent = Intent(
-            client_order_id="c1",
-            strategy="s",
-            instrument=_BTC,
-            side=Side.BUY,
-            kind=Kind.LIMIT,
-            quantity=Decimal("1.5"),
-            price=Decimal("2"),
-        )
-        fill = VenueFill(
-            venue_order_id="v1",
-            trade_id="t1",
-            instrument=_BTC,
-            side=Side.BUY,
-            quantity=Decimal("0.5"),
-            price=Decimal("2"),
-            fee=Decimal("0.001"),
-            fee_currency="BTC",
-            ts_event=5,
-        )
-        journal.intend([intent])
-        journal.accepted("c1", "v1", instrument=_BTC, state=OrderState.OPEN)
-        journal.fill(intent, fill, Decimal(0))
-        self._journal = journal
-        self._db = sqlite3.connect(folder / "orders.db", isolation_level=None)
-        self._db.execute("PRAGMA synchronous=OFF")
-        self.corpus = [msgspec.json.encode(intent), msgspec.json.encode(fill), b"UNKNOWN", b"0.5"]
-
-    def __call__(self, data: bytes) -> None:
-        text = data.decode(errors="replace")
-        column = ("intent", "state", "filled", "cost")[len(data) % 4]
-        old = self._db.execute(f"SELECT {column} FROM orders").fetchone()[0]
-        body = self._db.execute("SELECT body FROM fills").fetchone()[0]
-        value = data if column == "intent" else text
-        try:
-            self._db.execute(f"UPDATE orders SET {column} = ?", (value,))
-            self._db.execute("UPDATE fills SET body = ?", (data,))
-            quiet(self._journal.open_orders, JournalError)
-            quiet(lambda: self._journal.order("c1"), JournalError)
-            quiet(lambda: self._journal.fills_of("c1"), JournalError)
-            kind = ("REPLACE", "ACCEPTED", "REPLACED")[len(data) % 3]
-            self._db.execute("UPDATE records SET kind = ?, body = ?", (kind, data))
-            quiet(lambda: self._journal.replacements("c1"), JournalError)
-        finally:
-            self._db.execute(f"UPDATE orders SET {column} = ?", (old,))
-            self._db.execute("UPDATE fills SET body = ?", (body,))
 
 
 def targets(folder: Path) -> Iterator[Target]:
@@ -585,12 +528,11 @@ def targets(folder: Path) -> Iterator[Target]:
     yield Target(
         name="config",
         corpus=config_corpus(),
-        feed=partial(config_file, folder),
+        feed=ConfigFile(folder),
         mutations=TOML,
         inputs=300,
     )
     yield Target(
         name="toml-lines", corpus=config_corpus(), feed=toml_places, mutations=TOML, inputs=600
     )
-    bodies = JournalBodies(folder)
-    yield Target(name="journal", corpus=bodies.corpus, feed=bodies, inputs=4_000)
+    yield from state_targets(folder)

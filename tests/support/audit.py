@@ -48,6 +48,13 @@ def audit(
         for (body,) in db.execute("SELECT body FROM fills")
     ]
     positions = {i: Decimal(q) for i, q in db.execute("SELECT instrument, quantity FROM positions")}
+    replaced = {
+        venue_order_id
+        for (venue_order_id,) in db.execute(
+            "SELECT venue_order_id FROM venue_ids WHERE client_order_id IN "
+            "(SELECT client_order_id FROM orders)"
+        )
+    }
     db.close()
     entries = [e for e in ledger["entries"] if e.get("account", _owner(e)) == account]
     orders = [e["order"] for e in entries if e["type"] == "order"]
@@ -62,7 +69,7 @@ def audit(
     unproven = [row for row in rows if row[2] is None and row[1] != "REFUSED"]
     kinds = {msgspec.json.decode(row[3], type=Intent).kind for row in unproven}
     assert kinds <= may_stay_unknown, f"orders without an outcome: {unproven}"
-    lost = at_venue.keys() - mine.keys()
+    lost = at_venue.keys() - mine.keys() - replaced
     assert not lost, f"the venue has orders that the journal does not know: {sorted(lost)}"
     invented = mine.keys() - at_venue.keys()
     assert not invented, f"the journal has orders that the venue never had: {sorted(invented)}"

@@ -27,18 +27,22 @@ def write(
     name: str = "test",
     instruments: tuple[str, ...] = ("BTC_USDT",),
     more: str = "",
+    options: dict[str, Any] | None = None,
 ) -> Path:
-    """A config for one venue; `strategies` are tables of id, path and params."""
+    """A config for one venue; `strategies` are tables of id, path and params.
+
+    `options` are the adapter's, besides those that name the served venue.
+    """
     line = served.line
     key = str(line["venue"])
-    options = {option: line[field] for option, field in VENUE_KEYS[key].items()}
+    urls = {option: line[field] for option, field in VENUE_KEYS[key].items()}
     ids = [f"{one}.{key.upper()}" for one in instruments]
     text = [
         f"name = {json.dumps(name)}",
         f"[venues.{key}]",
         f"adapter = {json.dumps(key)}",
         f"instruments = {json.dumps(ids)}",
-        f"options = {inline(options)}",
+        f"options = {inline(urls | (options or {}))}",
         f"credentials = {inline(line['credentials'])}",
     ]
     for strategy in strategies:

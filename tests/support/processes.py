@@ -26,8 +26,12 @@ class Venue:
         self.process = process
         self.line = line
 
-    def ledger(self) -> dict[str, Any]:
-        return self._get("ledger")
+    def ledger(self, since: int = 0) -> dict[str, Any]:
+        return self._get(f"ledger?since={since}")
+
+    def ledger_size(self) -> int:
+        """The number that the ledger's next entry will have."""
+        return int(self._get(f"ledger?since={10**9}")["next"])
 
     def balances(self) -> dict[str, Any]:
         return self._get("balances")

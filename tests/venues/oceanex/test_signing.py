@@ -78,5 +78,15 @@ def test_unusable_keys_are_named(key: rsa.RSAPrivateKey) -> None:
         assert body not in str(error)
 
 
+def test_a_key_whose_parts_do_not_belong_together(key: rsa.RSAPrivateKey) -> None:
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_numbers()
+    mine = key.private_numbers()
+    mixed = rsa.RSAPrivateNumbers(
+        mine.p, mine.q, other.d, other.dmp1, other.dmq1, mine.iqmp, mine.public_numbers
+    )
+    made = mixed.private_key(unsafe_skip_rsa_key_validation=True)
+    assert "fit together" in str(refused(pem_of(made)))
+
+
 def test_a_signer_shows_nothing(key: rsa.RSAPrivateKey) -> None:
     assert repr(Signer("ID6A9EAFD896", "KID", key, lambda: NOW_NS)) == "Signer()"

@@ -1,0 +1,59 @@
+"""Every module that decodes bytes is reached by a fuzz target, or stands here with a reason."""
+
+from __future__ import annotations
+
+import re
+
+from tests.property.fuzzing import ROOT
+from tests.property.test_fuzz import NAMES
+
+_DECODES = re.compile(
+    r"Decoder\(|(?:json|msgpack)\.decode\(|json\.loads?\(|tomllib\.loads?\(|b64decode|unpack\("
+    r"|from_bytes\(|load_pem_|gzip\."
+)
+TARGETS = {
+    "adapters/oceanex/parse.py": "oceanex-stream",
+    "adapters/oceanex/signing.py": "secret-file",
+    "adapters/poloniex/errors.py": "poloniex-rest",
+    "adapters/poloniex/http.py": "poloniex-rest",
+    "adapters/poloniex/private_websocket.py": "poloniex-private",
+    "adapters/poloniex/session.py": "poloniex-rest",
+    "adapters/poloniex/websocket.py": "poloniex-public",
+    "engine/cli/explain.py": "explain-config",
+    "engine/cli/killing.py": "kill-config",
+    "engine/cli/simulate.py": "plan",
+    "engine/config/loader.py": "config",
+    "engine/config/toml_lines.py": "toml-lines",
+    "engine/observe/explain.py": "explain",
+    "engine/orders/journal.py": "journal",
+    "engine/orders/journal_check.py": "journal-check",
+    "engine/recording/gaps.py": "gaps",
+    "engine/recording/importers/binance_wire.py": "binance-wire",
+    "engine/recording/importers/lines.py": "lines",
+    "engine/recording/parquet_rows.py": "parquet-footer",
+    "engine/recording/rawformat.py": "raw-file",
+    "engine/recording/raw.py": "raw-file",
+    "engine/risk/killswitch.py": "kill-file",
+    "engine/risk/state.py": "risk-state",
+    "engine/secrets.py": "secret-file",
+}
+REASONS = {
+    "adapters/simulation/": "a simulated venue: tests/simulation sends it anything",
+    "adapters/oceanex/simulator": "a simulated venue: tests/simulation/test_oceanex_total.py",
+    "adapters/poloniex/simulator": "a simulated venue: tests/simulation/test_poloniex_*.py",
+    "engine/simulate/": "reads what the same process has just written",
+    "engine/modes/demo.py": "reads its own child processes",
+    "engine/observe/journaled.py": "sums up a journal that the run's start has checked",
+}
+
+
+def test_every_module_that_decodes_is_a_target() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("adapters", "engine")
+        for path in (ROOT / folder).rglob("*.py")
+        if _DECODES.search(path.read_text())
+    }
+    left = {path for path in found - TARGETS.keys() if not path.startswith(tuple(REASONS))}
+    assert not left, f"no fuzz target reads what these decode: {sorted(left)}"
+    assert set(TARGETS.values()) <= set(NAMES)

@@ -1,0 +1,177 @@
+"""Looks for credentials and signatures in everything that a run of the test suite has written.
+
+What to look for: every credential and signature that a process of the suite had (see
+`spy/sitecustomize.py`), and every credential file below the suite's folder. On top of these, the
+shapes of a whole signature are found whoever made them. A credential is cut into pieces of
+`PIECE` characters, so that a part of it is found, too: any part of 23 characters, and a short one
+whole. Texts are looked at as they are, out of their compression, and decoded where they are base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+import re
+import sqlite3
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+import zstandard
+
+PIECE = 12
+UNPACKED_BYTES_MAX = 256 * 1024 * 1024  # of one file
+FOUND_MAX = 50
+SQLITE = b"SQLite format 3\x00"
+GZIP = b"\x1f\x8b\x08"
+
+# Files that `fairlead venue` and the tests' own key files have: nothing but one credential inside.
+CREDENTIAL_NAMES = frozenset({"uid", "key_id", "private_key", "key", "secret"})
+_RUN = re.compile(rb"[A-Za-z0-9+/=_%%\\-]{%d,}" % PIECE)
+_RUN_TEXT = re.compile(_RUN.pattern.decode())
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{80,}")
+_SHAPES = {
+    "a token": re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}"),
+    "an HMAC-SHA256": re.compile(
+        rb"(?:signature|sign)\W{1,12}(?:[A-Za-z0-9+/]|\\/|%2[BbFf]){43}(?:=|%3[Dd])", re.IGNORECASE
+    ),
+    "a private key": re.compile(rb"PRIVATE KEY-----\W{1,6}[A-Za-z0-9+/]{20}"),
+}
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A credential in a file. It is not told itself: reports are artefacts, too."""
+
+    path: str
+    place: str  # what of the file: as it is, or which unpacked part
+    offset: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what} at {self.offset} of {self.place}"
+
+
+class Canaries:
+    """The pieces to look for, and where each came from."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[bytes, str] = {}
+        self._clean: set[bytes] = set()  # runs that were looked at already
+        self.texts: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def add(self, text: str, source: str) -> None:
+        """Spellings in which it may be written: as it is, in JSON, in a URL, line by line."""
+        if text.startswith("eyJ"):
+            text = text.rpartition(".")[2]  # the rest of a token says nothing that is secret
+        self.texts.add(text.strip().encode())
+        lines = [line for line in text.splitlines() if not line.startswith("-----")]
+        if len(lines) > 1:
+            lines = lines[1:]  # a PEM's first line is alike in all keys
+        for line in lines:
+            for spelt in {line, json.dumps(line)[1:-1], line.replace("/", "\\/"), quote(line, "")}:
+                for run in _RUN_TEXT.findall(spelt):
+                    self._add_run(run.encode(), source)
+
+    def _add_run(self, run: bytes, source: str) -> None:
+        last = len(run) - PIECE
+        for start in {*range(0, last + 1, PIECE), last}:
+            self._pieces.setdefault(run[start : start + PIECE], source)
+
+    def find(self, data: bytes) -> Iterator[tuple[int, str]]:
+        """Offset and source of what is in `data`."""
+        for run in set(_RUN.findall(data)) - self._clean:
+            pieces = (run[at : at + PIECE] for at in range(len(run) - PIECE + 1))
+            hit = next((piece for piece in pieces if piece in self._pieces), None)
+            if hit is None:
+                self._clean.add(run)
+            else:
+                yield data.index(hit), self._pieces[hit]
+        for what, shape in _SHAPES.items():
+            if match := shape.search(data):
+                yield match.start(), what
+
+
+def told(folder: Path) -> Iterator[tuple[str, str]]:
+    """What the processes of the suite have written down, and whose it is."""
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError):  # the last line of a process that was killed
+                yield json.loads(line), f"a credential or signature of process {path.stem}"
+
+
+def is_credential_file(path: Path) -> bool:
+    """A key file as `write_credentials` makes it."""
+    return path.name in CREDENTIAL_NAMES and not stat.S_IMODE(path.stat().st_mode) & 0o077
+
+
+def is_one_credential(path: Path, known: Canaries, hidden: int = 0o077) -> bool:
+    """Nothing but one credential, in a file whose mode has none of the bits of `hidden`."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return not mode & hidden and path.read_bytes().strip() in known.texts
+
+
+def unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The file as it is, and each part of it that is packed."""
+    data = path.read_bytes()
+    yield "the file", data
+    yield from _frames(data)
+    if data.startswith(GZIP):
+        with suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
+            yield "the gzip", file.read(UNPACKED_BYTES_MAX)
+    if data.startswith(SQLITE):
+        yield "its rows", b"\n".join(_rows(path))
+
+
+def _frames(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Every zstd frame, wherever it begins: raw recordings, and the pages of Parquet files."""
+    view = memoryview(data)
+    start = data.find(zstandard.FRAME_HEADER)
+    while start >= 0:
+        with suppress(zstandard.ZstdError):  # bytes that only look like a frame's start
+            reader = zstandard.ZstdDecompressor().stream_reader(view[start:])
+            yield f"the zstd frame at {start}", reader.read(UNPACKED_BYTES_MAX)
+        start = data.find(zstandard.FRAME_HEADER, start + 4)
+
+
+def _rows(path: Path) -> Iterator[bytes]:
+    """Every text of every table: a long one is spread over pages of the file."""
+    with (
+        suppress(sqlite3.Error),  # a journal that a test has damaged
+        closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db,
+    ):
+        db.text_factory = bytes
+        names = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (name,) in names:
+            for row in db.execute(f'SELECT * FROM "{name.decode()}"'):
+                yield b"\t".join(cell for cell in row if isinstance(cell, bytes))
+
+
+def decoded(data: bytes) -> Iterator[bytes]:
+    """What long runs of base64 say, such as the schema in a Parquet file."""
+    for run in set(_BASE64.findall(data)):
+        text = run.replace(b"-", b"+").replace(b"_", b"/")
+        with suppress(binascii.Error, ValueError):
+            yield base64.b64decode(text[: len(text) // 4 * 4])
+
+
+def scan(files: Iterable[Path], canaries: Canaries) -> Iterator[Found]:
+    """What is in a file and must not be, the first of each part of the file."""
+    for path in files:
+        for place, data in unpacked(path):
+            yield from _first(str(path), place, canaries.find(data))
+            for inner in decoded(data):
+                yield from _first(str(path), f"base64 in {place}", canaries.find(inner))
+
+
+def _first(path: str, place: str, found: Iterator[tuple[int, str]]) -> Iterator[Found]:
+    if one := next(found, None):
+        yield Found(path, place, *one)
