@@ -18,8 +18,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapters import registry
-from engine.cli.exits import MEANING, Exit
 from engine.cli.app import VERBS, app
+from engine.cli.exits import MEANING, Exit
 from engine.config import model
 from engine.config.codes import CODES
 from engine.config.explain import explain, json_schema

@@ -1,0 +1,145 @@
+"""Lives of the fairlead command, spawned or forked, for those who kill them."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from tests.crash.launch import Request
+from tests.support.processes import FAIRLEAD, ROOT
+
+LOOK_SECS = 0.05
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+class Life(Protocol):
+    """One process."""
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it lives."""
+        ...
+
+    def send_signal(self, number: int) -> None: ...
+
+
+class Starter(Protocol):
+    def start(self, request: Request) -> Life: ...
+
+
+class Spawned:
+    """Each life is a command of its own; one without a trail is `fairlead` itself."""
+
+    def start(self, request: Request) -> Life:
+        command = [
+            sys.executable,
+            "-m",
+            "tests.crash.launch",
+            msgspec.json.encode(request).decode(),
+        ]
+        if not request.trail:
+            command = [FAIRLEAD, *request.arguments]
+        with Path(request.log).open("a") as out:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=ENV,
+            )
+
+
+class Forked:
+    """Each life is forked from one process that has imported the command; one at a time."""
+
+    def __init__(self, parent: subprocess.Popen[bytes]) -> None:
+        self._parent = parent
+
+    def start(self, request: Request) -> Life:
+        assert self._parent.stdin is not None
+        self._parent.stdin.write(msgspec.json.encode(request) + b"\n")
+        self._parent.stdin.flush()
+        return Child(self._parent)
+
+
+class Child:
+    """A life whose parent tells its end."""
+
+    def __init__(self, parent: subprocess.Popen[bytes]) -> None:
+        assert parent.stdout is not None
+        self._told = parent.stdout.fileno()
+        self._pid = int(self._line())
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        if self._code is None and select.select([self._told], [], [], 0)[0]:
+            self._code = int(self._line())
+        return self._code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self._pid, number)
+
+    def _line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = os.read(self._told, 1)
+            assert byte, "the process that forks has ended"
+            line += byte
+        return line
+
+
+@contextmanager
+def forking() -> Iterator[Starter]:
+    """A process that forks lives, ended with the block."""
+    command = [sys.executable, "-m", "tests.crash.launch", "--fork"]
+    parent = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=ENV, bufsize=0
+    )
+    try:
+        yield Forked(parent)
+    finally:
+        assert parent.stdin is not None
+        parent.stdin.close()
+        try:
+            parent.wait(10)
+        except subprocess.TimeoutExpired:  # it holds nothing that a death could harm
+            parent.kill()
+            parent.wait(10)
+
+
+def ended(life: Life, until: Callable[[], bool], most_secs: float) -> int:
+    """Stop the life in order when `until` holds, or it has ended. Its exit code.
+
+    Raises TimeoutError; then the life was killed.
+    """
+    try:
+        _wait(lambda: life.poll() is not None or until(), most_secs)
+        if life.poll() is None:
+            life.send_signal(signal.SIGTERM)
+        _wait(lambda: life.poll() is not None, most_secs)
+    finally:
+        if life.poll() is None:
+            life.send_signal(signal.SIGKILL)
+            _wait(lambda: life.poll() is not None, 10)
+    code = life.poll()
+    assert code is not None
+    return code
+
+
+def _wait(condition: Callable[[], bool], secs: float) -> None:
+    deadline = time.monotonic() + secs
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {secs:g} s")
+        time.sleep(LOOK_SECS)

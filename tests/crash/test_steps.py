@@ -1,0 +1,104 @@
+"""A selection of the deaths of `python -m tests.crash.steps`, which tries every step."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters import registry
+from engine.orders.model import Kind, Side
+from tests.crash import steps
+from tests.crash.judge import judge
+from tests.crash.lives import Spawned, forking
+from tests.crash.script import Scenario, scenarios
+from tests.support.processes import venue
+
+ROUTES = {route.name: route for route in steps.routes()}
+EVERY = 8
+DAMAGES = (
+    "DELETE FROM orders",
+    "DELETE FROM fills",
+    "UPDATE orders SET state = 'CANCELED'",
+    "UPDATE orders SET filled = '0'",
+    "UPDATE positions SET quantity = '1'",
+    """UPDATE fills SET body = replace(body, '"price":"', '"price":"1')""",
+)
+
+
+def test_every_venue_and_every_order_type_is_in_the_matrix() -> None:
+    units = steps.units()
+    assert {unit.route.key for unit in units} == set(registry.names())
+    for route in ROUTES.values():
+        mine = [unit.scenario for unit in units if unit.route == route]
+        filled = {(one.kind, one.side) for one in mine if one.end == "fill"}
+        assert filled == {(kind, side) for kind in route.able.kinds for side in Side}
+        assert any(one.end == "replace" for one in mine) == route.able.replace
+        assert {"cancel", "part", "stop", "pair"} <= {one.end for one in mine}
+        assert mine == scenarios(route.able)
+
+
+def test_reads_are_numbered_once_and_writes_each_time() -> None:
+    trail = ["commit INTENT\t1", "ask GET /o\t1", "ask GET /o\t2", "commit FILL\t1"]
+    trail += ["commit FILL\t2", "done", "ask GET /balances\t1", "died"]
+    found = steps._steps(trail, Scenario(Kind.LIMIT, Side.BUY, "fill"))
+    assert [str(one) for one in found] == [
+        "commit INTENT",
+        "ask GET /o",
+        "commit FILL",
+        "commit FILL #2",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ROUTES)
+def test_nothing_is_lost_or_doubled_by_a_death_at_some_steps(name: str, tmp_path: Path) -> None:
+    unit = steps.Unit(ROUTES[name], Scenario(Kind.LIMIT, Side.BUY, "part"))
+    offset = list(ROUTES).index(name)  # other steps on each route
+    with forking() as starter:
+        results = steps.run_unit(unit, tmp_path, starter, every=EVERY, first=offset, claimed=set())
+    assert not steps.failures(results), steps.table(results)
+    assert len(results) >= 5, results
+    assert any(" > " in result.step for result in results), "no death while restarting"
+    assert any(result.found and result.found.fills for result in results)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_command_of_its_own_dies_with_the_order_sent_and_the_judge_sees_what_is_wrong(
+    tmp_path: Path,
+) -> None:
+    route = next(iter(ROUTES.values()))
+    unit = steps.Unit(route, Scenario(Kind.LIMIT, Side.BUY, "fill"))
+    with venue(route.key, tmp_path / "venue", "--seed", "5") as served:
+        bench = steps.Bench(unit, served, tmp_path, Spawned())
+        sent = next(step for step in bench.dry_run() if step.is_send)
+        since = served.ledger_size()
+        result = bench.kill_at(sent)
+        ledger, balances = served.ledger(since), served.balances()
+    assert not result.problem, result
+    assert result.found is not None
+    assert (result.found.accepted, result.found.fills) == (1, 1)
+    (journal,) = (tmp_path / "002" / "state").glob("*.journal.sqlite")
+    assert judge(journal, route.key, ledger, balances, frozenset()) == result.found
+    for damage in DAMAGES:
+        damaged = Path(shutil.copy(journal, tmp_path / "damaged.sqlite"))
+        with sqlite3.connect(damaged) as db:
+            db.execute(damage)
+        db.close()
+        with pytest.raises(AssertionError):
+            judge(damaged, route.key, ledger, balances, frozenset())
+    with pytest.raises(AssertionError, match="does not know"):
+        judge(journal, route.key, _doubled(ledger), balances, frozenset())
+
+
+def _doubled(ledger: dict[str, Any]) -> dict[str, Any]:
+    """The ledger of a venue that took the order twice."""
+    again = copy.deepcopy(next(e for e in ledger["entries"] if e["type"] == "order"))
+    again["order"]["id"] += 1_000_000
+    return {**ledger, "entries": [*ledger["entries"], again]}
