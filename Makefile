@@ -20,7 +20,7 @@ lint: setup ## ruff, mypy strict, file sizes
 	@.venv/bin/mypy
 
 bench: setup ## benchmarks, side by side, ratios printed
-	@for bench in benchmarks/*.py; do echo "== $$bench"; .venv/bin/python $$bench || exit 1; done
+	@failed=0; for bench in benchmarks/*.py; do echo "== $$bench"; .venv/bin/python $$bench || failed=1; done; exit $$failed
 
 clean: ## remove what the commands made here
 	rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .hypothesis out
