@@ -21,6 +21,7 @@ from nautilus_trader.model import (
     ExecutionMassStatus,
     InstrumentId,
     OmsType,
+    OrderStatus,
     PositionSide,
     TradeId,
     Venue,
@@ -290,6 +291,8 @@ class VenueExecutionClient(ExecutionClient):
         reports = []
         for order in self._desk.live_orders():
             if order.is_proven and wanted in (None, order.intent.instrument):
+                if self._is_late(self._cached(order.intent)):
+                    continue  # told by its executions, under another id
                 instrument = self._trading.instruments[order.intent.instrument]
                 reports.append(translate.live_report(order, self.account_id, instrument, now))
         for state in self._trading.externals():
@@ -365,6 +368,39 @@ class VenueExecutionClient(ExecutionClient):
             report = translate.live_report(order, self.account_id, instrument, now)
             self._handle_report(report, self._fill_reports_of(intent))
 
+    def _is_late(self, order: Any) -> bool:
+        """Whether NautilusTrader has closed this order for good, though the desk took it back."""
+        return order is not None and order.status == OrderStatus.REJECTED
+
+    def _tell_late(self, intent: Intent, venue_order_id: str, status: Any | None = None) -> None:
+        """An order that was given up and came: told as an order of its own, by its venue id.
+
+        NautilusTrader applies nothing to a rejected order. A report under an id that it does not
+        know makes a new one, of the strategy that claims the instrument, so positions are right.
+        Nothing is told of an order that ends without an execution.
+        """
+        fills = self._trading.journal.fills_of(intent.client_order_id)
+        if not fills:
+            return
+        instrument = self._trading.instruments[intent.instrument]
+        named = msgspec.structs.replace(intent, client_order_id=venue_order_id)
+        now = self._trading.now_ns()
+        report = translate.filled_report(
+            named, venue_order_id, fills, status, self.account_id, instrument, now
+        )
+        self._handle_report(
+            report,
+            [
+                translate.fill_report(
+                    msgspec.structs.replace(fill, client_order_id=venue_order_id),
+                    intent.kind,
+                    self.account_id,
+                    instrument,
+                )
+                for fill in fills
+            ],
+        )
+
     def order_submitted(self, intent: Intent) -> None:
         self._trading.order_sent(intent)
         order = self._cached(intent)
@@ -388,7 +424,7 @@ class VenueExecutionClient(ExecutionClient):
 
     def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         order = self._cached(intent)
-        if order is not None:
+        if order is not None and not self._is_late(order):
             self.generate_order_triggered(order, VenueOrderId(venue_order_id), ts_event)
 
     def order_filled(self, intent: Intent, fill: VenueFill) -> None:
@@ -400,6 +436,9 @@ class VenueExecutionClient(ExecutionClient):
         if fill.fee_currency == instrument.base:
             before = self._base_fees.get(intent.instrument, Decimal(0))
             self._base_fees[intent.instrument] = before + fill.fee
+        if self._is_late(order):
+            self._tell_late(intent, fill.venue_order_id)
+            return
         self.generate_order_filled(
             order,
             VenueOrderId(fill.venue_order_id),
@@ -416,13 +455,17 @@ class VenueExecutionClient(ExecutionClient):
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
-        if order is not None:
+        if self._is_late(order):
+            self._tell_late(intent, venue_order_id, OrderStatus.CANCELED)
+        elif order is not None:
             self.generate_order_canceled(order, VenueOrderId(venue_order_id), ts_event)
 
     def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
-        if order is not None:
+        if self._is_late(order):
+            self._tell_late(intent, venue_order_id, OrderStatus.EXPIRED)
+        elif order is not None:
             self.generate_order_expired(order, VenueOrderId(venue_order_id), ts_event)
 
     def order_replaced(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:

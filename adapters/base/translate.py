@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from functools import cache
 from typing import Any
@@ -197,6 +197,32 @@ def external_report(state: VenueOrder, account: Any, instrument: VenueInstrument
         filled=state.filled,
         avg_price=state.avg_price,
         ts_accepted=state.ts_created or now,
+        now=now,
+    )
+
+
+def filled_report(
+    intent: Intent,
+    venue_order_id: str,
+    fills: Sequence[VenueFill],
+    ended: Any | None,
+    account: Any,
+    instrument: VenueInstrument,
+    now: int,
+) -> Any:
+    """An order as its executions tell it; `ended` is the status it ended with, None if by them."""
+    filled = sum((fill.quantity for fill in fills), Decimal(0))
+    cost = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
+    is_full = filled >= intent.quantity
+    return _report(
+        intent,
+        account,
+        instrument,
+        venue_order_id=venue_order_id,
+        status=ended or (OrderStatus.FILLED if is_full else OrderStatus.PARTIALLY_FILLED),
+        filled=filled,
+        avg_price=cost / filled,
+        ts_accepted=fills[0].ts_event,
         now=now,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -117,6 +118,27 @@ class OceanexSimulator:
         self.wallet.advance(self, now_ns)
         self.push.publish(now_ns)
         self.query.advance(now_ns)
+
+    def vary(self, rng: Random) -> dict[str, Any]:
+        """Draw what the document leaves open, for seeded sessions.
+
+        Returns adapter options that fit it: `lists_triggers` only where stops that wait are listed.
+        """
+        is_hiding = rng.random() < 0.5
+        self.options = msgspec.structs.replace(
+            self.options,
+            filter_hides_waiting=is_hiding,
+            create_reply=rng.choice(("entry", "matched")),
+            settle_ms=rng.choice((0, 150, 1500)),
+            post_status=rng.choice((200, 201)),
+        )
+        settle_ns = self.options.settle_ms * 1_000_000
+        self.exchange.options = msgspec.structs.replace(self.exchange.options, settle_ns=settle_ns)
+        return {
+            "lists_triggers": rng.random() < 0.5 and not is_hiding,
+            "orders_get_jwt": rng.choice(("body", "query")),
+            "jwt_ttl_secs": rng.choice((None, 60)),
+        }
 
     def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
         """`rest` and `ws` are what a client is configured with; `ws_url` is the whole address."""

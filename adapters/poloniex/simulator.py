@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -87,6 +88,27 @@ class PoloniexSimulator(ExchangeListener):
         self.driver.advance(now_ns)
         self.kill_switch.advance(self)
         self.push.publish(now_ns)
+
+    def vary(self, rng: Random) -> dict[str, Any]:
+        """Draw what the document leaves open, for seeded sessions; returns adapter options."""
+        self.options = msgspec.structs.replace(
+            self.options,
+            settle_ms=rng.choice((0, 20, 500)),
+            child_client_id=rng.choice(("parent", "none")),
+            smart_get=rng.choice(("list", "object")),
+            smart_events=rng.random() < 0.5,
+            client_ids=rng.choice(("ever", "open")),
+            error_status=rng.choice((200, 400)),
+        )
+        self.exchange.options = msgspec.structs.replace(
+            self.exchange.options,
+            settle_ns=self.options.settle_ms * 1_000_000,
+            duplicate_client_ids=self.options.client_ids,
+        )
+        return {
+            "order_transport": rng.choice(("rest", "websocket")),
+            "trigger_crossed": rng.choice(("refuse", "limit")),
+        }
 
     def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
         """`rest`, `public_ws` and `private_ws` are what a client is configured with."""

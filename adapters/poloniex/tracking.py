@@ -77,6 +77,11 @@ class Tracker:
 
     def adopt(self, order: VenueOrder, *, is_smart_source: bool) -> VenueOrder:
         """A regular order in the name of its smart parent, where it has one that is known."""
+        if order.venue_order_id.startswith(SMART):
+            # The parent itself: the venue may push smart orders that wait.
+            if order.venue_order_id not in self._parents and not order.state.is_terminal:
+                self.smart(order, None)
+            return order
         parent_id = self._parent_of.get(order.venue_order_id)
         if parent_id is None and (is_smart_source or order.triggered):
             parent_id = self._parent_by_fields(order)

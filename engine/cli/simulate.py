@@ -12,6 +12,9 @@ from engine.cli.exits import Exit
 
 if TYPE_CHECKING:
     from engine.simulate.plan import Plan
+    from engine.simulate.run import Summary
+
+PROGRESS_SECS = 30.0
 
 
 def command(
@@ -19,7 +22,7 @@ def command(
     venues: Annotated[
         str, typer.Option(help="Adapter names with commas between; empty: all with a simulator")
     ] = "",
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes")] = 1,
+    jobs: Annotated[int, typer.Option(min=0, max=64, help="Processes; 0: one for each core")] = 0,
     trace: Annotated[bool, typer.Option("--trace", help="Tell every event of one seed")] = False,
     shrink: Annotated[
         bool, typer.Option("--shrink", help="Find the smallest plan of a seed that still fails")
@@ -27,12 +30,19 @@ def command(
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Run this plan (JSON) in place of seeds")
     ] = None,
+    hashes: Annotated[
+        Path | None,
+        typer.Option(
+            "--hashes", help="Compare every journal's hash with this file (JSON), or write it"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
 ) -> None:
     """Run seeded sessions: real adapter, desk, gate and journal; lost answers, kills, full disks.
 
     Each seed draws its faults, heals, and is then judged by the journal, the wire log and the
-    venue's own ledger. One seed gives the same session everywhere.
+    venue's own ledger. One seed gives the same session everywhere: write --hashes with one
+    interpreter, and compare with another.
     """
     chosen = _venues(venues)
     numbers = _seeds(seeds)
@@ -40,7 +50,7 @@ def command(
         if plan is None and (len(numbers) != 1 or len(chosen) != 1):
             raise typer.BadParameter("--trace and --shrink take one seed and one venue")
         raise typer.Exit(_one(_plan(plan, numbers, chosen), trace, shrink, as_json))
-    raise typer.Exit(_many(chosen, numbers, jobs, as_json))
+    raise typer.Exit(_many(chosen, numbers, jobs, hashes, as_json))
 
 
 def _venues(text: str) -> list[str]:
@@ -74,7 +84,7 @@ def _plan(path: Path | None, seeds: list[int], venues: list[str]) -> Plan:
         return draw(seeds[0], venues[0])
     try:
         return msgspec.json.decode(path.read_bytes(), type=Plan)
-    except (OSError, msgspec.DecodeError) as e:
+    except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as e:
         raise typer.BadParameter(f"{path}: expected a plan as JSON ({e})") from e
 
 
@@ -113,22 +123,68 @@ def _one(plan: Plan, is_traced: bool, is_shrunk: bool, as_json: bool) -> int:
     return int(Exit.BREACH if result.violations else Exit.OK)
 
 
-def _many(venues: list[str], seeds: list[int], jobs: int, as_json: bool) -> int:
-    import sys
-
+def _many(
+    venues: list[str], seeds: list[int], jobs: int, hashes: Path | None, as_json: bool
+) -> int:
     import msgspec
 
     from engine.simulate.run import describe, run_many
 
-    total = len(venues) * len(seeds)
-
-    def progress(done: int, failed: int) -> None:
-        if sys.stderr.isatty():
-            typer.echo(f"\r{done}/{total} sessions, {failed} failed ", err=True, nl=done == total)
-
-    summary = run_many(venues, seeds, jobs=jobs, progress=progress)
+    known = _known(hashes)
+    progress = _Progress(len(venues) * len(seeds))
+    summary = run_many(venues, seeds, jobs=jobs, progress=progress.show)
     if as_json:
         typer.echo(msgspec.json.encode(summary).decode())
     else:
         typer.echo(describe(summary))
-    return int(Exit.BREACH if summary.failed else Exit.OK)
+    is_same = hashes is None or _is_same(hashes, summary.hashes, known)
+    return int(Exit.OK if is_same and not summary.failed else Exit.BREACH)
+
+
+def _known(path: Path | None) -> dict[str, str] | None:
+    """Hashes of an earlier run, None where they are to be written."""
+    import msgspec
+
+    if path is None or not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as e:
+        raise typer.BadParameter(f"{path}: expected hashes by VENUE/SEED as JSON ({e})") from e
+
+
+def _is_same(path: Path, found: dict[str, str], known: dict[str, str] | None) -> bool:
+    import msgspec
+
+    from engine.simulate.run import compare
+
+    if known is None:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(found, order="sorted")) + b"\n")
+        typer.echo(f"hashes of {len(found)} journals written to {path}", err=True)
+        return True
+    count, different = compare(found, known)
+    text = f"{count} of {len(found)} journals are in {path}, {len(different)} differ"
+    typer.echo(": ".join([text, ", ".join(different[:20])] if different else [text]), err=True)
+    return count > 0 and not different
+
+
+class _Progress:
+    """A line that moves on a terminal; elsewhere a line now and then."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._told_secs = 0.0
+
+    def show(self, summary: Summary) -> None:
+        import sys
+
+        is_terminal = sys.stderr.isatty()
+        if not is_terminal and summary.wall_secs - self._told_secs < PROGRESS_SECS:
+            return
+        self._told_secs = summary.wall_secs
+        is_over = summary.sessions == self._total
+        text = (
+            f"{summary.sessions}/{self._total} sessions, {summary.sessions_per_sec:.1f} a second, "
+            f"{summary.failed_count} failed"
+        )
+        typer.echo(f"\r{text} " if is_terminal else text, err=True, nl=is_over or not is_terminal)

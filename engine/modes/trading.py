@@ -252,6 +252,9 @@ class VenueTrading:
             known = self._balances = Balances(self.journal, self._currencies(), self._currencies_of)
         drifts: tuple[Drift, ...] = ()
         for look in range(BALANCE_LOOKS):
+            if desk.unresolved():
+                return  # one of them may have moved the balances: compared once they are proven
+            await desk.refresh(must_read=True)  # what was filled before is booked
             balances = await self.orders.balances()
             if not known.is_based:
                 if not desk.live_orders():

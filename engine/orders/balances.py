@@ -48,7 +48,7 @@ class Balances:
         currencies_of: Callable[[str], tuple[str, str]],
     ) -> None:
         self._journal = journal
-        self._currencies = frozenset(currencies)
+        self._currencies = tuple(sorted(set(currencies)))  # one order in every process
         self._currencies_of = currencies_of
         self._turnover: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._expected: dict[str, Decimal] | None = None

@@ -165,9 +165,13 @@ class OrderDesk(LateOrders):
         if not is_of_another:
             self._apply(order, state, from_push=True)
 
-    async def refresh(self) -> None:
-        """Read every proven order now; what can't be read is left to the polls."""
-        await self._refresh([order for order in self._live.values() if order.is_proven])
+    async def refresh(self, *, must_read: bool = False) -> None:
+        """Read every proven order now; what can't be read is left to the polls.
+
+        With `must_read` it raises VenueUnavailable instead.
+        """
+        proven = [order for order in self._live.values() if order.is_proven]
+        await self._refresh(proven, must_read=must_read)
 
     def refresh_soon(self) -> None:
         """Something may have been missed (a stream came back): read orders and balances."""

@@ -92,8 +92,23 @@ class Replacements(OrderStates):
         self._sink.order_replaced(changed, venue_order_id, self._now_ns())
         self._fetch_fills(order)
         self._poll_now.set()
+        if order.filled > changed.quantity:
+            self._overtaken(order)
         if order.cancel_requested:
             self._spawn(self._cancel_batch([order]), "cancel what was replaced")
+
+    def _overtaken(self, order: LiveOrder) -> None:
+        """More was filled while it was replaced than is wanted now: nothing more is."""
+        intent = order.intent
+        order.cancel_requested = True
+        self._tell(
+            "OVERFILL",
+            intent.instrument,
+            intent.client_order_id,
+            f"replaced by one of {intent.quantity}",
+            f"filled {order.filled} before the venue replaced it",
+            "booked, the rest is cancelled, and the instrument is halted",
+        )
 
     def _resolve_replacement(self, order: LiveOrder) -> None:
         self._spawn(self._look_for_replacement(order), "look for a replacement")

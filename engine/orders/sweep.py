@@ -188,8 +188,10 @@ class Sweep:
 
     # -- doing ---------------------------------------------------------------------------------
 
-    async def cancel(self) -> None:
-        """Ask for the cancel of all that is pending and was not asked lately, in batches."""
+    async def cancel(self) -> int:
+        """Ask for the cancel of all that is pending and was not asked lately, in batches; how
+        many these are.
+        """
         now = asyncio.get_running_loop().time()
         due = [
             target
@@ -200,6 +202,7 @@ class Sweep:
             target.asked_at = now
         parts = [due[i : i + self._batch_max] for i in range(0, len(due), self._batch_max)]
         await asyncio.gather(*(self._cancel_batch(part) for part in parts))
+        return len(due)
 
     async def _cancel_batch(self, targets: Sequence[Target]) -> None:
         outcomes = await self._venue.cancel([target.ref for target in targets])

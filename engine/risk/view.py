@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,11 @@ from engine.orders.model import Side
 from engine.risk.facts import (
     Funds,
     InstrumentFacts,
-    LiveOrder,
     OrderFacts,
     Reference,
-    VenueAbilities,
 )
 from engine.risk.gate import RiskGate
+from engine.risk.gateview import GateView
 
 if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy
@@ -151,7 +149,7 @@ class _Reading:
         self.by_currency: dict[str, Funds] = {}
 
 
-class NautilusView:
+class NautilusView(GateView):
     """Reads the strategy's cache and clock, and the gate's ledger.
 
     Built once per strategy when it starts. Not to be used inside `on_order_initialized` and
@@ -164,7 +162,6 @@ class NautilusView:
         "_clock",
         "_currencies",
         "_funds",
-        "_gate",
         "_ids",
         "_instruments",
         "_moves",
@@ -173,14 +170,12 @@ class NautilusView:
         "_touches",
         "_venues",
         "last_book",
-        "limits",
     )
 
     def __init__(self, strategy: Strategy, gate: RiskGate) -> None:
+        super().__init__(gate)
         self._cache = strategy.cache
         self._clock = strategy.clock
-        self._gate = gate
-        self.limits = gate.limits
         self._currencies: dict[str, Currency] = {}
         self._funds: dict[str, _Reading] = {}  # by instrument
         self._moves = 0
@@ -197,21 +192,6 @@ class NautilusView:
     def now_ns(self) -> int:
         now = self._now = self._clock.timestamp_ns()
         return now
-
-    def position(self, instrument: str) -> Decimal:
-        return self._gate.ledger.positions.get(instrument, Decimal(0))
-
-    def working(self, instrument: str) -> Iterable[LiveOrder]:
-        return self._gate.ledger.working(instrument)
-
-    def working_quantity(self, instrument: str, side: Side) -> Decimal:
-        return self._gate.ledger.working_quantity(instrument, side)
-
-    def open_order_count(self) -> int:
-        return len(self._gate.ledger.live)
-
-    def pending(self, client_order_id: str) -> LiveOrder | None:
-        return self._gate.ledger.live.get(client_order_id)
 
     def reference(self, instrument: str) -> Reference | None:
         """The managed book if there is one; else the last quote, trade, or bar from outside.
@@ -349,16 +329,10 @@ class NautilusView:
             0 if last is None else last.ts_event,
         )
 
-    def abilities(self, instrument: str) -> VenueAbilities | None:
-        return self._gate.abilities.get(instrument.rpartition(".")[2])
-
     def seen(self, client_order_id: str) -> bool:
         return client_order_id in self._gate.ledger.live or self._cache.order_exists(
             ClientOrderId(client_order_id)
         )
-
-    def kill_switch(self, order: OrderFacts) -> str | None:
-        return self._gate.kill.reason(order.strategy, order.instrument)
 
     def _id(self, instrument: str) -> InstrumentId:
         key = self._ids.get(instrument)

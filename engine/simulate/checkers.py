@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from adapters.simulation.orders import FillEntry, OrderEntry, SimOrder, Status
+from adapters.simulation.virtual_time import START_NS
 from engine.orders.model import Intent, OrderState, Side, VenueFill
 
 if TYPE_CHECKING:
-    from engine.simulate.wire import WireLog
+    from engine.simulate.wire import Sent, WireLog
     from engine.simulate.world import World
 
 ZERO = Decimal(0)
 VALUE_TOLERANCE = Decimal("1e-6")  # of a fill's value, where the venue tells averages only
 LATE_FINDING = "ORDER-LATE"
+RATE_WINDOW_SECS = 1.0  # of the tightest documented limit
 TERMINAL = {"FILLED", "CANCELED", "EXPIRED", "REFUSED"}
 # The states that may follow each; an order's records are read in the order of the journal.
 EDGES: dict[str, set[str]] = {
@@ -85,6 +87,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     max_position: Decimal
     true_fills: bool
     keeps_ids: bool
+    lists_true: bool
     is_beyond: bool
     balances: dict[str, tuple[Decimal, Decimal]] | None
     true_balances: dict[str, tuple[Decimal, Decimal]]
@@ -146,6 +149,7 @@ class Evidence(msgspec.Struct, kw_only=True):
             max_position=Decimal(plan.max_position),
             true_fills=can.reports_fills,
             keeps_ids=can.client_order_ids,
+            lists_true=not plan.lists,
             is_beyond=plan.lag == "beyond",
             balances=None if told is None else {b.currency: (b.free, b.locked) for b in told},
             true_balances={
@@ -193,6 +197,7 @@ def check(evidence: Evidence) -> list[Violation]:
         _states_legal,
         _nothing_after_halt,
         _limits_held,
+        _overfills_told,
         _budget_held,
         _stops_triggered_once,
         _events_agree,
@@ -372,10 +377,17 @@ def _nothing_after_halt(ev: Evidence) -> Iterator[Violation]:
 
 
 def _limits_held(ev: Evidence) -> Iterator[Violation]:
-    """Orders at the venue, their size, and the position, never beyond the gate's limits."""
+    """Orders at the venue, their size, and the position, never beyond the gate's limits.
+
+    An order that came after all documented lag no longer counts at the gate, and a replacement can
+    be overtaken by a fill: limits then hold but for these quantities, each told by a finding.
+    """
+    late = _late(ev)
     live: set[int] = set()
     position, most_open = ZERO, 0
-    slack = ZERO  # fees in base: the gate counts what was traded, the account holds a bit less
+    # Fees in base: the gate counts what was traded, the account holds a bit less.
+    slack = ZERO
+    excused = _overtaken(ev) | late
     reach: dict[Side, dict[int, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
     own = ev.own_orders()
     worst = ""
@@ -390,6 +402,8 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
             notional = order.price * order.quantity
             if notional > ev.max_order_notional:
                 yield Violation("LIMIT-NOTIONAL", str(order.id), _words(order))
+        if entry.event == "accepted":
+            slack += excused.get(order.id, ZERO)
         sides = reach[order.side]
         if order.status.is_terminal:
             live.discard(order.id)
@@ -397,7 +411,7 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
         else:
             live.add(order.id)
             sides[order.id] = order.remaining
-        if len(live) > max(most_open, ev.max_open_orders):
+        if len(live) > max(most_open, ev.max_open_orders + len(late)):
             most_open = len(live)
         high = position + sum(reach[Side.BUY].values())
         low = position - sum(reach[Side.SELL].values())
@@ -405,16 +419,72 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
             worst = f"position {position}, open orders reach {low} to {high}"
     if most_open:
         yield Violation("LIMIT-OPEN", "", f"{most_open} open, limit {ev.max_open_orders}")
-    if worst and not ev.findings("OVERFILL"):  # a replace overtaken by a fill; told, and halted
+    if worst:
         yield Violation("LIMIT-POSITION", "", f"{worst}, limit {ev.max_position}")
 
 
+def _late(ev: Evidence) -> dict[int, Decimal]:
+    """Quantities of orders that came after they were given up, by the ledger's number."""
+    late = {r.client_order_id for r in ev.records if r.kind == "LATE"}
+    return {n: o.quantity for n, o in ev.own_orders().items() if ev.owners.get(n) in late}
+
+
+def _overtaken(ev: Evidence) -> dict[int, Decimal]:
+    """What was executed of the order replaced, by its successor: after the replacement was asked.
+
+    No adapter can count that in where the venue replaces in two steps.
+    """
+    asked: dict[str, list[int]] = defaultdict(list)
+    for call in ev.wire.calls:
+        if call.what == "replace":
+            asked[call.ids[0]].append(START_NS + int(call.ts * 1e9))
+    fills: dict[str, list[FillEntry]] = defaultdict(list)
+    for fill in _true_fills(ev) if asked else ():
+        fills[ev.owners.get(fill.order_id, "")].append(fill)
+    found: dict[int, Decimal] = {}
+    for number, order in ev.own_orders().items() if asked else ():
+        cid = ev.owners.get(number, "")
+        since = max((ts for ts in asked.get(cid, ()) if ts <= order.ts_created), default=None)
+        if since is not None:
+            between = [f for f in fills[cid] if since <= f.ts_event <= order.ts_created]
+            found[number] = sum((fill.quantity for fill in between), ZERO)
+    return found
+
+
+def _overfills(ev: Evidence) -> dict[str, Decimal]:
+    """By how much orders were filled beyond their last quantity."""
+    return {
+        cid: order.filled - order.intent.quantity
+        for cid, order in ev.orders.items()
+        if order.filled > order.intent.quantity
+    }
+
+
+def _overfills_told(ev: Evidence) -> Iterator[Violation]:
+    """More than was ordered is filled only where the venue replaces in two steps, and is told."""
+    told = {finding["subject"] for finding in ev.findings("OVERFILL")}
+    replaced = {r.client_order_id for r in ev.records if r.kind == "REPLACE"}
+    for cid, quantity in _overfills(ev).items():
+        if cid not in told or cid not in replaced:
+            yield Violation("OVERFILL", cid, f"{quantity} too much, told: {cid in told}")
+    for cid in told - replaced:
+        yield Violation("OVERFILL", cid, "though it was never replaced")
+
+
 def _budget_held(ev: Evidence) -> Iterator[Violation]:
-    """The venue itself never had to say that there were too many requests."""
-    over = [s for s in ev.wire.sent if s.refused_for_rate]
+    """The venue itself never had to say that there were too many requests.
+
+    But for a process that starts while the venue still counts those of the one before it.
+    """
+    over = [s for s in ev.wire.sent if s.refused_for_rate and not _is_just_restarted(ev, s)]
     if over:
         first = over[0]
         yield Violation("BUDGET", first.path, f"{len(over)} refused, first at {first.ts:.3f}")
+
+
+def _is_just_restarted(ev: Evidence, refused: Sent) -> bool:
+    since = refused.ts - RATE_WINDOW_SECS
+    return any(s.life < refused.life and s.ts >= since for s in ev.wire.sent)
 
 
 def _stops_triggered_once(ev: Evidence) -> Iterator[Violation]:
@@ -423,7 +493,11 @@ def _stops_triggered_once(ev: Evidence) -> Iterator[Violation]:
     for entry in ev.entries:
         if isinstance(entry, OrderEntry) and entry.event == "triggered":
             fired[entry.order.id] += 1
-    triggered = {ev.owners.get(number) for number in fired}
+    # A stop whose condition was true when it was sent can go out as a plain order.
+    plain = {
+        ev.owners.get(n) for n, order in ev.own_orders().items() if order.trigger_price is None
+    }
+    triggered = {ev.owners.get(number) for number in fired} | plain
     for number, count in fired.items():
         if count > 1:
             yield Violation("TRIGGERED-TWICE", str(number), f"{count} times")
@@ -469,6 +543,9 @@ def _findings_true(ev: Evidence) -> Iterator[Violation]:
         if journaled is not None and journaled.state != "REFUSED":
             text = f"{LATE_FINDING}, but it was {journaled.state} in order"
             yield Violation("FINDING-FALSE", cid or "", text)
+    is_explained = ev.externals or revived or not ev.lists_true
+    for finding in () if is_explained else ev.findings("BALANCE-DRIFT"):
+        yield Violation("FINDING-FALSE", finding["subject"], "BALANCE-DRIFT, all trades are own")
     for finding in ev.findings("ORDER-EXTERNAL"):
         number = number_of(finding["subject"])
         if number not in ev.externals:

@@ -132,7 +132,7 @@ class DyingDatabase:
                 self._trace.count("fault:disk_full")
                 raise sqlite3.OperationalError("database or disk is full")
             if self._trace.is_on:
-                _, kind, cid, body = parameters
+                _, kind, cid, body, _ = parameters
                 self._trace.line("journal", f"{kind} {cid} {body.decode()}")
         return self._database.execute(sql, parameters)
 

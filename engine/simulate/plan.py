@@ -72,6 +72,14 @@ class Window(msgspec.Struct, frozen=True):
     secs: float
 
 
+class Gap(msgspec.Struct, frozen=True):
+    """The engine's own book is wrong: no update comes, its sides cross, or it is cleared."""
+
+    at: float
+    secs: float
+    kind: Literal["stale", "crossed", "empty"]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One session. Times are seconds of virtual time since its start."""
 
@@ -102,6 +110,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     vary_venue: bool = False
     trade_funds: float = 1_500.0  # mean value of the market's own trades, quote units
     level_funds: float = 2_000.0  # mean value of what it displays at a price
+    max_daily_loss: int | None = None  # quote units
+    gaps: tuple[Gap, ...] = ()
 
 
 def draw(seed: int, venue: str) -> Plan:
@@ -140,6 +150,8 @@ def draw(seed: int, venue: str) -> Plan:
         vary_venue=rng.random() < 0.5,
         trade_funds=rng.choice((60.0, 200.0, 1_500.0)),
         level_funds=rng.choice((100.0, 300.0, 2_000.0)),
+        max_daily_loss=rng.choice((2, 5, 20)) if rng.random() < 0.2 else None,
+        gaps=_gaps(rng, secs),
     )
 
 
@@ -188,3 +200,16 @@ def _windows(rng: Random, secs: float) -> tuple[Window, ...]:
     if rng.random() < 0.85:
         return ()
     return (Window(at=round(rng.uniform(1, secs), 2), secs=round(rng.uniform(0.1, 10), 2)),)
+
+
+def _gaps(rng: Random, secs: float) -> tuple[Gap, ...]:
+    if rng.random() < 0.7:
+        return ()
+    return tuple(
+        Gap(
+            at=round(rng.uniform(0, secs), 2),
+            secs=round(rng.uniform(0.5, 15), 2),
+            kind=rng.choice(("stale", "crossed", "empty")),
+        )
+        for _ in range(rng.randint(1, 3))
+    )

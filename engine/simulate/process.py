@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +18,7 @@ from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
 from adapters.simulation.memory import InMemoryWs
 from engine.errors import FairleadError
+from engine.modes.recovered import count_in
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
 from engine.orders.journal import Journal, JournalError
@@ -38,10 +39,11 @@ from engine.risk.facts import (
     LiveOrder,
     OrderFacts,
     Reference,
-    VenueAbilities,
 )
 from engine.risk.gate import RiskGate
+from engine.risk.gateview import GateView
 from engine.risk.state import RiskStateFile
+from engine.risk.verdict import Denial
 from engine.risk.view import instrument_facts
 from engine.secrets import Secret
 from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
@@ -60,36 +62,29 @@ _EXPECTED = (asyncio.CancelledError, SimulatedDeath, FairleadError, VenueUnavail
 owner: ContextVar[Process | None] = ContextVar("owner", default=None)
 
 
-class SimView:
-    """The gate's `RiskView` over the venue's true book; market data has no faults here."""
+class SimView(GateView):
+    """The gate's `RiskView` over the venue's true book, or what a gap has left of it."""
 
     def __init__(self, process: Process) -> None:
+        super().__init__(process.gate)
         self._process = process
-        self._gate = process.gate
-        self.limits = process.gate.limits
         self._instruments: dict[str, InstrumentFacts] = {}
 
     def now_ns(self) -> int:
         return self._process.now_ns()
 
-    def position(self, instrument: str) -> Decimal:
-        return self._gate.ledger.positions.get(instrument, Decimal(0))
-
-    def working(self, instrument: str) -> Iterable[LiveOrder]:
-        return self._gate.ledger.working(instrument)
-
-    def working_quantity(self, instrument: str, side: Side) -> Decimal:
-        return self._gate.ledger.working_quantity(instrument, side)
-
-    def open_order_count(self) -> int:
-        return len(self._gate.ledger.live)
-
-    def pending(self, client_order_id: str) -> LiveOrder | None:
-        return self._gate.ledger.live.get(client_order_id)
-
     def reference(self, instrument: str) -> Reference | None:
-        bid, ask = self._process.world.touch()
-        return Reference("book", self.now_ns(), bid, ask, None, valid=bool(bid and ask))
+        world, now_ns = self._process.world, self.now_ns()
+        bid, ask = world.touch()
+        gap = world.gap()
+        if gap is None:
+            return Reference("book", now_ns, bid, ask, None, valid=bool(bid and ask))
+        if gap.kind == "empty":
+            return Reference("book", now_ns, valid=False)
+        if gap.kind == "crossed":
+            return Reference("book", now_ns, ask, bid, None, valid=False)
+        age_ns = round((world.loop.time() - gap.at) * 1e9)
+        return Reference("book", now_ns - age_ns, bid, ask, None, valid=bool(bid and ask))
 
     def instrument(self, instrument: str) -> InstrumentFacts | None:
         facts = self._instruments.get(instrument)
@@ -100,9 +95,6 @@ class SimView:
             facts = self._instruments[instrument] = instrument_facts(found.nautilus)
         return facts
 
-    def abilities(self, instrument: str) -> VenueAbilities | None:
-        return self._gate.abilities.get(instrument.rpartition(".")[2])
-
     def seen(self, client_order_id: str) -> bool:
         return client_order_id in self._gate.ledger.live or client_order_id in self._process.ids
 
@@ -112,9 +104,6 @@ class SimView:
                 total = balance.free + balance.locked
                 return Funds(total, balance.free, True, Decimal(1), self._process.balances_ns)
         return None
-
-    def kill_switch(self, order: OrderFacts) -> str | None:
-        return self._gate.kill.reason(order.strategy, order.instrument)
 
 
 class GateSink:
@@ -163,6 +152,7 @@ class GateSink:
             (fill.fee, fill.fee_currency),
             self._process.now_ns(),
         )
+        self._process.note_halt()
 
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("canceled", intent)
@@ -228,6 +218,7 @@ class Process:
             state_dir=folder,
             abilities={world.venue_name: spec.capabilities},
         )
+        self._is_halted = self.gate.halt_in_force is not None  # by an earlier life
         self.journal = Journal(folder / "journal.sqlite", fsync=False, now_ns=self.now_ns)
         self.journal._db = cast(
             Any,
@@ -347,28 +338,18 @@ class Process:
         self.halt(f"{instrument}: {why}")
 
     def halt(self, why: str) -> None:
-        if self.gate.halt_in_force is None:
-            self.gate.halt(why, self.now_ns())
-            self.world.halted(why)
+        self.gate.halt(why, self.now_ns())
+        self.note_halt()
+
+    def note_halt(self) -> None:
+        """From the first moment on that the gate refuses everything, nothing may be sent."""
+        halt = self.gate.halt_in_force
+        if halt is not None and not self._is_halted:
+            self._is_halted = True
+            self.world.halted(halt.code or "OTHER", halt.reason)
 
     def _recovered(self, trading: VenueTrading) -> None:
-        by_strategy: dict[str, dict[str, Decimal]] = {}
-        for position in trading.journal.positions():
-            by_strategy.setdefault(position.strategy, {})[position.instrument] = position.quantity
-        for strategy, positions in by_strategy.items():
-            self.gate.seed_positions(positions, strategy)
-        for order in self.desk.live_orders():
-            self.gate.adopt(
-                LiveOrder(
-                    client_order_id=order.intent.client_order_id,
-                    strategy=order.intent.strategy,
-                    instrument=order.intent.instrument,
-                    side=order.intent.side,
-                    quantity=order.intent.quantity,
-                    filled=order.filled,
-                    reduce_only=order.intent.reduce_only,
-                )
-            )
+        count_in(self.gate, trading.journal, self.desk)
 
     # -- what a strategy can do -----------------------------------------------------------------
 
@@ -377,9 +358,7 @@ class Process:
         trace = self.world.trace
         passed: list[OrderFacts] = []
         for facts in wanted:
-            denial = self.gate.check(facts, self.view)
-            if denial is not None:
-                trace.count(f"denied:{denial.code}")
+            if self._denial(facts) is not None:
                 continue
             self.gate.approve(facts, self.now_ns())
             self.ids.add(facts.client_order_id)
@@ -405,6 +384,21 @@ class Process:
             self.world.defect("submit", error)
             self.desk.fail(error)
 
+    def _denial(self, facts: OrderFacts) -> Denial | None:
+        """What the gate says; an order that it lets through on a wrong book is a broken promise."""
+        world = self.world
+        denial = self.gate.check(facts, self.view)
+        self.note_halt()
+        if denial is not None:
+            world.trace.count(f"denied:{denial.code}")
+            return denial
+        gap = world.gap()
+        if gap is not None:
+            age_ns = (world.loop.time() - gap.at) * 1e9
+            if gap.kind != "stale" or age_ns > self.gate.limits.stale_after_ns:
+                world.broken("BAD-BOOK", facts.client_order_id, f"approved on a {gap.kind} book")
+        return None
+
     async def cancel(self, client_order_ids: Sequence[str]) -> None:
         self.world.trace.count("cancels", len(client_order_ids))
         self.world.trace.line("agent", f"cancel {', '.join(client_order_ids)}")
@@ -417,9 +411,7 @@ class Process:
             return
         intent = live.intent
         facts = _facts(intent, quantity, price, pending)
-        denial = self.gate.check(facts, self.view)
-        if denial is not None:
-            self.world.trace.count(f"denied:{denial.code}")
+        if self._denial(facts) is not None:
             return
         self.gate.approve_modify(facts, (quantity, price, None), self.now_ns())
         self.world.trace.count("replaces")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import logging
 import multiprocessing
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,11 +15,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 import msgspec
 
 from engine.simulate.checkers import Violation
+from engine.simulate.faults import SimulatedDeath
 from engine.simulate.plan import Plan, draw
 from engine.simulate.world import Result, run_session
 
 CHUNK_SEEDS = 20
-VIOLATIONS_KEPT = 200
+FAILED_KEPT = 200
+FAILED_TOLD = 20
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -28,9 +33,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """The sum of all sessions. `hash` is over all journals, in order of venue and seed."""
+    """The sum of all sessions. `hashes` is each journal's, by `venue/seed`."""
 
     sessions: int = 0
+    failed_count: int = 0  # `failed` keeps the first of them
     wall_secs: float = 0.0
     cpu_secs: float = 0.0
     counts: dict[str, int] = {}
@@ -41,6 +47,12 @@ class Summary(msgspec.Struct, kw_only=True):
     @property
     def sessions_per_sec(self) -> float:
         return self.sessions / self.wall_secs if self.wall_secs else 0.0
+
+    @property
+    def journals_hash(self) -> str:
+        """SHA-256 over the hashes of all journals, in order of their names."""
+        text = "".join(f"{name} {value}\n" for name, value in sorted(self.hashes.items()))
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def run_plan(plan: Plan) -> Result:
@@ -56,10 +68,13 @@ def run_many(
     venues: Sequence[str],
     seeds: Sequence[int],
     *,
-    jobs: int = 1,
-    progress: Callable[[int, int], None] = lambda done, failed: None,
+    jobs: int = 0,
+    progress: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
-    """Run every seed on every venue; the order of the work does not change a result."""
+    """Run every seed on every venue; neither the order of the work nor `jobs` changes a result.
+
+    `jobs` is the number of processes, 0 for one per core.
+    """
     started = time.monotonic()
     chunks = [
         (venue, list(seeds[start : start + CHUNK_SEEDS]))
@@ -67,18 +82,22 @@ def run_many(
         for venue in venues
     ]
     summary = Summary()
-    results: list[Result] = []
+
+    def done(chunk: tuple[bytes, float]) -> None:
+        _take(chunk, summary)
+        summary.wall_secs = time.monotonic() - started
+        progress(summary)
+
+    jobs = min(jobs or os.process_cpu_count() or 1, len(chunks))
     if jobs <= 1:
         for venue, part in chunks:
-            _take(_run_chunk(venue, part), summary, results)
-            progress(summary.sessions, len(summary.failed))
+            done(_run_chunk(venue, part))
     else:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=context) as pool:
             running = [pool.submit(_run_chunk, venue, part) for venue, part in chunks]
-            for done in as_completed(running):
-                _take(done.result(), summary, results)
-                progress(summary.sessions, len(summary.failed))
+            for ended in as_completed(running):
+                done(ended.result())
     summary.failed.sort(key=lambda failure: (failure.venue, failure.seed))
     summary.wall_secs = time.monotonic() - started
     return summary
@@ -87,11 +106,28 @@ def run_many(
 def _run_chunk(venue: str, seeds: list[int]) -> tuple[bytes, float]:
     """Results as bytes: they cross a process border."""
     started = time.process_time()
-    results = [run_plan(draw(seed, venue)) for seed in seeds]
+    gc.disable()  # a session's objects die together; what they leave is collected at the end
+    try:
+        results = [_run_seed(venue, seed) for seed in seeds]
+    finally:
+        gc.enable()
+        gc.collect()
     return msgspec.msgpack.encode(results), time.process_time() - started
 
 
-def _take(chunk: tuple[bytes, float], summary: Summary, results: list[Result]) -> None:
+def _run_seed(venue: str, seed: int) -> Result:
+    """A session that raises is a failure of its own, and the others go on."""
+    try:
+        return run_plan(draw(seed, venue))
+    except (Exception, SimulatedDeath) as error:
+        text = f"the session raised {type(error).__name__}: {error}"
+        violation = Violation("CRASH", "", text)
+        return Result(
+            seed=seed, venue=venue, violations=[violation], journal_hash="", counts={}, faults={}
+        )
+
+
+def _take(chunk: tuple[bytes, float], summary: Summary) -> None:
     encoded, cpu_secs = chunk
     summary.cpu_secs += cpu_secs
     counts, faults = Counter(summary.counts), Counter(summary.faults)
@@ -100,9 +136,18 @@ def _take(chunk: tuple[bytes, float], summary: Summary, results: list[Result]) -
         counts.update(result.counts)
         faults.update(result.faults)
         summary.hashes[f"{result.venue}/{result.seed}"] = result.journal_hash
-        if result.violations and len(summary.failed) < VIOLATIONS_KEPT:
-            summary.failed.append(Failure(result.venue, result.seed, result.violations))
+        if result.violations:
+            summary.failed_count += 1
+            if len(summary.failed) < FAILED_KEPT:
+                failure = Failure(result.venue, result.seed, result.violations)
+                summary.failed.append(failure)
     summary.counts, summary.faults = dict(counts), dict(faults)
+
+
+def compare(hashes: dict[str, str], known: dict[str, str]) -> tuple[int, list[str]]:
+    """How many journals are in both, and the names of those that differ."""
+    both = sorted(hashes.keys() & known.keys())
+    return len(both), [name for name in both if hashes[name] != known[name]]
 
 
 def describe(summary: Summary) -> str:
@@ -120,14 +165,24 @@ def describe(summary: Summary) -> str:
         "faults  " + _listed(summary.faults),
         "denied  " + _listed(_named(summary.counts, "denied:")),
         "refused " + _listed(_named(summary.counts, "refused:")),
+        "halted  " + _listed(_named(summary.counts, "halt:")),
         "found   " + _listed(_named(summary.counts, "finding:")),
     ]
-    for failure in summary.failed[:20]:
+    for failure in summary.failed[:FAILED_TOLD]:
         lines.append(f"FAILED  {failure.venue} seed {failure.seed}")
         lines += [f"          {v.code} {v.subject} {v.detail}" for v in failure.violations[:5]]
+    lines.append(f"journals sha256 {summary.journals_hash}")
     codes = Counter(v.code for f in summary.failed for v in f.violations)
-    total = sum(codes.values())
-    lines.append(f"violations {total} in {len(summary.failed)} seeds  {_listed(codes)}".rstrip())
+    if summary.failed:
+        first = summary.failed[0]
+        repeat = f"fairlead simulate --seeds {first.seed} --venues {first.venue} --trace"
+        lines.append(f"the story of the first: {repeat}")
+        lines.append(
+            f"violations {sum(codes.values())} in {summary.failed_count} of {summary.sessions} "
+            f"sessions: {_listed(codes)}"
+        )
+    else:
+        lines.append(f"violations 0 in {summary.sessions} sessions")
     return "\n".join(lines)
 
 

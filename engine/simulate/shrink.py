@@ -36,7 +36,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
     for name in ("http", "ws", "lists"):
         if getattr(plan, name):
             yield change(plan, **{name: {}})
-    for name in ("storms", "clock_steps", "deaths", "disk_full", "agents"):
+    for name in ("storms", "clock_steps", "deaths", "disk_full", "gaps", "agents"):
         items = getattr(plan, name)
         for index in range(len(items)):
             if name != "agents" or len(items) > 1:
@@ -52,6 +52,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         ("vary_venue", False),
         ("latency_secs", 0.005),
         ("lag", "documented"),
+        ("max_daily_loss", None),
     ):
         if getattr(plan, name) != plain:
             yield change(plan, **{name: plain})

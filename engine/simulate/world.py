@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import sqlite3
 import tempfile
+from collections import Counter
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +29,7 @@ from engine.orders.model import Side, VenueBalance
 from engine.simulate.agents import KINDS
 from engine.simulate.checkers import Evidence, Violation, check
 from engine.simulate.faults import SimulatedDeath, SwarmFaults
-from engine.simulate.plan import Plan
+from engine.simulate.plan import Gap, Plan
 from engine.simulate.process import Process, owner
 from engine.simulate.trace import Trace
 from engine.simulate.wire import FaultyHttp, WireLog
@@ -130,6 +131,11 @@ class World:
                 max_order_notional=f"{plan.max_order_notional} {self.instrument_quote()}",
                 max_position={self.instrument: Decimal(plan.max_position)},
                 max_open_orders=plan.max_open_orders,
+                max_daily_loss=(
+                    [f"{plan.max_daily_loss} {self.instrument_quote()}"]
+                    if plan.max_daily_loss is not None
+                    else []
+                ),
                 kill_switch_file="KILL",
             ),
             execution=model.Execution(poll_ms=plan.poll_ms, journal_fsync="never"),
@@ -145,6 +151,13 @@ class World:
         book = self.venue.exchange.markets[self.market].book
         bid, ask = book.bids.best(), book.asks.best()
         return (bid.price if bid else None, ask.price if ask else None)
+
+    def gap(self) -> Gap | None:
+        """What is wrong with the engine's book now."""
+        if self.healed:
+            return None
+        now = self.loop.time()
+        return next((g for g in self.plan.gaps if g.at <= now < g.at + g.secs), None)
 
     def engine_now_ns(self) -> int:
         now = self.loop.time()
@@ -164,9 +177,10 @@ class World:
         self.trace.count("deaths")
         self.trace.line("process", f"dies at {where}")
 
-    def halted(self, why: str) -> None:
+    def halted(self, code: str, why: str) -> None:
         self.halts.append(self.loop.time())
         self.trace.count("halts")
+        self.trace.count(f"halt:{code}")
         self.trace.line("gate", f"halted: {why}")
 
     def defect(self, where: str, error: BaseException) -> None:
@@ -174,6 +188,10 @@ class World:
         text = f"{where}: {type(error).__name__}: {error}"
         self.trace.line("defect", text)
         self.problems.append(Violation("DEFECT", "", text))
+
+    def broken(self, code: str, subject: str, detail: str) -> None:
+        """A promise that was seen to break."""
+        self.problems.append(Violation(code, subject, detail))
 
     # -- the session ---------------------------------------------------------------------------
 
@@ -473,7 +491,7 @@ def run_session(plan: Plan, trace: Trace | None = None, *, keep: Path | None = N
             violations=violations,
             journal_hash=journal_hash(journal),
             counts=_counts(world, evidence),
-            faults=dict(world.faults.counts),
+            faults=_faults(world),
         )
 
 
@@ -494,6 +512,15 @@ def _unhandled(world: World, context: dict[str, Any]) -> None:
     error = context.get("exception")
     if error is not None and not isinstance(error, SimulatedDeath):
         world.defect(str(context.get("message", "")), error)
+
+
+def _faults(world: World) -> dict[str, int]:
+    """Faults by kind: those of the wire, of the disk, of the clock, and of the engine's book."""
+    counts = Counter(world.faults.counts)
+    counts.update(f"book_{gap.kind}" for gap in world.plan.gaps)
+    counts["clock_step"] += len(world.plan.clock_steps)
+    counts["disk_full"] += world.trace.counts["fault:disk_full"]
+    return {kind: count for kind, count in counts.items() if count}
 
 
 def _counts(world: World, evidence: Evidence) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,16 @@ from typer.testing import CliRunner
 
 from adapters import registry
 from adapters.simulation.faults import HttpFault, WsFault
+from engine.cli.app import app
 from engine.cli.exits import Exit
-from engine.cli.main import app
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.live import LiveOrder
 from engine.orders.model import Accepted, Outcome, Refused, Unknown, VenueOrder
-from engine.simulate.plan import Plan, draw
+from engine.risk.facts import OrderFacts
+from engine.risk.gate import RiskGate
+from engine.risk.verdict import Denial
+from engine.simulate.plan import Gap, Plan, draw
 from engine.simulate.run import describe, run_many, run_plan
 from engine.simulate.shrink import shrink
 
@@ -38,6 +42,9 @@ def test_two_hundred_sessions_break_no_promise() -> None:
     for name in ("orders", "fills", "unknown", "deaths", "restarts", "cancels"):
         assert summary.counts[name] > 50, f"too few {name} to prove anything: {describe(summary)}"
     assert {kind.value for kind in HttpFault} <= summary.faults.keys()
+    assert {"book_stale", "book_crossed", "book_empty", "clock_step"} <= summary.faults.keys()
+    for name in ("denied:STALE_REFERENCE", "denied:INVALID_BOOK", "halt:DAILY_LOSS"):
+        assert summary.counts.get(name), f"{name} was never met: {describe(summary)}"
 
 
 @pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.stem)
@@ -46,8 +53,8 @@ def test_plan_that_failed_once(path: Path) -> None:
     assert result.violations == []
 
 
-def _hashes(hash_seed: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "engine.cli.main", "simulate", "--seeds", "1..4", "--json"]
+def _hashes(hash_seed: str, python: str = sys.executable) -> dict[str, Any]:
+    command = [python, "-m", "engine.cli.main", "simulate", "--seeds", "1..4", "--json"]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -63,11 +70,47 @@ def _hashes(hash_seed: str) -> dict[str, Any]:
 
 
 def test_one_seed_is_one_session_in_every_process() -> None:
-    first, second = _hashes("1"), _hashes("4242")
+    first, second, third = (_hashes(hash_seed) for hash_seed in ("1", "4242", "9"))
+    assert first["hashes"] == third["hashes"]
     assert len(first["hashes"]) == 4 * len(VENUES)
     assert first["hashes"] == second["hashes"]
     assert first["counts"] == second["counts"]
     assert len(set(first["hashes"].values())) > len(VENUES), "seeds do not differ"
+
+
+def _other_interpreters() -> list[str]:
+    """Interpreters of another minor version that have the packages, as paths.
+
+    From FAIRLEAD_PYTHONS (paths with colons between), the environments `.venv*` beside this one,
+    and PATH.
+    """
+    named = [name for name in os.environ.get("FAIRLEAD_PYTHONS", "").split(":") if name]
+    named += [str(path) for path in sorted(ROOT.glob(".venv*/bin/python"))]
+    named += [path for minor in (13, 14) if (path := shutil.which(f"python3.{minor}"))]
+    ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    asked = "import sys, aiohttp, msgspec, nautilus_trader; print('%d.%d' % sys.version_info[:2])"
+    found = {}
+    for python in named:
+        try:
+            done = subprocess.run(
+                [python, "-c", asked], capture_output=True, text=True, timeout=30, check=False
+            )
+        except OSError:
+            continue
+        version = done.stdout.strip()
+        if done.returncode == 0 and version != ours:
+            found.setdefault(version, python)
+    return list(found.values())
+
+
+def test_one_seed_is_one_session_on_another_python() -> None:
+    others = _other_interpreters()
+    if not others:
+        pytest.skip("no other Python minor version here has the packages (see FAIRLEAD_PYTHONS)")
+    ours = _hashes("0")
+    for python in others:
+        theirs = _hashes("1", python)
+        assert (theirs["hashes"], theirs["counts"]) == (ours["hashes"], ours["counts"]), python
 
 
 def test_one_seed_is_one_session_twice_in_a_process() -> None:
@@ -210,8 +253,12 @@ BROKEN = {
     "books-twice": (_books_twice, "oceanex", {"FILLS", "FILLS-SUM"}),
     "goes-back": (_goes_back, "oceanex", {"STATE"}),
     "sends-before-it-writes": (_sends_before_it_writes, "oceanex", {"NOT-JOURNALED", "ORPHAN"}),
-    "forgets-a-cancel": (_forgets_a_cancel, "oceanex", {"LIVENESS"}),
-    "forgets-a-replacement": (_forgets_a_replacement, "poloniex", {"ORPHAN", "FILLS", "STATE"}),
+    "forgets-a-cancel": (_forgets_a_cancel, "poloniex", {"LIVENESS"}),
+    "forgets-a-replacement": (
+        _forgets_a_replacement,
+        "poloniex",
+        {"ORPHAN", "FILLS", "STATE", "OVERFILL"},
+    ),
 }
 
 
@@ -226,6 +273,21 @@ def test_broken_desk_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> No
         if codes & expected:
             return
     pytest.fail(f"60 seeds did not show it; they showed {codes or 'nothing'}")
+
+
+def test_a_gate_that_trusts_a_wrong_book_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = RiskGate.check
+
+    def trusting(self: RiskGate, order: OrderFacts, view: Any) -> Denial | None:
+        denial = check(self, order, view)
+        is_of_book = denial is not None and denial.code in ("STALE_REFERENCE", "INVALID_BOOK")
+        return None if is_of_book else denial
+
+    monkeypatch.setattr(RiskGate, "check", trusting)
+    for kind in ("stale", "crossed", "empty"):
+        gap = Gap(at=5.0, secs=30.0, kind=kind)
+        result = run_plan(Plan(seed=1, venue="oceanex", gaps=(gap,)))
+        assert "BAD-BOOK" in {violation.code for violation in result.violations}, kind
 
 
 def test_shrinking_leaves_what_the_failure_needs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +316,7 @@ def test_command_prints_a_summary() -> None:
     done = _invoke("--seeds", "1..3", "--venues", "oceanex")
     assert done.exit_code == Exit.OK, done.output
     assert done.output.startswith("3 sessions in ")
-    assert "violations 0 in 0 seeds" in done.output
+    assert "violations 0 in 3 sessions" in done.output
 
 
 def test_command_tells_the_story_of_a_seed() -> None:
@@ -274,6 +336,21 @@ def test_command_runs_a_stored_plan_and_fails_with_its_own_code(
     done = _invoke("--plan", str(path))
     assert done.exit_code == Exit.BREACH, done.output
     assert "SENT-TWICE" in done.output
+
+
+def test_command_compares_the_hashes_of_two_runs(tmp_path: Path) -> None:
+    path = tmp_path / "hashes.json"
+    arguments = ("--seeds", "1..2", "--venues", "oceanex", "--hashes", str(path))
+    assert _invoke(*arguments).exit_code == Exit.OK
+    known = json.loads(path.read_text())
+    assert set(known) == {"oceanex/1", "oceanex/2"}
+    again = _invoke(*arguments)
+    assert again.exit_code == Exit.OK, again.output
+    assert "2 of 2 journals are in" in again.output
+    path.write_text(json.dumps(known | {"oceanex/2": "0" * 64}))
+    different = _invoke(*arguments)
+    assert different.exit_code == Exit.BREACH
+    assert "1 differ: oceanex/2" in different.output
 
 
 @pytest.mark.parametrize("arguments", [("--seeds", "x"), ("--venues", "nowhere"), ("--trace",)])

@@ -247,3 +247,31 @@ async def test_no_answer_in_time_is_unknown(adapter: PoloniexAdapter) -> None:
         await requests.request("createOrder", {})
     assert caught.value.kind is VenueErrorKind.UNKNOWN
     assert stream is not None
+
+
+def test_a_stop_that_waits_is_no_child_of_itself(adapter: PoloniexAdapter) -> None:
+    """The venue may push smart orders that wait, under types that only this channel has."""
+    stream = ready(adapter)
+    waiting = orders_frame(
+        eventType="place",
+        type="STOP_LOSS_LIMIT",
+        source="SMART",
+        state="NEW",
+        orderId="77",
+        clientOrderId="c7_gte",
+        side="BUY",
+        price="5",
+        filledQuantity="0",
+        filledAmount="0",
+        tradeId="0",
+    )
+    (push,) = feed(stream, waiting)
+    assert (push.order.venue_order_id, push.order.state) == ("smart-77", OrderState.WAITING)
+    assert not push.order.triggered
+    (again,) = feed(stream, waiting)
+    assert again == push
+    # Its child, which carries no client order id, is known by its terms.
+    child = waiting["data"][0] | {"type": "LIMIT", "orderId": "78", "clientOrderId": ""}
+    (push,) = feed(stream, {"channel": "orders", "data": [child]})
+    assert (push.order.venue_order_id, push.order.state) == ("smart-77", OrderState.OPEN)
+    assert push.order.triggered

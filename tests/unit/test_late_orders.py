@@ -1,0 +1,244 @@
+"""An order that was given up and came after all: NautilusTrader's position is the venue's."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nautilus_trader.common import Environment, LoggerConfig
+from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
+from nautilus_trader.live import LiveExecutionEngineConfig, LiveNode
+from nautilus_trader.live.clients import DataClientFactory, MarketDataClient
+from nautilus_trader.model import OrderSide, StrategyId, TraderId
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+from adapters.base.execution_client import VenueExecutionClient, make_execution_factory
+from adapters.base.venue import VenueInstrument
+from engine.orders.desk import DeskSettings, DeskTraits, OrderDesk
+from engine.orders.journal import Journal
+from engine.orders.model import Finding, Found, Intent, OrderState, Unknown, VenueOrder
+from tests.unit.nautilus_harness import IID, VENUE, pair, px, qty
+from tests.unit.orders.conftest import ScriptedVenue, venue_order
+
+DEADLINE_SECS = 8.0
+LATE_ID = "V9"
+KEPT = Decimal("0.999")  # of what is bought: the fee is in base
+
+
+class _Instruments(MarketDataClient):
+    async def _connect(self) -> None:
+        self._handle_instrument(pair())
+
+    async def _disconnect(self) -> None: ...
+
+
+class _InstrumentsFactory(DataClientFactory):
+    @staticmethod
+    def create(*, name: str, config: Any, cache: Any, clock: Any) -> _Instruments:
+        return _Instruments(name=name, config=config, cache=cache, clock=clock, venue=VENUE)
+
+
+class _Yes:
+    def order_denial(self, order: Any) -> None: ...
+
+    def modify_denial(self, client_order_id: str, *asked: Any) -> None: ...
+
+
+class _Trading:
+    """One account of the scripted venue; whatever else a live run has is left out."""
+
+    venue = "TEST"
+    account = "main"
+    approvals = _Yes()
+
+    def __init__(self, journal: Journal, orders: ScriptedVenue) -> None:
+        self.journal = journal
+        self.orders = orders
+        self.instruments: Mapping[str, VenueInstrument] = {
+            str(IID): VenueInstrument(
+                id=str(IID),
+                nautilus=pair(),
+                symbol="btcusdt",
+                base="BTC",
+                quote="USDT",
+                price_precision=2,
+                size_precision=6,
+            )
+        }
+        self.findings: list[str] = []
+        self.failures: list[str] = []
+        self.client: VenueExecutionClient | None = None
+        self.desk: OrderDesk | None = None
+
+    def now_ns(self) -> int:
+        return 1_767_225_600_000_000_000
+
+    def position_tolerance(self) -> Decimal:
+        return Decimal(0)
+
+    def make_desk(self, sink: VenueExecutionClient) -> OrderDesk:
+        self.client = sink
+        self.desk = OrderDesk(
+            venue=self.orders,
+            journal=self.journal,
+            sink=sink,
+            traits=DeskTraits(
+                client_order_ids=False,
+                private_stream=False,
+                reports_fills=False,
+                replace=False,
+                batch_submit_max=10,
+                batch_cancel_max=10,
+                batch_query_max=50,
+                max_order_lag_secs=0.0,
+            ),
+            settings=DeskSettings(
+                absent_quarantine_secs=0.0, unknown_query_secs=(0.01,), poll_secs=0.05
+            ),
+            base_currency=lambda _: "BTC",
+            now_ns=self.now_ns,
+        )
+        return self.desk
+
+    async def connect(self, desk: OrderDesk) -> None: ...
+
+    async def disconnect(self, desk: OrderDesk) -> None:
+        await desk.stop(cancel_open=False)
+
+    def externals(self) -> Sequence[VenueOrder]:
+        return ()
+
+    def found(self, finding: Finding) -> None:
+        self.findings.append(finding.code)
+
+    def order_sent(self, intent: Intent) -> None: ...
+
+    def order_over(self, client_order_id: str) -> None: ...
+
+    def fatal(self, code: str, message: str) -> None:
+        self.failures.append(f"{code}: {message}")
+
+
+class _Buyer(Strategy):
+    def on_start(self) -> None:
+        order = self.order_factory.limit(IID, OrderSide.BUY, qty(0.5), px(100.0))
+        self.submit_order(order)
+
+
+@pytest.fixture
+def trading(tmp_path: Path) -> Iterator[_Trading]:
+    venue = ScriptedVenue()
+    venue.answer = lambda _: Unknown("the answer was lost")
+    journal = Journal(tmp_path / "journal.sqlite", fsync=False, now_ns=lambda: 1)
+    yield _Trading(journal, venue)
+    journal.close()
+
+
+async def _until(what: Callable[[], bool], which: str) -> None:
+    async with asyncio.timeout(DEADLINE_SECS):
+        while not what():
+            await asyncio.sleep(0.01)
+    assert what(), which
+
+
+def _run(trading: _Trading, then: Callable[[Any], Any]) -> tuple[list[Any], Decimal]:
+    """A node whose strategy buys; `then` runs once the order is rejected.
+
+    Gives every order as (status, client order id, strategy id), and the position.
+    """
+    builder = (
+        LiveNode.builder("TEST", TraderId("TESTER-001"), Environment.LIVE)
+        .with_logging(LoggerConfig(bypass_logging=True))
+        .with_delay_post_stop_secs(0)
+        .with_timeout_connection(5)
+        .with_exec_engine_config(LiveExecutionEngineConfig(reconciliation_startup_delay_secs=0.0))
+        .add_data_client("TEST", _InstrumentsFactory(), DataClientConfig())
+        .add_exec_client("TEST", make_execution_factory(trading), ExecutionClientConfig())
+    )
+    gc.collect()  # a node of an earlier test
+    node = builder.build()
+    cache = node.cache
+    config = StrategyConfig(strategy_id=StrategyId("Buyer-1"), external_order_instrument_ids=[IID])
+    node.add_strategy(_Buyer(config))
+    handle = node.handle()
+
+    async def main() -> None:
+        running = asyncio.ensure_future(node.run_async())
+        try:
+            await _until(lambda: _statuses(cache) == ["REJECTED"], "given up")
+            await then(cache)
+        finally:
+            handle.stop()
+            await running
+
+    asyncio.run(main())
+    trading.client = trading.desk = None  # they hold the node
+    orders = [(o.status.name, str(o.client_order_id), str(o.strategy_id)) for o in cache.orders()]
+    return sorted(orders), _position(cache)
+
+
+def _statuses(cache: Any) -> list[str]:
+    return sorted(order.status.name for order in cache.orders())
+
+
+def _position(cache: Any) -> Decimal:
+    return sum((p.quantity.as_decimal() for p in cache.positions_open()), Decimal(0))
+
+
+def _shows(trading: _Trading, **changes: Any) -> VenueOrder:
+    """From now on the venue has the order."""
+    shown = venue_order(LATE_ID, instrument=str(IID), **changes)
+    trading.orders.book[LATE_ID] = shown
+    trading.orders.look = lambda _: Found(shown)
+    return shown
+
+
+def test_a_late_execution_moves_the_position(trading: _Trading) -> None:
+    async def then(cache: Any) -> None:
+        assert trading.desk is not None
+        _shows(trading, state=OrderState.FILLED, filled=Decimal("0.5"), avg_price=Decimal(99))
+        await trading.desk.look_for_late()
+        await _until(lambda: _position(cache) > 0, "the position")
+
+    orders, position = _run(trading, then)
+    assert trading.findings == ["ORDER-LATE"]
+    assert position == Decimal("0.5") * KEPT
+    assert trading.journal.positions()[0].quantity == position
+    late, given_up = orders
+    assert late == ("FILLED", LATE_ID, "Buyer-1")
+    assert given_up[0] == "REJECTED"
+    assert trading.failures == []
+
+
+def test_a_late_order_that_is_filled_bit_by_bit_and_cancelled(trading: _Trading) -> None:
+    async def then(cache: Any) -> None:
+        assert trading.desk is not None
+        _shows(trading, filled=Decimal("0.1"), avg_price=Decimal(100))
+        await trading.desk.look_for_late()
+        await _until(lambda: _position(cache) == Decimal("0.1") * KEPT, "the first part")
+        _shows(trading, filled=Decimal("0.3"), avg_price=Decimal(100), state=OrderState.CANCELED)
+        await _until(lambda: "CANCELED" in _statuses(cache), "the end")
+
+    orders, position = _run(trading, then)
+    assert position == Decimal("0.3") * KEPT
+    assert [status for status, _, _ in orders] == ["CANCELED", "REJECTED"]
+    assert trading.orders.cancels, "what rests of a late order is cancelled"
+
+
+def test_a_late_order_without_executions_is_only_cancelled(trading: _Trading) -> None:
+    async def then(cache: Any) -> None:
+        assert trading.desk is not None
+        _shows(trading)
+        await trading.desk.look_for_late()
+        await _until(lambda: bool(trading.orders.cancels), "its cancel")
+        _shows(trading, state=OrderState.CANCELED)
+        await _until(lambda: not trading.desk.live_orders(), "the end")
+
+    orders, position = _run(trading, then)
+    assert [status for status, _, _ in orders] == ["REJECTED"]
+    assert position == 0

@@ -1,0 +1,48 @@
+"""What the gate counts after a restart."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from adapters.simulation.virtual_time import VirtualLoop
+from engine.config.model import Risk
+from engine.modes.recovered import count_in
+from engine.orders.model import Accepted, Outcome, Side, Unknown
+from engine.risk.gate import RiskGate
+from tests.unit.orders.conftest import INSTRUMENT, Bench, intent
+
+LARGER = Decimal("0.9")
+
+
+def test_a_replacement_of_unknown_outcome_counts_with_the_larger_quantity(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "journal.sqlite", replace=True)
+    bench.venue.answer = lambda _: Accepted("V1")
+
+    async def lost(*_: object) -> Outcome:
+        return Unknown("the answer was lost")
+
+    bench.venue.replace = lost  # type: ignore[method-assign,assignment]
+
+    async def first_life() -> None:
+        order = intent()
+        await bench.desk.submit([order])
+        await bench.desk.replace("A", msgspec.structs.replace(order, quantity=LARGER))
+        await bench.desk.abandon()
+
+    bench.run(first_life())
+    bench.restart()
+    gate = RiskGate(Risk(), state_dir=tmp_path)
+
+    async def second_life() -> None:
+        bench.desk.adopt_journal()
+        assert bench.journal is not None
+        count_in(gate, bench.journal, bench.desk)
+
+    bench.loop = VirtualLoop(bench.loop.now_ns())
+    bench.run(second_life())
+    assert gate.ledger.working_quantity(INSTRUMENT, Side.BUY) == LARGER
+    assert bench.journal is not None
+    bench.journal.close()
