@@ -174,10 +174,15 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._told_secs = 0.0
+        self._told_failures = 0
 
     def show(self, summary: Summary) -> None:
         import sys
 
+        for failure in summary.failed[self._told_failures :]:
+            codes = ", ".join(sorted({violation.code for violation in failure.violations}))
+            typer.echo(f"\r{failure.venue} seed {failure.seed}: {codes}", err=True)
+        self._told_failures = len(summary.failed)
         is_terminal = sys.stderr.isatty()
         if not is_terminal and summary.wall_secs - self._told_secs < PROGRESS_SECS:
             return

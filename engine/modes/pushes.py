@@ -78,7 +78,11 @@ class PrivateItems:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_error(error)
             return
-        self._tell_waiting()
+        try:
+            self._tell_waiting()
+        except Exception as error:  # of the journal: nobody awaits a callback
+            self._on_error(error)
+            return
         self._desk.refresh_soon()  # balances, and what changed since the read
 
     def _tell_waiting(self) -> None:

@@ -87,6 +87,15 @@ _decode_intent = msgspec.json.Decoder(Intent).decode
 _decode_fill = msgspec.json.Decoder(VenueFill).decode
 
 
+class _Reason(msgspec.Struct):
+    """Why an order was refused: the name of the outcome."""
+
+    type: str = ""
+
+
+_decode_reason = msgspec.json.Decoder(_Reason).decode
+
+
 class Journal:
     """The only writer of one account's journal file. Not thread-safe; use from the event loop."""
 
@@ -369,13 +378,17 @@ class Journal:
     def given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
         """Orders refused since then because they were absent, with the time; oldest first."""
         rows = self._rows(
-            "SELECT client_order_id, ts FROM records "
+            "SELECT client_order_id, ts, body FROM records "
             "WHERE seq > (SELECT coalesce(max(seq), 0) FROM records) - ? "
-            "AND kind = 'REFUSED' AND ts >= ? AND body LIKE '{\"type\":\"Absent\"%' ORDER BY seq",
+            "AND kind = 'REFUSED' AND ts >= ? ORDER BY seq",
             (GIVEN_UP_RECORDS, ts_ns),
         )
+        with _readable():
+            absent = [
+                (name, ts) for name, ts, body in rows if _decode_reason(body).type == "Absent"
+            ]
         found = []
-        for client_order_id, ts in rows[-most:]:
+        for client_order_id, ts in absent[-most:]:
             order = self.order(client_order_id)
             if order is not None and order.state is OrderState.REFUSED:
                 found.append((order, ts))

@@ -129,6 +129,13 @@ def fingerprint(intent: Intent) -> tuple[object, ...]:
     )
 
 
+def fired(intent: Intent) -> Intent:
+    """The limit order that a stop becomes when its trigger is reached."""
+    return msgspec.structs.replace(
+        intent, kind=Kind.LIMIT, trigger_price=None, trigger_condition=None
+    )
+
+
 def could_be(intent: Intent, state: VenueOrder) -> bool:
     """Whether the venue's order can be the one that was intended, by the fields it tells."""
     same_kind = intent.kind is state.kind or {intent.kind, state.kind} == STOP_KINDS

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import JournaledOrder
-from engine.orders.live import KILL_STRATEGY, could_be
+from engine.orders.live import KILL_STRATEGY, STOP_KINDS, could_be, fired
 from engine.orders.model import Finding, OrderState, VenueOrder, VenueOrders, ref_of
 
 LISTING_LAG_NS = 60 * 1_000_000_000  # a list may be this old; an order's end is not undone by it
@@ -38,6 +38,8 @@ async def compare(
     listed = await venue.open_orders(instruments)
     # Read after the listing: it can show an order that was sent while it was asked for.
     unproven = [order.intent for order in (*desk.unresolved(), *desk.given_up())]
+    # A stop may have fired since it was read, and stand under an id of its own.
+    unproven += [fired(o.intent) for o in desk.live_orders() if o.intent.kind in STOP_KINDS]
     for state in listed:
         owner = desk.journal.order_by_venue_id(state.instrument, state.venue_order_id)
         if owner is None and state.client_order_id:
