@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.orders.journal import Journal, JournalError, move_position
-from engine.orders.model import OrderState
+from engine.orders.model import Absent, OrderState, Refused
 from tests.unit.orders.conftest import intent
 
 
@@ -96,3 +96,16 @@ def test_position_cost_is_the_average_price_of_what_is_open(
             assert abs(cost / quantity - before) < Decimal("1e-9"), "reducing keeps the average"
         elif not was or (was > 0) != (quantity > 0):
             assert cost == quantity * price, "what was opened now was opened at this price"
+
+
+def test_orders_that_were_proven_absent_are_known_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    first = opened(path)
+    first.intend([intent("A"), intent("B")])
+    first.state("A", OrderState.REFUSED, Absent(evidence="three looks"))
+    first.state("B", OrderState.REFUSED, Refused(code="X", message="not enough money"))
+    first.close()
+    again = opened(path)
+    assert [o.intent.client_order_id for o, _ in again.given_up_since(0, 9)] == ["A"]
+    assert again.given_up_since(2, 9) == []  # too long ago
+    again.close()
