@@ -80,7 +80,7 @@ class LiveOrder:
         self.absent_since: float | None = None
         self.absent_looks = 0
         self.misses = 0
-        self.fill_lag = 0
+        self.fill_lag = 0  # reads in a row that brought no execution
         self.fills_due = 0  # whole reads of executions before its end is believed
         self.settled = asyncio.Event()
 

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 # How far an order has come; what lies behind comes from a page older than what is known.
 _PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2}
-FILL_LAG_POLLS = 5  # polls to wait for true executions before their sum is filled in
+FILL_LAG_READS = 5  # that lacked a true execution before their sum is filled in
 
 
 class OrderStates(ABC):
@@ -94,9 +94,8 @@ class OrderStates(ABC):
         if order.fills_due and self._traits.reports_fills:
             self._fetch_fills(order)  # also what was executed just before a replacement
             return
-        if order.filled < state.filled and order.fill_lag < FILL_LAG_POLLS:
-            order.fill_lag += 1  # true executions are on their way: wait for them
-            self._fetch_fills(order)
+        if order.filled < state.filled and order.fill_lag < FILL_LAG_READS:
+            self._fetch_fills(order)  # true executions are on their way: wait for them
             return
         if order.filled < state.filled:
             fill = self._synthesise(order, state)
@@ -184,16 +183,18 @@ class OrderStates(ABC):
             self._spawn(self._read_fills(order), "read fills")
 
     async def _read_fills(self, order: LiveOrder) -> None:
+        """An answer that is lost tells nothing of the executions, and counts as no read."""
+        before = order.filled
         try:
             fills = await self._venue.fills(order.refs(), order.ts_sent)
         except VenueUnavailable as error:
             logger.warning("executions of %s: %s", order.intent.client_order_id, error)
-            fills = []
         else:
             order.fills_due = max(0, order.fills_due - 1)
-        for fill in fills:
-            if order.intent.client_order_id in self._live:
-                self._fill(order, fill)
+            for fill in fills:
+                if order.intent.client_order_id in self._live:
+                    self._fill(order, fill)
+            order.fill_lag = order.fill_lag + 1 if order.filled == before else 0
         self._poll_now.set()
 
     def _refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:

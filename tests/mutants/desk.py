@@ -152,7 +152,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "the end of an order overtakes its executions, which are lost",
         (
             Edit(
-                "if order.filled < state.filled and order.fill_lag < FILL_LAG_POLLS:",
+                "if order.filled < state.filled and order.fill_lag < FILL_LAG_READS:",
                 "if False:",
             ),
             Edit(
@@ -167,7 +167,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "fills-not-awaited",
         DESK,
         "an execution that the venue will list is made up instead",
-        one("if order.filled < state.filled and order.fill_lag < FILL_LAG_POLLS:", "if False:"),
+        one("if order.filled < state.filled and order.fill_lag < FILL_LAG_READS:", "if False:"),
         T_ORDERS,
         T_MISSING,
     ),
