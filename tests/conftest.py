@@ -25,8 +25,11 @@ from tests.support.spy import sitecustomize as spy
 ROOT = Path(__file__).resolve().parents[1]
 TOLD = "canaries"  # folder of what the processes tell: it holds every credential
 OPEN_KEY_TESTS = ("test_a_key_file_that_others_ca", "test_a_file_that_others_can_re")
-# Compiled code and other tools' folders; pytest's cache keeps the names of tests, older ones too.
-NOT_OURS = {".pytest_cache", ".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache"}
+# Compiled code and other tools' folders; pytest's cache keeps the names of tests, older ones too,
+# hypothesis literals of the sources.
+NOT_OURS = frozenset(
+    (".git .venv __pycache__ .mypy_cache .ruff_cache .pytest_cache .hypothesis").split()
+)
 BASE = pytest.StashKey[Path]()
 BEGAN = pytest.StashKey[float]()
 FOUND = pytest.StashKey[list[str]]()

@@ -20,8 +20,6 @@ ROUNDING = Decimal("0.000001")  # of what was turned over since
 DUST = Decimal("0.0000001")
 _ZERO = Decimal(0)
 
-_decode = msgspec.json.Decoder(dict[str, Decimal]).decode
-
 
 class Drift(msgspec.Struct, frozen=True):
     """A currency of which the venue says another total than the journal makes it."""
@@ -54,10 +52,9 @@ class Balances:
         self._expected: dict[str, Decimal] | None = None
         self._seq = 0  # the last record that is counted
         self._has_fills = False  # since the last agreement
-        agreed = journal.last_note(SUBJECT)
+        agreed = journal.last_note(SUBJECT, dict[str, Decimal])
         if agreed is not None:
-            self._seq, body = agreed
-            self._expected = _decode(body)
+            self._seq, self._expected = agreed
 
     @property
     def is_based(self) -> bool:

@@ -432,13 +432,14 @@ class Journal:
             (client_order_id,),
         )
 
-    def last_note(self, subject: str) -> tuple[int, bytes] | None:
-        """The newest record of this subject: (seq, JSON body)."""
+    def last_note[T](self, subject: str, kind: type[T]) -> tuple[int, T] | None:
+        """The newest record of this subject: (seq, body)."""
         rows = self._rows(
             "SELECT seq, body FROM records WHERE client_order_id = ? ORDER BY seq DESC LIMIT 1",
             (subject,),
         )
-        return (rows[0][0], rows[0][1]) if rows else None
+        with _readable():
+            return (rows[0][0], msgspec.json.decode(rows[0][1], type=kind)) if rows else None
 
     def fills_since(self, seq: int) -> tuple[int, list[VenueFill]]:
         """The newest record's seq, and the executions recorded after `seq`, oldest first."""

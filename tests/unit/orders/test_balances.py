@@ -85,13 +85,13 @@ def test_a_difference_that_was_taken_counts_from_then_on(journal: Journal) -> No
 def test_agreement_is_recorded_only_when_something_changed(journal: Journal) -> None:
     known = held(journal)
     known.base_on(account("1", "1000"))
-    first = journal.last_note("BALANCES")
+    first = journal.last_note("BALANCES", dict)
     known.take()
-    assert journal.last_note("BALANCES") == first
+    assert journal.last_note("BALANCES", dict) == first
     fill(journal, "A", Side.BUY, "0", "USDT")
     assert known.drifts(account("2", "900")) == ()
     known.take()
-    assert journal.last_note("BALANCES") != first
+    assert journal.last_note("BALANCES", dict) != first
     assert held(journal).drifts(account("2", "900")) == ()
 
 
