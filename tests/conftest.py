@@ -28,7 +28,7 @@ OPEN_KEY_TESTS = ("test_a_key_file_that_others_ca", "test_a_file_that_others_can
 # Compiled code and other tools' folders; pytest's cache keeps the names of tests, older ones too,
 # hypothesis literals of the sources.
 NOT_OURS = frozenset(
-    (".git .venv __pycache__ .mypy_cache .ruff_cache .pytest_cache .hypothesis").split()
+    [".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"]
 )
 BASE = pytest.StashKey[Path]()
 BEGAN = pytest.StashKey[float]()
