@@ -429,7 +429,8 @@ class ConfigFile:
             load(self._path)
         except ConfigError as e:
             rows = data.count(b"\n") + 1
-            assert CANARY not in str(e)
+            told = str(e)
+            assert CANARY not in told
             for problem in e.problems:
                 assert 0 <= problem.line <= rows, problem
 
