@@ -89,7 +89,7 @@ def read_secret(
     if match["kind"] == "env":
         text = _from_env(match["where"], os.environ if environ is None else environ)
     else:
-        text = _from_file(base / Path(match["where"]).expanduser())
+        text = _from_file(base, match["where"])
     secret = Secret(text.strip(), reference)
     remember(secret)
     if not secret.reveal():
@@ -167,11 +167,13 @@ def _from_env(name: str, environ: Mapping[str, str]) -> str:
     return text
 
 
-def _from_file(path: Path) -> str:
+def _from_file(base: Path, where: str) -> str:
+    path = base / where
     try:
+        path = base / Path(where).expanduser()
         # O_NONBLOCK: opening a pipe must not wait for a writer
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RuntimeError) as e:  # the last of a ~ without a home
         reason = (getattr(e, "strerror", None) or str(e)).lower()
         raise SecretError("E-SEC-004", f"the key file {path} can't be read: {reason}") from None
     try:

@@ -127,12 +127,16 @@ def _read(config: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(config.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise FairleadError(
-            "KILL-CONFIG",
-            f"{config} can't be read ({error}), so its state_dir is not known; nothing was "
-            "stopped. Create the file KILL in the state_dir by hand, or send SIGUSR1 to the run",
-            Exit.CONFIG,
-        ) from error
+        raise _unknown_state(config, error) from error
+
+
+def _unknown_state(config: Path, error: Exception) -> FairleadError:
+    return FairleadError(
+        "KILL-CONFIG",
+        f"{config} can't be read ({error}), so its state_dir is not known; nothing was "
+        "stopped. Create the file KILL in the state_dir by hand, or send SIGUSR1 to the run",
+        Exit.CONFIG,
+    )
 
 
 def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
@@ -142,7 +146,10 @@ def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _state_dir(config: Path, raw: dict[str, Any]) -> Path:
     relative = str(_table(raw, "run").get("state_dir", "state"))
-    return config.absolute().parent.joinpath(Path(relative).expanduser()).resolve()
+    try:
+        return config.absolute().parent.joinpath(Path(relative).expanduser()).resolve()
+    except (RuntimeError, ValueError) as error:  # a ~ without a home, a NUL
+        raise _unknown_state(config, error) from error
 
 
 def _kill_file(config: Path, raw: dict[str, Any]) -> Path:

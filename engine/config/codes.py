@@ -17,6 +17,7 @@ CODES: dict[str, str] = {
     "E-CFG-024": "outside the limits",
     "E-CFG-025": "text of the wrong form",
     "E-CFG-026": "a date-time without its time zone",
+    "E-CFG-027": "a folder whose path can't be one",
     "E-CFG-030": "an instrument id whose venue is not the one expected",
     "E-CFG-031": "strategy ids, or their tags after the last dash, are not unique",
     "E-CFG-032": "an instrument that its venue's `instruments` does not list",

@@ -39,7 +39,10 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     lines: TomlLines
 
     def resolve(self, relative: str) -> Path:
-        """A path of the config: relative ones are relative to the config file's folder."""
+        """A path of the config: relative ones are relative to the config file's folder.
+
+        Raises nothing for a folder that the config names: `load` has refused what can't be one.
+        """
         return self.path.parent.joinpath(Path(relative).expanduser()).resolve()
 
     @property

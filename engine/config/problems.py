@@ -23,6 +23,13 @@ _LIKE_MIN = 0.6  # of difflib's ratio
 _INTEGER_BITS_MAX = 128
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _NOT_KEYS = frozenset({"E-CFG-014", "E-CFG-015"})
+_KINDS: tuple[tuple[type, str], ...] = (
+    (float, "float"),
+    (Decimal, "decimal"),
+    (datetime, "date-time"),  # before its base class
+    (date, "date"),
+    (time, "time"),
+)
 
 
 class ConfigProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,21 +96,29 @@ def nearest(word: str, choices: Sequence[str]) -> str | None:
     """The choice most like `word`, or None when none is like it.
 
     The same choice as `difflib.get_close_matches`, at a tenth of its price: a choice is compared
-    in full only where the letters that one has and the other lacks leave it a chance.
+    in full, the likeliest first, only where the letters that both have leave it a chance.
     """
     lowered = word.lower()
     length = len(lowered)
     if length > _WORD_CHARS_MAX:
         return None
     letters = _letters(lowered)
+    uncounted = length - letters.bit_count()
+    likely = []
+    for choice, size, has, more, original in _prepared(tuple(choices)):
+        same_max = (letters & has).bit_count() + (more if more < uncounted else uncounted)
+        total = length + size
+        if 2 * same_max >= _LIKE_MIN * total:
+            likely.append((2 * same_max / total if total else 1.0, choice, original))
+    if not likely:
+        return None
+    likely.sort(reverse=True)
     best: tuple[float, str] = (_LIKE_MIN, "")
     found = None
-    matcher: SequenceMatcher[str] | None = None
-    for choice, size, has, original in _prepared(tuple(choices)):
-        same_max = min(length - (letters & ~has).bit_count(), size - (has & ~letters).bit_count())
-        if 2 * same_max < best[0] * (length + size):
-            continue
-        matcher = matcher or SequenceMatcher(None, "", lowered)
+    matcher = SequenceMatcher(None, "", lowered)
+    for likeness_max, choice, original in likely:
+        if likeness_max < best[0]:
+            break
         matcher.set_seq1(choice)
         if (likeness := (matcher.ratio(), choice)) >= best:
             best, found = likeness, original
@@ -125,9 +140,14 @@ def _letters(word: str) -> int:
 
 
 @lru_cache(maxsize=64)
-def _prepared(choices: tuple[str, ...]) -> list[tuple[str, int, int, str]]:
+def _prepared(choices: tuple[str, ...]) -> list[tuple[str, int, int, int, str]]:
+    """Each in lower case, its length, its letters as bits, how many these leave out, as it was."""
     lowered = {choice.lower(): choice for choice in choices}
-    return [(low, len(low), _letters(low), choice) for low, choice in lowered.items()]
+    prepared = []
+    for low, choice in lowered.items():
+        letters = _letters(low)
+        prepared.append((low, len(low), letters, len(low) - letters.bit_count(), choice))
+    return prepared
 
 
 def did_you_mean(word: str, choices: Sequence[str], *, among: bool = True) -> str:
@@ -144,26 +164,27 @@ def _integer(value: int) -> str:
     return f"the integer {value}"
 
 
+def _quoted(value: str) -> str:
+    if "-----BEGIN" in value:
+        return "a text (withheld)"
+    cut = value if len(value) <= _CAME_CHARS_MAX else value[:_CAME_CHARS_MAX] + "..."
+    return f'"{cut}"' if cut.isprintable() else repr(cut)
+
+
 def came_text(value: Any) -> str:
     """What came, by type and value, short; a text that may be key material is withheld."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return _integer(value)
-    kinds: tuple[tuple[Any, str], ...] = (
-        (bool, f"the boolean {str(value).lower()}"),
-        (float, f"the float {value}"),
-        (Decimal, f"the decimal {value}"),
-        (dict, "a table"),
-        (list, f"a list of {len(value) if isinstance(value, list) else 0}"),
-        (datetime, f"the date-time {value}"),
-        (date, f"the date {value}"),
-        (time, f"the time {value}"),
-    )
-    if isinstance(value, str):
-        if "-----BEGIN" in value:
-            return "a text (withheld)"
-        cut = value if len(value) <= _CAME_CHARS_MAX else value[:_CAME_CHARS_MAX] + "..."
-        return f'"{cut}"' if cut.isprintable() else repr(cut)
-    for kind, text in kinds:
+    match value:
+        case str():
+            return _quoted(value)
+        case bool():
+            return f"the boolean {str(value).lower()}"
+        case int():
+            return _integer(value)
+        case dict():
+            return "a table"
+        case list():
+            return f"a list of {len(value)}"
+    for kind, name in _KINDS:
         if isinstance(value, kind):
-            return text
+            return f"the {name} {value}"
     return f"a {type(value).__name__}"

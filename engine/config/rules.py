@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from engine.config.problems import KeyPath, came_text, did_you_mean, nearest
@@ -22,6 +23,7 @@ _INSTRUMENT = re.compile(
     r"(?P<id>[A-Za-z0-9_/:-]+\.(?P<venue>[A-Za-z][A-Za-z0-9_]*))"
     r"(?:-\d+-[A-Z_]+-(?:LAST|BID|ASK|MID|MARK)-(?:INTERNAL|EXTERNAL)(?:@.+)?)?"
 )
+_FOLDER_KEYS = (("run", "state_dir"), ("record", "dir"), ("backtest", "catalog"))
 _INSTRUMENT_KEYS = ("instrument_id", "instrument_ids", "bar_type", "bar_types")
 
 
@@ -43,6 +45,8 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
     for instrument in _table(_table(risk).get("max_position")):
         _known_instrument(instrument, ("risk", "max_position", instrument), listed, report)
     _backtest(_table(raw.get("backtest")), report)
+    for section, key in _FOLDER_KEYS:
+        _folder(_table(raw.get(section)).get(key), (section, key), report)
 
 
 def _table(value: Any) -> Mapping[str, Any]:
@@ -202,3 +206,18 @@ def _backtest(backtest: Mapping[str, Any], report: Report) -> None:
     if start >= end:
         expected = f"a moment before backtest.end, {end}"
         report(("backtest", "start"), "E-CFG-033", expected, came_text(start))
+
+
+def _folder(text: Any, path: KeyPath, report: Report) -> None:
+    """That `LoadedConfig.resolve` makes a path of it; the folder itself need not be there."""
+    if not isinstance(text, str):
+        return
+    hint = "a path can't hold a NUL" if "\0" in text else ""
+    if text.startswith("~"):
+        try:
+            Path(text).expanduser()
+        except RuntimeError:  # so Python says of a ~ without a home
+            user = text.partition("/")[0]
+            hint = f"this machine knows no home folder for {user}: write the whole path"
+    if hint:
+        report(path, "E-CFG-027", "a folder", came_text(text), hint)

@@ -2,6 +2,9 @@
 
 `tomllib` gives values but no places. This scanner reads a document that tomllib has accepted,
 so it checks nothing; it only follows the grammar (TOML 1.0) closely enough never to lose its way.
+It reads no more than is asked for: headers with the first question, and of a table, an array or
+an inline table what stands within with the first question that leads there. A sound config is
+never asked for a place.
 """
 
 from __future__ import annotations
@@ -9,35 +12,39 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
+from functools import cached_property
 from itertools import accumulate
 
 from engine.config.problems import KeyPath
 
 # Possessive throughout: a valid document never needs a step back, and its size is not bounded here.
-_BLANK = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
-_SPACES = re.compile(r"[ \t]*+")
-_KEY_PART = re.compile(
-    r"""[ \t]*+ ( "(?:[^"\\]++|\\.)*+" | '[^']*+' | [^ \t=.\]\n]*+ ) [ \t]*+""", re.VERBOSE
-)
-_VALUE = re.compile(  # one or two quotes may stand directly before the closing three
-    r"""
-    \"{3} (?: [^"\\]++ | \\. | ""?(?!") )*+ "{3,5}
+_BLANKS = r"(?: [ \t\n]++ | \#[^\n]*+ )*+"
+_STRING = r"""(?:
+    \"{3} (?: [^"\\]++ | \\. | ""?(?!") )*+ "{3,5}  # up to two quotes before the closing three
     | '{3} (?: [^']++ | ''?(?!') )*+ '{3,5}
     | " (?: [^"\\]++ | \\. )*+ "
     | ' [^']*+ '
-    | [^,\]}\#\n]*+
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+)"""
+_TO_EQUALS = rf"""(?: [A-Za-z0-9_. \t-]++ | {_STRING} )++ = [ \t]*+"""
+_SCALAR = rf"(?: {_STRING} | [^,\[\]{{}}\#\n]++ )"
+_WITHIN = rf"""(?: [^\[\]{{}}"'\#]++ | {_STRING} | \#[^\n]*+ )*+"""  # up to the next bracket
 
-_PLAIN_PAIR = re.compile(  # most lines are one bare key and one plain value
-    r"""
-    ([A-Za-z0-9_-]++) [ \t]*+ = [ \t]*+
-    ( "[^"\\\n]*+"(?!") | [A-Za-z0-9+-][^,\]}\#\n]*+ )
-    (?: [ \t\n]++ | \#[^\n]*+ )*+
-    """,
-    re.VERBOSE,
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.VERBOSE | re.DOTALL)
+
+
+_BLANK = _compiled(_BLANKS)
+_BARE_KEYS = _compiled(r"([A-Za-z0-9_.-]++) [ \t]*+ (?= [=\]] )")
+_KEY_PART = _compiled(r"""[ \t]*+ ( "(?:[^"\\]++|\\.)*+" | '[^']*+' | [^ \t=.\]\n]*+ ) [ \t]*+""")
+_KEY = _compiled(_TO_EQUALS)
+_EQUALS = _compiled(r"= [ \t]*+")
+_VALUE = _compiled(_SCALAR + _BLANKS)
+_BARE_PAIR = _compiled(rf"([A-Za-z0-9_-]++) [ \t]*+ = [ \t]*+ ( [\[{{] | {_SCALAR} ) {_BLANKS}")
+_PAIRS = _compiled(  # as many as there are, but for those with brackets in brackets
+    rf"(?: {_TO_EQUALS} (?: {_SCALAR} | [\[{{] {_WITHIN} [\]}}] ) {_BLANKS} )*+"
 )
+_TO_BRACKETS = _compiled(rf"{_WITHIN} (?: ([\[{{]++) | ([\]}}]++) )")
 
 
 class TomlLines:
@@ -48,24 +55,27 @@ class TomlLines:
 
     def __init__(self, text: str) -> None:
         self._text = text.replace("\r\n", "\n")
-        self._at = 0
-        rows = self._text.split("\n")
-        self._line_starts = [0, *accumulate(len(row) + 1 for row in rows[:-1])]
+        self._is_read = False
         self._keys: dict[KeyPath, int] = {}
         self._values: dict[KeyPath, int] = {}
         self._tables: dict[KeyPath, int] = {}  # arrays of tables: how many so far
-        self._document()
+        self._unread: dict[KeyPath, int] = {}  # where those begin that were passed over
 
     @property
     def paths(self) -> frozenset[KeyPath]:
+        self._read(())
+        while self._unread:
+            self._within(*self._unread.popitem())
         return frozenset(self._keys)
 
     def key(self, path: KeyPath) -> tuple[int, int] | None:
         """Place of the key (of the element, for a list position)."""
+        self._read(path)
         return self._place(self._keys.get(path))
 
     def value(self, path: KeyPath) -> tuple[int, int] | None:
         """Place of the value; of the header, for a table."""
+        self._read(path)
         return self._place(self._values.get(path, self._keys.get(path)))
 
     def nearest(self, path: KeyPath) -> tuple[int, int]:
@@ -75,63 +85,95 @@ class TomlLines:
                 return place
         return 1, 1
 
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return list(accumulate([len(row) + 1 for row in self._text.split("\n")], initial=0))
+
     def _place(self, offset: int | None) -> tuple[int, int] | None:
         if offset is None:
             return None
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
-    def _document(self) -> None:
+    def _read(self, path: KeyPath) -> None:
+        """Read the headers, and what is within those that `path` goes through."""
+        if not self._is_read:
+            self._is_read = True
+            self._headers()
+        for length in range(len(path)):
+            start = self._unread.pop(path[:length], None)
+            if start is not None:
+                self._within(path[:length], start)
+
+    def _add(self, path: KeyPath, at: int) -> None:
+        """A table may be named in many places, and these are not read in their order."""
+        if self._keys.setdefault(path, at) > at:
+            self._keys[path] = at
+
+    # Each of these reads what stands at an offset, and tells the offset of what comes next.
+
+    def _headers(self) -> None:
         table: KeyPath = ()
-        while self._skip_blank():
-            if self._text.startswith("[[", self._at):
-                self._at += 2
-                table = self._header(array=True)
-            elif self._text[self._at] == "[":
-                self._at += 1
-                table = self._header(array=False)
+        at = self._after(_BLANK, 0)
+        while at < len(self._text):
+            if self._text[at] == "[":
+                table, at = self._header(at)
             else:
-                self._pair(table)
+                self._unread[table] = at
+                at = self._pairs(at)
 
-    def _header(self, *, array: bool) -> KeyPath:
-        """Read a header after its opening bracket; the path its keys go under."""
+    def _header(self, at: int) -> tuple[KeyPath, int]:
+        """Also the path that the keys below the header go under."""
+        brackets = 2 if self._text.startswith("[[", at) else 1
+        parts, at = self._dotted_key(at + brackets)
         path: KeyPath = ()
-        parts = self._dotted_key()
-        for position, (part, offset) in enumerate(parts):
-            path = (*path, part)
-            self._keys.setdefault(path, offset)
-            last = position == len(parts) - 1
-            if last and array:
-                count = self._tables.get(path, 0)
-                self._tables[path] = count + 1
-                path = (*path, count)
-                self._keys[path] = offset
-            elif path in self._tables:
+        for part, offset in parts:
+            if path in self._tables:
                 path = (*path, self._tables[path] - 1)
-        if not array:
-            self._keys[path] = parts[-1][1]
-        self._at += 2 if array else 1
-        return path
-
-    def _pair(self, table: KeyPath) -> None:
-        if plain := _PLAIN_PAIR.match(self._text, self._at):
-            path = (*table, plain[1])
-            self._keys.setdefault(path, plain.start(1))
-            self._values[path] = plain.start(2)
-            self._at = plain.end()
-            return
-        path = table
-        for part, offset in self._dotted_key():
             path = (*path, part)
-            self._keys.setdefault(path, offset)
-        self._at += 1  # the equals sign
-        self._skip(_SPACES)
-        self._value(path)
+            self._add(path, offset)
+        last = parts[-1][1]
+        if brackets == 2:
+            count = self._tables.get(path, 0)
+            self._tables[path] = count + 1
+            path = (*path, count)
+        self._keys[path] = last
+        return path, self._after(_BLANK, at + brackets)
 
-    def _dotted_key(self) -> list[tuple[str, int]]:
-        parts = []
+    def _pairs(self, at: int) -> int:
+        """Pass over all up to the next header."""
         while True:
-            match = _KEY_PART.match(self._text, self._at)
+            at = self._after(_PAIRS, at)
+            if at == len(self._text) or self._text[at] == "[":
+                return at
+            at = self._brackets(self._after(_KEY, at))
+
+    def _pair(self, table: KeyPath, at: int) -> int:
+        if bare := _BARE_PAIR.match(self._text, at):
+            path = (*table, bare[1])
+            start = bare.start(2)
+            self._keys[path] = at
+            self._values[path] = start
+            if self._text[start] not in "[{":
+                return bare.end()
+            self._unread[path] = start
+            return self._brackets(start)
+        path = table
+        parts, at = self._dotted_key(at)
+        for part, offset in parts:
+            path = (*path, part)
+            self._add(path, offset)
+        return self._value(path, self._after(_EQUALS, at))
+
+    def _dotted_key(self, at: int) -> tuple[list[tuple[str, int]], int]:
+        parts: list[tuple[str, int]] = []
+        if bare := _BARE_KEYS.match(self._text, at):
+            for part in bare[1].split("."):
+                parts.append((part, at))
+                at += len(part) + 1
+            return parts, bare.end()
+        while True:
+            match = _KEY_PART.match(self._text, at)
             assert match is not None  # it matches nothing, too
             part, start = match[1], match.start(1)
             if "\\" in part and part[0] == '"':
@@ -140,49 +182,57 @@ class TomlLines:
             elif part[0] in "\"'":
                 part = part[1:-1]
             parts.append((part, start))
-            self._at = match.end()
-            if self._text[self._at] != ".":
-                return parts
-            self._at += 1
+            at = match.end()
+            if self._text[at] != ".":
+                return parts, at
+            at += 1
 
-    def _value(self, path: KeyPath) -> None:
-        self._values[path] = self._at
-        char = self._text[self._at]
-        if char == "[":
-            self._array(path)
-        elif char == "{":
-            self._inline_table(path)
+    def _value(self, path: KeyPath, at: int) -> int:
+        self._values[path] = at
+        if self._text[at] not in "[{":
+            return self._after(_VALUE, at)
+        self._unread[path] = at
+        return self._brackets(at)
+
+    def _brackets(self, at: int) -> int:
+        """Pass over an array or an inline table, without a frame for each one within."""
+        depth = 0
+        while True:
+            match = _TO_BRACKETS.match(self._text, at)
+            assert match is not None  # a valid document closes what it opens
+            opened, closed = match.groups(default="")
+            at = match.end()
+            if closed and len(closed) >= depth:  # the rest of them close what is around this
+                return self._after(_BLANK, at - len(closed) + depth)
+            depth += len(opened) - len(closed)
+
+    def _within(self, path: KeyPath, at: int) -> None:
+        """Read an array, an inline table, or the pairs of a table, passing over those within."""
+        opening = self._text[at]
+        if opening == "[":
+            self._elements(path, self._after(_BLANK, at + 1))
+        elif opening == "{":
+            self._inline_pairs(path, self._after(_BLANK, at + 1))
         else:
-            self._skip(_VALUE)
+            while at < len(self._text) and self._text[at] != "[":
+                at = self._pair(path, at)
 
-    def _array(self, path: KeyPath) -> None:
-        self._at += 1
+    def _elements(self, path: KeyPath, at: int) -> None:
         position = 0
-        while self._skip_blank() and self._text[self._at] != "]":
-            if self._text[self._at] == ",":
-                self._at += 1
+        while (char := self._text[at]) != "]":
+            if char == ",":
+                at = self._after(_BLANK, at + 1)
                 continue
             element = (*path, position)
-            self._keys[element] = self._at
-            self._value(element)
+            self._keys[element] = at
+            at = self._value(element, at)
             position += 1
-        self._at += 1
 
-    def _inline_table(self, path: KeyPath) -> None:
-        self._at += 1
-        while self._skip_blank() and self._text[self._at] != "}":
-            if self._text[self._at] == ",":
-                self._at += 1
-                continue
-            self._pair(path)
-        self._at += 1
+    def _inline_pairs(self, path: KeyPath, at: int) -> None:
+        while (char := self._text[at]) != "}":
+            at = self._after(_BLANK, at + 1) if char == "," else self._pair(path, at)
 
-    def _skip(self, pattern: re.Pattern[str]) -> None:
-        match = pattern.match(self._text, self._at)
-        assert match is not None  # each pattern matches nothing, too
-        self._at = match.end()
-
-    def _skip_blank(self) -> bool:
-        """Skip spaces, line ends and comments; whether anything is left."""
-        self._skip(_BLANK)
-        return self._at < len(self._text)
+    def _after(self, pattern: re.Pattern[str], at: int) -> int:
+        match = pattern.match(self._text, at)
+        assert match is not None  # each matches nothing, or what has to be there
+        return match.end()

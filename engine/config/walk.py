@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from msgspec import inspect
@@ -88,19 +88,13 @@ class Walker:
 
     def table(self, kind: type, value: Any, path: KeyPath) -> Any:
         """Walk a table against a struct type; the cleaned table, or `BAD`."""
-        return self._walk(_type_info(kind), value, path, None)
+        return self._struct(_type_info(kind), value, path, None)
 
     def _walk(
         self, kind: inspect.Type, value: Any, path: KeyPath, meta: inspect.Metadata | None
     ) -> Any:
-        while isinstance(kind, inspect.Metadata):
-            # the inner one may have no example or limit of its own
-            meta = kind if meta is None or kind.extra or _examples(kind) else meta
-            kind = kind.type
-        handler = _HANDLERS.get(type(kind))
-        if handler is None:
-            raise TypeError(f"{key_text(path)}: {type(kind).__name__} is no type of a config")
-        return handler(self, kind, value, path, meta)
+        handler, bare_kind, meta = _reader(kind, meta)
+        return handler(self, bare_kind, value, path, meta)
 
     def _wrong(self, path: KeyPath, expected: str, value: Any, hint: str = "") -> Any:
         self._report(path, "E-CFG-020", expected, came_text(value), hint)
@@ -109,18 +103,19 @@ class Walker:
     def _struct(self, kind: inspect.StructType, value: Any, path: KeyPath, meta: Any) -> Any:
         if not isinstance(value, dict):
             return self._wrong(path, f"a table, [{key_text(path)}]", value)
-        fields = _fields(kind.cls)
+        readers, required = _fields(kind.cls)
         clean: dict[str, Any] = {}
         bad = False
         for name, inner in value.items():
-            if field := fields.get(name):
-                clean[name] = self._walk(field.type, inner, (*path, name), None)
+            if reader := readers.get(name):
+                handler, bare_kind, inner_meta = reader
+                clean[name] = handler(self, bare_kind, inner, (*path, name), inner_meta)
                 bad = bad or clean[name] is BAD
             else:
-                self._unknown(name, path, fields)
+                self._unknown(name, path, readers)
                 bad = True
-        for name, field in fields.items():
-            if field.required and name not in value:
+        for name, field in required.items():
+            if name not in value:
                 self._missing(field, (*path, name))
                 bad = True
         return BAD if bad else clean
@@ -132,7 +127,7 @@ class Walker:
             path, "E-CFG-010", str(schema.get("description", "a value")), "nothing", at_value=False
         )
 
-    def _unknown(self, name: str, path: KeyPath, fields: Mapping[str, inspect.Field]) -> None:
+    def _unknown(self, name: str, path: KeyPath, fields: Mapping[str, Any]) -> None:
         here = (*path, name)
         if homes := self._homes.of(name):
             hint = f"{name} belongs {' or '.join(homes)}"
@@ -160,11 +155,12 @@ class Walker:
         if kind.min_length and len(value) < kind.min_length:
             self._report(path, "E-CFG-024", f"at least {kind.min_length} in the list", "none")
             return BAD
+        handler, item_kind, meta = _reader(kind.item_type, meta)
         items = [
-            self._walk(kind.item_type, item, (*path, position), meta)
+            handler(self, item_kind, item, (*path, position), meta)
             for position, item in enumerate(value)
         ]
-        return BAD if any(item is BAD for item in items) else items
+        return BAD if BAD in items else items
 
     def _dict(self, kind: inspect.DictType, value: Any, path: KeyPath, meta: Any) -> Any:
         if not isinstance(value, dict):
@@ -172,16 +168,15 @@ class Walker:
         if kind.min_length and len(value) < kind.min_length:
             self._report(path, "E-CFG-024", f"at least {kind.min_length} in the table", "none")
             return BAD
+        handler, value_kind, meta = _reader(kind.value_type, meta)
         clean = {
-            name: self._walk(kind.value_type, inner, (*path, name), meta)
+            name: handler(self, value_kind, inner, (*path, name), meta)
             for name, inner in value.items()
         }
-        return BAD if any(inner is BAD for inner in clean.values()) else clean
+        return BAD if BAD in clean.values() else clean
 
     def _union(self, kind: inspect.UnionType, value: Any, path: KeyPath, meta: Any) -> Any:
-        options = [option for option in kind.types if not isinstance(option, inspect.NoneType)]
-        if len(options) == 1:  # TOML has no null: absence is the only None
-            return self._walk(options[0], value, path, meta)
+        options = _options(kind)
         silent = Walker(lambda *_args, **_more: None, self._homes)
         for option in options:
             clean = silent._walk(option, value, path, meta)
@@ -208,12 +203,10 @@ class Walker:
     def _str(
         self, kind: inspect.StrType, value: Any, path: KeyPath, meta: inspect.Metadata | None
     ) -> Any:
-        examples = _examples(meta)
-        such = f' such as "{examples[0]}"' if examples else ""
         if not isinstance(value, str):
-            return self._wrong(path, f"a text in quotes{such}", value)
+            return self._wrong(path, f"a text in quotes{_such(meta)}", value)
         if kind.pattern and (not re.search(kind.pattern, value) or value != value.strip()):
-            expected = f"a text{such or f' of the form {kind.pattern}'}"
+            expected = f"a text{_such(meta) or f' of the form {kind.pattern}'}"
             self._report(path, "E-CFG-025", expected, came_text(value), _form_hint(value, kind))
             return BAD
         if "\0" in value:  # no path, name or address has one
@@ -229,7 +222,7 @@ class Walker:
     def _bool(self, kind: inspect.BoolType, value: Any, path: KeyPath, meta: Any) -> Any:
         if isinstance(value, bool):
             return value
-        word = str(value).lower()
+        word = value.lower() if isinstance(value, str) else ""
         hint = f"write {word}, without quotes" if word in ("true", "false") else ""
         return self._wrong(path, "true or false", value, hint)
 
@@ -289,10 +282,14 @@ class Walker:
     def _any(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
         return value
 
+    def _no_type(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
+        raise TypeError(f"{key_text(path)}: {type(kind).__name__} is no type of a config")
+
 
 # Functions and not bound methods, which would tie each walker to itself: only the collector could
 # then free it, with the document and the findings.
-_HANDLERS: Final[dict[type, Callable[[Walker, Any, Any, KeyPath, Any], Any]]] = {
+_Handler = Callable[[Walker, Any, Any, KeyPath, Any], Any]
+_HANDLERS: Final[dict[type, _Handler]] = {
     inspect.StructType: Walker._struct,
     inspect.ListType: Walker._list,
     inspect.VarTupleType: Walker._list,
@@ -318,17 +315,52 @@ def is_exact_decimal(text: str) -> bool:
 
 
 @cache
-def _type_info(kind: type) -> inspect.Type:
+def _type_info(kind: type) -> inspect.StructType:
     # Evaluating the annotations costs ten times as much as the rest of a load.
-    return inspect.type_info(kind)
+    described = inspect.type_info(kind)
+    assert isinstance(described, inspect.StructType)
+    return described
+
+
+class _Reader(NamedTuple):
+    """What reads the values of a type, and what it needs to know of it."""
+
+    handler: _Handler
+    kind: inspect.Type
+    meta: inspect.Metadata | None
+
+
+def _reader(kind: inspect.Type, meta: inspect.Metadata | None) -> _Reader:
+    """Of a type; `meta` is the metadata of what is around it."""
+    while True:
+        if isinstance(kind, inspect.Metadata):
+            # the inner one may have no example or limit of its own
+            meta = kind if meta is None or kind.extra or _examples(kind) else meta
+            kind = kind.type
+        elif isinstance(kind, inspect.UnionType) and len(options := _options(kind)) == 1:
+            kind = options[0]  # TOML has no null: absence is the only None
+        else:
+            return _Reader(_HANDLERS.get(type(kind), Walker._no_type), kind, meta)
+
+
+def _options(kind: inspect.UnionType) -> list[inspect.Type]:
+    return [option for option in kind.types if not isinstance(option, inspect.NoneType)]
+
+
+class _Fields(NamedTuple):
+    """Fields of a struct type, by name in the file."""
+
+    readers: Mapping[str, _Reader]
+    required: Mapping[str, inspect.Field]
 
 
 @cache
-def _fields(kind: type) -> Mapping[str, inspect.Field]:
-    """Of a struct type, by name in the file."""
-    described = _type_info(kind)
-    assert isinstance(described, inspect.StructType)
-    return {field.encode_name: field for field in described.fields}
+def _fields(kind: type) -> _Fields:
+    fields = {field.encode_name: field for field in _type_info(kind).fields}
+    return _Fields(
+        {name: _reader(field.type, None) for name, field in fields.items()},
+        {name: field for name, field in fields.items() if field.required},
+    )
 
 
 def _is_sane(value: int | float) -> bool:
@@ -340,6 +372,11 @@ def _examples(meta: inspect.Metadata | None) -> list[str]:
     schema = (meta.extra_json_schema if meta else None) or {}
     examples: list[str] = schema.get("examples", [])
     return examples
+
+
+def _such(meta: inspect.Metadata | None) -> str:
+    examples = _examples(meta)
+    return f' such as "{examples[0]}"' if examples else ""
 
 
 def _text(value: Any) -> bool:

@@ -55,6 +55,18 @@ def test_integers_beyond_64_bits_are_problems_of_the_config(tmp_path: Path, numb
     assert any(p.code in ("E-CFG-003", "E-CFG-020") for p in caught.value.problems)
 
 
+@pytest.mark.parametrize("value", ["0x" + "f" * 5_000, "[0x" + "f" * 5_000 + "]"])
+@pytest.mark.parametrize("key", ["name", "run.seed", "record.raw"])  # a text, an integer, a boolean
+def test_integers_that_python_does_not_write_are_no_crash(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(f"{key} = {value}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert any(p.code == "E-CFG-020" and p.key == key for p in caught.value.problems)
+
+
 def test_a_huge_integer_is_told_by_its_size() -> None:
     assert came_text(1 << 40_000) == "an integer of 40001 bits"
     assert came_text(-5) == "the integer -5"

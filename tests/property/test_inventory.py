@@ -25,7 +25,7 @@ TARGETS = {
     "engine/config/loader.py": "config",
     "engine/config/toml_lines.py": "toml-lines",
     "engine/observe/explain.py": "explain",
-    "engine/orders/journal.py": "journal",
+    "engine/orders/journal_reads.py": "journal",
     "engine/orders/journal_check.py": "journal-check",
     "engine/recording/gaps.py": "gaps",
     "engine/recording/importers/binance_wire.py": "binance-wire",

@@ -114,6 +114,40 @@ def test_the_index_has_exactly_the_keys_of_tomllib(text: str) -> None:
     assert TomlLines(text).paths == paths_of(tomllib.loads(text))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.x = 1\n[a.b]\nc = 2\n",  # a table named by a dotted key, then by a header
+        "[t.a.b]\nc = 1\n[t]\na.x = 2\n",  # and the other way round
+        "q = 0\n[t] # not = a pair\nx = [[1, [2]], 3]\ny = { z = [{ w = 1 }] }\n",
+        DOCUMENT,
+    ],
+)
+def test_places_do_not_depend_on_what_was_asked_before(text: str) -> None:
+    paths = sorted(paths_of(tomllib.loads(text)), key=lambda path: (len(path), str(path)))
+    lines, backwards = TomlLines(text), TomlLines(text)
+    places = {path: lines.key(path) for path in paths}
+    assert None not in places.values()
+    assert {path: backwards.key(path) for path in reversed(paths)} == places
+    assert {path: TomlLines(text).key(path) for path in paths} == places
+    assert TomlLines(text).paths == set(paths)
+
+
+def test_places_within_a_table_that_two_lines_name() -> None:
+    lines = TomlLines("[t.a.b]\nc = 1\n[t]\na.x = 2\n")
+    assert lines.key(("t", "a", "x")) == (4, 3)
+    assert lines.key(("t", "a")) == (1, 4)  # the first of them
+    assert lines.key(("t",)) == (3, 2)  # its own header, though a later line
+    assert TomlLines("a.x = 1\n[a.b]\n").key(("a",)) == (1, 1)
+
+
+def test_brackets_as_deep_as_tomllib_takes_need_no_stack() -> None:
+    depth = 300
+    lines = TomlLines(f"x = {'[' * depth}{']' * depth}\ny = 1\n")
+    assert lines.key(("y",)) == (2, 1)
+    assert lines.key(("x", *[0] * 200)) == (1, 205)
+
+
 def test_places_of_values_and_of_what_is_missing() -> None:
     lines = TomlLines(DOCUMENT)
     assert lines.value(("a", "b", "c")) == (3, 9)
@@ -245,6 +279,7 @@ def basic(text: str) -> str:
 def written(draw: Any) -> tuple[str, dict[KeyPath, int], dict[str, Any]]:
     parts = draw(DOCUMENTS)
     writer = Writer(draw)
+    comment = draw(st.sampled_from(["", " # a = 1"]))
     expected: dict[str, Any] = dict(parts["top"])
     writer.table(parts["top"], ())
     for name, table in parts["tables"].items():
@@ -252,7 +287,7 @@ def written(draw: Any) -> tuple[str, dict[KeyPath, int], dict[str, Any]]:
             continue
         expected[name] = table
         writer.note((name,))
-        writer.text += f"[ {writer.key(name)} ]\n"
+        writer.text += f"[ {writer.key(name)} ]{comment}\n"
         writer.table(table, (name,))
     for name, rows in parts["rows"].items():
         if name in expected:
@@ -261,7 +296,7 @@ def written(draw: Any) -> tuple[str, dict[KeyPath, int], dict[str, Any]]:
         for position, row in enumerate(rows):
             writer.note((name,))
             writer.note((name, position))
-            writer.text += f"[[{writer.key(name)}]]\n"
+            writer.text += f"[[{writer.key(name)}]]{comment}\n"
             writer.table(row, (name, position))
     return writer.text, writer.lines, expected
 
@@ -277,6 +312,8 @@ def test_every_key_is_found_on_the_line_it_was_written_on(
     lines = TomlLines(text)
     assert lines.paths == paths_of(parsed)
     places = {path: lines.key(path) for path in expected}
+    asked = TomlLines(text)  # one whose tables are read as questions lead there
+    assert {path: asked.key(path) for path in reversed(expected)} == places
     assert {path: place[0] for path, place in places.items() if place} == expected
     rows = text.replace("\r\n", "\n").split("\n")
     for path, place in places.items():

@@ -98,6 +98,10 @@ def test_mistakes_are_told_by_the_library_and_stop_nothing(tmp_path: Path) -> No
     done = fairlead_kill("all", "--config", str(tmp_path / "none.toml"))
     assert done.returncode == Exit.CONFIG
     assert done.stderr.startswith("error KILL-CONFIG: ")
+    config.write_text('[run]\nstate_dir = "~nobody-of-this-name/x"\n')
+    done = fairlead_kill("all", "--config", str(config))
+    assert done.returncode == Exit.CONFIG
+    assert done.stderr.startswith("error KILL-CONFIG: ")
     assert not (tmp_path / "state").exists()
 
 

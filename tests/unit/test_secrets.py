@@ -108,6 +108,7 @@ def test_what_is_not_a_regular_file(tmp_path: Path) -> None:
 
 def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
     assert refused("file:a\0b", tmp_path).code == "E-SEC-004"
+    assert refused("file:~nobody-of-this-name/key", tmp_path).code == "E-SEC-004"
 
 
 def test_a_file_too_large_or_binary(tmp_path: Path) -> None:
