@@ -17,27 +17,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
-from nautilus_trader.common import LoggerConfig
-from nautilus_trader.data import DataEngineConfig
-from nautilus_trader.execution import MakerTakerFeeModel
 from nautilus_trader.model import (
-    AccountType,
     BookAction,
     BookOrder,
     BookType,
-    Currency,
-    CurrencyPair,
-    InstrumentId,
-    Money,
-    OmsType,
     OrderBookDelta,
     OrderBookDeltas,
     OrderSide,
-    Price,
-    Quantity,
     StrategyId,
-    Venue,
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
@@ -49,11 +36,11 @@ from engine.risk.state import RiskStateFile
 from engine.risk.view import order_facts
 from engine.run_state import RunState
 from engine.strategy import guard
+from tests.unit.nautilus_harness import IID, VENUE, exchange, px, qty
 
 PROMISE_US = 25.0
 LEVELS = 40
 UPDATES = 4000
-IID = InstrumentId.from_str("BTC_USDT.TEST")
 
 
 class Abilities:
@@ -83,7 +70,7 @@ class Bench(Strategy):
             self._time(self._order(99.5))
 
     def _order(self, price: float) -> Any:
-        return self.order_factory.limit(IID, OrderSide.BUY, Quantity(0.1, 6), Price(price, 2))
+        return self.order_factory.limit(IID, OrderSide.BUY, qty(0.1), px(price))
 
     def _time(self, order: Any) -> None:
         gate, view = self._guard_gate, self._guard_view  # type: ignore[attr-defined]
@@ -99,7 +86,7 @@ class Bench(Strategy):
 
 
 def delta(side: OrderSide, price: float, size: float, flags: int, ts: int) -> OrderBookDelta:
-    order = BookOrder(side, Price(price, 2), Quantity(size, 6), 0)
+    order = BookOrder(side, px(price), qty(size), 0)
     return OrderBookDelta(IID, BookAction.UPDATE, order, flags, 0, ts, ts)
 
 
@@ -138,40 +125,11 @@ def everything_on(resting: int) -> Risk:
 
 
 def run(resting: int, state_dir: Path) -> dict[str, list[float]]:
-    engine = BacktestEngine(
-        BacktestEngineConfig(
-            logging=LoggerConfig(bypass_logging=True),
-            run_analysis=False,
-            data_engine=DataEngineConfig(emit_quotes_from_book=True),
-        )
-    )
-    zero = Decimal(0)
-    engine.add_venue(
-        Venue("TEST"),
-        OmsType.NETTING,
-        AccountType.MARGIN,
-        [Money.from_str("1000000 USDT")],
-        book_type=BookType.L2_MBP,
-        fee_model=MakerTakerFeeModel(zero, zero),
-    )
-    engine.add_instrument(
-        CurrencyPair(
-            instrument_id=IID,
-            raw_symbol=IID.symbol,
-            base_currency=Currency.from_str("BTC"),
-            quote_currency=Currency.from_str("USDT"),
-            price_precision=2,
-            size_precision=6,
-            price_increment=Price.from_str("0.01"),
-            size_increment=Quantity.from_str("0.000001"),
-            ts_event=0,
-            ts_init=0,
-        )
-    )
+    engine = exchange()
     risk = everything_on(resting)
     state = RiskStateFile(state_dir / "risk.json")
-    gate = RiskGate(risk, state=state, state_dir=state_dir, abilities={"TEST": Abilities()})
-    gate.clock_offset("TEST", 1)
+    gate = RiskGate(risk, state=state, state_dir=state_dir, abilities={VENUE.value: Abilities()})
+    gate.clock_offset(VENUE.value, 1)
     gate.traded(str(IID), Decimal(1))
     assert len(active_checks(gate.limits, frozenset())) == len(CHECKS)
     strategy = guard(Bench)(StrategyConfig(strategy_id=StrategyId("B-001"), log_events=False))

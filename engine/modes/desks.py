@@ -8,6 +8,7 @@ from typing import Literal
 
 from adapters.base.venue import Adapter, Capabilities, VenueInstrument
 from engine.config import model
+from engine.orders.balance_check import DriftLimits
 from engine.orders.flatten import Market
 from engine.orders.live import DeskSettings, DeskTraits
 from engine.orders.model import Kind
@@ -35,6 +36,16 @@ def settings_of(execution: model.Execution) -> DeskSettings:
         unknown_query_secs=tuple(ms / 1000 for ms in execution.unknown_query_ms),
         absent_quarantine_secs=execution.absent_quarantine_secs,
         settle_timeout_secs=execution.settle_timeout_secs,
+    )
+
+
+def drift_limits_of(execution: model.Execution) -> DriftLimits:
+    """What the account's balances may differ by, from `[execution]`."""
+    return DriftLimits(
+        most={
+            currency: Decimal(amount) for amount, currency in map(str.split, execution.max_drift)
+        },
+        accept=execution.accept_drift,
     )
 
 

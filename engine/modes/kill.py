@@ -18,6 +18,7 @@ from adapters.base.plain_transport import PlainTransport
 from adapters.base.venue import Adapter, AdapterContext, VenueError
 from engine.config.loader import LoadedConfig
 from engine.errors import FairleadError
+from engine.modes.account_files import account_files
 from engine.orders.journal import Journal, JournalError
 from engine.orders.sweep import Sweep, SweptOrder
 from engine.risk.killswitch import Action, Kill
@@ -101,8 +102,7 @@ class VenueKill:
         self._timeout_secs = timeout_secs
         self._tell = tell
         self._venue = loaded.config.venues[key]
-        self._name = f"{key}-{self._venue.account}"
-        self._path = loaded.state_dir / f"{self._name}.journal.sqlite"
+        self._path = account_files(loaded, key).journal
         self.report = VenueReport(venue=key, account=self._venue.account)
 
     async def run(self) -> VenueReport:

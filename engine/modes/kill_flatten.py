@@ -15,6 +15,7 @@ import msgspec
 from adapters.base.venue import Adapter
 from engine.config.loader import LoadedConfig
 from engine.errors import FairleadError
+from engine.modes.account_files import account_files
 from engine.modes.desks import market_of, settings_of, touch_of, traits_of
 from engine.modes.lock import AccountLock
 from engine.orders.desk import OrderDesk
@@ -42,11 +43,10 @@ class VenueFlatten:
         self._tell = tell
         self._fail = fail
         self._venue = loaded.config.venues[key]
-        self._name = f"{key}-{self._venue.account}"
-        self._path = loaded.state_dir / f"{self._name}.journal.sqlite"
+        self._files = account_files(loaded, key)
 
     async def run(self, adapter: Adapter, unbooked: Mapping[str, Decimal]) -> list[Closed]:
-        lock = FlattenLock(self._loaded.state_dir / f"{self._name}.flatten.lock")
+        lock = FlattenLock(self._files.flatten_lock)
         if not await self._taken(lock):
             self._fail("KILL-FLATTEN: another process has been flattening this account; look again")
             return []
@@ -68,7 +68,7 @@ class VenueFlatten:
     def _holds_account(self, held: contextlib.ExitStack) -> bool:
         """Keep a run from starting meanwhile; False when one is running."""
         try:
-            held.enter_context(AccountLock(self._loaded.state_dir / f"{self._name}.lock"))
+            held.enter_context(AccountLock(self._files.lock))
         except FairleadError:
             return False
         return True
@@ -76,7 +76,7 @@ class VenueFlatten:
     async def _run_locked(
         self, adapter: Adapter, unbooked: Mapping[str, Decimal], is_alone: bool
     ) -> list[Closed]:
-        journal = KillJournal(self._path, fsync=True, now_ns=time.time_ns)
+        journal = KillJournal(self._files.journal, fsync=True, now_ns=time.time_ns)
         desk = OrderDesk(
             venue=adapter.orders,
             journal=journal,

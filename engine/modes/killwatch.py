@@ -12,13 +12,13 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 from uuid import uuid4
 
 from engine.config.loader import LoadedConfig
 from engine.errors import FairleadError
+from engine.modes.account_files import account_files
 from engine.modes.desks import market_of, touch_of
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
@@ -230,8 +230,7 @@ class KillWatch:
         return True
 
     async def _flatten(self, trading: VenueTrading) -> None:
-        name = f"{trading.venue.lower()}-{trading.account}.flatten.lock"
-        lock = FlattenLock(Path(self._loaded.state_dir / name))
+        lock = FlattenLock(account_files(self._loaded, trading.venue.lower()).flatten_lock)
         if not lock.take():
             return  # another process does it; the next look sees what is left
         self._tries[trading.venue] = self._tries.get(trading.venue, 0) + 1

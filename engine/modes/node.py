@@ -56,6 +56,7 @@ from engine.config.loader import LoadedConfig
 from engine.config.model import Record
 from engine.errors import FairleadError
 from engine.modes import common
+from engine.modes.account_files import account_files
 from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
@@ -155,9 +156,9 @@ class NodeRun:
         return secrets
 
     def _take_locks(self, held: ExitStack) -> None:
-        for key, venue in self.config.venues.items():
-            name = f"{key}-{venue.account}" if self.mode == "live" else f"{key}-paper"
-            held.enter_context(AccountLock(self.loaded.state_dir / f"{name}.lock"))
+        for key in self.config.venues:
+            files = account_files(self.loaded, key, paper=self.mode != "live")
+            held.enter_context(AccountLock(files.lock))
 
     async def _main(
         self,
@@ -274,7 +275,9 @@ class NodeRun:
         self._handle = self._node.handle()
         self._strategies = parts.strategies
         claimed = claims(self.loaded)
+        journals = {trading.venue: trading.journal for trading in self.trading}
         for strategy in self._strategies:
+            strategy.keep_brackets_in(journals)
             self._node.add_strategy(strategy)
             strategy.set_external_order_instrument_ids(claimed[str(strategy.strategy_id)])
         if self._recording is not None:
@@ -330,7 +333,7 @@ class NodeRun:
     def _trading(self, key: str, runtime: VenueRuntime, held: ExitStack) -> VenueTrading:
         account = self.config.venues[key].account
         journal = Journal(
-            self.loaded.state_dir / f"{key}-{account}.journal.sqlite",
+            account_files(self.loaded, key).journal,
             fsync=self.config.execution.journal_fsync == "always",
             now_ns=time.time_ns,
         )

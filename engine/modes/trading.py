@@ -18,9 +18,9 @@ from adapters.base.venue import (
 from engine.cli.exits import Exit
 from engine.config import model
 from engine.errors import FairleadError
-from engine.modes.desks import settings_of, traits_of
+from engine.modes.desks import drift_limits_of, settings_of, traits_of
 from engine.modes.pushes import PrivateItems
-from engine.orders.balances import Balances, Drift
+from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import LiveOrder
@@ -36,10 +36,7 @@ COMPARE_EVERY_SECS = 30.0
 RECOVER_EXTRA_SECS = 10.0  # on top of the quarantine, for the looks themselves
 CLOSED_FINDINGS = frozenset({"OVERFILL", "ORDER-AMBIGUOUS"})  # halt the instrument
 STOPPED = "STOPPED"
-BALANCE_DRIFT = "BALANCE-DRIFT"
 DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", "ORDER-LATE", BALANCE_DRIFT})
-BALANCE_LOOKS = 3  # that must show the same difference: a fill may be on its way
-BALANCE_LOOK_SECS = 2.0
 
 
 class VenueTrading:
@@ -80,7 +77,6 @@ class VenueTrading:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._is_given_up = False
-        self._balances: Balances | None = None
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
 
@@ -197,17 +193,18 @@ class VenueTrading:
             await self.runtime.ensure_connected()
         except VenueError as error:
             raise FairleadError(error.code, error.message, Exit.VENUE) from error
+        balances = self._balance_check(desk)
         try:
-            await self._recover(desk)
+            await self._recover(desk, balances)
         except VenueUnavailable as error:
             raise FairleadError(error.code, error.message, Exit.VENUE) from error
         except VenueError as error:
             raise FairleadError(error.code, error.message, Exit.VENUE) from error
         self._on_recovered(self)
         await self._open_private_stream(desk)
-        self._spawn(self._compare_for_ever(desk), "compare")
+        self._spawn(self._compare_for_ever(desk, balances), "compare")
 
-    async def _recover(self, desk: OrderDesk) -> None:
+    async def _recover(self, desk: OrderDesk, balances: BalanceCheck) -> None:
         adopted = desk.adopt_journal()
         missing = {o.intent.instrument for o in adopted} - set(self.runtime.adapter.instruments)
         if missing:
@@ -220,7 +217,7 @@ class VenueTrading:
             )
         await desk.recover(self._config.execution.absent_quarantine_secs + RECOVER_EXTRA_SECS)
         await self._compare(desk)
-        await self._compare_balances(desk, starting=True)
+        await balances.compare(starting=True)
         drift = [f for f in self.findings if f.code in DRIFT_FINDINGS]
         if adopted or drift:
             logger.warning(
@@ -242,74 +239,18 @@ class VenueTrading:
         if seen.late:
             await self.orders.cancel([ref_of(state) for state in seen.late])
 
-    async def _compare_balances(self, desk: OrderDesk, *, starting: bool = False) -> None:
-        """Name each lasting difference between the account's balances and the journal's fills.
-
-        Raises FairleadError at the start when one is larger than `execution.max_drift`.
-        """
-        known = self._balances
-        if known is None:
-            known = self._balances = Balances(self.journal, self._currencies(), self._currencies_of)
-        drifts: tuple[Drift, ...] = ()
-        for look in range(BALANCE_LOOKS):
-            if desk.unresolved():
-                return  # one of them may have moved the balances: compared once they are proven
-            await desk.refresh(must_read=True)  # what was filled before is booked
-            balances = await self.orders.balances()
-            if not known.is_based:
-                if not desk.live_orders():
-                    known.base_on(balances)
-                return
-            before, drifts = drifts, known.drifts(balances)
-            if not drifts:
-                known.take()
-                return
-            if look and [d.difference for d in before] != [d.difference for d in drifts]:
-                return  # still moving: the next comparison tells
-            if look + 1 < BALANCE_LOOKS:
-                await asyncio.sleep(BALANCE_LOOK_SECS)
-        self._drifted(drifts, starting=starting)
-        known.take(drifts)
-
-    def _drifted(self, drifts: Sequence[Drift], *, starting: bool) -> None:
-        execution = self._config.execution
-        allowed = {
-            currency: Decimal(amount) for amount, currency in map(str.split, execution.max_drift)
-        }
-        over = [d for d in drifts if abs(d.difference) > allowed.get(d.currency, abs(d.difference))]
-        refused = over and starting and not execution.accept_drift
-        for drift in drifts:
-            finding = Finding(
-                code=BALANCE_DRIFT,
-                instrument=self.venue,
-                subject=drift.currency,
-                journal=f"{drift.expected:f}",
-                venue=f"{drift.actual:f}",
-                action="the start is refused" if refused else "counted from now on",
-                ts_event=self.now_ns(),
-            )
-            self.journal.finding(finding)
-            self.found(finding)
-        if not over:
-            return
-        what = ", ".join(f"{d.difference:+f} {d.currency}" for d in over)
-        reason = f"the account differs from the journal by {what}, execution.max_drift allows less"
-        if refused:
-            raise FairleadError(
-                BALANCE_DRIFT,
-                f"{self.venue}: {reason}. Look at the venue's own history; if that is right, start "
-                "once with execution.accept_drift = true",
-                Exit.DRIFT,
-            )
-        if starting:
-            return
-        for instrument in self.runtime.instruments:
-            if any(d.currency in self._currencies_of(instrument) for d in over):
-                self._on_halt(instrument, f"{BALANCE_DRIFT}: {reason}")
-
-    def _currencies(self) -> frozenset[str]:
-        """Of the run's instruments."""
-        return frozenset(c for name in self.runtime.instruments for c in self._currencies_of(name))
+    def _balance_check(self, desk: OrderDesk) -> BalanceCheck:
+        return BalanceCheck(
+            venue=self.venue,
+            orders=self.orders,
+            desk=desk,
+            instruments=self.runtime.instruments,
+            currencies_of=self._currencies_of,
+            limits=drift_limits_of(self._config.execution),
+            now_ns=self.now_ns,
+            on_found=self.found,
+            on_halt=self._on_halt,
+        )
 
     def _currencies_of(self, instrument: str) -> tuple[str, str]:
         """Base and quote; of an instrument that the venue lists no more, none."""
@@ -321,13 +262,13 @@ class VenueTrading:
         if offset is not None and self._on_clock is not None:
             self._on_clock(offset)
 
-    async def _compare_for_ever(self, desk: OrderDesk) -> None:
+    async def _compare_for_ever(self, desk: OrderDesk, balances: BalanceCheck) -> None:
         while True:
             self._tell_clock()
             await asyncio.sleep(COMPARE_EVERY_SECS)
             try:
                 await self._compare(desk)
-                await self._compare_balances(desk)
+                await balances.compare()
             except VenueUnavailable as error:
                 logger.warning("comparison with %s: %s", self.venue, error)
 

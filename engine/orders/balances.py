@@ -16,7 +16,12 @@ from engine.orders.journal import Journal
 from engine.orders.model import Side, VenueBalance, VenueFill
 
 SUBJECT = "BALANCES"  # kind and subject of the record
-ROUNDING = Decimal("0.000001")  # of what was turned over since
+# A difference within DUST + ROUNDING x turnover is the venue's rounding, and the next agreement
+# takes it over: kept, roundings would add up to a difference of their own. The tolerance is of the
+# turnover since the last agreement, so what can leak unseen is a millionth of what was traded, and
+# DUST for each agreement that fills led to. Of a currency that nothing turned over nothing is
+# taken over: what leaks there without a trade adds up until it is found.
+ROUNDING = Decimal("0.000001")
 DUST = Decimal("0.0000001")
 _ZERO = Decimal(0)
 
@@ -52,6 +57,7 @@ class Balances:
         self._expected: dict[str, Decimal] | None = None
         self._seq = 0  # the last record that is counted
         self._has_fills = False  # since the last agreement
+        self._rounded: dict[str, Decimal] = {}  # the venue's totals where it rounded, last seen
         agreed = journal.last_note(SUBJECT, dict[str, Decimal])
         if agreed is not None:
             self._seq, self._expected = agreed
@@ -73,26 +79,35 @@ class Balances:
         expected = self._expected
         assert expected is not None
         found = []
+        self._rounded.clear()
         for currency, actual in sorted(self._totals(balances).items()):
             drift = Drift(currency, expected.setdefault(currency, actual), actual)
-            if abs(drift.difference) > DUST + ROUNDING * self._turnover[currency]:
+            turnover = self._turnover[currency]
+            if abs(drift.difference) > DUST + ROUNDING * turnover:
                 found.append(drift)
+            elif turnover:
+                self._rounded[currency] = actual
         return tuple(found)
 
     def take(self, drifts: Iterable[Drift] = ()) -> None:
-        """The account is as the journal has it, but for `drifts`, which count from now on."""
+        """The account is as the journal has it, but for `drifts`, which count from now on.
+
+        Follows `drifts()`: where that saw rounding only, the venue's own totals are agreed on.
+        """
         assert self._expected is not None
         known = False
         for drift in drifts:
             self._expected[drift.currency] += drift.difference
             known = True
         if known or self._has_fills:
+            self._expected.update(self._rounded)
             self._agree()
 
     def _agree(self) -> None:
         assert self._expected is not None
         self._seq = self._journal.note(SUBJECT, SUBJECT, self._expected)
         self._turnover.clear()
+        self._rounded.clear()
         self._has_fills = False
 
     def _totals(self, balances: Sequence[VenueBalance]) -> dict[str, Decimal]:

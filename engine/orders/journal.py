@@ -10,93 +10,33 @@ system writes it (`"never"`).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from engine.errors import FairleadError
-from engine.orders.journal_check import (
-    NEWEST_RECORDS,
-    all_problems,
-    boot_id,
-    damaged_records,
-    start_problem,
-    structure_problem,
+from engine.orders.journal_check import all_problems, boot_id, start_problem, structure_problem
+from engine.orders.journal_reads import (
+    REPAIR,
+    JournaledOrder,
+    JournalError,
+    JournalReads,
+    Position,
 )
-from engine.orders.journal_schema import (
-    OPEN_ORDERS,
-    SCHEMA,
-    SCHEMA_VERSION,
-    position_crc,
-    record_crc,
-)
-from engine.orders.model import (
-    Finding,
-    Intent,
-    OrderState,
-    Side,
-    VenueFill,
-    VenueOrder,
-)
+from engine.orders.journal_schema import SCHEMA, SCHEMA_VERSION, position_crc, record_crc
+from engine.orders.model import Finding, Intent, OrderState, Side, VenueFill, VenueOrder
+
+__all__ = ["Journal", "JournalError", "JournaledOrder", "Position", "move_position"]
 
 BUSY_TIMEOUT_MS = 2_000
 CACHE_KIB = 16_384  # of pages: the ids of a large journal are looked up all over it
-GIVEN_UP_RECORDS = NEWEST_RECORDS  # that a restart looks through for orders given up
-REPAIR = "Restore it from a copy, or move it away and start anew; docs/journal.md tells how"
-
-
-class JournalError(FairleadError):
-    """The journal can't be opened, read or written; nothing may be sent without it."""
-
-
-class JournaledOrder(msgspec.Struct, kw_only=True):
-    """One order as the journal knows it. `cost` is the sum of price x quantity filled."""
-
-    intent: Intent
-    state: OrderState
-    venue_order_id: str | None
-    filled: Decimal
-    cost: Decimal
-    cancel_requested: bool
-    ts_sent: int
-
-
-class Position(msgspec.Struct, frozen=True):
-    """Net base quantity of one strategy in one instrument, fees in base deducted.
-
-    `cost` is what the open quantity cost (signed, quote currency) at average price.
-    """
-
-    strategy: str
-    instrument: str
-    quantity: Decimal
-    cost: Decimal
-
-    @property
-    def avg_price(self) -> Decimal | None:
-        return self.cost / self.quantity if self.quantity else None
-
 
 _encode = msgspec.json.Encoder().encode
-_decode_intent = msgspec.json.Decoder(Intent).decode
-_decode_fill = msgspec.json.Decoder(VenueFill).decode
 
 
-class _Reason(msgspec.Struct):
-    """Why an order was refused: the name of the outcome."""
-
-    type: str = ""
-
-
-_decode_reason = msgspec.json.Decoder(_Reason).decode
-
-
-class Journal:
+class Journal(JournalReads):
     """The only writer of one account's journal file. Not thread-safe; use from the event loop."""
 
     def __init__(self, path: Path, *, fsync: bool, now_ns: Callable[[], int]) -> None:
@@ -139,15 +79,6 @@ class Journal:
         except sqlite3.Error as error:
             raise JournalError("JRN-READ", f"{path} can't be read: {error}") from error
         return journal
-
-    @contextmanager
-    def one_moment(self) -> Iterator[None]:
-        """Every read within it sees the same moment, whatever another process writes meanwhile."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._db.execute("ROLLBACK")
 
     def _check(self, boot: str) -> None:
         """Raises sqlite3.DatabaseError for damage, JournalError for another schema."""
@@ -338,135 +269,10 @@ class Journal:
     def finding(self, finding: Finding) -> None:
         self.note("FINDING", finding.subject, finding)
 
-    # -- reading -------------------------------------------------------------------------------
-
-    def open_orders(self) -> list[JournaledOrder]:
-        """Every order that is not terminal, oldest first."""
-        return [_order(row[:-1]) for row in self._rows(OPEN_ORDERS)]
-
-    def order(self, client_order_id: str) -> JournaledOrder | None:
-        rows = self._rows(
-            "SELECT intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent "
-            "FROM orders WHERE client_order_id = ?",
-            (client_order_id,),
-        )
-        return _order(rows[0]) if rows else None
-
-    def find(self, order_id: str) -> str | None:
-        """The client order id of a client or venue order id, of one that was replaced too."""
-        if self.order(order_id) is not None:
-            return order_id
-        rows = self._rows(
-            "SELECT client_order_id FROM venue_ids WHERE venue_order_id = ? ORDER BY ts DESC",
-            (order_id,),
-        )
-        return str(rows[0][0]) if rows else None
-
-    def replacements(self, client_order_id: str) -> tuple[Intent | None, int, list[str]]:
-        """The replacement without an outcome (None if there is none), its time, replaced ids."""
-        pending, ts_sent, ids = None, 0, []
-        with _readable():
-            for _, ts, kind, body in self.story(client_order_id):
-                if kind == "REPLACE":
-                    pending, ts_sent = _decode_intent(body), ts
-                elif kind in ("REPLACED", "REPLACE_REFUSED", "REPLACE_ABSENT"):
-                    pending = None
-                if kind in ("ACCEPTED", "REPLACED"):
-                    ids.append(msgspec.json.decode(body)["venue_order_id"])
-        return pending, ts_sent, ids[:-1]
-
-    def given_up_since(self, ts_ns: int, most: int) -> list[tuple[JournaledOrder, int]]:
-        """Orders refused since then because they were absent, with the time; oldest first."""
-        rows = self._rows(
-            "SELECT client_order_id, ts, body FROM records "
-            "WHERE seq > (SELECT coalesce(max(seq), 0) FROM records) - ? "
-            "AND kind = 'REFUSED' AND ts >= ? ORDER BY seq",
-            (GIVEN_UP_RECORDS, ts_ns),
-        )
-        with _readable():
-            absent = [
-                (name, ts) for name, ts, body in rows if _decode_reason(body).type == "Absent"
-            ]
-        found = []
-        for client_order_id, ts in absent[-most:]:
-            order = self.order(client_order_id)
-            if order is not None and order.state is OrderState.REFUSED:
-                found.append((order, ts))
-        return found
-
-    def order_by_venue_id(self, instrument: str, venue_order_id: str) -> str | None:
-        """The client order id that a venue order id belongs to."""
-        rows = self._rows(
-            "SELECT client_order_id FROM venue_ids WHERE instrument = ? AND venue_order_id = ?",
-            (instrument, venue_order_id),
-        )
-        return str(rows[0][0]) if rows else None
-
-    def known_venue_ids(self, instrument: str, since_ns: int) -> frozenset[str]:
-        """Venue order ids that became an order's since then; never the answer to a lost submit."""
-        rows = self._rows(
-            "SELECT venue_order_id FROM venue_ids WHERE instrument = ? AND ts >= ?",
-            (instrument, since_ns),
-        )
-        return frozenset(str(row[0]) for row in rows)
-
-    def fills_of(self, client_order_id: str) -> list[VenueFill]:
-        """Every execution of the order, oldest first."""
-        with _readable():
-            fills = [
-                _decode_fill(body)
-                for _, _, kind, body in self.story(client_order_id)
-                if kind == "FILL"
-            ]
-        return sorted(fills, key=lambda fill: (fill.ts_event, fill.trade_id))
-
-    def positions(self) -> list[Position]:
-        rows = self._rows("SELECT strategy, instrument, quantity, cost FROM positions")
-        with _readable():
-            return [Position(s, i, _number(q), _number(c)) for s, i, q, c in rows]
-
-    def story(self, client_order_id: str) -> list[tuple[int, int, str, bytes]]:
-        """Every record of one order: (seq, ts ns, kind, JSON body), oldest first."""
-        return self._rows(
-            "SELECT seq, ts, kind, body FROM records WHERE client_order_id = ? ORDER BY seq",
-            (client_order_id,),
-        )
-
-    def last_note[T](self, subject: str, kind: type[T]) -> tuple[int, T] | None:
-        """The newest record of this subject: (seq, body)."""
-        rows = self._rows(
-            "SELECT seq, body FROM records WHERE client_order_id = ? ORDER BY seq DESC LIMIT 1",
-            (subject,),
-        )
-        with _readable():
-            return (rows[0][0], msgspec.json.decode(rows[0][1], type=kind)) if rows else None
-
-    def fills_since(self, seq: int) -> tuple[int, list[VenueFill]]:
-        """The newest record's seq, and the executions recorded after `seq`, oldest first."""
-        newest = self._rows("SELECT max(seq) FROM records")[0][0] or 0
-        rows = self._rows(
-            "SELECT body FROM records WHERE seq > ? AND seq <= ? AND kind = 'FILL' ORDER BY seq",
-            (seq, newest),
-        )
-        with _readable():
-            return newest, [_decode_fill(body) for (body,) in rows]
-
-    def damaged(self, client_order_id: str) -> frozenset[int]:
-        """Those of its records (seq) that are not what was written."""
-        return damaged_records(self._db, client_order_id)
-
     # -- inside --------------------------------------------------------------------------------
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db, self.path)
-
-    def _rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[Any]:
-        try:
-            return self._db.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise JournalError(
-                "JRN-CORRUPT", f"the order journal {self.path} can't be read: {error}. {REPAIR}"
-            ) from error
 
     def _record(self, ts: int, kind: str, client_order_id: str, body: bytes) -> None:
         self._db.execute(
@@ -553,47 +359,3 @@ def move_position(
     if (after > 0) == (quantity > 0):  # reduced: the rest keeps its average price
         return after, cost * after / quantity
     return after, after * price  # turned round: the rest was opened at this price
-
-
-def _order(row: tuple[bytes, str, str | None, str, str, int, int]) -> JournaledOrder:
-    intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent = row
-    with _readable():
-        return JournaledOrder(
-            intent=_decode_intent(intent),
-            state=OrderState(state),
-            venue_order_id=venue_order_id,
-            filled=_number(filled),
-            cost=_number(cost),
-            cancel_requested=bool(cancel_requested),
-            ts_sent=ts_sent,
-        )
-
-
-def _number(text: str) -> Decimal:
-    number = Decimal(text)
-    if not number.is_finite():
-        raise ValueError(f"expected a finite number, received {text[:40]}")
-    return number
-
-
-_UNREADABLE = (
-    msgspec.MsgspecError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    RecursionError,
-)
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    """A stored value that can't be what was written becomes a JournalError."""
-    try:
-        yield
-    except _UNREADABLE as error:
-        raise JournalError(
-            "JRN-CORRUPT",
-            f"the order journal holds a value that it never wrote: {str(error)[:200]}. Nothing was "
-            f"sent. {REPAIR}",
-        ) from error

@@ -121,13 +121,19 @@ class Replacements(OrderStates):
         delays = self._settings.unknown_query_secs
         needed = max(self._settings.absent_quarantine_secs, self._traits.max_order_lag_secs)
         looks, absent_looks, absent_since = 0, 0, loop.time()
+        others: frozenset[str] = frozenset()  # found, and not the replacement
         while True:
             await asyncio.sleep(delays[min(looks, len(delays) - 1)])
             looks += 1
-            known = self.journal.known_venue_ids(changed.instrument, 0)
+            # Since the order's own first send: what it replaced before bears its client order id.
+            known = self._known_to(order) | others
             result = await self._venue.find(changed, known, order.replace_ts)
             if order.replacing is not changed or order.state.is_terminal:
                 return
+            if isinstance(result, Found) and self._has_owner(result.order):
+                others |= {result.order.venue_order_id}
+                absent_looks = 0
+                continue
             if isinstance(result, Found):
                 self.journal.note("FOUND", changed.client_order_id, result.order)
                 self._replaced(order, result.order.venue_order_id)
@@ -142,6 +148,11 @@ class Replacements(OrderStates):
             if absent_looks >= MIN_ABSENT_LOOKS and loop.time() - absent_since >= needed:
                 await self._not_replaced(order, result)
                 return
+
+    def _has_owner(self, state: VenueOrder) -> bool:
+        """Whether it was an order's already, however long ago: then it is no answer."""
+        owner = self.journal.order_by_venue_id(state.instrument, state.venue_order_id)
+        return owner is not None
 
     async def _not_replaced(self, order: LiveOrder, evidence: Absent) -> None:
         """Proven: there is no new order. The old one is what the venue says of it now."""
@@ -170,4 +181,7 @@ class Replacements(OrderStates):
         raise NotImplementedError
 
     def _own(self, order: LiveOrder, venue_order_id: str) -> None:
+        raise NotImplementedError
+
+    def _known_to(self, order: LiveOrder) -> frozenset[str]:
         raise NotImplementedError

@@ -24,17 +24,6 @@ EVERY_MS = {"oceanex": 20, "poloniex": 60}  # between actions: within the venue'
 STOPS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 MAY_STAY_UNKNOWN = {"oceanex": STOPS, "poloniex": frozenset()}
 PROOF_SECS = "14"  # of a run that proves orders absent: the venue's lag, and the looks
-RISK = """
-[risk]
-max_order_notional = "100000 USDT"
-max_open_orders = 400
-max_orders_per_second = 200
-price_collar_bps = "1000"
-
-[execution]
-poll_ms = 100
-absent_quarantine_secs = 1.0
-"""
 
 
 def hammer(key: str, *, idle: bool, seed: int, every_ms: int = 0) -> list[dict[str, object]]:
@@ -57,13 +46,13 @@ def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> No
         journal = tmp_path / "state" / f"{key}-main.journal.sqlite"
         for kill in range(KILLS):
             config = configs.write(
-                tmp_path, served, strategies=hammer(key, idle=False, seed=kill), more=RISK
+                tmp_path, served, strategies=hammer(key, idle=False, seed=kill), more=configs.ROOMY
             )
             _run_and_kill(config, journal, log, moments.uniform(0.0, 0.6))
             if kill % 4 == 3:
                 _trigger_stops(served, ledger_id(key))
         config = configs.write(
-            tmp_path, served, strategies=hammer(key, idle=True, seed=0), more=RISK
+            tmp_path, served, strategies=hammer(key, idle=True, seed=0), more=configs.ROOMY
         )
         ended = run("live", config, "--for", "2", timeout_secs=60)
         if ended.returncode == Exit.UNRESOLVED:

@@ -14,17 +14,6 @@ from tests.support import configs
 from tests.support.processes import FAIRLEAD, ROOT, Venue, start, wait_for
 
 ACCOUNTS = {"oceanex": "main", "poloniex": "spot"}  # at the simulated venue
-RISK = """
-[risk]
-max_order_notional = "100000 USDT"
-max_open_orders = 400
-max_orders_per_second = 200
-price_collar_bps = "1000"
-
-[execution]
-poll_ms = 100
-absent_quarantine_secs = 1.0
-"""
 
 
 class Run:
@@ -52,7 +41,7 @@ class Run:
             }
             for one in strategies
         ]
-        self.config = configs.write(self.folder, self.served, strategies=named, more=RISK)
+        self.config = configs.write(self.folder, self.served, strategies=named, more=configs.ROOMY)
         self.process = start("live", self.config, log=self.log)
 
     def block(self) -> None:

@@ -9,12 +9,7 @@ from tests.crash.test_kill9 import hammer
 from tests.support import configs
 from tests.support.processes import run, venue
 
-MORE = """
-[risk]
-max_order_notional = "100000 USDT"
-max_open_orders = 400
-max_orders_per_second = 200
-price_collar_bps = "1000"
+MORE = f"""{configs.ROOMY_RISK}
 max_unknown_outcomes = 2
 
 [execution]

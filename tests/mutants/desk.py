@@ -118,6 +118,13 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         T_MISSING,
     ),
     mutant(
+        "replacement-of-another",
+        DESK,
+        "an order of long ago is taken for the replacement whose answer was lost",
+        one("        return owner is not None\n", "        return False\n"),
+        T_ORDERS,
+    ),
+    mutant(
         "price-not-clamped",
         DESK,
         "a rounded average books an execution worse than the limit",

@@ -18,6 +18,21 @@ VENUE_KEYS = {
     },
 }
 
+# A gate that lets a test's strategy do as it likes, and a desk that is quick to prove an order.
+ROOMY_RISK = """
+[risk]
+max_order_notional = "100000 USDT"
+max_open_orders = 400
+max_orders_per_second = 200
+price_collar_bps = "1000"
+"""
+QUICK_DESK = """
+[execution]
+poll_ms = 100
+absent_quarantine_secs = 1.0
+"""
+ROOMY = ROOMY_RISK + QUICK_DESK
+
 
 def write(
     folder: Path,

@@ -177,8 +177,8 @@ def strategy_config(**options: Any) -> StrategyConfig:
     )
 
 
-def backtest(run: Run, latency_ms: int = 0, more: Sequence[Any] = ()) -> Run:
-    """Run the market through a BacktestEngine."""
+def exchange(instruments: Sequence[InstrumentId] = (IID,), latency_ms: int = 0) -> BacktestEngine:
+    """An engine with one margin account at `VENUE`; it has no data and no strategy yet."""
     engine = BacktestEngine(
         BacktestEngineConfig(
             logging=LoggerConfig(bypass_logging=True),
@@ -197,8 +197,14 @@ def backtest(run: Run, latency_ms: int = 0, more: Sequence[Any] = ()) -> Run:
         fee_model=MakerTakerFeeModel(Decimal(0), Decimal(0)),
         latency_model=latency,
     )
-    for instrument_id in run.instruments:
+    for instrument_id in instruments:
         engine.add_instrument(pair(instrument_id))
+    return engine
+
+
+def backtest(run: Run, latency_ms: int = 0, more: Sequence[Any] = ()) -> Run:
+    """Run the market through a BacktestEngine."""
+    engine = exchange(run.instruments, latency_ms)
     for strategy in (run.strategy, *more):
         engine.add_strategy(strategy)
     data = [

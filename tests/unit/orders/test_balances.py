@@ -102,3 +102,44 @@ def test_rounding_is_no_difference_and_a_currency_that_is_gone_is(journal: Journ
     assert known.drifts(account("2", "900.0001")) == ()
     assert known.drifts(account("2", "900.001")) != ()
     assert known.drifts([]) == (Drift("BTC", D(2), D(0)), Drift("USDT", D(900), D(0)))
+
+
+def test_roundings_of_many_agreements_do_not_add_up(journal: Journal) -> None:
+    known = held(journal)
+    known.base_on(account("1", "100000"))
+    usdt, btc, per_agreement = D(100_000), D(1), D("0.0001")  # 100 USDT turned over: just within
+    for i in range(60):
+        fill(journal, f"{i}", Side.BUY, "0", "USDT")
+        btc, usdt = btc + 1, usdt - 100 - per_agreement
+        assert known.drifts(account(str(btc), str(usdt))) == ()
+        known.take()
+        if i % 20 == 7:
+            known = held(journal)  # what was agreed on is the venue's total, in the journal too
+    assert known.drifts(account(str(btc), str(usdt))) == ()
+    (drift,) = known.drifts(account(str(btc), str(usdt - D("0.001"))))
+    assert drift == Drift("USDT", usdt, usdt - D("0.001"))
+    known.take([drift])
+    assert known.drifts(account(str(btc), str(usdt))) == (Drift("USDT", drift.actual, usdt),)
+
+
+def test_rounding_is_taken_over_beside_a_difference_of_another_currency(journal: Journal) -> None:
+    known = held(journal)
+    known.base_on(account("1", "1000"))
+    fill(journal, "A", Side.BUY, "0", "USDT")
+    (drift,) = known.drifts(account("3", "899.9999"))
+    assert drift.currency == "BTC"
+    known.take([drift])
+    fill(journal, "B", Side.BUY, "0", "USDT")
+    assert known.drifts(account("4", "799.9998")) == ()
+
+
+def test_a_slow_leak_without_turnover_adds_up_until_it_is_found(journal: Journal) -> None:
+    known = held(journal)
+    known.base_on(account("1", "1000"))
+    assert known.drifts(account("1", "999.99999994")) == ()
+    known.take()
+    (deposit,) = known.drifts(account("2", "999.99999994"))  # another currency's agreement
+    known.take([deposit])
+    assert known.drifts(account("2", "999.99999988")) == (
+        Drift("USDT", D(1000), D("999.99999988")),
+    )

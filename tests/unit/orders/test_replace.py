@@ -8,7 +8,19 @@ from pathlib import Path
 
 import msgspec
 
-from engine.orders.model import Accepted, OrderRef, OrderState, Outcome, Side, VenueFill
+from engine.orders.desk import KNOWN_IDS_WINDOW_NS
+from engine.orders.model import (
+    Absent,
+    Accepted,
+    FindResult,
+    Found,
+    OrderRef,
+    OrderState,
+    Outcome,
+    Side,
+    Unknown,
+    VenueFill,
+)
 from tests.unit.orders.conftest import INSTRUMENT, Bench, Intent, intent, venue_order
 
 SMALLER = Decimal("0.2")
@@ -59,4 +71,70 @@ def test_what_was_filled_beyond_a_smaller_replacement_is_told_and_the_rest_cance
     order = bench.desk.get("A")
     assert order is not None
     assert order.state in (OrderState.OPEN, OrderState.CANCELLING)
+    bench.desk.journal.close()
+
+
+class Lost:
+    """A venue that loses the answer to a replacement, and tells what it was asked to leave out."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.finds: list[FindResult] = []
+        self.known: list[frozenset[str]] = []
+        bench.venue.answer = lambda order: Accepted(f"V-{order.client_order_id}")
+        bench.venue.replace = self.replace  # type: ignore[method-assign]
+        bench.venue.find = self.find  # type: ignore[method-assign]
+
+    async def replace(self, ref: OrderRef, changed: Intent) -> Outcome:
+        return Unknown("timeout")
+
+    async def find(self, wanted: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+        self.known.append(known)
+        return self.finds.pop(0) if self.finds else Absent("scripted")
+
+    def submit(self, cid: str) -> None:
+        async def main() -> None:
+            await self.bench.desk.submit([intent(cid)])
+            await self.bench.desk.abandon()
+
+        self.bench.run(main())
+        self.bench.restart()  # the clock is the run's
+        self.bench.desk.adopt_journal()
+
+    def wait(self, secs: float) -> None:
+        self.bench.run(asyncio.sleep(secs))
+        self.bench.restart()
+        self.bench.desk.adopt_journal()
+
+    def replace_a(self, secs: float) -> None:
+        async def main() -> None:
+            await self.bench.desk.replace("A", intent(quantity=SMALLER))
+            await asyncio.sleep(secs)
+            await self.bench.desk.abandon()
+
+        self.bench.run(main())
+
+
+def test_a_lost_replacement_is_none_of_the_orders_since_the_first_send(tmp_path: Path) -> None:
+    """Ids from long before are not read, and are not adopted either."""
+    bench = Bench(tmp_path / "journal.sqlite", replace=True, client_order_ids=True)
+    window_secs = KNOWN_IDS_WINDOW_NS / 1e9
+    lost = Lost(bench)
+    lost.submit("LONG-AGO")
+    lost.wait(window_secs + 1)
+    lost.submit("BEFORE")
+    lost.wait(window_secs - 1)
+    lost.submit("A")
+    lost.wait(2 * window_secs)
+    lost.submit("AFTER")
+    others = [f"V-{cid}" for cid in ("LONG-AGO", "LONG-AGO", "BEFORE")]
+    lost.finds = [Found(venue_order(void, quantity=SMALLER)) for void in (*others, "V-A", "V2")]
+    lost.replace_a(30)
+    recent = {"V-BEFORE", "V-A", "V-AFTER"}
+    assert lost.known == [recent, *[recent | {"V-LONG-AGO"}] * 4]
+    order = bench.desk.get("A")
+    assert order is not None
+    assert (order.venue_order_id, order.intent.quantity) == ("V2", SMALLER)
+    owned = {void: bench.desk.journal.find(void) for void in ("V-LONG-AGO", "V-BEFORE", "V2")}
+    assert owned == {"V-LONG-AGO": "LONG-AGO", "V-BEFORE": "BEFORE", "V2": "A"}
     bench.desk.journal.close()

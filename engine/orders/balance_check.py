@@ -1,0 +1,132 @@
+"""Compare what the account holds with the journal's fills, and name every lasting difference."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from engine.cli.exits import Exit
+from engine.errors import FairleadError
+from engine.orders.balances import Balances, Drift
+from engine.orders.desk import OrderDesk
+from engine.orders.model import Finding, VenueOrders
+
+BALANCE_DRIFT = "BALANCE-DRIFT"
+BALANCE_LOOKS = 3  # that must show the same difference: a fill may be on its way
+BALANCE_LOOK_SECS = 2.0
+
+
+class DriftLimits(msgspec.Struct, frozen=True):
+    """`most` by currency, in its units (not named: any); `accept` starts with any balance."""
+
+    most: Mapping[str, Decimal]
+    accept: bool
+
+
+class BalanceCheck:
+    """The balance comparison of one venue account.
+
+    `currencies_of` gives base and quote currency of an instrument. `on_found` gets each finding
+    after it is journaled, `on_halt` (instrument, reason) what must not trade on.
+    """
+
+    def __init__(
+        self,
+        *,
+        venue: str,
+        orders: VenueOrders,
+        desk: OrderDesk,
+        instruments: Sequence[str],
+        currencies_of: Callable[[str], tuple[str, str]],
+        limits: DriftLimits,
+        now_ns: Callable[[], int],
+        on_found: Callable[[Finding], None],
+        on_halt: Callable[[str, str], None],
+    ) -> None:
+        self._venue = venue
+        self._orders = orders
+        self._desk = desk
+        self._instruments = instruments
+        self._currencies_of = currencies_of
+        self._limits = limits
+        self._now_ns = now_ns
+        self._on_found = on_found
+        self._on_halt = on_halt
+        self._balances: Balances | None = None
+
+    async def compare(self, *, starting: bool = False) -> None:
+        """Name each lasting difference; it counts from then on.
+
+        Raises FairleadError at the start when one is larger than its limit, VenueUnavailable when
+        the venue can't be read.
+        """
+        known = self._balances
+        if known is None:
+            known = self._balances = self._expected()
+        drifts: tuple[Drift, ...] = ()
+        for look in range(BALANCE_LOOKS):
+            if self._desk.unresolved():
+                return  # one of them may have moved the balances: compared once they are proven
+            await self._desk.refresh(must_read=True)  # what was filled before is booked
+            balances = await self._orders.balances()
+            if not known.is_based:
+                if not self._desk.live_orders():
+                    known.base_on(balances)
+                return
+            before, drifts = drifts, known.drifts(balances)
+            if not drifts:
+                known.take()
+                return
+            if look and [d.difference for d in before] != [d.difference for d in drifts]:
+                return  # still moving: the next comparison tells
+            if look + 1 < BALANCE_LOOKS:
+                await asyncio.sleep(BALANCE_LOOK_SECS)
+        self._drifted(drifts, starting=starting)
+        known.take(drifts)
+
+    def _expected(self) -> Balances:
+        """Of the currencies of the run's instruments."""
+        currencies = {c for name in self._instruments for c in self._currencies_of(name)}
+        return Balances(self._desk.journal, currencies, self._currencies_of)
+
+    def _drifted(self, drifts: Sequence[Drift], *, starting: bool) -> None:
+        """Tell of each; refuse the start or halt where one is over its limit."""
+        over = [d for d in drifts if abs(d.difference) > self._most(d)]
+        refused = bool(over) and starting and not self._limits.accept
+        for drift in drifts:
+            finding = self._finding(drift, refused=refused)
+            self._desk.journal.finding(finding)
+            self._on_found(finding)
+        if not over:
+            return
+        what = ", ".join(f"{d.difference:+f} {d.currency}" for d in over)
+        reason = f"the account differs from the journal by {what}, execution.max_drift allows less"
+        if refused:
+            raise FairleadError(
+                BALANCE_DRIFT,
+                f"{self._venue}: {reason}. Look at the venue's own history; if that is right, "
+                "start once with execution.accept_drift = true",
+                Exit.DRIFT,
+            )
+        if starting:
+            return
+        for instrument in self._instruments:
+            if any(d.currency in self._currencies_of(instrument) for d in over):
+                self._on_halt(instrument, f"{BALANCE_DRIFT}: {reason}")
+
+    def _most(self, drift: Drift) -> Decimal:
+        return self._limits.most.get(drift.currency, abs(drift.difference))
+
+    def _finding(self, drift: Drift, *, refused: bool) -> Finding:
+        return Finding(
+            code=BALANCE_DRIFT,
+            instrument=self._venue,
+            subject=drift.currency,
+            journal=f"{drift.expected:f}",
+            venue=f"{drift.actual:f}",
+            action="the start is refused" if refused else "counted from now on",
+            ts_event=self._now_ns(),
+        )

@@ -1,0 +1,108 @@
+"""The comparison of balances: what is found, what refuses a start, what halts."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from engine.cli.exits import Exit
+from engine.errors import FairleadError
+from engine.orders.balance_check import (
+    BALANCE_LOOK_SECS,
+    BALANCE_LOOKS,
+    BalanceCheck,
+    DriftLimits,
+)
+from engine.orders.model import Finding, Unknown, VenueBalance
+from tests.unit.orders.conftest import INSTRUMENT, Bench, ScriptedVenue, intent
+
+OTHER = "ETH_EUR.TEST"
+
+
+class Account(ScriptedVenue):
+    """Holds what the test says, by look; the last stays."""
+
+    def __init__(self, *usdt: int) -> None:
+        super().__init__()
+        self.usdt = list(usdt)
+
+    async def balances(self) -> list[VenueBalance]:
+        now = self.usdt.pop(0) if len(self.usdt) > 1 else self.usdt[0]
+        return [VenueBalance(currency="USDT", free=Decimal(now), locked=Decimal(0))]
+
+
+class Checked:
+    """A check of an account with the journal of `bench`, and what it told."""
+
+    def __init__(self, bench: Bench, account: Account, *, accept: bool = False) -> None:
+        self.found: list[Finding] = []
+        self.halted: list[tuple[str, str]] = []
+        self.bench = bench
+        self.check = BalanceCheck(
+            venue="TEST",
+            orders=account,
+            desk=bench.desk,
+            instruments=(INSTRUMENT, OTHER),
+            currencies_of=lambda name: ("ETH", "EUR") if name == OTHER else ("BTC", "USDT"),
+            limits=DriftLimits(most={"USDT": Decimal(50)}, accept=accept),
+            now_ns=bench.loop.now_ns,
+            on_found=self.found.append,
+            on_halt=lambda instrument, reason: self.halted.append((instrument, reason)),
+        )
+
+    def compare(self, *, starting: bool = False) -> None:
+        self.bench.run(self.check.compare(starting=starting))
+
+
+def test_a_difference_within_the_limit_is_told_once_and_counts(bench: Bench) -> None:
+    one = Checked(bench, Account(1000, 1050))
+    one.compare(starting=True)
+    assert one.found == []
+    before = bench.loop.now_ns()
+    one.compare(starting=True)
+    assert bench.loop.now_ns() - before == (BALANCE_LOOKS - 1) * BALANCE_LOOK_SECS * 1e9
+    (finding,) = one.found
+    assert (finding.subject, finding.journal, finding.venue) == ("USDT", "1000", "1050")
+    assert finding.action == "counted from now on"
+    assert bench.journal is not None
+    assert [kind for _, _, kind, _ in bench.journal.story("USDT")] == ["FINDING"]
+    one.compare(starting=True)
+    assert (len(one.found), one.halted) == (1, [])
+
+
+def test_one_over_the_limit_refuses_the_start_until_it_is_accepted(bench: Bench) -> None:
+    one = Checked(bench, Account(1000, 1051))
+    one.compare(starting=True)
+    for _ in range(2):  # it does not count
+        with pytest.raises(FairleadError, match=r"TEST: .* \+51 USDT, .*accept_drift") as refused:
+            one.compare(starting=True)
+        assert refused.value.exit_code == Exit.DRIFT
+    assert {f.action for f in one.found} == {"the start is refused"}
+    again = Checked(bench, Account(1051), accept=True)
+    again.compare(starting=True)
+    assert [f.action for f in again.found] == ["counted from now on"]
+    again.compare(starting=True)
+    assert (len(again.found), again.halted) == (1, [])
+
+
+def test_one_over_the_limit_halts_the_instruments_of_its_currency(bench: Bench) -> None:
+    one = Checked(bench, Account(1000, 900))
+    one.compare(starting=True)
+    one.compare()
+    assert [f.action for f in one.found] == ["counted from now on"]
+    ((instrument, reason),) = one.halted
+    assert instrument == INSTRUMENT
+    assert "-100 USDT" in reason
+
+
+def test_what_still_moves_and_what_is_unproven_tells_nothing(bench: Bench) -> None:
+    one = Checked(bench, Account(1000, 900, 950, 900))
+    one.compare()
+    one.compare()  # 900, then 950: still moving
+    assert one.found == []
+    venue = bench.venue
+    venue.answer = lambda _: Unknown("lost")
+    bench.run(bench.desk.submit([intent()]))
+    one.compare()
+    assert one.found == []
