@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
-from nautilus_trader.model import InstrumentId, OrderSide, Price, Quantity
+from nautilus_trader.model import InstrumentId, OrderSide, OrderType, Price, Quantity
 from nautilus_trader.trading import Strategy
 
+from engine.exits import ExitMixin
 from engine.risk.gate import RiskGate
 from engine.risk.view import NautilusView
 from engine.run_state import RunState
@@ -15,7 +16,7 @@ from engine.run_state import RunState
 TICK_NS = 1_000_000_000  # how often the gate values positions and writes its state
 
 
-class WatchMixin:
+class WatchMixin(ExitMixin):
     """Rounding toward safety, the gate's timer, and the trades that it compares with."""
 
     _guard_gate: RiskGate | None
@@ -91,19 +92,21 @@ class WatchMixin:
         """Once a second: let the gate look at the market, and do what a broken limit asks for."""
         gate = self._guard_gate
         gate.tick(self._guard_view)
+        if self._guard_leaving:
+            self._guard_leave_rest()
         actions = gate.breach_action
         if not actions:
             return
         mine = {"strategy_id": self.strategy_id}
         waiting = [*self.cache.orders_open(**mine), *self.cache.orders_inflight(**mine)]
+        flattens = "flatten" in actions  # then a resting exit makes way too: it may never fill
         for order in waiting:
-            if not order.is_reduce_only and not order.is_pending_cancel:
+            is_now = order.order_type == OrderType.MARKET
+            is_exit = order.is_reduce_only and (is_now or not flattens)
+            if not is_exit and not order.is_pending_cancel:
                 self.cancel_order(order.client_order_id)
-        if "flatten" not in actions or waiting:
-            return  # cancelled orders may still fill: flatten when they are gone
-        with gate.exits():
-            for position in self.cache.positions_open(**mine):
-                self.close_position(position)
+        if flattens and not waiting:  # cancelled orders may still fill: flatten when they are gone
+            self._guard_flatten()
 
 
 def _on_grid(value: Any, step: Decimal, precision: int, rounding: str) -> str:

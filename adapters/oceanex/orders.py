@@ -84,14 +84,15 @@ def new_order(intent: Intent, market: str) -> NewOrder:
 
 
 def unsupported(intent: Intent) -> Refused | None:
-    """A refusal for what the venue can't do (section 5), or None."""
+    """A refusal for what the venue can't do (section 5), or None.
+
+    A reduce-only order goes out as a plain one: the risk gate holds that it reduces.
+    """
     reason = ""
     if intent.time_in_force is not Tif.GTC and intent.kind is not Kind.MARKET:
         reason = f"time in force {intent.time_in_force} (expected GTC)"
     elif intent.post_only:
         reason = "post-only"
-    elif intent.reduce_only:
-        reason = "reduce-only"
     elif (
         intent.kind in _STOP_KINDS
         and intent.trigger_condition is not None

@@ -65,10 +65,9 @@ class Planner:
         return self._regular(intent, wire_id(intent))
 
     def _problem(self, intent: Intent) -> Refused | None:
+        """Spot has no reduce-only orders: such a one is sent as a plain order, held by the gate."""
         if intent.instrument not in self._instruments:
             return Refused("POLONIEX-SYMBOL", f"the venue does not list {intent.instrument}")
-        if intent.reduce_only:
-            return Refused("POLONIEX-REDUCE-ONLY", "spot has no reduce-only orders")
         problem = client_id_problem(wire_id(intent))
         if problem is not None:
             return Refused("POLONIEX-CLIENT-ID", problem)

@@ -33,6 +33,7 @@ class Books:
         self.tape = Tape(limits.fat_finger_trades)
         self.flows = DayFlows(state.flow)
         self.spent = Spent()
+        self.brought = Spent()  # base currency bought, less its fee
         self.equity = Equity(state)
         self.trips = RoundTrips(state, limits)
         self.unknown: dict[str, int] = {}
@@ -128,6 +129,9 @@ class Books:
         self.equity.filled(instrument, facts, signed, price, paid)
         self.ledger.exposure.mark(instrument, price)
         self._spend(instrument, facts, side, quantity, price, paid, now_ns)
+        if side is Side.BUY and facts.base is not None:
+            in_base = fee[0] if fee is not None and fee[1] == facts.base else _ZERO
+            self.brought.add(_venue(instrument), facts.base, quantity - in_base, now_ns)
         unit = unit_worth(facts.multiplier, price, inverse=facts.inverse)
         return self.trips.filled(strategy, instrument, signed, unit, paid, now_ns)
 

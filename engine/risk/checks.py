@@ -113,7 +113,7 @@ CHECKS: tuple[Check, ...] = (
         key="",
         unit="base units",
         default="on",
-        doc="A reduce-only order is not larger than the position it reduces.",
+        doc="A reduce-only order is not larger than its strategy's position.",
         run=form.reduce_only,
         on_plain=False,
     ),
@@ -229,7 +229,7 @@ CHECKS: tuple[Check, ...] = (
         unit="base units",
         default="none",
         doc="Largest absolute position of an instrument if every live order of the side fills; "
-        "orders of unknown outcome count, reduce-only orders are never refused by it.",
+        "orders of unknown outcome count; a reduce-only market order is looked at alone.",
         run=sizes.max_position,
         active=lambda limits: bool(limits.max_position),
     ),

@@ -99,7 +99,28 @@ def _available(
         free = min(free + held, funds.total)
     rest = funds.total - bound
     available = rest if rest < free else free
+    if order.reduce_only and funds.is_cash and not order.is_buy:
+        # The last balance may be from before the fill, or the cancel, that this exit follows.
+        available = rest + view.books.brought.since(*key, funds.ts_ns)
     return available - spent if spent else available
+
+
+def base_held(instrument: str, view: Look) -> Decimal | None:
+    """What the cash account has of the base currency, locked or not, read anew.
+
+    Fills that its balance does not show yet are counted. None on a margin account, or unknown.
+    """
+    facts, funds_of = view.facts, view.funds
+    if facts is None or facts.base is None or funds_of is None:
+        return None
+    if view.renew_funds is not None:
+        view.renew_funds(instrument, True)
+    funds = funds_of(instrument, facts.base)
+    if funds is None or not funds.is_cash:
+        return None
+    key = (instrument.rpartition(".")[2], facts.base)
+    brought = view.books.brought.since(*key, funds.ts_ns)
+    return funds.total + brought - view.books.spent.since(*key, funds.ts_ns)
 
 
 def _held(order: OrderFacts, facts: InstrumentFacts, funds: Funds) -> Decimal:

@@ -89,7 +89,10 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
     if order.post_only and not able.post_only:
         return f"{_venue(order)} has no post-only orders; leave post_only out"
     if order.contingency is not None:
-        return f"{_venue(order)} has no {order.contingency} lists; submit each order when it is due"
+        return (
+            f"{_venue(order)} has no {order.contingency} lists; for an entry with stop and target "
+            "use self.bracket(...), else submit each order when it is due"
+        )
     return None
 
 
@@ -177,10 +180,14 @@ def quantity_bounds(order: OrderFacts, view: Look) -> Verdict:
 
 
 def reduce_only(order: OrderFacts, view: Look) -> Verdict:
-    """A reduce-only order alone must not pass through zero; an order list counts its parent."""
+    """A reduce-only order alone must not pass through zero; an order list counts its parent.
+
+    Through the zero of its strategy: another's opposite position is not its business. How far that
+    may take the sum of all is MAX_POSITION's.
+    """
     if not order.reduce_only:
         return None
-    position = view.position
+    position = view.own_position(order)
     if order.parent is not None and (parent := view.pending(order.parent)) is not None:
         position += parent.signed_remaining
     remaining = view.remaining
@@ -189,6 +196,7 @@ def reduce_only(order: OrderFacts, view: Look) -> Verdict:
         return None
     return Denial(
         "REDUCE_ONLY",
-        f"expected at most {max(reducible, Decimal(0))} to reduce position {position}, "
+        f"expected at most {max(reducible, Decimal(0))} to reduce {order.strategy}'s position "
+        f"{position}, "
         f"{order.side} {remaining} came; lower the quantity or leave reduce_only out",
     )

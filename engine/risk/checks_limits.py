@@ -86,13 +86,15 @@ def max_order_quantity(order: OrderFacts, view: Look) -> Verdict:
 def max_position(order: OrderFacts, view: Look) -> Verdict:
     """Worst case: every live order of this side fills, and so does this one.
 
-    A reduce-only order is left out (REDUCE_ONLY bounds it), so that an exit is never refused.
+    A reduce-only market order is looked at alone, so that orders that rest never keep a position
+    from being closed; the child of an order list can only undo its parent, which was looked at.
     """
     limit = view.limits.max_position.get(order.instrument)
-    if limit is None or order.reduce_only:
+    if limit is None or (order.reduce_only and order.parent is not None):
         return None
     quantity = view.remaining
-    open_quantity = view.working
+    is_way_out = order.reduce_only and order.kind == "MARKET"
+    open_quantity = Decimal(0) if is_way_out else view.working
     position = view.position
     reach = position + open_quantity + quantity
     if not order.is_buy:

@@ -249,6 +249,8 @@ class RateWindow:
 
 
 LOSS_CODES = frozenset({"DAILY_LOSS", "DRAWDOWN"})
+# What the gate's own flatten passes: a position may have been built by several orders.
+FLATTEN_PASSES = LOSS_CODES | {"MAX_ORDER_NOTIONAL", "MAX_ORDER_QUANTITY"}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,10 +63,10 @@ class DayFlows:
 
 
 class Spent:
-    """What fills of a cash account took, by venue and currency, until a balance shows it.
+    """What fills of a cash account took, or brought, until a balance of that currency shows it.
 
-    A balance that the venue reported at or after the fill shows it. What fills brought is not
-    counted before.
+    A balance that the venue reported at or after the fill shows it. What fills brought counts for
+    reduce-only orders alone before that.
     """
 
     def __init__(self) -> None:

@@ -18,7 +18,9 @@ from engine.config.model import Risk
 from engine.orders.model import Side
 from engine.risk.books import Books
 from engine.risk.checks import CHECKS, Check, Denial, active_checks
+from engine.risk.checks_account import base_held
 from engine.risk.facts import (
+    FLATTEN_PASSES,
     LOSS_CODES,
     InstrumentFacts,
     Limits,
@@ -205,8 +207,8 @@ class RiskGate:
                 if verdict > step.nearest:
                     step.nearest = verdict
                 continue
-            if self._exiting and order.reduce_only and verdict.code in LOSS_CODES:
-                continue  # what the exit is for
+            if self._exiting and order.reduce_only and verdict.code in FLATTEN_PASSES:
+                continue
             plan.refused(step)
             if verdict.code in LOSS_CODES:
                 self._break(look.now_ns)
@@ -376,6 +378,8 @@ class RiskGate:
         """Once a second: value positions, look at the loss limits, write what changed."""
         look = self._look_through(view)
         now_ns = view.now_ns()
+        if self._over:
+            self._drop_over(now_ns)
         for instrument in self.books.equity.instruments:
             look.read(instrument)
             self._dirty = True
@@ -396,12 +400,21 @@ class RiskGate:
 
     @contextmanager
     def exits(self) -> Iterator[None]:
-        """Within it reduce-only orders pass a halt (and only that), to flatten."""
+        """Within it reduce-only orders pass a halt, and what limits one order's size."""
         self._exiting = True
         try:
             yield
         finally:
             self._exiting = False
+
+    def base_held(self, instrument: str, view: RiskView) -> Decimal | None:
+        """Base units that the cash account of `instrument` has, with what fills of this run
+        brought or took since its last balance; None where that is not known, or on margin.
+        """
+        look = self._look_through(view)
+        look.now_ns = view.now_ns()
+        look.read(instrument)
+        return base_held(instrument, look)
 
     def _look_through(self, view: RiskView) -> Look:
         look = self._look
@@ -429,6 +442,12 @@ class RiskGate:
     @property
     def halt_in_force(self) -> Halt | None:
         return self._state.halt
+
+    def is_stopped(self, strategy: str, instrument: str) -> bool:
+        """Whether every new order of the strategy is refused: a halt, a kill, a fault."""
+        if self._state.halt is not None or strategy in self._faulted:
+            return True
+        return self._write_error is not None or self.kill.reason(strategy, instrument) is not None
 
     def halt(self, reason: str, now_ns: int) -> None:
         """Refuse everything from now on, also after a restart, until `clear_halt`."""

@@ -129,6 +129,12 @@ class Look:
         market = self.market
         return self.price if market is None or market.ask is None else market.ask
 
+    def own_position(self, order: OrderFacts) -> Decimal:
+        """Of the order's strategy, with what belongs to none."""
+        of = self._ledger.by_strategy
+        own = of.get((order.strategy, order.instrument), _ZERO)
+        return own + of.get(("", order.instrument), _ZERO)
+
     def open_order_count(self) -> int:
         return len(self._ledger.live)
 

@@ -334,6 +334,29 @@ def test_cash_pays_with_fees_and_live_orders() -> None:
     assert code(gate, more, view) == "FREE_BALANCE"
 
 
+def test_an_exit_right_after_its_entry_is_paid_with_what_the_entry_brought() -> None:
+    """The balance is from before the fill, whose fee was taken in base currency."""
+    gate = RiskGate(Risk())
+    view = View(gate)
+    view.facts = FACTS[BTC]
+    view.money = {"USDT": D(1000), "BTC": D("0.5")}
+    gate.know(BTC, FACTS[BTC])
+    gate.approve(order(None, client_order_id="B", quantity="2"), NOW)
+    gate.filled("B", "S-001", BTC, Side.BUY, D(2), D(100), (D("0.002"), "BTC"), NOW + 1)
+    assert gate.base_held(BTC, view) == D("2.498")
+    leave = {"price": None, "side": Side.SELL}
+    assert code(gate, order(quantity="0.6", **leave), view) == "FREE_BALANCE"
+    assert code(gate, order(quantity="2", reduce_only=True, **leave), view) is None
+    view.money["BTC"] = D(0)
+    assert code(gate, order(quantity="1.998", reduce_only=True, **leave), view) is None
+    assert code(gate, order(quantity="1.999", reduce_only=True, **leave), view) == "FREE_BALANCE"
+    gate.approve(order("101", client_order_id="C", quantity="1", side=Side.SELL), NOW)
+    assert code(gate, order(quantity="0.999", reduce_only=True, **leave), view) == "FREE_BALANCE"
+    assert code(gate, order(quantity="0.998", reduce_only=True, **leave), view) is None
+    view.cash = False
+    assert gate.base_held(BTC, view) is None
+
+
 def test_margin_account_pays_initial_margin_of_orders_and_positions() -> None:
     gate = RiskGate(Risk())
     view = View(gate)

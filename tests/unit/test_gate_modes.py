@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -26,7 +27,7 @@ from engine.orders.model import Kind, Tif
 from engine.risk.checks import CHECKS, Denial
 from engine.risk.gate import RiskGate
 from engine.strategy import GuardedStrategy
-from tests.unit.nautilus_harness import IID, MODES, OTHER, Run, px, qty
+from tests.unit.nautilus_harness import IID, MODES, OTHER, Run, book, cleared, px, qty
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
@@ -424,6 +425,69 @@ def test_what_a_broken_loss_limit_does(
     assert len(run.gate.ledger.live) == resting
     assert run.gate.ledger.positions[str(IID)] == position
     assert run.state.faults == []
+
+
+LOSING = Risk(max_daily_loss=["10 USDT"], on_breach="halt+cancel+flatten")
+
+
+@pytest.mark.parametrize(
+    ("on_breach", "resting", "position"), [("halt+cancel", 1, 1), ("halt+cancel+flatten", 0, 0)]
+)
+def test_a_flatten_takes_resting_exits_away(
+    on_breach: Literal["halt+cancel", "halt+cancel+flatten"], resting: int, position: int
+) -> None:
+    class Losing(Script):
+        actions = MappingProxyType(
+            {
+                2: lambda s: s.market(BUY, 1),
+                4: lambda s: s.limit(SELL, 1, 120, reduce_only=True),
+            }
+        )
+
+    risk = Risk(max_daily_loss=["10 USDT"], on_breach=on_breach, price_collar_bps=Decimal(5000))
+    run = MODES["backtest"](Run(Losing, risk=risk, steps=60, mids=(100.0,) * 5 + (80.0,) * 400))
+    assert run.gate.halt_in_force is not None
+    assert len(run.gate.ledger.live) == resting
+    assert run.gate.ledger.positions[str(IID)] == position
+    assert run.codes() == []
+
+
+def test_a_flatten_closes_what_several_orders_built() -> None:
+    class Losing(Script):
+        actions = MappingProxyType({n: lambda s: s.market(BUY, 1) for n in (2, 3, 4)})
+
+    risk = Risk(
+        max_daily_loss=["10 USDT"],
+        on_breach="halt+cancel+flatten",
+        max_order_quantity={str(IID): Decimal(1)},
+        max_order_notional="150 USDT",
+    )
+    run = MODES["backtest"](Run(Losing, risk=risk, steps=60, mids=(100.0,) * 7 + (90.0,) * 400))
+    assert run.orders == [("BUY", "MARKET", "FILLED")] * 3 + [("SELL", "MARKET", "FILLED")]
+    assert (run.codes(), run.gate.ledger.positions[str(IID)]) == ([], 0)
+
+
+def test_a_flatten_that_is_refused_backs_off_to_a_minute() -> None:
+    """The book is gone from the moment the limit is broken, so every exit is refused."""
+    times: list[int] = []
+
+    class Losing(Script):
+        actions = MappingProxyType(
+            {2: lambda s: s.market(BUY, 1), 6: lambda s: s.limit(BUY, 1, 79)}
+        )
+
+        def on_gate_denied(self, order: Any, denial: Denial) -> None:
+            super().on_gate_denied(order, denial)
+            if order.is_reduce_only:
+                times.append(self.clock.timestamp_ns())
+
+    mids = (100.0,) * 5 + (None,) * 400
+    drop = [book(80.0, 5_500_000_000), cleared(5_600_000_000)]  # between two looks of the gate
+    run = MODES["backtest"](Run(Losing, risk=LOSING, steps=len(mids), mids=mids, extra=drop))
+    assert set(run.codes()) == {"DAILY_LOSS", "INVALID_BOOK"}
+    waits = [round((b - a) / 1e9) for a, b in pairwise(times)]
+    assert waits[:7] == [1, 2, 4, 8, 16, 32, 60]
+    assert set(waits[6:]) == {60}
 
 
 def test_rounding_goes_toward_safety() -> None:

@@ -291,6 +291,27 @@ async def test_a_lost_connection_clears_the_book_then_makes_it_whole(
     assert all(row.from_ns < row.to_ns for row in run.gaps)
 
 
+async def test_changes_that_follow_the_snapshot_of_an_empty_book_are_kept(
+    make_run: Callable[..., Run], venue: ScriptedVenue, protocol: ScriptedProtocol
+) -> None:
+    venue.snapshots = False
+    snap = protocol._snap
+    # A first snapshot needs no Resynced.
+    protocol._snap = lambda *args: list(snap(*args))[:1]  # type: ignore[method-assign]
+    run = make_run()
+    seen = run.start(managed_book)
+    await until(lambda: venue.sent("sub"))
+    empty = {"t": "snap", "i": BTC, "seq": 1, "bids": [], "asks": []}
+    await venue.send(empty)
+    await until(lambda: seen.of("book_deltas"))
+    assert run.book.state is BookState.RESYNC  # there is nothing to price against
+    await venue.send({"t": "delta", "i": BTC, "seq": 2, "price": "100.00", "size": "7.000000"})
+    await until(lambda: len(seen.of("book_deltas")) == 2)
+    assert bids(seen) == ["100.00 7.0"]
+    assert run.book.state is BookState.VALID
+    assert "deltas_before_snapshot" not in run.status.counters
+
+
 async def test_a_sequence_gap_is_resynced_and_recorded(
     make_run: Callable[..., Run], venue: ScriptedVenue
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -353,6 +354,19 @@ def orders_of(
 
 BUY = intent()
 SELL = intent(side=Side.SELL, price=Decimal(1002))
+
+
+@pytest.mark.parametrize("plain", [SELL, intent(kind=Kind.MARKET, side=Side.SELL, price=None)])
+async def test_a_reduce_only_order_is_a_plain_one_on_the_wire(
+    plain: Intent, key: rsa.RSAPrivateKey, instruments: Mapping[str, VenueInstrument]
+) -> None:
+    sent = []
+    for wanted in (plain, msgspec.structs.replace(plain, reduce_only=True)):
+        script = Script(ok(row(1)), key=key)
+        (told,) = await orders_of(script, key, instruments).submit([wanted])
+        assert isinstance(told, Accepted)
+        sent.append(script.data())
+    assert sent[0] == sent[1]
 
 
 async def test_batch_rows_are_matched_by_position(

@@ -100,8 +100,6 @@ def test_cards_of_order_types_and_refusals(tmp_path: Path) -> None:
     assert events["E12"]["Submitted"] == events["E12"]["Accepted"] >= 2
     assert events["E70"]["Rejected"] == 2
     assert sum("due_post_only=true" in reason for reason in reasons(lines, "E70")) == 2
-    assert events["E71"]["Rejected"] == 1
-    assert any("POLONIEX-REDUCE-ONLY" in reason for reason in reasons(lines, "E71"))
     for card, why in (
         ("E05", "quote currency"),
         ("E62", "display quantity"),

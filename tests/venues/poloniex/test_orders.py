@@ -54,6 +54,12 @@ from tests.venues.poloniex.test_private_stream import Wire, feed, ready, waiting
         ),
         ({"post_only": True}, {"type": "LIMIT_MAKER", "price": "20000.50"}),
         ({"kind": Kind.MARKET, "side": Side.SELL, "price": None}, {"type": "MARKET"}),
+        # Spot has no reduce-only orders: the wire says nothing of it.
+        (
+            {"kind": Kind.MARKET, "side": Side.SELL, "price": None, "reduce_only": True},
+            {"type": "MARKET"},
+        ),
+        ({"reduce_only": True}, {"type": "LIMIT", "price": "20000.50", "timeInForce": "GTC"}),
     ],
 )
 async def test_bodies(
@@ -148,7 +154,6 @@ async def test_lost_batch_leaves_all_unknown(adapter: PoloniexAdapter, rest: Scr
 @pytest.mark.parametrize(
     ("asked", "code"),
     [
-        (intent(reduce_only=True), "POLONIEX-REDUCE-ONLY"),
         (intent(client_order_id="with space"), "POLONIEX-CLIENT-ID"),
         (intent(client_order_id="x" * 65), "POLONIEX-CLIENT-ID"),
         (intent(client_order_id="abc_gte"), "POLONIEX-CLIENT-ID"),

@@ -114,7 +114,6 @@ CARDS: dict[str, dict[str, dict[str, Any]]] = {
         "E12": {"limits": True},
         "E62": {"limits": True, "order_display_qty": Quantity.from_str("0.000500")},
         "E70": {"limits": True, "use_post_only": True, "test_reject_post_only": True},
-        "E71": {"open_position_on_start_qty": "0.002", "test_reject_reduce_only": True},
         "E72": {"stops": True, "stop_order_type": OrderType.STOP_MARKET},
     },
     "changes": {
@@ -193,7 +192,7 @@ def smoke_config() -> ExecTesterConfig:
         stop_offset_ticks=20_000,
         stop_limit_offset_ticks=100,
         modify_orders_to_maintain_tob_offset=True,
-        reduce_only_on_stop=False,
+        reduce_only_on_stop=True,
         use_post_only=True,
         log_data=False,
     )

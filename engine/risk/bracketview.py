@@ -1,0 +1,98 @@
+"""What a strategy's brackets read of orders, market and position: from journal, gate and view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from engine.orders.bracket import Bracket, Grid, Leg
+from engine.orders.brackets import JournalLegs
+from engine.orders.journal import Journal
+from engine.orders.model import Kind, Side
+from engine.risk.facts import RiskView
+from engine.risk.gate import RiskGate
+
+
+class BracketView:
+    """The reading half of an `engine.orders.brackets.Owner`.
+
+    `journals` are those of the accounts, by NautilusTrader venue name; none in a simulation of
+    NautilusTrader's own.
+    """
+
+    def __init__(
+        self, strategy: str, gate: RiskGate, view: RiskView, journals: Mapping[str, Journal]
+    ) -> None:
+        self._id = strategy
+        self._gate = gate
+        self._view = view
+        self._legs = {venue: JournalLegs(journal) for venue, journal in journals.items()}
+
+    def now_ns(self) -> int:
+        return self._view.now_ns()
+
+    def leg(self, bracket: Bracket, client_order_id: str) -> Leg | None:
+        """By the journal; of what is not written there yet, what else is known."""
+        facts = self._view.instrument(bracket.instrument)
+        base = "" if facts is None else facts.base or ""
+        legs = self._legs.get(bracket.instrument.rpartition(".")[2])
+        known = None if legs is None else legs.leg(client_order_id, base)
+        return known or self.approved_leg(client_order_id, base)
+
+    def approved_leg(self, client_order_id: str, base: str) -> Leg | None:
+        """An order that no journal knows: on its way, as the gate has approved it."""
+        live = self._gate.ledger.live.get(client_order_id)
+        if live is None:
+            return None
+        return Leg(
+            client_order_id=client_order_id,
+            kind=live.kind,
+            quantity=live.quantity,
+            filled=live.filled,
+            price=live.price,
+        )
+
+    def price(self, instrument: str, side: Side) -> Decimal | None:
+        """Of a whole and fresh market; of any other nothing is known.
+
+        Nor while nothing may be created: a stop stays then, since no target could take its place.
+        """
+        if self._gate.is_stopped(self._id, instrument):
+            return None
+        now_ns = self._view.now_ns()
+        market = self._view.reference(instrument)
+        if market is None or not market.valid:
+            return None
+        if now_ns - market.ts_ns > self._gate.limits.stale_after_ns:
+            return None
+        touch = market.bid if side is Side.SELL else market.ask
+        return touch if touch is not None else market.last
+
+    def grid(self, instrument: str) -> Grid | None:
+        facts = self._view.instrument(instrument)
+        if facts is None:
+            return None
+        able = self._view.abilities(instrument)
+        return Grid(
+            step=facts.size_increment,
+            min_quantity=facts.min_quantity or Decimal(0),
+            min_notional=facts.min_notional or Decimal(0),
+            has_stops=able is None or Kind.STOP_LIMIT in able.kinds,
+        )
+
+    def position(self, instrument: str) -> Decimal:
+        """By the journal, which has fees in base currency taken off; else by the gate, gross."""
+        legs = self._legs.get(instrument.rpartition(".")[2])
+        if legs is not None:
+            return legs.position(self._id, instrument)
+        return self._gate.ledger.by_strategy.get((self._id, instrument), Decimal(0))
+
+    def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
+        total = Decimal(0)
+        for order in self._gate.ledger.live.values():
+            if order.strategy != self._id or order.instrument != instrument:
+                continue
+            is_exit = order.side is side and (order.reduce_only or order.kind == Kind.MARKET)
+            if is_exit and order.client_order_id not in exits:
+                total += order.remaining
+        return total
