@@ -29,6 +29,8 @@ LIFECYCLE = frozenset(
 )
 # Order events that the bookkeeping needs only while a strategy is being stopped.
 STOPPING = frozenset({"on_order_submitted", "on_order_accepted"})
+# After these a bracket may have something to do; a refusal waits for its timer.
+MOVES = frozenset({"on_order_filled", "on_order_canceled", "on_order_expired"})
 # Where the end of the run can be asked for when a breach has no order event of its own.
 DATA_CALLBACKS = frozenset(
     name for name in CALLBACKS - LIFECYCLE if name != "on_start" and not name.startswith("on_order")
@@ -50,9 +52,12 @@ def wrapped_callbacks(
     Only what the strategy defines (`used`) and what the gate must see is wrapped: the rest costs
     nothing. A wrapper adds about 0.05 us.
     """
-    callbacks: dict[str, Callback] = {"on_start": _start(getattr(cls, "on_start"))}  # noqa: B009
+    callbacks: dict[str, Callback] = {
+        "on_start": _start(getattr(cls, "on_start")),  # noqa: B009
+        "on_stop": _stop(getattr(cls, "on_stop")),  # noqa: B009
+    }
     silent: dict[str, Callback] = {}
-    for name in used - {"on_start"}:
+    for name in used - {"on_start", "on_stop"}:
         user = getattr(cls, name)
         if name in LIFECYCLE:
             callbacks[name] = _lifecycle(name, user)
@@ -120,12 +125,26 @@ def _start(user: Callback) -> Callback:
     return on_start
 
 
+def _stop(user: Callback) -> Callback:
+    def on_stop(self: Any) -> None:
+        try:
+            user(self)
+            self._guard_end_brackets()
+        except BaseException as error:
+            self._guard_fault("on_stop", error)
+
+    return on_stop
+
+
 def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
+    moves = name in MOVES
     if user is None:
 
         def booked(self: Any, event: Any) -> None:
             try:
                 book(self, event)
+                if moves and self._guard_brackets is not None:
+                    self._guard_look()
             except BaseException as error:
                 self._guard_fault(name, error)
 
@@ -135,6 +154,8 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
         try:
             book(self, event)
             user(self, event)
+            if moves and self._guard_brackets is not None:
+                self._guard_look()
         except BaseException as error:
             self._guard_fault(name, error)
 
@@ -166,6 +187,8 @@ def _progress(self: Any, event: Any) -> None:
         self._guard_wind_down(event.client_order_id)
     elif self._guard_pending is not None:
         self._guard_act()
+    elif self._guard_leaving:
+        self._guard_leave_rest()
 
 
 def _closed(self: Any, event: Any) -> None:

@@ -33,6 +33,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
+from engine.bracketing import BracketMixin
 from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
 from engine.orders.model import Kind, Side, TriggerCondition
@@ -56,7 +57,10 @@ ORDER_METHODS = (
 # How long the end of the run waits for an order that is on its way into the engine.
 STOP_GRACE_NS = 2_000_000_000
 # Names the mixin adds that a plain strategy may use for something else: its own stay in force.
-_ADDED = ("stop_limit", "round_price", "round_quantity", "on_gate_denied")
+_ADDED = (
+    *("stop_limit", "bracket", "cancel_bracket", "open_brackets"),
+    *("round_price", "round_quantity", "on_gate_denied"),
+)
 _LIBRARY = frozenset(Strategy.__mro__)
 
 
@@ -81,7 +85,7 @@ def _refuse_overrides(cls: type) -> None:
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
 
 
-class GuardMixin(FeedMixin, WatchMixin):
+class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
     """The guarding half of a strategy; stands before NautilusTrader's `Strategy` in the MRO."""
 
     _guard_gate: RiskGate | None = None
@@ -242,7 +246,7 @@ class GuardMixin(FeedMixin, WatchMixin):
         order = self.order_factory.market(
             position.instrument_id,
             side,
-            position.quantity,
+            self._guard_exit_quantity(position) or position.quantity,
             time_in_force=time_in_force or TimeInForce.GTC,
             reduce_only=True if reduce_only is None else reduce_only,
             quote_quantity=bool(quote_quantity),
@@ -285,7 +289,7 @@ class GuardMixin(FeedMixin, WatchMixin):
         instruments |= {p.instrument_id for p in self.cache.positions_open(**mine)}
         for instrument_id in sorted(instruments, key=str):
             self.cancel_all_orders(instrument_id)
-            self.close_all_positions(instrument_id)
+            self._guard_leave(instrument_id)
         self.post_market_exit()
 
     # Machinery
@@ -300,6 +304,7 @@ class GuardMixin(FeedMixin, WatchMixin):
         for find in (cache.orders_open, cache.orders_inflight):
             for order in find(strategy_id=self.strategy_id):
                 gate.adopt(live_order(order_facts(order), order.filled_qty.as_decimal()))
+        self._guard_start_brackets()
 
     def _guard_submit(
         self: Any,

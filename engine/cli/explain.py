@@ -15,6 +15,8 @@ def command(
 ) -> None:
     """Tell the story of one order: signal, journal, wire, answers and fills, in time order.
 
+    Of an order of a bracket, also the bracket's other orders and their ends.
+
     Read from the journals of the config's state_dir and, where the run was recorded, from its
     raw frames.
     """
@@ -32,6 +34,10 @@ def command(
     typer.echo(f"at venue {', '.join(story.venue_order_ids) or 'never accepted'}")
     typer.echo(f"state    {story.state}")
     typer.echo(f"journal  {story.journal}")
+    if story.bracket is not None:
+        typer.echo(f"bracket  {story.bracket}")
+        for member in story.bracket.orders:
+            typer.echo(f"         {member}")
     for line in story.lines:
         typer.echo(f"{clock(line.ts_ns)} {line.source:8} {line.text}")
 

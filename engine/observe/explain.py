@@ -16,6 +16,7 @@ import msgspec
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
+from engine.observe.bracket_story import BracketStory, bracket_of
 from engine.orders.journal import Journal
 from engine.orders.model import Intent
 
@@ -50,6 +51,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     intent: Intent
     state: str
     lines: list[Line]
+    bracket: BracketStory | None = None
 
 
 def explain(order_id: str, journals: list[Path], raw: Path | None) -> Story:
@@ -105,6 +107,7 @@ def _story(journal: Journal, cid: str, raw: Path | None) -> Story:
         intent=intent,
         state=order.state.value,
         lines=lines,
+        bracket=bracket_of(journal, order, records[0][0]) if records else None,
     )
 
 

@@ -29,3 +29,7 @@ T_GATE = (
 )
 T_GUARD = ("tests/unit/test_guarded.py",)
 T_MISSING = ("tests/mutants/test_missing.py",)
+T_BRACKETS = (
+    *("tests/unit/orders/test_bracket.py", "tests/unit/orders/test_bracket_store.py"),
+    *("tests/unit/test_bracketview.py", "tests/unit/test_bracketing.py"),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.brackets import BRACKET_MUTANTS
 from tests.mutants.desk import DESK_MUTANTS
 from tests.mutants.gate import GATE_MUTANTS, SECRET_MUTANTS
 from tests.mutants.mutant import Mutant
@@ -12,4 +13,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *VENUE_MUTANTS,
     *GATE_MUTANTS,
     *SECRET_MUTANTS,
+    *BRACKET_MUTANTS,
 )

@@ -9,13 +9,17 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
+from engine.observe import bracket_story
 from engine.observe.explain import explain
+from engine.orders.bracket import Bracket
+from engine.orders.brackets import JournalStore
 from engine.orders.journal import Journal, JournalError
-from engine.orders.model import OrderState
+from engine.orders.model import OrderState, Side
 from tests.unit.orders.conftest import INSTRUMENT, intent, venue_order
 
 CONFIG = """
@@ -108,3 +112,76 @@ def test_a_config_that_names_no_folder_says_what_is_wrong(tmp_path: Path) -> Non
     )
     assert "error E-CFG" in done.stderr, done.stderr
     assert "run.toml:2" in done.stderr
+
+
+BRACKET = Bracket(
+    entry="E",
+    strategy="S-1",
+    instrument=INSTRUMENT,
+    side=Side.BUY,
+    quantity=Decimal(1),
+    stop=Decimal(95),
+    stop_limit=Decimal(94),
+    target=Decimal(105),
+)
+
+
+def bracketed(made: Path, *, ended: bool) -> Journal:
+    """A bracket whose stop was cancelled, whose second exit was refused, beside another one."""
+    journal = Journal(made, fsync=False, now_ns=lambda: 5_000)
+    store, (strategy, at) = JournalStore({"TEST": journal}), ("S-1", INSTRUMENT)
+    store.load(strategy)
+    one = msgspec.structs.replace(BRACKET, instrument=at)
+    other = msgspec.structs.replace(one, entry="F")
+    grown = [
+        msgspec.structs.replace(one, exits=exits) for exits in [("X1",), ("X1", "X2"), ("X1", "X3")]
+    ]
+    store.save(strategy, [one])
+    journal.intend([intent("E", strategy=strategy, instrument=at)])
+    store.save(strategy, [one, other])
+    journal.intend([intent("F", strategy=strategy, instrument=at)])
+    store.save(strategy, [grown[0], other])
+    journal.intend([intent("X1", strategy=strategy, instrument=at)])
+    journal.state("X1", OrderState.CANCELED)
+    store.save(strategy, [grown[1], other])
+    store.save(strategy, [grown[2], other])
+    journal.intend([intent("X3", strategy=strategy, instrument=at)])
+    if ended:
+        store.save(strategy, [other])
+    journal.intend([intent("plain", strategy=strategy, instrument=at)])
+    return journal
+
+
+@pytest.mark.parametrize("order_id", ["E", "X1", "X3"])
+@pytest.mark.parametrize("ended", [True, False])
+def test_an_order_of_a_bracket_names_the_others(
+    tmp_path: Path, order_id: str, *, ended: bool
+) -> None:
+    bracketed(tmp_path / "j.sqlite", ended=ended).close()
+    story = explain(order_id, [tmp_path / "j.sqlite"], None).bracket
+    assert story is not None
+    assert (story.entry, story.is_open, story.is_whole) == ("E", not ended, True)
+    assert [(m.role, m.client_order_id, m.state) for m in story.orders] == [
+        ("entry", "E", "INTENDED"),
+        ("exit 1", "X1", "CANCELED"),
+        ("exit 2", "X2", "never sent"),
+        ("exit 3", "X3", "INTENDED"),
+    ]
+    assert story.role == {"E": "entry", "X1": "exit 1", "X3": "exit 3"}[order_id]
+
+
+def test_a_plain_order_of_the_same_strategy_has_no_bracket(tmp_path: Path) -> None:
+    bracketed(tmp_path / "j.sqlite", ended=False).close()
+    assert explain("plain", [tmp_path / "j.sqlite"], None).bracket is None
+    assert explain("F", [tmp_path / "j.sqlite"], None).bracket is not None
+
+
+def test_brackets_of_other_orders_are_read_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bracket_story, "RECORDS_MAX", 3)
+    bracketed(tmp_path / "j.sqlite", ended=False).close()
+    story = explain("E", [tmp_path / "j.sqlite"], None).bracket
+    assert story is not None
+    assert not story.is_whole
+    assert "there are more" in str(story)

@@ -25,6 +25,7 @@ from tests.unit.backtest_kit import (
 )
 
 SECOND_NS = 1_000_000_000
+BRACKETED = "strategies.bracketed_breakout:BracketedBreakout"
 PERP = "BTCUSDT.TEST"
 OCEANEX = "BTC_USDT.OCEANEX"
 # Fees come with the instrument: per side, the buyer's in base currency.
@@ -253,6 +254,38 @@ def test_breakout_leaves_at_the_market_when_the_stop_is_jumped_over(tmp_path: Pa
     assert summary.position == 0
 
 
+# Bracketed breakout
+
+BRACKETED_PARAMS = {
+    "order_quantity": "0.100",
+    "bar": "1-SECOND-LAST",
+    "lookback": 8,
+    "stop_bps": "20",
+    "limit_bps": "20",
+    "target_bps": "20",
+}
+
+
+def test_bracketed_breakout_takes_its_profit_at_the_target(tmp_path: Path) -> None:
+    rise = [f"{60030 + 5 * at}" for at in range(60)]
+    catalog = scripted(tmp_path / "c", perpetual(PERP), [*RANGE, *rise])
+    result = run(tmp_path, catalog, BRACKETED, BRACKETED_PARAMS)
+    assert kinds(result)[:2] == [("BUY", "MARKET"), ("SELL", "LIMIT")]
+    assert kinds(result, "CANCELED")[:1] == [("SELL", "STOP_LIMIT")]
+    entry, target = fills(result)[:2]
+    assert target.last_px.as_decimal() >= entry.last_px.as_decimal() * Decimal("1.0018")
+    assert result.summary.denials == {}
+
+
+def test_bracketed_breakout_is_stopped_and_enters_once_at_a_time(tmp_path: Path) -> None:
+    turn = [f"{60030 + 5 * at}" for at in range(6)] + [f"{60055 - 10 * at}" for at in range(30)]
+    catalog = scripted(tmp_path / "c", perpetual(PERP), [*RANGE, *turn])
+    result = run(tmp_path, catalog, BRACKETED, BRACKETED_PARAMS)
+    assert kinds(result) == [("BUY", "MARKET"), ("SELL", "STOP_LIMIT")]
+    (summary,) = result.summary.instruments
+    assert summary.position == 0
+
+
 # Every strategy, every venue
 
 
@@ -298,6 +331,8 @@ def test_strategies_trade_the_same_on_every_venue(
         (MAKER, {"order_quantity": "1", "max_inventory": "1", "imbalance_levels": 51}),
         (TREND, {"order_quantity": "1", "fast": 20, "slow": 20}),
         (BREAKOUT, {"order_quantity": "1", "stop_bps": "0"}),
+        (BRACKETED, {"order_quantity": "1", "target_bps": "0"}),
+        (BRACKETED, {"order_quantity": "1", "stop_bps": "0"}),
     ],
 )
 def test_senseless_parameters_are_refused(

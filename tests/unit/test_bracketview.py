@@ -1,0 +1,127 @@
+"""What brackets read of the gate: market, position, and what else is on its way out."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from engine.config.model import Risk
+from engine.orders.journal import Journal
+from engine.orders.model import Side, VenueFill
+from engine.risk.bracketview import BracketView
+from engine.risk.facts import Reference
+from engine.risk.gate import RiskGate
+from tests.unit.orders.conftest import intent
+from tests.unit.test_gate import BTC, NOW, View, order
+
+D = Decimal
+
+
+def test_what_else_is_on_its_way_out() -> None:
+    gate = RiskGate(Risk())
+    view = BracketView("S-001", gate, View(gate), {})
+    out = {"side": Side.SELL, "quantity": "0.5"}
+    gate.approve(order("105", client_order_id="X", reduce_only=True, **out), NOW)
+    assert view.leaving(BTC, Side.SELL, frozenset({"X"})) == 0
+    assert view.leaving(BTC, Side.SELL, frozenset()) == D("0.5")
+    gate.approve(order(None, client_order_id="M", **out), NOW)
+    gate.approve(order("120", client_order_id="quote", **out), NOW)  # may never fill
+    gate.approve(order(None, client_order_id="other", strategy="S-002", **out), NOW)
+    gate.approve(order(None, client_order_id="in", quantity="1"), NOW)
+    assert view.leaving(BTC, Side.SELL, frozenset({"X"})) == D("0.5")
+
+
+def test_position_is_the_strategys_own() -> None:
+    gate = RiskGate(Risk())
+    view = BracketView("S-001", gate, View(gate), {})
+    gate.seed_positions({BTC: D(2)}, "S-001")
+    gate.seed_positions({BTC: D(-3)}, "S-002")
+    assert view.position(BTC) == 2
+
+
+def test_market_is_whole_and_fresh_or_not_known() -> None:
+    gate = RiskGate(Risk())
+    market = View(gate)
+    view = BracketView("S-001", gate, market, {})
+    assert view.price(BTC, Side.SELL) == D("99.9")
+    assert view.price(BTC, Side.BUY) == D("100.1")
+    market.now += gate.limits.stale_after_ns + 1
+    assert view.price(BTC, Side.SELL) is None
+    market.market = Reference("book", market.now, D(101), D(100), None, valid=False)
+    assert view.price(BTC, Side.SELL) is None
+    market.market = Reference("trade", market.now, last=D(98))
+    assert view.price(BTC, Side.SELL) == view.price(BTC, Side.BUY) == 98
+
+
+def test_orders_on_their_way_count_with_what_they_may_take() -> None:
+    gate = RiskGate(Risk())
+    market = View(gate)
+    view = BracketView("S-001", gate, market, {})
+    assert view.approved_leg("A", "BTC") is None
+    gate.approve(order("105", client_order_id="A", quantity="2"), NOW)
+    gate.filled("A", "S-001", BTC, Side.BUY, D("0.5"))
+    leg = view.approved_leg("A", "BTC")
+    assert leg is not None
+    assert (leg.remaining, leg.price, leg.is_over) == (D("1.5"), D(105), False)
+
+
+def test_venue_without_stops() -> None:
+    gate = RiskGate(Risk())
+    market = View(gate)
+    view = BracketView("S-001", gate, market, {})
+    grid = view.grid(BTC)
+    assert grid is not None
+    assert (grid.step, grid.has_stops) == (D("0.001"), True)
+
+    class Able(msgspec.Struct):
+        kinds: frozenset[str] = frozenset({"LIMIT", "MARKET"})
+        time_in_force: frozenset[str] = frozenset({"GTC"})
+        post_only: bool = False
+        replace: bool = False
+
+    market.able = Able()
+    grid = view.grid(BTC)
+    assert grid is not None
+    assert not grid.has_stops
+
+
+def test_market_is_not_known_while_nothing_may_be_created(tmp_path: Path) -> None:
+    """A stop stays where it is then: the target that would take its place is refused."""
+    gate = RiskGate(Risk(kill_switch_file="KILL"), state_dir=tmp_path)
+    view = BracketView("S-001", gate, View(gate), {})
+    assert view.price(BTC, Side.SELL) is not None
+    (tmp_path / "KILL").touch()
+    assert view.price(BTC, Side.SELL) is None
+    (tmp_path / "KILL").unlink()
+    gate.halt("a person says so", NOW)
+    assert view.price(BTC, Side.SELL) is None
+    gate.clear_halt()
+    assert view.price(BTC, Side.SELL) is not None
+    gate.fault("S-001", "raised")
+    assert view.price(BTC, Side.SELL) is None
+
+
+def test_position_of_a_journal_has_the_fees_taken_off(tmp_path: Path) -> None:
+    gate = RiskGate(Risk())
+    instrument = "BTC_USDT.OCEANEX"
+    with closing(Journal(tmp_path / "j", fsync=False, now_ns=lambda: NOW)) as journal:
+        view = BracketView("S-001", gate, View(gate), {"OCEANEX": journal})
+        assert view.position(instrument) == 0
+        bought = intent("A", strategy="S-001", instrument=instrument)
+        journal.intend([bought])
+        execution = VenueFill(
+            venue_order_id="V-1",
+            trade_id="T-1",
+            instrument=instrument,
+            side=Side.BUY,
+            quantity=D("0.5"),
+            price=D(100),
+            fee=D("0.001"),
+            fee_currency="BTC",
+        )
+        journal.fill(bought, execution, base_fee=execution.fee)
+        gate.seed_positions({instrument: D("0.5")}, "S-001")
+        assert view.position(instrument) == D("0.499")
