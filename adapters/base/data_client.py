@@ -389,9 +389,13 @@ class VenueDataClient(DataRequests):
         if kept is None:
             return  # unsubscribed a moment ago
         status = kept.status
-        if status.state is BookState.RESYNC and not _is_whole(deltas):
-            self._account.status.count("deltas_before_snapshot")  # changes to a book not known
-            return
+        if not kept.has_snapshot:
+            if not _is_whole(deltas):
+                self._account.status.count("deltas_before_snapshot")  # changes to a book not known
+                return
+            # Or the CLEAR of a gap, whose `Gap` then comes next. An empty book is a snapshot too:
+            # it is not shown as valid before it has a level, and its changes count from now on.
+            kept.has_snapshot = True
         kept.book.apply_deltas(deltas)
         ts_init = deltas.ts_init
         status.updates += 1
@@ -460,6 +464,7 @@ class VenueDataClient(DataRequests):
             self._record_gap(kept, now_ns)
 
     def _not_whole(self, kept: StreamedBook) -> None:
+        kept.has_snapshot = False
         kept.not_whole_since = self._loop_time()
         kept.set_state(BookState.RESYNC, self._account.now_ns())
 

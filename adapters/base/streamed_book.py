@@ -40,6 +40,7 @@ class StreamedBook:
         "feed",
         "gap_reason",
         "gap_since_ns",
+        "has_snapshot",
         "instrument_id",
         "last_update",
         "makes_quotes",
@@ -63,6 +64,7 @@ class StreamedBook:
         self.depth_levels = 0  # of OrderBookDepth; 0 is not wanted
         self.gap_since_ns = 0  # first gap since the book was whole; 0 is none
         self.gap_reason = ""
+        self.has_snapshot = False  # since the last gap; it may have been of an empty book
         self.not_whole_since = 0.0  # loop time
         self.last_update = 0.0  # loop time
         self.reconnects = 0  # for want of a snapshot, in a row

@@ -38,6 +38,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     batch_cancel_max: int = 1
     batch_query_max: int = 1
     book_depths: tuple[int, ...] = ()
+    sequenced_books: bool = False  # a book frame that is lost, late or repeated shows as such
     bar_minutes: tuple[int, ...] = ()
     max_order_lag_secs: float = 5.0  # how late a sent order can still appear (F03)
 

@@ -54,6 +54,7 @@ CAPABILITIES = Capabilities(
     batch_cancel_max=20,
     batch_query_max=20,
     book_depths=BOOK_DEPTHS,
+    sequenced_books=True,
     bar_minutes=tuple(INTERVALS),
     max_order_lag_secs=5.0,
 )

@@ -9,15 +9,23 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from engine.orders.bracket import Bracket, Place
+from engine.orders.brackets import Brackets, JournalStore
+from engine.orders.journal import JournalError
 from engine.orders.live import LiveOrder
 from engine.orders.model import Kind, Side
+from engine.risk.bracketview import BracketView
 from engine.risk.facts import OrderFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.simulate.process import Process
 
 BPS = Decimal("0.0001")
 FLOOD_ORDERS = 15
+BRACKETS_MAX = 3  # open at once
+BRACKET_LOOK_SECS = 0.5
 
 
 class StrategyFault(Exception):
@@ -91,6 +99,7 @@ class Agent:
         *,
         trigger_price: Decimal | None = None,
         client_order_id: str = "",
+        reduce_only: bool = False,
     ) -> OrderFacts:
         return OrderFacts(
             client_order_id=client_order_id or self.new_id(),
@@ -101,6 +110,7 @@ class Agent:
             quantity=quantity,
             price=price,
             trigger_price=trigger_price,
+            reduce_only=reduce_only,
         )
 
     def submit(self, *wanted: OrderFacts) -> None:
@@ -175,6 +185,91 @@ class StopUser(Agent):
         slack = Decimal(self.rng.randint(-5, 20)) * BPS
         price = self.to_tick(trigger * (1 + slack) if side is Side.BUY else trigger * (1 - slack))
         self.submit(self.facts(side, kind, self.size(), price, trigger_price=trigger))
+
+
+class Bracketeer(Agent):
+    """Entries with a stop and a target close by, over every restart."""
+
+    def __init__(self, process: Process, name: str, rng: Random) -> None:
+        super().__init__(process, name, rng)
+        store = JournalStore({process.world.venue_name: process.journal})
+        self.brackets = Brackets(name, _BracketOwner(self), store)
+
+    async def run(self) -> None:
+        self.process.spawn(self._look(), "brackets")
+        await super().run()
+
+    async def _look(self) -> None:
+        """As the timer of a guarded strategy does; and until the process ends."""
+        process = self.process
+        while True:
+            await asyncio.sleep(BRACKET_LOOK_SECS)
+            if process.world.is_closing or process.gate.faulted(self.name):
+                return
+            self.brackets.look()
+
+    def act(self) -> None:
+        if len(self.brackets) >= BRACKETS_MAX:
+            bracket = self.rng.choice(list(self.brackets))
+            if self.rng.random() < 0.3:
+                self.cancel([bracket.entry])
+            return
+        side = self.side()
+        price = self.near(side, self.rng.uniform(-3, 4))
+        if price is None:
+            return
+        sign = 1 if side is Side.BUY else -1
+        stop = self.to_tick(price * (1 - sign * Decimal(self.rng.randint(3, 40)) * BPS))
+        if self.rng.random() < 0.7:
+            order = self.facts(side, Kind.LIMIT, self.size(), price)
+        else:  # its price is not known: room below the largest notional
+            order = self.facts(side, Kind.MARKET, self.size(0.8), None)
+        bracket = Bracket(
+            entry=order.client_order_id,
+            strategy=self.name,
+            instrument=self.instrument,
+            side=side,
+            quantity=order.quantity,
+            stop=stop,
+            stop_limit=self.to_tick(stop * (1 - sign * Decimal(self.rng.randint(0, 30)) * BPS)),
+            target=self.to_tick(price * (1 + sign * Decimal(self.rng.randint(3, 40)) * BPS)),
+        )
+        if bracket.problem(None) is not None:
+            return
+        try:
+            self.brackets.add(bracket)
+        except JournalError as error:
+            self.process.desk.fail(error)
+            return
+        self.process.world.trace.count("brackets")
+        self.submit(order)
+
+
+class _BracketOwner(BracketView):
+    """Implements `engine.orders.brackets.Owner` for an agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        process = agent.process
+        journals = {process.world.venue_name: process.journal}
+        super().__init__(agent.name, process.gate, process.view, journals)
+        self._agent = agent
+
+    def place(self, bracket: Bracket, client_order_id: str, exit_: Place) -> bool:
+        wanted = self._agent.facts(
+            bracket.exit_side,
+            exit_.kind,
+            exit_.quantity,
+            exit_.price,
+            trigger_price=exit_.trigger,
+            client_order_id=client_order_id,
+            reduce_only=True,
+        )
+        intents = self._agent.process.approve([wanted])
+        self._agent.process.spawn(self._agent.process.send(intents), "exit")
+        return bool(intents)
+
+    def cancel(self, instrument: str, client_order_ids: Sequence[str]) -> None:
+        self._agent.cancel(list(client_order_ids))
 
 
 class Adversary(Agent):
@@ -255,4 +350,5 @@ KINDS: dict[str, Callable[[Process, str, Random], Agent]] = {
     "maker": Maker,
     "stops": StopUser,
     "adversary": Adversary,
+    "bracketeer": Bracketeer,
 }

@@ -202,6 +202,7 @@ def check(evidence: Evidence) -> list[Violation]:
         _stops_triggered_once,
         _events_agree,
         _findings_true,
+        _brackets_held,
     ):
         found += checker(evidence)
     return found
@@ -469,6 +470,22 @@ def _overfills_told(ev: Evidence) -> Iterator[Violation]:
             yield Violation("OVERFILL", cid, f"{quantity} too much, told: {cid in told}")
     for cid in told - replaced:
         yield Violation("OVERFILL", cid, "though it was never replaced")
+
+
+def _brackets_held(ev: Evidence) -> Iterator[Violation]:
+    """The exits of a bracket take no more than its entry has brought."""
+    if ev.is_beyond:
+        return  # an exit that was given up as absent may come, and fill, after all
+    exits: dict[str, set[str]] = defaultdict(set)
+    for record in ev.records:
+        if record.kind == "BRACKETS":
+            for bracket in msgspec.json.decode(record.body):
+                exits[bracket["entry"]].update(bracket["exits"])
+    for entry, names in exits.items():
+        came = ev.orders[entry].filled if entry in ev.orders else ZERO
+        took = sum((ev.orders[name].filled for name in names if name in ev.orders), ZERO)
+        if took > came:
+            yield Violation("BRACKET-OVERSOLD", entry, f"{came} came, exits took {took}")
 
 
 def _budget_held(ev: Evidence) -> Iterator[Violation]:

@@ -6,6 +6,7 @@ smallest that still fails), and run again.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from random import Random
 from typing import Literal
 
@@ -14,6 +15,7 @@ import msgspec
 from adapters.simulation.faults import HttpFault, WsFault
 
 AGENTS = ("walker", "maker", "stops", "adversary")
+BRACKET_SHARE = 0.25  # of the seeds
 BEYOND_SHARE = 0.1  # of the seeds: requests are executed later than the venue documents
 DEATH_POINTS = ("commit", "committed", "request", "answer")
 
@@ -38,6 +40,34 @@ WS_RATES: dict[WsFault, float] = {
     WsFault.MALFORMED: 0.03,
 }
 LIST_RATES = {"stale": 0.20, "missing": 0.20}
+
+
+class FrameFault(StrEnum):
+    """What can happen to a frame of the public stream."""
+
+    LOSE = "lose"
+    DUPLICATE = "duplicate"
+    SWAP = "swap"  # it comes after the next one
+    DELAY = "delay"
+    CUT = "cut"  # its first part comes
+    CORRUPT = "corrupt"  # it can't be read
+    AGAIN = "again"  # an older one follows it, mostly a whole book
+    CLOSE = "close"  # the connection ends
+    SILENT = "silent"  # nothing passes any more, either way, and the connection stays open
+
+
+FRAMES_SHARE = 0.5  # of the seeds: the book comes by the public stream
+FRAME_RATES: dict[FrameFault, float] = {
+    FrameFault.LOSE: 0.10,
+    FrameFault.DUPLICATE: 0.10,
+    FrameFault.SWAP: 0.10,
+    FrameFault.DELAY: 0.10,
+    FrameFault.CUT: 0.03,
+    FrameFault.CORRUPT: 0.03,
+    FrameFault.AGAIN: 0.10,
+    FrameFault.CLOSE: 0.02,
+    FrameFault.SILENT: 0.01,
+}
 STORMS = (HttpFault.TOO_MANY, HttpFault.UNAVAILABLE, HttpFault.LOSE_ANSWER, HttpFault.HANG_ANSWER)
 
 
@@ -112,6 +142,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     level_funds: float = 2_000.0  # mean value of what it displays at a price
     max_daily_loss: int | None = None  # quote units
     gaps: tuple[Gap, ...] = ()
+    brackets: bool = False  # one more agent, which uses them
+    frames: dict[FrameFault, float] | None = None  # None: there is no public stream
 
 
 def draw(seed: int, venue: str) -> Plan:
@@ -152,7 +184,15 @@ def draw(seed: int, venue: str) -> Plan:
         level_funds=rng.choice((100.0, 300.0, 2_000.0)),
         max_daily_loss=rng.choice((2, 5, 20)) if rng.random() < 0.2 else None,
         gaps=_gaps(rng, secs),
+        brackets=rng.random() < BRACKET_SHARE,
+        frames=_frames(seed, venue),
     )
+
+
+def _frames(seed: int, venue: str) -> dict[FrameFault, float] | None:
+    """Drawn beside the plan, so that all else of a seed is as it would be without."""
+    rng = Random(f"frames/plan/{venue}/{seed}")  # noqa: S311 - simulation
+    return _rates(rng, FRAME_RATES) if rng.random() < FRAMES_SHARE else None
 
 
 def _rates[K](rng: Random, most: dict[K, float]) -> dict[K, float]:

@@ -46,6 +46,7 @@ from engine.risk.state import RiskStateFile
 from engine.risk.verdict import Denial
 from engine.risk.view import instrument_facts
 from engine.secrets import Secret
+from engine.simulate.books import BookFeed
 from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
 from engine.simulate.wire import FaultyHttp, OrdersTap
 
@@ -77,6 +78,8 @@ class SimView(GateView):
         world, now_ns = self._process.world, self.now_ns()
         bid, ask = world.touch()
         gap = world.gap()
+        if gap is None and self._process.book is not None:
+            return self._process.book.reference(now_ns)
         if gap is None:
             return Reference("book", now_ns, bid, ask, None, valid=bool(bid and ask))
         if gap.kind == "empty":
@@ -231,6 +234,9 @@ class Process:
             ),
         )
         self.runtime = self._runtime(spec)
+        self.book: BookFeed | None = None
+        if world.true_book is not None:
+            self.book = BookFeed(self, self.runtime.adapter, world.true_book, world.frames)
         self.trading = VenueTrading(
             runtime=self.runtime,
             account="main",
@@ -242,7 +248,7 @@ class Process:
             on_sent=lambda intent: None,
             on_over=self.gate.order_over,
         )
-        self.view = SimView(self)
+        self.view: SimView = SimView(self)
         self.sink = GateSink(self)
         self.desk: OrderDesk = self.trading.make_desk(cast("VenueExecutionClient", self.sink))
         self.desk.on_failure = lambda error: self.trading.fatal("DESK-FAILED", str(error))
@@ -303,12 +309,16 @@ class Process:
             self.sink.balances(await self.trading.orders.balances(), self.now_ns())
         except VenueUnavailable as error:
             raise FairleadError(error.code, error.message) from error
+        if self.book is not None:
+            await self.book.start()
         self.desk.start()
         self.is_up = True
 
     async def stop(self) -> None:
         """An ordered stop."""
         self.is_up = False
+        if self.book is not None:
+            await self.book.stop()
         await self.trading.disconnect(self.desk)
 
     async def bury(self) -> None:
@@ -355,7 +365,10 @@ class Process:
 
     async def submit(self, wanted: Sequence[OrderFacts]) -> None:
         """Each through the gate, then to the desk together."""
-        trace = self.world.trace
+        await self.send(self.approve(wanted))
+
+    def approve(self, wanted: Sequence[OrderFacts]) -> list[Intent]:
+        """Those that pass the gate, which count as live from now on."""
         passed: list[OrderFacts] = []
         for facts in wanted:
             if self._denial(facts) is not None:
@@ -363,13 +376,16 @@ class Process:
             self.gate.approve(facts, self.now_ns())
             self.ids.add(facts.client_order_id)
             passed.append(facts)
-        intents = [
+        return [
             _intent(facts, self.now_ns())
             for facts in passed
             if self.gate.approved(facts.client_order_id, facts)
         ]
+
+    async def send(self, intents: Sequence[Intent]) -> None:
         if not intents:
             return
+        trace = self.world.trace
         trace.count("orders", len(intents))
         for intent in intents:
             trace.line("agent", f"submit {_words(intent)}")
@@ -397,6 +413,8 @@ class Process:
             age_ns = (world.loop.time() - gap.at) * 1e9
             if gap.kind != "stale" or age_ns > self.gate.limits.stale_after_ns:
                 world.broken("BAD-BOOK", facts.client_order_id, f"approved on a {gap.kind} book")
+        elif self.book is not None and not self.book.reference(0).valid:
+            world.broken("BAD-BOOK", facts.client_order_id, "approved without a whole book")
         return None
 
     async def cancel(self, client_order_ids: Sequence[str]) -> None:

@@ -162,6 +162,7 @@ def describe(summary: Summary) -> str:
         f"unknown outcomes {count('unknown', 0)} (never told by the venue: "
         f"{count('hidden', 0)}), restarts {count('restarts', 0)}, deaths {count('deaths', 0)}, "
         f"starts refused {count('starts_failed', 0)}, halts {count('halts', 0)}",
+        f"books shown {count('books', 0)}, gaps of books {count('book_gaps', 0)}",
         "faults  " + _listed(summary.faults),
         "denied  " + _listed(_named(summary.counts, "denied:")),
         "refused " + _listed(_named(summary.counts, "refused:")),

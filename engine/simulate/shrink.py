@@ -36,13 +36,15 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
     for name in ("http", "ws", "lists"):
         if getattr(plan, name):
             yield change(plan, **{name: {}})
+    if plan.frames is not None:
+        yield change(plan, frames=None)
     for name in ("storms", "clock_steps", "deaths", "disk_full", "gaps", "agents"):
         items = getattr(plan, name)
         for index in range(len(items)):
             if name != "agents" or len(items) > 1:
                 yield change(plan, **{name: items[:index] + items[index + 1 :]})
-    for name in ("http", "ws", "lists"):
-        rates = getattr(plan, name)
+    for name in ("http", "ws", "lists", "frames"):
+        rates = getattr(plan, name) or {}
         for kind in rates:
             yield change(plan, **{name: {k: r for k, r in rates.items() if k != kind}})
     for name, plain in (

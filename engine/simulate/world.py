@@ -27,8 +27,10 @@ from engine.errors import FairleadError
 from engine.orders.live import LiveOrder
 from engine.orders.model import Side, VenueBalance
 from engine.simulate.agents import KINDS
+from engine.simulate.books import TrueBook, whole
 from engine.simulate.checkers import Evidence, Violation, check
 from engine.simulate.faults import SimulatedDeath, SwarmFaults
+from engine.simulate.frames import FrameFaults
 from engine.simulate.plan import Gap, Plan
 from engine.simulate.process import Process, owner
 from engine.simulate.trace import Trace
@@ -39,6 +41,7 @@ RESOLVE_SECS = 120.0  # by when every UNKNOWN and every cancel has ended, after 
 BEYOND_SECS = 100.0  # for orders that come after all documented lag, and the comparison after
 HIDDEN_SECS = 30.0
 STOP_SECS = 20.0
+BOOK_SECS = 90.0  # by when a stream has its book again: the longest backoff, and a resync
 QUIET_SECS = 18.0  # a request that hangs since before healing, and a whole poll after it
 RESTART_SECS_MAX = 10.0
 MAX_LIVES = 40
@@ -69,6 +72,7 @@ class World:
         self.wire = WireLog()
         self.healed = False
         self.is_over = False  # the agents stop
+        self.is_closing = False  # brackets send no more exits
         self.halts: list[float] = []
         self.externals: set[int] = set()
         self.problems: list[Violation] = []
@@ -95,6 +99,8 @@ class World:
             name for name in ledger.accounts if name not in (MARKET_ACCOUNT, FEE_ACCOUNT)
         )
         self._quicken()
+        self.frames = FrameFaults(plan.frames or {}, f"{plan.venue}/{plan.seed}")
+        self.true_book = None if plan.frames is None else TrueBook(self.venue, self.market)
 
     def _quicken(self) -> None:
         """One market only, with few events: the session is about orders."""
@@ -204,8 +210,8 @@ class World:
         ]
         try:
             await asyncio.sleep(self.plan.secs)
-            self.is_over = self.healed = True
-            self.faults.heal()
+            self.is_over = True
+            self._heal()
             if self.process is not None:
                 self.process.steps.disarm()
             self.trace.line("world", "healed")
@@ -215,6 +221,11 @@ class World:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+
+    def _heal(self) -> None:
+        self.healed = True
+        self.faults.heal()
+        self.frames.heal()
 
     async def _tick(self) -> None:
         while True:
@@ -242,8 +253,7 @@ class World:
             self.process = None
             failures = 0 if was_up else failures + 1
             if self.lives >= MAX_LIVES and not self.healed:
-                self.healed = True
-                self.faults.heal()
+                self._heal()
             await asyncio.sleep(wait_secs)
 
     async def _live(self, process: Process) -> bool:
@@ -256,7 +266,7 @@ class World:
             await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done() and self._has_started(starting) and not process.is_dead:
                 came_up = True
-                for number, kind in enumerate(self.plan.agents):
+                for number, kind in enumerate(self._agents()):
                     self._add_agent(process, number, kind)
                 await ending
             if not process.is_dead and process.is_up:
@@ -275,6 +285,9 @@ class World:
         if not isinstance(error, FairleadError | SimulatedDeath):
             self.defect("start", error)
         return False
+
+    def _agents(self) -> tuple[str, ...]:
+        return (*self.plan.agents, "bracketeer") if self.plan.brackets else self.plan.agents
 
     def _add_agent(self, process: Process, number: int, kind: str) -> None:
         rng = Random(f"agent/{self.plan.seed}/{number}/{process.life}")  # noqa: S311 - simulation
@@ -343,11 +356,19 @@ class World:
     # -- after healing -------------------------------------------------------------------------
 
     async def _resolve(self) -> None:
-        """Every UNKNOWN and every cancel must end by itself."""
+        """Every UNKNOWN and every cancel must end by itself; those of the last exits too."""
         healed_at = self.loop.time()
         deadline = healed_at + RESOLVE_SECS
         if self.plan.lag == "beyond":
             await asyncio.sleep(BEYOND_SECS)
+        await self._settle(healed_at, deadline)
+        self.is_closing = True
+        if self.plan.brackets:  # an exit may be on its way to the desk
+            await asyncio.sleep(1.0)
+            await self._settle(healed_at, deadline)
+
+    async def _settle(self, healed_at: float, deadline: float) -> None:
+        waiting: list[LiveOrder] = []
         while True:
             waiting = self._unsettled(healed_at)
             if not waiting and self.process is not None and self.process.is_up:
@@ -403,8 +424,10 @@ class World:
             if order.is_proven:
                 text = f"{order.state} 60 s after its cancel"
                 self.problems.append(Violation("LIVENESS", order.intent.client_order_id, text))
+        await self._book_whole(process, "after healing")
         self.venue.driver.paused = True
         await asyncio.sleep(max(QUIET_SECS, self.plan.poll_ms / 1000 * 12))
+        await self._book_whole(process, "at the end")
         if self.process is process:
             token = owner.set(process)
             self._ended.set()
@@ -412,6 +435,14 @@ class World:
             owner.reset(token)
             self.last_balances = process.balances
             process.failed.set()
+
+    async def _book_whole(self, process: Process, when: str) -> None:
+        """The book that is shown must come to be the true one."""
+        if process.book is None or self.process is not process or process.failed.is_set():
+            return
+        if not await whole(process.book, BOOK_SECS) and not process.failed.is_set():
+            text = f"not the venue's book {when}, for {BOOK_SECS} s"
+            self.problems.append(Violation("BOOK-LIVENESS", self.instrument, text))
 
 
 @lru_cache
@@ -516,7 +547,7 @@ def _unhandled(world: World, context: dict[str, Any]) -> None:
 
 def _faults(world: World) -> dict[str, int]:
     """Faults by kind: those of the wire, of the disk, of the clock, and of the engine's book."""
-    counts = Counter(world.faults.counts)
+    counts = Counter(world.faults.counts) + world.frames.counts
     counts.update(f"book_{gap.kind}" for gap in world.plan.gaps)
     counts["clock_step"] += len(world.plan.clock_steps)
     counts["disk_full"] += world.trace.counts["fault:disk_full"]

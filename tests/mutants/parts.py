@@ -5,6 +5,7 @@ from __future__ import annotations
 DESK = "engine/orders/*.py"
 RISK = "engine/risk/*.py"
 BOOK = "adapters/base/book.py"
+CLIENT = "adapters/base/data_client.py"
 LIMITER = "adapters/base/ratelimit.py"
 OCEANEX = "adapters/oceanex/*.py"
 POLONIEX = "adapters/poloniex/*.py"
@@ -23,6 +24,7 @@ T_POLONIEX = (
     *("tests/venues/poloniex/test_orders_reads.py", "tests/venues/poloniex/test_orders_stops.py"),
     *("tests/venues/poloniex/test_private_stream.py", "tests/venues/poloniex/test_http.py"),
 )
+T_BOOKS = ("tests/simulation/test_simulated_books.py",)
 T_GATE = (
     *("tests/unit/test_gate.py", "tests/unit/test_gate_books.py", "tests/unit/test_gate_modes.py"),
     *("tests/unit/test_killswitch.py", "tests/unit/test_guarded.py"),

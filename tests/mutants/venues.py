@@ -5,9 +5,11 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant, mutant, one
 from tests.mutants.parts import (
     BOOK,
+    CLIENT,
     LIMITER,
     OCEANEX,
     POLONIEX,
+    T_BOOKS,
     T_MISSING,
     T_OCEANEX,
     T_OCEANEX_SIM,
@@ -56,6 +58,61 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
         "the strategy keeps the book of before a gap",
         one("items += [clear, Gap(", "items += [Gap("),
         T_POLONIEX,
+    ),
+    mutant(
+        "gap-not-told",
+        POLONIEX,
+        "after a missing update the book stands still, and nobody asks for a new one",
+        one(
+            "            self._gap(book, change.value, ts_init, items, row)\n            return\n",
+            "            return\n",
+        ),
+        T_BOOKS,
+    ),
+    mutant(
+        "chain-forgotten-under-fire",
+        BOOK,
+        "a missing update goes unnoticed, and the sessions do not see it",
+        one("        if last_id != self.last_id:\n", "        if False:\n"),
+        T_BOOKS,
+    ),
+    mutant(
+        "unreadable-book-kept",
+        OCEANEX,
+        "a book frame that can't be read is passed over",
+        one(
+            'yield from channel.break_off(f"a frame could not be read: {error}", ts_init)',
+            "yield from ()",
+        ),
+        T_BOOKS,
+    ),
+    mutant(
+        "closed-book-kept-under-fire",
+        OCEANEX,
+        "the book of a connection that is gone is kept, and the sessions do not see it",
+        one('items.extend(channel.break_off("connection closed", ts_init))', "pass"),
+        T_BOOKS,
+    ),
+    mutant(
+        "changes-after-an-empty-snapshot",
+        CLIENT,
+        "a book that was empty when it came lacks what changed before it was called whole",
+        one(
+            "        if not kept.has_snapshot:\n",
+            "        if status.state is BookState.RESYNC:\n",
+        ),
+        T_BOOKS,
+        ("tests/venues/base/test_data_client.py",),
+    ),
+    mutant(
+        "gap-not-recorded",
+        CLIENT,
+        "a gap is cleared and resynced, and no row tells of it",
+        one(
+            "            kept.gap_since_ns = 0\n            self._account.record_gap(row)\n",
+            "            kept.gap_since_ns = 0\n",
+        ),
+        T_BOOKS,
     ),
     mutant(
         "close-not-cleared",

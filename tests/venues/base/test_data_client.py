@@ -301,11 +301,11 @@ async def test_changes_that_follow_the_snapshot_of_an_empty_book_are_kept(
     run = make_run()
     seen = run.start(managed_book)
     await until(lambda: venue.sent("sub"))
-    empty = {"t": "snap", "i": BTC, "seq": 1, "bids": [], "asks": []}
+    empty = venue.snapshot() | {"bids": [], "asks": []}
     await venue.send(empty)
     await until(lambda: seen.of("book_deltas"))
     assert run.book.state is BookState.RESYNC  # there is nothing to price against
-    await venue.send({"t": "delta", "i": BTC, "seq": 2, "price": "100.00", "size": "7.000000"})
+    await venue.send(venue.delta("100.00", "7.000000"))
     await until(lambda: len(seen.of("book_deltas")) == 2)
     assert bids(seen) == ["100.00 7.0"]
     assert run.book.state is BookState.VALID
