@@ -33,24 +33,25 @@ def command(
     from engine.modes.backtest import run_backtest
 
     loaded = load(config)
-    with _terminable(), _logs_on_stderr(), _progress() as progress:
-        result = run_backtest(loaded, progress=progress)
-    summary = result.summary
-    try:
-        if out is not None:
-            from engine.observe.orders_file import write_run
+    with _logs_on_stderr():
+        with _terminable(), _progress() as progress:
+            result = run_backtest(loaded, progress=progress)
+        summary = result.summary
+        try:
+            if out is not None:
+                from engine.observe.orders_file import write_run
 
-            summary = write_run(out, summary, result.cache)
-    finally:
-        result.dispose()
-    if as_json:
-        typer.echo(summary.json().decode())
-    else:
-        from rich.console import Console
+                summary = write_run(out, summary, result.cache)
+        finally:
+            result.dispose()
+        if as_json:
+            typer.echo(summary.json().decode())
+        else:
+            from rich.console import Console
 
-        from engine.observe.summary import show
+            from engine.observe.summary import show
 
-        show([summary], Console())
+            show([summary], Console())
     if summary.exit_code != Exit.OK:
         typer.echo(summary.outcome, err=True)
         raise typer.Exit(summary.exit_code)
@@ -72,18 +73,15 @@ def _terminable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logs_on_stderr() -> Iterator[None]:
-    """NautilusTrader logs to file descriptor 1; the result must be alone there, to be parsed."""
-    from nautilus_trader.common import logger_flush
+    """NautilusTrader logs to file descriptor 1; the result must be alone there, to be parsed.
 
+    The descriptor is stderr's from now on: its thread may write a last line at any time.
+    """
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
-    try:
+    with os.fdopen(kept, "w") as ours, contextlib.redirect_stdout(ours):
         yield
-    finally:
-        logger_flush()
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 @contextlib.contextmanager

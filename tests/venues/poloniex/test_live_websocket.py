@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.exits import Exit
-from tests.crash.test_kill9 import PROOF_SECS, RISK, hammer
+from tests.crash.test_kill9 import PROOF_SECS, hammer
 from tests.support import configs
 from tests.support.audit import audit, smart_id
 from tests.support.processes import Venue, run, venue
@@ -31,7 +31,7 @@ def test_live_run(transport: str, tmp_path: Path) -> None:
     with venue("poloniex", tmp_path / "venue", "--seed", "5") as served:
         for idle, secs in ((False, "4"), (True, PROOF_SECS)):
             strategies = hammer("poloniex", idle=idle, seed=2, every_ms=120)
-            config = configs.write(tmp_path, served, strategies=strategies, more=RISK)
+            config = configs.write(tmp_path, served, strategies=strategies, more=configs.ROOMY)
             option = f'{OPTIONS}"order_transport" = "{transport}", '
             config.write_text(config.read_text().replace(OPTIONS, option, 1))
             ended = run("live", config, "--for", secs, timeout_secs=60)
