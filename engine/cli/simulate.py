@@ -89,14 +89,12 @@ def _plan(path: Path | None, seeds: list[int], venues: list[str]) -> Plan:
 
 
 def _one(plan: Plan, is_traced: bool, is_shrunk: bool, as_json: bool) -> int:
-    import logging
 
     import msgspec
 
     from engine.simulate.run import run_plan
     from engine.simulate.shrink import shrink
     from engine.simulate.trace import Trace
-    from engine.simulate.world import run_session
 
     result = run_plan(plan)
     if is_shrunk and result.violations:
@@ -111,8 +109,7 @@ def _one(plan: Plan, is_traced: bool, is_shrunk: bool, as_json: bool) -> int:
         typer.echo(msgspec.json.format(msgspec.json.encode(plan), indent=2).decode())
         result = run_plan(plan)
     if is_traced:
-        logging.disable(logging.CRITICAL)
-        result = run_session(plan, Trace(typer.echo))
+        result = run_plan(plan, Trace(typer.echo))
     if as_json:
         typer.echo(msgspec.json.encode(result).decode())
     else:

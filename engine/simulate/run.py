@@ -17,6 +17,7 @@ import msgspec
 from engine.simulate.checkers import Violation
 from engine.simulate.faults import SimulatedDeath
 from engine.simulate.plan import Plan, draw
+from engine.simulate.trace import Trace
 from engine.simulate.world import Result, run_session
 
 CHUNK_SEEDS = 20
@@ -55,11 +56,11 @@ class Summary(msgspec.Struct, kw_only=True):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run_plan(plan: Plan) -> Result:
-    """One session, silent."""
+def run_plan(plan: Plan, trace: Trace | None = None) -> Result:
+    """One session, silent but for `trace`."""
     logging.disable(logging.CRITICAL)
     try:
-        return run_session(plan)
+        return run_session(plan, trace)
     finally:
         logging.disable(logging.NOTSET)
 
