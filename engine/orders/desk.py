@@ -17,7 +17,6 @@ from decimal import Decimal
 from engine.orders.journal import Journal, JournaledOrder
 from engine.orders.late import GivenUp, LateOrders
 from engine.orders.live import (
-    CHAIN_READS,
     MIN_ABSENT_LOOKS,
     DeskSettings,
     DeskTraits,
@@ -201,7 +200,6 @@ class OrderDesk(LateOrders):
                 order.replacing, order.replace_ts, order.old_ids = self.journal.replacements(
                     order.intent.client_order_id
                 )
-                order.fills_due = CHAIN_READS if order.old_ids else 0
         self._given_up.recall()
         return self.live_orders()
 

@@ -10,7 +10,7 @@ from engine.orders.journal import JournaledOrder
 from engine.orders.model import Intent, Kind, OrderRef, OrderState, VenueOrder
 
 MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be proven
-CHAIN_READS = 2  # of the executions of an order that was replaced, before it ends
+CHAIN_READS = 2  # of the executions of an order that was replaced, once its end is told
 STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 KILL_STRATEGY = "KILL"  # whose orders flatten when the kill switch asks for it
 
@@ -47,9 +47,9 @@ class LiveOrder:
         "cancel_after",
         "cancel_requested",
         "cost",
+        "end_reads",
         "fill_lag",
         "filled",
-        "fills_due",
         "intent",
         "loop_sent",
         "misses",
@@ -81,7 +81,7 @@ class LiveOrder:
         self.absent_looks = 0
         self.misses = 0
         self.fill_lag = 0  # reads in a row that brought no execution
-        self.fills_due = 0  # whole reads of executions before its end is believed
+        self.end_reads: int | None = None  # of its executions, since its end was told
         self.settled = asyncio.Event()
 
     @property

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 
-from engine.orders.live import CHAIN_READS, MIN_ABSENT_LOOKS, DeskSettings, LiveOrder, could_be
+from engine.orders.live import MIN_ABSENT_LOOKS, DeskSettings, LiveOrder, could_be
 from engine.orders.model import (
     Absent,
     Accepted,
@@ -85,7 +85,7 @@ class Replacements(OrderStates):
         if order.venue_order_id is not None:
             order.old_ids.append(order.venue_order_id)
         order.replacing = None
-        order.fills_due = CHAIN_READS
+        order.end_reads = None
         order.intent = changed
         order.state = state
         self._own(order, venue_order_id)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 
 from engine.orders.journal import Journal
-from engine.orders.live import DeskTraits, LiveOrder
+from engine.orders.live import CHAIN_READS, DeskTraits, LiveOrder
 from engine.orders.model import (
     EventSink,
     Finding,
@@ -91,9 +91,13 @@ class OrderStates(ABC):
 
     def _terminal(self, order: LiveOrder, state: VenueOrder) -> None:
         intent = order.intent
-        if order.fills_due and self._traits.reports_fills:
-            self._fetch_fills(order)  # also what was executed just before a replacement
-            return
+        if order.old_ids and self._traits.reports_fills:
+            # What the state tells as filled is of the last of the chain: those before it may have
+            # executions that no replacement counted, and only reads from now on are of all of them.
+            order.end_reads = order.end_reads or 0
+            if order.end_reads < CHAIN_READS:
+                self._fetch_fills(order)
+                return
         if order.filled < state.filled and order.fill_lag < FILL_LAG_READS:
             self._fetch_fills(order)  # true executions are on their way: wait for them
             return
@@ -185,12 +189,14 @@ class OrderStates(ABC):
     async def _read_fills(self, order: LiveOrder) -> None:
         """An answer that is lost tells nothing of the executions, and counts as no read."""
         before = order.filled
+        is_of_end = order.end_reads is not None
         try:
             fills = await self._venue.fills(order.refs(), order.ts_sent)
         except VenueUnavailable as error:
             logger.warning("executions of %s: %s", order.intent.client_order_id, error)
         else:
-            order.fills_due = max(0, order.fills_due - 1)
+            if is_of_end:
+                order.end_reads = (order.end_reads or 0) + 1
             for fill in fills:
                 if order.intent.client_order_id in self._live:
                     self._fill(order, fill)

@@ -125,6 +125,13 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         T_ORDERS,
     ),
     mutant(
+        "end-of-a-chain-believed-early",
+        DESK,
+        "reads from before a replaced order's end count: its last executions are not booked",
+        one("        is_of_end = order.end_reads is not None\n", "        is_of_end = True\n"),
+        T_ORDERS,
+    ),
+    mutant(
         "price-not-clamped",
         DESK,
         "a rounded average books an execution worse than the limit",

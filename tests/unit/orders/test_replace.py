@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from engine.orders.model import (
 )
 from tests.unit.orders.conftest import INSTRUMENT, Bench, Intent, intent, venue_order
 
+D100 = Decimal(100)
 SMALLER = Decimal("0.2")
 
 
@@ -137,4 +139,64 @@ def test_a_lost_replacement_is_none_of_the_orders_since_the_first_send(tmp_path:
     assert (order.venue_order_id, order.intent.quantity) == ("V2", SMALLER)
     owned = {void: bench.desk.journal.find(void) for void in ("V-LONG-AGO", "V-BEFORE", "V2")}
     assert owned == {"V-LONG-AGO": "LONG-AGO", "V-BEFORE": "BEFORE", "V2": "A"}
+    bench.desk.journal.close()
+
+
+def test_an_end_is_believed_when_the_executions_of_the_whole_chain_were_read_after_it(
+    tmp_path: Path,
+) -> None:
+    """A late execution of the replaced order is more than the last one's own tells as filled."""
+    bench = Bench(
+        tmp_path / "journal.sqlite",
+        replace=True,
+        private_stream=True,
+        reports_fills=True,
+        client_order_ids=True,
+    )
+    bench.venue.answer = lambda _: Accepted("V1")
+    listed: list[VenueFill] = []
+
+    async def replaced(ref: OrderRef, changed: Intent) -> Outcome:
+        return Accepted("V2")
+
+    async def fills(refs: Sequence[OrderRef], ts_from: int) -> list[VenueFill]:
+        assert [ref.venue_order_id for ref in refs] == ["V1", "V2"]
+        return list(listed)
+
+    def trade(name: str, of: str, quantity: str) -> VenueFill:
+        return VenueFill(
+            venue_order_id=of,
+            trade_id=name,
+            instrument=INSTRUMENT,
+            side=Side.BUY,
+            quantity=Decimal(quantity),
+            price=Decimal(100),
+            fee=Decimal(0),
+            fee_currency="USDT",
+        )
+
+    bench.venue.replace = replaced  # type: ignore[method-assign]
+    bench.venue.fills = fills  # type: ignore[method-assign]
+
+    async def main() -> None:
+        order = intent()
+        await bench.desk.submit([order])
+        await bench.desk.replace("A", order)
+        listed.append(trade("t1", "V1", "0.3"))  # just before it was replaced
+        for _ in range(5):
+            live = bench.desk.get("A")
+            assert live is not None
+            await bench.desk._read_fills(live)
+        listed.append(trade("t2", "V2", "0.1"))
+        bench.venue.book["V2"] = venue_order(
+            "V2", filled=Decimal("0.1"), state=OrderState.CANCELED, avg_price=D100
+        )
+        for _ in range(5):
+            await bench.desk.refresh()
+            await asyncio.sleep(0.1)
+        await bench.desk.abandon()
+
+    bench.run(main())
+    assert bench.desk.get("A") is None
+    assert bench.desk.journal.positions()[0].quantity == Decimal("0.4")
     bench.desk.journal.close()
