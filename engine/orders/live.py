@@ -49,8 +49,10 @@ class LiveOrder:
         "cost",
         "end_reads",
         "fill_lag",
+        "fill_lag_since",
         "filled",
         "intent",
+        "is_reading",
         "loop_sent",
         "misses",
         "old_ids",
@@ -81,6 +83,8 @@ class LiveOrder:
         self.absent_looks = 0
         self.misses = 0
         self.fill_lag = 0  # reads in a row that brought no execution
+        self.fill_lag_since = 0.0  # loop time of the first of them
+        self.is_reading = False  # its executions, just now
         self.end_reads: int | None = None  # of its executions, since its end was told
         self.settled = asyncio.Event()
 

@@ -98,7 +98,7 @@ class OrderStates(ABC):
             if order.end_reads < CHAIN_READS:
                 self._fetch_fills(order)
                 return
-        if order.filled < state.filled and order.fill_lag < FILL_LAG_READS:
+        if order.filled < state.filled and not self._are_fills_missing(order):
             self._fetch_fills(order)  # true executions are on their way: wait for them
             return
         if order.filled < state.filled:
@@ -182,8 +182,15 @@ class OrderStates(ABC):
         self._sink.order_filled(intent, fill)
         self._balances_now.set()
 
+    def _are_fills_missing(self, order: LiveOrder) -> bool:
+        """Whether enough reads, over longer than the venue can lag, brought no execution."""
+        lag_secs = asyncio.get_running_loop().time() - order.fill_lag_since
+        return order.fill_lag >= FILL_LAG_READS and lag_secs >= self._traits.max_order_lag_secs
+
     def _fetch_fills(self, order: LiveOrder) -> None:
-        if self._traits.reports_fills:
+        """One read at a time: several at once would tell no more than one."""
+        if self._traits.reports_fills and not order.is_reading:
+            order.is_reading = True
             self._spawn(self._read_fills(order), "read fills")
 
     async def _read_fills(self, order: LiveOrder) -> None:
@@ -200,7 +207,14 @@ class OrderStates(ABC):
             for fill in fills:
                 if order.intent.client_order_id in self._live:
                     self._fill(order, fill)
-            order.fill_lag = order.fill_lag + 1 if order.filled == before else 0
+            if order.filled != before:
+                order.fill_lag = 0
+            elif order.fill_lag == 0:
+                order.fill_lag, order.fill_lag_since = 1, asyncio.get_running_loop().time()
+            else:
+                order.fill_lag += 1
+        finally:
+            order.is_reading = False
         self._poll_now.set()
 
     def _refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
