@@ -166,7 +166,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "the end of an order overtakes its executions, which are lost",
         (
             Edit(
-                "if order.filled < state.filled and order.fill_lag < FILL_LAG_READS:",
+                "if order.filled < state.filled and not self._are_fills_missing(order):",
                 "if False:",
             ),
             Edit(
@@ -181,7 +181,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "fills-not-awaited",
         DESK,
         "an execution that the venue will list is made up instead",
-        one("if order.filled < state.filled and order.fill_lag < FILL_LAG_READS:", "if False:"),
+        one("if order.filled < state.filled and not self._are_fills_missing(order):", "if False:"),
         T_ORDERS,
         T_MISSING,
     ),
