@@ -18,6 +18,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
+from engine.guard.roles import Role, with_role
 from engine.orders.bracket import Bracket, Leg, Place
 from engine.orders.brackets import LOOK_NS, Brackets, JournalStore, MemoryStore
 from engine.orders.journal import Journal
@@ -74,6 +75,7 @@ class BracketMixin:
             leaving = OrderSide.SELL if plain is Side.BUY else OrderSide.BUY
             stop_limit = self.round_price(instrument_id, leaving, stop.as_decimal() * away)
         self._guard_need_trades(instrument_id)  # the simulated exchange triggers stops by them
+        kwargs["tags"] = with_role(kwargs.get("tags"), Role.ENTRY)
         if entry is None:
             order = self.order_factory.market(instrument_id, side, quantity, **kwargs)
         else:
@@ -228,7 +230,11 @@ class _Owner(BracketView):
         price = _priced(exit_.price, known)
         quantity = Quantity.from_str(f"{exit_.quantity:.{known.size_precision}f}")
         plain = (instrument_id, _SIDES[bracket.exit_side], quantity, price)
-        named = {"reduce_only": True, "client_order_id": ClientOrderId(client_order_id)}
+        named = {
+            "reduce_only": True,
+            "client_order_id": ClientOrderId(client_order_id),
+            "tags": [(Role.TARGET if exit_.price == bracket.target else Role.STOP).tag],
+        }
         factory = strategy.order_factory
         if exit_.trigger is None:
             order = factory.limit(*plain, **named)

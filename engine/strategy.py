@@ -36,6 +36,7 @@ from nautilus_trader.trading import Strategy
 from engine.bracketing import BracketMixin
 from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
+from engine.guard.roles import Role, with_role
 from engine.orders.model import Kind, Side, TriggerCondition
 from engine.orders.trigger import default_condition, kind_for
 from engine.risk.checks import Denial
@@ -132,13 +133,14 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         trigger: Price,
         limit: Price,
         trigger_condition: TriggerCondition | str | None = None,
+        role: Role = Role.NONE,
         **kwargs: Any,
     ) -> Any | None:
         """Submit an order that waits until the last trade is at `trigger`, then is a limit order.
 
         `trigger_condition` is "gte" or "lte" (the last price at or above, at or below the
-        trigger); None is a plain stop: BUY gte, SELL lte. `kwargs` go to the order factory
-        (`time_in_force`, `reduce_only`, `client_order_id`, `tags`). Returns the order, or None
+        trigger); None is a plain stop: BUY gte, SELL lte. `role` is what the order is for; `kwargs`
+        go to the order factory (`time_in_force`, `reduce_only`, ...). Returns the order, or None
         when the gate refused it. Trades of the instrument are subscribed, since without them the
         simulated trigger would never fire. Raises ValueError for a limit that could not trade at
         the trigger: BUY lte needs limit >= trigger, SELL gte needs limit <= trigger.
@@ -163,6 +165,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
             limit,
             trigger,
             trigger_type=TriggerType.LAST_PRICE,
+            tags=with_role(kwargs.pop("tags", None), role),
             **kwargs,
         )
         return order if self._guard_submit(order) else None
@@ -250,7 +253,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
             time_in_force=time_in_force or TimeInForce.GTC,
             reduce_only=True if reduce_only is None else reduce_only,
             quote_quantity=bool(quote_quantity),
-            tags=tags,
+            tags=with_role(tags, Role.EXIT),
         )
         self.submit_order(order, position.id, client_id, params)
 
@@ -385,6 +388,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
             price=before.price if change[1] is None else change[1],
             trigger_price=before.trigger_price if change[2] is None else change[2],
             existing=existing,
+            role=existing.role,  # an order that outlived a restart has lost its tags
         )
         denial = gate.check(after, view)
         if denial is not None:

@@ -30,7 +30,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.orders.model import Kind, Tif, TriggerCondition
+from engine.orders.model import Kind, Role, Tif, TriggerCondition
 from engine.risk.checks import Denial
 from engine.strategy import GuardedStrategy
 from strategies.inventory import Inventory, open_position, price_down, price_up, quantity_down
@@ -97,9 +97,10 @@ class BreakoutConfig(StrategyConfig):
 class _Working:
     """One order of this strategy: an entry of one side, the protective stop, or the exit."""
 
-    __slots__ = ("cancel_ns", "client_order_id", "limit", "quantity", "retry_ns", "trigger")
+    __slots__ = ("cancel_ns", "client_order_id", "limit", "quantity", "retry_ns", "role", "trigger")
 
-    def __init__(self) -> None:
+    def __init__(self, role: Role) -> None:
+        self.role = role
         self.client_order_id: ClientOrderId | None = None
         self.trigger = Decimal(0)
         self.limit = Decimal(0)
@@ -124,9 +125,9 @@ class Breakout(GuardedStrategy):
         self._highs: deque[Decimal] = deque(maxlen=config.lookback)
         self._lows: deque[Decimal] = deque(maxlen=config.lookback)
         self._last = Decimal(0)  # close of the last bar
-        self._entries = {OrderSide.BUY: _Working(), OrderSide.SELL: _Working()}
-        self._stop = _Working()
-        self._exit = _Working()
+        self._entries = {side: _Working(Role.ENTRY) for side in (OrderSide.BUY, OrderSide.SELL)}
+        self._stop = _Working(Role.STOP)
+        self._exit = _Working(Role.EXIT)
         self._stop_level: Decimal | None = None  # where the trailing stop stands
         self._leaving = False  # the stop failed: out at the market
 
@@ -233,7 +234,9 @@ class Breakout(GuardedStrategy):
     def _leave(self, side: OrderSide, quantity: Quantity) -> None:
         if self.clock.timestamp_ns() < self._exit.retry_ns:
             return
-        order = self.order_factory.market(self._c.instrument_id, side, quantity)
+        order = self.order_factory.market(
+            self._c.instrument_id, side, quantity, tags=[Role.EXIT.tag]
+        )
         self._exit.client_order_id = order.client_order_id
         self._exit.cancel_ns = 0
         self.submit_order(order)
@@ -267,6 +270,7 @@ class Breakout(GuardedStrategy):
             at,
             limit,
             trigger_condition=condition,
+            role=working.role,
             client_order_id=working.client_order_id,
         )
 

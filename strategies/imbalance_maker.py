@@ -27,7 +27,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.orders.model import Kind, Tif
+from engine.orders.model import Kind, Role, Tif
 from engine.risk.checks import Denial
 from engine.strategy import GuardedStrategy
 from strategies.inventory import Inventory, open_position, price_down, price_up, quantity_down
@@ -236,7 +236,12 @@ class ImbalanceMaker(GuardedStrategy):
         if quantity is None or now < quote.retry_ns:
             return
         order = self.order_factory.limit(
-            self._c.instrument_id, side, quantity, price, post_only=self._c.post_only
+            self._c.instrument_id,
+            side,
+            quantity,
+            price,
+            post_only=self._c.post_only,
+            tags=[Role.QUOTE.tag],
         )
         quote.client_order_id = order.client_order_id
         quote.price = price.as_decimal()

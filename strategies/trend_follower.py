@@ -26,7 +26,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.orders.model import Kind, Tif
+from engine.orders.model import Kind, Role, Tif
 from engine.risk.checks import Denial
 from engine.strategy import GuardedStrategy
 from strategies.inventory import Inventory, open_position, quantity_down
@@ -157,9 +157,15 @@ class TrendFollower(GuardedStrategy):
         quantity = quantity_down(self._instrument, wanted)
         if quantity is None:
             return
-        order = self.order_factory.market(self._c.instrument_id, side, quantity)
+        role = Role.EXIT if self._is_way_out(quantity.as_decimal(), side) else Role.ENTRY
+        order = self.order_factory.market(self._c.instrument_id, side, quantity, tags=[role.tag])
         self._working = order.client_order_id
         self.submit_order(order)
+
+    def _is_way_out(self, quantity: Decimal, side: OrderSide) -> bool:
+        """Whether the order leaves a smaller position of the same side, or none."""
+        position = self._inventory.position
+        return quantity <= (position if side == OrderSide.SELL else -position)
 
     def on_order_filled(self, event: OrderFilled) -> None:
         self._inventory.apply(event)

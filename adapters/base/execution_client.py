@@ -200,6 +200,9 @@ class VenueExecutionClient(ExecutionClient):
             self._reject_modify(order, f"UNSUPPORTED: {error}")
             return
         asked = (command.quantity, command.price, command.trigger_price)
+        known = self._desk.get(before.client_order_id)
+        if known is not None:  # an order that outlived a restart has lost its tags
+            before = msgspec.structs.replace(before, role=known.intent.role)
         changed = translate.changed_intent(before, *asked)
         reason = self._trading.approvals.modify_denial(before.client_order_id, *asked)
         if reason is not None:

@@ -43,6 +43,7 @@ from engine.orders.model import (
     VenueBalance,
     VenueFill,
     VenueOrder,
+    role_of,
 )
 from engine.orders.trigger import condition_of
 
@@ -93,6 +94,7 @@ def intent_of(order: Any, ts_init: int) -> Intent:
     side = Side(order.side.name)
     quantity = dec(order.quantity)
     assert quantity is not None
+    reduce_only = bool(getattr(order, "is_reduce_only", False))
     return Intent(
         client_order_id=str(order.client_order_id),
         strategy=str(order.strategy_id),
@@ -105,8 +107,9 @@ def intent_of(order: Any, ts_init: int) -> Intent:
         trigger_condition=condition_of(kind, side) if kind in STOP_KINDS else None,
         time_in_force=Tif(tif),
         post_only=bool(getattr(order, "is_post_only", False)),
-        reduce_only=bool(getattr(order, "is_reduce_only", False)),
+        reduce_only=reduce_only,
         ts_init=ts_init,
+        role=role_of(getattr(order, "tags", None), reduce_only=reduce_only),
     )
 
 

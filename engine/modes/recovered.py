@@ -35,4 +35,5 @@ def _standing(order: LiveOrder) -> GateOrder:
         reduce_only=intent.reduce_only,
         kind=intent.kind,
         price=intent.price,
+        role=intent.role,
     )

@@ -129,9 +129,10 @@ def _signal(intent: Intent) -> str:
         if intent.trigger_price is None
         else f", fires when the price is {intent.trigger_condition} {intent.trigger_price}"
     )
+    role = f", as its {intent.role}" if intent.role else ""
     return (
         f"{intent.strategy} decides: {intent.side} {intent.quantity} {intent.instrument} "
-        f"{intent.kind}{price}{stop}; the risk gate approves it"
+        f"{intent.kind}{price}{stop}{role}; the risk gate approves it"
     )
 
 

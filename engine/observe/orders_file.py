@@ -10,6 +10,7 @@ import msgspec
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
 from engine.observe.summary import RunSummary
+from engine.orders.model import role_of
 
 SUMMARY_FILE = "summary.json"
 ORDERS_FILE = "orders.jsonl"
@@ -56,6 +57,7 @@ def _row(order: Any) -> dict[str, Any]:
         "instrument": str(order.instrument_id),
         "side": order.side.name,
         "kind": order.order_type.name,
+        "role": role_of(order.tags, reduce_only=order.is_reduce_only).value,
         "quantity": str(order.quantity),
         "price": _text(getattr(order, "price", None)),
         "trigger_price": _text(getattr(order, "trigger_price", None)),

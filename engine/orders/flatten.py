@@ -20,7 +20,15 @@ import msgspec
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournaledOrder
 from engine.orders.live import KILL_STRATEGY
-from engine.orders.model import Intent, Kind, Side, VenueBalance, VenueOrders, VenueUnavailable
+from engine.orders.model import (
+    Intent,
+    Kind,
+    Role,
+    Side,
+    VenueBalance,
+    VenueOrders,
+    VenueUnavailable,
+)
 
 ROUNDS = 3  # orders per instrument, at most
 ROUND_SECS = 5.0  # for an order to end
@@ -212,6 +220,7 @@ class Flattener:
             quantity=size,
             price=price,
             ts_init=self._now_ns(),
+            role=Role.EXIT,
         )
 
     async def _free(self, currency: str, otherwise: Decimal) -> Decimal:

@@ -6,7 +6,7 @@ quantities are in base units, prices in the quote currency, times in nanoseconds
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -26,6 +26,44 @@ class Kind(StrEnum):
     MARKET = "MARKET"
     STOP_LIMIT = "STOP_LIMIT"
     LIMIT_IF_TOUCHED = "LIMIT_IF_TOUCHED"
+
+
+class Role(StrEnum):
+    """What an order is for, as its strategy says. NONE: not said.
+
+    NautilusTrader carries it as an order tag (`Role.STOP.tag`), the journal in the intent.
+    """
+
+    NONE = ""
+    ENTRY = "entry"  # opens or enlarges a position
+    EXIT = "exit"  # closes a position, or a part of it
+    STOP = "stop"  # closes a position that loses
+    TARGET = "target"  # closes a position that has won what was wanted
+    QUOTE = "quote"  # one side of a market that the strategy makes
+
+    @property
+    def tag(self) -> str:
+        """For `tags=[...]` of NautilusTrader's order factory."""
+        return f"{ROLE_TAG}{self.value}"
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it may only ever reduce its strategy's position."""
+        return self in _EXITS
+
+
+ROLE_TAG = "role:"
+_EXITS = frozenset({Role.EXIT, Role.STOP, Role.TARGET})
+_TAGGED = {role.tag: role for role in Role if role is not Role.NONE}
+
+
+def role_of(tags: Iterable[str] | None, *, reduce_only: bool) -> Role:
+    """The role that an order's tags tell; of a reduce-only one that tells none, EXIT."""
+    for tag in tags or ():
+        role = _TAGGED.get(tag)
+        if role is not None:
+            return role
+    return Role.EXIT if reduce_only else Role.NONE
 
 
 class TriggerCondition(StrEnum):
@@ -69,7 +107,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     `instrument` is the NautilusTrader instrument id (`BTC_USDT.VENUE`). `price` is the limit
     price (None for MARKET), `trigger_price` and `trigger_condition` are set for STOP_LIMIT and
-    LIMIT_IF_TOUCHED only.
+    LIMIT_IF_TOUCHED only. `role` is what the strategy says that the order is for.
     """
 
     client_order_id: str
@@ -85,6 +123,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = False
     reduce_only: bool = False
     ts_init: int = 0
+    role: Role = Role.NONE
 
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):

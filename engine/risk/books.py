@@ -60,6 +60,7 @@ class Books:
             contingent=order.parent is not None and order.reduce_only,
             kind=order.kind,
             price=order.price if order.price is not None else order.trigger_price,
+            role=order.role,
         )
         self.ledger.opened(live)
         self.rate.add(now_ns)

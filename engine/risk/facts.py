@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from engine.config.model import Risk
-from engine.orders.model import Side
+from engine.orders.model import Role, Side
 
 
 class LiveOrder(msgspec.Struct, gc=False):
@@ -31,6 +31,12 @@ class LiveOrder(msgspec.Struct, gc=False):
     kind: str = "LIMIT"
     price: Decimal | None = None
     unit_value: Decimal | None = None  # None until instrument and price are known
+    role: Role = Role.NONE
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it is to reduce its strategy's position, and never more than that."""
+        return self.reduce_only or self.role.is_exit
 
     @property
     def remaining(self) -> Decimal:
@@ -65,10 +71,16 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     contingency: str | None = None
     parent: str | None = None  # client order id of the parent in an order list
     existing: LiveOrder | None = None  # set for a modify
+    role: Role = Role.NONE
 
     @property
     def is_modify(self) -> bool:
         return self.existing is not None
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it is to reduce its strategy's position, and never more than that."""
+        return self.reduce_only or self.role.is_exit
 
     @property
     def is_buy(self) -> bool:

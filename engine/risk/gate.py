@@ -531,5 +531,6 @@ def live_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) 
         contingent=facts.parent is not None and facts.reduce_only,
         kind=facts.kind,
         price=facts.price if facts.price is not None else facts.trigger_price,
+        role=facts.role,
         **changes,
     )

@@ -472,6 +472,7 @@ def _intent(facts: OrderFacts, now_ns: int) -> Intent:
         post_only=facts.post_only,
         reduce_only=facts.reduce_only,
         ts_init=now_ns,
+        role=facts.role,
     )
 
 
@@ -488,6 +489,7 @@ def _facts(intent: Intent, quantity: Decimal, price: Decimal, pending: LiveOrder
         time_in_force=intent.time_in_force.value,
         post_only=intent.post_only,
         existing=pending,
+        role=intent.role,
     )
 
 
