@@ -26,7 +26,9 @@ REDACTED: Final = "[secret]"
 
 _REFERENCE = re.compile(r"(?P<kind>env|file):(?P<where>.+)")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PART_CHARS_MIN = 8  # shorter lines of a PEM would redact ordinary words
+# A shorter value (a one-letter uid) would take ordinary words with it: it is hidden where it
+# stands in the field that is named like its credential, and nowhere else.
+LITERAL_CHARS_MIN: Final = 8
 
 
 class Secret:
@@ -74,12 +76,18 @@ def is_reference(text: str) -> bool:
 
 
 def read_secret(
-    reference: str, base: Path, *, kind: str = "text", environ: Mapping[str, str] | None = None
+    reference: str,
+    base: Path,
+    *,
+    kind: str = "text",
+    name: str = "",
+    environ: Mapping[str, str] | None = None,
 ) -> Secret:
     """Read one credential and remember it for redaction.
 
     `base` is the config file's folder. `kind` is `text` (one line) or `pem` (an unencrypted
-    private key, which must parse). Raises SecretError.
+    private key, which must parse). `name` is the credential's, for values too short to be found
+    wherever they are. Raises SecretError.
     """
     match = _REFERENCE.fullmatch(reference) if is_reference(reference) else None
     if match is None:
@@ -91,7 +99,7 @@ def read_secret(
     else:
         text = _from_file(base, match["where"])
     secret = Secret(text.strip(), reference)
-    remember(secret)
+    remember(secret, name)
     if not secret.reveal():
         raise SecretError("E-SEC-003", f"{reference} is empty; put the credential there")
     if kind == "pem":
@@ -118,7 +126,11 @@ def read_credentials(
         try:
             if reference is not None:
                 secrets[credential.name] = read_secret(
-                    reference, base, kind=credential.kind, environ=environ
+                    reference,
+                    base,
+                    kind=credential.kind,
+                    name=credential.name,
+                    environ=environ,
                 )
             elif credential.required:
                 detail = f"credential {credential.name} is not named; add env:NAME or file:PATH"
@@ -206,13 +218,20 @@ def _check_file(path: Path, found: os.stat_result) -> None:
 
 
 _known: set[str] = set()
+_known_fields: dict[str, re.Pattern[str]] = {}  # by name: where the short ones are
 _known_lock = threading.Lock()
 
 
-def remember(secret: Secret) -> None:
-    """Have `RedactingFilter` replace this secret from now on."""
+def remember(secret: Secret, name: str = "") -> None:
+    """Have `redact` replace this secret from now on.
+
+    Of a value shorter than LITERAL_CHARS_MIN, the field called `name` is replaced, whole.
+    """
+    text = secret.reveal()
     with _known_lock:
-        _known.update(_spellings(secret.reveal()))
+        _known.update(_spellings(text))
+        if name and len(text) < LITERAL_CHARS_MIN:
+            _known_fields[name] = _field(name)
 
 
 def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
@@ -223,14 +242,27 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     words = {word for secret in secrets for word in _spellings(secret.reveal())}
     with _known_lock:
         words |= _known
+        fields = list(_known_fields.values())
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, REDACTED)
+    for field in fields:
+        text = field.sub(rf"\g<head>{REDACTED}", text)
     return text
+
+
+def _field(name: str) -> re.Pattern[str]:
+    """`name` and its value in a form, a URL, a header or JSON (also JSON within JSON)."""
+    spelled = "[-_]?".join(re.escape(part) for part in re.split("[-_]", name))
+    return re.compile(
+        rf"(?P<head>(?<![A-Za-z0-9]){spelled}[\\\"']{{0,4}}\s*[=:]\s*[\\\"']{{0,4}})"
+        r"[^\s\"'\\&;,)}\]]+",
+        re.IGNORECASE,
+    )
 
 
 def _spellings(text: str) -> set[str]:
     """How a secret may stand in a text: whole, escaped, and line by line."""
-    if not text:
+    if len(text) < LITERAL_CHARS_MIN:
         return set()
     found = {text, json.dumps(text)[1:-1], quote(text, safe=""), quote(text)}
     lines = text.splitlines()
@@ -238,7 +270,7 @@ def _spellings(text: str) -> set[str]:
         found |= {
             line.strip()
             for line in lines
-            if len(line.strip()) >= _PART_CHARS_MIN and not line.startswith("-----")
+            if len(line.strip()) >= LITERAL_CHARS_MIN and not line.startswith("-----")
         }
     return found
 

@@ -136,9 +136,14 @@ class Account:
             self.sold += quantity
             self.cash += value
         self._move(quantity if buying else -quantity, price)
-        self.position_max = max(self.position_max, abs(self.position))
         if fee:
             self.fees[fee_currency] += fee
+        self.position_max = max(self.position_max, abs(self.held))
+
+    @property
+    def held(self) -> Decimal:
+        """The position after the fees that were taken out of it, in base units."""
+        return self.position - self.fees.get(self.base, ZERO)
 
     def _move(self, signed: Decimal, price: Decimal) -> None:
         before = self.position
@@ -166,7 +171,7 @@ class Account:
             bought=self.bought,
             sold=self.sold,
             turnover=self.turnover,
-            position=self.position - self.fees.get(self.base, ZERO),
+            position=self.held,
             position_max=self.position_max,
             mark=mark,
             realized=gross - unrealized,

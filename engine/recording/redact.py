@@ -13,10 +13,10 @@ import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
-from engine.secrets import Secret
+from engine.secrets import LITERAL_CHARS_MIN, Secret
 
 MARK = "<redacted>"
-LITERAL_CHARS_MIN = 4  # a shorter secret would take ordinary text with it
+HINT_CHARS = 3  # of an added name, which may be spelled with `-` or `_` after them
 AMBIGUOUS_CHARS_MIN = 12  # `key` and `token` also name harmless short things
 
 # Names are compared in lower case without `-` and `_`.
@@ -71,8 +71,9 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[Secret | str] = (), names: Iterable[str] = ()) -> None:
         self.found = 0
-        self._names = frozenset(_NAMES) | {_plain(name) for name in names}
-        self._always = bool(names)  # the prefilter does not know added names
+        added = {_plain(name) for name in names}
+        self._names = frozenset(_NAMES) | added
+        self._hints = (*_PREFILTER, *(name[:HINT_CHARS].encode() for name in sorted(added)))
         literals: set[str] = set()
         for secret in secrets:
             literals.update(_forms(secret.reveal() if isinstance(secret, Secret) else secret))
@@ -108,7 +109,7 @@ class Redactor:
     def payload(self, payload: bytes) -> bytes:
         """A frame or body. Bytes that are not UTF-8 are kept as they are."""
         lower = payload.lower()
-        named = self._always or any(hint in lower for hint in _PREFILTER)
+        named = any(hint in lower for hint in self._hints)
         if not named and not any(literal in payload for literal in self._literal_bytes):
             return payload
         text = payload.decode("utf-8", "surrogateescape")

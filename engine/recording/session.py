@@ -14,7 +14,7 @@ from engine.recording.catalog import recover, streaming_config
 from engine.recording.gaps import GAPS_FILE, GapLog
 from engine.recording.raw import RawRecorder, RawSettings
 from engine.recording.redact import Redactor
-from engine.secrets import Secret
+from engine.secrets import LITERAL_CHARS_MIN, Secret
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +37,12 @@ class Recording:
         if not self.settings.raw:
             return None
         if venue not in self._raw:
+            secrets = self._secrets.get(venue, {})
+            short = [n for n, one in secrets.items() if len(one.reveal()) < LITERAL_CHARS_MIN]
             self._raw[venue] = RawRecorder(
                 self.root,
                 venue,
-                redactor=Redactor(self._secrets.get(venue, {}).values()),
+                redactor=Redactor(secrets.values(), names=short),
                 settings=RawSettings(
                     rotate_bytes=self.settings.rotate_mb * MIB,
                     rotate_secs=self.settings.rotate_secs,

@@ -449,3 +449,14 @@ def test_example_configs_run_as_backtests(tmp_path: Path, path: Path) -> None:
     result = run_backtest(ready)
     assert result.exit_code == 0, result.summary.outcome
     assert result.summary.events
+
+
+@pytest.mark.parametrize(
+    ("side", "fee", "held"), [("SELL", "0.01", "-1.01"), ("BUY", "-0.01", "1.01")]
+)
+def test_the_largest_position_is_never_below_the_last(side: str, fee: str, held: str) -> None:
+    account = Account(spot(PERP))
+    account.apply(fill(side, "1.000", "100.0", fee, "BTC"))
+    summary = account.summary(Decimal(100))
+    assert summary.position == Decimal(held)
+    assert summary.position_max == abs(summary.position)

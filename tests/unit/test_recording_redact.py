@@ -9,7 +9,10 @@ import urllib.parse
 
 import pytest
 
+from engine.config.loader import load
+from engine.recording.raw import read
 from engine.recording.redact import MARK, Redactor
+from engine.recording.session import Recording
 from engine.secrets import Secret
 
 CANARY = 'cAnArY+/="secret"&%21'
@@ -96,8 +99,29 @@ def test_each_line_of_a_pem_is_secret():
     assert "canaryline" not in redactor.text(escaped)
 
 
-def test_a_tiny_secret_does_not_take_ordinary_text():
-    assert Redactor([Secret("1", "env:X")]).text('{"n":"1"}') == '{"n":"1"}'
+@pytest.mark.parametrize("value", ["1", "e", "1234567"])
+def test_a_short_secret_takes_its_own_field_and_no_ordinary_text(value):
+    redactor = Redactor([Secret(value, "env:X")], names=["uid"])
+    other = f'{{"n":"{value}","price":{value!r},"symbol":"vet1234567e"}}'
+    assert redactor.text(other) == other
+    assert redactor.payload(other.encode()) == other.encode()
+    sent = f'{{"uid":"{value}","n":"{value}"}}'.encode()
+    assert redactor.payload(sent) == f'{{"uid":"{MARK}","n":"{value}"}}'.encode()
+    assert redactor.payload(f"uid={value}&n={value}".encode()) == f"uid={MARK}&n={value}".encode()
+    assert redactor.headers({"UID": value, "n": value}) == {"UID": MARK, "n": value}
+
+
+def test_a_recording_hides_the_field_of_a_short_secret(tmp_path):
+    path = tmp_path / "run.toml"
+    venue = 'adapter = "oceanex"\ninstruments = ["A_B.OCEANEX"]\n'
+    path.write_text(f'name = "x"\n[venues.oceanex]\n{venue}')
+    secrets = {"oceanex": {"uid": Secret("e", "env:X"), "word": Secret("longer-than-8", "env:Y")}}
+    recording = Recording(load(path), secrets)
+    tap = recording.tap("oceanex")
+    tap.frame("private#1", "out", '{"uid":"e","note":"the longer-than-8 here"}', 1)
+    recording.close()
+    (record,) = read(recording.root)
+    assert record.payload == f'{{"uid":"{MARK}","note":"the {MARK} here"}}'.encode()
 
 
 def test_headers():

@@ -31,6 +31,7 @@ WORD = "hunter2-hunter2"
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "_known", set())
+    monkeypatch.setattr(secrets, "_known_fields", {})
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +247,31 @@ def test_a_secret_that_was_read_stays_out_of_the_log(
         logger.removeFilter(redacting)
     assert "[secret]" in caplog.text
     assert WORD not in caplog.text
+
+
+@pytest.mark.parametrize("short", ["e", "42", "seven77"])
+def test_a_short_secret_hides_its_field_and_leaves_every_message_readable(
+    tmp_path: Path, short: str
+) -> None:
+    read_credentials({"key": "env:K"}, STUB.credentials, tmp_path, environ={"K": short})
+    plain = f"the order 42e of seven7777 is open: {short} of 42"
+    assert redact(plain) == plain
+    for text in (
+        f"https://x/v1?key={short}&n=1",
+        f'{{"key": "{short}", "n": 1}}',
+        f'{{"key":{short},"n":1}}',
+        f'{{"data":"{{\\"key\\":\\"{short}\\"}}"}}',
+        f"KEY: {short}",
+        f"{{'key': '{short}'}}",
+    ):
+        clean = redact(f"before {text} after")
+        assert secrets.REDACTED in clean
+        assert short not in clean.replace("before", "").replace("after", "").replace(
+            secrets.REDACTED, ""
+        ).replace("key", "").replace("KEY", "")
+        assert clean.endswith(" after")
+
+
+def test_a_secret_of_eight_characters_is_hidden_wherever_it_is(tmp_path: Path) -> None:
+    read_credentials({"key": "env:K"}, STUB.credentials, tmp_path, environ={"K": "eightchr"})
+    assert redact("xeightchry") == "x[secret]y"
