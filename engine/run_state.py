@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections import Counter, deque
+from pathlib import Path
 
 import msgspec
 
 from engine.risk.checks import Denial
+from engine.secrets import redact
+
+logger = logging.getLogger(__name__)
 
 FAULTS_MAX = 100  # kept with traceback; `fault_count` counts them all
 DENIALS_MAX = 1000  # kept with message; `denial_counts` counts them all
 TRACEBACK_CHARS_MAX = 16_000
+MESSAGE_CHARS_SHOWN = 300
+WARNINGS_MAX = 100
+
+_ENGINE = str(Path(__file__).parent)
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """An exception that escaped a strategy's callback."""
+    """An exception that escaped a strategy's callback; `place` is FILE:LINE in its own code."""
 
     strategy: str
     callback: str
     error: str
     message: str
+    place: str
     traceback: str
+
+    def __str__(self) -> str:
+        text = self.message.partition("\n")[0][:MESSAGE_CHARS_SHOWN]
+        what = f"{self.error}: {text}" if text else self.error
+        return f"{self.strategy}.{self.callback}: {what} ({self.place})"
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +56,22 @@ class DenialRecord(msgspec.Struct, frozen=True, kw_only=True):
     denial: Denial
 
 
+def place_of(error: BaseException) -> str:
+    """FILE:LINE of the innermost frame that is neither the engine's nor an installed package's.
+
+    The innermost of all where there is none such; empty without a traceback.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith((_ENGINE, "<frozen"))
+        and "site-packages" not in frame.filename
+    ]
+    found = own or list(frames)
+    return f"{found[-1].filename}:{found[-1].lineno}" if found else ""
+
+
 class RunState:
     """Shared by the mode and all strategies of one run.
 
@@ -57,24 +88,43 @@ class RunState:
         self.denial_counts: Counter[str] = Counter()
         self.stop_reason: str | None = None
         self.interrupted = False
+        self.keeps_log = False  # NautilusTrader's log is a file: what ends a run stands there too
         # Receive time of the market event that each order answers, by client order id, UNIX
         # nanoseconds; None: not kept. Whoever sends the order takes it out.
         self.ticks: dict[str, int] | None = None
+        self.warnings: Counter[tuple[str, str]] = Counter()  # code and text
         self.fed: set[str] = set()  # instruments that some strategy's subscription covers
 
     def add_fault(self, strategy: str, callback: str, error: BaseException) -> Fault:
-        text = "".join(traceback.format_exception(error))
+        text = redact("".join(traceback.format_exception(error)))
         fault = Fault(
             strategy=strategy,
             callback=callback,
             error=type(error).__name__,
-            message=str(error)[:TRACEBACK_CHARS_MAX],
+            message=redact(str(error))[:TRACEBACK_CHARS_MAX],
+            place=place_of(error),
             traceback=text[-TRACEBACK_CHARS_MAX:],
         )
         self.fault_count += 1
         if len(self.faults) < FAULTS_MAX:
             self.faults.append(fault)
+            logger.error("a strategy faulted: %s\n%s", fault, fault.traceback)
         return fault
+
+    def warn(self, code: str, text: str) -> None:
+        """Tell at once, the first time, and again in the summary. From any thread."""
+        if (code, text) not in self.warnings:
+            if len(self.warnings) >= WARNINGS_MAX:
+                code, text = "WARNINGS", f"more than {WARNINGS_MAX} kinds of warnings; see the log"
+            logger.warning("%s: %s", code, text)
+        self.warnings[code, text] += 1
+
+    def warned(self) -> list[str]:
+        """The warnings, a line each, with how often each came."""
+        return [
+            f"{code}: {text}" + (f" ({count} times)" if count > 1 else "")
+            for (code, text), count in self.warnings.items()
+        ]
 
     def add_breach(self, strategy: str, client_order_id: str, what: str) -> None:
         """Keep the first breach; it ends the run."""

@@ -13,6 +13,7 @@ being past the gate is noticed and ends the run too. See docs/risk.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from threading import get_ident
 from typing import Any, ClassVar
 
 import msgspec
@@ -37,7 +38,9 @@ from engine.bracketing import BracketMixin
 from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
 from engine.guard.roles import Role, with_role
-from engine.orders.model import Kind, Side, TriggerCondition
+from engine.guard.stops import require_marketable
+from engine.guard.thread import bind_to_thread
+from engine.orders.model import Kind, TriggerCondition
 from engine.orders.trigger import default_condition, kind_for
 from engine.risk.checks import Denial
 from engine.risk.facts import OrderFacts
@@ -93,6 +96,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
     _guard_event: Any = None  # the event of the callback that runs
     _guard_view: NautilusView | None = None
     _guard_id: str = ""
+    _guard_thread: int | None = None  # whose callbacks run in
     _guard_pending: str | None = None  # why the run must stop as soon as it is possible
     _guard_stopped = False  # silenced: the strategy's code sees no more events
     _guard_ended = False  # the end of the run was asked for
@@ -117,6 +121,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         self._guard_run = run_state
         self._guard_feeds = feeds
         self._guard_id = str(self.strategy_id)
+        self._guard_thread = get_ident()
         self._guard_wanted = {"on_book_deltas": set(), "on_quote": set(), "on_trade": set()}
         self._guard_topics = {}
 
@@ -153,7 +158,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         )
         kind = kind_for(plain, condition)
         if kind is Kind.LIMIT_IF_TOUCHED:
-            _require_marketable(plain, trigger, limit)
+            require_marketable(plain, trigger, limit)
             build = self.order_factory.limit_if_touched
         else:
             build = self.order_factory.stop_limit
@@ -493,6 +498,9 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         self._guard_stopped = True
         self._guard_silence()
         self.log.warning(f"the run stops: {self._guard_pending}")
+        if run.keeps_log:  # elsewhere the traceback is on the screen already
+            for fault in run.faults[:1]:
+                self.log.warning(fault.traceback)
         try:
             for instrument_id in sorted(instruments, key=str):
                 self.cancel_all_orders(instrument_id)
@@ -584,16 +592,4 @@ def guard[S: Strategy](cls: type[S]) -> type[S]:
         if any(name in base.__dict__ for base in own):
             namespace[name] = getattr(cls, name)
     bases = (cls,) if issubclass(cls, GuardMixin) else (GuardMixin, cls)
-    return type(cls.__name__, bases, namespace)
-
-
-def _require_marketable(side: Side, trigger: Price, limit: Price) -> None:
-    low, high = (trigger, limit) if side is Side.BUY else (limit, trigger)
-    fits = low.as_decimal() <= high.as_decimal()
-    if not fits:
-        condition, sign = ("lte", ">=") if side is Side.BUY else ("gte", "<=")
-        raise ValueError(
-            f"{side} with trigger_condition {condition} is a limit-if-touched order: expected "
-            f"limit {sign} trigger, limit {limit} and trigger {trigger} came; move the limit, or "
-            "use a plain limit order"
-        )
+    return bind_to_thread(type(cls.__name__, bases, namespace), own, _ADDED)

@@ -15,6 +15,7 @@ import typer
 
 from engine.cli.exits import Exit
 from engine.config.loader import load
+from engine.secrets import redact
 
 Progress = Callable[[float], None]
 
@@ -53,7 +54,7 @@ def command(
 
             show([summary], Console())
     if summary.exit_code != Exit.OK:
-        typer.echo(summary.outcome, err=True)
+        typer.echo(redact(f"error {summary.outcome}"), err=True)
         raise typer.Exit(summary.exit_code)
 
 

@@ -269,8 +269,8 @@ def _summarize(
         gaps=summary_of(selection.catalog, start_ns=start_ns, end_ns=end_ns, instruments=names),
         events=result.iterations,
         wall_secs=wall_secs,
-        notes=_notes(selection),
-        faults=[fault.traceback for fault in parts.run_state.faults],
+        notes=[*parts.run_state.warned(), *_notes(selection)],
+        faults=list(parts.run_state.faults),
         files={"catalog": str(selection.catalog)},
     )
 

@@ -87,11 +87,7 @@ def ending(run_state: RunState) -> tuple[Exit, str]:
         breach = run_state.breach
         return Exit.BREACH, f"{MEANING[Exit.BREACH]}: {breach.strategy}: {breach.what}"
     if run_state.fault_count:
-        fault = run_state.faults[0]
-        return Exit.FAULTED, (
-            f"{MEANING[Exit.FAULTED]}: {fault.strategy}.{fault.callback}: "
-            f"{fault.error}: {fault.message}"
-        )
+        return Exit.FAULTED, f"{MEANING[Exit.FAULTED]}: {run_state.faults[0]}"
     if run_state.interrupted:
         return Exit.FAILED, "interrupted"
     if run_state.stop_reason:

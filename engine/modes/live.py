@@ -64,8 +64,9 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
         events=sum(stream.frames for stream in ended.status.streams.values()),
         wall_secs=ended.seconds,
         tick_to_order_ns=ended.status.tick_to_order.snapshot(),
-        faults=[f"{f.strategy}.{f.callback}: {f.error}: {f.message}" for f in state.faults],
-        notes=[
+        faults=list(state.faults),
+        notes=state.warned()
+        + [
             f"{f.code} {f.instrument} {f.subject}: journal {f.journal}, venue {f.venue}; {f.action}"
             for f in ended.findings
         ]

@@ -251,6 +251,7 @@ class NodeRun:
         self.gate, self.run_state = parts.gate, parts.run_state
         if self.mode == "live":
             self.run_state.ticks = {}
+        self.run_state.keeps_log = True
         if self.mode != "record":
             self._kills = KillWatch(
                 self.loaded,

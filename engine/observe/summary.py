@@ -20,11 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.recording.gaps import GapSummary
+from engine.run_state import Fault
 
 ZERO = Decimal(0)
 SHOWN_DECIMALS = 8
 MONEY_DECIMALS = 12
-FAULT_CHARS_SHOWN = 500
 
 
 class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     events: int | None = None
     wall_secs: float | None = None
     tick_to_order_ns: dict[str, int | None] | None = None
-    faults: list[str] = []
+    faults: list[Fault] = []
     notes: list[str] = []
     files: dict[str, str] = {}
 
@@ -347,7 +347,7 @@ def rows(summary: RunSummary) -> list[tuple[str, str]]:
     found.append(("gaps", "not recorded" if summary.gaps is None else str(summary.gaps)))
     if summary.book_clears is not None:
         found.append(("book snapshots", f"{summary.book_clears:,}"))
-    found.extend(("fault", text[:FAULT_CHARS_SHOWN]) for text in summary.faults)
+    found.extend(("fault", str(fault)) for fault in summary.faults)
     found.extend(("note", text) for text in summary.notes)
     found.extend(summary.files.items())
     return found

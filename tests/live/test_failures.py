@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+from pathlib import Path
 
 import pytest
 
+from tests.live import scripted
 from tests.live.desk import Desk, summary
 from tests.support.processes import wait_for
 
@@ -17,6 +19,7 @@ RAISING = {
     "raise_on_fill": "on_order_filled",
     "raise_on_timer": "on_time_event",
 }
+SCRIPTED = Path(scripted.__file__)
 # Limits on a busy machine, never reached otherwise: a lost order is asked for soon and often.
 PATIENCE_SECS = 60.0
 OUTAGE = """
@@ -40,14 +43,35 @@ def test_a_strategy_that_raises_ends_the_run(desk: Desk, does: str, verb: str) -
     ended = desk.run(verb, desk.config(does), 20)
     assert ended.returncode == 10, ended.stdout + ended.stderr[-3000:]
     (fault,) = summary(ended)["faults"]
-    assert fault == f"Scripted-1.{RAISING[does]}: ValueError: raised on purpose in {RAISING[does]}"
-    assert fault.removeprefix("Scripted-1.") in ended.stderr.splitlines()[-1]
+    line = f"Scripted-1.{RAISING[does]}: ValueError: raised on purpose in {RAISING[does]}"
+    place = f"{SCRIPTED}:{_line_of(RAISING[does])}"
+    assert ended.stderr.splitlines()[-1] == f"error a strategy faulted: {line} ({place})"
+    assert (fault["callback"], fault["error"], fault["place"]) == (
+        RAISING[does],
+        "ValueError",
+        place,
+    )
+    (log,) = (desk.folder / "state" / "logs").glob("*.log")
+    for told in (fault["traceback"], ended.stderr, log.read_text()):
+        assert "Traceback (most recent call last)" in told
+        file, _, number = place.rpartition(":")
+        assert f'File "{file}", line {number}, in ' in told
     assert not desk.is_resting()
     assert "ACCEPTED" not in summary(ended)["orders_by_status"]
     if verb == "live" and does != "raise_on_start":
         assert "CANCELED" in desk.states()
     else:
         assert desk.orders() == set()
+
+
+def _line_of(callback: str) -> int:
+    """Where the scripted strategy raises on purpose."""
+    (found,) = (
+        number
+        for number, line in enumerate(SCRIPTED.read_text().splitlines(), 1)
+        if f"raised on purpose in {callback}" in line
+    )
+    return found
 
 
 @pytest.mark.parametrize("does", ["native_close", "native_submit"])

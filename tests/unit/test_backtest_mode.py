@@ -190,10 +190,31 @@ def test_fault_cancels_orders_and_ends_the_run(tmp_path: Path, catalog: Path) ->
     result = run(tmp_path, catalog, "tests.data.plain_strategy:Faulty", PLAIN_PARAMS)
     assert result.exit_code == 10
     assert "ZeroDivisionError: the strategy has a bug" in result.summary.outcome
-    assert "on_book_deltas" in result.summary.faults[0]
+    (fault,) = result.summary.faults
+    assert fault.callback == "on_book_deltas"
     assert result.summary.orders_by_status == {"CANCELED": 1}
     assert result.summary.events
     assert result.summary.events < 100  # of some 700
+
+
+def test_a_fault_is_told_with_its_traceback_outside_the_table(
+    tmp_path: Path, catalog: Path
+) -> None:
+    file = config(tmp_path, catalog, "tests.data.plain_strategy:Faulty", PLAIN_PARAMS)
+    source = Path(__file__).parents[1] / "data" / "plain_strategy.py"
+    lines = source.read_text().splitlines()
+    at = next(n for n, line in enumerate(lines, 1) if "raise ZeroDivisionError" in line)
+    line = f"Test-001.on_book_deltas: ZeroDivisionError: the strategy has a bug ({source}:{at})"
+    for json_asked in (True, False):
+        ended = fairlead("backtest", file, *(["--json"] if json_asked else []))
+        assert ended.returncode == 10
+        assert ended.stderr.splitlines()[-1] == f"error a strategy faulted: {line}"
+        assert ended.stderr.count("Traceback (most recent call last)") == 1
+        assert f'File "{source}", line {at}, in on_book_deltas' in ended.stderr
+        assert "Traceback" not in ended.stdout.replace('"traceback": "Traceback', "")
+    (fault,) = json.loads(fairlead("backtest", file, "--json").stdout)["faults"]
+    assert f'File "{source}", line {at}, in on_book_deltas' in fault["traceback"]
+    assert fault["place"] == f"{source}:{at}"
 
 
 def test_order_past_the_gate_is_a_breach(tmp_path: Path, catalog: Path) -> None:

@@ -1,0 +1,20 @@
+"""Rules of stop orders that a strategy builds."""
+
+from __future__ import annotations
+
+from nautilus_trader.model import Price
+
+from engine.orders.model import Side
+
+
+def require_marketable(side: Side, trigger: Price, limit: Price) -> None:
+    """Raise ValueError for the limit of a limit-if-touched order that could not trade."""
+    low, high = (trigger, limit) if side is Side.BUY else (limit, trigger)
+    fits = low.as_decimal() <= high.as_decimal()
+    if not fits:
+        condition, sign = ("lte", ">=") if side is Side.BUY else ("gte", "<=")
+        raise ValueError(
+            f"{side} with trigger_condition {condition} is a limit-if-touched order: expected "
+            f"limit {sign} trigger, limit {limit} and trigger {trigger} came; move the limit, or "
+            "use a plain limit order"
+        )
