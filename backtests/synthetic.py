@@ -16,7 +16,6 @@ from nautilus_trader.model import (
     BookAction,
     BookOrder,
     CryptoPerpetual,
-    Currency,
     CurrencyPair,
     InstrumentId,
     OrderBookDelta,
@@ -28,6 +27,8 @@ from nautilus_trader.model import (
     TradeTick,
 )
 from nautilus_trader.persistence import ParquetDataCatalog
+
+from engine.currencies import currency
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000  # a book update each 100 ms
@@ -54,8 +55,8 @@ def _instrument(kind: Any, name: str, info: dict[str, Any] | None, ts: int) -> A
     fields: dict[str, Any] = {
         "instrument_id": instrument_id,
         "raw_symbol": instrument_id.symbol,
-        "base_currency": Currency.from_str("BTC"),
-        "quote_currency": Currency.from_str("USDT"),
+        "base_currency": currency("BTC"),
+        "quote_currency": currency("USDT"),
         "price_precision": PRICE_PRECISION,
         "size_precision": SIZE_PRECISION,
         "price_increment": Price.from_str("0.1"),
@@ -66,7 +67,7 @@ def _instrument(kind: Any, name: str, info: dict[str, Any] | None, ts: int) -> A
         "info": info,
     }
     if kind is CryptoPerpetual:
-        fields["settlement_currency"] = Currency.from_str("USDT")
+        fields["settlement_currency"] = currency("USDT")
         fields["is_inverse"] = False
     return kind(**fields)
 

@@ -30,6 +30,7 @@ from nautilus_trader.model import (
 
 from adapters.base import translate
 from adapters.base.venue import POST_ONLY_CROSSED, VenueInstrument
+from engine.currencies import currency
 from engine.errors import FairleadError
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError, Position
@@ -449,7 +450,7 @@ class VenueExecutionClient(ExecutionClient):
             TradeId(fill.trade_id),
             translate.quantity_of(fill.quantity, instrument),
             translate.price_of(fill.price, instrument),
-            translate.currency_of(instrument.quote),
+            currency(instrument.quote),
             translate.money_of(fill.fee, fill.fee_currency),
             translate.liquidity_of(fill, intent.kind),
             fill.ts_event,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
-from functools import cache
 from typing import Any
 
 from nautilus_trader.model import (
@@ -12,7 +11,6 @@ from nautilus_trader.model import (
     AccountId,
     AvgPxReconciliation,
     ClientOrderId,
-    Currency,
     FillReport,
     InstrumentId,
     LiquiditySide,
@@ -32,6 +30,7 @@ from nautilus_trader.model import (
 )
 
 from adapters.base.venue import VenueInstrument
+from engine.currencies import currency
 from engine.orders.journal import Position
 from engine.orders.live import STOP_KINDS, LiveOrder
 from engine.orders.model import (
@@ -128,16 +127,8 @@ def quantity_of(value: Decimal, instrument: VenueInstrument) -> Any:
     return Quantity.from_str(f"{value:.{instrument.size_precision}f}")
 
 
-@cache
-def currency_of(code: str) -> Any:
-    """NautilusTrader's currency; one that it doesn't know is registered with 8 decimals."""
-    found = Currency.from_str(code)
-    Currency.register(found)
-    return found
-
-
-def money_of(value: Decimal, currency: str) -> Any:
-    known = currency_of(currency)
+def money_of(value: Decimal, code: str) -> Any:
+    known = currency(code)
     return Money.from_decimal(round(value, known.precision), known)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from nautilus_trader.model import (
-    Currency,
     CurrencyPair,
     InstrumentId,
     Money,
@@ -19,6 +18,7 @@ from adapters.base.venue import ParseError, VenueInstrument
 from adapters.oceanex import parse
 from adapters.oceanex.schemas import Market, TradingFee
 from adapters.oceanex.symbols import instrument_id, is_market, split_name
+from engine.currencies import currency
 
 MAX_PRECISION = 16
 MAX_FEE = Decimal("0.1")
@@ -61,12 +61,12 @@ def instrument(
     rates = _fees(market.id, fees)
     ask_fee, bid_fee = rates or (Decimal(0), Decimal(0))
     least = parse.decimal(market.minimum_trading_amount or Decimal(0), "minimum_trading_amount")
-    quote_currency = Currency.from_str(quote)
+    quote_currency = currency(quote)
     worst = max(ask_fee, bid_fee)
     pair = CurrencyPair(
         InstrumentId.from_str(ident),
         Symbol(market.id),
-        Currency.from_str(base),
+        currency(base),
         quote_currency,
         price_precision,
         size_precision,

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from nautilus_trader.model import (
-    Currency,
     CurrencyPair,
     InstrumentId,
     InstrumentStatus,
@@ -22,6 +21,7 @@ from adapters.base.book import Numbers
 from adapters.base.venue import ParseError, VenueInstrument
 from adapters.poloniex.schemas import FeeInfo, Market
 from adapters.poloniex.symbols import instrument_of
+from engine.currencies import currency
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ def venue_instrument(market: Market, venue: str, fees: FeeInfo | None) -> VenueI
         nautilus = CurrencyPair(
             InstrumentId.from_str(name),
             Symbol(market.symbol),
-            Currency.from_str(base),
-            Currency.from_str(quote),
+            currency(base),
+            currency(quote),
             limit.price_scale,
             limit.quantity_scale,
             Price.from_decimal_dp(Decimal(1).scaleb(-limit.price_scale), limit.price_scale),
@@ -142,4 +142,4 @@ def _min_quantity(value: Decimal, precision: int) -> Quantity | None:
 
 
 def _min_notional(value: Decimal, quote: str) -> Money | None:
-    return Money.from_decimal(value, Currency.from_str(quote)) if value > 0 else None
+    return Money.from_decimal(value, currency(quote)) if value > 0 else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from nautilus_trader.common import DataActor, LoggerConfig, LogLevel
 from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.execution import StaticLatencyModel
 from nautilus_trader.model import (
-    Currency,
     InstrumentId,
     NautilusDataType,
     TraderId,
@@ -38,6 +37,7 @@ from nautilus_trader.risk import RiskEngineConfig
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
 from engine.config.model import Venue as VenueConfig
+from engine.currencies import money
 from engine.errors import FairleadError
 from engine.modes.backtest_data import Selection, select
 from engine.modes.common import Parts, build_parts, ending
@@ -152,7 +152,6 @@ def run_backtest(
 def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVenueConfig]:
     """One simulated exchange per configured venue. Raises FairleadError when fees are missing."""
     instruments = {source.id: source for source in selection.sources}
-    register_currencies(loaded.config.simulated.balances)
     found = []
     for key, venue in loaded.config.venues.items():
         sources = [instruments[name] for name in venue.instruments]
@@ -168,13 +167,6 @@ def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVe
     return found
 
 
-def register_currencies(balances: Iterable[str]) -> None:
-    """Make NautilusTrader know every currency of `balances`, also those it was not built with."""
-    for text in balances:
-        code = text.split()[1]
-        Currency.register(Currency.from_str(code), overwrite=False)
-
-
 def _venue_config(
     loaded: LoadedConfig, key: str, venue: VenueConfig, *, fees: Any, deep: bool
 ) -> BacktestVenueConfig:
@@ -183,7 +175,7 @@ def _venue_config(
         name=key.upper(),
         oms_type="NETTING",
         account_type=venue.account_type.upper(),
-        starting_balances=list(simulated.balances),
+        starting_balances=[str(money(text)) for text in simulated.balances],
         book_type="L2_MBP" if deep else "L1_MBP",
         fee_model=fees,
         latency_model=latency_model(simulated.latency_ms),

@@ -39,7 +39,6 @@ from nautilus_trader.model import (
     AccountType,
     BookType,
     InstrumentId,
-    Money,
     OmsType,
     TraderId,
     Venue,
@@ -54,6 +53,7 @@ from adapters.base.venue import Adapter, AdapterContext, AdapterSpec
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
 from engine.config.model import Record
+from engine.currencies import money
 from engine.errors import FairleadError
 from engine.modes import common
 from engine.modes.account_files import account_files
@@ -367,7 +367,7 @@ class NodeRun:
         margin = venue.account_type == "margin"
         return SandboxExecutionClientConfig(
             Venue(key.upper()),
-            [Money.from_str(text) for text in simulated.balances],
+            [money(text) for text in simulated.balances],
             account_type=AccountType.MARGIN if margin else AccountType.CASH,
             oms_type=OmsType.NETTING,
             book_type=BookType.L2_MBP,

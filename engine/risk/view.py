@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader.model import (
     AggregationSource,
     ClientOrderId,
-    Currency,
     InstrumentId,
     OrderSide,
     OrderType,
     TimeInForce,
 )
 
+from engine import currencies
 from engine.orders.model import Side, role_of
 from engine.risk.facts import (
     Funds,
@@ -162,7 +162,6 @@ class NautilusView(GateView):
         "_age_bound",
         "_cache",
         "_clock",
-        "_currencies",
         "_funds",
         "_ids",
         "_instruments",
@@ -178,7 +177,6 @@ class NautilusView(GateView):
         super().__init__(gate)
         self._cache = strategy.cache
         self._clock = strategy.clock
-        self._currencies: dict[str, Currency] = {}
         self._funds: dict[str, _Reading] = {}  # by instrument
         self._moves = 0
         self._now = 0  # when the order that is looked at began to be
@@ -314,9 +312,7 @@ class NautilusView(GateView):
         return True
 
     def _read_funds(self, account: Any, instrument: str, currency: str) -> Funds:
-        money = self._currencies.get(currency)
-        if money is None:
-            money = self._currencies[currency] = Currency.from_str(currency)
+        money = currencies.currency(currency)
         total, free = account.balance_total(money), account.balance_free(money)
         cash = account.is_cash_account()
         leverage = Decimal(1)

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import (
     CryptoPerpetual,
-    Currency,
     CurrencyPair,
     InstrumentId,
     Price,
@@ -18,6 +17,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from engine.currencies import currency
 from engine.recording.importers.binance_wire import Market
 from engine.recording.importers.staging import ImportFailed
 
@@ -85,7 +85,7 @@ def build_instrument(
         "info": {"maker_fee": str(maker), "taker_fee": str(taker), "source": "binance stream file"},
     }
     identity = InstrumentId.from_str(instrument_name(symbol, market))
-    base_currency, quote_currency = Currency.from_str(base), Currency.from_str(quote)
+    base_currency, quote_currency = currency(base), currency(quote)
     if market is Market.SPOT:
         return CurrencyPair(identity, Symbol(symbol), base_currency, quote_currency, **common)
     return CryptoPerpetual(
