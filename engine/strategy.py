@@ -358,7 +358,9 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         for order in orders:
             if order is not bad:
                 denial = gate.refuse(
-                    "LIST_DENIED", f"order {bad.client_order_id} of the same list was refused"
+                    "LIST_DENIED",
+                    f"order {bad.client_order_id} of the same list was refused",
+                    str(order.instrument_id),
                 )
                 self._guard_deny(order, order_facts(order), denial)
 
@@ -374,7 +376,9 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         if order is None or order.is_closed:
             state = "unknown" if order is None else order.status.name
             denial = gate.refuse(
-                "ORDER_NOT_OPEN", f"expected an open order, {client_order_id} is {state}"
+                "ORDER_NOT_OPEN",
+                f"expected an open order, {client_order_id} is {state}",
+                "" if order is None else str(order.instrument_id),
             )
             self._guard_note(order, str(client_order_id), "", denial)
             return False

@@ -22,6 +22,11 @@ class AccountFiles(msgspec.Struct, frozen=True):
         return self.folder / f"{self.name}.journal.sqlite"
 
     @property
+    def risk(self) -> Path:
+        """Halt, losses and counters of the risk gate."""
+        return self.folder / f"{self.name}.risk.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the run that trades the account."""
         return self.folder / f"{self.name}.lock"
@@ -30,6 +35,15 @@ class AccountFiles(msgspec.Struct, frozen=True):
     def flatten_lock(self) -> Path:
         """Held by the process that closes the account's positions."""
         return self.folder / f"{self.name}.flatten.lock"
+
+    @property
+    def is_paper(self) -> bool:
+        return self.name.endswith(f"-{PAPER}")
+
+
+def old_risk_file(folder: Path, *, paper: bool = False) -> Path:
+    """Where all accounts of a state folder once shared one risk state."""
+    return folder / f"risk-{PAPER if paper else 'live'}.json"
 
 
 def account_files(loaded: LoadedConfig, key: str, *, paper: bool = False) -> AccountFiles:

@@ -14,7 +14,7 @@ from engine.config.strategies import import_strategy
 from engine.config.strategy_params import build_strategy_config
 from engine.risk.facts import VenueAbilities
 from engine.risk.gate import RiskGate
-from engine.risk.state import RiskStateFile
+from engine.risk.states import RiskStates
 from engine.run_state import RunState
 from engine.strategy import guard
 
@@ -44,7 +44,7 @@ def abilities(loaded: LoadedConfig) -> dict[str, VenueAbilities]:
     return found
 
 
-def build_gate(loaded: LoadedConfig, state: RiskStateFile | None = None) -> RiskGate:
+def build_gate(loaded: LoadedConfig, state: RiskStates | None = None) -> RiskGate:
     """The run's risk gate. `state` keeps halts and counters across restarts (live and paper).
 
     Raises RiskStateError.
@@ -64,7 +64,7 @@ def build_gate(loaded: LoadedConfig, state: RiskStateFile | None = None) -> Risk
     )
 
 
-def build_parts(loaded: LoadedConfig, state: RiskStateFile | None = None, **extra: Any) -> Parts:
+def build_parts(loaded: LoadedConfig, state: RiskStates | None = None, **extra: Any) -> Parts:
     """Gate, run state, and every strategy of the config, put behind the gate.
 
     `extra` are NautilusTrader's own settings for each strategy's config. Raises ConfigError,

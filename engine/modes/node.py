@@ -56,7 +56,7 @@ from engine.config.model import Record
 from engine.currencies import money
 from engine.errors import FairleadError
 from engine.modes import common
-from engine.modes.account_files import account_files
+from engine.modes.account_files import account_files, old_risk_file
 from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
@@ -72,6 +72,7 @@ from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
 from engine.risk.state import RiskStateError, RiskStateFile
+from engine.risk.states import RiskStates
 from engine.run_state import RunState
 from engine.secrets import Secret, read_credentials
 
@@ -286,14 +287,23 @@ class NodeRun:
 
     def _parts(self) -> common.Parts:
         """Gate and strategies; a recorder has no strategies, whatever the config names."""
-        state = RiskStateFile(self.loaded.state_dir / f"risk-{self.mode}.json")
+        if self.mode == "record":
+            gate = common.build_gate(self.loaded)
+            return common.Parts(gate=gate, run_state=RunState(), strategies=())
         try:
-            if self.mode == "record":
-                gate = common.build_gate(self.loaded, state)
-                return common.Parts(gate=gate, run_state=RunState(), strategies=())
-            return common.build_parts(self.loaded, state)
+            return common.build_parts(self.loaded, self._risk_states())
         except RiskStateError as error:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
+
+    def _risk_states(self) -> RiskStates:
+        """Of the accounts, whose locks are held. Raises RiskStateError."""
+        paper = self.mode != "live"
+        files = {
+            key.upper(): RiskStateFile(account_files(self.loaded, key, paper=paper).risk)
+            for key in self.config.venues
+        }
+        old = RiskStateFile(old_risk_file(self.loaded.state_dir, paper=paper))
+        return RiskStates(files, old)
 
     def _node_config(self) -> LiveNodeConfig:
         record = self._recording.streaming() if self._recording is not None else None
@@ -349,7 +359,9 @@ class NodeRun:
                 str(name) for names in claims(self.loaded).values() for name in names
             ),
             on_recovered=self._recovered,
-            on_halt=lambda instrument, why: self.gate.halt(f"{instrument}: {why}", time.time_ns()),
+            on_halt=lambda instrument, why: self.gate.halt(
+                f"{instrument}: {why}", time.time_ns(), instrument
+            ),
             on_sent=self._sent,
             on_over=self.gate.order_over,
             on_unknown=lambda count: self.gate.unknown_outcomes(key, count),

@@ -10,7 +10,7 @@ from engine.risk.facts import InstrumentFacts, Limits, LiveOrder, OrderFacts, Ra
 from engine.risk.flow import DayFlows, Spent, Tape
 from engine.risk.ledger import Ledger
 from engine.risk.money import Equity, RoundTrips, unit_worth
-from engine.risk.state import RiskState
+from engine.risk.states import RiskStates
 
 _ONE = Decimal(1)
 _ZERO = Decimal(0)
@@ -18,24 +18,24 @@ _UNLIMITED = 1  # size of a window that nothing is compared with
 
 
 class Books:
-    """One per run. `state` is what is kept across restarts; `accounts` are account names by venue.
+    """One per run. `states` is what is kept across restarts; `accounts` are account names by venue.
 
     `offsets_ms` and `unknown` are what was told last of each venue's clock and unproven orders.
     """
 
     def __init__(
-        self, limits: Limits, state: RiskState, accounts: Mapping[str, str] | None = None
+        self, limits: Limits, states: RiskStates, accounts: Mapping[str, str] | None = None
     ) -> None:
         self.ledger = Ledger(accounts)
         self.rate = RateWindow(limits.max_orders_per_second)
         self.modify_rate = RateWindow(limits.max_modifies_per_second or _UNLIMITED)
         self.cancel_rate = RateWindow(limits.max_cancels_per_second or _UNLIMITED)
         self.tape = Tape(limits.fat_finger_trades)
-        self.flows = DayFlows(state.flow)
+        self.flows = DayFlows(states)
         self.spent = Spent()
         self.brought = Spent()  # base currency bought, less its fee
-        self.equity = Equity(state)
-        self.trips = RoundTrips(state, limits)
+        self.equity = Equity(states)
+        self.trips = RoundTrips(states, limits)
         self.unknown: dict[str, int] = {}
         self.offsets_ms: dict[str, float] = {}
 

@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from decimal import Decimal
 
 from engine.risk.state import DayFlow
+from engine.risk.states import RiskStates
 
 _ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
@@ -51,14 +52,15 @@ class Tape:
 class DayFlows:
     """Orders, cancels and fills of the UTC day by venue."""
 
-    def __init__(self, flows: dict[str, DayFlow]) -> None:
-        self._flows = flows
+    def __init__(self, states: RiskStates) -> None:
+        self._states = states
 
     def of(self, venue: str, now_ns: int) -> DayFlow:
         day = now_ns // DAY_NS
-        flow = self._flows.get(venue)
+        flows = self._states.of_venue(venue).state.flow
+        flow = flows.get(venue)
         if flow is None or flow.day != day:
-            flow = self._flows[venue] = DayFlow(day=day)
+            flow = flows[venue] = DayFlow(day=day)
         return flow
 
 

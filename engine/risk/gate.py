@@ -6,7 +6,7 @@ fields, so that a live execution client can refuse anything else as the last ste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ import msgspec
 from engine.config.model import Risk
 from engine.orders.model import Side
 from engine.risk.books import Books
-from engine.risk.checks import CHECKS, Check, Denial, active_checks
+from engine.risk.checks import Denial, active_checks
 from engine.risk.checks_account import base_held
 from engine.risk.facts import (
     FLATTEN_PASSES,
@@ -32,7 +32,9 @@ from engine.risk.facts import (
 from engine.risk.kill import KillSwitch
 from engine.risk.killswitch import FOLDER, KillState
 from engine.risk.look import Look
-from engine.risk.state import Counter, Halt, RiskState, RiskStateError, RiskStateFile
+from engine.risk.plans import Plans, is_plain
+from engine.risk.state import Counter, Halt, RiskStateError, RiskStateFile
+from engine.risk.states import AccountState, Clearing, RiskStates, forget_loss, merged_counters
 
 OVER_GRACE_NS = 2_000_000_000  # how long an order that is over waits for its last event
 WRITE_EVERY_NS = 900_000_000  # counters: less than the second between two ticks
@@ -42,6 +44,11 @@ PENDING_MODIFIES_MAX = 16  # approved modifies of one order that the venue has n
 Terms = tuple[str, Side, str, Decimal, Decimal | None, Decimal | None]
 # What a modify asks for: quantity, price, trigger price; None leaves a field as it is.
 Change = tuple[Decimal | None, Decimal | None, Decimal | None]
+
+
+# Told of a halt as it begins and as a person ends it: the account's venue ("" for every), the halt,
+# and the person's word.
+OnHalt = Callable[[str, Halt, Clearing | None], None]
 
 
 class GateSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,68 +73,11 @@ def terms_of(order: OrderFacts) -> Terms:
     )
 
 
-class _Step:
-    """One check that runs, and the largest fraction of its limit since the last `fold`."""
-
-    __slots__ = ("counter", "nearest", "run")
-
-    def __init__(self, check: Check, counter: Counter) -> None:
-        self.run = check.run
-        self.counter = counter
-        self.nearest: float | Decimal = 0
-
-
-class _Plan:
-    """The checks to run, in order.
-
-    An order that passes was evaluated by all of them: `passed` counts these until `fold`.
-    """
-
-    def __init__(
-        self,
-        checks: Iterable[Check],
-        counters: Mapping[str, Counter],
-        stand_for: Iterable[Check] | None = None,
-    ) -> None:
-        """`stand_for` are the checks that an order passes by passing `checks`."""
-        self.steps = tuple(_Step(check, counters[check.code]) for check in checks)
-        self._counters = [step.counter for step in self.steps]
-        if stand_for is not None:
-            self._counters = [counters[check.code] for check in stand_for]
-        self.passed = 0
-
-    def refused(self, by: _Step) -> None:
-        """This check refused; those after it did not run."""
-        by.counter.refused += 1
-        for counter in self._counters:
-            counter.evaluated += 1
-            if counter is by.counter:
-                return
-
-    def fold(self) -> None:
-        for counter in self._counters:
-            counter.evaluated += self.passed
-        for step in self.steps:
-            counter = step.counter
-            counter.nearest = max(counter.nearest, float(step.nearest))
-            step.nearest = 0
-        self.passed = 0
-
-
-def _is_plain(order: OrderFacts) -> bool:
-    """A new order that has nothing of what the checks without `on_plain` look at."""
-    return (
-        order.trigger_price is None
-        and not order.reduce_only
-        and order.exec_algorithm is None
-        and order.emulation is None
-    )
-
-
 class RiskGate:
     """One per run, shared by all its strategies and, in live mode, by the execution clients.
 
-    `state` keeps halts and counters across restarts (None: nothing is kept, as in a backtest).
+    `state` keeps halts and counters across restarts: the states of the run's accounts, one file
+    for all of them, or None where nothing is kept, as in a backtest.
     `abilities` are the venues' capability tables by NautilusTrader venue name. `state_dir` is
     where a relative `kill_switch_file` lies; None turns the file off. `accounts` are the account
     names by venue, `fees` the highest fee rates by venue where the config names them.
@@ -139,7 +89,7 @@ class RiskGate:
         self,
         config: Risk,
         *,
-        state: RiskStateFile | None = None,
+        state: RiskStates | RiskStateFile | None = None,
         state_dir: Path | None = None,
         abilities: Mapping[str, VenueAbilities] | None = None,
         accounts: Mapping[str, str] | None = None,
@@ -155,9 +105,11 @@ class RiskGate:
             look_every_ns=look_every_ns,
         )
         self.abilities = dict(abilities or {})
-        self._state_file = state
-        self._state = state.load() if state is not None else RiskState()
-        self.books = Books(self.limits, self._state, accounts)
+        self._states = state if isinstance(state, RiskStates) else RiskStates(state)
+        self._halt = self._first_halt()
+        self.on_halt: OnHalt | None = None
+        self.on_problem: Callable[[str], None] | None = None  # with a state file, during the run
+        self.books = Books(self.limits, self._states, accounts)
         self.ledger = self.books.ledger
         self.rate = self.books.rate
         self._write_error: str | None = None
@@ -171,21 +123,16 @@ class RiskGate:
         self._approved: dict[str, Terms] = {}
         self._modifies: dict[str, list[Change]] = {}
         self._over: dict[str, int | None] = {}  # order_over: since when, by the checks' clock
-        counters = self._state.counters
-        for check in CHECKS:
-            counters.setdefault(check.code, Counter())
-        off = frozenset[str](config.off)
-        active = active_checks(self.limits, off)
-        self._plan = _Plan(active, counters)
-        self._modify_plan = _Plan((one for one in active if one.on_modify), counters)
-        self._plain_plan = _Plan((one for one in active if one.on_plain), counters, active)
+        active = active_checks(self.limits, frozenset[str](config.off))
+        self._plans = {one.venue: Plans(active, one.state.counters) for one in self._states.all}
+        self._any_plans = Plans(active, {})  # of a venue that the run has not
 
     # Checking and approving
 
     def check(self, order: OrderFacts, view: RiskView) -> Denial | None:
         """Whether `order` may be created (or modified to this); changes nothing but counters."""
         self._dirty = True
-        if self._state.halt is not None or self._faulted or self._write_error is not None:
+        if self._halt is not None or self._faulted or self._write_error is not None:
             refused = self._stopped(order)
             if refused is not None:
                 return refused
@@ -195,10 +142,11 @@ class RiskGate:
         look.begin(order)
         if self._watch_losses and self.books.equity.is_open:
             self.books.equity.roll(look.now_ns)
+        plans = self._plans.get(self._states.of(order.instrument).venue, self._any_plans)
         if order.existing is not None:
-            plan = self._modify_plan
+            plan = plans.modify
         else:
-            plan = self._plain_plan if _is_plain(order) else self._plan
+            plan = plans.plain if is_plain(order) else plans.whole
         for step in plan.steps:
             verdict = step.run(order, look)
             if verdict is None:
@@ -218,18 +166,20 @@ class RiskGate:
 
     def _stopped(self, order: OrderFacts) -> Denial | None:
         """The refusals that hold whatever the order is."""
-        halt = self._state.halt
+        halt = self._halt
         if halt is not None and not (self._exiting and order.reduce_only):
-            return self._count("HALTED", self._halt_message(halt))
+            return self._count("HALTED", self._halt_message(halt), order.instrument)
         if order.strategy in self._faulted:
             return self._count(
                 "STRATEGY_FAULTED",
                 f"{order.strategy} is stopped: {self._faulted[order.strategy]}; start a new run",
+                order.instrument,
             )
         if self._write_error is not None:
             return self._count(
                 "STATE_UNWRITABLE",
                 f"{self._write_error}; orders are approved again when it can be written",
+                order.instrument,
             )
         return None
 
@@ -327,7 +277,7 @@ class RiskGate:
         self._dirty = True
         if self._watch_losses:
             self._watch(now_ns)
-        if price is not None and self._state_file is not None:
+        if price is not None and self._states.is_kept:
             self._write(now_ns)
 
     def fill_voided(self, strategy: str, instrument: str, side: Side, quantity: Decimal) -> None:
@@ -372,7 +322,7 @@ class RiskGate:
     @property
     def wants_ticks(self) -> bool:
         """Whether `tick` has anything to do in this run."""
-        return self._state_file is not None or self._watch_losses
+        return self._states.is_kept or self._watch_losses
 
     def tick(self, view: RiskView) -> None:
         """Once a second: value positions, look at the loss limits, write what changed."""
@@ -393,8 +343,7 @@ class RiskGate:
     @property
     def breach_action(self) -> frozenset[str]:
         """What strategies have to do about a broken loss limit: "cancel", "flatten", or nothing."""
-        halt = self._state.halt
-        if halt is None or halt.code not in LOSS_CODES:
+        if not any(halt.code in LOSS_CODES for _, halt in self._states.halts()):
             return frozenset()
         return frozenset(self.config.on_breach.split("+")) - {"halt"}
 
@@ -430,37 +379,86 @@ class RiskGate:
 
     def _break(self, now_ns: int) -> None:
         """Halt when a loss limit is reached."""
-        broken = None if self._state.halt else self.books.equity.broken(self.limits)
-        if broken is None:
-            return
-        code, reason = broken
-        self._state.halt = Halt(reason=f"{code}: {reason}", ts_ns=now_ns, code=code)
-        self._write(now_ns)
+        broken = None if self._halt else self.books.equity.broken(self.limits)
+        if broken is not None:
+            code, reason = broken
+            self._halt_all(Halt(reason=f"{code}: {reason}", ts_ns=now_ns, code=code))
 
     # Halts
 
     @property
     def halt_in_force(self) -> Halt | None:
-        return self._state.halt
+        """The first account's; one account's halt stops the run."""
+        return self._halt
+
+    def halts(self) -> list[tuple[str, Halt]]:
+        """Every halt in force with its account's venue ("" for every venue)."""
+        return [(account.venue, halt) for account, halt in self._states.halts()]
+
+    def _first_halt(self) -> Halt | None:
+        return next((halt for _, halt in self._states.halts()), None)
 
     def is_stopped(self, strategy: str, instrument: str) -> bool:
         """Whether every new order of the strategy is refused: a halt, a kill, a fault."""
-        if self._state.halt is not None or strategy in self._faulted:
+        if self._halt is not None or strategy in self._faulted:
             return True
         return self._write_error is not None or self.kill.reason(strategy, instrument) is not None
 
-    def halt(self, reason: str, now_ns: int) -> None:
-        """Refuse everything from now on, also after a restart, until `clear_halt`."""
-        if self._state.halt is None:
-            self._state.halt = Halt(reason=reason, ts_ns=now_ns)
-            self.persist()
+    def halt(self, reason: str, now_ns: int, instrument: str = "") -> None:
+        """Refuse everything from now on, until a person clears it; also after a restart of any run
+        with the account of `instrument` (with "": of any of this run's accounts).
+
+        Raises nothing: while it can't be written, orders are refused for that, too.
+        """
+        halt = Halt(reason=reason, ts_ns=now_ns)
+        if not instrument:
+            self._halt_all(halt)
+        elif self._put(self._states.of(instrument), halt):
+            self._write(now_ns)
+
+    def _halt_all(self, halt: Halt) -> None:
+        if any([self._put(account, halt) for account in self._states.all]):
+            self._write(halt.ts_ns)
+
+    def _put(self, account: AccountState, halt: Halt) -> bool:
+        """An account that is halted stays so for the reason that it was."""
+        if account.state.halt is not None:
+            return False
+        account.state.halt = halt
+        self._halt = self._first_halt() or halt
+        if self.on_halt is not None:
+            self.on_halt(account.venue, halt, None)
+        return True
 
     def clear_halt(self) -> None:
-        """A person looked at it. After a drawdown the peak is measured anew from here."""
-        if self._state.halt is not None and self._state.halt.code == "DRAWDOWN":
-            self.books.equity.forget_peak()
-        self._state.halt = None
+        """A person looked at it: no account is halted any more. Raises RiskStateError."""
+        for account, _ in self._states.halts():
+            self._lift(account, None)
         self.persist()
+
+    def take_clearings(self) -> None:
+        """Obey what people said meanwhile with `fairlead kill --clear`."""
+        if self._halt is None:
+            return
+        for account, halt in self._states.halts():
+            clearing = account.clearing.read() if account.clearing is not None else None
+            if clearing is None:
+                continue
+            if clearing.halt_ts_ns == halt.ts_ns:
+                self._lift(account, clearing)
+                self._write(clearing.ts_ns)
+            if self._write_error is None and account.clearing is not None:
+                account.clearing.remove()
+
+    def _lift(self, account: AccountState, clearing: Clearing | None) -> None:
+        """A loss is measured anew from here: else the next look would halt for it again."""
+        halt = account.state.halt
+        assert halt is not None, "only a halt is lifted"
+        account.state.halt = None
+        self._halt = self._first_halt()
+        forget_loss(account.state, halt.code)
+        if self.on_halt is not None and clearing is not None:
+            self.on_halt(account.venue, halt, clearing)
 
     def fault(self, strategy: str, reason: str) -> None:
         """Refuse everything of one strategy for the rest of the run."""
@@ -474,10 +472,12 @@ class RiskGate:
     def persist(self) -> None:
         """Write halts, losses and counters. Raises RiskStateError."""
         self._fold_counters()
-        if self._state_file is not None:
-            self._state_file.save(self._state)
+        problems = self._states.save()
         self._dirty = False
         self._write_error = None
+        if self.on_problem is not None:
+            for problem in problems:
+                self.on_problem(problem)
 
     def _write(self, now_ns: int) -> None:
         """Write, or refuse orders until it can be written."""
@@ -488,34 +488,35 @@ class RiskGate:
             self._write_error = str(error)
 
     def _fold_counters(self) -> None:
-        self._plan.fold()
-        self._modify_plan.fold()
-        self._plain_plan.fold()
+        for plans in (*self._plans.values(), self._any_plans):
+            plans.fold()
 
     def snapshot(self) -> GateSnapshot:
         self._fold_counters()
         return GateSnapshot(
-            halt=self._state.halt,
+            halt=self._halt,
             faulted=dict(self._faulted),
             kill_switch=self.kill.reason(),
             open_orders=len(self.ledger.live),
             positions=dict(self.ledger.positions),
-            counters={code: msgspec.structs.replace(c) for code, c in self._state.counters.items()},
+            counters=merged_counters(self._states),
         )
 
-    def refuse(self, code: str, message: str) -> Denial:
+    def refuse(self, code: str, message: str, instrument: str) -> Denial:
         """A denial that no check of the registry makes, counted like the others."""
-        return self._count(code, message)
+        return self._count(code, message, instrument)
 
-    def _count(self, code: str, message: str) -> Denial:
-        counter = self._state.counters.setdefault(code, Counter())
+    def _count(self, code: str, message: str, instrument: str) -> Denial:
+        counter = self._states.of(instrument).state.counters.setdefault(code, Counter())
         counter.evaluated += 1
         counter.refused += 1
         return Denial(code, message)
 
     def _halt_message(self, halt: Halt) -> str:
-        where = f" in {self._state_file.path}" if self._state_file is not None else ""
-        return f"halted: {halt.reason}; a person clears it{where}"
+        accounts = [account.venue.lower() for account, _ in self._states.halts()]
+        scope = f"venue {accounts[0]}" if accounts and accounts[0] else "all"
+        how = f": fairlead kill {scope} --clear --reason TEXT" if self._states.is_kept else ""
+        return f"halted: {halt.reason}; a person clears it{how}"
 
 
 def live_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) -> LiveOrder:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import msgspec
 
 from engine.errors import FairleadError
+from engine.files import make_folder, sync_folder, write_whole
 
 FOLDER = "kill-switch"  # within state_dir
 KILL_BYTES_MAX = 64 * 1024
@@ -229,17 +230,10 @@ class KillState:
 
     def _write(self, kill: Kill) -> None:
         """Written under another name, synced, and renamed, so that it is there whole or not."""
-        if not os.path.isdir(self._folder):
-            os.makedirs(self._folder, exist_ok=True)
-            _sync(os.path.dirname(self._folder))
-        name = f"{_TEMPORARY}{os.getpid()}-{kill.ts_ns}"
-        temporary = os.path.join(self._folder, name)
-        with open(temporary, "wb") as file:
-            file.write(msgspec.json.encode(kill) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, os.path.join(self._folder, kill.scope.file_name))
-        _sync(self._folder)
+        make_folder(self._folder)
+        temporary = os.path.join(self._folder, f"{_TEMPORARY}{os.getpid()}-{kill.ts_ns}")
+        path = os.path.join(self._folder, kill.scope.file_name)
+        write_whole(path, msgspec.json.encode(kill) + b"\n", temporary=temporary)
 
     def clear(self, scope: Scope) -> list[str]:
         """Take a kill away: a person's decision. Gives the names of the files removed.
@@ -265,7 +259,7 @@ class KillState:
                 ) from error
             removed.append(name)
         if removed:
-            _sync(self._folder)
+            sync_folder(self._folder)
         return removed
 
     def _names(self) -> list[str]:
@@ -282,11 +276,3 @@ class KillState:
             return False
         kill = self._read_one(name)
         return kill is None or kill.is_readable
-
-
-def _sync(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

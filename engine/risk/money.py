@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from engine.risk.facts import InstrumentFacts, Limits
-from engine.risk.state import CurrencyEquity, Held, RiskState, Trip
+from engine.risk.state import CurrencyEquity, Held, Trip
+
+if TYPE_CHECKING:
+    from engine.risk.states import RiskStates
 
 _ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
@@ -18,27 +22,45 @@ def unit_worth(multiplier: Decimal, price: Decimal, *, inverse: bool) -> Decimal
     return -multiplier / price if inverse else multiplier * price
 
 
+class _Result:
+    """The result of one account in one currency: what is kept of it, and what is held now."""
+
+    __slots__ = ("kept", "worth")
+
+    def __init__(self, kept: CurrencyEquity) -> None:
+        self.kept = kept
+        self.worth = _ZERO
+
+    @property
+    def equity(self) -> Decimal:
+        return self.kept.cash + self.worth
+
+
 class Equity:
     """Equity by currency: money from fills, fees, and open positions at the last price.
 
     It is a result, not a balance: it starts at 0 with a fresh state and goes on across restarts.
     A position that exists at the start is taken in at the price of the last run, else at the first
-    price seen, so that it brings no result of its own.
+    price seen, so that it brings no result of its own. Each account keeps its own; what is told is
+    the sum over the run's accounts. An account's peak is its equity when the sum was highest.
     """
 
-    def __init__(self, state: RiskState) -> None:
-        self._by_currency = state.equity
-        self._held = state.held
+    def __init__(self, states: RiskStates) -> None:
+        self._states = states
+        self._results: dict[str, dict[str, _Result]] = {}  # by currency and account
+        self._held: dict[str, Held] = {}
         self._worth: dict[str, Decimal] = {}
-        self._total: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._kept: dict[str, Decimal] = {}  # last run's prices
         self._pending: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._day = 0
-        for instrument, held in list(self._held.items()):
-            worth = held.quantity * unit_worth(held.multiplier, held.mark, inverse=held.inverse)
-            self._entry(held.currency).cash += worth
-            self._kept[instrument] = held.mark
-            del self._held[instrument]
+        for account in states.all:
+            for currency, kept in account.state.equity.items():
+                self._results.setdefault(currency, {})[account.venue] = _Result(kept)
+            for instrument, held in account.state.held.items():
+                worth = held.quantity * unit_worth(held.multiplier, held.mark, inverse=held.inverse)
+                self._result(instrument, held.currency).kept.cash += worth
+                self._kept[instrument] = held.mark
+            account.state.held.clear()
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -53,18 +75,21 @@ class Equity:
     @property
     def currencies(self) -> Iterable[str]:
         """Those in which something was paid or held."""
-        return self._by_currency
+        return self._results
 
     def equity(self, currency: str) -> Decimal:
-        return self._entry(currency).cash + self._total[currency]
+        return sum((one.equity for one in self._of(currency)), _ZERO)
 
     def lost_today(self, currency: str) -> Decimal:
         """Loss since the start of the UTC day; negative is a gain."""
-        return self._entry(currency).day_start - self.equity(currency)
+        return sum((one.kept.day_start - one.equity for one in self._of(currency)), _ZERO)
 
     def drawdown(self, currency: str) -> Decimal:
         """How far the equity is below its peak."""
-        return self._entry(currency).peak - self.equity(currency)
+        return sum((one.kept.peak - one.equity for one in self._of(currency)), _ZERO)
+
+    def _of(self, currency: str) -> Iterable[_Result]:
+        return self._results.get(currency, {}).values()
 
     def seed(self, instrument: str, change: Decimal) -> None:
         """A position of the account that this run's fills did not make."""
@@ -76,8 +101,8 @@ class Equity:
     ) -> None:
         """A fill of signed base units; `fee` is in the instrument's currency."""
         self.mark(instrument, facts, price)  # also what is pending
-        entry = self._entry(facts.currency)
-        entry.cash -= signed * unit_worth(facts.multiplier, price, inverse=facts.inverse) + fee
+        kept = self._result(instrument, facts.currency).kept
+        kept.cash -= signed * unit_worth(facts.multiplier, price, inverse=facts.inverse) + fee
         self._change(instrument, facts, signed, price)
 
     def mark(self, instrument: str, facts: InstrumentFacts, price: Decimal) -> None:
@@ -88,7 +113,7 @@ class Equity:
             change = self._pending.pop(instrument)
             basis = self._kept.get(instrument, price)
             worth = unit_worth(facts.multiplier, basis, inverse=facts.inverse)
-            self._entry(facts.currency).cash -= change * worth
+            self._result(instrument, facts.currency).kept.cash -= change * worth
             self._change(instrument, facts, change, price)
         held = self._held.get(instrument)
         if held is None or held.mark == price:
@@ -100,28 +125,28 @@ class Equity:
         """Begin a new UTC day where one has begun, and note new peaks; whether a day began."""
         day = self._day = now_ns // DAY_NS
         began = False
-        for currency, entry in self._by_currency.items():
-            equity = entry.cash + self._total[currency]
-            if entry.day != day:
-                entry.day, entry.day_start, began = day, equity, True
-            entry.peak = max(entry.peak, equity)
+        for results in self._results.values():
+            fallen = _ZERO
+            for one in results.values():
+                kept, equity = one.kept, one.equity
+                if kept.day != day:
+                    kept.day, kept.day_start, began = day, equity, True
+                fallen += kept.peak - equity
+            if fallen < 0:
+                for one in results.values():
+                    one.kept.peak = one.equity
         return began
-
-    def forget_peak(self) -> None:
-        """Measure drawdown anew from here: a person looked at it."""
-        for currency, entry in self._by_currency.items():
-            entry.peak = entry.cash + self._total[currency]
 
     def broken(self, limits: Limits) -> tuple[str, str] | None:
         """Code and reason of the first loss limit that is reached."""
         for currency, limit in limits.daily_loss.items():
-            if currency not in self._by_currency:
+            if currency not in self._results:
                 continue
             lost = self.lost_today(currency)
             if lost >= limit:
                 return "DAILY_LOSS", f"lost {lost:f} {currency} today, the limit is {limit}"
         for currency, limit in limits.drawdown.items():
-            if currency not in self._by_currency:
+            if currency not in self._results:
                 continue
             fallen = self.drawdown(currency)
             if fallen >= limit:
@@ -131,11 +156,14 @@ class Equity:
                 )
         return None
 
-    def _entry(self, currency: str) -> CurrencyEquity:
-        entry = self._by_currency.get(currency)
-        if entry is None:
-            entry = self._by_currency[currency] = CurrencyEquity(day=self._day)
-        return entry
+    def _result(self, instrument: str, currency: str) -> _Result:
+        account = self._states.of(instrument)
+        results = self._results.setdefault(currency, {})
+        result = results.get(account.venue)
+        if result is None:
+            kept = account.state.equity.setdefault(currency, CurrencyEquity(day=self._day))
+            result = results[account.venue] = _Result(kept)
+        return result
 
     def _change(
         self, instrument: str, facts: InstrumentFacts, signed: Decimal, price: Decimal
@@ -149,32 +177,40 @@ class Equity:
                 multiplier=facts.multiplier,
                 inverse=facts.inverse,
             )
+            self._states.of(instrument).state.held[instrument] = held
         held.quantity += signed
         self._value(instrument, held)
         if not held.quantity:
             del self._held[instrument]
+            del self._states.of(instrument).state.held[instrument]
             self._kept.pop(instrument, None)
 
     def _value(self, instrument: str, held: Held) -> None:
         worth = held.quantity * unit_worth(held.multiplier, held.mark, inverse=held.inverse)
-        self._total[held.currency] += worth - self._worth.get(instrument, _ZERO)
+        result = self._result(instrument, held.currency)
+        result.worth += worth - self._worth.get(instrument, _ZERO)
         self._worth[instrument] = worth
 
 
 class RoundTrips:
     """From flat to flat, per strategy and instrument; losing ones lead to a pause."""
 
-    def __init__(self, state: RiskState, limits: Limits) -> None:
+    def __init__(self, states: RiskStates, limits: Limits) -> None:
         self._limits = limits
-        self._losses = state.losses
-        self._cooldowns = state.cooldowns
-        self._trips = state.trips
-        self._kept = {key: dict(trips) for key, trips in state.trips.items()}
-        self._trips.clear()
+        self._states = states
+        self._kept: dict[tuple[str, str], Trip] = {}
+        self._paused: dict[str, int] = {}
+        for account in states.all:
+            for strategy, trips in account.state.trips.items():
+                for instrument, trip in trips.items():
+                    self._kept[strategy, instrument] = trip
+            account.state.trips.clear()
+            for strategy, until_ns in account.state.cooldowns.items():
+                self._paused[strategy] = max(until_ns, self._paused.get(strategy, 0))
 
     def paused_until(self, strategy: str) -> int:
         """End of the strategy's pause in ns; 0 or past when there is none."""
-        return self._cooldowns.get(strategy, 0)
+        return self._paused.get(strategy, 0)
 
     def seed(self, strategy: str, positions: Mapping[str, Decimal]) -> None:
         """Go on with the trips of the last run where the position is what it was then.
@@ -182,11 +218,11 @@ class RoundTrips:
         A position that changed in between has no known entry: its trip is not counted.
         """
         for instrument, quantity in positions.items():
-            kept = self._kept.get(strategy, {}).get(instrument)
+            kept = self._kept.get((strategy, instrument))
             if kept is None or kept.quantity != quantity:
                 kept = Trip(quantity=quantity, known=False)
             if quantity:
-                self._trips.setdefault(strategy, {})[instrument] = kept
+                self._trips_of(strategy, instrument)[instrument] = kept
 
     def filled(
         self,
@@ -198,7 +234,7 @@ class RoundTrips:
         now_ns: int,
     ) -> bool:
         """A fill; `unit` is the worth of one base unit. Whether a pause begins."""
-        trips = self._trips.setdefault(strategy, {})
+        trips = self._trips_of(strategy, instrument)
         trip = trips.setdefault(instrument, Trip())
         before = trip.quantity
         after = before + signed
@@ -208,24 +244,31 @@ class RoundTrips:
             if after:
                 return False
             del trips[instrument]
-            return trip.known and self._ended(strategy, trip.cash, now_ns)
+            return trip.known and self._ended(strategy, instrument, trip.cash, now_ns)
         # Through zero: one trip ends with the part that closed it, the next begins with the rest.
         part = abs(before) / abs(signed)
         result = trip.cash + before * unit - fee * part
         known, trip.known = trip.known, True
         trip.quantity, trip.cash = after, -(after * unit + fee * (1 - part))
-        return known and self._ended(strategy, result, now_ns)
+        return known and self._ended(strategy, instrument, result, now_ns)
 
-    def _ended(self, strategy: str, result: Decimal, now_ns: int) -> bool:
+    def _trips_of(self, strategy: str, instrument: str) -> dict[str, Trip]:
+        return self._states.of(instrument).state.trips.setdefault(strategy, {})
+
+    def _ended(self, strategy: str, instrument: str, result: Decimal, now_ns: int) -> bool:
+        """A trip ended; losses of the strategy count together, in whatever account they were."""
         needed = self._limits.cooldown_losses
         if needed is None or result >= 0:
             return False
         since = now_ns - self._limits.cooldown_window_ns
-        losses = [at for at in self._losses.get(strategy, ()) if at > since]
-        losses.append(now_ns)
-        if len(losses) < needed:
-            self._losses[strategy] = losses
+        account = self._states.of(instrument).state
+        mine = [at for at in account.losses.get(strategy, ()) if at > since]
+        account.losses[strategy] = [*mine, now_ns]
+        states = [one.state for one in self._states.all]
+        ends = {at for state in states for at in state.losses.get(strategy, ()) if at > since}
+        if len(ends | {now_ns}) < needed:
             return False
-        self._losses.pop(strategy, None)
-        self._cooldowns[strategy] = now_ns + self._limits.cooldown_ns
+        for state in states:
+            state.losses.pop(strategy, None)
+        account.cooldowns[strategy] = self._paused[strategy] = now_ns + self._limits.cooldown_ns
         return True

@@ -1,12 +1,13 @@
-"""What the gate remembers across restarts: halts, losses, counters, in one small JSON file."""
+"""What the gate remembers of an account across restarts: halt, losses, counters, in a JSON file."""
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+
+from engine.files import make_folder, write_whole
 
 
 class Halt(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,20 +121,16 @@ class RiskStateFile:
             )
         return state
 
-    def save(self, state: RiskState) -> None:
-        """Write and sync, then rename over the old file. Raises RiskStateError."""
-        temporary = self.path.with_name(self.path.name + ".new")
+    def write(self, content: bytes) -> None:
+        """An encoded state, written whole over the old one. Raises RiskStateError."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(state), indent=2))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-            directory = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            make_folder(self.path.parent)
+            temporary = self.path.with_name(self.path.name + ".new")
+            write_whole(self.path, content, temporary=temporary)
         except OSError as error:
             raise RiskStateError(f"{self.path}: can't be written ({error.strerror})") from error
+
+
+def encoded(state: RiskState) -> bytes:
+    """The file's bytes."""
+    return msgspec.json.format(msgspec.json.encode(state), indent=2)

@@ -76,7 +76,7 @@ class Exit:
 
     def ticks(self, count: int) -> None:
         """Wait for so many more seconds of the gate's timer: it writes its state each."""
-        state = self.folder / "state" / "risk-live.json"
+        state = self.folder / "state" / f"{self.key}-main.risk.json"
         for _ in range(count):
             before = state.stat().st_mtime_ns
             self.wait(lambda before=before: state.stat().st_mtime_ns != before, "the gate's tick")

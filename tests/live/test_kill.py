@@ -69,7 +69,7 @@ def test_kill_of_a_burst_holds_until_a_person_clears_it(live: Run) -> None:
 
 def _denials(run: Run) -> int:
     """Orders refused by the kill switch in all runs; the gate writes its counters each second."""
-    path = run.folder / "state" / "risk-live.json"
+    path = run.folder / "state" / "oceanex-main.risk.json"
     if not path.exists():
         return 0
     refused = json.loads(path.read_bytes())["counters"].get("KILL_SWITCH", {}).get("refused", 0)

@@ -143,9 +143,10 @@ def test_a_damaged_journal(served: Venue, tmp_path: Path) -> None:
     assert journal.read_bytes() == b"no database at all, " * 1000
 
 
-def test_a_risk_state_that_is_damaged(served: Venue, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["oceanex-main.risk.json", "risk-live.json"])
+def test_a_risk_state_that_is_damaged(name: str, served: Venue, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "risk-live.json").write_text("{")
+    (tmp_path / "state" / name).write_text("{")
     one_line(fails(write(tmp_path, served, {}), 1, "RISK-STATE"))
 
 

@@ -20,6 +20,7 @@ from engine.risk.gate import RiskGate
 from engine.risk.ledger import Ledger
 from engine.risk.money import RoundTrips
 from engine.risk.state import RiskState, RiskStateError, RiskStateFile
+from engine.risk.states import RiskStates
 from tests.unit.test_gate import BTC, NOW, D, View, code, order
 
 ETH = "ETH_USDT.TEST"
@@ -192,14 +193,14 @@ _running: dict[int, RiskGate] = {}
 
 def _gate_over(state: RiskState, positions: dict[str, Decimal], *, restart: bool) -> RiskGate:
     """A gate that goes on from `state`, or the one that is running on it."""
-    if not restart and id(state) in _running and _running[id(state)]._state is state:
+    if not restart and id(state) in _running and _running[id(state)]._states.all[0].state is state:
         return _running[id(state)]
 
     class Kept(RiskStateFile):
         def load(self) -> RiskState:
             return state
 
-        def save(self, state: RiskState) -> None:
+        def write(self, content: bytes) -> None:
             pass
 
     gate = RiskGate(Risk(), state=Kept(Path("unused")))
@@ -227,7 +228,9 @@ def test_reference_moves_daily_loss_and_the_day_rolls(tmp_path: Path) -> None:
     assert file.load().halt == again.halt_in_force
     assert code(again, order("90"), view) == "HALTED"
     again.clear_halt()
-    assert code(again, order("90"), view) == "DAILY_LOSS"
+    assert code(again, order("90"), view) is None  # counted anew from here
+    view.market = Reference("book", NOW, D("80.9"), D("81.1"))
+    assert code(again, order("80"), view) == "DAILY_LOSS"
     again.clear_halt()
     view.now = (NOW // DAY_NS + 1) * DAY_NS
     view.market = Reference("book", view.now, D("90.9"), D("91.1"))
@@ -268,7 +271,9 @@ def limits(**options: Any) -> Limits:
 
 def test_round_trips_pause_after_losses_in_the_window() -> None:
     state = RiskState()
-    trips = RoundTrips(state, limits(cooldown_losses=2, cooldown_window_secs=60, cooldown_secs=10))
+    trips = RoundTrips(
+        RiskStates.only(state), limits(cooldown_losses=2, cooldown_window_secs=60, cooldown_secs=10)
+    )
     second = 1_000_000_000
 
     def trip(entry: int, way_out: int, at: int) -> bool:
@@ -285,7 +290,7 @@ def test_round_trips_pause_after_losses_in_the_window() -> None:
 
 
 def test_round_trip_through_zero_and_with_an_unknown_beginning() -> None:
-    trips = RoundTrips(RiskState(), limits(cooldown_losses=1))
+    trips = RoundTrips(RiskStates(), limits(cooldown_losses=1))
     trips.seed("S", {BTC: D(1)})
     assert not trips.filled("S", BTC, D(-2), D(1), D(0), NOW)  # ends what was not seen to begin
     assert trips.filled("S", BTC, D(3), D(2), D(0), NOW)  # short at 1, back at 2: a loss
@@ -496,9 +501,10 @@ def test_counters_are_written_within_a_second_and_halts_at_once(tmp_path: Path) 
 @contextmanager
 def unwritable(gate: RiskGate, tmp_path: Path) -> Iterator[None]:
     (tmp_path / "file").write_text("no folder")
-    good, gate._state_file = gate._state_file, RiskStateFile(tmp_path / "file" / "risk.json")
+    (account,) = gate._states.all
+    good, account.file = account.file, RiskStateFile(tmp_path / "file" / "risk.json")
     yield
-    gate._state_file = good
+    account.file = good
 
 
 def test_state_that_can_not_be_written_refuses_orders_until_it_can(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Files that hold an account's own data: readable by its owner alone, replaced whole, synced."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+
+def make_folder(folder: str | Path) -> None:
+    """Make the folder, for its owner alone; one that is there stays as it is. Raises OSError."""
+    if not os.path.isdir(folder):
+        os.makedirs(folder, mode=FOLDER_MODE, exist_ok=True)
+        sync_folder(os.path.dirname(os.path.abspath(folder)))
+
+
+def open_private(path: str | Path, flags: int) -> int:
+    """A descriptor of the file itself: a link is refused (ELOOP). Raises OSError."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+
+
+def make_private(path: str | Path) -> None:
+    """Make the file if it is not there, for its owner alone; others lose what they could read.
+
+    Raises OSError, also for a link.
+    """
+    descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+    try:
+        if os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, FILE_MODE)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: str | Path, content: bytes, *, temporary: str | Path) -> None:
+    """Write beside and sync, then rename: whatever dies, the old or the new file is there, whole.
+
+    `temporary` is in the same folder. Raises OSError.
+    """
+    descriptor = open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(os.path.dirname(os.path.abspath(path)))
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Make renames and removals in the folder durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
