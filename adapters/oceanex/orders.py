@@ -27,6 +27,7 @@ from engine.orders.model import (
     Found,
     Intent,
     Kind,
+    Lost,
     OrderRef,
     Outcome,
     Refused,
@@ -133,6 +134,13 @@ def _with_intent(order: VenueOrder, intent: Intent) -> VenueOrder:
         trigger_price=order.trigger_price or intent.trigger_price,
         trigger_condition=order.trigger_condition or intent.trigger_condition,
     )
+
+
+class _Listing(msgspec.Struct, frozen=True):
+    """What the venue's lists of one instrument tell; `unlisted` are states it does not list."""
+
+    rows: list[VenueOrder]
+    unlisted: list[str]
 
 
 class OceanexOrders:
@@ -282,26 +290,56 @@ class OceanexOrders:
         Absent only when all states that could hold it were listed to the time of sending. A stop
         order that is not found is Unsure while the venue has never listed a waiting trigger.
         """
-        if intent.instrument not in self._instruments:
-            return Unsure(f"no market {intent.instrument[:60]}")
+        return (await self.find_all([Lost(intent, known, ts_sent)]))[0]
+
+    async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
+        """`find` for each; the lists of an instrument are read once, back to its first send."""
+        markets: dict[str, list[int]] = {}
+        for index, one in enumerate(lost):
+            markets.setdefault(one.intent.instrument, []).append(index)
+        results: dict[int, FindResult] = {}
+        for instrument, indexes in markets.items():
+            listing: _Listing | Unsure
+            if instrument not in self._instruments:
+                listing = Unsure(f"no market {instrument[:60]}")
+            else:
+                listing = await self._list(
+                    instrument, self._since_ns(min(lost[i].ts_sent for i in indexes))
+                )
+            for index in indexes:
+                results[index] = (
+                    listing
+                    if isinstance(listing, Unsure)
+                    else await self._find_in(listing, lost[index])
+                )
+        return [results[index] for index in range(len(lost))]
+
+    def _since_ns(self, ts_sent: int) -> int:
         since = ts_sent / 1e9 + min(self._clock_offset_secs(), 0.0) - FIND_SKEW_SECS
-        since_ns = int(since * 1e9)
-        candidates: dict[str, VenueOrder] = {}
-        looked = 0
-        unlisted: list[str] = []
+        return int(since * 1e9)
+
+    async def _list(self, instrument: str, since_ns: int) -> _Listing | Unsure:
+        """Every order since then, in the order in which it may pass through the states."""
+        found, unlisted = [], []
         try:
             for state in STATES:
-                rows, is_listed = await self._listed(intent.instrument, state, since_ns)
-                looked += len(rows)
+                rows, is_listed = await self._listed(instrument, state, since_ns)
+                found += rows
                 if not is_listed:
                     unlisted.append(state)
-                for row in rows:
-                    is_recent = row.ts_created >= since_ns or row.ts_created == 0
-                    is_new = row.venue_order_id not in known and is_recent
-                    if is_new and matches(row, intent):
-                        candidates[row.venue_order_id] = row
         except VenueUnavailable as e:
             return Unsure(str(e))
+        return _Listing(found, unlisted)
+
+    async def _find_in(self, listing: _Listing, lost: Lost) -> FindResult:
+        intent, known = lost.intent, lost.known
+        since_ns = self._since_ns(lost.ts_sent)
+        candidates: dict[str, VenueOrder] = {}
+        for row in listing.rows:
+            is_recent = row.ts_created >= since_ns or row.ts_created == 0
+            is_new = row.venue_order_id not in known and is_recent
+            if is_new and matches(row, intent):
+                candidates[row.venue_order_id] = row
         if not candidates and intent.kind in _STOP_KINDS and not self._lists_triggers:
             candidates = await self._near(intent, known, since_ns)
         if len(candidates) > 1:
@@ -311,9 +349,10 @@ class OceanexOrders:
             return Found(_with_intent(next(iter(candidates.values())), intent))
         if intent.kind in _STOP_KINDS and not self._lists_triggers:
             return Unsure("OCEANEX-TRIGGERS-HIDDEN: it may wait for its trigger, unlisted")
+        states = ", ".join(state for state in STATES if state not in listing.unlisted)
         return Absent(
-            f"none of {looked} orders of {intent.instrument} since {since_ns} ns in states "
-            f"{', '.join(state for state in STATES if state not in unlisted)} has these fields"
+            f"none of {len(listing.rows)} orders of {intent.instrument} since {since_ns} ns in "
+            f"states {states} has these fields"
         )
 
     async def _near(

@@ -16,6 +16,7 @@ from engine.orders.model import (
     FindResult,
     Found,
     Intent,
+    Lost,
     OrderRef,
     Unsure,
     VenueFill,
@@ -75,32 +76,51 @@ class Lookup:
 
     async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
         """By client order id, then through the open orders and the history since it was sent."""
-        try:
-            for wire in (*self._tracker.wires(intent.client_order_id), wire_id(intent)):
-                found = await self.by_wire(wire)
-                if found is not None and found.venue_order_id not in known:
-                    return Found(found)
-            fitting = await self._by_listing(intent, known, ts_sent)
-        except VenueError as error:
-            return Unsure(f"{error.code}: {error.message}")
-        if len(fitting) > 1:
-            ids = ", ".join(sorted(fitting))[:120]
-            return Unsure(f"orders {ids} have this client order id", ambiguous=True)
-        if fitting:
-            return Found(next(iter(fitting.values())))
-        return Absent("not by client order id, not among open orders, not in the history")
+        return (await self.find_all([Lost(intent, known, ts_sent)]))[0]
 
-    async def _by_listing(
-        self, intent: Intent, known: frozenset[str], ts_sent: int
-    ) -> dict[str, VenueOrder]:
-        """Orders whose client order id is the intent's under any suffix (replacements)."""
-        symbol = symbol_of(intent.instrument)
-        start_ms = max(0, ts_sent // MS - HISTORY_MARGIN_MS)
+    async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
+        """`find` for each; the lists of an instrument are read once, back to its first send."""
+        results: dict[int, FindResult] = {}
+        markets: dict[str, list[int]] = {}
+        for index, one in enumerate(lost):
+            try:
+                found = await self._by_client_id(one)
+            except VenueError as error:
+                results[index] = Unsure(f"{error.code}: {error.message}")
+                continue
+            if found is not None:
+                results[index] = Found(found)
+            else:
+                markets.setdefault(one.intent.instrument, []).append(index)
+        for indexes in markets.values():
+            try:
+                listed = await self._listed([lost[index] for index in indexes])
+            except VenueError as error:
+                unsure = Unsure(f"{error.code}: {error.message}")
+                results |= dict.fromkeys(indexes, unsure)
+                continue
+            results |= {index: _found_in(listed, lost[index]) for index in indexes}
+        return [results[index] for index in range(len(lost))]
+
+    async def _by_client_id(self, lost: Lost) -> VenueOrder | None:
+        intent = lost.intent
+        for wire in (*self._tracker.wires(intent.client_order_id), wire_id(intent)):
+            found = await self.by_wire(wire)
+            if found is not None and found.venue_order_id not in lost.known:
+                return found
+        return None
+
+    async def _listed(self, lost: Sequence[Lost]) -> list[VenueOrder]:
+        """Every order since the first of these, all of one instrument, was sent."""
+        instrument = lost[0].intent.instrument
+        symbol = symbol_of(instrument)
+        start_ms = max(0, min(one.ts_sent for one in lost) // MS - HISTORY_MARGIN_MS)
         orders: list[VenueOrder] = []
-        if intent.kind in STOPS:  # first, so that children are told under their parents' ids
+        # First, so that children are told under their parents' ids.
+        if any(one.intent.kind in STOPS for one in lost):
             smart = await self._http.smart_order_history(symbol=symbol, start_ms=start_ms)
             orders += [self.smart(order) for order in smart]
-        orders += await self.open_orders([intent.instrument])
+        orders += await self.open_orders([instrument])
         history = await self._http.order_history(symbol=symbol, start_ms=start_ms)
         if len(history) >= MAX_HISTORY:
             raise VenueError(
@@ -109,11 +129,7 @@ class Lookup:
                 f"expected under {MAX_HISTORY} orders since the send; the page may miss some",
             )
         orders += [self.regular(order) for order in history]
-        return {
-            order.venue_order_id: order
-            for order in orders
-            if order.client_order_id == intent.client_order_id and order.venue_order_id not in known
-        }
+        return orders
 
     # -- many ----------------------------------------------------------------------------------
 
@@ -214,6 +230,22 @@ class Lookup:
                 except ParseError as error:
                     raise _misread(error) from error
         return found
+
+
+def _found_in(orders: Sequence[VenueOrder], lost: Lost) -> FindResult:
+    """By the client order id under any suffix (replacements)."""
+    fitting = {
+        order.venue_order_id: order
+        for order in orders
+        if order.client_order_id == lost.intent.client_order_id
+        and order.venue_order_id not in lost.known
+    }
+    if len(fitting) > 1:
+        ids = ", ".join(sorted(fitting))[:120]
+        return Unsure(f"orders {ids} have this client order id", ambiguous=True)
+    if fitting:
+        return Found(next(iter(fitting.values())))
+    return Absent("not by client order id, not among open orders, not in the history")
 
 
 def _misread(error: ParseError) -> VenueError:

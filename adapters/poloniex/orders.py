@@ -31,6 +31,7 @@ from engine.orders.model import (
     Fee,
     FindResult,
     Intent,
+    Lost,
     OrderRef,
     OrderState,
     Outcome,
@@ -337,6 +338,9 @@ class PoloniexOrders:
 
     async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
         return await self._lookup.find(intent, known, ts_sent)
+
+    async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
+        return await self._lookup.find_all(lost)
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
         try:

@@ -17,6 +17,8 @@ from engine.orders.model import Finding, VenueOrders
 BALANCE_DRIFT = "BALANCE-DRIFT"
 BALANCE_LOOKS = 3  # that must show the same difference: a fill may be on its way
 BALANCE_LOOK_SECS = 2.0
+LATE_ROUNDS = 3  # in which orders that were given up are found, before a difference counts
+POSTPONED_MAX = 3  # comparisons in a row that could not look for them
 
 
 class DriftLimits(msgspec.Struct, frozen=True):
@@ -56,6 +58,7 @@ class BalanceCheck:
         self._on_found = on_found
         self._on_halt = on_halt
         self._balances: Balances | None = None
+        self._postponed = 0
 
     async def compare(self, *, starting: bool = False) -> None:
         """Name each lasting difference; it counts from then on.
@@ -66,26 +69,44 @@ class BalanceCheck:
         known = self._balances
         if known is None:
             known = self._balances = self._expected()
+        drifts = await self._lasting(known)
+        for _ in range(LATE_ROUNDS):
+            if not drifts:
+                return
+            late = await self._desk.look_for_late(at_drift=True)
+            if late.unread and not starting and self._postponed < POSTPONED_MAX:
+                self._postponed += 1
+                return  # an order of ours may be what moved them: compared again later
+            if not late.found:
+                break
+            drifts = await self._lasting(known)
+        if not drifts:
+            return
+        self._postponed = 0
+        self._drifted(drifts, starting=starting)
+        known.take(drifts)
+
+    async def _lasting(self, known: Balances) -> tuple[Drift, ...]:
+        """The differences that stay; none while it can't be told. Raises VenueUnavailable."""
         drifts: tuple[Drift, ...] = ()
         for look in range(BALANCE_LOOKS):
             if self._desk.unresolved():
-                return  # one of them may have moved the balances: compared once they are proven
+                return ()  # one of them may have moved the balances: compared once they are proven
             await self._desk.refresh(must_read=True)  # what was filled before is booked
             balances = await self._orders.balances()
             if not known.is_based:
                 if not self._desk.live_orders():
                     known.base_on(balances)
-                return
+                return ()
             before, drifts = drifts, known.drifts(balances)
             if not drifts:
                 known.take()
-                return
+                return ()
             if look and [d.difference for d in before] != [d.difference for d in drifts]:
-                return  # still moving: the next comparison tells
+                return ()  # still moving: the next comparison tells
             if look + 1 < BALANCE_LOOKS:
                 await asyncio.sleep(BALANCE_LOOK_SECS)
-        self._drifted(drifts, starting=starting)
-        known.take(drifts)
+        return drifts
 
     def _expected(self) -> Balances:
         """Of the currencies of the run's instruments."""

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from engine.orders.cancels import Cancels
 from engine.orders.journal import Journal
 from engine.orders.live import LiveOrder
-from engine.orders.model import Found, OrderState, VenueOrder
+from engine.orders.model import Found, Lost, OrderState, Unsure, VenueOrder
 
 WATCH_NS = 180 * 1_000_000_000  # how long after it was given up an order is looked for
+# A difference of the balances may tell of one that came at any time since, or while nothing ran.
+DRIFT_WATCH_NS = 24 * 3_600 * 1_000_000_000
+AGAIN_NS = 60 * 1_000_000_000  # how long one that is only looked for because of it stays watched
 WATCHED_MAX = 200  # the oldest are forgotten first
+
+
+class LateLook(msgspec.Struct, frozen=True):
+    """How many orders were found, and of how many the venue did not tell."""
+
+    found: int
+    unread: int
 
 
 class GivenUp:
@@ -29,10 +41,16 @@ class GivenUp:
 
     def recall(self) -> None:
         """After a restart: those that the journal gave up lately."""
+        self.reconsider(WATCH_NS)
+
+    def reconsider(self, back_ns: int) -> None:
+        """Look again for those given up in the last `back_ns`."""
         now_ns = self._now_ns()
-        for journaled, ts_ns in self._journal.given_up_since(now_ns - WATCH_NS, WATCHED_MAX):
+        for journaled, ts_ns in self._journal.given_up_since(now_ns - back_ns, WATCHED_MAX):
             client_order_id = journaled.intent.client_order_id
-            self._watched[client_order_id] = (LiveOrder(journaled), ts_ns + WATCH_NS)
+            if client_order_id not in self._watched:
+                until_ns = max(ts_ns + WATCH_NS, now_ns + AGAIN_NS)
+                self._watched[client_order_id] = (LiveOrder(journaled), until_ns)
 
     def orders(self) -> list[LiveOrder]:
         now_ns = self._now_ns()
@@ -57,15 +75,30 @@ class LateOrders(Cancels):
         """Orders that were proven absent lately: one that the venue shows after all is ours."""
         return self._given_up.orders()
 
-    async def look_for_late(self) -> None:
+    async def look_for_late(self, *, at_drift: bool = False) -> LateLook:
         """Look once more for the orders given up lately; one that is found is booked and cancelled.
 
-        Raises nothing of the venue's: what can't be read is looked for the next time.
+        Those that are over already are found too. `at_drift`: also for those that could not come
+        any more, since something has moved the balances. Raises nothing of the venue's: what can't
+        be read is looked for the next time.
         """
-        for order in self._given_up.orders():
-            result = await self._venue.find(order.intent, self._known_to(order), self._sent(order))
+        if at_drift:
+            self._given_up.reconsider(DRIFT_WATCH_NS)
+        orders = self._given_up.orders()
+        if not orders:
+            return LateLook(0, 0)
+        results = await self._venue.find_all(
+            [Lost(order.intent, self._known_to(order), self._sent(order)) for order in orders]
+        )
+        found: set[tuple[str, str]] = set()  # of two with the same fields, one has it
+        for order, result in zip(orders, results, strict=True):
             if isinstance(result, Found) and self._given_up.has(order):
-                self._revive(order, result.order)
+                key = (order.intent.instrument, result.order.venue_order_id)
+                if key not in found:
+                    found.add(key)
+                    self._revive(order, result.order)
+        unread = sum(isinstance(one, Unsure) and not one.ambiguous for one in results)
+        return LateLook(len(found), unread)
 
     def _revive(self, order: LiveOrder, state: VenueOrder) -> None:
         """Its executions count, and what rests of it is cancelled."""

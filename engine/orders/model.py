@@ -262,6 +262,14 @@ class Fee(msgspec.Struct, frozen=True):
     currency: str
 
 
+class Lost(msgspec.Struct, frozen=True):
+    """An order to look for. `known` are venue order ids of other orders, which are never it."""
+
+    intent: Intent
+    known: frozenset[str]
+    ts_sent: int
+
+
 class VenueOrders(Protocol):
     """A venue's trading half, as the order desk sees it. Implemented by each venue's adapter.
 
@@ -286,6 +294,10 @@ class VenueOrders(Protocol):
 
         `known` are venue order ids that belong to other orders and are never the answer.
         """
+        ...
+
+    async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
+        """`find` for each, by position; what a list tells of all of them is read once."""
         ...
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:

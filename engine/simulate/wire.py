@@ -22,6 +22,7 @@ from engine.orders.model import (
     CancelOutcome,
     FindResult,
     Intent,
+    Lost,
     OrderRef,
     Outcome,
     VenueBalance,
@@ -133,6 +134,10 @@ class OrdersTap:
     async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
         with self._call("find", [intent.client_order_id]):
             return await self._orders.find(intent, known, ts_sent)
+
+    async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
+        with self._call("find", [one.intent.client_order_id for one in lost]):
+            return await self._orders.find_all(lost)
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
         with self._call("orders", [r.client_order_id for r in refs]):

@@ -20,6 +20,7 @@ from engine.orders.model import (
     FindResult,
     Intent,
     Kind,
+    Lost,
     OrderRef,
     OrderState,
     Outcome,
@@ -57,6 +58,9 @@ class ScriptedVenue:
 
     async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
         return self.look(intent)
+
+    async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
+        return [await self.find(one.intent, one.known, one.ts_sent) for one in lost]
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
         return [self.book[r.venue_order_id] for r in refs if r.venue_order_id in self.book]

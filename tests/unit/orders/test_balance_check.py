@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -11,11 +12,13 @@ from engine.errors import FairleadError
 from engine.orders.balance_check import (
     BALANCE_LOOK_SECS,
     BALANCE_LOOKS,
+    POSTPONED_MAX,
     BalanceCheck,
     DriftLimits,
 )
-from engine.orders.model import Finding, Unknown, VenueBalance
-from tests.unit.orders.conftest import INSTRUMENT, Bench, ScriptedVenue, intent
+from engine.orders.late import WATCH_NS
+from engine.orders.model import Absent, Finding, Found, OrderState, Unknown, Unsure, VenueBalance
+from tests.unit.orders.conftest import INSTRUMENT, Bench, ScriptedVenue, intent, venue_order
 
 OTHER = "ETH_EUR.TEST"
 
@@ -106,3 +109,82 @@ def test_what_still_moves_and_what_is_unproven_tells_nothing(bench: Bench) -> No
     bench.run(bench.desk.submit([intent()]))
     one.compare()
     assert one.found == []
+
+
+# -- orders of our own that were given up ----------------------------------------------------------
+
+FILLED = venue_order("V9", state=OrderState.FILLED, filled=Decimal("0.5"), avg_price=Decimal(99))
+SPENT = 1000 - 0.5 * 99
+
+
+class Shop(Account):
+    """An account with BTC too: what the late order brings and costs."""
+
+    has_filled = False
+
+    async def balances(self) -> list[VenueBalance]:
+        if not self.has_filled:
+            return [VenueBalance(currency="USDT", free=Decimal(1000), locked=Decimal(0))]
+        bought = Decimal("0.5") * Decimal("0.999")
+        return [
+            VenueBalance(currency="BTC", free=bought, locked=Decimal(0)),
+            VenueBalance(currency="USDT", free=Decimal(str(SPENT)), locked=Decimal(0)),
+        ]
+
+
+def _given_up_then_filled(bench: Bench, *, passes_ns: int) -> Checked:
+    """The order's answer was lost, it was proven absent, and `passes_ns` later it is filled."""
+    one = Checked(bench, Shop(0))
+    one.compare()
+    bench.venue.answer = lambda _: Unknown("lost")
+    bench.run(_until_given_up(bench))
+    bench.run(asyncio.sleep(passes_ns / 1e9))
+    account = one.check._orders
+    assert isinstance(account, Shop)
+    account.has_filled = True
+    bench.venue.look = lambda _: Found(FILLED)
+    return one
+
+
+async def _until_given_up(bench: Bench) -> None:
+    await bench.desk.submit([intent()])
+    while bench.desk.unresolved():
+        await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("starting", [False, True])
+@pytest.mark.parametrize("passes_ns", [0, 10 * WATCH_NS], ids=["watched", "long given up"])
+def test_a_difference_is_first_looked_for_among_the_orders_given_up(
+    bench: Bench, starting: bool, passes_ns: int
+) -> None:
+    one = _given_up_then_filled(bench, passes_ns=passes_ns)
+    if starting:
+        bench.restart()
+        bench.desk.adopt_journal()
+        again = Checked(bench, Shop(0))
+        again.check._orders.has_filled = True  # type: ignore[attr-defined]
+        one = again
+    one.compare(starting=starting)
+    assert (one.found, one.halted) == ([], [])
+    assert bench.journal is not None
+    order = bench.journal.order("A")
+    assert order is not None
+    assert (order.state, order.filled) == (OrderState.FILLED, Decimal("0.5"))
+    assert "finding" in bench.sink.names(), "ORDER-LATE is told"
+
+
+def test_a_difference_counts_only_after_they_could_be_looked_for(bench: Bench) -> None:
+    one = _given_up_then_filled(bench, passes_ns=0)
+    bench.venue.look = lambda _: Unsure("the venue is away")
+    for _ in range(POSTPONED_MAX):
+        one.compare()
+        assert one.found == []
+    one.compare()
+    assert [f.subject for f in one.found] == ["BTC", "USDT"]
+
+
+def test_a_difference_that_no_order_explains_counts(bench: Bench) -> None:
+    one = _given_up_then_filled(bench, passes_ns=0)
+    bench.venue.look = lambda _: Absent("not there")
+    one.compare()
+    assert [f.subject for f in one.found] == ["BTC", "USDT"]

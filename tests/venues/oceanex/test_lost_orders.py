@@ -16,6 +16,7 @@ from engine.orders.model import (
     Found,
     Intent,
     Kind,
+    Lost,
     OrderState,
     Refused,
     Side,
@@ -142,3 +143,37 @@ async def test_a_refused_batch_is_unknown(adapter: OceanexAdapter) -> None:
     """How a batch fails in part is not documented, so a refusal of it proves nothing."""
     outcomes = await adapter.orders.submit([intent(1), intent(2, price=Decimal("50000.001"))])
     assert not any(isinstance(o, Refused) for o in outcomes)
+
+
+async def test_many_are_found_in_one_reading_of_the_lists(
+    adapter: OceanexAdapter, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is over already is found as well, and the venue is asked as often as for one."""
+    simulator: Any = served.venue
+    asked: list[str] = []
+    answer = simulator.http
+    monkeypatch.setattr(
+        simulator, "http", lambda request: (asked.append(request.path), answer(request))[1]
+    )
+    rests = intent("rests", price=Decimal(40000))
+    fills = intent("fills", kind=Kind.MARKET, price=None)
+    never = intent("never", price=Decimal(41000))
+    faults = {"c-rests": "lose_answer", "c-fills": "lose_answer", "c-never": "lose_request"}
+    lost = [
+        Lost(one, NONE, await lose(adapter, served, faults[one.client_order_id], one))
+        for one in (rests, fills, never)
+    ]
+    asked.clear()
+    assert isinstance(await adapter.orders.find(rests, NONE, lost[0].ts_sent), Found)
+    for_one = len(asked)
+    asked.clear()
+    found, over, absent = await adapter.orders.find_all(lost)
+    assert len(asked) == for_one
+    assert isinstance(found, Found)
+    assert found.order.state is OrderState.OPEN
+    assert isinstance(over, Found)
+    assert over.order.state is OrderState.FILLED
+    assert isinstance(absent, Absent)
+    simulator.faults.next("POST", "/v1/orders/filter", "unavailable", times=5)
+    results = await adapter.orders.find_all(lost)
+    assert [type(one) for one in results] == [Unsure] * 3

@@ -25,6 +25,7 @@ from engine.orders.model import (
     Found,
     Intent,
     Kind,
+    Lost,
     OrderState,
     Refused,
     Side,
@@ -451,6 +452,30 @@ async def test_a_lost_request_is_absent(
     assert isinstance(await adapter.orders.find(wanted, NONE, ts_sent), Absent)
     served.venue.faults.next("GET", "/orders", "unavailable", times=9)
     assert isinstance(await adapter.orders.find(wanted, NONE, ts_sent), Unsure)
+
+
+async def test_many_lost_orders_are_found_in_one_reading_of_the_lists(
+    adapter: PoloniexAdapter, served: Served
+) -> None:
+    """What is over already is found as well; one that can't be read says nothing of the others."""
+    lost = []
+    for number, fault in enumerate(("lose_answer", "lose_answer", "lose_request"), start=1):
+        price = None if number == 2 else Decimal("30000")
+        kind = Kind.MARKET if number == 2 else Kind.LIMIT
+        wanted = intent(number, kind=kind, price=price, side=Side.SELL if number == 2 else Side.BUY)
+        served.venue.faults.next("POST", "/orders", fault)
+        lost.append(Lost(wanted, NONE, time.time_ns()))
+        (outcome,) = await adapter.orders.submit([wanted])
+        assert isinstance(outcome, Unknown), outcome
+    found, over, absent = await adapter.orders.find_all(lost)
+    assert isinstance(found, Found)
+    assert found.order.state is OrderState.OPEN
+    assert isinstance(over, Found)
+    assert over.order.state is OrderState.FILLED
+    assert isinstance(absent, Absent)
+    served.venue.faults.next("GET", "/orders/history", "unavailable", times=9)
+    results = await adapter.orders.find_all(lost)
+    assert [type(one) for one in results] == [Found, Found, Unsure]
 
 
 async def test_over_the_venues_limit_a_create_is_refused_and_a_read_waits(
