@@ -16,7 +16,6 @@ from nautilus_trader.model import (
     Quantity,
     TriggerType,
 )
-from nautilus_trader.trading import Strategy
 
 from engine.guard.roles import Role, with_role
 from engine.orders.bracket import Bracket, Leg, Place
@@ -159,7 +158,7 @@ class BracketMixin:
     def _guard_watch_brackets(self: Any) -> None:
         if not self._guard_bracket_timer:
             self._guard_bracket_timer = True
-            Strategy.clock.__get__(self).set_timer_ns(
+            self._guard_native.clock.__get__(self).set_timer_ns(
                 f"guard-brackets-{self._guard_id}",
                 LOOK_NS,
                 callback=self._guard_safe("the timer of its brackets", self._guard_look),
@@ -181,7 +180,7 @@ class BracketMixin:
     def _guard_leave_brackets(self: Any) -> None:
         if self._guard_bracket_timer:
             self._guard_bracket_timer = False
-            Strategy.clock.__get__(self).cancel_timer(f"guard-brackets-{self._guard_id}")
+            self._guard_native.clock.__get__(self).cancel_timer(f"guard-brackets-{self._guard_id}")
 
     def _guard_end_brackets(self) -> None:
         """The strategy is stopped: what is open stays as it is, for the next start."""

@@ -21,6 +21,7 @@ Feeds = Literal["book", "quotes"] | None
 class FeedMixin:
     """Subscriptions, topics and timers of a guarded strategy."""
 
+    _guard_native: ClassVar[Any] = Strategy  # whose calls are behind the guard
     _guard_run: RunState
     _guard_clock: GuardedClock | None = None
     _guard_feeds: Feeds = None
@@ -43,7 +44,7 @@ class FeedMixin:
         managed = managed or self._guard_feeds == "book"
         if managed:
             self._guard_run.fed.add(str(instrument_id))
-        Strategy.subscribe_book_deltas(
+        self._guard_native.subscribe_book_deltas(
             self, instrument_id, book_type, depth, client_id, managed, params
         )
 
@@ -54,38 +55,40 @@ class FeedMixin:
         self._guard_wanted["on_quote"].add(instrument_id)
         if self._guard_feeds == "quotes":
             self._guard_run.fed.add(str(instrument_id))
-        Strategy.subscribe_quotes(self, instrument_id, *args, **kw)
+        self._guard_native.subscribe_quotes(self, instrument_id, *args, **kw)
 
     def subscribe_trades(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
         self._guard_wanted["on_trade"].add(instrument_id)
-        Strategy.subscribe_trades(self, instrument_id, *args, **kw)
+        self._guard_native.subscribe_trades(self, instrument_id, *args, **kw)
 
     def subscribe_topic(self: Any, topic: str, handler: Any, priority: int = 0) -> None:
         safe = self._guard_safe(f"handler of {topic}", handler)
         self._guard_topics[topic, handler] = safe
-        Strategy.subscribe_topic(self, topic, safe, priority)
+        self._guard_native.subscribe_topic(self, topic, safe, priority)
 
     def unsubscribe_topic(self: Any, topic: str, handler: Any) -> None:
-        Strategy.unsubscribe_topic(self, topic, self._guard_topics.pop((topic, handler), handler))
+        self._guard_native.unsubscribe_topic(
+            self, topic, self._guard_topics.pop((topic, handler), handler)
+        )
 
     def register_indicator_for_quote_ticks(self: Any, instrument_id: Any, indicator: Any) -> None:
         self._guard_indicator(indicator)
-        Strategy.register_indicator_for_quote_ticks(self, instrument_id, indicator)
+        self._guard_native.register_indicator_for_quote_ticks(self, instrument_id, indicator)
 
     def register_indicator_for_trade_ticks(self: Any, instrument_id: Any, indicator: Any) -> None:
         self._guard_indicator(indicator)
-        Strategy.register_indicator_for_trade_ticks(self, instrument_id, indicator)
+        self._guard_native.register_indicator_for_trade_ticks(self, instrument_id, indicator)
 
     def register_indicator_for_bars(self: Any, bar_type: Any, indicator: Any) -> None:
         self._guard_indicator(indicator)
-        Strategy.register_indicator_for_bars(self, bar_type, indicator)
+        self._guard_native.register_indicator_for_bars(self, bar_type, indicator)
 
     @property
     def clock(self: Any) -> GuardedClock:
         """The strategy's clock; exceptions in its timers' callbacks end the run like any other."""
         clock = self._guard_clock
         if clock is None:
-            clock = GuardedClock(Strategy.clock.__get__(self), self._guard_safe)
+            clock = GuardedClock(self._guard_native.clock.__get__(self), self._guard_safe)
             self._guard_clock = clock
         assert isinstance(clock, GuardedClock)
         return clock
@@ -111,10 +114,12 @@ class FeedMixin:
             instrument_id = InstrumentId.from_str(name)
             if feeds == "book":
                 self._guard_filter("on_book_deltas")
-                Strategy.subscribe_book_deltas(self, instrument_id, BookType.L2_MBP, managed=True)
+                self._guard_native.subscribe_book_deltas(
+                    self, instrument_id, BookType.L2_MBP, managed=True
+                )
             else:
                 self._guard_filter("on_quote")
-                Strategy.subscribe_quotes(self, instrument_id)
+                self._guard_native.subscribe_quotes(self, instrument_id)
 
     def _guard_need_trades(self: Any, instrument_id: InstrumentId) -> None:
         """Make sure that trades of the instrument come; the strategy sees what it asked for."""
@@ -123,7 +128,7 @@ class FeedMixin:
             return
         self._guard_topics[key] = True
         self._guard_filter("on_trade")
-        Strategy.subscribe_trades(self, instrument_id)
+        self._guard_native.subscribe_trades(self, instrument_id)
 
     def _guard_filter(self: Any, callback: str) -> None:
         """Hide from the strategy's `callback` what only the gate subscribed to."""
@@ -145,4 +150,4 @@ class FeedMixin:
         if keep:
             self._guard_filter(callback)
         else:
-            Strategy.unsubscribe_book_deltas(self, instrument_id, *args)
+            self._guard_native.unsubscribe_book_deltas(self, instrument_id, *args)

@@ -202,7 +202,9 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
                 self._guard_refuse_rest(orders, approved, order)
                 return
             approved.append(order)
-        self._guard_call(orders, Strategy.submit_order_list, orders, position_id, client_id, params)
+        self._guard_call(
+            orders, self._guard_native.submit_order_list, orders, position_id, client_id, params
+        )
 
     def modify_order(
         self: Any,
@@ -217,7 +219,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         if self._guard_approve_modify(client_order_id, quantity, price, trigger_price):
             self._guard_call(
                 (),
-                Strategy.modify_order,
+                self._guard_native.modify_order,
                 client_order_id,
                 quantity,
                 price,
@@ -235,7 +237,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         """`Strategy.modify_orders` with those updates that the gate approves."""
         passed = [update for update in updates if self._guard_approve_modify(*update)]
         if passed:
-            self._guard_call((), Strategy.modify_orders, passed, client_id, params)
+            self._guard_call((), self._guard_native.modify_orders, passed, client_id, params)
 
     def close_position(
         self: Any,
@@ -323,7 +325,9 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
     ) -> bool:
         if not self._guard_approve(order):
             return False
-        self._guard_call((order,), Strategy.submit_order, order, position_id, client_id, params)
+        self._guard_call(
+            (order,), self._guard_native.submit_order, order, position_id, client_id, params
+        )
         return True
 
     def _guard_call(self: Any, orders: Iterable[Any], native: Any, *args: Any) -> None:
@@ -508,7 +512,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         try:
             for instrument_id in sorted(instruments, key=str):
                 self.cancel_all_orders(instrument_id)
-            self._guard_give_up_at(Strategy.clock.__get__(self))
+            self._guard_give_up_at(self._guard_native.clock.__get__(self))
         finally:
             self._guard_wind_down()
 

@@ -6,7 +6,6 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from nautilus_trader.model import InstrumentId, OrderSide, OrderType, Price, Quantity
-from nautilus_trader.trading import Strategy
 
 from engine.exits import ExitMixin
 from engine.risk.gate import RiskGate
@@ -67,7 +66,7 @@ class WatchMixin(ExitMixin):
         if gate.limits.fat_finger is not None:
             self._guard_tape()
         if gate.wants_ticks:
-            Strategy.clock.__get__(self).set_timer_ns(
+            self._guard_native.clock.__get__(self).set_timer_ns(
                 f"guard-tick-{self._guard_id}",
                 TICK_NS,
                 callback=self._guard_safe("the gate's timer", self._guard_tick),
