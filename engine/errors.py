@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
+_ENGINE = str(Path(__file__).parent)
+
 
 class FairleadError(Exception):
     """One clear line: a greppable `code`, what was expected, what came, and what to do.
@@ -17,3 +22,21 @@ class FairleadError(Exception):
         self.message = message
         if exit_code is not None:
             self.exit_code = exit_code
+
+
+def place_of(error: BaseException) -> str:
+    """FILE:LINE of the innermost frame that is neither the engine's nor an installed package's.
+
+    The innermost of all where there is none such; empty without a traceback.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith((_ENGINE, "<frozen"))
+        and "site-packages" not in frame.filename
+    ]
+    found = own or list(frames)
+    return f"{found[-1].filename}:{found[-1].lineno}" if found else ""

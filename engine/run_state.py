@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter, deque
-from pathlib import Path
 
 import msgspec
 
+from engine.errors import place_of
 from engine.risk.checks import Denial
 from engine.secrets import redact
 
@@ -19,8 +19,6 @@ DENIALS_MAX = 1000  # kept with message; `denial_counts` counts them all
 TRACEBACK_CHARS_MAX = 16_000
 MESSAGE_CHARS_SHOWN = 300
 WARNINGS_MAX = 100
-
-_ENGINE = str(Path(__file__).parent)
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,22 +52,6 @@ class DenialRecord(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str
     instrument: str
     denial: Denial
-
-
-def place_of(error: BaseException) -> str:
-    """FILE:LINE of the innermost frame that is neither the engine's nor an installed package's.
-
-    The innermost of all where there is none such; empty without a traceback.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame
-        for frame in frames
-        if not frame.filename.startswith((_ENGINE, "<frozen"))
-        and "site-packages" not in frame.filename
-    ]
-    found = own or list(frames)
-    return f"{found[-1].filename}:{found[-1].lineno}" if found else ""
 
 
 class RunState:

@@ -26,17 +26,20 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check a config: the file, each strategy's import and parameters, what the venues can do,
-    and whether the secrets are there and readable by nobody else.
+    and whether the secrets are there and readable by nobody else. Each strategy is built, so that
+    an exception in its __init__ is found.
 
     Prints every finding as FILE:LINE:COLUMN CODE TEXT. Exit code 0 when there is none, 3 otherwise;
     9 when a journal of the state_dir is damaged (with --journals; a run may go on meanwhile).
     """
     from engine.config.checks import check_loaded
+    from engine.guard.building import build_problems
 
     loaded = None
     try:
         loaded = load(config)
         problems = check_loaded(loaded, mode)
+        problems += build_problems(loaded, problems)
     except ConfigError as e:
         problems = list(e.problems)
     damage = _damage(loaded.state_dir) if loaded is not None and journals else {}
@@ -48,6 +51,9 @@ def command(
     if problems:
         if not as_json:
             count = len(problems)
+            for problem in problems:
+                if problem.traceback:
+                    typer.echo(problem.traceback.rstrip(), err=True)
             typer.echo(f"{config}: {count} problem{'' if count == 1 else 's'}", err=True)
         raise typer.Exit(Exit.CONFIG)
     if loaded is not None and not as_json:

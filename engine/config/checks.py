@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import msgspec
+
 from adapters import registry
 from adapters.base.venue import Capabilities
 from engine.config import model
@@ -74,9 +76,10 @@ def _params(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterator[Con
     for found in param_problems(cls, loaded.config.strategies[position]):
         path: KeyPath = ("strategies", position, "params")
         path = (*path, found.name) if found.name else path
-        yield loaded.problem(
+        problem = loaded.problem(
             path, found.code, expected=found.expected, came=found.came, hint=found.hint
         )
+        yield msgspec.structs.replace(problem, traceback=found.traceback)
 
 
 def _capabilities(

@@ -37,6 +37,8 @@ CODES: dict[str, str] = {
     "E-CFG-055": "a parameter that the strategy's config class needs",
     "E-CFG-056": "a parameter's value does not fit",
     "E-CFG-057": "the strategy's config class refused the parameters",
+    "E-CFG-058": "the strategy's own code raised before the run",
+    "E-CFG-059": "the strategy overrides a method that the risk gate stands in",
     "E-CFG-060": "the venue has no such order type",
     "E-CFG-061": "the venue has no such time in force",
     "E-CFG-062": "the venue has no post-only orders",

@@ -22,6 +22,8 @@ _WORD_CHARS_MAX = 100  # longer ones are like nothing
 _LIKE_MIN = 0.6  # of difflib's ratio
 _INTEGER_BITS_MAX = 128
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+# Not the config: the code that it names. A run ends with the exit code of a strategy's fault.
+STRATEGY_RAISED = frozenset({"E-CFG-058"})
 _NOT_KEYS = frozenset({"E-CFG-014", "E-CFG-015"})
 _KINDS: tuple[tuple[type, str], ...] = (
     (float, "float"),
@@ -47,6 +49,7 @@ class ConfigProblem(msgspec.Struct, frozen=True, kw_only=True):
     expected: str = ""
     came: str = ""
     hint: str = ""
+    traceback: str = ""  # of the strategy's own code
 
     @property
     def text(self) -> str:
@@ -77,7 +80,12 @@ class ConfigError(FairleadError):
         self.problems = tuple(problems)
         count = len(self.problems)
         head = "the config is wrong" if count == 1 else f"the config is wrong in {count} places"
-        super().__init__("E-CFG", "\n  ".join([head, *map(str, self.problems)]))
+        code = Exit.CONFIG
+        if all(problem.code in STRATEGY_RAISED for problem in self.problems):
+            head, code = "a strategy can't be built", Exit.FAULTED
+        traces = "".join(f"\n{one.traceback.rstrip()}" for one in self.problems if one.traceback)
+        text = "\n  ".join([head, *map(str, self.problems)])
+        super().__init__("E-CFG", text + traces, int(code))
 
 
 def key_text(path: KeyPath) -> str:

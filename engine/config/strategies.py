@@ -12,8 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
+
 from engine.config.loader import LoadedConfig
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
+from engine.errors import place_of
+from engine.secrets import redact
 
 
 def import_strategy(loaded: LoadedConfig, position: int) -> type[Any]:
@@ -27,7 +31,9 @@ def import_strategy(loaded: LoadedConfig, position: int) -> type[Any]:
     module_name, _, class_name = loaded.config.strategies[position].path.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as e:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # also sys.exit() in the module
         raise ConfigError([_import_problem(loaded, path, module_name, e)]) from e
     found = getattr(module, class_name, None)
     choices = _strategy_names(module)
@@ -75,7 +81,7 @@ def _described(found: Any) -> str:
 
 
 def _import_problem(
-    loaded: LoadedConfig, path: KeyPath, module_name: str, error: Exception
+    loaded: LoadedConfig, path: KeyPath, module_name: str, error: BaseException
 ) -> ConfigProblem:
     """Tell a module that is missing from one that fails while it is imported."""
     parts = module_name.split(".")
@@ -89,12 +95,25 @@ def _import_problem(
             hint=did_you_mean(module_name, _modules_beside(loaded, module_name))
             or f"looked in {loaded.path.parent}, {Path.cwd()}, and the installed packages",
         )
-    return loaded.problem(
-        path,
-        "E-CFG-050",
-        expected="a module that can be imported",
-        came=f"{module_name}: {type(error).__name__}: {error}{_place_of(error)}",
+    return raised(loaded, path, "a module that can be imported", f"{module_name}: ", error)
+
+
+def raised(
+    loaded: LoadedConfig, path: KeyPath, expected: str, who: str, error: BaseException
+) -> ConfigProblem:
+    """The strategy's own code raised: what, where, and the traceback."""
+    text = "".join(traceback.format_exception(error))
+    problem = loaded.problem(
+        path, "E-CFG-058", expected=expected, came=redact(f"{who}{told(error)}")
     )
+    return msgspec.structs.replace(problem, traceback=redact(text))
+
+
+def told(error: BaseException) -> str:
+    """`Type: message (file:line)`, without the place where the message has it."""
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    place = "" if isinstance(error, SyntaxError) else place_of(error)
+    return f"{text} ({place})" if place else text
 
 
 def _modules_beside(loaded: LoadedConfig, module_name: str) -> list[str]:
@@ -109,15 +128,3 @@ def _modules_beside(loaded: LoadedConfig, module_name: str) -> list[str]:
         return []
     folders = list(spec.submodule_search_locations or []) if spec else []
     return [f"{package}.{found.name}" for found in pkgutil.iter_modules(folders)]
-
-
-def _place_of(error: Exception) -> str:
-    """The innermost place outside the import machinery, ` (file:line)`."""
-    if isinstance(error, SyntaxError):
-        return ""  # its own text has the place
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in frame.filename and frame.filename != __file__
-    ]
-    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""

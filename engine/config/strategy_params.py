@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import inspect
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +22,11 @@ from nautilus_trader.trading import StrategyConfig
 
 from engine.cli.exits import Exit
 from engine.config import model
-from engine.config.problems import came_text, did_you_mean, nearest
+from engine.config.problems import STRATEGY_RAISED, came_text, did_you_mean, nearest
+from engine.config.strategies import told
 from engine.config.walk import is_exact_decimal
 from engine.errors import FairleadError
+from engine.secrets import redact
 
 # NautilusTrader's own settings that a config file may set; the rest belong to the engine
 NATIVE_PARAMS: Final = frozenset(
@@ -47,6 +50,7 @@ class ParamProblem(msgspec.Struct, frozen=True, kw_only=True):
     expected: str
     came: str
     hint: str = ""
+    traceback: str = ""
 
     def __str__(self) -> str:
         text = f"{self.code} {self.name}: expected {self.expected}; came {self.came}"
@@ -61,7 +65,10 @@ class ParamsError(FairleadError):
     def __init__(self, strategy_id: str, problems: Sequence[ParamProblem]) -> None:
         self.problems = tuple(problems)
         text = "; ".join(map(str, problems))
-        super().__init__(problems[0].code, f"strategy {strategy_id}: {text}")
+        traces = "".join(f"\n{one.traceback.rstrip()}" for one in problems if one.traceback)
+        raised = all(one.code in STRATEGY_RAISED for one in problems)
+        code = Exit.FAULTED if raised else Exit.CONFIG
+        super().__init__(problems[0].code, f"strategy {strategy_id}: {text}{traces}", int(code))
 
 
 class Param(msgspec.Struct, frozen=True):
@@ -101,14 +108,23 @@ def build_strategy_config(cls: type[Any], strategy: model.Strategy, **extra: Any
     }
     try:
         return _construct(config_class, values, native)
-    except Exception as e:
-        problem = ParamProblem(
-            code="E-CFG-057",
-            name="",
-            expected=f"parameters that {config_class.__name__} takes",
-            came=f"{type(e).__name__}: {e}",
-        )
-        raise ParamsError(strategy.id, [problem]) from e
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:
+        raise ParamsError(strategy.id, [_refused(config_class, e)]) from e
+
+
+def _refused(config_class: type[Any], error: BaseException) -> ParamProblem:
+    """ValueError is how a config class refuses a value; anything else is a fault of its code."""
+    is_refusal = isinstance(error, ValueError)
+    text = "".join(traceback.format_exception(error))
+    return ParamProblem(
+        code="E-CFG-057" if is_refusal else "E-CFG-058",
+        name="",
+        expected=f"parameters that {config_class.__name__} takes",
+        came=redact(told(error)),
+        traceback="" if is_refusal else redact(text),
+    )
 
 
 def param_problems(cls: type[Any], strategy: model.Strategy) -> tuple[ParamProblem, ...]:

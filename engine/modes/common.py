@@ -10,13 +10,11 @@ from adapters import registry
 from engine.cli.exits import MEANING, Exit
 from engine.config.loader import LoadedConfig
 from engine.config.rules import RECORDED
-from engine.config.strategies import import_strategy
-from engine.config.strategy_params import build_strategy_config
+from engine.guard.building import build_strategy
 from engine.risk.facts import VenueAbilities
 from engine.risk.gate import RiskGate
 from engine.risk.states import RiskStates
 from engine.run_state import RunState
-from engine.strategy import guard
 
 # A backtest reaches no venue: an order may pass this long after the kill switch file came.
 KILL_FILE_NS = 100_000_000
@@ -73,9 +71,8 @@ def build_parts(loaded: LoadedConfig, state: RiskStates | None = None, **extra: 
     gate = build_gate(loaded, state)
     run_state = RunState(instrument_ids(loaded))
     strategies = []
-    for position, configured in enumerate(loaded.config.strategies):
-        wrapped = guard(import_strategy(loaded, position))
-        strategy = wrapped(build_strategy_config(wrapped, configured, **extra))
+    for position in range(len(loaded.config.strategies)):
+        strategy = build_strategy(loaded, position, **extra)
         strategy.bind(gate, run_state)
         strategies.append(strategy)
     return Parts(gate=gate, run_state=run_state, strategies=tuple(strategies))

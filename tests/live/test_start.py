@@ -163,6 +163,17 @@ def test_a_strategy_that_is_not_there(served: Venue, tmp_path: Path) -> None:
     fails(write(tmp_path, served, {}, strategies=[strategy]), 3, "E-CFG-050")
 
 
+@pytest.mark.parametrize("verb", ["live", "paper"])
+def test_a_strategy_that_raises_in_its_init(served: Venue, tmp_path: Path, verb: str) -> None:
+    strategy = {"id": "Scripted-1", "path": "tests.data.raising:InInit"}
+    config = write(tmp_path, served, {}, strategies=[strategy])
+    ended = run(verb, config, "--for", "30")
+    assert ended.returncode == 10, ended.stderr[-2000:]
+    assert "E-CFG-058" in ended.stderr
+    assert "Scripted-1: KeyError: 'in __init__'" in ended.stderr
+    assert 'tests/data/raising.py", line ' in ended.stderr
+
+
 def test_a_recorder_needs_no_strategy(served: Venue, tmp_path: Path) -> None:
     strategy = {"id": "Scripted-1", "path": "tests.live.nowhere:Scripted"}
     config = write(tmp_path, served, {}, strategies=[strategy])

@@ -94,7 +94,7 @@ def test_a_wrong_file_prints_every_finding_and_ends_with_3(tmp_path: Path) -> No
             "did you mean",
         ),
         ("nowhere.at.all:Maker", "E-CFG-050", "a module", "no module nowhere", "looked in"),
-        ("broken_module:Maker", "E-CFG-050", "a module", "no such luck (", ""),
+        ("broken_module:Maker", "E-CFG-058", "a module", "no such luck (", ""),
         ("sample_strategies:Makr", "E-CFG-051", "a class of", "Makr", "did you mean Maker?"),
         ("sample_strategies:NotAStrategy", "E-CFG-052", "a subclass", "another class", "valid"),
         ("sample_strategies:some_number", "E-CFG-052", "a subclass", "a int", "valid"),

@@ -1,0 +1,44 @@
+"""Strategies whose own code fails before the run, each in its way."""
+
+import sys
+from typing import Any
+
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+
+class InInit(Strategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        self.table = {"a": 1}["in __init__"]
+
+
+class ExitInInit(Strategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        sys.exit("exit in __init__")
+
+
+class InConfigInitConfig(StrategyConfig):
+    def __init__(self, **native: Any) -> None:
+        raise LookupError("in the config's __init__")
+
+
+class InConfigInit(Strategy):
+    def __init__(self, config: InConfigInitConfig) -> None:
+        pass
+
+
+class RefusingConfig(StrategyConfig):
+    def __init__(self, **native: Any) -> None:
+        raise ValueError("fast must be below slow")
+
+
+class Refusing(Strategy):
+    def __init__(self, config: RefusingConfig) -> None:
+        pass
+
+
+class Overriding(Strategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        pass
+
+    def submit_order(self, order: Any) -> None:
+        print(order)

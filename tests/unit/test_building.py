@@ -1,0 +1,71 @@
+"""A strategy whose own code fails before the run is named, with its place, by `check` and a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.data import raising
+from tests.support.processes import run
+from tests.unit.backtest_kit import config, perpetual, write_catalog
+
+SOURCE = Path(raising.__file__)
+PERP = "BTCUSDT.TEST"
+# class -> code, exit code of a run, the words of its line, the words of the line that raised
+FAULTS = {
+    "InInit": ("E-CFG-058", 10, "Test-001: KeyError: 'in __init__'", '["in __init__"]'),
+    "ExitInInit": ("E-CFG-058", 10, "Test-001: SystemExit: exit in __init__", "sys.exit("),
+    "InConfigInit": ("E-CFG-058", 10, "LookupError: in the config's __init__", "LookupError("),
+    "Refusing": ("E-CFG-057", 3, "ValueError: fast must be below slow", "ValueError("),
+    "Overriding": ("E-CFG-059", 3, "Overriding overrides submit_order", ""),
+}
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("building") / "catalog"
+    return write_catalog(root, perpetual(PERP), seconds=5, seed=11)
+
+
+def place_of(words: str) -> str:
+    lines = SOURCE.read_text().splitlines()
+    return f"{SOURCE}:{next(n for n, line in enumerate(lines, 1) if words in line)}"
+
+
+@pytest.mark.parametrize("cls", FAULTS)
+def test_check_and_a_run_name_the_strategy_and_the_place(
+    tmp_path: Path, catalog: Path, cls: str
+) -> None:
+    code, exit_code, told, source = FAULTS[cls]
+    file = config(tmp_path, catalog, f"tests.data.raising:{cls}", {})
+    (problem,) = json.loads(run("check", file, "--json").stdout)["problems"]
+    assert (problem["code"], problem["key"][:13]) == (code, "strategies[0]")
+    assert told in problem["came"]
+    checked = run("check", file)
+    assert checked.returncode == 3
+    assert len(checked.stdout.splitlines()) == 1
+    ran = run("backtest", file)
+    assert ran.returncode == exit_code
+    assert code in ran.stderr
+    assert told in ran.stderr
+    assert "E-UNEXPECTED" not in ran.stderr
+    if source:
+        assert f"({place_of(source)})" in problem["came"]
+    file_line = 'File "{}", line {}'.format(*place_of(source or "class").rsplit(":", 1))
+    traced = code == "E-CFG-058"
+    for text in (problem["traceback"], checked.stderr, ran.stderr):
+        assert (file_line in text) == traced
+
+
+def test_a_module_that_raises_at_its_import(tmp_path: Path, catalog: Path) -> None:
+    module = tmp_path / "raises_at_import.py"
+    module.write_text("import sys\n\nsys.exit(0)\n")
+    file = config(tmp_path, catalog, "raises_at_import:Any", {})
+    checked, ran = run("check", file), run("backtest", file)
+    assert (checked.returncode, ran.returncode) == (3, 10)
+    for text in (checked.stdout, ran.stderr):
+        assert f"raises_at_import: SystemExit: 0 ({module}:3)" in text
+    for text in (checked.stderr, ran.stderr):
+        assert f'File "{module}", line 3, in <module>' in text
