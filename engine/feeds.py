@@ -13,12 +13,14 @@ from nautilus_trader.model import BookType, InstrumentId
 from nautilus_trader.trading import Strategy
 
 from engine.callbacks import GuardedClock
+from engine.guard.offer import BOOK, QUOTES, TRADES
+from engine.guard.wants import WantsMixin
 from engine.run_state import RunState
 
 Feeds = Literal["book", "quotes"] | None
 
 
-class FeedMixin:
+class FeedMixin(WantsMixin):
     """Subscriptions, topics and timers of a guarded strategy."""
 
     _guard_native: ClassVar[Any] = Strategy  # whose calls are behind the guard
@@ -40,6 +42,7 @@ class FeedMixin:
         managed: bool = False,
         params: dict[str, Any] | None = None,
     ) -> None:
+        self._guard_wants.data(BOOK, instrument_id)
         self._guard_wanted["on_book_deltas"].add(instrument_id)
         managed = managed or self._guard_feeds == "book"
         if managed:
@@ -52,12 +55,14 @@ class FeedMixin:
         self._guard_forget("on_book_deltas", instrument_id, self._guard_feeds == "book", args)
 
     def subscribe_quotes(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
+        self._guard_wants.data(QUOTES, instrument_id)
         self._guard_wanted["on_quote"].add(instrument_id)
         if self._guard_feeds == "quotes":
             self._guard_run.fed.add(str(instrument_id))
         self._guard_native.subscribe_quotes(self, instrument_id, *args, **kw)
 
     def subscribe_trades(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
+        self._guard_wants.data(TRADES, instrument_id)
         self._guard_wanted["on_trade"].add(instrument_id)
         self._guard_native.subscribe_trades(self, instrument_id, *args, **kw)
 
@@ -104,6 +109,7 @@ class FeedMixin:
 
     def _guard_subscribe(self: Any) -> None:
         """Last part of on_start: market data for the gate, where no strategy subscribed it."""
+        self._guard_wants.settle()
         feeds, run = self._guard_feeds, self._guard_run
         if feeds is None:
             return
@@ -126,6 +132,7 @@ class FeedMixin:
         key = ("trades", instrument_id)
         if instrument_id in self._guard_wanted["on_trade"] or key in self._guard_topics:
             return
+        self._guard_wants.trigger(instrument_id)
         self._guard_topics[key] = True
         self._guard_filter("on_trade")
         self._guard_native.subscribe_trades(self, instrument_id)

@@ -9,6 +9,7 @@ from collections import Counter, deque
 import msgspec
 
 from engine.errors import place_of
+from engine.guard.offer import Offer
 from engine.risk.checks import Denial
 from engine.secrets import redact
 
@@ -70,6 +71,7 @@ class RunState:
         self.denial_counts: Counter[str] = Counter()
         self.stop_reason: str | None = None
         self.interrupted = False
+        self.offer: Offer | None = None  # the market data of the run; None: not compared
         self.keeps_log = False  # NautilusTrader's log is a file: what ends a run stands there too
         # Receive time of the market event that each order answers, by client order id, UNIX
         # nanoseconds; None: not kept. Whoever sends the order takes it out.

@@ -40,6 +40,7 @@ from engine.feeds import FeedMixin, Feeds
 from engine.guard.roles import Role, with_role
 from engine.guard.stops import require_marketable
 from engine.guard.thread import bind_to_thread
+from engine.guard.wants import Wants
 from engine.orders.model import Kind, TriggerCondition
 from engine.orders.trigger import default_condition, kind_for
 from engine.risk.checks import Denial
@@ -122,6 +123,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         self._guard_feeds = feeds
         self._guard_id = str(self.strategy_id)
         self._guard_thread = get_ident()
+        self._guard_wants = Wants(self._guard_id, run_state)
         self._guard_wanted = {"on_book_deltas": set(), "on_quote": set(), "on_trade": set()}
         self._guard_topics = {}
 

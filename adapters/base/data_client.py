@@ -43,6 +43,7 @@ from adapters.base.venue import (
     Subscribed,
     VenueInstrument,
 )
+from engine.guard.offer import bar_minutes
 from engine.observe.status import BookState, StreamState
 from engine.recording.gaps import GapKind, GapRow
 
@@ -248,7 +249,7 @@ class VenueDataClient(DataRequests):
         instrument = self._known(bar_type.instrument_id, "bars")
         if instrument is None:
             return
-        minutes = _bar_minutes(bar_type)
+        minutes = bar_minutes(bar_type)
         offered = self._account.adapter.capabilities.bar_minutes
         if minutes not in offered or bar_type.spec.price_type != PriceType.LAST:
             self._unsupported(
@@ -260,7 +261,7 @@ class VenueDataClient(DataRequests):
         self._supervisor().add_feed(Feed(FeedKind.BARS, instrument.id, bar_minutes=minutes))
 
     async def _unsubscribe_bars(self, command: Any) -> None:
-        instrument, minutes = str(command.bar_type.instrument_id), _bar_minutes(command.bar_type)
+        instrument, minutes = str(command.bar_type.instrument_id), bar_minutes(command.bar_type)
         if self._stream is not None:
             self._stream.remove_feed(Feed(FeedKind.BARS, instrument, bar_minutes=minutes))
 
@@ -557,12 +558,3 @@ def make_data_factory(runtime: VenueRuntime) -> VenueDataClientFactory:
 
 def _is_whole(deltas: OrderBookDeltas) -> bool:
     return deltas.is_snapshot or deltas.deltas[0].is_clear
-
-
-def _bar_minutes(bar_type: BarType) -> int:
-    """Length of a time bar in minutes; 0 where it is not a whole number of them."""
-    spec = bar_type.spec
-    if not spec.is_time_aggregated():
-        return 0
-    minutes, rest = divmod(spec.get_interval_ns(), 60_000_000_000)
-    return 0 if rest else int(minutes)

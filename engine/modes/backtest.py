@@ -126,6 +126,7 @@ def run_backtest(
         )
     selection = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
     parts = build_parts(loaded)
+    parts.run_state.offer = selection.offer()
     venues = venue_configs(loaded, selection)
     with tempfile.TemporaryDirectory(prefix="fairlead-") as scratch:
         node = _node(loaded, selection, venues, Path(scratch))

@@ -31,6 +31,8 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from engine.cli.exits import Exit
 from engine.config.model import Config
 from engine.errors import FairleadError
+from engine.guard import offer
+from engine.guard.offer import INSTRUMENT, QUOTES, Offer
 from engine.recording.catalog import (
     CatalogEmpty,
     NoDataInRange,
@@ -53,14 +55,14 @@ _ALWAYS = (
     NautilusDataType.FundingRateUpdate,
 )
 NAMES = {
-    NautilusDataType.OrderBookDelta: "book deltas",
-    NautilusDataType.OrderBookDepth: "book depths",
-    NautilusDataType.QuoteTick: "quotes",
-    NautilusDataType.TradeTick: "trades",
-    NautilusDataType.InstrumentStatus: "statuses",
-    NautilusDataType.MarkPriceUpdate: "mark prices",
-    NautilusDataType.IndexPriceUpdate: "index prices",
-    NautilusDataType.FundingRateUpdate: "funding rates",
+    NautilusDataType.OrderBookDelta: offer.BOOK,
+    NautilusDataType.OrderBookDepth: offer.DEPTH,
+    NautilusDataType.QuoteTick: offer.QUOTES,
+    NautilusDataType.TradeTick: offer.TRADES,
+    NautilusDataType.InstrumentStatus: offer.STATUS,
+    NautilusDataType.MarkPriceUpdate: offer.MARK,
+    NautilusDataType.IndexPriceUpdate: offer.INDEX,
+    NautilusDataType.FundingRateUpdate: offer.FUNDING,
 }
 
 
@@ -102,6 +104,17 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def range_ns(self) -> tuple[int, int]:
         return min(s.start_ns for s in self.sources), max(s.end_ns for s in self.sources)
+
+    def offer(self) -> Offer:
+        """What strategies can subscribe. Quotes are made from the book, too."""
+        sources = {}
+        for source in self.sources:
+            kinds = {NAMES[kind] for kind in source.types} | {INSTRUMENT}
+            if source.is_deep:
+                kinds.add(QUOTES)
+            where = f"the catalog {self.catalog}"
+            sources[source.id] = offer.Source(where=where, kinds=frozenset(kinds))
+        return Offer(sources=sources, requests=False)
 
     def configs(self, scratch: Path) -> list[BacktestDataConfig]:
         """Data configs of the run; books rebuilt at its start become a catalog in `scratch`."""

@@ -11,11 +11,14 @@ from engine.cli.exits import MEANING, Exit
 from engine.config.loader import LoadedConfig
 from engine.config.rules import RECORDED
 from engine.guard.building import build_strategy
+from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
 from engine.risk.facts import VenueAbilities
 from engine.risk.gate import RiskGate
 from engine.risk.states import RiskStates
 from engine.run_state import RunState
 
+# What `adapters.base.data_client` streams of every venue.
+SERVED = frozenset({BOOK, DEPTH, QUOTES, TRADES, STATUS, INSTRUMENT})
 # A backtest reaches no venue: an order may pass this long after the kill switch file came.
 KILL_FILE_NS = 100_000_000
 
@@ -40,6 +43,19 @@ def abilities(loaded: LoadedConfig) -> dict[str, VenueAbilities]:
         if venue.adapter != RECORDED:
             found[key.upper()] = registry.spec(venue.adapter).capabilities
     return found
+
+
+def venue_offer(loaded: LoadedConfig) -> Offer:
+    """The market data of a live or paper run: what the generic data client serves."""
+    sources = {}
+    for key, venue in loaded.config.venues.items():
+        for name in venue.instruments:
+            sources[name] = Source(
+                where=f"venue {key}",
+                kinds=SERVED,
+                bar_minutes=registry.spec(venue.adapter).capabilities.bar_minutes,
+            )
+    return Offer(sources=sources)
 
 
 def build_gate(loaded: LoadedConfig, state: RiskStates | None = None) -> RiskGate:

@@ -253,6 +253,7 @@ class NodeRun:
         if self.mode == "live":
             self.run_state.ticks = {}
         self.run_state.keeps_log = True
+        self.run_state.offer = common.venue_offer(self.loaded)
         if self.mode != "record":
             self._kills = KillWatch(
                 self.loaded,
