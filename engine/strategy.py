@@ -37,6 +37,7 @@ from nautilus_trader.trading import Strategy
 from engine.bracketing import BracketMixin
 from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
+from engine.guard.overrides import own_classes, refuse_overrides
 from engine.guard.roles import Role, with_role
 from engine.guard.stops import require_marketable
 from engine.guard.thread import bind_to_thread
@@ -50,15 +51,6 @@ from engine.risk.view import NautilusView, order_facts, side_of
 from engine.run_state import DenialRecord, RunState
 from engine.watch import WatchMixin
 
-ORDER_METHODS = (
-    "submit_order",
-    "submit_order_list",
-    "modify_order",
-    "modify_orders",
-    "close_position",
-    "close_all_positions",
-    "market_exit",
-)
 # How long the end of the run waits for an order that is on its way into the engine.
 STOP_GRACE_NS = 2_000_000_000
 # Names the mixin adds that a plain strategy may use for something else: its own stay in force.
@@ -66,24 +58,6 @@ _ADDED = (
     *("stop_limit", "bracket", "cancel_bracket", "open_brackets"),
     *("round_price", "round_quantity", "on_gate_denied"),
 )
-_LIBRARY = frozenset(Strategy.__mro__)
-
-
-def _own_classes(cls: type) -> list[type]:
-    """The classes of `cls` that its author wrote."""
-    return [
-        base for base in cls.__mro__ if base not in _LIBRARY and not issubclass(GuardMixin, base)
-    ]
-
-
-def _refuse_overrides(cls: type) -> None:
-    own = _own_classes(cls)
-    bad = sorted({name for base in own for name in ORDER_METHODS if name in base.__dict__})
-    if bad:
-        raise TypeError(
-            f"{cls.__name__} overrides {', '.join(bad)}: orders could pass the risk gate unseen; "
-            "call these methods instead, and use on_gate_denied to see what was refused"
-        )
 
 
 # Events whose receipt begins the time from tick to order
@@ -106,7 +80,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__dict__.get("_guard_final", False):
-            _refuse_overrides(cls)
+            refuse_overrides(cls, own_classes(cls, GuardMixin))
 
     def bind(self: Any, gate: RiskGate, run_state: RunState, feeds: Feeds = "book") -> None:
         """Put this strategy behind `gate`. Call once, before the run.
@@ -585,8 +559,8 @@ def guard[S: Strategy](cls: type[S]) -> type[S]:
         raise TypeError(f"expected a NautilusTrader Strategy class, {cls!r} came")
     if getattr(cls, "_guard_final", False):
         return cls
-    own = _own_classes(cls)
-    _refuse_overrides(cls)
+    own = own_classes(cls, GuardMixin)
+    refuse_overrides(cls, own)
     used = callbacks_of(own)
     callbacks, silent = wrapped_callbacks(cls, used)
     namespace: dict[str, Any] = {
