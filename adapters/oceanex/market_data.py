@@ -81,12 +81,12 @@ class OceanexMarketData:
     ) -> list[TradeTick]:
         """The last `limit` trades (0: all, bounded) within the bounds, oldest first.
 
-        Pages go back by trade id; whether the venue's bound is inclusive doesn't matter.
+        Pages go back by trade id. The venue's bounds exclude the second that they name.
         """
         facts = self._facts(instrument)
         wanted = min(limit, MAX_HISTORY_ROWS) if limit > 0 else MAX_HISTORY_ROWS
-        start = None if start_ns is None else start_ns // _NS
-        end = None if end_ns is None else -(-end_ns // _NS)
+        start = None if start_ns is None else max(0, start_ns // _NS - 1)
+        end = None if end_ns is None else end_ns // _NS + 1
         rows: dict[int, Trade] = {}
         before: int | None = None
         for _ in range(MAX_PAGES):

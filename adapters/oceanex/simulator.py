@@ -134,11 +134,15 @@ class OceanexSimulator:
         )
         settle_ns = self.options.settle_ms * 1_000_000
         self.exchange.options = msgspec.structs.replace(self.exchange.options, settle_ns=settle_ns)
-        return {
+        adapter_options = {
             "lists_triggers": rng.random() < 0.5 and not is_hiding,
             "orders_get_jwt": rng.choice(("body", "query")),
             "jwt_ttl_secs": rng.choice((None, 60)),
         }
+        self.options = msgspec.structs.replace(
+            self.options, funds_error=rng.choice(("plain", "wrapped"))
+        )
+        return adapter_options
 
     def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
         """`rest` and `ws` are what a client is configured with; `ws_url` is the whole address."""

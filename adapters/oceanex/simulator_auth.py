@@ -40,6 +40,19 @@ def rate_error(what: str) -> ApiError:
     return ApiError(-2, msgspec.json.encode(inner).decode())
 
 
+FUNDS_CODE = 1005  # a documented server error which ccxt does not map before it reads the text
+FUNDS_TEXT = "Account::AccountError: Cannot lock funds"
+
+
+def funds_error(options: OceanexSimOptions) -> ApiError:
+    """A short balance: the exception's own text, or wrapped as the live venue was seen to do."""
+    if options.funds_error == "plain":
+        return ApiError(FUNDS_CODE, FUNDS_TEXT)
+    text = f"Failed to create order. #<{FUNDS_TEXT}>"
+    inner = {"error": {"code": 2002, "message": text}}
+    return ApiError(-2, msgspec.json.encode(inner).decode())
+
+
 @lru_cache(maxsize=1)
 def generated_key_pair() -> tuple[str, str]:
     """A fresh RSA-2048 pair as PEM texts (private PKCS#8, public SPKI), one per process."""

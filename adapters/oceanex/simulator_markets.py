@@ -68,7 +68,8 @@ DEFAULT_MARKETS = (
     _market("VET/USDT", (6, 1), "0.0005", "10.0", "0.025"),
     _market("ETH/BTC", (6, 4), "0.001", "0.001", "0.05"),
     _market("VET/BTC", (10, 1), "0.0005", "0.001", "0.0000004166"),
-    _market("VET/ETH", (8, 1), "0.0005", "0.01", "0.00000833"),
+    # The rules that the document's own orders of VET/ETH need: 0.75 and 20 VET.
+    _market("VET/ETH", (8, 2), "0.0005", "0.0001", "0.00003531"),
     _market("VTHO/VET", (5, 1), "0.0005", "100.0", "0.08"),
     _market("SHA/VET", (5, 1), "0.0005", "100.0", "0.04"),
     _market("SHA/BTC", (10, 1), "0.001", "0.001", "0.0000000166"),
@@ -77,7 +78,7 @@ DEFAULT_MARKETS = (
 DEFAULT_BALANCES = {
     "USDT": Decimal(100_000),
     "BTC": Decimal(2),
-    "ETH": Decimal(20),
+    "ETH": Decimal(25_000),  # the document's stop order locks 20,000
     "VET": Decimal(1_000_000),
 }
 
@@ -90,7 +91,8 @@ class OceanexSimOptions(msgspec.Struct, frozen=True, kw_only=True):
     answers: `entry` is the order as it entered (matching comes after, as on the venue),
     `matched` what became of it at once. `filter_hides_waiting` leaves `wait_trigger` and
     `cancelling` out of `/orders/filter`. `excess_precision` is what happens to decimals beyond
-    the market's. `post_status` is the HTTP status of a successful POST.
+    the market's. `post_status` is the HTTP status of a successful POST. `funds_error` is how a
+    short balance is told: as its own text, or wrapped in -2 as rate limits are.
     """
 
     markets: tuple[SimMarket, ...] = DEFAULT_MARKETS
@@ -113,6 +115,7 @@ class OceanexSimOptions(msgspec.Struct, frozen=True, kw_only=True):
     filter_hides_waiting: bool = True
     excess_precision: Literal["refuse", "round"] = "refuse"
     post_status: int = 201
+    funds_error: Literal["plain", "wrapped"] = "plain"
     trade_sides: bool = True  # False: `side` of public trades is null, as in 2019
     double_encoded: bool = True  # False: push `data` is an object, as the document prints it
     push_levels: int = 40

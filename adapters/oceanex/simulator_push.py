@@ -240,6 +240,8 @@ def _aggregate(
     sums: dict[Decimal, Decimal] = {}
     for level in side:
         price = level.price.quantize(step, rounding)
+        if price == 0:
+            break  # nothing is offered for nothing: the rest rounds down to it as well
         if price not in sums and len(sums) >= depth:
             break
         sums[price] = sums.get(price, Decimal(0)) + level.total

@@ -14,7 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from adapters.oceanex.simulator_auth import ApiError
 from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
-from adapters.oceanex.simulator_rest import ORDER_SCOPE, QUERY_SCOPE, Params, integer, listed
+from adapters.oceanex.simulator_rest import (
+    ORDER_SCOPE,
+    QUERY_SCOPE,
+    Params,
+    integer,
+    is_descending,
+    listed,
+)
 from adapters.oceanex.simulator_routes import ENDPOINTS
 from adapters.oceanex.simulator_trading import ACCOUNT, order_row
 from adapters.simulation.orders import FillEntry, SimOrder
@@ -272,6 +279,8 @@ def _show(states: tuple[str, ...]) -> Action:
 def _index(states: tuple[str, ...]) -> Action:
     def run(venue: OceanexSimulator, args: Params) -> object:
         wanted = listed(args, "state") if args.get("state") else list(states)
+        if any(state not in states for state in wanted):
+            raise ApiError(9002, "state does not have a valid value")
         rows = [_row(venue, o) for o in venue.exchange.orders(ACCOUNT, args.get("market"))]
         start, end = integer(args, "start_time", 0), integer(args, "end_time", 2**62)
         rows = [
@@ -282,7 +291,7 @@ def _index(states: tuple[str, ...]) -> Action:
             and start <= row["created_on"] <= end
             and args.get("ord_type") in (None, row["ord_type"])
         ]
-        if args.get("order_by", "desc") != "asc":
+        if is_descending(args):
             rows.reverse()
         per = min(PAGE_ROWS_MAX, integer(args, "per", 100, 1))
         page = integer(args, "page", 1, 1)

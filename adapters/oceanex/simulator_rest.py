@@ -65,6 +65,14 @@ def listed(params: Params, name: str) -> list[Any]:
     return value
 
 
+def is_descending(params: Params) -> bool:
+    """`order_by`, descending by default. Raises ApiError 9002."""
+    wanted = params.get("order_by", "desc")
+    if wanted not in ("asc", "desc"):
+        raise ApiError(9002, "order_by does not have a valid value")
+    return bool(wanted == "desc")
+
+
 def is_true(value: object) -> bool:
     return str(value).lower() in ("true", "1")
 
@@ -170,6 +178,7 @@ def _order_book_multi(venue: OceanexSimulator, params: Params) -> object:
 
 
 def _trades(venue: OceanexSimulator, params: Params) -> object:
+    """All four bounds exclude: "after" and "before" a time in whole seconds, or a trade id."""
     market = need_market(venue, params)
     limit = min(TRADES_MAX, integer(params, "limit", 50, 1))
     start, end = integer(params, "start", 0), integer(params, "end", 2**62)
@@ -177,9 +186,9 @@ def _trades(venue: OceanexSimulator, params: Params) -> object:
     trades = [
         t
         for t in venue.exchange.markets[market.id].tape.trades
-        if first <= t.id <= last and start <= epoch(t.ts_event) <= end
+        if first < t.id < last and start < epoch(t.ts_event) < end
     ]
-    if params.get("order_by", "desc") != "asc":
+    if is_descending(params):
         trades.reverse()
     sides = {Side.BUY: "bid", Side.SELL: "ask"} if venue.options.trade_sides else {}
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from adapters.oceanex.simulator_auth import ApiError, rate_error
+from adapters.oceanex.simulator_auth import ApiError, funds_error, rate_error
 from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
 from adapters.oceanex.simulator_rest import (
     ORDER_SCOPE,
@@ -13,6 +13,7 @@ from adapters.oceanex.simulator_rest import (
     Endpoint,
     Params,
     integer,
+    is_descending,
     is_true,
     listed,
     need_market,
@@ -35,7 +36,6 @@ _STATES = {
     Status.FILLED: "done",
     Status.CANCELED: "cancel",
 }
-_MESSAGES = {RefusalCode.INSUFFICIENT_FUNDS: "Account::AccountError: Cannot lock funds"}
 
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -178,8 +178,9 @@ def _new_order(venue: OceanexSimulator, params: Params) -> NewOrder:
 def _submit(venue: OceanexSimulator, params: Params) -> dict[str, Any]:
     order = venue.exchange.submit(ACCOUNT, _new_order(venue, params), venue.exchange.now_ns)
     if isinstance(order, Refusal):
-        message = _MESSAGES.get(order.code, order.message)
-        raise ApiError(2002, message)
+        if order.code is RefusalCode.INSUFFICIENT_FUNDS:
+            raise funds_error(venue.options)
+        raise ApiError(2002, order.message)
     return order_row(order, as_entered=venue.options.create_reply == "entry")
 
 
@@ -243,7 +244,7 @@ def _filter(venue: OceanexSimulator, params: Params) -> object:
     first, last = integer(params, "from", 0), integer(params, "to", 2**62)
     with_price = is_true(params.get("need_price", ""))
     orders = [o for o in venue.exchange.orders(ACCOUNT, market.id) if first <= o.id <= last]
-    if params.get("order_by", "desc") != "asc":
+    if is_descending(params):
         orders.reverse()
     groups = []
     for state in dict.fromkeys(states):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adapters.oceanex.simulator_auth import ApiError
+from adapters.oceanex.simulator_auth import ApiError, funds_error
 from adapters.oceanex.simulator_markets import epoch, iso, number
 from adapters.oceanex.simulator_rest import WALLET_SCOPE, Endpoint, Params, integer
 
@@ -40,6 +40,25 @@ class Withdrawal(msgspec.Struct, kw_only=True):
     tid: str | None
     ts_created: int
     ts_done: int | None = None
+
+
+DEPOSIT_STATES = frozenset(
+    [
+        "submitted",
+        "canceled",
+        "rejected",
+        "reverted",
+        "accepted",
+        "pending",
+        "processing",
+        "settled",
+        "suspending",
+        "suspended",
+        "suspend_failed",
+        "clearing",
+        "clear_failed",
+    ]
+)
 
 
 class Wallet:
@@ -116,7 +135,10 @@ def _page(rows: list[dict[str, Any]], params: Params) -> object:
 
 def _deposit_history(venue: OceanexSimulator, params: Params) -> object:
     chosen = [d for d in reversed(venue.wallet.deposits) if _is_wanted(params, d.currency)]
-    if params.get("state") not in (None, "", "accepted"):
+    state = params.get("state") or "accepted"
+    if state not in DEPOSIT_STATES:
+        raise ApiError(9002, "state does not have a valid value")
+    if state != "accepted":
         chosen = []
     rows = [
         {
@@ -210,7 +232,7 @@ def _withdraw(venue: OceanexSimulator, params: Params) -> object:
     )
     reason = f"withdrawal {withdrawal.id}"
     if not venue.exchange.adjust(ACCOUNT, currency, -total, total, reason, now_ns):
-        raise ApiError(2002, "Account::AccountError: Cannot lock funds")
+        raise funds_error(venue.options)
     venue.wallet.withdrawals.append(withdrawal)
     return _withdraw_row(withdrawal)
 

@@ -145,6 +145,26 @@ def test_coarse_precision_rounds_away_from_the_spread_and_adds_up() -> None:
     assert "market-btcusdt-9-global" not in books  # a typo is silence
 
 
+@pytest.mark.parametrize("market", ["veteth", "shabtc", "vetusdt"])
+def test_coarse_precision_shows_no_price_of_zero(market: str) -> None:
+    """Bids of a cheap market round down to nothing: there is no bid at a price of 0."""
+    desk = Desk()
+    line = Line(desk)
+    channels = [f"market-{market}-{n}-global" for n in range(1, 9)]
+    for channel in channels:
+        line.subscribe(channel)
+    line.take()
+    best = desk.sim.exchange.markets[market].book.bids.best()
+    assert best is not None
+    desk.sim.exchange.set_level(market, Side.BUY, best.price, Decimal(5), desk.now_ns)
+    desk.wait(200)
+    books = [json.loads(frame["data"]) for frame in line.take()]
+    assert len(books) == len(channels)
+    levels = [level for book in books for side in ("asks", "bids") for level in book[side]]
+    assert levels
+    assert all(Decimal(price) > 0 for price, _ in levels)
+
+
 def test_trades_and_tickers(desk: Desk) -> None:
     line = Line(desk)
     line.subscribe("market-btcusdt-trade-global")

@@ -116,6 +116,9 @@ def test_orders_with_their_trades(desk: Desk) -> None:
     desk.wait(200)
     history = query.ask("OrderHistoryHandler", "index", market="btcusdt", state="cancel")["data"]
     assert [o["id"] for o in history["resources"]] == ids[::-1]
+    for wrong in ({"state": "wait"}, {"state": "over"}, {"order_by": "newest"}):
+        refused = query.ask("OrderHistoryHandler", "index", market="btcusdt", **wrong)
+        assert refused["code"] == 9002
     accounts = query.ask("AccountHandler", "index")["data"]["accounts"]
     assert {a["locked"] for a in accounts} == {"0.0"}
 

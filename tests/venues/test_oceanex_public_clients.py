@@ -119,7 +119,7 @@ async def test_ccxt_trades_and_the_ledger_agrees(served: Served, client: Any) ->
     closed = await client.fetch_closed_orders(SYMBOL)
     assert {o["id"] for o in closed} == {resting["id"], bought["id"]}
 
-    with pytest.raises(ccxt.InvalidOrder, match="Cannot lock funds"):
+    with pytest.raises(ccxt.InsufficientFunds, match="Cannot lock funds"):
         await client.create_order(SYMBOL, "limit", "buy", 100, 30_000)
     with pytest.raises(ccxt.OrderNotFound):
         await client.cancel_order("1")

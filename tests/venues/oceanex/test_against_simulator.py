@@ -276,6 +276,11 @@ async def test_trade_history_is_ascending(adapter: OceanexAdapter) -> None:
     assert int(str(ticks[0].trade_id)) < int(str(ticks[1].trade_id))
     after = await adapter.market_data.history_trades(BTC, time.time_ns() + 10**12, None, 0)
     assert after == []
+    # The venue's bounds exclude the second that they name; the adapter's include their times.
+    one = ticks[0].ts_event
+    within = await adapter.market_data.history_trades(BTC, one, one, 0)
+    assert str(ticks[0].trade_id) in {str(tick.trade_id) for tick in within}
+    assert {tick.ts_event for tick in within} == {one}
 
 
 @dataclass
