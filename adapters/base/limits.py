@@ -1,4 +1,4 @@
-"""Named limits of streams, books and requests. Reaching one is counted and visible."""
+"""Named limits of streams, books, reads and requests. Reaching one is counted and visible."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     status_poll_secs: float = 60.0  # instrument status, where a strategy subscribed it
 
 
+class ReadLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a read over HTTP that failed is sent again. Creates and cancels never are here."""
+
+    tries_max: int = 5
+    retry_secs: float = 10.0  # no further try begins later than this after the first
+    backoff_min_secs: float = 0.2  # before the second try; each wait is twice the one before
+    backoff_max_secs: float = 2.0
+
+
+READ_LIMITS = ReadLimits()
 STREAM_LIMITS = StreamLimits()
 BOOK_LIMITS = BookLimits()
 REQUEST_LIMITS = RequestLimits()

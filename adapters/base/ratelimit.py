@@ -7,8 +7,11 @@ length, wherever it begins, holds more than `count`. Only the event loop's clock
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 import msgspec
@@ -17,8 +20,12 @@ from engine.orders import permit
 
 MAX_WAITING = 1_000  # callers waiting at once, per scope and priority
 MAX_WAIT_SECS = 10.0
-MAX_PENALTY_SECS = 60.0
+MAX_PENALTY_SECS = 3 * 86_400.0  # the longest ban that venues of this kind are known to impose
+DEFAULT_PENALTY_SECS = 2.0  # after a refusal for rate that names no wait
+LIMITED_STATUSES = (418, 429)  # too many requests; 418 is the ban of a client that went on
 _LEAST_WAIT_SECS = 0.000_001
+_HEADER_CHARS_MAX = 64
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?")
 
 Priority = Literal["create", "cancel", "query"]
 
@@ -38,6 +45,33 @@ class RateLimited(Exception):
         self.scope = scope
         self.reason = reason
         self.retry_after_secs = retry_after_secs
+
+
+def retry_after_secs(headers: Mapping[str, str], now_ns: int) -> float:
+    """The wait that the `Retry-After` of an answer asks for; 0 where none is readable.
+
+    Seconds, whole or decimal, or an HTTP date (RFC 9110, 10.2.3). A date is compared with the
+    answer's own `Date`, where it has one: our clock may be off. At most MAX_PENALTY_SECS.
+    """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    text = lowered.get("retry-after", "").strip()[:_HEADER_CHARS_MAX]
+    if _SECONDS.fullmatch(text):
+        return min(float(text), MAX_PENALTY_SECS)
+    until = _http_date(text)
+    if until is None:
+        return 0.0
+    now = _http_date(lowered.get("date", "").strip()[:_HEADER_CHARS_MAX])
+    if now is None:
+        now = datetime.fromtimestamp(now_ns / 1e9, UTC)
+    return min(max((until - now).total_seconds(), 0.0), MAX_PENALTY_SECS)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 class _Window:
@@ -104,12 +138,16 @@ class RateLimiter:
         self.refused_count = 0
         self.waited_count = 0
 
-    async def acquire(self, scope: str, priority: Priority, weight: int = 1) -> None:
+    async def acquire(
+        self, scope: str, priority: Priority, weight: int = 1, *, goes_out: bool = True
+    ) -> None:
         """Wait until `weight` units fit the budget of `scope`, and take them.
 
+        `goes_out` is False where the request needs another budget before it is sent.
+
         Raises RateLimited after `max_wait_secs`, at once where waiting can't help, when too many
-        wait already, and when the kill switch stops what is being created. A KeyError is a bug: an
-        unknown scope.
+        wait already, and when what is being created is not wanted any more (the kill switch, the
+        stop of the run). A KeyError is a bug: an unknown scope.
         """
         window = self._windows[scope]
         if weight > window.ceilings[priority]:
@@ -122,13 +160,22 @@ class RateLimiter:
             raise self._refusal(scope, f"{waiting} callers wait already", self._max_wait_secs)
         deadline = asyncio.get_running_loop().time() + self._max_wait_secs
         self._waiting[key] = waiting + 1
+        created = permit.current() if priority == "create" else None
+        if created is not None:
+            created.hold()
         try:
             async with self._turns.setdefault(key, asyncio.Lock()):
                 await self._take(scope, window, priority, weight, deadline)
-            if (why := permit.refusal()) is not None:  # asked anew: the wait may have been long
-                raise self._refusal(scope, why, 0.0)
+            self._ask(scope)
         finally:
             self._waiting[key] -= 1
+        if created is not None and goes_out:
+            created.let_out()
+
+    def _ask(self, scope: str) -> None:
+        """Asked anew: the wait may have been long."""
+        if (why := permit.refusal()) is not None:
+            raise self._refusal(scope, why, 0.0)
 
     async def _take(
         self, scope: str, window: _Window, priority: Priority, weight: int, deadline: float
@@ -136,6 +183,7 @@ class RateLimiter:
         loop = asyncio.get_running_loop()
         has_waited = False
         while True:
+            self._ask(scope)
             now = loop.time()
             wait = window.wait_secs(priority, weight, now)
             if wait <= 0.0:
@@ -146,17 +194,26 @@ class RateLimiter:
                 raise self._refusal(scope, f"no room for {wait:.1f} s", wait)
             has_waited = True
             # Past the edge, so that the oldest grant has left the window when this one enters.
-            await asyncio.sleep(wait + 0.001)
+            await permit.pause(wait + 0.001)
 
     def _refusal(self, scope: str, reason: str, retry_after_secs: float) -> RateLimited:
         self.refused_count += 1
         return RateLimited(scope, reason, retry_after_secs)
 
-    def penalise(self, scope: str, secs: float) -> None:
-        """The venue said that the limit is reached: give nothing of `scope` for `secs`."""
+    def penalise(self, scope: str, secs: float, *, is_banned: bool = False) -> None:
+        """The venue said that the limit is reached: give nothing of `scope` for `secs`.
+
+        Of no scope at all when we are banned.
+        """
         until = asyncio.get_running_loop().time() + min(max(secs, 0.0), MAX_PENALTY_SECS)
-        window = self._windows[scope]
-        window.blocked_until = max(window.blocked_until, until)
+        windows = self._windows.values() if is_banned else (self._windows[scope],)
+        for window in windows:
+            window.blocked_until = max(window.blocked_until, until)
+
+    def limited(self, scope: str, status: int, wait_secs: float) -> None:
+        """Heed an answer of LIMITED_STATUSES that asks for `wait_secs` (0: it names none)."""
+        secs = wait_secs or DEFAULT_PENALTY_SECS
+        self.penalise(scope, secs, is_banned=status == 418)
 
     def used(self, scope: str) -> int:
         """Units taken within the last window, for the status line."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from adapters.base.limits import READ_LIMITS, ReadLimits
 from adapters.base.transport import HttpTransport
 from engine.orders.model import Kind, Tif, VenueBalance, VenueFill, VenueOrder, VenueOrders
 from engine.secrets import Secret
@@ -293,6 +294,7 @@ class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
     http: HttpTransport
     now_ns: Callable[[], int]
     instruments: tuple[str, ...]  # instrument ids the config names
+    reads: ReadLimits = READ_LIMITS  # how often a read that failed is sent again
 
 
 class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,17 +102,17 @@ def transport_error(error: TransportError) -> VenueError:
     return VenueError(kind, f"OCEANEX-{error.code}", error.message)
 
 
-def status_error(status: int, headers_retry_after: str, excerpt: str) -> VenueError:
+def status_error(status: int, retry_after_secs: float, excerpt: str) -> VenueError:
     """The VenueError of an answer that isn't the venue's envelope.
 
     429 is a refusal for rate; of everything else nothing is proven.
     """
     if status == 429:
-        told = headers_retry_after[:6]
-        wait = float(told) if told.isascii() and told.isdigit() else RATE_PENALTY_SECS
-        return VenueError(_RATE, "OCEANEX-HTTP-429", "too many requests", min(wait, 60.0))
+        wait_secs = retry_after_secs or RATE_PENALTY_SECS
+        return VenueError(_RATE, "OCEANEX-HTTP-429", "too many requests", wait_secs)
     return VenueError(
         _UNKNOWN,
         f"OCEANEX-HTTP-{status}" if status != 200 else "OCEANEX-NOT-JSON",
         f"expected the venue's JSON, received HTTP status {status}: {excerpt}",
+        retry_after_secs,
     )

@@ -1,11 +1,12 @@
 """Every REST endpoint of the venue's document, typed, one method each (sections 1.1, 1.2, 2).
 
-Each method sends one request once. It raises VenueError, whose kind says what the failure proves
-about this request; nothing here retries.
+Each method raises VenueError, whose kind says what the failure proves about this request. Reads are
+asked again within the limits of `adapters.base.reads`; everything else is sent once.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
@@ -14,7 +15,16 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from adapters.base.ratelimit import Priority, Rate, RateLimited, RateLimiter
+from adapters.base.limits import READ_LIMITS, ReadLimits
+from adapters.base.ratelimit import (
+    LIMITED_STATUSES,
+    Priority,
+    Rate,
+    RateLimited,
+    RateLimiter,
+    retry_after_secs,
+)
+from adapters.base.reads import repeated
 from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport, TransportError
 from adapters.base.venue import ParseError, VenueError, VenueErrorKind
 from adapters.oceanex import errors, parse
@@ -106,8 +116,12 @@ class OceanexHttp:
         transport: HttpTransport,
         signer: Signer | None = None,
         limiter: RateLimiter | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+        reads: ReadLimits = READ_LIMITS,
     ) -> None:
         self._options = options
+        self._now_ns = now_ns
+        self._reads = reads
         self._transport = transport
         self._signer = signer
         requests = Rate(options.requests_per_minute, 60.0)
@@ -323,9 +337,13 @@ class OceanexHttp:
     # -- sending -----------------------------------------------------------------------------------
 
     async def _public(self, path: str, params: Params) -> msgspec.Raw:
-        await self._acquire(SCOPE_PUBLIC, "query", 1)
         body = urlencode(params).encode()
-        return await self._send("POST", path, body, "read", SCOPE_PUBLIC)
+
+        async def once() -> msgspec.Raw:
+            await self._acquire(SCOPE_PUBLIC, "query", 1)
+            return await self._send("POST", path, body, "read", SCOPE_PUBLIC)
+
+        return await repeated(once, self._reads)
 
     async def _private(
         self,
@@ -336,6 +354,14 @@ class OceanexHttp:
         method: str = "POST",
         orders: int = 0,
     ) -> msgspec.Raw:
+        async def once() -> msgspec.Raw:
+            return await self._signed(path, data, purpose, method, orders)
+
+        return await (repeated(once, self._reads) if purpose == "read" else once())
+
+    async def _signed(
+        self, path: str, data: Mapping[str, Any], purpose: Purpose, method: str, orders: int
+    ) -> msgspec.Raw:
         if self._signer is None:
             raise VenueError(
                 VenueErrorKind.AUTH,
@@ -344,7 +370,7 @@ class OceanexHttp:
             )
         priority: Priority = "query" if purpose == "read" else purpose
         if orders:
-            await self._acquire(SCOPE_ORDERS, priority, orders)
+            await self._acquire(SCOPE_ORDERS, priority, orders, goes_out=False)
         await self._acquire(SCOPE_PRIVATE, priority, 1)
         form = urlencode({"user_jwt": self._signer.token(data)})
         scope = SCOPE_ORDERS if orders else SCOPE_PRIVATE
@@ -352,9 +378,11 @@ class OceanexHttp:
             return await self._send("GET", f"{path}?{form}", b"", purpose, scope)
         return await self._send(method, path, form.encode(), purpose, scope)
 
-    async def _acquire(self, scope: str, priority: Priority, weight: int) -> None:
+    async def _acquire(
+        self, scope: str, priority: Priority, weight: int, *, goes_out: bool = True
+    ) -> None:
         try:
-            await self.limiter.acquire(scope, priority, weight)
+            await self.limiter.acquire(scope, priority, weight, goes_out=goes_out)
         except RateLimited as e:
             raise VenueError(
                 VenueErrorKind.RATE_LIMITED,
@@ -379,38 +407,41 @@ class OceanexHttp:
         except TransportError as e:
             # The token must not follow the error into a log.
             raise errors.transport_error(e) from None
+        wait_secs = retry_after_secs(response.headers, self._now_ns())
         try:
-            return _opened(response, purpose)
+            return _opened(response, purpose, wait_secs)
         except VenueError as e:
-            if e.kind is VenueErrorKind.RATE_LIMITED:
+            if response.status in LIMITED_STATUSES:
+                self.limiter.limited(scope, response.status, wait_secs)
+            elif e.kind is VenueErrorKind.RATE_LIMITED:
                 self.limiter.penalise(scope, e.retry_after_secs)
             raise
 
 
-def _opened(response: HttpResponse, purpose: Purpose) -> msgspec.Raw:
-    """Return `data` of a success. Raises VenueError.
+def _opened(response: HttpResponse, purpose: Purpose, wait_secs: float = 0.0) -> msgspec.Raw:
+    """Return `data` of a success. `wait_secs` is what the answer asks for. Raises VenueError.
 
     The venue's code decides, not the HTTP status; but a server error proves nothing about a
     request, and a redirect or a page in place of JSON isn't the venue speaking.
     """
     status = response.status
-    if status == 429 or status >= 500 or 300 <= status < 400:
-        raise _status_error(response)
+    if status in LIMITED_STATUSES or status >= 500 or 300 <= status < 400:
+        raise _status_error(response, wait_secs)
     try:
         answer = parse.envelope(response.body)
     except ParseError:
-        raise _status_error(response) from None
+        raise _status_error(response, wait_secs) from None
     if answer.code == 0:
         if status >= 400:
-            raise _status_error(response)
+            raise _status_error(response, wait_secs)
         return answer.data
     code, message, wrapped = parse.opened_error(answer)
     raise errors.code_error(code, message, purpose, wrapped=wrapped)
 
 
-def _status_error(response: HttpResponse) -> VenueError:
+def _status_error(response: HttpResponse, wait_secs: float) -> VenueError:
     excerpt = parse.bounded(response.body[:200].decode(errors="replace"))
-    return errors.status_error(response.status, response.headers.get("retry-after", ""), excerpt)
+    return errors.status_error(response.status, wait_secs, excerpt)
 
 
 def _some(**params: object) -> dict[str, str]:

@@ -72,7 +72,9 @@ class OceanexAdapter:
         self.clock_offset_ms: float | None = None
         self._transport: HttpTransport = context.http
         signer = _signer(context.secrets, context.now_ns, options)
-        self.http = OceanexHttp(options, context.http, signer)
+        self.http = OceanexHttp(
+            options, context.http, signer, now_ns=context.now_ns, reads=context.reads
+        )
         self.market_data: MarketData = OceanexMarketData(
             options, self.http, self.instruments, self._now_ns
         )

@@ -177,7 +177,9 @@ def http_error(status: int, body: bytes, retry_after_secs: float = 0.0) -> Venue
     error = read_error_body(body)
     if error is not None and error.code != OK:
         if status >= 500 and error.code not in ERROR_CODES:
-            return VenueError(_UNKNOWN, f"POLONIEX-{error.code}", f"HTTP {status}")
+            return VenueError(
+                _UNKNOWN, f"POLONIEX-{error.code}", f"HTTP {status}", retry_after_secs
+            )
         return venue_error(error.code, error.message, retry_after_secs)
     if status == 401:
         return VenueError(_AUTH, "POLONIEX-HTTP-401", "unauthorized: check key and secret")
@@ -185,6 +187,7 @@ def http_error(status: int, body: bytes, retry_after_secs: float = 0.0) -> Venue
         _UNKNOWN,
         f"POLONIEX-HTTP-{status}",
         f"expected JSON of the document, received {len(body)} bytes of something else",
+        retry_after_secs,
     )
 
 

@@ -1,18 +1,26 @@
 """One signed request at a time: limits, clock, signature, transport, decoding (sections 0, 2.4, 3).
 
-Everything raises `VenueError`, classified by `errors.py`, and nothing else. Nothing is retried,
-but a read that the venue's limit refused, once the limit allows it.
+Everything raises `VenueError`, classified by `errors.py`, and nothing else. Reads are asked again
+within the limits of `adapters.base.reads`; nothing else is sent twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
-from adapters.base.ratelimit import Priority, RateLimited, RateLimiter
+from adapters.base.limits import READ_LIMITS, ReadLimits
+from adapters.base.ratelimit import (
+    LIMITED_STATUSES,
+    Priority,
+    RateLimited,
+    RateLimiter,
+    retry_after_secs,
+)
+from adapters.base.reads import repeated
 from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport, TransportError
 from adapters.base.venue import VenueError, VenueErrorKind
 from adapters.poloniex.errors import OK, http_error, read_error_body, venue_error
@@ -24,8 +32,6 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 CLOCK_SAMPLES = 5
 CLOCK_GOOD_NS = 100_000_000  # half of a round trip that needs no better sample
 CLOCK_TOLERANCE_NS = 1_000_000_000  # the venue's (section 3)
-DEFAULT_PENALTY_SECS = 1.0  # after a 429 that names no wait
-MAX_READS = 3  # of one GET that the venue's limit refuses: a process before this one used it up
 _MAX_EXPONENT = 40
 
 Group = Literal["public", "private", "bulk"]
@@ -49,11 +55,13 @@ class HttpSession:
         recv_window_ms: int | None = None,
         timeout_secs: float = 5.0,
         clock_check_secs: int = 300,
+        reads: ReadLimits = READ_LIMITS,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._transport = transport
         self._limiter = limiter
         self._now_ns = now_ns
+        self._reads = reads
         self._key = key
         self._secret = secret
         self._recv_window_ms = recv_window_ms
@@ -135,12 +143,12 @@ class HttpSession:
                 "POLONIEX-OVERSIZED",
                 f"expected at most {MAX_BODY_BYTES} bytes, received {len(response.body)}",
             )
-        if response.status == 429:
-            wait_secs = _retry_after(response.headers) or DEFAULT_PENALTY_SECS
-            self._limiter.penalise(group, wait_secs)
-        if not 200 <= response.status < 300:
-            raise http_error(response.status, response.body, _retry_after(response.headers))
-        return response
+        if 200 <= response.status < 300:
+            return response
+        wait_secs = retry_after_secs(response.headers, self._now_ns())
+        if response.status in LIMITED_STATUSES:
+            self._limiter.limited(group, response.status, wait_secs)
+        raise http_error(response.status, response.body, wait_secs)
 
     async def public[T](
         self, decoder: msgspec.json.Decoder[T], path: str, group: Group = PUBLIC, **params: object
@@ -156,7 +164,7 @@ class HttpSession:
             await self.admit(group, "query")
             return _decode(decoder, (await self._send(group, request)).body)
 
-        return await _read(once)
+        return await repeated(once, self._reads)
 
     async def private[T](
         self,
@@ -175,7 +183,7 @@ class HttpSession:
         async def once() -> T:
             return await self._signed(decoder, method, path, group, query, payload, priority)
 
-        return await (_read(once) if method == "GET" else once())
+        return await (repeated(once, self._reads) if method == "GET" else once())
 
     async def _signed[T](
         self,
@@ -217,22 +225,6 @@ class HttpSession:
             raise
 
 
-async def _read[T](once: Callable[[], Awaitable[T]]) -> T:
-    """A read changes nothing, so one that was over the venue's limit is asked again in time."""
-    limited: VenueError | None = None
-    for _ in range(MAX_READS):
-        try:
-            return await once()
-        except VenueError as error:
-            if limited is not None and error.code == "POLONIEX-BUDGET":
-                break  # the venue wants a longer wait than a caller has
-            if error.code != "POLONIEX-429":
-                raise
-            limited = error
-    assert limited is not None, "every other way out has returned or raised"
-    raise limited
-
-
 def _text(params: Mapping[str, object]) -> dict[str, str]:
     """Parameters that are there, as the query writes them."""
     return {
@@ -240,13 +232,6 @@ def _text(params: Mapping[str, object]) -> dict[str, str]:
         for name, value in params.items()
         if value is not None
     }
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    for name, value in headers.items():
-        if name.lower() == "retry-after" and value.isascii() and value.isdigit():
-            return float(value[:6])
-    return 0.0
 
 
 def one[T](found: T | list[T], what: str) -> T:

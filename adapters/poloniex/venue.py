@@ -90,6 +90,7 @@ class PoloniexAdapter:
             recv_window_ms=options.recv_window_ms,
             timeout_secs=options.request_timeout_secs,
             clock_check_secs=options.clock_check_secs,
+            reads=context.reads,
         )
         self.market_data: MarketData = PoloniexMarketData(
             http=self.http,

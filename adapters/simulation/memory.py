@@ -20,6 +20,7 @@ from adapters.simulation.server import (
     SimulatedVenue,
     answer,
 )
+from engine.orders import permit
 
 
 def loop_clock(start_ns: int) -> Callable[[], int]:
@@ -75,6 +76,8 @@ class InMemoryHttp:
         )
         if sim_request.path.startswith(CONTROL_PREFIX):
             return control(self._venue, sim_request)
+        if (why := permit.refusal()) is not None:
+            raise TransportError("HTTP-STOPPED", f"not sent: {why}", sent=False)
         if self._latency_secs:
             await asyncio.sleep(self._latency_secs)
         response = await answer(self._venue, sim_request, self._now_ns)

@@ -40,7 +40,7 @@ from engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
-from engine.orders.permit import asking
+from engine.orders.permit import Permit, asking
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class OrderDesk(LateOrders):
         self._resolvers: dict[str, asyncio.Task[None]] = {}
         self._given_up = GivenUp(journal, now_ns)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.halted = ""  # why nothing may be created, or empty
+        self._sending: dict[Permit, asyncio.Event] = {}  # set when the submission has ended
         self.failure: BaseException | None = None  # a bug or a dead journal: the run must stop
         self.on_failure: Callable[[BaseException], None] | None = None
 
@@ -118,8 +118,13 @@ class OrderDesk(LateOrders):
             self._live[intent.client_order_id] = order
             self._sink.order_submitted(intent)
             orders.append(order)
-        for start in range(0, len(orders), self._traits.batch_submit_max):
-            await self._send(orders[start : start + self._traits.batch_submit_max])
+        size = self._traits.batch_submit_max
+        for start in range(0, len(orders), size):
+            try:
+                await self._send(orders[start : start + size])
+            except asyncio.CancelledError:
+                self._interrupted(orders[start + size :], is_unsent=True)
+                raise
 
     async def cancel(self, client_order_ids: Sequence[str]) -> None:
         """Ask the venue to cancel; an order not proven yet is cancelled once it is."""
@@ -228,7 +233,7 @@ class OrderDesk(LateOrders):
 
     async def stop(self, *, cancel_open: bool) -> list[LiveOrder]:
         """Cancel or keep open orders, settle, and end. Gives the orders still unproven."""
-        self.halted = self.halted or "the engine is stopping"
+        self._halt("the engine is stopping")
         deadline = asyncio.get_running_loop().time() + self._settings.settle_timeout_secs
         try:
             async with asyncio.timeout_at(deadline):
@@ -240,6 +245,9 @@ class OrderDesk(LateOrders):
         return self.unresolved()
 
     async def _settle_all(self, *, cancel_open: bool) -> None:
+        for permit, ended in list(self._sending.items()):
+            if permit.is_held:
+                await ended.wait()  # the rate limiter gives it back at once, unsent
         for order in self.unresolved():
             if order.state is OrderState.INTENDED:  # its answer may never be read: look for it
                 self._become_unknown(order, "the run stopped before the answer came")
@@ -297,19 +305,37 @@ class OrderDesk(LateOrders):
         if not orders:
             return
         intents = [order.intent for order in orders]
-        try:
-            with asking(lambda: self._killed(intents)):
-                outcomes = await self._venue.submit(intents)
-            assert len(outcomes) == len(orders), "one outcome per intent"
-        except asyncio.CancelledError:
-            for order in orders:
-                self.journal.note("INTERRUPTED", order.intent.client_order_id, None)
-            raise
-        except Exception as error:  # a bug in the adapter: the order may be out there
-            logger.exception("submit raised; its orders are UNKNOWN")
-            outcomes = [Unknown(f"the adapter raised {type(error).__name__}") for _ in orders]
+        with asking(lambda: self._stopped(intents), self._withdrawn) as permit:
+            ended = self._sending[permit] = asyncio.Event()
+            try:
+                outcomes = await self._outcomes(intents)
+            except asyncio.CancelledError:
+                self._interrupted(orders, is_unsent=permit.is_held)
+                raise
+            finally:
+                del self._sending[permit]
+                ended.set()
         for order, outcome in zip(orders, outcomes, strict=True):
             await self._settle_submit(order, outcome)
+
+    def _interrupted(self, orders: Sequence[LiveOrder], *, is_unsent: bool) -> None:
+        """The task that sent them was cancelled: what waited for its turn never left."""
+        for order in orders:
+            if is_unsent and not order.state.is_terminal:
+                why = self.halted or "the run ended"
+                text = f"{why} while it waited to be sent; not sent"
+                self._refuse(order, "DESK-UNSENT", text, {"reason": text})
+            else:
+                self.journal.note("INTERRUPTED", order.intent.client_order_id, None)
+
+    async def _outcomes(self, intents: Sequence[Intent]) -> list[Outcome]:
+        try:
+            outcomes = await self._venue.submit(intents)
+            assert len(outcomes) == len(intents), "one outcome per intent"
+            return outcomes
+        except Exception as error:  # a bug in the adapter: the order may be out there
+            logger.exception("submit raised; its orders are UNKNOWN")
+            return [Unknown(f"the adapter raised {type(error).__name__}") for _ in intents]
 
     async def _settle_submit(self, order: LiveOrder, outcome: Outcome) -> None:
         if isinstance(outcome, Accepted):
@@ -534,11 +560,16 @@ class OrderDesk(LateOrders):
     def fail(self, error: BaseException) -> None:
         """Nothing more is created; the run is asked to stop."""
         logger.error("the order desk failed", exc_info=error)
-        self.halted = self.halted or f"the order desk failed: {error}"
+        self._halt(f"the order desk failed: {error}")
         if self.failure is None:
             self.failure = error
             if self.on_failure is not None:
                 self.on_failure(error)
+
+    def _halt(self, why: str) -> None:
+        """Nothing is created from now on; what still waits to be sent is refused."""
+        self.halted = self.halted or why
+        self._withdrawn.set()
 
 
 async def _wait(event: asyncio.Event, secs: float, *, at_least: float) -> None:

@@ -31,13 +31,12 @@ logger = logging.getLogger(__name__)
 class Replacements(OrderStates):
     """The part of the desk that replaces orders."""
 
-    halted: str
     _settings: DeskSettings
 
     async def replace(self, client_order_id: str, changed: Intent) -> None:
         """Cancel-replace at the venue; the order keeps its client order id here."""
         order = self._live.get(client_order_id)
-        stopped = self.halted or self._killed([changed])
+        stopped = self._stopped([changed])
         can = order is not None and order.is_proven and order.replacing is None
         if order is None or not can or not self._traits.replace or stopped:
             reason = stopped or "the venue can't replace this order now"
@@ -47,7 +46,7 @@ class Replacements(OrderStates):
         self.journal.replacing(client_order_id, changed)
         order.replacing = changed
         order.replace_ts = self._now_ns()
-        with asking(lambda: self._killed([changed])):
+        with asking(lambda: self._stopped([changed]), self._withdrawn):
             outcome = await self._guarded_outcome(self._venue.replace(order.ref(), changed))
         self._settle_replace(order, changed, outcome)
 

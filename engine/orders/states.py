@@ -54,6 +54,8 @@ class OrderStates(ABC):
         self._now_ns = now_ns
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, asked last
         self.on_unknown: Callable[[int], None] | None = None  # told the number of unproven orders
+        self.halted = ""  # why nothing may be created, or empty
+        self._withdrawn = asyncio.Event()  # set with it: what waits to be sent is refused
         self._unknown_count = 0
         self._live: dict[str, LiveOrder] = {}
         self._by_venue_id: dict[tuple[str, str], str] = {}
@@ -223,6 +225,10 @@ class OrderStates(ABC):
         self._finish(order, OrderState.REFUSED)
         self._sink.order_refused(order.intent, code, message, self._now_ns())
 
+    def _stopped(self, intents: Sequence[Intent]) -> str | None:
+        """Why none of these may leave any more: the desk is halted or stops, or a kill; or None."""
+        return self.halted or self._killed(intents)
+
     def _killed(self, intents: Sequence[Intent]) -> str | None:
         """Why the kill switch lets none of these leave, or None."""
         if self.killed is None:
@@ -230,14 +236,15 @@ class OrderStates(ABC):
         return next((why for one in intents if (why := self.killed(one)) is not None), None)
 
     def _without_killed(self, orders: Sequence[LiveOrder]) -> list[LiveOrder]:
-        """Refuse, unsent, what the kill switch stops: the last look before the wire."""
+        """Refuse, unsent, what the kill switch or a stop forbids: the last look before the wire."""
         sendable = []
         for order in orders:
-            why = self._killed([order.intent])
+            why = self._stopped([order.intent])
             if why is None:
                 sendable.append(order)
             else:
-                self._refuse(order, "DESK-KILLED", f"{why}; not sent", {"reason": why})
+                code = "DESK-HALTED" if self.halted else "DESK-KILLED"
+                self._refuse(order, code, f"{why}; not sent", {"reason": why})
         return sendable
 
     def _finish(self, order: LiveOrder, state: OrderState) -> None:

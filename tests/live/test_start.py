@@ -179,3 +179,14 @@ def test_a_recorder_needs_no_strategy(served: Venue, tmp_path: Path) -> None:
     config = write(tmp_path, served, {}, strategies=[strategy])
     ended = run("record", config, "--for", "1")
     assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+@pytest.mark.parametrize("kind", ["unavailable", "lose_answer"])
+def test_a_start_survives_reads_that_fail(desk: Desk, kind: str) -> None:
+    before = desk.faults_applied(kind)
+    for path in ("markets", "fees", "timestamp", "key", "orders/filter", "members/me"):
+        desk.fault("POST", f"/v1/{path}", kind, times=2)
+    process = desk.start("live", desk.config())
+    desk.wait_resting(process)
+    assert desk.faults_applied(kind) >= before + 12
+    assert desk.stop(process) == 0, desk.log.read_text()[-3000:]

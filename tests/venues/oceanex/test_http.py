@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from adapters.base.limits import ReadLimits
 from adapters.base.transport import HttpRequest, HttpResponse, TransportError
 from adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
 from adapters.oceanex.config import OceanexOptions
@@ -70,7 +71,8 @@ class Script:
 
 def client(script: Script, key: rsa.RSAPrivateKey, **options: Any) -> OceanexHttp:
     signer = Signer("ID1", "KID1", key, lambda: NOW_NS)
-    return OceanexHttp(OceanexOptions(http_url=BASE, **options), script, signer)
+    once = ReadLimits(tries_max=1)  # what is scripted is answered once
+    return OceanexHttp(OceanexOptions(http_url=BASE, **options), script, signer, reads=once)
 
 
 def ok(data: object) -> bytes:

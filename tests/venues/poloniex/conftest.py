@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.base.limits import ReadLimits
 from adapters.base.venue import AdapterContext
 from adapters.poloniex.config import PoloniexOptions
 from adapters.poloniex.venue import PoloniexAdapter
@@ -38,6 +39,7 @@ def make_adapter(rest: ScriptedRest, clock: Clock, **options: object) -> Polonie
             http=rest,
             now_ns=clock.now,
             instruments=("BTC_USDT.POLONIEX",),
+            reads=ReadLimits(tries_max=1),  # what is scripted is answered once
         )
     )
     adapter._instruments.update(INSTRUMENTS)
