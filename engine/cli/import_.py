@@ -15,6 +15,9 @@ import typer
 
 from engine.cli.exits import Exit
 from engine.recording.importers.binance import Progress, import_binance
+from engine.recording.importers.binance_instruments import Rules, decimals_of
+from engine.recording.importers.binance_wire import DECIMALS_MAX
+from engine.recording.importers.diffbook import DEPTH
 from engine.recording.importers.report import ImportReport, InstrumentReport, MalformedLine
 from engine.recording.importers.staging import ImportFailed
 
@@ -24,7 +27,7 @@ FEE_MAX = Decimal("0.1")
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="Recorded file, gzip or plain text")],
+    file: Annotated[Path, typer.Argument(help="Recorded file: plain text, gzip or zip")],
     catalog: Annotated[Path, typer.Option("--catalog", help="Catalog folder; made if absent")],
     instrument: Annotated[
         list[str] | None,
@@ -47,6 +50,34 @@ def command(
             help="Fraction of the executed value, e.g. 0.0005 (the default on USD-M; spot 0.001)",
         ),
     ] = None,
+    tick_size: Annotated[
+        str | None,
+        typer.Option("--tick-size", help="Price increment; default: the decimals of the file"),
+    ] = None,
+    step_size: Annotated[
+        str | None,
+        typer.Option("--step-size", help="Size increment; default: the decimals of the file"),
+    ] = None,
+    min_notional: Annotated[
+        str | None,
+        typer.Option("--min-notional", help="Least value of an order, quote currency"),
+    ] = None,
+    depth: Annotated[
+        int,
+        typer.Option(
+            "--depth",
+            min=1,
+            max=1000,
+            help="Levels of each side that must be known to be complete where a book is shown",
+        ),
+    ] = DEPTH,
+    fold_quotes: Annotated[
+        bool,
+        typer.Option(
+            "--fold-quotes/--no-fold-quotes",
+            help="Bring the book's top up to date with each bookTicker between two depth messages",
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON")] = False,
 ) -> None:
     """Import recorded market data into a catalog that backtests read.
@@ -57,6 +88,11 @@ def command(
     if format_ not in FORMATS:
         raise typer.BadParameter(f"expected one of {', '.join(FORMATS)}, received {format_!r}")
     maker, taker = _fee("--maker-fee", maker_fee), _fee("--taker-fee", taker_fee)
+    rules = Rules(
+        tick_size=_above_zero("--tick-size", tick_size),
+        step_size=_above_zero("--step-size", step_size),
+        min_notional=_above_zero("--min-notional", min_notional),
+    )
     try:
         with _progress(quiet=as_json and not sys.stderr.isatty()) as progress:
             report = import_binance(
@@ -65,7 +101,10 @@ def command(
                 instruments=instrument or (),
                 maker_fee=maker,
                 taker_fee=taker,
+                rules=rules,
                 progress=progress,
+                depth=depth,
+                fold_tops=fold_quotes,
             )
     except ImportFailed as e:
         typer.echo(str(e), err=True)
@@ -88,6 +127,21 @@ def _fee(option: str, text: str | None) -> Decimal | None:
             f"{option}: expected a fraction between -{FEE_MAX} and {FEE_MAX}, received {text!r}"
         )
     return fee
+
+
+def _above_zero(option: str, text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or not 0 < value < 10**12 or decimals_of(value) > DECIMALS_MAX:
+        raise typer.BadParameter(
+            f"{option}: expected a number above 0 with at most {DECIMALS_MAX} decimals, "
+            f"received {text!r}"
+        )
+    return value
 
 
 @contextlib.contextmanager
@@ -155,16 +209,32 @@ def _render_instrument(each: InstrumentReport) -> list[str]:
         f"decimals; fees {each.maker_fee} maker, {each.taker_fee} taker)",
         f"  level updates  {each.level_updates:,} in {each.depth_messages:,} messages; "
         f"{each.delta_rows:,} delta rows",
-        f"  trades         {each.trades:,}" + _also(each.trades_off_book, "off the book, skipped"),
-        f"  quotes         {each.quotes:,}" + _also(each.quotes_unusable, "unusable, skipped"),
-        f"  gaps           {each.gaps:,} ({each.gap_seconds:.3f} s without a book)",
+        f"  trades         {each.trades:,}"
+        + _also(each.trades_off_book, "off the book, skipped")
+        + _also(each.trades_repeated, "told again, once in the catalog"),
+        f"  quotes         {each.quotes:,}"
+        + _also(each.quotes_unusable, "unusable, skipped")
+        + _also(each.quotes_repeated, "told again, skipped"),
+        f"  gaps           {each.gaps:,} ({each.gap_seconds:.3f} s without a book), and "
+        f"{each.unseen_seconds:.3f} s before there was one",
         f"  book           {book.snapshots:,} snapshots; top equal to the venue's at "
         f"{book.tops_agreed:,} of {book.tops_checked:,} checks; "
-        f"{book.withheld_changes:,} messages before it was whole",
+        f"{book.withheld_changes:,} messages while it was not known to be whole to {each.depth} "
+        f"levels; {book.folded_tops:,} quotes folded in",
         f"  book repairs   {book.crossed_levels:,} crossed, {book.contradicted_levels:,} "
         f"contradicted, {book.seeded_levels:,} seeded levels; {book.unknown_deletes:,} deletes of "
         f"unknown levels, {book.old_changes:,} old messages skipped",
     ]
+    if each.depth_messages and not each.book_from_ns:
+        lines.append(
+            "  WARNING        there is no book of it in the catalog: no snapshot connects to the "
+            "depth messages, and no bookTicker proves them complete"
+        )
+    if each.off_tick or each.off_step:
+        lines.append(
+            f"  WARNING        {each.off_tick:,} prices and {each.off_step:,} sizes are no "
+            "multiple of the increments that were given"
+        )
     low, high = each.exchange_ahead_ns
     if low is not None and high is not None and low > 0:
         lines.append(

@@ -33,8 +33,16 @@ def change(previous: int, last: int, bids=(), asks=()) -> Change:
     return Change(previous, last, made[0], made[1], last, last)
 
 
-def new_book(*, needs_proof: bool = False) -> DiffBook:
-    return DiffBook(IID, 1, 1, needs_proof=needs_proof)
+def new_book(depth: int = 1, *, fold_tops: bool = False) -> DiffBook:
+    return DiffBook(IID, 1, 1, depth=depth, fold_tops=fold_tops)
+
+
+def begun(bids=((99, 1),), asks=((103, 1),), last: int = 0, **options) -> tuple[DiffBook, Shown]:
+    """A book that a snapshot of a whole market has begun."""
+    book, shown = new_book(**options), Shown()
+    levels = [[level(p, q) for p, q in side] for side in (bids, asks)]
+    shown.apply(book.snapshot(Snapshot(last, *levels, last, last)))
+    return book, shown
 
 
 class Shown:
@@ -113,16 +121,31 @@ class Exchange:
         return Snapshot(self.id, bids, asks, self.id, self.id)
 
 
+DEPTH = 4  # of the seeded sessions
+
+
+def require_true(shown: Shown, exchange: Exchange) -> None:
+    for side, levels in shown.book.items():
+        assert levels.items() <= exchange.book[side].items()
+        near = sorted(exchange.book[side], key=lambda price: SIDES[side] * price)
+        assert set(near[: DEPTH // 2]) <= set(levels)
+    bid, ask = shown.top()
+    assert bid is None or ask is None or bid < ask
+
+
+@pytest.mark.parametrize("fold_tops", [False, True])
 @pytest.mark.parametrize("seed", range(30))
-def test_a_visible_book_is_never_wrong(seed):
+def test_a_shown_book_is_never_wrong_and_has_every_level_near_the_top(seed, fold_tops):
     rng = random.Random(seed)
-    exchange, book, shown = Exchange(rng), new_book(needs_proof=True), Shown()
+    exchange, book, shown = Exchange(rng), new_book(DEPTH, fold_tops=fold_tops), Shown()
     late_snapshot: tuple[int, Snapshot] | None = None
-    proven = gaps = 0
+    seen = gaps = 0
     for number in range(400):
         sent = exchange.message()
         if rng.random() < 0.8:
-            book.top(exchange.top())
+            shown.apply(book.top(exchange.top(), 1, 1))
+            if fold_tops and book.shown and book.last_id == sent.previous:
+                assert shown.top() == top_of(exchange.book)
         if rng.random() < 0.03:
             late_snapshot = (number + rng.randrange(0, 12), exchange.snapshot())
         if rng.random() < 0.02:
@@ -139,21 +162,96 @@ def test_a_visible_book_is_never_wrong(seed):
         if late_snapshot is not None and late_snapshot[0] <= number:
             shown.apply(book.snapshot(late_snapshot[1]))
             late_snapshot = None
-        if book.proven and book.last_id == exchange.id:
-            proven += 1
-            for side, levels in shown.book.items():
-                assert levels.items() <= exchange.book[side].items()
-            bid, ask = shown.top()
-            assert bid is None or ask is None or bid < ask
-    assert proven > 100
+        if not book.shown:
+            assert shown.book == {"BUY": {}, "SELL": {}}
+        elif book.last_id == exchange.id:
+            seen += 1
+            require_true(shown, exchange)
+    assert seen > 50
     assert gaps > 0
     assert book.counts.crossed_levels == 0
 
 
+def test_book_without_snapshot_or_top_is_never_shown():
+    book = new_book()
+    for last in range(1, 50):
+        assert book.change(change(last - 1, last, [(100 - last, 1)], [(100 + last, 1)])) == []
+    assert not book.shown
+
+
+def test_levels_count_as_complete_down_to_the_lowest_bid_that_was_the_best():
+    book, shown = new_book(depth=3), Shown()
+    book.top(Top(1, level(90, 1), level(110, 1)), 1, 1)
+    shown.apply(book.change(change(0, 1, [(90, 1), (80, 1), (70, 1)], [(110, 1)])))
+    assert not book.shown  # of 80 and 70 nothing proves that none is between
+    shown.apply(book.change(change(1, 2, [(91, 1), (92, 1)], [(109, 1), (108, 1)])))
+    assert book.shown
+    assert shown.book["BUY"] == {90: 1, 91: 1, 92: 1, 80: 1, 70: 1}
+
+
+def test_book_is_hidden_again_when_the_market_leaves_what_is_known():
+    book, shown = new_book(depth=4), Shown()
+    book.top(Top(1, level(90, 1), level(110, 1)), 1, 1)
+    bids = [(90, 1), (91, 1), (92, 1), (93, 1)]
+    shown.apply(book.change(change(0, 1, bids, [(110, 1), (109, 1), (108, 1), (107, 1)])))
+    assert not book.shown  # the venue's best bid was 90 within the same message: it must agree
+    book.top(Top(2, level(93, 1), level(107, 1)), 1, 1)
+    shown.apply(book.change(change(1, 2, [(60, 1)])))
+    assert book.shown
+    shown.apply(book.change(change(2, 3, [(93, 0), (92, 0), (91, 0)])))
+    assert not book.shown
+    assert shown.book == {"BUY": {}, "SELL": {}}
+
+
+def test_snapshot_of_a_limit_is_complete_to_its_last_level_only():
+    bids = [(100 - step, 1) for step in range(5)]
+    asks = [(110 + step, 1) for step in range(5)]
+    book, shown = begun(bids, asks, depth=4)
+    assert book.shown
+    gone = [(price, 0) for price, _ in bids[:4]]
+    shown.apply(book.change(change(0, 1, [*gone, (50, 1)])))
+    assert not book.shown
+
+
+def test_zero_sizes_of_a_snapshot_are_no_levels_and_the_last_of_a_price_holds():
+    _, shown = begun([(99, 0), (98, 1), (98, 3)], [(103, 2), (101, 0)])
+    assert shown.book == {"BUY": {98: 3}, "SELL": {103: 2}}
+
+
+def test_a_folded_top_outlives_older_changes():
+    book, shown = begun([(99, 5), (98, 1)], [(103, 5)], fold_tops=True)
+    shown.apply(book.top(Top(4, level(98, 7), level(103, 2)), 1, 1))
+    assert shown.book == {"BUY": {98: 7}, "SELL": {103: 2}}
+    shown.apply(book.change(change(0, 2, [(99, 6)], [(103, 4)])))  # from before the top
+    assert shown.book == {"BUY": {98: 7}, "SELL": {103: 2}}
+    shown.apply(book.change(change(2, 5, [(99, 0), (98, 9)], [(103, 1)])))
+    assert shown.book == {"BUY": {98: 9}, "SELL": {103: 1}}
+
+
+def test_sequence_and_event_time_never_go_back():
+    book, _ = begun([(99, 5), (98, 1)], [(103, 5)], last=100, fold_tops=True)
+    out = book.top(Top(104, level(98, 7), level(103, 2)), 50, 1)
+    out += book.change(change(100, 102, [(97, 6)]))
+    places = [book.place(change(i, i + 1)) for i in range(OLD_CHANGES_MAX + 1)]
+    assert places[-1] is Place.GAP  # the ids began anew
+    out += book.lose(0, 1, 1)
+    out += book.snapshot(Snapshot(1, [level(99, 1)], [level(101, 1)], 1, 1))
+    assert [d.sequence for d in out] == sorted(d.sequence for d in out)
+    assert [d.ts_event for d in out] == sorted(d.ts_event for d in out)
+
+
+def test_change_that_ends_where_the_snapshot_stands_is_applied():
+    book, shown = begun([(99, 1)], [(103, 1)], last=10)
+    same = change(8, 10, [(95, 2)])
+    assert book.place(same) is Place.NEXT
+    shown.apply(book.change(same))
+    assert shown.book["BUY"] == {99: 1, 95: 2}
+
+
 def test_book_is_withheld_until_the_venues_top_is_its_own():
-    book = new_book(needs_proof=True)
+    book = new_book()
     assert book.change(change(0, 5, [(99, 1)], [(103, 1)])) == []
-    book.top(Top(7, level(99, 1), level(101, 4)))
+    book.top(Top(7, level(99, 1), level(101, 4)), 1, 1)
     deltas = book.change(change(5, 8, [(98, 2)]))
     shown = Shown()
     shown.apply(deltas)
@@ -164,42 +262,38 @@ def test_book_is_withheld_until_the_venues_top_is_its_own():
 
 
 def test_top_newer_than_the_book_waits():
-    book = new_book(needs_proof=True)
-    book.top(Top(20, level(99, 1), level(101, 1)))
+    book = new_book()
+    book.top(Top(20, level(99, 1), level(101, 1)), 1, 1)
     assert book.change(change(0, 10, [(99, 1)], [(101, 1)])) == []
     assert book.change(change(10, 20, [(98, 1)])) != []
 
 
 def test_level_that_the_venues_top_contradicts_is_deleted():
-    book, shown = new_book(), Shown()
-    shown.apply(book.change(change(0, 10, [(100, 5), (99, 1)], [(103, 1)])))
-    book.top(Top(15, level(99, 1), level(103, 1)))  # 100 was gone by id 15, untold
+    book, shown = begun([(100, 5), (99, 1)], last=10)
+    book.top(Top(15, level(99, 1), level(103, 1)), 1, 1)  # 100 was gone by id 15, untold
     shown.apply(book.change(change(10, 16, [(90, 1)])))
     assert shown.top() == (99, 103)
     assert book.counts.contradicted_levels == 1
 
 
 def test_level_of_the_same_message_is_not_contradicted_by_an_older_top():
-    book, shown = new_book(), Shown()
-    shown.apply(book.change(change(0, 10, [(99, 1)], [(103, 1)])))
-    book.top(Top(11, level(99, 1), level(103, 1)))
+    book, shown = begun(last=10)
+    book.top(Top(11, level(99, 1), level(103, 1)), 1, 1)
     shown.apply(book.change(change(10, 16, [(101, 1)])))
     assert shown.top() == (101, 103)
     assert book.counts.contradicted_levels == 0
 
 
 def test_older_of_two_crossing_levels_is_deleted():
-    book, shown = new_book(), Shown()
-    shown.apply(book.change(change(0, 1, [(100, 5)], [(102, 5)])))
-    shown.apply(book.change(change(1, 2, [(103, 1)])))
+    book, shown = begun([(100, 5)], [(102, 5)])
+    shown.apply(book.change(change(0, 2, [(103, 1)])))
     assert shown.book == {"BUY": {100: 5, 103: 1}, "SELL": {}}
     assert book.counts.crossed_levels == 1
 
 
 def test_zero_size_of_an_unknown_level_is_counted_not_written():
-    book = new_book()
-    book.change(change(0, 1, [(100, 5)], [(102, 5)]))
-    assert book.change(change(1, 2, [(50, 0)])) == []
+    book, _ = begun([(100, 5)], [(102, 5)])
+    assert book.change(change(0, 2, [(50, 0)])) == []
     assert book.counts.unknown_deletes == 1
 
 
@@ -207,6 +301,7 @@ def test_late_snapshot_is_brought_forward():
     book, shown = new_book(), Shown()
     for last in range(1, 6):
         shown.apply(book.change(change(last - 1, last, [(90 + last, last)], [(110, last)])))
+    assert shown.book == {"BUY": {}, "SELL": {}}
     old = Snapshot(3, [level(80, 8), level(93, 3)], [level(120, 2), level(110, 3)], 3, 9)
     shown.apply(book.snapshot(old))
     assert shown.book == {"BUY": {80: 8, 93: 3, 94: 4, 95: 5}, "SELL": {120: 2, 110: 5}}

@@ -1,304 +1,75 @@
 """Import a Binance raw stream file into a NautilusTrader Parquet catalog.
 
-Two passes: the first finds symbols, markets, precisions and time ranges; the second writes. Memory
-does not grow with the file. `ts_init` is the local receive time of the file, `ts_event` the
-exchange's transaction time `T` (or `E`); where there is none (spot bookTicker) it is `ts_init`.
-Neither is adjusted: a local clock that runs behind the exchange gives `ts_init < ts_event`.
+One pass, in memory that does not grow with the file. The first lines are read ahead to find
+symbols, markets and decimals; where a later line knows better (a finer price, another symbol), the
+import begins again with what was learnt. `ts_init` is the local receive time of the file,
+`ts_event` the exchange's transaction time `T` (or `E`); where there is none (spot bookTicker) it is
+`ts_init`. Neither is adjusted: a local clock that runs behind the exchange gives
+`ts_init < ts_event`.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from nautilus_trader.model import (
-    AggressorSide,
-    NautilusDataType,
-    OrderBookDelta,
-    Price,
-    Quantity,
-    QuoteTick,
-    TradeId,
-    TradeTick,
-)
+from nautilus_trader.model import NautilusDataType
 
 from engine.recording.gaps import GapKind, GapRow
 from engine.recording.importers import binance_wire as wire
 from engine.recording.importers.binance_instruments import (
     Fees,
+    Rules,
     build_instrument,
     instrument_name,
     settled_precision,
 )
-from engine.recording.importers.diffbook import Change, DiffBook, Level, Place, Snapshot, Top
-from engine.recording.importers.lines import LineReader
-from engine.recording.importers.report import ImportReport, InstrumentReport, MalformedLine
+from engine.recording.importers.binance_lines import Clock, Parsed, parsed_lines
+from engine.recording.importers.binance_symbol import Finer, Options, SymbolImport, most_decimals
+from engine.recording.importers.diffbook import DEPTH
+from engine.recording.importers.lines import LineReader, Unreadable
+from engine.recording.importers.report import ImportReport, MalformedLine
 from engine.recording.importers.staging import (
     CHUNK_ROWS,
     NO_DATA,
-    ChunkWriter,
     ImportFailed,
     StagedCatalog,
     overlaps,
 )
 
-CACHE_VALUES_MAX = 200_000  # distinct prices or sizes kept as objects
+HEAD_LINES = 20_000  # read ahead, and kept in memory
+HEAD_LEVELS = 1_000_000
 MALFORMED_KEPT_MAX = 20  # malformed lines that are named one by one
 SYMBOLS_MAX = 1_000
-STEP_NS_MAX = 86_400 * 10**9  # a local time further off than this is damage, not a clock
+SNAPSHOTS_WAITING_MAX = 64  # of several symbols' files: until a change tells whose they are
+BEGINNINGS_MAX = 64  # each knows more than the one before
 
 Progress = Callable[[str, int, int], None]  # phase, bytes done, bytes in all
 
 
-class Found(msgspec.Struct):
-    """What the first pass knows of one symbol."""
+class Known(msgspec.Struct):
+    """What is known of one symbol before its first row is written."""
 
-    markets: set[wire.Market]
+    market: wire.Market
+    first_ns: int
     price_decimals: int = 0
     size_decimals: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    has_tops: bool = False
-    lines: int = 0
 
 
-class Clock:
-    """Local times made non-decreasing, which a catalog file needs; backward steps are counted."""
-
-    def __init__(self) -> None:
-        self.last_ns = 0
-        self.steps: list[tuple[int, int]] = []
-        self._recorded_ns = 0
-
-    def plausible(self, local_ns: int, event_ns: int) -> bool:
-        against = event_ns or self._recorded_ns
-        return not against or abs(local_ns - against) <= STEP_NS_MAX
-
-    def tick(self, local_ns: int) -> tuple[int, bool]:
-        """The time to write, and whether the clock stepped back just here."""
-        stepped = local_ns < self._recorded_ns
-        self._recorded_ns = local_ns
-        self.last_ns = local_ns if local_ns >= self.last_ns else self.last_ns + 1
-        return self.last_ns, stepped
-
-
-def scan(reader: LineReader) -> tuple[dict[str, Found], str]:
-    """First pass: facts per symbol, and the first problem met (for a file that has no lines)."""
-    found: dict[str, Found] = {}
-    problem = ""
-    clock = Clock()
-    for number, line in reader:
-        try:
-            local_ns, event = wire.parse_line(line)
-        except wire.Malformed as e:
-            problem = problem or f"line {number}: {e}"
-            continue
-        except wire.Other:
-            continue
-        if isinstance(event, wire.Snapshot) or not clock.plausible(local_ns, event.ts_event):
-            continue
-        ts, _ = clock.tick(local_ns)
-        facts = found.get(event.symbol)
-        if facts is None:
-            if len(found) >= SYMBOLS_MAX:
-                raise ImportFailed("IMPORT-SYMBOLS", f"more than {SYMBOLS_MAX} symbols")
-            facts = found[event.symbol] = Found(markets=set(), first_ns=ts)
-        _note(facts, event, ts)
-    return found, problem
-
-
-def _note(facts: Found, event: wire.Depth | wire.Trade | wire.Ticker, ts: int) -> None:
-    facts.lines += 1
-    facts.last_ns = ts
-    facts.markets.add(event.market)
-    levels: Collection[wire.Level]
-    if isinstance(event, wire.Depth):
-        levels = [*event.bids, *event.asks]
-    elif isinstance(event, wire.Trade):
-        levels = [(event.price, event.size)] if event.on_book else []
-    else:
-        levels = [event.bid, event.ask]
-        facts.has_tops = True
-    for price, size in levels:
-        facts.price_decimals = max(facts.price_decimals, wire.decimals(price))
-        facts.size_decimals = max(facts.size_decimals, wire.decimals(size))
-
-
-class SymbolImport:
-    """Second pass of one symbol: wire events in, catalog rows out."""
-
-    def __init__(
-        self,
-        instrument: Any,
-        market: wire.Market,
-        facts: Found,
-        staged: StagedCatalog,
-        chunk_rows: int,
-    ) -> None:
-        self.report = InstrumentReport(
-            id=str(instrument.id),
-            market=market.value,
-            price_precision=instrument.price_precision,
-            size_precision=instrument.size_precision,
-            maker_fee=instrument.info["maker_fee"],
-            taker_fee=instrument.info["taker_fee"],
-        )
-        self._id = instrument.id
-        self._precisions = (instrument.price_precision, instrument.size_precision)
-        self._prices: dict[str, tuple[int, Price]] = {}
-        self._sizes: dict[str, Quantity] = {}
-        self._staged = staged
-        self._book = DiffBook(self._id, *self._precisions, needs_proof=facts.has_tops)
-        self._deltas = ChunkWriter(staged.catalog.write_order_book_deltas, chunk_rows)
-        self._trades = ChunkWriter(staged.catalog.write_trade_ticks, chunk_rows)
-        self._quotes = ChunkWriter(staged.catalog.write_quote_ticks, chunk_rows)
-        self._last_depth_ns = 0
-        self._gap: tuple[int, str, int] | None = None  # since, reason, update ids missing
-
-    def depth(self, event: wire.Depth, ts: int) -> None:
-        report = self.report
-        report.depth_messages += 1
-        report.level_updates += len(event.bids) + len(event.asks)
-        self._offset(event.ts_event, ts)
-        change = Change(
-            event.previous,
-            event.last,
-            self._levels(event.bids),
-            self._levels(event.asks),
-            event.ts_event,
-            ts,
-        )
-        place = self._book.place(change)
-        if place is Place.OLD:
-            return
-        if place is Place.GAP:
-            self._lose(change)
-        self._emit(self._book.change(change), ts)
-        self._last_depth_ns = ts
-
-    def snapshot(self, event: wire.Snapshot, ts: int) -> None:
-        levels = (self._levels(event.bids), self._levels(event.asks))
-        self._emit(self._book.snapshot(Snapshot(event.last, *levels, event.ts_event or ts, ts)), ts)
-
-    def trade(self, event: wire.Trade, ts: int) -> None:
-        self._offset(event.ts_event, ts)
-        if not event.on_book:
-            self.report.trades_off_book += 1
-            return
-        side = AggressorSide.SELL if event.buyer_is_maker else AggressorSide.BUY
-        _, price = self._price(event.price)
-        size = self._size(event.size)
-        tick = TradeTick(self._id, price, size, side, TradeId(str(event.id)), event.ts_event, ts)
-        self._trades.add((tick,), ts)
-
-    def ticker(self, event: wire.Ticker, ts: int) -> None:
-        if event.ts_event:
-            self._offset(event.ts_event, ts)
-        bid, ask = self._levels((event.bid, event.ask))
-        if not (bid[0] and ask[0] and bid[2].raw and ask[2].raw) or bid[0] >= ask[0]:
-            self.report.quotes_unusable += 1
-            return
-        ts_event = event.ts_event or ts
-        self._book.top(Top(event.last, bid, ask))
-        quote = QuoteTick(self._id, bid[1], ask[1], bid[2], ask[2], ts_event, ts)
-        self._quotes.add((quote,), ts)
-
-    def finish(self, ts: int) -> None:
-        """Write what is buffered; complete the report."""
-        self._close_gap(ts, "; the file ends before the book is whole again")
-        for writer in (self._deltas, self._trades, self._quotes):
-            writer.flush()
-        self.report.delta_rows = self._deltas.count
-        self.report.trades = self._trades.count
-        self.report.quotes = self._quotes.count
-        self.report.book = self._book.counts
-
-    def _emit(self, deltas: list[OrderBookDelta], ts: int) -> None:
-        if deltas:
-            if not self.report.book_from_ns:
-                self.report.book_from_ns = ts
-            self._deltas.add(deltas, ts)
-        if self._book.proven:
-            self._close_gap(ts, "")
-
-    def _lose(self, change: Change) -> None:
-        had = self._book.last_id or 0
-        reason = f"depth sequence: update {had} expected before, {change.previous} received"
-        missing = max(0, change.previous - had)
-        if self._gap is None:
-            self._gap = (self._last_depth_ns, reason, missing)
-        self.report.gaps += 1
-        self._emit(
-            self._book.lose(change.previous, change.ts_event, change.ts_init), change.ts_init
-        )
-
-    def _close_gap(self, ts: int, note: str) -> None:
-        if self._gap is None:
-            return
-        since, reason, missing = self._gap
-        self._gap = None
-        row = GapRow(
-            kind=GapKind.GAP,
-            instrument=self.report.id,
-            reason=reason + note,
-            from_ns=since,
-            to_ns=ts,
-            count=missing,
-        )
-        self._staged.gaps.append(row)
-        self.report.gap_seconds += row.seconds
-
-    def _offset(self, event_ns: int, ts: int) -> None:
-        """Exchange time minus local time, least and most."""
-        ahead = event_ns - ts
-        low, high = self.report.exchange_ahead_ns
-        self.report.exchange_ahead_ns = (
-            (ahead, ahead) if low is None or high is None else (min(low, ahead), max(high, ahead))
-        )
-
-    def _levels(self, levels: Collection[wire.Level]) -> list[Level]:
-        prices, sizes = self._prices, self._sizes
-        out: list[Level] = []
-        for price_text, size_text in levels:
-            key, price = prices.get(price_text) or self._price(price_text)
-            size = sizes.get(size_text)
-            out.append((key, price, size if size is not None else self._size(size_text)))
-        return out
-
-    def _price(self, text: str) -> tuple[int, Price]:
-        found = self._prices.get(text)
-        if found is None:
-            price = Price.from_str(_padded(text, self._precisions[0]))
-            if len(self._prices) >= CACHE_VALUES_MAX:
-                self._prices.clear()
-            found = self._prices[text] = (price.raw, price)
-        return found
-
-    def _size(self, text: str) -> Quantity:
-        found = self._sizes.get(text)
-        if found is None:
-            if len(self._sizes) >= CACHE_VALUES_MAX:
-                self._sizes.clear()
-            found = self._sizes[text] = Quantity.from_str(_padded(text, self._precisions[1]))
-        return found
-
-
-def _padded(text: str, precision: int) -> str:
-    """The same number with exactly `precision` decimals; the first pass proved that it fits."""
-    whole, _, fraction = text.partition(".")
-    fraction = fraction.rstrip("0")
-    if len(fraction) > precision:
-        raise AssertionError(f"{text} has more than {precision} decimals")
-    return f"{whole}.{fraction.ljust(precision, '0')}" if precision else whole
+class _Again(Exception):
+    """A line needs what was not known at the beginning; `Known` has it now."""
 
 
 class BinanceImport:
-    """One import of one file. Nothing is left in the catalog unless all of it succeeded."""
+    """One import of one file. Nothing is left in the catalog unless all of it succeeded.
+
+    `rules` are what a file cannot tell of its instruments; `depth` and `fold_tops`: see `diffbook`.
+    """
 
     def __init__(
         self,
@@ -307,157 +78,177 @@ class BinanceImport:
         *,
         instruments: Collection[str] = (),
         fees: Fees | None = None,
+        rules: Rules | None = None,
         progress: Progress | None = None,
+        depth: int = DEPTH,
+        fold_tops: bool = True,
         chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self.file = file
         self.target = catalog
         self._wanted = frozenset(instruments)
         self._fees = fees or Fees()
+        self._rules = rules or Rules()
         self._progress = progress
-        self._chunk_rows = chunk_rows
-        self._report = ImportReport(file=str(file), format="binance", catalog=str(catalog))
+        self._options = Options(depth=depth, fold_tops=fold_tops, chunk_rows=chunk_rows)
+        self._known: dict[str, Known] = {}
+        self._report = self._new_report()
+
+    def _new_report(self) -> ImportReport:
+        return ImportReport(file=str(self.file), format="binance", catalog=str(self.target))
 
     def run(self) -> ImportReport:
         """Raises ImportFailed."""
         started = time.perf_counter()
-        report = self._report
         try:
-            report.file_bytes = self.file.stat().st_size
-            found, problem = scan(self._reader("scan"))
-            if not found:
-                why = problem or "it has no lines"
-                text = f"{self.file} holds no Binance stream line ({why}); nothing was imported"
-                raise ImportFailed("IMPORT-FORMAT", text)
-            chosen = self._choose(found)
-            self._refuse_overlap(chosen)
-            with StagedCatalog(self.target) as staged:
-                self._write(staged, chosen, len(found) == 1)
-                self._finish_report(staged)
-                staged.commit()
+            for _ in range(BEGINNINGS_MAX):
+                self._report = self._new_report()
+                self._report.file_bytes = self.file.stat().st_size
+                try:
+                    with StagedCatalog(self.target) as staged:
+                        self._write(staged)
+                        self._finish_report(staged)
+                        staged.commit()
+                    break
+                except _Again:
+                    continue
+            else:
+                raise ImportFailed("IMPORT-FORMAT", f"{self.file} goes on telling finer numbers")
+        except Unreadable as e:
+            raise ImportFailed("IMPORT-FORMAT", f"{self.file} cannot be read: {e}") from e
         except OSError as e:
             raise ImportFailed("IMPORT-FILE", f"{self.file}: {e}", NO_DATA) from e
-        report.seconds = round(time.perf_counter() - started, 3)
-        return report
+        self._report.seconds = round(time.perf_counter() - started, 3)
+        return self._report
 
-    def _reader(self, phase: str) -> LineReader:
+    def _write(self, staged: StagedCatalog) -> None:
+        reader = self._reader()
+        lines = parsed_lines(reader)
+        head = self._read_ahead(lines)
+        run = _Run(self, staged)
+        for parsed in chain(head, lines):
+            run.line(*parsed)
+        self._report.damage = reader.damage
+        if not self._known:
+            why = next((f"line {e.line}: {e.reason}" for e in self._report.malformed_first), "")
+            why = why or reader.damage
+            why = why or ("it has no such line" if self._report.lines else "it has no lines")
+            text = f"{self.file} holds no Binance stream line ({why}); nothing was imported"
+            raise ImportFailed("IMPORT-FORMAT", text)
+        self._require_wanted()
+        run.finish()
+        self._refuse_overlap(run)
+
+    def _reader(self) -> LineReader:
         total = self._report.file_bytes
         tell = self._progress
-        return LineReader(self.file, None if tell is None else lambda at: tell(phase, at, total))
+        on_bytes = None if tell is None else lambda at: tell("import", at, total)
+        return LineReader(self.file, on_bytes)
 
-    def _choose(self, found: dict[str, Found]) -> dict[str, tuple[str, wire.Market, Found]]:
-        """Wanted symbols: instrument id, market, facts."""
-        chosen: dict[str, tuple[str, wire.Market, Found]] = {}
-        names: list[str] = []
-        for symbol, facts in sorted(found.items()):
-            if len(facts.markets) > 1:
-                text = f"{symbol} is in the file both as spot and as USD-M; split the file"
-                raise ImportFailed("IMPORT-MIXED", text)
-            (market,) = facts.markets
-            name = instrument_name(symbol, market)
-            names.append(name)
-            if not self._wanted or name in self._wanted:
-                chosen[symbol] = (name, market, facts)
+    # -- what the file is about ----------------------------------------------------------------
+
+    def _read_ahead(self, lines: Iterator[Parsed]) -> list[Parsed]:
+        head: list[Parsed] = []
+        levels = 0
+        clock = Clock()
+        for parsed in islice(lines, HEAD_LINES):
+            head.append(parsed)
+            _, local_ns, event = parsed
+            if isinstance(event, wire.Malformed | wire.Other):
+                continue
+            ts, _ = clock.tick(local_ns)
+            if not isinstance(event, wire.Snapshot):
+                self.know(event, ts)
+            found = _levels_of(event)
+            levels += len(found)
+            if levels > HEAD_LEVELS:
+                break
+        for symbol, known in self._known.items():
+            self._know_decimals(symbol, known, head)
+        return head
+
+    def _know_decimals(self, symbol: str, known: Known, head: Collection[Parsed]) -> None:
+        """A snapshot names no symbol: of a file of several its decimals are not counted here."""
+        is_only = len(self._known) == 1
+        levels = [
+            level
+            for _, _, event in head
+            if not isinstance(event, wire.Malformed | wire.Other)
+            and (is_only if isinstance(event, wire.Snapshot) else event.symbol == symbol)
+            for level in _levels_of(event)
+        ]
+        price, size = most_decimals(levels)
+        known.price_decimals = max(known.price_decimals, price)
+        known.size_decimals = max(known.size_decimals, size)
+
+    def know(self, event: wire.Depth | wire.Trade | wire.Ticker, ts: int) -> bool:
+        """Whether the event's symbol is new. Raises ImportFailed."""
+        known = self._known.get(event.symbol)
+        if known is None:
+            if len(self._known) >= SYMBOLS_MAX:
+                raise ImportFailed("IMPORT-SYMBOLS", f"more than {SYMBOLS_MAX} symbols")
+            self._known[event.symbol] = Known(event.market, ts)
+            return True
+        if known.market is not event.market:
+            text = f"{event.symbol} is in the file both as spot and as USD-M; split the file"
+            raise ImportFailed("IMPORT-MIXED", text)
+        return False
+
+    def _require_wanted(self) -> None:
+        names = [instrument_name(s, k.market) for s, k in sorted(self._known.items())]
         missing = sorted(self._wanted - set(names))
         if missing:
             text = f"{self.file} has no {', '.join(missing)}; it has {', '.join(names)}"
             raise ImportFailed("IMPORT-INSTRUMENT", text, NO_DATA)
-        return chosen
 
-    def _refuse_overlap(self, chosen: dict[str, tuple[str, wire.Market, Found]]) -> None:
+    def _refuse_overlap(self, run: _Run) -> None:
         kinds = (
             NautilusDataType.OrderBookDelta,
             NautilusDataType.TradeTick,
             NautilusDataType.QuoteTick,
         )
-        for name, _, facts in chosen.values():
+        for name, (first_ns, last_ns) in run.spans.items():
             for kind in kinds:
-                held = overlaps(self.target, kind, name, facts.first_ns, facts.last_ns)
+                held = overlaps(self.target, kind, name, first_ns, last_ns)
                 if held:
                     text = (
                         f"{self.target} already holds {name} from {held[0][0]} to "
-                        f"{held[-1][1]} ns, and the file is from {facts.first_ns} to "
-                        f"{facts.last_ns} ns; nothing was imported. Name another "
+                        f"{held[-1][1]} ns, and the file is from {first_ns} to "
+                        f"{last_ns} ns; nothing was imported. Name another "
                         "--catalog, or delete that range first"
                     )
                     raise ImportFailed("IMPORT-OVERLAP", text)
 
-    def _write(
-        self,
-        staged: StagedCatalog,
-        chosen: dict[str, tuple[str, wire.Market, Found]],
-        one_symbol: bool,
-    ) -> None:
-        imports: dict[str, SymbolImport] = {}
-        for symbol, (name, market, facts) in chosen.items():
-            decimals = (facts.price_decimals, facts.size_decimals)
-            precision, is_new = settled_precision(self.target, name, decimals)
-            instrument = build_instrument(symbol, market, precision, self._fees, facts.first_ns)
-            if is_new:
-                staged.catalog.write_instruments([instrument])
-            imports[symbol] = SymbolImport(instrument, market, facts, staged, self._chunk_rows)
-        reader = self._reader("import")
-        clock = Clock()
-        for number, line in reader:
-            self._report.lines += 1
-            self._line(number, line, clock, imports, one_symbol, staged)
-        self._report.damage = reader.damage
-        for each in imports.values():
-            each.finish(clock.last_ns)
-            self._report.instruments.append(each.report)
-
-    def _line(
-        self,
-        number: int,
-        line: bytes | None,
-        clock: Clock,
-        imports: dict[str, SymbolImport],
-        one_symbol: bool,
-        staged: StagedCatalog,
-    ) -> None:
-        try:
-            local_ns, event = wire.parse_line(line)
-            if not clock.plausible(local_ns, event.ts_event):
-                raise wire.Malformed("local time is more than a day off")
-        except wire.Malformed as e:
-            self._malformed(number, str(e))
-            return
-        except wire.Other as e:
-            self._report.skip(str(e))
-            return
-        ts, stepped = clock.tick(local_ns)
-        if stepped:
-            self._clock_step(staged, clock, local_ns, ts)
-        self._report.span(ts)
-        if isinstance(event, wire.Snapshot):
-            if one_symbol and imports:
-                next(iter(imports.values())).snapshot(event, ts)
-            else:
-                self._report.skip("snapshot without symbol")
-            return
-        target = imports.get(event.symbol)
-        if target is None:
-            self._report.skip("instrument not wanted")
-        elif isinstance(event, wire.Depth):
-            target.depth(event, ts)
-        elif isinstance(event, wire.Trade):
-            target.trade(event, ts)
-        else:
-            target.ticker(event, ts)
-
-    def _malformed(self, number: int, reason: str) -> None:
-        self._report.malformed += 1
-        if len(self._report.malformed_first) < MALFORMED_KEPT_MAX:
-            self._report.malformed_first.append(MalformedLine(number, reason[:200]))
-
-    def _clock_step(self, staged: StagedCatalog, clock: Clock, local_ns: int, ts: int) -> None:
-        self._report.clock_steps += 1
-        back = (ts - 1 - local_ns) / 1e9
-        reason = f"local clock stepped back to {back:.6f} s before the newest time; order was kept"
-        row = GapRow(
-            kind=GapKind.CLOCK_STEP, instrument="", reason=reason, from_ns=ts - 1, to_ns=ts
+    def begin(self, symbol: str, staged: StagedCatalog) -> SymbolImport | None:
+        """What takes the symbol's events; None where it is not wanted. Raises ImportFailed."""
+        known = self._known[symbol]
+        name = instrument_name(symbol, known.market)
+        if self._wanted and name not in self._wanted:
+            return None
+        decimals = (known.price_decimals, known.size_decimals)
+        decimals = self._rules.decimals(name, decimals)
+        precision, is_new = settled_precision(self.target, name, decimals)
+        instrument = build_instrument(
+            symbol, known.market, precision, self._fees, known.first_ns, self._rules
         )
-        staged.gaps.append(row)
+        if is_new:
+            staged.catalog.write_instruments([instrument])
+        return SymbolImport(instrument, known.market, staged, self._options)
+
+    def finer(self, symbol: str, finer: Finer) -> _Again:
+        known = self._known[symbol]
+        known.price_decimals = max(known.price_decimals, finer.price_decimals)
+        known.size_decimals = max(known.size_decimals, finer.size_decimals)
+        return _Again()
+
+    @property
+    def report(self) -> ImportReport:
+        return self._report
+
+    @property
+    def only_symbol(self) -> str | None:
+        """The file's symbol, as far as it is known to have one only."""
+        return next(iter(self._known)) if len(self._known) == 1 else None
 
     def _finish_report(self, staged: StagedCatalog) -> None:
         sizes: Counter[str] = Counter()
@@ -468,6 +259,140 @@ class BinanceImport:
         self._report.catalog_bytes = sizes["bytes"]
 
 
+class _Run:
+    """One pass over the lines."""
+
+    def __init__(self, owner: BinanceImport, staged: StagedCatalog) -> None:
+        self._owner = owner
+        self._report = owner.report
+        self._staged = staged
+        self._clock = Clock()
+        self._imports: dict[str, SymbolImport | None] = {}
+        self._ids: dict[str, tuple[int, int]] = {}  # update ids of each symbol, first and last
+        self._waiting: list[wire.Snapshot] = []
+        self.spans: dict[str, tuple[int, int]] = {}  # local ns of each instrument, first and last
+
+    def line(
+        self, number: int, local_ns: int, event: wire.Event | wire.Malformed | wire.Other
+    ) -> None:
+        self._report.lines += 1
+        if isinstance(event, wire.Malformed):
+            self._malformed(number, str(event))
+            return
+        if isinstance(event, wire.Other):
+            self._report.skip(str(event))
+            return
+        ts, stepped = self._clock.tick(local_ns)
+        if stepped:
+            self._clock_step(local_ns, ts)
+        self._report.span(ts)
+        try:
+            if isinstance(event, wire.Snapshot):
+                self._snapshot(event, ts)
+            else:
+                self._event(event, ts)
+        except wire.Malformed as error:
+            self._malformed(number, str(error))
+
+    def finish(self) -> None:
+        for _ in self._waiting:
+            self._report.skip("snapshot without symbol")
+        for symbol in sorted(self._imports):
+            each = self._imports[symbol]
+            if each is not None:
+                each.finish(self._clock.last_ns)
+                self._report.instruments.append(each.report)
+
+    def _event(self, event: wire.Depth | wire.Trade | wire.Ticker, ts: int) -> None:
+        symbol = event.symbol
+        was_only = self._owner.only_symbol is not None
+        if self._owner.know(event, ts) and was_only:
+            raise _Again  # snapshots were taken for the only symbol's
+        if symbol not in self._imports:
+            self._imports[symbol] = self._owner.begin(symbol, self._staged)
+        target = self._imports[symbol]
+        if isinstance(event, wire.Depth):
+            first, _ = self._ids.get(symbol, (event.previous, 0))
+            self._ids[symbol] = (first, event.last)
+        if target is None:
+            self._report.skip("instrument not wanted")
+            return
+        name = target.report.id
+        self.spans[name] = (self.spans.get(name, (ts, ts))[0], ts)
+        try:
+            if isinstance(event, wire.Depth):
+                self._give_waiting(target, event, ts)
+                target.depth(event, ts)
+            elif isinstance(event, wire.Trade):
+                target.trade(event, ts)
+            else:
+                target.ticker(event, ts)
+        except Finer as finer:
+            raise self._owner.finer(symbol, finer) from None
+
+    # -- snapshots, which name no symbol -------------------------------------------------------
+
+    def _snapshot(self, event: wire.Snapshot, ts: int) -> None:
+        symbol = self._owner.only_symbol
+        if symbol is not None:
+            if symbol not in self._imports:
+                self._imports[symbol] = self._owner.begin(symbol, self._staged)
+            self._give(symbol, event, ts)
+            return
+        among = [s for s, (first, last) in self._ids.items() if first <= event.last <= last]
+        wanted = {s: target for s, target in self._imports.items() if target is not None}
+        fitting = [s for s in among if s not in wanted or wanted[s].spans(event)]
+        if len(fitting) == 1 and fitting[0] in wanted:
+            self._give(fitting[0], event, ts)
+        elif fitting:
+            self._report.skip("snapshot without symbol")
+        else:
+            self._waiting.append(event)
+            if len(self._waiting) > SNAPSHOTS_WAITING_MAX:
+                del self._waiting[0]
+                self._report.skip("snapshot without symbol")
+
+    def _give(self, symbol: str, event: wire.Snapshot, ts: int) -> None:
+        target = self._imports[symbol]
+        if target is None:
+            self._report.skip("instrument not wanted")
+            return
+        try:
+            target.snapshot(event, ts)
+        except Finer as finer:
+            raise self._owner.finer(symbol, finer) from None
+
+    def _give_waiting(self, target: SymbolImport, event: wire.Depth, ts: int) -> None:
+        for snapshot in [each for each in self._waiting if target.awaits(each, event)]:
+            self._waiting.remove(snapshot)
+            target.snapshot(snapshot, ts)
+
+    # -- what is wrong -------------------------------------------------------------------------
+
+    def _malformed(self, number: int, reason: str) -> None:
+        self._report.malformed += 1
+        if len(self._report.malformed_first) < MALFORMED_KEPT_MAX:
+            self._report.malformed_first.append(MalformedLine(number, reason[:200]))
+
+    def _clock_step(self, local_ns: int, ts: int) -> None:
+        self._report.clock_steps += 1
+        back = (ts - 1 - local_ns) / 1e9
+        reason = f"local clock stepped back to {back:.6f} s before the newest time; order was kept"
+        row = GapRow(
+            kind=GapKind.CLOCK_STEP, instrument="", reason=reason, from_ns=ts - 1, to_ns=ts
+        )
+        self._staged.gaps.append(row)
+
+
+def _levels_of(event: wire.Event) -> list[wire.Level]:
+    """The prices and sizes that will be written."""
+    if isinstance(event, wire.Depth | wire.Snapshot):
+        return [*event.bids, *event.asks]
+    if isinstance(event, wire.Trade):
+        return [(event.price, event.size)] if event.on_book else []
+    return [event.bid, event.ask]
+
+
 def import_binance(
     file: Path,
     catalog: Path,
@@ -475,9 +400,20 @@ def import_binance(
     instruments: Collection[str] = (),
     maker_fee: Decimal | None = None,
     taker_fee: Decimal | None = None,
+    rules: Rules | None = None,
     progress: Progress | None = None,
+    depth: int = DEPTH,
+    fold_tops: bool = True,
 ) -> ImportReport:
     """Import a whole file. Raises ImportFailed, and then the catalog is as it was."""
-    fees = Fees(maker=maker_fee, taker=taker_fee)
-    run = BinanceImport(file, catalog, instruments=instruments, fees=fees, progress=progress)
+    run = BinanceImport(
+        file,
+        catalog,
+        instruments=instruments,
+        fees=Fees(maker=maker_fee, taker=taker_fee),
+        rules=rules,
+        progress=progress,
+        depth=depth,
+        fold_tops=fold_tops,
+    )
     return run.run()

@@ -11,6 +11,7 @@ from nautilus_trader.model import (
     CryptoPerpetual,
     CurrencyPair,
     InstrumentId,
+    Money,
     Price,
     Quantity,
     Symbol,
@@ -43,6 +44,34 @@ class Fees(msgspec.Struct, frozen=True):
     taker: Decimal | None = None
 
 
+class Rules(msgspec.Struct, frozen=True):
+    """What a stream file cannot tell; None is what it shows, or no limit.
+
+    Price and size increments, and the least value of an order in quote currency.
+    """
+
+    tick_size: Decimal | None = None
+    step_size: Decimal | None = None
+    min_notional: Decimal | None = None
+
+    def decimals(self, name: str, found: tuple[int, int]) -> tuple[int, int]:
+        """Decimals of price and size to write with. Raises ImportFailed where the file is finer."""
+        wanted = []
+        for what, step, seen in (
+            ("price", self.tick_size, found[0]),
+            ("size", self.step_size, found[1]),
+        ):
+            of_step = seen if step is None else decimals_of(step)
+            if seen > of_step:
+                raise ImportFailed(
+                    "IMPORT-PRECISION",
+                    f"{name} has {seen} {what} decimals in the file, and the {what} increment "
+                    f"that was given, {step}, has {of_step}; give a finer one",
+                )
+            wanted.append(of_step)
+        return wanted[0], wanted[1]
+
+
 def instrument_name(symbol: str, market: Market) -> str:
     """`BTCUSDT.BINANCE` on spot, `BTCUSDT-PERP.BINANCE` on USD-M.
 
@@ -62,7 +91,12 @@ def currencies(symbol: str) -> tuple[str, str]:
 
 
 def build_instrument(
-    symbol: str, market: Market, precision: tuple[int, int], fees: Fees, ts: int
+    symbol: str,
+    market: Market,
+    precision: tuple[int, int],
+    fees: Fees,
+    ts: int,
+    rules: Rules,
 ) -> Any:
     """A CurrencyPair or CryptoPerpetual; `precision` is decimals of price and of size.
 
@@ -73,11 +107,12 @@ def build_instrument(
     maker = default_maker if fees.maker is None else fees.maker
     taker = default_taker if fees.taker is None else fees.taker
     price_precision, size_precision = precision
-    step = Quantity.from_str(_step(size_precision))
+    step = Quantity.from_str(_step(size_precision, rules.step_size))
+    least = rules.min_notional
     common: dict[str, Any] = {
         "price_precision": price_precision,
         "size_precision": size_precision,
-        "price_increment": Price.from_str(_step(price_precision)),
+        "price_increment": Price.from_str(_step(price_precision, rules.tick_size)),
         "size_increment": step,
         "min_quantity": step,
         "ts_event": ts,
@@ -86,6 +121,8 @@ def build_instrument(
     }
     identity = InstrumentId.from_str(instrument_name(symbol, market))
     base_currency, quote_currency = currency(base), currency(quote)
+    if least is not None:
+        common["min_notional"] = Money.from_str(f"{least:f} {quote}")
     if market is Market.SPOT:
         return CurrencyPair(identity, Symbol(symbol), base_currency, quote_currency, **common)
     return CryptoPerpetual(
@@ -123,5 +160,14 @@ def settled_precision(
     return precision, False
 
 
-def _step(precision: int) -> str:
+def decimals_of(step: Decimal) -> int:
+    """How many decimals a finite number has."""
+    exponent = step.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)  # a finite number
+    return max(0, -exponent)
+
+
+def _step(precision: int, given: Decimal | None) -> str:
+    if given is not None:
+        return f"{given:.{precision}f}"
     return f"0.{'0' * (precision - 1)}1" if precision else "1"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import lru_cache
 
 import msgspec
 
@@ -18,9 +17,11 @@ NS_MIN = 10**18  # 2001; earlier local times are not nanoseconds
 NS_MAX = 2**63 - 1
 MS_MAX = NS_MAX // 1_000_000
 DECIMALS_MAX = 16  # NautilusTrader's fixed-point precision
+PRICE_MAX = 17_014_118_346_046  # NautilusTrader's largest, whole units
+SIZE_MAX = 34_028_236_692_093
 LEVELS_MAX = 50_000  # of one message and side
 _NUMBER = re.compile(r"[0-9]{1,17}(\.[0-9]{1,30})?")
-_NUMBER_CACHE = 65_536
+_KNOWN_MAX = 200_000  # number texts remembered as good
 
 Level = tuple[str, str]
 
@@ -110,6 +111,9 @@ class _Line(msgspec.Struct):
     e: str = ""
 
 
+_symbols: set[str] = set()
+_prices: set[str] = set()
+_sizes: set[str] = set()
 _line = msgspec.json.Decoder(_Line)
 _data = msgspec.json.Decoder(_Data)
 
@@ -171,6 +175,8 @@ def _trade(data: _Data) -> Trade:
     _need_symbol(data.s)
     if data.t < 0 or data.m is None:
         raise Malformed("trade needs `t` and `m`")
+    _check_numbers((data.p,), _prices, PRICE_MAX)
+    _check_numbers((data.q,), _sizes, SIZE_MAX)
     market = Market.SPOT if data.X is None else Market.USDM
     on_book = data.X in (None, "MARKET") and not _is_zero(data.p) and not _is_zero(data.q)
     ts_event = _need_ns(data.T or data.E)
@@ -182,24 +188,48 @@ def _ticker(data: _Data) -> Ticker:
     if not isinstance(data.b, str) or not isinstance(data.a, str) or data.u < 0:
         raise Malformed("bookTicker needs `u`, and text `b` and `a`")
     bid, ask = (data.b, data.B), (data.a, data.A)
-    for number in (*bid, *ask):
-        decimals(number)
+    _check_numbers((bid[0], ask[0]), _prices, PRICE_MAX)
+    _check_numbers((bid[1], ask[1]), _sizes, SIZE_MAX)
     market = Market.USDM if data.e else Market.SPOT
     return Ticker(data.s, market, data.u, bid, ask, _ns(data.T or data.E))
 
 
 def _need_symbol(symbol: str) -> None:
+    if symbol in _symbols:
+        return
     if not (1 <= len(symbol) <= 40 and symbol.isascii() and symbol.replace("_", "").isalnum()):
         raise Malformed("a symbol `s` is needed")
+    if len(_symbols) < _KNOWN_MAX:
+        _symbols.add(symbol)
 
 
 def _check_levels(*sides: Sequence[Level]) -> None:
     for levels in sides:
+        if not levels:
+            continue
         if len(levels) > LEVELS_MAX:
             raise Malformed(f"{len(levels)} levels on one side, more than {LEVELS_MAX}")
-        for price, size in levels:
-            decimals(price)
-            decimals(size)
+        prices, sizes = zip(*levels, strict=True)
+        _check_numbers(prices, _prices, PRICE_MAX)
+        _check_numbers(sizes, _sizes, SIZE_MAX)
+
+
+def _check_numbers(texts: Sequence[str], known: set[str], most: int) -> None:
+    """Raise Malformed where one is not a number, too fine, or as large as `most`.
+
+    Files repeat their numbers: those seen before are known to be good.
+    """
+    if known.issuperset(texts):
+        return
+    for text in texts:
+        if text in known:
+            continue
+        decimals(text)
+        if int(text.partition(".")[0]) >= most:
+            raise Malformed(f"{text[:40]} is more than NautilusTrader can hold ({most})")
+        if len(known) >= _KNOWN_MAX:
+            known.clear()
+        known.add(text)
 
 
 def _ns(ms: int) -> int:
@@ -215,20 +245,14 @@ def _need_ns(ms: int) -> int:
 
 
 def _is_zero(number: str) -> bool:
-    decimals(number)
     return not number.strip("0.")
-
-
-@lru_cache(maxsize=_NUMBER_CACHE)
-def _decimals(number: str) -> int:
-    if not _NUMBER.fullmatch(number):
-        return -1
-    return len(number.partition(".")[2].rstrip("0"))
 
 
 def decimals(number: str) -> int:
     """Significant decimals of a price or size text. Raises Malformed."""
-    found = _decimals(number)
-    if not 0 <= found <= DECIMALS_MAX:
+    if not _NUMBER.fullmatch(number):
         raise Malformed(f"{number[:40]!r} is not a decimal number")
+    found = len(number.partition(".")[2].rstrip("0"))
+    if found > DECIMALS_MAX:
+        raise Malformed(f"{number[:40]!r} has more than {DECIMALS_MAX} decimals")
     return found

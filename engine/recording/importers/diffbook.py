@@ -1,10 +1,15 @@
-"""A level-2 book rebuilt from absolute level changes, proven against the venue's own top of book.
+"""A level-2 book rebuilt from absolute level changes, shown only where it is known to be whole.
 
 Changes say the new size of a price, so a level that was seen in an unbroken sequence is right. What
-an unbroken sequence cannot tell is a level that never changed since it began. A book is therefore
-withheld until it is whole at the top: until a snapshot connects to the sequence, or the venue's
-best bid and ask of the same moment (by update id) are the book's. Levels that the venue's top
-contradicts (better than its best, last changed before it) are stale, and are deleted.
+an unbroken sequence cannot tell is a level that never changed since it began. How far a side is
+complete is known in two ways: a snapshot that connects to the sequence has its best levels; and
+when the venue's best bid stood at a price, there was no bid above it, so that every bid that stands
+above it later came with a change. A book is withheld until both sides are complete to `depth`
+levels, and again while less than half of that is left. Levels that the venue's top contradicts
+(better than its best, last changed before it) are stale, and are deleted.
+
+With `fold_tops` the venue's best bid and ask also become the book's between two changes: both name
+the update id that they are of, so it is known which is newer.
 """
 
 from __future__ import annotations
@@ -30,6 +35,13 @@ F_SNAPSHOT = 32
 RECENT_CHANGES_MAX = 256  # messages kept to connect a snapshot that arrives late
 PENDING_TOPS_MAX = 4096  # tops of book kept that are newer than the book
 OLD_CHANGES_MAX = 100  # old changes in a row, after which the ids must have been reset
+DEPTH = 10  # levels of each side that must be complete before a book is shown
+# Numbers of levels that a snapshot can be asked for: as many as that may not be all. Other numbers
+# are the whole side, and so are the deepest snapshots (1000 and more): on real data a market that
+# leaves their range meets no fewer levels near its top than within it: they changed meanwhile.
+SNAPSHOT_LIMITS = frozenset({5, 10, 20, 50, 100, 500})
+
+NOWHERE, EVERYWHERE = float("-inf"), float("inf")
 
 Level = tuple[int, Price, Quantity]  # raw price (the key), price, size
 _Row = tuple[BookAction, OrderSide, Price, Quantity]
@@ -80,7 +92,8 @@ class BookCounts(msgspec.Struct):
     crossed_levels: int = 0  # deleted because they crossed a newer level
     contradicted_levels: int = 0  # deleted because the venue's top of book shows they are gone
     seeded_levels: int = 0  # taken from the venue's top of book, unknown to the book
-    withheld_changes: int = 0  # messages applied before the book was proven
+    withheld_changes: int = 0  # messages applied while the book was not shown
+    folded_tops: int = 0  # tops of book that changed the book between two messages
     snapshots: int = 0
     snapshots_unconnected: int = 0
     tops_checked: int = 0
@@ -88,12 +101,17 @@ class BookCounts(msgspec.Struct):
 
 
 class _Side:
-    """One side: raw price to (price, size, update id), with its best level at hand."""
+    """One side: raw price to (price, size, update id), with its best level at hand.
+
+    It is complete from the best price to `bound` (a price times `sign`, so that smaller is better).
+    """
 
     def __init__(self, side: OrderSide) -> None:
         self.side = side
         self.sign = -1 if side == OrderSide.BUY else 1
         self.levels: dict[int, tuple[Price, Quantity, int]] = {}
+        self.bound: float = NOWHERE
+        self.inside = 0  # levels within `bound`
         self._heap: list[int] = []
 
     def set(self, level: Level, update_id: int) -> bool:
@@ -102,11 +120,30 @@ class _Side:
         known = key in self.levels
         self.levels[key] = (price, size, update_id)
         if not known:
-            heapq.heappush(self._heap, self.sign * key)
+            at = self.sign * key
+            self.inside += at <= self.bound
+            heapq.heappush(self._heap, at)
             if len(self._heap) > 2 * len(self.levels) + 1024:
                 self._heap = [self.sign * k for k in self.levels]
                 heapq.heapify(self._heap)
         return not known
+
+    def pop(self, key: int) -> Price | None:
+        """Take a level out; its price, None where it was not known."""
+        gone = self.levels.pop(key, None)
+        if gone is None:
+            return None
+        self.inside -= self.sign * key <= self.bound
+        return gone[0]
+
+    def complete_to(self, bound: float) -> None:
+        """It is proven to be complete at least to there."""
+        if bound > self.bound:
+            self.bound = bound
+            self.inside = sum(self.sign * key <= bound for key in self.levels)
+
+    def is_whole(self, levels: int) -> bool:
+        return self.bound == EVERYWHERE or self.inside >= levels
 
     def best(self) -> int | None:
         while self._heap:
@@ -119,12 +156,14 @@ class _Side:
     def clear(self) -> None:
         self.levels.clear()
         self._heap.clear()
+        self.bound = NOWHERE
+        self.inside = 0
 
 
 class DiffBook:
     """Changes, snapshots and tops in; NautilusTrader deltas out.
 
-    `needs_proof` False (no top of book in the source) emits from the first change on.
+    `depth`: levels of each side that must be complete before the book is shown (see the module).
     """
 
     def __init__(
@@ -133,14 +172,20 @@ class DiffBook:
         price_precision: int,
         size_precision: int,
         *,
-        needs_proof: bool,
+        depth: int = DEPTH,
+        fold_tops: bool = False,
     ) -> None:
         self.instrument_id = instrument_id
         self.counts = BookCounts()
         self.last_id: int | None = None  # of the newest change applied
-        self.proven = False
-        self._needs_proof = needs_proof
-        self._top_agreed = False
+        self.shown = False
+        self._depth = depth
+        self._fold_tops = fold_tops
+        self._folded: Top | None = None  # the newest top, in the book ahead of the changes
+        self._sequence = 0  # of the last batch that was shown; neither goes back
+        self._ts_event = 0
+        self._id_offset = 0  # added to update ids, which begin anew when the venue resets them
+        self._top_agreed = True  # of the newest top that could be compared
         self._bridging = False  # the next change may begin before the snapshot it follows
         self._old_run = 0
         self._bids = _Side(OrderSide.BUY)
@@ -154,6 +199,8 @@ class DiffBook:
         """Whether `change` is the next one. On GAP the caller must `lose` the book first."""
         if self.last_id is None:
             return Place.NEXT
+        if self._bridging and change.last == self.last_id:
+            return Place.NEXT  # what the snapshot has of it is the same, and it may say more
         if change.last <= self.last_id:
             self._old_run += 1
             if self._old_run > OLD_CHANGES_MAX:
@@ -166,63 +213,131 @@ class DiffBook:
         return Place.NEXT if self._bridging and change.previous < self.last_id else Place.GAP
 
     def change(self, change: Change) -> list[OrderBookDelta]:
-        """Apply a change whose place is NEXT."""
+        """Apply a change whose place is NEXT. `shown` False afterwards, where it was True: the
+        CLEAR that came out says that too little of the book is left that is complete."""
         previous = self.last_id if self.last_id is not None else change.previous
         self._bridging = False
         rows = self._apply(change)
         self._recent.append(change)
         self.last_id = change.last
-        top = self._take_top(change.last)
-        if top is not None and top.last > previous:
-            rows += self._check_top(top, change)
+        rows += self._take_tops(previous, change)
+        if self._folded is not None:
+            rows += self._fold(self._folded)
         rows += self._uncross(change.last)
-        if self.proven:
-            return self._deltas(rows, change.last, change.ts_event, change.ts_init)
-        if self._needs_proof and not self._top_agreed:
-            self.counts.withheld_changes += 1
-            return []
-        return self._whole(change.ts_event, change.ts_init)
+        return self._show(rows, change.last, change.ts_event, change.ts_init)
 
-    def top(self, top: Top) -> None:
-        """Keep the venue's top until the book has reached its update id."""
-        if not self._tops or top.last >= self._tops[-1].last:
-            self._tops.append(top)
+    def top(self, top: Top, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
+        """Keep the venue's top until the book has reached its update id; fold it in if asked to."""
+        if self._tops and top.last < self._tops[-1].last:
+            return []
+        self._tops.append(top)
+        if not self._fold_tops or self.last_id is None or top.last <= self.last_id:
+            return []
+        if self._folded is not None and top.last < self._folded.last:
+            return []
+        self._folded = top
+        if not self.shown:
+            return []
+        rows = self._fold(top)
+        if not rows:
+            return []
+        self.counts.folded_tops += 1
+        return self._show(rows, top.last, ts_event, ts_init)
 
     def snapshot(self, snapshot: Snapshot) -> list[OrderBookDelta]:
         """Replace the book by a snapshot and the changes after it, if they connect."""
-        later = [change for change in self._recent if change.last > snapshot.last]
-        is_behind = self.last_id is not None and snapshot.last < self.last_id
-        if is_behind and not (later and later[0].previous <= snapshot.last):
+        if not self.connects(snapshot.last):
             self.counts.snapshots_unconnected += 1
             return []
+        later = [change for change in self._recent if change.last > snapshot.last]
         self.counts.snapshots += 1
-        self._bids.clear()
-        self._asks.clear()
         for side, levels in ((self._bids, snapshot.bids), (self._asks, snapshot.asks)):
-            for level in levels:
-                side.set(level, snapshot.last)
+            self._take_side(side, levels, snapshot.last)
         for change in later:
             self._apply(change, count=False)
         if self.last_id is None or snapshot.last > self.last_id:
             self.last_id = snapshot.last
             self._bridging = True
+        self._top_agreed = True
+        self._forget_folded()
+        if self._folded is not None:
+            self._fold(self._folded)
         self._uncross(self.last_id)
         ts_event = later[-1].ts_event if later else snapshot.ts_event
-        return self._whole(ts_event, snapshot.ts_init)
+        was_shown, self.shown = self.shown, False
+        deltas = self._show([], self.last_id, ts_event, snapshot.ts_init)
+        if was_shown and not self.shown:
+            return self._hide(self.last_id, ts_event, snapshot.ts_init)
+        return deltas
+
+    def connects(self, snapshot_id: int) -> bool:
+        """Whether every change since the snapshot is known, or none is (it is ahead of them)."""
+        if self.last_id is None or snapshot_id >= self.last_id:
+            return True
+        later = next((change for change in self._recent if change.last > snapshot_id), None)
+        return later is not None and later.previous <= snapshot_id
+
+    def spans(self, snapshot_id: int) -> bool:
+        """Whether the snapshot is of a moment within the changes at hand."""
+        if self.last_id is None or not self._recent:
+            return False
+        return self._recent[0].previous <= snapshot_id <= self.last_id
 
     def lose(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
-        """Forget everything after a sequence gap; a CLEAR if the book was visible."""
-        visible = self.proven
-        self.proven = False
-        self.last_id = None
-        self._top_agreed = self._bridging = False
+        """Forget everything after a sequence gap; a CLEAR if the book was shown."""
+        was_shown = self.shown
+        if self.last_id is not None and sequence < self.last_id:
+            self._id_offset += self.last_id - sequence
+        self.shown = False
+        self.last_id = self._folded = None
+        self._bridging = False
+        self._top_agreed = True
         self._old_run = 0
         self._bids.clear()
         self._asks.clear()
         self._recent.clear()
+        return self._hide(sequence, ts_event, ts_init) if was_shown else []
+
+    def _take_side(self, side: _Side, levels: Sequence[Level], update_id: int) -> None:
+        """A snapshot's side: levels of size zero are none, of a repeated price the last holds."""
+        side.clear()
+        for level in levels:
+            if level[2].raw:
+                side.set(level, update_id)
+            else:
+                side.pop(level[0])
+        bound = EVERYWHERE
+        if len(side.levels) in SNAPSHOT_LIMITS:
+            bound = max(side.sign * key for key in side.levels)
+        side.complete_to(bound)
+
+    def _show(
+        self, rows: list[_Row], update_id: int, ts_event: int, ts_init: int
+    ) -> list[OrderBookDelta]:
+        """What a reader of the deltas is told: rows, the whole book when it begins, its end."""
+        bids, asks = self._bids, self._asks
+        if self.shown:
+            least = max(1, self._depth // 2)
+            if not (bids.is_whole(least) and asks.is_whole(least)):
+                self.shown = False
+                return self._hide(update_id, ts_event, ts_init)
+            return self._deltas(rows, *self._forward(update_id, ts_event), ts_init)
+        is_whole = bids.is_whole(self._depth) and asks.is_whole(self._depth)
+        if not is_whole or not self._top_agreed:
+            self.counts.withheld_changes += 1
+            return []
+        return self._whole(*self._forward(update_id, ts_event), ts_init)
+
+    def _forward(self, sequence: int, ts_event: int) -> tuple[int, int]:
+        """Sequence and event time of a batch: a top that was folded in may be ahead of a change."""
+        self._sequence = max(self._sequence, sequence + self._id_offset)
+        self._ts_event = max(self._ts_event, ts_event)
+        return self._sequence, self._ts_event
+
+    def _hide(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
         flags = F_SNAPSHOT | F_LAST
-        clear = self._delta(BookAction.CLEAR, self._no_order, flags, sequence, ts_event, ts_init)
-        return [clear] if visible else []
+        stamp = self._forward(sequence, ts_event)
+        return [self._delta(BookAction.CLEAR, self._no_order, flags, *stamp, ts_init)]
 
     def _apply(self, change: Change, *, count: bool = True) -> list[_Row]:
         rows: list[_Row] = []
@@ -233,42 +348,78 @@ class DiffBook:
                     added = side.set(level, change.last)
                     action = BookAction.ADD if added else BookAction.UPDATE
                     rows.append((action, side.side, price, size))
-                elif side.levels.pop(key, None) is not None:
+                elif side.pop(key) is not None:
                     rows.append((BookAction.DELETE, side.side, price, self._zero_size))
                 elif count:
                     self.counts.unknown_deletes += 1
         return rows
 
-    def _take_top(self, last: int) -> Top | None:
-        """The newest top that is not newer than the book; older ones are forgotten."""
-        found: Top | None = None
-        while self._tops and self._tops[0].last <= last:
-            found = self._tops.popleft()
-        return found
+    def _take_tops(self, previous: int, change: Change) -> list[_Row]:
+        """Learn from the venue's tops within `change`: all say how far the book is complete."""
+        rows: list[_Row] = []
+        newest: Top | None = None
+        while self._tops and self._tops[0].last <= change.last:
+            top = self._tops.popleft()
+            if top.last <= previous:
+                continue
+            newest = top
+            for side, level, changed in (
+                (self._bids, top.bid, change.bids),
+                (self._asks, top.ask, change.asks),
+            ):
+                side.complete_to(side.sign * level[0])
+                rows += self._seed(side, level, changed, top.last)
+        self._forget_folded()
+        return rows if newest is None else rows + self._check_top(newest)
 
-    def _check_top(self, top: Top, change: Change) -> list[_Row]:
-        """Make the book agree with the venue's top, where that top is the newer knowledge.
+    def _seed(
+        self, side: _Side, level: Level, changed: Sequence[Level], update_id: int
+    ) -> list[_Row]:
+        """A best level that no change told of: it stood there since before they began.
 
-        Levels of `change` itself may be newer than the top, so those are left alone.
+        What the message itself says of that price is newer.
         """
+        key, price, size = level
+        if key in side.levels or any(key == touched[0] for touched in changed):
+            return []
+        side.set(level, update_id)
+        self.counts.seeded_levels += 1
+        return [(BookAction.ADD, side.side, price, size)]
+
+    def _forget_folded(self) -> None:
+        """The changes have reached the top that was folded in."""
+        folded = self._folded
+        if folded is not None and self.last_id is not None and folded.last <= self.last_id:
+            self._folded = None
+
+    def _fold(self, top: Top) -> list[_Row]:
+        """Make the venue's top, newer than every change, the book's."""
+        rows: list[_Row] = []
+        for side, level in ((self._bids, top.bid), (self._asks, top.ask)):
+            key, price, size = level
+            while (best := side.best()) is not None and side.sign * best < side.sign * key:
+                gone = side.pop(best)
+                assert gone is not None  # it is the best
+                rows.append((BookAction.DELETE, side.side, gone, self._zero_size))
+            held = side.levels.get(key)
+            if held is None or held[1] != size:
+                action = BookAction.ADD if side.set(level, top.last) else BookAction.UPDATE
+                rows.append((action, side.side, price, size))
+        return rows
+
+    def _check_top(self, top: Top) -> list[_Row]:
+        """Delete what the venue's top shows to be gone; note whether the book's top is its own."""
         rows: list[_Row] = []
         agreed = True
-        for side, level, changed in (
-            (self._bids, top.bid, change.bids),
-            (self._asks, top.ask, change.asks),
-        ):
-            key, price, size = level
+        for side, level in ((self._bids, top.bid), (self._asks, top.ask)):
+            key = level[0]
             while (best := side.best()) is not None and side.sign * best < side.sign * key:
                 if side.levels[best][2] >= top.last:
                     break
-                rows.append(
-                    (BookAction.DELETE, side.side, side.levels.pop(best)[0], self._zero_size)
-                )
+                gone = side.pop(best)
+                assert gone is not None  # it is the best
+                rows.append((BookAction.DELETE, side.side, gone, self._zero_size))
                 self.counts.contradicted_levels += 1
-            if key not in side.levels and all(key != touched[0] for touched in changed):
-                side.set(level, top.last)
-                rows.append((BookAction.ADD, side.side, price, size))
-                self.counts.seeded_levels += 1
             agreed = agreed and side.best() == key
         self.counts.tops_checked += 1
         self.counts.tops_agreed += agreed
@@ -284,14 +435,14 @@ class DiffBook:
                 return rows
             bid_id, ask_id = self._bids.levels[bid][2], self._asks.levels[ask][2]
             side, key = (self._bids, bid) if bid_id <= ask_id else (self._asks, ask)
-            price = side.levels.pop(key)[0]
+            price = side.pop(key)
+            assert price is not None  # it is the best
             rows.append((BookAction.DELETE, side.side, price, self._zero_size))
             self.counts.crossed_levels += 1
 
-    def _whole(self, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
-        """The whole book as one snapshot batch; the book is visible from here on."""
-        self.proven = True
-        sequence = self.last_id or 0
+    def _whole(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
+        """The whole book as one snapshot batch; the book is shown from here on."""
+        self.shown = True
         orders = [
             BookOrder(side.side, price, size, 0)
             for side in (self._bids, self._asks)

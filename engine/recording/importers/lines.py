@@ -1,7 +1,8 @@
-"""Lines of a gzip or plain text file, however damaged: what can be read is read."""
+"""Lines of a gzip, zip or plain text file, however damaged: what can be read is read."""
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +11,24 @@ from typing import BinaryIO
 READ_BYTES = 1 << 20
 LINE_BYTES_MAX = 8 << 20
 GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGIC = b"PK\x03\x04"
+UTF8_MARK = b"\xef\xbb\xbf"
+# What a file may begin with that can't be read here, and what it then is.
+FOREIGN = {
+    b"\x28\xb5\x2f\xfd": "compressed with zstandard",
+    b"\xfd7zXZ\x00": "compressed with xz",
+    b"BZh": "compressed with bzip2",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"PAR1": "a Parquet file",
+}
 GZIP_WINDOW = 31  # zlib: gzip header and trailer, largest window
 CORRUPT_STEP_BYTES = 64  # how near to the damage the last readable bytes are looked for
+
+
+class Unreadable(Exception):
+    """A file of a kind that has no lines; the text says what it is and what would do."""
 
 
 class LineReader:
@@ -21,7 +38,8 @@ class LineReader:
     line without a newline in a damaged file is dropped, since it was cut. A line beyond
     LINE_BYTES_MAX comes as None. `on_bytes` is told the position in the file as it is read.
 
-    Raises OSError when the file cannot be opened or read.
+    A byte order mark of UTF-8 is no part of the first line. Of a zip archive the only file in it
+    is read. Raises OSError when the file cannot be opened or read, Unreadable for another kind.
     """
 
     def __init__(self, path: Path, on_bytes: Callable[[int], None] | None = None) -> None:
@@ -38,11 +56,32 @@ class LineReader:
         if first.startswith(GZIP_MAGIC):
             yield from self._inflate(file, first)
             return
+        if first.startswith(ZIP_MAGIC):
+            yield from self._unzip(file)
+            return
+        for magic, kind in FOREIGN.items():
+            if first.startswith(magic):
+                raise Unreadable(f"it is {kind}; expected lines of text, plain, gzip or zip")
         data = first
         while data:
             self._progress(file)
             yield data
             data = file.read(READ_BYTES)
+
+    def _unzip(self, file: BinaryIO) -> Iterator[bytes]:
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                members = [each for each in archive.infolist() if not each.is_dir()]
+                if len(members) != 1:
+                    raise Unreadable(
+                        f"it is a zip archive of {len(members)} files; expected one file in it"
+                    )
+                with archive.open(members[0]) as member:
+                    while data := member.read(READ_BYTES):
+                        self._progress(file)
+                        yield data
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as e:
+            self.damage = f"zip archive is damaged: {e}"
 
     def _inflate(self, file: BinaryIO, data: bytes) -> Iterator[bytes]:
         inflater = zlib.decompressobj(GZIP_WINDOW)
@@ -77,7 +116,10 @@ class LineReader:
         number = 0
         tail = b""
         overlong = False
+        is_first = True
         for chunk in chunks:
+            if is_first:
+                chunk, is_first = chunk.removeprefix(UTF8_MARK), False
             parts = (tail + chunk).split(b"\n") if tail else chunk.split(b"\n")
             tail = parts.pop()
             for part in parts:

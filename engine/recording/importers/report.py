@@ -28,11 +28,17 @@ class InstrumentReport(msgspec.Struct, kw_only=True):
     delta_rows: int = 0  # OrderBookDelta rows in the catalog, snapshots included
     trades: int = 0
     trades_off_book: int = 0  # insurance fund and the like; not imported
+    trades_repeated: int = 0  # told again; once in the catalog
     quotes: int = 0
     quotes_unusable: int = 0  # a side empty, or crossed; not imported
+    quotes_repeated: int = 0
+    off_tick: int = 0  # distinct prices that are no multiple of the price increment
+    off_step: int = 0
+    depth: int = 0  # levels of each side that are complete wherever a book begins
     gaps: int = 0
-    gap_seconds: float = 0.0
-    book_from_ns: int = 0  # when the book was first whole at the top
+    gap_seconds: float = 0.0  # without a book that is whole, after it first was
+    unseen_seconds: float = 0.0  # and before
+    book_from_ns: int = 0  # when the book was first whole
     exchange_ahead_ns: tuple[int | None, int | None] = (None, None)
     book: BookCounts = msgspec.field(default_factory=BookCounts)
 

@@ -1,0 +1,75 @@
+"""The lines of a Binance stream file in order, parsed, with local times that can be believed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from engine.recording.importers import binance_wire as wire
+from engine.recording.importers.lines import LineReader
+
+STEP_NS_MAX = 86_400 * 10**9  # a local time further off than this is damage, not a clock
+AHEAD_NS = 5 * 10**9  # further ahead of its neighbours than this, a line may stand alone
+LOOK_AHEAD = 3  # lines after it that are asked
+
+# Line number, local time in UNIX nanoseconds (0: none), and the event or why there is none.
+Parsed = tuple[int, int, wire.Event | wire.Malformed | wire.Other]
+
+
+class Clock:
+    """Local times made non-decreasing, which a catalog file needs; backward steps are counted."""
+
+    def __init__(self) -> None:
+        self.last_ns = 0
+        self._recorded_ns = 0
+
+    def tick(self, local_ns: int) -> tuple[int, bool]:
+        """The time to write, and whether the clock stepped back just here."""
+        stepped = local_ns < self._recorded_ns
+        self._recorded_ns = local_ns
+        self.last_ns = local_ns if local_ns >= self.last_ns else self.last_ns + 1
+        return self.last_ns, stepped
+
+
+def parsed_lines(reader: LineReader) -> Iterator[Parsed]:
+    """Every line once, in the file's order. A line whose local time is wrong is Malformed.
+
+    Wrong is a time more than a day from the exchange's own, and one that is far ahead of the line
+    before while the lines after it are not: a clock that stepped stays where it is.
+    """
+    ahead: deque[Parsed] = deque()
+    lines = iter(reader)
+    newest_ns = 0  # of the lines that were believed
+    while True:
+        while len(ahead) <= LOOK_AHEAD and (read := next(lines, None)) is not None:
+            ahead.append(_parse(*read))
+        if not ahead:
+            return
+        number, local_ns, event = ahead.popleft()
+        if not isinstance(event, wire.Malformed | wire.Other):
+            reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
+            if reason:
+                yield number, 0, wire.Malformed(reason)
+                continue
+            newest_ns = local_ns
+        yield number, local_ns, event
+
+
+def _parse(number: int, line: bytes | None) -> Parsed:
+    try:
+        return (number, *wire.parse_line(line))
+    except (wire.Malformed, wire.Other) as error:
+        return number, 0, error
+
+
+def _distrust(local_ns: int, event_ns: int, newest_ns: int, ahead: deque[Parsed]) -> str:
+    against = event_ns or newest_ns
+    if against and abs(local_ns - against) > STEP_NS_MAX:
+        return "local time is more than a day off"
+    if newest_ns and local_ns - newest_ns <= AHEAD_NS:
+        return ""
+    following = [ns for _, ns, _ in ahead if ns]
+    if following and all(ns < local_ns - AHEAD_NS for ns in following):
+        off_secs = (local_ns - max(following)) / 1e9
+        return f"local time is {off_secs:.3f} s ahead of the lines around it"
+    return ""

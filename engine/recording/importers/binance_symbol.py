@@ -1,0 +1,278 @@
+"""One symbol of a Binance stream file: wire events in, catalog rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import (
+    AggressorSide,
+    OrderBookDelta,
+    Price,
+    Quantity,
+    QuoteTick,
+    TradeId,
+    TradeTick,
+)
+
+from engine.recording.gaps import GapKind, GapRow
+from engine.recording.importers import binance_wire as wire
+from engine.recording.importers.diffbook import Change, DiffBook, Level, Place, Snapshot, Top
+from engine.recording.importers.report import InstrumentReport
+from engine.recording.importers.staging import ChunkWriter, StagedCatalog
+
+CACHE_VALUES_MAX = 200_000  # distinct prices or sizes kept as objects
+TRADES_KEPT_MAX = 65_536  # newest trades that a repeated one is held against
+PLAUSIBLE_RATIO = 1.5  # a snapshot's price is at most this often the symbol's own
+
+
+class Finer(Exception):
+    """A number has more decimals than were seen before: the import begins again, finer."""
+
+    def __init__(self, *, price_decimals: int = 0, size_decimals: int = 0) -> None:
+        super().__init__(f"{price_decimals} price decimals, {size_decimals} size decimals")
+        self.price_decimals = price_decimals
+        self.size_decimals = size_decimals
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How an import is done. `depth`: see `diffbook`. `chunk_rows`: rows of one Parquet file."""
+
+    depth: int
+    fold_tops: bool
+    chunk_rows: int
+
+
+class SymbolImport:
+    """What the file says of one symbol, written to `staged` as it comes."""
+
+    def __init__(
+        self, instrument: Any, market: wire.Market, staged: StagedCatalog, options: Options
+    ) -> None:
+        self.report = InstrumentReport(
+            id=str(instrument.id),
+            market=market.value,
+            price_precision=instrument.price_precision,
+            size_precision=instrument.size_precision,
+            maker_fee=instrument.info["maker_fee"],
+            taker_fee=instrument.info["taker_fee"],
+            depth=options.depth,
+        )
+        self._id = instrument.id
+        self._precisions = (instrument.price_precision, instrument.size_precision)
+        self._tick = instrument.price_increment.raw
+        self._step = instrument.size_increment.raw
+        self._prices: dict[str, tuple[int, Price]] = {}
+        self._sizes: dict[str, Quantity] = {}
+        self._staged = staged
+        self._book = DiffBook(
+            self._id, *self._precisions, depth=options.depth, fold_tops=options.fold_tops
+        )
+        self._deltas = ChunkWriter(staged.catalog.write_order_book_deltas, options.chunk_rows)
+        self._trades = ChunkWriter(staged.catalog.write_trade_ticks, options.chunk_rows)
+        self._quotes = ChunkWriter(staged.catalog.write_quote_ticks, options.chunk_rows)
+        self._told: dict[int, wire.Trade] = {}  # the newest trades by id
+        self._last_quote: wire.Ticker | None = None
+        self._last_depth_ns = 0
+        self._begin_ns = 0  # the first depth message or snapshot
+        self._reference: float | None = None  # a recent price, to know a snapshot by
+        self._gap: tuple[int, str, int] | None = None  # since, reason, update ids missing
+
+    # -- events --------------------------------------------------------------------------------
+
+    def depth(self, event: wire.Depth, ts: int) -> None:
+        report = self.report
+        report.depth_messages += 1
+        report.level_updates += len(event.bids) + len(event.asks)
+        self._begin_ns = self._begin_ns or ts
+        self._offset(event.ts_event, ts)
+        change = Change(
+            event.previous,
+            event.last,
+            self._levels(event.bids),
+            self._levels(event.asks),
+            event.ts_event,
+            ts,
+        )
+        place = self._book.place(change)
+        if place is Place.OLD:
+            return
+        if place is Place.GAP:
+            self._lose(change)
+        self._emit(self._book.change(change), ts)
+        self._last_depth_ns = ts
+
+    def snapshot(self, event: wire.Snapshot, ts: int) -> None:
+        self._begin_ns = self._begin_ns or ts
+        levels = (self._levels(event.bids), self._levels(event.asks))
+        self._emit(self._book.snapshot(Snapshot(event.last, *levels, event.ts_event or ts, ts)), ts)
+
+    def trade(self, event: wire.Trade, ts: int) -> None:
+        """Raises Malformed for a trade of a known id that says something else."""
+        self._offset(event.ts_event, ts)
+        if not event.on_book:
+            self.report.trades_off_book += 1
+            return
+        told = self._told.setdefault(event.id, event)
+        if told is not event:
+            if told != event:
+                raise wire.Malformed(f"trade {event.id} was told before, with other content")
+            self.report.trades_repeated += 1
+            return
+        if len(self._told) > TRADES_KEPT_MAX:
+            del self._told[next(iter(self._told))]
+        side = AggressorSide.SELL if event.buyer_is_maker else AggressorSide.BUY
+        _, price = self._price(event.price)
+        self._reference = float(event.price)
+        size = self._size(event.size)
+        tick = TradeTick(self._id, price, size, side, TradeId(str(event.id)), event.ts_event, ts)
+        self._trades.add((tick,), ts)
+
+    def ticker(self, event: wire.Ticker, ts: int) -> None:
+        if event.ts_event:
+            self._offset(event.ts_event, ts)
+        if event == self._last_quote:
+            self.report.quotes_repeated += 1
+            return
+        self._last_quote = event
+        bid, ask = self._levels((event.bid, event.ask))
+        if not (bid[0] and ask[0] and bid[2].raw and ask[2].raw) or bid[0] >= ask[0]:
+            self.report.quotes_unusable += 1
+            return
+        self._reference = float(event.bid[0])
+        ts_event = event.ts_event or ts
+        self._emit(self._book.top(Top(event.last, bid, ask), ts_event, ts), ts)
+        quote = QuoteTick(self._id, bid[1], ask[1], bid[2], ask[2], ts_event, ts)
+        self._quotes.add((quote,), ts)
+
+    def finish(self, ts: int) -> None:
+        """Write what is buffered; complete the report."""
+        self._close_gap(ts, "; the file ends before the book is whole again")
+        for writer in (self._deltas, self._trades, self._quotes):
+            writer.flush()
+        report = self.report
+        report.delta_rows = self._deltas.count
+        report.trades = self._trades.count
+        report.quotes = self._quotes.count
+        report.book = self._book.counts
+        if self._begin_ns:
+            report.unseen_seconds = ((report.book_from_ns or ts) - self._begin_ns) / 1e9
+
+    # -- whose snapshot is it ------------------------------------------------------------------
+
+    def spans(self, snapshot: wire.Snapshot) -> bool:
+        """Whether a snapshot, which names no symbol, is of this one's book as it is known."""
+        return self._book.spans(snapshot.last) and self._is_plausible(snapshot)
+
+    def awaits(self, snapshot: wire.Snapshot, event: wire.Depth) -> bool:
+        """Whether a snapshot from before is of the moment that `event` is about."""
+        return event.previous <= snapshot.last <= event.last and self._is_plausible(snapshot)
+
+    def _is_plausible(self, snapshot: wire.Snapshot) -> bool:
+        side = snapshot.bids or snapshot.asks
+        if self._reference is None or not side:
+            return True
+        ratio = float(side[0][0]) / self._reference
+        return 1 / PLAUSIBLE_RATIO <= ratio <= PLAUSIBLE_RATIO
+
+    # -- the book ------------------------------------------------------------------------------
+
+    def _emit(self, deltas: list[OrderBookDelta], ts: int) -> None:
+        if deltas:
+            self._deltas.add(deltas, ts)
+        if self._book.shown:
+            self.report.book_from_ns = self.report.book_from_ns or ts
+            self._close_gap(ts, "")
+        elif deltas and self._gap is None:  # its CLEAR: the market left what is known of it
+            least = max(1, self.report.depth // 2)
+            self._gap = (ts, f"fewer than {least} levels of a side are known to be complete", 0)
+            self.report.gaps += 1
+
+    def _lose(self, change: Change) -> None:
+        had = self._book.last_id or 0
+        reason = f"depth sequence: update {had} expected before, {change.previous} received"
+        missing = max(0, change.previous - had)
+        if self._gap is None:
+            self._gap = (self._last_depth_ns, reason, missing)
+        self.report.gaps += 1
+        self._emit(
+            self._book.lose(change.previous, change.ts_event, change.ts_init), change.ts_init
+        )
+
+    def _close_gap(self, ts: int, note: str) -> None:
+        if self._gap is None:
+            return
+        since, reason, missing = self._gap
+        self._gap = None
+        row = GapRow(
+            kind=GapKind.GAP,
+            instrument=self.report.id,
+            reason=reason + note,
+            from_ns=since,
+            to_ns=ts,
+            count=missing,
+        )
+        self._staged.gaps.append(row)
+        self.report.gap_seconds += row.seconds
+
+    def _offset(self, event_ns: int, ts: int) -> None:
+        """Exchange time minus local time, least and most."""
+        ahead = event_ns - ts
+        low, high = self.report.exchange_ahead_ns
+        self.report.exchange_ahead_ns = (
+            (ahead, ahead) if low is None or high is None else (min(low, ahead), max(high, ahead))
+        )
+
+    # -- numbers -------------------------------------------------------------------------------
+
+    def _levels(self, levels: Collection[wire.Level]) -> list[Level]:
+        prices, sizes = self._prices, self._sizes
+        out: list[Level] = []
+        for price_text, size_text in levels:
+            key, price = prices.get(price_text) or self._price(price_text)
+            size = sizes.get(size_text)
+            out.append((key, price, size if size is not None else self._size(size_text)))
+        return out
+
+    def _price(self, text: str) -> tuple[int, Price]:
+        found = self._prices.get(text)
+        if found is None:
+            decimals = wire.decimals(text)
+            if decimals > self._precisions[0]:
+                raise Finer(price_decimals=decimals)
+            price = Price.from_str(_padded(text, self._precisions[0]))
+            self.report.off_tick += price.raw % self._tick != 0
+            if len(self._prices) >= CACHE_VALUES_MAX:
+                self._prices.clear()
+            found = self._prices[text] = (price.raw, price)
+        return found
+
+    def _size(self, text: str) -> Quantity:
+        found = self._sizes.get(text)
+        if found is None:
+            decimals = wire.decimals(text)
+            if decimals > self._precisions[1]:
+                raise Finer(size_decimals=decimals)
+            if len(self._sizes) >= CACHE_VALUES_MAX:
+                self._sizes.clear()
+            found = self._sizes[text] = Quantity.from_str(_padded(text, self._precisions[1]))
+            self.report.off_step += found.raw % self._step != 0
+        return found
+
+
+def most_decimals(levels: Iterable[wire.Level]) -> tuple[int, int]:
+    """The most decimals of a price, and of a size."""
+    prices, sizes = zip(*levels, strict=True) if levels else ((), ())
+    return (
+        max((wire.decimals(text) for text in set(prices)), default=0),
+        max((wire.decimals(text) for text in set(sizes)), default=0),
+    )
+
+
+def _padded(text: str, precision: int) -> str:
+    """The same number with exactly `precision` decimals, which are enough."""
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    assert len(fraction) <= precision, f"{text} has more than {precision} decimals"
+    return f"{whole}.{fraction.ljust(precision, '0')}" if precision else whole
