@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ READ_BYTES = 1 << 20
 LINE_BYTES_MAX = 8 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGIC = b"PK\x03\x04"
+ZIP_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, struct.error)
 UTF8_MARK = b"\xef\xbb\xbf"
 # What a file may begin with that can't be read here, and what it then is.
 FOREIGN = {
@@ -80,7 +83,9 @@ class LineReader:
                     while data := member.read(READ_BYTES):
                         self._progress(file)
                         yield data
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as e:
+        except (NotImplementedError, RuntimeError) as e:  # another method; a password
+            raise Unreadable(f"it is a zip archive that can't be read: {e}") from e
+        except (*ZIP_DAMAGE, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError) as e:
             self.damage = f"zip archive is damaged: {e}"
 
     def _inflate(self, file: BinaryIO, data: bytes) -> Iterator[bytes]:
