@@ -56,7 +56,7 @@ def run_bare(path: Path) -> dict[str, Any]:
     run = BacktestRunConfig(
         venue_configs(loaded, selection),
         selection.configs(path.parent),
-        engine=engine_config(loaded.config.run.log_level),
+        engine=engine_config(loaded),
         id=RUN_ID,
         chunk_size=loaded.config.backtest.chunk_size,
         raise_exception=True,

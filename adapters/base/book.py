@@ -182,8 +182,11 @@ def _is_crossed(
 class _Ladder:
     """State that both kinds of book share: last text per level, own sequence, building of deltas.
 
-    `is_valid` is False until the first snapshot and after a CLEAR. The price's text is the
-    key of a level, so a frame that writes one price in two ways is refused.
+    `sequence` numbers what is emitted by its receive time (`ts_init`, ns), or by one more than the
+    last where that is not later. So it goes on across connections, restarts and recordings: a
+    count of each connection's own would begin again, and NautilusTrader would warn of every update
+    that its sequence went back. `is_valid` is False until the first snapshot and after a CLEAR. The
+    price's text is the key of a level, so a frame that writes one price in two ways is refused.
     """
 
     def __init__(
@@ -194,6 +197,7 @@ class _Ladder:
         self.is_valid = False
         self.crossed_count = 0
         self.sequence = 0
+        self._ts_event = 0  # of what was emitted last
         self._best_ask = math.inf
         self._best_bid = -math.inf
         self._asks: dict[str, str] = {}
@@ -214,14 +218,25 @@ class _Ladder:
         """Copies of the last bids and asks: price text to size text."""
         return dict(self._bids), dict(self._asks)
 
-    def clear(self, ts_event: int, ts_init: int) -> OrderBookDeltas:
-        """Drop the book, and return the CLEAR that tells so."""
+    def clear(self, ts_init: int) -> OrderBookDeltas:
+        """Drop the book, and return the CLEAR that tells so.
+
+        Its `ts_event` is that of the last update, the venue's time from which on nothing is known:
+        our own clock may be ahead, and then the snapshot that follows would seem to come before it.
+        """
         self.is_valid = False
         self._asks, self._bids = {}, {}
-        self.sequence += 1
+        ts_event = self._ts_event or ts_init
+        self._number(ts_event, ts_init)
         return OrderBookDeltas(
             self.instrument_id, [self._clear_delta(F_SNAPSHOT | F_LAST, ts_event, ts_init)]
         )
+
+    def _number(self, ts_event: int, ts_init: int) -> int:
+        """The sequence of what is emitted now."""
+        self._ts_event = ts_event
+        self.sequence = ts_init if ts_init > self.sequence else self.sequence + 1
+        return self.sequence
 
     def _clear_delta(self, flags: int, ts_event: int, ts_init: int) -> OrderBookDelta:
         return OrderBookDelta(
@@ -255,7 +270,7 @@ class _Ladder:
         if _is_crossed(asks, bids, best_ask, best_bid):
             return None
         iid = self.instrument_id
-        self.sequence = sequence = self.sequence + 1
+        sequence = self._number(ts_event, ts_init)
         sides = chain(repeat(_BUY, count), repeat(_SELL, len(asks)))
         orders = list(map(BookOrder, sides, prices, sizes, repeat(0)))
         if not orders:
@@ -289,7 +304,7 @@ class _Ladder:
         self, changes: list[tuple[BookAction, BookOrder]], ts_event: int, ts_init: int
     ) -> OrderBookDeltas:
         """Pack changes (at least one) into one message, the last flagged F_LAST."""
-        self.sequence = sequence = self.sequence + 1
+        sequence = self._number(ts_event, ts_init)
         iid = self.instrument_id
         last_action, last_order = changes.pop()
         deltas = [
@@ -358,7 +373,7 @@ class SnapshotBook(_Ladder):
         if added_bids or len(new_bids) != len(old_bids):
             best_bid = max(_floats(new_bids), default=-math.inf)
         if _is_crossed(new_asks, new_bids, best_ask, best_bid):
-            return self._crossed(ts_event, ts_init)
+            return self._crossed(ts_init)
         self._asks, self._bids = new_asks, new_bids
         self._best_ask, self._best_bid = best_ask, best_bid
         return self._emit(changes, ts_event, ts_init) if changes else None
@@ -367,11 +382,11 @@ class SnapshotBook(_Ladder):
         self, asks: dict[str, str], bids: dict[str, str], ts_event: int, ts_init: int
     ) -> OrderBookDeltas | None:
         whole = self._whole(asks, bids, ts_event, ts_init)
-        return self._crossed(ts_event, ts_init) if whole is None else whole
+        return self._crossed(ts_init) if whole is None else whole
 
-    def _crossed(self, ts_event: int, ts_init: int) -> OrderBookDeltas | None:
+    def _crossed(self, ts_init: int) -> OrderBookDeltas | None:
         self.crossed_count += 1
-        return self.clear(ts_event, ts_init) if self.is_valid else None
+        return self.clear(ts_init) if self.is_valid else None
 
     def _collect(
         self,
@@ -525,10 +540,10 @@ class SequencedBook(_Ladder):
         self.last_id = -1
         self._asks, self._bids = {}, {}
 
-    def clear(self, ts_event: int, ts_init: int) -> OrderBookDeltas:
+    def clear(self, ts_init: int) -> OrderBookDeltas:
         """Drop the book, and return the CLEAR that tells so."""
         self.last_id = -1
-        return super().clear(ts_event, ts_init)
+        return super().clear(ts_init)
 
     def _apply(
         self,

@@ -284,7 +284,8 @@ class StreamSupervisor:
 
     def _deliver_closed(self) -> _End | None:
         try:
-            for item in self.protocol.closed(self._now_ns()):
+            # As a frame that came after the last one, also when the clock is set back.
+            for item in self.protocol.closed(max(self._now_ns(), self.status.last_frame_ns + 1)):
                 if type(item) is Gap:
                     self.status.gaps += 1
                 self._on_item(item)

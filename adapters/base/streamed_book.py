@@ -127,8 +127,9 @@ class StreamedBook:
         return self.book.to_deltas(self.book.ts_event, ts_init)
 
     def clear(self, ts_init: int) -> OrderBookDeltas:
-        """Empty the copy; gives the CLEAR that tells it."""
-        plain = OrderBookDelta.clear(self.instrument_id, self.book.sequence, ts_init, ts_init)
+        """Empty the copy; gives the CLEAR that tells it, in the order of the book's updates."""
+        ts_event = self.book.ts_event or ts_init
+        plain = OrderBookDelta.clear(self.instrument_id, self.book.sequence, ts_event, ts_init)
         # Without F_LAST a replay merges it into the next update, and the old book lives on.
         flags = RecordFlag.F_SNAPSHOT.value | RecordFlag.F_LAST.value
         delta = OrderBookDelta(
@@ -137,7 +138,7 @@ class StreamedBook:
             plain.order,
             flags,
             self.book.sequence,
-            ts_init,
+            ts_event,
             ts_init,
         )
         self.book.reset()

@@ -166,7 +166,7 @@ class OceanexMarketData:
             deltas = book.diff(answer.asks, answer.bids, now_ns, now_ns)
         except ParseError as e:
             raise VenueError(VenueErrorKind.UNKNOWN, "OCEANEX-BAD-ANSWER", str(e)) from e
-        return book.clear(now_ns, now_ns) if deltas is None else deltas
+        return book.clear(now_ns) if deltas is None else deltas
 
 
 def _is_within(ts: int, start_ns: int | None, end_ns: int | None) -> bool:

@@ -95,7 +95,7 @@ class _BookChannel:
         if not self.book.is_valid:
             return ()
         self.has_gap = True
-        return self.book.clear(ts_init, ts_init), Gap(self.instrument, reason)
+        return self.book.clear(ts_init), Gap(self.instrument, reason)
 
 
 class _TradesChannel:

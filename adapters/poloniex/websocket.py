@@ -97,7 +97,7 @@ class _Book:
 
     def start(self) -> None:
         """Forget everything but the numbers' cache and the count of events."""
-        self.book.clear(0, 0)
+        self.book.clear(0)
         self.waiting: deque[s.BookRow] = deque(maxlen=MAX_WAITING_UPDATES)
         self.had_gap = False
         self.last_ts = -1  # the venue's `ts` of what was applied last, milliseconds
@@ -251,7 +251,7 @@ class PublicStream:
         for book in self._books.values():
             if book.book.is_valid:
                 self.counters.gaps += 1
-                items.append(book.book.clear(ts_init, ts_init))
+                items.append(book.book.clear(ts_init))
                 items.append(Gap(book.inst.name, "the connection is closed"))
             book.start()
         return items
@@ -419,7 +419,7 @@ class PublicStream:
     ) -> None:
         """Clear the book, tell it, and ask for a snapshot, but not more often than allowed."""
         self.counters.gaps += 1
-        clear: OrderBookDeltas = book.book.clear(ts_init, ts_init)
+        clear: OrderBookDeltas = book.book.clear(ts_init)
         book.had_gap = True
         book.waiting.clear()
         if row is not None:

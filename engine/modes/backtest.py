@@ -22,7 +22,7 @@ from nautilus_trader.backtest import (
     BacktestRunConfig,
     BacktestVenueConfig,
 )
-from nautilus_trader.common import DataActor, LoggerConfig, LogLevel
+from nautilus_trader.common import DataActor
 from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.execution import StaticLatencyModel
 from nautilus_trader.model import (
@@ -42,6 +42,7 @@ from engine.errors import FairleadError
 from engine.modes.backtest_data import Selection, select
 from engine.modes.common import Parts, build_parts, ending
 from engine.modes.fees import fee_model
+from engine.modes.kernel_log import log_path, logger_config
 from engine.observe.summary import RunSummary, merged, net_by_currency, trading
 from engine.recording.catalog import utc
 from engine.recording.gaps import summary_of
@@ -191,11 +192,11 @@ def latency_model(latency_ms: Decimal) -> StaticLatencyModel:
     return StaticLatencyModel(base_latency_nanos=int(latency_ms * MS_NS))
 
 
-def engine_config(log_level: str) -> BacktestEngineConfig:
+def engine_config(loaded: LoadedConfig) -> BacktestEngineConfig:
     """Settings of every backtest. Quotes come from the book: market orders need a price."""
     return BacktestEngineConfig(
         trader_id=TraderId(TRADER_ID),
-        logging=LoggerConfig(stdout_level=getattr(LogLevel, log_level), is_colored=False),
+        logging=logger_config(loaded, "backtest"),
         data_engine=DataEngineConfig(emit_quotes_from_book=True),
         risk_engine=RiskEngineConfig(
             max_order_submit_rate=NATIVE_RATE, max_order_modify_rate=NATIVE_RATE
@@ -214,7 +215,7 @@ def _node(
     run = BacktestRunConfig(
         venues,
         selection.configs(scratch),
-        engine=engine_config(config.run.log_level),
+        engine=engine_config(loaded),
         id=RUN_ID,
         chunk_size=config.backtest.chunk_size,
         raise_exception=True,
@@ -264,8 +265,13 @@ def _summarize(
         wall_secs=wall_secs,
         notes=[*parts.run_state.warned(), *_notes(selection)],
         faults=list(parts.run_state.faults),
-        files={"catalog": str(selection.catalog)},
+        files=_files(loaded, selection),
     )
+
+
+def _files(loaded: LoadedConfig, selection: Selection) -> dict[str, str]:
+    log = log_path(loaded, "backtest")
+    return {"catalog": str(selection.catalog), **({"log": str(log)} if log.exists() else {})}
 
 
 def _notes(selection: Selection) -> list[str]:

@@ -22,9 +22,6 @@ from nautilus_trader.adapters.sandbox import (
 from nautilus_trader.common import (
     DataActor,
     Environment,
-    FileWriterConfig,
-    LoggerConfig,
-    LogLevel,
 )
 from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
 from nautilus_trader.execution import StaticLatencyModel
@@ -61,6 +58,7 @@ from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
 from engine.modes.fees import fee_model
+from engine.modes.kernel_log import logger_config
 from engine.modes.killthread import KillThread
 from engine.modes.killwatch import KillSignal, KillWatch, kill_state
 from engine.modes.lock import AccountLock, require_writable
@@ -82,7 +80,6 @@ POST_STOP_SECS = 1  # for the orders that strategies send in on_stop
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
 STREAM_LOOK_SECS = 0.2
-LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
 
 
 class NodeRun:
@@ -315,7 +312,7 @@ class NodeRun:
             timeout_connection_secs=CONNECT_SECS + self.config.execution.absent_quarantine_secs,
             timeout_disconnection_secs=float(self.config.run.stop_timeout_secs),
             delay_post_stop_secs=float(POST_STOP_SECS),
-            logging=self._logging(),
+            logging=logger_config(self.loaded, self.mode),
             data_engine=LiveDataEngineConfig(emit_quotes_from_book=True),
             exec_engine=LiveExecutionEngineConfig(
                 reconciliation=self.mode == "live",
@@ -328,18 +325,6 @@ class NodeRun:
                 # What the venue executed is true, whatever was ordered: else positions are wrong.
                 allow_overfills=True,
             ),
-        )
-
-    def _logging(self) -> LoggerConfig:
-        """NautilusTrader's own log goes to a file of the state folder; errors also to stdout."""
-        folder = self.loaded.state_dir / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        level = LEVELS[self.config.run.log_level]
-        return LoggerConfig(
-            stdout_level=LogLevel.ERROR,
-            fileout_level=level,
-            is_colored=False,
-            file_config=FileWriterConfig(str(folder), f"{self.config.name}-{self.mode}"),
         )
 
     def _trading(self, key: str, runtime: VenueRuntime, held: ExitStack) -> VenueTrading:

@@ -191,7 +191,7 @@ def test_event_time_goes_forward() -> None:
 
 def test_a_cleared_book_needs_a_record() -> None:
     ladder = SequencedBook(IID, 2, 6)
-    told = _whole(FIRST), ladder.clear(9, 9), _whole(FIRST, 2)
+    told = _whole(FIRST), ladder.clear(9), _whole(FIRST, 2)
     assert _judged(*told) == ["BOOK-UNRECORDED"]
     broken: list[str] = []
     true: Any = SimpleNamespace(moments=[_moment(FIRST)])

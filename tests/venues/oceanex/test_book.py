@@ -249,7 +249,7 @@ def test_a_missing_update_is_a_gap_until_the_next_snapshot() -> None:
     book = sequenced_book()
     book.snapshot(10, ASKS, BIDS, 1, 1)
     assert book.update(12, 13, [], [], 2, 2) is BookGap.SEQUENCE
-    assert actions(book.clear(2, 2)) == [(BookAction.CLEAR, "0", "0")]
+    assert actions(book.clear(2)) == [(BookAction.CLEAR, "0", "0")]
     assert book.update(13, 14, [], [], 3, 3) is BookGap.NO_SNAPSHOT
     assert isinstance(book.snapshot(20, ASKS, BIDS, 4, 4), OrderBookDeltas)
     assert (book.is_valid, book.gap_count, book.last_id) == (True, 1, 20)

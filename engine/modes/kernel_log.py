@@ -1,0 +1,41 @@
+"""NautilusTrader's own log: a file of the state folder, and on the screen its errors only.
+
+Its warnings are many, and some describe what is right (an order book that begins anew, an order
+that is filled as it triggers). They are kept, in the file, where a person can look them up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
+
+from engine.config.loader import LoadedConfig
+
+FOLDER = "logs"  # in the state folder
+LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
+
+
+def log_path(loaded: LoadedConfig, mode: str) -> Path:
+    """The file that a run of this mode appends to."""
+    return loaded.state_dir / FOLDER / f"{loaded.config.name}-{mode}.log"
+
+
+def logger_config(loaded: LoadedConfig, mode: str) -> LoggerConfig:
+    """Of a run; one that may not write its state folder (a backtest may run so) has no file."""
+    path = log_path(loaded, mode)
+    return LoggerConfig(
+        stdout_level=LogLevel.ERROR,
+        fileout_level=LEVELS[loaded.config.run.log_level],
+        is_colored=False,
+        file_config=FileWriterConfig(str(path.parent), path.stem) if _is_ready(path) else None,
+    )
+
+
+def _is_ready(path: Path) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError:
+        return False
+    return True
