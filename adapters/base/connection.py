@@ -28,11 +28,13 @@ from adapters.base.venue import (
     VenueError,
 )
 from engine.observe.status import StreamState, StreamStatus
+from engine.warner import Warner
 
 logger = logging.getLogger(__name__)
 
 _BACKOFF_DOUBLINGS_MAX = 16  # keeps the exponent small; backoff_max_secs is reached long before
 _KEEP_ALIVE_SECS = 1.0  # longest time to notice that a venue changed its keep-alive times
+_UNREACHABLE = "could not connect"
 _STOP_SECS = 0.9  # an ordered stop takes less than a second
 
 
@@ -42,6 +44,7 @@ class _End(msgspec.Struct, frozen=True):
     reason: str
     backoff_secs: float = 0.0
     code: str = ""
+    kind: str = ""  # of warnings: the reason without what differs from time to time
 
 
 class StreamSupervisor:
@@ -54,8 +57,9 @@ class StreamSupervisor:
 
     A reconnect is tried for ever, with jittered exponential backoff between the named limits.
     Frames that can't be parsed are counted and logged; `parse_errors_in_row_max` of them renew
-    the connection. `start`, `add_feed`, `remove_feed`, `send` and `reconnect` never block and are
-    called on the loop's thread.
+    the connection. A warning that repeats is logged once a minute, with a count. `start`,
+    `add_feed`, `remove_feed`, `send` and `reconnect` never block and are called on the loop's
+    thread.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class StreamSupervisor:
         self._parse_errors_in_row = 0
         self._last_received = 0.0  # loop time
         self._last_sent = 0.0
+        self._warn = Warner(logger)
 
     # -- what the owner calls ---------------------------------------------------------------------
 
@@ -111,6 +116,7 @@ class StreamSupervisor:
         _, pending = await asyncio.wait({task}, timeout=_STOP_SECS)
         if pending:
             logger.warning(f"{self.status.name}: not stopped within {_STOP_SECS} s")
+        self._warn.tell_rest()
 
     def add_feed(self, feed: Feed) -> None:
         """Subscribe now, or with the next connection."""
@@ -163,8 +169,9 @@ class StreamSupervisor:
                     self._failures = self._defects_in_row = 0
                 wait_secs = max(self._backoff_secs(), end.backoff_secs)
                 self._failures += 1
-                logger.warning(
-                    f"{self.status.name}: {end.reason}; connecting again in {wait_secs:.2f} s"
+                self._warn(
+                    end.kind or end.reason,
+                    f"{self.status.name}: {end.reason}; connecting again in {wait_secs:.2f} s",
                 )
                 self._set_state(StreamState.WAITING, end.reason)
                 await asyncio.sleep(wait_secs)
@@ -210,10 +217,10 @@ class StreamSupervisor:
                 connection = await self._transport.connect(self.protocol.url)
         except TransportError as error:
             self.status.connect_failures += 1
-            return _End(self._bounded(f"could not connect: {error}"))
+            return _End(self._bounded(f"could not connect: {error}"), kind=_UNREACHABLE)
         except TimeoutError:
             self.status.connect_failures += 1
-            return _End(f"could not connect within {limit} s")
+            return _End(f"could not connect within {limit} s", kind=_UNREACHABLE)
         except Exception as error:
             self.status.connect_failures += 1
             return self._defect("connect", error)
@@ -348,7 +355,7 @@ class StreamSupervisor:
             return
         self.status.faults += 1
         self.status.last_error = self._bounded(f"{item.code}: {item.message}")
-        logger.warning(f"{self.status.name}: venue fault {self.status.last_error}")
+        self._warn(item.code, f"{self.status.name}: venue fault {self.status.last_error}")
         self._on_item(item)
         if item.action == "fatal":
             self._finish(_End(item.message, code=item.code))
@@ -360,9 +367,10 @@ class StreamSupervisor:
         self._parse_errors_in_row += 1
         self.status.last_error = self._bounded(str(error))
         excerpt = repr(frame[: self._limits.excerpt_chars_max])
-        logger.warning(
+        self._warn(
+            "frame",
             f"{self.status.name}: a frame of {len(frame)} was not understood:"
-            f" {self.status.last_error}; it begins {excerpt}"
+            f" {self.status.last_error}; it begins {excerpt}",
         )
         if self._parse_errors_in_row >= self._limits.parse_errors_in_row_max:
             self._finish(_End(f"{self._parse_errors_in_row} frames in a row not understood"))

@@ -46,6 +46,7 @@ from adapters.base.venue import (
 from engine.guard.offer import bar_minutes
 from engine.observe.status import BookState, StreamState
 from engine.recording.gaps import GapKind, GapRow
+from engine.warner import Warner
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class VenueDataClient(DataRequests):
         self._down_since_ns = 0
         self._down_reason = ""
         self._stopping = False
+        self._warn = Warner(logger)
         self._handlers: dict[type, Callable[[Any], None]] = {
             OrderBookDeltas: self._on_deltas,
             TradeTick: self._on_trade,
@@ -112,6 +114,7 @@ class VenueDataClient(DataRequests):
             self._record_gap(kept, now_ns)
         self._record_reconnect(now_ns)
         self._books.clear()
+        self._warn.tell_rest()
         await self._account.release()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -436,7 +439,8 @@ class VenueDataClient(DataRequests):
         kept.status.last_gap = gap.reason
         if kept.gap_since_ns == 0:
             kept.gap_since_ns, kept.gap_reason = now_ns, gap.reason
-        logger.warning(f"{gap.instrument}: gap, the book is cleared: {gap.reason}")
+        text = f"{gap.instrument}: gap, the book is cleared: {gap.reason}"
+        self._warn(f"gap {gap.instrument}", text)
 
     def _on_resynced(self, resynced: Resynced) -> None:
         kept = self._books.get(InstrumentId.from_str(resynced.instrument))
@@ -461,7 +465,8 @@ class VenueDataClient(DataRequests):
         if kept.gap_since_ns:
             kept.status.resyncs += 1
             secs = (now_ns - kept.gap_since_ns) / 1e9
-            logger.warning(f"{kept.feed.instrument}: the book is whole again after {secs:.3f} s")
+            name = kept.feed.instrument
+            self._warn(f"whole {name}", f"{name}: the book is whole again after {secs:.3f} s")
             self._record_gap(kept, now_ns)
 
     def _not_whole(self, kept: StreamedBook) -> None:
@@ -523,7 +528,8 @@ class VenueDataClient(DataRequests):
         if kept.is_whole:
             if kept.status.state is BookState.VALID and now - kept.last_update >= limits.stale_secs:
                 kept.set_state(BookState.STALE, self._account.now_ns())
-                logger.warning(f"{kept.feed.instrument}: no change for {limits.stale_secs} s")
+                name = kept.feed.instrument
+                self._warn(f"stale {name}", f"{name}: no change for {limits.stale_secs} s")
             return False
         if now - kept.not_whole_since < limits.snapshot_secs:
             return False

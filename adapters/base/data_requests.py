@@ -7,7 +7,6 @@ every request is answered: with nothing, and a warning, when the venue has no an
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -29,8 +28,7 @@ from nautilus_trader.model import BookType, InstrumentId, OrderBook, Venue
 
 from adapters.base.runtime import VenueRuntime
 from adapters.base.streamed_book import StreamedBook
-
-logger = logging.getLogger(__name__)
+from engine.warner import Warner
 
 
 class DataRequests(MarketDataClient):
@@ -38,6 +36,7 @@ class DataRequests(MarketDataClient):
 
     _account: VenueRuntime
     _books: dict[InstrumentId, StreamedBook]
+    _warn: Warner
 
     async def _request_bars(self, request: Any) -> None:
         def respond(bars: list[Any]) -> Any:
@@ -201,7 +200,8 @@ class DataRequests(MarketDataClient):
         self._handle_response(response)
 
     def _problem(self, code: str, message: str) -> None:
-        logger.warning(f"{code}: {message}")
+        text = f"{code}: {message}"
+        self._warn(text, text)
         self._account.status.problem(self._account.now_ns(), code, message)
 
     def _rows(self, request: Any) -> int:

@@ -48,11 +48,10 @@ def command(
         if as_json:
             typer.echo(summary.json().decode())
         else:
-            from rich.console import Console
-
+            from engine.cli.console import result_console
             from engine.observe.summary import show
 
-            show([summary], Console())
+            show([summary], result_console())
     if summary.exit_code != Exit.OK:
         typer.echo(redact(f"error {summary.outcome}"), err=True)
         raise typer.Exit(summary.exit_code)

@@ -11,7 +11,6 @@ import typer
 
 from engine.cli.exits import Exit
 
-SVG_COLUMNS = 118
 TEMPLATE = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 
 
@@ -28,8 +27,7 @@ def command(
     """Trade a simulated OceanEx live for a minute, kill and restart the run in the middle, record
     it, backtest the recording with the same config, and show both side by side.
     """
-    from rich.console import Console
-
+    from engine.cli.console import result_console
     from engine.modes.demo import run_demo
     from engine.observe import summary
 
@@ -39,7 +37,7 @@ def command(
         typer.echo(f"[{time.monotonic() - started:5.1f} s] {text}", err=True)
 
     result = run_demo(TEMPLATE, folder, seconds=seconds, seed=seed, tell=tell)
-    console = Console() if svg is None else Console(record=True, width=SVG_COLUMNS)
+    console = result_console(record=svg is not None)
     summary.show([result.live, result.backtest], console, "The same config, live and as a backtest")
     console.print(f"kill -9 and restart: {result.proof}")
     for name, path in _files(result.folder).items():

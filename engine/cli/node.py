@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> None:
     """Run, print the summary on stdout, and exit with the run's code."""
-    from rich.console import Console
-
+    from engine.cli.console import result_console
     from engine.config.checks import check_loaded
     from engine.config.loader import load
     from engine.config.problems import ConfigError
@@ -33,7 +32,7 @@ def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> No
     if as_json:
         sys.stdout.write(figures.json().decode() + "\n")
     else:
-        summary.show([figures], Console())
+        summary.show([figures], result_console())
     if ended.exit:
         typer.echo(redact(f"error {ended.reason}"), err=True)
     raise typer.Exit(int(ended.exit))

@@ -26,6 +26,7 @@ from engine.orders.journal import Journal, JournalError
 from engine.orders.live import LiveOrder
 from engine.orders.model import Finding, Intent, VenueOrder, VenueOrders, VenueUnavailable, ref_of
 from engine.orders.reconcile import compare
+from engine.warner import Warner
 
 if TYPE_CHECKING:
     from adapters.base.execution_client import Approvals, VenueExecutionClient
@@ -263,6 +264,7 @@ class VenueTrading:
             self._on_clock(offset)
 
     async def _compare_for_ever(self, desk: OrderDesk, balances: BalanceCheck) -> None:
+        warn = Warner(logger)
         while True:
             self._tell_clock()
             await asyncio.sleep(COMPARE_EVERY_SECS)
@@ -270,7 +272,7 @@ class VenueTrading:
                 await self._compare(desk)
                 await balances.compare()
             except VenueUnavailable as error:
-                logger.warning("comparison with %s: %s", self.venue, error)
+                warn("comparison", f"comparison with {self.venue}: {error}")
 
     async def disconnect(self, desk: OrderDesk) -> None:
         """Cancel or keep what is open, settle what is unproven, close."""
@@ -320,7 +322,8 @@ class VenueTrading:
             return
 
         def on_fault(item: StreamFault) -> None:
-            logger.warning("%s private stream: %s: %s", self.venue, item.code, item.message)
+            """The stream's supervisor has logged it."""
+            self.runtime.status.problem(self.now_ns(), item.code, item.message)
 
         self._pushes = PrivateItems(desk, on_fault=on_fault, on_error=desk.fail)
         self._private = self.runtime.stream("private", protocol, self._pushes)

@@ -24,6 +24,7 @@ from engine.run_state import Fault
 
 ZERO = Decimal(0)
 SHOWN_DECIMALS = 8
+DATE_CHARS = len("2025-01-31")
 MONEY_DECIMALS = 12
 
 
@@ -329,21 +330,24 @@ def rows(summary: RunSummary) -> list[tuple[str, str]]:
         found.append(("events", f"{summary.events:,} in {summary.wall_secs:.2f} s ({rate:,.0f}/s)"))
     found.append(("orders", f"{summary.orders:,} ({_counts(summary.orders_by_status)})"))
     found.append(("order kinds", _counts(summary.orders_by_kind)))
-    made = "maker or taker is not told" if summary.maker_fills is None else None
+    made = "maker not told" if summary.maker_fills is None else None
     found.append(("fills", f"{summary.fills:,} ({made or f'{summary.maker_fills:,} maker'})"))
     if summary.fill_ratio is not None:
         found.append(("orders filled", f"{summary.fill_ratio:.1%} of accepted"))
-    found.append(("gate and risk denials", _counts(summary.denials)))
+    found.append(("denials", _counts(summary.denials)))
     found.append(("venue rejections", str(summary.rejections)))
     found.append(("fees", _amounts(summary.fees)))
+    venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
     for one in summary.instruments:
-        found.extend(_instrument_rows(one))
+        name = one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
+        found.extend(_instrument_rows(name, one))
     found.append(("net PnL", _amounts(summary.net, signed=True)))
     for venue, change in summary.equity.items():
         found.append((f"balances {venue}", _amounts(change, signed=True)))
     if summary.tick_to_order_ns is not None:
-        both = (summary.tick_to_order_ns.get(name) for name in ("p50_ns", "p99_ns"))
-        found.append(("tick to order p50, p99", ", ".join(_micros(ns) for ns in both)))
+        took = summary.tick_to_order_ns
+        both = (f"{name} {_micros(took.get(f'{name}_ns'))}" for name in ("p50", "p99"))
+        found.append(("tick to order", ", ".join(both)))
     found.append(("gaps", "not recorded" if summary.gaps is None else str(summary.gaps)))
     if summary.book_clears is not None:
         found.append(("book snapshots", f"{summary.book_clears:,}"))
@@ -355,26 +359,29 @@ def rows(summary: RunSummary) -> list[tuple[str, str]]:
 
 def _span(summary: RunSummary) -> str:
     seconds = max(0, summary.end_ns - summary.start_ns) / 1e9
-    return f"{_utc(summary.start_ns)} to {_utc(summary.end_ns)} ({seconds:,.1f} s)"
+    start, end = _utc(summary.start_ns), _utc(summary.end_ns)
+    if start[:DATE_CHARS] == end[:DATE_CHARS]:
+        end = end[DATE_CHARS + 1 :]
+    return f"{start} to {end} ({seconds:,.1f} s)"
 
 
 def _utc(ns: int) -> str:
     return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _instrument_rows(one: InstrumentSummary) -> list[tuple[str, str]]:
+def _instrument_rows(name: str, one: InstrumentSummary) -> list[tuple[str, str]]:
     return [
         (
-            f"{one.instrument} turnover",
+            f"{name} turnover",
             f"{shown(one.turnover)} {one.quote} "
             f"(bought {shown(one.bought)}, sold {shown(one.sold)} {one.base})",
         ),
         (
-            f"{one.instrument} position",
-            f"{shown(one.position)} {one.base} at the end, {shown(one.position_max)} at most",
+            f"{name} position",
+            f"{shown(one.position)} {one.base}, at most {shown(one.position_max)}",
         ),
         (
-            f"{one.instrument} PnL",
+            f"{name} PnL",
             f"{shown(one.net, signed=True)} {one.quote} = realized {shown(one.realized, True)}, "
             f"unrealized {shown(one.unrealized, True)}, fees {shown(-one.fees_value, True)}"
             f" (marked at {shown(one.mark)})",

@@ -266,6 +266,7 @@ class OrderDesk(LateOrders):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._warn.tell_rest()
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -484,7 +485,7 @@ class OrderDesk(LateOrders):
                 balances = await self._venue.balances()
                 self._sink.balances(balances, self._now_ns())
             except VenueUnavailable as error:
-                logger.warning("balances: %s", error)
+                self._warn("balances", f"balances: {error}")
             period = self._settings.balance_poll_secs
             await _wait(self._balances_now, period, at_least=period * SOONEST_SHARE)
 
@@ -498,7 +499,7 @@ class OrderDesk(LateOrders):
             try:
                 states = await self._venue.orders([o.ref() for o in batch])
             except VenueUnavailable as error:
-                logger.warning("order states: %s", error)
+                self._warn("order states", f"order states: {error}")
                 if must_read:
                     raise
                 return

@@ -25,6 +25,7 @@ from engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
+from engine.warner import Warner
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class OrderStates(ABC):
         self._unknown_count = 0
         self._live: dict[str, LiveOrder] = {}
         self._by_venue_id: dict[tuple[str, str], str] = {}
+        self._warn = Warner(logger)
         self._poll_now = asyncio.Event()
         self._balances_now = asyncio.Event()
 
@@ -202,7 +204,7 @@ class OrderStates(ABC):
         try:
             fills = await self._venue.fills(order.refs(), order.ts_sent)
         except VenueUnavailable as error:
-            logger.warning("executions of %s: %s", order.intent.client_order_id, error)
+            self._warn("executions", f"executions of {order.intent.client_order_id}: {error}")
         else:
             if is_of_end:
                 order.end_reads = (order.end_reads or 0) + 1

@@ -1,0 +1,103 @@
+"""What a person sees of the demo's config, live, on paper and in a backtest: no kernel warning.
+
+The recordings cross connections and restarts, which must not be told as disorder either.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import configs
+from tests.support.processes import FAIRLEAD, ROOT, Venue, run, start, venue, wait_for
+
+LINES_MAX = 60
+KERNEL = re.compile(r"\[(WARN|ERROR)\] FAIRLEAD-001\.")
+DISORDER = "Out-of-order"  # the kernel's word for a sequence or a time that goes back
+STREAM = {"oceanex": "/app", "poloniex": "/ws/public"}
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    with venue("oceanex", tmp_path_factory.mktemp("demo") / "venue", "--seed", "7") as served:
+        yield served
+
+
+def demo_config(folder: Path, served: Venue) -> Path:
+    """The demo's file with the port of this venue, beside its credentials."""
+    text = (ROOT / "configs" / "demo.toml").read_text()
+    address = str(served.line["rest"]).removeprefix("http://").removesuffix("/v1")
+    assert text.count("127.0.0.1:8610") == 2
+    text = text.replace("127.0.0.1:8610", address)
+    for name, reference in served.line["credentials"].items():
+        text = text.replace(f'"file:venue/{name}"', f'"{reference}"')
+    path = folder / "demo.toml"
+    path.write_text(text)
+    return path
+
+
+def is_quiet(ended: subprocess.CompletedProcess[str], code: int = 0) -> None:
+    lines = (ended.stdout + ended.stderr).splitlines()
+    assert ended.returncode == code, "\n".join(lines[-40:])
+    assert [line for line in lines if KERNEL.search(line)] == []
+    assert len(lines) <= LINES_MAX, "\n".join(lines)
+
+
+def test_the_demos_config_in_every_mode(market: Venue, tmp_path: Path) -> None:
+    config = demo_config(tmp_path, market)
+    is_quiet(run("live", config, "--for", "4"))
+    is_quiet(run("live", config, "--for", "4"))
+    is_quiet(run("paper", config, "--for", "4"))
+    is_quiet(run("backtest", config))
+    log = tmp_path / "state" / "logs" / "demo-backtest.log"
+    assert DISORDER not in log.read_text()
+
+
+@pytest.mark.parametrize("key", ["oceanex", "poloniex"])
+def test_a_recording_across_connections_replays_without_disorder(key: str, tmp_path: Path) -> None:
+    with venue(key, tmp_path / "venue", "--seed", "3") as served:
+        config = configs.write(
+            tmp_path,
+            served,
+            strategies=[
+                {
+                    "id": "S-1",
+                    "path": "tests.live.scripted:Scripted",
+                    "params": {"instrument_id": f"BTC_USDT.{key.upper()}", "does": "nothing"},
+                }
+            ],
+            more=f'[venues.{key}.fees]\nmaker = "0.001"\ntaker = "0.001"\n'
+            '[backtest]\ncatalog = "data/catalog"\n',
+        )
+        log, gaps = tmp_path / "run.log", tmp_path / "data" / "catalog" / "gaps.jsonl"
+        recording = start("record", config, log=log)
+        for cuts in (1, 2):
+            served.post("faults", method="WS", path=STREAM[key], kind="drop")
+            wait_for(
+                lambda n=cuts: gaps.exists() and gaps.read_text().count('"reconnect"') >= n,
+                f"gap {cuts} in {gaps}",
+            )
+        recording.terminate()
+        assert recording.wait(20) == 0, log.read_text()[-2000:]
+    is_quiet(run("backtest", config))
+    assert DISORDER not in (tmp_path / "state" / "logs" / "test-backtest.log").read_text()
+
+
+@pytest.mark.parametrize("columns", [80, 118])
+def test_the_whole_demo_fits_a_screen(columns: int, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [FAIRLEAD, "demo", "--seconds", "8", "--dir", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": str(columns)},
+        timeout=110,
+        check=False,
+    )
+    is_quiet(ended)
+    assert "0 lost, 0 doubled" in ended.stdout
