@@ -49,6 +49,7 @@ CAPABILITIES = Capabilities(
     batch_submit_max=BATCH_SUBMIT_MAX,
     batch_cancel_max=BATCH_CANCEL_MAX,
     batch_query_max=BATCH_QUERY_MAX,
+    public_fees=True,
 )
 
 

@@ -27,19 +27,22 @@ def command(
 ) -> None:
     """Check a config: the file, each strategy's import and parameters, what the venues can do,
     and whether the secrets are there and readable by nobody else. Each strategy is built, so that
-    an exception in its __init__ is found.
+    an exception in its __init__ is found. What a start in this mode would be refused for is found,
+    too: fees that nobody tells, folders that take no file, a catalog without the data.
 
     Prints every finding as FILE:LINE:COLUMN CODE TEXT. Exit code 0 when there is none, 3 otherwise;
     9 when a journal of the state_dir is damaged (with --journals; a run may go on meanwhile).
     """
     from engine.config.checks import check_loaded
     from engine.guard.building import build_problems
+    from engine.run.readiness import start_problems
 
     loaded = None
     try:
         loaded = load(config)
         problems = check_loaded(loaded, mode)
         problems += build_problems(loaded, problems)
+        problems += start_problems(loaded, mode)
     except ConfigError as e:
         problems = list(e.problems)
     damage = _damage(loaded.state_dir) if loaded is not None and journals else {}

@@ -34,6 +34,8 @@ def check_loaded(loaded: LoadedConfig, mode: Mode | None) -> list[ConfigProblem]
             problems += _recorded(loaded, key, mode)
         elif mode == "live" or (mode is None and venue.credentials):
             problems += _secrets(loaded, key, venue)
+        if mode == "paper" and venue.adapter != RECORDED:
+            problems += _fees(loaded, key, venue)
     if not loaded.config.strategies and mode is not None:
         problems.append(
             loaded.problem(
@@ -59,6 +61,18 @@ def _recorded(loaded: LoadedConfig, key: str, mode: Mode | None) -> Iterator[Con
             expected=f"one of {', '.join(registry.names())} to run {mode}",
             came=f'"{RECORDED}"',
             hint="a recorded venue exists only in a catalog: backtest it",
+        )
+
+
+def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
+    """Paper runs read no secret, and some venues tell their fees to account holders only."""
+    if venue.fees is None and not registry.spec(venue.adapter).capabilities.public_fees:
+        yield loaded.problem(
+            ("venues", key, "fees"),
+            "FEES-MISSING",
+            expected="the maker and taker rates, which the venue tells only to an account",
+            came="nothing",
+            hint=f'add [venues.{key}.fees] with maker = "..." and taker = "..."',
         )
 
 

@@ -298,9 +298,18 @@ class Execution(Struct, frozen=True, kw_only=True):
         list[Money],
         _doc(
             "Most by which the account's balance may differ from the last one known and the fills "
-            "since; more refuses the start, or halts the run. Other currencies: any, printed"
+            "since; more refuses the start, or halts the run. Other currencies: max_drift_share"
         ),
     ] = msgspec.field(default_factory=list)
+    max_drift_share: Annotated[
+        Decimal,
+        _doc(
+            "The same for each currency that max_drift does not name, as a share of its balance; "
+            "1 is any",
+            unit="fraction",
+            least="0",
+        ),
+    ] = Decimal("0.05")
     accept_drift: Annotated[
         bool, _doc("Start with any balance (each difference is printed); for one start")
     ] = False

@@ -45,6 +45,7 @@ def drift_limits_of(execution: model.Execution) -> DriftLimits:
         most={
             currency: Decimal(amount) for amount, currency in map(str.split, execution.max_drift)
         },
+        share=execution.max_drift_share,
         accept=execution.accept_drift,
     )
 

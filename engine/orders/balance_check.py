@@ -22,9 +22,12 @@ POSTPONED_MAX = 3  # comparisons in a row that could not look for them
 
 
 class DriftLimits(msgspec.Struct, frozen=True):
-    """`most` by currency, in its units (not named: any); `accept` starts with any balance."""
+    """`most` by currency, in its units; of those not named, `share` of the larger of what was
+    expected and what is there. `accept` starts with any balance.
+    """
 
     most: Mapping[str, Decimal]
+    share: Decimal
     accept: bool
 
 
@@ -124,7 +127,9 @@ class BalanceCheck:
         if not over:
             return
         what = ", ".join(f"{d.difference:+f} {d.currency}" for d in over)
-        reason = f"the account differs from the journal by {what}, execution.max_drift allows less"
+        shares = {d.currency for d in over} - set(self._limits.most)
+        limit = "max_drift_share" if shares else "max_drift"
+        reason = f"the account differs from the journal by {what}, execution.{limit} allows less"
         if refused:
             raise FairleadError(
                 BALANCE_DRIFT,
@@ -139,7 +144,10 @@ class BalanceCheck:
                 self._on_halt(instrument, f"{BALANCE_DRIFT}: {reason}")
 
     def _most(self, drift: Drift) -> Decimal:
-        return self._limits.most.get(drift.currency, abs(drift.difference))
+        named = self._limits.most.get(drift.currency)
+        if named is not None:
+            return named
+        return self._limits.share * max(abs(drift.expected), abs(drift.actual))
 
     def _finding(self, drift: Drift, *, refused: bool) -> Finding:
         return Finding(

@@ -32,7 +32,9 @@ STUB = AdapterSpec(
     options=StubOptions,
     credentials=(Credential("key"), Credential("private_key", "pem", required=False)),
     capabilities=Capabilities(
-        kinds=frozenset({Kind.LIMIT, Kind.MARKET}), time_in_force=frozenset({Tif.GTC, Tif.IOC})
+        kinds=frozenset({Kind.LIMIT, Kind.MARKET}),
+        time_in_force=frozenset({Tif.GTC, Tif.IOC}),
+        public_fees=True,
     ),
     create=_create,
 )

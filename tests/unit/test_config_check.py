@@ -153,7 +153,7 @@ def test_post_only_by_parameter(tmp_path: Path) -> None:
 
 def test_a_recorded_venue_only_backtests(tmp_path: Path) -> None:
     path = changed(tmp_path)
-    assert findings(path, "--mode", "backtest") == []
+    assert [p["code"] for p in findings(path, "--mode", "backtest")] == ["E-CFG-070"]
     for mode in ("live", "paper"):
         problem = only(path, "--mode", mode)
         assert (problem["code"], problem["key"]) == ("E-CFG-038", "venues.binance.adapter")
@@ -167,7 +167,7 @@ def test_secrets_are_looked_for_where_they_are_needed(
     problem = only(path)
     assert (problem["code"], problem["key"]) == ("E-SEC-002", "venues.stubex.credentials.key")
     assert "STUBEX_KEY is not set" in problem["hint"]
-    assert findings(path, "--mode", "backtest") == []
+    assert [p["code"] for p in findings(path, "--mode", "backtest")] == ["E-CFG-070"]
     bare = changed(tmp_path, ('[venues.stubex.credentials]\nkey = "env:STUBEX_KEY"\n', ""))
     assert findings(bare) == []
     codes = [problem["code"] for problem in findings(bare, "--mode", "live")]
@@ -403,3 +403,51 @@ def test_help_imports_nothing_heavy_and_is_fast() -> None:
     assert done.returncode == 0, done.stderr
     assert "Exit codes:" in done.stdout
     assert time.perf_counter() - begin < 5
+
+
+def minimal(folder: Path, venue: str, more: str = "") -> Path:
+    path = folder / "run.toml"
+    named = f'adapter = "{venue}"\ninstruments = ["BTC_USDT.{venue.upper()}"]\n'
+    path.write_text(f'name = "x"\n{more}[venues.{venue}]\n{named}')
+    return path
+
+
+def test_fees_that_the_venue_tells_to_nobody_are_missing_on_paper(tmp_path: Path) -> None:
+    path = minimal(tmp_path, "poloniex")
+    codes = [problem["code"] for problem in findings(path, "--mode", "paper")]
+    assert codes.count("FEES-MISSING") == 1
+    started = run("paper", path)
+    assert started.exit_code == Exit.CONFIG
+    assert "FEES-MISSING" in started.stderr, "the start says the same, before it connects"
+    assert "FEES-MISSING" not in [p["code"] for p in findings(path, "--mode", "live")]
+    with path.open("a") as file:
+        file.write('fees = { maker = "0.001", taker = "0.001" }\n')
+    assert "FEES-MISSING" not in [p["code"] for p in findings(path, "--mode", "paper")]
+
+
+def test_fees_that_are_public_are_not_asked_for(tmp_path: Path) -> None:
+    path = minimal(tmp_path, "oceanex")
+    assert "FEES-MISSING" not in [p["code"] for p in findings(path, "--mode", "paper")]
+
+
+@pytest.mark.parametrize("where", ["/proc/1/state", "/sys/kernel/state", "file/state"])
+@pytest.mark.parametrize("section", ["run.state_dir", "record.dir"])
+def test_a_folder_that_takes_no_file(tmp_path: Path, where: str, section: str) -> None:
+    (tmp_path / "file").write_text("")
+    table, _, key = section.partition(".")
+    path = minimal(tmp_path, "oceanex", f'[{table}]\n{key} = "{where}"\n')
+    for mode in ([], ["--mode", "paper"]):
+        (problem,) = [p for p in findings(path, *mode) if p["code"] == "STATE-UNWRITABLE"]
+        assert problem["key"] == section
+
+
+def test_a_state_folder_that_is_not_there_yet_stays_so(tmp_path: Path) -> None:
+    path = minimal(tmp_path, "oceanex", '[run]\nstate_dir = "deep/state"\n')
+    assert findings(path) == []
+    assert [one.name for one in tmp_path.iterdir()] == ["run.toml"]
+
+
+def test_a_backtest_without_data_is_found(tmp_path: Path) -> None:
+    path = minimal(tmp_path, "oceanex")
+    codes = {p["code"]: p["text"] for p in findings(path, "--mode", "backtest")}
+    assert "data/catalog" in codes["E-CFG-070"]

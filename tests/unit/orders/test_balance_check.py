@@ -38,7 +38,10 @@ class Account(ScriptedVenue):
 class Checked:
     """A check of an account with the journal of `bench`, and what it told."""
 
-    def __init__(self, bench: Bench, account: Account, *, accept: bool = False) -> None:
+    def __init__(
+        self, bench: Bench, account: Account, *, accept: bool = False, named: bool = True
+    ) -> None:
+        most = {"USDT": Decimal(50)} if named else {}
         self.found: list[Finding] = []
         self.halted: list[tuple[str, str]] = []
         self.bench = bench
@@ -48,7 +51,7 @@ class Checked:
             desk=bench.desk,
             instruments=(INSTRUMENT, OTHER),
             currencies_of=lambda name: ("ETH", "EUR") if name == OTHER else ("BTC", "USDT"),
-            limits=DriftLimits(most={"USDT": Decimal(50)}, accept=accept),
+            limits=DriftLimits(most=most, share=Decimal("0.05"), accept=accept),
             now_ns=bench.loop.now_ns,
             on_found=self.found.append,
             on_halt=lambda instrument, reason: self.halted.append((instrument, reason)),
@@ -188,3 +191,26 @@ def test_a_difference_that_no_order_explains_counts(bench: Bench) -> None:
     bench.venue.look = lambda _: Absent("not there")
     one.compare()
     assert [f.subject for f in one.found] == ["BTC", "USDT"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_refused"), [(1000, 1050, False), (1000, 940, True)]
+)
+def test_without_a_limit_a_share_of_the_balance_refuses_the_start(
+    bench: Bench, before: int, after: int, is_refused: bool
+) -> None:
+    one = Checked(bench, Account(before, after), named=False)
+    one.compare(starting=True)
+    if is_refused:
+        with pytest.raises(FairleadError, match="max_drift_share allows less"):
+            one.compare(starting=True)
+    else:
+        one.compare(starting=True)
+    assert len(one.found) == 1
+
+
+def test_what_was_not_held_at_all_and_is_there_refuses_the_start(bench: Bench) -> None:
+    one = Checked(bench, Account(0, 1), named=False)
+    one.compare(starting=True)
+    with pytest.raises(FairleadError, match=r"\+1 USDT"):
+        one.compare(starting=True)

@@ -1,0 +1,62 @@
+"""What a start would find beside the config's own text, asked before there is a run.
+
+`fairlead check` shows it. Each question is the start's own code, so that the two can't differ.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.config.checks import Mode
+from engine.config.loader import LoadedConfig
+from engine.config.problems import ConfigProblem, KeyPath
+from engine.errors import FairleadError
+
+
+def start_problems(loaded: LoadedConfig, mode: Mode | None) -> list[ConfigProblem]:
+    """Folders that take no file, and what a backtest's catalog lacks. Nothing is written."""
+    if mode == "backtest":
+        return list(_backtest(loaded))
+    return list(_folders(loaded))
+
+
+def _folders(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
+    wanted: list[tuple[KeyPath, Path]] = [(("run", "state_dir"), loaded.state_dir)]
+    if loaded.config.record is not None:
+        wanted.append((("record", "dir"), loaded.resolve(loaded.config.record.dir)))
+    for path, folder in wanted:
+        if (why := unwritable(folder)) is not None:
+            yield loaded.problem(
+                path,
+                "STATE-UNWRITABLE",
+                expected="a folder that takes files",
+                came=str(folder),
+                hint=why,
+            )
+
+
+def unwritable(folder: Path) -> str | None:
+    """Why no file can be made in the folder, or in the nearest one above it that is there."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as error:
+        return f"{there}: {error.strerror}"
+
+
+def _backtest(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
+    from engine.modes.backtest import venue_configs
+    from engine.modes.backtest_data import select
+
+    try:
+        venue_configs(loaded, select(loaded.config, loaded.resolve(loaded.config.backtest.catalog)))
+    except FairleadError as error:
+        yield loaded.problem(
+            ("backtest", "catalog"),
+            "E-CFG-070",
+            expected="a catalog that this backtest can run on",
+            hint=f"{error.code}: {error.message}",
+        )
