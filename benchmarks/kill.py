@@ -122,7 +122,7 @@ def once(run: Run, stop: Callable[[Run], Callable[[], None]]) -> Sample:
     wait_for(lambda: told["kill"]["by"] in run.log.read_text(), "the loop to wake up")
     created = run.created_after(told["kill"]["ts_ns"])
     late = [o for o in created if o["ts_created"] > state_ns + IN_FLIGHT_NS]
-    run.kill("all", "--clear")
+    run.kill("all", "--clear", "--reason", "the next one")
     return Sample(
         state=(first_ns - state_ns) / 1e6,
         typed=(first_ns - typed_ns) / 1e6,

@@ -24,9 +24,14 @@ def command(
     action: Annotated[
         Action, typer.Option("--action", help="Each includes the ones before it.")
     ] = Action.CANCEL,
-    reason: Annotated[str, typer.Option("--reason", help="Kept with the kill.")] = "none given",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Kept with the kill, and in the journal.")
+    ] = "",
     clear: Annotated[
-        bool, typer.Option("--clear", help="Take the kill of this scope away.")
+        bool,
+        typer.Option(
+            "--clear", help="End the kill of this scope, and the halts of its accounts; a reason."
+        ),
     ] = False,
     status: Annotated[bool, typer.Option("--status", help="Show what is in force.")] = False,
     timeout_secs: Annotated[
@@ -43,10 +48,10 @@ def command(
     fairlead kill strategy maker-1 --config run.toml           one strategy
     fairlead kill all --action flatten --config run.toml       and close the positions
     fairlead kill --status --config run.toml                   exit 8 while something is in force
-    fairlead kill all --clear --config run.toml                a person lets orders through again
+    fairlead kill all --clear --reason TEXT --config run.toml  a person lets orders through again
 
-    Halt is durable before anything else happens, and survives restarts until it is cleared. Exit
-    0 only when nothing is left open.
+    Halt is durable before anything else happens, and survives restarts until it is cleared; so
+    does a halt that a limit of the run brought. Exit 0 only when nothing is left open.
     """
     if config is None:
         raise typer.BadParameter("name the run's TOML file: --config CONFIG")

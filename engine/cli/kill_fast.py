@@ -71,7 +71,7 @@ def _wanted(places: list[str], options: dict[str, str]) -> killing.Wanted | None
         scope=scope,
         key=key,
         action=action,
-        reason=options.get("--reason", "none given"),
+        reason=options.get("--reason", ""),
         timeout_secs=timeout_secs,
         as_json="--json" in options,
     )

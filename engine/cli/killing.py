@@ -17,9 +17,10 @@ import msgspec
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
-from engine.risk.killswitch import FOLDER, SCOPE_KINDS, Action, Kill, KillState, Scope
+from engine.risk.killswitch import FOLDER, SCOPE_KINDS, Action, Cleared, Kill, KillState, Scope
 
 if TYPE_CHECKING:
+    from engine.kill.halts import Account
     from engine.modes.kill import VenueReport
 
 TIMEOUT_SECS = 30.0
@@ -32,7 +33,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     scope: str = "all"
     key: str = ""
     action: Action = Action.CANCEL
-    reason: str = "none given"
+    reason: str = ""  # a kill may go without one, a clear may not
     clear: bool = False
     status: bool = False
     timeout_secs: float = TIMEOUT_SECS
@@ -47,26 +48,70 @@ def carry_out(wanted: Wanted) -> int:
     """The process's exit code. Raises Misspelt, FairleadError."""
     if wanted.clear and wanted.status:
         raise Misspelt("--clear and --status don't go together")
+    if wanted.clear and not wanted.reason.strip():
+        raise Misspelt("--clear needs --reason TEXT: it is kept in the journal")
     raw = _read(wanted.config)
     scope = _scope(wanted.scope, wanted.key)
     state = KillState(_state_dir(wanted.config, raw) / FOLDER)
-    kill_file = _kill_file(wanted.config, raw)
     if wanted.status:
-        return _show(state, kill_file, wanted.as_json)
-    _check_key(scope, raw)
+        return _show(wanted, raw, state)
+    _check_key(scope, raw, is_clear=wanted.clear)
     if wanted.clear:
-        return _clear(state, scope, kill_file, wanted.as_json)
-    by = f"fairlead kill, uid {os.getuid()}, process {os.getpid()}"
-    kill = state.engage(scope, wanted.action, reason=wanted.reason, by=by)
+        return _clear(wanted, raw, state, scope)
+    kill = state.engage(scope, wanted.action, reason=wanted.reason or "none given", by=_who())
     since_ns, since_cpu_ns = time.time_ns(), time.process_time_ns()
     if not wanted.as_json:
         _say(f"in force: {kill}")
     if wanted.action is Action.HALT:
         if wanted.as_json:
             _say_json({"kill": kill, "venues": [], "is_clean": True})
+        _note(wanted, raw, kill)
         return Exit.OK
     since = {"ts_in_force": since_ns, "in_force_cpu_ms": since_cpu_ns / 1e6}
-    return _act(wanted, msgspec.structs.replace(kill, action=wanted.action), since)
+    code = _act(wanted, msgspec.structs.replace(kill, action=wanted.action), since)
+    _note(wanted, raw, kill)
+    return code
+
+
+def _who() -> str:
+    """Who says so, for the journal."""
+    import pwd
+
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = "nobody known"
+    return f"fairlead kill, user {name} (uid {uid}), process {os.getpid()}"
+
+
+def _note(wanted: Wanted, raw: dict[str, Any], kill: Kill, cleared: Cleared | None = None) -> None:
+    """In the journals of the accounts that no run holds; a run notes what it sees."""
+    from engine.kill.records import KillRecord, note_alone
+
+    covered = [
+        one.files
+        for one in _accounts(wanted.config, raw)
+        if not one.files.is_paper
+        and (
+            kill.scope.kind == "strategy"
+            or kill.scope.covers(strategy="", venue=one.venue, account=one.name)
+        )
+    ]
+    for problem in note_alone(covered, [KillRecord(kill=kill, cleared=cleared)]):
+        print(problem, file=sys.stderr)  # noqa: T201
+
+
+def _accounts(config: Path, raw: dict[str, Any]) -> list[Account]:
+    """Live and paper accounts that the config names."""
+    from engine.kill.halts import accounts_of
+
+    venues = {
+        key: str(venue.get("account", "main"))
+        for key, venue in _table(raw, "venues").items()
+        if isinstance(venue, dict)
+    }
+    return accounts_of(_state_dir(config, raw), venues)
 
 
 def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
@@ -164,52 +209,83 @@ def _scope(kind: str, key: str) -> Scope:
     return Scope(kind, key)
 
 
-def _check_key(scope: Scope, raw: dict[str, Any]) -> None:
-    """A misspelt key would stop nothing: refuse it."""
+def _check_key(scope: Scope, raw: dict[str, Any], *, is_clear: bool) -> None:
+    """A misspelt key would stop nothing: refuse it. The account of paper runs can be cleared."""
     venues = _table(raw, "venues")
     strategies = raw.get("strategies")
     tables = strategies if isinstance(strategies, list) else []
     known = {
         "all": [""],
         "venue": list(venues),
-        "account": [str(v.get("account", "main")) for v in venues.values() if isinstance(v, dict)],
+        "account": [str(v.get("account", "main")) for v in venues.values() if isinstance(v, dict)]
+        + ["paper"] * is_clear,
         "strategy": [str(s.get("id")) for s in tables if isinstance(s, dict)],
     }[scope.kind]
     if scope.key not in known:
         raise Misspelt(
             f"the config has no {scope.kind} {scope.key!r}; expected one of "
-            f"{', '.join(sorted(set(known))) or 'none'}. Nothing was stopped; `kill all` stops all"
+            f"{', '.join(sorted(set(known))) or 'none'}. "
+            + ("Nothing was cleared" if is_clear else "Nothing was stopped; `kill all` stops all")
         )
 
 
-def _clear(state: KillState, scope: Scope, kill_file: Path, as_json: bool) -> int:
-    removed = state.clear(scope)
+def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) -> int:
+    """Kills of exactly this scope, and halts of the accounts within it."""
+    from engine.kill.halts import clear_halts, halts_in
+
+    kill_file = _kill_file(wanted.config, raw)
+    accounts, by = _accounts(wanted.config, raw), _who()
+    before = [kill for kill in state.in_force() if kill.scope == scope and kill.is_readable]
+    removed = state.clear(scope, reason=wanted.reason, by=by)
     if scope.kind == "all" and kill_file.exists():
         kill_file.unlink()
         removed.append(kill_file.name)
+    for kill in before:
+        _note(wanted, raw, kill, state.cleared(kill))
+    covered = [
+        one for one in accounts if scope.covers(strategy="", venue=one.venue, account=one.name)
+    ]
+    outcomes = clear_halts(
+        _state_dir(wanted.config, raw), accounts, covered, reason=wanted.reason, by=by
+    )
     kept = state.in_force()
-    if as_json:
-        _say_json({"removed": removed, "in_force": kept})
-        return Exit.OK
-    _say(f"removed {', '.join(removed)}" if removed else f"no kill of {scope} was in force")
-    for kill in kept:
-        _say(f"still in force: {kill}")
-    return Exit.OK
+    halts = halts_in(_state_dir(wanted.config, raw), accounts)
+    is_done = all(one.is_cleared for one in outcomes)
+    if wanted.as_json:
+        answer = {"removed": removed, "halts_cleared": outcomes, "in_force": kept, "halts": halts}
+        _say_json(answer)
+        return Exit.OK if is_done else Exit.KILLED
+    if removed:
+        _say(f"removed {', '.join(removed)}")
+    for one in outcomes:
+        _say(f"{'cleared' if one.is_cleared else 'NOT CLEARED'}: {one.halt} ({one.detail})")
+    if not removed and not outcomes:
+        _say(f"no kill of {scope} was in force, and no halt")
+    for still in (*kept, *halts):
+        _say(f"still in force: {still}")
+    return Exit.OK if is_done else Exit.KILLED
 
 
-def _show(state: KillState, kill_file: Path, as_json: bool) -> int:
-    kills = state.in_force()
+def _show(wanted: Wanted, raw: dict[str, Any], state: KillState) -> int:
+    from engine.kill.halts import halts_in
+
+    kills, kill_file = state.in_force(), _kill_file(wanted.config, raw)
     is_file = kill_file.exists()
-    if as_json:
-        _say_json({"in_force": kills, "kill_switch_file": str(kill_file) if is_file else None})
+    halts = halts_in(_state_dir(wanted.config, raw), _accounts(wanted.config, raw))
+    if wanted.as_json:
+        shown = str(kill_file) if is_file else None
+        _say_json({"in_force": kills, "kill_switch_file": shown, "halts": halts})
     else:
         for kill in kills:
             _say(f"in force: {kill}")
         if is_file:
             _say(f"in force: the file {kill_file} (all, halt)")
-        if not kills and not is_file:
-            _say("no kill is in force")
-    return Exit.KILLED if kills or is_file else Exit.OK
+        for halt in halts:
+            _say(f"in force: {halt}")
+            _say(f"  to clear it: fairlead kill {halt.scope} --clear --reason TEXT --config ...")
+        if not kills and not is_file and not halts:
+            _say("no kill and no halt is in force")
+    return Exit.KILLED if kills or is_file or halts else Exit.OK
 
 
 def _say(line: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.config.loader import LoadedConfig
+if TYPE_CHECKING:
+    from engine.config.loader import LoadedConfig
 
 PAPER = "paper"  # stands for the account of a run that sends nothing to a venue
 

@@ -12,8 +12,10 @@ from engine.config.loader import LoadedConfig
 from engine.config.rules import RECORDED
 from engine.guard.building import build_strategy
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
+from engine.modes.account_files import account_files, old_risk_file
 from engine.risk.facts import VenueAbilities
 from engine.risk.gate import RiskGate
+from engine.risk.state import RiskStateFile
 from engine.risk.states import RiskStates
 from engine.run_state import RunState
 
@@ -56,6 +58,15 @@ def venue_offer(loaded: LoadedConfig) -> Offer:
                 bar_minutes=registry.spec(venue.adapter).capabilities.bar_minutes,
             )
     return Offer(sources=sources)
+
+
+def risk_states(loaded: LoadedConfig, *, paper: bool) -> RiskStates:
+    """Of the config's accounts; their locks are to be held. Raises RiskStateError."""
+    files = {
+        key.upper(): RiskStateFile(account_files(loaded, key, paper=paper).risk)
+        for key in loaded.config.venues
+    }
+    return RiskStates(files, RiskStateFile(old_risk_file(loaded.state_dir, paper=paper)))
 
 
 def build_gate(loaded: LoadedConfig, state: RiskStates | None = None) -> RiskGate:

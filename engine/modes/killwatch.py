@@ -18,11 +18,14 @@ from uuid import uuid4
 
 from engine.config.loader import LoadedConfig
 from engine.errors import FairleadError
+from engine.kill.halts import RunHalts
+from engine.kill.records import KillRecord, note
 from engine.modes.account_files import account_files
 from engine.modes.desks import market_of, touch_of
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
 from engine.orders.flatten import Flattener, FlattenLock
+from engine.orders.journal import JournalError
 from engine.orders.live import KILL_STRATEGY, LiveOrder
 from engine.orders.model import Intent
 from engine.risk.kill import KillSwitch
@@ -77,6 +80,7 @@ class KillWatch:
         self,
         loaded: LoadedConfig,
         switch: KillSwitch,
+        halts: RunHalts,
         status: RunStatus,
         trading: list[VenueTrading],
         strategies: Callable[[], Iterable[Any]],
@@ -85,12 +89,14 @@ class KillWatch:
         assert switch.state is not None, "a run keeps its kills"
         self._loaded = loaded
         self._switch = switch
+        self._halts = halts
         self._state = switch.state
         self._status = status
         self._trading = trading
         self._strategies = strategies
         self._now_ns = now_ns
         self._told: tuple[Kill, ...] = ()
+        self._lost: list[Kill] = []
         self._flattened: dict[str, Kill] = {}  # what this run must not trade on with
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
         self._tries: dict[str, int] = {}
@@ -143,9 +149,12 @@ class KillWatch:
 
     def look(self) -> None:
         """One look: tell what is new, and start what is to be done."""
+        self._halts.look()
         kills = self._state.in_force()
         if kills != self._told:
             self._tell(kills)
+        for kill in self._state.without_file:
+            self._tell_lost(kill)
         if not kills:
             return
         now = asyncio.get_running_loop().time()
@@ -161,13 +170,41 @@ class KillWatch:
             if kill not in self._told:
                 logger.error("%s; nothing is created until a person clears it", kill)
                 self._status.problem(self._now_ns(), "KILLED", str(kill))
+                self._note(KillRecord(kill=kill))
             if kill.action is Action.FLATTEN and self._trading:
                 self._flattened[str(kill.scope)] = kill
         for kill in self._told:
             if kill not in kills:
-                logger.error("cleared: %s", kill)
+                word = self._state.cleared(kill)
+                who = f" by {word.by}: {word.reason}" if word is not None else ""
+                logger.warning("cleared%s: %s", who, kill)
+                self._note(KillRecord(kill=kill, cleared=word))
         self._status.gauges["kill_switch"] = "; ".join(str(kill) for kill in kills)
         self._told = kills
+
+    def _tell_lost(self, kill: Kill) -> None:
+        if kill not in self._lost:
+            self._lost.append(kill)
+            logger.error(
+                "no file says so to other processes: %s; it stays in force in this run, until "
+                "fairlead kill %s --clear --reason TEXT",
+                kill,
+                kill.scope,
+            )
+
+    def _note(self, record: KillRecord) -> None:
+        """In the journal of each account that the kill covers."""
+        scope = record.kill.scope
+        for trading in self._trading:
+            covers = scope.kind == "strategy" or scope.covers(
+                strategy="", venue=trading.venue.lower(), account=trading.account
+            )
+            if not covers:
+                continue
+            try:
+                note(trading.journal, record)
+            except JournalError as error:
+                logger.error("the kill is not in the journal: %s", error)
 
     def _rank(self, strategy: str, instrument: str) -> int:
         action = self._state.action_of(strategy, instrument)
@@ -239,7 +276,8 @@ class KillWatch:
             if not await flattener.settle_old(FLATTEN_AGAIN_SECS):
                 return
             for one in await flattener.run():
-                logger.error(
+                logger.log(
+                    logging.WARNING if one.is_flat else logging.ERROR,
                     "%s: position %s, %s %s",
                     one.instrument,
                     one.before,

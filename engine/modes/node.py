@@ -52,8 +52,9 @@ from engine.config.loader import LoadedConfig
 from engine.config.model import Record
 from engine.currencies import money
 from engine.errors import FairleadError
+from engine.kill.halts import RunHalts
 from engine.modes import common
-from engine.modes.account_files import account_files, old_risk_file
+from engine.modes.account_files import account_files
 from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
@@ -69,8 +70,7 @@ from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
-from engine.risk.state import RiskStateError, RiskStateFile
-from engine.risk.states import RiskStates
+from engine.risk.state import RiskStateError
 from engine.run_state import RunState
 from engine.secrets import Secret, read_credentials
 
@@ -107,6 +107,7 @@ class NodeRun:
         self.run_state = RunState()
         self._strategies: tuple[Any, ...] = ()
         self._kills: KillWatch | None = None
+        self._halts: RunHalts | None = None
 
     # -- building ------------------------------------------------------------------------------
 
@@ -252,9 +253,18 @@ class NodeRun:
         self.run_state.keeps_log = True
         self.run_state.offer = common.venue_offer(self.loaded)
         if self.mode != "record":
+            self._halts = RunHalts(
+                self.loaded,
+                self.gate,
+                self.status,
+                self.trading,
+                time.time_ns,
+                paper=self.mode != "live",
+            )
             self._kills = KillWatch(
                 self.loaded,
                 self.gate.kill,
+                self._halts,
                 self.status,
                 self.trading,
                 lambda: self._strategies,
@@ -289,19 +299,10 @@ class NodeRun:
             gate = common.build_gate(self.loaded)
             return common.Parts(gate=gate, run_state=RunState(), strategies=())
         try:
-            return common.build_parts(self.loaded, self._risk_states())
+            states = common.risk_states(self.loaded, paper=self.mode != "live")
+            return common.build_parts(self.loaded, states)
         except RiskStateError as error:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
-
-    def _risk_states(self) -> RiskStates:
-        """Of the accounts, whose locks are held. Raises RiskStateError."""
-        paper = self.mode != "live"
-        files = {
-            key.upper(): RiskStateFile(account_files(self.loaded, key, paper=paper).risk)
-            for key in self.config.venues
-        }
-        old = RiskStateFile(old_risk_file(self.loaded.state_dir, paper=paper))
-        return RiskStates(files, old)
 
     def _node_config(self) -> LiveNodeConfig:
         record = self._recording.streaming() if self._recording is not None else None
@@ -355,6 +356,8 @@ class NodeRun:
         )
         if self._kills is not None:
             trading.killed = self._kills.killed
+        if self._halts is not None:
+            self._halts.opened(trading)
         self.trading.append(trading)
         return trading
 
@@ -496,7 +499,7 @@ class NodeRun:
         left_open = [cid for t in self.trading for cid in t.left_open()]
         exit_code, reason = self._verdict(unresolved, left_open)
         if self.mode != "record" and self.gate is not None:
-            self.gate.persist()
+            exit_code, reason = self._persisted(exit_code, reason)
         return Ended(
             exit=exit_code,
             reason=reason,
@@ -510,6 +513,16 @@ class NodeRun:
             run_state=self.run_state,
             recording=self._recording,
         )
+
+    def _persisted(self, exit_code: Exit, reason: str) -> tuple[Exit, str]:
+        """Write the risk states a last time; the end that the run earned stays its end."""
+        try:
+            self.gate.persist()
+        except RiskStateError as error:
+            logger.error("RISK-STATE: %s", error)
+            if exit_code is Exit.OK:
+                return Exit.FAILED, f"RISK-STATE: {error}; {reason}"
+        return exit_code, reason
 
     def _verdict(self, unresolved: list[str], left_open: list[str]) -> tuple[Exit, str]:
         """A strategy's end comes first, then what ended the run, then what the stop left behind."""
@@ -530,6 +543,8 @@ class NodeRun:
             return EXITS[code], f"{code}: {message}"
         if self._kills is not None and (killed := self._kills.everything()) is not None:
             return Exit.KILLED, f"{killed}; {self.stop_reason or reason}"
+        if self._halts is not None and (halted := self._halts.verdict()) is not None:
+            return Exit.KILLED, f"{halted} ({self.stop_reason or reason})"
         return Exit.OK, self.stop_reason or reason
 
 

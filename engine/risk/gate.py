@@ -6,7 +6,7 @@ fields, so that a live execution client can refuse anything else as the last ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -46,9 +46,9 @@ Terms = tuple[str, Side, str, Decimal, Decimal | None, Decimal | None]
 Change = tuple[Decimal | None, Decimal | None, Decimal | None]
 
 
-# Told of a halt as it begins and as a person ends it: the account's venue ("" for every), the halt,
-# and the person's word.
-OnHalt = Callable[[str, Halt, Clearing | None], None]
+# Told of a halt as it begins and as a person ends it: the accounts' venues ("" for every), the
+# halt, and the person's word.
+OnHalt = Callable[[Sequence[str], Halt, Clearing | None], None]
 
 
 class GateSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -382,7 +382,8 @@ class RiskGate:
         broken = None if self._halt else self.books.equity.broken(self.limits)
         if broken is not None:
             code, reason = broken
-            self._halt_all(Halt(reason=f"{code}: {reason}", ts_ns=now_ns, code=code))
+            halt = Halt(reason=f"{code}: {reason}", ts_ns=now_ns, code=code)
+            self._put(self._states.all, halt)
 
     # Halts
 
@@ -410,30 +411,30 @@ class RiskGate:
 
         Raises nothing: while it can't be written, orders are refused for that, too.
         """
-        halt = Halt(reason=reason, ts_ns=now_ns)
-        if not instrument:
-            self._halt_all(halt)
-        elif self._put(self._states.of(instrument), halt):
-            self._write(now_ns)
+        accounts = (self._states.of(instrument),) if instrument else self._states.all
+        self._put(accounts, Halt(reason=reason, ts_ns=now_ns))
 
-    def _halt_all(self, halt: Halt) -> None:
-        if any([self._put(account, halt) for account in self._states.all]):
-            self._write(halt.ts_ns)
+    def restore_halt(self, venue: str, halt: Halt) -> None:
+        """Put a halt in force again that is known from elsewhere than the state's file."""
+        self._put((self._states.of_venue(venue),), halt)
 
-    def _put(self, account: AccountState, halt: Halt) -> bool:
+    def _put(self, accounts: Sequence[AccountState], halt: Halt) -> None:
         """An account that is halted stays so for the reason that it was."""
-        if account.state.halt is not None:
-            return False
-        account.state.halt = halt
+        halted = [account for account in accounts if account.state.halt is None]
+        if not halted:
+            return
+        for account in halted:
+            account.state.halt = halt
         self._halt = self._first_halt() or halt
+        self._write(halt.ts_ns)
         if self.on_halt is not None:
-            self.on_halt(account.venue, halt, None)
-        return True
+            self.on_halt([account.venue for account in halted], halt, None)
 
-    def clear_halt(self) -> None:
+    def clear_halt(self, reason: str = "cleared from code", by: str = "code") -> None:
         """A person looked at it: no account is halted any more. Raises RiskStateError."""
-        for account, _ in self._states.halts():
-            self._lift(account, None)
+        for account, halt in self._states.halts():
+            word = Clearing(halt_ts_ns=halt.ts_ns, reason=reason, by=by, ts_ns=halt.ts_ns)
+            self._lift(account, halt, word)
         self.persist()
 
     def take_clearings(self) -> None:
@@ -441,24 +442,21 @@ class RiskGate:
         if self._halt is None:
             return
         for account, halt in self._states.halts():
-            clearing = account.clearing.read() if account.clearing is not None else None
-            if clearing is None:
+            word = account.clearing.read() if account.clearing is not None else None
+            if word is None or account.clearing is None:
                 continue
-            if clearing.halt_ts_ns == halt.ts_ns:
-                self._lift(account, clearing)
-                self._write(clearing.ts_ns)
-            if self._write_error is None and account.clearing is not None:
+            if word.halt_ts_ns == halt.ts_ns:
+                self._lift(account, halt, word)
+                self._write(word.ts_ns)
+            if self._write_error is None:
                 account.clearing.remove()
 
-    def _lift(self, account: AccountState, clearing: Clearing | None) -> None:
-        """A loss is measured anew from here: else the next look would halt for it again."""
-        halt = account.state.halt
-        assert halt is not None, "only a halt is lifted"
+    def _lift(self, account: AccountState, halt: Halt, word: Clearing) -> None:
         account.state.halt = None
         self._halt = self._first_halt()
         forget_loss(account.state, halt.code)
-        if self.on_halt is not None and clearing is not None:
-            self.on_halt(account.venue, halt, clearing)
+        if self.on_halt is not None:
+            self.on_halt([account.venue], halt, word)
 
     def fault(self, strategy: str, reason: str) -> None:
         """Refuse everything of one strategy for the rest of the run."""

@@ -47,7 +47,7 @@ class KillSwitch:
         kill = self.state.of_order(strategy, instrument)
         if kill is None:
             return None
-        return f"{kill}; a person clears it: fairlead kill {kill.scope} --clear"
+        return f"{kill}; a person clears it: fairlead kill {kill.scope} --clear --reason TEXT"
 
     def _look(self, path: str) -> str | None:
         now_ns = self._monotonic_ns() if self._look_every_ns else 0

@@ -1,9 +1,10 @@
 """The durable kill switch: a folder of small files, one for each scope that is killed.
 
 Any process may write one, every order of every process looks, and only a person takes one away
-(`fairlead kill --clear`). A file is written whole, synced, and renamed into the folder, so that a
-kill is in force or is not, whatever dies in between. A file that can't be understood counts as a
-kill of everything.
+(`fairlead kill --clear`, which leaves their word beside it): a run that sees a kill's file go
+without that word stays killed. A file is written whole, synced, and renamed into the folder, so
+that a kill is in force or is not, whatever dies in between. A file that can't be understood counts
+as a kill of everything.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ REASON_CHARS_MAX = 500
 SETTLED_NS = 2_500_000_000
 _SUFFIX = ".json"
 _TEMPORARY = ".new-"
+_CLEARED = ".cleared-"
 
 ScopeKind = Literal["all", "account", "venue", "strategy"]
 SCOPE_KINDS: tuple[ScopeKind, ...] = ("all", "account", "venue", "strategy")
@@ -84,11 +86,21 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
         return f"kill switch ({self.scope}, {self.action}) by {self.by}: {self.reason}"
 
 
+class Cleared(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's word that a scope's kills of until then are over."""
+
+    scope: Scope
+    reason: str
+    by: str
+    ts_ns: int
+
+
 class KillStateError(FairleadError):
     """The kill switch can't be written: what it was to stop is not stopped."""
 
 
 _decode = msgspec.json.Decoder(Kill).decode
+_decode_cleared = msgspec.json.Decoder(Cleared).decode
 
 
 class KillState:
@@ -110,27 +122,60 @@ class KillState:
         self._now_ns = now_ns
         self._read_at: tuple[int, int] | None = None  # the folder's inode and time when read
         self._kills: tuple[Kill, ...] = ()
-        self._unwritten: tuple[Kill, ...] = ()  # in force in this process only: the disk refused
+        # In force in this process only: the disk refused them, or lost their files.
+        self._unwritten: tuple[Kill, ...] = ()
 
     # -- reading -------------------------------------------------------------------------------
 
     def in_force(self) -> tuple[Kill, ...]:
         """Every kill, the widest first; empty when there is none. Never raises."""
-        return self._unwritten + self._written() if self._unwritten else self._written()
+        written = self._written()
+        if not self._unwritten:
+            return written
+        self._unwritten = tuple(k for k in self._unwritten if self.cleared(k) is None)
+        return self._unwritten + tuple(k for k in written if k not in self._unwritten)
+
+    @property
+    def without_file(self) -> tuple[Kill, ...]:
+        """Those of `in_force` that no other process knows of."""
+        return self._unwritten
+
+    def cleared(self, kill: Kill) -> Cleared | None:
+        """The word by which a person ended the kill, or None."""
+        path = os.path.join(self._folder, _CLEARED + kill.scope.file_name)
+        try:
+            with open(path, "rb") as file:
+                word = _decode_cleared(file.read(KILL_BYTES_MAX))
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        return word if word.scope == kill.scope and word.ts_ns >= kill.ts_ns else None
 
     def _written(self) -> tuple[Kill, ...]:
         try:
             found = os.stat(self._folder)
         except FileNotFoundError:
+            self._seen(())
             return ()
         except OSError as error:
             return (self._unreadable(self._folder, error.strerror or "unknown error"),)
         mark = (found.st_ino, found.st_mtime_ns)
         if mark != self._read_at:
-            self._kills = self._read()
+            self._seen(self._read())
             is_settled = self._now_ns() - found.st_mtime_ns > SETTLED_NS
             self._read_at = mark if is_settled else None
         return self._kills
+
+    def _seen(self, kills: tuple[Kill, ...]) -> None:
+        """Keep what was read; a kill whose file is gone without a person's word stays in force."""
+        scopes = {kill.scope for kill in kills}
+        gone = [
+            kill
+            for kill in self._kills
+            if kill.is_readable and kill.scope not in scopes and self.cleared(kill) is None
+        ]
+        self._kills = kills
+        if gone:
+            self._unwritten += tuple(gone)
 
     def of_order(self, strategy: str, instrument: str) -> Kill | None:
         """The kill that an order of this strategy in this instrument id is under, or None."""
@@ -157,7 +202,11 @@ class KillState:
 
     def _read(self) -> tuple[Kill, ...]:
         try:
-            names = [name for name in os.listdir(self._folder) if not name.startswith(_TEMPORARY)]
+            names = [
+                name
+                for name in os.listdir(self._folder)
+                if not name.startswith((_TEMPORARY, _CLEARED))
+            ]
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -190,7 +239,7 @@ class KillState:
             scope=ALL,
             action=Action.HALT,
             reason=f"{path} can't be read ({why}); it counts as a kill of everything. Make sure "
-            "that nothing has to stay stopped, then `fairlead kill all --clear` removes it",
+            "that nothing has to stay stopped; fairlead kill all --clear --reason TEXT removes it",
             by="unreadable state",
             ts_ns=0,
             is_readable=False,
@@ -235,14 +284,21 @@ class KillState:
         path = os.path.join(self._folder, kill.scope.file_name)
         write_whole(path, msgspec.json.encode(kill) + b"\n", temporary=temporary)
 
-    def clear(self, scope: Scope) -> list[str]:
+    def clear(self, scope: Scope, *, reason: str, by: str) -> list[str]:
         """Take a kill away: a person's decision. Gives the names of the files removed.
 
         Clearing `all` removes files that can't be understood, too. Raises KillStateError.
         """
+        self._say(
+            Cleared(scope=scope, reason=reason[:REASON_CHARS_MAX], by=by, ts_ns=self._now_ns())
+        )
         names = [scope.file_name]
         if scope.kind == "all" and os.path.isdir(self._folder):
-            names += [name for name in self._names() if name != scope.file_name]
+            names += [
+                name
+                for name in self._names()
+                if name != scope.file_name and not name.startswith(_CLEARED)
+            ]
         removed = []
         for name in names:
             if name != scope.file_name and self._stays(name):
@@ -261,6 +317,20 @@ class KillState:
         if removed:
             sync_folder(self._folder)
         return removed
+
+    def _say(self, word: Cleared) -> None:
+        """Leave the word before the kill goes: runs look for it."""
+        path = os.path.join(self._folder, _CLEARED + word.scope.file_name)
+        temporary = os.path.join(self._folder, f"{_TEMPORARY}{os.getpid()}-{word.ts_ns}")
+        try:
+            make_folder(self._folder)
+            write_whole(path, msgspec.json.encode(word) + b"\n", temporary=temporary)
+        except OSError as error:
+            raise KillStateError(
+                "KILL-STATE",
+                f"the word that clears {word.scope} can't be written in {self._folder}: "
+                f"{error.strerror}; the kill stays in force. Free or repair the disk",
+            ) from error
 
     def _names(self) -> list[str]:
         try:

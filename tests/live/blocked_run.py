@@ -30,6 +30,8 @@ class Run:
         self.state = folder / "state" / "kill-switch"
         self.process: subprocess.Popen[str] | None = None
         self.config = folder / "test.toml"
+        self.more = configs.ROOMY
+        self.verb = "live"
 
     def start(self, *strategies: dict[str, Any]) -> None:
         always = {"instrument_id": self.instrument, "block_file": str(self.block_file)}
@@ -41,8 +43,8 @@ class Run:
             }
             for one in strategies
         ]
-        self.config = configs.write(self.folder, self.served, strategies=named, more=configs.ROOMY)
-        self.process = start("live", self.config, log=self.log)
+        self.config = configs.write(self.folder, self.served, strategies=named, more=self.more)
+        self.process = start(self.verb, self.config, log=self.log)
 
     def block(self) -> None:
         """Have the strategy block the loop, until `release`."""

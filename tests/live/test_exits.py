@@ -24,6 +24,7 @@ from tests.live import hosted
 from tests.support import configs
 from tests.support.processes import Venue, start, wait_for
 
+HALTED = 8
 STEP = Decimal("0.000001")  # the size increment of BTC_USDT on both
 BALANCES = {"USDT": Decimal(100_000), "BTC": Decimal(0)}
 OPTIONS = {
@@ -81,10 +82,10 @@ class Exit:
             before = state.stat().st_mtime_ns
             self.wait(lambda before=before: state.stat().st_mtime_ns != before, "the gate's tick")
 
-    def end(self) -> None:
+    def end(self, code: int = 0) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == 0, self.log.read_text()[-3000:]
+        assert self.process.wait(20) == code, self.log.read_text()[-3000:]
 
     # -- the venue's truth, and the journal's ------------------------------------------------------
 
@@ -175,7 +176,7 @@ def test_a_market_exit_waits_for_what_its_own_orders_hold(live: Exit) -> None:
 def test_a_refused_exit_is_tried_again_with_backoff(live: Exit) -> None:
     live.start(FLATTENS, fault={"kind": "too_many", "times": 2})
     live.wait(live.is_flat, "the position to be closed")
-    live.end()
+    live.end(HALTED)
     states, times = zip(*[(state, i["ts_init"]) for state, i in live.exits()], strict=True)
     assert states == ("REFUSED", "REFUSED", "FILLED")
     waits = [round((after - before) / 1e9) for before, after in pairwise(times)]
@@ -199,7 +200,7 @@ def test_a_broken_limit_flattens_once(live: Exit, kind: str) -> None:
             assert [state for state, _ in live.exits()] == ["UNKNOWN"], "another one was sent"
     live.wait(live.is_flat, "the position to be closed")
     live.ticks(2)
-    live.end()
+    live.end(HALTED)
     if kind == "lose_request":  # proven absent, and only then sent again
         assert [state for state, _ in live.exits()] == ["REFUSED", "FILLED"]
         assert len(live.orders("SELL")) == 1

@@ -60,7 +60,7 @@ def test_kill_of_a_burst_holds_until_a_person_clears_it(live: Run) -> None:
     assert live.end() == Exit.KILLED
     assert len(live.orders()) == count
 
-    assert live.kill("all", "--clear")["removed"] == ["all.json"]
+    assert live.kill("all", "--clear", "--reason", "looked at")["removed"] == ["all.json"]
     assert live.kill("--status")["in_force"] == []
     live.start({"every_ms": 10, "goes_on": False})
     live.at_least(count + 3)
@@ -69,7 +69,7 @@ def test_kill_of_a_burst_holds_until_a_person_clears_it(live: Run) -> None:
 
 def _denials(run: Run) -> int:
     """Orders refused by the kill switch in all runs; the gate writes its counters each second."""
-    path = run.folder / "state" / "oceanex-main.risk.json"
+    path = run.folder / "state" / f"{run.key}-main.risk.json"
     if not path.exists():
         return 0
     refused = json.loads(path.read_bytes())["counters"].get("KILL_SWITCH", {}).get("refused", 0)

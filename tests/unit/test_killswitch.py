@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from engine.risk.killswitch import (
 )
 
 BTC = "BTC_USDT.OCEANEX"
+WORD = {"reason": "looked at", "by": "tests"}
 ACCOUNTS = {"oceanex": "main", "poloniex": "other"}
 
 
@@ -114,10 +116,10 @@ def test_only_clear_takes_a_kill_away(state: KillState) -> None:
     venue = Scope("venue", "oceanex")
     engage(state, ALL)
     engage(state, venue)
-    assert state.clear(ALL) == ["all.json"]
+    assert state.clear(ALL, **WORD) == ["all.json"]
     assert [kill.scope for kill in state.in_force()] == [venue]
-    assert state.clear(ALL) == []
-    assert state.clear(venue) == ["venue-oceanex.json"]
+    assert state.clear(ALL, **WORD) == []
+    assert state.clear(venue, **WORD) == ["venue-oceanex.json"]
     assert state.in_force() == ()
 
 
@@ -153,7 +155,7 @@ def test_damage_counts_as_a_kill_of_everything(
     assert found.scope == ALL
     assert str(path) in found.reason
     assert "kill all --clear" in found.reason
-    assert state.clear(ALL) == [scope.file_name]
+    assert state.clear(ALL, **WORD) == [scope.file_name]
     assert state.in_force() == ()
 
 
@@ -161,8 +163,34 @@ def test_a_kill_that_died_while_it_was_written_is_none(state: KillState) -> None
     state.folder.mkdir(parents=True)
     (state.folder / ".new-1-2").write_bytes(b'{"scope":')
     assert state.in_force() == ()
-    state.clear(ALL)
-    assert list(state.folder.iterdir()) == []
+    state.clear(ALL, **WORD)
+    assert [path.name for path in state.folder.iterdir()] == [".cleared-all.json"]
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_kill_whose_file_goes_away_by_hand_stays_in_force_here(
+    state: KillState, what: str
+) -> None:
+    kill = engage(state, ALL)
+    narrow = engage(state, Scope("strategy", "S-1"))
+    assert len(state.in_force()) == 2
+    if what == "file":
+        (state.folder / ALL.file_name).unlink()
+    else:
+        shutil.rmtree(state.folder)
+    assert kill in state.in_force()
+    assert kill in state.without_file
+    assert KillSwitch(None, state).reason("S-2", BTC) is not None
+    other = KillState(state.folder)
+    other.clear(ALL, **WORD)  # a person's word, through another process
+    assert kill not in state.in_force()
+    word = state.cleared(kill)
+    assert word is not None
+    assert word.reason == "looked at"
+    assert narrow in state.in_force()
+    again = engage(state, ALL)
+    assert again in state.in_force()
+    assert state.cleared(again) is None
 
 
 def test_a_folder_that_cannot_be_read_counts_as_a_kill(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def _facts() -> InstrumentFacts:
 def test_a_persons_word_ends_a_halt_of_the_running_gate_and_no_later_one(tmp_path: Path) -> None:
     told: list[tuple[str, str, Clearing | None]] = []
     one = gate(tmp_path, "OCEANEX")
-    one.on_halt = lambda venue, halt, clearing: told.append((venue, halt.code, clearing))
+    one.on_halt = lambda venues, halt, clearing: told.append((venues[0], halt.code, clearing))
     trade(one, A, "11")
     assert one.halt_in_force is not None
     word = clearing_file(files(tmp_path, "OCEANEX")["OCEANEX"])

@@ -1,0 +1,160 @@
+"""A halt of a live or paper run: loud, exit 8, shown, kept in the journal, ended by a person."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.poloniex.simulator_markets import PoloniexSimOptions
+from engine.cli.exits import Exit
+from engine.risk.state import Halt, RiskState
+from tests.live import hosted
+from tests.live.blocked_run import Run
+from tests.support import configs
+from tests.support.processes import FAIRLEAD, ROOT, Venue, run, wait_for
+
+BALANCES = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
+OPTIONS = {
+    "oceanex": OceanexSimOptions(balances=BALANCES),
+    "poloniex": PoloniexSimOptions(balances=BALANCES),
+}
+ONE_FEE = configs.ROOMY.replace("[risk]", '[risk]\nmax_daily_loss = ["0.1 USDT"]')
+WORD = ("--reason", "looked at it")
+OLD = Halt(reason="DAILY_LOSS: lost 25.3 USDT today", ts_ns=1, code="DAILY_LOSS")
+
+
+@pytest.fixture
+def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
+    key = str(getattr(request, "param", "oceanex"))
+    with hosted.simulated(tmp_path / "keys", OPTIONS[key]) as line:
+        made = Run(tmp_path, Venue(None, line), key)  # type: ignore[arg-type]  # no process
+        made.more = ONE_FEE
+        yield made
+        if made.process is not None and made.process.poll() is None:
+            made.process.kill()
+            made.process.wait(10)
+
+
+def told(live: Run, text: str) -> None:
+    def there() -> bool:
+        assert live.process is not None
+        assert live.process.poll() is None, live.log.read_text()
+        return text in live.log.read_text()
+
+    wait_for(there, f"{text!r}; see {live.log}", 40)
+
+
+def notes(live: Run, subject: str) -> list[tuple[str, Any]]:
+    """Kind and body of the journal's records of halts or kills."""
+    path = live.folder / "state" / f"{live.key}-main.journal.sqlite"
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+        rows = db.execute(
+            "SELECT kind, body FROM records WHERE client_order_id = ? ORDER BY seq", (subject,)
+        ).fetchall()
+    return [(kind, json.loads(body)) for kind, body in rows]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)
+def test_a_reached_loss_limit_is_loud_and_lasts_until_a_person_clears_it(live: Run) -> None:
+    live.start({"buys": 1, "every_ms": 20})
+    told(live, f"CRITICAL engine.kill.halts: HALTED {live.key} main: DAILY_LOSS: lost ")
+    line = next(one for one in live.log.read_text().splitlines() if "HALTED" in one)
+    assert "the limit is 0.1. Nothing new is sent, open orders stay; " in line
+    clear = f"fairlead kill venue {live.key} --clear --reason TEXT --config {live.config}"
+    assert line.endswith(clear)
+    (halt,) = live.kill("--status", code=Exit.KILLED)["halts"]
+    assert (halt["venue"], halt["account"], halt["code"]) == (live.key, "main", "DAILY_LOSS")
+    assert live.end() == Exit.KILLED
+    last = live.log.read_text().splitlines()[-1]
+    assert last.startswith(f"error HALTED {live.key} main: DAILY_LOSS: lost")
+    count = len(live.orders())
+
+    (live.folder / "state" / f"{live.key}-main.risk.json").unlink()  # not a person's word
+    live.log.write_text("")
+    live.start({"buys": 1, "every_ms": 20})
+    told(live, f"CRITICAL engine.kill.halts: HALTED {live.key} main: DAILY_LOSS")
+    done = live.kill("venue", live.key, "--clear", *WORD)
+    ((outcome,), left) = (done["halts_cleared"], done["halts"])
+    assert outcome["is_cleared"]
+    assert outcome["detail"] == "the run goes on trading"
+    assert left == []
+    live.at_least(count + 1)
+    live.end()
+    assert [kind for kind, _ in notes(live, "halt")][:2] == ["HALT", "HALT-CLEARED"]
+    word = notes(live, "halt")[1][1]["cleared"]
+    assert word["reason"] == "looked at it"
+    assert "user " in word["by"]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("verb", ["live", "paper"])
+def test_a_halt_of_the_file_that_accounts_shared_is_cleared_while_no_run_is_up(
+    live: Run, verb: str
+) -> None:
+    live.verb = verb
+    live.more = configs.ROOMY + '[simulated]\nbalances = ["10000 USDT", "1 BTC"]\n'
+    state = live.folder / "state"
+    state.mkdir()
+    (state / f"risk-{verb}.json").write_bytes(msgspec.json.encode(RiskState(halt=OLD)))
+    live.start({})
+    told(live, f"HALTED oceanex {'main' if verb == 'live' else 'paper'}: DAILY_LOSS: lost 25.3")
+    assert live.end() == Exit.KILLED
+    assert not live.orders()
+    (halt,) = live.kill("--status", code=Exit.KILLED)["halts"]
+    assert halt["reason"] == OLD.reason
+    scope = halt["scope"].split()
+    assert "HALTED" in live.log.read_text().splitlines()[-1]
+    refused = subprocess.run(
+        [FAIRLEAD, "kill", *scope, "--clear", "--config", str(live.config)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert refused.returncode == Exit.USAGE
+    assert "--clear needs --reason TEXT" in refused.stderr
+    (outcome,) = live.kill(*scope, "--clear", *WORD)["halts_cleared"]
+    assert outcome["detail"] == "no run held the account"
+    assert live.kill("--status")["halts"] == []
+    again = run(verb, live.config, "--for", "2", "--json")
+    assert again.returncode == Exit.OK, again.stderr
+    assert "HALTED" not in again.stdout + again.stderr
+    if verb == "live":
+        assert [kind for kind, _ in notes(live, "halt")] == ["HALT", "HALT-CLEARED"]
+
+
+@pytest.mark.timeout(120)
+def test_kills_and_their_ends_are_in_the_journal_with_a_run_and_without(live: Run) -> None:
+    live.more = configs.ROOMY
+    live.start({"rests": 1, "goes_on": False})
+    live.at_least(1)
+    live.kill("all", "--reason", "with a run")
+    told(live, "with a run; nothing is created")
+    (live.state / "all.json").unlink()  # by hand: the run stays killed
+    told(live, "it stays in force in this run")
+    live.kill("all", "--clear", "--reason", "seen")
+    told(live, ": seen: kill switch")
+    assert live.end() == Exit.OK
+    live.kill("venue", "oceanex", "--action", "halt", "--reason", "without a run")
+    live.kill("venue", "oceanex", "--clear", "--reason", "gone")
+    found = [
+        (kind, body["kill"]["reason"], (body["cleared"] or {}).get("reason"))
+        for kind, body in notes(live, "kill")
+    ]
+    assert found == [
+        ("KILL", "with a run", None),
+        ("KILL-CLEARED", "with a run", "seen"),
+        ("KILL", "without a run", None),
+        ("KILL-CLEARED", "without a run", "gone"),
+    ]
+    assert " ERROR engine.modes.killwatch: cleared" not in live.log.read_text()
