@@ -149,7 +149,7 @@ class VenueDataClient(DataRequests):
         kept.wants_deltas, kept.managed = True, command.managed
         kept.choose_quotes(self._account.engine_quotes)
         if kept.is_whole:  # it streams already, for quotes or depth: begin with all of it
-            self._handle_data(kept.snapshot(self._account.now_ns()))
+            self._handle_data(kept.snapshot(self._book_ns(kept)))
 
     async def _subscribe_quotes(self, command: Any) -> None:
         kept = self._want_book(command, "quotes", BookType.L2_MBP, None)
@@ -214,8 +214,7 @@ class VenueDataClient(DataRequests):
         return next((depth for depth in depths if depth >= levels), depths[-1])
 
     def _deepen(self, kept: StreamedBook, feed: Feed) -> None:
-        now_ns = self._account.now_ns()
-        cleared = kept.clear(now_ns)
+        cleared = kept.clear(self._book_ns(kept))
         self._not_whole(kept)
         if kept.wants_deltas:
             self._handle_data(cleared)
@@ -427,7 +426,7 @@ class VenueDataClient(DataRequests):
             return
         now_ns = self._account.now_ns()
         if not kept.is_empty:  # the protocol owes a CLEAR; a wrong book must not stay
-            cleared = kept.clear(now_ns)
+            cleared = kept.clear(self._book_ns(kept))
             if kept.wants_deltas:
                 self._handle_data(cleared)
         self._not_whole(kept)
@@ -468,6 +467,10 @@ class VenueDataClient(DataRequests):
             name = kept.feed.instrument
             self._warn(f"whole {name}", f"{name}: the book is whole again after {secs:.3f} s")
             self._record_gap(kept, now_ns)
+
+    def _book_ns(self, kept: StreamedBook) -> int:
+        """Now, but not before the book's last update, also when the clock was set back."""
+        return max(self._account.now_ns(), kept.status.last_update_ns + 1)
 
     def _not_whole(self, kept: StreamedBook) -> None:
         kept.has_snapshot = False

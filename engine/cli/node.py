@@ -28,7 +28,6 @@ def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> No
         raise ConfigError(problems)
     ended = run_node(loaded, mode, run_secs=seconds)
     figures = sum_up(loaded, mode, ended)
-    ended.close()
     if as_json:
         sys.stdout.write(figures.json().decode() + "\n")
     else:

@@ -345,6 +345,9 @@ class Record(Struct, frozen=True, kw_only=True):
         int, _doc("Size at which a raw file is closed and a new one begun", unit="MiB", ge=1)
     ] = 64
     rotate_secs: Annotated[int, _doc("Age at which a raw file is closed", unit="s", ge=1)] = 3600
+    promote_secs: Annotated[
+        int, _doc("How often new events become Parquet files of the catalog", unit="s", ge=1)
+    ] = 300
 
 
 class Backtest(Struct, frozen=True, kw_only=True):

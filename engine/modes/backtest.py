@@ -46,6 +46,7 @@ from engine.modes.kernel_log import log_path, logger_config
 from engine.observe.summary import RunSummary, merged, net_by_currency, trading
 from engine.recording.catalog import utc
 from engine.recording.gaps import summary_of
+from engine.recording.reading import reading
 
 RUN_ID = "backtest"
 TRADER_ID = "FAIRLEAD-001"
@@ -125,7 +126,18 @@ def run_backtest(
             f"{loaded.path} has no [[strategies]]; a backtest needs at least one",
             int(Exit.CONFIG),
         )
-    selection = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
+    catalog = loaded.resolve(loaded.config.backtest.catalog)
+    with reading(catalog) as notes:
+        return _run(loaded, select(loaded.config, catalog), notes, progress, monotonic)
+
+
+def _run(
+    loaded: LoadedConfig,
+    selection: Selection,
+    notes: list[str],
+    progress: Progress | None,
+    monotonic: Callable[[], float],
+) -> RunResult:
     parts = build_parts(loaded)
     parts.run_state.offer = selection.offer()
     venues = venue_configs(loaded, selection)
@@ -148,6 +160,7 @@ def run_backtest(
             gc.unfreeze()
         wall_secs = monotonic() - began
     summary = _summarize(loaded, selection, parts, node, result, wall_secs)
+    summary = msgspec.structs.replace(summary, notes=[*notes, *summary.notes])
     return RunResult(summary=summary, node=node, parts=parts)
 
 
@@ -260,7 +273,13 @@ def _summarize(
         net=net_by_currency(traded.instruments),
         equity=_equity(loaded, selection, node),
         orders_digest=traded.orders_digest,
-        gaps=summary_of(selection.catalog, start_ns=start_ns, end_ns=end_ns, instruments=names),
+        # As asked for: a run may begin or end within a gap, before the first or after the last row
+        gaps=summary_of(
+            selection.catalog,
+            start_ns=selection.start_ns or start_ns,
+            end_ns=selection.end_ns or end_ns,
+            instruments=names,
+        ),
         events=result.iterations,
         wall_secs=wall_secs,
         notes=[*parts.run_state.warned(), *_notes(selection)],

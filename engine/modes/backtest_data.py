@@ -70,7 +70,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's data in the catalog. `start_ns` and `end_ns` bound what the run reads.
 
     `deltas_end_ns` is the end of the last whole book update, where the recording was cut short in
-    the middle of one; else None.
+    the middle of one; else None. `deltas_start_ns` is the begin of the book update in the middle
+    of which the run starts; else None. `has_whole` says whether there is a whole update at all.
     """
 
     instrument: Any
@@ -78,6 +79,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     start_ns: int
     end_ns: int
     deltas_end_ns: int | None = None
+    deltas_start_ns: int | None = None
+    has_whole: bool = True
 
     @property
     def id(self) -> str:
@@ -193,33 +196,45 @@ def _source(
             f"{root} has no data of {name} from {asked}; it has {utc(first)} to {utc(last)}",
         )
     begin, end = min(a for a, _ in used), max(b for _, b in used)
-    whole = None
-    if NautilusDataType.OrderBookDelta in types:
-        whole = _last_whole(catalog, name, begin, end)
-    return Source(
-        instrument=known[name],
-        types=types,
-        start_ns=begin,
-        end_ns=end,
-        deltas_end_ns=whole,
+    source = Source(instrument=known[name], types=types, start_ns=begin, end_ns=end)
+    if not source.has_deltas:
+        return source
+    if start_ns is not None:
+        head = _last_updates(catalog, name, first, start_ns - 1).rest
+        tail = catalog.query_order_book_deltas([name], start=start_ns, end=end)[:1] if head else []
+        if tail and tail[0].action != BookAction.CLEAR:  # a CLEAR needs nothing before it
+            source = msgspec.structs.replace(source, deltas_start_ns=head[0].ts_init)
+    newest = _last_updates(catalog, name, source.deltas_start_ns or begin, end)
+    return msgspec.structs.replace(
+        source,
+        deltas_end_ns=newest.whole_ns if newest.rest else None,
+        has_whole=newest.whole_ns is not None,
     )
 
 
-def _last_whole(catalog: ParquetDataCatalog, name: str, begin: int, end: int) -> int | None:
-    """When the last update that carries F_LAST ended, if rows without it follow; else None.
+class _Updates(msgspec.Struct, frozen=True):
+    """The end of a stretch of book deltas: the time of the last row with F_LAST (None: there is
+    none), and the rows after it."""
 
-    A recorder that is killed can leave part of an update; NautilusTrader refuses to replay it.
+    whole_ns: int | None
+    rest: list[OrderBookDelta]
+
+
+def _last_updates(catalog: ParquetDataCatalog, name: str, begin: int, end: int) -> _Updates:
+    """Where the last whole book update from `begin` to `end` ended, and what follows it.
+
+    A recorder that is killed can leave part of an update, and so can a start or an end in the
+    middle of one; NautilusTrader refuses to replay it.
     """
     back = TAIL_NS
     while True:
         start = max(begin, end - back)
-        rows = catalog.query_order_book_deltas([name], start=start, end=end)
-        whole = [row.ts_init for row in rows if row.flags & RecordFlag.F_LAST.value]
-        if whole:
-            cut = not rows[-1].flags & RecordFlag.F_LAST.value
-            return whole[-1] if cut else None
-        if start == begin:
-            return None
+        rows = catalog.query_order_book_deltas([name], start=start, end=end) if end >= start else []
+        ends = [at for at, row in enumerate(rows) if row.flags & RecordFlag.F_LAST.value]
+        if ends:
+            return _Updates(rows[ends[-1]].ts_init, rows[ends[-1] + 1 :])
+        if start <= begin:
+            return _Updates(None, rows)
         back *= 10
 
 
@@ -260,8 +275,9 @@ def _last_clear(catalog: ParquetDataCatalog, name: str, end: int) -> int | None:
 
 def _configs(selection: Selection, source: Source, scratch: Path) -> Iterator[BacktestDataConfig]:
     root = str(selection.catalog)
-    if source.has_deltas and selection.start_ns is not None:
-        snapshot = book_at(ParquetDataCatalog(root), source.instrument.id, selection.start_ns)
+    deltas_start_ns = source.deltas_start_ns or selection.start_ns
+    if source.has_deltas and deltas_start_ns is not None:
+        snapshot = book_at(ParquetDataCatalog(root), source.instrument.id, deltas_start_ns)
         if snapshot:
             path = scratch / source.id.replace("/", "_")
             path.mkdir(parents=True)
@@ -272,11 +288,14 @@ def _configs(selection: Selection, source: Source, scratch: Path) -> Iterator[Ba
                 NautilusDataType.OrderBookDelta, str(path), instrument_id=source.instrument.id
             )
     for kind in source.types:
+        is_book = kind == NautilusDataType.OrderBookDelta
+        if is_book and not source.has_whole:
+            continue
         yield BacktestDataConfig(
             kind,
             root,
             instrument_id=source.instrument.id,
-            start_time=selection.start_ns,
+            start_time=deltas_start_ns if is_book else selection.start_ns,
             end_time=_end_of(kind, source, selection),
             optimize_file_loading=True,  # one table of all files; else each is held open
         )
@@ -308,6 +327,8 @@ def book_at(
 def _snapshot(book: OrderBook, ts: int) -> list[OrderBookDelta]:
     levels = [(OrderSide.BUY, level) for level in book.bids()]
     levels += [(OrderSide.SELL, level) for level in book.asks()]
+    if not levels:
+        return []  # within a gap: a book that nobody knows is shown to nobody
     sequence = book.sequence
     deltas = [OrderBookDelta.clear(book.instrument_id, sequence, ts, ts)]
     for at, (side, level) in enumerate(levels):

@@ -50,15 +50,21 @@ class Ended(msgspec.Struct, kw_only=True):
     gate: Any
     run_state: RunState
     recording: Recording | None
+    is_closed: bool = False
 
     @property
     def cache(self) -> Any:
         return NoCache() if self.node is None else self.node.cache
 
     def close(self) -> None:
-        """Write the last of the recording and drop the node."""
+        """Drop the node, and bring the last of the recording into the catalog."""
+        if self.is_closed:
+            return
+        self.is_closed = True
         if self.node is not None:
             self.node.dispose()
+        if self.recording is not None:
+            self.recording.finish()
 
 
 class NoCache:

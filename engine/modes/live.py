@@ -28,10 +28,11 @@ def _log_to_stderr(level: str) -> None:
 
 
 def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary:
-    """The run's figures, counted like a backtest's."""
+    """The run's figures, counted like a backtest's. Closes the run."""
     names = [name for venue in loaded.config.venues.values() for name in venue.instruments]
     traded = summary.trading(ended.cache, names)
     end_ns = time.time_ns()
+    ended.close()
     start_ns = end_ns - int(ended.seconds * 1e9)
     state = ended.run_state
     files = {"state": str(loaded.state_dir)}
@@ -71,6 +72,18 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
             for f in ended.findings
         ]
         + [f"UNRESOLVED {one}: the next start goes on asking" for one in ended.unresolved]
-        + [f"LEFT-OPEN {one}: its cancel was not confirmed" for one in ended.left_open],
+        + [f"LEFT-OPEN {one}: its cancel was not confirmed" for one in ended.left_open]
+        + _of_recording(ended),
         files=files,
     )
+
+
+def _of_recording(ended: Ended) -> list[str]:
+    """What a person must know of the recording beside its gaps within the run."""
+    if ended.recording is None:
+        return []
+    notes = [f"RECORDING {problem}" for problem in ended.recording.problems]
+    holes = sorted(ended.recording.holes, key=lambda one: one.instrument)
+    return notes + [
+        f"GAP {row.instrument}: {row.seconds:,.3f} s before this run, {row.reason}" for row in holes
+    ]

@@ -171,7 +171,7 @@ class NodeRun:
             if self.mode == "live":
                 held.enter_context(KillThread(self.loaded))
             if self._is_recording:
-                self._recording = Recording(self.loaded, secrets)
+                self._recording = Recording(self.loaded, secrets, self.status)
                 held.callback(self._recording.close)
             try:
                 for key, spec in specs.items():
@@ -305,7 +305,13 @@ class NodeRun:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
 
     def _node_config(self) -> LiveNodeConfig:
-        record = self._recording.streaming() if self._recording is not None else None
+        record = None
+        if self._recording is not None:
+            record = self._recording.streaming(
+                runtime.adapter.instruments[name].nautilus
+                for runtime in self._runtimes.values()
+                for name in runtime.instruments
+            )
         return LiveNodeConfig(
             environment=Environment.LIVE if self.mode == "live" else Environment.SANDBOX,
             trader_id=TraderId("FAIRLEAD-001"),

@@ -1,24 +1,18 @@
-"""The normalized recording: NautilusTrader's Parquet catalog, written live and opened safely."""
+"""The normalized recording: NautilusTrader's Parquet catalog, opened with clear errors."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from nautilus_trader.common import Environment
-from nautilus_trader.model import NautilusDataType, NautilusRecordType
-from nautilus_trader.persistence import DataCatalogConfig, ParquetDataCatalog, StreamingConfig
+from nautilus_trader.model import NautilusDataType
+from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.errors import FairleadError
 from engine.recording.parquet_rows import ParquetFault, parquet_rows
 
-FLUSH_INTERVAL_MS = 500
-PROMOTION_INTERVAL_MS = 1000
-PARTIAL = ".partial"
-FEATHER = ".feather"
 # What a backtest reads. Everything else in a catalog (orders, accounts) is a record of a run.
 MARKET_DATA = (
     NautilusDataType.OrderBookDelta,
@@ -32,7 +26,6 @@ MARKET_DATA = (
     NautilusDataType.InstrumentStatus,
     NautilusDataType.InstrumentClose,
 )
-_STREAM_TYPES = (*MARKET_DATA, NautilusDataType.Instrument)
 _NO_DATA = 4  # exit code: not found, or no data
 
 
@@ -63,121 +56,6 @@ class Holding(msgspec.Struct, frozen=True):
     end_ns: int
     rows: int
     files: int
-
-
-# -- live -----------------------------------------------------------------------------------------
-
-
-def streaming_config(root: Path | str, catalog: Path | str) -> StreamingConfig:
-    """Record a live or paper node into `catalog`, with at most a second not yet in it.
-
-    Feather files lie below `root/live` until they are promoted to Parquet; `root` is best the
-    catalog itself. Call `node.dispose()` after the run: that promotes the rest. After a crash
-    `recover` does it. Both folders are made.
-    """
-    for folder in (root, catalog):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    return StreamingConfig(
-        str(root),
-        catalog=DataCatalogConfig(str(catalog), max_row_group_size=ROW_GROUP_SIZE),
-        flush_interval_ms=FLUSH_INTERVAL_MS,
-        promotion_interval_ms=PROMOTION_INTERVAL_MS,
-        promote_on_close=True,
-        delete_feather_after_promotion=True,
-        data_types=list(STREAMED_TYPES),
-        # Orders and accounts are the journal's, and their rows can't be promoted (intervals
-        # overlap). An empty list means all, hence one type that is never written.
-        record_types=[kind for kind in _record_types() if str(kind) == NEVER_WRITTEN],
-    )
-
-
-ROW_GROUP_SIZE = 8_192  # rows; a reader holds a whole group of each file
-STREAMED_TYPES = (
-    NautilusDataType.Instrument,
-    NautilusDataType.OrderBookDelta,
-    NautilusDataType.TradeTick,
-    NautilusDataType.Bar,
-    NautilusDataType.InstrumentStatus,
-)  # quotes are made from the book again
-NEVER_WRITTEN = "PositionSnapshot"  # a record type; the stubs do not declare its members
-
-
-class Recovered(msgspec.Struct, kw_only=True):
-    """What `recover` did. `problems` name files that were left in place."""
-
-    runs: list[str] = []
-    files: int = 0
-    rows: int = 0
-    problems: list[str] = []
-
-
-def recover(root: Path | str, catalog: Path | str | None = None) -> Recovered:
-    """Bring into the catalog what a killed run had not promoted.
-
-    Only for runs that have ended: the caller holds the run's lock. Repeating it changes nothing.
-    Rows up to the last flush (FLUSH_INTERVAL_MS) are recovered.
-    """
-    base = Path(root)
-    target = base if catalog is None else Path(catalog)
-    done = Recovered()
-    for run in sorted((base / "live").glob("*/")):
-        leftovers = [path for path in run.rglob(f"*{FEATHER}*") if path.is_file()]
-        if not leftovers:
-            continue
-        before = set(base.joinpath("data").rglob("*.parquet"))
-        feathers = [_closed(path) for path in leftovers]
-        problems = _convert(base, run.name)
-        added = sorted(set(base.joinpath("data").rglob("*.parquet")) - before)
-        done.rows += sum(parquet_rows(path) for path in added)
-        done.runs.append(run.name)
-        done.problems += problems
-        if target.resolve() != base.resolve():
-            done.problems += _move(added, base, target)
-        if not problems:
-            done.files += len(feathers)
-            for path in feathers:
-                path.unlink(missing_ok=True)
-    return done
-
-
-def _closed(path: Path) -> Path:
-    """Name a file as one that its writer closed."""
-    if not path.name.endswith(PARTIAL):
-        return path
-    closed = path.with_name(path.name.removesuffix(PARTIAL))
-    return path.rename(closed)
-
-
-def _convert(root: Path, run: str) -> list[str]:
-    store = ParquetDataCatalog(str(root))
-    problems = []
-    kinds: list[NautilusDataType | NautilusRecordType] = [*_STREAM_TYPES, *_record_types()]
-    for kind in kinds:
-        try:
-            store.convert_stream_to_data(run, kind, environment=Environment.LIVE)
-        except OSError as e:
-            problems.append(f"run {run}, {kind}: {e}")
-    return problems
-
-
-def _record_types() -> list[NautilusRecordType]:
-    names = (name for name in dir(NautilusRecordType) if name[0].isupper() and name != "Defi")
-    return [getattr(NautilusRecordType, name) for name in names]
-
-
-def _move(files: Iterable[Path], base: Path, target: Path) -> list[str]:
-    problems = []
-    for path in files:
-        to = target / path.relative_to(base)
-        if to.exists():
-            problems.append(f"{to} exists; {path} was left in place")
-            continue
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, to)
-    return problems
-
-
-# -- reading --------------------------------------------------------------------------------------
 
 
 def open_catalog(path: Path | str) -> ParquetDataCatalog:
@@ -288,12 +166,9 @@ __all__ = [
     "Holding",
     "NoDataInRange",
     "ParquetFault",
-    "Recovered",
     "catalog_bytes",
     "inventory",
     "open_catalog",
-    "recover",
     "require",
-    "streaming_config",
     "utc",
 ]

@@ -30,6 +30,7 @@ class GapKind(StrEnum):
     CLOCK_STEP = "clock_step"  # the local clock was set; durations across it are wrong
     OVERFLOW = "overflow"  # the recorder dropped records
     STOPPED = "stopped"  # recording ended before the run did
+    BETWEEN_RUNS = "between_runs"  # no run recorded, or the one that did was killed
 
 
 class GapRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +53,7 @@ class GapRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class GapSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows crossed: their number, their total time, and the number of each kind."""
+    """Rows crossed: their number, the time that they cover, and the number of each kind."""
 
     count: int
     seconds: float
@@ -161,18 +162,39 @@ def crossing(
         yield row
 
 
-def summarize(rows: Iterable[GapRow], unreadable_lines: int = 0) -> GapSummary:
+def summarize(
+    rows: Iterable[GapRow],
+    unreadable_lines: int = 0,
+    *,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+) -> GapSummary:
+    """Number and time of rows. Time in which several are open counts once, and so does only the
+    part from `start_ns` to `end_ns`."""
     kinds: Counter[str] = Counter()
-    seconds = 0.0
+    spans = []
     for row in rows:
         kinds[row.kind.value] += 1
-        seconds += row.seconds
+        begin = row.from_ns if start_ns is None else max(row.from_ns, start_ns)
+        end = row.to_ns if end_ns is None else min(row.to_ns, end_ns)
+        spans.append((begin, end))
     return GapSummary(
         count=kinds.total(),
-        seconds=round(seconds, 9),
+        seconds=round(_covered_ns(spans) / SECOND_NS, 9),
         kinds=dict(kinds),
         unreadable_lines=unreadable_lines,
     )
+
+
+def _covered_ns(spans: Iterable[tuple[int, int]]) -> int:
+    """Length of the union of spans."""
+    total, reached = 0, None
+    for begin, end in sorted(spans):
+        start = begin if reached is None else max(begin, reached)
+        if end > start:
+            total += end - start
+        reached = end if reached is None else max(reached, end)
+    return total
 
 
 def summary_of(
@@ -186,4 +208,4 @@ def summary_of(
     rows, unreadable = read_gaps(root)
     wanted = None if instruments is None else frozenset(instruments)
     found = crossing(rows, start_ns=start_ns, end_ns=end_ns, instruments=wanted)
-    return summarize(found, unreadable)
+    return summarize(found, unreadable, start_ns=start_ns, end_ns=end_ns)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from nautilus_trader.persistence import StreamingConfig
 
 from engine.config.loader import LoadedConfig
 from engine.config.model import Record
-from engine.recording.catalog import recover, streaming_config
-from engine.recording.gaps import GAPS_FILE, GapLog
+from engine.errors import FairleadError
+from engine.observe.status import RunStatus
+from engine.recording.coverage import Coverage
+from engine.recording.definitions import define
+from engine.recording.gaps import GAPS_FILE, GapLog, GapRow
+from engine.recording.journal import ROTATE_SECS, RunJournal
+from engine.recording.locks import FileLock
+from engine.recording.promotion import Promotion
 from engine.recording.raw import RawRecorder, RawSettings
 from engine.recording.redact import Redactor
 from engine.secrets import LITERAL_CHARS_MIN, Secret
@@ -19,18 +28,61 @@ from engine.secrets import LITERAL_CHARS_MIN, Secret
 logger = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
+LOOK_SECS = 1.0  # how often it is noted how far the recording is whole
+FINISH_SECS = 60.0  # for the last rows to reach the catalog, when the run has ended
+PROBLEMS_MAX = 20  # kept for the summary; all are logged
+_LOCKED = 12  # exit code: locked by another run
 
 
 class Recording:
-    """The recording of a run, closed with it. Layout: `raw/VENUE/*.fraw.zst`, `catalog/`."""
+    """The recording of a run. Layout: `raw/VENUE/*.fraw.zst`, `catalog/`.
 
-    def __init__(self, loaded: LoadedConfig, secrets: Mapping[str, Mapping[str, Secret]]) -> None:
+    `close` when the run has ended, then `finish` when its node is gone. Raises FairleadError
+    RECORD-LOCKED where another run records a venue into the same folder.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        secrets: Mapping[str, Mapping[str, Secret]],
+        status: RunStatus,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.settings = loaded.config.record or Record()
         self.root: Path = loaded.resolve(self.settings.dir)
         self.catalog = self.root / "catalog"
         self.gaps = GapLog(self.catalog / GAPS_FILE)
+        self.problems: list[str] = []
         self._secrets = secrets
+        self._now_ns = now_ns
         self._raw: dict[str, RawRecorder] = {}
+        self._venues = loaded.config.venues
+        self._locks = self._take_locks()
+        self._coverage = [
+            Coverage(self.catalog, key, venue.instruments, status, self.gaps, now_ns)
+            for key, venue in self._venues.items()
+        ]
+        self._journal: RunJournal | None = None
+        self._keeper: threading.Thread | None = None
+        self._ended = threading.Event()
+
+    def _take_locks(self) -> list[FileLock]:
+        """Frames and books of two runs in one folder could not be told apart."""
+        self.catalog.mkdir(parents=True, exist_ok=True)
+        locks: list[FileLock] = []
+        for key in self._venues:
+            lock = FileLock(self.root / f".recording-{key.lower()}.lock")
+            if not lock.take():
+                for held in locks:
+                    held.release()
+                raise FairleadError(
+                    "RECORD-LOCKED",
+                    f"another run records {key} into {self.root}; expected a [record] dir of its "
+                    "own, or the end of that run",
+                    _LOCKED,
+                )
+            locks.append(lock)
+        return locks
 
     def tap(self, venue: str) -> RawRecorder | None:
         """Where a venue's transports tell every frame and request; None: raw is switched off."""
@@ -52,16 +104,96 @@ class Recording:
             )
         return self._raw[venue]
 
-    def streaming(self) -> StreamingConfig | None:
-        """NautilusTrader's own writer, promoted to the Parquet catalog; None: switched off."""
-        if not self.settings.normalized:
-            return None
-        self.catalog.mkdir(parents=True, exist_ok=True)
-        recover(self.catalog, self.catalog)  # what a killed run left behind
-        return streaming_config(self.catalog, self.catalog)
+    def streaming(self, instruments: Iterable[Any]) -> StreamingConfig | None:
+        """NautilusTrader's own writer, whose files go to the catalog; None: switched off.
+
+        `instruments` are the definitions of all that is recorded. Raises OSError.
+        """
+        config = None
+        if self.settings.normalized:
+            now_ns = self._now_ns()
+            for change in define(self.catalog, instruments, now_ns):
+                self._problem(change)
+            names = [name for venue in self._venues.values() for name in venue.instruments]
+            self._journal = RunJournal(self.catalog, names, now_ns)
+            config = self._journal.streaming(min(ROTATE_SECS, self.settings.promote_secs))
+        self._keeper = threading.Thread(target=self._keep, name="recording", daemon=True)
+        self._keeper.start()
+        return config
 
     def close(self) -> None:
+        """Nothing more comes. What is in the journal is brought into the catalog by `finish`."""
+        self._ended.set()
+        if self._keeper is not None:
+            self._keeper.join(FINISH_SECS)
         for venue, recorder in self._raw.items():
             if not recorder.close():
                 logger.error("raw recording of %s did not finish writing", venue)
+        if self._journal is not None:
+            self._journal.close()
         self.gaps.close()
+        for lock in self._locks:
+            lock.release()
+
+    def finish(self) -> None:
+        """Bring the run's last rows into the catalog; what went wrong is in `problems`."""
+        if self._journal is None:
+            return
+        self._journal = None
+        try:
+            promotion = Promotion(self.catalog, wait_secs=FINISH_SECS)
+        except OSError as error:
+            self._problem(f"rows stay in the journal, the next start tries again: {error}")
+            return
+        self._read(promotion)
+
+    @property
+    def holes(self) -> list[GapRow]:
+        """Times before this run in which nothing was recorded, by instrument."""
+        return [row for coverage in self._coverage for row in coverage.holes.values()]
+
+    # -- the keeper's thread ----------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Note how far the recording is whole; promote now and then, in another process."""
+        promotion: Promotion | None = None
+        due = time.monotonic()
+        while True:
+            is_over = self._ended.wait(LOOK_SECS)
+            try:
+                for coverage in self._coverage:
+                    coverage.close() if is_over else coverage.look()
+                if promotion is not None and promotion.is_over:
+                    self._read(promotion)
+                    promotion = None
+                if self._journal is not None and promotion is None and time.monotonic() >= due:
+                    if not is_over:
+                        promotion = Promotion(self.catalog)
+                    due = time.monotonic() + self.settings.promote_secs
+            except OSError as error:  # a disk that refuses must not end the watch
+                self._problem(f"{self.catalog}: {error}")
+            if is_over:
+                break
+        if promotion is not None:
+            self._read(promotion)
+
+    def _read(self, promotion: Promotion) -> None:
+        try:
+            done = promotion.result(2 * FINISH_SECS)
+        except OSError as error:
+            self._problem(f"rows stay in the journal, the next start tries again: {error}")
+            return
+        for problem in done.problems:
+            self._problem(problem)
+        if done.is_busy and self._journal is None and self._ended.is_set():
+            self._problem(
+                f"{self.catalog} is read by a backtest or another run: the last rows are in its "
+                "journal, and come into the catalog with the next start or backtest"
+            )
+
+    def _problem(self, text: str) -> None:
+        if text in self.problems:
+            return
+        logger.error("RECORDING: %s", text)
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(text)

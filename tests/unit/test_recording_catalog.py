@@ -1,10 +1,7 @@
-"""The catalog: recording a node, recovering a killed one, and opening with clear errors."""
+"""The catalog: what is in it, and opening it with clear errors."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,6 @@ from engine.recording.catalog import (
     catalog_bytes,
     inventory,
     open_catalog,
-    recover,
     require,
 )
 from engine.recording.importers.binance import import_binance
@@ -98,51 +94,6 @@ def test_row_counts_of_damaged_files_are_refused(catalog):
         file.write_bytes(bad)
         with pytest.raises(ParquetFault):
             parquet_rows(file)
-
-
-def node(root: Path, catalog: Path, count: int, end: str) -> list[str]:
-    script = DATA / "streaming_node.py"
-    return [sys.executable, str(script), str(root), str(catalog), str(count), end]
-
-
-def trades(catalog: Path) -> list[int]:
-    store = ParquetDataCatalog(str(catalog))
-    return [int(str(tick.trade_id)) for tick in store.query_trade_ticks()]
-
-
-def test_a_disposed_node_has_everything_in_the_catalog(tmp_path):
-    run = node(tmp_path, tmp_path, 3000, "dispose")
-    subprocess.run(run, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=True, timeout=60)
-    assert trades(tmp_path) == list(range(3000))
-    assert len(ParquetDataCatalog(str(tmp_path)).instruments()) == 1
-    assert recover(tmp_path).files == 0
-
-
-@pytest.mark.parametrize("apart", [False, True], ids=["one folder", "two folders"])
-def test_a_killed_node_is_recovered_up_to_the_last_flush(tmp_path, apart):
-    root, catalog = tmp_path / "rec", tmp_path / ("cat" if apart else "rec")
-    run = node(root, catalog, 10_000_000, "keep")
-    env = {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(run, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1.7)  # past one promotion and, after that, one flush
-        process.send_signal(signal.SIGKILL)
-    before = trades(catalog)
-    done = recover(root, catalog)
-    after = trades(catalog)
-    assert done.problems == []
-    assert done.rows == len(after) - len(before) > 0
-    assert after == list(range(len(after)))  # nothing doubled, nothing missing in between
-    again = recover(root, catalog)
-    assert (again.rows, again.runs) == (0, [])
-    assert trades(catalog) == after
-    assert not list(root.rglob("*.feather*"))
-
-
-def test_recovering_nothing_is_fine(tmp_path):
-    assert recover(tmp_path).runs == []
 
 
 def test_market_data_types_are_stored_under_the_names_used(catalog):

@@ -10,6 +10,7 @@ import urllib.parse
 import pytest
 
 from engine.config.loader import load
+from engine.observe.status import RunStatus
 from engine.recording.raw import read
 from engine.recording.redact import MARK, Redactor
 from engine.recording.session import Recording
@@ -116,7 +117,7 @@ def test_a_recording_hides_the_field_of_a_short_secret(tmp_path):
     venue = 'adapter = "oceanex"\ninstruments = ["A_B.OCEANEX"]\n'
     path.write_text(f'name = "x"\n[venues.oceanex]\n{venue}')
     secrets = {"oceanex": {"uid": Secret("e", "env:X"), "word": Secret("longer-than-8", "env:Y")}}
-    recording = Recording(load(path), secrets)
+    recording = Recording(load(path), secrets, RunStatus())
     tap = recording.tap("oceanex")
     tap.frame("private#1", "out", '{"uid":"e","note":"the longer-than-8 here"}', 1)
     recording.close()

@@ -13,8 +13,8 @@ from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.errors import FairleadError
-from engine.recording.catalog import ROW_GROUP_SIZE
 from engine.recording.gaps import GapLog, gaps_path, read_gaps
+from engine.recording.rows import ROW_GROUP_SIZE
 
 CHUNK_ROWS = 200_000  # rows of one Parquet file; bounds the memory of an import
 NO_DATA = 4  # exit code: not found, or no data

@@ -1,6 +1,7 @@
 """A live node that records trades and books into a catalog; run and killed by a test.
 
-Arguments: root, catalog, number of trades, `dispose` or `keep`. Prints `begun` at the first trade.
+Arguments: catalog, number of trades, number of the first, seconds after which a file is closed.
+Prints `begun` at the first trade.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 from nautilus_trader.common import DataActor, Environment, LoggerConfig, LogLevel
 from nautilus_trader.config import DataClientConfig
@@ -26,10 +28,11 @@ from nautilus_trader.model import (
     Venue,
 )
 
-from engine.recording.catalog import streaming_config
+from engine.recording.definitions import define
+from engine.recording.journal import RunJournal
 
 IID = InstrumentId.from_str("BTC_USDT.X")
-ROOT, CATALOG, COUNT, END = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+CATALOG, COUNT, FIRST, ROTATE_SECS = Path(sys.argv[1]), *map(int, sys.argv[2:])
 INSTRUMENT = CurrencyPair(
     IID,
     IID.symbol,
@@ -60,11 +63,11 @@ class Feed(MarketDataClient):
 
     async def _feed(self):
         price, size = Price.from_str("100.00"), Quantity.from_str("0.001")
-        for i in range(COUNT):
+        for i in range(FIRST, FIRST + COUNT):
             ts = time.time_ns()
             trade = TradeTick(IID, price, size, AggressorSide.BUY, TradeId(str(i)), ts, ts)
             self._handle_data(trade)
-            if i == 0:
+            if i == FIRST:
                 print("begun", flush=True)
             if i % 20 == 19:
                 await asyncio.sleep(0.002)
@@ -83,12 +86,14 @@ class Subscriber(DataActor):
 
 
 async def main() -> None:
+    define(CATALOG, [INSTRUMENT])
+    journal = RunJournal(CATALOG, [str(IID)], time.time_ns())
     config = LiveNodeConfig(
         environment=Environment.LIVE,
         trader_id=TraderId("TESTER-001"),
         delay_post_stop_secs=0.0,
         logging=LoggerConfig(stdout_level=LogLevel.ERROR, is_colored=False),
-        streaming=streaming_config(ROOT, CATALOG),
+        streaming=journal.streaming(ROTATE_SECS),
         data_clients={"X": DataClientConfig()},
     )
     node = LiveNode.build("REC", config, data_factories={"X": FeedFactory()})
@@ -98,8 +103,7 @@ async def main() -> None:
     await done.wait()
     handle.stop()
     await running
-    if END == "dispose":
-        node.dispose()
+    journal.close()
 
 
 asyncio.run(main())

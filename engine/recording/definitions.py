@@ -1,0 +1,67 @@
+"""Definitions of instruments in a catalog: written when new or changed, the newest is the one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from engine.recording.commit import JOURNAL
+
+_TIMES = ("ts_event", "ts_init")  # when it was asked for, not what it is
+
+
+def define(catalog: Path, instruments: Iterable[Any], ts_ns: int | None = None) -> list[str]:
+    """Add definitions that the catalog lacks; `ts_ns` is when they were seen (default: their own).
+
+    Gives a line for each that differs from the one before. Raises OSError.
+    """
+    catalog.joinpath(JOURNAL).mkdir(parents=True, exist_ok=True)
+    told = []
+    for instrument in instruments:
+        known = _newest(catalog, instrument)
+        if known is not None and not (changed := _changed(known, instrument)):
+            continue
+        _write(catalog, instrument, ts_ns)
+        if known is not None:
+            told.append(f"the definition of {instrument.id} has changed: {', '.join(changed)}")
+    return told
+
+
+def _newest(catalog: Path, instrument: Any) -> Any:
+    if not (catalog / "data").is_dir():
+        return None
+    found = ParquetDataCatalog(str(catalog)).instruments([str(instrument.id)])
+    return max(found, key=lambda one: int(one.ts_init), default=None)
+
+
+def _changed(known: Any, seen: Any) -> list[str]:
+    before, now = known.to_dict(), seen.to_dict()
+    names = sorted((before.keys() | now.keys()) - set(_TIMES))
+    return [
+        f"{name} {before.get(name)} -> {now.get(name)}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _write(catalog: Path, instrument: Any, ts_ns: int | None) -> None:
+    """As a file that is there whole or not at all."""
+    if ts_ns is not None:
+        fields = instrument.to_dict()
+        fields["ts_init"] = ts_ns
+        instrument = type(instrument).from_dict(fields)
+    stage = Path(tempfile.mkdtemp(prefix=".define-", dir=catalog / JOURNAL))
+    try:
+        ParquetDataCatalog(str(stage)).write_instruments([instrument])
+        for source in stage.rglob("*.parquet"):
+            target = catalog / source.relative_to(stage)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source, target)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)

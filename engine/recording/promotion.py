@@ -1,0 +1,45 @@
+"""A promotion in a process of its own: nobody waits for it, and it takes nobody down with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from engine.recording.promote import Promoted
+
+
+class Promotion:
+    """One `promote`, that outlives a killed run. Raises OSError where it can't be started."""
+
+    def __init__(self, catalog: Path, wait_secs: float = 0.0) -> None:
+        command = [sys.executable, "-m", "engine.recording.promote", str(catalog), f"{wait_secs}"]
+        self._process = subprocess.Popen(  # noqa: S603 - our own command
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # an interrupt from the terminal is not for it
+        )
+
+    @property
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    def result(self, limit_secs: float) -> Promoted:
+        """Waits for it, and ends it after `limit_secs`. Raises OSError with its last words."""
+        try:
+            out, err = self._process.communicate(timeout=limit_secs)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise OSError(f"the promotion took longer than {limit_secs:g} s") from None
+        try:
+            return msgspec.json.decode(out, type=Promoted)
+        except msgspec.MsgspecError:
+            words = " ".join(err.split())[-300:]
+            text = f"the promotion ended with {self._process.returncode}: {words}"
+            raise OSError(text) from None
