@@ -64,6 +64,8 @@ def wrapped_callbacks(
             continue
         callbacks[name] = (_book if name == "on_book_deltas" else _guarded)(name, user)
         silent[name] = _ignore
+    if "on_book_deltas" not in used:
+        callbacks["on_book_deltas"] = _note_book
     for name, book in _BOOKKEEPING.items():
         user = getattr(cls, name) if name in used else None
         if user is not None or name not in STOPPING:
@@ -87,11 +89,14 @@ def _guarded(name: str, user: Callback) -> Callback:
     return callback
 
 
-def _book(name: str, user: Callback) -> Callback:
-    """Leaves the update with the gate's view too: its time from the cache copies the whole book."""
+def _note_book(self: Any, event: Any) -> None:
+    """Leaves the update with the gate's view: when it was received is known to nothing else."""
+    self._guard_view.received[event.instrument_id] = event
 
+
+def _book(name: str, user: Callback) -> Callback:
     def callback(self: Any, event: Any) -> None:
-        self._guard_event = self._guard_view.last_book = event
+        self._guard_event = self._guard_view.received[event.instrument_id] = event
         try:
             user(self, event)
         except BaseException as error:

@@ -120,6 +120,8 @@ class RiskGate:
         self._looked_view: RiskView | None = None
         self._watch_losses = bool(self.limits.daily_loss or self.limits.drawdown)
         self._faulted: dict[str, str] = {}
+        # Each book's last update by its instrument id, whichever strategy it came to
+        self.received: dict[Any, Any] = {}
         self._approved: dict[str, Terms] = {}
         self._modifies: dict[str, list[Change]] = {}
         self._over: dict[str, int | None] = {}  # order_over: since when, by the checks' clock

@@ -39,7 +39,6 @@ _TIFS: dict[Any, str] = {tif: _name(tif) for tif in TimeInForce.variants()}
 FUNDS_AGE_NS = 30_000_000_000  # a scarce balance that suffices may be this old
 FUNDS_MAX_NS = 300_000_000_000  # an ample one this old
 INSTRUMENT_AGE_NS = 10_000_000_000  # increments and limits of an instrument this old
-AGE_PARTS = 8  # a book's age is read anew after this part of `stale_after_ms`
 _UNPRICED = frozenset({"MARKET", "MARKET_TO_LIMIT"})
 
 
@@ -159,7 +158,6 @@ class NautilusView(GateView):
     """
 
     __slots__ = (
-        "_age_bound",
         "_cache",
         "_clock",
         "_funds",
@@ -170,7 +168,7 @@ class NautilusView(GateView):
         "_tops",
         "_touches",
         "_venues",
-        "last_book",
+        "received",
     )
 
     def __init__(self, strategy: Strategy, gate: RiskGate) -> None:
@@ -180,14 +178,13 @@ class NautilusView(GateView):
         self._funds: dict[str, _Reading] = {}  # by instrument
         self._moves = 0
         self._now = 0  # when the order that is looked at began to be
-        self._age_bound = gate.limits.stale_after_ns // AGE_PARTS
         self._touches: dict[str, tuple[Any, Any, tuple[Decimal, Decimal]]] = {}
         self._venues: dict[str, Any] = {}
         self._ids: dict[str, InstrumentId] = {}
         # By instrument: when it was read, its ts_init, its facts
         self._instruments: dict[str, tuple[int, int, InstrumentFacts]] = {}
         self._tops: dict[str, tuple[int, Reference]] = {}
-        self.last_book: Any = None  # the last OrderBookDeltas that the strategy was given
+        self.received = gate.received
 
     def now_ns(self) -> int:
         now = self._now = self._clock.timestamp_ns()
@@ -216,15 +213,9 @@ class NautilusView(GateView):
         known = self._tops.get(instrument)
         if known is not None and known[0] == updates:
             return known[1]
-        # Reading the time copies the book (5 us at 40 levels). Books move forwards in time, so
-        # the last time read is a bound of the age, and good until it comes near the limit.
-        ts_ns = known[1].ts_ns if known is not None else 0
-        update = self.last_book
-        if update is not None and update.instrument_id == key:
-            ts_ns = update.ts_event
-        elif known is None or self._now - ts_ns > self._age_bound:
-            book = self._cache.order_book(key)
-            ts_ns = book.ts_last if book is not None else 0
+        # By receipt, which is our clock: the book itself knows only the venue's time.
+        update = self.received.get(key)
+        ts_ns = 0 if update is None else update.ts_init
         top = self._cache.top_of_book(key)
         if top is None:
             reference = Reference("book", ts_ns, valid=False)
