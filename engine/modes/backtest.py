@@ -210,7 +210,10 @@ def engine_config(loaded: LoadedConfig) -> BacktestEngineConfig:
     return BacktestEngineConfig(
         trader_id=TraderId(TRADER_ID),
         logging=logger_config(loaded, "backtest"),
-        data_engine=DataEngineConfig(emit_quotes_from_book=True),
+        data_engine=DataEngineConfig(
+            emit_quotes_from_book=True,
+            time_bars_build_with_no_updates=False,  # nobody is to trade on bars of nothing
+        ),
         risk_engine=RiskEngineConfig(
             max_order_submit_rate=NATIVE_RATE, max_order_modify_rate=NATIVE_RATE
         ),

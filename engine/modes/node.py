@@ -320,7 +320,9 @@ class NodeRun:
             timeout_disconnection_secs=float(self.config.run.stop_timeout_secs),
             delay_post_stop_secs=float(POST_STOP_SECS),
             logging=logger_config(self.loaded, self.mode),
-            data_engine=LiveDataEngineConfig(emit_quotes_from_book=True),
+            data_engine=LiveDataEngineConfig(
+                emit_quotes_from_book=True, time_bars_build_with_no_updates=False
+            ),
             exec_engine=LiveExecutionEngineConfig(
                 reconciliation=self.mode == "live",
                 reconciliation_startup_delay_secs=0.0,
