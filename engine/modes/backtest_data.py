@@ -181,7 +181,14 @@ def _source(
         raise CatalogEmpty("CATALOG-EMPTY", f"{root} has no {name}; it has {there}{hint}")
     types = _types(catalog, name)
     if not types:
-        raise CatalogEmpty("CATALOG-EMPTY", f"{root} defines {name} but has no data of it")
+        bars = catalog.query_first_timestamp(NautilusDataType.Bar, name) is not None
+        why = (
+            "has only bars of it, within which nobody knows what traded when, so that no fill could "
+            "be believed; import its trades or book"
+            if bars
+            else "has no data of it"
+        )
+        raise CatalogEmpty("CATALOG-EMPTY", f"{root} defines {name} but {why}")
     spans = [span for kind in types for span in catalog.get_intervals(kind, name)]
     first, last = min(a for a, _ in spans), max(b for _, b in spans)
     used = [

@@ -14,7 +14,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nautilus_trader.model import BookType, Money, OrderBook, OrderSide, Price, Quantity
+from nautilus_trader.model import (
+    Bar,
+    BarType,
+    BookType,
+    Money,
+    OrderBook,
+    OrderSide,
+    Price,
+    Quantity,
+)
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.config.loader import load
@@ -288,6 +297,21 @@ def test_empty_catalog(tmp_path: Path) -> None:
     with pytest.raises(FairleadError, match="CATALOG-EMPTY") as error:
         run(tmp_path, tmp_path / "empty", MAKER, SHORT)
     assert error.value.exit_code == 4
+
+
+def test_a_catalog_of_bars_only_says_that_they_are_there_and_why_not(tmp_path: Path) -> None:
+    root = tmp_path / "bars"
+    root.mkdir()
+    held = ParquetDataCatalog(str(root))
+    held.write_instruments([perpetual(PERP)])
+    kind = BarType.from_str(f"{PERP}-1-MINUTE-LAST-EXTERNAL")
+    price, size = Price.from_str("100.0"), Quantity.from_str("1.000")
+    ts = START_NS
+    held.write_bars([Bar(kind, price, price, price, price, size, ts, ts)])
+    with pytest.raises(
+        FairleadError, match=r"CATALOG-EMPTY.*has only bars of it.*import its trades"
+    ):
+        run(tmp_path, root, MAKER, MAKER_PARAMS)
 
 
 def test_instrument_not_there_names_the_nearest(tmp_path: Path, catalog: Path) -> None:
