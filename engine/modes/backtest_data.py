@@ -183,8 +183,8 @@ def _source(
     if not types:
         bars = catalog.query_first_timestamp(NautilusDataType.Bar, name) is not None
         why = (
-            "has only bars of it, within which nobody knows what traded when, so that no fill could "
-            "be believed; import its trades or book"
+            "has only bars of it, within which nobody knows what traded when, so that no fill "
+            "could be believed; import its trades or book"
             if bars
             else "has no data of it"
         )

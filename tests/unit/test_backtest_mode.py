@@ -309,7 +309,7 @@ def test_a_catalog_of_bars_only_says_that_they_are_there_and_why_not(tmp_path: P
     ts = START_NS
     held.write_bars([Bar(kind, price, price, price, price, size, ts, ts)])
     with pytest.raises(
-        FairleadError, match=r"CATALOG-EMPTY.*has only bars of it.*import its trades"
+        FairleadError, match=r"CATALOG-EMPTY.*only bars of it.*import its"
     ):
         run(tmp_path, root, MAKER, MAKER_PARAMS)
 
