@@ -308,9 +308,7 @@ def test_a_catalog_of_bars_only_says_that_they_are_there_and_why_not(tmp_path: P
     price, size = Price.from_str("100.0"), Quantity.from_str("1.000")
     ts = START_NS
     held.write_bars([Bar(kind, price, price, price, price, size, ts, ts)])
-    with pytest.raises(
-        FairleadError, match=r"CATALOG-EMPTY.*only bars of it.*import its"
-    ):
+    with pytest.raises(FairleadError, match=r"CATALOG-EMPTY.*only bars of it.*import its"):
         run(tmp_path, root, MAKER, MAKER_PARAMS)
 
 
