@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from nautilus_trader.model import BarType, InstrumentId, Venue
-from nautilus_trader.trading import Strategy
 
 from engine.guard import offer
 from engine.guard.offer import Offer
@@ -110,38 +109,34 @@ class WantsMixin:
 
     def subscribe_bars(self: Any, bar_type: BarType, *args: Any, **kw: Any) -> None:
         self._guard_wants.bars(bar_type)
-        Strategy.subscribe_bars(self, bar_type, *args, **kw)
+        self._guard_native.subscribe_bars(self, bar_type, *args, **kw)
 
     def subscribe_instruments(self: Any, venue: Venue, *args: Any, **kw: Any) -> None:
         self._guard_wants.venue(venue)
-        Strategy.subscribe_instruments(self, venue, *args, **kw)
+        self._guard_native.subscribe_instruments(self, venue, *args, **kw)
 
     def subscribe_data(self: Any, data_type: Any, *args: Any, **kw: Any) -> None:
         if kw.get("client_id") is not None or args:  # else: what strategies publish for each other
             self._guard_wants.other(f"custom data {data_type}")
-        Strategy.subscribe_data(self, data_type, *args, **kw)
+        self._guard_native.subscribe_data(self, data_type, *args, **kw)
 
     def request_bars(self: Any, bar_type: BarType, *args: Any, **kw: Any) -> Any:
         self._guard_wants.request("bars", bar_type.instrument_id)
-        return Strategy.request_bars(self, bar_type, *args, **kw)
+        return self._guard_native.request_bars(self, bar_type, *args, **kw)
 
 
 def _subscribe(name: str, kind: str) -> Any:
-    native = getattr(Strategy, name)
-
     def subscribe(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
         self._guard_wants.data(kind, instrument_id)
-        native(self, instrument_id, *args, **kw)
+        getattr(self._guard_native, name)(self, instrument_id, *args, **kw)
 
     return subscribe
 
 
 def _request(name: str, what: str) -> Any:
-    native = getattr(Strategy, name)
-
     def request(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> Any:
         self._guard_wants.request(what, instrument_id)
-        return native(self, instrument_id, *args, **kw)
+        return getattr(self._guard_native, name)(self, instrument_id, *args, **kw)
 
     return request
 
