@@ -112,10 +112,10 @@ def forking() -> Iterator[Starter]:
         assert parent.stdin is not None
         parent.stdin.close()
         try:
-            parent.wait(10)
+            parent.wait(60)
         except subprocess.TimeoutExpired:  # it holds nothing that a death could harm
             parent.kill()
-            parent.wait(10)
+            parent.wait(60)
 
 
 def ended(life: Life, until: Callable[[], bool], most_secs: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from nautilus_trader.model import BarType, BookType, DataType, InstrumentId, Venue
@@ -55,9 +56,12 @@ class AskingConfig(StrategyConfig):
     instrument_id: InstrumentId
     asks: str
 
-    def __init__(self, *, instrument_id: InstrumentId, asks: str, **native: Any) -> None:
+    def __init__(
+        self, *, instrument_id: InstrumentId, asks: str, seen: str = "", **native: Any
+    ) -> None:
         self.instrument_id = instrument_id
         self.asks = asks
+        self.seen = seen
 
 
 class Asking(Strategy):
@@ -71,3 +75,5 @@ class Asking(Strategy):
 
     def on_bar(self, bar: Any) -> None:
         self.bars += 1
+        if self.asked.seen:
+            Path(self.asked.seen).with_suffix(".bar").touch()

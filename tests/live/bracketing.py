@@ -170,11 +170,11 @@ class Bench:
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
-            return self._process.wait(20)
+            return self._process.wait(60)
         finally:
             if self._process.poll() is None:
                 self._process.kill()
-                self._process.wait(10)
+                self._process.wait(60)
 
     def wait(self, condition: Any, what: str) -> None:
         assert self._process is not None

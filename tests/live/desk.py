@@ -6,12 +6,13 @@ import json
 import signal
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tests.support import configs
-from tests.support.processes import Venue, run, start, wait_for
+from tests.support.processes import PATIENCE_SECS, Venue, run, run_until, start, wait_for
 
 INSTRUMENT = "BTC_USDT.OCEANEX"
 QUICK = """
@@ -48,17 +49,35 @@ class Desk:
         return process
 
     def run(self, verb: str, config: Path, seconds: float) -> subprocess.CompletedProcess[str]:
-        return run(verb, config, "--for", str(seconds), "--json", timeout_secs=60)
+        return run(verb, config, "--for", str(seconds), "--json")
+
+    def run_until(
+        self, verb: str, config: Path, done: Callable[[], Any], what: str
+    ) -> subprocess.CompletedProcess[str]:
+        """A run that is stopped once `done` is true, or ends by itself before."""
+        return run_until(verb, config, done, what, folder=self.folder)
+
+    def did(self, what: str) -> Callable[[], bool]:
+        """Whether the strategy comes so far, from now on: book, acted, filled, refused ..."""
+        mark = self.seen.with_suffix(f".{what}")
+        mark.unlink(missing_ok=True)  # of an earlier run
+        return mark.exists
+
+    def told(self) -> str:
+        """What the run that `run_until` has started told on stderr, so far."""
+        file = self.folder / "run.err"
+        return file.read_text() if file.exists() else ""
 
     def end(self) -> None:
         """Leave the venue as it was: no process, no fault, no order of this test."""
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(PATIENCE_SECS)
         self.served.post("faults", clear=True)
         if self.is_resting():
-            assert self.run("live", self.config("nothing"), 1.0).returncode == 0
+            ended = self.run_until("live", self.config("nothing"), self.did("book"), "a book")
+            assert ended.returncode == 0
             assert not self.is_resting(), "the test left orders at the venue"
 
     # -- the venue's truth ---------------------------------------------------------------------
@@ -117,9 +136,9 @@ class Desk:
         assert process.poll() is None, self.log.read_text()[-3000:]
 
     def stop(self, process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
-        """Signal once; the exit code. Fails when the end takes more than ten seconds."""
+        """Signal once; the exit code."""
         process.send_signal(number)
-        return process.wait(10)
+        return process.wait(PATIENCE_SECS)
 
 
 def summary(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:

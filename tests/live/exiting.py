@@ -88,7 +88,7 @@ class Exiting(GuardedStrategy):
             self._rest(OrderSide.BUY if self.config.resting == "BUY" else OrderSide.SELL)
         elif self.config.fault:
             request = urllib.request.Request(self.config.faults, self.config.fault.encode())
-            urllib.request.urlopen(request, timeout=10).close()
+            urllib.request.urlopen(request, timeout=60).close()
 
     def _rest(self, side: OrderSide) -> None:
         """An order 3 % away from the market; a SELL is reduce-only and of the whole position."""

@@ -37,6 +37,11 @@ class CaseScript(Script):
         self.told = Path(config.folder) / config.case
         self.told.write_text("")
 
+    def on_book_deltas(self, deltas: Any) -> None:
+        super().on_book_deltas(deltas)
+        if self.books >= max(self.actions, default=0):
+            self.told.with_suffix(".done").touch()
+
     def on_gate_denied(self, order: Any, denial: Denial) -> None:
         with self.told.open("a") as file:
             file.write(f"{denial.code}\n")

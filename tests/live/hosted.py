@@ -44,7 +44,7 @@ def simulated(
     finally:
         call(served.stop())
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 
@@ -76,4 +76,4 @@ def web_pages() -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(60)

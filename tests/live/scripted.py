@@ -55,12 +55,26 @@ class Scripted(GuardedStrategy):
             return
         if not self.began:
             self.began = True
+            self._mark("book")
             if self.does not in ("nothing", "see", "raise_on_start"):
                 self.rest()
             return
         if not self.acted and (self.cache.orders_open(strategy_id=self.strategy_id)):
             self.acted = True
             getattr(self, f"_do_{self.does}", lambda: None)()
+            self._mark("acted")
+
+    def on_order_accepted(self, event: Any) -> None:
+        self._mark("accepted")
+
+    def on_order_denied(self, event: Any) -> None:
+        self._mark("refused")
+
+    def on_order_rejected(self, event: Any) -> None:
+        self._mark("refused")
+
+    def on_gate_denied(self, order: Any, denial: Any) -> None:
+        self._mark("refused")
 
     def on_time_event(self, event: Any) -> None:
         if self.does == "raise_on_timer":
@@ -71,6 +85,7 @@ class Scripted(GuardedStrategy):
             raise ValueError("raised on purpose in on_quote")
 
     def on_order_filled(self, event: Any) -> None:
+        self._mark("filled")
         if self.does == "raise_on_fill":
             raise ValueError("raised on purpose in on_order_filled")
         if self.does == "native_close":
@@ -128,6 +143,11 @@ class Scripted(GuardedStrategy):
     def market(self, **options: Any) -> None:
         order = self.order_factory.market(self.name, OrderSide.BUY, self.size(), **options)
         self.submit_order(order)
+
+    def _mark(self, what: str) -> None:
+        """Let a test see how far the run has come."""
+        if self.config.seen:
+            Path(self.config.seen).with_suffix(f".{what}").touch()
 
     def _write_seen(self) -> None:
         if self.does != "see":

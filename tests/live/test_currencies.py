@@ -51,7 +51,7 @@ def test_a_currency_that_is_new_is_known_in_every_mode(served: Venue, tmp_path: 
         more=MORE.format(venue=key),
     )
     for verb in ("paper", "live", "record"):
-        ended = run(verb, config, "--for", "2", "--json")
+        ended = run(verb, config, "--for", "4", "--json")
         assert ended.returncode == 0, (verb, ended.stderr[-2000:])
     told = run("backtest", config, "--json")
     assert told.returncode == 0, told.stderr[-2000:]

@@ -85,7 +85,7 @@ class Exit:
     def end(self, code: int = 0) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == code, self.log.read_text()[-3000:]
+        assert self.process.wait(60) == code, self.log.read_text()[-3000:]
 
     # -- the venue's truth, and the journal's ------------------------------------------------------
 
@@ -145,7 +145,7 @@ def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Exit]:
         yield run
         if run.process is not None and run.process.poll() is None:
             run.process.kill()
-            run.process.wait(10)
+            run.process.wait(60)
 
 
 @pytest.mark.parametrize("how", ["close_position", "close_all_positions"])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.live import scripted
 from tests.live.desk import Desk, summary
-from tests.support.processes import wait_for
+from tests.support.processes import PATIENCE_SECS, wait_for
 
 RAISING = {
     "raise_on_start": "on_start",
@@ -20,8 +20,7 @@ RAISING = {
     "raise_on_timer": "on_time_event",
 }
 SCRIPTED = Path(scripted.__file__)
-# Limits on a busy machine, never reached otherwise: a lost order is asked for soon and often.
-PATIENCE_SECS = 60.0
+# A lost order is asked for soon and often.
 OUTAGE = """
 [execution]
 poll_ms = 100
@@ -40,7 +39,7 @@ dir = "data"
 @pytest.mark.parametrize("verb", ["live", "paper"])
 @pytest.mark.parametrize("does", RAISING)
 def test_a_strategy_that_raises_ends_the_run(desk: Desk, does: str, verb: str) -> None:
-    ended = desk.run(verb, desk.config(does), 20)
+    ended = desk.run(verb, desk.config(does), 60)
     assert ended.returncode == 10, ended.stdout + ended.stderr[-3000:]
     (fault,) = summary(ended)["faults"]
     line = f"Scripted-1.{RAISING[does]}: ValueError: raised on purpose in {RAISING[does]}"
@@ -77,7 +76,7 @@ def _line_of(callback: str) -> int:
 @pytest.mark.parametrize("does", ["native_close", "native_submit"])
 @pytest.mark.parametrize("verb", ["live", "paper"])
 def test_an_order_round_the_gate_ends_the_run(desk: Desk, does: str, verb: str) -> None:
-    ended = desk.run(verb, desk.config(does), 20)
+    ended = desk.run(verb, desk.config(does), 60)
     assert ended.returncode == 7, ended.stdout + ended.stderr[-3000:]
     assert not desk.is_resting()
     if verb == "live":
@@ -100,7 +99,7 @@ def test_a_native_exit_at_the_stop_reaches_no_venue(desk: Desk) -> None:
 
 
 def test_an_order_that_the_gate_refuses_ends_nothing(desk: Desk) -> None:
-    ended = desk.run("live", desk.config("algorithm"), 2.5)
+    ended = desk.run_until("live", desk.config("algorithm"), desk.did("acted"), "the order")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert summary(ended)["denials"] == {"EXEC_ALGORITHM": 1}
     assert len(desk.orders()) == 1
@@ -155,7 +154,7 @@ def test_without_a_journal_nothing_is_sent(desk: Desk) -> None:
     other.execute("BEGIN IMMEDIATE")  # from now on the run can't write
     try:
         known = {row[0] for row in other.execute("SELECT venue_order_id FROM orders")}
-        assert process.wait(15) == 1, desk.log.read_text()[-3000:]
+        assert process.wait(PATIENCE_SECS) == 1, desk.log.read_text()[-3000:]
     finally:
         other.execute("ROLLBACK")
         other.close()
@@ -168,7 +167,7 @@ def test_without_a_journal_nothing_is_sent(desk: Desk) -> None:
 
 
 def test_a_callback_that_stops_the_run_is_an_ordered_stop(desk: Desk) -> None:
-    ended = desk.run("live", desk.config("shutdown"), 20)
+    ended = desk.run("live", desk.config("shutdown"), 60)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert not desk.is_resting()
     assert desk.states() == ["CANCELED"]

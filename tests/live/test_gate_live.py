@@ -19,7 +19,7 @@ from adapters.poloniex.simulator_markets import SimMarket as PoloniexMarket
 from engine.config.model import Risk
 from tests.live import hosted
 from tests.support import configs
-from tests.support.processes import ROOT, Venue, run, start, wait_for
+from tests.support.processes import FAIRLEAD, Venue, run_until, start, wait_for
 from tests.unit.test_gate_modes import CASES
 
 # The cases trade a BTC_USDT of about 100 USDT on a venue named TEST; OceanEx has the precisions.
@@ -122,10 +122,22 @@ def prepared(
 
 def codes(market: Venue, folder: Path, names: tuple[str, ...], risk: Risk) -> dict[str, list[str]]:
     """Run the cases as strategies of one live run; what each was denied."""
-    ended = run("live", prepared(market, folder, names, risk), "--for", "2", "--json")
+    ended = run_cases(prepared(market, folder, names, risk), folder, names)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-3000:]
     assert "NOT_APPROVED" not in json.loads(ended.stdout)["denials"]
     return told(folder, names)
+
+
+def run_cases(
+    config: Path, folder: Path, names: tuple[str, ...], program: tuple[str, ...] = (FAIRLEAD,)
+) -> subprocess.CompletedProcess[str]:
+    """A live run until every case has done all that it does."""
+    done = [(folder / "told" / name).with_suffix(".done") for name in names]
+
+    def all_done() -> bool:
+        return all(one.exists() for one in done)
+
+    return run_until("live", config, all_done, "every case", folder=folder, program=program)
 
 
 def told(folder: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
@@ -166,15 +178,8 @@ def test_case_of_a_kind_that_the_venue_lacks(market: Venue, tmp_path: Path) -> N
     name = "kind the venue lacks"
     config = prepared(market, tmp_path, (name,), CASES[name].risk)
     config.write_text(config.read_text().replace('adapter = "oceanex"', 'adapter = "nostops"'))
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.live.restricted", "live", str(config), "--for", "2"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=60,
-        check=False,
-    )
+    program = (sys.executable, "-m", "tests.live.restricted")
+    ended = run_cases(config, tmp_path, (name,), program)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-3000:]
     assert told(tmp_path, (name,)) == {name: CASES[name].codes}
 
@@ -190,10 +195,10 @@ def test_case_of_a_book_that_a_lost_connection_clears(market: Venue, tmp_path: P
         market.post("faults", method="WS", path="/app", kind="drop")
         wait_for(said.with_suffix(".acted").exists, f"the cleared book; see {log}")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0, log.read_text()[-3000:]
+        assert process.wait(60) == 0, log.read_text()[-3000:]
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(60)
     assert told(tmp_path, (name,)) == {name: CASES[name].codes}
     assert CASES[name].codes == ["INVALID_BOOK"] * 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.crash.test_kill9 import hammer
 from tests.support import configs
-from tests.support.processes import run, venue
+from tests.support.processes import run_until, venue
 
 MORE = f"""{configs.ROOMY_RISK}
 max_unknown_outcomes = 2
@@ -26,7 +26,12 @@ def test_orders_stop_when_too_many_outcomes_are_unknown(tmp_path: Path) -> None:
         config = configs.write(
             tmp_path, served, strategies=hammer("oceanex", idle=False, seed=1), more=MORE
         )
-        ended = run("live", config, "--for", "4", "--json")
+        logs = tmp_path / "state" / "logs"
+
+        def is_refused() -> bool:
+            return any("(16 of this code)" in file.read_text() for file in logs.glob("*.log"))
+
+        ended = run_until("live", config, is_refused, "16 refusals", folder=tmp_path)
     summary = json.loads(ended.stdout)
     assert summary["denials"].get("UNKNOWN_OUTCOMES", 0) > 10, summary["denials"]
     assert summary["orders"] <= 12, "orders went on though nothing was known of the last ones"

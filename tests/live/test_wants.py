@@ -16,7 +16,7 @@ ENDS = {
 
 
 def asking(desk: Desk, asks: str):
-    params = {"instrument_id": INSTRUMENT, "asks": asks}
+    params = {"instrument_id": INSTRUMENT, "asks": asks, "seen": str(desk.seen)}
     strategy = {"id": "Asking-1", "path": "tests.data.asking:Asking", "params": params}
     return configs.write(desk.folder, desk.served, strategies=[strategy], more=QUICK)
 
@@ -24,7 +24,7 @@ def asking(desk: Desk, asks: str):
 @pytest.mark.parametrize("asks", ENDS)
 @pytest.mark.parametrize("verb", ["live", "paper"])
 def test_what_can_never_come_ends_the_run(desk: Desk, asks: str, verb: str) -> None:
-    ended = desk.run(verb, asking(desk, asks), 30)
+    ended = desk.run(verb, asking(desk, asks), 60)
     assert ended.returncode == 10, ended.stdout + ended.stderr[-3000:]
     (fault,) = summary(ended)["faults"]
     assert ENDS[asks] in fault["message"]
@@ -33,7 +33,8 @@ def test_what_can_never_come_ends_the_run(desk: Desk, asks: str, verb: str) -> N
 
 @pytest.mark.parametrize("verb", ["live", "paper"])
 def test_what_is_missing_beside_other_data_is_told(desk: Desk, verb: str) -> None:
-    ended = desk.run(verb, asking(desk, "trades, mark prices"), 1.5)
+    config = asking(desk, "trades, mark prices")
+    ended = desk.run_until(verb, config, lambda: "DATA-MISSING" in desk.told(), "the warning")
     assert ended.returncode == 0, ended.stderr[-3000:]
     (note,) = summary(ended)["notes"]
     assert note.startswith("DATA-MISSING: Asking-1 asked for mark prices of BTC_USDT.OCEANEX")
@@ -42,6 +43,6 @@ def test_what_is_missing_beside_other_data_is_told(desk: Desk, verb: str) -> Non
 
 def test_what_the_venue_has_is_no_finding(desk: Desk) -> None:
     asks = "book, trades, quotes, second bars, mid bars, second bars, composite, history"
-    ended = desk.run("live", asking(desk, asks), 1.5)
+    ended = desk.run_until("live", asking(desk, asks), desk.did("bar"), "a bar")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert summary(ended)["notes"] == []

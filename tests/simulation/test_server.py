@@ -21,7 +21,7 @@ from adapters.simulation.memory import InMemoryHttp, InMemoryWs, loop_clock, tic
 from adapters.simulation.server import Served, serve
 from adapters.simulation.virtual_time import START_NS, run_virtual
 
-DEADLINE_SECS = 10.0
+DEADLINE_SECS = 60.0
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 NEW_ORDER = {"market": "btcusdt", "side": "buy", "volume": "0.1", "price": "1000"}
 

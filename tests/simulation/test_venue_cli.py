@@ -16,7 +16,7 @@ import pytest
 
 from tests.simulation.test_market import write_catalog
 
-DEADLINE_SECS = 30
+DEADLINE_SECS = 60.0
 COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()", "venue"]
 
 

@@ -64,7 +64,7 @@ IID = InstrumentId.from_str("BTC_USDT.TEST")
 OTHER = InstrumentId.from_str("ETH_USDT.TEST")
 MID = 100.0
 SECOND = 1_000_000_000
-PAPER_DEADLINE_SECS = 8.0
+PAPER_DEADLINE_SECS = 60.0
 PAPER_PACE_SECS = 0.01
 
 
@@ -285,7 +285,7 @@ def paper(run: Run) -> Run:
         LiveNode.builder("TEST", TraderId("TESTER-001"), Environment.SANDBOX)
         .with_logging(LoggerConfig(bypass_logging=True))
         .with_delay_post_stop_secs(0)
-        .with_timeout_connection(5)
+        .with_timeout_connection(60)
         .with_data_engine_config(LiveDataEngineConfig(emit_quotes_from_book=True))
         .with_exec_engine_config(LiveExecutionEngineConfig(reconciliation=False))
         .add_data_client("TEST", _MarketDataFactory(), DataClientConfig())

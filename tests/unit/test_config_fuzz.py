@@ -84,8 +84,8 @@ def test_brackets_in_each_other(tmp_path: Path, depth: int) -> None:
 
 def test_a_file_full_of_mistakes_is_told_in_bounded_time(tmp_path: Path) -> None:
     text = FULL + "[record2]\n[run.x]\n" + "".join(f"[k{n}]\na{n} = 1\n" for n in range(20_000))
-    begin = time.perf_counter()
+    begin = time.process_time()
     error = load_text(tmp_path / "run.toml", text)
     assert error is not None
     assert len(error.problems) == PROBLEMS_MAX
-    assert time.perf_counter() - begin < 20
+    assert time.process_time() - begin < 20

@@ -103,13 +103,13 @@ def test_lines_of_keys(full: LoadedConfig) -> None:
     assert full.line_of("run.nothing") is None
 
 
-def test_a_config_loads_in_less_than_50_ms() -> None:
+def test_a_config_loads_in_less_than_50_ms_of_the_processor() -> None:
     load(FULL)  # imports
     spent = []
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.process_time()
         load(FULL)
-        spent.append(time.perf_counter() - begin)
+        spent.append(time.process_time() - begin)
     assert min(spent) < 0.05, spent
 
 

@@ -25,7 +25,7 @@ from engine.orders.model import Finding, Found, Intent, OrderState, Unknown, Ven
 from tests.unit.nautilus_harness import IID, VENUE, pair, px, qty
 from tests.unit.orders.conftest import ScriptedVenue, venue_order
 
-DEADLINE_SECS = 8.0
+DEADLINE_SECS = 60.0
 LATE_ID = "V9"
 KEPT = Decimal("0.999")  # of what is bought: the fee is in base
 
@@ -155,7 +155,7 @@ def _run(trading: _Trading, then: Callable[[Any], Any]) -> tuple[list[Any], Deci
         LiveNode.builder("TEST", TraderId("TESTER-001"), Environment.LIVE)
         .with_logging(LoggerConfig(bypass_logging=True))
         .with_delay_post_stop_secs(0)
-        .with_timeout_connection(5)
+        .with_timeout_connection(60)
         .with_exec_engine_config(LiveExecutionEngineConfig(reconciliation_startup_delay_secs=0.0))
         .add_data_client("TEST", _InstrumentsFactory(), DataClientConfig())
         .add_exec_client("TEST", make_execution_factory(trading), ExecutionClientConfig())

@@ -18,7 +18,7 @@ from adapters.oceanex.simulator import OceanexSimulator
 from adapters.simulation.server import Served, serve
 from engine.orders.model import Side
 
-DEADLINE_SECS = 10.0
+DEADLINE_SECS = 60.0
 SYMBOL = "BTC/USDT"
 
 

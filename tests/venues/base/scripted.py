@@ -51,7 +51,7 @@ from engine.orders.model import Kind, Tif
 
 BTC = "BTC_USDT.SCRIPTED"
 ETH = "ETH_USDT.SCRIPTED"
-DEADLINE_SECS = 4.0
+DEADLINE_SECS = 60.0
 
 
 async def until(condition: Callable[[], Any], what: str = "") -> None:

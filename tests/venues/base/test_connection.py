@@ -25,7 +25,14 @@ from adapters.base.venue import (
     VenueErrorKind,
 )
 from engine.observe.status import StreamState, StreamStatus
-from tests.venues.base.scripted import BTC, ETH, ScriptedProtocol, ScriptedVenue, until
+from tests.venues.base.scripted import (
+    BTC,
+    DEADLINE_SECS,
+    ETH,
+    ScriptedProtocol,
+    ScriptedVenue,
+    until,
+)
 
 BOOK = Feed(FeedKind.BOOK, BTC)
 QUICK = StreamLimits(backoff_min_secs=0.01, backoff_max_secs=0.02, stable_secs=0.2)
@@ -345,15 +352,14 @@ async def test_a_burst_leaves_turns_to_others(watch: Callable[..., Watched]) -> 
     assert max(steps) == QUICK.burst_frames_max
 
 
-async def test_stop_is_quick_and_delivers_the_last_items(
+async def test_stop_delivers_the_last_items(
     watch: Callable[..., Watched], venue: ScriptedVenue
 ) -> None:
     watched = watch()
     watched.stream.add_feed(BOOK)
     await until(lambda: watched.of(Resynced))
-    began = time.monotonic()
-    await watched.stream.stop()
-    assert time.monotonic() - began < 1.0
+    async with asyncio.timeout(DEADLINE_SECS):
+        await watched.stream.stop()
     assert isinstance(watched.items[-1], Gap)
     assert watched.status.state is StreamState.STOPPED
     await until(lambda: not venue.connections)
@@ -363,11 +369,10 @@ async def test_stop_while_waiting_to_reconnect(
     watch: Callable[..., Watched], venue: ScriptedVenue
 ) -> None:
     venue.refuses = True
-    watched = watch(StreamLimits(backoff_min_secs=60, backoff_max_secs=60))
+    watched = watch(StreamLimits(backoff_min_secs=3600, backoff_max_secs=3600))
     await until(lambda: watched.waits())
-    began = time.monotonic()
-    await watched.stream.stop()
-    assert time.monotonic() - began < 0.5
+    async with asyncio.timeout(DEADLINE_SECS):
+        await watched.stream.stop()
     assert watched.status.state is StreamState.STOPPED
 
 

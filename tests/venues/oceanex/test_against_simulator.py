@@ -59,7 +59,7 @@ from tests.venues.oceanex.conftest import context_of, pem_of
 
 BTC = "BTC_USDT.OCEANEX"
 ETH = "ETH_USDT.OCEANEX"
-DEADLINE_SECS = 10.0
+DEADLINE_SECS = 60.0
 NONE: frozenset[str] = frozenset()
 
 

@@ -24,7 +24,7 @@ from engine.orders.model import Intent, Kind, OrderRef, Side, TriggerCondition
 from engine.secrets import Secret
 
 BTC, ETH = "BTC_USDT.POLONIEX", "ETH_USDT.POLONIEX"
-DEADLINE_SECS = 10.0
+DEADLINE_SECS = 60.0
 NONE: frozenset[str] = frozenset()
 
 

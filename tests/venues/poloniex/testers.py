@@ -43,7 +43,7 @@ from engine.orders.journal import Journal
 from tests.venues.poloniex.simulator_kit import BTC, context_of
 from tests.venues.tester_nodes import builder, data_tester
 
-DEADLINE_SECS = 30.0
+DEADLINE_SECS = 60.0
 
 
 class ApproveAll:
