@@ -11,6 +11,7 @@ import msgspec
 
 from adapters.oceanex.simulator_auth import ApiError
 from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
+from adapters.simulation.tape import every
 from engine.orders.model import Side
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _k(venue: OceanexSimulator, params: Params) -> object:
         raise ApiError(9002, "period does not have a valid value")
     since = integer(params, "timestamp", 0)
     tape = venue.exchange.markets[market.id].tape
-    bars = tape.bars(period, since * 1_000_000_000)
+    bars = tape.bars(every(period), since * 1_000_000_000)
     chosen = bars[:limit] if "timestamp" in params else bars[-limit:]
     return [
         [

@@ -111,7 +111,7 @@ ERROR_CODES: dict[int, tuple[VenueErrorKind, str]] = {
     24101: (_REFUSED, "invalid symbol"),
     24102: (_REFUSED, "invalid candle interval"),
     24103: (_REFUSED, "invalid end time"),
-    24104: (_REFUSED, "invalid amount"),
+    24104: (_REFUSED, "invalid limit"),
     24105: (_REFUSED, "invalid start time"),
     24106: (_REFUSED, "invalid depth"),
     # Smart orders and the kill switch.

@@ -377,16 +377,29 @@ class PoloniexHttp(HttpSession):
         *,
         symbol: str | None = None,
         side: str | None = None,
+        type: str | None = None,
+        states: Sequence[str] = (),
+        from_id: str | None = None,
+        direction: Direction | None = None,
         limit: int | None = MAX_HISTORY,
+        hide_cancel: bool | None = None,
         start_ms: int | None = None,
         end_ms: int | None = None,
+        account_type: str | None = None,
     ) -> list[s.SmartOrder]:
+        """As `order_history`, whose filters it has."""
         params = {
             "symbol": symbol,
             "side": side,
+            "type": type,
+            "states": ",".join(states) or None,
+            "from": from_id,
+            "direction": direction,
             "limit": limit,
+            "hideCancel": hide_cancel,
             "startTime": start_ms,
             "endTime": end_ms,
+            "accountType": account_type,
         }
         path = "/smartorders/history"
         return await self.private(_SMARTS, "GET", path, group=BULK, params=params)

@@ -119,15 +119,11 @@ class Lookup:
         # First, so that children are told under their parents' ids.
         if any(one.intent.kind in STOPS for one in lost):
             smart = await self._http.smart_order_history(symbol=symbol, start_ms=start_ms)
+            _check_whole(smart)
             orders += [self.smart(order) for order in smart]
         orders += await self.open_orders([instrument])
         history = await self._http.order_history(symbol=symbol, start_ms=start_ms)
-        if len(history) >= MAX_HISTORY:
-            raise VenueError(
-                VenueErrorKind.UNKNOWN,
-                "POLONIEX-HISTORY-FULL",
-                f"expected under {MAX_HISTORY} orders since the send; the page may miss some",
-            )
+        _check_whole(history)
         orders += [self.regular(order) for order in history]
         return orders
 
@@ -174,7 +170,14 @@ class Lookup:
         regular = await self._open_regular(instruments)
         wanted = set(instruments)
         found = {order.venue_order_id: order for order in regular}
-        for smart in await self._http.open_smart_orders():
+        waiting = await self._http.open_smart_orders(limit=MAX_OPEN_ORDERS)
+        if len(waiting) >= MAX_OPEN_ORDERS:  # the list has no pages
+            raise VenueError(
+                VenueErrorKind.UNKNOWN,
+                "POLONIEX-SMART-FULL",
+                f"expected under {MAX_OPEN_ORDERS} smart orders that wait; the list may miss some",
+            )
+        for smart in waiting:
             order = self.smart(smart)
             if order.instrument in wanted and not order.state.is_terminal:
                 found[order.venue_order_id] = order
@@ -230,6 +233,16 @@ class Lookup:
                 except ParseError as error:
                     raise _misread(error) from error
         return found
+
+
+def _check_whole(page: Sequence[s.Order] | Sequence[s.SmartOrder]) -> None:
+    """A full page of a history is no proof that an order is absent. Raises VenueError."""
+    if len(page) >= MAX_HISTORY:
+        raise VenueError(
+            VenueErrorKind.UNKNOWN,
+            "POLONIEX-HISTORY-FULL",
+            f"expected under {MAX_HISTORY} orders since the send; the page may miss some",
+        )
 
 
 def _found_in(orders: Sequence[VenueOrder], lost: Lost) -> FindResult:

@@ -95,6 +95,10 @@ def _fee_info(venue: PoloniexSimulator, call: Call) -> object:
     }
 
 
+def _filled_ns(fill: FillEntry) -> int:
+    return fill.ts_event
+
+
 def _page_id(fill: FillEntry) -> int:
     return fill.trade_id + PAGE_OFFSET
 
@@ -109,7 +113,7 @@ def _trades(venue: PoloniexSimulator, call: Call) -> object:
         for fill in venue.fills
         if start <= millis(fill.ts_event) <= end and (not symbols or fill.market in symbols)
     ]
-    return [fill_row(venue, fill) for fill in page(chosen, call, _page_id)[:limit]]
+    return [fill_row(venue, fill) for fill in page(chosen, call, _page_id, _filled_ns)[:limit]]
 
 
 def _order_trades(venue: PoloniexSimulator, call: Call) -> object:

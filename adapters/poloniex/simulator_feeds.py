@@ -19,14 +19,15 @@ from adapters.poloniex.simulator_orders import (
 )
 from adapters.poloniex.simulator_public import (
     INTERVALS,
+    candle_end,
+    candle_start,
     currencies_of,
     currency_row,
     market_row,
     ticker_row,
 )
 from adapters.simulation.book import Book
-from adapters.simulation.orders import FillEntry, SimOrder, Trade
-from adapters.simulation.tape import MINUTE_NS
+from adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Trade
 from engine.orders.model import Side
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ WINDOW_LEVELS = 20
 FIRST_BOOK_ID = 4_485_675
 FIRST_ASSET_ID = 60_018_450_912_695_040
 JUMP_MAX = 4
-CANDLE_CHANNELS = {f"candles_{name.lower()}": minutes for name, minutes in INTERVALS.items()}
+CANDLE_CHANNELS = {f"candles_{name.lower()}": name for name in INTERVALS}
 
 Levels = dict[Decimal, Decimal]
 
@@ -132,10 +133,10 @@ def ticker_frame(venue: PoloniexSimulator, symbol: str) -> str:
 
 def candle_frame(venue: PoloniexSimulator, channel: str, symbol: str) -> str | None:
     """The open candle; None before the first trade in it."""
-    minutes = CANDLE_CHANNELS[channel]
-    now_ns, span_ns = venue.exchange.now_ns, minutes * MINUTE_NS
-    start_ns = now_ns - now_ns % span_ns
-    bars = venue.exchange.markets[symbol].tape.bars(minutes, start_ns)
+    interval = CANDLE_CHANNELS[channel]
+    start_ns = candle_start(interval, venue.exchange.now_ns)
+    tape = venue.exchange.markets[symbol].tape
+    bars = tape.bars(lambda ts_ns: candle_start(interval, ts_ns), start_ns)
     if not bars:
         return None
     bar = bars[-1]
@@ -146,7 +147,7 @@ def candle_frame(venue: PoloniexSimulator, channel: str, symbol: str) -> str | N
         "quantity": number(bar.volume),
         "tradeCount": bar.count,
         "low": number(bar.low),
-        "closeTime": millis(start_ns + span_ns) - 1,
+        "closeTime": millis(candle_end(interval, start_ns)) - 1,
         "startTime": millis(start_ns),
         "close": number(bar.close),
         "open": number(bar.open),
@@ -233,18 +234,18 @@ def trade_record(venue: PoloniexSimulator, order: SimOrder, fill: FillEntry) -> 
 
 
 def balance_record(
-    venue: PoloniexSimulator, currency: str, event: str, free: Decimal, locked: Decimal, count: int
+    venue: PoloniexSimulator, entry: BalanceEntry, event: str, count: int
 ) -> dict[str, Any]:
-    """Absolute values of one currency."""
+    """Absolute values of one currency, as they were just after the change."""
     return {
-        "changeTime": venue.now_ms,
+        "changeTime": millis(entry.ts_event),
         "accountId": venue.options.account_id,
         "accountType": "SPOT",
         "eventType": event,
-        "available": number(free),
-        "currency": currency,
+        "available": number(entry.free),
+        "currency": entry.currency,
         "id": FIRST_ASSET_ID + count,
         "userId": venue.options.user_id,
-        "hold": number(locked),
+        "hold": number(entry.locked),
         "ts": venue.now_ms,
     }

@@ -17,7 +17,17 @@ import msgspec
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import SimMarket, millis, number
 from adapters.simulation.core import NO_FUNDS_AT_TRIGGER, POST_ONLY_TAKES
-from adapters.simulation.orders import FillEntry, NewOrder, Refusal, RefusalCode, SimOrder, Status
+from adapters.simulation.orders import (
+    FillEntry,
+    NewOrder,
+    Offset,
+    Refusal,
+    RefusalCode,
+    SimOrder,
+    Status,
+    Trail,
+)
+from adapters.simulation.trailing import first_trigger
 from adapters.simulation.validate import is_on_step
 from engine.orders.model import Side, Tif, TriggerCondition
 
@@ -31,6 +41,8 @@ FIRST_TRADE_ID = 60_000_000
 PAGE_OFFSET = 32_164_924_271_503_616  # pageId - id
 OPEN_ORDERS_MAX = 2000
 STOP_TYPES = ("STOP", "STOP_LIMIT")
+TRAILING_TYPES = ("TRAILING_STOP", "TRAILING_STOP_LIMIT")
+SMART_TYPES = STOP_TYPES + TRAILING_TYPES
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]*")
 CLIENT_ID_CHARS_MAX = 64
 _NUMBER_MAX = Decimal(10) ** 12
@@ -116,6 +128,12 @@ def smart_state_of(order: SimOrder) -> str:
     return "PENDING_NEW"
 
 
+def smart_type_of(order: SimOrder) -> str:
+    if order.trail is not None:
+        return TRAILING_TYPES[order.trail.limit is not None]
+    return STOP_TYPES[not order.is_market]
+
+
 def type_of(order: SimOrder) -> str:
     if order.is_market:
         return "MARKET"
@@ -152,8 +170,32 @@ def history_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
     return order_row(venue, order) | {"orderSource": "API"}
 
 
-def smart_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
+def _stop_price(order: SimOrder) -> Decimal:
+    """Of a trailing stop it is the activation price: its trigger is the venue's own business."""
+    if order.trail is not None:
+        return order.trail.activation or Decimal(0)
     assert order.trigger_price is not None
+    return order.trigger_price
+
+
+def _trail_fields(order: SimOrder) -> dict[str, str]:
+    """`trailingOffset`, `limitOffset` and `operator`, as they were asked for."""
+    trail = order.trail
+    if trail is None:
+        return {}
+    fields = {"trailingOffset": _offset_text(trail.offset)}
+    if trail.limit is not None:
+        fields["limitOffset"] = _offset_text(trail.limit)
+    if trail.operator is not None:
+        fields["operator"] = trail.operator.value.upper()
+    return fields
+
+
+def _offset_text(offset: Offset) -> str:
+    return f"{number(offset.value * 100)}%" if offset.is_ratio else number(offset.value)
+
+
+def smart_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": str(order.id),
         "clientOrderId": order.client_order_id or "",
@@ -161,15 +203,16 @@ def smart_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
         "state": smart_state_of(order),
         "accountType": "SPOT",
         "side": order.side.value,
-        "type": "STOP" if order.is_market else "STOP_LIMIT",
+        "type": smart_type_of(order),
         "timeInForce": order.time_in_force.value,
         "quantity": quantity_text(order),
         "price": number(order.price or Decimal(0)),
         "amount": number(order.quote_amount or Decimal(0)),
-        "stopPrice": number(order.trigger_price),
+        "stopPrice": number(_stop_price(order)),
         "createTime": millis(order.ts_created),
         "updateTime": millis(order.ts_triggered or order.ts_updated),
     }
+    row |= _trail_fields(order)
     if order.ts_triggered is not None:
         row["triggeredOrder"] = order_row(venue, order)
     return row
@@ -234,10 +277,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     stop_price: Decimal | None
     client_order_id: str | None
     self_trade: Literal["allow", "expire_taker"]
+    slippage: Decimal | None = None
+    trail: Trail | None = None
 
     @property
     def is_market(self) -> bool:
-        return self.type in ("MARKET", "STOP")
+        return self.type in ("MARKET", "STOP", "TRAILING_STOP")
+
+    @property
+    def is_smart(self) -> bool:
+        return self.stop_price is not None or self.trail is not None
 
 
 def read_order(venue: PoloniexSimulator, body: object, *, smart: bool) -> Asked:
@@ -259,10 +308,14 @@ def read_order(venue: PoloniexSimulator, body: object, *, smart: bool) -> Asked:
         raise ApiError(21321)
     if body.get("stpMode", "EXPIRE_TAKER") not in ("EXPIRE_TAKER", "NONE"):
         raise ApiError(601, "Invalid stpMode")
+    slippage = positive(body, "slippageTolerance", 601)
+    if slippage is not None and slippage >= 1:
+        raise ApiError(601, "slippageTolerance is above 0 and below 1")
+    kind = _type(body, smart=smart)
     asked = Asked(
         market=market,
         side=Side(body["side"]),
-        type=_type(body, smart=smart),
+        type=kind,
         tif=Tif(tif),
         price=positive(body, "price", 21309),
         quantity=positive(body, "quantity", 21328),
@@ -270,17 +323,16 @@ def read_order(venue: PoloniexSimulator, body: object, *, smart: bool) -> Asked:
         stop_price=positive(body, "stopPrice", 21347) if smart else None,
         client_order_id=_client_order_id(body),
         self_trade="allow" if body.get("stpMode") == "NONE" else "expire_taker",
+        slippage=slippage,
+        trail=_trail(body, kind, market) if kind in TRAILING_TYPES else None,
     )
     _check_numbers(asked)
     return asked
 
 
 def _type(body: Mapping[str, Any], *, smart: bool) -> str:
-    """Section 2.1: MARKET by default; 2.2: STOP without a price, STOP_LIMIT with one.
-
-    Trailing stops are documented by name only: refused as an invalid type.
-    """
-    known: tuple[str, ...] = STOP_TYPES if smart else ("MARKET", "LIMIT", "LIMIT_MAKER")
+    """Section 2.1: MARKET by default; 2.2: STOP without a price, STOP_LIMIT with one."""
+    known: tuple[str, ...] = SMART_TYPES if smart else ("MARKET", "LIMIT", "LIMIT_MAKER")
     if smart:
         found = body.get("type") or ("STOP_LIMIT" if body.get("price") else "STOP")
     else:
@@ -288,6 +340,42 @@ def _type(body: Mapping[str, Any], *, smart: bool) -> str:
     if found not in known:
         raise ApiError(21320)
     return str(found)
+
+
+def _trail(body: Mapping[str, Any], kind: str, market: SimMarket) -> Trail:
+    """Section 2.2. Raises ApiError 601 or 602."""
+    offset = _offset(body, "trailingOffset", market)
+    limit = _offset(body, "limitOffset", market)
+    if offset is None:
+        raise ApiError(602, "Missing parameter trailingOffset")
+    if kind == "TRAILING_STOP_LIMIT" and limit is None:
+        raise ApiError(602, "Missing parameter limitOffset")
+    activation = positive(body, "stopPrice", 21347)
+    operator = body.get("operator") or None
+    if operator not in (None, "GTE", "LTE") or (operator is None) != (activation is None):
+        raise ApiError(601, "operator is GTE or LTE, and goes with stopPrice")
+    return Trail(
+        offset=offset,
+        limit=limit if kind == "TRAILING_STOP_LIMIT" else None,
+        activation=activation,
+        operator=None if operator is None else TriggerCondition(str(operator).lower()),
+    )
+
+
+def _offset(body: Mapping[str, Any], name: str, market: SimMarket) -> Offset | None:
+    """With `%` a share of the price, else a distance in price. Raises ApiError 601."""
+    value = body.get(name)
+    if value is None or value == "":
+        return None
+    is_ratio = isinstance(value, str) and value.endswith("%")
+    text = str(value).removesuffix("%") if is_ratio else value
+    found = positive({name: text}, name, 601)
+    assert found is not None
+    if is_ratio:
+        found /= 100
+    if (is_ratio and found >= 1) or (not is_ratio and not is_on_step(found, market.price_scale)):
+        raise ApiError(601, f"Invalid {name}")
+    return Offset(found, is_ratio)
 
 
 def _client_order_id(body: Mapping[str, Any]) -> str | None:
@@ -304,7 +392,7 @@ def _check_numbers(asked: Asked) -> None:
     market = asked.market
     if asked.type in STOP_TYPES and asked.stop_price is None:
         raise ApiError(21347)
-    if not asked.is_market and asked.price is None:
+    if not asked.is_market and asked.trail is None and asked.price is None:
         raise ApiError(602, "Missing parameter price")
     by_amount = asked.is_market and asked.side is Side.BUY
     if by_amount and asked.amount is None:
@@ -339,7 +427,7 @@ def check_modes(venue: PoloniexSimulator, asked: Asked) -> None:
     if state not in ("NORMAL", "POST_ONLY"):
         raise ApiError(10041)
     is_post_only = modes.post_only or state == "POST_ONLY"
-    if is_post_only and asked.type not in ("LIMIT_MAKER", *STOP_TYPES):
+    if is_post_only and asked.type not in ("LIMIT_MAKER", *SMART_TYPES):
         raise ApiError(21341)
     bid, ask = modes.limits.get(symbol, (Decimal(0), Decimal(0)))
     if asked.price is not None and asked.side is Side.BUY and 0 < bid < asked.price:
@@ -351,10 +439,7 @@ def check_modes(venue: PoloniexSimulator, asked: Asked) -> None:
 def create(venue: PoloniexSimulator, asked: Asked) -> SimOrder:
     """Place it. Raises ApiError."""
     check_modes(venue, asked)
-    smart = asked.stop_price is not None
-    condition = None
-    if asked.stop_price is not None:
-        condition = _condition(venue, asked.market.symbol, asked.stop_price)
+    stop_price, condition = _trigger_of(venue, asked)
     by_amount = asked.is_market and asked.side is Side.BUY
     new = NewOrder(
         market=asked.market.symbol,
@@ -362,19 +447,39 @@ def create(venue: PoloniexSimulator, asked: Asked) -> SimOrder:
         quantity=None if by_amount else asked.quantity,
         quote_amount=asked.amount if by_amount else None,
         price=None if asked.is_market else asked.price,
-        trigger_price=asked.stop_price,
+        trigger_price=stop_price,
         trigger_condition=condition,
         time_in_force=Tif.GTC if asked.type == "LIMIT_MAKER" else asked.tif,
         post_only=asked.type == "LIMIT_MAKER",
         client_order_id=asked.client_order_id,
         self_trade=asked.self_trade,
+        trail=asked.trail,
+        slippage=asked.slippage if asked.type == "MARKET" else None,
     )
     if len(venue.exchange.open_orders(ACCOUNT)) >= OPEN_ORDERS_MAX:
         raise ApiError(21314)
     made = venue.exchange.submit(ACCOUNT, new, venue.exchange.now_ns)
     if isinstance(made, Refusal):
-        raise _refused(made, smart=smart)
+        raise _refused(made, smart=asked.is_smart)
     return made
+
+
+def _trigger_of(
+    venue: PoloniexSimulator, asked: Asked
+) -> tuple[Decimal | None, TriggerCondition | None]:
+    """Trigger price and condition of a smart order; a trailing one sells below, buys above."""
+    if asked.trail is not None:
+        market = venue.exchange.markets[asked.market.symbol]
+        last = market.tape.last_price or asked.market.start_price
+        is_buy = asked.side is Side.BUY
+        condition = TriggerCondition.GTE if is_buy else TriggerCondition.LTE
+        found = first_trigger(asked.trail, asked.side, last)
+        if found <= 0:
+            raise ApiError(601, "trailingOffset is more than the price")
+        return found, condition
+    if asked.stop_price is None:
+        return None, None
+    return asked.stop_price, _condition(venue, asked.market.symbol, asked.stop_price)
 
 
 def _condition(venue: PoloniexSimulator, symbol: str, stop_price: Decimal) -> TriggerCondition:
@@ -411,8 +516,7 @@ def cancel(venue: PoloniexSimulator, order: SimOrder, *, at_once: bool = False) 
 def asked_again(venue: PoloniexSimulator, order: SimOrder, change: Mapping[str, Any]) -> Asked:
     """What replaces `order`: its fields with those of `change`, read as a create is."""
     smart = is_smart(order)
-    stop_type = "STOP" if order.is_market else "STOP_LIMIT"
-    kind = stop_type if smart else type_of(order)
+    kind = smart_type_of(order) if smart else type_of(order)
     body: dict[str, Any] = {
         "symbol": order.market,
         "side": order.side.value,
@@ -425,8 +529,12 @@ def asked_again(venue: PoloniexSimulator, order: SimOrder, change: Mapping[str, 
         body["amount"] = number(order.quote_amount)
     else:
         body["quantity"] = number(order.remaining or order.quantity)
-    if order.trigger_price is not None:
-        body["stopPrice"] = number(order.trigger_price)
-    names = ("price", "quantity", "amount", "type", "timeInForce", "clientOrderId", "stopPrice")
+    if smart and _stop_price(order):
+        body["stopPrice"] = number(_stop_price(order))
+    body |= _trail_fields(order)
+    names = (
+        *("price", "quantity", "amount", "type", "timeInForce", "clientOrderId", "stopPrice"),
+        *("trailingOffset", "limitOffset", "operator"),
+    )
     body |= {name: change[name] for name in names if change.get(name) is not None}
     return read_order(venue, body, smart=smart)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ BOOK_LIMITS = (5, 10, 20, 50, 100, 150)
 CANDLES_MAX = 500
 TRADES_MAX = 1000
 DAY_MS = 86_400_000
-# Minutes of each interval; a month is taken as 30 days.
+SECOND_NS = 1_000_000_000
+FIRST_MONDAY_NS = 4 * 86_400 * SECOND_NS  # the epoch is a Thursday
+# Minutes of each interval; a month has 28 days at least.
 INTERVALS = {
     "MINUTE_1": 1,
     "MINUTE_5": 5,
@@ -36,8 +39,9 @@ INTERVALS = {
     "DAY_1": 1440,
     "DAY_3": 4320,
     "WEEK_1": 10080,
-    "MONTH_1": 43200,
+    "MONTH_1": 28 * 1440,
 }
+LONGEST = INTERVALS | {"MONTH_1": 31 * 1440}
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,23 +52,23 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     path: Mapping[str, str] = {}
 
     def count(self, default: int, limit_max: int) -> int:
-        """`limit`. Raises ApiError 21344 or 21345."""
+        """`limit`. Raises ApiError: 21345 below 1, 24104 above the largest, 601 for no number."""
         text = self.params.get("limit", str(default))
         if not text.lstrip("-").isdecimal():
             raise ApiError(601, "Invalid limit")
         if int(text) <= 0:
             raise ApiError(21345)
         if int(text) > limit_max:
-            raise ApiError(21344)
+            raise ApiError(24104)
         return int(text)
 
-    def time(self, name: str, default: int | None) -> int | None:
-        """Milliseconds. Raises ApiError 601."""
+    def time(self, name: str, default: int | None, code: int = 601) -> int | None:
+        """Milliseconds. Raises ApiError with `code`."""
         text = self.params.get(name)
         if text is None:
             return default
         if not text.isdecimal():
-            raise ApiError(601, f"Invalid {name}")
+            raise ApiError(code, f"Invalid {name}")
         return int(text)
 
 
@@ -330,6 +334,8 @@ def _levels(side: BookSide, step: Decimal | None, depth: int) -> list[tuple[Deci
     sums: dict[Decimal, Decimal] = {}
     for level in side:
         price = (level.price / step).to_integral_value(rounding) * step
+        if price == 0:
+            break  # nothing is offered for nothing: the rest rounds down to it as well
         if price not in sums and len(sums) >= depth:
             break
         sums[price] = sums.get(price, Decimal(0)) + level.total
@@ -364,18 +370,34 @@ def _candles(venue: PoloniexSimulator, call: Call) -> object:
     if interval not in INTERVALS:
         raise ApiError(24102)
     limit = call.count(100, CANDLES_MAX)
-    end_ms = call.time("endTime", venue.now_ms) or 0
-    start_ms = call.time("startTime", None)
-    span_ns = INTERVALS[interval] * MINUTE_NS
+    end_ms = call.time("endTime", venue.now_ms, 24103) or 0
+    start_ms = call.time("startTime", None, 24105)
     if start_ms is None:
-        start_ms = max(0, (end_ms * MS - limit * span_ns) // MS)
+        start_ms = max(0, (end_ms * MS - limit * LONGEST[interval] * MINUTE_NS) // MS)
     tape = venue.exchange.markets[market.symbol].tape
-    bars = tape.bars(INTERVALS[interval], start_ms * MS)
+    bars = tape.bars(lambda ts_ns: candle_start(interval, ts_ns), start_ms * MS)
     chosen = [bar for bar in bars if millis(bar.ts_open) <= end_ms][-limit:]
-    return [_candle(bar, interval, span_ns, venue.now_ms) for bar in chosen]
+    return [_candle(bar, interval, venue.now_ms) for bar in chosen]
 
 
-def _candle(bar: MinuteBar, interval: str, span_ns: int, now_ms: int) -> list[Any]:
+def candle_start(interval: str, ts_ns: int) -> int:
+    """When the candle of `ts_ns` opens, UTC: months on the 1st, weeks on Monday."""
+    if interval == "MONTH_1":
+        day = datetime.fromtimestamp(ts_ns // SECOND_NS, UTC).date().replace(day=1)
+        return int(datetime(day.year, day.month, 1, tzinfo=UTC).timestamp()) * SECOND_NS
+    span_ns = INTERVALS[interval] * MINUTE_NS
+    first_ns = FIRST_MONDAY_NS if interval == "WEEK_1" else 0
+    return ts_ns - (ts_ns - first_ns) % span_ns
+
+
+def candle_end(interval: str, start_ns: int) -> int:
+    """When the next candle opens."""
+    if interval == "MONTH_1":
+        return candle_start(interval, start_ns + LONGEST[interval] * MINUTE_NS)
+    return start_ns + INTERVALS[interval] * MINUTE_NS
+
+
+def _candle(bar: MinuteBar, interval: str, now_ms: int) -> list[Any]:
     """Low, high, open, close: the order is the venue's."""
     start = millis(bar.ts_open)
     average = bar.funds / bar.volume if bar.volume else bar.close
@@ -393,7 +415,7 @@ def _candle(bar: MinuteBar, interval: str, span_ns: int, now_ms: int) -> list[An
         number(round(average, 8)),
         interval,
         start,
-        start + span_ns // MS - 1,
+        millis(candle_end(interval, bar.ts_open)) - 1,
     ]
 
 
@@ -437,8 +459,8 @@ def _ticker(venue: PoloniexSimulator, call: Call) -> object:
 
 PUBLIC: tuple[Endpoint, ...] = (
     Endpoint("GET", "/markets", _markets, "public bulk"),
-    Endpoint("GET", "/markets/price", _prices, "public bulk"),
-    Endpoint("GET", "/markets/markPrice", _marks, "public bulk"),
+    Endpoint("GET", "/markets/price", _prices, "public"),
+    Endpoint("GET", "/markets/markPrice", _marks, "public"),
     Endpoint("GET", "/markets/ticker24h", _tickers, "public bulk"),
     Endpoint("GET", "/markets/{symbol}", _market, "public"),
     Endpoint("GET", "/markets/{symbol}/price", _price, "public"),

@@ -52,7 +52,7 @@ class PushServer(ExchangeListener):
         self._dirty_tickers: set[str] = set()
         self._trades: list[Trade] = []
         self._orders: list[dict[str, Any]] = []
-        self._balances: dict[str, str] = {}  # event type by currency
+        self._balances: list[BalanceEntry] = []
         self._asset_count = 0
         self._next_books_ns = 0
         self._next_tickers_ns = 0
@@ -97,11 +97,9 @@ class PushServer(ExchangeListener):
         self._orders.append(feeds.trade_record(self._venue, order, fill))
 
     def balance_changed(self, account: str, currency: str) -> None:
-        if account == ACCOUNT:
-            entry = self._venue.exchange.ledger.entries[-1]
-            self._balances.pop(currency, None)  # the latest change goes last
-            reason = entry.reason if isinstance(entry, BalanceEntry) else ""
-            self._balances[currency] = _event_type(reason)
+        entry = self._venue.exchange.ledger.entries[-1]
+        if account == ACCOUNT and isinstance(entry, BalanceEntry):
+            self._balances.append(entry)
 
     # -- publishing -----------------------------------------------------------------------------
 
@@ -136,12 +134,11 @@ class PushServer(ExchangeListener):
             frame = encode({"channel": "orders", "data": [record]})
             for session in self._subscribed("orders", record["symbol"]):
                 session.send(frame)
-        balances, self._balances = self._balances, {}
-        for currency, event in balances.items():
-            now = self._venue.exchange.ledger.balance(ACCOUNT, currency)
+        balances, self._balances = self._balances, []
+        for entry in balances:
             self._asset_count += 1
             row = feeds.balance_record(
-                self._venue, currency, event, now.free, now.locked, self._asset_count
+                self._venue, entry, _event_type(entry.reason), self._asset_count
             )
             for session in self._subscribed("balances", ALL):
                 session.send(encode({"channel": "balances", "data": [row]}))
@@ -327,6 +324,8 @@ class PushSession:
 
     def _join(self, channel: str, message: dict[str, Any]) -> None:
         names = _list(message.get("currencies" if channel == "currencies" else "symbols"))
+        if channel == "balances":
+            names = []  # for the whole account, whatever was asked
         unknown = [n for n in names if n != ALL and n not in self._venue.markets]
         if channel != "currencies" and unknown:
             self.error(f"Invalid symbol value {encode(unknown)}")
@@ -341,9 +340,7 @@ class PushSession:
                 return
             self.depth = depth
         ack: dict[str, Any] = {"event": "subscribe", "channel": channel}
-        if channel == "balances":
-            names = []  # for the whole account, whatever was asked
-        elif names:
+        if names:
             ack["symbols"] = names
         self._names.setdefault(channel, {}).update(dict.fromkeys(names))
         self.send(encode(ack))
@@ -429,8 +426,10 @@ def _event_type(reason: str) -> str:
     if reason.startswith("trade "):
         return "match_order"
     if reason.startswith("order "):
-        return "canceled_order" if reason.endswith("closed") else "place_order"
-    return "withdraw" if reason.startswith("withdraw") else "deposit"
+        ends = {"closed": "canceled_order", "filled": "match_order"}
+        return ends.get(reason.rpartition(" ")[2], "place_order")
+    known = ("transfer_in", "transfer_out", "withdraw")
+    return next((event for event in known if reason.startswith(event)), "deposit")
 
 
 def _list(value: object) -> list[str]:

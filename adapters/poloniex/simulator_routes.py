@@ -19,14 +19,19 @@ if TYPE_CHECKING:
 # Fixed paths come before templates that would also fit them.
 ENDPOINTS: tuple[Endpoint, ...] = (*PUBLIC, *ACCOUNTS, *TRADING)
 _JSON = {"content-type": "application/json"}
-_STATUS = {400: 400, 401: 401, 408: 408, 429: 429, 404: 404}
+_STATUS = {400: 400, 408: 408, 429: 429, 404: 404}
 
 
 def answer(venue: PoloniexSimulator, request: SimRequest) -> SimResponse:
-    """Any request; an error is `{code, message}` with an HTTP status other than 200."""
+    """Any request; an error is `{code, message}` with an HTTP status other than 200.
+
+    A wrong key or signature is 401 without a body.
+    """
     try:
         return _respond(200, _call(venue, request))
     except ApiError as error:
+        if error.code == 401:
+            return SimResponse(status=401, body=b"", headers={})
         status = _STATUS.get(error.code, venue.options.error_status)
         return _respond(status, {"code": error.code, "message": error.message})
 

@@ -9,6 +9,7 @@ from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import millis
 from adapters.poloniex.simulator_orders import (
     ACCOUNT,
+    SMART_TYPES,
     asked_again,
     cancel,
     check_modes,
@@ -25,6 +26,7 @@ from adapters.poloniex.simulator_orders import (
     regular_id,
     smart_row,
     smart_state_of,
+    smart_type_of,
     state_of,
 )
 from adapters.poloniex.simulator_public import Call, Endpoint
@@ -42,6 +44,7 @@ HISTORY_WINDOW_MS = 30 * DAY_MS
 ARCHIVED_CANCELED_MS = 7 * DAY_MS
 ARCHIVED_MS = 90 * DAY_MS
 OVER = ("FAILED", "FILLED", "CANCELED", "PARTIALLY_CANCELED")
+SMART_OVER = ("FAILED", "CANCELED", "REJECTED", "EXPIRED", "TRIGGERED")
 
 
 # -- create ---------------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ def _replaced(venue: PoloniexSimulator, order: SimOrder, call: Call) -> object:
     asked = asked_again(venue, order, call.body)
     check_modes(venue, asked)
     try:
-        if is_smart(order) and order.ts_triggered is not None and asked.stop_price is not None:
+        if is_smart(order) and order.ts_triggered is not None and asked.is_smart:
             raise ApiError(21359)
         cancel(venue, order, at_once=True)
     except ApiError:
@@ -244,18 +247,36 @@ def _open_orders(venue: PoloniexSimulator, call: Call) -> object:
     """Newest first; `from` is an order id, NEXT goes to older ones."""
     limit = call.count(500, OPEN_LIMIT_MAX)
     orders = _filtered(_open(venue, smart=False), call)
-    return [order_row(venue, order) for order in page(orders, call, regular_id)[:limit]]
+    shown = page(orders, call, regular_id, created_ns)[:limit]
+    return [order_row(venue, order) for order in shown]
 
 
-def page[T](rows: list[T], call: Call, key: Callable[[T], int]) -> list[T]:
-    """Newest first, from beyond `from` in `direction`. Raises ApiError 601."""
-    newest_first = sorted(rows, key=key, reverse=True)
+def created_ns(order: SimOrder) -> int:
+    """Of a regular order: a smart order's child begins when it triggers."""
+    return order.ts_triggered or order.ts_created
+
+
+def page[T](
+    rows: list[T],
+    call: Call,
+    key: Callable[[T], int],
+    ts_of: Callable[[T], int],
+    direction: str = "PRE",
+) -> list[T]:
+    """Newest first by time, whatever the ids; from beyond `from` in `direction`.
+
+    Raises ApiError 601.
+    """
+    newest_first = sorted(rows, key=lambda row: (ts_of(row), key(row)), reverse=True)
     start = call.params.get("from")
     if start is None or start == "0":
         return newest_first
-    direction = call.params.get("direction", "PRE")
+    direction = call.params.get("direction", direction)
     if not start.isdecimal() or direction not in ("PRE", "NEXT"):
         raise ApiError(601, "Invalid from or direction")
+    at = next((i for i, row in enumerate(newest_first) if key(row) == int(start)), None)
+    if at is not None:
+        return newest_first[at + 1 :] if direction == "NEXT" else newest_first[:at]
     if direction == "NEXT":
         return [row for row in newest_first if key(row) < int(start)]
     return [row for row in newest_first if key(row) > int(start)]
@@ -294,7 +315,7 @@ def window(venue: PoloniexSimulator, call: Call, longest_ms: int) -> tuple[int, 
 def _history(venue: PoloniexSimulator, call: Call) -> object:
     start, end = window(venue, call, HISTORY_WINDOW_MS)
     limit = call.count(500, HISTORY_LIMIT_MAX)
-    states = [s for s in call.params.get("states", "").split(",") if s] or list(OVER)
+    states = _wanted_states(call, OVER)
     kind = call.params.get("type")
     chosen = []
     for order in _filtered(venue.exchange.orders(ACCOUNT), call):
@@ -308,7 +329,8 @@ def _history(venue: PoloniexSimulator, call: Call) -> object:
             continue
         if start <= row["createTime"] <= end and not _is_archived(venue, order, is_canceled):
             chosen.append(order)
-    return [history_row(venue, order) for order in page(chosen, call, regular_id)[:limit]]
+    shown = page(chosen, call, regular_id, created_ns)[:limit]
+    return [history_row(venue, order) for order in shown]
 
 
 def _is_archived(venue: PoloniexSimulator, order: SimOrder, is_canceled: bool) -> bool:
@@ -319,14 +341,30 @@ def _is_archived(venue: PoloniexSimulator, order: SimOrder, is_canceled: bool) -
 def _smart_history(venue: PoloniexSimulator, call: Call) -> object:
     start, end = window(venue, call, HISTORY_WINDOW_MS)
     limit = call.count(500, HISTORY_LIMIT_MAX)
-    chosen = [
-        order
-        for order in _filtered(venue.exchange.orders(ACCOUNT), call)
-        if is_smart(order)
-        and smart_state_of(order) != "PENDING_NEW"
-        and start <= millis(order.ts_created) <= end
-    ]
-    return [smart_row(venue, order) for order in page(chosen, call, lambda o: o.id)[:limit]]
+    states = _wanted_states(call, SMART_OVER)
+    kind = call.params.get("type")
+    if kind not in (None, "", *SMART_TYPES):
+        raise ApiError(21320)
+    is_hiding = flag(call.params.get("hideCancel"))
+    chosen = []
+    for order in _filtered(venue.exchange.orders(ACCOUNT), call):
+        if not is_smart(order) or not start <= millis(order.ts_created) <= end:
+            continue
+        state = smart_state_of(order)
+        if state not in states or (is_hiding and state == "CANCELED"):
+            continue
+        if kind in (None, "", smart_type_of(order)):
+            chosen.append(order)
+    shown = page(chosen, call, lambda o: o.id, lambda o: o.ts_created)[:limit]
+    return [smart_row(venue, order) for order in shown]
+
+
+def _wanted_states(call: Call, known: tuple[str, ...]) -> list[str]:
+    """`states`, with commas; absent or empty: all. Raises ApiError 601."""
+    wanted = [state for state in call.params.get("states", "").split(",") if state]
+    if any(state not in known for state in wanted):
+        raise ApiError(601, "Invalid states")
+    return wanted or list(known)
 
 
 TRADING: tuple[Endpoint, ...] = (

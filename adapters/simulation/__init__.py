@@ -9,7 +9,7 @@ exchange.py   `Exchange(markets, ExchangeOptions)`. Users' half: `open_account`,
               `sweep`, `print_trade`, `halt`. Every changing call takes `now_ns`; answers are the
               live `SimOrder` or a `Refusal(code, message)`. State is there to be read:
               `exchange.markets[id].book.bids.levels(20)`, `.book.asks`, `.tape.trades`,
-              `.tape.bars(minutes, since_ns)`, `.tape.day(now_ns)`, `exchange.ledger`.
+              `.tape.bars(start_of, since_ns)`, `.tape.day(now_ns)`, `exchange.ledger`.
               `ExchangeListener` (append one to `exchange.listeners`) hears order changes, fills,
               trades, each changed book level with its new total size, and balance changes:
               override what a venue pushes.

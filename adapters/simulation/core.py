@@ -22,6 +22,7 @@ from adapters.simulation.orders import (
     Trade,
 )
 from adapters.simulation.tape import Tape
+from adapters.simulation.trailing import is_fired, limit_price
 from adapters.simulation.validate import (
     notional_refusal,
     number_refusal,
@@ -158,6 +159,8 @@ class MatchingCore:
             trigger_condition=new.trigger_condition,
             time_in_force=new.time_in_force,
             post_only=new.post_only,
+            worst_price=_worst_price(new, market),
+            trail=new.trail,
             client_order_id=new.client_order_id,
             self_trade=new.self_trade,
             ts_created=self.now_ns,
@@ -205,7 +208,8 @@ class MatchingCore:
             return
         if order.is_market and order.quote_amount is not None:
             order.quantity = order.executed
-            done = best is not None and opposite.best() is not None
+            left = opposite.best()
+            done = left is not None and self._wanted(market, order, left.price) <= 0
             self._close(market, order, Status.FILLED if done else Status.CANCELED, "")
         elif order.is_market or order.time_in_force is not Tif.GTC:
             self._close(market, order, Status.CANCELED, "not filled at once")
@@ -219,7 +223,8 @@ class MatchingCore:
         opposite = market.book.opposite(order.side)
         while not order.status.is_terminal:
             level = opposite.best()
-            if level is None or not opposite.is_within(level.price, order.price):
+            limit = order.worst_price if order.price is None else order.price
+            if level is None or not opposite.is_within(level.price, limit):
                 return
             maker, offered = level.front()
             wanted = self._wanted(market, order, level.price)
@@ -356,7 +361,7 @@ class MatchingCore:
         self.ledger.fill(entry)
         done = order.quote_amount is None and order.remaining == 0
         if done:
-            self._release(order)
+            self._release(order, Status.FILLED)
             order.status = Status.FILLED
         self._changed(order, "filled")
         for listener in self.listeners:
@@ -364,10 +369,12 @@ class MatchingCore:
 
     # -- ends ---------------------------------------------------------------------------
 
-    def _release(self, order: SimOrder) -> None:
+    def _release(self, order: SimOrder, status: Status) -> None:
+        """What is still held comes free; the reason says whether by a fill or a cancel."""
         if order.hold:
             hold, order.hold = order.hold, ZERO
-            self._move(order.account, order.hold_currency, hold, -hold, f"order {order.id} closed")
+            end = "filled" if status is Status.FILLED else "closed"
+            self._move(order.account, order.hold_currency, hold, -hold, f"order {order.id} {end}")
 
     def _close(self, market: Market, order: SimOrder, status: Status, reason: str) -> None:
         """End an order, wherever it is."""
@@ -379,7 +386,7 @@ class MatchingCore:
                 level.remove(order)
                 side.prune(level)
                 market.touched[order.side, order.price] = None
-        self._release(order)
+        self._release(order, status)
         order.status = status
         order.reason = reason
         self._changed(order, "filled" if status is Status.FILLED else "canceled")
@@ -426,11 +433,14 @@ class MatchingCore:
         fired = [
             order
             for order in market.waiting.values()
-            if (only is None or order is only) and is_triggered(order, low, high)
+            if (only is None or order is only)
+            and (is_fired(order, prices) if order.trail else is_triggered(order, low, high))
         ]
         for order in fired:
             if market.waiting.pop(order.id, None) is None:
                 continue
+            if order.trail is not None:
+                order.price = limit_price(order, market.spec.tick)
             if self.options.stop_hold == "trigger" and not self._lock(order, market):
                 self._close(market, order, Status.CANCELED, NO_FUNDS_AT_TRIGGER)
                 continue
@@ -479,6 +489,14 @@ class MatchingCore:
         self.ledger.order(event, order, self.now_ns)
         for listener in self.listeners:
             listener.order_changed(order, event)
+
+
+def _worst_price(new: NewOrder, market: Market) -> Decimal | None:
+    """How far from the best price a market order with a slippage tolerance may go."""
+    best = market.book.opposite(new.side).best()
+    if new.slippage is None or best is None:
+        return None
+    return best.price * (1 + new.slippage if new.side is Side.BUY else 1 - new.slippage)
 
 
 def level_side(aggressor: Side) -> Side:

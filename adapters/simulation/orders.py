@@ -78,6 +78,26 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
         return Decimal(1).scaleb(-self.size_precision)
 
 
+class Offset(msgspec.Struct, frozen=True):
+    """A distance in price, or a share of it (`is_ratio`: 0.05 is 5 %)."""
+
+    value: Decimal
+    is_ratio: bool = False
+
+
+class Trail(msgspec.Struct, frozen=True, kw_only=True):
+    """How a trailing stop follows the best price since it began.
+
+    It begins once a trade satisfies `operator` for `activation`, at once without one. `limit` is
+    how far beyond the trigger the limit order's price is; None becomes a market order.
+    """
+
+    offset: Offset
+    limit: Offset | None = None
+    activation: Decimal | None = None
+    operator: TriggerCondition | None = None
+
+
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What an account asks for.
 
@@ -97,6 +117,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = False
     client_order_id: str | None = None
     self_trade: Literal["allow", "expire_taker"] | None = None  # None: the exchange's option
+    trail: Trail | None = None  # of a stop whose trigger price follows the market
+    slippage: Decimal | None = None  # of a market order: share of the best price it may be worse
 
 
 class RefusalCode(StrEnum):
@@ -163,6 +185,9 @@ class SimOrder(msgspec.Struct, kw_only=True):
     ts_triggered: int | None = None
     reason: str = ""
     self_trade: Literal["allow", "expire_taker"] | None = None
+    worst_price: Decimal | None = None
+    trail: Trail | None = None
+    is_trailing: bool = False  # the trail began: the activation price was reached
 
     @property
     def remaining(self) -> Decimal:

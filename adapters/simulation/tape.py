@@ -108,15 +108,17 @@ class Tape:
             count=whole.count,
         )
 
-    def bars(self, minutes: int, since_ns: int) -> list[MinuteBar]:
-        """Bars of `minutes`, oldest first, opening at or after `since_ns`; the last may be open."""
-        span = minutes * MINUTE_NS
+    def bars(self, start_of: Callable[[int], int], since_ns: int) -> list[MinuteBar]:
+        """Bars, oldest first, opening at or after `since_ns`; the last may be open.
+
+        `start_of` tells when the bar that holds a time opens: `every` for bars of one length.
+        """
         chosen = []
         for bar in self.newest_minutes():
-            if bar.ts_open - bar.ts_open % span < since_ns:
+            if start_of(bar.ts_open) < since_ns:
                 break
             chosen.append(bar)
-        groups = groupby(reversed(chosen), key=lambda bar: bar.ts_open - bar.ts_open % span)
+        groups = groupby(reversed(chosen), key=lambda bar: start_of(bar.ts_open))
         out = []
         for ts_open, group in groups:
             merged = _merged(list(group)[::-1])
@@ -124,6 +126,12 @@ class Tape:
             merged.ts_open = ts_open
             out.append(merged)
         return out
+
+
+def every(minutes: int) -> Callable[[int], int]:
+    """Bars of one length, counted from the epoch."""
+    span_ns = minutes * MINUTE_NS
+    return lambda ts_ns: ts_ns - ts_ns % span_ns
 
 
 def _merged(newest_first: list[MinuteBar]) -> MinuteBar | None:

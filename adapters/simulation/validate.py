@@ -32,7 +32,8 @@ def shape_refusal(new: NewOrder) -> Refusal | None:
         return Refusal(code, "trigger price and trigger condition go together")
     if new.post_only and (new.price is None or new.time_in_force is not Tif.GTC):
         return Refusal(code, "post-only is for limit orders that rest")
-    is_market_buy = new.price is None and new.side is Side.BUY
+    is_limit_later = new.trail is not None and new.trail.limit is not None
+    is_market_buy = new.price is None and new.side is Side.BUY and not is_limit_later
     if new.trigger_price is not None and is_market_buy and new.quote_amount is None:
         return Refusal(code, "a triggered market buy names its quote amount")
     return None
@@ -45,6 +46,8 @@ def number_refusal(new: NewOrder, spec: MarketSpec) -> Refusal | None:
             continue
         if not price.is_finite() or not 0 < price <= ORDER_VALUE_MAX:
             return Refusal(RefusalCode.BAD_PRICE, "price does not have a valid value")
+        if new.trail is not None:
+            continue  # what follows the market need not be on a tick
         if not is_on_step(price, spec.price_precision):
             return Refusal(
                 RefusalCode.BAD_PRICE, f"price has more than {spec.price_precision} decimals"

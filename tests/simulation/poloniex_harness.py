@@ -82,7 +82,7 @@ class Desk:
                 body=body,
             )
         )
-        return response.status, json.loads(response.body)
+        return response.status, json.loads(response.body) if response.body else None
 
     def public(self, path: str, **query: str) -> Any:
         status, answer = self.send("GET", path, query=query)

@@ -21,6 +21,7 @@ from adapters.simulation.replay import (
     ReplayItem,
     Snapshot,
 )
+from adapters.simulation.tape import every
 from engine.orders.model import Side
 
 D = Decimal
@@ -51,7 +52,7 @@ def test_a_seed_gives_one_market_however_often_it_is_advanced() -> None:
 def test_seeded_market_is_plausible_for_minutes() -> None:
     exchange, driver = seeded(1)
     market = exchange.markets[M]
-    assert len(market.tape.bars(1, 0)) == 1440
+    assert len(market.tape.bars(every(1), 0)) == 1440
     assert market.tape.last_price == 60_000
     prices = set()
     for second in range(1, 301):
@@ -84,11 +85,11 @@ def test_day_and_bars_sum_up_the_trades() -> None:
             assert day.volume == sum(t.quantity for t in tape.trades)
             assert day.funds == sum(t.quantity * t.price for t in tape.trades)
     assert (day.open, day.high, day.low, day.last) == (101, 132, 91, 107)
-    first, second = tape.bars(5, 0)
+    first, second = tape.bars(every(5), 0)
     assert (first.ts_open, second.ts_open) == (start_ns, start_ns + 5 * minute_ns)
     assert (first.open, first.high, first.low, first.close) == (101, 132, 91, 122)
     assert (first.volume, first.count, second.volume) == (15, 10, 3)
-    assert tape.bars(5, start_ns + 1) == [second]
+    assert tape.bars(every(5), start_ns + 1) == [second]
     later = tape.day(start_ns + 24 * 60 * minute_ns + 2 * minute_ns)
     assert (later.open, later.count, later.last) == (91, 8, 107)
     empty = tape.day(start_ns + 48 * 60 * minute_ns)

@@ -262,6 +262,39 @@ def test_a_market_buy_is_told_by_its_amount(desk: Desk) -> None:
     assert records[-1]["state"] == "FILLED"
 
 
+def test_the_balances_of_a_market_order_are_told_step_by_step(desk: Desk) -> None:
+    """Placed, then matched; the little that an amount could not buy is no cancel."""
+    line = private_line(desk)
+    levels = {Decimal(60_000): Decimal("0.004"), Decimal(60_010): Decimal(1)}
+    desk.sim.exchange.replace_background(BTC, {}, levels, desk.now_ns)
+    desk.create(type="MARKET", price=None, quantity=None, amount="600")
+    desk.wait(1)
+    rows = [f["data"][0] for f in line.take("balances")]
+    assert (rows[0]["eventType"], rows[0]["available"], rows[0]["hold"]) == (
+        "place_order",
+        "99400",
+        "600",
+    )
+    assert {row["eventType"] for row in rows[1:]} == {"match_order"}
+    assert [r["hold"] for r in rows if r["currency"] == "USDT"][:2] == ["600", "360"]
+    assert len([row for row in rows if row["currency"] == "BTC"]) == 2  # one for each trade
+    last = {row["currency"]: (Decimal(row["available"]), Decimal(row["hold"])) for row in rows}
+    assert last == {currency: desk.balance(currency) for currency in ("USDT", "BTC")}
+    numbers = [row["id"] for row in rows]
+    assert numbers == sorted(set(numbers))
+
+
+def test_symbols_of_the_balances_channel_are_ignored(desk: Desk) -> None:
+    line = Line(desk, "/ws/private")
+    line.authenticate()
+    line.take()
+    line.subscribe("balances", "USDT", "NO_SUCH")
+    assert line.take() == [sample("ws_balances_ack")]
+    desk.create()
+    desk.wait(1)
+    assert [f["data"][0]["currency"] for f in line.take("balances")] == ["USDT"]
+
+
 def test_orders_of_named_symbols_only(desk: Desk) -> None:
     line = Line(desk, "/ws/private")
     line.authenticate()

@@ -123,7 +123,12 @@ def test_replace(desk: Desk) -> None:
         ({"stopPrice": "0"}, 21347),
         ({"stopPrice": "1.001"}, 21335),
         ({"quantity": None}, 602),
-        ({"type": "TRAILING_STOP"}, 21320),
+        ({"type": "TRAILING_STOP"}, 602),  # no trailingOffset
+        ({"type": "TRAILING_STOP", "trailingOffset": "0"}, 601),
+        ({"type": "TRAILING_STOP", "trailingOffset": "100%"}, 601),
+        ({"type": "TRAILING_STOP", "trailingOffset": "1.001"}, 601),
+        ({"type": "TRAILING_STOP", "trailingOffset": "5%", "operator": "EQ"}, 601),
+        ({"type": "TRAILING_STOP_LIMIT", "trailingOffset": "5%", "operator": "GTE"}, 602),
         ({"type": "LIMIT"}, 21320),
         ({"price": None, "type": "STOP", "quantity": "0.01"}, 602),  # a market buy has an amount
         ({"clientOrderId": "twin"}, 25004),
@@ -134,6 +139,80 @@ def test_refused(desk: Desk, change: dict[str, str | None], code: int) -> None:
     body = desk.order(type="STOP_LIMIT", price="61100", stopPrice="61000") | change
     body = {name: value for name, value in body.items() if value is not None}
     assert desk.refused("POST", "/smartorders", body) == code
+
+
+def trailing(desk: Desk, side: str, **more: str) -> str:
+    body = {"symbol": BTC, "side": side, "type": "TRAILING_STOP", "quantity": "0.01", **more}
+    return str(desk.ok("POST", "/smartorders", body)["id"])
+
+
+def test_a_trailing_stop_follows_the_best_price_and_never_goes_back(desk: Desk) -> None:
+    order_id = trailing(desk, "SELL", trailingOffset="5%")
+    for price in ("60000", "64000", "61000", "60800.01"):  # the best is 64000: 60800 fires
+        desk.print(price)
+        assert desk.smart(order_id)["state"] == "PENDING_NEW"
+    desk.print("60800")
+    row = desk.smart(order_id)
+    assert (row["state"], row["type"], row["trailingOffset"]) == (
+        "TRIGGERED",
+        "TRAILING_STOP",
+        "5%",
+    )
+    assert row["triggeredOrder"]["type"] == "MARKET"
+    assert row["triggeredOrder"]["state"] == "FILLED"
+
+
+def test_a_trailing_buy_waits_for_its_activation_price(desk: Desk) -> None:
+    more = {"type": "TRAILING_STOP_LIMIT", "trailingOffset": "500", "limitOffset": "10"}
+    order_id = trailing(desk, "BUY", **more, stopPrice="58000", operator="LTE")
+    for price in ("59000", "60000", "58000", "57000", "57499.99"):
+        desk.print(price)
+        assert desk.smart(order_id)["state"] == "PENDING_NEW"
+    row = desk.smart(order_id)
+    assert (row["stopPrice"], row["operator"], row["limitOffset"]) == ("58000", "LTE", "10")
+    desk.print("57500")
+    child = desk.smart(order_id)["triggeredOrder"]
+    assert (child["type"], child["price"]) == ("LIMIT", "57510")
+
+
+def test_a_trailing_stop_is_cancelled_and_replaced(desk: Desk) -> None:
+    old = trailing(desk, "SELL", trailingOffset="5%")
+    new = desk.ok("PUT", f"/smartorders/{old}", {"trailingOffset": "100"})["id"]
+    assert (desk.smart(old)["state"], desk.smart(new)["trailingOffset"]) == ("CANCELED", "100")
+    assert desk.ok("DELETE", f"/smartorders/{new}")["state"] == "CANCELED"
+    for price in ("60000", "50000"):
+        desk.print(price)
+    assert desk.ok("GET", "/orders/history") == []
+
+
+def test_filters_of_the_history(desk: Desk) -> None:
+    """The history that the public SDK asks for, with each of its filters."""
+    gone = desk.stop("BUY", stopPrice="70000", price="70000", quantity="0.01")
+    desk.ok("DELETE", f"/smartorders/{gone}")
+    desk.wait(1)
+    fired = desk.stop("SELL", stopPrice="61000", price=None, type="STOP", quantity="0.01")
+    desk.print("61000")
+    desk.wait(1)
+    other = desk.stop("BUY", symbol="ETH_USDT", stopPrice="4000", price="4000", quantity="1")
+    desk.ok("DELETE", f"/smartorders/{other}")
+
+    def ids(**query: str) -> list[str]:
+        return [row["id"] for row in desk.ok("GET", "/smartorders/history", query=query)]
+
+    assert ids() == [other, fired, gone]
+    assert ids(type="STOP") == [fired]
+    assert ids(type="TRAILING_STOP") == []
+    assert ids(side="BUY") == [other, gone]
+    assert ids(symbol=BTC) == [fired, gone]
+    assert ids(states="TRIGGERED,FAILED") == [fired]
+    assert ids(states="CANCELED") == [other, gone]
+    assert ids(hideCancel="true") == [fired]
+    assert ids(limit="1") == [other]
+    assert ids(**{"from": other, "direction": "NEXT", "limit": "1"}) == [fired]
+    assert ids(**{"from": gone, "direction": "PRE"}) == [other, fired]
+    assert desk.refused("GET", "/smartorders/history", states="DONE") == 601
+    assert desk.refused("GET", "/smartorders/history", type="LIMIT") == 21320
+    assert desk.refused("GET", "/smartorders/history", accountType="FUTURES") == 21324
 
 
 def test_the_child_is_pushed_with_its_source(desk: Desk) -> None:

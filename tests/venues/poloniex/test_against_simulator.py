@@ -122,7 +122,7 @@ async def test_wrong_and_revoked_keys_are_auth_errors(served: Served) -> None:
     key = served.describe()["credentials"]["key"]  # type: ignore[index]
     wrong = {"key": Secret(key, "test"), "secret": Secret("wrong", "test")}
     error = await connect_error(served, secrets=wrong)
-    assert (error.kind, error.code) == (VenueErrorKind.AUTH, "POLONIEX-401")
+    assert (error.kind, error.code) == (VenueErrorKind.AUTH, "POLONIEX-HTTP-401")
     simulator_of(served).control({"revoked": True})
     assert (await connect_error(served)).kind is VenueErrorKind.AUTH
 

@@ -48,7 +48,7 @@ STOP = stop(1, Side.BUY, TriggerCondition.GTE, "65000", "65100")
 CASES = [
     Case("clock 2 s fast", 400, '"code":400', "POLONIEX-400", clock_secs=2),
     Case("clock 2 s slow", 400, '"code":400', "POLONIEX-400", clock_secs=-2),
-    Case("revoked key", 401, '"code":401', "POLONIEX-401", control={"revoked": True}),
+    Case("revoked key", 401, "", "POLONIEX-HTTP-401", control={"revoked": True}),
     Case(
         "symbol paused",
         400,

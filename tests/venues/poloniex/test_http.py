@@ -316,6 +316,29 @@ ENDPOINTS: list[tuple[Ask, str, str, dict[str, str], Any, Any]] = [
         None,
         [SMART],
     ),
+    (
+        lambda h: h.smart_order_history(
+            type="STOP_LIMIT",
+            states=("TRIGGERED", "FAILED"),
+            from_id="7",
+            direction="NEXT",
+            hide_cancel=True,
+            account_type="SPOT",
+        ),
+        "GET",
+        "/smartorders/history",
+        {
+            "type": "STOP_LIMIT",
+            "states": "TRIGGERED,FAILED",
+            "from": "7",
+            "direction": "NEXT",
+            "limit": "1000",
+            "hideCancel": "true",
+            "accountType": "SPOT",
+        },
+        None,
+        [SMART],
+    ),
 ]
 PUBLIC = ("/markets", "/currencies", "/v2", "/timestamp")
 

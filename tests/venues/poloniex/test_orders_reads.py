@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,30 @@ async def test_absent_only_when_every_list_was_read(
     rest.on("GET", f"/orders/cid:{CID}", http_error(500, 500))
     if asked.kind is Kind.LIMIT:
         assert isinstance(await adapter.orders.find(asked, frozenset(), NOW_NS), Unsure)
+
+
+@pytest.mark.parametrize(
+    ("path", "row", "count", "code"),
+    [
+        ("/smartorders/history", smart(state="CANCELED"), 1000, "POLONIEX-HISTORY-FULL"),
+        ("/orders/history", order(state="CANCELED"), 1000, "POLONIEX-HISTORY-FULL"),
+        ("/smartorders", smart(), 2000, "POLONIEX-SMART-FULL"),
+    ],
+)
+async def test_a_full_page_proves_no_absence(
+    adapter: PoloniexAdapter,
+    rest: ScriptedRest,
+    path: str,
+    row: dict[str, Any],
+    count: int,
+    code: str,
+) -> None:
+    """What did not fit on the page may be the order that is looked for."""
+    absent_everywhere(rest)
+    rest.on("GET", path, [row | {"id": str(n), "clientOrderId": ""} for n in range(count)])
+    told = await adapter.orders.find(stop(), frozenset(), NOW_NS)
+    assert isinstance(told, Unsure)
+    assert code in told.reason
 
 
 async def test_find_a_replacement_by_its_suffix(
