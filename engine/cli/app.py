@@ -74,7 +74,6 @@ def _version(wanted: bool) -> None:
 app = typer.Typer(
     name="fairlead",
     cls=VerbGroup,
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
