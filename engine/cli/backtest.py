@@ -13,8 +13,10 @@ from typing import Annotated
 
 import typer
 
+from engine.cli import process
 from engine.cli.exits import Exit
 from engine.config.loader import load
+from engine.errors import FairleadError
 from engine.secrets import redact
 
 Progress = Callable[[float], None]
@@ -32,8 +34,11 @@ def command(
     Prints orders, fills, fees and profit and loss. The same file runs live and on paper.
     """
     from engine.modes.backtest import run_backtest
+    from engine.modes.lock import require_writable
 
     loaded = load(config)
+    if out is not None:
+        require_writable(out, "OUT-UNWRITABLE", "choose another --out")
     with _logs_on_stderr():
         with _terminable(), _progress() as progress:
             result = run_backtest(loaded, progress=progress)
@@ -43,6 +48,9 @@ def command(
                 from engine.observe.orders_file import write_run
 
                 summary = write_run(out, summary, result.cache)
+                process.name_files(summary.files)
+        except FairleadError as error:  # the disk is full: the run has ended as it has
+            typer.echo(f"error {error.code}: {error.message}", err=True)
         finally:
             result.dispose()
         if as_json:
@@ -80,8 +88,9 @@ def _logs_on_stderr() -> Iterator[None]:
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
-    with os.fdopen(kept, "w") as ours, contextlib.redirect_stdout(ours):
+    with process.guarded(kept, sys.stdout) as ours, contextlib.redirect_stdout(ours):
         yield
+    os.close(kept)
 
 
 @contextlib.contextmanager

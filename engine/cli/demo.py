@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli import process
 from engine.cli.exits import Exit
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
@@ -36,6 +37,7 @@ def command(
     def tell(text: str) -> None:
         typer.echo(f"[{time.monotonic() - started:5.1f} s] {text}", err=True)
 
+    process.name_files({name: str(path) for name, path in _files(folder).items()})
     result = run_demo(TEMPLATE, folder, seconds=seconds, seed=seed, tell=tell)
     console = result_console(record=svg is not None)
     summary.show([result.live, result.backtest], console, "The same config, live and as a backtest")
@@ -45,7 +47,10 @@ def command(
     if svg is not None:
         # Without the web fonts that it would load from elsewhere.
         picture = console.export_svg(title="make demo")
-        svg.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
+        try:
+            svg.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
+        except OSError as error:
+            typer.echo(f"error OUT-UNWRITABLE: {svg}: {error.strerror}; no picture", err=True)
     if not result.is_whole:
         raise typer.Exit(int(Exit.DRIFT))
 

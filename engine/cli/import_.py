@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli import process
 from engine.cli.exits import Exit
 from engine.recording.importers.binance import Progress, import_binance
 from engine.recording.importers.binance_instruments import Rules, decimals_of
@@ -109,6 +110,7 @@ def command(
     except ImportFailed as e:
         typer.echo(str(e), err=True)
         raise typer.Exit(e.exit_code) from e
+    process.name_files({"catalog": str(catalog)})
     typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else render(report))
     if report.damage:
         typer.echo(f"WARNING: {report.damage}; what was readable before it is imported", err=True)

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import sys
 
+from engine.cli import process
+
 
 def main() -> None:
-    """Run the command; the entry point of the distribution.
+    """Run the command; the entry point of the distribution."""
+    process.begin()
+    try:
+        code = _run()
+    except SystemExit as end:
+        code = process.interrupted() if process.is_interrupt(end.code) else end.code
+    except KeyboardInterrupt:
+        code = process.interrupted()
+    process.finish()
+    sys.exit(code)
 
-    `fairlead kill` in its plain forms goes past the command line library, which needs longer to
+
+def _run() -> int | str | None:
+    """`fairlead kill` in its plain forms goes past the command line library, which needs longer to
     import than the kill needs to be in force.
     """
     if sys.argv[1:2] == ["kill"]:
         from engine.cli import kill_fast
 
         if (code := kill_fast.run(sys.argv[2:])) is not None:
-            sys.exit(code)
+            return code
     from engine.cli.app import app
 
     app(prog_name="fairlead")
+    return None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from engine.cli import process
+
 if TYPE_CHECKING:
     from engine.modes.ended import Mode
 
@@ -27,7 +29,9 @@ def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> No
     if problems:
         raise ConfigError(problems)
     ended = run_node(loaded, mode, run_secs=seconds)
+    process.ended(int(ended.exit))
     figures = sum_up(loaded, mode, ended)
+    process.name_files(figures.files)
     if as_json:
         sys.stdout.write(figures.json().decode() + "\n")
     else:

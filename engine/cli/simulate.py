@@ -156,7 +156,13 @@ def _is_same(path: Path, found: dict[str, str], known: dict[str, str] | None) ->
     from engine.simulate.run import compare
 
     if known is None:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(found, order="sorted")) + b"\n")
+        try:
+            path.write_bytes(
+                msgspec.json.format(msgspec.json.encode(found, order="sorted")) + b"\n"
+            )
+        except OSError as e:
+            typer.echo(f"error OUT-UNWRITABLE: {path}: {e.strerror}; no hashes there", err=True)
+            return True
         typer.echo(f"hashes of {len(found)} journals written to {path}", err=True)
         return True
     count, different = compare(found, known)

@@ -7,6 +7,7 @@ import sys
 import time
 
 from engine.config.loader import LoadedConfig
+from engine.modes.account_files import account_files
 from engine.modes.ended import Ended, Mode
 from engine.modes.node import NodeRun
 from engine.observe import summary
@@ -36,10 +37,16 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
     start_ns = end_ns - int(ended.seconds * 1e9)
     state = ended.run_state
     files = {"state": str(loaded.state_dir)}
+    for key in loaded.config.venues if mode == "live" else ():
+        files[f"journal {key}"] = str(account_files(loaded, key).journal)
     gaps = None
+    unread: list[str] = []
     if ended.recording is not None:
         files["recording"] = str(ended.recording.root)
-        gaps = summary_of(ended.recording.catalog, start_ns=start_ns, end_ns=end_ns)
+        try:
+            gaps = summary_of(ended.recording.catalog, start_ns=start_ns, end_ns=end_ns)
+        except OSError as error:
+            unread = [f"the recording's gaps can't be read: {error.strerror}"]
     return summary.RunSummary(
         name=loaded.config.name,
         mode=mode,
@@ -67,6 +74,7 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
         tick_to_order_ns=ended.status.tick_to_order.snapshot(),
         faults=list(state.faults),
         notes=state.warned()
+        + unread
         + [
             f"{f.code} {f.instrument} {f.subject}: journal {f.journal}, venue {f.venue}; {f.action}"
             for f in ended.findings

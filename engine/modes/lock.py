@@ -14,10 +14,12 @@ from engine.errors import FairleadError
 PROBE_BYTES = 64 * 1024
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(
+    folder: Path, code: str = "STATE-UNWRITABLE", remedy: str = "name another folder in the config"
+) -> None:
     """Make the folder and prove that it takes a file, so that no start fails half-way.
 
-    Raises FairleadError `STATE-UNWRITABLE`.
+    Raises FairleadError of this code.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -26,9 +28,9 @@ def require_writable(folder: Path) -> None:
             probe.flush()
     except OSError as error:
         raise FairleadError(
-            "STATE-UNWRITABLE",
+            code,
             f"can't write in {folder}: {error.strerror}; nothing was sent. "
-            "Free the disk or name another folder in the config",
+            f"Free the disk or {remedy}",
             Exit.FAILED,
         ) from error
 

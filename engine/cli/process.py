@@ -1,0 +1,168 @@
+"""What holds for the process of every verb: its outputs, and signals before there is a run.
+
+A result that can't be printed (a full disk, a reader that went away) is no reason to end otherwise
+than the run did: the exit code stays the one that was earned, what was meant for stdout goes to
+stderr, and the files that hold the rest are named there.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# A signal is how these end; before they have begun it is nothing but that.
+ENDED_BY_SIGNAL = frozenset({"live", "paper", "record", "venue"})
+# These print what can be printed again: a reader that has enough is no loss (`| head`).
+REPEATABLE = frozenset({"check", "config", "explain", "--help", "--version"})
+_STDOUT, _STDERR = 1, 2
+_FAILED = 1
+_INTERRUPTED = 130  # the command line library's own, which is not of our table
+
+
+class Output(io.RawIOBase):
+    """A descriptor whose writes never raise: once one fails, the rest goes to `instead`."""
+
+    def __init__(self, fd: int, instead: int | None = None) -> None:
+        super().__init__()
+        self._fd = fd
+        self._instead = instead
+        self.lost: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def isatty(self) -> bool:
+        return os.isatty(self._fd)
+
+    def write(self, data: Any) -> int | None:
+        if self.lost is None:
+            try:
+                return os.write(self._fd, data)
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                self.lost = error
+                self._tell(error)
+        return self._write_instead(data)
+
+    def _tell(self, error: OSError) -> None:
+        if self._instead is None:
+            return
+        if error.errno == errno.EPIPE and _verb() in REPEATABLE:
+            self._instead = None
+            return
+        text = f"error OUTPUT-LOST: stdout: {error.strerror}; what was meant for it follows\n"
+        self._write_instead(text.encode())
+
+    def _write_instead(self, data: Any) -> int:
+        try:
+            if self._instead is not None:
+                os.write(self._instead, data)
+        except OSError:
+            self._instead = None  # nothing is left to say it on
+        return len(data)
+
+
+class _Process:
+    """The outputs of this process, and what to name when stdout is lost."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+        self.files: dict[str, str] = {}
+
+
+_process = _Process()
+
+
+def _verb() -> str:
+    return sys.argv[1] if len(sys.argv) > 1 else ""
+
+
+def begin() -> None:
+    """Once, before anything else is imported: outputs that never raise, and early signals."""
+    _open_standard_descriptors()
+    sys.stdout = guarded(_STDOUT, sys.stdout)
+    sys.stderr = guarded(_STDERR, sys.stderr)
+    if _verb() in ENDED_BY_SIGNAL:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stopped_early)
+
+
+def guarded(fd: int, like: Any = None) -> io.TextIOWrapper:
+    """Text for the descriptor, which is stdout's unless it is stderr's own."""
+    raw = Output(fd, None if fd == _STDERR else _STDERR)
+    _process.outputs.append(raw)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=getattr(like, "encoding", None) or "utf-8",
+        errors=getattr(like, "errors", None) or "strict",
+        line_buffering=fd == _STDERR or raw.isatty(),
+        write_through=fd == _STDERR,
+    )
+
+
+def _open_standard_descriptors() -> None:
+    """A journal must not become stdout because that was closed when the process began."""
+    for fd in (0, _STDOUT, _STDERR):
+        try:
+            os.fstat(fd)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != fd:
+                os.dup2(opened, fd)
+                os.close(opened)
+            os.set_inheritable(fd, True)
+
+
+def name_files(files: Mapping[str, str]) -> None:
+    """What the run has written, by what it is, to be told if stdout is lost."""
+    _process.files.update(files)
+
+
+def finish() -> None:
+    """Write what is buffered; where stdout was lost, say what is in which file."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if any(one.lost is not None for one in _process.outputs if one.fileno() != _STDERR):
+        for what, path in _process.files.items():
+            sys.stderr.write(f"{what}: {path}\n")
+
+
+def _stopped_early(number: int, _frame: FrameType | None) -> None:
+    """Nothing is open and nothing was sent; unwinding half an import would only raise in it."""
+    name = signal.Signals(number).name
+    os.write(_STDERR, f"stopped by {name} before it began; nothing was sent\n".encode())
+    os._exit(0)
+
+
+def ended(code: int) -> None:
+    """The run is over: a signal from now on ends the process with the run's own code."""
+
+    def end_now(number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        os.write(_STDERR, f"error: ended by {name} before the summary was whole\n".encode())
+        os._exit(code)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_now)
+
+
+def interrupted() -> int:
+    """The exit code of a process that SIGINT ended, after a line."""
+    sys.stderr.write("error INTERRUPTED: ended by SIGINT\n")
+    return _FAILED
+
+
+def is_interrupt(code: object) -> bool:
+    return code == _INTERRUPTED

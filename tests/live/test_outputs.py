@@ -1,0 +1,137 @@
+"""A result that can't be printed ends no run otherwise than it ended, and says where what is.
+
+And a signal before there is a run is a clean stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.live.desk import Desk
+from tests.support.processes import FAIRLEAD, ROOT, Venue, wait_for
+
+
+def ends(
+    words: list[str], *, out: str = "/dev/full", code: int = 0, stderr: int | None = None
+) -> str:
+    """Run with a stdout that takes nothing; what is told on stderr."""
+    if out == "pipe":
+        reading, writing = os.pipe()
+        os.close(reading)
+    else:
+        writing = os.open(out, os.O_WRONLY)
+    try:
+        ended = subprocess.run(
+            [FAIRLEAD, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=stderr or subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    told = ended.stderr or ""
+    assert ended.returncode == code, told[-3000:]
+    assert code == 10 or "Traceback" not in told  # a strategy's is told
+    assert "E-UNEXPECTED" not in told
+    return told
+
+
+@pytest.mark.parametrize("out", ["/dev/full", "pipe"])
+@pytest.mark.parametrize("verb", ["live", "paper", "record"])
+def test_a_run_whose_stdout_is_gone(desk: Desk, verb: str, out: str) -> None:
+    config = desk.config(more="[record]\n")
+    told = ends([verb, str(config), "--for", "2", "--json"], out=out)
+    _, _, rest = told.partition("error OUTPUT-LOST: stdout: ")
+    text = rest.partition("\n")[2]
+    summary, end = json.JSONDecoder().raw_decode(text)
+    assert summary["mode"] == verb
+    named = text[end:].splitlines()
+    assert f"recording: {desk.folder / 'data'}" in named
+    assert verb != "live" or f"journal oceanex: {desk.journal}" in named
+
+
+def test_a_run_that_failed_keeps_its_code(desk: Desk) -> None:
+    told = ends(["live", str(desk.config("raise_on_book")), "--for", "20"], code=10)
+    assert "raised on purpose in on_book_deltas" in told
+
+
+def test_both_outputs_gone(desk: Desk) -> None:
+    with open("/dev/full", "w") as full:
+        ends(["live", str(desk.config()), "--for", "2"], stderr=full.fileno())
+        ends(["live", str(desk.config("raise_on_book"))], stderr=full.fileno(), code=10)
+
+
+def test_no_file_becomes_stdout_when_that_is_closed(desk: Desk) -> None:
+    words = f"{FAIRLEAD} live {desk.config()} --for 2 >&- 2>&-"
+    assert subprocess.run(words, shell=True, cwd=ROOT, timeout=60, check=False).returncode == 0
+    assert desk.states() == ["CANCELED"]
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+@pytest.mark.parametrize("out", ["/dev/full", "pipe"])
+def test_the_other_verbs(desk: Desk, out: str, as_json: list[str]) -> None:
+    config = str(desk.config())
+    for words, code in (
+        (["check", config], 0),
+        (["check", config, "--mode", "backtest"], 3),
+        (["kill", "all", "--config", config], 0),
+        (["kill", "--status", "--config", config], 8),
+        (["kill", "all", "--clear", "--reason", "a test", "--config", config], 0),
+        (["simulate", "--seeds", "5", "--venues", "oceanex"], 0),
+        (["import", "nowhere.json", "--catalog", str(desk.folder / "imported")], 4),
+        (["explain", "no-such-order", "--config", config], 4),
+        (["backtest", config], 4),
+    ):
+        ends([*words, *as_json], out=out, code=code)
+    ends(["config", "--explain", "risk"], out=out)
+
+
+@pytest.mark.parametrize("verb", ["live", "paper", "record"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_is_imported(desk: Desk, verb: str, number: int) -> None:
+    process = desk.start(verb, desk.config())
+    maps = Path(f"/proc/{process.pid}/maps")
+    wait_for(lambda: "/_cffi_backend" in (text := maps.read_text()) or "msgspec" in text, "imports")
+    assert desk.stop(process, number) == 0, desk.log.read_text()
+    assert (
+        desk.log.read_text()
+        == f"stopped by {signal.Signals(number).name} before it began; nothing was sent\n"
+    )
+    assert not (desk.folder / "state").exists()
+
+
+@pytest.mark.parametrize("verb", ["live", "paper", "backtest", "check"])
+def test_a_signal_while_the_config_is_loaded(served: Venue, tmp_path: Path, verb: str) -> None:
+    """A strategy's module that takes its time."""
+    desk = Desk(served, tmp_path)
+    config = desk.config()
+    config.write_text(config.read_text().replace("tests.live.scripted:", "tests.live.slow_module:"))
+    reached = tmp_path / "reached"
+    env = {**os.environ, "SLOW_MODULE_FILE": str(reached)}
+    with desk.log.open("w") as log:
+        process = subprocess.Popen(
+            [FAIRLEAD, verb, str(config)], stdout=log, stderr=log, cwd=ROOT, env=env
+        )
+    try:
+        wait_for(lambda: reached.exists() or process.poll() is not None, "the module's import")
+        process.send_signal(signal.SIGINT)
+        code = process.wait(20)
+    finally:
+        process.kill()
+        process.wait(10)
+    told = desk.log.read_text()
+    assert "Traceback" not in told
+    assert "E-UNEXPECTED" not in told
+    if verb == "backtest" and code == 4:
+        return  # it looks for its data before it loads a strategy
+    assert code == (0 if verb in ("live", "paper") else 1), told
