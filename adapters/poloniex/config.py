@@ -9,17 +9,21 @@ import msgspec
 from msgspec import Meta
 
 
-def _doc(text: str, ge: int | None = None) -> Meta:
-    return Meta(description=text, ge=ge)
+def _doc(text: str, ge: int | None = None, formerly: str = "") -> Meta:
+    """`formerly` is a name that the option had: the config error names the one of today."""
+    schema = {"formerly": [formerly]} if formerly else None
+    return Meta(description=text, ge=ge, extra_json_schema=schema)
 
 
 class PoloniexOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """URLs, choices where the venue leaves one, and limits. Unknown keys are refused."""
 
-    rest_url: Annotated[str, _doc("Base of the REST API, no trailing slash")] = (
-        "https://api.poloniex.com"
+    http_url: Annotated[
+        str, _doc("Base of the REST API, no trailing slash", formerly="rest_url")
+    ] = "https://api.poloniex.com"
+    ws_url: Annotated[str, _doc("Public WebSocket", formerly="public_ws_url")] = (
+        "wss://ws.poloniex.com/ws/public"
     )
-    public_ws_url: Annotated[str, _doc("Public WebSocket")] = "wss://ws.poloniex.com/ws/public"
     private_ws_url: Annotated[str, _doc("Private WebSocket")] = "wss://ws.poloniex.com/ws/private"
     order_transport: Annotated[
         Literal["rest", "websocket"],

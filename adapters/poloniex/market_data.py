@@ -44,7 +44,7 @@ class PoloniexMarketData:
 
     def public_stream(self) -> PublicStream:
         return PublicStream(
-            url=self._options.public_ws_url,
+            url=self._options.ws_url,
             venue=self._venue,
             instruments=self._instruments,
             status_channels=self._options.status_channels,

@@ -81,7 +81,7 @@ class PoloniexAdapter:
         self._fees: s.FeeInfo | None = None
         self._renewing: asyncio.Task[None] | None = None
         self.http = PoloniexHttp(
-            base_url=options.rest_url,
+            base_url=options.http_url,
             transport=context.http,
             limiter=_limiter(options),
             now_ns=context.now_ns,

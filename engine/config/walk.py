@@ -112,7 +112,7 @@ class Walker:
                 clean[name] = handler(self, bare_kind, inner, (*path, name), inner_meta)
                 bad = bad or clean[name] is BAD
             else:
-                self._unknown(name, path, readers)
+                self._unknown(name, path, kind.cls, readers)
                 bad = True
         for name, field in required.items():
             if name not in value:
@@ -127,8 +127,12 @@ class Walker:
             path, "E-CFG-010", str(schema.get("description", "a value")), "nothing", at_value=False
         )
 
-    def _unknown(self, name: str, path: KeyPath, fields: Mapping[str, Any]) -> None:
+    def _unknown(self, name: str, path: KeyPath, kind: type, fields: Mapping[str, Any]) -> None:
         here = (*path, name)
+        if new := _renamed(kind).get(name):
+            hint = f"{name} is now {new}: write {new}"
+            self._report(here, "E-CFG-014", new, name, hint, at_value=False)
+            return
         if homes := self._homes.of(name):
             hint = f"{name} belongs {' or '.join(homes)}"
             self._report(here, "E-CFG-015", "a key of this section", name, hint, at_value=False)
@@ -366,6 +370,17 @@ def _fields(kind: type) -> _Fields:
 def _is_sane(value: int | float) -> bool:
     """Finite, and within 64 bits where whole: TOML sets integers no bound."""
     return math.isfinite(value) if isinstance(value, float) else -(1 << 63) <= value < 1 << 63
+
+
+@cache
+def _renamed(kind: type) -> dict[str, str]:
+    """Names that fields had before (`formerly` in their schema), each with the name of today."""
+    found: dict[str, str] = {}
+    for field in _type_info(kind).fields:
+        if isinstance(field.type, inspect.Metadata):
+            schema = field.type.extra_json_schema or {}
+            found |= dict.fromkeys(schema.get("formerly", ()), field.encode_name)
+    return found
 
 
 def _examples(meta: inspect.Metadata | None) -> list[str]:

@@ -12,8 +12,8 @@ from tests.support.processes import Venue
 VENUE_KEYS = {
     "oceanex": {"http_url": "rest", "ws_url": "ws", "app_key": "app_key"},
     "poloniex": {
-        "rest_url": "rest",
-        "public_ws_url": "public_ws",
+        "http_url": "rest",
+        "ws_url": "public_ws",
         "private_ws_url": "private_ws",
     },
 }

@@ -60,7 +60,7 @@ class Scene:
         options: Any = (
             OceanexOptions(http_url=facts["rest"])
             if key == "oceanex"
-            else PoloniexOptions(rest_url=facts["rest"])
+            else PoloniexOptions(http_url=facts["rest"])
         )
         context = AdapterContext(
             venue=key.upper(),

@@ -34,8 +34,8 @@ def context_of(
     return AdapterContext(
         venue="POLONIEX",
         options=PoloniexOptions(
-            rest_url=facts["rest"],
-            public_ws_url=facts["public_ws"],
+            http_url=facts["rest"],
+            ws_url=facts["public_ws"],
             private_ws_url=facts["private_ws"],
             **options,
         ),
