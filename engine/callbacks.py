@@ -158,6 +158,8 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
     def callback(self: Any, event: Any) -> None:
         try:
             book(self, event)
+            if self._guard_view is None:  # before on_start: what is left then is handed over there
+                return
             user(self, event)
             if moves and self._guard_brackets is not None:
                 self._guard_look()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model import InstrumentId, PositionSide, Quantity
+from nautilus_trader.model import ClientOrderId, InstrumentId, OrderStatus, PositionSide, Quantity
 
-from engine.orders.model import Side
+from engine.orders.model import Kind, Side
+from engine.risk.facts import LiveOrder
 from engine.risk.gate import RiskGate
 from engine.risk.view import NautilusView
 
@@ -27,6 +28,7 @@ class ExitMixin:
     _guard_view: NautilusView | None
     _guard_id: str
     _guard_leaving: frozenset[InstrumentId] = frozenset()  # market exits that wait for cancels
+    _guard_closing: frozenset[InstrumentId] = frozenset()  # those that wait for exits only
     _guard_tries = 0  # flattens since a position last became smaller
     _guard_retry_ns = 0  # no flatten before
     _guard_left: dict[str, Decimal] | None = None  # positions by id, at the last look
@@ -61,15 +63,57 @@ class ExitMixin:
         """
         mine = {"instrument_id": instrument_id, "strategy_id": self.strategy_id}
         sides = {_closing_side(position) for position in self.cache.positions_open(**mine)}
+        exits_only = instrument_id in self._guard_closing
         is_held = self.is_running() and any(
-            order.strategy == self._guard_id and order.side in sides
+            order.strategy == self._guard_id
+            and order.side in sides
+            and (order.is_exit or not exits_only)
             for order in self._guard_gate.ledger.working(str(instrument_id))
         )
         if is_held:
             self._guard_leaving = self._guard_leaving | {instrument_id}
+            if exits_only:
+                self._guard_cancel_exits(instrument_id)
         else:
             self._guard_leaving = self._guard_leaving - {instrument_id}
+            self._guard_closing = self._guard_closing - {instrument_id}
             self.close_all_positions(instrument_id)
+
+    def _guard_exits_first(self: Any, position: Any) -> bool:
+        """Whether resting exits would close the position too: they go first, and then it closes.
+
+        A market order on its way is no resting exit: a second one beside it is the gate's to
+        refuse. Nothing is taken away while nothing could take its place.
+        """
+        gate, name = self._guard_gate, str(position.instrument_id)
+        if not self.is_running() or gate.is_stopped(self._guard_id, name):
+            return False
+        side = _closing_side(position)
+        if not any(order.side is side for order in self._guard_resting_exits(name)):
+            return False
+        self._guard_leaving = self._guard_leaving | {position.instrument_id}
+        self._guard_closing = self._guard_closing | {position.instrument_id}
+        self._guard_cancel_exits(position.instrument_id)
+        return True
+
+    def _guard_resting_exits(self: Any, instrument: str) -> list[LiveOrder]:
+        return [
+            order
+            for order in self._guard_gate.ledger.working(instrument)
+            if order.strategy == self._guard_id
+            and order.is_exit
+            and order.kind != Kind.MARKET
+            and not order.contingent
+        ]
+
+    def _guard_cancel_exits(self: Any, instrument_id: InstrumentId) -> None:
+        """One that is not sent yet is cancelled at a later look."""
+        for exit_ in self._guard_resting_exits(str(instrument_id)):
+            order = self.cache.order(ClientOrderId(exit_.client_order_id))
+            if order is None or order.is_closed or order.is_pending_cancel:
+                continue
+            if order.status != OrderStatus.INITIALIZED:
+                self.cancel_order(order.client_order_id)
 
     def _guard_leave_rest(self: Any) -> None:
         """An order is over: go on with the market exits that wait."""

@@ -37,6 +37,7 @@ from nautilus_trader.trading import Strategy
 from engine.bracketing import BracketMixin
 from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
+from engine.guard.handover import HandOverMixin
 from engine.guard.overrides import own_classes, refuse_overrides
 from engine.guard.roles import Role, with_role
 from engine.guard.stops import require_marketable
@@ -57,6 +58,7 @@ STOP_GRACE_NS = 2_000_000_000
 _ADDED = (
     *("stop_limit", "bracket", "cancel_bracket", "open_brackets"),
     *("round_price", "round_quantity", "on_gate_denied"),
+    *("own_orders", "own_position", "declared", "on_recovered"),
 )
 
 
@@ -64,7 +66,7 @@ _ADDED = (
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
 
 
-class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
+class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
     """The guarding half of a strategy; stands before NautilusTrader's `Strategy` in the MRO."""
 
     _guard_gate: RiskGate | None = None
@@ -225,8 +227,11 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
         quote_quantity: bool | None = None,
         params: dict[str, Any] | None = None,
     ) -> None:
-        """Close `position` with a market order (reduce-only unless told otherwise)."""
-        if position.is_closed:
+        """Close `position` with a market order (reduce-only unless told otherwise).
+
+        Own exits that rest for it are cancelled first.
+        """
+        if position.is_closed or self._guard_exits_first(position):
             return
         side = OrderSide.SELL if position.side == PositionSide.LONG else OrderSide.BUY
         order = self.order_factory.market(
@@ -291,6 +296,8 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin):
             for order in find(strategy_id=self.strategy_id):
                 gate.adopt(live_order(order_facts(order), order.filled_qty.as_decimal()))
         self._guard_start_brackets()
+        if isinstance(self, GuardedStrategy):
+            self._guard_hand_over()
 
     def _guard_submit(
         self: Any,
@@ -544,8 +551,8 @@ class GuardedStrategy(GuardMixin, Strategy):  # type: ignore[misc]
     """Base class of strategies written for this engine.
 
     Write it like a NautilusTrader `Strategy`. Orders that the gate refuses come to
-    `on_gate_denied`; `stop_limit` builds stops of both trigger conditions. The seven
-    order-creating methods can't be overridden (TypeError).
+    `on_gate_denied`; `stop_limit` builds stops of both trigger conditions; what outlived a restart
+    comes to `on_recovered`. The seven order-creating methods can't be overridden (TypeError).
     """
 
 

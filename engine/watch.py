@@ -93,6 +93,8 @@ class WatchMixin(ExitMixin):
         gate.tick(self._guard_view)
         if self._guard_leaving:
             self._guard_leave_rest()
+        if self._guard_unproven:
+            self._guard_settle_unproven()
         actions = gate.breach_action
         if not actions:
             return

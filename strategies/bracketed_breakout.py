@@ -12,15 +12,19 @@ of the stop, which then rests unfilled while the price falls on.
 """
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from nautilus_trader.model import Bar, BarType, BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
+from engine.guard.handover import OwnOrder
 from engine.orders.model import Kind, Tif
+from engine.risk.facts import Declared
 from engine.strategy import GuardedStrategy
 from strategies.inventory import price_down, price_up, quantity_down
+from strategies.restart import Spares
 
 BPS = Decimal(10_000)
 LOOKBACK_MAX = 10_000
@@ -77,6 +81,20 @@ class BracketedBreakout(GuardedStrategy):
         super().__init__(config)
         self._c = config
         self._highs: deque[Decimal] = deque(maxlen=config.lookback)
+        self._spares = Spares(self)
+
+    def declared(self) -> Mapping[InstrumentId, Declared]:
+        return {self._c.instrument_id: Declared(may_short=False)}
+
+    def on_recovered(
+        self, orders: Sequence[OwnOrder], positions: Mapping[InstrumentId, Decimal]
+    ) -> None:
+        """Brackets go on by themselves; an order of none of them is cancelled."""
+        brackets = self.open_brackets()
+        bracketed = {name for one in brackets for name in (one.entry, *one.exits)}
+        for order in orders:
+            if str(order.client_order_id) not in bracketed:
+                self._spares.add(order)
 
     def on_start(self) -> None:
         c = self._c
@@ -96,10 +114,25 @@ class BracketedBreakout(GuardedStrategy):
         if bar.volume.as_decimal() == 0:
             return  # no trade, no information
         close = bar.close.as_decimal()
-        is_ready = len(self._highs) == self._c.lookback and not self.open_brackets()
+        self._spares.cancel(self.clock.timestamp_ns())
+        is_free = not self.open_brackets() and not self._spares
+        is_ready = len(self._highs) == self._c.lookback and is_free
         if is_ready and close > max(self._highs):
             self._enter(close)
         self._highs.append(bar.high.as_decimal())
+
+    def on_order_filled(self, event: Any) -> None:
+        if self.cache.is_order_closed(event.client_order_id):
+            self._spares.closed(event.client_order_id)
+
+    def on_order_canceled(self, event: Any) -> None:
+        self._spares.closed(event.client_order_id)
+
+    def on_order_expired(self, event: Any) -> None:
+        self._spares.closed(event.client_order_id)
+
+    def on_order_rejected(self, event: Any) -> None:
+        self._spares.closed(event.client_order_id)
 
     def _enter(self, price: Decimal) -> None:
         c = self._c

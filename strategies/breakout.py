@@ -14,7 +14,7 @@ rests unfilled; this strategy then leaves with a market order at the next bar, a
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -30,15 +30,17 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
+from engine.guard.handover import OwnOrder
 from engine.orders.model import Kind, Role, Tif, TriggerCondition
 from engine.risk.checks import Denial
+from engine.risk.facts import Declared
 from engine.strategy import GuardedStrategy
-from strategies.inventory import Inventory, open_position, price_down, price_up, quantity_down
+from strategies.inventory import Inventory, price_down, price_up, quantity_down
+from strategies.restart import CANCEL_RETRY_NS, Spares
 
 BPS = Decimal(10_000)
 MS_NS = 1_000_000
 LOOKBACK_MAX = 10_000
-CANCEL_RETRY_NS = 5_000_000_000
 
 
 class BreakoutConfig(StrategyConfig):
@@ -108,6 +110,13 @@ class _Working:
         self.cancel_ns = 0
         self.retry_ns = 0
 
+    def take(self, order: OwnOrder) -> None:
+        """An order of an earlier run, with what of it may still fill."""
+        self.client_order_id = order.client_order_id
+        self.trigger = order.trigger_price or Decimal(0)
+        self.limit = order.price or Decimal(0)
+        self.quantity = order.remaining
+
     @property
     def alive(self) -> bool:
         return self.client_order_id is not None
@@ -130,6 +139,37 @@ class Breakout(GuardedStrategy):
         self._exit = _Working(Role.EXIT)
         self._stop_level: Decimal | None = None  # where the trailing stop stands
         self._leaving = False  # the stop failed: out at the market
+        self._spares = Spares(self)
+
+    def declared(self) -> Mapping[InstrumentId, Declared]:
+        c = self._c
+        return {c.instrument_id: Declared(c.start_inventory, c.allow_short)}
+
+    def on_recovered(
+        self, orders: Sequence[OwnOrder], positions: Mapping[InstrumentId, Decimal]
+    ) -> None:
+        """Go on with the entries, the stop and the exit of the last run, one of each."""
+        position = positions.get(self._c.instrument_id, Decimal(0))
+        for order in orders:
+            working = self._slot_of(order, position)
+            if working is None or working.alive:
+                self._spares.add(order)
+                continue
+            working.take(order)
+            if working is self._stop:
+                self._stop_level = order.trigger_price
+
+    def _slot_of(self, order: OwnOrder, position: Decimal) -> _Working | None:
+        role = order.role
+        reduces = position > 0 if order.side == OrderSide.SELL else position < 0
+        if role is Role.NONE:  # from before orders had roles
+            role = Role.STOP if reduces else Role.ENTRY
+            role = Role.EXIT if order.kind == Kind.MARKET else role
+        if role is Role.ENTRY:
+            return self._entries[order.side]
+        if role is Role.STOP and (reduces or not position):
+            return self._stop
+        return self._exit if role is Role.EXIT else None
 
     def on_start(self) -> None:
         c = self._c
@@ -138,7 +178,7 @@ class Breakout(GuardedStrategy):
             raise ValueError(f"instrument {c.instrument_id} is not known to the venue")
         self._instrument = instrument
         self._inventory = Inventory(
-            instrument, c.start_inventory, open_position(self, c.instrument_id)
+            instrument, c.start_inventory, self.own_position(c.instrument_id)
         )
         # The book gives orders a price to be checked against; trades fire the triggers.
         self.subscribe_book_deltas(c.instrument_id, BookType.L2_MBP, managed=True)
@@ -149,6 +189,7 @@ class Breakout(GuardedStrategy):
         if bar.volume.as_decimal() == 0:
             return  # no trade, no information
         self._last = bar.close.as_decimal()
+        self._spares.cancel(self.clock.timestamp_ns())
         if len(self._highs) == self._c.lookback and self._open_quantity() is None:
             self._work_entries()
         self._highs.append(bar.high.as_decimal())
@@ -178,7 +219,7 @@ class Breakout(GuardedStrategy):
         if side == OrderSide.SELL and not c.allow_short:
             wanted = min(wanted, self._inventory.held)  # spot: only what is held
         quantity = quantity_down(self._instrument, wanted)
-        if passed or quantity is None or self._stop.alive or self._exit.alive:
+        if passed or quantity is None or self._stop.alive or self._exit.alive or self._spares:
             return
         self._send_stop_limit(entry, side, quantity, trigger)
 
@@ -186,10 +227,16 @@ class Breakout(GuardedStrategy):
 
     def _open_quantity(self) -> Quantity | None:
         """The tradable size of the position; None while flat (dust is flat)."""
-        return quantity_down(self._instrument, abs(self._inventory.position))
+        quantity = quantity_down(self._instrument, abs(self._inventory.position))
+        least = self._instrument.min_notional
+        if quantity is None or least is None:
+            return quantity
+        return quantity if quantity.as_decimal() * self._last >= least.as_decimal() else None
 
     def _protect(self) -> None:
         """Bring the orders in line with the position; called after every bar and every change."""
+        if not self._last:
+            return  # what stands from an earlier run stands until the first price comes
         quantity = self._open_quantity()
         if quantity is None:
             self._stop_level = None
@@ -200,6 +247,8 @@ class Breakout(GuardedStrategy):
             self._cancel(entry)
         if self._exit.alive or any(entry.alive for entry in self._entries.values()):
             return
+        if self._spares:
+            return  # exits may be among them
         side = OrderSide.SELL if self._inventory.position > 0 else OrderSide.BUY
         self._trail(side)
         if self._stop.alive:
@@ -278,8 +327,9 @@ class Breakout(GuardedStrategy):
         now = self.clock.timestamp_ns()
         if working.client_order_id is None or now - working.cancel_ns < CANCEL_RETRY_NS:
             return
-        if self.cache.is_order_inflight(working.client_order_id):
-            return  # not yet acknowledged: the next bar asks again
+        order = self.cache.order(working.client_order_id)
+        if order is None or order.is_inflight:
+            return  # of unknown outcome, or not yet acknowledged: a later bar asks again
         working.cancel_ns = now
         self.cancel_order(working.client_order_id)
 
@@ -289,6 +339,7 @@ class Breakout(GuardedStrategy):
         yield self._exit
 
     def _closed(self, client_order_id: ClientOrderId, *, refused: bool = False) -> None:
+        self._spares.closed(client_order_id)
         for working in self._all():
             if working.client_order_id == client_order_id:
                 working.client_order_id = None
@@ -300,6 +351,7 @@ class Breakout(GuardedStrategy):
 
     def on_order_filled(self, event: OrderFilled) -> None:
         self._inventory.apply(event)
+        self._last = self._last or event.last_px.as_decimal()
         if self.cache.is_order_closed(event.client_order_id):
             self._closed(event.client_order_id)
         self._protect()

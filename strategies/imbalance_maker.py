@@ -12,6 +12,7 @@ that is wrong a moment later, and the inventory it gathers is marked down until 
 reversal sells it. `max_inventory` bounds that loss; it does not prevent it.
 """
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -27,15 +28,17 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
+from engine.guard.handover import OwnOrder
 from engine.orders.model import Kind, Role, Tif
 from engine.risk.checks import Denial
+from engine.risk.facts import Declared
 from engine.strategy import GuardedStrategy
-from strategies.inventory import Inventory, open_position, price_down, price_up, quantity_down
+from strategies.inventory import Inventory, price_down, price_up, quantity_down
+from strategies.restart import CANCEL_RETRY_NS, Spares
 
 BPS = Decimal(10_000)
 MS_NS = 1_000_000
 LEVELS_MAX = 50
-CANCEL_RETRY_NS = 5_000_000_000
 STALE_TIMER = "stale-quotes"
 
 
@@ -125,6 +128,24 @@ class ImbalanceMaker(GuardedStrategy):
         self._touch: Any = None
         self._book_ns = 0
         self._next_ns = 0
+        self._spares = Spares(self)
+
+    def declared(self) -> Mapping[InstrumentId, Declared]:
+        c = self._c
+        return {c.instrument_id: Declared(c.start_inventory, c.allow_short)}
+
+    def on_recovered(
+        self, orders: Sequence[OwnOrder], positions: Mapping[InstrumentId, Decimal]
+    ) -> None:
+        """Go on with the quotes of the last run, one a side."""
+        for order in orders:
+            quote = self._bid if order.side == OrderSide.BUY else self._ask
+            is_quote = order.role in (Role.QUOTE, Role.NONE) and order.price is not None
+            if not is_quote or quote.client_order_id is not None:
+                self._spares.add(order)
+                continue
+            quote.client_order_id = order.client_order_id
+            quote.price = order.price or Decimal(0)
 
     def on_start(self) -> None:
         c = self._c
@@ -134,7 +155,7 @@ class ImbalanceMaker(GuardedStrategy):
         self._instrument = instrument
         self._now_ns = self.clock.timestamp_ns  # looked up once: it is asked at every update
         self._inventory = Inventory(
-            instrument, c.start_inventory, open_position(self, c.instrument_id)
+            instrument, c.start_inventory, self.own_position(c.instrument_id)
         )
         self.subscribe_book_deltas(c.instrument_id, BookType.L2_MBP, managed=True)
         self.subscribe_trades(c.instrument_id)
@@ -184,6 +205,7 @@ class ImbalanceMaker(GuardedStrategy):
     def _pull(self) -> None:
         self._cancel(self._bid)
         self._cancel(self._ask)
+        self._spares.cancel(self._now_ns())
 
     def _requote(self, touch: tuple[Price, Quantity, Price, Quantity], now: int) -> None:
         c = self._c
@@ -191,6 +213,8 @@ class ImbalanceMaker(GuardedStrategy):
         if best_bid >= best_ask:  # crossed: the book can't be trusted
             self._pull()
             return
+        if self._spares:
+            self._spares.cancel(now)
         held = self._inventory.held
         lean = c.imbalance_bps * self._imbalance(touch)
         lean -= c.skew_bps * self._inventory.position / c.max_inventory
@@ -233,7 +257,7 @@ class ImbalanceMaker(GuardedStrategy):
             if moved or quantity is None:
                 self._cancel(quote)
             return
-        if quantity is None or now < quote.retry_ns:
+        if quantity is None or now < quote.retry_ns or self._spares.has(side):
             return
         order = self.order_factory.limit(
             self._c.instrument_id,
@@ -252,12 +276,14 @@ class ImbalanceMaker(GuardedStrategy):
         now = self._now_ns()
         if quote.client_order_id is None or now - quote.cancel_ns < CANCEL_RETRY_NS:
             return
-        if self.cache.is_order_inflight(quote.client_order_id):
-            return  # not yet acknowledged: the next book update asks again
+        order = self.cache.order(quote.client_order_id)
+        if order is None or order.is_inflight:
+            return  # of unknown outcome, or not yet acknowledged: a later book update asks again
         quote.cancel_ns = now
         self.cancel_order(quote.client_order_id)
 
     def _closed(self, client_order_id: ClientOrderId, *, refused: bool = False) -> None:
+        self._spares.closed(client_order_id)
         for quote in (self._bid, self._ask):
             if quote.client_order_id == client_order_id:
                 quote.client_order_id = None

@@ -3,7 +3,7 @@
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
-from nautilus_trader.model import InstrumentId, OrderFilled, OrderSide, Price, Quantity
+from nautilus_trader.model import OrderFilled, OrderSide, Price, Quantity
 
 
 def price_down(instrument: Any, price: Decimal) -> Price:
@@ -54,12 +54,3 @@ class Inventory:
         fee = fill.commission
         if fee is not None and fee.currency.code == self._base:
             self.position -= fee.as_decimal()
-
-
-def open_position(strategy: Any, instrument_id: InstrumentId) -> Decimal:
-    """Signed base units this strategy already holds, as a restart finds them in the cache."""
-    found = strategy.cache.positions_open(
-        instrument_id=instrument_id, strategy_id=strategy.strategy_id
-    )
-    # NautilusTrader offers the unrounded net quantity only as a float; its repr is exact here.
-    return sum((Decimal(repr(position.signed_qty)) for position in found), Decimal(0))

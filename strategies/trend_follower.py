@@ -12,6 +12,7 @@ Wider channels and longer averages trade less and pay less.
 """
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -26,10 +27,12 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
+from engine.guard.handover import OwnOrder
 from engine.orders.model import Kind, Role, Tif
 from engine.risk.checks import Denial
+from engine.risk.facts import Declared
 from engine.strategy import GuardedStrategy
-from strategies.inventory import Inventory, open_position, quantity_down
+from strategies.inventory import Inventory, quantity_down
 
 PERIOD_MAX = 10_000
 TOP_UP_FRACTION = Decimal("0.1")  # a smaller gap (a fee taken in base currency) is left alone
@@ -94,9 +97,19 @@ class TrendFollower(GuardedStrategy):
         self._c = config
         self._closes: deque[Decimal] = deque(maxlen=config.slow)
         self._ranges: deque[Decimal] = deque(maxlen=config.atr)
-        self._working: ClientOrderId | None = None
+        self._working: set[ClientOrderId] = set()
         self._retry_ns = 0
         self._target = Decimal(0)  # signed position wanted, base units
+
+    def declared(self) -> Mapping[InstrumentId, Declared]:
+        c = self._c
+        return {c.instrument_id: Declared(c.start_inventory, c.allow_short)}
+
+    def on_recovered(
+        self, orders: Sequence[OwnOrder], positions: Mapping[InstrumentId, Decimal]
+    ) -> None:
+        """A market order that was on its way: nothing new before it is over."""
+        self._working.update(order.client_order_id for order in orders)
 
     def on_start(self) -> None:
         c = self._c
@@ -104,7 +117,7 @@ class TrendFollower(GuardedStrategy):
         if instrument is None:
             raise ValueError(f"instrument {c.instrument_id} is not known to the venue")
         self._instrument = instrument
-        position = open_position(self, c.instrument_id)
+        position = self.own_position(c.instrument_id)
         self._inventory = Inventory(instrument, c.start_inventory, position)
         self._target = position
         self._bar_type = BarType.from_str(f"{c.instrument_id}-{c.bar}-INTERNAL")
@@ -114,7 +127,7 @@ class TrendFollower(GuardedStrategy):
         self.subscribe_bars(self._bar_type)
 
     def on_stop(self) -> None:
-        if self._c.flatten_on_stop and self._working is None:
+        if self._c.flatten_on_stop and not self._working:
             self._target = Decimal(0)
             self._trade()
 
@@ -127,7 +140,7 @@ class TrendFollower(GuardedStrategy):
         if len(self._closes) < self._c.slow or len(self._ranges) < self._c.atr:
             return
         self._target = self._wanted()
-        if self._working is None and self.clock.timestamp_ns() >= self._retry_ns:
+        if not self._working and self.clock.timestamp_ns() >= self._retry_ns:
             self._trade()
 
     def _wanted(self) -> Decimal:
@@ -159,7 +172,7 @@ class TrendFollower(GuardedStrategy):
             return
         role = Role.EXIT if self._is_way_out(quantity.as_decimal(), side) else Role.ENTRY
         order = self.order_factory.market(self._c.instrument_id, side, quantity, tags=[role.tag])
-        self._working = order.client_order_id
+        self._working.add(order.client_order_id)
         self.submit_order(order)
 
     def _is_way_out(self, quantity: Decimal, side: OrderSide) -> bool:
@@ -188,10 +201,9 @@ class TrendFollower(GuardedStrategy):
         self._refused(order.client_order_id)
 
     def _closed(self, client_order_id: ClientOrderId) -> None:
-        if self._working == client_order_id:
-            self._working = None
+        self._working.discard(client_order_id)
 
     def _refused(self, client_order_id: ClientOrderId) -> None:
-        if self._working == client_order_id:
+        if client_order_id in self._working:
             self._retry_ns = self.clock.timestamp_ns() + self._c.retry_ms * MS_NS
         self._closed(client_order_id)

@@ -87,6 +87,10 @@ class Trading(Protocol):
 
     async def disconnect(self, desk: OrderDesk) -> None: ...
 
+    def told(self) -> None:
+        """The engine was told what the journal holds now; what comes after comes as events."""
+        ...
+
     def externals(self) -> Sequence[VenueOrder]:
         """Open orders at the venue that are not the desk's."""
         ...
@@ -264,6 +268,7 @@ class VenueExecutionClient(ExecutionClient):
         status.add_order_reports(self._order_reports(None))
         status.add_position_reports(self._position_reports(None))
         self._is_told = True
+        self._trading.told()
         return status
 
     async def _generate_order_status_reports(self, command: Any) -> list[Any]:

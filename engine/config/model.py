@@ -122,6 +122,7 @@ CheckCode = Literal[
     "PRICE_BOUNDS",
     "QUANTITY_BOUNDS",
     "REDUCE_ONLY",
+    "EXIT_EXCEEDS",
     "INVALID_BOOK",
     "STALE_REFERENCE",
     "MIN_NOTIONAL",
@@ -129,6 +130,7 @@ CheckCode = Literal[
     "MAX_ORDER_QUANTITY",
     "FAT_FINGER",
     "MAX_POSITION",
+    "MIN_POSITION",
     "INSTRUMENT_EXPOSURE",
     "VENUE_EXPOSURE",
     "ACCOUNT_EXPOSURE",
@@ -170,6 +172,14 @@ class Risk(Struct, frozen=True, kw_only=True):
             "Largest absolute position per instrument id, open orders counted",
             unit="base currency",
             above="0",
+        ),
+    ] = {}
+    min_position: Annotated[
+        dict[str, Decimal],
+        _doc(
+            "Least position per instrument id, signed, every live SELL counted as filled; 0 is "
+            "never short",
+            unit="base currency",
         ),
     ] = {}
     max_instrument_exposure: Annotated[

@@ -42,8 +42,9 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
         if isinstance(params, dict):
             _params(params, ("strategies", position, "params"), listed, report)
     risk = raw.get("risk")
-    for instrument in _table(_table(risk).get("max_position")):
-        _known_instrument(instrument, ("risk", "max_position", instrument), listed, report)
+    for option in ("max_position", "min_position"):
+        for instrument in _table(_table(risk).get(option)):
+            _known_instrument(instrument, ("risk", option, instrument), listed, report)
     _backtest(_table(raw.get("backtest")), report)
     for section, key in _FOLDER_KEYS:
         _folder(_table(raw.get(section)).get(key), (section, key), report)

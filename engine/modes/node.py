@@ -63,7 +63,7 @@ from engine.modes.kernel_log import logger_config
 from engine.modes.killthread import KillThread
 from engine.modes.killwatch import KillSignal, KillWatch, kill_state
 from engine.modes.lock import AccountLock, require_writable
-from engine.modes.recovered import count_in
+from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
@@ -354,6 +354,7 @@ class NodeRun:
                 str(name) for names in claims(self.loaded).values() for name in names
             ),
             on_recovered=self._recovered,
+            on_told=self._told,
             on_halt=lambda instrument, why: self.gate.halt(
                 f"{instrument}: {why}", time.time_ns(), instrument
             ),
@@ -392,6 +393,11 @@ class NodeRun:
         if self._kills is not None:
             self._kills.recovered(trading)
         count_in(self.gate, trading.journal, trading.desk)
+
+    def _told(self, trading: VenueTrading) -> None:
+        """What was filled since the recovery is in what NautilusTrader was told: count it too."""
+        assert trading.desk is not None
+        count_again(self.gate, trading.venue, trading.journal, trading.desk)
 
     def _sent(self, intent: Intent) -> None:
         """Tick to order: from the receipt of what the strategy answered to, until the send."""

@@ -22,6 +22,14 @@ def count_in(gate: RiskGate, journal: Journal, desk: OrderDesk) -> None:
         gate.adopt(_standing(order))
 
 
+def count_again(gate: RiskGate, venue: str, journal: Journal, desk: OrderDesk) -> None:
+    """The same at a later moment, before the first order: what is over counts no more."""
+    for order in list(gate.ledger.live.values()):
+        if order.instrument.rpartition(".")[2] == venue:
+            gate.closed(order.client_order_id)
+    count_in(gate, journal, desk)
+
+
 def _standing(order: LiveOrder) -> GateOrder:
     """One whose replacement is not settled may have either quantity: it counts with the larger."""
     intent, changed = order.intent, order.replacing

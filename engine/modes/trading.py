@@ -53,6 +53,7 @@ class VenueTrading:
         config: model.Config,
         claimed: frozenset[str] = frozenset(),
         on_recovered: Callable[[VenueTrading], None],
+        on_told: Callable[[VenueTrading], None] | None = None,
         on_halt: Callable[[str, str], None],
         on_sent: Callable[[Intent], None],
         on_over: Callable[[str], None],
@@ -68,6 +69,7 @@ class VenueTrading:
         self._claimed = claimed
         self._externals: tuple[VenueOrder, ...] = ()
         self._on_recovered = on_recovered
+        self._on_told = on_told
         self._on_halt = on_halt
         self._on_sent = on_sent
         self._on_over = on_over
@@ -105,6 +107,10 @@ class VenueTrading:
         would then manage what is not its own; there they stay findings.
         """
         return [order for order in self._externals if order.instrument not in self._claimed]
+
+    def told(self) -> None:
+        if self._on_told is not None:
+            self._on_told(self)
 
     def order_sent(self, intent: Intent) -> None:
         self._on_sent(intent)

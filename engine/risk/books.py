@@ -130,8 +130,10 @@ class Books:
         self.equity.filled(instrument, facts, signed, price, paid)
         self.ledger.exposure.mark(instrument, price)
         self._spend(instrument, facts, side, quantity, price, paid, now_ns)
+        in_base = fee[0] if fee is not None and fee[1] == facts.base else _ZERO
+        if in_base:
+            self.ledger.base_fees[strategy, instrument] += in_base
         if side is Side.BUY and facts.base is not None:
-            in_base = fee[0] if fee is not None and fee[1] == facts.base else _ZERO
             self.brought.add(_venue(instrument), facts.base, quantity - in_base, now_ns)
         unit = unit_worth(facts.multiplier, price, inverse=facts.inverse)
         return self.trips.filled(strategy, instrument, signed, unit, paid, now_ns)

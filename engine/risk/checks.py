@@ -118,6 +118,16 @@ CHECKS: tuple[Check, ...] = (
         on_plain=False,
     ),
     Check(
+        code="EXIT_EXCEEDS",
+        key="",
+        unit="base units",
+        default="on",
+        doc="An exit (role exit, stop, target, or reduce-only), with its strategy's live exits of "
+        "the side, of unknown outcome too, asks for no more than position and declared inventory.",
+        run=sizes.exit_exceeds,
+        on_plain=False,
+    ),
+    Check(
         code="DAILY_LOSS",
         key="max_daily_loss",
         unit="money",
@@ -232,6 +242,15 @@ CHECKS: tuple[Check, ...] = (
         "orders of unknown outcome count; a reduce-only market order is looked at alone.",
         run=sizes.max_position,
         active=lambda limits: bool(limits.max_position),
+    ),
+    Check(
+        code="MIN_POSITION",
+        key="min_position",
+        unit="base units",
+        default="none",
+        doc="Least position of an instrument if every live SELL fills, signed; orders of unknown "
+        "outcome count. A strategy that may not be short has its declared inventory as its own.",
+        run=sizes.min_position,
     ),
     Check(
         code="INSTRUMENT_EXPOSURE",

@@ -110,6 +110,73 @@ def max_position(order: OrderFacts, view: Look) -> Verdict:
     return toward / limit if limit else None
 
 
+def min_position(order: OrderFacts, view: Look) -> Verdict:
+    """Worst case: every live SELL fills, and so does this one.
+
+    The limit of `[risk]` is of all strategies together; one that says it may not be short has a
+    limit of its own. The child of an order list can only undo its parent, which was looked at.
+    """
+    if order.is_buy or (order.reduce_only and order.parent is not None):
+        return None
+    existing = order.existing
+    if existing is not None and view.remaining <= existing.remaining:
+        return None  # it asks for no more than it may fill already
+    declared = view.declared(order)
+    if declared is not None and not declared.may_short:
+        working = view.own_working(order)
+        least = -declared.inventory
+        reach = view.own_position(order) - working - view.remaining
+        if reach < least:
+            return _below(order, view, f"{order.strategy} may not be short", least, reach, working)
+    limit = view.limits.min_position.get(order.instrument)
+    if limit is None:
+        return None
+    reach = view.position - view.working - view.remaining
+    if reach < limit:
+        return _below(order, view, "the limit is min_position", limit, reach, view.working)
+    return None
+
+
+def _below(
+    order: OrderFacts, view: Look, why: str, least: Decimal, reach: Decimal, working: Decimal
+) -> Denial:
+    return Denial(
+        "MIN_POSITION",
+        f"expected a position of at least {least} {order.instrument} with open orders counted "
+        f"({why}), this order could make it {reach} (open SELL {working}, order "
+        f"{view.remaining}); lower the quantity or cancel orders",
+    )
+
+
+def exit_exceeds(order: OrderFacts, view: Look) -> Verdict:
+    """All exits of a strategy together never ask for more than it holds.
+
+    Of unknown outcome too. A fee in base currency makes a long smaller and a short larger than the
+    sum of its fills: neither is a reason to refuse the way out. Children of an order list stand for
+    one another, and for their parent, which REDUCE_ONLY looks at.
+    """
+    if not order.is_exit or (order.reduce_only and order.parent is not None):
+        return None
+    existing, remaining = order.existing, view.remaining
+    if existing is not None and existing.is_exit and remaining <= existing.remaining:
+        return None  # it asks for no more than it does already
+    held = -view.own_net(order) if order.is_buy else view.own_position(order)
+    declared = view.declared(order)
+    limit = max(held, Decimal(0))
+    if declared is not None and not order.is_buy:
+        limit = max(held + declared.inventory, Decimal(0))
+    others = view.own_exits(order)
+    asked = others + remaining
+    if asked <= limit:
+        return asked / limit if limit else None
+    return Denial(
+        "EXIT_EXCEEDS",
+        f"expected exits of {order.strategy} for at most {limit} {order.instrument}, what it holds "
+        f"with its declared inventory; {order.side} {remaining} came beside exits for {others} "
+        "that are live or of unknown outcome; cancel them first, or lower the quantity",
+    )
+
+
 def _exposure(
     code: str,
     what: str,

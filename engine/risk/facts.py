@@ -161,6 +161,17 @@ class Funds(msgspec.Struct, frozen=True, gc=False):
     ts_ns: int
 
 
+class Declared(msgspec.Struct, frozen=True, gc=False):
+    """What a strategy says of itself in one instrument.
+
+    `inventory` is what the account holds and hands to it, base units: its exits may sell that too.
+    Without `may_short` it never sells more than inventory and position, whatever an order is for.
+    """
+
+    inventory: Decimal = Decimal(0)
+    may_short: bool = True
+
+
 class VenueAbilities(Protocol):
     """What the gate asks of a venue's capability table."""
 
@@ -262,7 +273,7 @@ class RateWindow:
 
 LOSS_CODES = frozenset({"DAILY_LOSS", "DRAWDOWN"})
 # What the gate's own flatten passes: a position may have been built by several orders.
-FLATTEN_PASSES = LOSS_CODES | {"MAX_ORDER_NOTIONAL", "MAX_ORDER_QUANTITY"}
+FLATTEN_PASSES = LOSS_CODES | {"MAX_ORDER_NOTIONAL", "MAX_ORDER_QUANTITY", "MIN_POSITION"}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +283,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     notional_currency: str
     max_order_quantity: dict[str, Decimal]
     max_position: dict[str, Decimal]
+    min_position: dict[str, Decimal]
     instrument_exposure: dict[str, Decimal]
     venue_exposure: dict[str, Decimal]
     account_exposure: dict[str, Decimal]
@@ -306,6 +318,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             notional_currency=currency,
             max_order_quantity=dict(config.max_order_quantity),
             max_position=dict(config.max_position),
+            min_position=dict(config.min_position),
             instrument_exposure=_money(config.max_instrument_exposure),
             venue_exposure=_money(config.max_venue_exposure),
             account_exposure=_money(config.max_account_exposure),

@@ -22,6 +22,7 @@ from engine.risk.checks_account import base_held
 from engine.risk.facts import (
     FLATTEN_PASSES,
     LOSS_CODES,
+    Declared,
     InstrumentFacts,
     Limits,
     LiveOrder,
@@ -300,6 +301,10 @@ class RiskGate:
     def seed_positions(self, positions: Mapping[str, Decimal], strategy: str = "") -> None:
         """Positions at the start by instrument id, signed base units."""
         self.books.seeded(positions, strategy)
+
+    def declare(self, strategy: str, instrument: str, declared: Declared) -> None:
+        """What a strategy says of itself in an instrument; without it, that it owns nothing."""
+        self.ledger.declared[strategy, instrument] = declared
 
     def know(self, instrument: str, facts: InstrumentFacts) -> None:
         """Tell an instrument's facts, so that what is held of it can be valued."""

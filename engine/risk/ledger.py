@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from engine.orders.model import Side
 from engine.risk.exposure import Exposure
-from engine.risk.facts import LiveOrder
+from engine.risk.facts import Declared, LiveOrder
 
 _ZERO = Decimal(0)
 # Kinds that stand in the book; a stop does not until it fires.
@@ -21,14 +21,22 @@ RESTING_KINDS = frozenset({"LIMIT", "MARKET_TO_LIMIT"})
 
 
 class Ledger:
-    """Positions by instrument, and the orders that may still fill."""
+    """Positions by instrument, and the orders that may still fill.
+
+    `declared` is what strategies say of themselves, `base_fees` what they paid in base currency
+    since the start, both by strategy and instrument; positions have no fee taken off.
+    """
 
     def __init__(self, accounts: Mapping[str, str] | None = None) -> None:
         self.positions: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.by_strategy: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.live: dict[str, LiveOrder] = {}
         self.exposure = Exposure(accounts)
+        self.declared: dict[tuple[str, str], Declared] = {}
+        self.base_fees: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self._working: defaultdict[tuple[str, Side], Decimal] = defaultdict(Decimal)
+        self._owned: defaultdict[tuple[str, str, Side], Decimal] = defaultdict(Decimal)
+        self._exits: defaultdict[tuple[str, str, Side], Decimal] = defaultdict(Decimal)
         self._prices: defaultdict[tuple[str, Side], list[Decimal]] = defaultdict(list)
 
     def seed_positions(
@@ -50,6 +58,14 @@ class Ledger:
     def working_quantity(self, instrument: str, side: Side) -> Decimal:
         return self._working.get((instrument, side), _ZERO)
 
+    def owned_quantity(self, strategy: str, instrument: str, side: Side) -> Decimal:
+        """What remains of a strategy's live orders of one side, children of lists left out."""
+        return self._owned.get((strategy, instrument, side), _ZERO)
+
+    def exit_quantity(self, strategy: str, instrument: str, side: Side) -> Decimal:
+        """The part of `owned_quantity` that exits ask for."""
+        return self._exits.get((strategy, instrument, side), _ZERO)
+
     def working(self, instrument: str) -> Iterable[LiveOrder]:
         return [order for order in self.live.values() if order.instrument == instrument]
 
@@ -65,8 +81,7 @@ class Ledger:
         if order.client_order_id in self.live:
             return
         self.live[order.client_order_id] = order
-        if not order.contingent:
-            self._working[order.instrument, order.side] += order.remaining
+        self._sum(order, order.remaining)
         self.exposure.opened(order)
         self._stand(order)
 
@@ -74,8 +89,7 @@ class Ledger:
         """The order is proven to be over."""
         order = self.live.pop(client_order_id, None)
         if order is not None:
-            if not order.contingent:
-                self._working[order.instrument, order.side] -= order.remaining
+            self._sum(order, -order.remaining)
             self.exposure.closed(order)
             self._leave(order)
 
@@ -122,9 +136,17 @@ class Ledger:
             self.closed(client_order_id)
 
     def _count(self, order: LiveOrder, change: Decimal) -> None:
-        if not order.contingent:
-            self._working[order.instrument, order.side] += change
+        self._sum(order, change)
         self.exposure.remaining_changed(order, change)
+
+    def _sum(self, order: LiveOrder, change: Decimal) -> None:
+        if order.contingent:
+            return
+        self._working[order.instrument, order.side] += change
+        key = (order.strategy, order.instrument, order.side)
+        self._owned[key] += change
+        if order.is_exit:
+            self._exits[key] += change
 
     def _stand(self, order: LiveOrder) -> None:
         if order.price is not None and order.kind in RESTING_KINDS:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from engine.orders.model import Side
 from engine.risk.books import Books
 from engine.risk.facts import (
+    Declared,
     Funds,
     InstrumentFacts,
     Limits,
@@ -134,6 +135,32 @@ class Look:
         of = self._ledger.by_strategy
         own = of.get((order.strategy, order.instrument), _ZERO)
         return own + of.get(("", order.instrument), _ZERO)
+
+    def own_net(self, order: OrderFacts) -> Decimal:
+        """`own_position` with the fees taken off that it paid in base currency in this run."""
+        return self.own_position(order) - self._ledger.base_fees.get(
+            (order.strategy, order.instrument), _ZERO
+        )
+
+    def own_exits(self, order: OrderFacts) -> Decimal:
+        """What other live exits of its strategy, instrument and side ask for, base units."""
+        total = self._ledger.exit_quantity(order.strategy, order.instrument, order.side)
+        existing = order.existing
+        if existing is not None and existing.is_exit and not existing.contingent:
+            total -= existing.remaining
+        return total
+
+    def own_working(self, order: OrderFacts) -> Decimal:
+        """What other live orders of its strategy, instrument and side ask for, base units."""
+        total = self._ledger.owned_quantity(order.strategy, order.instrument, order.side)
+        existing = order.existing
+        if existing is not None and not existing.contingent:
+            total -= existing.remaining
+        return total
+
+    def declared(self, order: OrderFacts) -> Declared | None:
+        """What the order's strategy says of itself in this instrument."""
+        return self._ledger.declared.get((order.strategy, order.instrument))
 
     def open_order_count(self) -> int:
         return len(self._ledger.live)

@@ -63,6 +63,7 @@ def is_plain(order: OrderFacts) -> bool:
     return (
         order.trigger_price is None
         and not order.reduce_only
+        and not order.role.is_exit
         and order.exec_algorithm is None
         and order.emulation is None
     )

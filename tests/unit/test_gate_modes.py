@@ -199,6 +199,22 @@ CASES = {
         ["REDUCE_ONLY"],
         {2: lambda s: s.market(BUY, 1), 8: lambda s: s.limit(SELL, 1.5, 101, reduce_only=True)},
     ),
+    "exits beyond position": Case(
+        ["EXIT_EXCEEDS"],
+        {
+            2: lambda s: s.market(BUY, 1),
+            8: lambda s: (
+                s.limit(SELL, 0.6, 101, reduce_only=True),
+                s.limit(SELL, 0.5, 101, reduce_only=True),
+                s.limit(SELL, 0.4, 101, reduce_only=True),
+            ),
+        },
+    ),
+    "below the least position": Case(
+        ["MIN_POSITION"],
+        {2: lambda s: (s.limit(SELL, 1, 101), s.limit(SELL, 0.5, 101), s.limit(BUY, 1, 99))},
+        risk=Risk(min_position={str(IID): Decimal(-1)}),
+    ),
     "no market data": Case(["STALE_REFERENCE"], {0: lambda s: s.limit(BUY, 1, 99)}),
     "cleared book": Case(
         ["INVALID_BOOK"] * 2,

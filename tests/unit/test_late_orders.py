@@ -110,6 +110,9 @@ class _Trading:
     async def disconnect(self, desk: OrderDesk) -> None:
         await desk.stop(cancel_open=False)
 
+    def told(self) -> None:
+        pass
+
     def externals(self) -> Sequence[VenueOrder]:
         return ()
 
