@@ -1,0 +1,210 @@
+"""Any number of runs, kills and venues into one folder: one catalog, every row once, holes told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nautilus_trader.model import BookAction, RecordFlag
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from engine.recording.gaps import GapKind, GapRow, read_gaps
+from engine.recording.journal import has_leftovers
+from engine.recording.raw import raw_files, read, verify
+from engine.recording.rawformat import Direction
+from tests.support import configs
+from tests.support.processes import Venue, run, start, venue, wait_for
+
+SECOND = 1_000_000_000
+
+
+def config_of(folder: Path, served: Venue, more: str = "") -> Path:
+    key = str(served.line["venue"])
+    return configs.write(
+        folder,
+        served,
+        name=key,
+        instruments=("BTC_USDT", "ETH_USDT"),
+        strategies=[
+            {
+                "id": "S-1",
+                "path": "tests.live.scripted:Scripted",
+                "params": {"instrument_id": f"BTC_USDT.{key.upper()}", "does": "nothing"},
+            }
+        ],
+        more=f'[record]\ndir = "data"\npromote_secs = 1\n[venues.{key}.fees]\nmaker = "0.001"\n'
+        f'taker = "0.001"\n[backtest]\ncatalog = "data/catalog"\n{more}',
+    )
+
+
+def killed(verb: str, config: Path) -> int:
+    """A run that is killed when it has recorded books of both instruments; gives when, UNIX ns."""
+    seen = config.parent / "data" / "catalog" / "journal" / f"seen-{config.stem}.json"
+    started_ns = time.time_ns()
+    running = start(verb, config, log=config.parent / "killed.log")
+    try:
+        wait_for(lambda: _are_seen(seen, started_ns), "two books")
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait(10)
+    return time.time_ns()
+
+
+def _are_seen(path: Path, since_ns: int) -> bool:
+    times = _seen(path).values()
+    return len(times) == 2 and min(times) > since_ns + SECOND
+
+
+def _seen(path: Path) -> dict[str, int]:
+    if not path.exists():
+        return {}
+    found: dict[str, int] = json.loads(path.read_bytes())["instruments"]
+    return found
+
+
+def ended(verb: str, config: Path, secs: str = "2.5") -> subprocess.CompletedProcess[str]:
+    done = run(verb, config, "--for", secs, "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def holes(catalog: Path, instrument: str) -> list[GapRow]:
+    rows, unreadable = read_gaps(catalog)
+    assert unreadable == 0
+    return [r for r in rows if r.kind is GapKind.BETWEEN_RUNS and r.instrument == instrument]
+
+
+def raw_trades(folder: Path) -> Counter[tuple[str, str]]:
+    """Trades of Poloniex's own frames, as they came over the wire."""
+    found: Counter[tuple[str, str]] = Counter()
+    for record in read(folder):
+        if record.direction is Direction.IN:
+            message: Any = json.loads(record.payload)
+            if message.get("channel") == "trades" and "data" in message:
+                for one in message["data"]:
+                    found[f"{one['symbol']}.POLONIEX", str(one["id"])] += 1
+    return found
+
+
+def catalog_trades(catalog: Path) -> Counter[tuple[str, str]]:
+    ticks = ParquetDataCatalog(str(catalog)).query_trade_ticks()
+    assert [tick.ts_init for tick in ticks] == sorted(tick.ts_init for tick in ticks)
+    return Counter((str(tick.instrument_id), str(tick.trade_id)) for tick in ticks)
+
+
+def are_whole(catalog: Path, instrument: str) -> None:
+    """Book rows: in order, from snapshot to snapshot, and cleared at the end."""
+    rows = ParquetDataCatalog(str(catalog)).query_order_book_deltas([instrument])
+    assert [row.ts_init for row in rows] == sorted(row.ts_init for row in rows)
+    assert rows[0].action == BookAction.CLEAR
+    assert rows[-1].action == BookAction.CLEAR
+    assert rows[-1].flags & RecordFlag.F_LAST.value
+
+
+def quiet_backtest(config: Path, *arguments: str) -> dict[str, Any]:
+    done = run("backtest", config, "--json", *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "WARN" not in done.stderr + done.stdout
+    assert "ERROR" not in done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+    return summary
+
+
+def test_runs_stops_and_kills_of_two_venues_make_one_catalog(tmp_path: Path) -> None:
+    catalog = tmp_path / "data" / "catalog"
+    with (
+        venue("poloniex", tmp_path / "p", "--seed", "3") as poloniex,
+        venue("oceanex", tmp_path / "o", "--seed", "3") as oceanex,
+    ):
+        mine, other = config_of(tmp_path, poloniex), config_of(tmp_path, oceanex)
+        ended("live", mine)
+        ended("live", mine)  # Poloniex' instruments keep their time: refused, it was, once
+        assert catalog_trades(catalog) == raw_trades(tmp_path / "data" / "raw" / "poloniex")
+        killed("record", mine)
+        killed("live", other)
+        killed("paper", mine)
+        ended("paper", other)
+        last = json.loads(ended("record", mine).stdout)
+    assert not has_leftovers(catalog)
+    assert not list(catalog.rglob("*.feather*"))
+    found = catalog_trades(catalog)
+    assert set(found.values()) == {1}
+    assert all(check.ok for check in verify(tmp_path / "data" / "raw"))
+    # The last run ended in order: nothing of it is missing.
+    newest = raw_files(tmp_path / "data" / "raw" / "poloniex")[-1]
+    assert raw_trades(newest)
+    assert raw_trades(newest).keys() <= found.keys()
+    for config, runs in ((mine, 5), (other, 2)):
+        for instrument in ("BTC_USDT", "ETH_USDT"):
+            name = f"{instrument}.{config.stem.upper()}"
+            are_whole(catalog, name)
+            assert len(holes(catalog, name)) == runs - 1
+        summary = quiet_backtest(config)
+        assert summary["gaps"]["kinds"]["between_runs"] == 2 * (runs - 1)
+        assert summary["gaps"]["seconds"] > 0
+    told = " ".join(last["notes"])
+    assert "GAP BTC_USDT.POLONIEX" in told
+    assert "killed, or it crashed" in told
+
+
+def test_a_backtest_starts_and_ends_within_a_hole(tmp_path: Path) -> None:
+    catalog = tmp_path / "data" / "catalog"
+    with venue("oceanex", tmp_path / "o", "--seed", "4") as served:
+        config = config_of(tmp_path, served)
+        at_ns = killed("record", config)
+        ended("record", config, "2")
+    (hole,) = holes(catalog, "BTC_USDT.OCEANEX")
+    assert hole.from_ns < at_ns < hole.to_ns
+    assert hole.from_ns > at_ns - 5 * SECOND
+    middle = (at_ns + hole.to_ns) // 2
+    text = config.read_text()
+    for at, key in ((middle, "start"), (middle, "end")):
+        moment = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at // SECOND))}"
+        cut = f"{key} = {moment}.{at % SECOND // 1000:06}Z\n"
+        config.write_text(text.replace('"data/catalog"\n', f'"data/catalog"\n{cut}'))
+        summary = quiet_backtest(config)
+        assert summary["gaps"]["kinds"]["between_runs"] == 2
+        assert summary["gaps"]["seconds"] > 0
+
+
+def test_two_runs_of_a_venue_do_not_share_a_folder(tmp_path: Path) -> None:
+    with venue("oceanex", tmp_path / "o", "--seed", "4") as served:
+        config = config_of(tmp_path, served)
+        log = tmp_path / "first.log"
+        first = start("record", config, "--for", "60", log=log)
+        try:
+            wait_for((tmp_path / "data" / ".recording-oceanex.lock").exists, "the lock")
+            second = run("record", config, "--for", "1")
+        finally:
+            first.send_signal(signal.SIGTERM)
+            assert first.wait(20) == 0, log.read_text()
+    assert second.returncode == 12
+    assert "RECORD-LOCKED" in second.stderr
+
+
+@pytest.mark.parametrize("key", ["oceanex", "poloniex"])
+def test_a_kill_while_the_stream_is_down_is_a_hole_from_when_it_went(
+    key: str, tmp_path: Path
+) -> None:
+    catalog = tmp_path / "data" / "catalog"
+    with venue(key, tmp_path / "v", "--seed", "4") as served:
+        config = config_of(tmp_path, served)
+        running = start("record", config, log=tmp_path / "run.log")
+        seen = catalog / "journal" / f"seen-{key}.json"
+        wait_for(lambda: len(_seen(seen)) == 2, "two books")
+        served.process.send_signal(signal.SIGSTOP)
+        served.process.send_signal(signal.SIGKILL)
+        down_ns = time.time_ns()
+        wait_for(lambda: "gap, the book is cleared" in (tmp_path / "run.log").read_text(), "a gap")
+        running.send_signal(signal.SIGKILL)
+        running.wait(10)
+    with venue(key, tmp_path / "v", "--seed", "4") as served:
+        ended("record", config_of(tmp_path, served))
+    (hole,) = holes(catalog, f"BTC_USDT.{key.upper()}")
+    assert down_ns - 3 * SECOND < hole.from_ns < down_ns + SECOND
