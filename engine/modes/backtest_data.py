@@ -197,12 +197,10 @@ def _source(
         if (start_ns is None or b >= start_ns) and (end_ns is None or a <= end_ns)
     ]
     if not used:
-        asked = " to ".join(utc(at) if at else "any time" for at in (start_ns, end_ns))
-        raise NoDataInRange(
-            "CATALOG-RANGE",
-            f"{root} has no data of {name} from {asked}; it has {utc(first)} to {utc(last)}",
-        )
+        raise _no_data(root, name, start_ns, end_ns, first, last)
     begin, end = min(a for a, _ in used), max(b for _, b in used)
+    if not any(_has_rows(catalog, kind, name, begin, end) for kind in types):
+        raise _no_data(root, name, start_ns, end_ns, first, last)
     source = Source(instrument=known[name], types=types, start_ns=begin, end_ns=end)
     if not source.has_deltas:
         return source
@@ -217,6 +215,28 @@ def _source(
         deltas_end_ns=newest.whole_ns if newest.rest else None,
         has_whole=newest.whole_ns is not None,
     )
+
+
+def _no_data(
+    root: Path, name: str, start_ns: int | None, end_ns: int | None, first: int, last: int
+) -> NoDataInRange:
+    asked = " to ".join(utc(at) if at else "any time" for at in (start_ns, end_ns))
+    return NoDataInRange(
+        "CATALOG-RANGE",
+        f"{root} has no data of {name} from {asked}; it has {utc(first)} to {utc(last)}",
+    )
+
+
+def _has_rows(catalog: ParquetDataCatalog, kind: Any, name: str, begin: int, end: int) -> bool:
+    """Whether there is a row; the names of files tell no hole within one."""
+    back = TAIL_NS
+    while True:
+        start = max(begin, end - back)
+        if catalog.query(kind, [name], start=start, end=end):
+            return True
+        if start <= begin:
+            return False
+        back *= 10
 
 
 class _Updates(msgspec.Struct, frozen=True):
@@ -283,8 +303,14 @@ def _last_clear(catalog: ParquetDataCatalog, name: str, end: int) -> int | None:
 def _configs(selection: Selection, source: Source, scratch: Path) -> Iterator[BacktestDataConfig]:
     root = str(selection.catalog)
     deltas_start_ns = source.deltas_start_ns or selection.start_ns
+    snapshot: Sequence[OrderBookDelta] = []
     if source.has_deltas and deltas_start_ns is not None:
-        snapshot = book_at(ParquetDataCatalog(root), source.instrument.id, deltas_start_ns)
+        snapshot = book_at(
+            ParquetDataCatalog(root),
+            source.instrument.id,
+            deltas_start_ns,
+            before=not source.has_whole,
+        )
         if snapshot:
             path = scratch / source.id.replace("/", "_")
             path.mkdir(parents=True)
@@ -294,6 +320,11 @@ def _configs(selection: Selection, source: Source, scratch: Path) -> Iterator[Ba
             yield BacktestDataConfig(
                 NautilusDataType.OrderBookDelta, str(path), instrument_id=source.instrument.id
             )
+    if not source.has_whole and not snapshot:
+        asked = " to ".join(utc(at) for at in (selection.start_ns, selection.end_ns))
+        raise NoDataInRange(
+            "CATALOG-RANGE", f"{root} has no whole book of {source.id} from {asked}"
+        )
     for kind in source.types:
         is_book = kind == NautilusDataType.OrderBookDelta
         if is_book and not source.has_whole:
@@ -315,11 +346,15 @@ def _end_of(kind: Any, source: Source, selection: Selection) -> int | None:
 
 
 def book_at(
-    catalog: ParquetDataCatalog, instrument_id: InstrumentId, start_ns: int
+    catalog: ParquetDataCatalog, instrument_id: InstrumentId, start_ns: int, *, before: bool = False
 ) -> Sequence[OrderBookDelta]:
-    """The book just before `start_ns` as a snapshot; empty where it is not needed or not known."""
+    """The book just before `start_ns` as a snapshot; empty where it is not needed or not known.
+
+    It is not needed where the run begins with a snapshot at `start_ns`, unless `before` says that
+    the run does not read that one.
+    """
     name = str(instrument_id)
-    window = _last_clear(catalog, name, start_ns)
+    window = _last_clear(catalog, name, start_ns - before)
     if window is None or window == start_ns:
         return []
     book = OrderBook(instrument_id, BookType.L2_MBP)
