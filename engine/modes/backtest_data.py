@@ -141,7 +141,8 @@ def select(config: Config, root: Path) -> Selection:
     """
     catalog = _open(root)
     start_ns, end_ns = _ns(config.backtest.start), _ns(config.backtest.end)
-    known = {str(one.id): one for one in catalog.instruments()}
+    defined = sorted(catalog.instruments(), key=lambda one: int(one.ts_init))
+    known = {str(one.id): one for one in defined}  # the newest definition
     if not known:
         raise CatalogEmpty(
             "CATALOG-EMPTY",

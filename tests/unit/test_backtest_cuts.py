@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.errors import FairleadError
 from engine.modes.backtest_data import select
+from engine.recording.definitions import define
 from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
 from tests.unit.backtest_kit import (
     MAKER,
@@ -155,3 +157,14 @@ def test_the_rows_of_the_kit_are_what_is_meant(catalog: Path) -> None:
     rows = ParquetDataCatalog(str(catalog)).query_order_book_deltas([PERP])
     assert [at for at, row in enumerate(rows) if row.flags & 128] == [10, 21, 32, 43]
     assert [row.action for row in rows].count(BookAction.CLEAR) == 4
+
+
+def test_the_newest_definition_is_the_one(tmp_path: Path, catalog: Path) -> None:
+    shutil.copytree(catalog, tmp_path / "c")
+    fields = perpetual(PERP).to_dict()
+    finer = type(perpetual(PERP)).from_dict({**fields, "size_increment": "0.002"})
+    for ts, definition in ((START_NS + 5, finer), (START_NS + 4, perpetual(PERP))):
+        define(tmp_path / "c", [definition], ts)
+    done = run(tmp_path, tmp_path / "c", MAKER, PARAMS)
+    assert done.summary.exit_code == 0
+    assert str(done.cache.instrument(perpetual(PERP).id).size_increment) == "0.002"
