@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from engine.cli.exits import Exit
-from engine.config.loader import load
+from engine.config.loader import LoadedConfig, load
 from engine.config.problems import ConfigError, ConfigProblem
 
 
@@ -30,11 +30,13 @@ def command(
     an exception in its __init__ is found. What a start in this mode would be refused for is found,
     too: fees that nobody tells, folders that take no file, a catalog without the data.
 
-    Prints every finding as FILE:LINE:COLUMN CODE TEXT. Exit code 0 when there is none, 3 otherwise;
+    Prints every finding as FILE:LINE:COLUMN CODE TEXT, and as a note what a journal holds in an
+    instrument that the config names no more. Exit code 0 when there is none, 3 otherwise;
     9 when a journal of the state_dir is damaged (with --journals; a run may go on meanwhile).
     """
     from engine.config.checks import check_loaded
     from engine.guard.building import build_problems
+    from engine.modes.held import notes
     from engine.run.readiness import start_problems
 
     loaded = None
@@ -46,30 +48,42 @@ def command(
     except ConfigError as e:
         problems = list(e.problems)
     damage = _damage(loaded.state_dir) if loaded is not None and journals else {}
+    noted = list(notes(loaded)) if loaded is not None and mode in (None, "live") else []
     if as_json:
-        _print_json(loaded.config.name if loaded else None, problems, damage)
+        _print_json(loaded.config.name if loaded else None, problems, noted, damage)
     else:
-        for problem in problems:
-            typer.echo(str(problem))
+        _print_text(config, loaded, problems, noted, damage)
     if problems:
-        if not as_json:
-            count = len(problems)
-            for problem in problems:
-                if problem.traceback:
-                    typer.echo(problem.traceback.rstrip(), err=True)
-            typer.echo(f"{config}: {count} problem{'' if count == 1 else 's'}", err=True)
         raise typer.Exit(Exit.CONFIG)
-    if loaded is not None and not as_json:
+    if any(damage.values()):
+        raise typer.Exit(Exit.BAD_DATA)
+
+
+def _print_text(
+    config: Path,
+    loaded: LoadedConfig | None,
+    problems: list[ConfigProblem],
+    noted: list[str],
+    damage: dict[str, list[str]],
+) -> None:
+    for problem in problems:
+        typer.echo(str(problem))
+    for problem in problems:
+        if problem.traceback:
+            typer.echo(problem.traceback.rstrip(), err=True)
+    if problems:
+        count = len(problems)
+        typer.echo(f"{config}: {count} problem{'' if count == 1 else 's'}", err=True)
+    elif loaded is not None:
         venues, strategies = len(loaded.config.venues), len(loaded.config.strategies)
         typer.echo(
             f"ok: {loaded.config.name}, {venues} venue{'' if venues == 1 else 's'}, "
             f"{strategies} strateg{'y' if strategies == 1 else 'ies'}"
         )
-    if not as_json:
-        for path, found in damage.items():
-            typer.echo("\n".join(f"{path}: {problem}" for problem in found or ["ok"]))
-    if any(damage.values()):
-        raise typer.Exit(Exit.BAD_DATA)
+    for note in noted:
+        typer.echo(f"note: {note}")
+    for path, found in damage.items():
+        typer.echo("\n".join(f"{path}: {problem}" for problem in found or ["ok"]))
 
 
 def _damage(state_dir: Path) -> dict[str, list[str]]:
@@ -87,11 +101,14 @@ def _damage(state_dir: Path) -> dict[str, list[str]]:
 
 
 def _print_json(
-    name: str | None, problems: list[ConfigProblem], damage: dict[str, list[str]]
+    name: str | None,
+    problems: list[ConfigProblem],
+    noted: list[str],
+    damage: dict[str, list[str]],
 ) -> None:
     found = [{**msgspec.structs.asdict(problem), "text": problem.text} for problem in problems]
     is_ok = not problems and not any(damage.values())
-    answer: dict[str, Any] = {"ok": is_ok, "name": name, "problems": found}
+    answer: dict[str, Any] = {"ok": is_ok, "name": name, "problems": found, "notes": noted}
     if damage:
         answer["journals"] = damage
     typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())

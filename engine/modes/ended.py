@@ -51,6 +51,7 @@ class Ended(msgspec.Struct, kw_only=True):
     run_state: RunState
     recording: Recording | None
     is_closed: bool = False
+    held: tuple[str, ...] = ()  # instruments of a journal that the config does not name
 
     @property
     def cache(self) -> Any:

@@ -31,6 +31,7 @@ def _log_to_stderr(level: str) -> None:
 def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary:
     """The run's figures, counted like a backtest's. Closes the run."""
     names = [name for venue in loaded.config.venues.values() for name in venue.instruments]
+    names += [name for name in ended.held if name not in names]
     traded = summary.trading(ended.cache, names)
     end_ns = time.time_ns()
     ended.close()

@@ -20,7 +20,6 @@ from nautilus_trader.adapters.sandbox import (
     SandboxExecutionClientFactory,
 )
 from nautilus_trader.common import (
-    DataActor,
     Environment,
 )
 from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
@@ -35,7 +34,6 @@ from nautilus_trader.live import (
 from nautilus_trader.model import (
     AccountType,
     BookType,
-    InstrumentId,
     OmsType,
     TraderId,
     Venue,
@@ -59,10 +57,12 @@ from engine.modes.approvals import GateApprovals
 from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
 from engine.modes.fees import fee_model
+from engine.modes.held import held_beyond, unlisted
 from engine.modes.kernel_log import logger_config
 from engine.modes.killthread import KillThread
 from engine.modes.killwatch import KillSignal, KillWatch, kill_state
 from engine.modes.lock import AccountLock, require_writable
+from engine.modes.market_actor import MarketActor
 from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
 from engine.modes.trading import VenueTrading
@@ -108,6 +108,7 @@ class NodeRun:
         self._strategies: tuple[Any, ...] = ()
         self._kills: KillWatch | None = None
         self._halts: RunHalts | None = None
+        self._held: list[str] = []  # instruments that a journal holds and the config does not name
 
     # -- building ------------------------------------------------------------------------------
 
@@ -290,8 +291,11 @@ class NodeRun:
             strategy.keep_brackets_in(journals)
             self._node.add_strategy(strategy)
             strategy.set_external_order_instrument_ids(claimed[str(strategy.strategy_id)])
+        watched = tuple(self._held)
         if self._recording is not None:
-            self._node.add_actor(RecordActor(common.instrument_ids(self.loaded)))
+            watched = (*common.instrument_ids(self.loaded), *watched)
+        if watched:
+            self._node.add_actor(MarketActor(watched))
 
     def _parts(self) -> common.Parts:
         """Gate and strategies; a recorder has no strategies, whatever the config names."""
@@ -344,6 +348,7 @@ class NodeRun:
             now_ns=time.time_ns,
         )
         held.callback(journal.close)
+        self._keep_held(key, runtime, journal)
         trading = VenueTrading(
             runtime=runtime,
             account=account,
@@ -369,6 +374,22 @@ class NodeRun:
             self._halts.opened(trading)
         self.trading.append(trading)
         return trading
+
+    def _keep_held(self, key: str, runtime: VenueRuntime, journal: Journal) -> None:
+        """Load also what the journal holds and the config names no more. Raises FairleadError."""
+        held = held_beyond(journal, self.config.venues[key].instruments)
+        error = unlisted(held, runtime.adapter.instruments, journal.path)
+        if error is not None:
+            raise error
+        for one in held:
+            logger.warning(
+                "%s holds %s, which the config does not name: kept and counted, and no strategy "
+                "trades it",
+                journal.path,
+                one,
+            )
+        runtime.instruments += tuple(one.instrument for one in held)
+        self._held += [one.instrument for one in held]
 
     def _simulated(self, key: str, runtime: VenueRuntime) -> SandboxExecutionClientConfig:
         venue, simulated = self.config.venues[key], self.config.simulated
@@ -526,6 +547,7 @@ class NodeRun:
             gate=self.gate,
             run_state=self.run_state,
             recording=self._recording,
+            held=tuple(self._held),
         )
 
     def _persisted(self, exit_code: Exit, reason: str) -> tuple[Exit, str]:
@@ -567,17 +589,3 @@ def _connect_exit(runtime: VenueRuntime) -> Exit:
     known = runtime.adapter.instruments
     lacks = [name for name in runtime.instruments if name not in known]
     return Exit.CONFIG if known and lacks else Exit.VENUE
-
-
-class RecordActor(DataActor):
-    """Subscribes to book and trades of every instrument, so that the recording is whole."""
-
-    def __init__(self, instruments: tuple[str, ...]) -> None:
-        super().__init__()
-        self._instruments = instruments
-
-    def on_start(self) -> None:
-        for name in self._instruments:
-            instrument_id = InstrumentId.from_str(name)
-            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
-            self.subscribe_trades(instrument_id)

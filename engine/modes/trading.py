@@ -213,15 +213,6 @@ class VenueTrading:
 
     async def _recover(self, desk: OrderDesk, balances: BalanceCheck) -> None:
         adopted = desk.adopt_journal()
-        missing = {o.intent.instrument for o in adopted} - set(self.runtime.adapter.instruments)
-        if missing:
-            raise FairleadError(
-                "JRN-INSTRUMENT",
-                f"the journal holds open orders in {', '.join(sorted(missing))}, which the venue "
-                "does not list any more; cancel them at the venue, then start with a new journal "
-                "(docs/journal.md)",
-                Exit.DRIFT,
-            )
         await desk.recover(self._config.execution.absent_quarantine_secs + RECOVER_EXTRA_SECS)
         await self._compare(desk)
         await balances.compare(starting=True)

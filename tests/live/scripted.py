@@ -24,13 +24,21 @@ class ScriptedConfig(StrategyConfig):
     instrument_id: InstrumentId
     does: str
     seen: str
+    quantity: str
 
     def __init__(
-        self, *, instrument_id: InstrumentId, does: str = "rest", seen: str = "", **native: Any
+        self,
+        *,
+        instrument_id: InstrumentId,
+        does: str = "rest",
+        seen: str = "",
+        quantity: str = "0.001",
+        **native: Any,
     ) -> None:
         self.instrument_id = instrument_id
         self.does = does
         self.seen = seen
+        self.quantity = quantity
 
 
 class Scripted(GuardedStrategy):
@@ -130,7 +138,7 @@ class Scripted(GuardedStrategy):
     # Parts
 
     def size(self) -> Any:
-        return self.cache.instrument(self.name).make_qty(Decimal("0.001"))
+        return self.cache.instrument(self.name).make_qty(Decimal(self.config.quantity))
 
     def rest(self) -> None:
         bid = self.cache.top_of_book(self.name)[0].as_decimal()
