@@ -122,7 +122,7 @@ def build_instrument(
     identity = InstrumentId.from_str(instrument_name(symbol, market))
     base_currency, quote_currency = currency(base), currency(quote)
     if least is not None:
-        common["min_notional"] = Money.from_str(f"{least:f} {quote}")
+        common["min_notional"] = Money.from_decimal(least, quote_currency)
     if market is Market.SPOT:
         return CurrencyPair(identity, Symbol(symbol), base_currency, quote_currency, **common)
     return CryptoPerpetual(
