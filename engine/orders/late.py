@@ -90,15 +90,28 @@ class LateOrders(Cancels):
         results = await self._venue.find_all(
             [Lost(order.intent, self._known_to(order), self._sent(order)) for order in orders]
         )
-        found: set[tuple[str, str]] = set()  # of two with the same fields, one has it
+        found = 0
         for order, result in zip(orders, results, strict=True):
-            if isinstance(result, Found) and self._given_up.has(order):
-                key = (order.intent.instrument, result.order.venue_order_id)
-                if key not in found:
-                    found.add(key)
-                    self._revive(order, result.order)
+            if not isinstance(result, Found) or not self._given_up.has(order):
+                continue
+            if not self._is_anothers(order, result.order.venue_order_id):
+                found += 1
+                self._revive(order, result.order)
         unread = sum(isinstance(one, Unsure) and not one.ambiguous for one in results)
-        return LateLook(len(found), unread)
+        return LateLook(found, unread)
+
+    def _is_anothers(self, order: LiveOrder, venue_order_id: str) -> bool:
+        """Whether what was found is, or may be, an order that was sent since.
+
+        A strategy may send the same again once it is told that there is none, and where the venue
+        keeps no client order id nothing tells the two apart until that one's answer has come.
+        """
+        if self.journal.order_by_venue_id(order.intent.instrument, venue_order_id) is not None:
+            return True
+        if self._traits.client_order_ids:
+            return False
+        fields = order.fingerprint()
+        return any(one.fingerprint() == fields for one in self._live.values() if not one.is_proven)
 
     def _revive(self, order: LiveOrder, state: VenueOrder) -> None:
         """Its executions count, and what rests of it is cancelled."""

@@ -21,9 +21,18 @@ from adapters.base.execution_client import VenueExecutionClient, make_execution_
 from adapters.base.venue import VenueInstrument
 from engine.orders.desk import DeskSettings, DeskTraits, OrderDesk
 from engine.orders.journal import Journal
-from engine.orders.model import Finding, Found, Intent, OrderState, Unknown, VenueOrder
+from engine.orders.model import (
+    Accepted,
+    Finding,
+    Found,
+    Intent,
+    OrderState,
+    Outcome,
+    Unknown,
+    VenueOrder,
+)
 from tests.unit.nautilus_harness import IID, VENUE, pair, px, qty
-from tests.unit.orders.conftest import ScriptedVenue, venue_order
+from tests.unit.orders.conftest import Bench, ScriptedVenue, intent, venue_order
 
 DEADLINE_SECS = 60.0
 LATE_ID = "V9"
@@ -131,6 +140,14 @@ class _Buyer(Strategy):
     def on_start(self) -> None:
         order = self.order_factory.limit(IID, OrderSide.BUY, qty(0.5), px(100.0))
         self.submit_order(order)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "journal.sqlite")
+    yield made
+    assert made.journal is not None
+    made.journal.close()
 
 
 @pytest.fixture
@@ -245,3 +262,33 @@ def test_a_late_order_without_executions_is_only_cancelled(trading: _Trading) ->
     orders, position = _run(trading, then)
     assert [status for status, _, _ in orders] == ["REJECTED"]
     assert position == 0
+
+
+def test_an_order_sent_since_with_the_same_fields_is_not_taken_for_the_late_one(
+    bench: Bench,
+) -> None:
+    """The venue has it already, and its answer has not come: nothing tells the two apart."""
+    assert bench.journal is not None
+    shown = venue_order(LATE_ID)
+
+    async def until_given_up() -> None:
+        await bench.desk.submit([intent("A")])
+        while bench.desk.unresolved():
+            await asyncio.sleep(1)
+
+    async def while_the_second_is_in_flight(asked: list[Intent]) -> list[Outcome]:
+        bench.venue.look = lambda _: Found(shown)
+        late = await bench.desk.look_for_late()
+        assert late.found == 0
+        return [Accepted(LATE_ID, shown)]
+
+    bench.venue.answer = lambda _: Unknown("the answer was lost")
+    bench.run(until_given_up())
+    bench.venue.submit = while_the_second_is_in_flight  # type: ignore[assignment]
+    bench.run(bench.desk.submit([intent("B")]))
+    assert bench.run(bench.desk.look_for_late()).found == 0, "it is known as another's now"
+    assert bench.sink.names().count("finding") == 0
+    assert [o.intent.client_order_id for o in bench.desk.live_orders()] == ["B"]
+    other = venue_order("V10")
+    bench.venue.look = lambda _: Found(other)
+    assert bench.run(bench.desk.look_for_late()).found == 1
