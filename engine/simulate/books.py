@@ -320,6 +320,8 @@ class BookFeed:
     def _handed_on(self, deltas: OrderBookDeltas) -> None:
         if not self._process.is_dead:
             self.shown.apply(deltas, is_stopping=self._is_stopping)
+            if self._process.node is not None:
+                self._process.node.market.keep()
 
     def _broken(self, code: str, detail: str) -> None:
         if not self._process.is_dead:

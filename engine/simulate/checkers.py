@@ -18,6 +18,13 @@ import msgspec
 from adapters.simulation.orders import FillEntry, OrderEntry, SimOrder, Status
 from adapters.simulation.virtual_time import START_NS
 from engine.orders.model import Intent, OrderState, Side, VenueFill
+from engine.simulate.checkers_shipped import (
+    Allowed,
+    exits_at_venue,
+    exits_within_position,
+    positions_allowed,
+)
+from engine.simulate.verdict import TERMINAL, Violation
 
 if TYPE_CHECKING:
     from engine.simulate.wire import Sent, WireLog
@@ -27,7 +34,6 @@ ZERO = Decimal(0)
 VALUE_TOLERANCE = Decimal("1e-6")  # of a fill's value, where the venue tells averages only
 LATE_FINDING = "ORDER-LATE"
 RATE_WINDOW_SECS = 1.0  # of the tightest documented limit
-TERMINAL = {"FILLED", "CANCELED", "EXPIRED", "REFUSED"}
 # The states that may follow each; an order's records are read in the order of the journal.
 EDGES: dict[str, set[str]] = {
     "INTENDED": {"UNKNOWN", "OPEN", "WAITING", "CANCELLING", *TERMINAL},
@@ -38,14 +44,6 @@ EDGES: dict[str, set[str]] = {
 }
 HEARD = ("accepted", "filled", "canceled", "expired", "refused")
 STATES = {state.value for state in OrderState}
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """A promise that did not hold. `subject` is an order id where there is one."""
-
-    code: str
-    subject: str
-    detail: str
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -92,6 +90,8 @@ class Evidence(msgspec.Struct, kw_only=True):
     balances: dict[str, tuple[Decimal, Decimal]] | None
     true_balances: dict[str, tuple[Decimal, Decimal]]
     events: list[list[tuple[str, str]]]
+    shipped: dict[str, Allowed]
+    size_step: Decimal
 
     @staticmethod
     def read(world: World, journal: Path) -> Evidence:
@@ -157,6 +157,8 @@ class Evidence(msgspec.Struct, kw_only=True):
                 for currency, b in exchange.ledger.balances(world.account).items()
             },
             events=world.events,
+            shipped={one.id: one.allowed for one in world.shipped},
+            size_step=spec.size_step,
         )
 
     def own_orders(self) -> dict[int, SimOrder]:
@@ -203,8 +205,13 @@ def check(evidence: Evidence) -> list[Violation]:
         _events_agree,
         _findings_true,
         _brackets_held,
+        exits_within_position,
     ):
         found += checker(evidence)
+    if evidence.shipped:
+        late = _late(evidence)
+        found += exits_at_venue(evidence, late)
+        found += positions_allowed(evidence, late)
     return found
 
 

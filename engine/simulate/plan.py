@@ -6,6 +6,7 @@ smallest that still fails), and run again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from random import Random
 from typing import Literal
@@ -15,6 +16,8 @@ import msgspec
 from adapters.simulation.faults import HttpFault, WsFault
 
 AGENTS = ("walker", "maker", "stops", "adversary")
+SHIPPED = ("Breakout", "ImbalanceMaker", "TrendFollower", "BracketedBreakout")
+SHIPPED_SHARE = 0.0  # of the agents: strategies that are shipped, in their real code
 BRACKET_SHARE = 0.25  # of the seeds
 BEYOND_SHARE = 0.1  # of the seeds: requests are executed later than the venue documents
 DEATH_POINTS = ("commit", "committed", "request", "answer")
@@ -158,7 +161,7 @@ def draw(seed: int, venue: str) -> Plan:
         seed=seed,
         venue=venue,
         secs=secs,
-        agents=tuple(rng.choice(AGENTS) for _ in range(rng.randint(1, 3))),
+        agents=_some_shipped(seed, venue, [rng.choice(AGENTS) for _ in range(rng.randint(1, 3))]),
         actions_per_sec=round(rng.uniform(0.2, 1.0), 3),
         latency_secs=round(rng.choice((0.005, 0.02, 0.1, 0.4)), 3),
         http=http,
@@ -187,6 +190,12 @@ def draw(seed: int, venue: str) -> Plan:
         brackets=rng.random() < BRACKET_SHARE,
         frames=_frames(seed, venue),
     )
+
+
+def _some_shipped(seed: int, venue: str, agents: Sequence[str]) -> tuple[str, ...]:
+    """Drawn beside the plan, as the frames are."""
+    rng = Random(f"shipped/plan/{venue}/{seed}")  # noqa: S311 - simulation
+    return tuple(rng.choice(SHIPPED) if rng.random() < SHIPPED_SHARE else one for one in agents)
 
 
 def _frames(seed: int, venue: str) -> dict[FrameFault, float] | None:

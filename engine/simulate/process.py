@@ -18,6 +18,8 @@ from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
 from adapters.simulation.memory import InMemoryWs
 from engine.errors import FairleadError
+from engine.modes.approvals import GateApprovals
+from engine.modes.node import POST_STOP_SECS
 from engine.modes.recovered import count_in
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
@@ -39,6 +41,7 @@ from engine.risk.facts import (
     LiveOrder,
     OrderFacts,
     Reference,
+    RiskView,
 )
 from engine.risk.gate import RiskGate
 from engine.risk.gateview import GateView
@@ -48,6 +51,7 @@ from engine.risk.view import instrument_facts
 from engine.secrets import Secret
 from engine.simulate.books import BookFeed
 from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
+from engine.simulate.host.node import HostNode
 from engine.simulate.wire import FaultyHttp, OrdersTap
 
 if TYPE_CHECKING:
@@ -123,28 +127,50 @@ class GateSink:
         if self._trace.is_on:
             self._trace.line("strategy", f"{name} {intent.client_order_id} {detail}")
 
+    def _client(self, intent: Intent) -> VenueExecutionClient | None:
+        """The execution client, for an order of a hosted strategy: that feeds the gate itself."""
+        node = self._process.node
+        return node.client if node is not None and node.has(intent) else None
+
     def _over(self, intent: Intent) -> None:
         self._process.trading.order_over(intent.client_order_id)
         self._gate.closed(intent.client_order_id)
 
     def order_submitted(self, intent: Intent) -> None:
-        self._process.trading.order_sent(intent)
         self._hear("submitted", intent)
+        client = self._client(intent)
+        if client is not None:
+            client.order_submitted(intent)
+        else:
+            self._process.trading.order_sent(intent)
 
     def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("accepted", intent, venue_order_id)
+        client = self._client(intent)
+        if client is not None:
+            client.order_accepted(intent, venue_order_id, ts_event)
 
     def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
         self._trace.count(f"refused:{code}")
         self._hear("refused", intent, f"{code} {message}")
-        if code != "DESK-DUPLICATE-ID":
+        client = self._client(intent)
+        if client is not None:
+            client.order_refused(intent, code, message, ts_event)
+        elif code != "DESK-DUPLICATE-ID":
             self._over(intent)
 
     def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("triggered", intent)
+        client = self._client(intent)
+        if client is not None:
+            client.order_triggered(intent, venue_order_id, ts_event)
 
     def order_filled(self, intent: Intent, fill: VenueFill) -> None:
         self._hear("filled", intent, f"{fill.quantity} @ {fill.price} {fill.trade_id}")
+        client = self._client(intent)
+        if client is not None:
+            client.order_filled(intent, fill)
+            return
         self._gate.filled(
             intent.client_order_id,
             intent.strategy,
@@ -159,12 +185,20 @@ class GateSink:
 
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("canceled", intent)
+        client = self._client(intent)
+        if client is not None:
+            client.order_canceled(intent, venue_order_id, ts_event)
+            return
         self._process.trading.order_over(intent.client_order_id)
         self._gate.canceled(intent.client_order_id, self._process.now_ns())
 
     def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("expired", intent)
-        self._over(intent)
+        client = self._client(intent)
+        if client is not None:
+            client.order_expired(intent, venue_order_id, ts_event)
+        else:
+            self._over(intent)
 
     def order_replaced(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("replaced", intent, venue_order_id)
@@ -176,24 +210,34 @@ class GateSink:
 
     def cancel_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
         self._hear("cancel_refused", intent, f"{code} {message}")
+        client = self._client(intent)
+        if client is not None:
+            client.cancel_refused(intent, code, message, ts_event)
 
     def balances(self, balances: Sequence[VenueBalance], ts_event: int) -> None:
         self._process.balances = tuple(balances)
         self._process.balances_ns = ts_event
+        if self._process.node is not None:
+            self._process.node.client.balances(balances, ts_event)
 
     def finding(self, finding: Finding) -> None:
         self._trace.line("finding", f"{finding.code} {finding.subject} {finding.action}")
         self._process.trading.found(finding)
 
 
-class _Approvals:
-    """Not asked: the process itself takes the gate's last look, on facts."""
+class WatchedGate(RiskGate):
+    """The run's gate, whose every verdict is looked at."""
 
-    def order_denial(self, order: Any) -> str | None:
-        return "not used"
+    process: Process
 
-    def modify_denial(self, client_order_id: str, *asked: Any) -> str | None:
-        return "not used"
+    def check(self, order: OrderFacts, view: RiskView) -> Denial | None:
+        node = self.process.node
+        if node is not None:
+            node.market.keep()  # what the engine's book is at this moment
+        denial = super().check(order, view)
+        if not self._exiting:  # a flatten passes whatever the book is
+            self.process.looked(order, denial, is_simulated=isinstance(view, SimView))
+        return denial
 
 
 class Process:
@@ -215,12 +259,14 @@ class Process:
         death = deaths[life] if life < len(deaths) and not world.healed else None
         self.steps = Steps(death, self._die)
         self.config = world.config()
-        self.gate = RiskGate(
+        self.node: HostNode | None = None
+        self.gate = WatchedGate(
             self.config.risk,
             state=RiskStateFile(folder / "risk.json"),
             state_dir=folder,
             abilities={world.venue_name: spec.capabilities},
         )
+        self.gate.process = self
         self._is_halted = self.gate.halt_in_force is not None  # by an earlier life
         self.journal = Journal(folder / "journal.sqlite", fsync=False, now_ns=self.now_ns)
         self.journal._db = cast(
@@ -241,7 +287,7 @@ class Process:
             runtime=self.runtime,
             account="main",
             journal=self.journal,
-            approvals=_Approvals(),
+            approvals=GateApprovals(self.gate),
             config=self.config,
             on_recovered=self._recovered,
             on_halt=self._halt,
@@ -251,6 +297,8 @@ class Process:
         self.view: SimView = SimView(self)
         self.sink = GateSink(self)
         self.desk: OrderDesk = self.trading.make_desk(cast("VenueExecutionClient", self.sink))
+        if world.shipped:
+            self.node = HostNode(self, world.shipped)
         self.desk.on_failure = lambda error: self.trading.fatal("DESK-FAILED", str(error))
 
     def _runtime(self, spec: AdapterSpec) -> VenueRuntime:
@@ -287,13 +335,18 @@ class Process:
             now_ns=self.now_ns,
             rng=Random(f"runtime/{world.plan.seed}/{self.life}"),  # noqa: S311 - simulation
             status=RunStatus(),
-            on_fatal=self._fatal,
+            on_fatal=self.fatal,
             stream_limits=STREAM_LIMITS,
         )
 
     @property
     def instruments(self) -> Mapping[str, VenueInstrument]:
         return self.runtime.adapter.instruments
+
+    def known_instrument(self, name: str) -> Any | None:
+        """NautilusTrader's instrument of an id that this run has, once the venue has told it."""
+        known = self.instruments.get(name)
+        return known.nautilus if known is not None and name in self.runtime.instruments else None
 
     def now_ns(self) -> int:
         """The wall clock of the machine, which may be wrong."""
@@ -316,6 +369,9 @@ class Process:
 
     async def stop(self) -> None:
         """An ordered stop."""
+        if self.node is not None:
+            self.node.stop()
+            await asyncio.sleep(POST_STOP_SECS)  # for what strategies send in on_stop
         self.is_up = False
         if self.book is not None:
             await self.book.stop()
@@ -337,7 +393,7 @@ class Process:
         self.world.died(self, where)
         self.failed.set()
 
-    def _fatal(self, code: str, message: str) -> None:
+    def fatal(self, code: str, message: str) -> None:
         if not self.is_dead and not self.why:
             self.why = f"{code}: {message}"
             self.world.trace.count(f"fatal:{code}")
@@ -401,21 +457,25 @@ class Process:
             self.desk.fail(error)
 
     def _denial(self, facts: OrderFacts) -> Denial | None:
-        """What the gate says; an order that it lets through on a wrong book is a broken promise."""
+        return self.gate.check(facts, self.view)
+
+    def looked(self, facts: OrderFacts, denial: Denial | None, *, is_simulated: bool) -> None:
+        """An order that the gate lets through on a wrong book is a broken promise."""
         world = self.world
-        denial = self.gate.check(facts, self.view)
         self.note_halt()
         if denial is not None:
             world.trace.count(f"denied:{denial.code}")
-            return denial
+            return
         gap = world.gap()
         if gap is not None:
             age_ns = (world.loop.time() - gap.at) * 1e9
-            if gap.kind != "stale" or age_ns > self.gate.limits.stale_after_ns:
+            # By a clock that was set meanwhile a strategy's book has another age.
+            is_aged = is_simulated or not world.plan.clock_steps
+            is_old = is_aged and age_ns > self.gate.limits.stale_after_ns
+            if gap.kind != "stale" or is_old:
                 world.broken("BAD-BOOK", facts.client_order_id, f"approved on a {gap.kind} book")
         elif self.book is not None and not self.book.reference(0).valid:
             world.broken("BAD-BOOK", facts.client_order_id, "approved without a whole book")
-        return None
 
     async def cancel(self, client_order_ids: Sequence[str]) -> None:
         self.world.trace.count("cancels", len(client_order_ids))

@@ -14,10 +14,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import msgspec
 
-from engine.simulate.checkers import Violation
 from engine.simulate.faults import SimulatedDeath
 from engine.simulate.plan import Plan, draw
 from engine.simulate.trace import Trace
+from engine.simulate.verdict import Violation
 from engine.simulate.world import Result, run_session
 
 CHUNK_SEEDS = 20

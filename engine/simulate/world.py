@@ -24,16 +24,21 @@ from adapters.simulation.server import SimulatedVenue
 from adapters.simulation.virtual_time import VirtualLoop, run_virtual
 from engine.config import model
 from engine.errors import FairleadError
+from engine.modes.node import POST_STOP_SECS
 from engine.orders.live import LiveOrder
 from engine.orders.model import Side, VenueBalance
 from engine.simulate.agents import KINDS
 from engine.simulate.books import TrueBook, whole
-from engine.simulate.checkers import Evidence, Violation, check
+from engine.simulate.checkers import Evidence, check
 from engine.simulate.faults import SimulatedDeath, SwarmFaults
 from engine.simulate.frames import FrameFaults
+from engine.simulate.host.market import Tape
+from engine.simulate.host.shipped import KINDS as SHIPPED
+from engine.simulate.host.shipped import shipped_of
 from engine.simulate.plan import Gap, Plan
 from engine.simulate.process import Process, owner
 from engine.simulate.trace import Trace
+from engine.simulate.verdict import Violation
 from engine.simulate.wire import FaultyHttp, WireLog
 
 TICK_SECS = 0.2
@@ -99,6 +104,12 @@ class World:
             name for name in ledger.accounts if name not in (MARKET_ACCOUNT, FEE_ACCOUNT)
         )
         self._quicken()
+        start = self.venue.exchange.markets[self.market].tape.last_price
+        assert start is not None
+        self.shipped = shipped_of(plan, self.instrument, start)
+        self.tape = Tape(self.market)
+        if self.shipped:
+            self.venue.exchange.listeners.append(self.tape)
         self.frames = FrameFaults(plan.frames or {}, f"{plan.venue}/{plan.seed}")
         self.true_book = None if plan.frames is None else TrueBook(self.venue, self.market)
 
@@ -224,6 +235,8 @@ class World:
 
     def _heal(self) -> None:
         self.healed = True
+        if self.process is not None and self.process.node is not None:
+            self.process.node.market.is_quiet = True
         self.faults.heal()
         self.frames.heal()
 
@@ -266,8 +279,11 @@ class World:
             await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done() and self._has_started(starting) and not process.is_dead:
                 came_up = True
+                if process.node is not None:
+                    process.node.start()
                 for number, kind in enumerate(self._agents()):
-                    self._add_agent(process, number, kind)
+                    if kind not in SHIPPED:
+                        self._add_agent(process, number, kind)
                 await ending
             if not process.is_dead and process.is_up:
                 await self._stop(process)
@@ -410,6 +426,9 @@ class World:
         process = self.process
         if process is None:
             return
+        await self._end_strategies(process)
+        if self.process is not process:
+            return
         token = owner.set(process)
         ids = [o.intent.client_order_id for o in process.desk.live_orders() if o.is_proven]
         if ids:
@@ -435,6 +454,18 @@ class World:
             owner.reset(token)
             self.last_balances = process.balances
             process.failed.set()
+
+    async def _end_strategies(self, process: Process) -> None:
+        """Every order that is left must be known to its strategy; then they are stopped."""
+        if process.node is None or not process.is_up:
+            return
+        process.node.check_owned("at the end")
+        token = owner.set(process)
+        process.node.stop()
+        owner.reset(token)
+        await asyncio.sleep(POST_STOP_SECS)
+        now = self.loop.time()
+        await self._settle(now - HIDDEN_SECS, now + RESOLVE_SECS)
 
     async def _book_whole(self, process: Process, when: str) -> None:
         """The book that is shown must come to be the true one."""

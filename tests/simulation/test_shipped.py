@@ -1,0 +1,114 @@
+"""Shipped strategies in simulated sessions: hosted as they are, and judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters import registry
+from engine.simulate.host.node import HostNode
+from engine.simulate.plan import SHIPPED, Death, Plan
+from engine.simulate.run import run_plan
+from strategies.breakout import Breakout
+from strategies.imbalance_maker import ImbalanceMaker
+from strategies.trend_follower import TrendFollower
+
+VENUES = [name for name in registry.names() if registry.spec(name).simulator is not None]
+SEEDS = (1, 2, 3)
+
+
+def plan(venue: str, *agents: str, **changes: Any) -> Plan:
+    fields: dict[str, Any] = {"seed": 1, "secs": 60.0, "volatility_bps": 8.0, "venue": venue}
+    return Plan(agents=agents, **(fields | changes))
+
+
+def codes(result: Any) -> set[str]:
+    return {violation.code for violation in result.violations}
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("kind", SHIPPED)
+def test_each_trades_and_breaks_no_promise(venue: str, kind: str) -> None:
+    orders = 0
+    for seed in SEEDS:
+        result = run_plan(plan(venue, kind, seed=seed))
+        assert result.violations == []
+        orders += result.counts["sent"]
+    assert orders > 3
+
+
+def test_three_share_an_instrument() -> None:
+    for venue in VENUES:
+        result = run_plan(plan(venue, "Breakout", "ImbalanceMaker", "TrendFollower"))
+        assert result.violations == []
+        assert result.counts["fills"] > 5
+
+
+def test_one_seed_is_one_session() -> None:
+    for venue in VENUES:
+        one = plan(venue, *SHIPPED, deaths=(Death("committed", 20),))
+        assert run_plan(one).journal_hash == run_plan(one).journal_hash
+
+
+def test_an_exception_of_a_strategy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, bar: Any) -> None:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(TrendFollower, "on_bar", broken)
+    result = run_plan(plan(VENUES[0], "TrendFollower"))
+    assert "STRATEGY-FAULT" in codes(result)
+    assert "a defect" in result.violations[0].detail
+
+
+def test_the_strategy_is_lent_to_nobody_inside_a_native_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def touches(self: Any, event: Any) -> None:
+        self.cache.orders()
+
+    monkeypatch.setattr(ImbalanceMaker, "on_order_initialized", touches, raising=False)
+    result = run_plan(plan(VENUES[0], "ImbalanceMaker"))
+    assert "Already mutably borrowed" in result.violations[0].detail
+
+
+# -- what is broken on purpose is found -----------------------------------------------------------
+
+
+def test_orders_that_no_strategy_knows_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    reconcile = HostNode._reconcile
+
+    def forgets(self: HostNode) -> None:
+        reconcile(self)
+        for order in self.cache.orders():
+            del self.cache._orders[str(order.client_order_id)]
+        self.cache._unclosed.clear()
+
+    monkeypatch.setattr(HostNode, "_reconcile", forgets)
+    plans = [
+        plan(VENUES[0], "ImbalanceMaker", deaths=(Death("committed", number),), on_stop="keep")
+        for number in range(30, 40)
+    ]
+    assert any("ORDER-UNOWNED" in codes(run_plan(one)) for one in plans)
+
+
+def test_a_position_beyond_what_the_strategy_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wants_more(self: Any) -> Any:
+        return self._inventory.position + self._c.order_quantity
+
+    monkeypatch.setattr(TrendFollower, "_wanted", wants_more)
+    found = [run_plan(plan(venue, "TrendFollower")) for venue in VENUES]
+    assert any("POSITION-BEYOND" in codes(result) for result in found)
+
+
+def test_exits_beyond_the_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    protect = Breakout._protect
+
+    def twice(self: Any) -> None:
+        protect(self)
+        self._stop.client_order_id = None
+        protect(self)
+
+    monkeypatch.setattr(Breakout, "_protect", twice)
+    found = [run_plan(plan(v, "Breakout", seed=seed)) for v in VENUES for seed in SEEDS]
+    assert any("EXITS-BEYOND" in codes(result) for result in found)
