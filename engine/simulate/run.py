@@ -16,9 +16,9 @@ import msgspec
 
 from engine.simulate.faults import SimulatedDeath
 from engine.simulate.plan import Plan, draw
+from engine.simulate.session import Result, run_session
 from engine.simulate.trace import Trace
 from engine.simulate.verdict import Violation
-from engine.simulate.world import Result, run_session
 
 CHUNK_SEEDS = 20
 FAILED_KEPT = 200

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import sqlite3
-import tempfile
-from collections import Counter
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
-
-import msgspec
 
 from adapters import registry
 from adapters.base.venue import AdapterContext, AdapterSpec
@@ -29,7 +23,6 @@ from engine.orders.live import LiveOrder
 from engine.orders.model import Side, VenueBalance
 from engine.simulate.agents import KINDS
 from engine.simulate.books import TrueBook, whole
-from engine.simulate.checkers import Evidence, check
 from engine.simulate.faults import SimulatedDeath, SwarmFaults
 from engine.simulate.frames import FrameFaults
 from engine.simulate.host.market import Tape
@@ -50,17 +43,6 @@ BOOK_SECS = 90.0  # by when a stream has its book again: the longest backoff, an
 QUIET_SECS = 18.0  # a request that hangs since before healing, and a whole poll after it
 RESTART_SECS_MAX = 10.0
 MAX_LIVES = 40
-
-
-class Result(msgspec.Struct, kw_only=True):
-    """What one session was, in figures."""
-
-    seed: int
-    venue: str
-    violations: list[Violation]
-    journal_hash: str
-    counts: dict[str, int]
-    faults: dict[str, int]
 
 
 class World:
@@ -98,7 +80,7 @@ class World:
         if plan.vary_venue and vary is not None:
             self._options = vary(Random(f"vary/{plan.seed}"))  # noqa: S311 - simulation
         self.venue.faults = self.faults
-        self.instrument, self.market = _instrument(plan.venue)
+        self.instrument, self.market = instrument_of(plan.venue)
         ledger = self.venue.exchange.ledger
         self.account = next(
             name for name in ledger.accounts if name not in (MARKET_ACCOUNT, FEE_ACCOUNT)
@@ -477,7 +459,7 @@ class World:
 
 
 @lru_cache
-def _instrument(venue: str) -> tuple[str, str]:
+def instrument_of(venue: str) -> tuple[str, str]:
     """The instrument to trade, and its name at the venue: BTC in USDT where there is one."""
     spec = registry.spec(venue)
     assert spec.simulator is not None
@@ -524,92 +506,3 @@ def _instrument(venue: str) -> tuple[str, str]:
         return name, adapter.instruments[name].symbol
 
     return run_virtual(look(), loop)
-
-
-def run_session(plan: Plan, trace: Trace | None = None, *, keep: Path | None = None) -> Result:
-    """Run one plan from start to verdict. `keep` is where the journal file is left."""
-    trace = trace or Trace()
-    _instrument(plan.venue)  # runs a loop of its own
-    with tempfile.TemporaryDirectory(prefix="fairlead-simulate-", dir=_memory_folder()) as name:
-        folder = keep or Path(name)
-        loop = VirtualLoop()
-        loop.set_task_factory(_owned)
-        holder: list[World] = []
-
-        async def main() -> None:
-            world = World(plan, folder, trace, loop)
-            holder.append(world)
-            loop.set_exception_handler(lambda _, context: _unhandled(world, context))
-            await world.run()
-
-        run_virtual(main(), loop)
-        world = holder[0]
-        journal = folder / "journal.sqlite"
-        evidence = Evidence.read(world, journal)
-        violations = [*world.problems, *check(evidence)]
-        return Result(
-            seed=plan.seed,
-            venue=plan.venue,
-            violations=violations,
-            journal_hash=journal_hash(journal),
-            counts=_counts(world, evidence),
-            faults=_faults(world),
-        )
-
-
-def _memory_folder() -> str | None:
-    """A folder in memory where there is one: 10,000 journals need no disk."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
-
-
-def _owned(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asyncio.Task[Any]:
-    task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **more)
-    process = owner.get()
-    if process is not None:
-        process.tasks.append(task)
-    return task
-
-
-def _unhandled(world: World, context: dict[str, Any]) -> None:
-    error = context.get("exception")
-    if error is not None and not isinstance(error, SimulatedDeath):
-        world.defect(str(context.get("message", "")), error)
-
-
-def _faults(world: World) -> dict[str, int]:
-    """Faults by kind: those of the wire, of the disk, of the clock, and of the engine's book."""
-    counts = Counter(world.faults.counts) + world.frames.counts
-    counts.update(f"book_{gap.kind}" for gap in world.plan.gaps)
-    counts["clock_step"] += len(world.plan.clock_steps)
-    counts["disk_full"] += world.trace.counts["fault:disk_full"]
-    return {kind: count for kind, count in counts.items() if count}
-
-
-def _counts(world: World, evidence: Evidence) -> dict[str, int]:
-    counts = dict(world.trace.counts)
-    counts["lives"] = world.lives
-    counts["restarts"] = max(0, world.lives - 1)
-    counts["requests"] = len(world.wire.sent)
-    counts["unknown"] = sum(1 for record in evidence.records if record.kind == "UNKNOWN")
-    counts["fills"] = len(evidence.fills)
-    counts["sent"] = len(evidence.orders)
-    counts["hidden"] = len(evidence.hidden)
-    for record in evidence.records:
-        if record.kind == "FINDING":
-            name = f"finding:{msgspec.json.decode(record.body)['code']}"
-            counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
-def journal_hash(path: Path) -> str:
-    """SHA-256 over every record of a journal, in order: time, kind, order, body."""
-    digest = hashlib.sha256()
-    database = sqlite3.connect(path)
-    try:
-        for row in database.execute(
-            "SELECT ts, kind, client_order_id, body FROM records ORDER BY seq"
-        ):
-            digest.update(repr(row).encode())
-    finally:
-        database.close()
-    return digest.hexdigest()
