@@ -19,8 +19,8 @@ from engine.recording.gaps import GapKind, GapRow
 from engine.simulate.books import ShownBook
 from engine.simulate.plan import FRAME_RATES, FrameFault, Plan, draw
 from engine.simulate.run import run_plan
+from engine.simulate.session import Result
 from engine.simulate.trace import Trace
-from engine.simulate.world import Result
 
 VENUES = [name for name in registry.names() if registry.spec(name).simulator is not None]
 ALL = {kind: rate / 2 for kind, rate in FRAME_RATES.items()}
