@@ -272,6 +272,10 @@ class Adapter(Protocol):
         """The venue's clock less ours as last measured, as far as it is proven; None: never."""
         ...
 
+    async def measure_clock(self) -> None:
+        """Ask for the venue's time; `clock_offset_ms` is of now then. Raises VenueError."""
+        ...
+
     async def connect(self, *, trading: bool) -> None:
         """Load instruments and fees; when `trading`, prove key, permission and clock.
 

@@ -173,6 +173,10 @@ class PoloniexAdapter:
             except VenueError as error:
                 logger.warning("the dead man's switch was not renewed: %s", error)
 
+    async def measure_clock(self) -> None:
+        """Raises VenueError."""
+        await self.http.sync_clock()
+
     @property
     def clock_offset_ms(self) -> float | None:
         clock = self.http.clock

@@ -71,6 +71,7 @@ from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
 from engine.risk.state import RiskStateError
+from engine.run.clocks import RunClocks
 from engine.run_state import RunState
 from engine.secrets import Secret, read_credentials
 
@@ -107,6 +108,7 @@ class NodeRun:
         self.run_state = RunState()
         self._strategies: tuple[Any, ...] = ()
         self._kills: KillWatch | None = None
+        self._clocks: RunClocks | None = None
         self._halts: RunHalts | None = None
         self._held: list[str] = []  # instruments that a journal holds and the config does not name
 
@@ -271,6 +273,9 @@ class NodeRun:
                 lambda: self._strategies,
                 time.time_ns,
             )
+        runtimes = tuple(self._runtimes.values())
+        self._clocks = RunClocks(runtimes, self.gate, self.trading, time.time_ns, time.monotonic_ns)
+        self.findings = self._clocks.findings
         builder = LiveNodeBuilder.from_config(self.config.name, self._node_config())
         for key, runtime in self._runtimes.items():
             name = key.upper()
@@ -366,7 +371,6 @@ class NodeRun:
             on_sent=self._sent,
             on_over=self.gate.order_over,
             on_unknown=lambda count: self.gate.unknown_outcomes(key, count),
-            on_clock=lambda offset_ms: self.gate.clock_offset(key, offset_ms),
         )
         if self._kills is not None:
             trading.killed = self._kills.killed
@@ -434,6 +438,8 @@ class NodeRun:
         watching = [self._watch(running), self._watch_streams()]
         if self._kills is not None:
             watching.append(self._kills.run())
+        if self._clocks is not None:
+            watching.append(self._clocks.run())
         watches = [asyncio.ensure_future(watch) for watch in watching]
         for started in watches:
             started.add_done_callback(self._watch_ended)
@@ -539,7 +545,7 @@ class NodeRun:
             exit=exit_code,
             reason=reason,
             status=self.status,
-            findings=[f for t in self.trading for f in t.findings],
+            findings=[f for t in self.trading for f in t.findings] + self.findings,
             unresolved=unresolved,
             left_open=left_open,
             seconds=seconds,

@@ -58,7 +58,6 @@ class VenueTrading:
         on_sent: Callable[[Intent], None],
         on_over: Callable[[str], None],
         on_unknown: Callable[[int], None] | None = None,
-        on_clock: Callable[[float], None] | None = None,
     ) -> None:
         self.runtime = runtime
         self.account = account
@@ -74,7 +73,6 @@ class VenueTrading:
         self._on_sent = on_sent
         self._on_over = on_over
         self._on_unknown = on_unknown
-        self._on_clock = on_clock
         self._private: StreamSupervisor | None = None
         self._pushes: PrivateItems | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -255,15 +253,9 @@ class VenueTrading:
         known = self.runtime.adapter.instruments.get(instrument)
         return ("", "") if known is None else (known.base, known.quote)
 
-    def _tell_clock(self) -> None:
-        offset = self.runtime.adapter.clock_offset_ms
-        if offset is not None and self._on_clock is not None:
-            self._on_clock(offset)
-
     async def _compare_for_ever(self, desk: OrderDesk, balances: BalanceCheck) -> None:
         warn = Warner(logger)
         while True:
-            self._tell_clock()
             await asyncio.sleep(COMPARE_EVERY_SECS)
             try:
                 await self._compare(desk)

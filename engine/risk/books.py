@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from engine.orders.model import Side
@@ -38,6 +38,8 @@ class Books:
         self.trips = RoundTrips(states, limits)
         self.unknown: dict[str, int] = {}
         self.offsets_ms: dict[str, float] = {}
+        self.clock_unknown: dict[str, str] = {}  # by venue: why its offset holds no more
+        self.look_at_clock: Callable[[], None] | None = None  # asked before each order
 
     def know(self, instrument: str, facts: InstrumentFacts) -> None:
         self.ledger.exposure.know(instrument, facts)

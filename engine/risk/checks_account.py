@@ -151,8 +151,14 @@ def unknown_outcomes(order: OrderFacts, view: Look) -> Verdict:
 
 
 def clock_offset(order: OrderFacts, view: Look) -> Verdict:
-    venue = view.venue
-    offset = view.books.offsets_ms.get(venue)
+    venue, books = view.venue, view.books
+    if books.look_at_clock is not None:
+        books.look_at_clock()
+    if (why := books.clock_unknown.get(venue)) is not None:
+        return Denial(
+            "CLOCK_OFFSET", f"{why}; its offset to {venue} is being measured again, then orders go"
+        )
+    offset = books.offsets_ms.get(venue)
     if offset is None:
         return None
     limit = view.limits.max_clock_offset_ms

@@ -323,6 +323,11 @@ class RiskGate:
     def clock_offset(self, venue: str, ms: float) -> None:
         """The venue's clock less ours, milliseconds."""
         self.books.offsets_ms[venue.upper()] = ms
+        self.books.clock_unknown.pop(venue.upper(), None)
+
+    def clock_unknown(self, venue: str, why: str) -> None:
+        """What was told of the venue's clock holds no more; orders wait for the next offset."""
+        self.books.clock_unknown[venue.upper()] = why
 
     # Watching
 

@@ -1,0 +1,137 @@
+"""Clocks, all along a run: this machine's against its monotonic one, and each venue's against ours.
+
+An order is stamped, aged and looked for by the wall clock. When that is set, what is known of each
+venue's clock is void until it is measured again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from adapters.base.venue import VenueError
+
+LOOK_SECS = 0.25  # between looks at this machine's clock; an order looks once more
+STEP_NS = 250_000_000  # beyond it a difference within one look is no slewing
+MEASURE_SECS = 30.0  # between measurements of a venue's clock
+RETRY_SECS = 0.5  # after one that failed; doubled up to MEASURE_SECS
+OFFSET_STEP_MS = 2_000.0  # a change of a venue's offset beyond the precision of its clock
+
+
+class MeasuredClock(Protocol):
+    """What of an adapter is asked."""
+
+    venue: str
+
+    @property
+    def clock_offset_ms(self) -> float | None: ...
+
+    async def measure_clock(self) -> None: ...
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A clock was set: this machine's, or that of `venue`.
+
+    `from_ns` is what our clock would say, `to_ns` what it says, UNIX ns; of a venue's clock `secs`
+    is how much its offset has changed since it was measured last.
+    """
+
+    venue: str = ""
+    secs: float
+    from_ns: int
+    to_ns: int
+
+
+class ClockWatch:
+    """Looks and measures for the run's whole time.
+
+    `on_step(step)` is told of each step, `on_offset(venue, ms)` of each measurement that holds, and
+    `on_failure(venue, error)` of the first failure in a row.
+    """
+
+    def __init__(
+        self,
+        clocks: Sequence[MeasuredClock],
+        *,
+        now_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int],
+        on_step: Callable[[Step], None],
+        on_offset: Callable[[str, float], None],
+        on_failure: Callable[[str, VenueError], None],
+    ) -> None:
+        self._clocks = tuple(clocks)
+        self._now_ns = now_ns
+        self._monotonic_ns = monotonic_ns
+        self._on_step = on_step
+        self._on_offset = on_offset
+        self._on_failure = on_failure
+        self._base_ns = now_ns() - monotonic_ns()
+        self._steps = 0
+        self._offsets: dict[str, float] = {}
+        self._due = {clock.venue: asyncio.Event() for clock in self._clocks}
+
+    def look(self) -> None:
+        """Compare wall and monotonic clock with the last look. Cheap: before each order, too."""
+        now_ns = self._now_ns()
+        base_ns = now_ns - self._monotonic_ns()
+        step_ns, self._base_ns = base_ns - self._base_ns, base_ns
+        if abs(step_ns) <= STEP_NS:
+            return
+        self._steps += 1
+        self._offsets.clear()
+        for due in self._due.values():
+            due.set()
+        self._on_step(Step(secs=step_ns / 1e9, from_ns=now_ns - step_ns, to_ns=now_ns))
+
+    async def run(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look_for_ever())
+            for clock in self._clocks:
+                tasks.create_task(self._measure_for_ever(clock))
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_SECS)
+
+    async def _measure_for_ever(self, clock: MeasuredClock) -> None:
+        due = self._due[clock.venue]
+        failures = 0
+        while True:
+            due.clear()
+            self.look()
+            steps = self._steps
+            try:
+                await clock.measure_clock()
+            except VenueError as error:
+                if not failures:
+                    self._on_failure(clock.venue, error)
+                wait_secs = min(RETRY_SECS * 2 ** min(failures, 10), MEASURE_SECS)
+                failures += 1
+            else:
+                failures = 0
+                self.look()
+                if steps == self._steps:  # else it was measured across a step
+                    self._measured(clock)
+                wait_secs = MEASURE_SECS
+            try:
+                async with asyncio.timeout(wait_secs):
+                    await due.wait()
+            except TimeoutError:
+                continue
+
+    def _measured(self, clock: MeasuredClock) -> None:
+        offset_ms = clock.clock_offset_ms
+        if offset_ms is None:
+            return
+        before = self._offsets.get(clock.venue)
+        self._offsets[clock.venue] = offset_ms
+        if before is not None and abs(offset_ms - before) > OFFSET_STEP_MS:
+            now_ns = self._now_ns()
+            secs = (offset_ms - before) / 1e3
+            self._on_step(Step(venue=clock.venue, secs=secs, from_ns=now_ns, to_ns=now_ns))
+        self._on_offset(clock.venue, offset_ms)

@@ -1,0 +1,127 @@
+"""Clock steps in virtual time: noticed at once, measured again at both venues, told once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from adapters.base.clock import LOOK_SECS, MEASURE_SECS, ClockWatch, Step
+from adapters.base.venue import VenueError
+from adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from tests.venues.base.test_reads import VENUES, Scene
+
+
+class Watched(Scene):
+    """A venue whose clock is true, and a machine whose clock is not."""
+
+    def __init__(self, key: str, loop: VirtualLoop) -> None:
+        super().__init__(key, loop)
+        self.shift_ns = 0
+        self.steps: list[Step] = []
+        self.offsets: list[float] = []
+        self.failures: list[VenueError] = []
+        adapter: Any = self.adapter
+        adapter._now_ns = adapter.http._now_ns = self.wall_ns
+        self.watch = ClockWatch(
+            [self.adapter],
+            now_ns=self.wall_ns,
+            monotonic_ns=lambda: int(loop.time() * 1e9),
+            on_step=self.steps.append,
+            on_offset=lambda _, ms: self.offsets.append(ms),
+            on_failure=lambda _, error: self.failures.append(error),
+        )
+
+    def wall_ns(self) -> int:
+        return self.loop.now_ns() + self.shift_ns
+
+    def shift(self, secs: float) -> None:
+        self.shift_ns += int(secs * 1e9)
+
+
+def at(key: str, work: Callable[[Watched], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        scene = Watched(key, loop)
+        watching = asyncio.ensure_future(scene.watch.run())
+        await work(scene)
+        assert not watching.done()
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    run_virtual(run())
+
+
+@pytest.mark.parametrize("secs", [30.0, -60.0, 0.5])
+@pytest.mark.parametrize("key", VENUES)
+def test_a_step_is_noticed_and_the_offset_measured_anew(key: str, secs: float) -> None:
+    async def work(scene: Watched) -> None:
+        await asyncio.sleep(100)
+        assert scene.steps == []
+        assert len(scene.offsets) == 4, "measured all along"
+        scene.shift(secs)
+        await asyncio.sleep(2 * LOOK_SECS)
+        (step,) = scene.steps
+        assert (step.venue, round(step.secs, 3)) == ("", secs)
+        assert round((step.to_ns - step.from_ns) / 1e9, 3) == secs
+        assert scene.offsets[-1] == pytest.approx(-secs * 1e3, abs=1000)
+        assert len(scene.offsets) == 5, "at once, not with the next turn"
+        scene.shift(-secs)
+        await asyncio.sleep(2 * LOOK_SECS)
+        assert len(scene.steps) == 2
+        assert abs(scene.offsets[-1]) < 1
+
+    at(key, work)
+
+
+def test_an_order_looks_before_the_next_turn() -> None:
+    async def work(scene: Watched) -> None:
+        await asyncio.sleep(100)
+        scene.shift(30)
+        scene.watch.look()
+        assert len(scene.steps) == 1
+
+    at("oceanex", work)
+
+
+def test_a_clock_that_is_slewed_makes_no_step() -> None:
+    async def work(scene: Watched) -> None:
+        for _ in range(200):
+            scene.shift(0.001)
+            await asyncio.sleep(LOOK_SECS)
+        assert scene.steps == []
+
+    at("oceanex", work)
+
+
+@pytest.mark.parametrize("key", VENUES)
+def test_a_venue_whose_clock_is_set(key: str) -> None:
+    async def work(scene: Watched) -> None:
+        await asyncio.sleep(1)
+        # The same as seen from here: wall and monotonic clock go on together, the venue's jumps.
+        scene.watch._base_ns -= int(40e9)
+        scene.shift(-40)
+        await asyncio.sleep(MEASURE_SECS + 1)
+        (step,) = scene.steps
+        assert step.venue == scene.adapter.venue
+        assert step.secs == pytest.approx(40, abs=1)
+
+    at(key, work)
+
+
+@pytest.mark.parametrize("key", VENUES)
+def test_a_measurement_that_fails_is_tried_again_and_told_once(key: str) -> None:
+    async def work(scene: Watched) -> None:
+        await asyncio.sleep(1)
+        path = "POST /v1/timestamp" if key == "oceanex" else "GET /timestamp"
+        scene.fault(path, "unavailable", times=12)
+        scene.shift(30)
+        told = len(scene.offsets)
+        await asyncio.sleep(MEASURE_SECS)
+        assert len(scene.failures) == 1
+        assert len(scene.offsets) == told + 1
+
+    at(key, work)
