@@ -24,6 +24,7 @@ from adapters.poloniex.simulator_orders import (
 )
 from adapters.poloniex.simulator_push import PushServer, PushSession
 from adapters.poloniex.simulator_routes import answer
+from adapters.poloniex.simulator_wallet import Wallet
 from adapters.simulation.exchange import Exchange, ExchangeListener, ExchangeOptions
 from adapters.simulation.faults import Faults
 from adapters.simulation.market import MarketDriver, MarketFlow, SeededFlow
@@ -57,6 +58,7 @@ class PoloniexSimulator(ExchangeListener):
         self.auth = Authenticator(self.credentials, self.options.clock_tolerance_ms)
         self.limits = RateLimits()
         self.kill_switch = KillSwitch()
+        self.wallet = Wallet()
         self.faults = Faults(seed)
         self.fills: list[FillEntry] = []
         self.fills_of: dict[int, list[FillEntry]] = {}  # by the exchange's order id

@@ -68,6 +68,12 @@ MESSAGES = {
     25013: "No such order to cancel",
     25015: "No such order",
     25020: "No active kill switch",
+    250000: "Transfer error",
+    250001: "Invalid toAccount",
+    250002: "Invalid fromAccount",
+    250003: "Invalid transfer amount",
+    250005: "Insufficient transfer balance",
+    250008: "Invalid transfer currency",
 }
 
 

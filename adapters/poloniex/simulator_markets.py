@@ -131,6 +131,7 @@ class PoloniexSimOptions(msgspec.Struct, frozen=True, kw_only=True):
     silence_secs: float = 30.0
     book_interval_ms: int = 10
     ticker_interval_ms: int = 1000
+    withdraw_secs: int = 60  # until a withdrawal is done
 
 
 def number(value: Decimal) -> str:

@@ -9,15 +9,17 @@ import msgspec
 
 from adapters.poloniex.simulator_account import ACCOUNTS
 from adapters.poloniex.simulator_auth import ApiError
+from adapters.poloniex.simulator_margin import MARGIN
 from adapters.poloniex.simulator_public import PUBLIC, Call, Endpoint
 from adapters.poloniex.simulator_trading import TRADING
+from adapters.poloniex.simulator_wallet import WALLET
 from adapters.simulation.server import SimRequest, SimResponse
 
 if TYPE_CHECKING:
     from adapters.poloniex.simulator import PoloniexSimulator
 
 # Fixed paths come before templates that would also fit them.
-ENDPOINTS: tuple[Endpoint, ...] = (*PUBLIC, *ACCOUNTS, *TRADING)
+ENDPOINTS: tuple[Endpoint, ...] = (*MARGIN, *PUBLIC, *WALLET, *ACCOUNTS, *TRADING)
 _JSON = {"content-type": "application/json"}
 _STATUS = {400: 400, 408: 408, 429: 429, 404: 404}
 
