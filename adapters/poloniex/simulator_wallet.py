@@ -113,7 +113,8 @@ def _withdraw_v2(venue: PoloniexSimulator, call: Call) -> object:
         raise ApiError(602, "Missing parameter network")
     if body["network"] != body.get("coin"):
         raise ApiError(601, "Invalid network")
-    made = _withdrawn(venue, body, body.get("coin"), body.get("addressTag"))
+    tag = body.get("addressTag") or body.get("paymentId")  # ccxt sends the older name
+    made = _withdrawn(venue, body, body.get("coin"), tag)
     return {"withdrawalRequestsId": made.id}
 
 
