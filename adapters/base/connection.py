@@ -28,6 +28,7 @@ from adapters.base.venue import (
     VenueError,
 )
 from engine.observe.status import StreamState, StreamStatus
+from engine.orders.away import clock_text
 from engine.warner import Warner
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,8 @@ class StreamSupervisor:
         self._last_received = 0.0  # loop time
         self._last_sent = 0.0
         self._warn = Warner(logger)
+        self._away_since: int | None = None  # ns, since the connection was lost
+        self._away_tries = 0
 
     # -- what the owner calls ---------------------------------------------------------------------
 
@@ -169,15 +172,23 @@ class StreamSupervisor:
                     self._failures = self._defects_in_row = 0
                 wait_secs = max(self._backoff_secs(), end.backoff_secs)
                 self._failures += 1
-                self._warn(
-                    end.kind or end.reason,
-                    f"{self.status.name}: {end.reason}; connecting again in {wait_secs:.2f} s",
-                )
+                self._lost(end)
                 self._set_state(StreamState.WAITING, end.reason)
                 await asyncio.sleep(wait_secs)
         except asyncio.CancelledError:
             self._set_state(StreamState.STOPPED, "stopped")
             raise
+
+    def _lost(self, end: _End) -> None:
+        """One line with since when; what goes on is counted."""
+        self._away_tries += 1
+        if self._away_since is None:
+            self._away_since = self._now_ns()
+            text = f"{self.status.name}: {end.reason}; connecting again until it is back"
+            self._warn(end.kind or end.reason, text)
+            return
+        since, tries = clock_text(self._away_since), self._away_tries
+        self._warn("away", f"{self.status.name}: away since {since}, {tries} tries; {end.reason}")
 
     def _backoff_secs(self) -> float:
         doublings = min(self._failures, _BACKOFF_DOUBLINGS_MAX)
@@ -279,6 +290,10 @@ class StreamSupervisor:
             return self._defect("opened", error)
         self.status.connected_since_ns = now_ns
         logger.info(f"{self.status.name}: connected to {self.protocol.url.partition('?')[0]}")
+        if self._away_since is not None:
+            secs = (now_ns - self._away_since) / 1e9
+            self._warn("back", f"{self.status.name}: connected again after {secs:.0f} s")
+        self._away_since, self._away_tries = None, 0
         self._set_state(StreamState.CONNECTED, "")
         return None
 

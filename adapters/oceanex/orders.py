@@ -513,7 +513,8 @@ def _cancelled(row: s.Order, instrument: str) -> CancelOutcome:
 
 
 def _unavailable(error: VenueError) -> VenueUnavailable:
-    return VenueUnavailable(error.code, error.message)
+    is_auth = error.kind is VenueErrorKind.AUTH
+    return VenueUnavailable(error.code, error.message, is_auth=is_auth)
 
 
 def _outcome(error: VenueError) -> Outcome:

@@ -241,7 +241,7 @@ class PoloniexOrders:
                 i.code == OK for i in await self._http.cancel_all_smart_orders(symbols)
             )
         except VenueError as error:
-            raise VenueUnavailable(error.code, error.message) from error
+            raise _unavailable(error) from error
 
     # -- replace -------------------------------------------------------------------------------
 
@@ -346,26 +346,26 @@ class PoloniexOrders:
         try:
             return await self._lookup.orders(refs)
         except VenueError as error:
-            raise VenueUnavailable(error.code, error.message) from error
+            raise _unavailable(error) from error
 
     async def open_orders(self, instruments: Sequence[str]) -> list[VenueOrder]:
         try:
             return await self._lookup.open_orders(instruments)
         except VenueError as error:
-            raise VenueUnavailable(error.code, error.message) from error
+            raise _unavailable(error) from error
 
     async def fills(self, refs: Sequence[OrderRef], ts_from: int) -> list[VenueFill]:
         """Every execution of the named orders; those of a smart order are its child's."""
         try:
             return await self._lookup.fills(refs)
         except VenueError as error:
-            raise VenueUnavailable(error.code, error.message) from error
+            raise _unavailable(error) from error
 
     async def balances(self) -> list[VenueBalance]:
         try:
             accounts = await self._http.balances(account_type="SPOT")
         except VenueError as error:
-            raise VenueUnavailable(error.code, error.message) from error
+            raise _unavailable(error) from error
         told = account_balances(accounts)
         self._tracker.merge(told)
         return told
@@ -393,6 +393,11 @@ def _batch_outcome(item: s.BatchItem) -> Outcome:
     if item.code == OK:
         return Unknown("a batch element with neither id nor error")
     return create_outcome(venue_error(item.code, item.message))
+
+
+def _unavailable(error: VenueError) -> VenueUnavailable:
+    is_auth = error.kind is VenueErrorKind.AUTH
+    return VenueUnavailable(error.code, error.message, is_auth=is_auth)
 
 
 def _cancel_item(told: tuple[int, str | None] | None) -> CancelOutcome:

@@ -27,6 +27,7 @@ EXITS: Mapping[str, Exit] = {
     "JRN-CORRUPT": Exit.FAILED,
     "STOP-TIMEOUT": Exit.TIMED_OUT,
     "STOP-AT-ONCE": Exit.FAILED,
+    "KEY-REFUSED": Exit.VENUE,
     "JRN-INSTRUMENT": Exit.DRIFT,
     "BALANCE-DRIFT": Exit.DRIFT,
 }

@@ -20,13 +20,13 @@ from engine.config import model
 from engine.errors import FairleadError
 from engine.modes.desks import drift_limits_of, settings_of, traits_of
 from engine.modes.pushes import PrivateItems
+from engine.orders.away import KEY_REFUSALS_MAX
 from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import LiveOrder
 from engine.orders.model import Finding, Intent, VenueOrder, VenueOrders, VenueUnavailable, ref_of
 from engine.orders.reconcile import compare
-from engine.warner import Warner
 
 if TYPE_CHECKING:
     from adapters.base.execution_client import Approvals, VenueExecutionClient
@@ -167,7 +167,15 @@ class VenueTrading:
         )
         self.desk.killed = self.killed
         self.desk.on_unknown = self._on_unknown
+        self.desk.away.on_key_refused = self._key_refused
         return self.desk
+
+    def _key_refused(self, error: VenueUnavailable) -> None:
+        self.runtime.fatal(
+            "KEY-REFUSED",
+            f"{self.venue} refused the key {KEY_REFUSALS_MAX} times in a row ({error}); orders may "
+            "be open there: look, give the key its rights back or name another, then start again",
+        )
 
     def _base_currency(self, instrument: str) -> str:
         return self.runtime.adapter.instruments[instrument].base
@@ -254,14 +262,15 @@ class VenueTrading:
         return ("", "") if known is None else (known.base, known.quote)
 
     async def _compare_for_ever(self, desk: OrderDesk, balances: BalanceCheck) -> None:
-        warn = Warner(logger)
         while True:
             await asyncio.sleep(COMPARE_EVERY_SECS)
             try:
                 await self._compare(desk)
                 await balances.compare()
             except VenueUnavailable as error:
-                warn("comparison", f"comparison with {self.venue}: {error}")
+                desk.away.failed("comparison", error)
+            else:
+                desk.away.answered("comparison")
 
     async def disconnect(self, desk: OrderDesk) -> None:
         """Cancel or keep what is open, settle what is unproven, close."""

@@ -483,9 +483,10 @@ class OrderDesk(LateOrders):
         while True:
             try:
                 balances = await self._venue.balances()
+                self.away.answered("balances")
                 self._sink.balances(balances, self._now_ns())
             except VenueUnavailable as error:
-                self._warn("balances", f"balances: {error}")
+                self.away.failed("balances", error)
             period = self._settings.balance_poll_secs
             await _wait(self._balances_now, period, at_least=period * SOONEST_SHARE)
 
@@ -499,10 +500,11 @@ class OrderDesk(LateOrders):
             try:
                 states = await self._venue.orders([o.ref() for o in batch])
             except VenueUnavailable as error:
-                self._warn("order states", f"order states: {error}")
+                self.away.failed("order states", error)
                 if must_read:
                     raise
                 return
+            self.away.answered("order states")
             self._apply_page(batch, states)
 
     def _apply_page(self, batch: Sequence[LiveOrder], states: Sequence[VenueOrder]) -> None:

@@ -324,10 +324,11 @@ class VenueOrders(Protocol):
 class VenueUnavailable(Exception):
     """A read failed or was incomplete. `code` is greppable; absence must not be concluded."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, is_auth: bool = False) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.is_auth = is_auth  # the venue refuses the key
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

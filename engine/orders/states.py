@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 
+from engine.orders.away import Away
 from engine.orders.journal import Journal
 from engine.orders.live import CHAIN_READS, DeskTraits, LiveOrder
 from engine.orders.model import (
@@ -61,6 +62,7 @@ class OrderStates(ABC):
         self._live: dict[str, LiveOrder] = {}
         self._by_venue_id: dict[tuple[str, str], str] = {}
         self._warn = Warner(logger)
+        self.away = Away(now_ns, self._warn)
         self._poll_now = asyncio.Event()
         self._balances_now = asyncio.Event()
 
@@ -204,8 +206,9 @@ class OrderStates(ABC):
         try:
             fills = await self._venue.fills(order.refs(), order.ts_sent)
         except VenueUnavailable as error:
-            self._warn("executions", f"executions of {order.intent.client_order_id}: {error}")
+            self.away.failed("executions", error)
         else:
+            self.away.answered("executions")
             if is_of_end:
                 order.end_reads = (order.end_reads or 0) + 1
             for fill in fills:

@@ -22,7 +22,10 @@ from engine.cli.venue import write_credentials
 def simulated(
     folder: Path, options: OceanexSimOptions | PoloniexSimOptions
 ) -> Iterator[dict[str, Any]]:
-    """The line that `fairlead venue` would print for the venue with these options."""
+    """The line that `fairlead venue` would print for the venue with these options.
+
+    And the venue itself, as `simulator`.
+    """
     simulator: OceanexSimulator | PoloniexSimulator
     if isinstance(options, OceanexSimOptions):
         simulator = OceanexSimulator(now_ns=time.time_ns(), options=options)
@@ -40,6 +43,7 @@ def simulated(
         line = dict(served.describe())
         line["credentials"] = write_credentials(folder, line["credentials"])
         line["control"] = f"{served.http_base}/_sim/"
+        line["simulator"] = simulator
         yield line
     finally:
         call(served.stop())

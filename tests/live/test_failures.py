@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.live import scripted
+from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.poloniex.simulator import PoloniexSimOptions
+from tests.live import hosted, scripted
+from tests.live.blocked_run import Run
 from tests.live.desk import Desk, summary
-from tests.support.processes import PATIENCE_SECS, wait_for
+from tests.support import configs
+from tests.support.processes import PATIENCE_SECS, Venue, wait_for
 
 RAISING = {
     "raise_on_start": "on_start",
@@ -171,3 +177,39 @@ def test_a_callback_that_stops_the_run_is_an_ordered_stop(desk: Desk) -> None:
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert not desk.is_resting()
     assert desk.states() == ["CANCELED"]
+
+
+def test_a_venue_that_is_away_is_a_line_with_since_and_one_when_it_is_back(desk: Desk) -> None:
+    process = desk.start("live", desk.config("rest"))
+    desk.wait_resting(process)
+    before = desk.faults_applied("unavailable")
+    desk.fault("GET", "/v1/orders", "unavailable", times=5000)
+    desk.fault("POST", "/v1/members/me", "unavailable", times=5000)
+    wait_for(lambda: desk.faults_applied("unavailable") > before + 12, "an outage", PATIENCE_SECS)
+    desk.served.post("faults", clear=True)
+    back = "the venue answers again after "
+    wait_for(lambda: back in desk.log.read_text(), f"its end; see {desk.log}", PATIENCE_SECS)
+    assert desk.stop(process) == 0, desk.log.read_text()[-3000:]
+    told = [line for line in desk.log.read_text().splitlines() if "WARNING" in line]
+    assert sum("can't be read since " in line for line in told) <= 3, told  # one a minute
+    assert sum(back in line for line in told) == 1
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("key", ["oceanex", "poloniex"])
+def test_a_key_that_is_refused_again_and_again_ends_the_run(tmp_path: Path, key: str) -> None:
+    """The venue takes the key's rights away while the run goes on."""
+    options = OceanexSimOptions() if key == "oceanex" else PoloniexSimOptions()
+    with hosted.simulated(tmp_path / "keys", options) as line:
+        run = Run(tmp_path, Venue(subprocess.Popen(["true"]), line), key)
+        run.more = configs.ROOMY + "balance_poll_ms = 200\nsettle_timeout_secs = 0.5\n"
+        run.start({})
+        run.at_least(1)
+        if key == "oceanex":
+            msgspec.structs.force_setattr(options, "key_enabled", False)
+        else:
+            line["simulator"].auth.revoked = True
+        assert run.process is not None
+        assert run.process.wait(PATIENCE_SECS) == 5, run.log.read_text()[-3000:]
+        last = run.log.read_text().splitlines()[-1]
+        assert last.startswith(f"error KEY-REFUSED: {key.upper()} refused the key 5 times"), last
