@@ -8,7 +8,7 @@ that is large already is left alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -47,18 +47,19 @@ def compact(
     *,
     windows_secs: tuple[float, ...] = WINDOWS_SECS,
     pass_secs: float = PASS_SECS,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> int:
     """Join files of hours and days that are over; gives how many files were joined.
 
-    The caller holds the catalog's exclusive lock. What can't be joined stays, and is told in
-    `problems`. Raises OSError.
+    The caller holds the catalog's exclusive lock; no further join is begun when `is_over`. What
+    can't be joined stays, and is told in `problems`. Raises OSError.
     """
     began = time.monotonic()
     attempts = Attempts(root)
     joined = 0
     for window_secs in windows_secs:
         for group in list(groups(root, now_ns, int(window_secs * SECOND_NS))):
-            if time.monotonic() - began > pass_secs:
+            if time.monotonic() - began > pass_secs or is_over():
                 return joined
             name = f"{group.spans[0].path} and {len(group.spans) - 1} more"
             if attempts.failed(name) >= ATTEMPTS_MAX:

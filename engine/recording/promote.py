@@ -2,12 +2,13 @@
 
 `promote` may be called at any time, by any process, and killed at any time: each step is one
 commit (`engine.recording.commit`), so that a row is either still in the journal or in the catalog.
-`python -m engine.recording.promote CATALOG` does it in a process of its own, so that a trading
+`python -m engine.recording.promote` does it in a process of its own, so that a trading
 process never waits for it, and prints its report as JSON.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -56,6 +57,8 @@ from engine.recording.rows import (
 GROUP_BYTES = 32 << 20  # Feather files that are promoted together; bounds memory
 FIT_TRIES_MAX = 1_000  # files that one batch of rows may be moved past
 LOCK_FILE = "lock"
+_WANTED = "wanted-"
+_WANTED_SECS = 120.0  # nobody waits longer
 NATIVE_PROMOTIONS = "_nautilus_promotions"  # NautilusTrader's notes on what it promoted itself
 NICE = 10
 _BOOKS = KINDS["order_book_deltas"]
@@ -71,22 +74,54 @@ class Promoted(msgspec.Struct, kw_only=True):
     problems: list[str] = []
 
 
-def catalog_lock(catalog: Path) -> FileLock:
-    """Exclusive to move rows and files, shared to read them. Raises OSError."""
-    (catalog / JOURNAL).mkdir(parents=True, exist_ok=True)
-    return FileLock(catalog / JOURNAL / LOCK_FILE)
+class CatalogLock(FileLock):
+    """Exclusive to move rows and files, shared to read them. Raises OSError.
+
+    Who waits for it says so, and whoever joins files then ends after the file at hand.
+    """
+
+    def __init__(self, catalog: Path) -> None:
+        folder = catalog / JOURNAL
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder / LOCK_FILE)
+        self._wanted = folder / f"{_WANTED}{os.getpid()}-{id(self)}"
+
+    def take(self, *, shared: bool = False, wait_secs: float = 0.0) -> bool:
+        if super().take(shared=shared):
+            return True
+        if wait_secs <= 0:
+            return False
+        self._wanted.touch()
+        try:
+            return super().take(shared=shared, wait_secs=wait_secs)
+        finally:
+            self._wanted.unlink(missing_ok=True)
+
+    def is_wanted(self) -> bool:
+        """Whether somebody waits; who was killed while waiting is forgotten after a while."""
+        for path in self.path.parent.glob(f"{_WANTED}*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime < _WANTED_SECS:
+                    return True
+                path.unlink()
+        return False
 
 
 def promote(
-    catalog: Path | str, *, wait_secs: float = 0.0, now_ns: Callable[[], int] = time.time_ns
+    catalog: Path | str,
+    *,
+    wait_secs: float = 0.0,
+    joins: bool = True,
+    now_ns: Callable[[], int] = time.time_ns,
 ) -> Promoted:
     """Move what the journal holds into the catalog, and join small files. Raises OSError.
 
-    Of running recordings only closed files are taken. Repeating it changes nothing.
+    `joins` False leaves small files as they are, which a run that ends has no time for. Of running
+    recordings only closed files are taken. Repeating it changes nothing.
     """
     root = Path(catalog)
     done = Promoted()
-    with catalog_lock(root) as lock, GapLog(gaps_path(root)) as gaps:
+    with CatalogLock(root) as lock, GapLog(gaps_path(root)) as gaps:
         if not lock.take(wait_secs=wait_secs):
             done.is_busy = True
             return done
@@ -96,7 +131,8 @@ def promote(
         for run in list(journaled_runs(root)):
             work.run(run)
         shutil.rmtree(root / NATIVE_PROMOTIONS, ignore_errors=True)
-        done.merged = compact(root, now_ns(), done.problems)
+        if joins:
+            done.merged = compact(root, now_ns(), done.problems, is_over=lock.is_wanted)
         drop_stage(root)
     return done
 
@@ -287,10 +323,10 @@ def _clear(last: OrderBookDelta) -> OrderBookDelta:
 
 
 def main() -> None:
-    """For a process of its own: `python -m engine.recording.promote CATALOG [WAIT_SECS]`."""
+    """`python -m engine.recording.promote CATALOG WAIT_SECS join|keep`."""
     os.nice(NICE)
-    wait_secs = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-    done = promote(sys.argv[1], wait_secs=wait_secs)
+    catalog, wait_secs, joins = sys.argv[1:]
+    done = promote(catalog, wait_secs=float(wait_secs), joins=joins == "join")
     sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
 
 

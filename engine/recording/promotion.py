@@ -14,8 +14,9 @@ from engine.recording.promote import Promoted
 class Promotion:
     """One `promote`, that outlives a killed run. Raises OSError where it can't be started."""
 
-    def __init__(self, catalog: Path, wait_secs: float = 0.0) -> None:
-        command = [sys.executable, "-m", "engine.recording.promote", str(catalog), f"{wait_secs}"]
+    def __init__(self, catalog: Path, wait_secs: float = 0.0, *, joins: bool = True) -> None:
+        how = [str(catalog), f"{wait_secs}", "join" if joins else "keep"]
+        command = [sys.executable, "-m", "engine.recording.promote", *how]
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command,
             stdin=subprocess.DEVNULL,

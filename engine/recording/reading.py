@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.errors import FairleadError
 from engine.recording.commit import JOURNAL
 from engine.recording.journal import has_leftovers, is_recording
-from engine.recording.promote import catalog_lock
+from engine.recording.promote import CatalogLock
 from engine.recording.promotion import Promotion
 
 WAIT_SECS = 60.0  # for a promotion that is at work
@@ -35,7 +35,7 @@ def reading(catalog: Path) -> Iterator[list[str]]:
             f"a run records into {catalog}: what is still in its journal ([record] promote_secs) "
             "is left out"
         )
-    lock = catalog_lock(catalog)
+    lock = CatalogLock(catalog)
     try:
         is_taken = lock.take(shared=True, wait_secs=WAIT_SECS)
     except OSError:  # a catalog that can't be written changes under nobody
@@ -56,7 +56,7 @@ def _bring_in(catalog: Path) -> list[str]:
     if not has_leftovers(catalog):
         return []
     try:
-        done = Promotion(catalog, wait_secs=WAIT_SECS).result(2 * WAIT_SECS)
+        done = Promotion(catalog, WAIT_SECS, joins=False).result(2 * WAIT_SECS)
     except OSError as error:
         return [f"rows of a killed run are still in the journal of {catalog}: {error}"]
     if done.is_busy:

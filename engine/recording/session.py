@@ -63,6 +63,7 @@ class Recording:
             for key, venue in self._venues.items()
         ]
         self._journal: RunJournal | None = None
+        self._promotion: Promotion | None = None  # the one at work
         self._keeper: threading.Thread | None = None
         self._ended = threading.Event()
 
@@ -141,11 +142,13 @@ class Recording:
             return
         self._journal = None
         try:
-            promotion = Promotion(self.catalog, wait_secs=FINISH_SECS)
+            promotion = Promotion(self.catalog, FINISH_SECS, joins=False)
         except OSError as error:
             self._problem(f"rows stay in the journal, the next start tries again: {error}")
             return
         self._read(promotion)
+        if self._promotion is not None:  # it has made way for the last one
+            self._read(self._promotion)
 
     @property
     def holes(self) -> list[GapRow]:
@@ -156,26 +159,25 @@ class Recording:
 
     def _keep(self) -> None:
         """Note how far the recording is whole; promote now and then, in another process."""
-        promotion: Promotion | None = None
         due = time.monotonic()
         while True:
             is_over = self._ended.wait(LOOK_SECS)
             try:
                 for coverage in self._coverage:
                     coverage.close() if is_over else coverage.look()
-                if promotion is not None and promotion.is_over:
-                    self._read(promotion)
-                    promotion = None
-                if self._journal is not None and promotion is None and time.monotonic() >= due:
-                    if not is_over:
-                        promotion = Promotion(self.catalog)
+                if is_over:
+                    return
+                if self._promotion is not None and self._promotion.is_over:
+                    self._read(self._promotion)
+                    self._promotion = None
+                if self._journal is not None and time.monotonic() >= due:
                     due = time.monotonic() + self.settings.promote_secs
+                    if self._promotion is None:
+                        self._promotion = Promotion(self.catalog)
             except OSError as error:  # a disk that refuses must not end the watch
                 self._problem(f"{self.catalog}: {error}")
-            if is_over:
-                break
-        if promotion is not None:
-            self._read(promotion)
+                if is_over:
+                    return
 
     def _read(self, promotion: Promotion) -> None:
         try:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from engine.recording.commit import JOURNAL, is_unfinished
 from engine.recording.compact import compact
 from engine.recording.gaps import GapKind, read_gaps
 from engine.recording.journal import RunJournal, has_leftovers, is_recording, journaled_runs
-from engine.recording.promote import catalog_lock, promote
+from engine.recording.promote import CatalogLock, promote
 from engine.recording.rows import KINDS, span_of, spans_in, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -358,7 +359,7 @@ def test_hours_then_days_are_joined_and_large_files_left_alone(tmp_path, monkeyp
     for quarter in range(24 * 4):
         ts = begin + quarter * hour // 4
         write_rows([trade(quarter, ts), trade(quarter, ts + 1)], KINDS["trades"], tmp_path)
-    catalog_lock(tmp_path)
+    CatalogLock(tmp_path)
     problems: list[str] = []
     assert compact(tmp_path, begin + hour - 1, problems) == 0  # the hour is not over
     assert compact(tmp_path, begin + 2 * hour, problems) == 8
@@ -380,7 +381,7 @@ def test_a_damaged_parquet_file_is_told_and_left(tmp_path):
     for at in range(3):
         write_rows([trade(at, begin + at)], KINDS["trades"], tmp_path)
     spans_in(tmp_path / TRADES)[1].path.write_bytes(b"PAR1" * 20)
-    catalog_lock(tmp_path)
+    CatalogLock(tmp_path)
     problems: list[str] = []
     assert compact(tmp_path, begin + 2 * hour, problems) == 0
     assert "were not joined" in problems[0]
@@ -389,7 +390,7 @@ def test_a_damaged_parquet_file_is_told_and_left(tmp_path):
 
 def test_a_reader_keeps_the_files_until_it_has_ended(journal, tmp_path):
     journal.run(T0, trades=[trade(1, T0)])
-    with catalog_lock(tmp_path) as lock:
+    with CatalogLock(tmp_path) as lock:
         assert lock.take(shared=True)
         assert promote(tmp_path).is_busy
         assert has_leftovers(tmp_path)
@@ -417,3 +418,25 @@ def test_a_file_that_takes_its_reader_down_is_put_aside_in_the_end(torn, tmp_pat
     assert "takes the process down" in done.problems[0]
     assert trades(tmp_path) == []
     assert not has_leftovers(tmp_path)
+
+
+def test_joining_makes_way_for_who_waits(tmp_path):
+    hour = 3600 * SECOND
+    begin = (T0 // hour + 1) * hour
+    for at in range(4):
+        write_rows([trade(at, begin + at * hour // 2)], KINDS["trades"], tmp_path)
+    with CatalogLock(tmp_path) as held, CatalogLock(tmp_path) as waiting:
+        assert held.take()
+        taken: list[bool] = []
+        waiter = threading.Thread(target=lambda: taken.append(waiting.take(wait_secs=60)))
+        waiter.start()
+        while not held.is_wanted():
+            pass
+        assert compact(tmp_path, begin + 50 * hour, [], is_over=held.is_wanted) == 0
+        held.release()
+        waiter.join(60)
+        assert taken == [True]
+        assert not held.is_wanted()
+    assert promote(tmp_path, joins=False, now_ns=lambda: begin + 50 * hour).merged == 0
+    assert promote(tmp_path, now_ns=lambda: begin + 50 * hour).merged > 0
+    assert len(spans_in(tmp_path / TRADES)) == 1
