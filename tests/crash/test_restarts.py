@@ -1,0 +1,30 @@
+"""Five `kill -9` and restarts of every strategy of `strategies/`, on both venues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.cli.exits import Exit
+from tests.crash.lives import forking
+from tests.crash.restarts import Restarts, options
+from tests.live import hosted
+from tests.support.processes import Venue
+
+KILLS = 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("key", ["oceanex", "poloniex"])
+def test_strategies_go_on_with_their_orders_after_every_kill(key: str, tmp_path: Path) -> None:
+    with hosted.simulated(tmp_path / "keys", options(key)) as line, forking() as starter:
+        served = Venue(None, line)  # type: ignore[arg-type]  # it has no process of its own
+        case = Restarts(key, served, tmp_path, starter)
+        for _ in range(KILLS):
+            case.live_and_die()
+        assert case.live_and_stop() == Exit.OK, case.log.read_text()[-3000:]
+        found = case.judge()
+    assert found.fills > KILLS, found
+    assert found.accepted > 4 * KILLS, found
