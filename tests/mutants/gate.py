@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tests.mutants.mutant import Mutant, mutant, one
-from tests.mutants.parts import RISK, T_GATE, T_GUARD, T_LIVE, T_MISSING
+from tests.mutants.parts import (
+    GUARD,
+    RISK,
+    T_GATE,
+    T_GUARD,
+    T_HANDOVER,
+    T_LIVE,
+    T_MISSING,
+    T_WALL,
+)
 
 GATE_MUTANTS: tuple[Mutant, ...] = (
     mutant(
@@ -19,6 +28,27 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "no position limit",
         one("if toward > limit:", "if False:"),
         T_GATE,
+    ),
+    mutant(
+        "exits-unbounded",
+        RISK,
+        "exits together ask for more than is held",
+        one("    if asked <= limit:\n", "    if True:\n"),
+        T_WALL,
+    ),
+    mutant(
+        "least-position-unchecked",
+        RISK,
+        "sells go below min_position",
+        one("    if reach < limit:\n", "    if False:\n"),
+        T_WALL,
+    ),
+    mutant(
+        "nothing-handed-over",
+        GUARD,
+        "a restarted strategy does not get its orders back",
+        one("self.on_recovered(orders, positions)", "self.on_recovered([], positions)"),
+        T_HANDOVER,
     ),
     mutant(
         "notional-unchecked",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DESK = "engine/orders/*.py"
 RISK = "engine/risk/*.py"
+GUARD = "engine/guard/*.py"
 BOOK = "adapters/base/book.py"
 CLIENT = "adapters/base/data_client.py"
 LIMITER = "adapters/base/ratelimit.py"
@@ -30,6 +31,8 @@ T_GATE = (
     *("tests/unit/test_killswitch.py", "tests/unit/test_guarded.py"),
 )
 T_GUARD = ("tests/unit/test_guarded.py",)
+T_WALL = ("tests/unit/test_exit_wall.py",)
+T_HANDOVER = ("tests/unit/test_handover.py",)
 T_MISSING = ("tests/mutants/test_missing.py",)
 T_BRACKETS = (
     *("tests/unit/orders/test_bracket.py", "tests/unit/orders/test_bracket_store.py"),
