@@ -13,7 +13,12 @@ from typing import Any
 
 import msgspec
 
-from adapters.oceanex.simulator_auth import Authenticator, RateLimits, generated_key_pair
+from adapters.oceanex.simulator_auth import (
+    Authenticator,
+    RateLimits,
+    generated_key_pair,
+    public_half,
+)
 from adapters.oceanex.simulator_markets import OceanexSimOptions
 from adapters.oceanex.simulator_push import PushServer
 from adapters.oceanex.simulator_query import PATH as QUERY_PATH
@@ -160,6 +165,13 @@ class OceanexSimulator:
             "credentials": self._credentials(),
             "markets": list(self.markets),
         }
+
+    def take_credentials(self, kept: Mapping[str, str]) -> None:
+        """Go on with the key of an earlier start. Raises ValueError for one that is no such key."""
+        if (kept["uid"], kept["key_id"]) != (self.options.uid, self.options.key_id):
+            raise ValueError("uid and key_id are another account's")
+        self.private_key_pem = kept["private_key"]
+        self.auth = Authenticator(self.options, public_half(self.private_key_pem))
 
     def _credentials(self) -> dict[str, str]:
         """By the adapter's credential names; no private key where the caller gave the public."""

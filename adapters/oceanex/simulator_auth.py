@@ -62,10 +62,22 @@ def generated_key_pair() -> tuple[str, str]:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+    return private.decode(), _public_pem(key)
+
+
+def public_half(private_pem: str) -> str:
+    """The public key of a private one, both PEM. Raises ValueError for what is no RSA key."""
+    key = serialization.load_pem_private_key(private_pem.encode(), password=None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("expected an RSA private key")
+    return _public_pem(key)
+
+
+def _public_pem(key: rsa.RSAPrivateKey) -> str:
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return private.decode(), public.decode()
+    return public.decode()
 
 
 def parameters(request: SimRequest) -> dict[str, Any]:

@@ -72,6 +72,13 @@ class PoloniexSimulator(ExchangeListener):
         self.driver.paused = not self.options.is_market_live
         self.push = PushServer(self)
 
+    def take_credentials(self, kept: Mapping[str, str]) -> None:
+        """Go on with the key of an earlier start. Raises ValueError for an empty one."""
+        if not (kept["key"] and kept["secret"]):
+            raise ValueError("expected a key and a secret")
+        self.credentials = Credentials(kept["key"], kept["secret"])
+        self.auth.credentials = self.credentials
+
     @property
     def now_ms(self) -> int:
         return millis(self.exchange.now_ns)

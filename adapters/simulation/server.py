@@ -76,6 +76,10 @@ class SimulatedVenue(Protocol):
         """URLs and test credentials, for the JSON line that `fairlead venue` prints."""
         ...
 
+    def take_credentials(self, kept: Mapping[str, str]) -> None:
+        """Use the test credentials of an earlier start, by name. Raises ValueError."""
+        ...
+
 
 HTML_PAGE = b"<html><head><title>503</title></head><body><h1>Service unavailable</h1></body></html>"
 TICK_SECS = 0.005  # how often a served venue is advanced

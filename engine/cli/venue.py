@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,7 +44,9 @@ def command(
     ] = "none",
     account_dir: Annotated[
         Path | None,
-        typer.Option("--account-dir", help="Folder for the test credentials; made if absent"),
+        typer.Option(
+            "--account-dir", help="Folder of the test credentials: made if absent, kept if there"
+        ),
     ] = None,
 ) -> None:
     """Serve a simulated venue until SIGINT or SIGTERM.
@@ -110,7 +112,13 @@ async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> 
     try:
         with _account_folder(account_dir) as folder:
             line = dict(served.describe())
-            line["credentials"] = write_credentials(folder, _texts(line.get("credentials")))
+            made = _texts(line.get("credentials"))
+            if kept := kept_credentials(folder, made):
+                _take(venue, folder, kept)
+                line = dict(served.describe())
+                line["credentials"] = references(folder, kept)
+            else:
+                line["credentials"] = write_credentials(folder, made)
             line["control"] = f"{served.http_base}/_sim/"
             typer.echo(json.dumps(line))
             await served.run_until(stop)
@@ -136,12 +144,34 @@ def _texts(credentials: object) -> Mapping[str, str]:
 def write_credentials(folder: Path, credentials: Mapping[str, str]) -> dict[str, str]:
     """Write each credential to a file of mode 0600; references by name, absolute."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    references = {}
     for name, text in credentials.items():
         path = folder.resolve() / name
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
-        references[name] = f"file:{path}"
-    return references
+    return references(folder, credentials)
+
+
+def references(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    return {name: f"file:{folder.resolve() / name}" for name in names}
+
+
+def kept_credentials(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """What an earlier start left there, whole; a second start must not invalidate its config."""
+    paths = {name: folder / name for name in names}
+    if not paths or not all(path.is_file() for path in paths.values()):
+        return {}
+    return {name: path.read_text() for name, path in paths.items()}
+
+
+def _take(venue: SimulatedVenue, folder: Path, kept: Mapping[str, str]) -> None:
+    try:
+        venue.take_credentials(kept)
+    except ValueError as e:
+        raise FairleadError(
+            "E-VENUE-ACCOUNT",
+            f"the credentials in {folder} can't be used: {e}; remove them, or name another "
+            "--account-dir",
+            Exit.USAGE,
+        ) from e

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.simulation.test_market import write_catalog
+from tests.support import configs
+from tests.support.processes import Venue, run
 
 DEADLINE_SECS = 60.0
 COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()", "venue"]
@@ -103,3 +105,33 @@ def test_a_taken_port_is_one_clear_error(running: Any) -> None:
     _, err = process.communicate(timeout=DEADLINE_SECS)
     assert process.returncode == 5
     assert f"can't listen on 127.0.0.1:{port}" in err
+
+
+@pytest.mark.parametrize("key", ["oceanex", "poloniex"])
+def test_a_second_start_keeps_the_key_of_the_first(running: Any, key: str, tmp_path: Path) -> None:
+    """A config that runs, or will run, against the first is not locked out."""
+    folder = tmp_path / "account"
+    running(key, "--seed", "1", "--account-dir", str(folder))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    process, told = running(key, "--seed", "2", "--account-dir", str(folder))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    strategy = {
+        "id": "S-1",
+        "path": "tests.live.scripted:Scripted",
+        "params": {"instrument_id": f"BTC_USDT.{key.upper()}", "does": "nothing"},
+    }
+    config = configs.write(tmp_path, Venue(process, told), strategies=[strategy])
+    ended = run("live", config, "--for", "1")
+    assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+def test_a_key_that_is_none_is_one_clear_error(running: Any, tmp_path: Path) -> None:
+    process, _ = running("oceanex", "--account-dir", str(tmp_path))
+    process.terminate()
+    process.communicate(timeout=DEADLINE_SECS)
+    (tmp_path / "private_key").write_text("no key")
+    second = start("oceanex", "--account-dir", str(tmp_path))
+    _, err = second.communicate(timeout=DEADLINE_SECS)
+    assert second.returncode == 2
+    assert "E-VENUE-ACCOUNT" in err
+    assert "Traceback" not in err
