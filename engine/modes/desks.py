@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Literal
 
-from adapters.base.venue import Adapter, Capabilities, VenueInstrument
+from adapters.base.venue import Adapter, Capabilities, ParseError, VenueError, VenueInstrument
 from engine.config import model
 from engine.orders.balance_check import DriftLimits
 from engine.orders.flatten import Market
 from engine.orders.live import DeskSettings, DeskTraits
-from engine.orders.model import Kind
+from engine.orders.model import Kind, VenueUnavailable
 
 
 def traits_of(can: Capabilities) -> DeskTraits:
@@ -59,6 +59,7 @@ def market_of(
         quote=instrument.quote,
         step=instrument.nautilus.size_increment.as_decimal(),
         min_quantity=instrument.min_quantity,
+        min_notional=instrument.min_notional,
         tick=instrument.nautilus.price_increment.as_decimal(),
         is_cash=account_type == "cash",
         has_market_orders=Kind.MARKET in can.kinds,
@@ -66,10 +67,17 @@ def market_of(
 
 
 def touch_of(adapter: Adapter) -> Callable[[str], Awaitable[tuple[Decimal, Decimal]]]:
-    """Best bid and ask, read from the venue. Raises VenueError, LookupError on an empty side."""
+    """Best bid and ask, read from the venue.
+
+    Raises VenueUnavailable, and LookupError on an empty side.
+    """
 
     async def touch(instrument: str) -> tuple[Decimal, Decimal]:
-        snapshot = await adapter.market_data.book_snapshot(instrument, 5)
+        try:
+            snapshot = await adapter.market_data.book_snapshot(instrument, 5)
+        except (VenueError, ParseError) as error:
+            code = error.code if isinstance(error, VenueError) else "BOOK-UNREADABLE"
+            raise VenueUnavailable(code, f"the book of {instrument}: {error}") from error
         sides: dict[str, list[Decimal]] = {"BUY": [], "SELL": []}
         for delta in snapshot.deltas:
             levels = sides.get(delta.order.side.name)

@@ -11,7 +11,9 @@ import asyncio
 import logging
 import os
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from types import FrameType
 from typing import Any
 from uuid import uuid4
@@ -100,6 +102,7 @@ class KillWatch:
         self._flattened: dict[str, Kill] = {}  # what this run must not trade on with
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
         self._tries: dict[str, int] = {}
+        self._too_small: dict[str, dict[str, Decimal]] = {}  # by venue and instrument: what stays
         self._asked: dict[str, float] = {}  # client order id -> when its cancel was asked for
         self._acting: dict[str, asyncio.Task[None]] = {}
         self._paper_at = 0.0
@@ -258,8 +261,12 @@ class KillWatch:
             return False
         if any(order.is_proven for order in self._to_cancel(trading)):
             return False
-        covers = self._covers(trading)
-        if not any(p.quantity and covers(p.strategy) for p in trading.journal.positions()):
+        covers, rest = self._covers(trading), self._too_small.get(venue, {})
+        net: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for position in trading.journal.positions():
+            if covers(position.strategy):
+                net[position.instrument] += position.quantity
+        if not any(quantity and quantity != rest.get(name) for name, quantity in net.items()):
             return False
         if self._tries.get(venue, 0) >= FLATTEN_TRIES:
             return False
@@ -275,7 +282,12 @@ class KillWatch:
             flattener = self._flattener(trading)
             if not await flattener.settle_old(FLATTEN_AGAIN_SECS):
                 return
-            for one in await flattener.run():
+            closed = await flattener.run()
+            # What no order is small enough for stays, and is not tried again.
+            self._too_small[trading.venue] = {
+                one.instrument: one.left for one in closed if one.is_flat and one.left
+            }
+            for one in closed:
                 logger.log(
                     logging.WARNING if one.is_flat else logging.ERROR,
                     "%s: position %s, %s %s",

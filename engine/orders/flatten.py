@@ -42,13 +42,17 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     quote: str
     step: Decimal
     min_quantity: Decimal
+    min_notional: Decimal = Decimal(0)  # quote; 0 is no such minimum
     tick: Decimal
     is_cash: bool = True
     has_market_orders: bool = True
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one instrument's position; `left` is signed base units."""
+    """What became of one instrument's position; `left` is signed base units.
+
+    Flat is also what is left below the venue's smallest order: nothing can be sent for it.
+    """
 
     instrument: str
     before: Decimal
@@ -120,6 +124,7 @@ class Flattener:
         self._new_id = new_id
         self._now_ns = now_ns
         self._unbooked = dict(unbooked or {})
+        self._too_small: set[str] = set()  # instruments whose rest the venue takes no order for
 
     def _is_mine(self, strategy: str) -> bool:
         return strategy == KILL_STRATEGY or self._covers(strategy)
@@ -177,7 +182,9 @@ class Flattener:
     ) -> Closed:
         left = after.get(name, Decimal(0))
         market = self._markets.get(name)
-        is_flat = market is not None and abs(left) < max(market.step, market.min_quantity)
+        is_flat = name in self._too_small or (
+            market is not None and abs(left) < max(market.step, market.min_quantity)
+        )
         live = any(o.intent.instrument == name for o in self._live())
         return Closed(
             instrument=name,
@@ -210,6 +217,14 @@ class Flattener:
                 details[name] = f"the account has less {market.base} free than the position"
             return None
         side = Side.SELL if quantity > 0 else Side.BUY
+        if await self._is_too_small(name, side, size, market):
+            what = f"the venue takes no order below {market.min_notional:f} {market.quote}"
+            if size == abs(quantity) or await self._is_too_small(name, side, abs(quantity), market):
+                self._too_small.add(name)
+                details[name] = f"{quantity:f} stays: {what}"
+            else:
+                details[name] = f"the account has less {market.base} free than the position; {what}"
+            return None
         price = None if market.has_market_orders else await self._price(name, side, market)
         return Intent(
             client_order_id=self._new_id(),
@@ -231,6 +246,16 @@ class Flattener:
             return otherwise
         free = [balance.free for balance in balances if balance.currency == currency]
         return free[0] if free else otherwise
+
+    async def _is_too_small(self, name: str, side: Side, size: Decimal, market: Market) -> bool:
+        """Whether the venue's minimum forbids it; where no price can be read, the venue decides."""
+        if not market.min_notional:
+            return False
+        try:
+            bid, ask = await self._touch(name)
+        except (VenueUnavailable, LookupError):
+            return False
+        return size * (bid if side is Side.SELL else ask) < market.min_notional
 
     async def _price(self, name: str, side: Side, market: Market) -> Decimal:
         """Through the touch by the collar: fills like a market order, but never at any price."""

@@ -416,6 +416,34 @@ def test_no_more_is_sold_than_the_account_has(bench: Bench) -> None:
     assert bench.venue.creates[0].quantity == D("0.499")
 
 
+def test_what_the_venues_minimum_forbids_is_left_alone(bench: Bench) -> None:
+    _hold(bench, "A", "0.05")  # at 99.9: 4.995 USDT
+    bench.venue.answer = _fills_at_once(bench)
+    small = msgspec.structs.replace(MARKET, min_notional=D(5))
+    (closed,) = _flatten(bench, market=small)
+    assert bench.venue.creates == []
+    assert (closed.left, closed.is_flat) == (D("0.05"), True)
+    assert closed.detail == "0.05 stays: the venue takes no order below 5 USDT"
+    _hold(bench, "B", "0.001")  # together they are enough
+    (closed,) = _flatten(bench, market=small)
+    assert [one.quantity for one in bench.venue.creates] == [D("0.051")]
+    assert (closed.left, closed.is_flat) == (D(0), True)
+
+
+def test_a_free_balance_below_the_minimum_is_not_sold_and_not_flat(bench: Bench) -> None:
+    _hold(bench, "A", "0.5")
+
+    async def balances() -> list[VenueBalance]:
+        return [VenueBalance(currency="BTC", free=D("0.02"), locked=D(0))]
+
+    bench.venue.balances = balances  # type: ignore[method-assign]
+    small = msgspec.structs.replace(MARKET, is_cash=True, min_notional=D(5))
+    (closed,) = _flatten(bench, market=small)
+    assert bench.venue.creates == []
+    assert (closed.left, closed.is_flat) == (D("0.5"), False)
+    assert "less BTC free" in closed.detail
+
+
 def test_dust_is_flat(bench: Bench) -> None:
     _hold(bench, "A", "0.0004")
     (closed,) = _flatten(bench)
