@@ -80,7 +80,8 @@ def touch_of(adapter: Adapter) -> Callable[[str], Awaitable[tuple[Decimal, Decim
             raise VenueUnavailable(code, f"the book of {instrument}: {error}") from error
         sides: dict[str, list[Decimal]] = {"BUY": [], "SELL": []}
         for delta in snapshot.deltas:
-            levels = sides.get(delta.order.side.name)
+            side = delta.order.side  # None of the CLEAR
+            levels = None if side is None else sides.get(side.name)
             if levels is not None:
                 levels.append(delta.order.price.as_decimal())
         if not sides["BUY"] or not sides["SELL"]:

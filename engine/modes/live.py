@@ -26,6 +26,7 @@ def _log_to_stderr(level: str) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(RedactingFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("fairlead").setLevel(logging.INFO)
 
 
 def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary:

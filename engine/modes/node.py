@@ -16,14 +16,12 @@ from typing import Any
 
 import uvloop
 from nautilus_trader.adapters.sandbox import (
-    SandboxExecutionClientConfig,
     SandboxExecutionClientFactory,
 )
 from nautilus_trader.common import (
     Environment,
 )
 from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
-from nautilus_trader.execution import StaticLatencyModel
 from nautilus_trader.live import (
     LiveDataEngineConfig,
     LiveExecutionEngineConfig,
@@ -32,11 +30,7 @@ from nautilus_trader.live import (
     SubmissionRecoveryPolicy,
 )
 from nautilus_trader.model import (
-    AccountType,
-    BookType,
-    OmsType,
     TraderId,
-    Venue,
 )
 
 from adapters import registry
@@ -48,15 +42,14 @@ from adapters.base.venue import Adapter, AdapterContext, AdapterSpec
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
 from engine.config.model import Record
-from engine.currencies import money
 from engine.errors import FairleadError
 from engine.kill.halts import RunHalts
 from engine.modes import common
 from engine.modes.account_files import account_files
 from engine.modes.approvals import GateApprovals
+from engine.modes.banner import say_running
 from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
-from engine.modes.fees import fee_model
 from engine.modes.held import held_beyond, unlisted
 from engine.modes.kernel_log import logger_config
 from engine.modes.killthread import KillThread
@@ -65,6 +58,7 @@ from engine.modes.lock import AccountLock, require_writable
 from engine.modes.market_actor import MarketActor
 from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
+from engine.modes.simulated import simulated_exchange
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
@@ -110,6 +104,7 @@ class NodeRun:
         self._kills: KillWatch | None = None
         self._clocks: RunClocks | None = None
         self._halts: RunHalts | None = None
+        self._recovered_count = 0  # venues whose account is known
         self._held: list[str] = []  # instruments that a journal holds and the config does not name
 
     # -- building ------------------------------------------------------------------------------
@@ -285,7 +280,9 @@ class NodeRun:
                 builder = builder.add_exec_client(name, factory, ExecutionClientConfig())
             elif self.mode == "paper":
                 builder = builder.add_simulated_exec_client(
-                    name, SandboxExecutionClientFactory(), self._simulated(key, runtime)
+                    name,
+                    SandboxExecutionClientFactory(),
+                    simulated_exchange(self.config, key, runtime),
                 )
         self._node = builder.build()
         self._handle = self._node.handle()
@@ -395,29 +392,19 @@ class NodeRun:
         runtime.instruments += tuple(one.instrument for one in held)
         self._held += [one.instrument for one in held]
 
-    def _simulated(self, key: str, runtime: VenueRuntime) -> SandboxExecutionClientConfig:
-        venue, simulated = self.config.venues[key], self.config.simulated
-        instruments = [runtime.adapter.instruments[name].nautilus for name in venue.instruments]
-        latency_ns = int(simulated.latency_ms * 1_000_000)
-        margin = venue.account_type == "margin"
-        return SandboxExecutionClientConfig(
-            Venue(key.upper()),
-            [money(text) for text in simulated.balances],
-            account_type=AccountType.MARGIN if margin else AccountType.CASH,
-            oms_type=OmsType.NETTING,
-            book_type=BookType.L2_MBP,
-            fee_model=fee_model(key, venue.fees, instruments),
-            latency_model=StaticLatencyModel(base_latency_nanos=latency_ns),
-            liquidity_consumption=simulated.liquidity_consumption,
-            queue_position=simulated.queue_position,
-        )
-
     def _recovered(self, trading: VenueTrading) -> None:
         """The account is known: what it holds counts against the limits from the first order."""
         assert trading.desk is not None
         if self._kills is not None:
             self._kills.recovered(trading)
         count_in(self.gate, trading.journal, trading.desk)
+        self._recovered_count += 1
+        if self._recovered_count == len(self.trading):
+            self._say_running()
+
+    def _say_running(self) -> None:
+        where = str(self._recording.root) if self._recording is not None else None
+        say_running(self.loaded, self.mode, where)
 
     def _told(self, trading: VenueTrading) -> None:
         """What was filled since the recovery is in what NautilusTrader was told: count it too."""
@@ -434,6 +421,8 @@ class NodeRun:
     # -- running -------------------------------------------------------------------------------
 
     async def _run_node(self) -> None:
+        if self.mode != "live":  # a live run says so once its accounts are known
+            self._say_running()
         self._running = running = asyncio.ensure_future(self._node.run_async())
         watching = [self._watch(running), self._watch_streams()]
         if self._kills is not None:

@@ -48,11 +48,25 @@ def is_quiet(ended: subprocess.CompletedProcess[str], code: int = 0) -> None:
     assert len(lines) <= LINES_MAX, "\n".join(lines)
 
 
+def says_what_runs_where(told: str, verb: str, config: Path, market: Venue) -> None:
+    address = str(market.line["rest"]).split("/")[2]
+    state, data = config.parent / "state", config.parent / "data"
+    parts = [f"demo {verb}: ", f"connected to OCEANEX ({address})", "VET_USDT.OCEANEX", "Ctrl-C"]
+    parts += [f"log: {state / 'logs' / f'demo-{verb}.log'}", f"recording: {data}"]
+    if verb != "record":
+        parts.append("Maker-001 (ImbalanceMaker), Trend-002 (TrendFollower)")
+    if verb == "live":
+        parts += ["account main", f"journal of oceanex: {state / 'oceanex-main.journal.sqlite'}"]
+    for part in parts:
+        assert part in told, told
+
+
 def test_the_demos_config_in_every_mode(market: Venue, tmp_path: Path) -> None:
     config = demo_config(tmp_path, market)
-    is_quiet(run("live", config, "--for", "4"))
-    is_quiet(run("live", config, "--for", "4"))
-    is_quiet(run("paper", config, "--for", "4"))
+    for verb in ("live", "live", "paper", "record"):
+        ended = run(verb, config, "--for", "3")
+        is_quiet(ended)
+        says_what_runs_where(ended.stderr, verb, config, market)
     is_quiet(run("backtest", config))
     log = tmp_path / "state" / "logs" / "demo-backtest.log"
     assert DISORDER not in log.read_text()
