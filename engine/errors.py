@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from pathlib import Path
 
-_ENGINE = str(Path(__file__).parent)
+_NOT_OWN = (str(Path(__file__).parent), sysconfig.get_path("stdlib"), "<frozen")
 
 
 class FairleadError(Exception):
@@ -25,7 +26,7 @@ class FairleadError(Exception):
 
 
 def place_of(error: BaseException) -> str:
-    """FILE:LINE of the innermost frame that is neither the engine's nor an installed package's.
+    """FILE:LINE of the innermost frame that is not the engine's, Python's or a package's.
 
     The innermost of all where there is none such; empty without a traceback.
     """
@@ -35,8 +36,7 @@ def place_of(error: BaseException) -> str:
     own = [
         frame
         for frame in frames
-        if not frame.filename.startswith((_ENGINE, "<frozen"))
-        and "site-packages" not in frame.filename
+        if not frame.filename.startswith(_NOT_OWN) and "site-packages" not in frame.filename
     ]
     found = own or list(frames)
     return f"{found[-1].filename}:{found[-1].lineno}" if found else ""

@@ -72,7 +72,6 @@ class RunState:
         self.stop_reason: str | None = None
         self.interrupted = False
         self.offer: Offer | None = None  # the market data of the run; None: not compared
-        self.keeps_log = False  # NautilusTrader's log is a file: what ends a run stands there too
         # Receive time of the market event that each order answers, by client order id, UNIX
         # nanoseconds; None: not kept. Whoever sends the order takes it out.
         self.ticks: dict[str, int] | None = None
@@ -116,7 +115,11 @@ class RunState:
             self.breach = Breach(strategy=strategy, client_order_id=client_order_id, what=what)
 
     def add_denial(self, record: DenialRecord) -> int:
-        """Count a denial; returns how many of its code there were."""
+        """Count a denial; returns how many of its code there were. The first of each is told."""
         self.denials.append(record)
-        self.denial_counts[record.denial.code] += 1
-        return self.denial_counts[record.denial.code]
+        code = record.denial.code
+        self.denial_counts[code] += 1
+        if self.denial_counts[code] == 1:
+            who = f"{record.strategy} {record.instrument}".rstrip()
+            logger.warning("the gate refused an order of %s: %s", who, record.denial)
+        return self.denial_counts[code]

@@ -37,10 +37,10 @@ from nautilus_trader.trading import Strategy
 from engine.bracketing import BracketMixin
 from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
+from engine.guard.handed import require_marketable, require_order
 from engine.guard.handover import HandOverMixin
 from engine.guard.overrides import own_classes, refuse_overrides
 from engine.guard.roles import Role, with_role
-from engine.guard.stops import require_marketable
 from engine.guard.thread import bind_to_thread
 from engine.guard.wants import Wants
 from engine.orders.model import Kind, TriggerCondition
@@ -326,7 +326,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
 
     def _guard_approve(self: Any, order: Any) -> bool:
         gate, view = self._guard_ready()
-        facts = order_facts(order)
+        facts = order_facts(require_order(order))
         denial = gate.check(facts, view)
         if denial is not None:
             self._guard_deny(order, facts, denial)
@@ -489,9 +489,8 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
         self._guard_stopped = True
         self._guard_silence()
         self.log.warning(f"the run stops: {self._guard_pending}")
-        if run.keeps_log:  # elsewhere the traceback is on the screen already
-            for fault in run.faults[:1]:
-                self.log.warning(fault.traceback)
+        for fault in run.faults[:1]:
+            self.log.warning(fault.traceback)  # to the log's file; the screen has it already
         try:
             for instrument_id in sorted(instruments, key=str):
                 self.cancel_all_orders(instrument_id)

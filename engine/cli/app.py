@@ -60,7 +60,8 @@ class VerbGroup(TyperGroup):
         try:
             return super().main(*args, **more)
         except Exception as e:
-            sys.exit(errors.report(e))
+            words = sys.argv[1:] if not args or args[0] is None else args[0]
+            sys.exit(errors.report(e, as_json="--json" in words))
 
 
 def _version(wanted: bool) -> None:

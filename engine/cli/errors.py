@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
 import traceback
@@ -12,21 +14,29 @@ from engine.errors import FairleadError
 DEBUG_VARIABLE = "FAIRLEAD_DEBUG"
 
 
-def report(error: Exception) -> int:
-    """Print an error and give the process's exit code; a traceback only with FAIRLEAD_DEBUG=1."""
+def report(error: Exception, *, as_json: bool = False) -> int:
+    """Print an error and give the process's exit code; a traceback only with FAIRLEAD_DEBUG=1.
+
+    With `as_json` stdout gets the same facts as one object: `{"error": {"code", "message",
+    "exit_code"}}`.
+    """
     if os.environ.get(DEBUG_VARIABLE) == "1":
         print(_redacted("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201
     if isinstance(error, FairleadError):
-        print(f"error {_shown(error)}", file=sys.stderr)  # noqa: T201
-        return int(error.exit_code)
+        return _tell(error.code, error.message, int(error.exit_code), as_json)
     first = str(error).partition("\n")[0]
-    text = f"error E-UNEXPECTED: {type(error).__name__}: {first} ({DEBUG_VARIABLE}=1 shows where)"
-    print(_redacted(text), file=sys.stderr)  # noqa: T201
-    return int(Exit.FAILED)
+    text = f"{type(error).__name__}: {first} ({DEBUG_VARIABLE}=1 shows where)"
+    return _tell("E-UNEXPECTED", text, int(Exit.FAILED), as_json)
 
 
-def _shown(error: FairleadError) -> str:
-    return _redacted(f"{error.code}: {error.message}")
+def _tell(code: str, message: str, exit_code: int, as_json: bool) -> int:
+    text = _redacted(message)
+    print(f"error {code}: {text}", file=sys.stderr)  # noqa: T201
+    if as_json:
+        found = {"error": {"code": code, "message": text, "exit_code": exit_code}}
+        with contextlib.suppress(OSError):  # stdout may be gone; stderr has it all
+            print(json.dumps(found), flush=True)  # noqa: T201
+    return exit_code
 
 
 def _redacted(text: str) -> str:

@@ -108,7 +108,7 @@ def command(
                 fold_tops=fold_quotes,
             )
     except ImportFailed as e:
-        typer.echo(str(e), err=True)
+        typer.echo(f"error {e}", err=True)
         raise typer.Exit(e.exit_code) from e
     process.name_files({"catalog": str(catalog)})
     typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else render(report))

@@ -248,7 +248,6 @@ class NodeRun:
         self.gate, self.run_state = parts.gate, parts.run_state
         if self.mode == "live":
             self.run_state.ticks = {}
-        self.run_state.keeps_log = True
         self.run_state.offer = common.venue_offer(self.loaded)
         if self.mode != "record":
             self._halts = RunHalts(

@@ -72,6 +72,10 @@ class TriggerCondition(StrEnum):
     GTE = "gte"
     LTE = "lte"
 
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(f"trigger_condition: expected gte or lte, {value!r} came")
+
 
 class Tif(StrEnum):
     GTC = "GTC"

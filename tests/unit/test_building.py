@@ -69,3 +69,13 @@ def test_a_module_that_raises_at_its_import(tmp_path: Path, catalog: Path) -> No
         assert f"raises_at_import: SystemExit: 0 ({module}:3)" in text
     for text in (checked.stderr, ran.stderr):
         assert f'File "{module}", line 3, in <module>' in text
+
+
+@pytest.mark.parametrize("verb", ["backtest", "live", "paper", "record"])
+def test_an_error_at_the_start_is_in_the_json_too(tmp_path: Path, verb: str) -> None:
+    ended = run(verb, tmp_path / "none.toml", "--json")
+    assert ended.returncode == 3
+    told = json.loads(ended.stdout)["error"]
+    assert (told["code"], told["exit_code"]) == ("E-CFG", 3)
+    assert ended.stderr.strip() == f"error E-CFG: {told['message']}"
+    assert run(verb, tmp_path / "none.toml").stdout == ""

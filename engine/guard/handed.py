@@ -1,10 +1,19 @@
-"""Rules of stop orders that a strategy builds."""
+"""What a strategy hands over as an order, looked at before anything is done with it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from nautilus_trader.model import Price
 
 from engine.orders.model import Side
+
+
+def require_order(order: Any) -> Any:
+    """`order`. Raises TypeError for what is none."""
+    if not hasattr(order, "order_type"):
+        raise TypeError(f"expected an order of self.order_factory, {order!r} came")
+    return order
 
 
 def require_marketable(side: Side, trigger: Price, limit: Price) -> None:

@@ -1,0 +1,74 @@
+"""A strategy's mistake is told: the place in its own file, what was expected, and what came."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data import mistaken
+from tests.unit.backtest_kit import perpetual, run, write_catalog
+
+PERP = "BTCUSDT.TEST"
+FAULTS = {
+    "float": "TypeError: 'float' object is not an instance of 'Quantity'",
+    "no order": "TypeError: expected an order of self.order_factory, None came",
+    "text for an order": "TypeError: expected an order of self.order_factory, 'buy' came",
+    "list of nothing": "TypeError: expected an order of self.order_factory, None came",
+    "text for an id": "TypeError: 'str' object is not an instance of 'ClientOrderId'",
+    "unknown order": "RuntimeError: Cannot cancel order: order not found in cache: O-1",
+    "condition": "ValueError: trigger_condition: expected gte or lte, 'ge' came",
+    "float price": "TypeError: expected an exact number, the float 1.5 came",
+    "sys.exit": "SystemExit: 0",
+    "no words": "RuntimeError",
+    "many lines": "ValueError: first",
+    "recursion": "RecursionError: maximum recursion depth exceeded",
+    "division": "ZeroDivisionError: division by zero",
+}
+REFUSALS = {
+    "off tick": "PRECISION: expected a price in steps of 0.1, 100.123 came",
+    "other instrument": "INSTRUMENT_UNKNOWN: expected an instrument of this run, NO_SUCH.TEST is",
+    "other venue": "INSTRUMENT_UNKNOWN: expected an instrument of this run, BTCUSDT.NOWHERE is",
+    "modify of nothing": "ORDER_NOT_OPEN: expected an open order, O-1 is unknown",
+}
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("mistakes") / "catalog"
+    return write_catalog(root, perpetual(PERP), seconds=2, seed=11)
+
+
+def mistake(folder: Path, catalog: Path, name: str):
+    params = {"instrument_id": PERP, "mistake": name}
+    return run(folder, catalog, "tests.data.mistaken:Mistaken", params)
+
+
+def test_every_mistake_is_tested() -> None:
+    assert FAULTS.keys() | REFUSALS.keys() == mistaken.MISTAKES.keys()
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_mistake_that_raises_names_its_place(tmp_path: Path, catalog: Path, name: str) -> None:
+    result = mistake(tmp_path, catalog, name)
+    assert result.exit_code == 10
+    line = f"a strategy faulted: Test-001.on_book_deltas: {FAULTS[name]}"
+    assert result.summary.outcome.startswith(line)
+    assert "\n" not in result.summary.outcome
+    (fault,) = result.summary.faults
+    file, _, number = fault.place.rpartition(":")
+    assert file == mistaken.__file__
+    assert int(number) > 0
+    assert result.summary.outcome.endswith(f"({fault.place})")
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_the_first_refusal_of_a_kind_is_told_on_the_screen(
+    tmp_path: Path, catalog: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = mistake(tmp_path, catalog, name)
+    assert result.exit_code == 0
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("the gate refused an order of Test-001")
+    assert REFUSALS[name] in told
+    assert sum(result.summary.denials.values()) == 1
