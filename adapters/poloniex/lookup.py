@@ -24,7 +24,9 @@ from engine.orders.model import (
 )
 
 MAX_PAGES = 20
-HISTORY_MARGIN_MS = 10_000  # before an order was sent: covers the tolerated clock difference
+# Before an order was sent, by a clock that may have been set since it was last measured. What else
+# is in the history is told apart by its client order id, so that a wide window costs nothing.
+HISTORY_MARGIN_MS = 120_000
 ONE_BY_ONE = 3  # more regular orders than this are read from the open list first
 
 

@@ -17,7 +17,7 @@ from adapters.simulation.faults import HttpFault, WsFault
 
 AGENTS = ("walker", "maker", "stops", "adversary")
 SHIPPED = ("Breakout", "ImbalanceMaker", "TrendFollower", "BracketedBreakout")
-SHIPPED_SHARE = 0.0  # of the agents: strategies that are shipped, in their real code
+SHIPPED_SHARE = 1 / 3  # of the agents: strategies that are shipped, in their real code
 BRACKET_SHARE = 0.25  # of the seeds
 BEYOND_SHARE = 0.1  # of the seeds: requests are executed later than the venue documents
 DEATH_POINTS = ("commit", "committed", "request", "answer")

@@ -20,7 +20,7 @@ from adapters.simulation.memory import InMemoryWs
 from engine.errors import FairleadError
 from engine.modes.approvals import GateApprovals
 from engine.modes.node import POST_STOP_SECS
-from engine.modes.recovered import count_in
+from engine.modes.recovered import count_again, count_in
 from engine.modes.trading import VenueTrading
 from engine.observe.status import RunStatus
 from engine.orders.journal import Journal, JournalError
@@ -290,6 +290,7 @@ class Process:
             approvals=GateApprovals(self.gate),
             config=self.config,
             on_recovered=self._recovered,
+            on_told=self._told,
             on_halt=self._halt,
             on_sent=lambda intent: None,
             on_over=self.gate.order_over,
@@ -416,6 +417,9 @@ class Process:
 
     def _recovered(self, trading: VenueTrading) -> None:
         count_in(self.gate, trading.journal, self.desk)
+
+    def _told(self, trading: VenueTrading) -> None:
+        count_again(self.gate, trading.venue, trading.journal, self.desk)
 
     # -- what a strategy can do -----------------------------------------------------------------
 

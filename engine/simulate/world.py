@@ -129,6 +129,7 @@ class World:
             risk=model.Risk(
                 max_order_notional=f"{plan.max_order_notional} {self.instrument_quote()}",
                 max_position={self.instrument: Decimal(plan.max_position)},
+                min_position=self._min_position(),
                 max_open_orders=plan.max_open_orders,
                 max_daily_loss=(
                     [f"{plan.max_daily_loss} {self.instrument_quote()}"]
@@ -139,6 +140,12 @@ class World:
             ),
             execution=model.Execution(poll_ms=plan.poll_ms, journal_fsync="never"),
         )
+
+    def _min_position(self) -> dict[str, Decimal]:
+        """Where nobody else trades: what the shipped strategies may be short together."""
+        if not self.shipped or len(self.shipped) < len(self._agents()):
+            return {}
+        return {self.instrument: sum((one.allowed.lowest for one in self.shipped), Decimal(0))}
 
     def instrument_quote(self) -> str:
         return self.venue.exchange.markets[self.market].spec.quote

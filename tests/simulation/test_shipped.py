@@ -8,7 +8,7 @@ import pytest
 
 from adapters import registry
 from engine.simulate.host.node import HostNode
-from engine.simulate.plan import SHIPPED, Death, Plan
+from engine.simulate.plan import SHIPPED, Death, Plan, draw
 from engine.simulate.run import run_plan
 from strategies.breakout import Breakout
 from strategies.imbalance_maker import ImbalanceMaker
@@ -49,6 +49,12 @@ def test_one_seed_is_one_session() -> None:
     for venue in VENUES:
         one = plan(venue, *SHIPPED, deaths=(Death("committed", 20),))
         assert run_plan(one).journal_hash == run_plan(one).journal_hash
+
+
+def test_a_third_of_the_agents_is_shipped() -> None:
+    agents = [agent for seed in range(1, 301) for agent in draw(seed, VENUES[0]).agents]
+    assert 0.28 < sum(agent in SHIPPED for agent in agents) / len(agents) < 0.39
+    assert set(SHIPPED) <= set(agents)
 
 
 def test_an_exception_of_a_strategy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nautilus_trader.model import (
+    AccountId,
     BookType,
     ClientOrderId,
     InstrumentId,
@@ -92,6 +93,9 @@ class HostCache:
 
     def positions_open(self, **wanted: Any) -> list[Any]:
         return [one for one in _of(self._positions.values(), **wanted) if one.is_open]
+
+    def account_id(self, venue: Venue) -> AccountId | None:
+        return None if self.account is None else self.account.id
 
     def account_for_venue(self, venue: Venue) -> Any | None:
         return self.account

@@ -125,6 +125,7 @@ class HostNode:
                 if found is not None:
                     self.cache.add_position(found)
         client._is_told = True
+        process.trading.told()
 
     def owner_of(self, report: Any) -> str | None:
         """The hosted strategy that a reported order belongs to."""

@@ -86,22 +86,25 @@ KINDS: dict[str, Kind] = {
         "strategies.breakout",
         "Breakout",
         _breakout,
-        lambda s: (one.client_order_id for one in s._all()),
+        lambda s: (*(one.client_order_id for one in s._all()), *s._spares._sides),
     ),
     "ImbalanceMaker": Kind(
         "strategies.imbalance_maker",
         "ImbalanceMaker",
         _maker,
-        lambda s: (s._bid.client_order_id, s._ask.client_order_id),
+        lambda s: (s._bid.client_order_id, s._ask.client_order_id, *s._spares._sides),
     ),
     "TrendFollower": Kind(
-        "strategies.trend_follower", "TrendFollower", _trend, lambda s: (s._working,)
+        "strategies.trend_follower", "TrendFollower", _trend, lambda s: s._working
     ),
     "BracketedBreakout": Kind(
         "strategies.bracketed_breakout",
         "BracketedBreakout",
         _bracketed,
-        lambda s: (name for b in s.open_brackets() for name in (b.entry, *b.exits)),
+        lambda s: (
+            *(name for b in s.open_brackets() for name in (b.entry, *b.exits)),
+            *s._spares._sides,
+        ),
     ),
 }
 

@@ -130,6 +130,10 @@ class HostMixin:
     def order_factory(self: Any) -> Any:
         return self._host_borrowed("order_factory", self._host_factory)
 
+    @property
+    def trader_id(self) -> TraderId:
+        return TRADER
+
     def is_running(self) -> bool:
         return self._host_runs
 
