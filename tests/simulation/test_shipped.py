@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from adapters import registry
-from engine.simulate.host.node import HostNode
+from engine.risk.look import Look
 from engine.simulate.plan import SHIPPED, Death, Plan, draw
 from engine.simulate.run import run_plan
 from strategies.breakout import Breakout
@@ -82,15 +83,7 @@ def test_the_strategy_is_lent_to_nobody_inside_a_native_call(
 
 
 def test_orders_that_no_strategy_knows_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    reconcile = HostNode._reconcile
-
-    def forgets(self: HostNode) -> None:
-        reconcile(self)
-        for order in self.cache.orders():
-            del self.cache._orders[str(order.client_order_id)]
-        self.cache._unclosed.clear()
-
-    monkeypatch.setattr(HostNode, "_reconcile", forgets)
+    monkeypatch.setattr(ImbalanceMaker, "on_recovered", lambda self, orders, positions: None)
     plans = [
         plan(VENUES[0], "ImbalanceMaker", deaths=(Death("committed", number),), on_stop="keep")
         for number in range(30, 40)
@@ -107,7 +100,7 @@ def test_a_position_beyond_what_the_strategy_may_hold(monkeypatch: pytest.Monkey
     assert any("POSITION-BEYOND" in codes(result) for result in found)
 
 
-def test_exits_beyond_the_position(monkeypatch: pytest.MonkeyPatch) -> None:
+def _protects_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     protect = Breakout._protect
 
     def twice(self: Any) -> None:
@@ -116,5 +109,19 @@ def test_exits_beyond_the_position(monkeypatch: pytest.MonkeyPatch) -> None:
         protect(self)
 
     monkeypatch.setattr(Breakout, "_protect", twice)
+
+
+def test_exits_beyond_the_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    _protects_twice(monkeypatch)
+    monkeypatch.setattr(Look, "own_exits", lambda self, order: Decimal(0))
     found = [run_plan(plan(v, "Breakout", seed=seed)) for v in VENUES for seed in SEEDS]
     assert any("EXITS-BEYOND" in codes(result) for result in found)
+
+
+def test_the_gate_holds_a_strategy_that_doubles_its_exits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _protects_twice(monkeypatch)
+    found = [run_plan(plan(v, "Breakout", seed=seed)) for v in VENUES for seed in SEEDS]
+    assert not any("EXITS-BEYOND" in codes(result) for result in found)
+    assert sum(result.counts.get("denied:EXIT_EXCEEDS", 0) for result in found) > 0
