@@ -35,6 +35,7 @@ VENUES = [name for name in registry.names() if registry.spec(name).simulator is 
 SEEDS_EACH = 200 // len(VENUES)
 
 
+@pytest.mark.timeout(600)  # some 25 s on two idle cores; others may need them
 def test_two_hundred_sessions_break_no_promise() -> None:
     summary = run_many(VENUES, range(1, SEEDS_EACH + 1), jobs=2)
     assert summary.sessions == SEEDS_EACH * len(VENUES)
