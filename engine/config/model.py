@@ -323,6 +323,13 @@ class Execution(Struct, frozen=True, kw_only=True):
     accept_drift: Annotated[
         bool, _doc("Start with any balance (each difference is printed); for one start")
     ] = False
+    accept_unjournaled: Annotated[
+        bool,
+        _doc(
+            "Start with an empty journal though an engine's open orders are at the venue; for one "
+            "start"
+        ),
+    ] = False
 
 
 class Simulated(Struct, frozen=True, kw_only=True):

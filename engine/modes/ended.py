@@ -25,10 +25,12 @@ EXITS: Mapping[str, Exit] = {
     "NODE": Exit.FAILED,
     "JRN-WRITE": Exit.FAILED,
     "JRN-CORRUPT": Exit.FAILED,
+    "JRN-CHANGED": Exit.FAILED,
     "STOP-TIMEOUT": Exit.TIMED_OUT,
     "STOP-AT-ONCE": Exit.FAILED,
     "KEY-REFUSED": Exit.VENUE,
     "JRN-INSTRUMENT": Exit.DRIFT,
+    "JOURNAL-EMPTY": Exit.DRIFT,
     "BALANCE-DRIFT": Exit.DRIFT,
 }
 

@@ -1,16 +1,26 @@
-"""The state folder: it takes files, and one process per account holds its lock."""
+"""The state folder takes files; one process per account holds its lock, whatever the folder.
+
+The lock of the folder guards the account's files. The lock of the key, in a folder of the user's
+own on this machine, keeps a second state folder from trading the same account.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
+from engine.files import make_folder, open_private
+from engine.secrets import Secret
 
+HOLDER_BYTES_MAX = 4096
 PROBE_BYTES = 64 * 1024
 
 
@@ -22,7 +32,7 @@ def require_writable(
     Raises FairleadError of this code.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(bytes(PROBE_BYTES))
             probe.flush()
@@ -36,10 +46,14 @@ def require_writable(
 
 
 class AccountLock:
-    """Held from the start of a live run to its end; the kernel frees it when the process dies."""
+    """Held from the start of a live run to its end; the kernel frees it when the process dies.
 
-    def __init__(self, path: Path) -> None:
+    `note` is kept in the file, for the message to whoever comes second.
+    """
+
+    def __init__(self, path: Path, note: str = "") -> None:
         self.path = path
+        self._note = note
         self._file: int | None = None
 
     def __enter__(self) -> AccountLock:
@@ -47,7 +61,8 @@ class AccountLock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(file, 64, 0).decode(errors="replace").strip() or "unknown"
+            holder = os.pread(file, HOLDER_BYTES_MAX, 0).decode(errors="replace")
+            holder = " ".join(holder.split()) or "unknown"
             os.close(file)
             raise FairleadError(
                 "STATE-LOCKED",
@@ -56,14 +71,14 @@ class AccountLock:
                 Exit.LOCKED,
             ) from error
         os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(file, f"{os.getpid()}{self._note}\n".encode(), 0)
         self._file = file
         return self
 
     def _open(self) -> int:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_folder(self.path.parent)
+            return open_private(self.path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise FairleadError(
                 "STATE-UNWRITABLE",
@@ -80,3 +95,42 @@ class AccountLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def key_lock(
+    adapter: str, addresses: Mapping[str, str], secrets: Mapping[str, Secret], state_dir: Path
+) -> AccountLock:
+    """The lock of the account that these credentials open at these addresses, on this machine.
+
+    Raises FairleadError `LOCK-FOLDER` when the folder of such locks is not the user's own.
+    """
+    known = [adapter]
+    known += [f"{name}={value}" for name, value in sorted(addresses.items())]
+    known += [f"{name}={secret.reveal().strip()}" for name, secret in sorted(secrets.items())]
+    fingerprint = hashlib.sha256("\0".join(known).encode()).hexdigest()[:16]
+    path = _lock_folder() / f"{adapter}-{fingerprint}.lock"
+    return AccountLock(path, note=f", state folder {state_dir},")
+
+
+def _lock_folder() -> Path:
+    """A folder that nobody else can write to: else a stranger could hold the locks."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime) and os.access(runtime, os.W_OK | os.X_OK):
+        folder = Path(runtime) / "fairlead"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"fairlead-{os.getuid()}"
+    try:
+        make_folder(folder)
+        found = os.lstat(folder)
+    except OSError as error:
+        raise FairleadError(
+            "LOCK-FOLDER", f"{folder} can't be made: {error.strerror}", Exit.FAILED
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise FairleadError(
+            "LOCK-FOLDER",
+            f"expected a folder that only this user writes to, {folder} is another's, a link, or "
+            "open to others; remove it, or set XDG_RUNTIME_DIR",
+            Exit.FAILED,
+        )
+    return folder

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import msgspec
 import uvloop
 from nautilus_trader.adapters.sandbox import (
     SandboxExecutionClientFactory,
@@ -54,7 +56,7 @@ from engine.modes.held import held_beyond, unlisted
 from engine.modes.kernel_log import logger_config
 from engine.modes.killthread import KillThread
 from engine.modes.killwatch import KillSignal, KillWatch, kill_state
-from engine.modes.lock import AccountLock, require_writable
+from engine.modes.lock import AccountLock, key_lock, require_writable
 from engine.modes.market_actor import MarketActor
 from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
@@ -113,12 +115,14 @@ class NodeRun:
         """Blocks until the run has ended. Raises FairleadError for what prevents a start."""
         specs = self._specs()
         secrets = self._secrets(specs)
-        require_writable(self.loaded.state_dir)
-        if self._is_recording:
-            require_writable(self.loaded.resolve((self.config.record or Record()).dir))
         with ExitStack() as held:
+            if self.mode != "record":  # of an account: the owner's alone, also what others open
+                held.callback(os.umask, os.umask(0o077))
+            require_writable(self.loaded.state_dir)
+            if self._is_recording:
+                require_writable(self.loaded.resolve((self.config.record or Record()).dir))
             if self.mode != "record":
-                self._take_locks(held)
+                self._take_locks(held, secrets)
             return uvloop.run(self._main(specs, secrets, held))
 
     @property
@@ -152,10 +156,15 @@ class NodeRun:
                 raise error
         return secrets
 
-    def _take_locks(self, held: ExitStack) -> None:
-        for key in self.config.venues:
+    def _take_locks(self, held: ExitStack, secrets: Mapping[str, Mapping[str, Secret]]) -> None:
+        for key, venue in self.config.venues.items():
             files = account_files(self.loaded, key, paper=self.mode != "live")
             held.enter_context(AccountLock(files.lock))
+            if self.mode == "live":
+                options = msgspec.to_builtins(self.loaded.options[key])
+                addresses = {n: str(value) for n, value in options.items() if n.endswith("url")}
+                state_dir = self.loaded.state_dir
+                held.enter_context(key_lock(venue.adapter, addresses, secrets[key], state_dir))
 
     async def _main(
         self,

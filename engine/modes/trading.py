@@ -24,9 +24,17 @@ from engine.orders.away import KEY_REFUSALS_MAX
 from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
-from engine.orders.live import LiveOrder
-from engine.orders.model import Finding, Intent, VenueOrder, VenueOrders, VenueUnavailable, ref_of
-from engine.orders.reconcile import compare
+from engine.orders.live import LiveOrder, could_be
+from engine.orders.model import (
+    Finding,
+    Intent,
+    OrderRef,
+    VenueOrder,
+    VenueOrders,
+    VenueUnavailable,
+    ref_of,
+)
+from engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
 
 if TYPE_CHECKING:
     from adapters.base.execution_client import Approvals, VenueExecutionClient
@@ -36,8 +44,13 @@ logger = logging.getLogger(__name__)
 COMPARE_EVERY_SECS = 30.0
 RECOVER_EXTRA_SECS = 10.0  # on top of the quarantine, for the looks themselves
 CLOSED_FINDINGS = frozenset({"OVERFILL", "ORDER-AMBIGUOUS"})  # halt the instrument
+JOURNAL_LOOK_SECS = 0.25  # a send looks, too
+UNPROVEN_ROUNDS = 3  # looks for orders without an answer, once the journal is dead
+UNPROVEN_SECS = 0.5
 STOPPED = "STOPPED"
-DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", "ORDER-LATE", BALANCE_DRIFT})
+JOURNAL_EMPTY = "JOURNAL-EMPTY"
+DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", ORDER_OF_ANOTHER, "ORDER-LATE", BALANCE_DRIFT})
+LOUD_FINDINGS = frozenset({ORDER_OF_ANOTHER, JOURNAL_EMPTY})
 
 
 class VenueTrading:
@@ -133,7 +146,8 @@ class VenueTrading:
     def found(self, finding: Finding) -> None:
         """Keep and print a finding; one that can't be true stops new orders in its instrument."""
         self.findings.append(finding)
-        logger.warning(
+        logger.log(
+            logging.CRITICAL if finding.code in LOUD_FINDINGS else logging.WARNING,
             "%s %s %s: journal %s, venue %s; %s",
             finding.code,
             finding.instrument,
@@ -207,6 +221,7 @@ class VenueTrading:
         except VenueError as error:
             raise FairleadError(error.code, error.message, Exit.VENUE) from error
         balances = self._balance_check(desk)
+        self._spawn(self._watch_journal(desk), "journal")
         try:
             await self._recover(desk, balances)
         except VenueUnavailable as error:
@@ -219,6 +234,8 @@ class VenueTrading:
 
     async def _recover(self, desk: OrderDesk, balances: BalanceCheck) -> None:
         adopted = desk.adopt_journal()
+        if not self.journal.has_orders():
+            await self._meet_account()
         await desk.recover(self._config.execution.absent_quarantine_secs + RECOVER_EXTRA_SECS)
         await self._compare(desk)
         await balances.compare(starting=True)
@@ -229,6 +246,37 @@ class VenueTrading:
                 self.venue,
                 len(adopted),
                 len(drift),
+            )
+
+    async def _meet_account(self) -> None:
+        """The journal knows no order: is the account as new as that?
+
+        Raises FairleadError `JOURNAL-EMPTY`, VenueUnavailable.
+        """
+        listed = await self.orders.open_orders(self.runtime.instruments)
+        if not listed:
+            return
+        ours = [order for order in listed if is_of_an_engine(order.client_order_id)]
+        found = Finding(
+            code=JOURNAL_EMPTY,
+            instrument=listed[0].instrument,
+            subject=self.account,
+            journal=f"{self.journal.path} is new and knows no order",
+            venue=f"{len(listed)} open orders, {len(ours)} with ids as an engine gives them",
+            action="none of them is managed, positions start from zero; was the journal taken "
+            "away, or is another state_dir meant?",
+            ts_event=self.now_ns(),
+        )
+        self.journal.finding(found)
+        self.found(found)
+        if ours and not self._config.execution.accept_unjournaled:
+            raise FairleadError(
+                JOURNAL_EMPTY,
+                f"{found.journal}, {self.venue} has {found.venue} (the first: "
+                f"{ours[0].client_order_id}). Put the journal back, or stop the engine that sent "
+                "them; to leave them alone and start from zero all the same, cancel them at the "
+                "venue, or set execution.accept_unjournaled = true for one start",
+                Exit.DRIFT,
             )
 
     async def _compare(self, desk: OrderDesk) -> None:
@@ -261,6 +309,16 @@ class VenueTrading:
         known = self.runtime.adapter.instruments.get(instrument)
         return ("", "") if known is None else (known.base, known.quote)
 
+    async def _watch_journal(self, desk: OrderDesk) -> None:
+        """A journal that is not the file it was ends the run: its orders would be forgotten."""
+        while True:
+            try:
+                self.journal.require_file()
+            except JournalError as error:
+                desk.fail(error)
+                return
+            await asyncio.sleep(JOURNAL_LOOK_SECS)
+
     async def _compare_for_ever(self, desk: OrderDesk, balances: BalanceCheck) -> None:
         while True:
             await asyncio.sleep(COMPARE_EVERY_SECS)
@@ -287,7 +345,20 @@ class VenueTrading:
 
     async def _cancel_unjournaled(self, desk: OrderDesk) -> None:
         """A cancel is safe without a record: the next start reads what became of the orders."""
-        refs = [order.ref() for order in desk.live_orders() if order.is_proven]
+        await self._cancel_refs([o.ref() for o in desk.live_orders() if o.is_proven])
+        unproven = [order.intent for order in desk.live_orders() if not order.is_proven]
+        for _ in range(UNPROVEN_ROUNDS if unproven else 0):
+            await asyncio.sleep(UNPROVEN_SECS)  # what was on the wire turns up
+            try:
+                listed = await self.orders.open_orders(self.runtime.instruments)
+            except VenueUnavailable as error:
+                logger.error("open orders of %s: %s", self.venue, error)
+                continue
+            await self._cancel_refs(
+                [ref_of(one) for one in listed if any(could_be(i, one) for i in unproven)]
+            )
+
+    async def _cancel_refs(self, refs: Sequence[OrderRef]) -> None:
         size = max(1, self.runtime.adapter.capabilities.batch_cancel_max)
         for start in range(0, len(refs), size):
             await self.orders.cancel(refs[start : start + size])

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 
-from engine.orders.journal import Journal, JournaledOrder
+from engine.orders.journal import Journal, JournaledOrder, JournalError
 from engine.orders.late import GivenUp, LateOrders
 from engine.orders.live import (
     MIN_ABSENT_LOOKS,
@@ -137,10 +137,14 @@ class OrderDesk(LateOrders):
             targets.append(order)
         if not targets:
             return
-        self.journal.cancel_requested([o.intent.client_order_id for o in targets])
         for order in targets:
             order.cancel_requested = True
         proven = [o for o in targets if o.is_proven]
+        try:
+            self.journal.cancel_requested([o.intent.client_order_id for o in targets])
+        except JournalError:  # safe without a record, and the last that can be done
+            await self._venue.cancel([order.ref() for order in proven])
+            raise
         for start in range(0, len(proven), self._traits.batch_cancel_max):
             await self._cancel_batch(proven[start : start + self._traits.batch_cancel_max])
 

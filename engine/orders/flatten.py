@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.files import open_private
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournaledOrder
 from engine.orders.live import KILL_STRATEGY
@@ -77,7 +78,7 @@ class FlattenLock:
 
     def take(self) -> bool:
         """Whether it is ours now. Raises OSError."""
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = open_private(self.path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -9,16 +9,21 @@ system writes it (`"never"`).
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 
+from engine.files import make_folder, make_private
 from engine.orders.journal_check import all_problems, boot_id, start_problem, structure_problem
+from engine.orders.journal_file import JournalFile
 from engine.orders.journal_reads import (
+    CHANGED,
     REPAIR,
     JournaledOrder,
     JournalError,
@@ -31,8 +36,10 @@ from engine.orders.model import Finding, Intent, OrderState, Side, VenueFill, Ve
 __all__ = ["Journal", "JournalError", "JournaledOrder", "Position", "move_position"]
 
 BUSY_TIMEOUT_MS = 2_000
+CHECKPOINT_EVERY = 200  # transactions; SQLite's own would write the file behind the look at it
 CACHE_KIB = 16_384  # of pages: the ids of a large journal are looked up all over it
 
+logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,25 +49,37 @@ class Journal(JournalReads):
     def __init__(self, path: Path, *, fsync: bool, now_ns: Callable[[], int]) -> None:
         self.path = path
         self._now_ns = now_ns
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._written = 0
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"PRAGMA synchronous={'FULL' if fsync else 'OFF'}")
-            self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-            self._db.execute("PRAGMA temp_store=MEMORY")  # else a trigger writes a file
-            is_new = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            boot = boot_id()
-            if not is_new:
-                self._check(boot)
-            self._db.executescript(SCHEMA)
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", (boot,))
-        except sqlite3.Error as error:
-            raise JournalError(
-                "JRN-OPEN",
-                f"the order journal {path} can't be opened: {error}. Nothing was sent. {REPAIR}",
-            ) from error
+            make_folder(path.parent)
+            self._file: JournalFile | None = JournalFile(path)
+        except OSError as error:
+            raise _not_opened(path, error.strerror or str(error)) from error
+        self._db = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._open(fsync=fsync)
+            self._file.settle(self._db)
+        except (sqlite3.Error, JournalError) as error:
+            self._db.close()
+            self._file.close()
+            if isinstance(error, JournalError):
+                raise
+            raise _not_opened(path, str(error)) from error
+
+    def _open(self, *, fsync: bool) -> None:
+        """Raises sqlite3.Error, JournalError."""
+        self._db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute(f"PRAGMA synchronous={'FULL' if fsync else 'OFF'}")
+        self._db.execute("PRAGMA wal_autocheckpoint=0")
+        self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        self._db.execute("PRAGMA temp_store=MEMORY")  # else a trigger writes a file
+        is_new = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        boot = boot_id()
+        if not is_new:
+            self._check(boot)
+        self._db.executescript(SCHEMA)
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", (boot,))
 
     @classmethod
     def reading(cls, path: Path) -> Journal:
@@ -71,6 +90,7 @@ class Journal(JournalReads):
         journal = cls.__new__(cls)
         journal.path = path
         journal._now_ns = lambda: 0
+        journal._file = None
         try:
             name = quote(str(path.absolute()))
             journal._db = sqlite3.connect(f"file:{name}?mode=ro", uri=True, isolation_level=None)
@@ -86,7 +106,9 @@ class Journal(JournalReads):
         with self.one_moment():
             problem = None
             if not boot or self._meta("boot") != boot:  # pages may not have reached the disk
-                problem = structure_problem(self._db, self.path)
+                assert self._file is not None, "only a writer checks at its start"
+                self._file.read_ahead()
+                problem = structure_problem(self._db)
             problem = problem or start_problem(self._db)
         if problem is not None:
             raise sqlite3.DatabaseError(problem)
@@ -110,7 +132,73 @@ class Journal(JournalReads):
             return all_problems(self._db, self.path)
 
     def close(self) -> None:
+        """Close the file; one that was taken away is saved under another name first."""
+        if self._file is not None and self.file_problem() is not None and self._file.is_intact:
+            self._save()
         self._db.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _save(self) -> None:
+        saved = self.path.with_name(f"{self.path.name}.saved-{self._now_ns()}")
+        try:
+            make_private(saved)
+            with closing(sqlite3.connect(saved)) as copy:
+                self._db.backup(copy)
+        except (OSError, sqlite3.Error) as error:
+            logger.error("the journal that was taken away can't be saved: %s: %s", saved, error)
+            return
+        logger.critical(
+            "the journal that was taken away is saved as %s: put it back as %s (and no -wal or "
+            "-shm of that name beside it), then start again",
+            saved,
+            self.path,
+        )
+
+    # -- the file itself -----------------------------------------------------------------------
+
+    def file_problem(self) -> str | None:
+        """What became of the file since it was opened; None while it is the same and whole."""
+        if self._file is None:
+            return None
+        try:
+            return self._file.problem(self._db, self._is_whole)
+        except sqlite3.Error as error:
+            return f"can't be read: {error}"
+
+    def require_file(self) -> None:
+        """Raises JournalError `JRN-CHANGED` when the file is not the one that was opened."""
+        problem = self.file_problem()
+        if problem is not None:
+            raise JournalError(
+                "JRN-CHANGED",
+                f"the order journal {self.path} {problem} while this run was up. Nothing new is "
+                "sent; cancels are. Don't start again before the journal is back: what was sent "
+                f"would not be known. {CHANGED}",
+            )
+
+    def _is_whole(self) -> bool:
+        """Read by a connection that has nothing in its memory."""
+        try:
+            with closing(Journal.reading(self.path)) as fresh:
+                newest = "SELECT coalesce(max(seq), 0) FROM records"
+                return start_problem(fresh._db) is None and fresh._rows(newest) == self._rows(
+                    newest
+                )
+        except (JournalError, sqlite3.Error):
+            return False
+
+    def committed(self) -> None:
+        """A transaction is through: now and then bring what it wrote into the file."""
+        self._written += 1
+        if self._file is None or self._written % CHECKPOINT_EVERY:
+            return
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._file.settle(self._db)
+        except sqlite3.Error as error:
+            logger.warning("the journal's -wal grows: %s", error)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -125,6 +213,7 @@ class Journal(JournalReads):
                     "INSERT INTO orders VALUES (?, 'INTENDED', NULL, ?, ?, '0', '0', 0, ?, ?)",
                     (intent.client_order_id, intent.instrument, intent.strategy, now, body),
                 )
+        self.require_file()  # what was written is where the next start looks for it
         return now
 
     def accepted(
@@ -174,6 +263,7 @@ class Journal(JournalReads):
     def replacing(self, client_order_id: str, intent: Intent) -> None:
         """Record that the order is about to be replaced; durable before the send."""
         self.note("REPLACE", client_order_id, intent)
+        self.require_file()
 
     def replaced(
         self,
@@ -272,7 +362,7 @@ class Journal(JournalReads):
     # -- inside --------------------------------------------------------------------------------
 
     def _transaction(self) -> _Transaction:
-        return _Transaction(self._db, self.path)
+        return _Transaction(self, self._db, self.path)
 
     def _record(self, ts: int, kind: str, client_order_id: str, body: bytes) -> None:
         self._db.execute(
@@ -313,11 +403,13 @@ class Journal(JournalReads):
 class _Transaction:
     """BEGIN IMMEDIATE ... COMMIT; a failure rolls back and becomes a JournalError."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, journal: Journal, db: sqlite3.Connection, path: Path) -> None:
+        self._journal = journal
         self._db = db
         self._path = path
 
     def __enter__(self) -> None:
+        self._journal.require_file()
         try:
             self._db.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
@@ -327,6 +419,7 @@ class _Transaction:
         if error is None:
             try:
                 self._db.execute("COMMIT")
+                self._journal.committed()
                 return
             except sqlite3.Error as failed:
                 self._rollback()
@@ -345,6 +438,12 @@ class _Transaction:
             f"the order journal {self._path} can't be written: {error}. "
             "No order is sent without it; free or repair the disk, then start again",
         )
+
+
+def _not_opened(path: Path, why: str) -> JournalError:
+    return JournalError(
+        "JRN-OPEN", f"the order journal {path} can't be opened: {why}. Nothing was sent. {REPAIR}"
+    )
 
 
 def move_position(

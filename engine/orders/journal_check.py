@@ -115,9 +115,8 @@ def boot_id() -> str:
         return ""
 
 
-def structure_problem(db: sqlite3.Connection, path: Path) -> str | None:
+def structure_problem(db: sqlite3.Connection) -> str | None:
     """Look at every page of the file, as SQLite sees them."""
-    _read_ahead(path)
     found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     return None if found == "ok" else f"quick_check says: {found}"
 

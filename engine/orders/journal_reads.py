@@ -17,6 +17,10 @@ from engine.orders.journal_schema import OPEN_ORDERS
 from engine.orders.model import Intent, OrderState, VenueFill
 
 GIVEN_UP_RECORDS = NEWEST_RECORDS  # that a restart looks through for orders given up
+CHANGED = (
+    "Of a file that was taken away the run leaves a copy (.saved) at its end; one that was written "
+    "over comes from a backup; docs/journal.md tells how"
+)
 REPAIR = "Restore it from a copy, or move it away and start anew; docs/journal.md tells how"
 
 
@@ -82,6 +86,13 @@ class JournalReads:
             yield
         finally:
             self._db.execute("ROLLBACK")
+
+    def has_orders(self) -> bool:
+        """Whether it ever held an order, or a position."""
+        found = self._rows(
+            "SELECT EXISTS (SELECT 1 FROM orders) OR EXISTS (SELECT 1 FROM positions)"
+        )
+        return bool(found[0][0])
 
     def open_orders(self) -> list[JournaledOrder]:
         """Every order that is not terminal, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -11,6 +12,8 @@ from engine.orders.journal import JournaledOrder
 from engine.orders.live import KILL_STRATEGY, STOP_KINDS, could_be, fired
 from engine.orders.model import Finding, OrderState, VenueOrder, VenueOrders, ref_of
 
+ORDER_OF_ANOTHER = "ORDER-OF-ANOTHER-ENGINE"
+_ENGINE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 LISTING_LAG_NS = 60 * 1_000_000_000  # a list may be this old; an order's end is not undone by it
 
 
@@ -57,10 +60,26 @@ async def compare(
             findings.append(_finding("ORDER-LATE", state, "terminal", "cancelled", now_ns()))
             continue
         externals.append(state)
-        findings.append(
-            _finding("ORDER-EXTERNAL", state, "unknown", "adopted as external", now_ns())
-        )
+        findings.append(_external(state, now_ns()))
     return Comparison(tuple(findings), tuple(externals), tuple(late))
+
+
+def _external(state: VenueOrder, now: int) -> Finding:
+    if not is_of_an_engine(state.client_order_id):
+        return _finding("ORDER-EXTERNAL", state, "unknown", "adopted as external", now)
+    return _finding(
+        ORDER_OF_ANOTHER,
+        state,
+        f"knows no {state.client_order_id}",
+        "adopted as external; its id is one of an engine like this: another one trades this "
+        "account, or this journal is not the one that sent it",
+        now,
+    )
+
+
+def is_of_an_engine(client_order_id: str | None) -> bool:
+    """Whether the id looks like those that engines like this one make (a random UUID)."""
+    return client_order_id is not None and _ENGINE_ID.fullmatch(client_order_id) is not None
 
 
 def _is_killers(order: JournaledOrder | None) -> bool:

@@ -80,6 +80,17 @@ class Run:
             self.process.kill()
             return self.process.wait(60)
 
+    def end_at(self, text: str) -> int:
+        """End the run once its log has the text."""
+
+        def there() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()
+            return text in self.log.read_text()
+
+        wait_for(there, f"{text!r}; see {self.log}", 40)
+        return self.end()
+
     # -- the venue's truth ---------------------------------------------------------------------
 
     def orders(self) -> dict[int, dict[str, Any]]:

@@ -1,0 +1,138 @@
+"""A journal that goes away under a running engine ends the run, and is not started on unseen."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.poloniex.simulator_markets import PoloniexSimOptions
+from engine.cli.exits import Exit
+from tests.live import hosted
+from tests.live.blocked_run import Run
+from tests.support.processes import Venue, run, wait_for
+
+SECOND_NS = 1_000_000_000
+
+
+@pytest.fixture
+def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
+    key = str(getattr(request, "param", "oceanex"))
+    options = {"oceanex": OceanexSimOptions(), "poloniex": PoloniexSimOptions()}[key]
+    with hosted.simulated(tmp_path / "keys", options) as line:
+        made = Run(tmp_path, Venue(None, line), key)  # type: ignore[arg-type]  # no process
+        yield made
+        if made.process is not None and made.process.poll() is None:
+            made.process.kill()
+            made.process.wait(10)
+
+
+def _removed(path: Path) -> None:
+    for one in path.parent.glob(path.name + "*"):
+        one.unlink()
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _replaced(path: Path) -> None:
+    shutil.copy(path, path.with_name("copy"))
+    path.with_name("copy").replace(path)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("live", "harm", "said"),
+    [
+        ("oceanex", _removed, "was removed"),
+        ("poloniex", _removed, "was removed"),
+        ("oceanex", _emptied, "was truncated"),
+        ("poloniex", _replaced, "was replaced by another file"),
+    ],
+    indirect=["live"],
+)
+def test_a_journal_that_goes_away_ends_the_run(
+    live: Run, harm: Callable[[Path], None], said: str
+) -> None:
+    live.start({"every_ms": 20})
+    live.at_least(5)
+    path = live.folder / "state" / f"{live.key}-main.journal.sqlite"
+    since_ns = time.time_ns()
+    harm(path)
+    assert live.process is not None
+    assert live.process.wait(40) == Exit.FAILED, live.log.read_text()[-3000:]
+    last = live.log.read_text().splitlines()[-1]
+    assert last.startswith(f"error JRN-CHANGED: the order journal {path} {said} while this run")
+    assert not live.created_after(since_ns + SECOND_NS // 4)
+    wait_for(lambda: not live.open(), "the cancels")
+
+
+@pytest.mark.timeout(120)
+def test_an_idle_run_notices_too(live: Run) -> None:
+    live.start({"rests": 1, "goes_on": False})
+    live.at_least(1)
+    _removed(live.folder / "state" / "oceanex-main.journal.sqlite")
+    assert live.process is not None
+    assert live.process.wait(40) == Exit.FAILED
+    assert len(live.orders()) == 1
+    assert not live.open()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
+def test_an_empty_journal_meets_an_account_with_orders(live: Run) -> None:
+    """Where the venue keeps our ids the start is refused; where it does not it is told."""
+    live.start({"rests": 2, "goes_on": False})
+    live.at_least(2)
+    assert live.process is not None
+    live.process.kill()
+    live.process.wait(10)
+    _removed(live.folder / "state" / f"{live.key}-main.journal.sqlite")
+    if live.key == "poloniex":
+        refused = run("live", live.config, "--for", "5", "--json")
+        assert refused.returncode == Exit.DRIFT, refused.stderr
+        assert "2 open orders, 2 with ids as an engine gives them" in refused.stderr
+        assert "execution.accept_unjournaled = true" in refused.stderr.splitlines()[-1]
+        live.more += "accept_unjournaled = true\n"
+        live.start({"rests": 0, "goes_on": False})
+        assert live.end_at("ORDER-OF-ANOTHER-ENGINE") == Exit.OK
+    else:
+        live.start({"rests": 0, "goes_on": False})
+        assert live.end_at("CRITICAL engine.modes.trading: JOURNAL-EMPTY") == Exit.OK
+    assert len(live.open()) == 2, "they are left alone"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
+def test_an_account_is_traded_once_whatever_the_state_folder(live: Run, tmp_path: Path) -> None:
+    live.start({"rests": 1, "goes_on": False})
+    live.at_least(1)
+    assert live.process is not None
+    other = tmp_path / "other.toml"
+    other.write_text(live.config.read_text() + '[run]\nstate_dir = "elsewhere"\n')
+    second = run("live", other, "--for", "3", "--json")
+    assert second.returncode == Exit.LOCKED, second.stderr
+    (line,) = second.stderr.splitlines()
+    assert f"process {live.process.pid}, state folder {tmp_path / 'state'}," in line
+    assert live.end() == Exit.OK
+    for path in (tmp_path / "state").rglob("*"):
+        allowed = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == allowed, path
+
+
+def test_a_lock_that_is_a_link_is_refused(live: Run) -> None:
+    target = live.folder / "target"
+    target.write_text("precious")
+    (live.folder / "state").mkdir()
+    (live.folder / "state" / "oceanex-main.lock").symlink_to(target)
+    live.start({"rests": 1, "goes_on": False})
+    assert live.process is not None
+    assert live.process.wait(40) == Exit.FAILED
+    assert "oceanex-main.lock can't be opened" in live.log.read_text()
+    assert target.read_text() == "precious"
