@@ -146,6 +146,8 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
     if user is None:
 
         def booked(self: Any, event: Any) -> None:
+            if _is_lent(self, name, event):
+                return
             try:
                 book(self, event)
                 if moves and self._guard_brackets is not None:
@@ -156,6 +158,8 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
         return booked
 
     def callback(self: Any, event: Any) -> None:
+        if _is_lent(self, name, event):
+            return
         try:
             book(self, event)
             if self._guard_view is None:  # before on_start: what is left then is handed over there
@@ -167,6 +171,21 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
             self._guard_fault(name, error)
 
     return callback
+
+
+def _is_lent(self: Any, name: str, event: Any) -> bool:
+    """Whether the order is another strategy's, which is then called in place of this one.
+
+    After a restart NautilusTrader gives every order of an instrument to one strategy.
+    """
+    lent = self._guard_run.lent
+    if not lent:
+        return False
+    owner = lent.get(str(event.client_order_id))
+    if owner is None or owner is self:
+        return False
+    getattr(owner, name)(event)
+    return True
 
 
 # Bookkeeping. `_initialized` and `_pending_*` run inside a native call that has borrowed the
@@ -214,7 +233,7 @@ def _filled(self: Any, event: Any) -> None:
     fee = event.commission
     self._guard_gate.filled(
         str(event.client_order_id),
-        str(event.strategy_id),
+        self._guard_id,
         str(event.instrument_id),
         side_of(event.order_side),
         event.last_qty.as_decimal(),
@@ -227,7 +246,7 @@ def _filled(self: Any, event: Any) -> None:
 
 def _fill_voided(self: Any, event: Any) -> None:
     self._guard_gate.fill_voided(
-        str(event.strategy_id),
+        self._guard_id,
         str(event.instrument_id),
         side_of(event.order_side),
         event.voided_qty.as_decimal(),

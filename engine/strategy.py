@@ -296,6 +296,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
             for order in find(strategy_id=self.strategy_id):
                 gate.adopt(live_order(order_facts(order), order.filled_qty.as_decimal()))
         self._guard_start_brackets()
+        HandOverMixin._guard_take_back(self)
         if isinstance(self, GuardedStrategy):
             self._guard_hand_over()
 

@@ -103,7 +103,9 @@ class WatchMixin(ExitMixin):
         flattens = "flatten" in actions  # then a resting exit makes way too: it may never fill
         for order in waiting:
             is_now = order.order_type == OrderType.MARKET
-            is_exit = order.is_reduce_only and (is_now or not flattens)
+            live = gate.ledger.live.get(str(order.client_order_id))  # knows a role from before
+            reduces = order.is_reduce_only or (live is not None and live.is_exit)
+            is_exit = reduces and (is_now or not flattens)
             if not is_exit and not order.is_pending_cancel:
                 self.cancel_order(order.client_order_id)
         if flattens and not waiting:  # cancelled orders may still fill: flatten when they are gone

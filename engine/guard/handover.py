@@ -106,6 +106,13 @@ class HandOverMixin:
 
     # Machinery
 
+    def _guard_take_back(self: Any) -> None:
+        """Part of every on_start: the events of its orders are its own, whoever gets them."""
+        for order in HandOverMixin.own_orders(self):
+            known = self.cache.order(order.client_order_id)
+            if known is None or str(known.strategy_id) != self._guard_id:
+                self._guard_run.lent[str(order.client_order_id)] = self
+
     def _guard_hand_over(self: Any) -> None:
         """Part of on_start, before the strategy's own."""
         for instrument_id, declared in self.declared().items():

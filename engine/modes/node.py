@@ -295,8 +295,8 @@ class NodeRun:
         self._node = builder.build()
         self._handle = self._node.handle()
         self._strategies = parts.strategies
-        claimed = claims(self.loaded)
         journals = {trading.venue: trading.journal for trading in self.trading}
+        claimed = claims(self.loaded, journals.values())
         for strategy in self._strategies:
             strategy.keep_brackets_in(journals)
             self._node.add_strategy(strategy)
@@ -366,7 +366,7 @@ class NodeRun:
             approvals=GateApprovals(self.gate),
             config=self.config,
             claimed=frozenset(
-                str(name) for names in claims(self.loaded).values() for name in names
+                str(name) for names in claims(self.loaded, [journal]).values() for name in names
             ),
             on_recovered=self._recovered,
             on_told=self._told,

@@ -116,3 +116,33 @@ class Plain(Strategy):
         Path(self.config.seen).write_text(json.dumps(found))
         for order in orders:
             self.cancel_order(order.client_order_id)
+
+
+class Cancelling(Taking):
+    """Cancels what it gets back, when the market is there."""
+
+    config_class = TakingConfig
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        if self.events[-1] == "start":
+            self.events.append("cancelling")
+            for order in self.own_orders():
+                self.cancel_order(order.client_order_id)
+
+    def on_order_canceled(self, event: Any) -> None:
+        self.events.append(f"canceled {event.client_order_id}")
+        self._write()
+
+
+class SilentConfig(StrategyConfig):
+    def __init__(self, *, seen: str, rests: bool = False, **native: Any) -> None:
+        self.seen = seen
+
+
+class Silent(Plain):
+    """Its params name no instrument."""
+
+    config_class = SilentConfig
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)

@@ -22,10 +22,25 @@ from tests.support.processes import wait_for
 KEEP = '[run]\non_stop = "keep"\n' + QUICK
 
 
-def config(desk: Desk, cls: str = "Taking", *, rests: bool = False, more: str = QUICK) -> Path:
-    params = {"instrument_id": INSTRUMENT, "seen": str(desk.seen), "rests": rests}
-    strategy = {"id": "Taking-1", "path": f"tests.live.taking:{cls}", "params": params}
-    return configs.write(desk.folder, desk.served, strategies=[strategy], more=more)
+def table(desk: Desk, cls: str, number: int, *, rests: bool) -> dict[str, Any]:
+    seen = desk.seen if number == 1 else desk.seen.with_name(f"seen{number}.json")
+    params = {"instrument_id": INSTRUMENT, "seen": str(seen), "rests": rests}
+    if cls == "Silent":
+        del params["instrument_id"]
+    return {"id": f"Taking-{number}", "path": f"tests.live.taking:{cls}", "params": params}
+
+
+def config(
+    desk: Desk,
+    *classes: str,
+    rests: bool = False,
+    more: str = QUICK,
+) -> Path:
+    strategies = [
+        table(desk, cls, number, rests=rests)
+        for number, cls in enumerate(classes or ("Taking",), start=1)
+    ]
+    return configs.write(desk.folder, desk.served, strategies=strategies, more=more)
 
 
 @pytest.fixture
@@ -91,6 +106,40 @@ def test_a_plain_strategy_finds_them_in_the_cache_and_cancels_them(killed: Desk)
     assert found["orders"] == known
     assert [Decimal(held) for held in found["positions"]] == [Decimal("0.000999")]
     assert not killed.is_resting()
+
+
+def test_one_whose_params_name_no_instrument_finds_them_too(killed: Desk) -> None:
+    """The journal tells who has orders in an instrument."""
+    known = sorted(journaled(killed))
+    ended = killed.run("live", config(killed, "Silent", more=KEEP), 1.5)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert seen(killed)["orders"] == known
+    assert not killed.is_resting()
+
+
+def test_two_strategies_of_one_instrument_get_each_their_own(desk: Desk) -> None:
+    """NautilusTrader gives all to one of them; orders, position and events go to their owner."""
+    process = desk.start("live", config(desk, "Taking", "Taking", rests=True))
+    rested = sorted(["FILLED", "OPEN", "WAITING"] * 2)
+    wait_for(
+        lambda: sorted(desk.states()) == rested or process.poll() is not None, "orders to rest"
+    )
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    owners = {name: order.intent.strategy for name, order in journaled(desk).items()}
+    assert sorted(owners.values()) == ["Taking-1"] * 2 + ["Taking-2"] * 2
+    ended = desk.run("live", config(desk, "Cancelling", "Cancelling", more=KEEP), 2.0)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    for number in (1, 2):
+        made = table(desk, "Cancelling", number, rests=False)
+        told = json.loads(Path(made["params"]["seen"]).read_text())
+        mine = sorted(name for name, owner in owners.items() if owner == f"Taking-{number}")
+        assert sorted(order["id"] for order in told["orders"]) == mine
+        assert list(map(Decimal, told["positions"].values())) == [Decimal("0.000999")]
+        assert sorted(e for e in told["events"] if "canceled" in e) == [
+            f"canceled {name}" for name in mine
+        ]
+    assert not desk.is_resting()
 
 
 def test_a_stop_of_unknown_outcome_is_handed_over_and_counts(killed: Desk) -> None:

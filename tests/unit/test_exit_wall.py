@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from nautilus_trader.model import OrderSide
 
 from engine.config.model import Risk
 from engine.orders.model import Role, Side
 from engine.risk.facts import Declared
 from engine.risk.gate import RiskGate, live_order
+from tests.unit.nautilus_harness import IID, Run, backtest, px, qty
 from tests.unit.test_gate import BTC, D, View, code, order
+from tests.unit.test_guarded import Plain, plain_config
 
 EXITS = [Role.EXIT, Role.STOP, Role.TARGET]
 
@@ -138,3 +142,22 @@ def test_both_can_be_switched_off() -> None:
     off = ("EXIT_EXCEEDS", "MIN_POSITION")
     gate, view = gate_with("0", off=off, min_position={BTC: Decimal(0)})
     assert put(gate, view, "A", "1", role=Role.STOP) is None
+
+
+def test_a_broken_loss_limit_that_cancels_leaves_a_protective_stop() -> None:
+    class Protected(Plain):
+        def on_book_deltas(self, deltas: Any) -> None:
+            self.books += 1
+            if self.books == 2:
+                self.submit_order(self.order_factory.market(IID, OrderSide.BUY, qty(1)))
+            if self.books == 4:
+                self.stop_limit(IID, OrderSide.SELL, qty(1), px(80), px(79), role=Role.STOP)
+                self.submit_order(self.order_factory.limit(IID, OrderSide.BUY, qty(1), px(85)))
+
+    risk = Risk(max_daily_loss=["1 USDT"], on_breach="halt+cancel")
+    mids = [100.0] * 6 + [96.0] * 8
+    run = backtest(Run(Protected, plain_config(), risk=risk, steps=14, mids=mids))
+    assert run.state.faults == []
+    assert run.gate.halt_in_force is not None
+    assert ("BUY", "LIMIT", "CANCELED") in run.orders
+    assert ("SELL", "STOP_LIMIT", "ACCEPTED") in run.orders
