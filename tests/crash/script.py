@@ -212,7 +212,7 @@ class Script(GuardedStrategy):
         asked = urllib.request.Request(
             f"{self.config.control.rstrip('/')}/market", data=json.dumps(body).encode()
         )
-        urllib.request.urlopen(asked, timeout=5).close()
+        urllib.request.urlopen(asked, timeout=60).close()
 
     def _done(self) -> None:
         if self.trail is not None:

@@ -94,7 +94,7 @@ def account(served: Venue, tmp_path: Path) -> Account:
         f"a filled and an open order; see {log}",
     )
     process.terminate()
-    assert process.wait(20) == 0, log.read_text()[-3000:]
+    assert process.wait(60) == 0, log.read_text()[-3000:]
     assert made.positions()[name] > 0
     return made
 

@@ -41,7 +41,7 @@ def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
         yield made
         if made.process is not None and made.process.poll() is None:
             made.process.kill()
-            made.process.wait(10)
+            made.process.wait(60)
 
 
 def told(live: Run, text: str) -> None:

@@ -54,7 +54,7 @@ def killed(desk: Desk) -> Desk:
     )
     assert process.poll() is None, desk.log.read_text()[-3000:]
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     desk.seen.unlink()
     return desk
 

@@ -125,10 +125,10 @@ def test_a_signal_while_the_config_is_loaded(served: Venue, tmp_path: Path, verb
     try:
         wait_for(lambda: reached.exists() or process.poll() is not None, "the module's import")
         process.send_signal(signal.SIGINT)
-        code = process.wait(20)
+        code = process.wait(60)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
     told = desk.log.read_text()
     assert "Traceback" not in told
     assert "E-UNEXPECTED" not in told

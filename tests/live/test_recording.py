@@ -52,7 +52,7 @@ def killed(verb: str, config: Path) -> int:
         wait_for(lambda: _are_seen(seen, started_ns), "two books")
     finally:
         running.send_signal(signal.SIGKILL)
-        running.wait(10)
+        running.wait(60)
     return time.time_ns()
 
 
@@ -183,7 +183,7 @@ def test_two_runs_of_a_venue_do_not_share_a_folder(tmp_path: Path) -> None:
             second = run("record", config, "--for", "1")
         finally:
             first.send_signal(signal.SIGTERM)
-            assert first.wait(20) == 0, log.read_text()
+            assert first.wait(60) == 0, log.read_text()
     assert second.returncode == 12
     assert "RECORD-LOCKED" in second.stderr
 
@@ -203,7 +203,7 @@ def test_a_kill_while_the_stream_is_down_is_a_hole_from_when_it_went(
         down_ns = time.time_ns()
         wait_for(lambda: "gap, the book is cleared" in (tmp_path / "run.log").read_text(), "a gap")
         running.send_signal(signal.SIGKILL)
-        running.wait(10)
+        running.wait(60)
     with venue(key, tmp_path / "v", "--seed", "4") as served:
         ended("record", config_of(tmp_path, served))
     (hole,) = holes(catalog, f"BTC_USDT.{key.upper()}")

@@ -94,7 +94,7 @@ def _other_interpreters() -> list[str]:
     for python in named:
         try:
             done = subprocess.run(
-                [python, "-c", asked], capture_output=True, text=True, timeout=30, check=False
+                [python, "-c", asked], capture_output=True, text=True, timeout=60, check=False
             )
         except OSError:
             continue
