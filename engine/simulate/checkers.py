@@ -92,6 +92,8 @@ class Evidence(msgspec.Struct, kw_only=True):
     events: list[list[tuple[str, str]]]
     shipped: dict[str, Allowed]
     size_step: Decimal
+    min_quantity: Decimal
+    min_notional: Decimal
 
     @staticmethod
     def read(world: World, journal: Path) -> Evidence:
@@ -159,6 +161,8 @@ class Evidence(msgspec.Struct, kw_only=True):
             events=world.events,
             shipped={one.id: one.allowed for one in world.shipped},
             size_step=spec.size_step,
+            min_quantity=spec.min_quantity,
+            min_notional=spec.min_notional,
         )
 
     def own_orders(self) -> dict[int, SimOrder]:

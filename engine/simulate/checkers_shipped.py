@@ -165,7 +165,9 @@ def positions_allowed(ev: Evidence, late: dict[int, Decimal]) -> Iterator[Violat
         if entry.order_id in late:
             excused[name] += entry.quantity
         fills[name] += 1
-        slack = excused[name] + (DUST_STEPS + fills[name]) * ev.size_step
+        # What is less than the venue's smallest order can't be sold: it stays beside the next.
+        least = max(ev.min_quantity, ev.min_notional / entry.price)
+        slack = excused[name] + least + (DUST_STEPS + fills[name]) * ev.size_step
         now = position[name].net
         if name not in told and not allowed.lowest - slack <= now <= allowed.highest + slack:
             told.add(name)
