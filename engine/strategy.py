@@ -37,14 +37,14 @@ from nautilus_trader.trading import Strategy
 from engine.bracketing import BracketMixin
 from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
 from engine.feeds import FeedMixin, Feeds
-from engine.guard.handed import require_marketable, require_order
+from engine.guard.handed import chosen_condition, require_marketable, require_order
 from engine.guard.handover import HandOverMixin
 from engine.guard.overrides import own_classes, refuse_overrides
 from engine.guard.roles import Role, with_role
 from engine.guard.thread import bind_to_thread
 from engine.guard.wants import Wants
 from engine.orders.model import Kind, TriggerCondition
-from engine.orders.trigger import default_condition, kind_for
+from engine.orders.trigger import kind_for
 from engine.risk.checks import Denial
 from engine.risk.facts import OrderFacts
 from engine.risk.gate import Change, RiskGate, live_order
@@ -125,15 +125,11 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
         trigger); None is a plain stop: BUY gte, SELL lte. `role` is what the order is for; `kwargs`
         go to the order factory (`time_in_force`, `reduce_only`, ...). Returns the order, or None
         when the gate refused it. Trades of the instrument are subscribed, since without them the
-        simulated trigger would never fire. Raises ValueError for a limit that could not trade at
-        the trigger: BUY lte needs limit >= trigger, SELL gte needs limit <= trigger.
+        simulated trigger would never fire. Raises ValueError for another condition, and for a limit
+        that could not trade at the trigger: BUY lte needs limit >= trigger, SELL gte the reverse.
         """
         plain = side_of(side)
-        condition = (
-            default_condition(plain)
-            if trigger_condition is None
-            else TriggerCondition(trigger_condition)
-        )
+        condition = chosen_condition(plain, trigger_condition)
         kind = kind_for(plain, condition)
         if kind is Kind.LIMIT_IF_TOUCHED:
             require_marketable(plain, trigger, limit)

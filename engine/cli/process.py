@@ -56,6 +56,13 @@ class Output(io.RawIOBase):
                 self._tell(error)
         return self._write_instead(data)
 
+    def move(self, fd: int) -> None:
+        """From now on stderr is `fd`."""
+        if self._fd == _STDERR:
+            self._fd = fd
+        elif self._instead is not None:
+            self._instead = fd
+
     def _tell(self, error: OSError) -> None:
         if self._instead is None:
             return
@@ -78,6 +85,8 @@ class _Process:
     """The outputs of this process, and what to name when stdout is lost."""
 
     def __init__(self) -> None:
+        self.is_begun = False
+        self.stderr = _STDERR
         self.outputs: list[Output] = []
         self.files: dict[str, str] = {}
 
@@ -91,6 +100,7 @@ def _verb() -> str:
 
 def begin() -> None:
     """Once, before anything else is imported: outputs that never raise, and early signals."""
+    _process.is_begun = True
     _open_standard_descriptors()
     sys.stdout = guarded(_STDOUT, sys.stdout)
     sys.stderr = guarded(_STDERR, sys.stderr)
@@ -134,7 +144,7 @@ def finish() -> None:
     """Write what is buffered; where stdout was lost, say what is in which file."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    if any(one.lost is not None for one in _process.outputs if one.fileno() != _STDERR):
+    if any(one.lost is not None for one in _process.outputs if one.fileno() != _process.stderr):
         for what, path in _process.files.items():
             sys.stderr.write(f"{what}: {path}\n")
 
@@ -147,11 +157,23 @@ def _stopped_early(number: int, _frame: FrameType | None) -> None:
 
 
 def ended(code: int) -> None:
-    """The run is over: a signal from now on ends the process with the run's own code."""
+    """The run is over: a signal from now on ends the process with the run's own code.
+
+    NautilusTrader's logger may still say on stderr that it can't write its file. That is no longer
+    heard, so that the last line is the run's.
+    """
+    if not _process.is_begun:
+        return
+    _process.stderr = os.dup(_STDERR)
+    for output in _process.outputs:
+        output.move(_process.stderr)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, _STDERR)
+    os.close(silent)
 
     def end_now(number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        os.write(_STDERR, f"error: ended by {name} before the summary was whole\n".encode())
+        os.write(_process.stderr, f"error: ended by {name} before the summary was whole\n".encode())
         os._exit(code)
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -28,7 +28,9 @@ PROFILES: tuple[Profile, ...] = ("none", "mild", "bad")
 
 def command(
     name: Annotated[str, typer.Argument(help="Adapter name, e.g. oceanex")],
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the market and of the faults")] = 1,
     replay: Annotated[
         Path | None, typer.Option("--replay", help="Catalog whose recording drives the market")

@@ -6,7 +6,20 @@ from typing import Any
 
 from nautilus_trader.model import Price
 
-from engine.orders.model import Side
+from engine.orders.model import Side, TriggerCondition
+from engine.orders.trigger import default_condition
+
+
+def chosen_condition(side: Side, wanted: TriggerCondition | str | None) -> TriggerCondition:
+    """What a strategy asked for; None is a plain stop's. Raises ValueError, which names both."""
+    if wanted is None:
+        return default_condition(side)
+    if wanted not in tuple(TriggerCondition):
+        raise ValueError(
+            'trigger_condition: expected "gte" (fires at or above the trigger) or "lte" (at or '
+            f"below it), received {wanted!r}"
+        )
+    return TriggerCondition(wanted)
 
 
 def require_order(order: Any) -> Any:

@@ -29,6 +29,7 @@ from nautilus_trader.live import (
     LiveExecutionEngineConfig,
     LiveNodeBuilder,
     LiveNodeConfig,
+    NodeState,
     SubmissionRecoveryPolicy,
 )
 from nautilus_trader.model import (
@@ -468,6 +469,9 @@ class NodeRun:
             async with asyncio.timeout(self._run_secs):
                 await self._stopping.wait()
         except TimeoutError:
+            if self._handle.state != NodeState.RUNNING:
+                text = f"--for {self._run_secs:g} was over before the run had started"
+                self._fail("RUN-TOO-SHORT", f"{text}; name more seconds")
             self.stop(f"ran for {self._run_secs:g} s")
         limit = self.config.run.stop_timeout_secs
         done, _ = await asyncio.wait({running}, timeout=limit)
@@ -527,6 +531,13 @@ class NodeRun:
         """NautilusTrader's reason is the least precise one: the venue's own comes first."""
         if self.failure is not None or "recovery incomplete" in text:
             logger.warning("%s", text)
+            return
+        if "streaming writer" in text and self._recording is not None:
+            self._recording.problem(f"the last rows were not written: {text}")
+            if self.mode != "record":
+                return  # the run itself has ended as it should
+            text = f"{self._recording.root}: {text}"
+            self._fail("RECORDING", f"{text}; what was written before is whole")
             return
         self._fail("NODE", text)
 

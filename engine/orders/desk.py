@@ -566,7 +566,8 @@ class OrderDesk(LateOrders):
 
     def fail(self, error: BaseException) -> None:
         """Nothing more is created; the run is asked to stop."""
-        logger.error("the order desk failed", exc_info=error)
+        is_bug = not isinstance(error, JournalError)
+        logger.error("the order desk failed: %s", error, exc_info=error if is_bug else None)
         self._halt(f"the order desk failed: {error}")
         if self.failure is None:
             self.failure = error

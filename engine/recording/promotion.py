@@ -41,6 +41,6 @@ class Promotion:
         try:
             return msgspec.json.decode(out, type=Promoted)
         except msgspec.MsgspecError:
-            words = " ".join(err.split())[-300:]
+            words = (err.strip().splitlines() or ["nothing said"])[-1][:300]
             text = f"the promotion ended with {self._process.returncode}: {words}"
             raise OSError(text) from None

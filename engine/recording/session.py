@@ -114,7 +114,7 @@ class Recording:
         if self.settings.normalized:
             now_ns = self._now_ns()
             for change in define(self.catalog, instruments, now_ns):
-                self._problem(change)
+                self.problem(change)
             names = [name for venue in self._venues.values() for name in venue.instruments]
             self._journal = RunJournal(self.catalog, names, now_ns)
             config = self._journal.streaming(min(ROTATE_SECS, self.settings.promote_secs))
@@ -144,7 +144,7 @@ class Recording:
         try:
             promotion = Promotion(self.catalog, FINISH_SECS, joins=False)
         except OSError as error:
-            self._problem(f"rows stay in the journal, the next start tries again: {error}")
+            self.problem(f"rows stay in the journal, the next start tries again: {error}")
             return
         self._read(promotion)
         if self._promotion is not None:  # it has made way for the last one
@@ -175,7 +175,7 @@ class Recording:
                     if self._promotion is None:
                         self._promotion = Promotion(self.catalog)
             except OSError as error:  # a disk that refuses must not end the watch
-                self._problem(f"{self.catalog}: {error}")
+                self.problem(f"{self.catalog}: {error}")
                 if is_over:
                     return
 
@@ -183,17 +183,18 @@ class Recording:
         try:
             done = promotion.result(2 * FINISH_SECS)
         except OSError as error:
-            self._problem(f"rows stay in the journal, the next start tries again: {error}")
+            self.problem(f"rows stay in the journal, the next start tries again: {error}")
             return
         for problem in done.problems:
-            self._problem(problem)
+            self.problem(problem)
         if done.is_busy and self._journal is None and self._ended.is_set():
-            self._problem(
+            self.problem(
                 f"{self.catalog} is read by a backtest or another run: the last rows are in its "
                 "journal, and come into the catalog with the next start or backtest"
             )
 
-    def _problem(self, text: str) -> None:
+    def problem(self, text: str) -> None:
+        """Say it, and keep it for the run's summary; once."""
         if text in self.problems:
             return
         logger.error("RECORDING: %s", text)

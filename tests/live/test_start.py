@@ -186,3 +186,14 @@ def test_a_start_survives_reads_that_fail(desk: Desk, kind: str) -> None:
     desk.wait_resting(process)
     assert desk.faults_applied(kind) >= before + 12
     assert desk.stop(process) == 0, desk.log.read_text()[-3000:]
+
+
+@pytest.mark.parametrize("verb", ["live", "paper", "record"])
+def test_a_run_that_is_over_before_it_has_started_is_wrong_usage(
+    served: Venue, tmp_path: Path, verb: str
+) -> None:
+    ended = run(verb, write(tmp_path, served, {}), "--for", "0.001")
+    assert ended.returncode == 2, ended.stderr[-3000:]
+    assert ended.stderr.splitlines()[-1].startswith("error RUN-TOO-SHORT: --for 0.001 "), (
+        ended.stderr
+    )

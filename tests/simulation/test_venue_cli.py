@@ -86,6 +86,8 @@ def test_replay_drives_the_named_market(running: Any, tmp_path: Path) -> None:
         (["nowhere"], 2, "no adapter 'nowhere'; known: oceanex"),
         (["oceanex", "--faults", "worse"], 2, "none, mild, bad"),
         (["oceanex", "--replay", "x"], 2, "--replay and --instrument go together"),
+        (["oceanex", "--port", "80000"], 2, "less than or equal to 65535"),
+        (["poloniex", "--port", "-1"], 2, "greater than or equal to 0"),
         (["oceanex", "--market", "x"], 2, "--market needs --replay"),
         (["oceanex", "--replay", "x", "--instrument", "A.B"], 4, "catalog x: not a directory"),
     ],
