@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "import": ("engine.cli.import_", "Import recordings of other tools into a catalog."),
     "explain": ("engine.cli.explain", "Tell the story of one order, from signal to fills."),
     "simulate": ("engine.cli.simulate", "Run seeded sessions of the order path under faults."),
+    "resolve": ("engine.cli.resolve", "Settle an order that the venue has forgotten, by hand."),
     "kill": ("engine.cli.kill", "Stop orders, cancel, flatten: also when the run hangs."),
     "venue": ("engine.cli.venue", "Serve a simulated venue on loopback."),
 }

@@ -58,7 +58,7 @@ def carry_out(wanted: Wanted) -> int:
     _check_key(scope, raw, is_clear=wanted.clear)
     if wanted.clear:
         return _clear(wanted, raw, state, scope)
-    kill = state.engage(scope, wanted.action, reason=wanted.reason or "none given", by=_who())
+    kill = state.engage(scope, wanted.action, reason=wanted.reason or "none given", by=who())
     since_ns, since_cpu_ns = time.time_ns(), time.process_time_ns()
     if not wanted.as_json:
         _say(f"in force: {kill}")
@@ -73,7 +73,7 @@ def carry_out(wanted: Wanted) -> int:
     return code
 
 
-def _who() -> str:
+def who(verb: str = "kill") -> str:
     """Who says so, for the journal."""
     import pwd
 
@@ -82,7 +82,7 @@ def _who() -> str:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = "nobody known"
-    return f"fairlead kill, user {name} (uid {uid}), process {os.getpid()}"
+    return f"fairlead {verb}, user {name} (uid {uid}), process {os.getpid()}"
 
 
 def _note(wanted: Wanted, raw: dict[str, Any], kill: Kill, cleared: Cleared | None = None) -> None:
@@ -234,7 +234,7 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
     from engine.kill.halts import clear_halts, halts_in
 
     kill_file = _kill_file(wanted.config, raw)
-    accounts, by = _accounts(wanted.config, raw), _who()
+    accounts, by = _accounts(wanted.config, raw), who()
     before = [kill for kill in state.in_force() if kill.scope == scope and kill.is_readable]
     removed = state.clear(scope, reason=wanted.reason, by=by)
     if scope.kind == "all" and kill_file.exists():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +22,7 @@ from engine.modes.account_files import account_files
 from engine.orders.journal import Journal, JournalError
 from engine.orders.sweep import Sweep, SweptOrder
 from engine.risk.killswitch import Action, Kill
-from engine.secrets import read_credentials
+from engine.secrets import Secret, read_credentials
 
 if TYPE_CHECKING:
     from engine.orders.flatten import Closed
@@ -202,16 +202,7 @@ class VenueKill:
                 self._tell(f"{self._key}: no live run was ever here, and no key: nothing to cancel")
                 return None
             raise error
-        return spec.create(
-            AdapterContext(
-                venue=self._key.upper(),
-                options=self._loaded.options[self._key],
-                secrets=secrets,
-                http=transport,
-                now_ns=time.time_ns,
-                instruments=tuple(self._venue.instruments),
-            )
-        )
+        return _created(self._loaded, self._key, transport, secrets)
 
     def _journal(self) -> Journal | None:
         """None when there is none, or when it can't be read: the venue's own list has to do."""
@@ -228,3 +219,29 @@ class VenueKill:
         what = f"LEFT {order.state}" if order.is_left else order.state.value
         line = f"{order.instrument} {order.venue_order_id or '(no venue id)'} ({who}): {what}"
         self._tell(f"{line}; {order.detail}" if order.detail else line)
+
+
+def plain_adapter(loaded: LoadedConfig, key: str, transport: PlainTransport) -> Adapter:
+    """The venue's own connection with the config's credentials. Raises SecretError."""
+    venue = loaded.config.venues[key]
+    spec = registry.spec(venue.adapter)
+    secrets, failed = read_credentials(venue.credentials, spec.credentials, loaded.path.parent)
+    for error in failed.values():
+        raise error
+    return _created(loaded, key, transport, secrets)
+
+
+def _created(
+    loaded: LoadedConfig, key: str, transport: PlainTransport, secrets: Mapping[str, Secret]
+) -> Adapter:
+    venue = loaded.config.venues[key]
+    return registry.spec(venue.adapter).create(
+        AdapterContext(
+            venue=key.upper(),
+            options=loaded.options[key],
+            secrets=secrets,
+            http=transport,
+            now_ns=time.time_ns,
+            instruments=tuple(venue.instruments),
+        )
+    )

@@ -313,23 +313,45 @@ class Journal(JournalReads):
         `base_fee` is the part of the fee paid in base currency, which the position does not hold.
         """
         with self._transaction():
-            added = self._db.execute(
-                "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    fill.instrument,
-                    fill.trade_id,
-                    intent.client_order_id,
-                    intent.strategy,
-                    fill.ts_event,
-                    _encode(fill),
-                ),
-            ).rowcount
-            if not added:
-                return False
-            self._event("FILL", intent.client_order_id, fill)
-            self._add_to_order(intent.client_order_id, fill)
-            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
-            self._move_position(intent.strategy, fill.instrument, signed - base_fee, fill.price)
+            return self._book(intent, fill, base_fee)
+
+    def resolved(
+        self,
+        intent: Intent,
+        fills: Sequence[tuple[VenueFill, Decimal]],
+        state: OrderState,
+        word: object,
+    ) -> None:
+        """A person's word: executions with their fees in base currency, and the order's end."""
+        with self._transaction():
+            self._event("RESOLVED", intent.client_order_id, word)
+            for fill, base_fee in fills:
+                self._book(intent, fill, base_fee)
+            self._event(state.value, intent.client_order_id, word)
+            self._db.execute(
+                "UPDATE orders SET state = ? WHERE client_order_id = ?",
+                (state.value, intent.client_order_id),
+            )
+
+    def _book(self, intent: Intent, fill: VenueFill, base_fee: Decimal) -> bool:
+        """Within a transaction."""
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                fill.instrument,
+                fill.trade_id,
+                intent.client_order_id,
+                intent.strategy,
+                fill.ts_event,
+                _encode(fill),
+            ),
+        ).rowcount
+        if not added:
+            return False
+        self._event("FILL", intent.client_order_id, fill)
+        self._add_to_order(intent.client_order_id, fill)
+        signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+        self._move_position(intent.strategy, fill.instrument, signed - base_fee, fill.price)
         return True
 
     def hand_over(self, giver: str, taker: str, instrument: str, price: Decimal) -> Decimal:

@@ -1,0 +1,96 @@
+"""`fairlead resolve`: find the order's journal, ask its venue, and book a person's word."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import closing
+
+import msgspec
+
+from adapters.base.plain_transport import PlainTransport
+from adapters.base.venue import VenueError
+from engine.cli.exits import Exit
+from engine.config.loader import LoadedConfig
+from engine.errors import FairleadError
+from engine.modes.account_files import account_files
+from engine.modes.kill import plain_adapter
+from engine.modes.lock import AccountLock
+from engine.orders.journal import Journal
+from engine.orders.journal_reads import JournaledOrder
+from engine.orders.model import OrderState, VenueUnavailable
+from engine.orders.resolve import Word, require_forgotten, resolve
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """What was booked."""
+
+    client_order_id: str
+    venue: str
+    account: str
+    before: OrderState
+    state: OrderState
+    filled: str
+    word: Word
+
+
+def resolve_order(loaded: LoadedConfig, order_id: str, word: Word) -> Resolved:
+    """Settle one order. Raises FairleadError: not found, over, alive, locked, venue away."""
+    for key in loaded.config.venues:
+        files = account_files(loaded, key)
+        if not files.journal.exists():
+            continue
+        with closing(Journal.reading(files.journal)) as journal:
+            client_order_id = journal.find(order_id)
+        if client_order_id is None:
+            continue
+        with (
+            AccountLock(files.lock),
+            closing(Journal(files.journal, fsync=True, now_ns=time.time_ns)) as journal,
+        ):
+            order = journal.order(client_order_id)
+            assert order is not None, "it was found a moment ago, and rows are never removed"
+            return asyncio.run(_resolve(loaded, key, journal, order, word))
+    raise FairleadError(
+        "RESOLVE-NOT-FOUND",
+        f"no journal of {loaded.path} in {loaded.state_dir} knows the order {order_id}; expected a "
+        "client order id or a venue order id",
+        Exit.NO_DATA,
+    )
+
+
+async def _resolve(
+    loaded: LoadedConfig, key: str, journal: Journal, order: JournaledOrder, word: Word
+) -> Resolved:
+    intent = order.intent
+    if order.state.is_terminal:
+        raise FairleadError(
+            "RESOLVE-OVER", f"{intent.client_order_id} is {order.state} already", Exit.USAGE
+        )
+    transport = PlainTransport()
+    try:
+        adapter = plain_adapter(loaded, key, transport)
+        await adapter.connect(trading=False)
+        await require_forgotten(adapter.orders, journal, order)
+        known = adapter.instruments.get(intent.instrument)
+    except (VenueError, VenueUnavailable) as error:
+        raise FairleadError(
+            error.code,
+            f"{error.message}; whether the order lives there is not known, nothing was changed",
+            Exit.VENUE,
+        ) from error
+    finally:
+        await transport.close()
+    base, quote = ("", "") if known is None else (known.base, known.quote)
+    state = resolve(journal, order, word, base=base, quote=quote, now_ns=time.time_ns())
+    after = journal.order(intent.client_order_id)
+    assert after is not None, "rows are never removed"
+    return Resolved(
+        client_order_id=intent.client_order_id,
+        venue=key,
+        account=loaded.config.venues[key].account,
+        before=order.state,
+        state=state,
+        filled=f"{after.filled:f}",
+        word=word,
+    )
