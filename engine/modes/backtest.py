@@ -285,7 +285,14 @@ def _summarize(
         ),
         events=result.iterations,
         wall_secs=wall_secs,
-        notes=[*parts.run_state.warned(), *_notes(selection)],
+        notes=[
+            *(
+                f"HALTED, nothing was created after it: {halt.reason}"
+                for _, halt in parts.gate.halts()
+            ),
+            *parts.run_state.warned(),
+            *_notes(selection),
+        ],
         faults=list(parts.run_state.faults),
         files=_files(loaded, selection),
     )

@@ -153,6 +153,12 @@ def test_gate_denials_are_counted_by_code(tmp_path: Path, catalog: Path) -> None
     assert summary.denials["MAX_ORDER_NOTIONAL"] > 10
 
 
+def test_a_halt_is_noted(tmp_path: Path, catalog: Path) -> None:
+    summary = run(tmp_path, catalog, MAKER, SHORT, risk='max_daily_loss = ["0.0001 USDT"]').summary
+    assert [note for note in summary.notes if note.startswith("HALTED, nothing was created after")]
+    assert "HALTED" in summary.denials
+
+
 def test_kill_switch_stops_orders(tmp_path: Path, catalog: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "KILL").touch()
