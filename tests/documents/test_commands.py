@@ -1,0 +1,243 @@
+"""Every command of README.md and docs/*.md runs as it is written there, from a clean folder.
+
+A command that a document gains must be added here, with its exit code; one that takes hours, or
+sets up the machine, with the reduced form in which it runs.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.documents.extract import commands, documents
+from tests.documents.session import DOCUMENTED_PORT, Session
+from tests.support.processes import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("documents")]
+
+DEMO = "configs/demo.toml"
+SAMPLE = str(ROOT / "tests" / "data" / "recording" / "binance_usdm_400.gz")
+SPOT = str(ROOT / "tests" / "data" / "recording" / "binance_spot_400.gz")
+LOADS = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.{how}(sys.argv[0], run_name='loaded')"
+
+Step = Callable[[Session, str], None]
+
+
+def _ends(session: Session, command: str, code: int = 0, **fill: str) -> str:
+    ended = session.run(command, **fill)
+    assert ended.returncode == code, ended.stdout[-2000:] + ended.stderr[-2000:]
+    assert "Traceback" not in ended.stderr
+    return ended.stdout
+
+
+def written(code: int = 0, says: str = "", **fill: str) -> Step:
+    """As it stands; `fill` gives what a reader fills in."""
+
+    def step(session: Session, command: str) -> None:
+        assert says in _ends(session, command, code, **fill)
+
+    return step
+
+
+def named(session: Session, command: str) -> None:
+    """A verb that the text names, no command of its own: it is there, and explains itself."""
+    assert "Usage: fairlead" in _ends(session, f"{command} --help")
+
+
+def up(*signs: str, trades: bool = False) -> Step:
+    """It never ends: until it is up (and has traded, for the backtest), then Ctrl-C."""
+
+    def step(session: Session, command: str) -> None:
+        def is_up(told: str) -> bool:
+            return all(sign in told for sign in signs) and (not trades or session.has_traded())
+
+        code, told = session.until(command, is_up)
+        assert code == 0, told[-3000:]
+
+    return step
+
+
+def serves(session: Session, command: str) -> None:
+    assert f"--port {DOCUMENTED_PORT}" in command
+    line = session.serve(command)
+    assert line["rest"] == f"http://127.0.0.1:{session.port}/v1"
+
+
+def explains(session: Session, command: str) -> None:
+    order = session.order_id()
+    assert order in _ends(session, command, ORDER_ID=order, CONFIG=DEMO)
+
+
+def collects(session: Session, command: str) -> None:
+    """Those tests run in the suite itself: here that the line names some, and only what exists."""
+    base = session.folder / "collected"
+    ended = session.run(f"{command} --collect-only -qq -p no:cacheprovider --basetemp {base}", ROOT)
+    assert ended.returncode == 0, ended.stdout[-2000:]
+    assert re.search(r"^tests/\S+\.py: \d+$", ended.stdout, re.M), ended.stdout[-500:]
+
+
+def loads(session: Session, command: str) -> None:
+    """Minutes to hours, on an idle machine: that it is there, and its imports and arguments."""
+    words = command.split()
+    how = "run_module" if words[1] == "-m" else "run_path"
+    target = words[2] if words[1] == "-m" else words[1]
+    ended = session.run(f'python -c "{LOADS.format(how=how)}" {target}', ROOT)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+
+
+def dry(session: Session, command: str) -> None:
+    """Sets up the machine and runs all there is: what it would run."""
+    assert ".venv/bin" in _ends(session, f"{command} -n")
+
+
+def fewer(seeds: str, to: str, code: int = 0, says: str = "") -> Step:
+    """The same with less of it."""
+
+    def step(session: Session, command: str) -> None:
+        assert seeds in command
+        assert says in _ends(session, command.replace(seeds, to), code)
+
+    return step
+
+
+def traces(session: Session, command: str) -> None:
+    """What it prints are the session's frames, with the simulated account's key id: not kept."""
+    assert session.run(command, is_kept=False).returncode == 0
+
+
+def other_python(session: Session, command: str) -> None:
+    """By another interpreter, which few machines have: by this one, to the same hashes."""
+    prefix = ".venv-3.14/bin/"
+    assert command.startswith(prefix)
+    before = (session.folder / "hashes.json").read_text()
+    _ends(session, command.removeprefix(prefix).replace("1..100", "1..2"))
+    assert (session.folder / "hashes.json").read_text() == before
+
+
+def imports(session: Session, command: str) -> None:
+    """The synopsis of the reference: every option of it at once."""
+    options = {"[": "", "]...": "", "]": "", "DIR": "data/all", "--instrument ID": ""}
+    options |= {"RATE": "0.001", "--tick-size N": "--tick-size 0.01", "LEVELS": "10"}
+    options |= {"--step-size N": "--step-size 0.00001", "--min-notional N": "--min-notional 5"}
+    text = command.replace("FILE", SPOT, 1)
+    for name, value in options.items():
+        assert name in text, name
+        text = text.replace(name, value)
+    assert '"instruments"' in _ends(session, text)
+
+
+def copies(session: Session, command: str) -> None:
+    needs_sqlite3()
+    _ends(session, command, FILE=str(session.journal), COPY=str(session.folder / "copy.sqlite"))
+    assert (session.folder / "copy.sqlite").stat().st_size > 0
+
+
+def dumps(session: Session, command: str) -> None:
+    needs_sqlite3()
+    assert "CREATE TABLE" in _ends(session, command, DAMAGED=str(session.journal))
+
+
+def needs_sqlite3() -> None:
+    if shutil.which("sqlite3") is None:
+        pytest.skip("the sqlite3 shell is not installed on this machine")
+
+
+# In the order in which they run: README first, as a reader would.
+COMMANDS: dict[str, Step] = {
+    "fairlead venue oceanex --port 8610 --account-dir configs/venue": serves,
+    "fairlead check configs/demo.toml --mode live": written(says="ok: demo"),
+    "fairlead live configs/demo.toml": up("connected to OCEANEX", trades=True),
+    "fairlead paper configs/demo.toml": up("connected to OCEANEX"),
+    "fairlead record configs/demo.toml": up("connected to OCEANEX"),
+    "fairlead backtest configs/demo.toml": written(says="net PnL"),
+    "fairlead explain ORDER_ID --config CONFIG": explains,
+    "fairlead check CONFIG --journals": written(says="ok", CONFIG=DEMO),
+    'sqlite3 FILE ".backup COPY"': copies,
+    "sqlite3 DAMAGED .dump": dumps,
+    "fairlead import FILE.gz --catalog data/binance": written(**{"FILE.gz": SAMPLE}),
+    "fairlead backtest configs/btcusdt-backtest-maker.toml": written(says="net PnL"),
+    "fairlead import FILE --catalog DIR [--instrument ID]... [--format binance] "
+    "[--maker-fee RATE] [--taker-fee RATE] [--tick-size N] [--step-size N] [--min-notional N] "
+    "[--depth LEVELS] [--no-fold-quotes] [--json]": imports,
+    "fairlead kill all --config CONFIG": written(CONFIG=DEMO),
+    'fairlead kill all --config run.toml --reason "what you saw"': written(),
+    "fairlead kill all --action flatten --config run.toml": written(),
+    "fairlead kill all --action halt --config run.toml": written(),
+    "fairlead kill strategy maker-1 --config run.toml": written(),
+    "fairlead kill venue oceanex ...": written(**{"...": "--config run.toml"}),
+    "fairlead kill account main ...": written(**{"...": "--config run.toml"}),
+    "fairlead kill --status --config run.toml": written(8),
+    'fairlead kill all --clear --reason "why" --config run.toml': written(),
+    "fairlead simulate --seeds 1..200": fewer("1..200", "1..2"),
+    "fairlead simulate --seeds 7119 --venues oceanex --trace": traces,
+    "fairlead simulate --seeds 7119 --venues oceanex --shrink": written(),
+    "fairlead simulate --plan tests/data/seeds/"
+    "oceanex_7119_late_order_over_the_position_limit.json": written(),
+    "fairlead simulate --seeds 1..100 --hashes hashes.json": fewer("1..100", "1..2"),
+    ".venv-3.14/bin/fairlead simulate --seeds 1..100 --hashes hashes.json": other_python,
+    "fairlead --help": written(says="Exit codes"),
+    "fairlead config": written(says="max_position"),
+    "fairlead config --explain risk.price_collar_bps": written(says="price_collar_bps"),
+    "fairlead config --schema": written(says='"$schema"'),
+    "fairlead": named,
+    ".venv/bin/fairlead": named,
+    "fairlead backtest": named,
+    "fairlead check": named,
+    "fairlead explain": named,
+    "fairlead kill": named,
+    "make": written(says="make demo"),
+    "make demo": dry,
+    "make test": dry,
+    "make bench": dry,
+    "pytest tests/parity": collects,
+    "pytest tests/unit/test_gate_modes.py tests/unit/test_guarded.py tests/live": collects,
+    "pytest tests/crash tests/unit/orders": collects,
+    "pytest tests/venues": collects,
+    "pytest tests/unit -k recording": collects,
+    "pytest tests/venues -k public_clients": collects,
+    "pytest tests/live/test_kill.py": collects,
+    "pytest tests/live/test_restart.py": collects,
+    "pytest tests/simulation -k python": collects,
+    "python -m pytest tests/live/test_kill.py tests/unit/test_killswitch.py "
+    "tests/unit/orders/test_kill.py": collects,
+    "python -m tests.crash.steps": loads,
+    "python -m tests.crash.brackets": loads,
+    "python -m tests.mutants.run": loads,
+    "python -m benchmarks.gate": loads,
+    "python benchmarks/kill.py": loads,
+    "python benchmarks/journal.py": loads,
+    "python benchmarks/recording_soak.py --minutes N": loads,
+}
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    made = Session(tmp_path_factory.mktemp("reader"))
+    yield made
+    if made.venue is not None:
+        assert made.end() == 0, "the venue ends in order"
+
+
+def test_every_command_of_the_documents_is_run_here() -> None:
+    found: dict[str, list[str]] = {}
+    for path in documents(ROOT):
+        for command in commands(path.read_text()):
+            found.setdefault(command, []).append(path.name)
+    missing = {text: where for text, where in found.items() if text not in COMMANDS}
+    assert not missing, "add it to COMMANDS, with its exit code or its reduced form"
+    assert not COMMANDS.keys() - found.keys(), "no document has these any more"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(session: Session, command: str) -> None:
+    COMMANDS[command](session, command)
+
+
+def test_a_document_with_a_new_command_is_noticed(tmp_path: Path) -> None:
+    text = "```\nfairlead new --thing   # why\n          --more\nno command\n```\n`fairlead old`\n"
+    assert list(commands(text)) == ["fairlead new --thing --more", "fairlead old"]
+    assert list(commands("```toml\nfairlead = 1\n```\n    python x.py\n")) == ["python x.py"]
