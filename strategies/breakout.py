@@ -215,7 +215,8 @@ class Breakout(GuardedStrategy):
                 self._cancel(entry)
             return
         passed = self._last >= trigger if side == OrderSide.BUY else self._last <= trigger
-        wanted = c.order_quantity
+        dust = self._inventory.position  # too small for an order: it counts, all the same
+        wanted = c.order_quantity - max(dust if side == OrderSide.BUY else -dust, Decimal(0))
         if side == OrderSide.SELL and not c.allow_short:
             wanted = min(wanted, self._inventory.held)  # spot: only what is held
         quantity = quantity_down(self._instrument, wanted)
