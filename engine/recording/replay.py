@@ -45,7 +45,7 @@ def replay_raw(
     subscribed live are subscribed on `protocol` by the caller before. Damaged places of the
     recording raise RawFault, or go to `on_fault`.
     """
-    is_open: set[str] = set()
+    is_open: dict[str, int] = {}  # connection: when something of it was last recorded
     for record in read(raw_dir, on_fault):
         name = record.connection
         if record.exchange or not (wanted is None or wanted(name)):
@@ -54,21 +54,39 @@ def replay_raw(
             yield from _mark(record, protocol, is_open)
         elif record.direction is Direction.IN:
             if name not in is_open:  # the recording began within a connection
-                is_open.add(name)
                 protocol.opened(record.ts_ns)
+            is_open[name] = record.ts_ns
             try:
                 yield from protocol.received(record.frame(), record.ts_ns)
             except refusals as e:
                 yield ReplayFault(record, e)
 
 
-def _mark(record: RawRecord, protocol: ReplayProtocol, is_open: set[str]) -> Iterable[Any]:
+def _mark(record: RawRecord, protocol: ReplayProtocol, is_open: dict[str, int]) -> Iterable[Any]:
+    name = record.connection
     if record.payload.startswith(OPENED):
-        is_open.add(record.connection)
+        for dead in _left_open(name, is_open):
+            yield from protocol.closed(is_open.pop(dead) + 1)
+        is_open[name] = record.ts_ns
         protocol.opened(record.ts_ns)
-    elif record.payload.startswith(CLOSED) and record.connection in is_open:
-        is_open.discard(record.connection)
+    elif record.payload.startswith(CLOSED) and name in is_open:
+        del is_open[name]
         yield from protocol.closed(record.ts_ns)
+
+
+def _left_open(name: str, is_open: Iterable[str]) -> list[str]:
+    """Connections whose run was killed: what they knew ends there.
+
+    Within a run each connection has a higher number (`host#number`) than the ones before it, so
+    one that does not belongs to a later run.
+    """
+    host, number = _parts(name)
+    return [one for one in is_open if _parts(one)[0] == host and _parts(one)[1] >= number]
+
+
+def _parts(name: str) -> tuple[str, int]:
+    host, _, number = name.rpartition("#")
+    return (host, int(number)) if number.isdecimal() else (name, 0)
 
 
 class Difference(msgspec.Struct, frozen=True):

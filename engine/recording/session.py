@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 MIB = 1024 * 1024
 LOOK_SECS = 1.0  # how often it is noted how far the recording is whole
 FINISH_SECS = 60.0  # for the last rows to reach the catalog, when the run has ended
+MAKE_WAY_SECS = 10.0  # for who reads the catalog, or moves its files, when the run has ended
 PROBLEMS_MAX = 20  # kept for the summary; all are logged
 _LOCKED = 12  # exit code: locked by another run
 
@@ -142,7 +143,7 @@ class Recording:
             return
         self._journal = None
         try:
-            promotion = Promotion(self.catalog, FINISH_SECS, joins=False)
+            promotion = Promotion(self.catalog, MAKE_WAY_SECS, joins=False)
         except OSError as error:
             self.problem(f"rows stay in the journal, the next start tries again: {error}")
             return
@@ -181,7 +182,7 @@ class Recording:
 
     def _read(self, promotion: Promotion) -> None:
         try:
-            done = promotion.result(2 * FINISH_SECS)
+            done = promotion.result(FINISH_SECS)
         except OSError as error:
             self.problem(f"rows stay in the journal, the next start tries again: {error}")
             return

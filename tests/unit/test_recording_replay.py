@@ -103,6 +103,19 @@ def test_the_same_frames_give_the_same_events(recorded):
     assert not compare(live, again, ignore_ts_init=False).is_equal
 
 
+@pytest.mark.parametrize("killed_at", ["public#1", "public#2"])
+def test_a_connection_of_a_killed_run_ends_where_the_next_run_begins(tmp_path, killed_at):
+    """As it was live: the new run knew nothing of the old one's book."""
+    for start, name in ((T0, killed_at), (T0 + 10_000, "public#1")):
+        tap = RawRecorder(tmp_path, "X", redactor=Redactor())
+        tap.frame("private#7", "mark", "opened wss://x", start)
+        tap.frame(name, "mark", "opened wss://x", start)
+        tap.frame(name, "in", '{"n":0,"p":"1.00"}', start + 5)
+        assert tap.close()  # what was written by then; there is no mark that it ended
+    items = list(replay_raw(tmp_path, Dialogue(), refusals=(ParseError,), wanted=public))
+    assert items == [trade(0, T0 + 5, "1.00"), "closed", trade(0, T0 + 10_005, "1.00")]
+
+
 def test_a_changed_parser_is_caught_at_the_first_difference(recorded):
     root, live = recorded
 
