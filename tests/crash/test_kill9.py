@@ -54,7 +54,7 @@ def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> No
         config = configs.write(
             tmp_path, served, strategies=hammer(key, idle=True, seed=0), more=configs.ROOMY
         )
-        ended = run("live", config, "--for", "2")
+        ended = run("live", config, "--for", "5")
         if ended.returncode == Exit.UNRESOLVED:
             ended = run("live", config, "--for", PROOF_SECS)
         assert ended.returncode in (Exit.OK, Exit.UNRESOLVED), ended.stdout + ended.stderr[-3000:]

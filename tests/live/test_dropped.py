@@ -121,7 +121,7 @@ def test_its_position_and_its_order_are_kept_and_counted(account: Account) -> No
     assert told[name]["mark"] is not None, "it has a price, so that losses in it count"
 
     # The default at a stop is to cancel what is open, and that is open too.
-    ended = run("live", account.config("BTC_USDT", "nothing", LIMITS), "--for", "2")
+    ended = run("live", account.config("BTC_USDT", "nothing", LIMITS), "--for", "4")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert account.states()[name] == ["CANCELED", "FILLED"]
     assert account.positions()[name] == held

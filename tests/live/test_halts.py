@@ -126,7 +126,7 @@ def test_a_halt_of_the_file_that_accounts_shared_is_cleared_while_no_run_is_up(
     (outcome,) = live.kill(*scope, "--clear", *WORD)["halts_cleared"]
     assert outcome["detail"] == "no run held the account"
     assert live.kill("--status")["halts"] == []
-    again = run(verb, live.config, "--for", "2", "--json")
+    again = run(verb, live.config, "--for", "4", "--json")
     assert again.returncode == Exit.OK, again.stderr
     assert "HALTED" not in again.stdout + again.stderr
     if verb == "live":

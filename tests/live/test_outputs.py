@@ -50,7 +50,7 @@ def ends(
 @pytest.mark.parametrize("verb", ["live", "paper", "record"])
 def test_a_run_whose_stdout_is_gone(desk: Desk, verb: str, out: str) -> None:
     config = desk.config(more="[record]\n")
-    told = ends([verb, str(config), "--for", "2", "--json"], out=out)
+    told = ends([verb, str(config), "--for", "4", "--json"], out=out)
     _, _, rest = told.partition("error OUTPUT-LOST: stdout: ")
     text = rest.partition("\n")[2]
     summary, end = json.JSONDecoder().raw_decode(text)
@@ -67,12 +67,12 @@ def test_a_run_that_failed_keeps_its_code(desk: Desk) -> None:
 
 def test_both_outputs_gone(desk: Desk) -> None:
     with open("/dev/full", "w") as full:
-        ends(["live", str(desk.config()), "--for", "2"], stderr=full.fileno())
+        ends(["live", str(desk.config()), "--for", "4"], stderr=full.fileno())
         ends(["live", str(desk.config("raise_on_book"))], stderr=full.fileno(), code=10)
 
 
 def test_no_file_becomes_stdout_when_that_is_closed(desk: Desk) -> None:
-    words = f"{FAIRLEAD} live {desk.config()} --for 2 >&- 2>&-"
+    words = f"{FAIRLEAD} live {desk.config()} --for 4 >&- 2>&-"
     assert subprocess.run(words, shell=True, cwd=ROOT, timeout=60, check=False).returncode == 0
     assert desk.states() == ["CANCELED"]
 

@@ -180,7 +180,7 @@ def test_two_runs_of_a_venue_do_not_share_a_folder(tmp_path: Path) -> None:
         first = start("record", config, "--for", "60", log=log)
         try:
             wait_for((tmp_path / "data" / ".recording-oceanex.lock").exists, "the lock")
-            second = run("record", config, "--for", "1")
+            second = run("record", config, "--for", "4")
         finally:
             first.send_signal(signal.SIGTERM)
             assert first.wait(60) == 0, log.read_text()

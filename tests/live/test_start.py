@@ -173,7 +173,7 @@ def test_a_strategy_that_raises_in_its_init(served: Venue, tmp_path: Path, verb:
 def test_a_recorder_needs_no_strategy(served: Venue, tmp_path: Path) -> None:
     strategy = {"id": "Scripted-1", "path": "tests.live.nowhere:Scripted"}
     config = write(tmp_path, served, {}, strategies=[strategy])
-    ended = run("record", config, "--for", "1")
+    ended = run("record", config, "--for", "4")
     assert ended.returncode == 0, ended.stderr[-2000:]
 
 

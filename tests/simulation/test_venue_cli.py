@@ -123,7 +123,7 @@ def test_a_second_start_keeps_the_key_of_the_first(running: Any, key: str, tmp_p
         "params": {"instrument_id": f"BTC_USDT.{key.upper()}", "does": "nothing"},
     }
     config = configs.write(tmp_path, Venue(process, told), strategies=[strategy])
-    ended = run("live", config, "--for", "1")
+    ended = run("live", config, "--for", "4")
     assert ended.returncode == 0, ended.stderr[-2000:]
 
 
