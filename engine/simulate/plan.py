@@ -19,6 +19,7 @@ AGENTS = ("walker", "maker", "stops", "adversary")
 SHIPPED = ("Breakout", "ImbalanceMaker", "TrendFollower", "BracketedBreakout")
 SHIPPED_SHARE = 1 / 3  # of the agents: strategies that are shipped, in their real code
 BRACKET_SHARE = 0.25  # of the seeds
+SHARED_SHARE = 0.25  # of the seeds
 BEYOND_SHARE = 0.1  # of the seeds: requests are executed later than the venue documents
 DEATH_POINTS = ("commit", "committed", "request", "answer")
 
@@ -147,6 +148,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...] = ()
     brackets: bool = False  # one more agent, which uses them
     frames: dict[FrameFault, float] | None = None  # None: there is no public stream
+    shared_folder: bool = False  # another account's run keeps its state in the same folder
 
 
 def draw(seed: int, venue: str) -> Plan:
@@ -189,6 +191,7 @@ def draw(seed: int, venue: str) -> Plan:
         gaps=_gaps(rng, secs),
         brackets=rng.random() < BRACKET_SHARE,
         frames=_frames(seed, venue),
+        shared_folder=Random(f"shared/{venue}/{seed}").random() < SHARED_SHARE,  # noqa: S311
     )
 
 

@@ -45,13 +45,13 @@ from engine.risk.facts import (
 )
 from engine.risk.gate import RiskGate
 from engine.risk.gateview import GateView
-from engine.risk.state import RiskStateFile
 from engine.risk.verdict import Denial
 from engine.risk.view import instrument_facts
 from engine.secrets import Secret
 from engine.simulate.books import BookFeed
 from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
 from engine.simulate.host.node import HostNode
+from engine.simulate.neighbour import OWN, risk_states
 from engine.simulate.wire import FaultyHttp, OrdersTap
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class Process:
         self.node: HostNode | None = None
         self.gate = WatchedGate(
             self.config.risk,
-            state=RiskStateFile(folder / "risk.json"),
+            state=risk_states(folder, world.plan.venue, OWN),
             state_dir=folder,
             abilities={world.venue_name: spec.capabilities},
         )

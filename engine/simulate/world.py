@@ -28,6 +28,7 @@ from engine.simulate.frames import FrameFaults
 from engine.simulate.host.market import Tape
 from engine.simulate.host.shipped import KINDS as SHIPPED
 from engine.simulate.host.shipped import shipped_of
+from engine.simulate.neighbour import Neighbour
 from engine.simulate.plan import Gap, Plan
 from engine.simulate.process import Process, owner
 from engine.simulate.trace import Trace
@@ -208,6 +209,9 @@ class World:
             asyncio.create_task(self._manual()),
             asyncio.create_task(self._kill()),
         ]
+        neighbour = Neighbour(self) if self.plan.shared_folder else None
+        if neighbour is not None:
+            background.append(asyncio.create_task(neighbour.run()))
         try:
             await asyncio.sleep(self.plan.secs)
             self.is_over = True
@@ -217,6 +221,8 @@ class World:
             self.trace.line("world", "healed")
             await self._resolve()
             await self._close()
+            if neighbour is not None:
+                neighbour.judge()
         finally:
             for task in background:
                 task.cancel()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adapters import registry
+from engine.modes.account_files import AccountFiles
 from engine.risk.look import Look
 from engine.simulate.plan import SHIPPED, Death, Plan, draw
 from engine.simulate.run import run_plan
@@ -125,3 +126,18 @@ def test_the_gate_holds_a_strategy_that_doubles_its_exits(
     found = [run_plan(plan(v, "Breakout", seed=seed)) for v in VENUES for seed in SEEDS]
     assert not any("EXITS-BEYOND" in codes(result) for result in found)
     assert sum(result.counts.get("denied:EXIT_EXCEEDS", 0) for result in found) > 0
+
+
+# -- two accounts in one state folder --------------------------------------------------------------
+
+
+def test_two_accounts_in_one_folder_keep_their_own_halts() -> None:
+    for seed in SEEDS:
+        result = run_plan(plan(VENUES[0], "walker", seed=seed, shared_folder=True))
+        assert result.violations == []
+
+
+def test_a_state_file_that_two_accounts_share_loses_halts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AccountFiles, "risk", property(lambda self: self.folder / "risk-live.json"))
+    result = run_plan(plan(VENUES[0], "walker", shared_folder=True))
+    assert codes(result) & {"HALT-LOST", "HALT-OF-ANOTHER"}
