@@ -72,6 +72,11 @@ def explains(session: Session, command: str) -> None:
     assert order in _ends(session, command, ORDER_ID=order, CONFIG=DEMO)
 
 
+def settled(session: Session, command: str) -> None:
+    """The venue of this session forgets nothing: of an order that has ended, it says just that."""
+    _ends(session, command, 2, ORDER=session.order_id(), CONFIG=DEMO)
+
+
 def collects(session: Session, command: str) -> None:
     """Those tests run in the suite itself: here that the line names some, and only what exists."""
     base = session.folder / "collected"
@@ -172,6 +177,9 @@ COMMANDS: dict[str, Step] = {
     "fairlead kill account main ...": written(**{"...": "--config run.toml"}),
     "fairlead kill --status --config run.toml": written(8),
     'fairlead kill all --clear --reason "why" --config run.toml': written(),
+    'fairlead resolve ORDER --gone --reason "the venue was reset" --config CONFIG': settled,
+    'fairlead resolve ORDER --filled 0.5@27010 --fee "0.0005 BTC" '
+    '--reason "statement of 3 May" --config CONFIG': settled,
     "fairlead simulate --seeds 1..200": fewer("1..200", "1..2"),
     "fairlead simulate --seeds 7119 --venues oceanex --trace": traces,
     "fairlead simulate --seeds 7119 --venues oceanex --shrink": written(),
@@ -189,6 +197,7 @@ COMMANDS: dict[str, Step] = {
     "fairlead check": named,
     "fairlead explain": named,
     "fairlead kill": named,
+    "fairlead resolve": named,
     "make": written(says="make demo"),
     "make demo": dry,
     "make test": dry,
