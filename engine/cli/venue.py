@@ -76,6 +76,10 @@ def _build(
     more: dict[str, Any] = {}
     try:
         if replay is not None and instrument is not None:
+            from engine.recording.reading import bring_in
+
+            for note in bring_in(replay):
+                typer.echo(note, err=True)
             more["replay"] = CatalogReplay(replay, instrument)
         if market is not None:
             more["replay_market"] = market

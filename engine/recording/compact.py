@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -27,10 +28,19 @@ from engine.recording.rows import (
 )
 
 WINDOWS_SECS = (3_600, 86_400)
-MERGED_BYTES_MAX = 8 << 20  # of one file, by the sizes of its parts; bounds memory
+RECENT_WINDOWS = 3
+MERGED_ROWS_MAX = 1_000_000  # of one file; bounds memory
 MERGED_FILES_MAX = 500  # joined at once
 PASS_SECS = 20.0  # no further join is begun after this long
 SECOND_NS = 1_000_000_000
+
+
+class Joins(StrEnum):
+    """How much of a catalog is looked at."""
+
+    ALL = "all"
+    RECENT = "recent"  # the last windows: what a pass costs does not grow with the folder's age
+    NONE = "none"
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -38,15 +48,15 @@ class Group(msgspec.Struct, frozen=True):
 
     kind: Kind
     spans: list[Span]
+    rows: int
 
 
 def compact(
     root: Path,
     now_ns: int,
     problems: list[str],
+    joins: Joins = Joins.ALL,
     *,
-    windows_secs: tuple[float, ...] = WINDOWS_SECS,
-    pass_secs: float = PASS_SECS,
     is_over: Callable[[], bool] = lambda: False,
 ) -> int:
     """Join files of hours and days that are over; gives how many files were joined.
@@ -54,12 +64,16 @@ def compact(
     The caller holds the catalog's exclusive lock; no further join is begun when `is_over`. What
     can't be joined stays, and is told in `problems`. Raises OSError.
     """
+    if joins is Joins.NONE:
+        return 0
     began = time.monotonic()
     attempts = Attempts(root)
     joined = 0
-    for window_secs in windows_secs:
-        for group in list(groups(root, now_ns, int(window_secs * SECOND_NS))):
-            if time.monotonic() - began > pass_secs or is_over():
+    for window_secs in WINDOWS_SECS:
+        window_ns = window_secs * SECOND_NS
+        since_ns = now_ns - RECENT_WINDOWS * window_ns if joins is Joins.RECENT else 0
+        for group in list(groups(root, since_ns, now_ns, window_ns, problems)):
+            if time.monotonic() - began > PASS_SECS or is_over():
                 return joined
             name = f"{group.spans[0].path} and {len(group.spans) - 1} more"
             if attempts.failed(name) >= ATTEMPTS_MAX:
@@ -68,53 +82,60 @@ def compact(
             attempts.begin(name)
             try:
                 _join(root, group)
-                attempts.end(name)
-            except (UnreadableRows, ParquetFault) as error:
-                attempts.end(name)
-                problems.append(f"{group.spans[0].path.parent}: files were not joined: {error}")
-                continue
-            joined += len(group.spans)
+                joined += len(group.spans)
+            except UnreadableRows as error:
+                problems.append(f"{name}: files were not joined: {error}")
+            attempts.end(name)
     return joined
 
 
-def groups(root: Path, now_ns: int, window_ns: int) -> Iterator[Group]:
-    """What is to be joined, by the names and sizes of files alone."""
+def groups(
+    root: Path, since_ns: int, now_ns: int, window_ns: int, problems: list[str]
+) -> Iterator[Group]:
+    """What is to be joined, of windows that began after `since_ns`."""
     for name, kind in KINDS.items():
         for folder in sorted((root / "data" / name).glob("*/")):
             windows: dict[int, list[Span]] = {}
             for span in spans_in(folder):
                 window = span.start_ns // window_ns
-                is_over = (window + 1) * window_ns <= now_ns
-                if is_over and span.end_ns // window_ns == window:
+                is_due = since_ns <= window * window_ns and (window + 1) * window_ns <= now_ns
+                if is_due and span.end_ns // window_ns == window:
                     windows.setdefault(window, []).append(span)
             for spans in windows.values():
                 if len(spans) > 1:
-                    yield from _bounded(kind, spans)
+                    yield from _bounded(kind, spans, problems)
 
 
-def _bounded(kind: Kind, spans: list[Span]) -> Iterator[Group]:
+def _bounded(kind: Kind, spans: list[Span], problems: list[str]) -> Iterator[Group]:
+    """Neighbours of not too many rows together; nobody could order the rows of overlapping ones."""
     part: list[Span] = []
-    size = 0
+    rows = 0
     for span in spans:
-        more = span.path.stat().st_size
-        overlaps = bool(part) and span.start_ns < part[-1].end_ns  # nobody could order the rows
-        if part and (overlaps or size + more > MERGED_BYTES_MAX or len(part) >= MERGED_FILES_MAX):
+        try:
+            more = parquet_rows(span.path)
+        except ParquetFault as error:
+            problems.append(f"{error}; it is not joined with its neighbours")
             if len(part) > 1:
-                yield Group(kind, part)
-            part, size = [], 0
+                yield Group(kind, part, rows)
+            part, rows = [], 0
+            continue
+        overlaps = bool(part) and span.start_ns < part[-1].end_ns
+        if overlaps or rows + more > MERGED_ROWS_MAX or len(part) >= MERGED_FILES_MAX:
+            if len(part) > 1:
+                yield Group(kind, part, rows)
+            part, rows = [], 0
         part.append(span)
-        size += more
+        rows += more
     if len(part) > 1:
-        yield Group(kind, part)
+        yield Group(kind, part, rows)
 
 
 def _join(root: Path, group: Group) -> None:
     stage = new_stage(root)
-    before = sum(parquet_rows(span.path) for span in group.spans)
     rows = read_parquet(group.spans, group.kind, stage / "in")
-    if len(rows) != before:
-        raise UnreadableRows(f"{before} rows expected, {len(rows)} received")
+    if len(rows) != group.rows:
+        raise UnreadableRows(f"{group.rows} rows expected, {len(rows)} received")
     written = write_rows(rows, group.kind, stage / "out")
-    if (after := parquet_rows(written)) != before:
-        raise UnreadableRows(f"{before} rows expected, {after} written")
+    if (after := parquet_rows(written)) != group.rows:
+        raise UnreadableRows(f"{group.rows} rows expected, {after} written")
     commit(root, stage / "out", [span.path for span in group.spans])

@@ -27,7 +27,7 @@ from nautilus_trader.model import (
 
 from engine.recording.attempts import ATTEMPTS_MAX, Attempts
 from engine.recording.commit import JOURNAL, commit, drop_stage, new_stage, redo
-from engine.recording.compact import compact
+from engine.recording.compact import Joins, compact
 from engine.recording.definitions import define
 from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
 from engine.recording.journal import (
@@ -111,13 +111,13 @@ def promote(
     catalog: Path | str,
     *,
     wait_secs: float = 0.0,
-    joins: bool = True,
+    joins: Joins = Joins.ALL,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> Promoted:
     """Move what the journal holds into the catalog, and join small files. Raises OSError.
 
-    `joins` False leaves small files as they are, which a run that ends has no time for. Of running
-    recordings only closed files are taken. Repeating it changes nothing.
+    Of running recordings only closed files are taken. Repeating it changes nothing. A run that
+    ends has no time for joins.
     """
     root = Path(catalog)
     done = Promoted()
@@ -131,8 +131,7 @@ def promote(
         for run in list(journaled_runs(root)):
             work.run(run)
         shutil.rmtree(root / NATIVE_PROMOTIONS, ignore_errors=True)
-        if joins:
-            done.merged = compact(root, now_ns(), done.problems, is_over=lock.is_wanted)
+        done.merged = compact(root, now_ns(), done.problems, joins, is_over=lock.is_wanted)
         drop_stage(root)
     return done
 
@@ -323,10 +322,13 @@ def _clear(last: OrderBookDelta) -> OrderBookDelta:
 
 
 def main() -> None:
-    """`python -m engine.recording.promote CATALOG WAIT_SECS join|keep`."""
+    """`python -m engine.recording.promote CATALOG WAIT_SECS all|recent|none`."""
     os.nice(NICE)
     catalog, wait_secs, joins = sys.argv[1:]
-    done = promote(catalog, wait_secs=float(wait_secs), joins=joins == "join")
+    try:
+        done = promote(catalog, wait_secs=float(wait_secs), joins=Joins(joins))
+    except OSError as error:  # a full disk is no defect: it is told, and the next one tries again
+        done = Promoted(problems=[f"rows stay in the journal, the next start tries again: {error}"])
     sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import msgspec
 
+from engine.recording.compact import Joins
 from engine.recording.promote import Promoted
 
 
 class Promotion:
     """One `promote`, that outlives a killed run. Raises OSError where it can't be started."""
 
-    def __init__(self, catalog: Path, wait_secs: float = 0.0, *, joins: bool = True) -> None:
-        how = [str(catalog), f"{wait_secs}", "join" if joins else "keep"]
+    def __init__(self, catalog: Path, joins: Joins, wait_secs: float = 0.0) -> None:
+        how = [str(catalog), f"{wait_secs}", joins.value]
         command = [sys.executable, "-m", "engine.recording.promote", *how]
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command,

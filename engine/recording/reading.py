@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.errors import FairleadError
 from engine.recording.commit import JOURNAL
+from engine.recording.compact import Joins
 from engine.recording.journal import has_leftovers, is_recording
 from engine.recording.promote import CatalogLock
 from engine.recording.promotion import Promotion
@@ -26,7 +27,7 @@ def reading(catalog: Path) -> Iterator[list[str]]:
     if not catalog.is_dir():
         yield notes  # whoever opens it says so
         return
-    notes += _bring_in(catalog)
+    notes += bring_in(catalog)
     if not (catalog / JOURNAL).is_dir():  # nobody has ever recorded into it
         yield notes
         return
@@ -52,11 +53,12 @@ def reading(catalog: Path) -> Iterator[list[str]]:
         yield notes
 
 
-def _bring_in(catalog: Path) -> list[str]:
+def bring_in(catalog: Path) -> list[str]:
+    """Promote what killed runs left in the journal; gives what a person must know."""
     if not has_leftovers(catalog):
         return []
     try:
-        done = Promotion(catalog, WAIT_SECS, joins=False).result(2 * WAIT_SECS)
+        done = Promotion(catalog, Joins.NONE, WAIT_SECS).result(2 * WAIT_SECS)
     except OSError as error:
         return [f"rows of a killed run are still in the journal of {catalog}: {error}"]
     if done.is_busy:

@@ -15,9 +15,10 @@ from engine.config.loader import LoadedConfig
 from engine.config.model import Record
 from engine.errors import FairleadError
 from engine.observe.status import RunStatus
+from engine.recording.compact import Joins
 from engine.recording.coverage import Coverage
 from engine.recording.definitions import define
-from engine.recording.gaps import GAPS_FILE, GapLog, GapRow
+from engine.recording.gaps import GAPS_FILE, GapKind, GapLog, GapRow
 from engine.recording.journal import ROTATE_SECS, RunJournal
 from engine.recording.locks import FileLock
 from engine.recording.promotion import Promotion
@@ -67,6 +68,8 @@ class Recording:
         self._promotion: Promotion | None = None  # the one at work
         self._keeper: threading.Thread | None = None
         self._ended = threading.Event()
+        self._taken_ns = now_ns()  # when the disk last took something
+        self._refused = False
 
     def _take_locks(self) -> list[FileLock]:
         """Frames and books of two runs in one folder could not be told apart."""
@@ -143,7 +146,7 @@ class Recording:
             return
         self._journal = None
         try:
-            promotion = Promotion(self.catalog, MAKE_WAY_SECS, joins=False)
+            promotion = Promotion(self.catalog, Joins.NONE, MAKE_WAY_SECS)
         except OSError as error:
             self.problem(f"rows stay in the journal, the next start tries again: {error}")
             return
@@ -161,11 +164,13 @@ class Recording:
     def _keep(self) -> None:
         """Note how far the recording is whole; promote now and then, in another process."""
         due = time.monotonic()
+        joins = Joins.ALL  # of a folder that is old, once
         while True:
             is_over = self._ended.wait(LOOK_SECS)
             try:
                 for coverage in self._coverage:
                     coverage.close() if is_over else coverage.look()
+                self._disk_takes_it()
                 if is_over:
                     return
                 if self._promotion is not None and self._promotion.is_over:
@@ -174,11 +179,30 @@ class Recording:
                 if self._journal is not None and time.monotonic() >= due:
                     due = time.monotonic() + self.settings.promote_secs
                     if self._promotion is None:
-                        self._promotion = Promotion(self.catalog)
+                        self._promotion = Promotion(self.catalog, joins)
+                        joins = Joins.RECENT
             except OSError as error:  # a disk that refuses must not end the watch
+                self._refused = True
                 self.problem(f"{self.catalog}: {error}")
                 if is_over:
                     return
+
+    def _disk_takes_it(self) -> None:
+        """What came while the disk refused is missing: a row says so. Raises OSError."""
+        now_ns = self._now_ns()
+        if self._refused:
+            reason = "the disk refused to take what came"
+            self.gaps.append(
+                GapRow(
+                    kind=GapKind.STOPPED,
+                    instrument="",
+                    reason=reason,
+                    from_ns=self._taken_ns,
+                    to_ns=now_ns,
+                )
+            )
+            self._refused = False
+        self._taken_ns = now_ns
 
     def _read(self, promotion: Promotion) -> None:
         try:
