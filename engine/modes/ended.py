@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from adapters.base.runtime import VenueRuntime
 from engine.cli.exits import Exit
 from engine.observe.status import RunStatus
 from engine.orders.model import Finding
@@ -81,3 +82,10 @@ class NoCache:
 
     def instrument(self, instrument_id: Any) -> None:
         return None
+
+
+def connect_exit(runtime: VenueRuntime) -> Exit:
+    """A venue that answers, but lacks an instrument of the config: the config is wrong."""
+    known = runtime.adapter.instruments
+    lacks = [name for name in runtime.instruments if name not in known]
+    return Exit.CONFIG if known and lacks else Exit.VENUE

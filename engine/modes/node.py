@@ -52,7 +52,7 @@ from engine.modes.account_files import account_files
 from engine.modes.approvals import GateApprovals
 from engine.modes.banner import say_running
 from engine.modes.claims import claims
-from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode
+from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode, connect_exit
 from engine.modes.held import held_beyond, unlisted
 from engine.modes.kernel_log import logger_config
 from engine.modes.killthread import KillThread
@@ -248,9 +248,7 @@ class NodeRun:
                 failure = runtime.failure
                 if failure is None:
                     raise
-                raise FairleadError(
-                    failure.code, failure.message, _connect_exit(runtime)
-                ) from error
+                raise FairleadError(failure.code, failure.message, connect_exit(runtime)) from error
 
     def _assemble(self, held: ExitStack) -> None:
         """The node with its clients and strategies."""
@@ -596,10 +594,3 @@ class NodeRun:
         if self._halts is not None and (halted := self._halts.verdict()) is not None:
             return Exit.KILLED, f"{halted} ({self.stop_reason or reason})"
         return Exit.OK, self.stop_reason or reason
-
-
-def _connect_exit(runtime: VenueRuntime) -> Exit:
-    """A venue that answers, but lacks an instrument of the config: the config is wrong."""
-    known = runtime.adapter.instruments
-    lacks = [name for name in runtime.instruments if name not in known]
-    return Exit.CONFIG if known and lacks else Exit.VENUE
