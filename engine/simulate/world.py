@@ -139,7 +139,10 @@ class World:
                 ),
                 kill_switch_file="KILL",
             ),
-            execution=model.Execution(poll_ms=plan.poll_ms, journal_fsync="never"),
+            # Any difference is taken over: what people trade by hand here is right.
+            execution=model.Execution(
+                poll_ms=plan.poll_ms, journal_fsync="never", max_drift_share=Decimal(1)
+            ),
         )
 
     def _min_position(self) -> dict[str, Decimal]:
