@@ -57,7 +57,7 @@ def test_a_clock_ahead_of_the_venue_does_not_put_the_clear_after_the_next_snapsh
 
 
 def test_so_does_the_clear_of_the_streamed_copy() -> None:
-    kept = StreamedBook(IID, Feed(FeedKind.BOOK, str(IID)), BookStatus(str(IID)))
+    kept = StreamedBook(IID, Feed(FeedKind.BOOK, str(IID)), BookStatus(instrument=str(IID)))
     deltas = first("sequenced", 1_000 * MS, 61_000 * MS)
     kept.book.apply_deltas(deltas)
     cleared = kept.clear(61_500 * MS)
