@@ -35,7 +35,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
             Edit(
                 "outcomes = await self._venue.submit(intents)\n",
                 "outcomes = await self._venue.submit(intents)\n"
-                "                self.journal.intend(intents)\n",
+                "            self.journal.intend(intents)\n",
             ),
         ),
         T_ORDERS,
@@ -215,7 +215,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "dead-desk-trades",
         DESK,
         "orders are created after the desk has failed",
-        one('        self.halted = self.halted or f"the order desk failed: {error}"\n', ""),
+        one('        self._halt(f"the order desk failed: {error}")\n', ""),
         T_ORDERS,
         T_MISSING,
     ),
@@ -264,7 +264,10 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "damage-unseen",
         DESK,
         "a damaged journal is opened and trusted",
-        one("if problem is not None:", "if False:"),
+        one(
+            "        if problem is not None:\n            raise sqlite3.DatabaseError(problem)",
+            "        if False:\n            raise sqlite3.DatabaseError(problem)",
+        ),
         T_ORDERS,
         T_MISSING,
     ),

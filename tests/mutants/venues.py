@@ -264,7 +264,10 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
         "create-repeated",
         "adapters/poloniex/session.py",
         "a create that was over the limit is sent again",
-        one('_read(once) if method == "GET" else once()', "_read(once)"),
+        one(
+            '(repeated(once, self._reads) if method == "GET" else once())',
+            "repeated(once, self._reads)",
+        ),
         T_POLONIEX,
         T_MISSING,
     ),
