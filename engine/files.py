@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
+
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 
@@ -34,18 +36,38 @@ def make_private(path: str | Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: str | Path, content: bytes, *, temporary: str | Path) -> None:
-    """Write beside and sync, then rename: whatever dies, the old or the new file is there, whole.
+def write_whole(
+    path: str | Path,
+    content: bytes,
+    *,
+    temporary: str | Path | None = None,
+    durable: bool = True,
+) -> None:
+    """Write beside, then rename: whatever dies, the old or the new file is there, whole.
 
-    `temporary` is in the same folder. Raises OSError.
+    `temporary` is in the same folder (default: `.NAME.new`). `durable`: it is on the disk on
+    return, so that a power cut loses nothing either. Raises OSError.
     """
+    folder, name = os.path.split(os.path.abspath(path))
+    if temporary is None:
+        temporary = os.path.join(folder, f".{name}.new")
     descriptor = open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     with open(descriptor, "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(temporary, path)
-    sync_folder(os.path.dirname(os.path.abspath(path)))
+    if durable:
+        sync_folder(folder)
+
+
+def decoded[T](content: bytes | str, kind: type[T]) -> T | None:
+    """The JSON of a file of our own; None where it holds no `kind`, whatever its damage."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 def sync_folder(folder: str | Path) -> None:

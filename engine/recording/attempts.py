@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.recording.commit import JOURNAL, write_whole
+from engine.files import decoded, write_whole
+from engine.recording.commit import JOURNAL
 
 ATTEMPTS_MAX = 3  # a kill may have come from outside: once is no proof
 _FILE = "attempts.json"
@@ -24,8 +25,8 @@ class Attempts:
 
     def _read(self) -> dict[str, int]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
-        except (FileNotFoundError, msgspec.MsgspecError):
+            return decoded(self._path.read_bytes(), dict[str, int]) or {}
+        except FileNotFoundError:
             return {}
 
     def failed(self, name: str) -> int:

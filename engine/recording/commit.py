@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from engine.files import decoded, write_whole
+
 JOURNAL = "journal"
 _PLAN = "commit.json"
 _STAGE = "stage"
@@ -24,6 +26,13 @@ class _Plan(msgspec.Struct, frozen=True):
 
     moves: list[tuple[str, str]]
     deletes: list[str]
+
+    @property
+    def is_within(self) -> bool:
+        """Whether it touches nothing outside the catalog."""
+        paths = [Path(name) for pair in self.moves for name in pair]
+        paths += [Path(name) for name in self.deletes]
+        return not any(path.is_absolute() or ".." in path.parts for path in paths)
 
 
 def new_stage(catalog: Path) -> Path:
@@ -68,7 +77,13 @@ def redo(catalog: Path) -> bool:
     path = catalog / JOURNAL / _PLAN
     if not path.exists():
         return False
-    _apply(catalog, msgspec.json.decode(path.read_bytes(), type=_Plan))
+    plan = decoded(path.read_bytes(), _Plan)
+    if plan is None or not plan.is_within:
+        raise OSError(
+            f"{path} is damaged: what it began is not known. Look which rows of the newest files "
+            "under data/ are there twice, then delete it"
+        )
+    _apply(catalog, plan)
     return True
 
 
@@ -87,23 +102,6 @@ def _apply(catalog: Path, plan: _Plan) -> None:
         if old not in kept:
             (catalog / old).unlink(missing_ok=True)
     (catalog / JOURNAL / _PLAN).unlink()
-
-
-def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Replace a file's content at once: a reader sees the old or the new one. Raises OSError."""
-    new = path.with_name(f".{path.name}.new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        if durable:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(new, path)
-    if durable:
-        fsync(path.parent)
 
 
 def fsync(path: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from engine.files import decoded, write_whole
 from engine.observe.status import BookState, RunStatus
-from engine.recording.commit import JOURNAL, write_whole
+from engine.recording.commit import JOURNAL
 from engine.recording.gaps import GapKind, GapLog, GapRow
 from engine.recording.rows import spans_in
 
@@ -107,8 +108,6 @@ class Coverage:
 
 def _read(path: Path) -> Seen:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Seen)
+        return decoded(path.read_bytes(), Seen) or Seen(stopped=False)
     except FileNotFoundError:
         return Seen()
-    except msgspec.MsgspecError:
-        return Seen(stopped=False)

@@ -18,7 +18,8 @@ import msgspec
 from nautilus_trader.model import NautilusDataType, NautilusRecordType
 from nautilus_trader.persistence import RotationConfig, StreamingConfig
 
-from engine.recording.commit import JOURNAL, is_unfinished, write_whole
+from engine.files import decoded, write_whole
+from engine.recording.commit import JOURNAL, is_unfinished
 from engine.recording.locks import FileLock, is_held
 
 FLUSH_INTERVAL_MS = 500  # what a killed run can lose
@@ -97,8 +98,8 @@ class JournaledRun(msgspec.Struct, frozen=True):
     @property
     def about(self) -> AboutRun | None:
         try:
-            return msgspec.json.decode((self.folder / _ABOUT).read_bytes(), type=AboutRun)
-        except (OSError, msgspec.MsgspecError):
+            return decoded((self.folder / _ABOUT).read_bytes(), AboutRun)
+        except OSError:
             return None
 
     def files(self) -> list[Path]:

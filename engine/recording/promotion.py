@@ -6,8 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
-
+from engine.files import decoded
 from engine.recording.compact import Joins
 from engine.recording.promote import Promoted
 
@@ -39,9 +38,8 @@ class Promotion:
             self._process.kill()
             self._process.communicate()
             raise OSError(f"the promotion took longer than {limit_secs:g} s") from None
-        try:
-            return msgspec.json.decode(out, type=Promoted)
-        except msgspec.MsgspecError:
+        told = decoded(out, Promoted)
+        if told is None:
             words = (err.strip().splitlines() or ["nothing said"])[-1][:300]
-            text = f"the promotion ended with {self._process.returncode}: {words}"
-            raise OSError(text) from None
+            raise OSError(f"the promotion ended with {self._process.returncode}: {words}")
+        return told

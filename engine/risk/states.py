@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.files import sync_folder, write_whole
+from engine.files import decoded, sync_folder, write_whole
 from engine.risk.facts import LOSS_CODES
 from engine.risk.money import unit_worth
 from engine.risk.state import (
@@ -52,8 +52,8 @@ class ClearingFile:
         """None when there is none, or nothing that could be one."""
         try:
             with self.path.open("rb") as file:
-                return msgspec.json.decode(file.read(CLEARING_BYTES_MAX), type=Clearing)
-        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+                return decoded(file.read(CLEARING_BYTES_MAX), Clearing)
+        except OSError:
             return None
 
     def remove(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -30,13 +30,19 @@ from engine.cli import killing
 from engine.cli.explain import _folders
 from engine.cli.simulate import _plan
 from engine.errors import FairleadError
+from engine.files import decoded
 from engine.observe.explain import explain
 from engine.orders.journal import Journal, JournalError
 from engine.orders.journal_check import all_problems, start_problem
 from engine.orders.model import Intent, Kind, OrderState, Side, VenueFill
+from engine.recording.commit import JOURNAL, redo
+from engine.recording.coverage import Seen
+from engine.recording.journal import AboutRun
 from engine.recording.parquet_rows import ParquetFault, parquet_rows
+from engine.recording.promote import Promoted
 from engine.risk.killswitch import ALL, Action, Kill, KillState, Scope
 from engine.risk.state import CurrencyEquity, Halt, Held, RiskState, RiskStateError, RiskStateFile
+from engine.risk.states import Clearing
 from engine.simulate.plan import draw
 from tests.property.fuzzing import ROOT, Target
 from tests.property.mutation import BINARY, TEXT, TOML, Mutator
@@ -212,6 +218,33 @@ def risk_corpus() -> list[bytes]:
     return [msgspec.json.encode(full), msgspec.json.encode(RiskState())]
 
 
+def own_file(data: bytes) -> None:
+    """The small files that a recording and a halt's end keep: damage is none of them."""
+    for kind in (dict[str, int], Seen, AboutRun, Promoted, Clearing):
+        assert decoded(data, kind) is None or data
+
+
+class CommitPlan:
+    """A plan of file changes that was damaged: nothing outside its catalog is touched."""
+
+    def __init__(self, folder: Path) -> None:
+        self._catalog = folder / "within" / "catalog"
+        self._outside = folder / "within" / "outside"
+        (self._catalog / JOURNAL).mkdir(parents=True)
+        self._outside.write_bytes(b"x")
+
+    def __call__(self, data: bytes) -> None:
+        (self._catalog / JOURNAL / "commit.json").write_bytes(data)
+        quiet(lambda: redo(self._catalog), OSError, ValueError)
+        assert self._outside.exists()
+
+    corpus: ClassVar[list[bytes]] = [
+        b'{"moves":[["journal/stage/a","data/a"]],"deletes":["data/b"]}',
+        b'{"moves":[["../outside","data/a"]],"deletes":["../outside"]}',
+        b'{"moves":[],"deletes":[]}',
+    ]
+
+
 def kill_config(folder: Path, data: bytes) -> None:
     """`fairlead kill` reads what it needs of a config that may be wrong elsewhere."""
     path = folder / "killing.toml"
@@ -321,6 +354,21 @@ def state_targets(folder: Path) -> Iterator[Target]:
     yield Target(name="kill-file", corpus=kill_files(), feed=KillFile(folder), inputs=10_000)
     yield Target(
         name="risk-state", corpus=risk_corpus(), feed=partial(risk_file, folder), inputs=10_000
+    )
+    plans = CommitPlan(folder)
+    yield Target(name="commit-plan", corpus=plans.corpus, feed=plans, inputs=4_000)
+    yield Target(
+        name="own-file",
+        corpus=[
+            msgspec.json.encode(one)
+            for one in (
+                {"a": 1},
+                Seen(instruments={_INSTRUMENT: 5}),
+                Clearing(halt_ts_ns=1, reason="r", by="b", ts_ns=2),
+            )
+        ],
+        feed=own_file,
+        inputs=10_000,
     )
     tables = [b'[run]\nstate_dir = "state"\n[venues.oceanex]\naccount = "main"\n']
     yield Target(

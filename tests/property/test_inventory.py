@@ -24,6 +24,7 @@ TARGETS = {
     "engine/cli/simulate.py": "plan",
     "engine/config/loader.py": "config",
     "engine/config/toml_lines.py": "toml-lines",
+    "engine/files.py": "own-file",
     "engine/observe/explain.py": "explain",
     "engine/orders/journal_reads.py": "journal",
     "engine/orders/journal_check.py": "journal-check",
