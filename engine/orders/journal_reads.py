@@ -148,6 +148,17 @@ class JournalReads:
                 found.append((order, ts))
         return found
 
+    def over_since(self, ts_ns: int) -> list[JournaledOrder]:
+        """Orders that the venue had and that ended since then."""
+        rows = self._rows(
+            "SELECT DISTINCT client_order_id FROM records "
+            "WHERE seq > (SELECT coalesce(max(seq), 0) FROM records) - ? "
+            "AND kind IN ('FILLED', 'CANCELED', 'EXPIRED') AND ts >= ?",
+            (GIVEN_UP_RECORDS, ts_ns),
+        )
+        orders = [self.order(client_order_id) for (client_order_id,) in rows]
+        return [order for order in orders if order is not None and order.state.is_terminal]
+
     def order_by_venue_id(self, instrument: str, venue_order_id: str) -> str | None:
         """The client order id that a venue order id belongs to."""
         rows = self._rows(

@@ -59,9 +59,18 @@ async def compare(
             late.append(state)
             findings.append(_finding("ORDER-LATE", state, "terminal", "cancelled", now_ns()))
             continue
+        if _was_a_stop(desk, state, now_ns()):
+            continue
         externals.append(state)
         findings.append(_external(state, now_ns()))
     return Comparison(tuple(findings), tuple(externals), tuple(late))
+
+
+def _was_a_stop(desk: OrderDesk, state: VenueOrder, now: int) -> bool:
+    """Whether it may be what a stop became that fired, and ended, while the list was read."""
+    ended = desk.journal.over_since(now - LISTING_LAG_NS)
+    stops = [order.intent for order in ended if order.intent.kind in STOP_KINDS]
+    return any(could_be(fired(intent), state) for intent in stops)
 
 
 def _external(state: VenueOrder, now: int) -> Finding:
