@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.node import RunSeconds
+
 
 def command(
     config: Annotated[Path, typer.Argument(help="The run's TOML file.")],
-    seconds: Annotated[
-        float | None, typer.Option("--for", min=0, help="Stop in order after so many seconds.")
-    ] = None,
+    seconds: RunSeconds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Trade live, with real orders, until SIGINT or SIGTERM (or --for SECONDS)."""

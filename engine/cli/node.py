@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,12 @@ from engine.cli import process
 
 if TYPE_CHECKING:
     from engine.modes.ended import Mode
+
+
+RunSeconds = Annotated[
+    float | None,
+    typer.Option("--for", min=0, help="Stop in order so many seconds after the run is up."),
+]
 
 
 def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> None:

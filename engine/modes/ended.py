@@ -30,7 +30,6 @@ EXITS: Mapping[str, Exit] = {
     "STOP-TIMEOUT": Exit.TIMED_OUT,
     "STOP-AT-ONCE": Exit.FAILED,
     "KEY-REFUSED": Exit.VENUE,
-    "RUN-TOO-SHORT": Exit.USAGE,
     "RECORDING": Exit.FAILED,
     "JRN-INSTRUMENT": Exit.DRIFT,
     "JOURNAL-EMPTY": Exit.DRIFT,

@@ -189,11 +189,11 @@ def test_a_start_survives_reads_that_fail(desk: Desk, kind: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["live", "paper", "record"])
-def test_a_run_that_is_over_before_it_has_started_is_wrong_usage(
+def test_the_time_of_a_run_counts_from_when_it_is_up(
     served: Venue, tmp_path: Path, verb: str
 ) -> None:
+    """However long the start takes, no run is shorter than it."""
     ended = run(verb, write(tmp_path, served, {}), "--for", "0.001")
-    assert ended.returncode == 2, ended.stderr[-3000:]
-    assert ended.stderr.splitlines()[-1].startswith("error RUN-TOO-SHORT: --for 0.001 "), (
-        ended.stderr
-    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert "ran for 0.001 s" in ended.stdout
+    assert "connected" in ended.stderr
