@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 _STANDING = frozenset({OrderState.WAITING, OrderState.OPEN, OrderState.CANCELLING})
 LOOK_NS = 200_000_000  # how often a strategy's brackets are looked at between its order events
 CANCEL_AGAIN_NS = 5_000_000_000
-RETRY_NS = 1_000_000_000  # after an exit that was refused; doubles each time
+RETRY_NS = 1_000_000_000  # after an exit that came to nothing at the venue; doubles each time
 RETRY_MAX_NS = 60_000_000_000
+GATE_MAX_NS = 5_000_000_000  # the same where the gate refused it, from LOOK_NS on
 EXITS_KEPT = 100  # of a bracket: an older one that filled nothing will not any more
 STEPS_AT_ONCE = 8  # of one look: a step may bring the next
 SUBJECT = "BRACKETS"
@@ -82,7 +83,14 @@ class _Tries:
         self.not_before_ns = 0
 
     def tried(self, now_ns: int) -> None:
-        self.not_before_ns = now_ns + min(RETRY_MAX_NS, RETRY_NS * 2**self.count)
+        self._wait(now_ns, RETRY_NS, RETRY_MAX_NS)
+
+    def refused(self, now_ns: int) -> None:
+        """By the gate, at no cost: what it waits for, a book or a count, comes soon."""
+        self._wait(now_ns, LOOK_NS, GATE_MAX_NS)
+
+    def _wait(self, now_ns: int, first_ns: int, most_ns: int) -> None:
+        self.not_before_ns = now_ns + min(most_ns, first_ns * 2**self.count)
         self.count = min(self.count + 1, RETRY_MAX_NS.bit_length())
 
 
@@ -187,9 +195,9 @@ class Brackets:
 
     def _place(self, bracket: Bracket, exits: Sequence[Leg], step: Place, tries: _Tries) -> bool:
         now_ns = self._owner.now_ns()
-        if now_ns < tries.not_before_ns:
+        # An exit that is on its way came to nothing yet: another part of the entry need not wait.
+        if now_ns < tries.not_before_ns and all(leg.is_over for leg in exits):
             return False
-        tries.tried(now_ns)
         client_order_id = bracket.next_exit_id()
         grown = msgspec.structs.replace(
             bracket,
@@ -204,7 +212,9 @@ class Brackets:
             logger.error("no exit of bracket %s can be sent: %s", bracket.entry, error)
             return False
         if self._owner.place(grown, client_order_id, step):
+            tries.tried(now_ns)
             return True
+        tries.refused(now_ns)
         self._open[bracket.entry] = bracket  # it never left: the next try has the same id
         return False
 

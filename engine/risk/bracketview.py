@@ -81,11 +81,19 @@ class BracketView:
         )
 
     def position(self, instrument: str) -> Decimal:
-        """By the journal, which has fees in base currency taken off; else by the gate, gross."""
+        """By the journal, which has fees in base currency taken off; else by the gate, gross.
+
+        Never more than the gate has counted, which hears of a fill a moment after the journal: it
+        would refuse the rest.
+        """
+        counted = self._gate.ledger.by_strategy.get((self._id, instrument), Decimal(0))
         legs = self._legs.get(instrument.rpartition(".")[2])
-        if legs is not None:
-            return legs.position(self._id, instrument)
-        return self._gate.ledger.by_strategy.get((self._id, instrument), Decimal(0))
+        if legs is None:
+            return counted
+        journaled = legs.position(self._id, instrument)
+        if journaled * counted <= 0:
+            return Decimal(0)
+        return min(journaled, counted, key=abs)
 
     def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
         total = Decimal(0)

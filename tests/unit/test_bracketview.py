@@ -42,6 +42,34 @@ def test_position_is_the_strategys_own() -> None:
     assert view.position(BTC) == 2
 
 
+def test_position_is_what_both_journal_and_gate_have_counted(tmp_path: Path) -> None:
+    """The gate hears of a fill after the journal, and refuses an exit of more than it knows."""
+    with closing(Journal(tmp_path / "j.sqlite", fsync=False, now_ns=lambda: NOW)) as journal:
+        first = intent("A", strategy="S-001", instrument=BTC)
+        journal.intend([first])
+        for number, quantity in enumerate(("0.4", "0.6"), 1):
+            fill = VenueFill(
+                venue_order_id="1",
+                trade_id=str(number),
+                instrument=BTC,
+                side=Side.BUY,
+                quantity=D(quantity),
+                price=D(100),
+                fee=D(0),
+                fee_currency="USDT",
+                is_maker=False,
+                ts_event=NOW,
+            )
+            journal.fill(first, fill, base_fee=D(0))
+        gate = RiskGate(Risk())
+        view = BracketView("S-001", gate, View(gate), {BTC.rpartition(".")[2]: journal})
+        assert view.position(BTC) == 0
+        gate.filled("A", "S-001", BTC, Side.BUY, D("0.4"))
+        assert view.position(BTC) == D("0.4")
+        gate.filled("A", "S-001", BTC, Side.BUY, D("0.6"))
+        assert view.position(BTC) == 1
+
+
 def test_market_is_whole_and_fresh_or_not_known() -> None:
     gate = RiskGate(Risk())
     market = View(gate)

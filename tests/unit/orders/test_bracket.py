@@ -25,6 +25,8 @@ from engine.orders.bracket import (
 from engine.orders.brackets import (
     CANCEL_AGAIN_NS,
     EXITS_KEPT,
+    GATE_MAX_NS,
+    LOOK_NS,
     RETRY_MAX_NS,
     RETRY_NS,
     Brackets,
@@ -262,22 +264,48 @@ def keeper(venue: Venue) -> Brackets:
     return brackets
 
 
-def test_refused_exit_is_tried_again_with_growing_waits() -> None:
-    venue = Venue()
-    brackets = keeper(venue)
-    venue.orders["E"] = entry()
-    venue.refuses = True
+def waits_between_tries(venue: Venue, brackets: Brackets, step_ns: int, looks: int) -> list[int]:
+    """In steps; what the venue is asked for in between comes to nothing."""
     tried = []
-    for _ in range(140):
+    for _ in range(looks):
         before = len(venue.asked)
         brackets.look()
         if len(venue.asked) > before:
             tried.append(venue.now)
-        venue.now += RETRY_NS
-    waits = [(b - a) // RETRY_NS for a, b in pairwise(tried)]
-    assert waits == [1, 2, 4, 8, 16, 32, RETRY_MAX_NS // RETRY_NS]
+        for name in venue.orders.keys() - {"E"}:
+            venue.change(name, is_over=True)
+        venue.now += step_ns
+    return [(later - earlier) // step_ns for earlier, later in pairwise(tried)]
+
+
+def test_exit_that_the_gate_refused_is_tried_again_soon() -> None:
+    venue = Venue()
+    brackets = keeper(venue)
+    venue.orders["E"] = entry()
+    venue.refuses = True
+    most = GATE_MAX_NS // LOOK_NS
+    assert waits_between_tries(venue, brackets, LOOK_NS, 90) == [1, 2, 4, 8, 16, most, most]
     assert len(set(venue.asked)) == 1  # it never left, so the same id is tried again
     assert next(iter(brackets)).exits == ()
+
+
+def test_exit_that_came_to_nothing_is_tried_again_with_growing_waits() -> None:
+    venue = Venue()
+    brackets = keeper(venue)
+    venue.orders["E"] = entry()
+    waits = waits_between_tries(venue, brackets, RETRY_NS, 140)
+    assert waits == [1, 2, 4, 8, 16, 32, RETRY_MAX_NS // RETRY_NS]
+    assert len(set(venue.asked)) == len(venue.asked)
+
+
+def test_each_part_of_an_entry_has_its_stop_at_once() -> None:
+    venue = Venue()
+    brackets = keeper(venue)
+    for part in ("0.3", "0.7", "1"):
+        venue.change("E", filled=D(part))
+        brackets.look()  # the exit of the part before is on its way still
+    exits = [leg for name, leg in venue.orders.items() if name != "E"]
+    assert [leg.quantity for leg in exits] == [D("0.3"), D("0.4"), D("0.3")]
 
 
 def test_exits_that_came_to_nothing_are_forgotten_at_last() -> None:
