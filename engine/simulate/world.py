@@ -230,6 +230,8 @@ class World:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            if self.process is not None:  # the last one, which nobody buries
+                self.process.journal.close()
 
     def _heal(self) -> None:
         self.healed = True

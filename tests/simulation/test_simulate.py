@@ -119,6 +119,14 @@ def test_one_seed_is_one_session_twice_in_a_process() -> None:
         assert run_plan(draw(7, venue)) == run_plan(draw(7, venue))
 
 
+def test_a_session_leaves_no_file_open() -> None:
+    """Else a process has none left after a thousand of them."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for venue in VENUES:
+        run_plan(draw(9, venue))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 # -- desks that are broken on purpose --------------------------------------------------------------
 
 

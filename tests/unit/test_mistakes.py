@@ -17,7 +17,7 @@ FAULTS = {
     "list of nothing": "TypeError: expected an order of self.order_factory, None came",
     "text for an id": "TypeError: 'str' object is not an instance of 'ClientOrderId'",
     "unknown order": "RuntimeError: Cannot cancel order: order not found in cache: O-1",
-    "condition": "ValueError: trigger_condition: expected gte or lte, 'ge' came",
+    "condition": 'ValueError: trigger_condition: expected "gte" (fires at or above',
     "float price": "TypeError: expected an exact number, the float 1.5 came",
     "sys.exit": "SystemExit: 0",
     "no words": "RuntimeError",

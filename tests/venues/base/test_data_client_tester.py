@@ -36,7 +36,8 @@ def test_data_tester_runs_without_an_error_line(tmp_path: Path) -> None:
     assert "Received 1 historical trades" in texts
     assert "Received 1 historical bars" in texts
     own = [line for line in done.stderr.splitlines() if line.startswith(("WARNING", "ERROR"))]
-    assert len(own) == 3, own  # the connection dropped on purpose: lost, gap, whole again
+    # The connection dropped on purpose: lost, gap, connected again, whole again.
+    assert len(own) == 4, own
     operations = Counter(json.loads(done.stdout.splitlines()[-1]))
     assert operations["hello"] == 2
     for feed in ("book", "trades", "bars"):
