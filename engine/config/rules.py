@@ -18,6 +18,8 @@ from engine.secrets import is_reference
 
 RECORDED: Final = "recorded"
 
+OF_INSTRUMENTS: Final = ("max_order_quantity", "max_position", "min_position")  # keys of [risk]
+
 _VENUE_KEY = re.compile(r"[a-z][a-z0-9_]*")
 _INSTRUMENT = re.compile(
     r"(?P<id>[A-Za-z0-9_/:-]+\.(?P<venue>[A-Za-z][A-Za-z0-9_]*))"
@@ -42,7 +44,7 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
         if isinstance(params, dict):
             _params(params, ("strategies", position, "params"), listed, report)
     risk = raw.get("risk")
-    for option in ("max_position", "min_position"):
+    for option in OF_INSTRUMENTS:
         for instrument in _table(_table(risk).get(option)):
             _known_instrument(instrument, ("risk", option, instrument), listed, report)
     _backtest(_table(raw.get("backtest")), report)

@@ -10,7 +10,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections import defaultdict
@@ -29,6 +28,7 @@ from engine.errors import FairleadError
 from engine.modes.backtest import run_backtest
 from engine.observe import journaled, summary
 from engine.observe.summary import RunSummary
+from engine.processes import module_command
 from engine.recording.gaps import summary_of
 
 VENUE = "oceanex"
@@ -146,7 +146,7 @@ def _trade(config: Path, folder: Path, seconds: float, tell: Tell) -> list[dict[
 
 
 def _fairlead(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "engine.cli.main", *arguments]
+    return module_command("engine.cli.main", *arguments)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 from engine.files import decoded
+from engine.processes import module_command
 from engine.recording.compact import Joins
 from engine.recording.promote import Promoted
 
@@ -16,7 +16,7 @@ class Promotion:
 
     def __init__(self, catalog: Path, joins: Joins, wait_secs: float = 0.0) -> None:
         how = [str(catalog), f"{wait_secs}", joins.value]
-        command = [sys.executable, "-m", "engine.recording.promote", *how]
+        command = module_command("engine.recording.promote", *how)
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command,
             stdin=subprocess.DEVNULL,

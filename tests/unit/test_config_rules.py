@@ -1,0 +1,35 @@
+"""Rules over the keys of a config."""
+
+from __future__ import annotations
+
+import typing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.config import rules
+from engine.config.loader import load
+from engine.config.model import Risk
+from engine.config.problems import ConfigError
+from tests.unit import backtest_kit as kit
+
+WRONG = ("BTC_USDT", "BTCUSD.TEST", "btcusdt.TEST", "BTCUSDT.OTHER")
+
+
+def test_every_limit_by_instrument_is_checked() -> None:
+    """A limit of an instrument that is not there would hold for nothing, in silence."""
+    hints = typing.get_type_hints(Risk)
+    by_name = {name for name, kind in hints.items() if kind == dict[str, Decimal]}
+    assert by_name == set(rules.OF_INSTRUMENTS)
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("option", rules.OF_INSTRUMENTS)
+def test_a_limit_of_an_unknown_instrument_is_refused(
+    tmp_path: Path, option: str, name: str
+) -> None:
+    risk = f'{option} = {{ "{name}" = "0.01" }}'
+    path = kit.config(tmp_path, tmp_path / "catalog", kit.MAKER, kit.MAKER_PARAMS, risk=risk)
+    with pytest.raises(ConfigError, match=rf"risk\.{option}"):
+        load(path)
