@@ -22,7 +22,6 @@ from nautilus_trader.model import (
     InstrumentId,
     OmsType,
     OrderStatus,
-    PositionSide,
     TradeId,
     Venue,
     VenueOrderId,
@@ -332,31 +331,38 @@ class VenueExecutionClient(ExecutionClient):
             netted[position.instrument] = Position("", position.instrument, quantity, cost)
         now = self._trading.now_ns()
         reports = []
-        for name, position in netted.items():
-            instrument = self._trading.instruments[name]
-            if self._differs_by_fees_only(position):
-                position = msgspec.structs.replace(position, quantity=self._cached_position(name))
-            if position.quantity:
-                reports.append(
-                    translate.position_report(position, self.account_id, instrument, now)
-                )
+        for position in netted.values():
+            told = self._told_quantity(position)
+            if told:
+                reports.append(translate.position_report(position, told, self.account_id, now))
         return reports
 
-    def _cached_position(self, name: str) -> Decimal:
-        total = Decimal(0)
-        for position in self.cache.positions_open(instrument_id=InstrumentId.from_str(name)):
-            quantity: Decimal = position.quantity.as_decimal()
-            total += quantity if position.side == PositionSide.LONG else -quantity
-        return total
+    def _told_quantity(self, position: Position) -> Decimal:
+        """The position as NautilusTrader counts it, corrected by what is truly different.
 
-    def _differs_by_fees_only(self, position: Position) -> bool:
-        """NautilusTrader leaves out base fees where a position closes or turns round.
-
-        A difference that these fees explain is no discrepancy; correcting it would put an order
-        into the cache that never was.
+        Its own count holds a position that it took over in whole increments, and leaves out base
+        fees where a position closes or turns round. A difference that these explain is none:
+        correcting it would put an order into the cache that never was, or tell an error each time.
         """
-        difference = abs(position.quantity - self._cached_position(position.instrument))
-        return difference <= self._base_fees.get(position.instrument, Decimal(0))
+        instrument = self._trading.instruments[position.instrument]
+        cached = self._cached_position(instrument)
+        difference = position.quantity - cached
+        increment = Decimal(1).scaleb(-instrument.size_precision)
+        fees = self._base_fees.get(position.instrument, Decimal(0))
+        if abs(difference) < increment + fees:
+            return cached
+        return cached + translate.whole(difference, instrument)
+
+    def _cached_position(self, instrument: VenueInstrument) -> Decimal:
+        """Base units, with the fees that NautilusTrader took off: less than an increment counts.
+
+        A position's `quantity` is rounded to the increment; its `signed_qty` is what is compared,
+        a float of an amount that ends with the currency's decimals.
+        """
+        digits = max(instrument.size_precision, currency(instrument.base).precision)
+        held = self.cache.positions_open(instrument_id=InstrumentId.from_str(instrument.id))
+        total = sum((Decimal(repr(position.signed_qty)) for position in held), Decimal(0))
+        return round(total, digits)
 
     # -- the desk's EventSink ------------------------------------------------------------------
 

@@ -127,6 +127,11 @@ def quantity_of(value: Decimal, instrument: VenueInstrument) -> Any:
     return Quantity.from_str(f"{value:.{instrument.size_precision}f}")
 
 
+def whole(value: Decimal, instrument: VenueInstrument) -> Decimal:
+    """What of it, towards zero, is whole size increments."""
+    return value.quantize(Decimal(1).scaleb(-instrument.size_precision), rounding=ROUND_DOWN)
+
+
 def money_of(value: Decimal, code: str) -> Any:
     known = currency(code)
     return Money.from_decimal(round(value, known.precision), known)
@@ -275,18 +280,14 @@ def fill_report(fill: VenueFill, kind: Kind, account: Any, instrument: VenueInst
     )
 
 
-def position_report(position: Position, account: Any, instrument: VenueInstrument, now: int) -> Any:
-    """The position in whole size increments: fees in base currency leave less than one over."""
-    increment = Decimal(1).scaleb(-instrument.size_precision)
-    whole = position.quantity.quantize(increment, rounding=ROUND_DOWN)
-    side = PositionSide.LONG if position.quantity > 0 else PositionSide.SHORT
-    if not whole:
-        side = PositionSide.FLAT
+def position_report(position: Position, quantity: Decimal, account: Any, now: int) -> Any:
+    """The position as `quantity`, signed base units, at the average price that it cost."""
+    side = PositionSide.LONG if quantity > 0 else PositionSide.SHORT
     return PositionStatusReport(
         AccountId(str(account)),
         InstrumentId.from_str(position.instrument),
-        side,
-        quantity_of(abs(whole), instrument),
+        side if quantity else PositionSide.FLAT,
+        Quantity.from_str(f"{abs(quantity):f}"),
         now,
         now,
         avg_px_open=position.avg_price,

@@ -75,6 +75,7 @@ from engine.secrets import Secret, read_credentials
 logger = logging.getLogger(__name__)
 
 POST_STOP_SECS = 1  # for the orders that strategies send in on_stop
+POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
 STREAM_LOOK_SECS = 0.2
@@ -343,7 +344,7 @@ class NodeRun:
                 inflight_check_interval_ms=2_000,
                 open_check_interval_secs=10.0,
                 open_check_open_only=False,
-                position_check_interval_secs=30.0,
+                position_check_interval_secs=POSITION_CHECK_SECS,
                 # What the venue executed is true, whatever was ordered: else positions are wrong.
                 allow_overfills=True,
             ),

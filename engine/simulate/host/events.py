@@ -304,7 +304,8 @@ def synthetic(node: HostNode, held: JournalPosition) -> Any | None:
     """The position that a report of the journal's becomes, or None for less than an increment."""
     instrument = node.process.instruments[held.instrument]
     now = node.process.now_ns()
-    report = translate.position_report(held, node.client.account_id, instrument, now)
+    quantity = translate.whole(held.quantity, instrument)
+    report = translate.position_report(held, quantity, node.client.account_id, now)
     if report.position_side == PositionSide.FLAT:
         return None
     side = translate.SIDES[Side.BUY if held.quantity > 0 else Side.SELL]
@@ -321,7 +322,7 @@ def synthetic(node: HostNode, held: JournalPosition) -> Any | None:
         TradeId("RECONCILIATION"),
         side,
         OrderType.MARKET,
-        report.quantity,
+        translate.quantity_of(abs(quantity), instrument),
         translate.price_of(abs(price), instrument),
         instrument.nautilus.quote_currency,
         LiquiditySide.TAKER,
