@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,14 +117,7 @@ async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> 
         ) from e
     try:
         with _account_folder(account_dir) as folder:
-            line = dict(served.describe())
-            made = _texts(line.get("credentials"))
-            if kept := kept_credentials(folder, made):
-                _take(venue, folder, kept)
-                line = dict(served.describe())
-                line["credentials"] = references(folder, kept)
-            else:
-                line["credentials"] = write_credentials(folder, made)
+            line = _account(venue, served.describe, folder)
             line["control"] = f"{served.http_base}/_sim/"
             typer.echo(json.dumps(line))
             await served.run_until(stop)
@@ -141,6 +134,32 @@ def _account_folder(named: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="fairlead-venue-") as temporary:
         yield Path(temporary)
+
+
+def _account(
+    venue: SimulatedVenue, describe: Callable[[], Mapping[str, object]], folder: Path
+) -> dict[str, object]:
+    """What is told of the venue, with references to the credentials in `folder`.
+
+    Raises FairleadError.
+    """
+    line = dict(describe())
+    made = _texts(line.get("credentials"))
+    try:
+        if kept := kept_credentials(folder, made):
+            _take(venue, folder, kept)
+            line = dict(describe())
+            line["credentials"] = references(folder, kept)
+        else:
+            line["credentials"] = write_credentials(folder, made)
+    except (OSError, UnicodeDecodeError) as e:
+        why = e.strerror if isinstance(e, OSError) else "it holds no text"
+        raise FairleadError(
+            "E-VENUE-ACCOUNT",
+            f"the credentials can't be kept in {folder}: {why}; name another --account-dir",
+            Exit.USAGE,
+        ) from e
+    return line
 
 
 def _texts(credentials: object) -> Mapping[str, str]:

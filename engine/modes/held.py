@@ -85,7 +85,8 @@ def notes(loaded: LoadedConfig) -> Iterator[str]:
             continue  # a start says what is wrong with it, and so does `check --journals`
         for held in found:
             yield (
-                f"{path} holds {held}, which [venues.{key}] does not name: a live run loads it, "
-                f'keeps and counts it, and no strategy trades it; add "{held.instrument}" to '
+                f"{path} holds {held}, which [venues.{key}] does not name: a live run loads and "
+                "counts it, and no strategy trades it; what is open in it is cancelled at an "
+                f'ordered stop unless run.on_stop = "keep"; add "{held.instrument}" to '
                 "instruments for a strategy that does, or close it with `fairlead kill`"
             )

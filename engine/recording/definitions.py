@@ -13,6 +13,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.recording.commit import JOURNAL
 
+_INFO = "info"
 _TIMES = ("ts_event", "ts_init")  # when it was asked for, not what it is
 
 
@@ -25,10 +26,11 @@ def define(catalog: Path, instruments: Iterable[Any], ts_ns: int | None = None) 
     told = []
     for instrument in instruments:
         known = _newest(catalog, instrument)
-        if known is not None and not (changed := _changed(known, instrument)):
+        changed = [] if known is None else _changed(known, instrument)
+        if known is not None and not changed and not _is_richer(known, instrument):
             continue
         _write(catalog, instrument, ts_ns)
-        if known is not None:
+        if changed:
             told.append(f"the definition of {instrument.id} has changed: {', '.join(changed)}")
     return told
 
@@ -41,13 +43,22 @@ def _newest(catalog: Path, instrument: Any) -> Any:
 
 
 def _changed(known: Any, seen: Any) -> list[str]:
+    """What differs. In `info` one mode may know more than another: of that only what both say."""
     before, now = known.to_dict(), seen.to_dict()
+    both = (before.get(_INFO) or {}).keys() & (now.get(_INFO) or {}).keys()
+    for fields in (before, now):
+        fields[_INFO] = {name: fields[_INFO][name] for name in sorted(both)} if both else {}
     names = sorted((before.keys() | now.keys()) - set(_TIMES))
     return [
         f"{name} {before.get(name)} -> {now.get(name)}"
         for name in names
         if before.get(name) != now.get(name)
     ]
+
+
+def _is_richer(known: Any, seen: Any) -> bool:
+    before, now = known.to_dict(), seen.to_dict()
+    return not (now.get(_INFO) or {}).keys() <= (before.get(_INFO) or {}).keys()
 
 
 def _write(catalog: Path, instrument: Any, ts_ns: int | None) -> None:

@@ -127,6 +127,14 @@ def test_a_second_start_keeps_the_key_of_the_first(running: Any, key: str, tmp_p
     assert ended.returncode == 0, ended.stderr[-2000:]
 
 
+def test_an_account_folder_that_takes_no_file_is_one_clear_error() -> None:
+    process = start("oceanex", "--account-dir", "/proc/none")
+    _, err = process.communicate(timeout=DEADLINE_SECS)
+    assert process.returncode == 2
+    assert "E-VENUE-ACCOUNT" in err
+    assert "E-UNEXPECTED" not in err
+
+
 def test_a_key_that_is_none_is_one_clear_error(running: Any, tmp_path: Path) -> None:
     process, _ = running("oceanex", "--account-dir", str(tmp_path))
     process.terminate()

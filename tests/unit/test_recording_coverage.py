@@ -163,3 +163,20 @@ def test_a_definition_is_written_once_and_told_when_it_changes(tmp_path):
     assert [one.size_precision for one in sorted(found, key=lambda one: one.ts_init)][-1] == 4
     (told,) = define(tmp_path, [pair], T0 + 4)  # and back again
     assert "size_increment" in told
+
+
+def test_what_one_mode_knows_of_an_instrument_and_another_does_not_is_no_change(tmp_path):
+    """A paper run knows the fees of its config, a live run those of the account, or none."""
+    fields = spot(X).to_dict()
+
+    def known(**info: str) -> CurrencyPair:
+        return CurrencyPair.from_dict({**fields, "info": info})
+
+    assert define(tmp_path, [known()], T0) == []
+    assert define(tmp_path, [known(maker_fee="0.001")], T0 + 1) == []
+    assert define(tmp_path, [known()], T0 + 2) == []
+    found = ParquetDataCatalog(str(tmp_path)).instruments()
+    newest = max(found, key=lambda one: one.ts_init)
+    assert newest.info == {"maker_fee": "0.001"}
+    (told,) = define(tmp_path, [known(maker_fee="0.002")], T0 + 3)
+    assert "0.002" in told
