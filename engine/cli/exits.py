@@ -21,6 +21,7 @@ class Exit(IntEnum):
     FAULTED = 10
     UNRESOLVED = 11
     LOCKED = 12
+    NOT_STORED = 13
     TIMED_OUT = 124
 
 
@@ -38,6 +39,7 @@ MEANING: dict[Exit, str] = {
     Exit.FAULTED: "a strategy faulted",
     Exit.UNRESOLVED: "orders unresolved at the stop",
     Exit.LOCKED: "the state folder is locked by another process",
+    Exit.NOT_STORED: "the kill is not stored: what was open is cancelled, nothing stays stopped",
     Exit.TIMED_OUT: "timed out",
 }
 

@@ -6,6 +6,7 @@ after it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -17,7 +18,16 @@ import msgspec
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
-from engine.risk.killswitch import FOLDER, SCOPE_KINDS, Action, Cleared, Kill, KillState, Scope
+from engine.risk.killswitch import (
+    FOLDER,
+    SCOPE_KINDS,
+    Action,
+    Cleared,
+    Kill,
+    KillState,
+    KillStateError,
+    Scope,
+)
 
 if TYPE_CHECKING:
     from engine.kill.halts import Account
@@ -58,19 +68,45 @@ def carry_out(wanted: Wanted) -> int:
     _check_key(scope, raw, is_clear=wanted.clear)
     if wanted.clear:
         return _clear(wanted, raw, state, scope)
-    kill = state.engage(scope, wanted.action, reason=wanted.reason or "none given", by=who())
+    return _kill(wanted, raw, state, scope)
+
+
+def _kill(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) -> int:
+    """Put it in force, then act; a disk that does not take the kill keeps no cancel back."""
+    is_stored = True
+    try:
+        kill = state.engage(scope, wanted.action, reason=wanted.reason or "none given", by=who())
+    except KillStateError as error:
+        if error.kill is None:
+            raise
+        kill, is_stored = error.kill, False
+        _warn(f"error {error.code}: {error.message}")
     since_ns, since_cpu_ns = time.time_ns(), time.process_time_ns()
-    if not wanted.as_json:
+    if is_stored and not wanted.as_json:
         _say(f"in force: {kill}")
-    if wanted.action is Action.HALT:
-        if wanted.as_json:
-            _say_json({"kill": kill, "venues": [], "is_clean": True})
+    since = {
+        "ts_in_force": since_ns,
+        "in_force_cpu_ms": since_cpu_ns / 1e6,
+        "is_stored": is_stored,
+    }
+    asked = msgspec.structs.replace(kill, action=wanted.action)
+    try:
+        code = _act(wanted, asked, since)
+    except FairleadError as error:
+        if is_stored:
+            raise
+        _warn(f"error {error.code}: {error.message}")
+        code = error.exit_code
+    if is_stored:
         _note(wanted, raw, kill)
-        return Exit.OK
-    since = {"ts_in_force": since_ns, "in_force_cpu_ms": since_cpu_ns / 1e6}
-    code = _act(wanted, msgspec.structs.replace(kill, action=wanted.action), since)
-    _note(wanted, raw, kill)
-    return code
+        return code
+    reason = f"{kill.reason} (not stored: it ended with the command)"
+    _note(wanted, raw, msgspec.structs.replace(kill, reason=reason))
+    _warn(
+        f"NOT STORED: the kill of {scope} is over with this command. A run that is up goes on "
+        "creating orders, and so does the next start: stop the run, free the disk, kill again"
+    )
+    return Exit.NOT_STORED
 
 
 def who(verb: str = "kill") -> str:
@@ -99,7 +135,7 @@ def _note(wanted: Wanted, raw: dict[str, Any], kill: Kill, cleared: Cleared | No
         )
     ]
     for problem in note_alone(covered, [KillRecord(kill=kill, cleared=cleared)]):
-        print(problem, file=sys.stderr)  # noqa: T201
+        _warn(problem)
 
 
 def _accounts(config: Path, raw: dict[str, Any]) -> list[Account]:
@@ -116,6 +152,10 @@ def _accounts(config: Path, raw: dict[str, Any]) -> list[Account]:
 
 def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
     """Cancel and flatten; everything that takes time to import is imported here."""
+    if wanted.action is Action.HALT:
+        if wanted.as_json:
+            _say_json({"kill": kill, **since, "venues": [], "is_clean": since["is_stored"]})
+        return Exit.OK
     import asyncio
     import gc
 
@@ -131,9 +171,8 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
     try:
         loaded = load(wanted.config)
     except FairleadError:
-        print(  # noqa: T201
-            "halt is in force, but NOTHING WAS CANCELLED: mend the config", file=sys.stderr
-        )
+        halt = "halt is in force, but" if since["is_stored"] else "no halt is in force, and"
+        _warn(f"{halt} NOTHING WAS CANCELLED: mend the config")
         raise
     reports = asyncio.run(
         kill_venues(
@@ -146,24 +185,25 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
     )
     is_clean = all(report.is_clean for report in reports)
     if wanted.as_json:
-        _say_json({"kill": kill, **since, "venues": reports, "is_clean": is_clean})
+        is_all = is_clean and since["is_stored"]
+        _say_json({"kill": kill, **since, "venues": reports, "is_clean": is_all})
     else:
         for report in reports:
-            _say(_summary(report))
+            _say(_summary(report, "in force" if since["is_stored"] else "asked for"))
     if is_clean:
         return Exit.OK
     unreachable = any(report.is_unreachable for report in reports)
     return Exit.VENUE if unreachable else Exit.UNRESOLVED
 
 
-def _summary(report: VenueReport) -> str:
+def _summary(report: VenueReport, since: str) -> str:
     gone = len(report.orders) - len(report.left)
     text = f"{report.venue}: {gone} orders gone, {len(report.left)} left"
     if report.closed:
         flat = sum(one.is_flat for one in report.closed)
         text += f"; {flat} of {len(report.closed)} positions flat"
     if report.first_cancel_ms is not None:
-        text += f"; first cancel {report.first_cancel_ms:.0f} ms after the kill was in force"
+        text += f"; first cancel {report.first_cancel_ms:.0f} ms after the kill was {since}"
     return text
 
 
@@ -293,6 +333,11 @@ def _say(line: str) -> None:
         print(line, flush=True)  # noqa: T201
     except OSError:  # nobody reads any more: the kill goes on
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+
+
+def _warn(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads any more: the kill goes on
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _say_json(value: object) -> None:

@@ -211,6 +211,12 @@ class VenueKill:
         try:
             return Journal.reading(self._path)
         except JournalError as error:
+            if self._kill.scope.kind == "strategy":  # whose is what the venue lists?
+                raise FairleadError(
+                    error.code,
+                    f"{error.message}; so the orders of {self._kill.scope} are not known, and NONE "
+                    f"WAS CANCELLED. fairlead kill venue {self._key} cancels all that is open",
+                ) from error
             self._tell(f"{self._key}: {error.message}; cancelling what the venue lists as open")
             return None
 

@@ -20,6 +20,7 @@ from engine.modes.desks import market_of, settings_of, touch_of, traits_of
 from engine.modes.lock import AccountLock
 from engine.orders.desk import OrderDesk
 from engine.orders.flatten import Closed, Flattener, FlattenLock, KillJournal
+from engine.orders.journal_reads import JournalError
 from engine.orders.model import Finding, Intent, VenueFill
 
 FLATTEN_SECS = 20.0
@@ -76,7 +77,14 @@ class VenueFlatten:
     async def _run_locked(
         self, adapter: Adapter, unbooked: Mapping[str, Decimal], is_alone: bool
     ) -> list[Closed]:
-        journal = KillJournal(self._files.journal, fsync=True, now_ns=time.time_ns)
+        try:
+            journal = KillJournal(self._files.journal, fsync=True, now_ns=time.time_ns)
+        except JournalError as error:
+            self._fail(
+                "KILL-FLATTEN: NO POSITION WAS CLOSED, as a closing order is journaled before it "
+                f"is sent: {error.message}. Close it at the venue, or free the disk and kill again"
+            )
+            return []
         desk = OrderDesk(
             venue=adapter.orders,
             journal=journal,

@@ -25,10 +25,14 @@ JOIN_SECS = 1.0
 
 
 class KillThread:
-    """In a with block around a live run. Kills in force before it are the start's to act on."""
+    """In a with block around a live run. Kills in force before it are the start's to act on.
 
-    def __init__(self, loaded: LoadedConfig) -> None:
+    `run_state` is the run's own look at the kills: what no disk took is known to it alone.
+    """
+
+    def __init__(self, loaded: LoadedConfig, run_state: KillState) -> None:
         self._loaded = loaded
+        self._run_state = run_state
         self._state = KillState(loaded.state_dir / FOLDER)
         self._seen: tuple[Kill, ...] = ()
         self._over = threading.Event()
@@ -52,6 +56,7 @@ class KillThread:
 
     def _look(self) -> None:
         kills = self._state.in_force()
+        kills += tuple(kill for kill in self._run_state.without_file if kill not in kills)
         if kills == self._seen:
             return
         new = [kill for kill in kills if kill not in self._seen]

@@ -6,6 +6,7 @@ own on this machine, keeps a second state folder from trading the same account.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -70,9 +71,10 @@ class AccountLock:
                 "stop it first, or give this run another account and state_dir",
                 Exit.LOCKED,
             ) from error
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}{self._note}\n".encode(), 0)
         self._file = file
+        with contextlib.suppress(OSError):  # on a full disk it holds all the same, without a name
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}{self._note}\n".encode(), 0)
         return self
 
     def _open(self) -> int:

@@ -103,6 +103,7 @@ class NodeRun:
         self._stopping = asyncio.Event()
         self._running: asyncio.Future[None] | None = None
         self.gate: Any = None
+        self._kill_state = kill_state(self.loaded)
         self.run_state = RunState()
         self._strategies: tuple[Any, ...] = ()
         self._kills: KillWatch | None = None
@@ -176,9 +177,9 @@ class NodeRun:
     ) -> Ended:
         started = time.monotonic()
         stops = StopSignals(asyncio.get_running_loop(), self._signalled, self._cut_off)
-        with stops, KillSignal(kill_state(self.loaded)):
+        with stops, KillSignal(self._kill_state):
             if self.mode == "live":
-                held.enter_context(KillThread(self.loaded))
+                held.enter_context(KillThread(self.loaded, self._kill_state))
             if self._is_recording:
                 self._recording = Recording(self.loaded, secrets, self.status)
                 held.callback(self._recording.close)
@@ -259,6 +260,7 @@ class NodeRun:
             self.run_state.ticks = {}
         self.run_state.offer = common.venue_offer(self.loaded)
         if self.mode != "record":
+            self.gate.kill.state = self._kill_state  # what a signal kills, the gate must know
             self._halts = RunHalts(
                 self.loaded,
                 self.gate,

@@ -92,13 +92,34 @@ class Journal(JournalReads):
         journal._now_ns = lambda: 0
         journal._file = None
         try:
-            name = quote(str(path.absolute()))
-            journal._db = sqlite3.connect(f"file:{name}?mode=ro", uri=True, isolation_level=None)
-            journal._db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-            journal._check_schema()
+            try:
+                journal._read(path, alone=None)
+            except sqlite3.OperationalError:
+                # Reading needs a small file beside it, which a full disk does not take. Without: as
+                # the file is, where all is in it; else alone, which a run that lives refuses.
+                journal._read(path, alone=not _is_closed(path))
         except sqlite3.Error as error:
             raise JournalError("JRN-READ", f"{path} can't be read: {error}") from error
         return journal
+
+    def _read(self, path: Path, *, alone: bool | None) -> None:
+        """`alone` needs no file beside it: True for a journal with a log, False for one without.
+
+        Raises sqlite3.Error, JournalError for another schema.
+        """
+        name = quote(str(path.absolute()))
+        options = {None: "mode=ro", True: "mode=rw", False: "mode=ro&immutable=1"}[alone]
+        self._db = sqlite3.connect(f"file:{name}?{options}", uri=True, isolation_level=None)
+        try:
+            self._db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            if alone:
+                self._db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+                self._db.execute("PRAGMA query_only=1")
+                self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._check_schema()
+        except (sqlite3.Error, JournalError):
+            self._db.close()
+            raise
 
     def _check(self, boot: str) -> None:
         """Raises sqlite3.DatabaseError for damage, JournalError for another schema."""
@@ -460,6 +481,14 @@ class _Transaction:
             f"the order journal {self._path} can't be written: {error}. "
             "No order is sent without it; free or repair the disk, then start again",
         )
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether all of it is in the main file."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size == 0
+    except OSError:
+        return path.exists()
 
 
 def _not_opened(path: Path, why: str) -> JournalError:

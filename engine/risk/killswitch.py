@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from engine.cli.exits import Exit
 from engine.errors import FairleadError
 from engine.files import make_folder, sync_folder, write_whole
 
@@ -98,6 +99,10 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True):
 class KillStateError(FairleadError):
     """The kill switch can't be written: what it was to stop is not stopped."""
 
+    def __init__(self, message: str, kill: Kill | None = None) -> None:
+        super().__init__("KILL-STATE", message, Exit.FAILED if kill is None else Exit.NOT_STORED)
+        self.kill = kill  # the one that is in force in this process only; None for a clear
+
 
 _decode = msgspec.json.Decoder(Kill).decode
 _decode_cleared = msgspec.json.Decoder(Cleared).decode
@@ -123,7 +128,8 @@ class KillState:
         self._read_at: tuple[int, int] | None = None  # the folder's inode and time when read
         self._kills: tuple[Kill, ...] = ()
         # In force in this process only: the disk refused them, or lost their files.
-        self._unwritten: tuple[Kill, ...] = ()
+        # A dict, as a signal handler adds to it in the midst of a look.
+        self._unwritten: dict[Kill, None] = {}
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -132,13 +138,16 @@ class KillState:
         written = self._written()
         if not self._unwritten:
             return written
-        self._unwritten = tuple(k for k in self._unwritten if self.cleared(k) is None)
-        return self._unwritten + tuple(k for k in written if k not in self._unwritten)
+        for kill in tuple(self._unwritten):
+            if self.cleared(kill) is not None:
+                self._unwritten.pop(kill, None)
+        kept = tuple(self._unwritten)
+        return kept + tuple(kill for kill in written if kill not in kept)
 
     @property
     def without_file(self) -> tuple[Kill, ...]:
         """Those of `in_force` that no other process knows of."""
-        return self._unwritten
+        return tuple(self._unwritten)
 
     def cleared(self, kill: Kill) -> Cleared | None:
         """The word by which a person ended the kill, or None."""
@@ -175,7 +184,7 @@ class KillState:
         ]
         self._kills = kills
         if gone:
-            self._unwritten += tuple(gone)
+            self._unwritten |= dict.fromkeys(gone)
 
     def of_order(self, strategy: str, instrument: str) -> Kill | None:
         """The kill that an order of this strategy in this instrument id is under, or None."""
@@ -265,11 +274,13 @@ class KillState:
         try:
             self._write(kill)
         except OSError as error:
-            self._unwritten += (kill,)
+            self._unwritten[kill] = None
+            kept = "" if before is None else f", only by the {before.action} of before"
             raise KillStateError(
-                "KILL-STATE",
-                f"the kill of {scope} can't be written in {self._folder}: {error.strerror}; no "
-                "other process and no later run is stopped by it. Free or repair the disk",
+                f"the kill of {scope} ({action}) is NOT STORED: {self._folder} can't be written "
+                f"({error.strerror or error}); no other process and no later run is stopped by it"
+                f"{kept}. Stop the run; free or repair the disk, then kill again",
+                kill,
             ) from error
         return kill
 
@@ -309,7 +320,6 @@ class KillState:
                 continue
             except OSError as error:
                 raise KillStateError(
-                    "KILL-STATE",
                     f"{name} can't be removed from {self._folder}: {error.strerror}; "
                     "the kill stays in force",
                 ) from error
@@ -327,7 +337,6 @@ class KillState:
             write_whole(path, msgspec.json.encode(word) + b"\n", temporary=temporary)
         except OSError as error:
             raise KillStateError(
-                "KILL-STATE",
                 f"the word that clears {word.scope} can't be written in {self._folder}: "
                 f"{error.strerror}; the kill stays in force. Free or repair the disk",
             ) from error
@@ -337,7 +346,7 @@ class KillState:
             return os.listdir(self._folder)
         except OSError as error:
             raise KillStateError(
-                "KILL-STATE", f"{self._folder} can't be listed: {error.strerror}; repair its mode"
+                f"{self._folder} can't be listed: {error.strerror}; repair its mode"
             ) from error
 
     def _stays(self, name: str) -> bool:
