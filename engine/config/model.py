@@ -326,8 +326,8 @@ class Execution(Struct, frozen=True, kw_only=True):
     accept_unjournaled: Annotated[
         bool,
         _doc(
-            "Start with an empty journal though an engine's open orders are at the venue; for one "
-            "start"
+            "Start though the journal was lost: an engine's open orders are at the venue, "
+            "positions were held, or a saved journal lies beside; for one start"
         ),
     ] = False
 

@@ -166,7 +166,12 @@ class VenueKill:
             self.report.is_unreachable = True
         for order in self.report.left:
             self._told(order)
-        if self._kill.action is Action.FLATTEN and self._path.exists():
+        if self._kill.action is not Action.FLATTEN:
+            return
+        from engine.run.continuity import require_not_lost
+
+        require_not_lost(self._path)  # else positions would be unknown, and seem flat
+        if self._path.exists():
             from engine.modes.kill_flatten import VenueFlatten
 
             flatten = VenueFlatten(self._loaded, self._key, self._covers, self._tell, self._fail)

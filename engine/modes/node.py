@@ -15,7 +15,6 @@ from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-import msgspec
 import uvloop
 from nautilus_trader.adapters.sandbox import (
     SandboxExecutionClientFactory,
@@ -57,7 +56,7 @@ from engine.modes.held import held_beyond, unlisted
 from engine.modes.kernel_log import logger_config
 from engine.modes.killthread import KillThread
 from engine.modes.killwatch import KillSignal, KillWatch, kill_state
-from engine.modes.lock import AccountLock, key_lock, require_writable
+from engine.modes.lock import require_writable
 from engine.modes.market_actor import MarketActor
 from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
@@ -68,6 +67,7 @@ from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
 from engine.risk.state import RiskStateError
+from engine.run.accounts import hold_accounts
 from engine.run.clocks import RunClocks
 from engine.run_state import RunState
 from engine.secrets import Secret, read_credentials
@@ -125,7 +125,7 @@ class NodeRun:
             if self._is_recording:
                 require_writable(self.loaded.resolve((self.config.record or Record()).dir))
             if self.mode != "record":
-                self._take_locks(held, secrets)
+                hold_accounts(held, self.loaded, secrets, live=self.mode == "live")
             return uvloop.run(self._main(specs, secrets, held))
 
     @property
@@ -158,16 +158,6 @@ class NodeRun:
             for error in failed.values():
                 raise error
         return secrets
-
-    def _take_locks(self, held: ExitStack, secrets: Mapping[str, Mapping[str, Secret]]) -> None:
-        for key, venue in self.config.venues.items():
-            files = account_files(self.loaded, key, paper=self.mode != "live")
-            held.enter_context(AccountLock(files.lock))
-            if self.mode == "live":
-                options = msgspec.to_builtins(self.loaded.options[key])
-                addresses = {n: str(value) for n, value in options.items() if n.endswith("url")}
-                state_dir = self.loaded.state_dir
-                held.enter_context(key_lock(venue.adapter, addresses, secrets[key], state_dir))
 
     async def _main(
         self,

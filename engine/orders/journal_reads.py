@@ -197,6 +197,18 @@ class JournalReads:
             (client_order_id,),
         )
 
+    def newest_record(self) -> tuple[int, bytes] | None:
+        """Its seq and its content, as `record_at` gives it; None of a journal without a record."""
+        newest = self._rows("SELECT max(seq) FROM records")[0][0]
+        return None if newest is None else self.record_at(newest)
+
+    def record_at(self, seq: int) -> tuple[int, bytes] | None:
+        """What tells one journal's record from another's: seq and the content that was written."""
+        rows = self._rows(
+            "SELECT ts, kind, client_order_id, body FROM records WHERE seq = ?", (seq,)
+        )
+        return None if not rows else (seq, repr(rows[0]).encode())
+
     def last_note[T](self, subject: str, kind: type[T]) -> tuple[int, T] | None:
         """The newest record of this subject: (seq, body)."""
         rows = self._rows(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from adapters.oceanex.simulator_markets import OceanexSimOptions
 from adapters.poloniex.simulator_markets import PoloniexSimOptions
 from engine.cli.exits import Exit
+from engine.orders.journal import Journal, JournalError
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support.processes import Venue, run, wait_for
@@ -106,6 +109,74 @@ def test_an_empty_journal_meets_an_account_with_orders(live: Run) -> None:
         live.start({"rests": 0, "goes_on": False})
         assert live.end_at("CRITICAL engine.modes.trading: JOURNAL-EMPTY") == Exit.OK
     assert len(live.open()) == 2, "they are left alone"
+
+
+def _bought(live: Run) -> Path:
+    """A run has bought, and its journal was removed under it; no order is left. The journal."""
+    live.start({"buys": 1, "rests": 0, "goes_on": False})
+    path = live.folder / "state" / f"{live.key}-main.journal.sqlite"
+    wait_for(lambda: path.exists() and _position(path), f"the position; see {live.log}")
+    return path
+
+
+def _position(path: Path) -> bool:
+    try:
+        with closing(Journal.reading(path)) as journal:
+            return any(one.quantity for one in journal.positions())
+    except JournalError:  # it is being made
+        return False
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
+def test_a_start_beside_a_saved_journal_is_refused_until_a_person_says(live: Run) -> None:
+    path = _bought(live)
+    _removed(path)
+    assert live.process is not None
+    assert live.process.wait(40) == Exit.FAILED, live.log.read_text()[-3000:]
+    (saved,) = path.parent.glob("*.saved-*")
+    refused = run("live", live.config, "--for", "3", "--json")
+    assert refused.returncode == Exit.DRIFT, refused.stderr
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith(f"error JOURNAL-SAVED: {saved} holds records that {path} lacks")
+    assert f"mv {saved} {path}" in last
+    assert "execution.accept_unjournaled = true" in last
+    assert not path.exists(), "nothing lies in the place that it is to be put back to"
+    left = live.kill("all", "--action", "flatten", code=Exit.UNRESOLVED)
+    assert "JOURNAL-SAVED" in json.dumps(left), "an unknown position is not flat"
+    live.kill("all", "--clear", "--reason", "looked")
+
+    kept = saved.rename(path.with_name("kept"))
+    _removed_saved_is_told_by_what_was_held(live, path)
+    kept.rename(saved)
+    live.more += "accept_unjournaled = true\n"
+    assert _started_anew(live) == Exit.OK
+    assert "started without it, as the config says" in live.log.read_text()
+    live.more = live.more.replace("accept_unjournaled = true\n", "")
+    assert _started_anew(live) == Exit.OK, "said once, it stays said"
+
+    for one in path.parent.glob(f"{path.name}*"):
+        if one != saved:
+            one.unlink()
+    shutil.copy(saved, path)
+    assert _started_anew(live) == Exit.OK, "put back, and the copy still beside"
+    assert _position(path)
+
+
+def _started_anew(live: Run) -> int:
+    live.log.write_text("")
+    live.start({"rests": 0, "goes_on": False})
+    return live.end_at("trades live")
+
+
+def _removed_saved_is_told_by_what_was_held(live: Run, path: Path) -> None:
+    """Neither the journal nor a copy is there, but the gate's own state says what was held."""
+    for _ in range(2):  # a refused start does not forget it
+        refused = run("live", live.config, "--for", "3", "--json")
+        assert refused.returncode == Exit.DRIFT, refused.stderr
+        last = refused.stderr.splitlines()[-1]
+        assert last.startswith(f"error JOURNAL-EMPTY: {path} is new and knows no order, but by ")
+        assert f" {live.instrument}: the journal was taken away" in last
 
 
 @pytest.mark.timeout(120)

@@ -1,0 +1,34 @@
+"""A run takes its accounts: nobody else trades them, and their state is what it last was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import msgspec
+
+from engine.config.loader import LoadedConfig
+from engine.modes.account_files import account_files
+from engine.modes.lock import AccountLock, key_lock
+from engine.run.continuity import require_continued
+from engine.secrets import Secret
+
+
+def hold_accounts(
+    held: ExitStack,
+    loaded: LoadedConfig,
+    secrets: Mapping[str, Mapping[str, Secret]],
+    *,
+    live: bool,
+) -> None:
+    """Take the locks of the config's accounts until `held` ends. Raises FairleadError."""
+    for key, venue in loaded.config.venues.items():
+        files = account_files(loaded, key, paper=not live)
+        held.enter_context(AccountLock(files.lock))
+        if not live:
+            continue
+        options = msgspec.to_builtins(loaded.options[key])
+        addresses = {n: str(value) for n, value in options.items() if n.endswith("url")}
+        lock = key_lock(venue.adapter, addresses, secrets[key], loaded.state_dir)
+        held.enter_context(lock)
+        require_continued(files, accept=loaded.config.execution.accept_unjournaled)
