@@ -63,8 +63,11 @@ class OceanexSimulator:
         public_key_pem: str | None = None,
         replay: ReplaySource | None = None,
         options: OceanexSimOptions | None = None,
+        ids_from: int = 0,
     ) -> None:
         """`public_key_pem` None makes a test key pair, whose private half `describe` tells.
+
+        The numbers of orders and trades begin `ids_from` later than the usual ones.
 
         Raises ValueError for an empty recording or a `replay_market` that does not exist.
         """
@@ -82,8 +85,8 @@ class OceanexSimulator:
             [market.spec for market in self.options.markets],
             ExchangeOptions(
                 settle_ns=self.options.settle_ms * 1_000_000,
-                first_order_id=FIRST_ORDER_ID,
-                first_trade_id=FIRST_TRADE_ID,
+                first_order_id=FIRST_ORDER_ID + ids_from,
+                first_trade_id=FIRST_TRADE_ID + ids_from,
             ),
         )
         self._fund(now_ns)
@@ -224,12 +227,15 @@ def create(
     seed: int = 1,
     replay: ReplaySource | None = None,
     replay_market: str | None = None,
+    ids_from: int = 0,
 ) -> OceanexSimulator:
     """What `fairlead venue oceanex` serves."""
     options = OceanexSimOptions()
     if replay_market is not None:
         options = msgspec.structs.replace(options, replay_market=replay_market)
-    return OceanexSimulator(now_ns=now_ns, seed=seed, replay=replay, options=options)
+    return OceanexSimulator(
+        now_ns=now_ns, seed=seed, replay=replay, options=options, ids_from=ids_from
+    )
 
 
 QUIET_EVENTS_PER_SEC = 0.5

@@ -48,8 +48,12 @@ class PoloniexSimulator(ExchangeListener):
         seed: int = 1,
         replay: ReplaySource | None = None,
         options: PoloniexSimOptions | None = None,
+        ids_from: int = 0,
     ) -> None:
-        """Raises ValueError for an empty recording or a `replay_market` that does not exist."""
+        """The numbers of orders and trades begin `ids_from` later than the usual ones.
+
+        Raises ValueError for an empty recording or a `replay_market` that does not exist.
+        """
         self.options = options or PoloniexSimOptions()
         self.seed = seed
         self.markets = {market.symbol: market for market in self.options.markets}
@@ -63,7 +67,7 @@ class PoloniexSimulator(ExchangeListener):
         self.fills: list[FillEntry] = []
         self.fills_of: dict[int, list[FillEntry]] = {}  # by the exchange's order id
         self.started_ms = millis(now_ns)
-        self.exchange = self._exchange()
+        self.exchange = self._exchange(ids_from)
         self.exchange.listeners.append(self)
         self.exchange.open_account(ACCOUNT)
         for currency, amount in self.options.balances.items():
@@ -175,15 +179,15 @@ class PoloniexSimulator(ExchangeListener):
 
     # -- the parts -------------------------------------------------------------------------------
 
-    def _exchange(self) -> Exchange:
+    def _exchange(self, ids_from: int) -> Exchange:
         options = self.options
         fees = FeeSchedule.maker_taker(options.maker_rate, options.taker_rate)
         return Exchange(
             [market.spec(fees) for market in options.markets],
             ExchangeOptions(
                 settle_ns=options.settle_ms * 1_000_000,
-                first_order_id=FIRST_ORDER_ID,
-                first_trade_id=FIRST_TRADE_ID,
+                first_order_id=FIRST_ORDER_ID + ids_from,
+                first_trade_id=FIRST_TRADE_ID + ids_from,
                 self_trade="expire_taker",
                 duplicate_client_ids=options.client_ids,
                 stop_hold="trigger",
@@ -229,9 +233,12 @@ def create(
     seed: int = 1,
     replay: ReplaySource | None = None,
     replay_market: str | None = None,
+    ids_from: int = 0,
 ) -> PoloniexSimulator:
     """What `fairlead venue poloniex` serves."""
     options = PoloniexSimOptions()
     if replay_market is not None:
         options = msgspec.structs.replace(options, replay_market=replay_market)
-    return PoloniexSimulator(now_ns=now_ns, seed=seed, replay=replay, options=options)
+    return PoloniexSimulator(
+        now_ns=now_ns, seed=seed, replay=replay, options=options, ids_from=ids_from
+    )

@@ -29,7 +29,8 @@ A venue implements `SimulatedVenue`: attributes `exchange`, `driver`, `faults`; 
 (request to answer), `open_session` (a WebSocket; send with the given `send`), `advance` (run
 `driver.advance(now_ns)`, timers, then publish what listeners collected), `describe` (URLs, and
 `credentials` by the adapter's credential names, which `fairlead venue` writes to files of mode
-0600). Its module has `create(*, now_ns, seed, replay, replay_market)` for `AdapterSpec.simulator`.
+0600). Its module has `create(*, now_ns, seed, replay, replay_market, ids_from)` for
+`AdapterSpec.simulator`; `ids_from` is added to the numbers of orders and trades.
 Take the time of a request from `exchange.now_ns`: the shell advances the venue before each one.
 `adapters/oceanex/simulator*.py` is the example to follow.
 """

@@ -25,6 +25,7 @@ from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import LiveOrder, could_be
+from engine.orders.missing import FORGOTTEN
 from engine.orders.model import (
     Finding,
     Intent,
@@ -50,7 +51,7 @@ UNPROVEN_SECS = 0.5
 STOPPED = "STOPPED"
 JOURNAL_EMPTY = "JOURNAL-EMPTY"
 DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", ORDER_OF_ANOTHER, "ORDER-LATE", BALANCE_DRIFT})
-LOUD_FINDINGS = frozenset({ORDER_OF_ANOTHER, JOURNAL_EMPTY})
+LOUD_FINDINGS = frozenset({ORDER_OF_ANOTHER, JOURNAL_EMPTY, FORGOTTEN})
 
 
 class VenueTrading:
@@ -134,14 +135,20 @@ class VenueTrading:
             self.runtime.fatal(code, message)
 
     def unresolved(self) -> list[str]:
-        """Client order ids of orders whose outcome nothing proves."""
-        return [] if self.desk is None else [_id(order) for order in self.desk.unresolved()]
+        """Client order ids of orders whose outcome nothing proves, or that the venue forgot."""
+        if self.desk is None:
+            return []
+        return [_id(order) for order in (*self.desk.unresolved(), *self.desk.missing())]
 
     def left_open(self) -> list[str]:
         """Those of orders that an ordered stop had to cancel and that are not proven cancelled."""
         if self.desk is None or self._config.run.on_stop == "keep":
             return []
-        return [_id(order) for order in self.desk.live_orders() if order.is_proven]
+        return [
+            _id(order)
+            for order in self.desk.live_orders()
+            if order.is_proven and not order.is_missing
+        ]
 
     def found(self, finding: Finding) -> None:
         """Keep and print a finding; one that can't be true stops new orders in its instrument."""

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from engine.orders.live import LiveOrder
+from engine.orders.missing import MissingOrders
 from engine.orders.model import (
     CancelAccepted,
     CancelOutcome,
@@ -15,7 +16,6 @@ from engine.orders.model import (
     OrderState,
     Unknown,
 )
-from engine.orders.replacement import Replacements
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ MAX_CANCEL_TRIES = 8
 CANCEL_AGAIN_SECS = 5.0  # after tries that did not end the order
 
 
-class Cancels(Replacements):
+class Cancels(MissingOrders):
     """The part of the desk that cancels orders."""
 
     def _cancel_of_dead(self, client_order_id: str) -> None:
@@ -40,7 +40,7 @@ class Cancels(Replacements):
 
     async def _cancel_batch(self, orders: Sequence[LiveOrder], *, is_again: bool = False) -> None:
         """Try now. What stays open is tried again by the poll; `is_again`: nobody waits to hear."""
-        pending = [o for o in orders if not o.state.is_terminal]
+        pending = [o for o in orders if not o.state.is_terminal and not o.is_missing]
         self._not_before(pending, math.inf)
         try:
             await self._try_cancels(pending, is_told=not is_again)
@@ -55,6 +55,7 @@ class Cancels(Replacements):
             for order in self._live.values()
             if order.cancel_requested
             and order.is_proven
+            and not order.is_missing
             and order.state is not OrderState.CANCELLING
             and now >= order.cancel_after
         ]
@@ -112,6 +113,9 @@ class Cancels(Replacements):
             return False
         if not isinstance(outcome, CancelRefused):
             return True
+        if order.misses and order.replacing is None:
+            self._miss(order)  # its cancel is sent when it is told again
+            return False
         if is_told and order.replacing is None:  # else what takes over is cancelled
             now = self._now_ns()
             self._sink.cancel_refused(order.intent, outcome.code, outcome.message, now)

@@ -17,7 +17,6 @@ from decimal import Decimal
 from engine.orders.journal import Journal, JournaledOrder, JournalError
 from engine.orders.late import GivenUp, LateOrders
 from engine.orders.live import (
-    MIN_ABSENT_LOOKS,
     DeskSettings,
     DeskTraits,
     LiveOrder,
@@ -45,7 +44,6 @@ from engine.orders.permit import Permit, asking
 logger = logging.getLogger(__name__)
 
 SOONEST_SHARE = 0.25  # of the polling interval, after something has happened
-MISSES_BEFORE_LOOK = 3  # polls that leave out an order before it is looked for
 KNOWN_IDS_WINDOW_NS = 3_600 * 1_000_000_000
 
 
@@ -190,9 +188,10 @@ class OrderDesk(LateOrders):
         self._sink.balances(balances, self._now_ns())
 
     def _find_pushed(self, state: VenueOrder) -> LiveOrder | None:
+        named = self._live.get(state.client_order_id or "")
+        if named is not None:  # its own word comes first: a venue that was reset counts anew
+            return named
         cid = self._by_venue_id.get((state.instrument, state.venue_order_id))
-        if cid is None and state.client_order_id is not None:
-            cid = state.client_order_id
         return self._live.get(cid) if cid is not None else None
 
     # -- life ----------------------------------------------------------------------------------
@@ -203,9 +202,11 @@ class OrderDesk(LateOrders):
             order = LiveOrder(journaled)
             self._live[journaled.intent.client_order_id] = order
             if order.venue_order_id is not None:
-                self._by_venue_id[order.intent.instrument, order.venue_order_id] = (
-                    order.intent.client_order_id
-                )
+                order.is_displaced = self.journal.is_displaced(journaled)
+                if not order.is_displaced:
+                    self._by_venue_id[order.intent.instrument, order.venue_order_id] = (
+                        order.intent.client_order_id
+                    )
                 order.replacing, order.replace_ts, order.old_ids = self.journal.replacements(
                     order.intent.client_order_id
                 )
@@ -217,8 +218,12 @@ class OrderDesk(LateOrders):
         proven = [o for o in self._live.values() if o.is_proven]
         await self._refresh(proven, must_read=True)
         for order in proven:
-            if order.replacing is not None and not order.state.is_terminal:
+            if order.is_displaced:
+                self._displaced(order)
+            elif order.replacing is not None and not order.state.is_terminal:
                 self._resolve_replacement(order)
+            elif order.misses:
+                self._miss(order)
         waiting = []
         for order in self.unresolved():
             self._become_unknown(order, "the process ended before the answer was journaled")
@@ -227,7 +232,8 @@ class OrderDesk(LateOrders):
             _, late = await asyncio.wait(waiting, timeout=timeout_secs)
             for task in late:
                 task.cancel()
-        if self._tasks:  # executions being read: positions are told from the journal next
+        # Executions being read, and what is missing: all is told from the journal next.
+        if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=timeout_secs)
 
     def start(self) -> None:
@@ -258,7 +264,8 @@ class OrderDesk(LateOrders):
         if cancel_open:
             await self.cancel(list(self._live))
         while self.failure is None:
-            waiting = self.live_orders() if cancel_open else self.unresolved()
+            waiting = self.live_orders() if cancel_open else [*self.unresolved(), *self.missing()]
+            waiting = [order for order in waiting if not order.is_forgotten]
             if not waiting:
                 return
             await self._refresh([o for o in waiting if o.is_proven])
@@ -363,23 +370,16 @@ class OrderDesk(LateOrders):
             return
         intent = order.intent
         state = order.first_state()
-        self.journal.accepted(
+        former = self.journal.accepted(
             intent.client_order_id, venue_order_id, instrument=intent.instrument, state=state
         )
-        self._own(order, venue_order_id)
+        self._own(order, venue_order_id, former)
         order.state = state
         order.absent_since = None
         self._sink.order_accepted(intent, venue_order_id, self._now_ns())
         self._poll_now.set()
         self._count_unknown()
         order.settled.set()
-
-    def _own(self, order: LiveOrder, venue_order_id: str) -> None:
-        if order.venue_order_id is not None:
-            self._by_venue_id.pop((order.intent.instrument, order.venue_order_id), None)
-        order.venue_order_id = venue_order_id
-        key = (order.intent.instrument, venue_order_id)
-        self._by_venue_id[key] = order.intent.client_order_id
 
     # -- unknown outcomes ----------------------------------------------------------------------
 
@@ -446,19 +446,15 @@ class OrderDesk(LateOrders):
 
     def _absent(self, order: LiveOrder, result: Absent) -> None:
         """Absence is proof only when consistent for longer than the venue can lag."""
-        now = asyncio.get_running_loop().time()
-        if order.absent_since is None:
-            order.absent_since, order.absent_looks = now, 0
-        order.absent_looks += 1
-        needed = max(self._settings.absent_quarantine_secs, self._traits.max_order_lag_secs)
-        absent_secs = now - order.absent_since
-        if order.absent_looks >= MIN_ABSENT_LOOKS and absent_secs >= needed:
-            message = (
-                f"absent from {order.absent_looks} complete looks over {absent_secs:.1f} s "
-                f"({result.evidence})"
-            )
-            self._refuse(order, "ABSENT-PROVEN", message, result)
-            self._given_up.add(order)
+        absent_secs = self._absent_secs(order)
+        if absent_secs is None:
+            return
+        message = (
+            f"absent from {order.absent_looks} complete looks over {absent_secs:.1f} s "
+            f"({result.evidence})"
+        )
+        self._refuse(order, "ABSENT-PROVEN", message, result)
+        self._given_up.add(order)
 
     def _unsure(self, order: LiveOrder, result: Unsure) -> None:
         order.absent_since = None
@@ -493,56 +489,6 @@ class OrderDesk(LateOrders):
                 self.away.failed("balances", error)
             period = self._settings.balance_poll_secs
             await _wait(self._balances_now, period, at_least=period * SOONEST_SHARE)
-
-    async def _refresh(self, orders: Sequence[LiveOrder], *, must_read: bool = False) -> None:
-        """Read the current states of these orders, in batches, and apply them."""
-        size = max(1, self._traits.batch_query_max)
-        for start in range(0, len(orders), size):
-            batch = [o for o in orders[start : start + size] if not o.state.is_terminal]
-            if not batch:
-                continue
-            try:
-                states = await self._venue.orders([o.ref() for o in batch])
-            except VenueUnavailable as error:
-                self.away.failed("order states", error)
-                if must_read:
-                    raise
-                return
-            self.away.answered("order states")
-            self._apply_page(batch, states)
-
-    def _apply_page(self, batch: Sequence[LiveOrder], states: Sequence[VenueOrder]) -> None:
-        told = {state.venue_order_id: state for state in states}
-        for order in batch:
-            if order.state.is_terminal:
-                continue
-            state = told.get(order.venue_order_id or "") or self._renamed(order, states)
-            if state is not None:
-                order.misses = 0
-                self._apply(order, state)
-                continue
-            order.misses += 1
-            if order.misses == MISSES_BEFORE_LOOK:
-                self._tell(
-                    "ORDER-NOT-LISTED",
-                    order.intent.instrument,
-                    order.intent.client_order_id,
-                    str(order.state),
-                    f"left out of {order.misses} answers",
-                    "kept as open; absence from a list is no proof",
-                )
-
-    def _renamed(self, order: LiveOrder, states: Sequence[VenueOrder]) -> VenueOrder | None:
-        """The order under another venue id: a stop's child, seen before its parent was known."""
-        cid = order.intent.client_order_id
-        for state in states:
-            is_new = (state.instrument, state.venue_order_id) not in self._by_venue_id
-            is_old = state.venue_order_id in order.old_ids
-            if state.client_order_id == cid and is_new and not is_old and order.replacing is None:
-                self.journal.renamed(cid, state)
-                self._own(order, state.venue_order_id)
-                return state
-        return None
 
     # -- inside --------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -244,8 +245,11 @@ class Journal(JournalReads):
         *,
         instrument: str,
         state: OrderState = OrderState.OPEN,
-    ) -> None:
-        """The venue has the order; `state` is WAITING for a stop, until more is told."""
+    ) -> str | None:
+        """The venue has the order; `state` is WAITING for a stop, until more is told.
+
+        Gives the order that had the venue's id before: a venue that starts empty may count anew.
+        """
         with self._transaction():
             now = self._event("ACCEPTED", client_order_id, {"venue_order_id": venue_order_id})
             self._db.execute(
@@ -253,10 +257,7 @@ class Journal(JournalReads):
                 "THEN ? ELSE state END, venue_order_id = ? WHERE client_order_id = ?",
                 (state.value, venue_order_id, client_order_id),
             )
-            self._db.execute(
-                "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",
-                (instrument, venue_order_id, now, client_order_id),
-            )
+            return self._link(instrument, venue_order_id, now, client_order_id)
 
     def state(self, client_order_id: str, state: OrderState, detail: object = None) -> None:
         """Record a new state, with what proves it."""
@@ -267,8 +268,8 @@ class Journal(JournalReads):
                 (state.value, client_order_id),
             )
 
-    def revived(self, intent: Intent, state: VenueOrder, as_state: OrderState) -> None:
-        """An order that was refused as absent is at the venue after all."""
+    def revived(self, intent: Intent, state: VenueOrder, as_state: OrderState) -> str | None:
+        """An order that was refused as absent is at the venue after all; gives as `accepted`."""
         with self._transaction():
             now = self._event("LATE", intent.client_order_id, state)
             self._db.execute(
@@ -276,10 +277,7 @@ class Journal(JournalReads):
                 "WHERE client_order_id = ?",
                 (as_state.value, state.venue_order_id, intent.client_order_id),
             )
-            self._db.execute(
-                "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",
-                (intent.instrument, state.venue_order_id, now, intent.client_order_id),
-            )
+            return self._link(intent.instrument, state.venue_order_id, now, intent.client_order_id)
 
     def replacing(self, client_order_id: str, intent: Intent) -> None:
         """Record that the order is about to be replaced; durable before the send."""
@@ -292,8 +290,8 @@ class Journal(JournalReads):
         intent: Intent,
         venue_order_id: str,
         state: OrderState = OrderState.OPEN,
-    ) -> None:
-        """A new order, in `state`, has taken over."""
+    ) -> str | None:
+        """A new order, in `state`, has taken over; gives as `accepted`."""
         with self._transaction():
             now = self._event("REPLACED", client_order_id, {"venue_order_id": venue_order_id})
             self._db.execute(
@@ -301,23 +299,20 @@ class Journal(JournalReads):
                 "WHERE client_order_id = ?",
                 (state.value, venue_order_id, _encode(intent), client_order_id),
             )
-            self._db.execute(
-                "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",
-                (intent.instrument, venue_order_id, now, client_order_id),
-            )
+            return self._link(intent.instrument, venue_order_id, now, client_order_id)
 
-    def renamed(self, client_order_id: str, state: VenueOrder) -> None:
-        """The venue's id of the order is another than was known: both are its own."""
+    def renamed(self, client_order_id: str, state: VenueOrder) -> str | None:
+        """The venue's id of the order is another than was known: both are its own.
+
+        Gives as `accepted`.
+        """
         with self._transaction():
             now = self._event("RENAMED", client_order_id, state)
             self._db.execute(
                 "UPDATE orders SET venue_order_id = ? WHERE client_order_id = ?",
                 (state.venue_order_id, client_order_id),
             )
-            self._db.execute(
-                "INSERT OR IGNORE INTO venue_ids VALUES (?, ?, ?, ?)",
-                (state.instrument, state.venue_order_id, now, client_order_id),
-            )
+            return self._link(state.instrument, state.venue_order_id, now, client_order_id)
 
     def cancel_requested(self, client_order_ids: Iterable[str]) -> None:
         with self._transaction():
@@ -328,10 +323,12 @@ class Journal(JournalReads):
                     (client_order_id,),
                 )
 
-    def fill(self, intent: Intent, fill: VenueFill, base_fee: Decimal) -> bool:
-        """Record one execution and move the position. False: this trade was recorded before.
+    def fill(self, intent: Intent, fill: VenueFill, base_fee: Decimal) -> VenueFill | None:
+        """Record one execution and move the position. None: this trade was recorded before.
 
         `base_fee` is the part of the fee paid in base currency, which the position does not hold.
+        Gives the execution as it is booked: where the venue has told the same trade id of another
+        order, it is an execution of its own, under that id with a number (`ID~2`).
         """
         with self._transaction():
             return self._book(intent, fill, base_fee)
@@ -354,26 +351,35 @@ class Journal(JournalReads):
                 (state.value, intent.client_order_id),
             )
 
-    def _book(self, intent: Intent, fill: VenueFill, base_fee: Decimal) -> bool:
+    def _book(self, intent: Intent, fill: VenueFill, base_fee: Decimal) -> VenueFill | None:
         """Within a transaction."""
-        added = self._db.execute(
-            "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                fill.instrument,
-                fill.trade_id,
-                intent.client_order_id,
-                intent.strategy,
-                fill.ts_event,
-                _encode(fill),
-            ),
-        ).rowcount
-        if not added:
-            return False
+        told = fill.trade_id
+        for number in count(2):  # ends at the first id that no other order has
+            added = self._db.execute(
+                "INSERT OR IGNORE INTO fills VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    fill.instrument,
+                    fill.trade_id,
+                    intent.client_order_id,
+                    intent.strategy,
+                    fill.ts_event,
+                    _encode(fill),
+                ),
+            ).rowcount
+            if added:
+                break
+            (owner,) = self._db.execute(
+                "SELECT client_order_id FROM fills WHERE instrument = ? AND trade_id = ?",
+                (fill.instrument, fill.trade_id),
+            ).fetchone()
+            if owner == intent.client_order_id:
+                return None
+            fill = msgspec.structs.replace(fill, trade_id=f"{told}~{number}")
         self._event("FILL", intent.client_order_id, fill)
         self._add_to_order(intent.client_order_id, fill)
         signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
         self._move_position(intent.strategy, fill.instrument, signed - base_fee, fill.price)
-        return True
+        return fill
 
     def hand_over(self, giver: str, taker: str, instrument: str, price: Decimal) -> Decimal:
         """Book a strategy's whole position in an instrument to another; gives the quantity."""
@@ -417,6 +423,22 @@ class Journal(JournalReads):
         now = self._now_ns()
         self._record(now, kind, client_order_id, _encode(body))
         return now
+
+    def _link(
+        self, instrument: str, venue_order_id: str, ts: int, client_order_id: str
+    ) -> str | None:
+        """The venue's id is this order's now; gives the other order that had it before, or None."""
+        row = self._db.execute(
+            "SELECT client_order_id FROM venue_ids WHERE instrument = ? AND venue_order_id = ?",
+            (instrument, venue_order_id),
+        ).fetchone()
+        if row is not None and row[0] == client_order_id:
+            return None
+        self._db.execute(
+            "INSERT OR REPLACE INTO venue_ids VALUES (?, ?, ?, ?)",
+            (instrument, venue_order_id, ts, client_order_id),
+        )
+        return None if row is None else str(row[0])
 
     def _add_to_order(self, client_order_id: str, fill: VenueFill) -> None:
         row = self._db.execute(

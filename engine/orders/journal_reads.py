@@ -160,12 +160,19 @@ class JournalReads:
         return [order for order in orders if order is not None and order.state.is_terminal]
 
     def order_by_venue_id(self, instrument: str, venue_order_id: str) -> str | None:
-        """The client order id that a venue order id belongs to."""
+        """The client order id that a venue order id belongs to, the newest if it was reused."""
         rows = self._rows(
             "SELECT client_order_id FROM venue_ids WHERE instrument = ? AND venue_order_id = ?",
             (instrument, venue_order_id),
         )
         return str(rows[0][0]) if rows else None
+
+    def is_displaced(self, order: JournaledOrder) -> bool:
+        """Whether the venue has given the order's id to another one since."""
+        if order.venue_order_id is None:
+            return False
+        owner = self.order_by_venue_id(order.intent.instrument, order.venue_order_id)
+        return owner is not None and owner != order.intent.client_order_id
 
     def known_venue_ids(self, instrument: str, since_ns: int) -> frozenset[str]:
         """Venue order ids that became an order's since then; never the answer to a lost submit."""

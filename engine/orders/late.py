@@ -117,11 +117,11 @@ class LateOrders(Cancels):
         """Its executions count, and what rests of it is cancelled."""
         intent = order.intent
         self._given_up.remove(order)
-        self.journal.revived(intent, state, order.first_state())
+        former = self.journal.revived(intent, state, order.first_state())
         order.state = order.first_state()
         order.cancel_requested = True
         self._live[intent.client_order_id] = order
-        self._own(order, state.venue_order_id)
+        self._own(order, state.venue_order_id, former)
         self._tell(
             "ORDER-LATE",
             intent.instrument,
@@ -133,9 +133,3 @@ class LateOrders(Cancels):
         self._apply(order, state)
         if not order.state.is_terminal:
             self._spawn(self._cancel_batch([order]), "cancel a late order")
-
-    def _known_to(self, order: LiveOrder) -> frozenset[str]:
-        raise NotImplementedError
-
-    def _sent(self, order: LiveOrder) -> int:
-        raise NotImplementedError

@@ -52,7 +52,11 @@ class LiveOrder:
         "fill_lag_since",
         "filled",
         "intent",
+        "is_displaced",
+        "is_forgotten",
+        "is_missing",
         "is_reading",
+        "is_reuse_told",
         "loop_sent",
         "misses",
         "old_ids",
@@ -81,7 +85,11 @@ class LiveOrder:
         self.triggered = False
         self.absent_since: float | None = None
         self.absent_looks = 0
-        self.misses = 0
+        self.misses = 0  # answers in a row that left it out
+        self.is_missing = False  # the venue accepted it and tells nothing of it: it is looked for
+        self.is_forgotten = False  # missing for longer than any lag: a person decides
+        self.is_displaced = False  # its venue order id is another order's by now
+        self.is_reuse_told = False
         self.fill_lag = 0  # reads in a row that brought no execution
         self.fill_lag_since = 0.0  # loop time of the first of them
         self.is_reading = False  # its executions, just now
@@ -92,6 +100,13 @@ class LiveOrder:
     def is_proven(self) -> bool:
         """The venue has shown that it has this order."""
         return self.venue_order_id is not None
+
+    def seen(self) -> None:
+        """The venue has told of it; a cancel that waited for that may be sent."""
+        self.misses = 0
+        if self.is_missing and not self.is_displaced:
+            self.is_missing = self.is_forgotten = False
+            self.cancel_after = 0.0
 
     def first_state(self) -> OrderState:
         """What it is once the venue has it, until more is told."""

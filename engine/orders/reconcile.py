@@ -13,6 +13,7 @@ from engine.orders.live import KILL_STRATEGY, STOP_KINDS, could_be, fired
 from engine.orders.model import Finding, OrderState, VenueOrder, VenueOrders, ref_of
 
 ORDER_OF_ANOTHER = "ORDER-OF-ANOTHER-ENGINE"
+LEFT_ALONE = "left alone: it is no strategy's, and this run does not cancel it"
 _ENGINE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 LISTING_LAG_NS = 60 * 1_000_000_000  # a list may be this old; an order's end is not undone by it
 
@@ -44,9 +45,7 @@ async def compare(
     # A stop may have fired since it was read, and stand under an id of its own.
     unproven += [fired(o.intent) for o in desk.live_orders() if o.intent.kind in STOP_KINDS]
     for state in listed:
-        owner = desk.journal.order_by_venue_id(state.instrument, state.venue_order_id)
-        if owner is None and state.client_order_id:
-            owner = state.client_order_id if desk.journal.order(state.client_order_id) else None
+        owner = _owner(desk, state)
         if owner is not None and desk.get(owner) is not None:
             continue
         if owner is not None and _is_killers(desk.journal.order(owner)):
@@ -66,6 +65,13 @@ async def compare(
     return Comparison(tuple(findings), tuple(externals), tuple(late))
 
 
+def _owner(desk: OrderDesk, state: VenueOrder) -> str | None:
+    """By its client order id first: a venue that was reset gives its own ids again."""
+    if state.client_order_id and desk.journal.order(state.client_order_id) is not None:
+        return state.client_order_id
+    return desk.journal.order_by_venue_id(state.instrument, state.venue_order_id)
+
+
 def _was_a_stop(desk: OrderDesk, state: VenueOrder, now: int) -> bool:
     """Whether it may be what a stop became that fired, and ended, while the list was read."""
     ended = desk.journal.over_since(now - LISTING_LAG_NS)
@@ -75,13 +81,13 @@ def _was_a_stop(desk: OrderDesk, state: VenueOrder, now: int) -> bool:
 
 def _external(state: VenueOrder, now: int) -> Finding:
     if not is_of_an_engine(state.client_order_id):
-        return _finding("ORDER-EXTERNAL", state, "unknown", "adopted as external", now)
+        return _finding("ORDER-EXTERNAL", state, "unknown", LEFT_ALONE, now)
     return _finding(
         ORDER_OF_ANOTHER,
         state,
         f"knows no {state.client_order_id}",
-        "adopted as external; its id is one of an engine like this: another one trades this "
-        "account, or this journal is not the one that sent it",
+        f"{LEFT_ALONE}; its id is one of an engine like this: another one trades this account, or "
+        "this journal is not the one that sent it",
         now,
     )
 

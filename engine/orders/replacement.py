@@ -80,14 +80,14 @@ class Replacements(OrderStates):
         changed = order.replacing
         assert changed is not None, "a replacement that nobody asked for"
         state = order.first_state()
-        self.journal.replaced(changed.client_order_id, changed, venue_order_id, state)
+        former = self.journal.replaced(changed.client_order_id, changed, venue_order_id, state)
         if order.venue_order_id is not None:
             order.old_ids.append(order.venue_order_id)
         order.replacing = None
         order.end_reads = None
         order.intent = changed
         order.state = state
-        self._own(order, venue_order_id)
+        self._own(order, venue_order_id, former)
         self._sink.order_replaced(changed, venue_order_id, self._now_ns())
         self._fetch_fills(order)
         self._poll_now.set()
@@ -179,7 +179,7 @@ class Replacements(OrderStates):
     async def _refresh(self, orders: Sequence[LiveOrder], *, must_read: bool = False) -> None:
         raise NotImplementedError
 
-    def _own(self, order: LiveOrder, venue_order_id: str) -> None:
+    def _own(self, order: LiveOrder, venue_order_id: str, former: str | None = None) -> None:
         raise NotImplementedError
 
     def _known_to(self, order: LiveOrder) -> frozenset[str]:

@@ -45,9 +45,10 @@ async def require_forgotten(venue: VenueOrders, journal: Journal, order: Journal
         client_order_id=intent.client_order_id,
         venue_order_id=order.venue_order_id,
     )
-    told: Sequence[VenueOrder] = await venue.orders([ref]) if order.venue_order_id else ()
+    is_named = order.venue_order_id is not None and not journal.is_displaced(order)
+    told: Sequence[VenueOrder] = await venue.orders([ref]) if is_named else ()
     listed = await venue.open_orders([intent.instrument])
-    mine = [one for one in (*told, *listed) if _is(one, order)]
+    mine = [one for one in (*told, *listed) if _is(one, order, is_named=is_named)]
     if order.venue_order_id is None:
         mine += [one for one in listed if _could_be(journal, order, one)]
         known = journal.known_venue_ids(intent.instrument, 0)
@@ -76,8 +77,9 @@ async def require_forgotten(venue: VenueOrders, journal: Journal, order: Journal
         )
 
 
-def _is(one: VenueOrder, order: JournaledOrder) -> bool:
-    return one.venue_order_id == order.venue_order_id or (
+def _is(one: VenueOrder, order: JournaledOrder, *, is_named: bool) -> bool:
+    """`is_named`: the venue order id is this order's still."""
+    return (is_named and one.venue_order_id == order.venue_order_id) or (
         one.client_order_id is not None and one.client_order_id == order.intent.client_order_id
     )
 

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 # How far an order has come; what lies behind comes from a page older than what is known.
 _PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2}
+ID_REUSED = "VENUE-ID-REUSED"
 FILL_LAG_READS = 5  # that lacked a true execution before their sum is filled in
 
 
@@ -70,6 +71,7 @@ class OrderStates(ABC):
         """Move the order to what the venue says. Never back: a stale page changes nothing."""
         if order.state.is_terminal:
             return  # an answer that was overtaken by a push
+        order.seen()
         intent = order.intent
         if state.filled > intent.quantity:
             self._tell(
@@ -167,8 +169,15 @@ class OrderStates(ABC):
         base_fee = Decimal(0)
         if fill.fee_currency == self._base_currency(intent.instrument):
             base_fee = fill.fee
-        if not self.journal.fill(intent, fill, base_fee):
+        owner = self.journal.order_by_venue_id(fill.instrument, fill.venue_order_id)
+        if owner is not None and owner != intent.client_order_id:
+            return  # of another order that has the id by now: booked there
+        booked = self.journal.fill(intent, fill, base_fee)
+        if booked is None:
             return  # the same trade again: a replay, or REST after a push
+        if booked.trade_id != fill.trade_id:
+            self._tell_reuse(order, fill)
+        fill = booked
         if order.filled + fill.quantity > intent.quantity:
             self._tell(
                 "OVERFILL",
@@ -187,6 +196,19 @@ class OrderStates(ABC):
             self._finish(order, OrderState.FILLED)
         self._sink.order_filled(intent, fill)
         self._balances_now.set()
+
+    def _tell_reuse(self, order: LiveOrder, fill: VenueFill) -> None:
+        if order.is_reuse_told:
+            return
+        order.is_reuse_told = True
+        self._tell(
+            ID_REUSED,
+            fill.instrument,
+            fill.trade_id,
+            "an execution of another order",
+            f"told of {order.intent.client_order_id} too",
+            "the venue gives ids twice (was it reset?); booked as an execution of its own",
+        )
 
     def _are_fills_missing(self, order: LiveOrder) -> bool:
         """Whether enough reads, over longer than the venue can lag, brought no execution."""
@@ -256,7 +278,9 @@ class OrderStates(ABC):
         order.state = state
         self._live.pop(order.intent.client_order_id, None)
         if order.venue_order_id is not None:
-            self._by_venue_id.pop((order.intent.instrument, order.venue_order_id), None)
+            key = (order.intent.instrument, order.venue_order_id)
+            if self._by_venue_id.get(key) == order.intent.client_order_id:
+                del self._by_venue_id[key]
         order.settled.set()
         self._count_unknown()
 

@@ -142,6 +142,8 @@ class Sweep:
             if order.venue_order_id is None:
                 self._lost.setdefault(intent.client_order_id, Lost(order))
                 continue
+            if self._journal.is_displaced(order):
+                continue  # the id names another order now, which may not be covered
             target = self._target(intent, order.venue_order_id)
             lost = self._lost.get(intent.client_order_id)
             if lost is not None:

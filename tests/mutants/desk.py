@@ -65,8 +65,8 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "an execution that was booked before is told again",
         one(
-            "if not self.journal.fill(intent, fill, base_fee):",
-            "if self.journal.fill(intent, fill, base_fee) is None:",
+            "booked = self.journal.fill(intent, fill, base_fee)",
+            "booked = self.journal.fill(intent, fill, base_fee) or fill",
         ),
         T_ORDERS,
         T_MISSING,
