@@ -42,14 +42,28 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         T_MISSING,
     ),
     mutant(
+        "reused-trade-id-dropped",
+        DESK,
+        "an execution is dropped, as its trade id was another order's in an earlier life",
+        one("            if owner == intent.client_order_id:\n", "            if owner:\n"),
+        T_ORDERS,
+    ),
+    mutant(
+        "forgotten-is-cancelled-again",
+        DESK,
+        "an order that the venue knows nothing of is cancelled again and again",
+        one("if not o.state.is_terminal and not o.is_missing]", "if not o.state.is_terminal]"),
+        T_ORDERS,
+    ),
+    mutant(
         "told-before-journaled",
         DESK,
         "the strategy hears of an acceptance before the journal does",
         (
             Edit(
-                "        self.journal.accepted(\n",
+                "        former = self.journal.accepted(\n",
                 "        self._sink.order_accepted(intent, venue_order_id, self._now_ns())\n"
-                "        self.journal.accepted(\n",
+                "        former = self.journal.accepted(\n",
             ),
             Edit(
                 "        order.absent_since = None\n"
