@@ -59,15 +59,7 @@ TIFS: Mapping[Tif, Any] = {
     Tif.FOK: TimeInForce.FOK,
 }
 STATUSES: Mapping[OrderState, Any] = {
-    OrderState.INTENDED: OrderStatus.SUBMITTED,
-    OrderState.UNKNOWN: OrderStatus.SUBMITTED,
-    OrderState.WAITING: OrderStatus.ACCEPTED,
-    OrderState.OPEN: OrderStatus.ACCEPTED,
-    OrderState.CANCELLING: OrderStatus.PENDING_CANCEL,
-    OrderState.FILLED: OrderStatus.FILLED,
-    OrderState.CANCELED: OrderStatus.CANCELED,
-    OrderState.EXPIRED: OrderStatus.EXPIRED,
-    OrderState.REFUSED: OrderStatus.REJECTED,
+    state: getattr(OrderStatus, state.status) for state in OrderState
 }
 
 

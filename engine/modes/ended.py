@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from adapters.base.runtime import VenueRuntime
 from engine.cli.exits import Exit
+from engine.observe.journaled import Booked
 from engine.observe.status import RunStatus
+from engine.orders.journal_reads import JournalError
 from engine.orders.model import Finding
 from engine.recording.session import Recording
 from engine.run_state import RunState
@@ -56,6 +58,7 @@ class Ended(msgspec.Struct, kw_only=True):
     run_state: RunState
     recording: Recording | None
     is_closed: bool = False
+    booked: Sequence[Booked | JournalError] = ()  # of a live run, what each journal has of it
     held: tuple[str, ...] = ()  # instruments of a journal that the config does not name
 
     @property

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
 
 from engine.config.loader import LoadedConfig
 from engine.modes.account_files import account_files
 from engine.modes.ended import Ended, Mode
 from engine.modes.node import NodeRun
-from engine.observe import summary
+from engine.observe import journaled, summary
+from engine.orders.journal_reads import JournalError
 from engine.recording.gaps import summary_of
 from engine.secrets import RedactingFilter
 
@@ -33,7 +35,7 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
     """The run's figures, counted like a backtest's. Closes the run."""
     names = [name for venue in loaded.config.venues.values() for name in venue.instruments]
     names += [name for name in ended.held if name not in names]
-    traded = summary.trading(ended.cache, names)
+    traded, unread = _traded(mode, ended, names)
     end_ns = time.time_ns()
     ended.close()
     start_ns = end_ns - int(ended.seconds * 1e9)
@@ -42,13 +44,12 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
     for key in loaded.config.venues if mode == "live" else ():
         files[f"journal {key}"] = str(account_files(loaded, key).journal)
     gaps = None
-    unread: list[str] = []
     if ended.recording is not None:
         files["recording"] = str(ended.recording.root)
         try:
             gaps = summary_of(ended.recording.catalog, start_ns=start_ns, end_ns=end_ns)
         except OSError as error:
-            unread = [f"the recording's gaps can't be read: {error.strerror}"]
+            unread += [f"the recording's gaps can't be read: {error.strerror}"]
     return summary.RunSummary(
         name=loaded.config.name,
         mode=mode,
@@ -86,6 +87,21 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
         + _of_recording(ended),
         files=files,
     )
+
+
+def _traded(
+    mode: Mode, ended: Ended, instruments: Sequence[str]
+) -> tuple[summary.Trading, list[str]]:
+    """The figures, and what a person must know of them. Live, the journals tell them."""
+    if mode != "live":
+        return summary.trading(ended.cache, instruments), []
+    runs = [one for one in ended.booked if isinstance(one, journaled.Booked)]
+    notes = [
+        f"{one.code} what this account executed in the run is not summed up here: {one.message}"
+        for one in ended.booked
+        if isinstance(one, JournalError)
+    ]
+    return journaled.live_trading(ended.cache, instruments, runs), notes
 
 
 def _of_recording(ended: Ended) -> list[str]:

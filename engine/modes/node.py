@@ -554,6 +554,7 @@ class NodeRun:
             run_state=self.run_state,
             recording=self._recording,
             held=tuple(self._held),
+            booked=[trading.booked() for trading in self.trading],
         )
 
     def _persisted(self, exit_code: Exit, reason: str) -> tuple[Exit, str]:

@@ -20,6 +20,7 @@ from engine.config import model
 from engine.errors import FairleadError
 from engine.modes.desks import drift_limits_of, settings_of, traits_of
 from engine.modes.pushes import PrivateItems
+from engine.observe import journaled
 from engine.orders.away import KEY_REFUSALS_MAX
 from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from engine.orders.desk import OrderDesk
@@ -76,6 +77,7 @@ class VenueTrading:
         self.runtime = runtime
         self.account = account
         self.journal = journal
+        self._opening = journaled.opening(journal)
         self.approvals = approvals
         self.findings: list[Finding] = []
         self._config = config
@@ -139,6 +141,13 @@ class VenueTrading:
         if self.desk is None:
             return []
         return [_id(order) for order in (*self.desk.unresolved(), *self.desk.missing())]
+
+    def booked(self) -> journaled.Booked | JournalError:
+        """What the run has executed; the error when the journal can't be read any more."""
+        try:
+            return journaled.booked(self.journal, self._opening)
+        except JournalError as error:
+            return error
 
     def left_open(self) -> list[str]:
         """Those of orders that an ordered stop had to cancel and that are not proven cancelled."""

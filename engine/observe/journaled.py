@@ -1,6 +1,8 @@
-"""What the order journal says of a span of time, summed up like a run.
+"""What the order journal says that was executed, summed up like a run.
 
-A live session that was killed and started again is one session here: the journal outlives it.
+NautilusTrader's cache can't tell: it makes up orders for a position that it takes over, in whole
+increments, and tells what an earlier run executed of an order within that order. Of a live session
+that was killed and started again the journal tells both runs: it outlives them.
 """
 
 from __future__ import annotations
@@ -8,24 +10,55 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from nautilus_trader.model import InstrumentId
 
 from engine.observe import summary
-from engine.orders.model import Intent, OrderState, Side, VenueFill
+from engine.orders.journal import Journal, JournaledOrder
+from engine.orders.journal_reads import JournalReads
+from engine.orders.model import OrderState, Side, VenueFill
 
-_ORDERS = (
-    "SELECT client_order_id, state, venue_order_id, filled, intent FROM orders "
-    "WHERE ts_sent BETWEEN ? AND ? ORDER BY ts_sent, client_order_id"
-)
-_FILLS = (
-    "SELECT body FROM fills WHERE client_order_id IN "
-    "(SELECT client_order_id FROM orders WHERE ts_sent BETWEEN ? AND ?) ORDER BY ts, trade_id"
-)
+ZERO = Decimal(0)
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """A journal before a run: its newest record (seq), net positions, orders not over."""
+
+    seq: int
+    positions: dict[str, tuple[Decimal, Decimal]]  # quantity and signed cost, by instrument
+    orders: frozenset[str]
+
+
+class Booked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was booked from an opening on: every execution, and each order that was live then."""
+
+    positions: dict[str, tuple[Decimal, Decimal]] = {}  # at the opening
+    orders: list[JournaledOrder] = []
+    fills: list[tuple[str, VenueFill]] = []  # by client order id
+
+
+def opening(journal: JournalReads) -> Opening:
+    """Raises JournalError."""
+    positions: dict[str, tuple[Decimal, Decimal]] = {}
+    for one in journal.positions():
+        quantity, cost = positions.get(one.instrument, (ZERO, ZERO))
+        positions[one.instrument] = (quantity + one.quantity, cost + one.cost)
+    orders = frozenset(one.intent.client_order_id for one in journal.open_orders())
+    return Opening(journal.newest(), positions, orders)
+
+
+def booked(journal: JournalReads, since: Opening) -> Booked:
+    """Raises JournalError."""
+    names, fills = journal.booked_since(since.seq)
+    names |= since.orders | {name for name, _ in fills}
+    orders = [order for name in sorted(names) if (order := journal.order(name)) is not None]
+    return Booked(positions=since.positions, orders=orders, fills=fills)
 
 
 def trading(
@@ -36,43 +69,97 @@ def trading(
     end_ns: int,
 ) -> summary.Trading:
     """Orders sent in the span and their fills. Instruments are NautilusTrader's, by id."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        orders = db.execute(_ORDERS, (start_ns, end_ns)).fetchall()
-        fills = [
-            msgspec.json.decode(body, type=VenueFill)
-            for (body,) in db.execute(_FILLS, (start_ns, end_ns))
-        ]
-    intents = {row[0]: msgspec.json.decode(row[4], type=Intent) for row in orders}
+    with closing(Journal.reading(path)) as journal:
+        found = booked(journal, Opening(0, {}, frozenset()))
+    orders = [order for order in found.orders if start_ns <= order.ts_sent <= end_ns]
+    names = {order.intent.client_order_id for order in orders}
+    fills = [(name, fill) for name, fill in found.fills if name in names]
+    return _added_up([Booked(orders=orders, fills=fills)], instruments, marks)
+
+
+def live_trading(cache: Any, instruments: Iterable[str], runs: Sequence[Booked]) -> summary.Trading:
+    """What one live run executed, by the journals of its accounts.
+
+    The cache adds the orders that were denied, which no journal has, and the marks.
+    """
+    ids = {name: InstrumentId.from_str(name) for name in instruments}
+    known = {name: found for name, one in ids.items() if (found := cache.instrument(one))}
+    marks = {
+        name: mark for name in known if (mark := summary.mark_price(cache, ids[name])) is not None
+    }
+    unsent = [order for order in cache.orders() if order.venue_order_id is None]
+    return _added_up(runs, known, marks, unsent)
+
+
+def _added_up(
+    runs: Sequence[Booked],
+    instruments: Mapping[str, Any],
+    marks: Mapping[str, Decimal],
+    cached: Sequence[Any] = (),
+) -> summary.Trading:
     accounts = {name: summary.Account(found) for name, found in instruments.items()}
+    for name, (quantity, cost) in ((n, p) for run in runs for n, p in run.positions.items()):
+        if name in accounts:
+            accounts[name].open(quantity, cost)
+    orders = [order for run in runs for order in run.orders]
+    fills = [one for run in runs for one in run.fills]
     fees: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for fill in fills:
+    filled: dict[str, Decimal] = {}
+    for name, fill in fills:
         fees[fill.fee_currency] += fill.fee
-        buying = fill.side is Side.BUY
-        account = accounts[fill.instrument]
-        account.book(buying, fill.quantity, fill.price, fill.fee, fill.fee_currency)
-    lines = [str(row) for row in orders] + [str(fill) for fill in fills]
+        filled[name] = filled.get(name, ZERO) + fill.quantity
+        account = accounts.get(fill.instrument)
+        if account is not None:
+            buying = fill.side is Side.BUY
+            account.book(buying, fill.quantity, fill.price, fill.fee, fill.fee_currency)
+    denied = {str(one.client_order_id): one for one in cached if one.status.name == "DENIED"}
+    sent = [one for one in orders if one.intent.client_order_id not in denied]
+    journaled = {order.intent.client_order_id for order in orders}
+    unsent = [one for one in cached if str(one.client_order_id) not in journaled - denied.keys()]
+    lines = [_order_line(one, filled.get(one.intent.client_order_id, ZERO)) for one in sent]
+    lines += [summary.order_line(one) for one in unsent]
+    lines += [_fill_line(fill) for _, fill in fills]
+    makers = [fill.is_maker for _, fill in fills]
     return summary.Trading(
-        orders=len(orders),
-        orders_by_kind=_counted(intent.kind for intent in intents.values()),
-        orders_by_status=_counted(row[1] for row in orders),
-        accepted=sum(row[2] is not None for row in orders),
-        filled=sum(Decimal(row[3]) > 0 for row in orders),
-        fills=len(fills),
-        maker_fills=(
-            None
-            if any(fill.is_maker is None for fill in fills)
-            else sum(fill.is_maker is True for fill in fills)
+        orders=len(sent) + len(unsent),
+        orders_by_kind=_counted(
+            [one.intent.kind.value for one in sent] + [one.order_type.name for one in unsent]
         ),
-        native_denials={},
-        rejections=sum(row[1] == OrderState.REFUSED for row in orders),
+        orders_by_status=_counted(
+            [_status(one) for one in sent] + [one.status.name for one in unsent]
+        ),
+        accepted=sum(one.venue_order_id is not None for one in sent),
+        filled=len(filled.keys() & journaled),
+        fills=len(fills),
+        maker_fills=None if None in makers else sum(one is True for one in makers),
+        native_denials=summary.denials_of(unsent),
+        rejections=sum(one.state is OrderState.REFUSED for one in sent),
         fees=dict(sorted(fees.items())),
         instruments=[account.summary(marks.get(name)) for name, account in accounts.items()],
-        orders_digest=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        orders_digest=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
     )
 
 
-def _counted(names: Any) -> dict[str, int]:
-    return dict(sorted(Counter(str(name) for name in names).items()))
+def _status(order: JournaledOrder) -> str:
+    if order.filled and order.state in (OrderState.OPEN, OrderState.WAITING):
+        return "PARTIALLY_FILLED"
+    return order.state.status
+
+
+def _order_line(order: JournaledOrder, filled: Decimal) -> str:
+    """What identifies an order's course; its ids are random and left out."""
+    one = order.intent
+    parts = (one.ts_init, one.instrument, one.side, one.kind, one.quantity, one.price)
+    return "|".join(map(str, ("order", *parts, one.trigger_price, order.state, filled)))
+
+
+def _fill_line(fill: VenueFill) -> str:
+    parts = (fill.ts_event, fill.instrument, fill.side, fill.price, fill.quantity, fill.fee)
+    return "|".join(map(str, ("fill", *parts, fill.fee_currency)))
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
 
 
 def executed(path: Path) -> tuple[dict[str, Decimal], int]:

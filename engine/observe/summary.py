@@ -31,8 +31,10 @@ MONEY_DECIMALS = 12
 class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's trading. Money is in `quote`, positions in base units.
 
-    `realized` is by average cost and before fees; `fees_value` values fees taken in base currency
-    at the mark; `net` is realized + unrealized - fees_value, the change of equity.
+    `opening_position` was held at the start and `opening_cost` is what it cost by the journal
+    (signed, at its average price); `position` is held at the end. `realized` is by average cost and
+    before fees; `fees_value` values fees taken in base currency at the mark; `net` is realized +
+    unrealized - fees_value: the change of equity, with the opening position at `opening_cost`.
     """
 
     instrument: str
@@ -42,6 +44,8 @@ class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     bought: Decimal
     sold: Decimal
     turnover: Decimal
+    opening_position: Decimal
+    opening_cost: Decimal
     position: Decimal
     position_max: Decimal
     mark: Decimal | None
@@ -109,9 +113,20 @@ class Account:
         self.fills = 0
         self.bought = self.sold = self.turnover = ZERO
         self.position = self.position_max = ZERO
+        self.opening = self.opening_cost = ZERO
         self.average = ZERO
         self.cash = ZERO  # quote currency in and out, without fees
         self.fees: defaultdict[str, Decimal] = defaultdict(Decimal)
+
+    def open(self, quantity: Decimal, cost: Decimal) -> None:
+        """Held before the first fill: signed base units, signed cost in quote currency."""
+        self.opening += quantity
+        self.opening_cost += cost
+        self.cash -= cost
+        self.position += quantity
+        at = self.opening_cost / self.opening / self._multiplier if self.opening else ZERO
+        self.average = at
+        self.position_max = max(self.position_max, abs(self.position))
 
     def apply(self, fill: OrderFilled) -> None:
         paid = fill.commission
@@ -172,6 +187,8 @@ class Account:
             bought=self.bought,
             sold=self.sold,
             turnover=self.turnover,
+            opening_position=self.opening,
+            opening_cost=self.opening_cost,
             position=self.held,
             position_max=self.position_max,
             mark=mark,
@@ -220,7 +237,6 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
         if (found := cache.instrument(InstrumentId.from_str(name))) is not None
     }
     fills: list[OrderFilled] = []
-    denied: Counter[str] = Counter()
     accepted = filled = rejected = 0
     lines: list[str] = []
     for order in orders:
@@ -230,12 +246,10 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
             names.add(name)
             if name == "OrderFilled":
                 fills.append(event)
-            elif name == "OrderDenied":
-                denied[event.reason.partition(":")[0]] += 1
         accepted += "OrderAccepted" in names or "OrderFilled" in names
         filled += "OrderFilled" in names
         rejected += "OrderRejected" in names
-        lines.append(_order_line(order))
+        lines.append(order_line(order))
     fills.sort(key=lambda one: (one.ts_event, _fill_line(one)))
     fees: defaultdict[str, Decimal] = defaultdict(Decimal)
     for fill in fills:
@@ -253,7 +267,7 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
         filled=filled,
         fills=len(fills),
         maker_fills=sum(fill.liquidity_side.name == "MAKER" for fill in fills),
-        native_denials=dict(sorted(denied.items())),
+        native_denials=denials_of(orders),
         rejections=rejected,
         fees=dict(sorted(fees.items())),
         instruments=[
@@ -264,7 +278,16 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
     )
 
 
-def _order_line(order: Any) -> str:
+def denials_of(orders: Iterable[Any]) -> dict[str, int]:
+    """Orders that NautilusTrader itself denied, by the reason's name."""
+    events = (event for order in orders for event in order.events())
+    denied = Counter(
+        event.reason.partition(":")[0] for event in events if type(event).__name__ == "OrderDenied"
+    )
+    return dict(sorted(denied.items()))
+
+
+def order_line(order: Any) -> str:
     """What identifies an order's course; its ids are random and left out."""
     parts = (
         "order",
@@ -370,6 +393,11 @@ def _utc(ns: int) -> str:
 
 
 def _instrument_rows(name: str, one: InstrumentSummary) -> list[tuple[str, str]]:
+    held = f"{_exact(one.position)} {one.base}"
+    told = f"marked at {shown(one.mark)}"
+    if one.opening_position:
+        held = f"{_exact(one.opening_position)} at the start, {held} at the end"
+        told += f"; the position at the start at its cost, {shown(one.opening_cost)}"
     return [
         (
             f"{name} turnover",
@@ -378,15 +406,20 @@ def _instrument_rows(name: str, one: InstrumentSummary) -> list[tuple[str, str]]
         ),
         (
             f"{name} position",
-            f"{shown(one.position)} {one.base}, at most {shown(one.position_max)}",
+            f"{held}, at most {_exact(one.position_max)}",
         ),
         (
             f"{name} PnL",
             f"{shown(one.net, signed=True)} {one.quote} = realized {shown(one.realized, True)}, "
             f"unrealized {shown(one.unrealized, True)}, fees {shown(-one.fees_value, True)}"
-            f" (marked at {shown(one.mark)})",
+            f" ({told})",
         ),
     ]
+
+
+def _exact(value: Decimal) -> str:
+    text = f"{value:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -254,6 +254,21 @@ class JournalReads:
         with _readable():
             return newest, [_decode_fill(body) for (body,) in rows]
 
+    def newest(self) -> int:
+        """The newest record's seq; 0 without one."""
+        return int(self._rows("SELECT coalesce(max(seq), 0) FROM records")[0][0])
+
+    def booked_since(self, seq: int) -> tuple[set[str], list[tuple[str, VenueFill]]]:
+        """What was recorded after `seq`: ids of the orders intended; executions by order id."""
+        rows = self._rows(
+            "SELECT client_order_id, kind, body FROM records "
+            "WHERE seq > ? AND kind IN ('INTENT', 'FILL') ORDER BY seq",
+            (seq,),
+        )
+        with _readable():
+            fills = [(name, _decode_fill(body)) for name, kind, body in rows if kind == "FILL"]
+        return {name for name, kind, _ in rows if kind == "INTENT"}, fills
+
     def damaged(self, client_order_id: str) -> frozenset[int]:
         """Those of its records (seq) that are not what was written."""
         return damaged_records(self._db, client_order_id)

@@ -100,7 +100,20 @@ class OrderState(StrEnum):
     def is_terminal(self) -> bool:
         return self in _TERMINAL
 
+    @property
+    def status(self) -> str:
+        """NautilusTrader's name of it (an OrderStatus), of an order without executions."""
+        return _STATUSES.get(self, self.value)
 
+
+_STATUSES = {
+    OrderState.INTENDED: "SUBMITTED",
+    OrderState.UNKNOWN: "SUBMITTED",
+    OrderState.WAITING: "ACCEPTED",
+    OrderState.OPEN: "ACCEPTED",
+    OrderState.CANCELLING: "PENDING_CANCEL",
+    OrderState.REFUSED: "REJECTED",
+}
 _TERMINAL = frozenset(
     {OrderState.FILLED, OrderState.CANCELED, OrderState.EXPIRED, OrderState.REFUSED}
 )

@@ -1,0 +1,166 @@
+"""A live run's figures from its journal: what was executed in it, and from where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nautilus_trader.common import Clock, OrderFactory
+from nautilus_trader.model import OrderSide, StrategyId, TraderId
+
+from engine.cli.exits import Exit
+from engine.modes.ended import Ended, NoCache
+from engine.modes.live import _traded
+from engine.observe import journaled
+from engine.observe.status import RunStatus
+from engine.orders.journal import Journal
+from engine.orders.journal_reads import JournalError
+from engine.orders.model import Intent, OrderState, Side, VenueFill
+from engine.run_state import RunState
+from tests.unit.nautilus_harness import IID, pair, px, qty
+from tests.unit.orders.conftest import intent, venue_order
+
+
+class Cache(NoCache):
+    """Holds the instrument and what no journal has."""
+
+    def __init__(self, *orders: Any) -> None:
+        self._orders = list(orders)
+
+    def orders(self) -> list[Any]:
+        return self._orders
+
+    def instrument(self, instrument_id: Any) -> Any:
+        return pair()
+
+    def top_of_book(self, instrument_id: Any) -> Any:
+        return px(109.0), qty(1), px(111.0), qty(1)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "journal.sqlite", fsync=False, now_ns=lambda: 1)
+    yield made
+    made.close()
+
+
+def sent(journal: Journal, name: str, side: Side = Side.BUY) -> Intent:
+    ordered = intent(name, instrument=str(IID), side=side)
+    journal.intend([ordered])
+    journal.accepted(name, f"V{name}", instrument=str(IID))
+    return ordered
+
+
+def fill(journal: Journal, ordered: Intent, quantity: str, price: str, fee: str = "0") -> None:
+    number = len(journal.fills_of(ordered.client_order_id))
+    execution = VenueFill(
+        venue_order_id=f"V{ordered.client_order_id}",
+        trade_id=f"{ordered.client_order_id}-{number}",
+        instrument=ordered.instrument,
+        side=ordered.side,
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        fee=Decimal(fee),
+        fee_currency="BTC",
+        is_maker=True,
+    )
+    assert journal.fill(ordered, execution, Decimal(fee))
+
+
+def told(journal: Journal, since: journaled.Opening, *unsent: Any) -> Any:
+    runs = [journaled.booked(journal, since)]
+    return journaled.live_trading(Cache(*unsent), [str(IID)], runs)
+
+
+def test_an_adopted_order_counts_with_what_it_executed_in_this_run(journal: Journal) -> None:
+    adopted = sent(journal, "A")
+    fill(journal, adopted, "0.2", "100", "0.0002")
+    over = sent(journal, "B")
+    journal.state("B", OrderState.CANCELED)
+    since = journaled.opening(journal)
+    fill(journal, adopted, "0.3", "102", "0.0003")
+    journal.state("A", OrderState.FILLED)
+    found = told(journal, since)
+    assert over.client_order_id not in since.orders
+    assert (found.orders, found.fills, found.filled, found.accepted) == (1, 1, 1, 1)
+    assert (found.orders_by_status, found.maker_fills) == ({"FILLED": 1}, 1)
+    assert found.fees == {"BTC": Decimal("0.0003")}
+    (one,) = found.instruments
+    assert (one.bought, one.turnover) == (Decimal("0.3"), Decimal("30.6"))
+    assert (one.opening_position, one.opening_cost) == (Decimal("0.1998"), Decimal("19.98"))
+    ((held,),) = [[position.quantity for position in journal.positions()]]
+    assert one.position == held == Decimal("0.4995")
+    assert one.net == held * 110 - Decimal("19.98") - Decimal("30.6")
+
+
+def test_a_short_position_is_taken_over_and_closed_with_its_gain(journal: Journal) -> None:
+    fill(journal, sent(journal, "A", Side.SELL), "0.5", "120")
+    journal.state("A", OrderState.FILLED)
+    since = journaled.opening(journal)
+    fill(journal, sent(journal, "B"), "0.5", "100")
+    (one,) = told(journal, since).instruments
+    assert (one.opening_position, one.position, one.position_max) == (Decimal("-0.5"), 0, 0.5)
+    assert (one.realized, one.unrealized, one.net) == (10, 0, 10)
+
+
+def test_a_late_execution_of_an_order_that_was_over_counts(journal: Journal) -> None:
+    late = sent(journal, "A")
+    journal.state("A", OrderState.REFUSED)
+    since = journaled.opening(journal)
+    journal.revived(late, venue_order("VA", instrument=str(IID)), OrderState.OPEN)
+    fill(journal, late, "0.1", "100")
+    journal.state("A", OrderState.CANCELED)
+    found = told(journal, since)
+    assert (found.orders, found.fills, found.orders_by_status) == (1, 1, {"CANCELED": 1})
+
+
+def test_orders_that_were_never_sent_come_from_the_cache(journal: Journal) -> None:
+    """Those that NautilusTrader made up for a position have a venue order id, and don't count."""
+    since = journaled.opening(journal)
+    factory = OrderFactory(TraderId("T-1"), StrategyId("S-1"), Clock.new_test())
+    order = factory.market(IID, OrderSide.BUY, qty(1))
+    found = told(journal, since, order)
+    assert (found.orders, found.accepted, found.fills) == (1, 0, 0)
+    assert found.orders_by_status == {"INITIALIZED": 1}
+
+
+def test_the_same_course_has_the_same_digest(journal: Journal, tmp_path: Path) -> None:
+    def course(into: Journal, name: str, quantity: str) -> str:
+        since = journaled.opening(into)
+        fill(into, sent(into, name), quantity, "100")
+        return str(told(into, since).orders_digest)
+
+    first = course(journal, "A", "0.1")
+    again = Journal(tmp_path / "again.sqlite", fsync=False, now_ns=lambda: 2)
+    other = Journal(tmp_path / "other.sqlite", fsync=False, now_ns=lambda: 2)
+    try:
+        assert course(again, "B", "0.1") == first
+        assert course(other, "A", "0.2") != first
+    finally:
+        again.close()
+        other.close()
+
+
+def test_a_journal_that_cannot_be_read_is_told_and_counts_nothing(journal: Journal) -> None:
+    error = JournalError("JRN-CORRUPT", "the order journal can't be read")
+    ended = Ended(
+        exit=Exit.FAILED,
+        reason="JRN-CORRUPT",
+        status=RunStatus(),
+        findings=[],
+        unresolved=[],
+        left_open=[],
+        seconds=1.0,
+        node=None,
+        gate=None,
+        run_state=RunState(),
+        recording=None,
+        booked=[error],
+    )
+    found, notes = _traded("live", ended, [str(IID)])
+    assert (found.orders, found.fills) == (0, 0)
+    (note,) = notes
+    assert note.startswith("JRN-CORRUPT what this account executed in the run is not summed up")
