@@ -27,6 +27,7 @@ CODES: dict[str, str] = {
     "E-CFG-036": "an instrument listed twice",
     "E-CFG-037": "a venue's key is not a lower-case name",
     "E-CFG-038": "a recorded venue can't run live or on paper",
+    "E-CFG-039": "an account's name that can't be one",
     "E-CFG-041": "the adapter has no such credential",
     "E-CFG-042": "a credential that the adapter needs is not named",
     "E-CFG-050": "a strategy's path can't be imported",

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from engine.config.problems import KeyPath, came_text, did_you_mean, nearest
 from engine.config.walk import Report
+from engine.modes.account_files import PAPER
 from engine.secrets import is_reference
 
 RECORDED: Final = "recorded"
@@ -34,6 +35,7 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
     for name, venue in _tables(raw.get("venues")):
         path: KeyPath = ("venues", name)
         _venue_key(name, path, report)
+        _account(venue, path, report)
         _adapter(venue, path, adapters, report)
         _credentials(venue, path, report)
         _instruments(name, venue, path, report)
@@ -81,6 +83,22 @@ def _venue_key(name: str, path: KeyPath, report: Report) -> None:
     hint = f"write [venues.{lower}]" if _VENUE_KEY.fullmatch(lower) else ""
     expected = "a lower-case name; in upper case it is NautilusTrader's venue"
     report(path, "E-CFG-037", expected, came_text(name), hint, at_value=False)
+
+
+def _account(venue: Mapping[str, Any], path: KeyPath, report: Report) -> None:
+    """Its files would be those of paper runs, which send nothing, or lie in another folder."""
+    account = venue.get("account")
+    if not isinstance(account, str):
+        return
+    lower = account.lower()
+    if lower == PAPER or lower.endswith(f"-{PAPER}"):
+        expected = f'a name other than "{PAPER}", and not ending in "-{PAPER}": paper runs have it'
+    elif not account.strip() or "/" in account or "\0" in account:
+        expected = "a name that can be part of a file's"
+    else:
+        return
+    hint = 'account = "main" is what it is without a name'
+    report((*path, "account"), "E-CFG-039", expected, came_text(account), hint)
 
 
 def _adapter(

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import msgspec
 
 from engine.config.loader import LoadedConfig
+from engine.kill.elsewhere import Place, require_no_halt_elsewhere
 from engine.modes.account_files import account_files
 from engine.modes.lock import AccountLock, key_lock
 from engine.run.continuity import require_continued
@@ -31,4 +32,11 @@ def hold_accounts(
         addresses = {n: str(value) for n, value in options.items() if n.endswith("url")}
         lock = key_lock(venue.adapter, addresses, secrets[key], loaded.state_dir)
         held.enter_context(lock)
+        here = Place(
+            folder=str(loaded.state_dir),
+            venue=key,
+            account=venue.account,
+            config=str(loaded.path.absolute()),
+        )
+        require_no_halt_elsewhere(lock, here)
         require_continued(files, accept=loaded.config.execution.accept_unjournaled)

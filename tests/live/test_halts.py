@@ -158,3 +158,36 @@ def test_kills_and_their_ends_are_in_the_journal_with_a_run_and_without(live: Ru
         ("KILL-CLEARED", "without a run", "gone"),
     ]
     assert " ERROR engine.modes.killwatch: cleared" not in live.log.read_text()
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)
+def test_a_halt_is_seen_from_another_state_folder(live: Run, tmp_path: Path) -> None:
+    live.start({"buys": 1, "every_ms": 20})
+    told(live, "HALTED")
+    assert live.end() == Exit.KILLED
+    state = tmp_path / "state"
+    other = tmp_path / "other.toml"
+    roomy = live.config.read_text().replace("0.1 USDT", "1000 USDT")
+    other.write_text(roomy + '[run]\nstate_dir = "elsewhere"\n')
+    for lost in ("nothing", "the file"):
+        refused = run("live", other, "--for", "3", "--json")
+        assert refused.returncode == Exit.KILLED, (lost, refused.stderr)
+        last = refused.stderr.splitlines()[-1]
+        assert last.startswith("error HALT-ELSEWHERE: halt of ")
+        assert "DAILY_LOSS: lost " in last
+        assert f"(in {state}, where this account's state was last kept)" in last
+        assert last.endswith(
+            f"fairlead kill venue {live.key} --clear --reason TEXT --config {live.config}"
+        )
+        if lost == "nothing":
+            kept = (state / f"{live.key}-main.risk.json").rename(tmp_path / "risk.json")
+    kept.rename(state / f"{live.key}-main.risk.json")
+    live.kill("venue", live.key, "--clear", *WORD)
+    again = run("live", other, "--for", "2", "--json")
+    assert again.returncode == Exit.OK, again.stderr
+    (tmp_path / "elsewhere").rename(tmp_path / "gone")
+    back = run("live", live.config, "--for", "2", "--json")
+    assert f"HALT-UNKNOWN: this account's state was last kept in {tmp_path / 'elsewhere'}" in (
+        back.stderr
+    )

@@ -205,6 +205,16 @@ CASES = [
          "venues.stubex.instruments[1]", "each instrument once", "BTC_USDT.STUBEX", "remove"),
     Case("venue in capitals", "[venues.stubex]", "[venues.STUBEX]", 4, "E-CFG-037",
          "venues.STUBEX", "a lower-case name", '"STUBEX"', "write [venues.stubex]"),
+    *[
+        Case(f"account {name!r}", "[[strategies]]", f'account = "{name}"\n[[strategies]]', 7,
+             "E-CFG-039", "venues.stubex.account", expected, f'"{name}"', 'account = "main"')
+        for name, expected in (
+            ("paper", 'a name other than "paper"'),
+            ("my-Paper", 'a name other than "paper"'),
+            ("../other", "part of a file's"),
+            (" ", "part of a file's"),
+        )
+    ],
     Case("unknown option", "[[strategies]]", "options.dept = 5\n[[strategies]]", 7, "E-CFG-014",
          "venues.stubex.options.dept", "depth", "dept", "did you mean depth?"),
     Case("unknown credential", "[[strategies]]", 'credentials.kye = "env:K"\n[[strategies]]', 7,
@@ -259,7 +269,11 @@ def test_broken_config(case: Case, tmp_path: Path) -> None:
 
 
 def test_the_table_covers_every_code_that_a_file_alone_can_cause() -> None:
-    by_file = {code for code in CODES if code < "E-CFG-038"} | {"E-CFG-041", "E-SEC-001"}
+    by_file = {code for code in CODES if code < "E-CFG-038"} | {
+        "E-CFG-039",
+        "E-CFG-041",
+        "E-SEC-001",
+    }
     elsewhere = {"E-CFG-001", "E-CFG-002", "E-CFG-004"}
     assert {case.code for case in CASES} == by_file - elsewhere
 

@@ -1,0 +1,107 @@
+"""A halt of an account is seen by a start that keeps its state in another folder.
+
+Beside the account's lock, in the user's folder of this machine, lies where its state was last kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from engine.cli.exits import Exit
+from engine.errors import FairleadError
+from engine.files import decoded, write_whole
+from engine.kill.halts import Account, halts_in
+from engine.kill.records import halt_of
+from engine.modes.account_files import AccountFiles
+from engine.modes.lock import AccountLock
+from engine.orders.journal import Journal
+from engine.orders.journal_reads import JournalError
+
+logger = logging.getLogger(__name__)
+
+PLACE_BYTES_MAX = 64 * 1024
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an account's state was last kept: the folder, by which names, by which config."""
+
+    folder: str
+    venue: str
+    account: str
+    config: str
+
+    @property
+    def files(self) -> AccountFiles:
+        return AccountFiles(Path(self.folder), f"{self.venue}-{self.account}")
+
+
+def require_no_halt_elsewhere(lock: AccountLock, here: Place) -> None:
+    """With the lock of the account's key held; from now on its state is kept `here`.
+
+    What can't be known is told. Raises FairleadError `HALT-ELSEWHERE` for a halt in force where the
+    state was last kept, and for a state there that can't be read.
+    """
+    path = lock.path.with_suffix(".place.json")
+    last = _read(path)
+    if last is not None and last.files != here.files:
+        _look_at(last)
+    try:
+        write_whole(path, msgspec.json.encode(here) + b"\n")
+    except OSError as error:
+        logger.error("%s: %s; a start from another folder will not see a halt", path, error)
+
+
+def _read(path: Path) -> Place | None:
+    """None when there is none; one that can't be read is told."""
+    try:
+        with path.open("rb") as file:
+            place = decoded(file.read(PLACE_BYTES_MAX), Place)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        logger.warning("%s can't be read (%s): a halt in another folder is not seen", path, error)
+        return None
+    if place is None:
+        logger.warning("%s is damaged: a halt in another folder is not seen", path)
+    return place
+
+
+def _look_at(last: Place) -> None:
+    """Raises FairleadError."""
+    files = last.files
+    if not files.risk.is_file() and not files.journal.is_file():
+        logger.warning(
+            "HALT-UNKNOWN: this account's state was last kept in %s as %s, and is not there any "
+            "more: whether a halt was in force can't be known",
+            last.folder,
+            files.name,
+        )
+        return
+    found = halts_in(files.folder, [Account(last.venue, last.account, files)])
+    mine = [str(one) for one in found if one.file == str(files.risk)]
+    halt = mine[0] if mine else _journaled(files)
+    if halt:
+        command = f"fairlead kill venue {last.venue} --clear --reason TEXT --config "
+        raise FairleadError(
+            "HALT-ELSEWHERE",
+            f"{halt} (in {last.folder}, where this account's state was last kept). A halt belongs "
+            f"to the account, nothing was sent. To clear it: {command}{shlex.quote(last.config)}",
+            Exit.KILLED,
+        )
+
+
+def _journaled(files: AccountFiles) -> str:
+    """The halt that only the journal knows of, or why it can't be read; else empty."""
+    if not files.journal.is_file():
+        return ""
+    try:
+        with closing(Journal.reading(files.journal)) as journal:
+            halt = halt_of(journal)
+    except JournalError as error:
+        return f"whether {files.name} is halted can't be read: {error.message}"
+    return "" if halt is None else f"halt of {files.name}: {halt.reason}"
