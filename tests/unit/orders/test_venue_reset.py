@@ -188,7 +188,7 @@ def test_a_listed_order_is_whose_client_order_id_it_bears(bench: Bench) -> None:
 # -- orders lost -------------------------------------------------------------------------------
 
 
-def lost(bench: Bench, **more: object) -> None:
+def lost(bench: Bench) -> None:
     """Two orders are accepted, and then the venue knows nothing of them."""
     answers = iter(("V1", "V2", "V3"))
     bench.venue.answer = lambda _: Accepted(next(answers))
