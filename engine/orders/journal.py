@@ -323,15 +323,25 @@ class Journal(JournalReads):
                     (client_order_id,),
                 )
 
-    def fill(self, intent: Intent, fill: VenueFill, base_fee: Decimal) -> VenueFill | None:
+    def fill(
+        self,
+        intent: Intent,
+        fill: VenueFill,
+        base_fee: Decimal,
+        findings: Callable[[VenueFill], Sequence[Finding]] = lambda booked: (),
+    ) -> VenueFill | None:
         """Record one execution and move the position. None: this trade was recorded before.
 
         `base_fee` is the part of the fee paid in base currency, which the position does not hold.
         Gives the execution as it is booked: where the venue has told the same trade id of another
-        order, it is an execution of its own, under that id with a number (`ID~2`).
+        order, it is an execution of its own, under that id with a number (`ID~2`). What there is
+        to tell of it (`findings`) is recorded with it, or neither is.
         """
         with self._transaction():
-            return self._book(intent, fill, base_fee)
+            booked = self._book(intent, fill, base_fee)
+            for finding in () if booked is None else findings(booked):
+                self._event("FINDING", finding.subject, finding)
+            return booked
 
     def resolved(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from decimal import Decimal
 
 from engine.orders.away import Away
@@ -172,21 +172,18 @@ class OrderStates(ABC):
         owner = self.journal.order_by_venue_id(fill.instrument, fill.venue_order_id)
         if owner is not None and owner != intent.client_order_id:
             return  # of another order that has the id by now: booked there
-        booked = self.journal.fill(intent, fill, base_fee)
+        told: list[Finding] = []
+
+        def findings(booked: VenueFill) -> list[Finding]:
+            told.extend(self._findings_of(order, fill, booked))
+            return told
+
+        booked = self.journal.fill(intent, fill, base_fee, findings)
         if booked is None:
             return  # the same trade again: a replay, or REST after a push
-        if booked.trade_id != fill.trade_id:
-            self._tell_reuse(order, fill)
+        for finding in told:
+            self._sink.finding(finding)
         fill = booked
-        if order.filled + fill.quantity > intent.quantity:
-            self._tell(
-                "OVERFILL",
-                intent.instrument,
-                intent.client_order_id,
-                f"filled {order.filled} of {intent.quantity}",
-                f"another {fill.quantity} (trade {fill.trade_id})",
-                "booked, and the instrument is halted",
-            )
         order.filled += fill.quantity
         order.cost += fill.quantity * fill.price
         if order.old_ids:  # the last of a chain may be open still: the venue tells when it is over
@@ -197,18 +194,30 @@ class OrderStates(ABC):
         self._sink.order_filled(intent, fill)
         self._balances_now.set()
 
-    def _tell_reuse(self, order: LiveOrder, fill: VenueFill) -> None:
-        if order.is_reuse_told:
-            return
-        order.is_reuse_told = True
-        self._tell(
-            ID_REUSED,
-            fill.instrument,
-            fill.trade_id,
-            "an execution of another order",
-            f"told of {order.intent.client_order_id} too",
-            "the venue gives ids twice (was it reset?); booked as an execution of its own",
-        )
+    def _findings_of(
+        self, order: LiveOrder, fill: VenueFill, booked: VenueFill
+    ) -> Iterator[Finding]:
+        """What there is to tell of an execution, as the venue told it and as it is booked."""
+        intent = order.intent
+        if booked.trade_id != fill.trade_id and not order.is_reuse_told:
+            order.is_reuse_told = True
+            yield self._finding(
+                ID_REUSED,
+                fill.instrument,
+                fill.trade_id,
+                "an execution of another order",
+                f"told of {intent.client_order_id} too",
+                "the venue gives ids twice (was it reset?); booked as an execution of its own",
+            )
+        if order.filled + booked.quantity > intent.quantity:
+            yield self._finding(
+                "OVERFILL",
+                intent.instrument,
+                intent.client_order_id,
+                f"filled {order.filled} of {intent.quantity}",
+                f"another {booked.quantity} (trade {booked.trade_id})",
+                "booked, and the instrument is halted",
+            )
 
     def _are_fills_missing(self, order: LiveOrder) -> bool:
         """Whether enough reads, over longer than the venue can lag, brought no execution."""
@@ -295,7 +304,14 @@ class OrderStates(ABC):
     def _tell(
         self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
     ) -> None:
-        finding = Finding(
+        finding = self._finding(code, instrument, subject, journal, venue, action)
+        self.journal.finding(finding)
+        self._sink.finding(finding)
+
+    def _finding(
+        self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
+    ) -> Finding:
+        return Finding(
             code=code,
             instrument=instrument,
             subject=subject,
@@ -304,8 +320,6 @@ class OrderStates(ABC):
             action=action,
             ts_event=self._now_ns(),
         )
-        self.journal.finding(finding)
-        self._sink.finding(finding)
 
     @abstractmethod
     def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:

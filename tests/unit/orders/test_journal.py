@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.orders.journal import Journal, JournalError, move_position
-from engine.orders.model import Absent, OrderState, Refused
+from engine.orders.model import Absent, Finding, OrderState, Refused, VenueFill
 from tests.unit.orders.conftest import intent
 
 
@@ -109,3 +110,28 @@ def test_orders_that_were_proven_absent_are_known_after_a_restart(tmp_path: Path
     assert [o.intent.client_order_id for o, _ in again.given_up_since(0, 9)] == ["A"]
     assert again.given_up_since(2, 9) == []  # too long ago
     again.close()
+
+
+def test_an_execution_and_what_is_to_tell_of_it_are_recorded_together(tmp_path: Path) -> None:
+    """A process that dies between the two would never tell: the execution is known by then."""
+
+    def dies(booked: VenueFill) -> list[Finding]:
+        raise KeyboardInterrupt
+
+    order = intent("A")
+    fill = VenueFill(
+        venue_order_id="1",
+        trade_id="T",
+        instrument=order.instrument,
+        side=order.side,
+        quantity=Decimal("0.5"),
+        price=Decimal(100),
+        fee=Decimal(0),
+        fee_currency="USDT",
+    )
+    with closing(Journal(tmp_path / "j.sqlite", fsync=False, now_ns=lambda: 1)) as journal:
+        journal.intend([order])
+        with pytest.raises(KeyboardInterrupt):
+            journal.fill(order, fill, Decimal(0), dies)
+        assert journal.fills_of("A") == []
+        assert journal.fill(order, fill, Decimal(0)) == fill
