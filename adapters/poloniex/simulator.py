@@ -141,19 +141,19 @@ class PoloniexSimulator(ExchangeListener):
         Raises KeyError or ValueError.
         """
         modes = self.modes
+        # Everything is understood before anything is set.
+        maintenance = _switch(body.get("maintenance"))
+        post_only = _switch(body.get("post_only"))
+        limits = [Decimal(str(body.get(name, 0))) for name in ("highest_bid", "lowest_ask")]
         if "symbol" in body:
             symbol = self.markets[str(body["symbol"])].symbol
             if "state" in body:
                 modes.set_state(symbol, str(body["state"]))
             if "highest_bid" in body or "lowest_ask" in body:
-                bid, ask = body.get("highest_bid", 0), body.get("lowest_ask", 0)
-                modes.limits[symbol] = (Decimal(str(bid)), Decimal(str(ask)))
+                modes.limits[symbol] = (limits[0], limits[1])
                 modes.changed.add(symbol)
         if "maintenance" in body or "post_only" in body:
-            modes.set_venue(
-                maintenance=_switch(body.get("maintenance")),
-                post_only=_switch(body.get("post_only")),
-            )
+            modes.set_venue(maintenance=maintenance, post_only=post_only)
         if "revoked" in body:
             self.auth.revoked = bool(body["revoked"])
         return {

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from adapters.simulation.faults import Faults
 from adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
 from engine.orders.model import Side
 
@@ -86,20 +87,21 @@ def _faults(venue: SimulatedVenue, request: SimRequest) -> object:
 
 def _set_faults(venue: SimulatedVenue, request: SimRequest) -> object:
     body = _body(request)
-    if body.get("clear"):
-        venue.faults.clear()
-    if "profile" in body:
-        if body["profile"] not in ("none", "mild", "bad"):
-            raise ValueError("profile is none, mild or bad")
-        venue.faults.profile = body["profile"]
+    if body.get("profile", "none") not in ("none", "mild", "bad"):
+        raise ValueError("profile is none, mild or bad")
+    # Everything is understood before anything is set.
+    new = Faults()
     if "kind" in body:
-        venue.faults.next(
-            body.get("method", "POST"),
-            body.get("path", "/"),
+        new.next(
+            str(body.get("method", "POST")),
+            str(body.get("path", "/")),
             body["kind"],
             secs=float(body.get("secs", 0.5)),
             times=int(body.get("times", 1)),
         )
+    venue.faults.take_over(new, clear=bool(body.get("clear")))
+    if "profile" in body:
+        venue.faults.profile = body["profile"]
     return _faults(venue, request)
 
 

@@ -114,9 +114,22 @@ class Faults:
         Method `WS` names the next frames sent to a client. Raises ValueError for an unknown kind.
         """
         fault = Fault(WsFault(kind) if method == "WS" else HttpFault(kind), secs)
+        self._require_room(times)
+        self._programmed.extend([_Programmed(method, path, fault)] * times)
+
+    def take_over(self, other: Faults, *, clear: bool) -> None:
+        """Have what is programmed in `other` after, or with `clear` in place of, what waits here.
+
+        Raises ValueError, and then nothing has changed, where it would be too much.
+        """
+        if clear:
+            self.clear()
+        self._require_room(len(other._programmed))
+        self._programmed.extend(other._programmed)
+
+    def _require_room(self, times: int) -> None:
         if len(self._programmed) + times > PROGRAMMED_MAX:
             raise ValueError(f"at most {PROGRAMMED_MAX} faults can be waiting")
-        self._programmed.extend([_Programmed(method, path, fault)] * times)
 
     @property
     def waiting(self) -> int:

@@ -6,6 +6,8 @@ that is filled as it triggers). They are kept, in the file, where a person can l
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
@@ -35,7 +37,12 @@ def logger_config(loaded: LoadedConfig, mode: str) -> LoggerConfig:
 def _is_ready(path: Path) -> bool:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                os.fchmod(fd, 0o600)  # one of before, or of a mode that made it for all
+        finally:
+            os.close(fd)
     except OSError:
         return False
     return True

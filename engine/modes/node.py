@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -35,7 +36,6 @@ from nautilus_trader.model import (
     TraderId,
 )
 
-from adapters import registry
 from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
 from adapters.base.data_client import make_data_factory
 from adapters.base.execution_client import make_execution_factory
@@ -61,7 +61,9 @@ from engine.modes.market_actor import MarketActor
 from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
 from engine.modes.simulated import simulated_exchange
+from engine.modes.stopguard import Stays, StopGuard
 from engine.modes.trading import VenueTrading
+from engine.modes.venues import venue_secrets, venue_specs
 from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
@@ -70,7 +72,7 @@ from engine.risk.state import RiskStateError
 from engine.run.accounts import hold_accounts
 from engine.run.clocks import RunClocks
 from engine.run_state import RunState
-from engine.secrets import Secret, read_credentials
+from engine.secrets import Secret
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +110,7 @@ class NodeRun:
         self._strategies: tuple[Any, ...] = ()
         self._kills: KillWatch | None = None
         self._clocks: RunClocks | None = None
+        self._guard: StopGuard | None = None
         self._halts: RunHalts | None = None
         self._recovered_count = 0  # venues whose account is known
         self._held: list[str] = []  # instruments that a journal holds and the config does not name
@@ -116,8 +119,9 @@ class NodeRun:
 
     def run(self) -> Ended:
         """Blocks until the run has ended. Raises FairleadError for what prevents a start."""
-        specs = self._specs()
-        secrets = self._secrets(specs)
+        specs = venue_specs(self.loaded, self.mode)
+        # Read in live mode only: paper and record never need them.
+        secrets = venue_secrets(self.loaded, specs, specs if self.mode == "live" else ())
         with ExitStack() as held:
             if self.mode != "record":  # of an account: the owner's alone, also what others open
                 held.callback(os.umask, os.umask(0o077))
@@ -132,33 +136,6 @@ class NodeRun:
     def _is_recording(self) -> bool:
         return self.config.record is not None or self.mode == "record"
 
-    def _specs(self) -> dict[str, AdapterSpec]:
-        specs = {}
-        for key, venue in self.config.venues.items():
-            if venue.adapter == "recorded":
-                raise FairleadError(
-                    "VENUE-RECORDED",
-                    f"venue {key} exists only as a recording; expected an adapter "
-                    f"({', '.join(registry.names())}) to run {self.mode}",
-                    Exit.CONFIG,
-                )
-            specs[key] = registry.spec(venue.adapter)
-        return specs
-
-    def _secrets(self, specs: Mapping[str, AdapterSpec]) -> dict[str, Mapping[str, Secret]]:
-        """Credentials are read in live mode only: paper and record never need them."""
-        if self.mode != "live":
-            return {key: {} for key in specs}
-        secrets: dict[str, Mapping[str, Secret]] = {}
-        for key, spec in specs.items():
-            references = self.config.venues[key].credentials
-            secrets[key], failed = read_credentials(
-                references, spec.credentials, self.loaded.path.parent
-            )
-            for error in failed.values():
-                raise error
-        return secrets
-
     async def _main(
         self,
         specs: Mapping[str, AdapterSpec],
@@ -166,12 +143,17 @@ class NodeRun:
         held: ExitStack,
     ) -> Ended:
         started = time.monotonic()
-        stops = StopSignals(asyncio.get_running_loop(), self._signalled, self._cut_off)
-        with stops, KillSignal(self._kill_state):
+        loop = asyncio.get_running_loop()
+        self._guard = StopGuard(loop, self.config.run.stop_timeout_secs, self._stays)
+        stops = StopSignals(loop, self._signalled, self._cut_off, self._guard.asked)
+        with self._guard, stops, KillSignal(self._kill_state):
             if self.mode == "live":
                 held.enter_context(KillThread(self.loaded, self._kill_state))
             if self._is_recording:
                 self._recording = Recording(self.loaded, secrets, self.status)
+                if self.mode == "record":  # it has nothing else to do
+                    fatal = partial(self._fatal, "RECORDING")
+                    self._recording.on_lost = lambda why: loop.call_soon_threadsafe(fatal, why)
                 held.callback(self._recording.close)
             try:
                 for key, spec in specs.items():
@@ -460,6 +442,8 @@ class NodeRun:
             if self._stopping.is_set():
                 break
             await asyncio.sleep(STREAM_LOOK_SECS)  # its time counts from when it is up
+        if self._run_secs is not None and self._guard is not None:
+            self._guard.asked(f"ran for {self._run_secs:g} s", self._run_secs)
         try:
             async with asyncio.timeout(self._run_secs):
                 await self._stopping.wait()
@@ -486,6 +470,8 @@ class NodeRun:
             return
         self.stop_reason = reason
         self._stopping.set()
+        if self._guard is not None:
+            self._guard.asked(reason)
         for trading in self.trading:
             trading.give_up_connecting()
         if self.mode == "paper" and self.config.run.on_stop == "cancel":
@@ -500,6 +486,12 @@ class NodeRun:
             named = {order.instrument_id for order in strategy.cache.orders_open(**mine)}
             for name in sorted(named, key=str):
                 strategy.cancel_all_orders(name)
+
+    def _stays(self) -> Stays:
+        """Called from the thread of the stop, while the loop is blocked."""
+        live = [cid for t in self.trading for cid in t.live()]
+        unsettled = any(t.unresolved() or t.left_open() for t in self.trading)
+        return Stays(live, Exit.UNRESOLVED if unsettled else Exit.TIMED_OUT)
 
     def _signalled(self, name: str) -> None:
         self.stop(f"signal {name}")
@@ -525,6 +517,8 @@ class NodeRun:
             logger.warning("%s", text)
             return
         if "streaming writer" in text and self._recording is not None:
+            if self._recording.lost is not None:
+                return  # told, and why
             self._recording.problem(f"the last rows were not written: {text}")
             if self.mode != "record":
                 return  # the run itself has ended as it should

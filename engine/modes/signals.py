@@ -26,17 +26,22 @@ _AT_ONCE = (
 
 
 class StopSignals:
-    """Tells `on_stop(name)` of the first signal and `on_cut_off()` of the second, on the loop."""
+    """Tells `on_stop(name)` of the first signal and `on_cut_off()` of the second, on the loop.
+
+    `asked(reason)` hears of the first in the handler itself.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         on_stop: Callable[[str], None],
         on_cut_off: Callable[[], None],
+        asked: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._on_stop = on_stop
         self._on_cut_off = on_cut_off
+        self._asked = asked
         self._count = 0
         self._before: dict[int, Any] = {}
 
@@ -55,6 +60,7 @@ class StopSignals:
         self._count += 1
         name = signal.Signals(number).name
         if self._count == 1:
+            self._asked(f"signal {name}")
             self._loop.call_soon_threadsafe(self._on_stop, name)
         elif self._count == 2:
             signal.setitimer(signal.ITIMER_REAL, CUT_OFF_SECS)

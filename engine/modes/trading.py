@@ -149,6 +149,10 @@ class VenueTrading:
         except JournalError as error:
             return error
 
+    def live(self) -> list[str]:
+        """Client order ids of all orders that are not over, as far as is known."""
+        return [] if self.desk is None else [_id(order) for order in self.desk.live_orders()]
+
     def left_open(self) -> list[str]:
         """Those of orders that an ordered stop had to cancel and that are not proven cancelled."""
         if self.desk is None or self._config.run.on_stop == "keep":

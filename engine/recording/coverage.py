@@ -48,6 +48,7 @@ class Coverage:
         self._was_stopped = self._seen.stopped
         self._seen.stopped = False
         self._whole: set[str] = set()
+        self._is_over = False
         self.holes: dict[str, GapRow] = {}
         self._names = tuple(instruments)
         for name in self._names:
@@ -59,7 +60,7 @@ class Coverage:
     def look(self) -> None:
         """Take note of how the books stand; called each second."""
         now_ns = self._now_ns()
-        for name in self._names:
+        for name in () if self._is_over else self._names:
             book = self._status.books.get(name)
             if book is None:
                 continue
@@ -75,6 +76,15 @@ class Coverage:
         for name in self._whole:
             self._forward(name, now_ns)
         self._seen.stopped = True
+        self._write()
+
+    def lost(self, from_ns: int) -> None:
+        """Nothing since `from_ns` is on the disk, and nothing more will be."""
+        self._is_over = True
+        self._whole.clear()
+        for name in self._names:
+            if name in self._seen.instruments:
+                self._seen.instruments[name] = min(self._seen.instruments[name], from_ns)
         self._write()
 
     def _note(self, name: str, known_ns: int, whole_ns: int) -> None:

@@ -81,14 +81,34 @@ class GapLog:
         row = msgspec.structs.replace(row, reason=row.reason[:REASON_CHARS_MAX])
         line = msgspec.json.encode(row) + b"\n"
         with self._lock:
+            kept = self._kept()
             if self._fd is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
                 _end_torn_line(self._fd)
+                if kept:
+                    os.write(self._fd, kept)
             written = os.write(self._fd, line)
             if written != len(line):
                 raise OSError(f"{self.path}: {written} of {len(line)} bytes of a row written")
             self.rows += 1
+
+    def _kept(self) -> bytes:
+        """The rows of a file that was removed meanwhile, for the one in its place.
+
+        Where another process has made one, they are its to keep.
+        """
+        if self._fd is None:
+            return b""
+        try:
+            if os.path.samestat(os.stat(self.path), os.fstat(self._fd)):
+                return b""
+            kept = b""
+        except FileNotFoundError:
+            kept = os.pread(self._fd, os.fstat(self._fd).st_size, 0)
+        os.close(self._fd)
+        self._fd = None
+        return kept
 
     def close(self) -> None:
         with self._lock:

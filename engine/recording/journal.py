@@ -55,12 +55,13 @@ class RunJournal:
         name = f"{start_ns}-{os.getpid()}"
         new = catalog / JOURNAL / (_NEW + name)
         self.folder = catalog / JOURNAL / name
+        self._about = AboutRun(start_ns, sorted(instruments))
         new.mkdir(parents=True)
         self._lock = FileLock(new / _LOCK)
         self._lock.take()
-        about = AboutRun(start_ns, sorted(instruments))
-        write_whole(new / _ABOUT, msgspec.json.encode(about))
+        write_whole(new / _ABOUT, msgspec.json.encode(self._about))
         new.rename(self.folder)  # seen by others from now on, and never without its lock
+        self._lock.moved(self.folder / _LOCK)
 
     def streaming(self, rotate_secs: float = ROTATE_SECS) -> StreamingConfig:
         """What `LiveNodeConfig.streaming` takes. The files are whole when the run has ended."""
@@ -73,6 +74,29 @@ class RunJournal:
             # type that is never written.
             record_types=[kind for kind in _record_types() if str(kind) == NEVER_WRITTEN],
         )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the folder is the one that the run made and holds. Raises OSError."""
+        return self._lock.is_ours
+
+    def abandon(self, now_ns: int) -> None:
+        """The folder was taken away: nothing that is still written comes into the catalog.
+
+        A book of after the hole would continue one of before it. So a file stands where the folder
+        was, which the writer can't get past; what it has written since is put aside. And a folder
+        of an ended run is left, for which the promotion clears the books. Raises OSError.
+        """
+        self._lock.release()
+        aside = self.folder.parent / "damaged"
+        aside.mkdir(parents=True, exist_ok=True)
+        if self.folder.is_dir():
+            self.folder.rename(aside / f"{now_ns}-{self.folder.name}")
+        self._lock = FileLock(self.folder)
+        self._lock.take()
+        left = self.folder.parent / f"{now_ns}-{os.getpid()}"
+        left.mkdir()
+        write_whole(left / _ABOUT, msgspec.json.encode(self._about))
 
     def close(self) -> None:
         """The run has ended: others may take everything."""
@@ -145,6 +169,9 @@ def is_recording(catalog: Path) -> bool:
 
 def remove_unborn(catalog: Path) -> None:
     """Drop folders of runs that were killed before they began. Raises OSError."""
+    for path in (catalog / JOURNAL).glob("[0-9]*-[0-9]*"):
+        if path.is_file() and not is_held(path):  # of a run whose folder was taken away
+            path.unlink(missing_ok=True)
     for folder in (catalog / JOURNAL).glob(f"{_NEW}*"):
         with contextlib.suppress(FileNotFoundError):  # it was born a moment ago
             if not is_held(folder / _LOCK) and (folder / _LOCK).exists():

@@ -44,6 +44,20 @@ class FileLock:
                 self._fd = fd
                 return True
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is held, and the file at its path is still the one that is held."""
+        if self._fd is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._fd))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def moved(self, path: Path) -> None:
+        """The file has another path now."""
+        self.path = path
+
     def release(self) -> None:
         if self._fd is not None:
             fd, self._fd = self._fd, None

@@ -364,6 +364,8 @@ class _Writer:
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]
+        if not os.fstat(self._fd).st_nlink:
+            raise OSError(f"{self._folder}: the file of the recording was removed under the run")
         self._file_bytes += len(data)
         self._status.bytes_written += len(data)
         self._status.records += self.pending

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.config.loader import LoadedConfig
 from engine.config.model import Record
 from engine.errors import FairleadError
 from engine.observe.status import RunStatus
+from engine.recording.catalog import utc
 from engine.recording.compact import Joins
 from engine.recording.coverage import Coverage
 from engine.recording.definitions import define
@@ -24,6 +26,7 @@ from engine.recording.locks import FileLock
 from engine.recording.promotion import Promotion
 from engine.recording.raw import RawRecorder, RawSettings
 from engine.recording.redact import Redactor
+from engine.recording.watch import JournalWatch, Lost
 from engine.secrets import LITERAL_CHARS_MIN, Secret
 
 logger = logging.getLogger(__name__)
@@ -65,11 +68,16 @@ class Recording:
             for key, venue in self._venues.items()
         ]
         self._journal: RunJournal | None = None
+        self._watch: JournalWatch | None = None
+        self.lost: Lost | None = None  # from then on no events are recorded
+        self.on_lost: Callable[[str], object] | None = None  # called from the keeper's thread
         self._promotion: Promotion | None = None  # the one at work
         self._keeper: threading.Thread | None = None
         self._ended = threading.Event()
         self._taken_ns = now_ns()  # when the disk last took something
         self._refused = False
+        self._noticed_ns = 0  # that the journal was lost
+        self._in_vain: Promotion | None = None  # at work when it was
 
     def _take_locks(self) -> list[FileLock]:
         """Frames and books of two runs in one folder could not be told apart."""
@@ -121,6 +129,7 @@ class Recording:
                 self.problem(change)
             names = [name for venue in self._venues.values() for name in venue.instruments]
             self._journal = RunJournal(self.catalog, names, now_ns)
+            self._watch = JournalWatch(self._journal, now_ns)
             config = self._journal.streaming(min(ROTATE_SECS, self.settings.promote_secs))
         self._keeper = threading.Thread(target=self._keep, name="recording", daemon=True)
         self._keeper.start()
@@ -168,12 +177,14 @@ class Recording:
         while True:
             is_over = self._ended.wait(LOOK_SECS)
             try:
+                self._look_at_journal(is_over)
                 for coverage in self._coverage:
                     coverage.close() if is_over else coverage.look()
                 self._disk_takes_it()
                 if is_over:
                     return
                 if self._promotion is not None and self._promotion.is_over:
+                    self._look_at_journal(is_over)  # it may have failed by what it shows
                     self._read(self._promotion)
                     self._promotion = None
                 if self._journal is not None and time.monotonic() >= due:
@@ -186,6 +197,44 @@ class Recording:
                 self.problem(f"{self.catalog}: {error}")
                 if is_over:
                     return
+
+    def _look_at_journal(self, is_over: bool) -> None:
+        """Told once, at once; the row until the end of the run comes with its end."""
+        now_ns = self._now_ns()
+        if self.lost is not None:
+            if is_over:
+                self._lost_row(self._noticed_ns, now_ns)
+            return
+        if self._watch is None or (lost := self._watch.look(now_ns)) is None:
+            return
+        assert self._journal is not None
+        self.lost, self._noticed_ns = lost, now_ns
+        self._in_vain = self._promotion
+        self.problem(
+            f"{lost.why}: events since {utc(lost.from_ns)} are lost, and this run records no more "
+            "of them; a gap row says so. Start it again to record again"
+        )
+        if self.on_lost is not None:
+            with suppress(RuntimeError):  # the run's loop is over already
+                self.on_lost(lost.why)
+        for coverage in self._coverage:
+            coverage.lost(lost.from_ns)
+        self._lost_row(lost.from_ns, now_ns)
+        self._journal.abandon(now_ns)
+
+    def _lost_row(self, from_ns: int, to_ns: int) -> None:
+        assert self.lost is not None
+        for venue in self._venues.values():
+            for name in venue.instruments:
+                self.gaps.append(
+                    GapRow(
+                        kind=GapKind.STOPPED,
+                        instrument=name,
+                        reason=f"not recorded: {self.lost.why}",
+                        from_ns=from_ns,
+                        to_ns=to_ns,
+                    )
+                )
 
     def _disk_takes_it(self) -> None:
         """What came while the disk refused is missing: a row says so. Raises OSError."""
@@ -208,7 +257,11 @@ class Recording:
         try:
             done = promotion.result(FINISH_SECS)
         except OSError as error:
+            if promotion is self._in_vain:
+                return
             self.problem(f"rows stay in the journal, the next start tries again: {error}")
+            return
+        if promotion is self._in_vain:
             return
         for problem in done.problems:
             self.problem(problem)

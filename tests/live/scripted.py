@@ -124,6 +124,16 @@ class Scripted(GuardedStrategy):
         Path(self.config.seen).write_text("blocked")
         time.sleep(BLOCK_SECS)
 
+    def _do_spin(self) -> None:
+        Path(self.config.seen).write_text("blocked")
+        while True:
+            pass
+
+    def on_stop(self) -> None:
+        if self.does == "block_on_stop":
+            while True:
+                time.sleep(0.01)
+
     def _do_many(self) -> None:
         """One more order with every book from now on."""
         self.acted = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -208,3 +209,67 @@ def test_a_kill_while_the_stream_is_down_is_a_hole_from_when_it_went(
         ended("record", config_of(tmp_path, served))
     (hole,) = holes(catalog, f"BTC_USDT.{key.upper()}")
     assert down_ns - 3 * SECOND < hole.from_ns < down_ns + SECOND
+
+
+@pytest.mark.parametrize(
+    ("verb", "what", "code"),
+    [("record", "journal", 1), ("paper", "moved", 0), ("paper", "file", 0), ("live", "catalog", 0)],
+)
+def test_a_journal_that_is_taken_away_is_told_at_once_and_a_gap(
+    verb: str, what: str, code: int, tmp_path: Path
+) -> None:
+    catalog = tmp_path / "data" / "catalog"
+    journal, log = catalog / "journal", tmp_path / "run.log"
+    with venue("oceanex", tmp_path / "o", "--seed", "4") as served:
+        config = config_of(tmp_path, served)
+        config.write_text(config.read_text().replace("promote_secs = 1", "promote_secs = 3"))
+        running = start(verb, config, log=log)
+        try:
+            wait_for(lambda: any((catalog / "data").rglob("order_book_deltas/*/*")), "the catalog")
+            wait_for(lambda: len(_seen(journal / "seen-oceanex.json")) == 2, "two books")
+            gone_ns = time.time_ns()
+            _take_away(catalog, what)
+            wait_for(lambda: "under the run: events since" in log.read_text(), "a word of it")
+            if verb == "record":  # ends by itself: so whoever started it can start it again
+                assert running.wait(60) == code, log.read_text()
+            else:
+                wait_for(lambda: time.time_ns() > gone_ns + 4 * SECOND, "more to be lost")
+        finally:
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(60) == code, log.read_text()[-3000:]
+        ended_ns = time.time_ns()
+        told = log.read_text()
+        assert told.count("session: RECORDING: the f") == 1
+        assert "no gaps" not in told
+        assert "tries again" not in told
+        rows = [r for r in read_gaps(catalog)[0] if r.kind is GapKind.STOPPED]
+        for name in ("BTC_USDT.OCEANEX", "ETH_USDT.OCEANEX"):
+            own = [row for row in rows if row.instrument == name]
+            assert min(row.from_ns for row in own) < gone_ns
+            assert ended_ns - 20 * SECOND < max(row.to_ns for row in own) <= ended_ns
+        since_ns = min(row.from_ns for row in rows)
+        if what != "catalog":
+            summary = quiet_backtest(config)
+            assert summary["gaps"]["kinds"]["stopped"] >= 2
+            deltas = ParquetDataCatalog(str(catalog)).query_order_book_deltas(["BTC_USDT.OCEANEX"])
+            assert deltas[-1].action == BookAction.CLEAR  # nobody trades on a book of before
+            assert deltas[-1].ts_init < gone_ns
+        ended("record", config)  # the next run records again, and clears what was left
+    assert not has_leftovers(catalog)
+    assert not [path for path in journal.glob("[0-9]*-*")]
+    for name in ("BTC_USDT.OCEANEX", "ETH_USDT.OCEANEX"):
+        are_whole(catalog, name)
+        if what != "catalog":
+            (hole,) = holes(catalog, name)
+            assert hole.from_ns <= since_ns + SECOND
+
+
+def _take_away(catalog: Path, what: str) -> None:
+    journal = catalog / "journal"
+    if what == "moved":
+        journal.rename(journal.with_name("elsewhere"))
+    elif what == "file":
+        for path in journal.rglob("*.partial"):
+            path.unlink()
+    else:
+        shutil.rmtree(journal if what == "journal" else catalog, ignore_errors=True)

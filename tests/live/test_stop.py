@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 
 import pytest
 
@@ -105,3 +106,47 @@ def test_a_second_signal_cuts_off_a_stop(desk: Desk) -> None:
     wait_for(lambda: desk.faults_applied("unavailable") > 0, "the stop to begin")
     assert desk.stop(process) in (1, 11)
     assert desk.states() == ["OPEN"]
+
+
+BRIEF = QUICK + "[run]\nstop_timeout_secs = 4\n"
+
+
+@pytest.mark.parametrize(
+    ("verb", "does", "words", "code"),
+    [
+        ("live", "spin", [], 11),
+        ("live", "block_on_stop", [], 11),
+        ("paper", "block", [], 124),
+        ("live", "spin", ["--for", "8"], 11),
+    ],
+)
+def test_a_blocked_stop_is_told_and_cut_off_from_outside_the_loop(
+    desk: Desk, verb: str, does: str, words: list[str], code: int
+) -> None:
+    process = desk.start(verb, desk.config(does, more=BRIEF), *words)
+    wait_for(
+        desk.did("acted") if does == "block_on_stop" else desk.seen.with_suffix(".json").exists,
+        "the strategy to act",
+    )
+    if not words:
+        process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "warning STOP-WAITS: the stop (" in desk.log.read_text(), "a word of it")
+    assert process.wait(PATIENCE_SECS) == code, desk.log.read_text()[-3000:]
+    told = desk.log.read_text()
+    (waits,) = (line for line in told.splitlines() if "STOP-WAITS" in line)
+    (cut_off,) = (line for line in told.splitlines() if "STOP-TIMEOUT" in line)
+    callback = "on_stop" if does == "block_on_stop" else "on_book_deltas"
+    for line in (waits, cut_off):
+        assert f"strategy Scripted-1 blocks the event loop in {callback} (scripted.py:" in line
+    if verb == "live":
+        assert desk.states() == ["OPEN"]  # the journal is whole, and the line says what it holds
+        assert "these orders stay open at the venue: " in cut_off
+        assert _journaled(desk) in cut_off
+    else:
+        assert "no order is known to be open" in cut_off
+
+
+def _journaled(desk: Desk) -> str:
+    with sqlite3.connect(f"file:{desk.journal}?mode=ro", uri=True) as db:
+        ((name,),) = db.execute("SELECT client_order_id FROM orders").fetchall()
+    return str(name)

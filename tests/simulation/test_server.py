@@ -148,6 +148,21 @@ async def test_control_door(served: Served, http: aiohttp.ClientSession) -> None
     assert served.venue.exchange.orders("main")[0].status == "filled"
     async with http.post(f"{base}/faults", json={"kind": "nonsense"}) as response:
         assert response.status == 400
+    async with http.post(f"{base}/faults", json={"profile": "mild", **fault}) as response:
+        set_before = await response.json()
+    for bad in (
+        {"profile": "bad", "kind": "nonsense"},
+        {"clear": True, "profile": "nonsense"},
+        {"clear": True, "kind": "late", "secs": "soon"},
+        {"profile": "bad", "kind": "late", "times": 20_000},
+        {"profile": ["bad"]},
+    ):
+        async with http.post(f"{base}/faults", json=bad) as response:
+            assert response.status == 400
+        async with http.get(f"{base}/faults") as response:
+            assert await response.json() == set_before
+    async with http.post(f"{base}/faults", json={"clear": True}) as response:
+        assert (await response.json())["waiting"] == 0
     async with http.get(f"{base}/nothing") as response:
         assert response.status == 404
 

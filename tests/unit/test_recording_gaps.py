@@ -117,3 +117,13 @@ def test_a_full_disk_is_an_error(tmp_path):
     os.symlink("/dev/full", gaps_path(tmp_path))
     with GapLog(gaps_path(tmp_path)) as log, pytest.raises(OSError, match="No space left"):
         log.append(row(1, 2))
+
+
+def test_rows_outlive_the_removal_of_their_file(tmp_path):
+    with GapLog(gaps_path(tmp_path)) as log, GapLog(gaps_path(tmp_path)) as other:
+        log.append(row(1, 2))
+        other.append(row(3, 4))
+        gaps_path(tmp_path).unlink()
+        log.append(row(5, 6))
+        other.append(row(7, 8))
+    assert read_gaps(tmp_path) == ([row(1, 2), row(3, 4), row(5, 6), row(7, 8)], 0)

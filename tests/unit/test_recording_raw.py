@@ -18,6 +18,7 @@ from engine.recording.raw import RawRecorder, RawSettings, open_new, raw_files, 
 from engine.recording.rawformat import HEADER_BYTES, Direction, RawFault, RawRecord
 from engine.recording.redact import MARK, Redactor
 from engine.secrets import Secret
+from tests.support.processes import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 T0 = 1_700_000_000_000_000_000
@@ -301,3 +302,24 @@ def test_records_round_trip_exactly(tmp_path):
     tap.close()
     assert [r.payload for r in read(tmp_path)] == payloads
     assert next(read(tmp_path)) == RawRecord(T0, Direction.IN, "c", b"")
+
+
+def test_a_file_that_is_removed_under_the_run_stops_it_loudly(tmp_path, caplog):
+    gaps = GapLog(gaps_path(tmp_path))
+    stopped = threading.Event()
+    tap = recorder(
+        tmp_path,
+        settings=RawSettings(block_bytes=1),
+        gaps=gaps,
+        on_stop=lambda _: stopped.set(),
+    )
+    tap.frame("c", "in", b"one", 1)
+    wait_for(lambda: raw_files(tmp_path), "the file")
+    raw_files(tmp_path)[0].unlink()
+    tap.frame("c", "in", b"two", 2)
+    assert stopped.wait(60)
+    tap.close()
+    gaps.close()
+    assert "removed under the run" in tap.status.error
+    assert "RAW-STOPPED" in caplog.text
+    assert [each.kind for each in read_gaps(tmp_path)[0]] == [GapKind.STOPPED]

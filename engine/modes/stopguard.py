@@ -1,0 +1,164 @@
+"""A stop that the event loop does not hear: told, and cut off in time, from outside the loop.
+
+A strategy that blocks its callback blocks the loop, and with it everything that ends a run. A
+thread of its own sees that. It says so once, and when the time of the stop is over it ends the
+process, with the names of what blocks and of what stays open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+
+import msgspec
+
+from engine.callbacks import __file__ as _WRAPPERS
+from engine.cli.exits import Exit
+
+WAIT_SECS = 2.0  # a loop that has not come back for this long is blocked
+LOOK_SECS = 0.2
+READ_TRIES = 20
+NAMES_MAX = 10  # orders named in the last line; beyond, they are counted
+
+
+class Stays(msgspec.Struct, frozen=True):
+    """What a run leaves that is cut off: client order ids of live orders, and its exit code."""
+
+    orders: list[str]
+    exit: Exit
+
+
+class StopGuard:
+    """In a with block on the run's thread, around its loop.
+
+    `stays` is called from the guard's thread when the run is cut off.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limit_secs: float,
+        stays: Callable[[], Stays],
+    ) -> None:
+        self._loop = loop
+        self._limit = limit_secs
+        self._stays = stays
+        self._owner = threading.get_ident()
+        self._asked: queue.SimpleQueue[tuple[float, str] | None] = queue.SimpleQueue()
+        self._beat = time.monotonic()
+        self._thread = threading.Thread(target=self._watch, name="stop", daemon=True)
+
+    def __enter__(self) -> StopGuard:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asked.put(None)
+        self._thread.join()
+
+    def asked(self, reason: str, in_secs: float = 0.0) -> None:
+        """A stop is due in so many seconds. May be called in a signal handler, and again."""
+        self._asked.put((time.monotonic() + in_secs, reason))
+
+    # -- the thread -------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        due: tuple[float, str] | None = None
+        is_told = False
+        while True:
+            try:
+                came = self._asked.get(timeout=None if due is None else LOOK_SECS)
+                if came is None:
+                    return
+                due = came if due is None else min(due, came)
+            except queue.Empty:
+                pass
+            assert due is not None
+            now = time.monotonic()
+            if now < due[0]:
+                self._beat = now
+                continue
+            self._loop.call_soon_threadsafe(self._heard)
+            if now - max(self._beat, due[0]) < WAIT_SECS:
+                continue
+            if now - due[0] >= self._limit:
+                self._cut_off(due[1])
+            if not is_told:
+                is_told = True
+                self._tell(due, now)
+
+    def _heard(self) -> None:
+        self._beat = time.monotonic()
+
+    def _tell(self, due: tuple[float, str], now: float) -> None:
+        _say(
+            f"warning STOP-WAITS: the stop ({due[1]}) waits: {self._blocker()}; the run is cut "
+            f"off in {max(0.0, due[0] + self._limit - now):.0f} s, and a second signal ends it at "
+            "once"
+        )
+
+    def _cut_off(self, reason: str) -> None:
+        stays = self._left()
+        names = stays.orders
+        more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+        what = "no order is known to be open"
+        if names:
+            what = (
+                f"these orders stay open at the venue: {', '.join(names[:NAMES_MAX])}{more}; "
+                "`fairlead kill all` cancels them, and the next start takes them over"
+            )
+        _say(
+            f"error STOP-TIMEOUT: the run did not stop within {self._limit:g} s ({reason}) and was "
+            f"cut off: {self._blocker()}; {what}"
+        )
+        os._exit(int(stays.exit))
+
+    def _left(self) -> Stays:
+        for _ in range(READ_TRIES):
+            try:
+                return self._stays()
+            except RuntimeError:  # the strategy changes what is read, in its endless callback
+                continue
+        return Stays(["(unknown: they change while they are read)"], Exit.UNRESOLVED)
+
+    def _blocker(self) -> str:
+        frame = sys._current_frames().get(self._owner)
+        return blocker(frame) if frame is not None else "the event loop is blocked"
+
+
+def blocker(frame: FrameType) -> str:
+    """Which strategy's callback is at work in the stack of `frame`, and where."""
+    stack = list(_outwards(frame))
+    for outer in reversed(stack):
+        if outer.f_code.co_filename == _WRAPPERS:
+            continue
+        name = getattr(outer.f_locals.get("self"), "_guard_id", None)
+        if name is not None:
+            own = next(one for one in stack if one.f_code.co_filename == outer.f_code.co_filename)
+            return (
+                f"strategy {name} blocks the event loop in {outer.f_code.co_name} "
+                f"({_place(own.f_code, own.f_lineno)})"
+            )
+    return f"the event loop is blocked ({_place(frame.f_code, frame.f_lineno)})"
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _place(code: CodeType, line: int | None) -> str:
+    return f"{Path(code.co_filename).name}:{line}, in {code.co_name}"
+
+
+def _say(text: str) -> None:
+    """Past the loggers, whose locks the blocked thread may hold."""
+    os.write(2, f"{text}\n".encode())
