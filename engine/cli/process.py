@@ -12,6 +12,8 @@ import io
 import os
 import signal
 import sys
+import threading
+import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 ENDED_BY_SIGNAL = frozenset({"live", "paper", "record", "venue"})
 # These print what can be printed again: a reader that has enough is no loss (`| head`).
 REPEATABLE = frozenset({"check", "config", "explain", "--help", "--version"})
+THREADS_SECS = 2.0  # for threads that a strategy has left to end by themselves
 _STDOUT, _STDERR = 1, 2
 _FAILED = 1
 _INTERRUPTED = 130  # the command line library's own, which is not of our table
@@ -86,6 +89,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.is_begun = False
+        self.is_whole = False  # all that is to be said was said
         self.stderr = _STDERR
         self.outputs: list[Output] = []
         self.files: dict[str, str] = {}
@@ -140,13 +144,35 @@ def name_files(files: Mapping[str, str]) -> None:
     _process.files.update(files)
 
 
-def finish() -> None:
-    """Write what is buffered; where stdout was lost, say what is in which file."""
+def finish(code: int = 0) -> None:
+    """Write what is buffered; where stdout was lost, say what is in which file.
+
+    Then the process ends with `code`, whatever threads a strategy has left.
+    """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     if any(one.lost is not None for one in _process.outputs if one.fileno() != _process.stderr):
         for what, path in _process.files.items():
             sys.stderr.write(f"{what}: {path}\n")
+    _process.is_whole = True
+    threading.Thread(target=_leave, args=(code,), name="leave", daemon=True).start()
+
+
+def _leave(code: int) -> None:
+    """The interpreter waits for every thread that is no daemon: name those that don't end."""
+    time.sleep(THREADS_SECS)
+    left = [
+        one.name
+        for one in threading.enumerate()
+        if not one.daemon and one is not threading.main_thread()
+    ]
+    if left:
+        text = (
+            f"warning THREADS-LEFT: still at work and ended with the process: {', '.join(left)}; "
+            "a strategy ends its threads in on_stop, or makes them daemons\n"
+        )
+        os.write(_process.stderr, text.encode())
+        os._exit(code)
 
 
 def _stopped_early(number: int, _frame: FrameType | None) -> None:
@@ -173,6 +199,8 @@ def ended(code: int) -> None:
 
     def end_now(number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
+        if _process.is_whole:
+            os._exit(code)
         os.write(_process.stderr, f"error: ended by {name} before the summary was whole\n".encode())
         os._exit(code)
 

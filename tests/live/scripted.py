@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import zlib
 from datetime import timedelta
@@ -128,6 +129,9 @@ class Scripted(GuardedStrategy):
         Path(self.config.seen).write_text("blocked")
         while True:
             pass
+
+    def _do_thread(self) -> None:
+        threading.Thread(target=time.sleep, args=(BLOCK_SECS * 10,), name="mine").start()
 
     def on_stop(self) -> None:
         if self.does == "block_on_stop":

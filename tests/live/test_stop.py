@@ -150,3 +150,15 @@ def _journaled(desk: Desk) -> str:
     with sqlite3.connect(f"file:{desk.journal}?mode=ro", uri=True) as db:
         ((name,),) = db.execute("SELECT client_order_id FROM orders").fetchall()
     return str(name)
+
+
+@pytest.mark.parametrize("verb", ["live", "paper"])
+def test_a_thread_that_a_strategy_leaves_is_named_and_holds_up_nothing(
+    desk: Desk, verb: str
+) -> None:
+    process = desk.start(verb, desk.config("thread"))
+    wait_for(desk.did("acted"), "the strategy's thread")
+    assert desk.stop(process) == 0, desk.log.read_text()[-3000:]
+    last = desk.log.read_text().rstrip().splitlines()[-1]
+    assert last.startswith("warning THREADS-LEFT: still at work and ended with the process: mine;")
+    assert "before the summary was whole" not in desk.log.read_text()
