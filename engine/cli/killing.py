@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from engine.risk.killswitch import (
 )
 
 if TYPE_CHECKING:
-    from engine.kill.halts import Account
+    from engine.kill.halts import Account, FoundHalt
     from engine.modes.kill import VenueReport
 
 TIMEOUT_SECS = 30.0
@@ -65,9 +66,9 @@ def carry_out(wanted: Wanted) -> int:
     state = KillState(_state_dir(wanted.config, raw) / FOLDER)
     if wanted.status:
         return _show(wanted, raw, state)
-    _check_key(scope, raw, is_clear=wanted.clear)
     if wanted.clear:
         return _clear(wanted, raw, state, scope)
+    _check_key(scope, raw)
     return _kill(wanted, raw, state, scope)
 
 
@@ -249,8 +250,8 @@ def _scope(kind: str, key: str) -> Scope:
     return Scope(kind, key)
 
 
-def _check_key(scope: Scope, raw: dict[str, Any], *, is_clear: bool) -> None:
-    """A misspelt key would stop nothing: refuse it. The account of paper runs can be cleared."""
+def _check_key(scope: Scope, raw: dict[str, Any], to_clear: Sequence[str] | None = None) -> None:
+    """A misspelt key would stop nothing: refuse it. `to_clear` are accounts to clear besides."""
     venues = _table(raw, "venues")
     strategies = raw.get("strategies")
     tables = strategies if isinstance(strategies, list) else []
@@ -258,23 +259,33 @@ def _check_key(scope: Scope, raw: dict[str, Any], *, is_clear: bool) -> None:
         "all": [""],
         "venue": list(venues),
         "account": [str(v.get("account", "main")) for v in venues.values() if isinstance(v, dict)]
-        + ["paper"] * is_clear,
+        + list(to_clear or ()),
         "strategy": [str(s.get("id")) for s in tables if isinstance(s, dict)],
     }[scope.kind]
     if scope.key not in known:
         raise Misspelt(
             f"the config has no {scope.kind} {scope.key!r}; expected one of "
             f"{', '.join(sorted(set(known))) or 'none'}. "
-            + ("Nothing was cleared" if is_clear else "Nothing was stopped; `kill all` stops all")
+            + (
+                "Nothing was cleared"
+                if to_clear is not None
+                else "Nothing was stopped; `kill all` stops all"
+            )
         )
 
 
 def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) -> int:
-    """Kills of exactly this scope, and halts of the accounts within it."""
-    from engine.kill.halts import clear_halts, halts_in
+    """Kills of exactly this scope, and halts of the accounts within it.
 
-    kill_file = _kill_file(wanted.config, raw)
+    Those of another config are cleared by their own name only.
+    """
+    from engine.kill.halts import clear_halts, halts_in, others_in
+    from engine.modes.account_files import PAPER
+
+    folder, kill_file = _state_dir(wanted.config, raw), _kill_file(wanted.config, raw)
     accounts, by = _accounts(wanted.config, raw), who()
+    others = others_in(folder, accounts)
+    _check_key(scope, raw, [PAPER, *(one.name for one in others)])
     before = [kill for kill in state.in_force() if kill.scope == scope and kill.is_readable]
     removed = state.clear(scope, reason=wanted.reason, by=by)
     if scope.kind == "all" and kill_file.exists():
@@ -285,25 +296,42 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
     covered = [
         one for one in accounts if scope.covers(strategy="", venue=one.venue, account=one.name)
     ]
-    outcomes = clear_halts(
-        _state_dir(wanted.config, raw), accounts, covered, reason=wanted.reason, by=by
-    )
+    if scope.kind == "account":
+        covered += [one for one in others if one.name == scope.key]
+    outcomes = clear_halts(accounts, covered, reason=wanted.reason, by=by)
     kept = state.in_force()
-    halts = halts_in(_state_dir(wanted.config, raw), accounts)
-    is_done = all(one.is_cleared for one in outcomes)
+    halts = halts_in(folder, accounts)
+    is_file = kill_file.exists()
+    is_over = all(one.is_cleared for one in outcomes) and not (kept or halts or is_file)
     if wanted.as_json:
         answer = {"removed": removed, "halts_cleared": outcomes, "in_force": kept, "halts": halts}
-        _say_json(answer)
-        return Exit.OK if is_done else Exit.KILLED
+        _say_json(answer | {"kill_switch_file": str(kill_file) if is_file else None})
+        return Exit.OK if is_over else Exit.KILLED
     if removed:
         _say(f"removed {', '.join(removed)}")
     for one in outcomes:
         _say(f"{'cleared' if one.is_cleared else 'NOT CLEARED'}: {one.halt} ({one.detail})")
     if not removed and not outcomes:
         _say(f"no kill of {scope} was in force, and no halt")
-    for still in (*kept, *halts):
-        _say(f"still in force: {still}")
-    return Exit.OK if is_done else Exit.KILLED
+    told = {str(one.halt) for one in outcomes if not one.is_cleared}
+    for kill in kept:
+        _say(f"still in force: {kill}")
+    if is_file:
+        _say(f"still in force: the file {kill_file} (all, halt)")
+    for halt in halts:
+        if str(halt) not in told:
+            _say(f"still in force: {halt}{_how(wanted, halt)}")
+    return Exit.OK if is_over else Exit.KILLED
+
+
+def _how(wanted: Wanted, halt: FoundHalt) -> str:
+    """How a person ends the halt: a state that can't be read tells that itself."""
+    import shlex
+
+    if halt.problem:
+        return ""
+    config = shlex.quote(str(wanted.config))
+    return f"\n  to clear it: fairlead kill {halt.scope} --clear --reason TEXT --config {config}"
 
 
 def _show(wanted: Wanted, raw: dict[str, Any], state: KillState) -> int:
@@ -321,8 +349,7 @@ def _show(wanted: Wanted, raw: dict[str, Any], state: KillState) -> int:
         if is_file:
             _say(f"in force: the file {kill_file} (all, halt)")
         for halt in halts:
-            _say(f"in force: {halt}")
-            _say(f"  to clear it: fairlead kill {halt.scope} --clear --reason TEXT --config ...")
+            _say(f"in force: {halt}{_how(wanted, halt)}")
         if not kills and not is_file and not halts:
             _say("no kill and no halt is in force")
     return Exit.KILLED if kills or is_file or halts else Exit.OK

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,14 +42,17 @@ OPEN_ORDERS = {
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One account of a config: the venue's key, the account's name, and its files."""
+    """One account of a config: the venue's key, the account's name, and its files.
+
+    Of another config only the files are known: no venue, and both names in one.
+    """
 
     venue: str
     name: str
     files: AccountFiles
 
     def __str__(self) -> str:
-        return f"{self.venue} {self.name}"
+        return f"{self.venue} {self.name}".strip()
 
 
 def accounts_of(folder: Path, names: Mapping[str, str]) -> list[Account]:
@@ -76,6 +78,8 @@ class FoundHalt(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         where = f"halt of {self.venue} {self.account}"
+        if not self.venue:
+            where = f"halt of {self.account}, of another config,"
         if self.problem:
             return f"{where}: {self.problem}"
         since = datetime.fromtimestamp(self.ts_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -84,39 +88,61 @@ class FoundHalt(msgspec.Struct, frozen=True, kw_only=True):
 
 def halts_in(folder: Path, accounts: Sequence[Account]) -> list[FoundHalt]:
     """Every halt in force of these accounts, and of others that keep their state in the folder."""
-    looked = [_found(one, _states(folder, accounts, one)) for one in accounts]
-    known = {account.files.risk for account in accounts}
-    for path in sorted(folder.glob("*.risk.json")):
-        if path not in known:
-            name = path.name.removesuffix(".risk.json")
-            other = Account(name, "of another config", AccountFiles(folder, name))
-            looked.append(_found(other, partial(RiskStates, RiskStateFile(path))))
+    looked = [_found(one, accounts) for one in (*accounts, *others_in(folder, accounts))]
     return [one for one in looked if one is not None]
 
 
-def _states(
-    folder: Path, accounts: Sequence[Account], account: Account
-) -> Callable[[], RiskStates]:
-    """The states of the config's accounts as a run of the account's mode would load them."""
-    is_paper = account.files.is_paper
-    files = {
+def others_in(folder: Path, accounts: Sequence[Account]) -> list[Account]:
+    """Accounts of other configs that keep their state in the folder; only their files name them."""
+    known = {account.files.name for account in accounts}
+    ends = (".risk.json", ".journal.sqlite")
+    names = {
+        path.name.removesuffix(end)
+        for end in ends
+        for path in folder.glob(f"*{end}")
+        if path.name.removesuffix(end) not in known
+    }
+    return [Account("", name, AccountFiles(folder, name)) for name in sorted(names)]
+
+
+def _states(account: Account, accounts: Sequence[Account]) -> RiskStates:
+    """The account's state as a run of its mode would load it. Raises RiskStateError."""
+    files, venue = account.files, account.venue.upper()
+    old = RiskStateFile(old_risk_file(files.folder, paper=files.is_paper))
+    if files.risk.exists() or not account.venue or not old.path.exists():
+        return RiskStates({venue: RiskStateFile(files.risk)})
+    shared = {
         one.venue.upper(): RiskStateFile(one.files.risk)
         for one in accounts
-        if one.files.is_paper == is_paper
+        if one.files.is_paper == files.is_paper
     }
-    old = RiskStateFile(old_risk_file(folder, paper=is_paper))
-    return partial(RiskStates, files, old)
+    return RiskStates(shared, old)
 
 
-def _found(account: Account, states: Callable[[], RiskStates]) -> FoundHalt | None:
-    scope = f"account {PAPER}" if account.files.is_paper else f"venue {account.venue}"
+def _journaled(account: Account) -> Halt | None:
+    """The halt that the account's journal knows of. Raises JournalError."""
+    if account.files.is_paper or not account.files.journal.exists():
+        return None
+    with closing(Journal.reading(account.files.journal)) as journal:
+        return halt_of(journal)
+
+
+def _found(account: Account, accounts: Sequence[Account]) -> FoundHalt | None:
+    """By the state file or, as at a start, by the journal, whatever became of that file."""
+    if not account.venue:
+        scope = f"account {account.name}"
+    else:
+        scope = f"account {PAPER}" if account.files.is_paper else f"venue {account.venue}"
     base = FoundHalt(
         venue=account.venue, account=account.name, file=str(account.files.risk), scope=scope
     )
     try:
-        halt = states().of_venue(account.venue.upper()).state.halt
+        halt = _states(account, accounts).of_venue(account.venue.upper()).state.halt
+        halt = halt or _journaled(account)
     except RiskStateError as error:
         return msgspec.structs.replace(base, problem=str(error))
+    except JournalError as error:
+        return msgspec.structs.replace(base, problem=error.message)
     if halt is None:
         return None
     return msgspec.structs.replace(base, reason=halt.reason, code=halt.code, ts_ns=halt.ts_ns)
@@ -131,25 +157,25 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clear_halts(
-    folder: Path, accounts: Sequence[Account], covered: Iterable[Account], *, reason: str, by: str
+    accounts: Sequence[Account], covered: Iterable[Account], *, reason: str, by: str
 ) -> list[Outcome]:
     """Clear the halts of the covered accounts, by the running process or, where none runs, here."""
     outcomes = []
     for account in covered:
-        states = _states(folder, accounts, account)
-        found = _found(account, states)
+        found = _found(account, accounts)
         if found is None:
             continue
         if found.problem:
-            outcomes.append(Outcome(halt=found, is_cleared=False, detail=found.problem))
+            detail = "nobody can tell whether a halt is in force"
+            outcomes.append(Outcome(halt=found, is_cleared=False, detail=detail))
             continue
         word = Clearing(halt_ts_ns=found.ts_ns, reason=reason, by=by, ts_ns=time.time_ns())
-        outcomes.append(_clear(account, states, found, word))
+        outcomes.append(_clear(account, accounts, found, word))
     return outcomes
 
 
 def _clear(
-    account: Account, states: Callable[[], RiskStates], found: FoundHalt, word: Clearing
+    account: Account, accounts: Sequence[Account], found: FoundHalt, word: Clearing
 ) -> Outcome:
     said = clearing_file(RiskStateFile(account.files.risk))
     deadline = time.monotonic() + TAKEN_SECS
@@ -158,7 +184,7 @@ def _clear(
         while True:
             try:
                 with AccountLock(account.files.lock):
-                    _clear_alone(account, states, word, said)
+                    _clear_alone(account, accounts, word, said)
                     return Outcome(halt=found, is_cleared=True, detail="no run held the account")
             except FairleadError as error:
                 if error.exit_code != Exit.LOCKED:
@@ -174,11 +200,11 @@ def _clear(
 
 
 def _clear_alone(
-    account: Account, states: Callable[[], RiskStates], word: Clearing, said: ClearingFile
+    account: Account, accounts: Sequence[Account], word: Clearing, said: ClearingFile
 ) -> None:
     """With the account's lock held. Raises JournalError, RiskStateError; the halt then stays."""
-    one = states().of_venue(account.venue.upper())
-    halt = one.state.halt
+    one = _states(account, accounts).of_venue(account.venue.upper())
+    halt = one.state.halt or _journaled(account)
     if halt is not None and halt.ts_ns == word.halt_ts_ns:
         if not account.files.is_paper and account.files.journal.exists():
             with closing(

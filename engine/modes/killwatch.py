@@ -179,8 +179,10 @@ class KillWatch:
         for kill in self._told:
             if kill not in kills:
                 word = self._state.cleared(kill)
-                who = f" by {word.by}: {word.reason}" if word is not None else ""
-                logger.warning("cleared%s: %s", who, kill)
+                if word is None:  # a stronger kill of the scope, or a file that is whole again
+                    logger.warning("another kill took the place of: %s", kill)
+                    continue
+                logger.warning("cleared by %s: %s: %s", word.by, word.reason, kill)
                 self._note(KillRecord(kill=kill, cleared=word))
         self._status.gauges["kill_switch"] = "; ".join(str(kill) for kill in kills)
         self._told = kills

@@ -31,6 +31,7 @@ SETTLED_NS = 2_500_000_000
 _SUFFIX = ".json"
 _TEMPORARY = ".new-"
 _CLEARED = ".cleared-"
+_DAMAGED = "damaged-"
 
 ScopeKind = Literal["all", "account", "venue", "strategy"]
 SCOPE_KINDS: tuple[ScopeKind, ...] = ("all", "account", "venue", "strategy")
@@ -127,6 +128,7 @@ class KillState:
         self._now_ns = now_ns
         self._read_at: tuple[int, int] | None = None  # the folder's inode and time when read
         self._kills: tuple[Kill, ...] = ()
+        self._by_name: dict[str, Kill] = {}  # by the name of the file that was read
         # In force in this process only: the disk refused them, or lost their files.
         # A dict, as a signal handler adds to it in the midst of a look.
         self._unwritten: dict[Kill, None] = {}
@@ -151,19 +153,24 @@ class KillState:
 
     def cleared(self, kill: Kill) -> Cleared | None:
         """The word by which a person ended the kill, or None."""
-        path = os.path.join(self._folder, _CLEARED + kill.scope.file_name)
+        word = self._word(kill.scope)
+        return word if word is not None and word.ts_ns >= kill.ts_ns else None
+
+    def _word(self, scope: Scope) -> Cleared | None:
+        """The last word that ended a kill of the scope."""
+        path = os.path.join(self._folder, _CLEARED + scope.file_name)
         try:
             with open(path, "rb") as file:
                 word = _decode_cleared(file.read(KILL_BYTES_MAX))
         except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        return word if word.scope == kill.scope and word.ts_ns >= kill.ts_ns else None
+        return word if word.scope == scope else None
 
     def _written(self) -> tuple[Kill, ...]:
         try:
             found = os.stat(self._folder)
         except FileNotFoundError:
-            self._seen(())
+            self._seen({})
             return ()
         except OSError as error:
             return (self._unreadable(self._folder, error.strerror or "unknown error"),)
@@ -174,17 +181,26 @@ class KillState:
             self._read_at = mark if is_settled else None
         return self._kills
 
-    def _seen(self, kills: tuple[Kill, ...]) -> None:
-        """Keep what was read; a kill whose file is gone without a person's word stays in force."""
-        scopes = {kill.scope for kill in kills}
-        gone = [
-            kill
-            for kill in self._kills
-            if kill.is_readable and kill.scope not in scopes and self.cleared(kill) is None
-        ]
-        self._kills = kills
-        if gone:
-            self._unwritten |= dict.fromkeys(gone)
+    def _seen(self, found: dict[str, Kill]) -> None:
+        """Keep what was read. A kill whose file is gone, damaged or weaker than it was, without a
+        person's word, stays in force; so does a damaged file that is gone.
+        """
+        for name, kill in self._by_name.items():
+            now = found.get(name)
+            is_followed = (
+                now is not None
+                and now.is_readable >= kill.is_readable
+                and now.action.rank >= kill.action.rank
+            )
+            if not is_followed and self.cleared(kill) is None:
+                self._unwritten[kill] = None
+        for kill in found.values():
+            self._unwritten.pop(kill, None)  # its file is back
+        # A folder that can't be listed counts as a kill while that lasts: it is no file that goes.
+        self._by_name = {name: kill for name, kill in found.items() if name}
+        self._kills = tuple(
+            sorted(found.values(), key=lambda k: (SCOPE_KINDS.index(k.scope.kind), k.scope.key))
+        )
 
     def of_order(self, strategy: str, instrument: str) -> Kill | None:
         """The kill that an order of this strategy in this instrument id is under, or None."""
@@ -209,7 +225,8 @@ class KillState:
         ]
         return max(actions, key=lambda action: action.rank, default=None)
 
-    def _read(self) -> tuple[Kill, ...]:
+    def _read(self) -> dict[str, Kill]:
+        """The kills by their file's name; a folder that can't be listed is one without a name."""
         try:
             names = [
                 name
@@ -217,11 +234,10 @@ class KillState:
                 if not name.startswith((_TEMPORARY, _CLEARED))
             ]
         except FileNotFoundError:
-            return ()
+            return {}
         except OSError as error:
-            return (self._unreadable(self._folder, error.strerror or "unknown error"),)
-        kills = [kill for name in names if (kill := self._read_one(name)) is not None]
-        return tuple(sorted(kills, key=lambda k: (SCOPE_KINDS.index(k.scope.kind), k.scope.key)))
+            return {"": self._unreadable(self._folder, error.strerror or "unknown error")}
+        return {name: kill for name in names if (kill := self._read_one(name)) is not None}
 
     def _read_one(self, name: str) -> Kill | None:
         """The kill of one file; None when it was cleared meanwhile."""
@@ -250,7 +266,7 @@ class KillState:
             reason=f"{path} can't be read ({why}); it counts as a kill of everything. Make sure "
             "that nothing has to stay stopped; fairlead kill all --clear --reason TEXT removes it",
             by="unreadable state",
-            ts_ns=0,
+            ts_ns=_changed_ns(path),
             is_readable=False,
         )
 
@@ -264,14 +280,16 @@ class KillState:
         before = self._known(scope)
         if before is not None and before.action.rank >= action.rank:
             return before
+        word = self._word(scope)  # of an earlier kill: it may be of a clock that was ahead
         kill = Kill(
             scope=scope,
             action=action,
             reason=reason[:REASON_CHARS_MAX],
             by=by,
-            ts_ns=self._now_ns(),
+            ts_ns=max(self._now_ns(), 0 if word is None else word.ts_ns + 1),
         )
         try:
+            self._set_aside(scope)
             self._write(kill)
         except OSError as error:
             self._unwritten[kill] = None
@@ -288,6 +306,13 @@ class KillState:
         found = self._read_one(scope.file_name) if os.path.isdir(self._folder) else None
         return found if found is not None and found.is_readable else None
 
+    def _set_aside(self, scope: Scope) -> None:
+        """A damaged file counts as a kill of everything: a narrower kill is not to end that."""
+        found = self._read_one(scope.file_name) if scope.kind != "all" else None
+        if found is not None and not found.is_readable:
+            path = os.path.join(self._folder, scope.file_name)
+            os.replace(path, os.path.join(self._folder, _DAMAGED + scope.file_name))
+
     def _write(self, kill: Kill) -> None:
         """Written under another name, synced, and renamed, so that it is there whole or not."""
         make_folder(self._folder)
@@ -298,12 +323,13 @@ class KillState:
     def clear(self, scope: Scope, *, reason: str, by: str) -> list[str]:
         """Take a kill away: a person's decision. Gives the names of the files removed.
 
-        Clearing `all` removes files that can't be understood, too. Raises KillStateError.
+        Files that can't be understood count as a kill of everything: clearing `all` removes them,
+        and nothing narrower does. Raises KillStateError.
         """
-        self._say(
-            Cleared(scope=scope, reason=reason[:REASON_CHARS_MAX], by=by, ts_ns=self._now_ns())
-        )
-        names = [scope.file_name]
+        over = [kill.ts_ns for kill in self.in_force() if kill.scope == scope]
+        ts_ns = max([self._now_ns(), *over])  # a clock may have been set back since
+        self._say(Cleared(scope=scope, reason=reason[:REASON_CHARS_MAX], by=by, ts_ns=ts_ns))
+        names = [scope.file_name] if scope.kind == "all" or self._known(scope) is not None else []
         if scope.kind == "all" and os.path.isdir(self._folder):
             names += [
                 name
@@ -355,3 +381,11 @@ class KillState:
             return False
         kill = self._read_one(name)
         return kill is None or kill.is_readable
+
+
+def _changed_ns(path: str) -> int:
+    """When the file became what it is, UNIX nanoseconds: only a later word can be about it."""
+    try:
+        return os.lstat(path).st_ctime_ns
+    except OSError:
+        return 0

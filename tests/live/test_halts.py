@@ -140,7 +140,8 @@ def test_kills_and_their_ends_are_in_the_journal_with_a_run_and_without(live: Ru
     live.at_least(1)
     live.kill("all", "--reason", "with a run")
     told(live, "with a run; nothing is created")
-    (live.state / "all.json").unlink()  # by hand: the run stays killed
+    (live.state / "all.json").write_text('{"a')
+    (live.state / "all.json").unlink()  # by hand, and damaged before: the run stays killed
     told(live, "it stays in force in this run")
     live.kill("all", "--clear", "--reason", "seen")
     told(live, ": seen: kill switch")

@@ -193,6 +193,80 @@ def test_a_kill_whose_file_goes_away_by_hand_stays_in_force_here(
     assert state.cleared(again) is None
 
 
+def test_damage_over_a_kill_that_then_goes_leaves_the_kill_in_force(state: KillState) -> None:
+    for scope in (ALL, Scope("strategy", "S-1")):
+        engage(state, scope)
+        state.clear(scope, **WORD)  # old words lie beside
+        kill = engage(state, scope, Action.FLATTEN)
+        assert state.in_force() == (kill,)
+        path = state.folder / scope.file_name
+        path.write_bytes(b'{"a')
+        os.utime(state.folder)
+        assert kill in state.in_force(), "the damage hides no kill"
+        assert state.action_of("S-1", BTC) is Action.FLATTEN
+        path.unlink()
+        assert kill in state.in_force()
+        assert state.of_order("S-2", BTC) is not None, "it counted as a kill of everything"
+        KillState(state.folder).clear(scope, **WORD)
+        assert kill not in state.in_force()
+        KillState(state.folder).clear(ALL, **WORD)
+        assert state.in_force() == ()
+
+
+def test_garbage_that_goes_without_a_word_stays_a_kill(state: KillState) -> None:
+    engage(state, ALL)
+    state.clear(ALL, **WORD)
+    path = state.folder / "all.json"
+    path.write_bytes(b"garbage")
+    os.utime(path, ns=(1, 1))  # a copy of an old one
+    (kill,) = state.in_force()
+    assert not kill.is_readable
+    path.unlink()
+    assert state.in_force() == (kill,)
+    assert state.without_file == (kill,)
+    KillState(state.folder).clear(ALL, **WORD)
+    assert state.in_force() == ()
+
+
+def test_a_word_of_a_clock_that_was_ahead_clears_no_later_kill(state: KillState) -> None:
+    now = [2_000]
+    one = KillState(state.folder, now_ns=lambda: now[0])
+    engage(one, ALL)
+    one.clear(ALL, **WORD)
+    now[0] = 1_000
+    kill = engage(one, ALL)
+    assert one.in_force() == (kill,)
+    (one.folder / "all.json").unlink()
+    assert one.in_force() == (kill,)
+    engage(one, ALL)
+    now[0] = 500
+    one.clear(ALL, **WORD)
+    assert one.in_force() == ()
+
+
+def test_a_kill_that_grows_weaker_by_hand_does_not(state: KillState) -> None:
+    kill = engage(state, ALL, Action.FLATTEN)
+    assert state.in_force() == (kill,)
+    weaker = msgspec.structs.replace(kill, action=Action.HALT)
+    (state.folder / "all.json").write_bytes(msgspec.json.encode(weaker))
+    os.utime(state.folder)
+    assert state.action_of("S-1", BTC) is Action.FLATTEN
+
+
+def test_a_narrow_kill_or_clear_ends_no_damage(state: KillState) -> None:
+    scope = Scope("strategy", "S-1")
+    engage(state, scope)
+    (state.folder / scope.file_name).write_bytes(b"{")
+    assert state.clear(scope, **WORD) == []
+    assert state.of_order("S-2", BTC) is not None
+    engage(state, scope)
+    for one in (state, KillState(state.folder)):
+        assert [kill.is_readable for kill in one.in_force()] == [False, True]
+        assert one.of_order("S-2", BTC) is not None
+    assert state.clear(ALL, **WORD) == [f"damaged-{scope.file_name}"]
+    assert [kill.scope for kill in state.in_force()] == [scope]
+
+
 def test_a_folder_that_cannot_be_read_counts_as_a_kill(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, no folder")
     (kill,) = KillState(tmp_path / "state" / "kill-switch").in_force()

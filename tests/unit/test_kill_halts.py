@@ -1,0 +1,133 @@
+"""`fairlead kill --status` and `--clear` of halts, by the files of a folder that no run uses."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from engine.cli import kill_fast
+from engine.cli.app import app
+from engine.cli.exits import Exit
+from engine.kill.records import HaltRecord, halt_of, note
+from engine.orders.journal import Journal
+from engine.risk.state import Halt, RiskState
+
+HALT = Halt(reason="DAILY_LOSS: lost 25.3 USDT today", ts_ns=1, code="DAILY_LOSS")
+
+
+def config(folder: Path, name: str, account: str, *venues: str) -> Path:
+    path = folder / f"{name}.toml"
+    tables = [f'[venues.{venue}]\naccount = "{account}"\n' for venue in venues or ("oceanex",)]
+    path.write_text(f'name = "{name}"\n' + "".join(tables))
+    return path
+
+
+def halted(folder: Path, name: str, *, journal: bool = True, file: bool = True) -> None:
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    if journal:
+        with closing(journal_of(folder, name)) as opened:
+            note(opened, HaltRecord(halt=HALT))
+    if file:
+        (state / f"{name}.risk.json").write_bytes(msgspec.json.encode(RiskState(halt=HALT)))
+
+
+def journal_of(folder: Path, name: str) -> Journal:
+    path = folder / "state" / f"{name}.journal.sqlite"
+    return Journal(path, fsync=False, now_ns=time.time_ns)
+
+
+def kill(*arguments: str) -> tuple[int, str]:
+    assert kill_fast.read(list(arguments)) is None
+    done = CliRunner().invoke(app, ["kill", *arguments])
+    return done.exit_code, done.output
+
+
+def status(path: Path) -> tuple[int, str]:
+    return kill("--status", "--config", str(path))
+
+
+def told_command(text: str) -> list[str]:
+    """The arguments of the command that the status names."""
+    (line,) = [one for one in text.splitlines() if "to clear it: " in one]
+    words = shlex.split(line.partition("to clear it: fairlead kill ")[2])
+    return [{"TEXT": "seen"}.get(word, word) for word in words]
+
+
+@pytest.mark.parametrize("is_other", [False, True], ids=["own", "of another config"])
+@pytest.mark.parametrize("kept", ["both", "journal", "file"])
+def test_the_command_that_the_status_names_clears_the_halt(
+    tmp_path: Path, kept: str, is_other: bool
+) -> None:
+    halted(tmp_path, "oceanex-alpha", journal=kept != "file", file=kept != "journal")
+    path = config(tmp_path, "run of mine", "beta" if is_other else "alpha")
+    code, text = status(path)
+    assert code == Exit.KILLED, text
+    assert HALT.reason in text
+    command = told_command(text)
+    assert command[-1] == str(path)
+    if is_other:
+        code, text = kill("all", "--clear", "--reason", "x", "--config", str(path))
+        assert code == Exit.KILLED
+        assert "still in force: halt of oceanex-alpha, of another config, since" in text
+        assert told_command(text) == command
+    code, text = kill(*command)
+    assert code == Exit.OK, text
+    assert "cleared: halt of" in text
+    assert status(path)[0] == Exit.OK
+    if kept != "file":
+        with closing(journal_of(tmp_path, "oceanex-alpha")) as journal:
+            assert halt_of(journal) is None
+            cleared = journal.last_note("halt", HaltRecord)
+        assert cleared is not None
+        assert cleared[1].cleared is not None
+        assert cleared[1].cleared.reason == "seen"
+
+
+def test_a_clear_ends_with_8_while_something_else_stays_in_force(tmp_path: Path) -> None:
+    path = config(tmp_path, "run", "main", "oceanex", "poloniex")
+    halted(tmp_path, "oceanex-main")
+    halted(tmp_path, "poloniex-main", file=False)
+    code, text = kill("venue", "oceanex", "--clear", "--reason", "x", "--config", str(path))
+    assert code == Exit.KILLED
+    assert "cleared: halt of oceanex main" in text
+    assert "still in force: halt of poloniex main" in text
+    assert kill(*told_command(text))[0] == Exit.OK
+    (tmp_path / "state" / "KILL").touch()
+    code, text = kill("venue", "oceanex", "--clear", "--reason", "x", "--config", str(path))
+    assert code == Exit.KILLED
+    assert "still in force: the file" in text
+    assert kill("all", "--clear", "--reason", "x", "--config", str(path))[0] == Exit.OK
+
+
+def test_a_key_that_nothing_has_clears_nothing(tmp_path: Path) -> None:
+    path = config(tmp_path, "run", "beta")
+    halted(tmp_path, "oceanex-alpha")
+    for scope in (("account", "alpha"), ("venue", "oceanex-alpha")):
+        code, text = kill(*scope, "--clear", "--reason", "x", "--config", str(path))
+        assert code == Exit.USAGE, text
+    assert status(path)[0] == Exit.KILLED
+
+
+@pytest.mark.parametrize("damaged", ["risk.json", "journal.sqlite"])
+def test_a_state_that_cannot_be_read_is_told_once_and_names_no_clear(
+    tmp_path: Path, damaged: str
+) -> None:
+    path = config(tmp_path, "run", "main", "oceanex", "poloniex")
+    halted(tmp_path, "oceanex-main", file=False)
+    file = tmp_path / "state" / f"oceanex-main.{damaged}"
+    file.write_bytes(b"{" * 5000)
+    code, text = status(path)
+    assert code == Exit.KILLED
+    assert text.count(str(file)) == 1, "the other venue's state is whole"
+    assert "to clear it" not in text
+    code, text = kill("venue", "oceanex", "--clear", "--reason", "x", "--config", str(path))
+    assert code == Exit.KILLED
+    assert text.count("NOT CLEARED: halt of oceanex main: ") == 1
+    assert text.count(str(file)) == 1
