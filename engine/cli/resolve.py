@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+DIGITS_MAX = 28  # beyond them sums are rounded
+
 
 def command(
     order_id: Annotated[str, typer.Argument(help="Client order id or venue order id.")],
@@ -23,6 +25,9 @@ def command(
     fee: Annotated[
         str, typer.Option("--fee", help='Fee of what was executed, as "0.1 USDT".')
     ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Take an unlikely price or fee: you have looked twice.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Settle an order that the venue has forgotten, by a person's word.
@@ -32,7 +37,9 @@ def command(
     fairlead resolve ID --filled 0.5@27010 --fee "0.0005 BTC" --reason "statement" --config run.toml
 
     The venue is asked first: an order that it lists, or whose end it tells, is left alone (exit 6).
-    While a run holds the account: exit 12. What is booked is in the journal, with who and why.
+    While a run holds the account: exit 12. What is booked is in the journal, with who and why. A
+    copy of the journal from before is left beside it: put back before the next start, it takes the
+    word back.
     """
     import msgspec
 
@@ -57,13 +64,14 @@ def command(
     )
     if fee and not word.fee_currency:
         raise typer.BadParameter('--fee: expected an amount and a currency, as "0.1 USDT"')
-    done = resolve_order(load(config), order_id, word)
+    done = resolve_order(load(config), order_id, word, force=force)
     if as_json:
         typer.echo(msgspec.json.encode(done).decode())
         return
     typer.echo(
         f"{done.client_order_id} ({done.venue} {done.account}): {done.before} -> {done.state}, "
-        f"{done.filled} executed"
+        f"{done.filled} executed\n"
+        f"the journal from before, to take this back until the next start: {done.copy}"
     )
 
 
@@ -82,4 +90,8 @@ def _number(text: str, option: str) -> Decimal:
         raise typer.BadParameter(f"{option}: expected a number, received {text!r}") from None
     if not number.is_finite():
         raise typer.BadParameter(f"{option}: expected a finite number, received {text!r}")
+    if len(number.as_tuple().digits) > DIGITS_MAX or abs(number.adjusted()) > DIGITS_MAX:
+        raise typer.BadParameter(
+            f"{option}: expected a number of at most {DIGITS_MAX} digits, received {text[:60]!r}"
+        )
     return number

@@ -9,16 +9,18 @@ from contextlib import closing
 import msgspec
 
 from adapters.base.plain_transport import PlainTransport
-from adapters.base.venue import VenueError
+from adapters.base.venue import Adapter, VenueError
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
 from engine.errors import FairleadError
 from engine.modes.account_files import account_files
+from engine.modes.desks import touch_of
 from engine.modes.kill import plain_adapter
 from engine.modes.lock import AccountLock
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournaledOrder
 from engine.orders.model import OrderState, VenueUnavailable
+from engine.orders.plausible import Market, Told, require_plausible
 from engine.orders.resolve import Word, require_forgotten, resolve
 
 
@@ -32,10 +34,16 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     state: OrderState
     filled: str
     word: Word
+    copy: str  # of the journal as it was before
 
 
-def resolve_order(loaded: LoadedConfig, order_id: str, word: Word) -> Resolved:
-    """Settle one order. Raises FairleadError: not found, over, alive, locked, venue away."""
+def resolve_order(
+    loaded: LoadedConfig, order_id: str, word: Word, *, force: bool = False
+) -> Resolved:
+    """Settle one order; `force` takes an unlikely word.
+
+    Raises FairleadError: not found, over, alive, locked, venue away, not plausible.
+    """
     for key in loaded.config.venues:
         files = account_files(loaded, key)
         if not files.journal.exists():
@@ -50,7 +58,7 @@ def resolve_order(loaded: LoadedConfig, order_id: str, word: Word) -> Resolved:
         ):
             order = journal.order(client_order_id)
             assert order is not None, "it was found a moment ago, and rows are never removed"
-            return asyncio.run(_resolve(loaded, key, journal, order, word))
+            return asyncio.run(_resolve(loaded, key, journal, order, word, force=force))
     raise FairleadError(
         "RESOLVE-NOT-FOUND",
         f"no journal of {loaded.path} in {loaded.state_dir} knows the order {order_id}; expected a "
@@ -60,7 +68,13 @@ def resolve_order(loaded: LoadedConfig, order_id: str, word: Word) -> Resolved:
 
 
 async def _resolve(
-    loaded: LoadedConfig, key: str, journal: Journal, order: JournaledOrder, word: Word
+    loaded: LoadedConfig,
+    key: str,
+    journal: Journal,
+    order: JournaledOrder,
+    word: Word,
+    *,
+    force: bool,
 ) -> Resolved:
     intent = order.intent
     if order.state.is_terminal:
@@ -72,7 +86,7 @@ async def _resolve(
         adapter = plain_adapter(loaded, key, transport)
         await adapter.connect(trading=False)
         await require_forgotten(adapter.orders, journal, order)
-        known = adapter.instruments.get(intent.instrument)
+        market = await _market(adapter, intent.instrument)
     except (VenueError, VenueUnavailable) as error:
         raise FairleadError(
             error.code,
@@ -81,8 +95,12 @@ async def _resolve(
         ) from error
     finally:
         await transport.close()
-    base, quote = ("", "") if known is None else (known.base, known.quote)
-    state = resolve(journal, order, word, base=base, quote=quote, now_ns=time.time_ns())
+    told = Told(fills=word.fills, fee=word.fee, fee_currency=word.fee_currency)
+    require_plausible(order, told, market, force=force)
+    now_ns = time.time_ns()
+    copy = journal.path.with_name(f"{journal.path.name}.before-resolve-{now_ns}")
+    journal.copy_to(copy)
+    state = resolve(journal, order, word, base=market.base, quote=market.quote, now_ns=now_ns)
     after = journal.order(intent.client_order_id)
     assert after is not None, "rows are never removed"
     return Resolved(
@@ -93,4 +111,19 @@ async def _resolve(
         state=state,
         filled=f"{after.filled:f}",
         word=word,
+        copy=str(copy),
     )
+
+
+async def _market(adapter: Adapter, instrument: str) -> Market:
+    """What the venue tells of the instrument; a book that can't be read is no price."""
+    known = adapter.instruments.get(instrument)
+    if known is None:
+        return Market()
+    try:
+        bid, ask = await touch_of(adapter)(instrument)
+        mid = (bid + ask) / 2
+    except (VenueUnavailable, LookupError):
+        mid = None
+    step = known.nautilus.size_increment.as_decimal()
+    return Market(base=known.base, quote=known.quote, step=step, mid=mid)

@@ -165,9 +165,7 @@ class Journal(JournalReads):
     def _save(self) -> None:
         saved = self.path.with_name(f"{self.path.name}.saved-{self._now_ns()}")
         try:
-            make_private(saved)
-            with closing(sqlite3.connect(saved)) as copy:
-                self._db.backup(copy)
+            self._copy(saved)
         except (OSError, sqlite3.Error) as error:
             logger.error("the journal that was taken away can't be saved: %s: %s", saved, error)
             return
@@ -177,6 +175,22 @@ class Journal(JournalReads):
             saved,
             self.path,
         )
+
+    def copy_to(self, path: Path) -> None:
+        """All that it holds now, in another file. Raises JournalError `JRN-WRITE`."""
+        try:
+            self._copy(path)
+        except (OSError, sqlite3.Error) as error:
+            path.unlink(missing_ok=True)
+            raise JournalError(
+                "JRN-WRITE", f"the journal can't be copied to {path}: {error}. Nothing was changed"
+            ) from error
+
+    def _copy(self, path: Path) -> None:
+        """Raises OSError, sqlite3.Error."""
+        make_private(path)
+        with closing(sqlite3.connect(path)) as copy:
+            self._db.backup(copy)
 
     # -- the file itself -----------------------------------------------------------------------
 

@@ -92,20 +92,13 @@ def _could_be(journal: Journal, order: JournaledOrder, one: VenueOrder) -> bool:
 def resolve(
     journal: Journal, order: JournaledOrder, word: Word, *, base: str, quote: str, now_ns: int
 ) -> OrderState:
-    """Book the word: executions, and the end of the order, in one transaction; gives that end.
+    """Book a plausible word: executions, and the order's end, in one transaction; gives that end.
 
-    Raises FairleadError `RESOLVE-QUANTITY`, JournalError.
+    Raises JournalError.
     """
     intent = order.intent
     executed = sum((quantity for quantity, _ in word.fills), Decimal(0))
     rest = intent.quantity - order.filled
-    if executed > rest:
-        raise FairleadError(
-            "RESOLVE-QUANTITY",
-            f"expected at most {rest:f} of {intent.quantity:f} ({order.filled:f} is booked), "
-            f"received {executed:f}",
-            Exit.USAGE,
-        )
     fills = [
         VenueFill(
             venue_order_id=order.venue_order_id or "",

@@ -38,6 +38,32 @@ def resolve(live: Run, order: str, *words: str) -> subprocess.CompletedProcess[s
     )
 
 
+NEVER = ("RESOLVE-QUANTITY of a grid", "RESOLVE-FEE as large as the value")
+
+
+def _slips(limit: Decimal) -> dict[str, tuple[str, ...]]:
+    """A code and what is wrong -> words; the order is a BUY at this limit."""
+    filled = ("--filled", f"0.0004@{limit}", "--fee")
+    return {
+        "RESOLVE-QUANTITY of a grid": ("--filled", f"0.0000000000000000000000000001@{limit}"),
+        "RESOLVE-PRICE above the limit": ("--filled", f"0.0004@{limit + 1}"),
+        "RESOLVE-PRICE tenfold": ("--filled", f"0.0004@{limit * 10}"),
+        "RESOLVE-PRICE a tenth": ("--filled", f"0.0004@{limit / 10}"),
+        "RESOLVE-FEE as large as the value": (*filled, "500 BTC"),
+        "RESOLVE-FEE a large share in base": (*filled, "0.00001 BTC"),
+        "RESOLVE-FEE a large share in quote": (*filled, "1 USDT"),
+        "RESOLVE-FEE in another currency": (*filled, "0.001 DOGE"),
+    }
+
+
+def _limit(path: Path, order_id: str) -> Decimal:
+    with closing(Journal.reading(path)) as journal:
+        order = journal.order(order_id)
+    assert order is not None
+    assert order.intent.price is not None
+    return order.intent.price
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("key", sorted(OPTIONS))
 def test_what_the_venue_forgot_is_settled_by_a_persons_word(tmp_path: Path, key: str) -> None:
@@ -70,10 +96,23 @@ def test_what_the_venue_forgot_is_settled_by_a_persons_word(tmp_path: Path, key:
         assert resolve(live, "nobody", *gone).returncode == Exit.NO_DATA
         much = resolve(live, second, "--filled", "7@20000", "--reason", "x")
         assert much.returncode == Exit.USAGE, much.stderr
+        limit = _limit(path, second)
+        for code, words in _slips(limit).items():
+            slip = resolve(live, second, *words, "--reason", "x")
+            assert slip.returncode == Exit.USAGE, (code, slip.stdout)
+            assert f"{code.split()[0]}: " in slip.stderr, (code, slip.stderr)
+            assert "expected " in slip.stderr
+        for words in (_slips(limit)[code] for code in NEVER):
+            assert (
+                resolve(live, second, *words, "--force", "--reason", "x").returncode == Exit.USAGE
+            )
         settled = resolve(live, first, *gone)
         assert settled.returncode == Exit.OK, settled.stderr
         assert json.loads(settled.stdout)["state"] == "CANCELED"
-        word = ("--filled", "0.0004@20000", "--fee", "0.0000004 BTC", "--reason", "by statement")
+        copy = Path(json.loads(settled.stdout)["copy"])
+        with closing(Journal.reading(copy)) as before:
+            assert len(before.open_orders()) == 2, "put back, it takes the word back"
+        word = ("--filled", f"0.0004@{limit}", "--fee", "0.0000004 BTC", "--reason", "by statement")
         filled = resolve(live, second, *word)
         assert json.loads(filled.stdout)["filled"] == "0.0004", filled.stderr
         assert resolve(live, second, *word).returncode == Exit.USAGE, "it is over"
