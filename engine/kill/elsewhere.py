@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -16,11 +15,8 @@ from engine.cli.exits import Exit
 from engine.errors import FairleadError
 from engine.files import decoded, write_whole
 from engine.kill.halts import Account, halts_in
-from engine.kill.records import halt_of
 from engine.modes.account_files import AccountFiles
 from engine.modes.lock import AccountLock
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournalError
 
 logger = logging.getLogger(__name__)
 
@@ -83,25 +79,12 @@ def _look_at(last: Place) -> None:
         )
         return
     found = halts_in(files.folder, [Account(last.venue, last.account, files)])
-    mine = [str(one) for one in found if one.file == str(files.risk)]
-    halt = mine[0] if mine else _journaled(files)
-    if halt:
+    mine = [one for one in found if one.file == str(files.risk)]
+    if mine:
         command = f"fairlead kill venue {last.venue} --clear --reason TEXT --config "
         raise FairleadError(
             "HALT-ELSEWHERE",
-            f"{halt} (in {last.folder}, where this account's state was last kept). A halt belongs "
-            f"to the account, nothing was sent. To clear it: {command}{shlex.quote(last.config)}",
+            f"{mine[0]} (in {last.folder}, where this account's state was last kept). A halt "
+            f"belongs to the account, nothing was sent. To clear it: {command}{shlex.quote(last.config)}",
             Exit.KILLED,
         )
-
-
-def _journaled(files: AccountFiles) -> str:
-    """The halt that only the journal knows of, or why it can't be read; else empty."""
-    if not files.journal.is_file():
-        return ""
-    try:
-        with closing(Journal.reading(files.journal)) as journal:
-            halt = halt_of(journal)
-    except JournalError as error:
-        return f"whether {files.name} is halted can't be read: {error.message}"
-    return "" if halt is None else f"halt of {files.name}: {halt.reason}"
