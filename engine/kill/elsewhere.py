@@ -85,6 +85,7 @@ def _look_at(last: Place) -> None:
         raise FairleadError(
             "HALT-ELSEWHERE",
             f"{mine[0]} (in {last.folder}, where this account's state was last kept). A halt "
-            f"belongs to the account, nothing was sent. To clear it: {command}{shlex.quote(last.config)}",
+            "belongs to the account, nothing was sent. To clear it: "
+            f"{command}{shlex.quote(last.config)}",
             Exit.KILLED,
         )
