@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -172,6 +173,23 @@ def test_a_backtest_starts_and_ends_within_a_hole(tmp_path: Path) -> None:
         summary = quiet_backtest(config)
         assert summary["gaps"]["kinds"]["between_runs"] == 2
         assert summary["gaps"]["seconds"] > 0
+
+
+def test_what_a_trading_run_leaves_stays_its_owner_s_in_a_backtest(tmp_path: Path) -> None:
+    with venue("oceanex", tmp_path / "o", "--seed", "4") as served:
+        config = config_of(tmp_path, served)
+        killed("paper", config)
+    before = os.umask(0o022)
+    try:
+        quiet_backtest(config)  # brings in what the killed run left, and writes a log
+    finally:
+        os.umask(before)
+    files = [*(tmp_path / "data").rglob("*.parquet"), *(tmp_path / "state").rglob("*.log")]
+    assert [one.name for one in files if one.name.endswith("-backtest.log")]
+    assert [one.name for one in files if one.suffix == ".parquet"]
+    assert {str(one): oct(one.stat().st_mode & 0o777) for one in files} == {
+        str(one): "0o600" for one in files
+    }
 
 
 def test_two_runs_of_a_venue_do_not_share_a_folder(tmp_path: Path) -> None:
