@@ -62,13 +62,13 @@ class _Live:
 
 
 def _too_much(
-    live: list[_Live], side: Side, held: _Held, room: Decimal, dust: Decimal
+    live: list[_Live], side: Side, held: _Held, inventory: Decimal, slack: Decimal
 ) -> tuple[Decimal, Decimal] | None:
-    """What live exits of a side ask for and may ask for, where that is more."""
+    """What live exits of a side ask for and may ask for, where that is more by over `slack`."""
     asked = sum((one.rest for one in live if one.intent.side is side), ZERO)
-    allowed = held.gross + room if side is Side.SELL else -min(held.gross, held.net)
+    allowed = held.gross + inventory if side is Side.SELL else -min(held.gross, held.net)
     allowed = max(allowed, ZERO)
-    return (asked, allowed) if asked > allowed + dust else None
+    return (asked, allowed) if asked > allowed + slack else None
 
 
 def exits_within_position(ev: Evidence) -> Iterator[Violation]:
@@ -139,8 +139,9 @@ def exits_at_venue(ev: Evidence, late: dict[int, Decimal]) -> Iterator[Violation
         if entry.event != "accepted" or intent.role not in EXITS:
             continue
         mine = [one for one in live.values() if one.intent.strategy == name]
-        room = ev.shipped[name].inventory + excused[name]
-        found = _too_much(mine, intent.side, position[name], room, DUST_STEPS * ev.size_step)
+        inventory = ev.shipped[name].inventory
+        slack = excused[name] + DUST_STEPS * ev.size_step
+        found = _too_much(mine, intent.side, position[name], inventory, slack)
         if found is not None:
             text = f"{name}: {len(mine)} exits ask for {found[0]} at the venue, may {found[1]}"
             yield Violation("EXITS-BEYOND", ev.owners[order.id], text)
