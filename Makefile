@@ -12,7 +12,7 @@ demo: setup ## trade a simulated OceanEx live, record it, backtest the recording
 	@.venv/bin/fairlead demo
 
 test: setup lint ## every test
-	@.venv/bin/python -m pytest -n 3 --dist loadgroup
+	@.venv/bin/python -m pytest -n 3 --dist worksteal
 
 lint: setup ## ruff, mypy strict, file sizes
 	@.venv/bin/ruff check .

@@ -28,7 +28,7 @@ from tests.support import configs
 from tests.support.audit import ORDER_IDS, plain_id
 from tests.support.processes import Venue
 
-LIFE_SECS = 60.0
+LIFE_SECS = 120.0
 STEP_SECS = 0.2  # a bar of each strategy
 STEPS_UP = 8  # and as many down, and half of it at the bottom, where entries find their place
 STEP = Decimal("0.0012")  # of the price
