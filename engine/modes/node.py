@@ -81,6 +81,7 @@ POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
 STREAM_LOOK_SECS = 0.2
+UP_LOOK_SECS = 0.01  # before a strategy can block the loop
 
 
 class NodeRun:
@@ -441,7 +442,7 @@ class NodeRun:
         while self._run_secs is not None and self._handle.state != NodeState.RUNNING:
             if self._stopping.is_set():
                 break
-            await asyncio.sleep(STREAM_LOOK_SECS)  # its time counts from when it is up
+            await asyncio.sleep(UP_LOOK_SECS)  # its time counts from when it is up
         if self._run_secs is not None and self._guard is not None:
             self._guard.asked(f"ran for {self._run_secs:g} s", self._run_secs)
         try:

@@ -288,7 +288,7 @@ def test_orders_of_others_are_not_given_to_a_strategy_that_claims_the_instrument
     trading = VenueTrading(
         runtime=SimpleNamespace(),  # type: ignore[arg-type]
         account="main",
-        journal=SimpleNamespace(),  # type: ignore[arg-type]
+        journal=SimpleNamespace(positions=list, open_orders=list),  # type: ignore[arg-type]
         approvals=SimpleNamespace(),  # type: ignore[arg-type]
         config=SimpleNamespace(),  # type: ignore[arg-type]
         claimed=frozenset({INSTRUMENT}),
