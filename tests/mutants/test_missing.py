@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -282,24 +283,27 @@ def test_a_buyer_pays_in_base_and_a_seller_in_quote(side: Side, amount: str, cur
 # -- who owns what --------------------------------------------------------------------------------
 
 
-def test_orders_of_others_are_not_given_to_a_strategy_that_claims_the_instrument() -> None:
+def test_orders_of_others_are_not_given_to_a_strategy_that_claims_the_instrument(
+    tmp_path: Path,
+) -> None:
     def ignore(*_: object) -> None: ...
 
-    trading = VenueTrading(
-        runtime=SimpleNamespace(),  # type: ignore[arg-type]
-        account="main",
-        journal=SimpleNamespace(positions=list, open_orders=list),  # type: ignore[arg-type]
-        approvals=SimpleNamespace(),  # type: ignore[arg-type]
-        config=SimpleNamespace(),  # type: ignore[arg-type]
-        claimed=frozenset({INSTRUMENT}),
-        on_recovered=ignore,
-        on_halt=ignore,
-        on_sent=ignore,
-        on_over=ignore,
-    )
-    other = venue_order("V8", instrument="ETH_USDT.TEST")
-    trading._externals = (venue_order("V7"), other)
-    assert list(trading.externals()) == [other]
+    with closing(Journal(tmp_path / "j.sqlite", fsync=False, now_ns=lambda: 1)) as journal:
+        trading = VenueTrading(
+            runtime=SimpleNamespace(),  # type: ignore[arg-type]
+            account="main",
+            journal=journal,
+            approvals=SimpleNamespace(),  # type: ignore[arg-type]
+            config=SimpleNamespace(),  # type: ignore[arg-type]
+            claimed=frozenset({INSTRUMENT}),
+            on_recovered=ignore,
+            on_halt=ignore,
+            on_sent=ignore,
+            on_over=ignore,
+        )
+        other = venue_order("V8", instrument="ETH_USDT.TEST")
+        trading._externals = (venue_order("V7"), other)
+        assert list(trading.externals()) == [other]
 
 
 def test_an_instrument_is_claimed_by_the_first_strategy_that_names_it() -> None:
