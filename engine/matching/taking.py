@@ -1,0 +1,110 @@
+"""What an order that takes liquidity meets: the rules of simulated matching, on plain values.
+
+The newest market that is known decides. Book and trades come apart: a trade that ran through levels
+shows that they are gone before the next change of the book says so. So levels better than a trade
+newer than the book do not count. Its own price counts with what was traded there, if it ran through
+levels from the taker's side: that much stood there. What the run itself took of a level is gone
+until the market data tells of that level again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from engine.orders.model import Side
+
+ZERO = Decimal(0)
+
+Offer = tuple[Decimal, Decimal]  # price in quote currency, size in base units
+
+
+class Print(msgspec.Struct, frozen=True):
+    """A trade of the market: price in quote currency, size in base units, None: side unknown."""
+
+    price: Decimal
+    size: Decimal
+    aggressor: Side | None
+
+
+class Consumed:
+    """What the run took of one side's levels, base units by price."""
+
+    def __init__(self) -> None:
+        self.taken: dict[Decimal, Decimal] = {}
+
+    def take(self, price: Decimal, size: Decimal) -> None:
+        self.taken[price] = self.taken.get(price, ZERO) + size
+
+    def told(self, price: Decimal) -> None:
+        """The market data said anew what stands at `price`, were it the same size as before."""
+        self.taken.pop(price, None)
+
+    def replaced(self) -> None:
+        """A snapshot: every level was told anew."""
+        self.taken.clear()
+
+
+def met(
+    taker: Side,
+    levels: Iterable[Offer],
+    *,
+    last: Print | None = None,
+    taken: Mapping[Decimal, Decimal] | None = None,
+    limit: Decimal | None = None,
+) -> list[Offer]:
+    """The offers that `taker` meets, best first, none of size zero.
+
+    `levels` is the side that it takes from, best first; `last` the newest trade, None where the
+    book is newer; `taken` what the run took of each price before; `limit` the taker's own, None for
+    a market order.
+    """
+    found = list(levels) if last is None else _after(taker, levels, last)
+    gone = taken or {}
+    left = ((price, size - gone.get(price, ZERO)) for price, size in found)
+    return [
+        (price, size)
+        for price, size in left
+        if size > 0 and (limit is None or not _is_better(taker, limit, price))
+    ]
+
+
+def _after(taker: Side, levels: Iterable[Offer], last: Print) -> list[Offer]:
+    """What is left of the levels behind a trade that is newer than they are."""
+    found: list[Offer] = []
+    stood = last.aggressor is taker  # something at the trade's price, for this side to take
+    is_through = False
+    for price, size in levels:
+        if _is_better(taker, price, last.price):
+            is_through = True
+        elif price == last.price:
+            found.append((price, max(size, last.size) if stood else size))
+            stood = False
+        else:
+            if stood and is_through:
+                found.append((last.price, last.size))
+            stood = False
+            found.append((price, size))
+    if stood and is_through:
+        found.append((last.price, last.size))
+    return found
+
+
+def walk(offers: Iterable[Offer], quantity: Decimal) -> list[Offer]:
+    """The fills of `quantity` base units against `offers`, in their order and not above them."""
+    fills: list[Offer] = []
+    left = quantity
+    for price, size in offers:
+        if left <= 0:
+            break
+        part = min(left, size)
+        fills.append((price, part))
+        left -= part
+    return fills
+
+
+def _is_better(taker: Side, price: Decimal, other: Decimal) -> bool:
+    """Whether the taker would rather have `price`."""
+    return price < other if taker is Side.BUY else price > other
