@@ -212,11 +212,16 @@ def test_no_book_before_the_first_snapshot_and_the_right_one_after_it(tmp_path):
     follow = depth(500, 1017, 1017, {"99.00": "51.0"}, {})
     report, catalog = imported(tmp_path, [*LATE, late, follow])
     books = shown(catalog)
-    assert [at for at, _ in books] == [450, 500]
-    assert books[0][1] == {
-        "BUY": {"99.00": "50.0", "99.85": "2.0", "99.90": "3.0"},
-        "SELL": {"101.00": "50.0", "100.40": "8.0", "100.25": "1.0", "100.20": "7.0"},
-    }
+    assert [at for at, _ in books] == [450, 450, 450, 500]
+    bids = {"99.00": "50.0", "99.85": "2.0", "99.90": "3.0"}
+    asks = {"101.00": "50.0", "100.40": "8.0", "100.15": "1.5"}
+    assert books[0][1] == {"BUY": bids, "SELL": asks}
+    del asks["100.15"]
+    assert books[1][1] == {"BUY": bids, "SELL": asks | {"100.25": "1.0"}}
+    assert books[2][1] == {"BUY": bids, "SELL": asks | {"100.25": "1.0", "100.20": "7.0"}}
+    rows = catalog.query_order_book_deltas()
+    assert [row.sequence for row in rows if row.flags & 128] == [1010, 1013, 1016, 1017]
+    assert [row.flags & 32 for row in rows] == [32] * 7 + [0] * 5
     assert report.instruments[0].unseen_seconds == pytest.approx(0.35)
 
 

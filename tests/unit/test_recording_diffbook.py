@@ -46,25 +46,32 @@ def begun(bids=((99, 1),), asks=((103, 1),), last: int = 0, **options) -> tuple[
 
 
 class Shown:
-    """The book that a reader of the deltas has."""
+    """The book that a reader of the deltas has; `batches` are the books of the last call."""
 
     def __init__(self) -> None:
         self.book: TrueBook = {"BUY": {}, "SELL": {}}
+        self.batches: list[tuple[int, TrueBook]] = []  # by update id
 
     def apply(self, deltas: list[OrderBookDelta]) -> None:
-        if deltas:
-            assert [d.flags & 128 for d in deltas] == [0] * (len(deltas) - 1) + [128]
+        self.batches = []
         for delta in deltas:
-            if delta.action == BookAction.CLEAR:
-                self.book = {"BUY": {}, "SELL": {}}
-                continue
-            side = self.book[str(delta.order.side)]
-            price = int(delta.order.price.as_decimal())
-            if delta.action == BookAction.DELETE:
-                del side[price]
-            else:
-                assert (price in side) == (delta.action == BookAction.UPDATE)
-                side[price] = int(delta.order.size.as_decimal())
+            self._one(delta)
+            if delta.flags & 128:
+                held = {side: dict(levels) for side, levels in self.book.items()}
+                self.batches.append((delta.sequence, held))
+        assert not deltas or deltas[-1].flags & 128
+
+    def _one(self, delta: OrderBookDelta) -> None:
+        if delta.action == BookAction.CLEAR:
+            self.book = {"BUY": {}, "SELL": {}}
+            return
+        side = self.book[str(delta.order.side)]
+        price = int(delta.order.price.as_decimal())
+        if delta.action == BookAction.DELETE:
+            del side[price]
+        else:
+            assert (price in side) == (delta.action == BookAction.UPDATE)
+            side[price] = int(delta.order.size.as_decimal())
 
     def top(self) -> tuple[int | None, int | None]:
         return top_of(self.book)
@@ -124,12 +131,12 @@ class Exchange:
 DEPTH = 4  # of the seeded sessions
 
 
-def require_true(shown: Shown, exchange: Exchange) -> None:
-    for side, levels in shown.book.items():
-        assert levels.items() <= exchange.book[side].items()
-        near = sorted(exchange.book[side], key=lambda price: SIDES[side] * price)
+def require_true(book: TrueBook, truth: TrueBook) -> None:
+    for side, levels in book.items():
+        assert levels.items() <= truth[side].items()
+        near = sorted(truth[side], key=lambda price: SIDES[side] * price)
         assert set(near[: DEPTH // 2]) <= set(levels)
-    bid, ask = shown.top()
+    bid, ask = top_of(book)
     assert bid is None or ask is None or bid < ask
 
 
@@ -139,9 +146,11 @@ def test_a_shown_book_is_never_wrong_and_has_every_level_near_the_top(seed, fold
     rng = random.Random(seed)
     exchange, book, shown = Exchange(rng), new_book(DEPTH, fold_tops=fold_tops), Shown()
     late_snapshot: tuple[int, Snapshot] | None = None
-    seen = gaps = 0
+    seen = gaps = brought = 0
+    truth: dict[int, TrueBook] = {}
     for number in range(400):
         sent = exchange.message()
+        truth[exchange.id] = {side: dict(levels) for side, levels in exchange.book.items()}
         if rng.random() < 0.8:
             shown.apply(book.top(exchange.top(), 1, 1))
             if fold_tops and book.shown and book.last_id == sent.previous:
@@ -160,15 +169,22 @@ def test_a_shown_book_is_never_wrong_and_has_every_level_near_the_top(seed, fold
                 assert shown.book == {"BUY": {}, "SELL": {}}
             shown.apply(book.change(received))
         if late_snapshot is not None and late_snapshot[0] <= number:
+            was_shown = book.shown
             shown.apply(book.snapshot(late_snapshot[1]))
+            assert len(shown.batches) <= 1 or not was_shown  # nothing is told twice
+            brought += len(shown.batches) > 1
+            for last, held in shown.batches:
+                if not fold_tops and held != {"BUY": {}, "SELL": {}}:  # a CLEAR
+                    require_true(held, truth[last])
             late_snapshot = None
         if not book.shown:
             assert shown.book == {"BUY": {}, "SELL": {}}
         elif book.last_id == exchange.id:
             seen += 1
-            require_true(shown, exchange)
+            require_true(shown.book, exchange.book)
     assert seen > 50
     assert gaps > 0
+    assert brought > 0
     assert book.counts.crossed_levels == 0
 
 
@@ -303,9 +319,60 @@ def test_late_snapshot_is_brought_forward():
         shown.apply(book.change(change(last - 1, last, [(90 + last, last)], [(110, last)])))
     assert shown.book == {"BUY": {}, "SELL": {}}
     old = Snapshot(3, [level(80, 8), level(93, 3)], [level(120, 2), level(110, 3)], 3, 9)
-    shown.apply(book.snapshot(old))
-    assert shown.book == {"BUY": {80: 8, 93: 3, 94: 4, 95: 5}, "SELL": {120: 2, 110: 5}}
+    deltas = book.snapshot(old)
+    shown.apply(deltas)
+    assert shown.batches == [
+        (3, {"BUY": {80: 8, 93: 3}, "SELL": {120: 2, 110: 3}}),
+        (4, {"BUY": {80: 8, 93: 3, 94: 4}, "SELL": {120: 2, 110: 4}}),
+        (5, {"BUY": {80: 8, 93: 3, 94: 4, 95: 5}, "SELL": {120: 2, 110: 5}}),
+    ]
+    assert [d.ts_init for d in deltas] == [9] * len(deltas)
+    assert [d.flags & 32 for d in deltas] == [32] * 5 + [0] * 4
     assert book.place(change(5, 6)) is Place.NEXT
+
+
+def test_a_snapshot_within_a_sequence_that_is_shown_takes_no_reader_back():
+    book, shown = begun([(99, 1)], [(103, 1)], last=2)
+    for last in range(3, 7):
+        shown.apply(book.change(change(last - 1, last, [(90 + last, last)])))
+    shown.apply(book.snapshot(Snapshot(4, [level(99, 1), level(93, 3)], [level(103, 1)], 4, 9)))
+    assert shown.batches == [(6, {"BUY": {99: 1, 93: 3, 95: 5, 96: 6}, "SELL": {103: 1}})]
+
+
+def test_after_a_gap_only_what_was_not_told_follows_the_snapshot():
+    book, shown = begun([(99, 1)], [(103, 1)], last=2)
+    shown.apply(book.lose(10, 1, 1))
+    for last in range(11, 14):
+        shown.apply(book.change(change(last - 1, last, [(80 + last, last)])))
+    shown.apply(book.snapshot(Snapshot(11, [level(91, 11)], [level(103, 1)], 11, 20)))
+    assert [last for last, _ in shown.batches] == [11, 12, 13]
+    assert shown.batches[-1][1] == {"BUY": {91: 11, 92: 12, 93: 13}, "SELL": {103: 1}}
+
+
+def test_a_change_that_was_told_by_hiding_the_book_is_not_told_again():
+    near = [(100 - step, 1) for step in range(5)]
+    book, shown = begun(near, [(110 + step, 1) for step in range(5)], last=2, depth=4)
+    shown.apply(book.change(change(2, 3, [(price, 0) for price, _ in near[:4]])))
+    assert shown.batches == [(3, {"BUY": {}, "SELL": {}})]
+    shown.apply(book.change(change(3, 4, [(98, 4)])))
+    bids = [level(price, 1) for price, _ in near]
+    asks = [level(110 + step, 1) for step in range(6)]
+    shown.apply(book.snapshot(Snapshot(2, [*bids, level(50, 1)], asks, 2, 9)))
+    assert [last for last, _ in shown.batches] == [3, 4]
+    assert shown.batches[-1][1]["BUY"] == {98: 4, 96: 1, 50: 1}
+
+
+def test_a_folded_top_holds_while_a_late_snapshot_is_brought_forward():
+    book, shown = new_book(fold_tops=True), Shown()
+    for last in range(1, 4):
+        shown.apply(book.change(change(last - 1, last, [(95 + last, last)])))
+    shown.apply(book.top(Top(5, level(97, 7), level(103, 2)), 5, 1))
+    shown.apply(book.snapshot(Snapshot(1, [level(96, 1)], [level(103, 5)], 1, 9)))
+    assert [last for last, _ in shown.batches] == [5, 5, 5]
+    for _, held in shown.batches:
+        assert top_of(held) == (97, 103)
+        assert held["BUY"][97] == 7
+    assert shown.book == {"BUY": {96: 1, 97: 7}, "SELL": {103: 2}}
 
 
 def test_snapshot_from_before_the_sequence_is_refused():

@@ -221,10 +221,10 @@ class DiffBook:
         self._recent.append(change)
         self.last_id = change.last
         rows += self._take_tops(previous, change)
-        if self._folded is not None:
-            rows += self._fold(self._folded)
-        rows += self._uncross(change.last)
-        return self._show(rows, change.last, change.ts_event, change.ts_init)
+        was_shown = self.shown
+        out = self._settled(rows, change.last, change.ts_event, change.ts_init)
+        self.counts.withheld_changes += not (was_shown or self.shown)
+        return out
 
     def top(self, top: Top, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
         """Keep the venue's top until the book has reached its update id; fold it in if asked to."""
@@ -245,30 +245,42 @@ class DiffBook:
         return self._show(rows, top.last, ts_event, ts_init)
 
     def snapshot(self, snapshot: Snapshot) -> list[OrderBookDelta]:
-        """Replace the book by a snapshot and the changes after it, if they connect."""
+        """Replace the book by a snapshot and the changes after it, if they connect.
+
+        One batch for the snapshot, then one for each change that came too early to be told. Those
+        that were told are in the snapshot's batch: a reader is never taken back.
+        """
         if not self.connects(snapshot.last):
             self.counts.snapshots_unconnected += 1
             return []
+        told = self._sequence - self._id_offset
         later = [change for change in self._recent if change.last > snapshot.last]
+        known = [change for change in later if change.last <= told]
+        untold = later[len(known) :]
         self.counts.snapshots += 1
         for side, levels in ((self._bids, snapshot.bids), (self._asks, snapshot.asks)):
             self._take_side(side, levels, snapshot.last)
-        for change in later:
+        for change in known:
             self._apply(change, count=False)
         if self.last_id is None or snapshot.last > self.last_id:
             self.last_id = snapshot.last
             self._bridging = True
         self._top_agreed = True
         self._forget_folded()
-        if self._folded is not None:
-            self._fold(self._folded)
-        self._uncross(self.last_id)
-        ts_event = later[-1].ts_event if later else snapshot.ts_event
         was_shown, self.shown = self.shown, False
-        deltas = self._show([], self.last_id, ts_event, snapshot.ts_init)
-        if was_shown and not self.shown:
-            return self._hide(self.last_id, ts_event, snapshot.ts_init)
-        return deltas
+        last, ts_event = snapshot.last, snapshot.ts_event
+        if known:
+            last, ts_event = known[-1].last, known[-1].ts_event
+        elif untold:
+            ts_event = min(ts_event, untold[0].ts_event)
+        out = self._settled([], last, ts_event, snapshot.ts_init)
+        for change in untold:
+            rows = self._apply(change, count=False)
+            out += self._settled(rows, change.last, change.ts_event, snapshot.ts_init)
+        if self.shown:
+            return out
+        self.counts.withheld_changes += 1
+        return self._hide(self.last_id, ts_event, snapshot.ts_init) if was_shown else []
 
     def connects(self, snapshot_id: int) -> bool:
         """Whether every change since the snapshot is known, or none is (it is ahead of them)."""
@@ -311,6 +323,16 @@ class DiffBook:
             bound = max(side.sign * key for key in side.levels)
         side.complete_to(bound)
 
+    def _settled(
+        self, rows: list[_Row], update_id: int, ts_event: int, ts_init: int
+    ) -> list[OrderBookDelta]:
+        """Show `rows` and what follows from them: the newest top stays, no levels cross."""
+        if self._folded is not None:
+            rows += self._fold(self._folded)
+            update_id = max(update_id, self._folded.last)
+        rows += self._uncross()
+        return self._show(rows, update_id, ts_event, ts_init)
+
     def _show(
         self, rows: list[_Row], update_id: int, ts_event: int, ts_init: int
     ) -> list[OrderBookDelta]:
@@ -324,7 +346,6 @@ class DiffBook:
             return self._deltas(rows, *self._forward(update_id, ts_event), ts_init)
         is_whole = bids.is_whole(self._depth) and asks.is_whole(self._depth)
         if not is_whole or not self._top_agreed:
-            self.counts.withheld_changes += 1
             return []
         return self._whole(*self._forward(update_id, ts_event), ts_init)
 
@@ -426,7 +447,7 @@ class DiffBook:
         self._top_agreed = agreed
         return rows
 
-    def _uncross(self, last: int) -> list[_Row]:
+    def _uncross(self) -> list[_Row]:
         """Delete the older of two levels that cross, until none do."""
         rows: list[_Row] = []
         while True:
