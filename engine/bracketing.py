@@ -21,7 +21,7 @@ from engine.guard.roles import Role, with_role
 from engine.orders.bracket import Bracket, Leg, Place
 from engine.orders.brackets import LOOK_NS, Brackets, JournalStore, MemoryStore
 from engine.orders.journal import Journal
-from engine.orders.model import Side
+from engine.orders.model import ENTRY_TAG, Side
 from engine.risk.bracketview import BracketView
 from engine.risk.gate import RiskGate
 from engine.risk.view import order_facts, side_of
@@ -232,7 +232,10 @@ class _Owner(BracketView):
         named = {
             "reduce_only": True,
             "client_order_id": ClientOrderId(client_order_id),
-            "tags": [(Role.TARGET if exit_.price == bracket.target else Role.STOP).tag],
+            "tags": [
+                (Role.TARGET if exit_.price == bracket.target else Role.STOP).tag,
+                f"{ENTRY_TAG}{bracket.entry}",
+            ],
         }
         factory = strategy.order_factory
         if exit_.trigger is None:

@@ -10,7 +10,7 @@ import msgspec
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
 from engine.observe.summary import RunSummary
-from engine.orders.model import role_of
+from engine.orders.model import entry_of, role_of
 
 SUMMARY_FILE = "summary.json"
 ORDERS_FILE = "orders.jsonl"
@@ -43,14 +43,18 @@ def write_run(folder: Path, summary: RunSummary, cache: Any) -> RunSummary:
 
 
 def order_lines(cache: Any) -> bytes:
-    """One JSON object an order, in time order: its last state, and each fill. Amounts are text."""
+    """One JSON object an order, in time order: its last state, changes, fills. Amounts are text.
+
+    `entry` is the client order id of the entry that an exit of a bracket belongs to.
+    """
     rows = [_row(order) for order in cache.orders()]
     rows.sort(key=lambda row: (row["ts_init"], row["client_order_id"]))
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
 
 def _row(order: Any) -> dict[str, Any]:
-    fills = [event for event in order.events() if type(event).__name__ == "OrderFilled"]
+    events = order.events()
+    fills = [event for event in events if type(event).__name__ == "OrderFilled"]
     return {
         "client_order_id": str(order.client_order_id),
         "strategy": str(order.strategy_id),
@@ -61,10 +65,26 @@ def _row(order: Any) -> dict[str, Any]:
         "quantity": str(order.quantity),
         "price": _text(getattr(order, "price", None)),
         "trigger_price": _text(getattr(order, "trigger_price", None)),
+        "trigger_type": _name(getattr(order, "trigger_type", None)),
+        "time_in_force": order.time_in_force.name,
+        "post_only": bool(getattr(order, "is_post_only", False)),
+        "reduce_only": order.is_reduce_only,
+        "entry": entry_of(order.tags),
         "status": order.status.name,
         "filled": str(order.filled_qty),
         "ts_init": order.ts_init,
         "ts_last": order.ts_last,
+        "reason": next((_text(e.reason) for e in reversed(events) if hasattr(e, "reason")), None),
+        "changes": [
+            {
+                "quantity": str(event.quantity),
+                "price": _text(event.price),
+                "trigger_price": _text(event.trigger_price),
+                "ts_event": event.ts_event,
+            }
+            for event in events
+            if type(event).__name__ == "OrderUpdated"
+        ],
         "fills": [
             {
                 "trade_id": str(fill.trade_id),
@@ -77,6 +97,10 @@ def _row(order: Any) -> dict[str, Any]:
             for fill in fills
         ],
     }
+
+
+def _name(value: Any) -> str | None:
+    return None if value is None else str(value.name)
 
 
 def _text(value: Any) -> str | None:

@@ -53,6 +53,7 @@ class Role(StrEnum):
 
 
 ROLE_TAG = "role:"
+ENTRY_TAG = "entry:"  # of a bracket's exit: the client order id of its entry
 _EXITS = frozenset({Role.EXIT, Role.STOP, Role.TARGET})
 _TAGGED = {role.tag: role for role in Role if role is not Role.NONE}
 
@@ -64,6 +65,11 @@ def role_of(tags: Iterable[str] | None, *, reduce_only: bool) -> Role:
         if role is not None:
             return role
     return Role.EXIT if reduce_only else Role.NONE
+
+
+def entry_of(tags: Iterable[str] | None) -> str | None:
+    """The client order id of the entry that a bracket's exit belongs to; None: of no bracket."""
+    return next((t[len(ENTRY_TAG) :] for t in tags or () if t.startswith(ENTRY_TAG)), None)
 
 
 class TriggerCondition(StrEnum):
