@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -76,6 +77,8 @@ class RunState:
         # Receive time of the market event that each order answers, by client order id, UNIX
         # nanoseconds; None: not kept. Whoever sends the order takes it out.
         self.ticks: dict[str, int] | None = None
+        # Makes a strategy's next client order id; None: NautilusTrader's own, which are random.
+        self.order_ids: Callable[[str], str] | None = None
         # Strategies by client order id, of orders that NautilusTrader takes for another's.
         self.lent: dict[str, Any] = {}
         self.warnings: Counter[tuple[str, str]] = Counter()  # code and text

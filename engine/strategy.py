@@ -39,6 +39,7 @@ from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_cal
 from engine.feeds import FeedMixin, Feeds
 from engine.guard.handed import chosen_condition, require_marketable, require_order
 from engine.guard.handover import HandOverMixin
+from engine.guard.order_ids import SeededFactory
 from engine.guard.overrides import own_classes, refuse_overrides
 from engine.guard.roles import Role, with_role
 from engine.guard.thread import bind_to_thread
@@ -104,6 +105,13 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
         self._guard_topics = {}
 
     # The user's side of the gate
+
+    @property
+    def order_factory(self) -> Any:
+        """NautilusTrader's; in a backtest its ids are the same in every run."""
+        native = super().order_factory  # type: ignore[misc]
+        make = None if self._guard_gate is None else self._guard_run.order_ids
+        return native if make is None else SeededFactory(native, lambda: make(self._guard_id))
 
     def on_gate_denied(self, order: Any, denial: Denial) -> None:
         """Called when the gate refused `order` (for a modify: the order as it is). To override."""

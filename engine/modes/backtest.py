@@ -39,6 +39,7 @@ from engine.config.loader import LoadedConfig
 from engine.config.model import Venue as VenueConfig
 from engine.currencies import money
 from engine.errors import FairleadError
+from engine.guard.order_ids import SeededIds
 from engine.modes.backtest_data import Selection, select
 from engine.modes.common import Parts, build_parts, ending
 from engine.modes.fees import fee_model
@@ -140,6 +141,7 @@ def _run(
 ) -> RunResult:
     parts = build_parts(loaded)
     parts.run_state.offer = selection.offer()
+    parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of
     venues = venue_configs(loaded, selection)
     with tempfile.TemporaryDirectory(prefix="fairlead-") as scratch:
         node = _node(loaded, selection, venues, Path(scratch))
