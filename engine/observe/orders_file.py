@@ -75,16 +75,7 @@ def _row(order: Any) -> dict[str, Any]:
         "ts_init": order.ts_init,
         "ts_last": order.ts_last,
         "reason": next((_text(e.reason) for e in reversed(events) if hasattr(e, "reason")), None),
-        "changes": [
-            {
-                "quantity": str(event.quantity),
-                "price": _text(event.price),
-                "trigger_price": _text(event.trigger_price),
-                "ts_event": event.ts_event,
-            }
-            for event in events
-            if type(event).__name__ == "OrderUpdated"
-        ],
+        "changes": _changes(events),
         "fills": [
             {
                 "trade_id": str(fill.trade_id),
@@ -97,6 +88,23 @@ def _row(order: Any) -> dict[str, Any]:
             for fill in fills
         ],
     }
+
+
+def _changes(events: Any) -> list[dict[str, Any]]:
+    """What the order was: as it was sent, and after each change. Empty where there was none."""
+    kinds = ("OrderInitialized", "OrderUpdated")
+    found = [event for event in events if type(event).__name__ in kinds]
+    if len(found) < 2:
+        return []
+    return [
+        {
+            "quantity": str(event.quantity),
+            "price": _text(event.price),
+            "trigger_price": _text(event.trigger_price),
+            "ts_event": event.ts_event,
+        }
+        for event in found
+    ]
 
 
 def _name(value: Any) -> str | None:

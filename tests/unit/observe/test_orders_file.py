@@ -67,14 +67,15 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, An
 def test_each_change_of_an_order_is_told(rows: list[dict[str, Any]]) -> None:
     resting = rows[0]
     assert (resting["post_only"], resting["reduce_only"], resting["entry"]) == (True, False, None)
-    assert [one["price"] for one in resting["changes"]] == ["998.5"]
-    assert resting["changes"][0]["ts_event"] > resting["ts_init"]
+    assert [one["price"] for one in resting["changes"]] == ["999.0", "998.5"]
+    assert resting["changes"][1]["ts_event"] > resting["ts_init"]
     assert resting["price"] == "998.5"
 
 
 def test_time_in_force_and_trigger_are_told(rows: list[dict[str, Any]]) -> None:
     ioc = next(row for row in rows if row["time_in_force"] == "IOC")
     assert (ioc["kind"], ioc["trigger_type"]) == ("LIMIT", None)
+    assert ioc["changes"] == []
     assert {row["trigger_type"] for row in rows if row["kind"] == "STOP_LIMIT"} == {"LAST_PRICE"}
 
 

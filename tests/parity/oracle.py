@@ -1,0 +1,497 @@
+"""Judges the fills of a run by the market that was recorded: could each of them have happened?
+
+Written apart from the product: it imports nothing of it, and knows a run by its `orders.jsonl` and
+the market by the recorded data (`tape`). Where the data leaves a fact open (two things in the same
+nanosecond, the size left behind a trade), each reading is allowed, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.parity.resting import Resting
+from tests.parity.standing import ZERO, Market, Offer, Sheet, is_better
+from tests.parity.tape import Event, Print, Tape
+
+MS_NS = 1_000_000
+LAST_TRADE = ("LAST_PRICE", "DOUBLE_LAST")
+NO_MARKET = "no market"
+
+
+class Rules(NamedTuple):
+    """What the config of the run says, and how exact its moments are.
+
+    `latency_ns` from a command to the venue; `queue` and `consumption` as in [simulated];
+    `slack_ns` is how late a fill may be and how far its moment may be from the data's: 0 in a
+    backtest.
+    """
+
+    latency_ns: int
+    queue: bool = True
+    consumption: bool = True
+    slack_ns: int = 0
+
+
+class Violation(NamedTuple):
+    """A fill (or its lack) that could not have been. `market` is what stood, in words."""
+
+    kind: str
+    order: str
+    instrument: str
+    ts: int
+    price: Decimal | None
+    quantity: Decimal
+    market: str
+
+    def __str__(self) -> str:
+        price = "" if self.price is None else f" at {self.price:f}"
+        return (
+            f"{self.kind}: {self.order} {self.instrument} {self.quantity:f}{price} "
+            f"t={self.ts}: {self.market}"
+        )
+
+
+class Fill(NamedTuple):
+    ts: int
+    price: Decimal
+    quantity: Decimal
+    is_maker: bool
+
+
+class Terms(NamedTuple):
+    """What an order asks for from `ts` on."""
+
+    ts: int
+    quantity: Decimal
+    price: Decimal | None
+    trigger: Decimal | None
+
+
+class Order:
+    """One line of orders.jsonl."""
+
+    def __init__(self, row: Mapping[str, Any], rules: Rules) -> None:
+        self.id: str = row["client_order_id"]
+        self.strategy: str = row["strategy"]
+        self.instrument: str = row["instrument"]
+        self.side: str = row["side"]
+        self.kind: str = row["kind"]
+        self.tif: str = row["time_in_force"]
+        self.post_only: bool = row["post_only"]
+        self.reduce_only: bool = row["reduce_only"]
+        self.entry: str | None = row["entry"]
+        self.by_trade = row["trigger_type"] in LAST_TRADE
+        self.status: str = row["status"]
+        self.reason: str = row.get("reason") or ""
+        self.sent: int = row["ts_init"]
+        self.ended: int = row["ts_last"]
+        self.due = self.sent + rules.latency_ns
+        told = row["changes"] or [row]
+        self.terms = [
+            Terms(
+                self.due if at == 0 else one["ts_event"],
+                Decimal(one["quantity"]),
+                _decimal(one["price"]),
+                _decimal(one["trigger_price"]),
+            )
+            for at, one in enumerate(told)
+        ]
+        self.fills = [
+            Fill(
+                one["ts_event"],
+                Decimal(one["price"]),
+                Decimal(one["quantity"]),
+                one["liquidity"] == "MAKER",
+            )
+            for one in row["fills"]
+        ]
+
+    @property
+    def has_trigger(self) -> bool:
+        return self.terms[0].trigger is not None
+
+    @property
+    def is_touched(self) -> bool:
+        return self.kind.endswith("IF_TOUCHED")
+
+    def at(self, ts: int) -> list[Terms]:
+        """The terms that may hold at `ts`: two in the nanosecond of a change."""
+        times = [one.ts for one in self.terms]
+        first = max(bisect_left(times, ts) - 1, 0)
+        return self.terms[first : max(bisect_right(times, ts), first + 1)]
+
+    def fires_at(self, price: Decimal, ts: int) -> bool:
+        """Whether a market price of `price` is at the trigger."""
+        up = (self.side == "BUY") is not self.is_touched
+        triggers = [one.trigger for one in self.at(ts) if one.trigger is not None]
+        return any(price >= one if up else price <= one for one in triggers)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def read_orders(path: Path, rules: Rules) -> list[Order]:
+    """The orders of a run's orders.jsonl."""
+    return [Order(json.loads(line), rules) for line in path.read_text().splitlines()]
+
+
+def judge(orders: Sequence[Order], tapes: Mapping[str, Tape], rules: Rules) -> list[Violation]:
+    """Every violation of a run, by instrument and time."""
+    found: list[Violation] = []
+    for name in sorted({order.instrument for order in orders}):
+        mine = [order for order in orders if order.instrument == name]
+        found += _Judge(mine, tapes.get(name, []), rules).run()
+    found += _exits(orders)
+    return found
+
+
+class _Taking(NamedTuple):
+    """What one order took in one moment."""
+
+    order: Order
+    ts: int
+    parts: tuple[Fill, ...]
+
+    @property
+    def quantity(self) -> Decimal:
+        return sum((part.quantity for part in self.parts), ZERO)
+
+
+class _Judge:
+    """The fills of one instrument."""
+
+    def __init__(self, orders: Sequence[Order], tape: Tape, rules: Rules) -> None:
+        self.orders, self.tape, self.rules = orders, tape, rules
+        self.found: list[Violation] = []
+        self.takings = sorted(_takings(orders), key=lambda one: (one.ts, one.order.sent))
+        self.fired: dict[str, int] = {}  # when
+        self.fired_by: dict[str, int] = {}  # the number of the event that did it
+        self.sheets: list[Sheet] = []
+        self.taken: dict[tuple[str, Decimal], list[tuple[int, int, Decimal]]] = {}
+
+    def run(self) -> list[Violation]:
+        self._replay()
+        for order in self.orders:
+            self._times(order)
+            self._bounds(order)
+        for at, taking in enumerate(self.takings):
+            self._taking(taking, self.takings[at + 1 :])
+        for order in self.orders:
+            self._missed(order)
+        self.found.sort(key=lambda one: (one.ts, one.order, one.kind))
+        return self.found
+
+    def _say(
+        self, kind: str, order: Order, ts: int, price: Decimal | None, size: Decimal, text: str
+    ) -> None:
+        self.found.append(Violation(kind, order.id, order.instrument, ts, price, size, text))
+
+    # -- the market, event by event --------------------------------------------------------------
+
+    def _replay(self) -> None:
+        """Play the tape once: sheets of the moments looked at, triggers, queues, maker fills."""
+        rules, market = self.rules, Market()
+        windows = _Windows([*self._moments()], rules.slack_ns)
+        resting = Resting(market, rules.queue, rules.slack_ns)
+        waiting = sorted(
+            (order for order in self.orders if not order.has_trigger), key=lambda one: one.due
+        )
+        stops = [order for order in self.orders if order.has_trigger]
+        makers = sorted(
+            ((fill, order) for order in self.orders for fill in order.fills if fill.is_maker),
+            key=lambda one: one[0].ts,
+        )
+        self.sheets.append(market.sheet())
+        for at, event in enumerate([*self.tape, None]):
+            now = None if event is None else event.ts
+            while makers and (now is None or makers[0][0].ts + rules.slack_ns < now):
+                fill, order = makers.pop(0)
+                why = resting.fill(order.id, fill.price, fill.quantity, fill.ts)
+                if why is not None:
+                    kind, text = why
+                    self._say(kind, order, fill.ts, fill.price, fill.quantity, text)
+            if event is None:
+                break
+            if windows.needs(market.ts, event.ts) and self.sheets[-1].number != market.number:
+                self.sheets.append(market.sheet())
+            while waiting and waiting[0].due <= event.ts:
+                self._rest(resting, waiting.pop(0))
+            resting.begin(event.ts)
+            stops = self._fire(stops, market, event.ts, resting)
+            market.apply(event)
+            resting.apply(event, market.number)
+            stops = self._fire(stops, market, event.ts, resting)
+            following = self.tape[at + 1].ts if at + 1 < len(self.tape) else event.ts + 1
+            if windows.holds(event.ts) or windows.needs(event.ts, following):
+                self.sheets.append(market.sheet())
+        self.numbers = [sheet.ts for sheet in self.sheets]
+
+    def _moments(self) -> Iterator[int]:
+        for order in self.orders:
+            yield order.due
+            yield from (fill.ts for fill in order.fills)
+
+    def _rest(self, resting: Resting, order: Order, since: int | None = None) -> None:
+        """Follow the queue of an order that was filled as a maker."""
+        if not any(fill.is_maker for fill in order.fills):
+            return
+        for at, terms in enumerate(order.terms):
+            if at == 0 or terms.price != order.terms[at - 1].price:
+                start = max(terms.ts, since or terms.ts)
+                if terms.price is not None:
+                    resting.add(order.id, order.side, terms.price, start)
+
+    def _fire(self, stops: list[Order], market: Market, now: int, resting: Resting) -> list[Order]:
+        """Stops that the market has reached fire; the others are left."""
+        left = []
+        for order in stops:
+            if order.due > now + self.rules.slack_ns:
+                left.append(order)
+            elif any(order.fires_at(price, now) for price in _reached(order, market)):
+                self.fired[order.id] = max(order.due, market.ts)
+                self.fired_by[order.id] = market.number
+                self._rest(resting, order, self.fired[order.id])
+            else:
+                left.append(order)
+        return left
+
+    # -- one order -------------------------------------------------------------------------------
+
+    def _times(self, order: Order) -> None:
+        """When it may be filled: not before it is there, a taker only as it comes."""
+        slack = self.rules.slack_ns
+        for fill in order.fills:
+            where = (order, fill.ts, fill.price, fill.quantity)
+            if fill.ts < order.due:
+                self._say("early", *where, f"sent {order.sent}, due {order.due}")
+            elif order.has_trigger and order.id not in self.fired:
+                self._say("not triggered", *where, self._text(fill.ts))
+            elif order.has_trigger and fill.ts + slack < self.fired[order.id]:
+                self._say("not triggered", *where, f"only at {self.fired[order.id]}")
+            elif not fill.is_maker or order.kind == "MARKET" or order.tif in ("IOC", "FOK"):
+                arrived = [self.fired.get(order.id, order.due), *(t.ts for t in order.terms[1:])]
+                since = min(abs(fill.ts - one) for one in arrived)
+                if since > MS_NS + slack:
+                    self._say("late", *where, f"{since} ns after it could be; due {order.due}")
+
+    def _bounds(self, order: Order) -> None:
+        """Its own words: its limit and its quantity."""
+        for fill in order.fills:
+            limits = [one.price for one in order.at(fill.ts)]
+            if not any(one is None or not is_better(order.side, one, fill.price) for one in limits):
+                self._say(
+                    "beyond its limit", order, fill.ts, fill.price, fill.quantity, str(limits)
+                )
+        total = sum((fill.quantity for fill in order.fills), ZERO)
+        if total > max(one.quantity for one in order.terms):
+            self._say("more than asked", order, order.ended, None, total, str(order.terms))
+        if order.post_only and any(not fill.is_maker for fill in order.fills):
+            self._say("post-only took", order, order.fills[0].ts, None, total, "")
+
+    # -- takers ----------------------------------------------------------------------------------
+
+    def _taking(self, taking: _Taking, later: Sequence[_Taking]) -> None:
+        """Judge by each market that may have stood; remember what was taken of it."""
+        order, slack = taking.order, self.rules.slack_ns
+        also = [
+            other
+            for other in later
+            if other.ts <= taking.ts + slack and other.order.side == order.side
+        ]
+        best: list[Violation] | None = None
+        chosen = None
+        for sheet in self._standing(taking.ts, self.fired_by.get(order.id, 0)):
+            wrong = self._wrong(taking, sheet, also)
+            if best is None or len(wrong) < len(best):
+                best, chosen = wrong, sheet
+            if not wrong:
+                break
+        assert chosen is not None
+        self.found += best or []
+        for part in taking.parts:
+            taken = self.taken.setdefault((order.side, part.price), [])
+            taken.append((chosen.number, taking.ts, part.quantity))
+
+    def _standing(self, ts: int, since: int = 0) -> Sequence[Sheet]:
+        """The markets that may have stood at `ts`: also before what came in the same moment.
+
+        None before the event `since`, where there is one after it.
+        """
+        slack = self.rules.slack_ns
+        first = max(bisect_left(self.numbers, ts - slack) - 1, 0)
+        found = self.sheets[first : max(bisect_right(self.numbers, ts + slack), first + 1)]
+        return [sheet for sheet in found if sheet.number >= since] or found
+
+    def _wrong(self, taking: _Taking, sheet: Sheet, also: Sequence[_Taking]) -> list[Violation]:
+        order, ts = taking.order, taking.ts
+        left = {offer.price: self._left(order.side, offer) for offer in sheet.offers(order.side)}
+        found: list[Violation] = []
+
+        def say(kind: str, price: Decimal, quantity: Decimal) -> None:
+            text = f"{order.kind} {order.side}, {sheet.text()}"
+            found.append(Violation(kind, order.id, order.instrument, ts, price, quantity, text))
+
+        parts = _by_price(taking.parts)
+        others = _by_price([part for other in also for part in other.parts])
+        for price, quantity in parts.items():
+            most, _ = left.get(price, (ZERO, ZERO))
+            if quantity > most:
+                say(_too_much(order, price, sheet), price, quantity)
+        worst = max(parts) if order.side == "BUY" else min(parts)
+        skipped = ZERO
+        for price, (_, least) in left.items():
+            if is_better(order.side, price, worst):
+                skipped += max(least - parts.get(price, ZERO) - others.get(price, ZERO), ZERO)
+        if skipped > 0:
+            say("worse than it met", worst, skipped)
+        return found
+
+    def _left(self, taker: str, offer: Offer) -> tuple[Decimal, Decimal]:
+        """`most` and `least` of an offer, without what the run took of it since it was told."""
+        if not self.rules.consumption:
+            return offer.most, offer.least
+        taken = self.taken.get((taker, offer.price), ())
+        gone = sum((size for number, _, size in taken if number >= offer.told), ZERO)
+        return max(offer.most - gone, ZERO), max(offer.least - gone, ZERO)
+
+    def _missed(self, order: Order) -> None:
+        """An order that takes as it comes gets what certainly stands there."""
+        if order.has_trigger or order.post_only or order.reduce_only or not self.tape:
+            return
+        if order.status == "REJECTED" and NO_MARKET not in order.reason.lower():
+            return
+        until = order.due + MS_NS + self.rules.slack_ns
+        if order.status == "DENIED" or order.ended < order.due or until > self.tape[-1].ts:
+            return
+        terms = order.terms[0]
+        got = sum((fill.quantity for fill in order.fills), ZERO)  # those that are late are told so
+        ahead = [one for one in self.takings if one.ts <= until and one.order.side == order.side]
+        lacks = []
+        for sheet in self._standing(order.due):
+            if not sheet.is_known:
+                return
+            sure = ZERO
+            for offer in sheet.offers(order.side):
+                if terms.price is None or not is_better(order.side, terms.price, offer.price):
+                    sure += self._sure(offer, order, ahead)
+            wanted = min(sure, terms.quantity)
+            if order.tif == "FOK" and sure < terms.quantity:
+                wanted = ZERO
+            lacks.append((wanted - got, sheet))
+        lack, sheet = min(lacks, key=lambda one: one[0])
+        if lack > 0:
+            text = f"{order.kind} {order.side} {order.status} {order.reason}; {sheet.text()}"
+            self._say("not filled", order, order.due, terms.price, lack, text)
+
+    def _sure(self, offer: Offer, order: Order, ahead: Iterable[_Taking]) -> Decimal:
+        """What certainly stands at an offer, whatever other orders of the run took before."""
+        if not self.rules.consumption:
+            return offer.least
+        gone = sum(
+            (
+                part.quantity
+                for taking in ahead
+                if taking.order is not order
+                for part in taking.parts
+                if part.price == offer.price
+            ),
+            ZERO,
+        )
+        told_since = [n for n, _, _ in self.taken.get((order.side, offer.price), ())]
+        if told_since and max(told_since) < offer.told:
+            gone = ZERO
+        return max(offer.least - gone, ZERO)
+
+    def _text(self, ts: int) -> str:
+        return self._standing(ts)[-1].text()
+
+
+class _Windows:
+    """The moments whose market is looked at."""
+
+    def __init__(self, moments: Iterable[int], slack_ns: int) -> None:
+        self._at = sorted(set(moments))
+        self._slack = slack_ns
+
+    def holds(self, ts: int) -> bool:
+        return self.needs(ts - 1, ts + 1)
+
+    def needs(self, ts: int, until: int) -> bool:
+        """Whether a moment, give or take the slack, lies after `ts` and up to `until`."""
+        first = bisect_left(self._at, ts + 1 - self._slack)
+        return first < len(self._at) and self._at[first] <= until + self._slack
+
+
+def _takings(orders: Iterable[Order]) -> Iterator[_Taking]:
+    for order in orders:
+        moments: dict[int, list[Fill]] = {}
+        for fill in order.fills:
+            if not fill.is_maker:
+                moments.setdefault(fill.ts, []).append(fill)
+        for ts, parts in moments.items():
+            yield _Taking(order, ts, tuple(parts))
+
+
+def _by_price(parts: Iterable[Fill]) -> dict[Decimal, Decimal]:
+    found: dict[Decimal, Decimal] = {}
+    for part in parts:
+        found[part.price] = found.get(part.price, ZERO) + part.quantity
+    return found
+
+
+def _too_much(order: Order, price: Decimal, sheet: Sheet) -> str:
+    """What kind of fault a part at `price` is that was larger than what stood there."""
+    there = [offer.price for offer in sheet.offers(order.side) if offer.most]
+    if price in there:
+        return "more than stood there"
+    best = (min if order.side == "BUY" else max)(there, default=None)
+    if best is not None and is_better(order.side, price, best):
+        return "better than the market"
+    if price in (terms.price for terms in order.terms):
+        return "at its own limit, where nothing stood"
+    return "where nothing stood"
+
+
+def _reached(order: Order, market: Market) -> list[Decimal]:
+    """The market prices that an order's trigger looks at."""
+    if order.by_trade:
+        return [] if market.last is None else [market.last.price]
+    best = market.best(order.side)
+    return [] if best is None else [best]
+
+
+def _exits(orders: Sequence[Order]) -> list[Violation]:
+    """Exits of a bracket sell what its entry bought, reduce-only orders what is held."""
+    found: list[Violation] = []
+    brought: dict[str, Decimal] = {}
+    held: dict[tuple[str, str], Decimal] = {}
+    fills = [(fill, order) for order in orders for fill in order.fills]
+    # In one moment what comes in is counted before what goes out
+    for fill, order in sorted(fills, key=lambda one: (one[0].ts, one[1].reduce_only)):
+        sign = 1 if order.side == "BUY" else -1
+        where = (order.strategy, order.instrument)
+        before = held.get(where, ZERO)
+        held[where] = before + sign * fill.quantity
+        wrong = []
+        if order.reduce_only and sign * before + fill.quantity > 0:
+            wrong.append(f"reduce-only with a position of {before:f}")
+        if order.entry is None:
+            brought[order.id] = brought.get(order.id, ZERO) + fill.quantity
+        else:
+            left = brought.get(order.entry, ZERO) - fill.quantity
+            brought[order.entry] = left
+            if left < 0:
+                wrong.append(f"{-left:f} more than the entry {order.entry} brought")
+        kind = "exit of what is not its own"
+        what = (order.id, order.instrument, fill.ts, fill.price, fill.quantity)
+        found += [Violation(kind, *what, text) for text in wrong]
+    return found
+
+
+__all__ = ["Event", "Order", "Print", "Rules", "Violation", "judge", "read_orders"]

@@ -1,0 +1,199 @@
+"""What stood in the market at a moment, as far as a run could know it: the oracle's own book.
+
+A price level is known since the market data last told of it. A trade that is newer than that and
+lies beyond the level ran through it: nothing stands there any more. Where the data leaves it open
+how much stands, both ends are kept: `most` is the largest size that could be met, `least` the
+smallest. A fill is right if it is possible between the two.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+from tests.parity.tape import Event, Print, Told
+
+ZERO = Decimal(0)
+LEVELS = 400  # of each side on a sheet, nearest first
+LATE_NS = 20_000_000  # a trade may come this much after a quote that is newer and has no time
+
+
+class Offer(NamedTuple):
+    """One price that a taker could meet. `told` is the number of the event that told of it."""
+
+    price: Decimal
+    most: Decimal
+    least: Decimal
+    told: int
+
+
+class Sheet(NamedTuple):
+    """What takers of both sides could meet after event `number`, best first.
+
+    `is_known`: the book is whole, or there are only quotes.
+    """
+
+    number: int
+    ts: int
+    for_buy: tuple[Offer, ...]
+    for_sell: tuple[Offer, ...]
+    last: Print | None
+    is_known: bool
+
+    def offers(self, taker: str) -> tuple[Offer, ...]:
+        return self.for_buy if taker == "BUY" else self.for_sell
+
+    def text(self) -> str:
+        def few(offers: tuple[Offer, ...]) -> str:
+            return " ".join(
+                f"{o.price:f}x{o.most:f}" + (f"..{o.least:f}" if o.least != o.most else "")
+                for o in offers[:4]
+            )
+
+        last = "none"
+        if self.last is not None:
+            last = f"{self.last.taker} {self.last.size:f} at {self.last.price:f}"
+        return f"bids {few(self.for_sell)} | asks {few(self.for_buy)} | last trade {last}"
+
+
+class _Level(NamedTuple):
+    size: Decimal
+    told: int
+
+
+class Market:
+    """Applies what was told, one event after the other; events are numbered from 1."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.ts = 0
+        self.is_known = False
+        self.last: Print | None = None
+        self._book: dict[str, dict[Decimal, _Level]] = {"BUY": {}, "SELL": {}}  # by taker: asks, ..
+        self._whole = 0  # the number of the event since which every level is known
+        self._whole_at = 0
+        self._update = 0
+        self._top: Told | None = None
+        self._top_number = 0
+        self._prints: list[tuple[int, Print]] = []  # newer than the whole book
+
+    def apply(self, event: Event) -> None:
+        self.number += 1
+        self.ts = event.ts
+        if isinstance(event, Print):
+            self.last = event
+            self._prints.append((self.number, event))
+        elif event.kind == "quote":
+            self._top, self._top_number = event, self.number
+        else:
+            self._apply_book(event)
+
+    def _apply_book(self, event: Told) -> None:
+        if event.kind in ("snapshot", "clear"):
+            self._book = {"BUY": {}, "SELL": {}}
+        self.is_known = event.kind != "clear" and (self.is_known or event.kind == "snapshot")
+        for taker, levels in (("BUY", event.asks), ("SELL", event.bids)):
+            side = self._book[taker]
+            for price, size in levels.items():
+                if size:
+                    side[price] = _Level(size, self.number)
+                else:
+                    side.pop(price, None)
+        self._whole, self._whole_at, self._update = self.number, event.at, event.update
+        self._prints.clear()
+
+    def displayed(self, side: str, price: Decimal) -> Decimal:
+        """Size shown at `price` on the book's `side`."""
+        taker = _other(side)
+        top = self._newer_top()
+        if top is not None:
+            best, size = next(iter((top.bids if side == "BUY" else top.asks).items()))
+            if price == best:
+                return size
+            if is_better(taker, price, best):
+                return ZERO
+        level = self._book[taker].get(price)
+        return ZERO if level is None else level.size
+
+    def best(self, taker: str) -> Decimal | None:
+        """The best price that `taker` meets by book and quote."""
+        return next((offer.price for offer in self._levels(taker, 1)), None)
+
+    def sheet(self) -> Sheet:
+        found = {taker: tuple(self._offers(taker)) for taker in ("BUY", "SELL")}
+        is_known = self.is_known if self._whole else self._top is not None
+        return Sheet(self.number, self.ts, found["BUY"], found["SELL"], self.last, is_known)
+
+    def _newer_top(self) -> Told | None:
+        return self._top if self._top is not None and self._top.update > self._update else None
+
+    def _levels(self, taker: str, count: int) -> Iterator[Offer]:
+        """Levels by book and quote, best first; `told` is the event since which it is known."""
+        top = self._newer_top()
+        side = self._book[taker]
+        prices = heapq.nsmallest(count, side) if taker == "BUY" else heapq.nlargest(count, side)
+        if top is not None:
+            best, size = next(iter((top.asks if taker == "BUY" else top.bids).items()))
+            if size:
+                yield Offer(best, size, size, self._top_number)
+            prices = [price for price in prices if is_better(taker, best, price)]
+        for price in prices:
+            level = side[price]
+            yield Offer(price, level.size, level.size, level.told)
+
+    def _offers(self, taker: str) -> Iterator[Offer]:
+        """The levels, with what newer trades say of them."""
+        levels = list(self._levels(taker, LEVELS))
+        prices = {level.price for level in levels}
+        oldest = self._top_number if self._newer_top() is not None else self._whole
+        for number, one in self._prints:
+            if number > oldest and one.price not in prices:
+                prices.add(one.price)
+                levels.append(Offer(one.price, ZERO, ZERO, number))
+        for level in sorted(levels, reverse=taker == "SELL"):
+            offer = self._after_prints(taker, level)
+            if offer.most or offer.least:
+                yield offer
+
+    def _after_prints(self, taker: str, level: Offer) -> Offer:
+        """A level, and what the trades since it was known say of it."""
+        top = self._top if 0 < level.told == self._top_number else None
+        known = max(level.told, self._whole) if level.most else 0
+        most = least = level.most
+        traded = ZERO
+        for number, one in self._prints:
+            if number <= known:
+                continue
+            if is_better(taker, level.price, one.price):
+                traded = least = ZERO
+                if self._is_after(one, top):
+                    most = ZERO
+            elif one.price == level.price:
+                if one.taker in (taker, ""):
+                    traded += one.size
+                    most = max(most, traded)
+                    least = max(least - one.size, ZERO)
+                else:
+                    least = ZERO
+        return level._replace(most=most, least=least)
+
+    def _is_after(self, one: Print, top: Told | None) -> bool:
+        """Whether a trade that came after the book, or the quote, also happened after it.
+
+        Venues send the quote that a trade leads to before the trade itself.
+        """
+        if top is not None and not top.at:
+            return one.ts - top.ts > LATE_NS
+        at = self._whole_at if top is None else top.at
+        return not one.at or one.at > at
+
+
+def _other(side: str) -> str:
+    return "SELL" if side == "BUY" else "BUY"
+
+
+def is_better(taker: str, price: Decimal, other: Decimal) -> bool:
+    """Whether `taker` would rather have `price` than `other`."""
+    return price < other if taker == "BUY" else price > other

@@ -1,0 +1,391 @@
+"""The oracle finds each kind of fill that could not have been, and lets right ones pass."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parity.oracle import Order, Rules, judge
+from tests.parity.tape import Event, Print, Told, of_lines
+
+MS = 1_000_000
+NAME = "AAA.TEST"
+RULES = Rules(latency_ns=5 * MS)
+BIDS = {"99.5": "5", "99.4": "5", "99.3": "5"}
+ASKS = {"99.6": "5", "99.7": "5", "99.8": "5"}
+
+
+def book(ms: int, bids: dict[str, str], asks: dict[str, str], kind: str = "levels") -> Told:
+    def side(told: dict[str, str]) -> dict[Decimal, Decimal]:
+        return {Decimal(price): Decimal(size) for price, size in told.items()}
+
+    return Told(ms * MS, kind, side(bids), side(asks), ms * MS, ms)
+
+
+def trade(ms: int, price: str, size: str, taker: str) -> Print:
+    return Print(ms * MS, Decimal(price), Decimal(size), taker, ms * MS)
+
+
+START = book(1, BIDS, ASKS, "snapshot")
+LAST = book(9000, {}, {})
+
+
+def fill(ms: float, price: str, quantity: str, liquidity: str = "TAKER") -> dict[str, Any]:
+    ts = int(ms * MS)
+    return {"ts_event": ts, "price": price, "quantity": quantity, "liquidity": liquidity}
+
+
+def order(
+    ms: int, side: str, quantity: str, *fills: dict[str, Any], kind: str = "MARKET", **more: Any
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "client_order_id": f"O-{ms}",
+        "strategy": "S-1",
+        "instrument": NAME,
+        "side": side,
+        "kind": kind,
+        "quantity": quantity,
+        "price": None,
+        "trigger_price": None,
+        "trigger_type": "LAST_PRICE" if "trigger_price" in more else None,
+        "time_in_force": "GTC",
+        "post_only": False,
+        "reduce_only": False,
+        "entry": None,
+        "status": "FILLED",
+        "reason": None,
+        "ts_init": ms * MS,
+        "ts_last": 8000 * MS,
+        "changes": [],
+        "fills": list(fills),
+    }
+    return row | more
+
+
+def kinds(
+    rows: Sequence[dict[str, Any]], events: Sequence[Event], rules: Rules = RULES
+) -> set[str]:
+    tape = sorted([START, *events, LAST], key=lambda event: event.ts)
+    found = judge([Order(row, rules) for row in rows], {NAME: tape}, rules)
+    return {one.kind for one in found}
+
+
+def stop(*fills: dict[str, Any], side: str = "SELL", **more: Any) -> dict[str, Any]:
+    terms = {"trigger_price": "99.0", "price": "97.0"} | more
+    return order(10, side, "1", *fills, kind="STOP_LIMIT", **terms)
+
+
+def resting(*fills: dict[str, Any], quantity: str = "2", **more: Any) -> dict[str, Any]:
+    return order(10, "BUY", quantity, *fills, kind="LIMIT", **{"price": "99.5"} | more)
+
+
+RUN_THROUGH = [trade(30, "99.5", "5", "SELL"), trade(30, "98.95", "3", "SELL")]
+WHOLE_QUEUE = [trade(40, "99.5", "5", "SELL")]
+MINE = trade(50, "99.5", "2", "SELL")
+
+RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
+    "a walk of the levels": (
+        [order(10, "BUY", "7", fill(15, "99.6", "5"), fill(15, "99.7", "2"))],
+        [],
+    ),
+    "a stop at the price of the trade that fired it": (
+        [stop(fill(30, "98.95", "1"))],
+        RUN_THROUGH,
+    ),
+    "a stop at the level that is left": (
+        [stop(fill(30, "98.9", "1"))],
+        [
+            book(20, {"98.9": "5"}, {}),
+            trade(30, "99.5", "5", "SELL"),
+            trade(30, "98.95", "3", "BUY"),
+        ],
+    ),
+    "a touched order": (
+        [
+            order(
+                10,
+                "SELL",
+                "1",
+                fill(30, "99.5", "1"),
+                kind="LIMIT_IF_TOUCHED",
+                trigger_price="99.6",
+                price="99.0",
+            )
+        ],
+        [trade(30, "99.6", "1", "BUY")],
+    ),
+    "a maker after its queue": ([resting(fill(50, "99.5", "2", "MAKER"))], [*WHOLE_QUEUE, MINE]),
+    "a maker that shares a trade with its queue": (
+        [resting(fill(40, "99.5", "1", "MAKER"), status="CANCELED")],
+        [trade(40, "99.5", "6", "SELL")],
+    ),
+    "a maker whose queue was cancelled": (
+        [resting(fill(50, "99.5", "1", "MAKER"), quantity="1")],
+        [book(30, {"99.5": "1"}, {}), MINE],
+    ),
+    "a maker that the market went through": (
+        [resting(fill(40, "99.5", "2", "MAKER"))],
+        [trade(40, "99.4", "0.1", "SELL")],
+    ),
+    "a level that was told again at the same size": (
+        [
+            order(10, "BUY", "5", fill(15, "99.6", "5")),
+            order(20, "BUY", "5", fill(25, "99.6", "5")),
+        ],
+        [book(18, {}, {"99.6": "5"})],
+    ),
+    "either side of the same nanosecond": (
+        [
+            order(10, "BUY", "1", fill(15, "99.6", "1")),
+            order(10, "BUY", "1", fill(15, "99.55", "1"), client_order_id="O-b"),
+        ],
+        [book(15, {}, {"99.55": "5"})],
+    ),
+    "a changed order is judged by what it was changed to": (
+        [
+            resting(
+                fill(60, "99.4", "2", "MAKER"),
+                price="99.4",
+                changes=[
+                    {"quantity": "2", "price": "99.5", "trigger_price": None, "ts_event": 10 * MS},
+                    {"quantity": "2", "price": "99.4", "trigger_price": None, "ts_event": 30 * MS},
+                ],
+            )
+        ],
+        [trade(50, "99.4", "5", "SELL"), trade(60, "99.4", "2", "SELL")],
+    ),
+    "exits of their own entry": (
+        [
+            order(10, "BUY", "1", fill(15, "99.6", "1")),
+            order(20, "SELL", "1", fill(25, "99.5", "1"), reduce_only=True, entry="O-10"),
+        ],
+        [],
+    ),
+}
+
+WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
+    "a stop at its own limit": (
+        "at its own limit, where nothing stood",
+        [stop(fill(30, "97.0", "1"))],
+        RUN_THROUGH,
+    ),
+    "a touched order at its own limit": (
+        "at its own limit, where nothing stood",
+        [
+            order(
+                10,
+                "BUY",
+                "1",
+                fill(30, "100.3", "1"),
+                kind="LIMIT_IF_TOUCHED",
+                trigger_price="99.5",
+                price="100.3",
+            )
+        ],
+        [trade(30, "99.5", "1", "SELL")],
+    ),
+    "a price that nobody named": (
+        "where nothing stood",
+        [order(10, "BUY", "1", fill(15, "99.65", "1"))],
+        [],
+    ),
+    "an old book": ("better than the market", [stop(fill(30, "99.5", "1"))], RUN_THROUGH),
+    "levels that a trade ran through": (
+        "better than the market",
+        [order(10, "BUY", "1", fill(15, "99.6", "1"))],
+        [trade(12, "99.7", "1", "BUY")],
+    ),
+    "better than the best quote": (
+        "better than the market",
+        [order(10, "BUY", "1", fill(15, "99.6", "1"))],
+        [book(12, {"99.5": "1"}, {"99.7": "1"}, "quote")],
+    ),
+    "more than the level's size": (
+        "more than stood there",
+        [order(10, "BUY", "7", fill(15, "99.6", "7"))],
+        [],
+    ),
+    "the same liquidity twice": (
+        "more than stood there",
+        [
+            order(10, "BUY", "5", fill(15, "99.6", "5")),
+            order(20, "BUY", "5", fill(25, "99.6", "5")),
+        ],
+        [],
+    ),
+    "a better level left out": (
+        "worse than it met",
+        [order(10, "BUY", "7", fill(15, "99.6", "2"), fill(15, "99.7", "5"))],
+        [],
+    ),
+    "a refilled level that counts as taken": (
+        "worse than it met",
+        [
+            order(10, "BUY", "5", fill(15, "99.6", "5")),
+            order(20, "BUY", "5", fill(25, "99.7", "5")),
+        ],
+        [book(18, {}, {"99.6": "5"})],
+    ),
+    "no market where there is one": (
+        "not filled",
+        [order(10, "BUY", "5", status="REJECTED", reason="No market for AAA.TEST")],
+        [],
+    ),
+    "a part of what stood": (
+        "not filled",
+        [order(10, "BUY", "7", fill(15, "99.6", "5"), status="CANCELED")],
+        [],
+    ),
+    "a stop that nothing fired": ("not triggered", [stop(fill(30, "99.5", "1"))], []),
+    "a stop before the trade that fires it": (
+        "not triggered",
+        [stop(fill(29, "99.5", "1"))],
+        RUN_THROUGH,
+    ),
+    "a stop that a trade before it fired": (
+        "not triggered",
+        [stop(fill(20, "99.5", "1"))],
+        [trade(3, "98.0", "1", "SELL"), trade(5, "99.5", "1", "SELL")],
+    ),
+    "a maker before its queue": (
+        "before its queue",
+        [resting(fill(50, "99.5", "2", "MAKER"))],
+        [MINE],
+    ),
+    "a maker who was alone in a trade": (
+        "more than was traded",
+        [resting(fill(40, "99.5", "2", "MAKER"))],
+        [trade(40, "99.5", "6", "SELL")],
+    ),
+    "one trade for two orders": (
+        "more than was traded",
+        [
+            resting(fill(50, "99.5", "2", "MAKER")),
+            resting(fill(50, "99.5", "2", "MAKER"), client_order_id="O-b"),
+        ],
+        [*WHOLE_QUEUE, MINE],
+    ),
+    "a maker at another price than its own": (
+        "maker at another price",
+        [resting(fill(50, "99.4", "2", "MAKER"))],
+        [*WHOLE_QUEUE, MINE],
+    ),
+    "a queue forgotten by a change": (
+        "before its queue",
+        [
+            resting(
+                fill(50, "99.4", "2", "MAKER"),
+                price="99.4",
+                changes=[
+                    {"quantity": "2", "price": "99.5", "trigger_price": None, "ts_event": 10 * MS},
+                    {"quantity": "2", "price": "99.4", "trigger_price": None, "ts_event": 30 * MS},
+                ],
+            )
+        ],
+        [trade(50, "99.4", "2", "SELL")],
+    ),
+    "beyond its limit": (
+        "beyond its limit",
+        [order(10, "BUY", "5", fill(15, "99.7", "5"), kind="LIMIT", price="99.6")],
+        [],
+    ),
+    "more than it asked": (
+        "more than asked",
+        [order(10, "BUY", "2", fill(15, "99.6", "3"))],
+        [],
+    ),
+    "before the latency": ("early", [order(10, "BUY", "1", fill(14, "99.6", "1"))], []),
+    "after the latency": ("late", [order(10, "BUY", "1", fill(17, "99.6", "1"))], []),
+    "a fired stop that waits": (
+        "late",
+        [stop(fill(50, "98.9", "1"))],
+        [*RUN_THROUGH, book(40, {"99.5": "0", "99.4": "0", "99.3": "0", "98.9": "5"}, {})],
+    ),
+    "post-only that takes": (
+        "post-only took",
+        [order(10, "BUY", "1", fill(15, "99.6", "1"), kind="LIMIT", price="99.6", post_only=True)],
+        [],
+    ),
+    "an exit of another entry's units": (
+        "exit of what is not its own",
+        [
+            order(10, "BUY", "1", fill(15, "99.6", "1")),
+            order(11, "BUY", "1", fill(16, "99.6", "1")),
+            order(20, "SELL", "2", fill(25, "99.5", "2"), reduce_only=True, entry="O-10"),
+        ],
+        [],
+    ),
+    "reduce-only that turns the position": (
+        "exit of what is not its own",
+        [
+            order(10, "BUY", "1", fill(15, "99.6", "1")),
+            order(20, "SELL", "2", fill(25, "99.5", "2"), reduce_only=True),
+        ],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_could_happen_passes(name: str) -> None:
+    rows, events = RIGHT[name]
+    assert kinds(rows, events) == set()
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_could_not_happen_is_found(name: str) -> None:
+    kind, rows, events = WRONG[name]
+    assert kind in kinds(rows, events)
+
+
+def test_without_a_queue_and_consumption_they_are_not_asked_for() -> None:
+    rules = RULES._replace(queue=False, consumption=False)
+    assert kinds([resting(fill(50, "99.5", "2", "MAKER"))], [MINE], rules) == set()
+    _, rows, events = WRONG["the same liquidity twice"]
+    assert kinds(rows, events, rules) == set()
+
+
+def test_slack_allows_what_came_about_then() -> None:
+    rows = [order(10, "BUY", "1", fill(17, "99.65", "1"))]
+    events = [book(16, {}, {"99.6": "0", "99.65": "2"}), book(18, {}, {"99.65": "0"})]
+    assert kinds(rows, events, RULES._replace(slack_ns=5 * MS)) == set()
+    assert kinds(rows, events) == {"late"}
+
+
+def test_a_stream_file_is_read_with_its_gaps() -> None:
+    def line(ms: int, body: str) -> bytes:
+        return b"%d %s" % (ms * MS, body.encode())
+
+    def depth(ms: int, first: int, last: int, bids: str) -> bytes:
+        data = f'{{"e":"depthUpdate","E":{ms},"s":"AAA","U":{first},"u":{last},"b":{bids},"a":[]}}'
+        return line(ms, f'{{"stream":"aaa@depth","data":{data}}}')
+
+    tape = of_lines(
+        [
+            depth(1, 10, 11, '[["1","1"]]'),
+            depth(2, 12, 13, '[["2","1"]]'),
+            line(3, '{"lastUpdateId":11,"bids":[["5","1"],["6","0"]],"asks":[["7","1"]]}'),
+            depth(4, 14, 14, '[["3","1"]]'),
+            depth(5, 16, 17, '[["4","1"]]'),
+            line(6, '{"lastUpdateId":16,"bids":[["9","1"]],"asks":[]}'),
+        ]
+    )["AAA.BINANCE"]
+    books = [one for one in tape if isinstance(one, Told)]
+    assert [one.kind for one in books] == ["snapshot", "levels", "clear", "snapshot"]
+    assert books[0].bids == {Decimal(5): 1, Decimal(2): 1}
+    assert books[3].bids == {Decimal(9): 1, Decimal(4): 1}
+
+
+def test_the_oracle_stands_apart_from_what_it_judges() -> None:
+    folder = Path(__file__).parent
+    for name in ("tape", "standing", "resting", "oracle"):
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            tops = {one.split(".")[0] for one in names}
+            assert not tops & {"engine", "adapters", "strategies"}, (name, names)
