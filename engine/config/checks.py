@@ -64,6 +64,14 @@ def _recorded(loaded: LoadedConfig, key: str, mode: Mode | None) -> Iterator[Con
         )
 
 
+def missing_fees_hint(key: str) -> str:
+    """What to do where nobody tells the fees of venue `key`."""
+    return (
+        f'add [venues.{key}.fees] with maker = "..." and taker = "...", '
+        f'or fees = "{model.NO_FEES}" in [venues.{key}] to trade without fees'
+    )
+
+
 def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
     """Paper runs read no secret, and some venues tell their fees to account holders only."""
     if venue.fees is None and not registry.spec(venue.adapter).capabilities.public_fees:
@@ -72,7 +80,7 @@ def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[Config
             "FEES-MISSING",
             expected="the maker and taker rates, which the venue tells only to an account",
             came="nothing",
-            hint=f'add [venues.{key}.fees] with maker = "..." and taker = "..."',
+            hint=missing_fees_hint(key),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -62,8 +62,11 @@ class Run(Struct, frozen=True, kw_only=True):
     ] = 10
 
 
+NO_FEES: Final = "none"
+
+
 class Fees(Struct, frozen=True, kw_only=True):
-    """Fee rates as fractions of the executed value (0.001 is 10 bps), for want of an adapter."""
+    """Fee rates as fractions of the executed value (0.001 is 10 bps); `fees = "none"`: no fees."""
 
     maker: Annotated[
         Decimal, _doc("Rate paid by a resting order; negative is a rebate", unit="fraction")
@@ -85,7 +88,13 @@ class Venue(Struct, frozen=True, kw_only=True):
         dict[str, str], _doc("References: env:NAME, or file:PATH of mode 0600")
     ] = {}
     options: Annotated[dict[str, Any], _doc("The adapter's own options; see its README")] = {}
-    fees: Annotated[Fees | None, _doc('Fee rates; needed when adapter is "recorded"')] = None
+    fees: Annotated[
+        Fees | Literal["none"] | None,
+        _doc(
+            'Fee rates, in place of those that the venue or the recording tells, or "none" for no '
+            'fees; needed when adapter is "recorded"'
+        ),
+    ] = None
     account_type: Annotated[
         Literal["cash", "margin"], _doc("cash for spot, margin for derivatives")
     ] = "cash"
@@ -342,7 +351,11 @@ class Simulated(Struct, frozen=True, kw_only=True):
         Decimal, _doc("From a command to the simulated venue", unit="ms", least="0")
     ] = Decimal(50)
     fees: Annotated[
-        Literal["venue"], _doc("Fees come from the venue; a run without fees is refused")
+        Literal["venue"],
+        _doc(
+            "Fees come from the venue; a run without is refused, unless its config says "
+            'fees = "none" in [venues.NAME]'
+        ),
     ] = "venue"
     queue_position: Annotated[
         bool, _doc("A resting order fills after the size displayed before it")

@@ -109,7 +109,8 @@ def _adapter(
         return
     if adapter == RECORDED:
         if "fees" not in venue:
-            hint = 'add fees = { maker = "0.0002", taker = "0.0005" } with the true rates'
+            rates = '{ maker = "0.0002", taker = "0.0005" }'
+            hint = f'add fees = {rates} with the true rates, or fees = "none" for no fees'
             where: KeyPath = (*path, "fees")
             report(where, "E-CFG-034", "the maker and taker rates", "nothing", hint)
         return

@@ -13,6 +13,7 @@ from engine.config.rules import RECORDED
 from engine.guard.building import build_strategy
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
 from engine.modes.account_files import account_files, old_risk_file
+from engine.modes.fees import configured_rates
 from engine.risk.facts import VenueAbilities
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
@@ -81,9 +82,9 @@ def build_gate(loaded: LoadedConfig, state: RiskStates | None = None) -> RiskGat
         abilities=abilities(loaded),
         accounts={key.upper(): venue.account for key, venue in loaded.config.venues.items()},
         fees={
-            key.upper(): max(venue.fees.maker, venue.fees.taker)
+            key.upper(): max(rates.maker, rates.taker)
             for key, venue in loaded.config.venues.items()
-            if venue.fees is not None
+            if (rates := configured_rates(venue.fees)) is not None
         },
         look_every_ns=0 if state is not None else KILL_FILE_NS,
     )

@@ -1,8 +1,9 @@
 """Fees of simulated execution (paper and backtest): the venue's rates, charged as the venue does.
 
-Rates come from the config's `[venues.NAME.fees]` where that is present, else from the instrument's
-`info`, where adapters and importers put them as exact decimals in text: `maker_fee`, `taker_fee`,
-or per side `buy_fee`, `sell_fee` with `buy_fee_in_base` (a buyer pays in base currency).
+Rates come from the config's `[venues.NAME.fees]` where that is present (`fees = "none"` is none at
+all, and must be said), else from the instrument's `info`, where adapters and importers put them as
+exact decimals in text: `maker_fee`, `taker_fee`, or per side `buy_fee`, `sell_fee` with
+`buy_fee_in_base` (a buyer pays in base currency).
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
 from nautilus_trader.model import LiquiditySide, Money, OrderSide, Price, Quantity
 
 from engine.cli.exits import Exit
+from engine.config.checks import missing_fees_hint
 from engine.config.model import Fees
 from engine.errors import FairleadError
+
+Configured = Fees | str | None  # of a venue in the config; the text is "none"
 
 
 class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,16 +70,26 @@ def rates_from_info(info: Mapping[str, Any] | None) -> FeeRates | None:
     return None
 
 
-def fee_rates(venue: str, configured: Fees | None, instrument: Any) -> FeeRates:
-    """The rates of one instrument. Raises FairleadError `FEES-MISSING`: no run without fees."""
-    if configured is not None:
-        return FeeRates(maker=configured.maker, taker=configured.taker)
-    found = rates_from_info(instrument.info)
+def configured_rates(configured: Configured) -> FeeRates | None:
+    """What a venue's `fees` of the config say; None: nothing."""
+    if configured is None:
+        return None
+    if isinstance(configured, str):
+        return FeeRates(maker=Decimal(0), taker=Decimal(0))
+    return FeeRates(maker=configured.maker, taker=configured.taker)
+
+
+def fee_rates(venue: str, configured: Configured, instrument: Any) -> FeeRates:
+    """The rates of one instrument.
+
+    Raises FairleadError `FEES-MISSING`: a run without fees must say so.
+    """
+    found = configured_rates(configured) or rates_from_info(instrument.info)
     if found is None:
         raise FairleadError(
             "FEES-MISSING",
             f"expected fee rates of {instrument.id} in its data or under [venues.{venue}.fees], "
-            'received none; add [venues.%s.fees] with maker = "..." and taker = "..."' % venue,
+            f"received none; {missing_fees_hint(venue)}",
             int(Exit.CONFIG),
         )
     return found
@@ -105,7 +119,7 @@ class VenueFeeModel(FeeModel):
         return Money.from_decimal(quantity * fill_px.as_decimal() * multiplier * rate, currency)
 
 
-def fee_model(venue: str, configured: Fees | None, instruments: Iterable[Any]) -> FeeModel:
+def fee_model(venue: str, configured: Configured, instruments: Iterable[Any]) -> FeeModel:
     """One model for a venue's instruments; NautilusTrader's own where it charges the same."""
     rates = {str(one.id): fee_rates(venue, configured, one) for one in instruments}
     distinct = set(rates.values())
