@@ -11,12 +11,11 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.parity.resting import Resting
 from tests.parity.standing import ZERO, Market, Offer, Sheet, is_better
-from tests.parity.tape import Event, Print, Tape
+from tests.parity.tape import Tape
 
 MS_NS = 1_000_000
 LAST_TRADE = ("LAST_PRICE", "DOUBLE_LAST")
@@ -136,9 +135,9 @@ def _decimal(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
-def read_orders(path: Path, rules: Rules) -> list[Order]:
+def orders_of(lines: bytes, rules: Rules) -> list[Order]:
     """The orders of a run's orders.jsonl."""
-    return [Order(json.loads(line), rules) for line in path.read_text().splitlines()]
+    return [Order(json.loads(line), rules) for line in lines.splitlines()]
 
 
 def judge(orders: Sequence[Order], tapes: Mapping[str, Tape], rules: Rules) -> list[Violation]:
@@ -308,7 +307,7 @@ class _Judge:
         chosen = None
         for sheet in self._standing(taking.ts, self.fired_by.get(order.id, 0)):
             wrong = self._wrong(taking, sheet, also)
-            if best is None or len(wrong) < len(best):
+            if best is None or len(wrong) <= len(best):
                 best, chosen = wrong, sheet
             if not wrong:
                 break
@@ -492,6 +491,3 @@ def _exits(orders: Sequence[Order]) -> list[Violation]:
         what = (order.id, order.instrument, fill.ts, fill.price, fill.quantity)
         found += [Violation(kind, *what, text) for text in wrong]
     return found
-
-
-__all__ = ["Event", "Order", "Print", "Rules", "Violation", "judge", "read_orders"]
