@@ -161,7 +161,11 @@ class RandomOrders(GuardedStrategy):
     def _own(self, name: InstrumentId) -> Any:
         """An open order with a price; a bracket's exits are the bracket's."""
         found = self.cache.orders_open(instrument_id=name, strategy_id=self.strategy_id)
-        plain = [o for o in found if not o.is_reduce_only and not o.is_pending_cancel]
+        plain = [
+            o
+            for o in found
+            if not o.is_reduce_only and not o.is_pending_cancel and hasattr(o, "price")
+        ]
         plain.sort(key=lambda order: (order.ts_init, str(order.client_order_id)))
         return self._rng.choice(plain) if plain else None
 
