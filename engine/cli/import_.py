@@ -51,6 +51,15 @@ def command(
             help="Fraction of the executed value, e.g. 0.0005 (the default on USD-M; spot 0.001)",
         ),
     ] = None,
+    instruments: Annotated[
+        Path | None,
+        typer.Option(
+            "--instruments",
+            metavar="FILE",
+            help="Rules of the instruments: Binance's exchangeInfo answer (JSON), or a catalog "
+            "that has them; the options for fees, sizes and notional win",
+        ),
+    ] = None,
     tick_size: Annotated[
         str | None,
         typer.Option("--tick-size", help="Price increment; default: the decimals of the file"),
@@ -103,6 +112,7 @@ def command(
                 maker_fee=maker,
                 taker_fee=taker,
                 rules=rules,
+                listing=instruments,
                 progress=progress,
                 depth=depth,
                 fold_tops=fold_quotes,
@@ -209,6 +219,8 @@ def _render_instrument(each: InstrumentReport) -> list[str]:
     lines = [
         f"{each.id} ({each.market}; {each.price_precision} price and {each.size_precision} size "
         f"decimals; fees {each.maker_fee} maker, {each.taker_fee} taker)",
+        f"  rules          tick {each.tick_size}, step {each.step_size}, "
+        + (f"min notional {each.min_notional}" if each.min_notional else "no min notional"),
         f"  level updates  {each.level_updates:,} in {each.depth_messages:,} messages; "
         f"{each.delta_rows:,} delta rows",
         f"  trades         {each.trades:,}"

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 DEMO = "configs/demo.toml"
 SAMPLE = str(ROOT / "tests" / "data" / "recording" / "binance_usdm_400.gz")
 SPOT = str(ROOT / "tests" / "data" / "recording" / "binance_spot_400.gz")
+EXCHANGE_INFO = str(ROOT / "tests" / "data" / "recording" / "exchange_info_spot.json")
 LOADS = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.{how}(sys.argv[0], run_name='loaded')"
 
 Step = Callable[[Session, str], None]
@@ -127,6 +128,7 @@ def imports(session: Session, command: str) -> None:
     """The synopsis of the reference: every option of it at once."""
     options = {"[": "", "]...": "", "]": "", "DIR": "data/all", "--instrument ID": ""}
     options |= {"RATE": "0.001", "--tick-size N": "--tick-size 0.01", "LEVELS": "10"}
+    options |= {"--instruments RULES": f"--instruments {EXCHANGE_INFO}"}
     options |= {"--step-size N": "--step-size 0.00001", "--min-notional N": "--min-notional 5"}
     text = command.replace("FILE", SPOT, 1)
     for name, value in options.items():
@@ -166,7 +168,8 @@ COMMANDS: dict[str, Step] = {
     "fairlead import FILE.gz --catalog data/binance": written(**{"FILE.gz": SAMPLE}),
     "fairlead backtest configs/btcusdt-backtest-maker.toml": written(says="net PnL"),
     "fairlead import FILE --catalog DIR [--instrument ID]... [--format binance] "
-    "[--maker-fee RATE] [--taker-fee RATE] [--tick-size N] [--step-size N] [--min-notional N] "
+    "[--instruments RULES] [--maker-fee RATE] [--taker-fee RATE] "
+    "[--tick-size N] [--step-size N] [--min-notional N] "
     "[--depth LEVELS] [--no-fold-quotes] [--json]": imports,
     "fairlead kill all --config CONFIG": written(CONFIG=DEMO),
     'fairlead kill all --config run.toml --reason "what you saw"': written(),

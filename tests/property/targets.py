@@ -42,8 +42,11 @@ from engine.config.loader import load, parse_key_path
 from engine.config.problems import ConfigError
 from engine.config.toml_lines import TomlLines
 from engine.recording.gaps import read_gaps, summarize
+from engine.recording.importers.binance_instruments import instrument_name
 from engine.recording.importers.binance_wire import Malformed, Other, parse_line
 from engine.recording.importers.lines import LineReader, Unreadable
+from engine.recording.importers.listing import read_listing
+from engine.recording.importers.staging import ImportFailed
 from engine.recording.raw import read, verify
 from engine.recording.rawformat import Direction, RawFault, RawRecord, pack_block, pack_record
 from engine.recording.redact import Redactor
@@ -408,6 +411,12 @@ def binance_line(data: bytes) -> None:
     quiet(lambda: parse_line(data), Malformed, Other)
 
 
+def exchange_info(folder: Path, data: bytes) -> None:
+    path = folder / "exchangeInfo.json"
+    path.write_bytes(data)
+    quiet(lambda: read_listing(path, instrument_name), ImportFailed)
+
+
 def binance_lines() -> list[bytes]:
     lines: list[bytes] = []
     for name in ("binance_spot_400.gz", "binance_usdm_400.gz"):
@@ -530,6 +539,13 @@ def targets(folder: Path) -> Iterator[Target]:
         inputs=10_000,
     )
     yield Target(name="binance-wire", corpus=lines, feed=binance_line, mutations=JSON_LINES)
+    yield Target(
+        name="exchange-info",
+        corpus=[path.read_bytes() for path in sorted((DATA / "recording").glob("exchange_*"))],
+        feed=partial(exchange_info, folder),
+        mutations=JSON_LINES,
+        inputs=5_000,
+    )
     yield Target(
         name="config",
         corpus=config_corpus(),

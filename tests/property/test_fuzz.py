@@ -21,7 +21,7 @@ NAMES = (
     *("oceanex-stream", "oceanex-rest", "poloniex-public", "poloniex-private", "poloniex-rest"),
     *("poloniex-id", "raw-file", "redact", "gaps", "lines", "binance-wire", "config"),
     *("toml-lines", "journal", "journal-check", "explain", "kill-file", "risk-state"),
-    *("commit-plan", "own-file"),
+    *("commit-plan", "own-file", "exchange-info"),
     *("kill-config", "explain-config", "parquet-footer", "secret-file", "plan"),
 )
 BOMB_SECS = 5.0  # of the processor; the worst takes 0.5

@@ -31,6 +31,7 @@ TARGETS = {
     "engine/recording/gaps.py": "gaps",
     "engine/recording/importers/binance_wire.py": "binance-wire",
     "engine/recording/importers/lines.py": "lines",
+    "engine/recording/importers/listing.py": "exchange-info",
     "engine/recording/parquet_rows.py": "parquet-footer",
     "engine/recording/rawformat.py": "raw-file",
     "engine/recording/raw.py": "raw-file",

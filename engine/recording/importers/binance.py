@@ -26,13 +26,17 @@ from engine.recording.importers.binance_instruments import (
     Fees,
     Rules,
     build_instrument,
+    decimals_within,
+    held_instrument,
     instrument_name,
-    settled_precision,
+    require_as_held,
+    terms_of,
 )
 from engine.recording.importers.binance_lines import Clock, Parsed, parsed_lines
 from engine.recording.importers.binance_symbol import Finer, Options, SymbolImport, most_decimals
 from engine.recording.importers.diffbook import DEPTH
 from engine.recording.importers.lines import LineReader, Unreadable
+from engine.recording.importers.listing import read_listing
 from engine.recording.importers.report import ImportReport, MalformedLine
 from engine.recording.importers.staging import (
     CHUNK_ROWS,
@@ -68,7 +72,8 @@ class _Again(Exception):
 class BinanceImport:
     """One import of one file. Nothing is left in the catalog unless all of it succeeded.
 
-    `rules` are what a file cannot tell of its instruments; `depth` and `fold_tops`: see `diffbook`.
+    `rules` are what a file cannot tell of its instruments, `listing` is a venue's file (see there)
+    that tells it; what is given wins. `depth` and `fold_tops`: see `diffbook`. Raises ImportFailed.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class BinanceImport:
         instruments: Collection[str] = (),
         fees: Fees | None = None,
         rules: Rules | None = None,
+        listing: Path | None = None,
         progress: Progress | None = None,
         depth: int = DEPTH,
         fold_tops: bool = True,
@@ -89,6 +95,7 @@ class BinanceImport:
         self._wanted = frozenset(instruments)
         self._fees = fees or Fees()
         self._rules = rules or Rules()
+        self._listing = None if listing is None else read_listing(listing, instrument_name)
         self._progress = progress
         self._options = Options(depth=depth, fold_tops=fold_tops, chunk_rows=chunk_rows)
         self._known: dict[str, Known] = {}
@@ -225,13 +232,15 @@ class BinanceImport:
         name = instrument_name(symbol, known.market)
         if self._wanted and name not in self._wanted:
             return None
+        listed = None if self._listing is None else self._listing.find(name)
+        terms = terms_of(symbol, self._fees, self._rules, listed)
         decimals = (known.price_decimals, known.size_decimals)
-        decimals = self._rules.decimals(name, decimals)
-        precision, is_new = settled_precision(self.target, name, decimals)
-        instrument = build_instrument(
-            symbol, known.market, precision, self._fees, known.first_ns, self._rules
-        )
-        if is_new:
+        decimals = decimals_within(terms, name, decimals)
+        instrument = held_instrument(self.target, name)
+        if instrument is not None:
+            require_as_held(self.target, instrument, decimals, terms)
+        else:
+            instrument = build_instrument(symbol, known.market, decimals, terms, known.first_ns)
             staged.catalog.write_instruments([instrument])
         return SymbolImport(instrument, known.market, staged, self._options)
 
@@ -401,6 +410,7 @@ def import_binance(
     maker_fee: Decimal | None = None,
     taker_fee: Decimal | None = None,
     rules: Rules | None = None,
+    listing: Path | None = None,
     progress: Progress | None = None,
     depth: int = DEPTH,
     fold_tops: bool = True,
@@ -412,6 +422,7 @@ def import_binance(
         instruments=instruments,
         fees=Fees(maker=maker_fee, taker=taker_fee),
         rules=rules,
+        listing=listing,
         progress=progress,
         depth=depth,
         fold_tops=fold_tops,

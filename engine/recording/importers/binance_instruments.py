@@ -20,6 +20,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.currencies import currency
 from engine.recording.importers.binance_wire import Market
+from engine.recording.importers.listing import Listed, of_instrument
 from engine.recording.importers.staging import ImportFailed
 
 # Binance's fee schedule for an account without volume or discounts, fractions of executed value.
@@ -38,14 +39,14 @@ QUOTES = (
 
 
 class Fees(msgspec.Struct, frozen=True):
-    """Fee rates as fractions of executed value; None means the market's default."""
+    """Fee rates, fractions of executed value; None: what the venue's file says, or the default."""
 
     maker: Decimal | None = None
     taker: Decimal | None = None
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What a stream file cannot tell; None is what it shows, or no limit.
+    """What a stream file cannot tell; None: what the venue's file says, or the stream shows.
 
     Price and size increments, and the least value of an order in quote currency.
     """
@@ -54,22 +55,42 @@ class Rules(msgspec.Struct, frozen=True):
     step_size: Decimal | None = None
     min_notional: Decimal | None = None
 
-    def decimals(self, name: str, found: tuple[int, int]) -> tuple[int, int]:
-        """Decimals of price and size to write with. Raises ImportFailed where the file is finer."""
-        wanted = []
-        for what, step, seen in (
-            ("price", self.tick_size, found[0]),
-            ("size", self.step_size, found[1]),
-        ):
-            of_step = seen if step is None else decimals_of(step)
-            if seen > of_step:
-                raise ImportFailed(
-                    "IMPORT-PRECISION",
-                    f"{name} has {seen} {what} decimals in the file, and the {what} increment "
-                    f"that was given, {step}, has {of_step}; give a finer one",
-                )
-            wanted.append(of_step)
-        return wanted[0], wanted[1]
+
+def terms_of(symbol: str, fees: Fees, rules: Rules, listed: Listed | None) -> Listed:
+    """What holds of a symbol: what was given, else what the venue's file says, else nothing.
+
+    Raises ImportFailed where there is no file and the symbol ends in no known quote currency.
+    """
+    if listed is None:
+        base, quote = currencies(symbol)
+        listed = Listed(base=base, quote=quote)
+    given = {
+        "tick_size": rules.tick_size,
+        "step_size": rules.step_size,
+        "min_notional": rules.min_notional,
+        "maker_fee": fees.maker,
+        "taker_fee": fees.taker,
+    }
+    known = {name: value for name, value in given.items() if value is not None}
+    return msgspec.structs.replace(listed, **known)
+
+
+def decimals_within(terms: Listed, name: str, found: tuple[int, int]) -> tuple[int, int]:
+    """Decimals of price and size to write with. Raises ImportFailed where the file is finer."""
+    wanted = []
+    for what, step, seen in (
+        ("price", terms.tick_size, found[0]),
+        ("size", terms.step_size, found[1]),
+    ):
+        of_step = seen if step is None else decimals_of(step)
+        if seen > of_step:
+            raise ImportFailed(
+                "IMPORT-PRECISION",
+                f"{name} has {seen} {what} decimals in the file, and the {what} increment "
+                f"that was given, {step}, has {of_step}; give a finer one",
+            )
+        wanted.append(of_step)
+    return wanted[0], wanted[1]
 
 
 def instrument_name(symbol: str, market: Market) -> str:
@@ -91,73 +112,75 @@ def currencies(symbol: str) -> tuple[str, str]:
 
 
 def build_instrument(
-    symbol: str,
-    market: Market,
-    precision: tuple[int, int],
-    fees: Fees,
-    ts: int,
-    rules: Rules,
+    symbol: str, market: Market, precision: tuple[int, int], terms: Listed, ts: int
 ) -> Any:
     """A CurrencyPair or CryptoPerpetual; `precision` is decimals of price and of size.
 
     NautilusTrader's instruments have no fee fields: `info` has `maker_fee` and `taker_fee` as text.
     """
-    base, quote = currencies(symbol)
     default_maker, default_taker = DEFAULT_FEES[market]
-    maker = default_maker if fees.maker is None else fees.maker
-    taker = default_taker if fees.taker is None else fees.taker
+    maker = default_maker if terms.maker_fee is None else terms.maker_fee
+    taker = default_taker if terms.taker_fee is None else terms.taker_fee
     price_precision, size_precision = precision
-    step = Quantity.from_str(_step(size_precision, rules.step_size))
-    least = rules.min_notional
+    step = _step(size_precision, terms.step_size)
+    quote = currency(terms.quote)
     common: dict[str, Any] = {
         "price_precision": price_precision,
         "size_precision": size_precision,
-        "price_increment": Price.from_str(_step(price_precision, rules.tick_size)),
-        "size_increment": step,
-        "min_quantity": step,
+        "price_increment": Price.from_str(_step(price_precision, terms.tick_size)),
+        "size_increment": Quantity.from_str(step),
+        "min_quantity": _quantity(terms.min_size, size_precision) or Quantity.from_str(step),
+        "max_quantity": _quantity(terms.max_size, size_precision),
         "ts_event": ts,
         "ts_init": ts,
         "info": {"maker_fee": str(maker), "taker_fee": str(taker), "source": "binance stream file"},
     }
+    if terms.min_notional is not None:
+        common["min_notional"] = Money.from_decimal(terms.min_notional, quote)
     identity = InstrumentId.from_str(instrument_name(symbol, market))
-    base_currency, quote_currency = currency(base), currency(quote)
-    if least is not None:
-        common["min_notional"] = Money.from_decimal(least, quote_currency)
+    names = (identity, Symbol(symbol), currency(terms.base), quote)
     if market is Market.SPOT:
-        return CurrencyPair(identity, Symbol(symbol), base_currency, quote_currency, **common)
+        return CurrencyPair(*names, **common)
     return CryptoPerpetual(
-        identity,
-        Symbol(symbol),
-        base_currency,
-        quote_currency,
-        quote_currency,
+        *names,
+        quote,
         False,  # linear
-        margin_init=MARGIN_INIT,
-        margin_maint=MARGIN_MAINT,
+        margin_init=MARGIN_INIT if terms.margin_init is None else terms.margin_init,
+        margin_maint=MARGIN_MAINT if terms.margin_maint is None else terms.margin_maint,
         **common,
     )
 
 
-def settled_precision(
-    catalog: Path, name: str, decimals: tuple[int, int]
-) -> tuple[tuple[int, int], bool]:
-    """Precision to write with, and whether the catalog lacks the instrument.
-
-    A catalog keeps one precision per instrument. Raises ImportFailed where the file is finer.
-    """
+def held_instrument(catalog: Path, name: str) -> Any:
+    """The newest definition that a catalog has of it; None for none."""
     if not (catalog / "data").is_dir():
-        return decimals, True
-    held = ParquetDataCatalog(str(catalog)).instruments(instrument_ids=[name])
-    if not held:
-        return decimals, True
-    precision = (held[0].price_precision, held[0].size_precision)
+        return None
+    found = ParquetDataCatalog(str(catalog)).instruments(instrument_ids=[name])
+    return max(found, key=lambda one: int(one.ts_init), default=None)
+
+
+def require_as_held(catalog: Path, held: Any, decimals: tuple[int, int], terms: Listed) -> None:
+    """A catalog keeps one definition of an instrument.
+
+    Raises ImportFailed where the file is finer, or where other rules or fees were given.
+    """
+    name = held.id
+    precision = (held.price_precision, held.size_precision)
     if decimals[0] > precision[0] or decimals[1] > precision[1]:
         text = (
             f"{name} has {decimals[0]} price and {decimals[1]} size decimals in the file, and "
             f"{precision[0]} and {precision[1]} in {catalog}; import into a new catalog"
         )
         raise ImportFailed("IMPORT-PRECISION", text)
-    return precision, False
+    there = of_instrument(held)
+    for field in ("tick_size", "step_size", "min_notional", "maker_fee", "taker_fee"):
+        given, known = getattr(terms, field), getattr(there, field)
+        if given is not None and given != known:
+            text = (
+                f"{name} is in {catalog} with {field} {'none' if known is None else known}, and "
+                f"{given} was given; give the same, or import into a new catalog"
+            )
+            raise ImportFailed("IMPORT-RULES", text)
 
 
 def decimals_of(step: Decimal) -> int:
@@ -171,3 +194,10 @@ def _step(precision: int, given: Decimal | None) -> str:
     if given is not None:
         return f"{given:.{precision}f}"
     return f"0.{'0' * (precision - 1)}1" if precision else "1"
+
+
+def _quantity(size: Decimal | None, precision: int) -> Quantity | None:
+    """With the instrument's decimals; None for none, and for one that those do not reach."""
+    if size is None or decimals_of(size) > precision:
+        return None
+    return Quantity.from_str(f"{size:.{precision}f}")

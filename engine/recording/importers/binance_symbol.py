@@ -55,8 +55,11 @@ class SymbolImport:
             market=market.value,
             price_precision=instrument.price_precision,
             size_precision=instrument.size_precision,
-            maker_fee=instrument.info["maker_fee"],
-            taker_fee=instrument.info["taker_fee"],
+            tick_size=str(instrument.price_increment),
+            step_size=str(instrument.size_increment),
+            min_notional=str(instrument.min_notional or ""),
+            maker_fee=str((instrument.info or {}).get("maker_fee", "")),
+            taker_fee=str((instrument.info or {}).get("taker_fee", "")),
             depth=options.depth,
         )
         self._id = instrument.id

@@ -21,6 +21,9 @@ class InstrumentReport(msgspec.Struct, kw_only=True):
     market: str
     price_precision: int
     size_precision: int
+    tick_size: str
+    step_size: str
+    min_notional: str  # empty for none
     maker_fee: str
     taker_fee: str
     depth_messages: int = 0
