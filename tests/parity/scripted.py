@@ -1,0 +1,72 @@
+"""A strategy that follows a list of steps: [[ms after the first data, verb, ...], ...] as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nautilus_trader.model import BookType, InstrumentId, OrderSide, Price, Quantity
+from nautilus_trader.trading import StrategyConfig
+
+from engine.strategy import GuardedStrategy
+
+MS_NS = 1_000_000
+
+
+class ScriptedConfig(StrategyConfig):
+    def __init__(self, *, instrument_id: InstrumentId, script: str, **native: Any) -> None:
+        self.instrument_id = instrument_id
+        self.script = script
+
+
+class Scripted(GuardedStrategy):
+    """`seen` has the book at each step "book": (bids, asks), price to size as text."""
+
+    config_class = ScriptedConfig
+
+    def __init__(self, config: ScriptedConfig) -> None:
+        super().__init__(config)
+        self.name = config.instrument_id
+        self.steps: list[list[Any]] = json.loads(config.script)
+        self.began_ns = 0
+        self.seen: list[tuple[dict[str, str], dict[str, str]]] = []
+        self.refused: list[str] = []
+
+    def on_start(self) -> None:
+        self.subscribe_book_deltas(self.name, BookType.L2_MBP, managed=True)
+        self.subscribe_trades(self.name)
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self._tick()
+
+    def on_trade(self, trade: Any) -> None:
+        self._tick()
+
+    def on_gate_denied(self, order: Any, denial: Any) -> None:
+        self.refused.append(denial.code)
+
+    def _tick(self) -> None:
+        now = self.clock.timestamp_ns()
+        self.began_ns = self.began_ns or now
+        while self.steps and now - self.began_ns >= self.steps[0][0] * MS_NS:
+            _, verb, *given = self.steps.pop(0)
+            getattr(self, f"_do_{verb}")(*given)
+
+    def _do_book(self) -> None:
+        book = self.cache.order_book(self.name)
+        sides = (book.bids(), book.asks()) if book is not None else ((), ())
+        bids, asks = ({str(one.price): str(one.size()) for one in side} for side in sides)
+        self.seen.append((bids, asks))
+
+    def _do_market(self, side: str, quantity: str) -> None:
+        where = (self.name, getattr(OrderSide, side), Quantity.from_str(quantity))
+        self.submit_order(self.order_factory.market(*where))
+
+    def _do_limit(self, side: str, quantity: str, price: str) -> None:
+        where = (
+            self.name,
+            getattr(OrderSide, side),
+            Quantity.from_str(quantity),
+            Price.from_str(price),
+        )
+        self.submit_order(self.order_factory.limit(*where))
