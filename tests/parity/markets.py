@@ -19,7 +19,7 @@ from engine.observe.orders_file import order_lines
 from engine.recording.importers.binance import import_binance
 from tests.parity import generate
 from tests.parity.oracle import MS_NS, Order, Rules, Violation, judge, orders_of
-from tests.parity.tape import of_lines
+from tests.parity.tape import Tape, of_lines
 from tests.unit.backtest_kit import toml
 
 LATENCIES_MS = ("0", "1", "5", "20", "50", "100")
@@ -102,23 +102,30 @@ def judge_market(seed: int, folder: Path) -> Iterator[Judged]:
     import_binance(source, folder / "catalog")
     tapes = of_lines(lines)
     for strategy in (*SHIPPED, RANDOM):
-        config = folder / f"{strategy}.toml"
-        config.write_text(config_text(seed, strategy, sorted(tapes), folder / "catalog"))
-        loaded = load(config)
-        rules = Rules(latency_ns=int(loaded.config.simulated.latency_ms * MS_NS))
-        result = run_backtest(loaded)
-        rows = order_lines(result.cache)
-        (folder / f"{strategy}.orders.jsonl").write_bytes(rows)
-        result.dispose()
-        orders = orders_of(rows, rules)
-        yield Judged(
-            seed,
-            strategy,
-            len(orders),
-            _fills(orders),
-            result.summary.outcome,
-            judge(orders, tapes, rules),
-        )
+        text = config_text(seed, strategy, sorted(tapes), folder / "catalog")
+        orders, outcome, found = judge_run(strategy, text, tapes, folder)
+        yield Judged(seed, strategy, len(orders), _fills(orders), outcome, found)
+
+
+def judge_run(
+    name: str, text: str, tapes: Mapping[str, Tape], folder: Path
+) -> tuple[list[Order], str, list[Violation]]:
+    """Backtest the config `text`: its orders, how it ended, and what could not have been."""
+    config = folder / f"{name}.toml"
+    config.write_text(text)
+    loaded = load(config)
+    simulated = loaded.config.simulated
+    rules = Rules(
+        latency_ns=int(simulated.latency_ms * MS_NS),
+        queue=simulated.queue_position,
+        consumption=simulated.liquidity_consumption,
+    )
+    result = run_backtest(loaded)
+    rows = order_lines(result.cache)
+    (folder / f"{name}.orders.jsonl").write_bytes(rows)
+    result.dispose()
+    orders = orders_of(rows, rules)
+    return orders, result.summary.outcome, judge(orders, tapes, rules)
 
 
 def _fills(orders: list[Order]) -> int:

@@ -56,9 +56,11 @@ class _Symbol:
         self.last: int | None = None  # the newest update in the book; None: there is no book
         self.seen = 0  # the newest update told of
         self.held: list[dict[str, Any]] = []  # updates that wait for a snapshot
+        self.is_perpetual = False
 
     def depth(self, ts: int, data: dict[str, Any]) -> None:
         self.seen = data["u"]
+        self.is_perpetual = "pu" in data
         if self.last is not None and data["u"] <= self.last:
             return
         if self.last is not None and not self._follows(data):
@@ -137,7 +139,7 @@ def of_lines(lines: Iterable[bytes], venue: str = "BINANCE") -> dict[str, Tape]:
             at = data.get("E", 0) * MS_NS
             symbol.tape.append(Told(ts, "quote", bid, ask, at, data["u"]))
     return {
-        f"{name}.{venue}": sorted(one.tape, key=lambda event: event.ts)
+        f"{name}{'-PERP' * one.is_perpetual}.{venue}": sorted(one.tape, key=lambda event: event.ts)
         for name, one in symbols.items()
     }
 
