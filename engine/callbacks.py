@@ -196,16 +196,25 @@ def _initialized(self: Any, event: Any) -> None:
     order_id = str(event.client_order_id)
     if not self._guard_gate.is_approved(order_id) and not event.reconciliation:
         self._guard_breach(order_id, "order")
+    _command(self)
 
 
 def _pending_update(self: Any, event: Any) -> None:
     order_id = str(event.client_order_id)
     if not self._guard_gate.has_pending_modify(order_id) and not event.reconciliation:
         self._guard_breach(order_id, "modify of order")
+    _command(self)
 
 
 def _pending_cancel(self: Any, event: Any) -> None:
     self._guard_gate.cancel_requested(event.ts_init)
+    _command(self)
+
+
+def _command(self: Any) -> None:
+    """Whichever way it came, a command is on its way when its event is told."""
+    if (on_command := self._guard_run.on_command) is not None:
+        on_command()
 
 
 def _progress(self: Any, event: Any) -> None:
@@ -241,6 +250,8 @@ def _filled(self: Any, event: Any) -> None:
         None if fee is None else (fee.as_decimal(), fee.currency.code),
         event.ts_event,
     )
+    if self._guard_run.plain_exits:
+        self._guard_cut_exits(str(event.instrument_id))
     _progress(self, event)
 
 

@@ -42,6 +42,7 @@ from engine.guard.handover import HandOverMixin
 from engine.guard.order_ids import SeededFactory
 from engine.guard.overrides import own_classes, refuse_overrides
 from engine.guard.roles import Role, with_role
+from engine.guard.simulated import SimulatedMixin
 from engine.guard.thread import bind_to_thread
 from engine.guard.wants import Wants
 from engine.orders.model import Kind, TriggerCondition
@@ -67,7 +68,7 @@ _ADDED = (
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
 
 
-class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
+class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMixin):
     """The guarding half of a strategy; stands before NautilusTrader's `Strategy` in the MRO."""
 
     _guard_gate: RiskGate | None = None
@@ -184,8 +185,9 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
                 self._guard_refuse_rest(orders, approved, order)
                 return
             approved.append(order)
+        sent = self._guard_outgoing(orders)
         self._guard_call(
-            orders, self._guard_native.submit_order_list, orders, position_id, client_id, params
+            orders, self._guard_native.submit_order_list, sent, position_id, client_id, params
         )
 
     def modify_order(
@@ -313,8 +315,9 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin):
     ) -> bool:
         if not self._guard_approve(order):
             return False
+        (sent,) = self._guard_outgoing((order,))
         self._guard_call(
-            (order,), self._guard_native.submit_order, order, position_id, client_id, params
+            (order,), self._guard_native.submit_order, sent, position_id, client_id, params
         )
         return True
 

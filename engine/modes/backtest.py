@@ -40,6 +40,7 @@ from engine.config.model import Venue as VenueConfig
 from engine.currencies import money
 from engine.errors import FairleadError
 from engine.guard.order_ids import SeededIds
+from engine.guard.simulated import simulate
 from engine.modes.backtest_data import Selection, select
 from engine.modes.common import Parts, build_parts, ending
 from engine.modes.fees import fee_model
@@ -149,6 +150,8 @@ def _run(
             watch = _Watch()
             watch.watch(selection, progress)
             node.add_actor(RUN_ID, watch)
+        arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
+        node.add_actor(RUN_ID, arrivals)
         for strategy in parts.strategies:
             node.add_strategy(RUN_ID, strategy)
         gc.freeze()  # what is loaded stays: the collector need not look at it again and again
@@ -195,16 +198,16 @@ def _venue_config(
         starting_balances=[str(money(text)) for text in simulated.balances],
         book_type="L2_MBP" if deep else "L1_MBP",
         fee_model=fees,
-        latency_model=latency_model(simulated.latency_ms),
+        latency_model=StaticLatencyModel(base_latency_nanos=latency_ns(loaded)),
         queue_position=simulated.queue_position,
         liquidity_consumption=simulated.liquidity_consumption,
         trade_execution=True,
     )
 
 
-def latency_model(latency_ms: Decimal) -> StaticLatencyModel:
+def latency_ns(loaded: LoadedConfig) -> int:
     """The time from a command to the simulated venue."""
-    return StaticLatencyModel(base_latency_nanos=int(latency_ms * MS_NS))
+    return int(loaded.config.simulated.latency_ms * MS_NS)
 
 
 def engine_config(loaded: LoadedConfig) -> BacktestEngineConfig:

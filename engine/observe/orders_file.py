@@ -10,7 +10,7 @@ import msgspec
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
 from engine.observe.summary import RunSummary
-from engine.orders.model import entry_of, role_of
+from engine.orders.model import REDUCE_TAG, entry_of, role_of
 
 SUMMARY_FILE = "summary.json"
 ORDERS_FILE = "orders.jsonl"
@@ -55,24 +55,27 @@ def order_lines(cache: Any) -> bytes:
 def _row(order: Any) -> dict[str, Any]:
     events = order.events()
     fills = [event for event in events if type(event).__name__ == "OrderFilled"]
+    tags = order.tags or ()
+    reduce_only = order.is_reduce_only or REDUCE_TAG in tags
     return {
         "client_order_id": str(order.client_order_id),
         "strategy": str(order.strategy_id),
         "instrument": str(order.instrument_id),
         "side": order.side.name,
         "kind": order.order_type.name,
-        "role": role_of(order.tags, reduce_only=order.is_reduce_only).value,
+        "role": role_of(tags, reduce_only=reduce_only).value,
         "quantity": str(order.quantity),
         "price": _text(getattr(order, "price", None)),
         "trigger_price": _text(getattr(order, "trigger_price", None)),
         "trigger_type": _name(getattr(order, "trigger_type", None)),
         "time_in_force": order.time_in_force.name,
         "post_only": bool(getattr(order, "is_post_only", False)),
-        "reduce_only": order.is_reduce_only,
-        "entry": entry_of(order.tags),
+        "reduce_only": reduce_only,
+        "entry": entry_of(tags),
         "status": order.status.name,
         "filled": str(order.filled_qty),
         "ts_init": order.ts_init,
+        "ts_accepted": order.ts_accepted,
         "ts_last": order.ts_last,
         "reason": next((_text(e.reason) for e in reversed(events) if hasattr(e, "reason")), None),
         "changes": _changes(events),

@@ -76,17 +76,20 @@ class Store(Protocol):
 class _Tries:
     """When the next exit of a bracket may be tried, after some that came to nothing."""
 
-    __slots__ = ("count", "not_before_ns")
+    __slots__ = ("count", "is_refused", "not_before_ns")
 
     def __init__(self) -> None:
         self.count = 0
         self.not_before_ns = 0
+        self.is_refused = False
 
     def tried(self, now_ns: int) -> None:
+        self.is_refused = False
         self._wait(now_ns, RETRY_NS, RETRY_MAX_NS)
 
     def refused(self, now_ns: int) -> None:
         """By the gate, at no cost: what it waits for, a book or a count, comes soon."""
+        self.is_refused = True
         self._wait(now_ns, LOOK_NS, GATE_MAX_NS)
 
     def _wait(self, now_ns: int, first_ns: int, most_ns: int) -> None:
@@ -195,8 +198,7 @@ class Brackets:
 
     def _place(self, bracket: Bracket, exits: Sequence[Leg], step: Place, tries: _Tries) -> bool:
         now_ns = self._owner.now_ns()
-        # An exit that is on its way came to nothing yet: another part of the entry need not wait.
-        if now_ns < tries.not_before_ns and all(leg.is_over for leg in exits):
+        if now_ns < tries.not_before_ns and self._came_to_nothing(exits, tries):
             return False
         client_order_id = bracket.next_exit_id()
         grown = msgspec.structs.replace(
@@ -217,6 +219,18 @@ class Brackets:
         tries.refused(now_ns)
         self._open[bracket.entry] = bracket  # it never left: the next try has the same id
         return False
+
+    def _came_to_nothing(self, exits: Sequence[Leg], tries: _Tries) -> bool:
+        """Whether the last exit did, so that the next has to wait.
+
+        One that is on its way, has filled, or was cancelled for another did not: what the entry
+        has filled since has its exit at once.
+        """
+        if not all(leg.is_over for leg in exits):
+            return False
+        if tries.is_refused or not exits:
+            return True
+        return not exits[-1].filled and exits[-1].client_order_id not in self._cancelled_ns
 
     def _cancel(self, instrument: str, client_order_ids: Sequence[str]) -> None:
         """Ask again only after a while: the answer may be on its way."""

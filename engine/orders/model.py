@@ -54,6 +54,7 @@ class Role(StrEnum):
 
 ROLE_TAG = "role:"
 ENTRY_TAG = "entry:"  # of a bracket's exit: the client order id of its entry
+REDUCE_TAG = "reduce_only"  # of an exit that goes to a simulated exchange as a plain order
 _EXITS = frozenset({Role.EXIT, Role.STOP, Role.TARGET})
 _TAGGED = {role.tag: role for role in Role if role is not Role.NONE}
 

@@ -15,7 +15,7 @@ from nautilus_trader.model import (
 )
 
 from engine import currencies
-from engine.orders.model import Side, role_of
+from engine.orders.model import REDUCE_TAG, Side, role_of
 from engine.risk.facts import (
     Funds,
     InstrumentFacts,
@@ -70,7 +70,8 @@ def order_facts(order: Any) -> OrderFacts:
     algorithm = order.exec_algorithm_id
     contingency = order.contingency_type
     parent = order.parent_order_id
-    reduce_only = order.is_reduce_only
+    tags = order.tags
+    reduce_only = order.is_reduce_only or (tags is not None and REDUCE_TAG in tags)
     return OrderFacts(
         client_order_id=str(order.client_order_id),
         strategy=str(order.strategy_id),
@@ -83,7 +84,7 @@ def order_facts(order: Any) -> OrderFacts:
         time_in_force=_TIFS[order.time_in_force],
         post_only=priced and bool(getattr(order, "is_post_only", False)),
         reduce_only=reduce_only,
-        role=role_of(order.tags, reduce_only=reduce_only),
+        role=role_of(tags, reduce_only=reduce_only),
         quote_quantity=order.is_quote_quantity,
         exec_algorithm=None if algorithm is None else str(algorithm),
         emulation=emulation,

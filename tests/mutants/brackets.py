@@ -90,7 +90,7 @@ BRACKET_MUTANTS: tuple[Mutant, ...] = (
         id="bracket-hammers",
         where=KEEPER,
         breaks="a refused exit is tried again without a wait",
-        edits=(Edit("if now_ns < tries.not_before_ns and all(", "if False and all("),),
+        edits=(Edit("if now_ns < tries.not_before_ns and", "if False and"),),
         tests=T_BRACKETS,
     ),
     Mutant(

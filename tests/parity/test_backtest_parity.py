@@ -34,7 +34,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def agree(config: Path) -> dict[str, Any]:
-    bare, ours = run_bare(config), run_fairlead(config)
+    bare, ours = run_bare(config, is_timely=True), run_fairlead(config)
     assert ours["orders"] == bare["orders"]
     assert ours["digest"] == bare["digest"]
     return ours

@@ -55,6 +55,7 @@ from nautilus_trader.model import (
 from nautilus_trader.trading import StrategyConfig
 
 from engine.config.model import Risk
+from engine.guard.simulated import simulate
 from engine.risk.gate import RiskGate
 from engine.run_state import RunState
 from engine.strategy import Feeds, guard
@@ -205,6 +206,7 @@ def exchange(instruments: Sequence[InstrumentId] = (IID,), latency_ms: int = 0) 
 def backtest(run: Run, latency_ms: int = 0, more: Sequence[Any] = ()) -> Run:
     """Run the market through a BacktestEngine."""
     engine = exchange(run.instruments, latency_ms)
+    engine.add_actor(simulate(run.state, run.gate, latency_ms * 1_000_000))
     for strategy in (run.strategy, *more):
         engine.add_strategy(strategy)
     data = [

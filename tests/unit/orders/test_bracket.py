@@ -308,6 +308,30 @@ def test_each_part_of_an_entry_has_its_stop_at_once() -> None:
     assert [leg.quantity for leg in exits] == [D("0.3"), D("0.4"), D("0.3")]
 
 
+def test_part_that_fills_after_an_exit_is_done_has_its_stop_at_once() -> None:
+    venue = Venue()
+    brackets = keeper(venue)
+    venue.change("E", filled=D("0.3"))
+    brackets.look()
+    venue.change(venue.asked[-1], filled=D("0.3"), is_over=True)  # nothing looked in between
+    venue.change("E", filled=D("0.7"), is_over=True)
+    brackets.look()
+    assert venue.orders[venue.asked[-1]].remaining == D("0.4")
+
+
+def test_target_that_follows_a_cancelled_stop_need_not_wait() -> None:
+    venue = Venue()
+    brackets = keeper(venue)
+    venue.orders["E"] = entry()
+    brackets.look()
+    venue.at = LONG.target
+    brackets.look()
+    assert venue.cancels == venue.asked
+    venue.change(venue.asked[-1], is_over=True)
+    brackets.look()
+    assert [venue.orders[name].kind for name in venue.asked] == [Kind.STOP_LIMIT, Kind.LIMIT]
+
+
 def test_exits_that_came_to_nothing_are_forgotten_at_last() -> None:
     venue = Venue()
     brackets = keeper(venue)

@@ -1,0 +1,161 @@
+"""What the guard does where NautilusTrader's own exchange is simulated, since that can't be told.
+
+**Arrival.** The kernel executes a command that is due only at the next data of the instrument, or
+at the next timer of the run. So each command sets an alert for the moment when it is due; then it
+arrives exactly then, whatever other timers there are.
+
+**Exits of their own size.** The kernel sets every reduce-only order that rests to the size of the
+position, up as well as down: exits of one strategy would sell each other's units. So what rests
+goes out as a plain order, as it does to a spot venue. The gate saw it as reduce-only, and holds
+that all exits of a strategy together never ask for more than it has; what is too large later is cut
+here. An order that never rests keeps the flag, which cuts it to the position when it arrives; so do
+the children of an order list, which NautilusTrader sizes after their parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from nautilus_trader.common import DataActor
+from nautilus_trader.model import ClientOrderId, OrderInitialized, OrderType, Quantity, TimeInForce
+
+from engine.orders.model import REDUCE_TAG, Kind, Side
+from engine.risk.facts import LiveOrder
+from engine.risk.gate import RiskGate
+from engine.risk.ledger import Ledger
+from engine.risk.view import NautilusView, order_facts
+from engine.run_state import RunState
+
+_ZERO = Decimal(0)
+_AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})  # such an order never rests
+
+
+class Arrivals(DataActor):
+    """Wakes the run when a command is due.
+
+    Its clock is its own: no strategy finds these alerts among its timers, or cancels them. It may
+    be used where a native call has borrowed the strategy.
+    """
+
+    _latency_ns = 0
+    _due_ns = 0
+    _alarm: Any = None
+
+    def after(self, latency_ns: int) -> None:
+        """DataActor's own constructor takes nothing but its config."""
+        self._latency_ns = latency_ns
+
+    def command(self) -> None:
+        """A command is handed over now."""
+        alarm = self._alarm
+        if alarm is None:
+            alarm = self._alarm = self.clock
+        due_ns = alarm.timestamp_ns() + self._latency_ns
+        if due_ns != self._due_ns:  # commands of one moment are due together
+            self._due_ns = due_ns
+            alarm.set_time_alert_ns(str(due_ns), due_ns, _nothing)
+
+
+def simulate(run: RunState, gate: RiskGate, latency_ns: int) -> Arrivals:
+    """Tell the guard that this exchange is simulated; the actor has to be in the run.
+
+    Without EXIT_EXCEEDS nothing holds exits together: reduce-only is the exchange's own then.
+    """
+    run.plain_exits = "EXIT_EXCEEDS" not in gate.config.off
+    arrivals = Arrivals()
+    if latency_ns:  # without, a command is there as it is given
+        arrivals.after(latency_ns)
+        run.on_command = arrivals.command
+    return arrivals
+
+
+def _nothing(event: Any) -> None:
+    """The alert itself has moved the simulated exchange on."""
+
+
+def plain(order: Any) -> Any:
+    """`order` as the simulated exchange gets it: the same, and not reduce-only if it may rest."""
+    if not order.is_reduce_only or order.parent_order_id is not None or _is_at_once(order):
+        return order
+    fields = order.init_event.to_dict()
+    fields["reduce_only"] = False
+    fields["tags"] = [*(order.tags or ()), REDUCE_TAG]  # so that it is known as what it was
+    return type(order).create(OrderInitialized.from_dict(fields))
+
+
+def _is_at_once(order: Any) -> bool:
+    return order.order_type == OrderType.MARKET or order.time_in_force in _AT_ONCE
+
+
+class SimulatedMixin:
+    """The part of a guarded strategy that knows of a simulated exchange."""
+
+    _guard_gate: RiskGate | None
+    _guard_view: NautilusView | None
+    _guard_run: RunState
+    _guard_id: str
+
+    def _guard_outgoing(self, orders: Iterable[Any]) -> list[Any]:
+        return [plain(order) for order in orders] if self._guard_run.plain_exits else list(orders)
+
+    def _guard_cut_exits(self: Any, instrument: str) -> None:
+        """After a fill: exits that ask for more than is left are cut, the newest first.
+
+        As reduce-only means it. Those of brackets are left to their brackets.
+        """
+        gate = self._guard_gate
+        ledger = gate.ledger
+        held = ledger.by_strategy.get((self._guard_id, instrument), _ZERO)
+        for side in Side:
+            asked = ledger.exit_quantity(self._guard_id, instrument, side)
+            if not asked:
+                continue
+            excess = asked - self._guard_exit_room(instrument, side, held)
+            for exit_ in self._guard_cuttable(instrument, side) if excess > 0 else ():
+                cut = min(excess, exit_.remaining)
+                self._guard_cut(exit_, cut)
+                excess -= cut
+                if excess <= 0:
+                    break
+
+    def _guard_exit_room(self: Any, instrument: str, side: Side, held: Decimal) -> Decimal:
+        """What exits of a side may ask for together: as the gate's EXIT_EXCEEDS counts it."""
+        key = self._guard_id, instrument
+        ledger: Ledger = self._guard_gate.ledger
+        if side is Side.BUY:
+            return max(ledger.base_fees.get(key, _ZERO) - held, _ZERO)
+        declared = ledger.declared.get(key)
+        return max(held + (_ZERO if declared is None else declared.inventory), _ZERO)
+
+    def _guard_cuttable(self: Any, instrument: str, side: Side) -> list[LiveOrder]:
+        bracketed = {name for bracket in self.open_brackets() for name in bracket.exits}
+        return [
+            order
+            for order in reversed(self._guard_gate.ledger.working(instrument))
+            if order.strategy == self._guard_id
+            and order.side is side
+            and order.reduce_only
+            and not order.contingent
+            and order.kind != Kind.MARKET
+            and order.client_order_id not in bracketed
+        ]
+
+    def _guard_cut(self: Any, exit_: LiveOrder, cut: Decimal) -> None:
+        """Take `cut` base units off an exit: a smaller one, or none where it can't be changed."""
+        order = self.cache.order(ClientOrderId(exit_.client_order_id))
+        if order is None or order.is_closed or order.is_pending_cancel:
+            return
+        left = exit_.remaining - cut
+        if left <= 0 or not order.is_open:
+            self.cancel_order(order.client_order_id)
+            return
+        facts = order_facts(order)
+        quantity = facts.quantity - cut
+        after = msgspec.structs.replace(facts, quantity=quantity, role=exit_.role, existing=exit_)
+        # Less than was approved before: nothing to check.
+        self._guard_gate.approve_modify(after, (quantity, None, None), self._guard_view.now_ns())
+        text = f"{quantity:.{order.quantity.precision}f}"
+        self._guard_native.modify_order(self, order.client_order_id, Quantity.from_str(text))
