@@ -158,4 +158,5 @@ class SimulatedMixin:
         # Less than was approved before: nothing to check.
         self._guard_gate.approve_modify(after, (quantity, None, None), self._guard_view.now_ns())
         text = f"{quantity:.{order.quantity.precision}f}"
-        self._guard_native.modify_order(self, order.client_order_id, Quantity.from_str(text))
+        modify, smaller = self._guard_native.modify_order, Quantity.from_str(text)
+        self._guard_call((), modify, order.client_order_id, smaller)
