@@ -389,7 +389,7 @@ class Backtest(Struct, frozen=True, kw_only=True):
     start: Annotated[datetime | None, _doc("First moment", unit="UTC")] = None
     end: Annotated[datetime | None, _doc("Last moment", unit="UTC")] = None
     chunk_size: Annotated[int, _doc("Rows read at once; bounds memory", unit="rows", ge=1000)] = (
-        10_000
+        100_000
     )
 
 

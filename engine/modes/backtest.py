@@ -1,7 +1,7 @@
 """Backtest: a config and a catalog in, the numbers of the run out.
 
-NautilusTrader's BacktestNode streams the catalog in chunks, so that memory does not grow with the
-length of the recording. Strategies, parameters and the risk gate are those of a live run.
+The engine is fed the catalog in chunks, so that memory does not grow with the length of the
+recording. Strategies, parameters and the risk gate are those of a live run.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from typing import Any
 import msgspec
 from nautilus_trader.backtest import (
     BacktestEngineConfig,
-    BacktestNode,
     BacktestResult,
-    BacktestRunConfig,
     BacktestVenueConfig,
 )
 from nautilus_trader.common import DataActor
@@ -42,6 +40,7 @@ from engine.errors import FairleadError
 from engine.guard.order_ids import SeededIds
 from engine.guard.simulated import simulate
 from engine.modes.backtest_data import Selection, select
+from engine.modes.backtest_engine import Engine
 from engine.modes.common import Parts, build_parts, ending
 from engine.modes.fees import fee_model
 from engine.modes.kernel_log import log_path, logger_config
@@ -72,7 +71,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cache(self) -> Any:
-        return self.node.get_engine_cache(RUN_ID)
+        return self.node.cache
 
     def dispose(self) -> None:
         self.node.dispose()
@@ -149,15 +148,15 @@ def _run(
         if progress is not None:
             watch = _Watch()
             watch.watch(selection, progress)
-            node.add_actor(RUN_ID, watch)
+            node.add_actor(watch)
         arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
-        node.add_actor(RUN_ID, arrivals)
+        node.add_actor(arrivals)
         for strategy in parts.strategies:
-            node.add_strategy(RUN_ID, strategy)
+            node.add_strategy(strategy)
         gc.freeze()  # what is loaded stays: the collector need not look at it again and again
         began = monotonic()
         try:
-            result: BacktestResult = node.run()[0]
+            result: BacktestResult = node.run()
         except RuntimeError as error:
             node.dispose()
             raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
@@ -231,31 +230,25 @@ def _node(
     selection: Selection,
     venues: list[BacktestVenueConfig],
     scratch: Path,
-) -> BacktestNode:
-    config = loaded.config
-    run = BacktestRunConfig(
+) -> Engine:
+    return Engine(
+        RUN_ID,
+        engine_config(loaded),
         venues,
-        selection.configs(scratch),
-        engine=engine_config(loaded),
-        id=RUN_ID,
-        chunk_size=config.backtest.chunk_size,
-        raise_exception=True,
-        dispose_on_completion=False,
+        list(selection.configs(scratch)),
+        loaded.config.backtest.chunk_size,
     )
-    node = BacktestNode([run])
-    node.build()
-    return node
 
 
 def _summarize(
     loaded: LoadedConfig,
     selection: Selection,
     parts: Parts,
-    node: BacktestNode,
+    node: Engine,
     result: BacktestResult,
     wall_secs: float,
 ) -> RunSummary:
-    cache = node.get_engine_cache(RUN_ID)
+    cache = node.cache
     names = [source.id for source in selection.sources]
     traded = trading(cache, names)
     code, outcome = ending(parts.run_state)
@@ -318,14 +311,14 @@ def _notes(selection: Selection) -> list[str]:
 
 
 def _equity(
-    loaded: LoadedConfig, selection: Selection, node: BacktestNode
+    loaded: LoadedConfig, selection: Selection, node: Engine
 ) -> dict[str, dict[str, Decimal]]:
     """Change of each balance by venue, by the simulated accounts: the PnL must agree with it."""
     started: dict[str, Decimal] = {}
     for text in loaded.config.simulated.balances:
         amount, currency = text.split()
         started[currency] = Decimal(amount)
-    portfolio = node.get_engine_portfolio(RUN_ID)
+    portfolio = node.portfolio
     changes: dict[str, dict[str, Decimal]] = {}
     for key in loaded.config.venues:
         account = portfolio.account(Venue(key.upper()))

@@ -1,0 +1,169 @@
+"""A backtest's engine and the catalog's data that it is fed, some at a time.
+
+NautilusTrader's BacktestNode does as much, but takes no fill model in Python; its BacktestEngine
+does. Rows come to it in the order of the node: by `ts_init`, and at one time in that of the data
+configs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from nautilus_trader.backtest import (
+    BacktestDataConfig,
+    BacktestEngine,
+    BacktestEngineConfig,
+    BacktestResult,
+    BacktestVenueConfig,
+)
+from nautilus_trader.model import (
+    Money,
+    NautilusDataType,
+    OrderBookDelta,
+    OrderBookDeltas,
+    RecordFlag,
+    Venue,
+)
+from nautilus_trader.persistence import ParquetDataCatalog
+
+FIRST_WINDOW_NS = 10_000_000_000
+WINDOW_MIN_NS = 1_000_000
+GROWTH = 8  # of a window of time, at most, where few rows were in the one before
+
+
+class _Rows:
+    """One data type of one instrument, read window by window."""
+
+    def __init__(self, config: BacktestDataConfig) -> None:
+        self._catalog = ParquetDataCatalog(config.catalog_path)
+        self._kind, self._name = config.data_type, str(config.instrument_id)
+        self._rest: list[OrderBookDelta] = []  # an update whose end is yet to come
+        spans = self._catalog.get_intervals(self._kind, self._name)
+        self.begin = max(config.start_time or 0, min((a for a, _ in spans), default=0))
+        self.end = max((b for _, b in spans), default=-1)
+        if config.end_time is not None:
+            self.end = min(self.end, config.end_time)
+
+    def instruments(self) -> list[Any]:
+        return list(self._catalog.instruments([self._name]))
+
+    def read(self, begin: int, end: int) -> list[Any]:
+        """What the engine takes of the rows from `begin` to `end`, both in."""
+        begin, end = max(begin, self.begin), min(end, self.end)
+        if begin > end:
+            return []
+        rows = self._catalog.query(
+            self._kind, [self._name], start=begin, end=end, optimize_file_loading=True
+        )
+        return self._batches(rows) if self._kind == NautilusDataType.OrderBookDelta else list(rows)
+
+    def _batches(self, rows: Sequence[OrderBookDelta]) -> list[OrderBookDeltas]:
+        found, batch, last = [], self._rest, RecordFlag.F_LAST.value
+        for row in rows:
+            batch.append(row)
+            if row.flags & last:
+                found.append(OrderBookDeltas(row.instrument_id, batch))
+                batch = []
+        self._rest = batch
+        return found
+
+
+class Engine:
+    """Of one run. The methods are those of a BacktestNode, less the id of the run."""
+
+    def __init__(
+        self,
+        run_id: str,
+        engine: BacktestEngineConfig,
+        venues: Sequence[BacktestVenueConfig],
+        data: Sequence[BacktestDataConfig],
+        chunk_size: int,
+    ) -> None:
+        self._id, self._chunk_size = run_id, chunk_size
+        self._engine = BacktestEngine(engine)
+        self._rows = [_Rows(config) for config in data]
+        for venue in venues:
+            _add_venue(self._engine, venue)
+        for rows in self._rows:
+            for instrument in rows.instruments():
+                self._engine.add_instrument(instrument)
+
+    @property
+    def cache(self) -> Any:
+        return self._engine.cache
+
+    @property
+    def portfolio(self) -> Any:
+        return self._engine.portfolio
+
+    def fill_by(self, models: Mapping[Venue, Any], instruments: Sequence[Any]) -> None:
+        """Fill models of venues, and what instruments they need besides those of the data."""
+        for instrument in instruments:
+            self._engine.add_instrument(instrument)
+        for venue, model in models.items():
+            self._engine.change_fill_model(venue, model)
+
+    def add_actor(self, actor: Any) -> None:
+        self._engine.add_actor(actor)
+
+    def add_strategy(self, strategy: Any) -> None:
+        self._engine.add_strategy(strategy)
+
+    def run(self) -> BacktestResult:
+        """Raises RuntimeError, NautilusTrader's own."""
+        begin: int | None = None
+        chunks = self._chunks()
+        chunk = next(chunks, None)
+        while chunk is not None:
+            following = next(chunks, None)
+            end, parts = chunk
+            for part in parts:
+                self._engine.add_data(part, validate=False, sort=True)
+            self._engine.run(begin, end if following else None, self._id, streaming=True)
+            self._engine.clear_data()
+            if self._engine.run_finished is not None:  # a strategy ended it
+                return self._engine.get_result()
+            begin, chunk = end, following
+        self._engine.end()
+        return self._engine.get_result()
+
+    def _chunks(self) -> Iterator[tuple[int, list[list[Any]]]]:
+        """The last time within, and the rows of each data config that has any then."""
+        rows = [one for one in self._rows if one.begin <= one.end]
+        if not rows:
+            return
+        at, last = min(one.begin for one in rows), max(one.end for one in rows)
+        window = FIRST_WINDOW_NS
+        while at <= last:
+            parts = [part for one in rows if (part := one.read(at, at + window - 1))]
+            if parts:
+                yield max(int(part[-1].ts_init) for part in parts), parts
+            at += window
+            count = sum(map(_size, parts))
+            factor = min(GROWTH, self._chunk_size / count) if count else GROWTH
+            window = max(int(window * factor), WINDOW_MIN_NS)
+
+    def dispose(self) -> None:
+        self._engine.dispose()
+
+
+def _size(part: list[Any]) -> int:
+    if isinstance(part[0], OrderBookDeltas):
+        return sum(len(one.deltas) for one in part)
+    return len(part)
+
+
+def _add_venue(engine: BacktestEngine, config: BacktestVenueConfig) -> None:
+    engine.add_venue(
+        Venue(config.name),
+        config.oms_type,
+        config.account_type,
+        [Money.from_str(text) for text in config.starting_balances],
+        book_type=config.book_type,
+        fee_model=config.fee_model,
+        latency_model=config.latency_model,
+        queue_position=config.queue_position,
+        liquidity_consumption=config.liquidity_consumption,
+        trade_execution=config.trade_execution,
+    )

@@ -1,0 +1,153 @@
+"""The engine that is fed in windows against NautilusTrader's own BacktestNode."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nautilus_trader.backtest import (
+    BacktestDataConfig,
+    BacktestEngineConfig,
+    BacktestNode,
+    BacktestRunConfig,
+    BacktestVenueConfig,
+)
+from nautilus_trader.common import LoggerConfig
+from nautilus_trader.execution import MakerTakerFeeModel
+from nautilus_trader.model import (
+    BookType,
+    IndexPriceUpdate,
+    InstrumentStatus,
+    MarketStatusAction,
+    MarkPriceUpdate,
+    NautilusDataType,
+    Price,
+)
+from nautilus_trader.persistence import ParquetDataCatalog
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+from backtests.synthetic import START_NS, perpetual
+from engine.modes.backtest_engine import Engine
+from tests.unit.backtest_kit import SECOND_NS, book, trade
+
+KINDS = (
+    NautilusDataType.OrderBookDelta,
+    NautilusDataType.TradeTick,
+    NautilusDataType.InstrumentStatus,
+    NautilusDataType.MarkPriceUpdate,
+    NautilusDataType.IndexPriceUpdate,
+)
+
+
+class Hears(Strategy):
+    """Notes everything that it is told, in order."""
+
+    def listen(self, instrument_id: Any) -> None:
+        self.instrument_id, self.heard = instrument_id, []
+
+    def on_start(self) -> None:
+        self.subscribe_book_deltas(self.instrument_id, BookType.L2_MBP, managed=True)
+        self.subscribe_trades(self.instrument_id)
+        self.subscribe_instrument_status(self.instrument_id)
+        self.subscribe_mark_prices(self.instrument_id)
+        self.subscribe_index_prices(self.instrument_id)
+        at = START_NS + SECOND_NS // 2
+        self.clock.set_timer_ns(
+            "timer", 777_000_000, at, None, lambda e: self._note("timer", e.ts_event)
+        )
+
+    def _note(self, *what: Any) -> None:
+        self.heard.append((self.clock.timestamp_ns(), *what))
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self._note("deltas", deltas.sequence, len(deltas.deltas))
+
+    def on_trade(self, trade: Any) -> None:
+        self._note("trade", str(trade.trade_id))
+
+    def on_instrument_status(self, status: Any) -> None:
+        self._note("status", status.action.name)
+
+    def on_mark_price(self, mark: Any) -> None:
+        self._note("mark", str(mark.value))
+
+    def on_index_price(self, index: Any) -> None:
+        self._note("index", str(index.value))
+
+
+def _catalog(root: Path) -> Any:
+    """All kinds of rows, mostly at the same times, and a stretch of an hour with none."""
+    instrument = perpetual("BTCUSDT.BINANCE")
+    root.mkdir()
+    catalog = ParquetDataCatalog(str(root))
+    catalog.write_instruments([instrument])
+    times = [START_NS + at * SECOND_NS for at in (*range(40), *range(3640, 3660))]
+    iid = instrument.id
+    deltas = []
+    for at, ts in enumerate(times):
+        deltas += book(instrument, Decimal(100) + at, ts, at)
+    catalog.write_order_book_deltas(deltas)
+    catalog.write_trade_ticks(
+        [trade(instrument, Decimal(100), ts, at, "0.100") for at, ts in enumerate(times)]
+    )
+    marks = [MarkPriceUpdate(iid, Price.from_str(f"{at}.0"), t, t) for at, t in enumerate(times)]
+    catalog.write_mark_price_updates(marks)
+    indices = [IndexPriceUpdate(iid, Price.from_str(f"{at}.5"), t, t) for at, t in enumerate(times)]
+    catalog.write_index_price_updates(indices)
+    trading, halt = MarketStatusAction.TRADING, MarketStatusAction.PAUSE
+    catalog.write_instrument_statuses(
+        [InstrumentStatus(iid, trading if at % 2 else halt, t, t) for at, t in enumerate(times)]
+    )
+    return instrument
+
+
+def _venue(instrument: Any) -> BacktestVenueConfig:
+    return BacktestVenueConfig(
+        name=str(instrument.id.venue),
+        oms_type="NETTING",
+        account_type="MARGIN",
+        starting_balances=["1000 USDT"],
+        book_type="L2_MBP",
+        fee_model=MakerTakerFeeModel(Decimal(0), Decimal(0)),
+    )
+
+
+def _heard(root: Path, instrument: Any, chunk_size: int | None, **times: int) -> list[Any]:
+    """What a strategy hears; `chunk_size` None: of a BacktestNode."""
+    data = [
+        BacktestDataConfig(kind, str(root), instrument_id=instrument.id, **times) for kind in KINDS
+    ]
+    config = BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True), run_analysis=False)
+    strategy = Hears(StrategyConfig())
+    strategy.listen(instrument.id)
+    if chunk_size is None:
+        run = BacktestRunConfig([_venue(instrument)], data, engine=config, id="run")
+        node = BacktestNode([run])
+        node.build()
+        node.add_strategy("run", strategy)
+        node.run()
+        node.dispose()
+    else:
+        engine = Engine("run", config, [_venue(instrument)], data, chunk_size)
+        engine.add_strategy(strategy)
+        engine.run()
+        engine.dispose()
+    return list(strategy.heard)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 100, 100_000])
+def test_a_strategy_hears_what_it_hears_of_a_node_in_the_same_order(tmp_path, chunk_size):
+    instrument = _catalog(tmp_path / "catalog")
+    expected = _heard(tmp_path / "catalog", instrument, None)
+    assert len({kind for _, kind, *_ in expected}) == 6
+    assert _heard(tmp_path / "catalog", instrument, chunk_size) == expected
+
+
+def test_a_part_of_the_catalog_is_the_same_part(tmp_path):
+    instrument = _catalog(tmp_path / "catalog")
+    part = {"start_time": START_NS + 7 * SECOND_NS, "end_time": START_NS + 3641 * SECOND_NS}
+    expected = _heard(tmp_path / "catalog", instrument, None, **part)
+    assert expected
+    assert _heard(tmp_path / "catalog", instrument, 50, **part) == expected
