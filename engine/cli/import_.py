@@ -230,7 +230,12 @@ def _render_instrument(each: InstrumentReport) -> list[str]:
         + _also(each.quotes_unusable, "unusable, skipped")
         + _also(each.quotes_repeated, "told again, skipped"),
         f"  gaps           {each.gaps:,} ({each.gap_seconds:.3f} s without a book), and "
-        f"{each.unseen_seconds:.3f} s before there was one",
+        f"{each.unseen_seconds:.3f} s before there was one"
+        + (
+            f"; {each.between_seconds:.3f} s between it and other files of the catalog"
+            if each.between_seconds
+            else ""
+        ),
         f"  book           {book.snapshots:,} snapshots; top equal to the venue's at "
         f"{book.tops_agreed:,} of {book.tops_checked:,} checks; "
         f"{book.withheld_changes:,} messages while it was not known to be whole to {each.depth} "

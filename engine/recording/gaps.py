@@ -30,7 +30,7 @@ class GapKind(StrEnum):
     CLOCK_STEP = "clock_step"  # the local clock was set; durations across it are wrong
     OVERFLOW = "overflow"  # the recorder dropped records
     STOPPED = "stopped"  # recording ended before the run did
-    BETWEEN_RUNS = "between_runs"  # no run recorded, or the one that did was killed
+    BETWEEN_RUNS = "between_runs"  # no run recorded, or it was killed; between imported files
 
 
 class GapRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,6 @@ from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
-from nautilus_trader.model import NautilusDataType
 
 from engine.recording.gaps import GapKind, GapRow
 from engine.recording.importers import binance_wire as wire
@@ -37,13 +36,13 @@ from engine.recording.importers.binance_symbol import Finer, Options, SymbolImpo
 from engine.recording.importers.diffbook import DEPTH
 from engine.recording.importers.lines import LineReader, Unreadable
 from engine.recording.importers.listing import read_listing
+from engine.recording.importers.neighbours import Neighbours
 from engine.recording.importers.report import ImportReport, MalformedLine
 from engine.recording.importers.staging import (
     CHUNK_ROWS,
     NO_DATA,
     ImportFailed,
     StagedCatalog,
-    overlaps,
 )
 
 HEAD_LINES = 20_000  # read ahead, and kept in memory
@@ -143,8 +142,8 @@ class BinanceImport:
             text = f"{self.file} holds no Binance stream line ({why}); nothing was imported"
             raise ImportFailed("IMPORT-FORMAT", text)
         self._require_wanted()
-        run.finish()
         self._refuse_overlap(run)
+        run.finish()
 
     def _reader(self) -> LineReader:
         total = self._report.file_bytes
@@ -209,22 +208,15 @@ class BinanceImport:
             raise ImportFailed("IMPORT-INSTRUMENT", text, NO_DATA)
 
     def _refuse_overlap(self, run: _Run) -> None:
-        kinds = (
-            NautilusDataType.OrderBookDelta,
-            NautilusDataType.TradeTick,
-            NautilusDataType.QuoteTick,
-        )
         for name, (first_ns, last_ns) in run.spans.items():
-            for kind in kinds:
-                held = overlaps(self.target, kind, name, first_ns, last_ns)
-                if held:
-                    text = (
-                        f"{self.target} already holds {name} from {held[0][0]} to "
-                        f"{held[-1][1]} ns, and the file is from {first_ns} to "
-                        f"{last_ns} ns; nothing was imported. Name another "
-                        "--catalog, or delete that range first"
-                    )
-                    raise ImportFailed("IMPORT-OVERLAP", text)
+            held = run.neighbours(name).overlapping(first_ns, last_ns)
+            if held is not None:
+                text = (
+                    f"{self.target} already holds {name} from {held[0]} to {held[1]} ns, and the "
+                    f"file is from {first_ns} to {last_ns} ns; nothing was imported. Name another "
+                    "--catalog, or delete that range first"
+                )
+                raise ImportFailed("IMPORT-OVERLAP", text)
 
     def begin(self, symbol: str, staged: StagedCatalog) -> SymbolImport | None:
         """What takes the symbol's events; None where it is not wanted. Raises ImportFailed."""
@@ -279,6 +271,7 @@ class _Run:
         self._imports: dict[str, SymbolImport | None] = {}
         self._ids: dict[str, tuple[int, int]] = {}  # update ids of each symbol, first and last
         self._waiting: list[wire.Snapshot] = []
+        self._neighbours: dict[str, Neighbours] = {}  # by instrument id
         self.spans: dict[str, tuple[int, int]] = {}  # local ns of each instrument, first and last
 
     def line(
@@ -309,8 +302,38 @@ class _Run:
         for symbol in sorted(self._imports):
             each = self._imports[symbol]
             if each is not None:
+                self._split_gap(each)
                 each.finish(self._clock.last_ns)
                 self._report.instruments.append(each.report)
+
+    # -- the catalog around the file -----------------------------------------------------------
+
+    def neighbours(self, name: str) -> Neighbours:
+        if name not in self._neighbours:
+            self._neighbours[name] = Neighbours(self._owner.target, name)
+        return self._neighbours[name]
+
+    def _begin(self, symbol: str, ts: int) -> None:
+        target = self._imports[symbol] = self._owner.begin(symbol, self._staged)
+        if target is None:
+            return
+        there = self.neighbours(target.report.id)
+        before, across = there.before(ts), there.row_across(ts, ts)
+        if before is not None:
+            target.follow(before, ts, before.end_ns if across is None else across.from_ns)
+
+    def _split_gap(self, target: SymbolImport) -> None:
+        """The end of a file that others follow in the catalog."""
+        name = target.report.id
+        first_ns, last_ns = self.spans.get(name, (self._clock.last_ns, self._clock.last_ns))
+        there = self.neighbours(name)
+        across = there.row_across(first_ns, last_ns)
+        if across is not None:
+            self._staged.split_gaps.append(across)
+        after = there.after(last_ns)
+        if after is not None:
+            until_ns = across.to_ns if across is not None else after.book_ns or after.start_ns
+            target.precede(after, last_ns, until_ns)
 
     def _event(self, event: wire.Depth | wire.Trade | wire.Ticker, ts: int) -> None:
         symbol = event.symbol
@@ -318,7 +341,7 @@ class _Run:
         if self._owner.know(event, ts) and was_only:
             raise _Again  # snapshots were taken for the only symbol's
         if symbol not in self._imports:
-            self._imports[symbol] = self._owner.begin(symbol, self._staged)
+            self._begin(symbol, ts)
         target = self._imports[symbol]
         if isinstance(event, wire.Depth):
             first, _ = self._ids.get(symbol, (event.previous, 0))
@@ -345,7 +368,7 @@ class _Run:
         symbol = self._owner.only_symbol
         if symbol is not None:
             if symbol not in self._imports:
-                self._imports[symbol] = self._owner.begin(symbol, self._staged)
+                self._begin(symbol, ts)
             self._give(symbol, event, ts)
             return
         among = [s for s, (first, last) in self._ids.items() if first <= event.last <= last]

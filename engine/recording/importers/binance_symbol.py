@@ -19,10 +19,12 @@ from nautilus_trader.model import (
 from engine.recording.gaps import GapKind, GapRow
 from engine.recording.importers import binance_wire as wire
 from engine.recording.importers.diffbook import Change, DiffBook, Level, Place, Snapshot, Top
+from engine.recording.importers.neighbours import After, Before, between, goes_on, is_between
 from engine.recording.importers.report import InstrumentReport
 from engine.recording.importers.staging import ChunkWriter, StagedCatalog
 
 CACHE_VALUES_MAX = 200_000  # distinct prices or sizes kept as objects
+AT_END = "; the file ends before the book is whole again"
 TRADES_KEPT_MAX = 65_536  # newest trades that a repeated one is held against
 PLAUSIBLE_RATIO = 1.5  # a snapshot's price is at most this often the symbol's own
 
@@ -80,7 +82,59 @@ class SymbolImport:
         self._last_depth_ns = 0
         self._begin_ns = 0  # the first depth message or snapshot
         self._reference: float | None = None  # a recent price, to know a snapshot by
-        self._gap: tuple[int, str, int] | None = None  # since, reason, update ids missing
+        self._gap: GapRow | None = None  # open: `to_ns` is not known yet
+        self._before: Before | None = None
+        self._first_ns = 0
+        self._trade_ids = ("", "")  # first and last
+
+    # -- the files before and after -------------------------------------------------------------
+
+    def follow(self, before: Before | None, ts: int, since_ns: int) -> None:
+        """The file begins at `ts`: the book of the one `before` it ends with that one's time.
+
+        The row of the time between begins at `since_ns`.
+        """
+        if before is None:
+            return
+        self._before = before
+        self._first_ns = ts
+        self._gap = between(self.report.id, since_ns, since_ns)
+        if before.book is None or not before.is_shown:
+            return
+        at = before.end_ns + 1
+        stamp = (before.book.sequence, before.book.ts_event)
+        self._deltas.add([self._book.cleared(*stamp, at)], at)
+        if at < ts:
+            self._deltas.flush()  # alone: another file can be imported into the time between
+
+    def precede(self, after: After | None, ts: int, until_ns: int) -> None:
+        """The file ended at `ts`, and the catalog goes on `after` it. Before `finish`."""
+        if after is None:
+            return
+        self._close_between()
+        self._close_gap(ts, AT_END)
+        no_book = after.book_ns is None and not self._begin_ns
+        if no_book and goes_on(self._trade_ids[1], after.trade_id):
+            return
+        at = ts + 1 if after.start_ns > ts + 1 else ts
+        if at > ts:
+            self._deltas.flush()
+        self._deltas.add(self._book.end(at), at)
+        row = between(self.report.id, ts, until_ns)
+        self._staged.gaps.append(row)
+        self.report.between_seconds += row.seconds
+
+    def _close_between(self) -> None:
+        """Where neither file has a book, only the time between them is missing, if any is."""
+        before, gap = self._before, self._gap
+        if before is None or gap is None or not is_between(gap):
+            return
+        if before.book is not None or self._begin_ns:
+            return
+        if goes_on(before.trade_id, self._trade_ids[0]):
+            self._gap = None
+        else:
+            self._close_gap(self._first_ns, "")
 
     # -- events --------------------------------------------------------------------------------
 
@@ -123,6 +177,7 @@ class SymbolImport:
                 raise wire.Malformed(f"trade {event.id} was told before, with other content")
             self.report.trades_repeated += 1
             return
+        self._trade_ids = (self._trade_ids[0] or str(event.id), str(event.id))
         if len(self._told) > TRADES_KEPT_MAX:
             del self._told[next(iter(self._told))]
         side = AggressorSide.SELL if event.buyer_is_maker else AggressorSide.BUY
@@ -151,7 +206,8 @@ class SymbolImport:
 
     def finish(self, ts: int) -> None:
         """Write what is buffered; complete the report."""
-        self._close_gap(ts, "; the file ends before the book is whole again")
+        self._close_between()
+        self._close_gap(ts, AT_END)
         for writer in (self._deltas, self._trades, self._quotes):
             writer.flush()
         report = self.report
@@ -189,7 +245,7 @@ class SymbolImport:
             self._close_gap(ts, "")
         elif deltas and self._gap is None:  # its CLEAR: the market left what is known of it
             least = max(1, self.report.depth // 2)
-            self._gap = (ts, f"fewer than {least} levels of a side are known to be complete", 0)
+            self._open_gap(ts, f"fewer than {least} levels of a side are known to be complete", 0)
             self.report.gaps += 1
 
     def _lose(self, change: Change) -> None:
@@ -197,27 +253,32 @@ class SymbolImport:
         reason = f"depth sequence: update {had} expected before, {change.previous} received"
         missing = max(0, change.previous - had)
         if self._gap is None:
-            self._gap = (self._last_depth_ns, reason, missing)
+            self._open_gap(self._last_depth_ns, reason, missing)
         self.report.gaps += 1
         self._emit(
             self._book.lose(change.previous, change.ts_event, change.ts_init), change.ts_init
         )
 
-    def _close_gap(self, ts: int, note: str) -> None:
-        if self._gap is None:
-            return
-        since, reason, missing = self._gap
-        self._gap = None
-        row = GapRow(
+    def _open_gap(self, since_ns: int, reason: str, missing: int) -> None:
+        self._gap = GapRow(
             kind=GapKind.GAP,
             instrument=self.report.id,
-            reason=reason + note,
-            from_ns=since,
-            to_ns=ts,
+            reason=reason,
+            from_ns=since_ns,
+            to_ns=since_ns,
             count=missing,
         )
+
+    def _close_gap(self, ts: int, note: str) -> None:
+        gap, self._gap = self._gap, None
+        if gap is None:
+            return
+        row = msgspec.structs.replace(gap, to_ns=ts, reason=gap.reason + note)
         self._staged.gaps.append(row)
-        self.report.gap_seconds += row.seconds
+        if is_between(row):
+            self.report.between_seconds += row.seconds
+        else:
+            self.report.gap_seconds += row.seconds
 
     def _offset(self, event_ns: int, ts: int) -> None:
         """Exchange time minus local time, least and most."""

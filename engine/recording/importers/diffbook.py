@@ -310,6 +310,18 @@ class DiffBook:
         self._recent.clear()
         return self._hide(sequence, ts_event, ts_init) if was_shown else []
 
+    def cleared(self, sequence: int, ts_event: int, ts_init: int) -> OrderBookDelta:
+        """A CLEAR that belongs to no change: the time of the book before, or after, is over."""
+        flags = F_SNAPSHOT | F_LAST
+        return self._delta(BookAction.CLEAR, self._no_order, flags, sequence, ts_event, ts_init)
+
+    def end(self, ts_init: int) -> list[OrderBookDelta]:
+        """The data ends: a CLEAR if the book was shown."""
+        if not self.shown:
+            return []
+        self.shown = False
+        return [self.cleared(self._sequence, self._ts_event, ts_init)]
+
     def _take_side(self, side: _Side, levels: Sequence[Level], update_id: int) -> None:
         """A snapshot's side: levels of size zero are none, of a repeated price the last holds."""
         side.clear()
@@ -356,9 +368,7 @@ class DiffBook:
         return self._sequence, self._ts_event
 
     def _hide(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
-        flags = F_SNAPSHOT | F_LAST
-        stamp = self._forward(sequence, ts_event)
-        return [self._delta(BookAction.CLEAR, self._no_order, flags, *stamp, ts_init)]
+        return [self.cleared(*self._forward(sequence, ts_event), ts_init)]
 
     def _apply(self, change: Change, *, count: bool = True) -> list[_Row]:
         rows: list[_Row] = []

@@ -40,6 +40,7 @@ class InstrumentReport(msgspec.Struct, kw_only=True):
     depth: int = 0  # levels of each side that are complete wherever a book begins
     gaps: int = 0
     gap_seconds: float = 0.0  # without a book that is whole, after it first was
+    between_seconds: float = 0.0  # since the file before, until the one after; without a book
     unseen_seconds: float = 0.0  # and before
     book_from_ns: int = 0  # when the book was first whole
     exchange_ahead_ns: tuple[int | None, int | None] = (None, None)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nautilus_trader.model import NautilusDataType
+import msgspec
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.errors import FairleadError
-from engine.recording.gaps import GapLog, gaps_path, read_gaps
+from engine.files import write_whole
+from engine.recording.gaps import GapLog, GapRow, gaps_path, read_gaps
 from engine.recording.rows import ROW_GROUP_SIZE
 
 CHUNK_ROWS = 200_000  # rows of one Parquet file; bounds the memory of an import
@@ -79,6 +80,7 @@ class StagedCatalog:
             raise ImportFailed("IMPORT-CATALOG", f"cannot write beside {self.target}: {e}") from e
         self.catalog = ParquetDataCatalog(str(self.path), max_row_group_size=ROW_GROUP_SIZE)
         self.gaps = GapLog(gaps_path(self.path))
+        self.split_gaps: list[GapRow] = []  # rows of the target that the staged ones replace
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,9 +117,20 @@ class StagedCatalog:
 
     def _join_gaps(self) -> None:
         rows, _ = read_gaps(self.path)
+        if self.split_gaps:
+            self._write_gaps(rows)
+            return
         with GapLog(gaps_path(self.target)) as log:
             for row in rows:
                 log.append(row)
+
+    def _write_gaps(self, rows: Iterable[GapRow]) -> None:
+        """All at once, without those that the new ones stand for; a line that is none is kept."""
+        path = gaps_path(self.target)
+        gone = {msgspec.json.encode(row) for row in self.split_gaps}
+        kept = [line for line in path.read_bytes().splitlines() if line not in gone]
+        lines = [*kept, *(msgspec.json.encode(row) for row in rows)]
+        write_whole(path, b"".join(line + b"\n" for line in lines))
 
 
 def remove_remains(parent: Path) -> list[Path]:
@@ -129,13 +142,3 @@ def remove_remains(parent: Path) -> list[Path]:
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
     return removed
-
-
-def overlaps(
-    target: Path, data_type: NautilusDataType, instrument: str, start_ns: int, end_ns: int
-) -> list[tuple[int, int]]:
-    """Intervals that a catalog already holds within a time range; none if there is no catalog."""
-    if not (target / "data").is_dir():
-        return []
-    intervals = ParquetDataCatalog(str(target)).get_intervals(data_type, instrument)
-    return [(a, b) for a, b in intervals if a <= end_ns and b >= start_ns]
