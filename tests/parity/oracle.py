@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tests.parity.resting import Resting
 from tests.parity.standing import ZERO, Market, Offer, Sheet, is_better
-from tests.parity.tape import Tape
+from tests.parity.tape import Event, Print, Tape
 
 MS_NS = 1_000_000
 LAST_TRADE = ("LAST_PRICE", "DOUBLE_LAST")
@@ -201,11 +202,12 @@ class _Judge:
         waiting = sorted(
             (order for order in self.orders if not order.has_trigger), key=lambda one: one.due
         )
-        stops = [order for order in self.orders if order.has_trigger]
+        stops = _Stops([order for order in self.orders if order.has_trigger], rules.slack_ns)
         makers = sorted(
             ((fill, order) for order in self.orders for fill in order.fills if fill.is_maker),
             key=lambda one: one[0].ts,
         )
+        still = Counter(order.id for _, order in makers)
         self.sheets.append(market.sheet())
         for at, event in enumerate([*self.tape, None]):
             now = None if event is None else event.ts
@@ -215,6 +217,9 @@ class _Judge:
                 if why is not None:
                     kind, text = why
                     self._say(kind, order, fill.ts, fill.price, fill.quantity, text)
+                still[order.id] -= 1
+                if not still[order.id]:
+                    resting.end(order.id)
             if event is None:
                 break
             if windows.needs(market.ts, event.ts) and self.sheets[-1].number != market.number:
@@ -222,10 +227,10 @@ class _Judge:
             while waiting and waiting[0].due <= event.ts:
                 self._rest(resting, waiting.pop(0))
             resting.begin(event.ts)
-            stops = self._fire(stops, market, event.ts, resting)
+            self._fire(stops.arrived(market, event.ts), market, resting)
             market.apply(event)
             resting.apply(event, market.number)
-            stops = self._fire(stops, market, event.ts, resting)
+            self._fire(stops.reached(market, event), market, resting)
             following = self.tape[at + 1].ts if at + 1 < len(self.tape) else event.ts + 1
             if windows.holds(event.ts) or windows.needs(event.ts, following):
                 self.sheets.append(market.sheet())
@@ -233,7 +238,8 @@ class _Judge:
 
     def _moments(self) -> Iterator[int]:
         for order in self.orders:
-            yield order.due
+            if not order.has_trigger and not order.post_only:
+                yield order.due
             yield from (fill.ts for fill in order.fills)
 
     def _rest(self, resting: Resting, order: Order, since: int | None = None) -> None:
@@ -246,19 +252,11 @@ class _Judge:
                 if terms.price is not None:
                     resting.add(order.id, order.side, terms.price, start)
 
-    def _fire(self, stops: list[Order], market: Market, now: int, resting: Resting) -> list[Order]:
-        """Stops that the market has reached fire; the others are left."""
-        left = []
-        for order in stops:
-            if order.due > now + self.rules.slack_ns:
-                left.append(order)
-            elif any(order.fires_at(price, now) for price in _reached(order, market)):
-                self.fired[order.id] = max(order.due, market.ts)
-                self.fired_by[order.id] = market.number
-                self._rest(resting, order, self.fired[order.id])
-            else:
-                left.append(order)
-        return left
+    def _fire(self, fired: Iterable[Order], market: Market, resting: Resting) -> None:
+        for order in fired:
+            self.fired[order.id] = max(order.due, market.ts)
+            self.fired_by[order.id] = market.number
+            self._rest(resting, order, self.fired[order.id])
 
     # -- one order -------------------------------------------------------------------------------
 
@@ -457,12 +455,47 @@ def _too_much(order: Order, price: Decimal, sheet: Sheet) -> str:
     return "where nothing stood"
 
 
-def _reached(order: Order, market: Market) -> list[Decimal]:
-    """The market prices that an order's trigger looks at."""
-    if order.by_trade:
-        return [] if market.last is None else [market.last.price]
-    best = market.best(order.side)
-    return [] if best is None else [best]
+class _Stops:
+    """Orders that wait for their trigger, and which of them the market has reached."""
+
+    def __init__(self, orders: Iterable[Order], slack_ns: int) -> None:
+        self._coming = sorted(orders, key=lambda order: order.due)
+        self._there: list[Order] = []
+        self._slack = slack_ns
+
+    def arrived(self, market: Market, now: int) -> list[Order]:
+        """Those that come until `now` with their trigger reached already; the others wait."""
+        fired = []
+        while self._coming and self._coming[0].due <= now + self._slack:
+            order = self._coming.pop(0)
+            price = self._price(order, market)
+            if price is not None and order.fires_at(price, order.due):
+                fired.append(order)
+            else:
+                self._there.append(order)
+        return fired
+
+    def reached(self, market: Market, event: Event) -> list[Order]:
+        """Those that `event`, which the market has, fires; those that are over are forgotten."""
+        if not self._there:
+            return []
+        fired = []
+        left = []
+        for order in self._there:
+            price = None
+            if order.by_trade is isinstance(event, Print):
+                price = self._price(order, market)
+            if price is not None and order.fires_at(price, event.ts):
+                fired.append(order)
+            elif order.ended + self._slack >= event.ts:
+                left.append(order)
+        self._there = left
+        return fired
+
+    def _price(self, order: Order, market: Market) -> Decimal | None:
+        if order.by_trade:
+            return None if market.last is None else market.last.price
+        return market.best(order.side)
 
 
 def _exits(orders: Sequence[Order]) -> list[Violation]:
@@ -478,7 +511,8 @@ def _exits(orders: Sequence[Order]) -> list[Violation]:
         before = held.get(where, ZERO)
         held[where] = before + sign * fill.quantity
         wrong = []
-        if order.reduce_only and sign * before + fill.quantity > 0:
+        is_plain = order.reduce_only and order.entry is None
+        if is_plain and sign * before + fill.quantity > 0:
             wrong.append(f"reduce-only with a position of {before:f}")
         if order.entry is None:
             brought[order.id] = brought.get(order.id, ZERO) + fill.quantity

@@ -19,20 +19,29 @@ from nautilus_trader.trading import StrategyConfig
 
 from engine.strategy import GuardedStrategy
 
-TICK = Decimal("0.01")
-SIZES = tuple(Decimal(text) for text in ("0.1", "0.2", "0.5", "1.0", "2.0", "6.0"))
+SIZES = (1, 2, 5, 10, 20, 60)  # units
 SIDES = (OrderSide.BUY, OrderSide.SELL)
 
 
 class RandomOrdersConfig(StrategyConfig):
-    """`instrument_ids` is one text, separated by spaces; `share` is orders an event, roughly."""
+    """`instrument_ids` is one text, separated by spaces.
+
+    `share` is orders an event, roughly; `unit` the size of which orders are 1 to 60, base units.
+    """
 
     def __init__(
-        self, *, instrument_ids: str, seed: int, share: float = 0.15, **native: Any
+        self,
+        *,
+        instrument_ids: str,
+        seed: int,
+        share: Decimal = Decimal("0.15"),
+        unit: Decimal = Decimal("0.1"),
+        **native: Any,
     ) -> None:
         self.instrument_ids = [InstrumentId.from_str(one) for one in instrument_ids.split()]
         self.seed = seed
         self.share = share
+        self.unit = unit
 
 
 class RandomOrders(GuardedStrategy):
@@ -44,7 +53,8 @@ class RandomOrders(GuardedStrategy):
         super().__init__(config)
         self._rng = random.Random(f"orders {config.seed}")
         self._ids = config.instrument_ids
-        self._share = config.share
+        self._share = float(config.share)
+        self._unit = config.unit
         self._verbs = (
             *((self._market, 2), (self._limit, 4), (self._stop, 4), (self._touched, 3)),
             *((self._bracket, 2), (self._modify, 3), (self._cancel, 2), (self._leave, 2)),
@@ -67,18 +77,19 @@ class RandomOrders(GuardedStrategy):
         top = self.cache.top_of_book(name)
         if top is None:
             return
+        self._tick = self.cache.instrument(name).price_increment.as_decimal()
         verbs, weights = zip(*self._verbs, strict=True)
         verb = self._rng.choices(verbs, weights)[0]
         verb(name, top[0].as_decimal(), top[2].as_decimal())
 
     # -- what it does ------------------------------------------------------------------------
 
-    def _quantity(self) -> Quantity:
-        return Quantity.from_str(f"{self._rng.choice(SIZES):.1f}")
+    def _quantity(self, least: int = 0) -> Quantity:
+        return Quantity.from_str(str(self._rng.choice(SIZES[least:]) * self._unit))
 
     def _near(self, price: Decimal, low: int, high: int) -> Price:
         """`low` to `high` ticks above the price."""
-        return Price.from_str(f"{price + TICK * self._rng.randint(low, high):.2f}")
+        return Price.from_str(str(price + self._tick * self._rng.randint(low, high)))
 
     def _market(self, name: InstrumentId, bid: Decimal, ask: Decimal) -> None:
         side = self._rng.choice(SIDES)
@@ -134,7 +145,7 @@ class RandomOrders(GuardedStrategy):
             stop, target = self._near(ask, 3, 8), self._near(bid, -8, -3)
             limit = self._near(stop.as_decimal(), 0, 30)
         at = entry if rng.random() < 0.5 else None
-        quantity = Quantity.from_str(f"{rng.choice(SIZES[2:]):.1f}")  # 0.1 less a fee is no exit
+        quantity = self._quantity(2)  # one unit less a fee is no exit
         self.bracket(name, side, quantity, stop=stop, target=target, entry=at, stop_limit=limit)
 
     def _modify(self, name: InstrumentId, bid: Decimal, ask: Decimal) -> None:
@@ -175,9 +186,9 @@ class RandomOrders(GuardedStrategy):
         if not held:
             return
         most = held[0].quantity.as_decimal()
-        quantity = min(self._rng.choice(SIZES), most)
+        quantity = min(self._rng.choice(SIZES) * self._unit, most)
         side = OrderSide.SELL if held[0].is_long else OrderSide.BUY
-        plain = (name, side, Quantity.from_str(f"{quantity:.1f}"))
+        plain = (name, side, Quantity.from_str(str(quantity)))
         if self._rng.random() < 0.5:
             order = self.order_factory.market(*plain, reduce_only=True)
         else:

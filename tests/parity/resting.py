@@ -45,6 +45,10 @@ class Resting:
                 if place.ahead is None and place.start <= now:
                     place.ahead = self._shown(place) if self._queue else ZERO
 
+    def end(self, order: str) -> None:
+        """It is over: nobody asks for it any more."""
+        self._places.pop(order, None)
+
     def apply(self, event: Event, number: int) -> None:
         """`event` was applied to the market and is its `number`th."""
         for places in self._places.values():

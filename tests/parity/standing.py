@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tests.parity.tape import Event, Print, Told
 
 ZERO = Decimal(0)
-LEVELS = 400  # of each side on a sheet, nearest first
+LEVELS = 50  # of each side on a sheet, nearest first
 LATE_NS = 20_000_000  # a trade may come this much after a quote that is newer and has no time
 
 
@@ -77,6 +77,7 @@ class Market:
         self._update = 0
         self._top: Told | None = None
         self._top_number = 0
+        self._best: dict[str, tuple[int, Decimal | None]] = {}  # by taker: since, price
         self._prints: list[tuple[int, Print]] = []  # newer than the whole book
 
     def apply(self, event: Event) -> None:
@@ -87,6 +88,8 @@ class Market:
             self._prints.append((self.number, event))
         elif event.kind == "quote":
             self._top, self._top_number = event, self.number
+            if not self._whole:
+                self._prints.clear()  # there is nothing else that they could have run through
         else:
             self._apply_book(event)
 
@@ -119,7 +122,14 @@ class Market:
 
     def best(self, taker: str) -> Decimal | None:
         """The best price that `taker` meets by book and quote."""
-        return next((offer.price for offer in self._levels(taker, 1)), None)
+        top = self._newer_top()
+        if top is not None:
+            return next(iter(top.asks if taker == "BUY" else top.bids))
+        if self._best.get(taker, (0, None))[0] != self._whole:
+            side = self._book[taker]
+            found = (min if taker == "BUY" else max)(side, default=None)
+            self._best[taker] = (self._whole, found)
+        return self._best[taker][1]
 
     def sheet(self) -> Sheet:
         found = {taker: tuple(self._offers(taker)) for taker in ("BUY", "SELL")}
@@ -146,6 +156,9 @@ class Market:
     def _offers(self, taker: str) -> Iterator[Offer]:
         """The levels, with what newer trades say of them."""
         levels = list(self._levels(taker, LEVELS))
+        if not self._prints:
+            yield from levels
+            return
         prices = {level.price for level in levels}
         oldest = self._top_number if self._newer_top() is not None else self._whole
         for number, one in self._prints:
