@@ -114,6 +114,20 @@ def build_strategy_config(cls: type[Any], strategy: model.Strategy, **extra: Any
         raise ParamsError(strategy.id, [_refused(config_class, e)]) from e
 
 
+def effective_params(cls: type[Any], strategy: model.Strategy) -> dict[str, Any]:
+    """Every parameter that the strategy's config class takes, with the value in force.
+
+    Raises ParamsError, as `build_strategy_config` does.
+    """
+    config_class = config_class_of(cls, strategy)
+    params = params_of(config_class)
+    values, problems = _convert_all(config_class, params, strategy.params)
+    if problems:
+        raise ParamsError(strategy.id, problems)
+    defaults = {name: param.default for name, param in params.items() if not param.required}
+    return {**defaults, **values}
+
+
 def _refused(config_class: type[Any], error: BaseException) -> ParamProblem:
     """ValueError is how a config class refuses a value; anything else is a fault of its code."""
     is_refusal = isinstance(error, ValueError)

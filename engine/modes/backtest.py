@@ -39,12 +39,14 @@ from engine.currencies import money
 from engine.errors import FairleadError
 from engine.guard.order_ids import SeededIds
 from engine.guard.simulated import simulate
+from engine.modes.assumed import assumptions
 from engine.modes.backtest_data import Selection, select
 from engine.modes.backtest_engine import Engine
 from engine.modes.common import Parts, build_parts, ending
+from engine.modes.data_used import data_used
 from engine.modes.fees import fee_model
 from engine.modes.kernel_log import log_path, logger_config
-from engine.observe.summary import RunSummary, merged, net_by_currency, trading
+from engine.observe.summary import RunSummary, figures, merged, trading
 from engine.recording.catalog import utc
 from engine.recording.gaps import summary_of
 from engine.recording.reading import reading
@@ -145,6 +147,7 @@ def _run(
     venues = venue_configs(loaded, selection)
     with tempfile.TemporaryDirectory(prefix="fairlead-") as scratch:
         node = _node(loaded, selection, venues, Path(scratch))
+        data = data_used(selection, Path(scratch))
         if progress is not None:
             watch = _Watch()
             watch.watch(selection, progress)
@@ -164,7 +167,9 @@ def _run(
             gc.unfreeze()
         wall_secs = monotonic() - began
     summary = _summarize(loaded, selection, parts, node, result, wall_secs)
-    summary = msgspec.structs.replace(summary, notes=[*notes, *summary.notes])
+    assumed = assumptions(loaded, node.cache, fees_from="recorded", data=data)
+    notes = [*notes, *summary.notes]
+    summary = msgspec.structs.replace(summary, assumptions=assumed, notes=notes)
     return RunResult(summary=summary, node=node, parts=parts)
 
 
@@ -260,20 +265,9 @@ def _summarize(
         outcome=outcome,
         start_ns=start_ns,
         end_ns=end_ns,
-        orders=traded.orders,
-        orders_by_kind=traded.orders_by_kind,
-        orders_by_status=traded.orders_by_status,
-        accepted=traded.accepted,
-        fills=traded.fills,
-        maker_fills=traded.maker_fills,
-        fill_ratio=traded.filled / traded.accepted if traded.accepted else None,
+        **figures(traded),
         denials=merged(parts.run_state.denial_counts, traded.native_denials),
-        rejections=traded.rejections,
-        fees=traded.fees,
-        instruments=traded.instruments,
-        net=net_by_currency(traded.instruments),
         equity=_equity(loaded, selection, node),
-        orders_digest=traded.orders_digest,
         # As asked for: a run may begin or end within a gap, before the first or after the last row
         gaps=summary_of(
             selection.catalog,

@@ -25,6 +25,7 @@ import msgspec
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig, load
 from engine.errors import FairleadError
+from engine.modes.assumed import assumptions
 from engine.modes.backtest import run_backtest
 from engine.observe import journaled, summary
 from engine.observe.summary import RunSummary
@@ -210,20 +211,10 @@ def _live_summary(
         outcome="killed, then stopped",
         start_ns=begin_ns,
         end_ns=end_ns,
-        orders=traded.orders,
-        orders_by_kind=traded.orders_by_kind,
-        orders_by_status=traded.orders_by_status,
-        accepted=traded.accepted,
-        fills=traded.fills,
-        maker_fills=traded.maker_fills,
-        fill_ratio=traded.filled / traded.accepted if traded.accepted else None,
+        **summary.figures(traded),
         denials=second["denials"],
-        rejections=traded.rejections,
-        fees=traded.fees,
-        instruments=traded.instruments,
-        net=summary.net_by_currency(traded.instruments),
         equity={},
-        orders_digest=traded.orders_digest,
+        assumptions=assumptions(loaded, cache, fees_from="venue", simulated=False),
         gaps=summary_of(loaded.resolve("data/catalog"), start_ns=begin_ns, end_ns=end_ns),
         tick_to_order_ns=second["tick_to_order_ns"],
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from engine.config.loader import LoadedConfig
 from engine.modes.account_files import account_files
+from engine.modes.assumed import assumptions
 from engine.modes.ended import Ended, Mode
 from engine.modes.node import NodeRun
 from engine.observe import journaled, summary
@@ -36,6 +37,10 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
     names = [name for venue in loaded.config.venues.values() for name in venue.instruments]
     names += [name for name in ended.held if name not in names]
     traded, unread = _traded(mode, ended, names)
+    assumed = None
+    if mode != "record" and ended.node is not None:
+        simulated = mode == "paper"
+        assumed = assumptions(loaded, ended.cache, fees_from="venue", simulated=simulated)
     end_ns = time.time_ns()
     ended.close()
     start_ns = end_ns - int(ended.seconds * 1e9)
@@ -57,20 +62,10 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
         outcome=ended.reason,
         start_ns=start_ns,
         end_ns=end_ns,
-        orders=traded.orders,
-        orders_by_kind=traded.orders_by_kind,
-        orders_by_status=traded.orders_by_status,
-        accepted=traded.accepted,
-        fills=traded.fills,
-        maker_fills=traded.maker_fills,
-        fill_ratio=traded.filled / traded.accepted if traded.accepted else None,
+        **summary.figures(traded),
         denials=summary.merged(state.denial_counts, traded.native_denials),
-        rejections=traded.rejections,
-        fees=traded.fees,
-        instruments=traded.instruments,
-        net=summary.net_by_currency(traded.instruments),
         equity={},
-        orders_digest=traded.orders_digest,
+        assumptions=assumed,
         gaps=gaps,
         events=sum(stream.frames for stream in ended.status.streams.values()),
         wall_secs=ended.seconds,

@@ -20,35 +20,38 @@ import msgspec
 from nautilus_trader.model import InstrumentId
 
 from engine.observe import summary
+from engine.observe.account import Books
+from engine.observe.reasons import counted
 from engine.orders.journal import Journal, JournaledOrder
 from engine.orders.journal_reads import JournalReads
 from engine.orders.model import OrderState, Side, VenueFill
 
 ZERO = Decimal(0)
+UNOWNED = "(no order of it)"  # a fill whose order the journal has lost
 
 
 class Opening(msgspec.Struct, frozen=True):
     """A journal before a run: its newest record (seq), net positions, orders not over."""
 
     seq: int
-    positions: dict[str, tuple[Decimal, Decimal]]  # quantity and signed cost, by instrument
+    # quantity and signed cost, by strategy and instrument
+    positions: dict[tuple[str, str], tuple[Decimal, Decimal]]
     orders: frozenset[str]
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
     """What was booked from an opening on: every execution, and each order that was live then."""
 
-    positions: dict[str, tuple[Decimal, Decimal]] = {}  # at the opening
+    positions: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}  # at the opening
     orders: list[JournaledOrder] = []
     fills: list[tuple[str, VenueFill]] = []  # by client order id
 
 
 def opening(journal: JournalReads) -> Opening:
     """Raises JournalError."""
-    positions: dict[str, tuple[Decimal, Decimal]] = {}
-    for one in journal.positions():
-        quantity, cost = positions.get(one.instrument, (ZERO, ZERO))
-        positions[one.instrument] = (quantity + one.quantity, cost + one.cost)
+    positions = {
+        (one.strategy, one.instrument): (one.quantity, one.cost) for one in journal.positions()
+    }
     orders = frozenset(one.intent.client_order_id for one in journal.open_orders())
     return Opening(journal.newest(), positions, orders)
 
@@ -97,25 +100,29 @@ def _added_up(
     marks: Mapping[str, Decimal],
     cached: Sequence[Any] = (),
 ) -> summary.Trading:
-    accounts = {name: summary.Account(found) for name, found in instruments.items()}
-    for name, (quantity, cost) in ((n, p) for run in runs for n, p in run.positions.items()):
-        if name in accounts:
-            accounts[name].open(quantity, cost)
+    books = Books(instruments)
+    books.open(one for run in runs for one in run.positions.items())
     orders = [order for run in runs for order in run.orders]
     fills = [one for run in runs for one in run.fills]
+    owners = {order.intent.client_order_id: order.intent.strategy for order in orders}
     fees: defaultdict[str, Decimal] = defaultdict(Decimal)
     filled: dict[str, Decimal] = {}
     for name, fill in fills:
         fees[fill.fee_currency] += fill.fee
         filled[name] = filled.get(name, ZERO) + fill.quantity
-        account = accounts.get(fill.instrument)
-        if account is not None:
-            buying = fill.side is Side.BUY
+        buying = fill.side is Side.BUY
+        for account in books.accounts(owners.get(name, UNOWNED), fill.instrument):
             account.book(buying, fill.quantity, fill.price, fill.fee, fill.fee_currency)
     denied = {str(one.client_order_id): one for one in cached if one.status.name == "DENIED"}
     sent = [one for one in orders if one.intent.client_order_id not in denied]
     journaled = {order.intent.client_order_id for order in orders}
     unsent = [one for one in cached if str(one.client_order_id) not in journaled - denied.keys()]
+    reasons = {
+        str(one.client_order_id): event.reason
+        for one in cached
+        for event in one.events()
+        if type(event).__name__ == "OrderRejected"
+    }
     lines = [_order_line(one, filled.get(one.intent.client_order_id, ZERO)) for one in sent]
     lines += [summary.order_line(one) for one in unsent]
     lines += [_fill_line(fill) for _, fill in fills]
@@ -129,13 +136,19 @@ def _added_up(
             [_status(one) for one in sent] + [one.status.name for one in unsent]
         ),
         accepted=sum(one.venue_order_id is not None for one in sent),
+        sent=sum(one.venue_order_id is not None or one.state is OrderState.REFUSED for one in sent),
         filled=len(filled.keys() & journaled),
         fills=len(fills),
         maker_fills=None if None in makers else sum(one is True for one in makers),
         native_denials=summary.denials_of(unsent),
-        rejections=sum(one.state is OrderState.REFUSED for one in sent),
+        rejection_reasons=counted(
+            reasons.get(one.intent.client_order_id, "")
+            for one in sent
+            if one.state is OrderState.REFUSED
+        ),
         fees=dict(sorted(fees.items())),
-        instruments=[account.summary(marks.get(name)) for name, account in accounts.items()],
+        instruments=books.instruments(marks),
+        strategies=books.strategies(marks),
         orders_digest=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
     )
 

@@ -14,49 +14,38 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import InstrumentId, OrderFilled, OrderSide
+from nautilus_trader.model import InstrumentId, OrderFilled
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from engine.observe import assumptions as assumed
+from engine.observe.account import Account, Books, InstrumentSummary, StrategySummary
+from engine.observe.assumptions import Assumptions
+from engine.observe.reasons import counted
 from engine.recording.gaps import GapSummary
 from engine.run_state import Fault
 
-ZERO = Decimal(0)
+__all__ = [
+    "Account",
+    "InstrumentSummary",
+    "RunSummary",
+    "StrategySummary",
+    "Trading",
+]
 SHOWN_DECIMALS = 8
 DATE_CHARS = len("2025-01-31")
-MONEY_DECIMALS = 12
-
-
-class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One instrument's trading. Money is in `quote`, positions in base units.
-
-    `opening_position` was held at the start and `opening_cost` is what it cost by the journal
-    (signed, at its average price); `position` is held at the end. `realized` is by average cost and
-    before fees; `fees_value` values fees taken in base currency at the mark; `net` is realized +
-    unrealized - fees_value: the change of equity, with the opening position at `opening_cost`.
-    """
-
-    instrument: str
-    base: str
-    quote: str
-    fills: int
-    bought: Decimal
-    sold: Decimal
-    turnover: Decimal
-    opening_position: Decimal
-    opening_cost: Decimal
-    position: Decimal
-    position_max: Decimal
-    mark: Decimal | None
-    realized: Decimal
-    unrealized: Decimal
-    fees_value: Decimal
-    net: Decimal
+REACHED = frozenset({"OrderAccepted", "OrderRejected", "OrderFilled"})
+REJECTED_LOUD = Decimal("0.1")  # from this share of the orders sent on, the first line says so
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of one run. Times are UNIX nanoseconds; `fill_ratio` is filled over accepted.
+    """The numbers of one run. Times are UNIX nanoseconds.
+
+    `sent` counts the orders that reached the venue (accepted, rejected, or both), and `fill_ratio`
+    is the share of them of which something was filled; `rejection_reasons` counts rejections by the
+    venue's reason, numbers and ids left out of it. `strategies` is each strategy's part of
+    `instruments`; `assumptions` is what all of it rests on.
 
     `orders_digest` is a hash over every order's fields, states and fills in time order: two runs
     with the same digest traded the same.
@@ -72,18 +61,21 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     orders_by_kind: dict[str, int]
     orders_by_status: dict[str, int]
     accepted: int
+    sent: int
     fills: int
     maker_fills: int | None  # None: the venue does not tell
     fill_ratio: float | None
     denials: dict[str, int]
     rejections: int
+    rejection_reasons: dict[str, int] = {}
     fees: dict[str, Decimal]
     instruments: list[InstrumentSummary]
+    strategies: list[StrategySummary] = []
     net: dict[str, Decimal]
     equity: dict[str, dict[str, Decimal]]
     orders_digest: str
+    assumptions: Assumptions | None = None
     gaps: GapSummary | None = None
-    book_clears: int | None = None
     events: int | None = None
     wall_secs: float | None = None
     tick_to_order_ns: dict[str, int | None] | None = None
@@ -93,110 +85,17 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     def json(self) -> bytes:
         """One JSON document; decimals are text."""
-        return msgspec.json.format(msgspec.json.encode(self, enc_hook=_plain), indent=2)
+        built = msgspec.to_builtins(self, builtin_types=(Decimal,))
+        return msgspec.json.format(msgspec.json.encode(_plain(built)), indent=2)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    raise NotImplementedError(f"{type(value).__name__} in a summary")
-
-
-class Account:
-    """Average-cost account of one instrument, fed with its fills in time order."""
-
-    def __init__(self, instrument: Any) -> None:
-        self.instrument = instrument
-        self.base: str = instrument.base_currency.code
-        self.quote: str = getattr(instrument, "settlement_currency", instrument.quote_currency).code
-        self._multiplier = instrument.multiplier.as_decimal()
-        self.fills = 0
-        self.bought = self.sold = self.turnover = ZERO
-        self.position = self.position_max = ZERO
-        self.opening = self.opening_cost = ZERO
-        self.average = ZERO
-        self.cash = ZERO  # quote currency in and out, without fees
-        self.fees: defaultdict[str, Decimal] = defaultdict(Decimal)
-
-    def open(self, quantity: Decimal, cost: Decimal) -> None:
-        """Held before the first fill: signed base units, signed cost in quote currency."""
-        self.opening += quantity
-        self.opening_cost += cost
-        self.cash -= cost
-        self.position += quantity
-        at = self.opening_cost / self.opening / self._multiplier if self.opening else ZERO
-        self.average = at
-        self.position_max = max(self.position_max, abs(self.position))
-
-    def apply(self, fill: OrderFilled) -> None:
-        paid = fill.commission
-        self.book(
-            fill.order_side == OrderSide.BUY,
-            fill.last_qty.as_decimal(),
-            fill.last_px.as_decimal(),
-            ZERO if paid is None else paid.as_decimal(),
-            self.quote if paid is None else paid.currency.code,
-        )
-
-    def book(
-        self, buying: bool, quantity: Decimal, price: Decimal, fee: Decimal, fee_currency: str
-    ) -> None:
-        """One execution: base units, price in quote currency, fee positive when paid."""
-        value = quantity * price * self._multiplier
-        self.fills += 1
-        self.turnover += value
-        if buying:
-            self.bought += quantity
-            self.cash -= value
-        else:
-            self.sold += quantity
-            self.cash += value
-        self._move(quantity if buying else -quantity, price)
-        if fee:
-            self.fees[fee_currency] += fee
-        self.position_max = max(self.position_max, abs(self.held))
-
-    @property
-    def held(self) -> Decimal:
-        """The position after the fees that were taken out of it, in base units."""
-        return self.position - self.fees.get(self.base, ZERO)
-
-    def _move(self, signed: Decimal, price: Decimal) -> None:
-        before = self.position
-        after = before + signed
-        if before * signed >= 0:  # opens or adds
-            self.average = (self.average * abs(before) + price * abs(signed)) / abs(after)
-        elif before * after < 0:  # went through zero
-            self.average = price
-        elif not after:
-            self.average = ZERO
-        self.position = after
-
-    def summary(self, mark: Decimal | None) -> InstrumentSummary:
-        at = mark if mark is not None else self.average
-        gross = self.cash + self.position * at * self._multiplier
-        # The average may be a periodic decimal: what is rounded here goes to the realized part.
-        unrealized = self.position * (at - self.average) * self._multiplier
-        unrealized = round(unrealized, MONEY_DECIMALS)
-        value = self.fees.get(self.quote, ZERO) + self.fees.get(self.base, ZERO) * at
-        return InstrumentSummary(
-            instrument=str(self.instrument.id),
-            base=self.base,
-            quote=self.quote,
-            fills=self.fills,
-            bought=self.bought,
-            sold=self.sold,
-            turnover=self.turnover,
-            opening_position=self.opening,
-            opening_cost=self.opening_cost,
-            position=self.held,
-            position_max=self.position_max,
-            mark=mark,
-            realized=gross - unrealized,
-            unrealized=unrealized,
-            fees_value=value,
-            net=gross - value,
-        )
+    """Decimals in full: an exponent (`0E-12`) is no number to many readers."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return format(value, "f") if isinstance(value, Decimal) else value
 
 
 class Trading(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,14 +105,25 @@ class Trading(msgspec.Struct, frozen=True, kw_only=True):
     orders_by_kind: dict[str, int]
     orders_by_status: dict[str, int]
     accepted: int
+    sent: int
     filled: int
     fills: int
     maker_fills: int | None  # None: the venue does not tell
     native_denials: dict[str, int]
-    rejections: int
+    rejection_reasons: dict[str, int]
     fees: dict[str, Decimal]
     instruments: list[InstrumentSummary]
+    strategies: list[StrategySummary]
     orders_digest: str
+
+    @property
+    def rejections(self) -> int:
+        return sum(self.rejection_reasons.values())
+
+    @property
+    def fill_ratio(self) -> float | None:
+        """Of the orders that reached the venue; None: none did."""
+        return self.filled / self.sent if self.sent else None
 
 
 def mark_price(cache: Any, instrument_id: InstrumentId) -> Decimal | None:
@@ -228,16 +138,24 @@ def mark_price(cache: Any, instrument_id: InstrumentId) -> Decimal | None:
     return None if trade is None else trade.price.as_decimal()
 
 
+def mark_source(cache: Any, instrument_id: InstrumentId) -> str:
+    """What `mark_price` takes its price from."""
+    if cache.top_of_book(instrument_id) is not None:
+        return "mid of the book"
+    if cache.quote(instrument_id) is not None:
+        return "mid of the last quote"
+    return "no mark" if cache.trade(instrument_id) is None else "last trade"
+
+
 def trading(cache: Any, instruments: Iterable[str]) -> Trading:
     """Add up all orders of a cache. Instruments are NautilusTrader instrument ids."""
     orders = cache.orders()
-    accounts = {
-        name: Account(found)
-        for name in instruments
-        if (found := cache.instrument(InstrumentId.from_str(name))) is not None
-    }
+    ids = {name: InstrumentId.from_str(name) for name in instruments}
+    known = {name: found for name, one in ids.items() if (found := cache.instrument(one))}
+    books = Books(known)
     fills: list[OrderFilled] = []
-    accepted = filled = rejected = 0
+    rejected: list[str] = []
+    accepted = filled = sent = 0
     lines: list[str] = []
     for order in orders:
         names = set()
@@ -246,9 +164,11 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
             names.add(name)
             if name == "OrderFilled":
                 fills.append(event)
+            elif name == "OrderRejected":
+                rejected.append(event.reason)
         accepted += "OrderAccepted" in names or "OrderFilled" in names
+        sent += bool(names & REACHED)
         filled += "OrderFilled" in names
-        rejected += "OrderRejected" in names
         lines.append(order_line(order))
     fills.sort(key=lambda one: (one.ts_event, _fill_line(one)))
     fees: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -256,24 +176,23 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
         lines.append(_fill_line(fill))
         if fill.commission is not None:
             fees[fill.commission.currency.code] += fill.commission.as_decimal()
-        account = accounts.get(str(fill.instrument_id))
-        if account is not None:
+        for account in books.accounts(str(fill.strategy_id), str(fill.instrument_id)):
             account.apply(fill)
+    marks = {name: mark for name in known if (mark := mark_price(cache, ids[name])) is not None}
     return Trading(
         orders=len(orders),
         orders_by_kind=dict(sorted(Counter(one.order_type.name for one in orders).items())),
         orders_by_status=dict(sorted(Counter(one.status.name for one in orders).items())),
         accepted=accepted,
+        sent=sent,
         filled=filled,
         fills=len(fills),
         maker_fills=sum(fill.liquidity_side.name == "MAKER" for fill in fills),
         native_denials=denials_of(orders),
-        rejections=rejected,
+        rejection_reasons=counted(rejected),
         fees=dict(sorted(fees.items())),
-        instruments=[
-            account.summary(mark_price(cache, account.instrument.id))
-            for account in accounts.values()
-        ],
+        instruments=books.instruments(marks),
+        strategies=books.strategies(marks),
         orders_digest=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
     )
 
@@ -318,6 +237,17 @@ def _fill_line(fill: OrderFilled) -> str:
     return "|".join(str(part) for part in parts)
 
 
+def figures(traded: Trading) -> dict[str, Any]:
+    """The fields of a RunSummary that its orders decide, however they are known."""
+    same = set(Trading.__struct_fields__) & set(RunSummary.__struct_fields__)
+    return {
+        **{name: getattr(traded, name) for name in same},
+        "rejections": traded.rejections,
+        "fill_ratio": traded.fill_ratio,
+        "net": net_by_currency(traded.instruments),
+    }
+
+
 def net_by_currency(instruments: Iterable[InstrumentSummary]) -> dict[str, Decimal]:
     total: defaultdict[str, Decimal] = defaultdict(Decimal)
     for one in instruments:
@@ -344,9 +274,9 @@ def shown(value: Decimal | None, signed: bool = False) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def rows(summary: RunSummary) -> list[tuple[str, str]]:
-    """Label and text of every figure, in the order of the table."""
-    found = [("outcome", f"{summary.outcome} (exit {summary.exit_code})")]
+def rows(summary: RunSummary, *, brief: bool = False) -> list[tuple[str, str]]:
+    """Label and text of every figure, in the order of the table; `brief`: beside another run."""
+    found = [("outcome", f"{summary.outcome} (exit {summary.exit_code}){_rejected(summary)}")]
     found.append(("data", _span(summary)))
     if summary.events is not None and summary.wall_secs:
         rate = summary.events / summary.wall_secs
@@ -356,15 +286,18 @@ def rows(summary: RunSummary) -> list[tuple[str, str]]:
     made = "maker not told" if summary.maker_fills is None else None
     found.append(("fills", f"{summary.fills:,} ({made or f'{summary.maker_fills:,} maker'})"))
     if summary.fill_ratio is not None:
-        found.append(("orders filled", f"{summary.fill_ratio:.1%} of accepted"))
+        sent = f"{summary.sent:,} that were sent"
+        found.append(("orders filled", f"{summary.fill_ratio:.1%} of {sent}"))
     found.append(("denials", _counts(summary.denials)))
-    found.append(("venue rejections", str(summary.rejections)))
+    found.append(("venue rejections", _reasons(summary)))
     found.append(("fees", _amounts(summary.fees)))
     venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
     for one in summary.instruments:
         name = one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
         found.extend(_instrument_rows(name, one))
     found.append(("net PnL", _amounts(summary.net, signed=True)))
+    if len({one.strategy for one in summary.strategies}) > 1:
+        found.extend(("net by strategy", _part(one)) for one in summary.strategies)
     for venue, change in summary.equity.items():
         found.append((f"balances {venue}", _amounts(change, signed=True)))
     if summary.tick_to_order_ns is not None:
@@ -372,8 +305,8 @@ def rows(summary: RunSummary) -> list[tuple[str, str]]:
         both = (f"{name} {_micros(took.get(f'{name}_ns'))}" for name in ("p50", "p99"))
         found.append(("tick to order", ", ".join(both)))
     found.append(("gaps", "not recorded" if summary.gaps is None else str(summary.gaps)))
-    if summary.book_clears is not None:
-        found.append(("book snapshots", f"{summary.book_clears:,}"))
+    if summary.assumptions is not None:
+        found.extend(assumed.rows(summary.assumptions, brief=brief))
     found.extend(("fault", str(fault)) for fault in summary.faults)
     found.extend(("note", text) for text in summary.notes)
     found.extend(summary.files.items())
@@ -417,6 +350,26 @@ def _instrument_rows(name: str, one: InstrumentSummary) -> list[tuple[str, str]]
     ]
 
 
+def _part(one: StrategySummary) -> str:
+    return (
+        f"{one.strategy}: {shown(one.net, signed=True)} {one.quote} "
+        f"({one.fills:,} fills, holds {_exact(one.position)} {one.base})"
+    )
+
+
+def _rejected(summary: RunSummary) -> str:
+    """Said in the first line, where it is much of what was sent."""
+    if not summary.rejections or summary.rejections < summary.sent * REJECTED_LOUD:
+        return ""
+    return f"; {summary.rejections:,} OF {summary.sent:,} ORDERS REJECTED by the venue"
+
+
+def _reasons(summary: RunSummary) -> str:
+    counts = summary.rejection_reasons
+    lines = [f"{number:,} {reason}" for reason, number in counts.items()]
+    return "\n".join([f"{summary.rejections:,}{':' if lines else ''}", *lines])
+
+
 def _exact(value: Decimal) -> str:
     text = f"{value:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -443,7 +396,7 @@ def table(summaries: Sequence[RunSummary], title: str = "") -> Table:
     for summary in summaries:
         drawn.add_column(f"{summary.name} ({summary.mode})", overflow="fold")
         column: dict[str, str] = {}
-        for label, text in rows(summary):
+        for label, text in rows(summary, brief=len(summaries) > 1):
             column[label] = f"{column[label]}\n{text}" if label in column else text
             if label not in labels:
                 labels.append(label)

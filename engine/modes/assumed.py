@@ -1,0 +1,139 @@
+"""What a run's result rests on, put together from its config, data and instruments."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import InstrumentId
+
+from engine.config.loader import LoadedConfig
+from engine.config.model import NO_FEES
+from engine.config.strategies import import_strategy
+from engine.config.strategy_params import effective_params
+from engine.modes.fees import fee_rates
+from engine.observe.assumptions import (
+    Assumptions,
+    Data,
+    Execution,
+    FeeRates,
+    StrategyUsed,
+    config_hash,
+    digest,
+    params_told,
+    versions,
+)
+from engine.observe.summary import mark_source
+
+_LIBRARIES = frozenset({"nautilus_trader", "engine", "builtins"})
+
+
+def assumptions(
+    loaded: LoadedConfig,
+    cache: Any,
+    *,
+    fees_from: str,
+    data: Data | None = None,
+    simulated: bool = True,
+) -> Assumptions:
+    """Of a run over the instruments in `cache`.
+
+    `fees_from` is where rates come from that the config does not tell: "recorded" or "venue". A
+    run that is not `simulated` executes at its venues: they charge what they charge.
+    """
+    config = loaded.config
+    strategies = [strategy_used(loaded, at) for at in range(len(config.strategies))]
+    simulation = config.simulated
+    fees = _fees(loaded, cache.instrument, fees_from) if simulated else {}
+    settled = config_hash(config, loaded.options, strategies)
+    ids = {
+        name: InstrumentId.from_str(name)
+        for venue in config.venues.values()
+        for name in venue.instruments
+    }
+    found = Assumptions(
+        execution=Execution(
+            latency_ms=simulation.latency_ms,
+            queue_position=simulation.queue_position,
+            liquidity_consumption=simulation.liquidity_consumption,
+        )
+        if simulated
+        else None,
+        fees=fees,
+        marks={
+            name: mark_source(cache, one)
+            for name, one in ids.items()
+            if cache.instrument(one) is not None
+        },
+        data=data,
+        config=settled,
+        strategies=strategies,
+        versions=versions(),
+        inputs="",
+    )
+    return _sealed(found)
+
+
+def _sealed(found: Assumptions) -> Assumptions:
+    """With the hash of all that decides the result: neither where data lies, nor the marks."""
+    decides = (
+        found.config,
+        None if found.data is None else found.data.sha256,
+        found.fees,
+        [(one.id, one.path, one.params, one.code) for one in found.strategies],
+        found.versions,
+    )
+    return msgspec.structs.replace(found, inputs=digest(decides))
+
+
+def _fees(
+    loaded: LoadedConfig, instrument: Callable[[InstrumentId], Any], told_by: str
+) -> dict[str, FeeRates]:
+    found = {}
+    for key, venue in loaded.config.venues.items():
+        source = told_by if venue.fees is None else "config"
+        for name in venue.instruments:
+            known = instrument(InstrumentId.from_str(name))
+            if known is None:  # of a run that ended before it was connected
+                continue
+            rates = fee_rates(key, venue.fees, known)
+            found[name] = FeeRates(
+                maker=rates.maker,
+                taker=rates.taker,
+                buy=rates.buy,
+                sell=rates.sell,
+                buy_in_base=rates.buy_in_base,
+                source=NO_FEES if venue.fees == NO_FEES else source,
+            )
+    return found
+
+
+def strategy_used(loaded: LoadedConfig, position: int) -> StrategyUsed:
+    """The strategy at `position` of the config. Raises ConfigError, ParamsError."""
+    configured = loaded.config.strategies[position]
+    cls = import_strategy(loaded, position)
+    return StrategyUsed(
+        id=configured.id,
+        path=configured.path,
+        params=params_told(effective_params(cls, configured)),
+        given=tuple(configured.params),
+        code=_code(cls),
+    )
+
+
+def _code(cls: type) -> str:
+    """SHA-256 of the source files of the class and its bases, those of libraries left out."""
+    found = hashlib.sha256()
+    for name in sorted({base.__module__ for base in cls.__mro__}):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is None or name.partition(".")[0] in _LIBRARIES:
+            continue
+        found.update(f"{name}\n".encode())
+        with contextlib.suppress(OSError):  # gone meanwhile: no reason to lose a run's summary
+            found.update(Path(file).read_bytes())
+    return found.hexdigest()

@@ -1,0 +1,197 @@
+"""Profit and loss by average cost, from the fills: of an instrument, and of a strategy in it.
+
+Exact decimals. A strategy's part is reckoned from its own fills alone, by the same arithmetic: what
+one strategy bought and another sold is a long position of the first and a short one of the second,
+both at the mark. So realized and unrealized are each strategy's own, and fees, positions and net
+add up to the instrument's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import OrderFilled, OrderSide
+
+ZERO = Decimal(0)
+MONEY_DECIMALS = 12
+
+
+class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument's trading. Money is in `quote`, positions in base units.
+
+    `opening_position` was held at the start and `opening_cost` is what it cost by the journal
+    (signed, at its average price); `position` is held at the end. `realized` is by average cost and
+    before fees; `fees_value` values fees taken in base currency at the mark; `net` is realized +
+    unrealized - fees_value: the change of equity, with the opening position at `opening_cost`.
+    """
+
+    instrument: str
+    base: str
+    quote: str
+    fills: int
+    bought: Decimal
+    sold: Decimal
+    turnover: Decimal
+    opening_position: Decimal
+    opening_cost: Decimal
+    position: Decimal
+    position_max: Decimal
+    mark: Decimal | None
+    realized: Decimal
+    unrealized: Decimal
+    fees_value: Decimal
+    net: Decimal
+
+
+class StrategySummary(InstrumentSummary, frozen=True, kw_only=True):
+    """One strategy's part in one instrument's trading."""
+
+    strategy: str
+
+
+class Account:
+    """Average-cost account of one instrument, fed with its fills in time order."""
+
+    def __init__(self, instrument: Any) -> None:
+        self.instrument = instrument
+        self.base: str = instrument.base_currency.code
+        self.quote: str = getattr(instrument, "settlement_currency", instrument.quote_currency).code
+        self._multiplier = instrument.multiplier.as_decimal()
+        self.fills = 0
+        self.bought = self.sold = self.turnover = ZERO
+        self.position = self.position_max = ZERO
+        self.opening = self.opening_cost = ZERO
+        self.average = ZERO
+        self.cash = ZERO  # quote currency in and out, without fees
+        self.fees: defaultdict[str, Decimal] = defaultdict(Decimal)
+
+    def open(self, quantity: Decimal, cost: Decimal) -> None:
+        """Held before the first fill: signed base units, signed cost in quote currency."""
+        self.opening += quantity
+        self.opening_cost += cost
+        self.cash -= cost
+        self.position += quantity
+        at = self.opening_cost / self.opening / self._multiplier if self.opening else ZERO
+        self.average = at
+        self.position_max = max(self.position_max, abs(self.position))
+
+    def apply(self, fill: OrderFilled) -> None:
+        paid = fill.commission
+        self.book(
+            fill.order_side == OrderSide.BUY,
+            fill.last_qty.as_decimal(),
+            fill.last_px.as_decimal(),
+            ZERO if paid is None else paid.as_decimal(),
+            self.quote if paid is None else paid.currency.code,
+        )
+
+    def book(
+        self, buying: bool, quantity: Decimal, price: Decimal, fee: Decimal, fee_currency: str
+    ) -> None:
+        """One execution: base units, price in quote currency, fee positive when paid."""
+        value = quantity * price * self._multiplier
+        self.fills += 1
+        self.turnover += value
+        if buying:
+            self.bought += quantity
+            self.cash -= value
+        else:
+            self.sold += quantity
+            self.cash += value
+        self._move(quantity if buying else -quantity, price)
+        if fee:
+            self.fees[fee_currency] += fee
+        self.position_max = max(self.position_max, abs(self.held))
+
+    @property
+    def held(self) -> Decimal:
+        """The position after the fees that were taken out of it, in base units."""
+        return self.position - self.fees.get(self.base, ZERO)
+
+    def _move(self, signed: Decimal, price: Decimal) -> None:
+        before = self.position
+        after = before + signed
+        if before * signed >= 0:  # opens or adds
+            self.average = (self.average * abs(before) + price * abs(signed)) / abs(after)
+        elif before * after < 0:  # went through zero
+            self.average = price
+        elif not after:
+            self.average = ZERO
+        self.position = after
+
+    def summary(self, mark: Decimal | None, unmarked: Decimal | None = None) -> InstrumentSummary:
+        """Valued at `mark`, else at `unmarked`, else at its own average price."""
+        # The average may be a periodic decimal: what is rounded here goes to the realized part.
+        average = self.average if unmarked is None else unmarked
+        at = round(average, MONEY_DECIMALS) if mark is None else mark
+        gross = self.cash + self.position * at * self._multiplier
+        unrealized = self.position * (at - self.average) * self._multiplier
+        unrealized = round(unrealized, MONEY_DECIMALS)
+        value = self.fees.get(self.quote, ZERO) + self.fees.get(self.base, ZERO) * at
+        return InstrumentSummary(
+            instrument=str(self.instrument.id),
+            base=self.base,
+            quote=self.quote,
+            fills=self.fills,
+            bought=self.bought,
+            sold=self.sold,
+            turnover=self.turnover,
+            opening_position=self.opening,
+            opening_cost=self.opening_cost,
+            position=self.held,
+            position_max=self.position_max,
+            mark=mark,
+            realized=gross - unrealized,
+            unrealized=unrealized,
+            fees_value=value,
+            net=gross - value,
+        )
+
+
+class Books:
+    """The accounts of a run's instruments, and of each strategy in each of them."""
+
+    def __init__(self, instruments: Mapping[str, Any]) -> None:
+        self._whole = {name: Account(found) for name, found in instruments.items()}
+        self._parts: dict[tuple[str, str], Account] = {}
+
+    def open(self, held: Iterable[tuple[tuple[str, str], tuple[Decimal, Decimal]]]) -> None:
+        """What strategies held at the start, by strategy and instrument: signed base units, cost.
+
+        What they held against each other was nothing together.
+        """
+        totals: dict[str, tuple[Decimal, Decimal]] = {}
+        for (strategy, name), (quantity, cost) in held:
+            for account in list(self.accounts(strategy, name))[1:]:
+                account.open(quantity, cost)
+                before = totals.get(name, (ZERO, ZERO))
+                totals[name] = (before[0] + quantity, before[1] + cost)
+        for name, total in totals.items():
+            self._whole[name].open(*total)
+
+    def accounts(self, strategy: str, instrument: str) -> Iterator[Account]:
+        """Those that a fill belongs to: none where the instrument is not the run's."""
+        whole = self._whole.get(instrument)
+        if whole is None:
+            return
+        yield whole
+        key = (strategy, instrument)
+        if key not in self._parts:
+            self._parts[key] = Account(whole.instrument)
+        yield self._parts[key]
+
+    def instruments(self, marks: Mapping[str, Decimal]) -> list[InstrumentSummary]:
+        return [account.summary(marks.get(name)) for name, account in self._whole.items()]
+
+    def strategies(self, marks: Mapping[str, Decimal]) -> list[StrategySummary]:
+        """By strategy, then by instrument. Without a mark all are valued like the instrument."""
+        found = []
+        for (strategy, name), account in sorted(self._parts.items()):
+            one = account.summary(marks.get(name), self._whole[name].average)
+            fields = {field: getattr(one, field) for field in one.__struct_fields__}
+            found.append(StrategySummary(strategy=strategy, **fields))
+        return found

@@ -1,0 +1,30 @@
+"""Why a venue rejected orders, counted: by reason, without what is of one order only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+REASON_CHARS_MAX = 160
+KINDS_MAX = 30
+OTHER = "(other reasons)"
+
+_ID = re.compile(r"\b(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|O-\d{8}-\S+)")
+_NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?!\w)")
+
+
+def normal(reason: str) -> str:
+    """The reason with `#` for each number and id: prices and ids of one order make no kind."""
+    text = _NUMBER.sub("#", _ID.sub("#", " ".join(reason.split())))
+    return text[:REASON_CHARS_MAX] or "(no reason told)"
+
+
+def counted(reasons: Iterable[str]) -> dict[str, int]:
+    """How often each came, the most frequent first; beyond KINDS_MAX kinds the rest is one."""
+    counts = Counter(normal(reason) for reason in reasons)
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    found = dict(ordered[:KINDS_MAX])
+    if rest := sum(number for _, number in ordered[KINDS_MAX:]):
+        found[OTHER] = rest
+    return found
