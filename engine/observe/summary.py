@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -296,8 +296,7 @@ def rows(summary: RunSummary, *, brief: bool = False) -> list[tuple[str, str]]:
         name = one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
         found.extend(_instrument_rows(name, one))
     found.append(("net PnL", _amounts(summary.net, signed=True)))
-    if len({one.strategy for one in summary.strategies}) > 1:
-        found.extend(("net by strategy", _part(one)) for one in summary.strategies)
+    found.extend(("net by strategy", text) for text in _parts(summary))
     for venue, change in summary.equity.items():
         found.append((f"balances {venue}", _amounts(change, signed=True)))
     if summary.tick_to_order_ns is not None:
@@ -350,11 +349,18 @@ def _instrument_rows(name: str, one: InstrumentSummary) -> list[tuple[str, str]]
     ]
 
 
-def _part(one: StrategySummary) -> str:
-    return (
-        f"{one.strategy}: {shown(one.net, signed=True)} {one.quote} "
-        f"({one.fills:,} fills, holds {_exact(one.position)} {one.base})"
-    )
+def _parts(summary: RunSummary) -> Iterator[str]:
+    """Of a run of several strategies, each one's: those that traded nothing too."""
+    idle = [one.id for one in summary.assumptions.strategies] if summary.assumptions else []
+    traded = {one.strategy for one in summary.strategies}
+    if len(traded.union(idle)) < 2:
+        return
+    for one in summary.strategies:
+        yield (
+            f"{one.strategy}: {shown(one.net, signed=True)} {one.quote} "
+            f"({one.fills:,} fills, holds {_exact(one.position)} {one.base})"
+        )
+    yield from (f"{name}: no fills" for name in idle if name not in traded)
 
 
 def _rejected(summary: RunSummary) -> str:

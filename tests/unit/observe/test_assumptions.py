@@ -18,6 +18,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from rich.console import Console
 
 from engine.config.loader import load
+from engine.config.model import Backtest
 from engine.modes.assumed import assumptions, strategy_used
 from engine.modes.backtest import run_backtest
 from engine.observe.assumptions import Assumptions, canonical, digest, params_told
@@ -166,7 +167,7 @@ def test_form_and_comments_of_the_config_change_nothing(tmp_path: Path, catalog:
         text.replace('"100000 USDT"', '"100000.0 USDT"'),
         text.replace('order_quantity = "0.010"', 'order_quantity = "0.01"'),
         text.replace("fees = { maker = ", "fees = { maker =   "),
-        text + "chunk_size = 10000\n",  # what it is without being said
+        text + f"chunk_size = {Backtest().chunk_size}\n",  # what it is without being said
         text.replace("requote_ms = 100", "stale_ms = 3000\nrequote_ms = 100"),  # a default, said
     ):
         file.write_text(changed)
