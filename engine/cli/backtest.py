@@ -45,9 +45,9 @@ def command(
         summary = result.summary
         try:
             if out is not None:
-                from engine.observe.orders_file import write_run
+                from engine.observe.orders_file import order_lines, write_run
 
-                summary = write_run(out, summary, result.cache)
+                summary = write_run(out, summary, order_lines(result.cache))
                 process.name_files(summary.files)
         except FairleadError as error:  # the disk is full: the run has ended as it has
             typer.echo(f"error {error.code}: {error.message}", err=True)

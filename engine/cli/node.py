@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import process
+from engine.errors import FairleadError
 
 if TYPE_CHECKING:
     from engine.modes.ended import Mode
@@ -20,23 +21,43 @@ RunSeconds = Annotated[
 ]
 
 
-def run(config: Path, mode: Mode, *, seconds: float | None, as_json: bool) -> None:
-    """Run, print the summary on stdout, and exit with the run's code."""
+def run(
+    config: Path,
+    mode: Mode,
+    *,
+    seconds: float | None,
+    as_json: bool,
+    out: Path | None = None,
+) -> None:
+    """Run, print the summary on stdout, and exit with the run's code.
+
+    `out` is a folder for the results as files.
+    """
     from engine.cli.console import result_console
     from engine.config.checks import check_loaded
     from engine.config.loader import load
     from engine.config.problems import ConfigError
     from engine.modes.live import run_node, sum_up
+    from engine.modes.lock import require_writable
     from engine.observe import summary
+    from engine.observe.orders_file import order_lines, write_run
     from engine.secrets import redact
 
     loaded = load(config)
     problems = [] if mode == "record" else check_loaded(loaded, mode)
     if problems:
         raise ConfigError(problems)
+    if out is not None:
+        require_writable(out, "OUT-UNWRITABLE", "choose another --out")
     ended = run_node(loaded, mode, run_secs=seconds)
     process.ended(int(ended.exit))
+    orders = b"" if out is None else order_lines(ended.cache)
     figures = sum_up(loaded, mode, ended)
+    if out is not None:
+        try:
+            figures = write_run(out, figures, orders)
+        except FairleadError as error:  # the disk is full: the run has ended as it has
+            typer.echo(f"error {error.code}: {error.message}", err=True)
     process.name_files(figures.files)
     if as_json:
         sys.stdout.write(figures.json().decode() + "\n")

@@ -14,8 +14,11 @@ def command(
     config: Annotated[Path, typer.Argument(help="The run's TOML file.")],
     seconds: RunSeconds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for summary.json and orders.jsonl.")
+    ] = None,
 ) -> None:
     """Trade live data with simulated execution: fees, latency and queue position on."""
     from engine.cli import node
 
-    node.run(config, "paper", seconds=seconds, as_json=as_json)
+    node.run(config, "paper", seconds=seconds, as_json=as_json, out=out)

@@ -16,8 +16,10 @@ SUMMARY_FILE = "summary.json"
 ORDERS_FILE = "orders.jsonl"
 
 
-def write_run(folder: Path, summary: RunSummary, cache: Any) -> RunSummary:
+def write_run(folder: Path, summary: RunSummary, orders: bytes) -> RunSummary:
     """Write both files, each whole or not at all; the summary names them.
+
+    `orders` are `order_lines` of the run's cache.
 
     Raises FairleadError `OUT-UNWRITABLE`.
     """
@@ -31,7 +33,7 @@ def write_run(folder: Path, summary: RunSummary, cache: Any) -> RunSummary:
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / ORDERS_FILE, order_lines(cache))
+        _replace(folder / ORDERS_FILE, orders)
         _replace(folder / SUMMARY_FILE, named.json())
     except OSError as error:
         raise FairleadError(

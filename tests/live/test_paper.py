@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 from tests.live.desk import QUICK, Desk, summary
+from tests.support.processes import run
 
 
 def test_paper_trades_without_the_venue_and_with_its_fees(desk: Desk) -> None:
@@ -19,6 +21,17 @@ def test_paper_trades_without_the_venue_and_with_its_fees(desk: Desk) -> None:
     assert told["orders_by_status"] == {"CANCELED": 1, "FILLED": 1}  # on_stop holds here, too
     assert desk.orders() == set()
     assert not desk.journal.exists()
+
+
+def test_paper_leaves_its_orders_as_a_file(desk: Desk) -> None:
+    out = desk.folder / "out"
+    config = desk.config("buy", more=QUICK + "\n[simulated]\nlatency_ms = 5\n")
+    ended = run("paper", config, "--for", "3", "--json", "--out", str(out))
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    rows = [json.loads(line) for line in (out / "orders.jsonl").read_text().splitlines()]
+    assert {row["kind"] for row in rows} == {"LIMIT", "MARKET"}
+    assert json.loads((out / "summary.json").read_text())["files"]["orders"].endswith("jsonl")
+    assert summary(ended)["files"]["orders"] == str(out / "orders.jsonl")
 
 
 def test_paper_has_the_balances_of_the_config(desk: Desk) -> None:

@@ -104,7 +104,7 @@ def judge_market(seed: int, folder: Path) -> Iterator[Judged]:
     for strategy in (*SHIPPED, RANDOM):
         text = config_text(seed, strategy, sorted(tapes), folder / "catalog")
         orders, outcome, found = judge_run(strategy, text, tapes, folder)
-        yield Judged(seed, strategy, len(orders), _fills(orders), outcome, found)
+        yield Judged(seed, strategy, len(orders), fills_of(orders), outcome, found)
 
 
 def judge_run(
@@ -128,7 +128,7 @@ def judge_run(
     return orders, result.summary.outcome, judge(orders, tapes, rules)
 
 
-def _fills(orders: list[Order]) -> int:
+def fills_of(orders: list[Order]) -> int:
     return sum(len(order.fills) for order in orders)
 
 
