@@ -387,7 +387,9 @@ class World:
         waiting: list[LiveOrder] = []
         while True:
             waiting = self._unsettled(healed_at)
-            if not waiting and self.process is not None and self.process.is_up:
+            process = self.process
+            is_up = process is not None and process.is_up and not process.failed.is_set()
+            if is_up and not waiting:  # one that failed is on its way out, and another comes
                 return
             if self.loop.time() >= deadline:
                 break
@@ -424,10 +426,12 @@ class World:
     async def _close(self) -> None:
         """Cancel what is open, let the market stand still, compare, and stop in order."""
         process = self.process
+        while process is not None:
+            await self._end_strategies(process)
+            if self.process is process:
+                break
+            process = self.process  # the one before ended meanwhile
         if process is None:
-            return
-        await self._end_strategies(process)
-        if self.process is not process:
             return
         token = owner.set(process)
         ids = [o.intent.client_order_id for o in process.desk.live_orders() if o.is_proven]

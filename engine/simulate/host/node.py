@@ -143,7 +143,8 @@ class HostNode:
         """No order that outlived a restart, or is left, is one that its strategy doesn't know."""
         process = self.process
         for name, strategy in self.strategies.items():
-            if process.gate.faulted(name):
+            # One that was stopped, as by a disk that is full, gets what is left at the next start
+            if process.gate.faulted(name) or not strategy._host_runs:
                 continue
             owned = self.shipped[name].owned(strategy)
             for order in process.desk.live_orders():
