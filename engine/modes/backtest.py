@@ -26,6 +26,7 @@ from nautilus_trader.execution import StaticLatencyModel
 from nautilus_trader.model import (
     InstrumentId,
     NautilusDataType,
+    OrderFilled,
     TraderId,
     TradeTick,
     Venue,
@@ -284,6 +285,7 @@ def _summarize(
             ),
             *parts.run_state.warned(),
             *_notes(selection),
+            *_untold(cache, end_ns),
         ],
         faults=list(parts.run_state.faults),
         files=_files(loaded, selection),
@@ -301,6 +303,22 @@ def _notes(selection: Selection) -> list[str]:
         f"{utc(source.deltas_end_ns)} is left out"
         for source in selection.sources
         if source.deltas_end_ns is not None
+    ]
+
+
+def _untold(cache: Any, end_ns: int) -> list[str]:
+    """What was on its way when the data ended is executed all the same, and no strategy is told."""
+    moved = [order for order in cache.orders() if order.ts_last > end_ns]
+    late = [
+        order
+        for order in moved
+        if any(e.ts_event > end_ns and isinstance(e, OrderFilled) for e in order.events())
+    ]
+    if not late:
+        return []
+    return [
+        f"{len(late)} orders were on their way when the data ended, and filled by the last book: "
+        "they count here, but no strategy was told"
     ]
 
 

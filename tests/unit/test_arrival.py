@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -163,10 +164,18 @@ def test_timers_strategies_and_limits_that_do_nothing_change_nothing(
 ) -> None:
     path, ticking, params = CASES[case]
 
-    def outcome(path: str, *, risk: str = "", more: str = "") -> tuple[bytes, list[Any]]:
-        known = named(path, params)
-        risk = f"{LOOSE}\n{risk}"
-        file = config(tmp_path, market, path, known, latency_ms=latency_ms, risk=risk)
+    def outcome(
+        path: str, *, risk: str = "", more: str = "", backtest: str = ""
+    ) -> tuple[bytes, list[Any]]:
+        file = config(
+            tmp_path,
+            market,
+            path,
+            named(path, params),
+            latency_ms=latency_ms,
+            risk=f"{LOOSE}\n{risk}",
+            backtest=backtest,
+        )
         file.write_text(file.read_text() + more)
         return traded(file)
 
@@ -175,3 +184,27 @@ def test_timers_strategies_and_limits_that_do_nothing_change_nothing(
     assert outcome(ticking) == plain
     assert outcome(path, more=IDLE) == plain
     assert outcome(path, risk=LIMIT) == plain
+    assert outcome(path, backtest="chunk_size = 1000") == plain
+
+
+# -- the end of the data ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sent_ms", "latency_ms"), [(14_990, "20"), (14_900, "20"), (14_990, "0")])
+def test_what_fills_after_the_data_has_ended_is_said(
+    tmp_path: Path, catalogs: dict[str, Path], sent_ms: int, latency_ms: str
+) -> None:
+    """The last data is at 15 s, and 1 ns."""
+    steps = [[sent_ms, "market", "last", "BUY", "0.010"]]
+    params = {"steps": json.dumps(steps).replace('"', '\\"'), "begin_ns": START_NS}
+    path = "tests.data.exits:BracketSteps"
+    more = {"latency_ms": latency_ms, "risk": LOOSE}
+    result = run(tmp_path, catalogs["sparse"], path, named(path, params), **more)
+    (strategy,) = result.parts.strategies
+    is_told = len(strategy.held) == 1
+    said = [note for note in result.summary.notes if "no strategy was told" in note]
+    assert result.summary.fills == 1
+    assert (is_told, len(said)) == (
+        (False, 1) if (sent_ms, latency_ms) == (14_990, "20") else (True, 0)
+    )
+    result.dispose()
