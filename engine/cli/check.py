@@ -11,7 +11,7 @@ import typer
 
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig, load
-from engine.config.problems import ConfigError, ConfigProblem
+from engine.config.problems import ConfigError, ConfigProblem, told_once
 
 
 def command(
@@ -44,7 +44,7 @@ def command(
         loaded = load(config)
         problems = check_loaded(loaded, mode)
         problems += build_problems(loaded, problems)
-        problems += start_problems(loaded, mode)
+        problems = told_once(problems + start_problems(loaded, mode))
     except ConfigError as e:
         problems = list(e.problems)
     damage = _damage(loaded.state_dir) if loaded is not None and journals else {}

@@ -36,7 +36,7 @@ def run(
     from engine.cli.console import result_console
     from engine.config.checks import check_loaded
     from engine.config.loader import load
-    from engine.config.problems import ConfigError
+    from engine.config.problems import ConfigError, told_once
     from engine.modes.live import run_node, sum_up
     from engine.modes.lock import require_writable
     from engine.observe import summary
@@ -46,7 +46,7 @@ def run(
     loaded = load(config)
     problems = [] if mode == "record" else check_loaded(loaded, mode)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(told_once(problems))
     if out is not None:
         require_writable(out, "OUT-UNWRITABLE", "choose another --out")
     ended = run_node(loaded, mode, run_secs=seconds)

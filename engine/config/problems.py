@@ -88,6 +88,25 @@ class ConfigError(FairleadError):
         super().__init__("E-CFG", text + traces, int(code))
 
 
+def told_once(problems: Sequence[ConfigProblem]) -> list[ConfigProblem]:
+    """One fault of a strategy's code stops each strategy of it, and is one mistake: told at the
+    first, which names the others."""
+    first: dict[tuple[str, str], int] = {}
+    told: list[ConfigProblem] = []
+    for problem in problems:
+        if problem.code not in STRATEGY_RAISED:
+            told.append(problem)
+            continue
+        at = first.setdefault((problem.code, problem.traceback), len(told))
+        if at == len(told):
+            told.append(problem)
+            continue
+        hint = told[at].hint or "the same stops"
+        hint += f"{', ' if told[at].hint else ' '}{problem.key}"
+        told[at] = msgspec.structs.replace(told[at], hint=hint)
+    return told
+
+
 def key_text(path: KeyPath) -> str:
     """A key path as it is written in TOML, list positions in brackets: `strategies[0].id`."""
     text = ""

@@ -7,7 +7,7 @@ sees everything at once. A rule passes over what has the wrong type: the walk re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,15 @@ from engine.secrets import is_reference
 RECORDED: Final = "recorded"
 
 OF_INSTRUMENTS: Final = ("max_order_quantity", "max_position", "min_position")  # keys of [risk]
+OF_MONEY: Final = (  # keys of [risk], too
+    "max_order_notional",
+    "max_instrument_exposure",
+    "max_venue_exposure",
+    "max_account_exposure",
+    "max_resting_notional",
+    "max_daily_loss",
+    "max_drawdown",
+)
 
 _VENUE_KEY = re.compile(r"[a-z][a-z0-9_]*")
 _INSTRUMENT = re.compile(
@@ -49,6 +58,8 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
     for option in OF_INSTRUMENTS:
         for instrument in _table(_table(risk).get(option)):
             _known_instrument(instrument, ("risk", option, instrument), listed, report)
+    _limits(raw, report)
+    _balances(_table(raw.get("simulated")).get("balances"), report)
     _backtest(_table(raw.get("backtest")), report)
     for section, key in _FOLDER_KEYS:
         _folder(_table(raw.get(section)).get(key), (section, key), report)
@@ -217,6 +228,55 @@ def _known_instrument(
     hint = did_you_mean(best, candidates)
     expected = f"an instrument id that ends with {' or '.join(f'.{name}' for name in listed)}"
     report(path, "E-CFG-030", expected, came_text(text), hint)
+
+
+def _limits(raw: Mapping[str, Any], report: Report) -> None:
+    """Where a recorded venue is named, a backtest knows its instruments, and checks it itself."""
+    venues = [venue for _, venue in _tables(raw.get("venues"))]
+    listed = [name for names in _listed(raw).values() for name in names]
+    if not listed or any(venue.get("adapter") == RECORDED for venue in venues):
+        return
+    symbols = [name.rpartition(".")[0] for name in listed]
+    risk = _table(raw.get("risk"))
+    for path, text in money_limits(risk):
+        currency = text.rpartition(" ")[2]
+        if not any(_is_priced_in(symbol, currency) for symbol in symbols):
+            quotes = {symbol.rpartition("_")[2] for symbol in symbols}
+            report(path, "E-CFG-040", priced_in(quotes), came_text(text))
+
+
+def priced_in(currencies: Collection[str]) -> str:
+    """What is expected of a limit's currency, in words."""
+    return f"a currency that an instrument is priced in ({', '.join(sorted(currencies))})"
+
+
+def money_limits(risk: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Each amount of the limits that are held against orders, and where it stands."""
+    for option in OF_MONEY:
+        value = risk.get(option)
+        if isinstance(value, str):
+            yield ("risk", option), value
+        for position, text in enumerate(_list(value)):
+            if isinstance(text, str):
+                yield ("risk", option, position), text
+
+
+def _is_priced_in(symbol: str, currency: str) -> bool:
+    """`BTC_USDT` says it; of another form it may be any that the name ends with."""
+    base, _, quote = symbol.upper().rpartition("_")
+    return quote == currency if base else quote.endswith(currency)
+
+
+def _balances(balances: Any, report: Report) -> None:
+    seen: set[str] = set()
+    for position, text in enumerate(_list(balances)):
+        if not isinstance(text, str):
+            continue
+        currency = text.rpartition(" ")[2]
+        if currency in seen:
+            where = ("simulated", "balances", position)
+            report(where, "E-CFG-043", "each currency once", came_text(text), "remove one of them")
+        seen.add(currency)
 
 
 def _backtest(backtest: Mapping[str, Any], report: Report) -> None:

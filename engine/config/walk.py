@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec import inspect
 
-from engine.config.problems import KeyPath, came_text, did_you_mean, key_text, nearest
+from engine.config.problems import KeyPath, came_text, key_text, nearest
 
 BAD: Final = object()
 
@@ -137,7 +137,7 @@ class Walker:
             hint = f"{name} belongs {' or '.join(homes)}"
             self._report(here, "E-CFG-015", "a key of this section", name, hint, at_value=False)
             return
-        hint = did_you_mean(name, list(fields), among=False)
+        hint = _like(name, {**{each: each for each in fields}, **_renamed(kind)})
         if not hint and (near := self._homes.nearest(name)):
             hint = f"did you mean {near}, {' or '.join(self._homes.of(near))}?"
         self._report(
@@ -370,6 +370,17 @@ def _fields(kind: type) -> _Fields:
 def _is_sane(value: int | float) -> bool:
     """Finite, and within 64 bits where whole: TOML sets integers no bound."""
     return math.isfinite(value) if isinstance(value, float) else -(1 << 63) <= value < 1 << 63
+
+
+def _like(name: str, known: Mapping[str, str]) -> str:
+    """A hint: the key of the same words in another order, else the one most like it.
+
+    `known` are names that keys have or had, each with the name of today.
+    """
+    words = sorted(name.lower().split("_"))
+    same = [each for each in known if sorted(each.split("_")) == words]
+    near = same[0] if same else nearest(name, list(known))
+    return f"did you mean {known[near]}?" if near else ""
 
 
 @cache

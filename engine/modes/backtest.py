@@ -36,6 +36,7 @@ from nautilus_trader.risk import RiskEngineConfig
 from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
 from engine.config.model import Venue as VenueConfig
+from engine.config.priced import require_priced
 from engine.currencies import money
 from engine.errors import FairleadError
 from engine.guard.order_ids import SeededIds
@@ -51,6 +52,7 @@ from engine.observe.summary import RunSummary, figures, merged, trading
 from engine.recording.catalog import utc
 from engine.recording.gaps import summary_of
 from engine.recording.reading import reading
+from engine.risk.view import instrument_facts
 
 RUN_ID = "backtest"
 TRADER_ID = "FAIRLEAD-001"
@@ -175,7 +177,11 @@ def _run(
 
 
 def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVenueConfig]:
-    """One simulated exchange per configured venue. Raises FairleadError when fees are missing."""
+    """One simulated exchange per configured venue.
+
+    Raises FairleadError when fees are missing, or a limit is in a currency of no instrument.
+    """
+    require_priced(loaded, {instrument_facts(one.instrument).currency for one in selection.sources})
     instruments = {source.id: source for source in selection.sources}
     found = []
     for key, venue in loaded.config.venues.items():

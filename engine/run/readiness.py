@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.config.checks import Mode
 from engine.config.loader import LoadedConfig
-from engine.config.problems import ConfigProblem, KeyPath
+from engine.config.problems import ConfigError, ConfigProblem, KeyPath
 from engine.errors import FairleadError
 
 
@@ -53,6 +53,8 @@ def _backtest(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
 
     try:
         venue_configs(loaded, select(loaded.config, loaded.resolve(loaded.config.backtest.catalog)))
+    except ConfigError as error:
+        yield from error.problems
     except FairleadError as error:
         yield loaded.problem(
             ("backtest", "catalog"),

@@ -448,3 +448,31 @@ def test_a_backtest_without_data_is_found(tmp_path: Path) -> None:
     path = minimal(tmp_path, "oceanex")
     codes = {p["code"]: p["text"] for p in findings(path, "--mode", "backtest")}
     assert "data/catalog" in codes["E-CFG-070"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise RuntimeError('no such luck')\n",
+        "from sample_strategies import Maker as Base\nclass Maker(Base):\n"
+        "    def __init__(self, config):\n        raise RuntimeError('no such luck')\n",
+        "from sample_strategies import Maker as Base\nclass Config(Base.config_class):\n"
+        "    def __init__(self, **_):\n        raise RuntimeError('no such luck')\n"
+        "class Maker(Base):\n    config_class = Config\n",
+    ],
+)
+def test_one_fault_of_code_is_told_once_for_all_strategies_of_it(tmp_path: Path, body: str) -> None:
+    (tmp_path / "twice_broken.py").write_text(body)
+    text = FULL.read_text()
+    params = text[text.index("[strategies.params]") : text.index('[[strategies]]\nid = "trend-2"')]
+    second = f'\n[[strategies]]\nid = "maker-9"\npath = "twice_broken:Maker"\n{params}\n[risk]'
+    path = changed(
+        tmp_path, ("sample_strategies:Maker", "twice_broken:Maker"), ("\n[risk]", second)
+    )
+    sys.modules.pop("twice_broken", None)
+    problem = only(path)
+    assert (problem["code"], problem["key"].split(".")[0]) == ("E-CFG-058", "strategies[0]")
+    assert problem["hint"].startswith("the same stops strategies[2]")
+    result = run("check", path)
+    assert result.stdout.count("E-CFG-058") == 1
+    assert result.stderr.count("Traceback") == 1

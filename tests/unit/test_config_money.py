@@ -1,0 +1,128 @@
+"""Currencies of a config: limits that would deny every order, balances that are named twice."""
+
+from __future__ import annotations
+
+import json
+import typing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.cli.app import app
+from engine.config import model, rules
+from engine.config.loader import load
+from engine.config.problems import ConfigError
+from engine.modes.backtest import run_backtest
+from tests.unit import backtest_kit as kit
+
+CONFIG = """\
+name = "t"
+[venues.poloniex]
+adapter = "poloniex"
+instruments = {instruments}
+[risk]
+{risk}
+[simulated]
+balances = {balances}
+"""
+
+
+def problems(
+    folder: Path,
+    risk: str = "",
+    instruments: str = '["BTC_USDT.POLONIEX", "ETH_BTC.POLONIEX"]',
+    balances: str = '["100 USDT"]',
+) -> list[tuple[str, str, str]]:
+    path = folder / "run.toml"
+    path.write_text(CONFIG.format(risk=risk, instruments=instruments, balances=balances))
+    try:
+        load(path)
+    except ConfigError as error:
+        return [(one.code, one.key, one.expected) for one in error.problems]
+    return []
+
+
+def test_every_limit_of_money_is_looked_at() -> None:
+    hints = typing.get_type_hints(model.Risk, include_extras=True)
+    money = {name for name, kind in hints.items() if "Amount and currency" in repr(kind)}
+    assert money == {*rules.OF_MONEY}
+
+
+@pytest.mark.parametrize("option", rules.OF_MONEY)
+@pytest.mark.parametrize("currency", ["EUR", "USD", "ETH"])
+def test_a_limit_in_a_currency_of_no_instrument_is_refused(
+    tmp_path: Path, option: str, currency: str
+) -> None:
+    """ETH is bought and sold, and nothing is priced in it."""
+    is_list = option != "max_order_notional"
+    risk = f'{option} = ["5 BTC", "5 {currency}"]' if is_list else f'{option} = "5 {currency}"'
+    ((code, key, expected),) = problems(tmp_path, risk)
+    assert (code, key) == ("E-CFG-040", f"risk.{option}" + ("[1]" if is_list else ""))
+    assert expected == "a currency that an instrument is priced in (BTC, USDT)"
+
+
+@pytest.mark.parametrize(
+    "risk",
+    [
+        'max_order_notional = "5 USDT"',
+        'max_venue_exposure = ["5 USDT", "1 BTC"]',
+    ],
+)
+def test_a_limit_that_can_hold_passes(tmp_path: Path, risk: str) -> None:
+    assert problems(tmp_path, risk) == []
+
+
+@pytest.mark.parametrize(
+    ("instrument", "currency", "passes"),
+    [
+        ("BTCUSDT.POLONIEX", "USDT", True),
+        ("BTCUSDT.POLONIEX", "USD", False),
+        ("BTCUSDT.POLONIEX", "EUR", False),
+        ("BTC_USDT.POLONIEX", "T", False),
+    ],
+)
+def test_a_name_of_another_form_is_priced_in_what_it_ends_with(
+    tmp_path: Path, instrument: str, currency: str, passes: bool
+) -> None:
+    found = problems(tmp_path, f'max_order_notional = "5 {currency}"', f'["{instrument}"]')
+    assert (found == []) == passes
+
+
+@pytest.mark.parametrize(
+    ("balances", "at"),
+    [('["100 USDT", "7 USDT"]', 1), ('["1 BTC", "100 USDT", "1 BTC"]', 2)],
+)
+def test_a_balance_named_twice_is_refused(tmp_path: Path, balances: str, at: int) -> None:
+    found = problems(tmp_path, balances=balances)
+    assert found == [("E-CFG-043", f"simulated.balances[{at}]", "each currency once")]
+
+
+@pytest.mark.parametrize("risk", ['max_order_notional = "5 EUR"', 'max_drawdown = ["5 USD"]'])
+def test_a_backtest_knows_what_its_catalog_is_priced_in(tmp_path: Path, risk: str) -> None:
+    kit.write_catalog(tmp_path / "catalog", kit.perpetual("BTCUSDT.TEST"), seconds=5, seed=1)
+    path = kit.config(tmp_path, tmp_path / "catalog", kit.MAKER, kit.MAKER_PARAMS, risk=risk)
+    with pytest.raises(ConfigError, match=r"E-CFG-040 risk\..*priced in \(USDT\)"):
+        run_backtest(load(path))
+    result = CliRunner().invoke(app, ["check", str(path), "--mode", "backtest", "--json"])
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert (problem["code"], result.exit_code) == ("E-CFG-040", 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("ws_public_url", "ws_url"),  # which was called public_ws_url
+        ("public_url", "ws_url"),
+        ("url_http", "http_url"),
+        ("ws_private_url", "private_ws_url"),
+    ],
+)
+def test_the_nearest_option_of_a_venue_is_told(tmp_path: Path, name: str, nearest: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'name = "t"\n[venues.poloniex]\nadapter = "poloniex"\n'
+        f'instruments = ["BTC_USDT.POLONIEX"]\noptions = {{ {name} = "x" }}\n'
+    )
+    with pytest.raises(ConfigError, match=f"did you mean {nearest}\\?"):
+        load(path)
