@@ -8,7 +8,7 @@ smallest. A fill is right if it is possible between the two.
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
@@ -77,7 +77,7 @@ class Market:
         self._update = 0
         self._top: Told | None = None
         self._top_number = 0
-        self._best: dict[str, tuple[int, Decimal | None]] = {}  # by taker: since, price
+        self._prices: dict[str, list[Decimal]] = {"BUY": [], "SELL": []}  # ascending
         self._prints: list[tuple[int, Print]] = []  # newer than the whole book
 
     def apply(self, event: Event) -> None:
@@ -96,14 +96,17 @@ class Market:
     def _apply_book(self, event: Told) -> None:
         if event.kind in ("snapshot", "clear"):
             self._book = {"BUY": {}, "SELL": {}}
+            self._prices = {"BUY": [], "SELL": []}
         self.is_known = event.kind != "clear" and (self.is_known or event.kind == "snapshot")
         for taker, levels in (("BUY", event.asks), ("SELL", event.bids)):
-            side = self._book[taker]
+            side, prices = self._book[taker], self._prices[taker]
             for price, size in levels.items():
                 if size:
+                    if price not in side:
+                        insort(prices, price)
                     side[price] = _Level(size, self.number)
-                else:
-                    side.pop(price, None)
+                elif side.pop(price, None) is not None:
+                    del prices[bisect_left(prices, price)]
         self._whole, self._whole_at, self._update = self.number, event.at, event.update
         self._prints.clear()
 
@@ -125,11 +128,11 @@ class Market:
         top = self._newer_top()
         if top is not None:
             return next(iter(top.asks if taker == "BUY" else top.bids))
-        if self._best.get(taker, (0, None))[0] != self._whole:
-            side = self._book[taker]
-            found = (min if taker == "BUY" else max)(side, default=None)
-            self._best[taker] = (self._whole, found)
-        return self._best[taker][1]
+        return next(iter(self._nearest(taker, 1)), None)
+
+    def _nearest(self, taker: str, count: int) -> list[Decimal]:
+        prices = self._prices[taker]
+        return prices[:count] if taker == "BUY" else prices[: -count - 1 : -1]
 
     def sheet(self) -> Sheet:
         found = {taker: tuple(self._offers(taker)) for taker in ("BUY", "SELL")}
@@ -143,7 +146,7 @@ class Market:
         """Levels by book and quote, best first; `told` is the event since which it is known."""
         top = self._newer_top()
         side = self._book[taker]
-        prices = heapq.nsmallest(count, side) if taker == "BUY" else heapq.nlargest(count, side)
+        prices = self._nearest(taker, count)
         if top is not None:
             best, size = next(iter((top.asks if taker == "BUY" else top.bids).items()))
             if size:
@@ -165,7 +168,11 @@ class Market:
             if number > oldest and one.price not in prices:
                 prices.add(one.price)
                 levels.append(Offer(one.price, ZERO, ZERO, number))
+        reached = (max if taker == "BUY" else min)(one.price for _, one in self._prints)
         for level in sorted(levels, reverse=taker == "SELL"):
+            if is_better(taker, reached, level.price):
+                yield level  # no trade came so far
+                continue
             offer = self._after_prints(taker, level)
             if offer.most or offer.least:
                 yield offer
