@@ -100,6 +100,8 @@ class BracketView:
         for order in self._gate.ledger.live.values():
             if order.strategy != self._id or order.instrument != instrument:
                 continue
+            if order.contingent:  # a list's stop and target stand for each other, and its entry
+                continue
             is_exit = order.side is side and (order.reduce_only or order.kind == Kind.MARKET)
             if is_exit and order.client_order_id not in exits:
                 total += order.remaining

@@ -80,6 +80,18 @@ class Steps:
         )
         self.submit_order(self.kept(name, order))
 
+    def do_list(self: Any, name: str, side: str, size: str, stop: str, target: str) -> None:
+        """An entry at the market with its children, of NautilusTrader's own making."""
+        orders = self.order_factory.bracket(
+            self.iid,
+            getattr(OrderSide, side),
+            Quantity.from_str(size),
+            sl_trigger_price=Price.from_str(stop),
+            tp_price=Price.from_str(target),
+        )
+        self.kept(name, next(iter(orders)))
+        self.submit_order_list(orders)
+
     def do_resize(self: Any, name: str, size: str) -> None:
         self.modify_order(self.ids[name], Quantity.from_str(size))
 

@@ -494,3 +494,44 @@ def test_everything_is_left_once(tmp_path: Path, side: str, leave: str, latency_
     taken = sum(Decimal(r["filled"]) for r in rows if r["side"] == other(side))
     assert taken == 5
     assert {row["status"] for row in rows} <= {"FILLED", "CANCELED"}
+
+
+# -- order lists of NautilusTrader's ---------------------------------------------------------------
+
+
+@SIDES
+@pytest.mark.parametrize("latency_ms", [0, 5])
+def test_exits_of_order_lists_sell_their_own_beside_others(
+    tmp_path: Path, side: str, latency_ms: int
+) -> None:
+    """NautilusTrader sizes them after their entries, so that they are left to it."""
+    far = mirrored(side, "120.00")
+    steps = [
+        [110, "list", "a", side, "1.000", mirrored(side, "95.00"), mirrored(side, "105.00")],
+        [210, "list", "b", side, "2.000", mirrored(side, "90.00"), far],
+        [310, "bracket", "c", side, "0.500", mirrored(side, "91.00"), far],
+        [410, "market", "own", side, "0.700"],
+        [510, "limit", "out", other(side), "0.700", mirrored(side, "105.00"), True],
+    ]
+    catalog = rising(side).write(tmp_path)
+    strategy, rows = outcome(tmp_path, catalog, steps, latency_ms=latency_ms)
+    taken = [(row["kind"], row["filled"]) for row in rows if row["side"] != side and sold([row])]
+    assert sorted(taken) == [("LIMIT", "0.700"), ("LIMIT", "1.000")]
+    standing = [(row["kind"], row["quantity"]) for row in rows if row["status"] == "ACCEPTED"]
+    assert sorted(standing) == [
+        ("LIMIT", "2.000"),
+        ("STOP_LIMIT", "0.500"),
+        ("STOP_MARKET", "2.000"),
+    ]
+    assert abs(strategy.held[-1][1]) == 2.5
+
+
+@SIDES
+def test_exits_of_an_order_list_end_with_the_position(tmp_path: Path, side: str) -> None:
+    steps = [
+        [110, "list", "a", side, "1.000", mirrored(side, "95.00"), mirrored(side, "105.00")],
+        [410, "market", "out", other(side), "1.000"],
+    ]
+    strategy, rows = outcome(tmp_path, rising(side).write(tmp_path), steps, path=PLAIN)
+    assert sorted(row["status"] for row in rows) == ["CANCELED", "CANCELED", "FILLED", "FILLED"]
+    assert strategy.held[-1][1] == 0
