@@ -199,24 +199,23 @@ def versions() -> dict[str, str]:
 
 
 def rows(assumed: Assumptions, *, brief: bool = False) -> Iterator[tuple[str, str]]:
-    """Label and text for the table; `brief`: what two runs of one config may differ in."""
-    if assumed.execution is None:
-        yield "execution", "at the venue, at its fees"
-    else:
-        yield "execution", str(assumed.execution)
-        yield from (("fee rates", text) for text in _alike(assumed.fees))
-    if not brief:
-        yield from (("marks", text) for text in _alike(assumed.marks))
-        for one in assumed.strategies:
-            if text := str(one):
-                yield "parameters", f"{one.id}: {text}"
+    """Label and text for the table; `brief`: the least that tells two runs apart."""
+    where = "at the venue, at its fees"
+    yield "execution", where if assumed.execution is None else str(assumed.execution)
+    if brief:
+        yield "inputs", assumed.inputs[:SHOWN_CHARS]
+        return
+    yield from (("fee rates", text) for text in _alike(assumed.fees))
+    yield from (("marks", text) for text in _alike(assumed.marks))
+    for one in assumed.strategies:
+        if text := str(one):
+            yield "parameters", f"{one.id}: {text}"
     parts = [f"config {assumed.config[:SHOWN_CHARS]}"]
     if assumed.data is not None:
         parts.insert(0, f"data {assumed.data.sha256[:SHOWN_CHARS]}")
     yield "inputs", f"{assumed.inputs[:SHOWN_CHARS]} ({', '.join(parts)})"
-    if not brief:
-        named = (f"{name} {number}" for name, number in assumed.versions.items())
-        yield "versions", ", ".join(named)
+    named = (f"{name} {number}" for name, number in assumed.versions.items())
+    yield "versions", ", ".join(named)
 
 
 def _alike(of: Mapping[str, Any]) -> Iterator[str]:

@@ -296,7 +296,8 @@ def rows(summary: RunSummary, *, brief: bool = False) -> list[tuple[str, str]]:
         name = one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
         found.extend(_instrument_rows(name, one))
     found.append(("net PnL", _amounts(summary.net, signed=True)))
-    found.extend(("net by strategy", text) for text in _parts(summary))
+    if not (brief and _is_apart(summary)):
+        found.extend(("net by strategy", text) for text in _parts(summary))
     for venue, change in summary.equity.items():
         found.append((f"balances {venue}", _amounts(change, signed=True)))
     if summary.tick_to_order_ns is not None:
@@ -347,6 +348,12 @@ def _instrument_rows(name: str, one: InstrumentSummary) -> list[tuple[str, str]]
             f" ({told})",
         ),
     ]
+
+
+def _is_apart(summary: RunSummary) -> bool:
+    """Whether each strategy has an instrument of its own, whose figures are the strategy's."""
+    instruments = {one.instrument for one in summary.strategies}
+    return len(instruments) == len(summary.strategies)
 
 
 def _parts(summary: RunSummary) -> Iterator[str]:
