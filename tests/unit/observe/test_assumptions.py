@@ -22,7 +22,7 @@ from engine.config.model import Backtest
 from engine.modes.assumed import assumptions, strategy_used
 from engine.modes.backtest import run_backtest
 from engine.observe.assumptions import Assumptions, canonical, digest, params_told
-from engine.observe.orders_file import write_run
+from engine.observe.orders_file import order_lines, write_run
 from engine.observe.summary import RunSummary, rows, table
 from tests.unit.backtest_kit import (
     MAKER,
@@ -64,7 +64,7 @@ def at(seconds: float) -> str:
 
 def test_everything_is_named_in_json_file_and_table(tmp_path: Path, catalog: Path) -> None:
     result = run(tmp_path, catalog, MAKER, TRADING, latency_ms="7.50")
-    written = write_run(tmp_path / "out", result.summary, result.cache)
+    written = write_run(tmp_path / "out", result.summary, order_lines(result.cache))
     told = json.loads((tmp_path / "out" / "summary.json").read_text())["assumptions"]
     assert told == json.loads(written.json())["assumptions"]
     assert told["execution"] == {
