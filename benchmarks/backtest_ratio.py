@@ -88,7 +88,7 @@ def run_bare(path: Path, *, is_timely: bool = False) -> dict[str, Any]:
     )
     node = BacktestNode([run])
     node.build()
-    if is_timely and latency_ns(loaded):
+    if is_timely:
         arrivals = Arrivals()
         arrivals.after(latency_ns(loaded))
         node.add_actor(RUN_ID, arrivals)

@@ -207,14 +207,15 @@ def _pending_update(self: Any, event: Any) -> None:
 
 
 def _pending_cancel(self: Any, event: Any) -> None:
-    self._guard_gate.cancel_requested(event.ts_init)
+    if str(event.client_order_id) not in self._guard_expiring:
+        self._guard_gate.cancel_requested(event.ts_init)
     _command(self)
 
 
 def _command(self: Any) -> None:
     """Whichever way it came, a command is on its way when its event is told."""
-    if (on_command := self._guard_run.on_command) is not None:
-        on_command()
+    if (arrivals := self._guard_run.arrivals) is not None:
+        arrivals.command()
 
 
 def _progress(self: Any, event: Any) -> None:
@@ -232,7 +233,12 @@ def _closed(self: Any, event: Any) -> None:
 
 
 def _canceled(self: Any, event: Any) -> None:
-    self._guard_gate.canceled(str(event.client_order_id), event.ts_init)
+    order_id = str(event.client_order_id)
+    if order_id in self._guard_expiring:  # nobody took it back
+        self._guard_expiring = self._guard_expiring - {order_id}
+        self._guard_gate.closed(order_id)
+    else:
+        self._guard_gate.canceled(order_id, event.ts_init)
     _progress(self, event)
 
 

@@ -83,7 +83,7 @@ class RunState:
         self.lent: dict[str, Any] = {}
         # Of a simulation by NautilusTrader's exchange (engine/guard/simulated.py): what is told of
         # each command as it is handed over, and whether exits that rest go there as plain orders.
-        self.on_command: Callable[[], None] | None = None
+        self.arrivals: Any = None
         self.plain_exits = False
         self.warnings: Counter[tuple[str, str]] = Counter()  # code and text
         self.fed: set[str] = set()  # instruments that some strategy's subscription covers

@@ -323,8 +323,8 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
 
     def _guard_call(self: Any, orders: Iterable[Any], native: Any, *args: Any) -> None:
         """Call NautilusTrader; take the approvals of `orders` back if it refuses by raising."""
-        if (on_command := self._guard_run.on_command) is not None:
-            on_command()  # no event tells of a change of an order that is being changed
+        if (arrivals := self._guard_run.arrivals) is not None:
+            arrivals.command()  # no event tells of a change of an order that is being changed
         try:
             native(self, *args)
         except BaseException:

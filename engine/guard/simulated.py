@@ -10,6 +10,9 @@ goes out as a plain order, as it does to a spot venue. The gate saw it as reduce
 that all exits of a strategy together never ask for more than it has; what is too large later is cut
 here. An order that never rests keeps the flag, which cuts it to the position when it arrives; so do
 the children of an order list, which NautilusTrader sizes after their parent.
+
+**Time in force.** The kernel looks for what has expired after the next data has filled it, or when
+any command comes. So an order with an end is cancelled, and the cancel arrives at its end.
 """
 
 from __future__ import annotations
@@ -50,6 +53,8 @@ class Arrivals(DataActor):
 
     def command(self) -> None:
         """A command is handed over now."""
+        if not self._latency_ns:  # it is there as it is given
+            return
         alarm = self._alarm
         if alarm is None:
             alarm = self._alarm = self.clock
@@ -58,6 +63,12 @@ class Arrivals(DataActor):
             self._due_ns = due_ns
             alarm.set_time_alert_ns(str(due_ns), due_ns, _nothing)
 
+    def before(self, end_ns: int, name: str, callback: Any) -> None:
+        """Call `callback` so that what it commands arrives at `end_ns`; `name` is unique."""
+        alarm = self.clock
+        at_ns = max(end_ns - self._latency_ns, alarm.timestamp_ns() + 1)
+        alarm.set_time_alert_ns(name, at_ns, callback)
+
 
 def simulate(run: RunState, gate: RiskGate, latency_ns: int) -> Arrivals:
     """Tell the guard that this exchange is simulated; the actor has to be in the run.
@@ -65,10 +76,8 @@ def simulate(run: RunState, gate: RiskGate, latency_ns: int) -> Arrivals:
     Without EXIT_EXCEEDS nothing holds exits together: reduce-only is the exchange's own then.
     """
     run.plain_exits = "EXIT_EXCEEDS" not in gate.config.off
-    arrivals = Arrivals()
-    if latency_ns:  # without, a command is there as it is given
-        arrivals.after(latency_ns)
-        run.on_command = arrivals.command
+    run.arrivals = arrivals = Arrivals()
+    arrivals.after(latency_ns)
     return arrivals
 
 
@@ -97,9 +106,27 @@ class SimulatedMixin:
     _guard_view: NautilusView | None
     _guard_run: RunState
     _guard_id: str
+    _guard_expiring: frozenset[str] = frozenset()  # orders cancelled for their own end
 
-    def _guard_outgoing(self, orders: Iterable[Any]) -> list[Any]:
-        return [plain(order) for order in orders] if self._guard_run.plain_exits else list(orders)
+    def _guard_outgoing(self: Any, orders: Iterable[Any]) -> list[Any]:
+        """`orders` as they go out."""
+        run, found = self._guard_run, list(orders)
+        if run.arrivals is not None:
+            for order in found:
+                if order.time_in_force == TimeInForce.GTD:
+                    end_ns, order_id = order.init_event.expire_time, order.client_order_id
+                    end = self._guard_safe("the end of an order", self._guard_end_of(order_id))
+                    run.arrivals.before(end_ns, str(order_id), end)
+        return [plain(order) for order in found] if run.plain_exits else found
+
+    def _guard_end_of(self: Any, order_id: ClientOrderId) -> Any:
+        def end(event: Any) -> None:
+            order = self.cache.order(order_id)
+            if order is not None and not order.is_closed and not order.is_pending_cancel:
+                self._guard_expiring = self._guard_expiring | {str(order_id)}
+                self.cancel_order(order_id)
+
+        return end
 
     def _guard_cut_exits(self: Any, instrument: str) -> None:
         """After a fill: exits that ask for more than is left are cut, the newest first.

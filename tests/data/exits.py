@@ -80,6 +80,18 @@ class Steps:
         )
         self.submit_order(self.kept(name, order))
 
+    def do_until(self: Any, name: str, kind: str, side: str, until_ms: float, *prices: str) -> None:
+        """An order of 1 with an end."""
+        build = getattr(self.order_factory, kind)
+        where = (self.iid, getattr(OrderSide, side), Quantity.from_str("1.000"))
+        order = build(
+            *where,
+            *(Price.from_str(price) for price in prices),
+            time_in_force=TimeInForce.GTD,
+            expire_time=self.settings.begin_ns + round(until_ms * MS_NS),
+        )
+        self.submit_order(self.kept(name, order))
+
     def do_list(self: Any, name: str, side: str, size: str, stop: str, target: str) -> None:
         """An entry at the market with its children, of NautilusTrader's own making."""
         orders = self.order_factory.bracket(

@@ -535,3 +535,37 @@ def test_exits_of_an_order_list_end_with_the_position(tmp_path: Path, side: str)
     strategy, rows = outcome(tmp_path, rising(side).write(tmp_path), steps, path=PLAIN)
     assert sorted(row["status"] for row in rows) == ["CANCELED", "CANCELED", "FILLED", "FILLED"]
     assert strategy.held[-1][1] == 0
+
+
+# -- orders with an end ----------------------------------------------------------------------------
+
+
+@SIDES
+@pytest.mark.parametrize("latency_ms", [0, 5, 60])
+@pytest.mark.parametrize(
+    ("kind", "prices"),
+    [("limit", ["99.00"]), ("stop_market", ["101.50"]), ("stop_limit", ["102.00", "101.50"])],
+)
+def test_order_is_over_at_its_end(
+    tmp_path: Path, side: str, kind: str, prices: list[str], latency_ms: int
+) -> None:
+    """The first data after it would fill it."""
+    told = Told(side)
+    calm(told)
+    for ms in (3000, 4000):
+        told.book(
+            ms, {98.0 if kind == "limit" else 101.6: 50}, {98.3 if kind == "limit" else 101.8: 50}
+        )
+        told.trade(ms + 1, 98.3 if kind == "limit" else 101.8, 50.0, against=kind == "limit")
+    given = [mirrored(side, price) for price in prices]
+    steps = [
+        [110, "until", "late", kind, side, 2000, *given],
+        [120, "until", "in time", kind, side, 5000, *given],
+    ]
+    catalog = told.write(tmp_path)
+    more = {"risk": "max_cancels_per_second = 1\nstale_after_ms = 60000", "latency_ms": latency_ms}
+    strategy, rows = outcome(tmp_path, catalog, steps, **more)
+    late, in_time = (one(rows, strategy, name) for name in ("late", "in time"))
+    assert (late["status"], late["fills"]) == ("CANCELED", [])
+    assert (late["ts_last"] - BEGIN) / MS == 2000
+    assert (in_time["status"], in_time["filled"]) == ("FILLED", "1.000")
