@@ -19,6 +19,7 @@ from tests.parity.standing import ZERO, Market, Offer, Sheet, is_better
 from tests.parity.tape import Event, Print, Tape
 
 MS_NS = 1_000_000
+END = 2**63
 LAST_TRADE = ("LAST_PRICE", "DOUBLE_LAST")
 NO_MARKET = "no market"
 
@@ -57,6 +58,7 @@ class Violation(NamedTuple):
 
 
 class Fill(NamedTuple):
+    trade: str
     ts: int
     price: Decimal
     quantity: Decimal
@@ -103,6 +105,7 @@ class Order:
         ]
         self.fills = [
             Fill(
+                one["trade_id"],
                 one["ts_event"],
                 Decimal(one["price"]),
                 Decimal(one["quantity"]),
@@ -169,7 +172,9 @@ class _Judge:
     def __init__(self, orders: Sequence[Order], tape: Tape, rules: Rules) -> None:
         self.orders, self.tape, self.rules = orders, tape, rules
         self.found: list[Violation] = []
-        self.takings = sorted(_takings(orders), key=lambda one: (one.ts, one.order.sent))
+        self.as_maker: set[Fill] = set()  # of stops that had come to rest
+        self.made: list[tuple[str, int, Fill]] = []  # side, event number, maker fill
+        self.takings: list[_Taking] = []
         self.fired: dict[str, int] = {}  # when
         self.fired_by: dict[str, int] = {}  # the number of the event that did it
         self.sheets: list[Sheet] = []
@@ -177,6 +182,9 @@ class _Judge:
 
     def run(self) -> list[Violation]:
         self._replay()
+        self.takings = sorted(
+            _takings(self.orders, self.as_maker), key=lambda one: (one.ts, one.order.sent)
+        )
         for order in self.orders:
             self._times(order)
             self._bounds(order)
@@ -204,7 +212,12 @@ class _Judge:
         )
         stops = _Stops([order for order in self.orders if order.has_trigger], rules.slack_ns)
         makers = sorted(
-            ((fill, order) for order in self.orders for fill in order.fills if fill.is_maker),
+            (
+                (fill, order)
+                for order in self.orders
+                for fill in order.fills
+                if fill.is_maker or order.has_trigger
+            ),
             key=lambda one: one[0].ts,
         )
         still = Counter(order.id for _, order in makers)
@@ -213,10 +226,7 @@ class _Judge:
             now = None if event is None else event.ts
             while makers and (now is None or makers[0][0].ts + rules.slack_ns < now):
                 fill, order = makers.pop(0)
-                why = resting.fill(order.id, fill.price, fill.quantity, fill.ts)
-                if why is not None:
-                    kind, text = why
-                    self._say(kind, order, fill.ts, fill.price, fill.quantity, text)
+                self._made(resting, fill, order, market.number)
                 still[order.id] -= 1
                 if not still[order.id]:
                     resting.end(order.id)
@@ -231,10 +241,26 @@ class _Judge:
             market.apply(event)
             resting.apply(event, market.number)
             self._fire(stops.reached(market, event), market, resting)
-            following = self.tape[at + 1].ts if at + 1 < len(self.tape) else event.ts + 1
-            if windows.holds(event.ts) or windows.needs(event.ts, following):
+            following = self.tape[at + 1].ts if at + 1 < len(self.tape) else END
+            is_new = self.sheets[-1].number != market.number
+            if is_new and (windows.holds(event.ts) or windows.needs(event.ts, following)):
                 self.sheets.append(market.sheet())
         self.numbers = [sheet.ts for sheet in self.sheets]
+
+    def _made(self, resting: Resting, fill: Fill, order: Order, number: int) -> None:
+        """A maker fill. Also one of a stop that had come to rest, whatever it is called."""
+        if not fill.is_maker:
+            began = self.fired.get(order.id)
+            if began is None or fill.ts <= began:
+                return
+            if resting.fill(order.id, fill.price, fill.quantity, fill.ts) is None:
+                self.as_maker.add(fill)
+                self.made.append((order.side, number, fill))
+            return
+        self.made.append((order.side, number, fill))
+        why = resting.fill(order.id, fill.price, fill.quantity, fill.ts)
+        if why is not None:
+            self._say(why[0], order, fill.ts, fill.price, fill.quantity, why[1])
 
     def _moments(self) -> Iterator[int]:
         for order in self.orders:
@@ -244,7 +270,7 @@ class _Judge:
 
     def _rest(self, resting: Resting, order: Order, since: int | None = None) -> None:
         """Follow the queue of an order that was filled as a maker."""
-        if not any(fill.is_maker for fill in order.fills):
+        if not any(fill.is_maker or order.has_trigger for fill in order.fills):
             return
         for at, terms in enumerate(order.terms):
             if at == 0 or terms.price != order.terms[at - 1].price:
@@ -257,6 +283,8 @@ class _Judge:
             self.fired[order.id] = max(order.due, market.ts)
             self.fired_by[order.id] = market.number
             self._rest(resting, order, self.fired[order.id])
+            if self.sheets[-1].number != market.number:
+                self.sheets.append(market.sheet())
 
     # -- one order -------------------------------------------------------------------------------
 
@@ -271,8 +299,10 @@ class _Judge:
                 self._say("not triggered", *where, self._text(fill.ts))
             elif order.has_trigger and fill.ts + slack < self.fired[order.id]:
                 self._say("not triggered", *where, f"only at {self.fired[order.id]}")
+            elif order.has_trigger:
+                continue  # see _missed: what stood when it fired must have been taken
             elif not fill.is_maker or order.kind == "MARKET" or order.tif in ("IOC", "FOK"):
-                arrived = [self.fired.get(order.id, order.due), *(t.ts for t in order.terms[1:])]
+                arrived = [order.due, *(terms.ts for terms in order.terms[1:])]
                 since = min(abs(fill.ts - one) for one in arrived)
                 if since > MS_NS + slack:
                     self._say("late", *where, f"{since} ns after it could be; due {order.due}")
@@ -327,7 +357,9 @@ class _Judge:
 
     def _wrong(self, taking: _Taking, sheet: Sheet, also: Sequence[_Taking]) -> list[Violation]:
         order, ts = taking.order, taking.ts
-        left = {offer.price: self._left(order.side, offer) for offer in sheet.offers(order.side)}
+        left = {
+            offer.price: self._left(order.side, offer, ts) for offer in sheet.offers(order.side)
+        }
         found: list[Violation] = []
 
         def say(kind: str, price: Decimal, quantity: Decimal) -> None:
@@ -349,28 +381,50 @@ class _Judge:
             say("worse than it met", worst, skipped)
         return found
 
-    def _left(self, taker: str, offer: Offer) -> tuple[Decimal, Decimal]:
+    def _left(self, taker: str, offer: Offer, ts: int) -> tuple[Decimal, Decimal]:
         """`most` and `least` of an offer, without what the run took of it since it was told."""
         if not self.rules.consumption:
             return offer.most, offer.least
         taken = self.taken.get((taker, offer.price), ())
         gone = sum((size for number, _, size in taken if number >= offer.told), ZERO)
-        return max(offer.most - gone, ZERO), max(offer.least - gone, ZERO)
+        perhaps = sum((size for number, _, size in taken if number >= offer.since), ZERO)
+        least = offer.least - perhaps - self._met(taker, offer, ts)
+        return max(offer.most - gone, ZERO), max(least, ZERO)
+
+    def _met(self, taker: str, offer: Offer, ts: int) -> Decimal:
+        """What resting orders of the run may have taken of an offer that came to them until `ts`"""
+        until = ts + self.rules.slack_ns
+        return sum(
+            (
+                fill.quantity
+                for side, number, fill in self.made
+                if side == taker
+                and number >= offer.since
+                and fill.ts <= until
+                and not is_better(taker, fill.price, offer.price)
+            ),
+            ZERO,
+        )
 
     def _missed(self, order: Order) -> None:
-        """An order that takes as it comes gets what certainly stands there."""
-        if order.has_trigger or order.post_only or order.reduce_only or not self.tape:
+        """An order that takes as it comes, or fires, gets what certainly stands there."""
+        is_cut = order.reduce_only and order.entry is None  # to the position, which may be none
+        if order.post_only or is_cut or not self.tape:
             return
+        if order.has_trigger and order.id not in self.fired:
+            return
+        came = self.fired.get(order.id, order.due)
         if order.status == "REJECTED" and NO_MARKET not in order.reason.lower():
             return
-        until = order.due + MS_NS + self.rules.slack_ns
-        if order.status == "DENIED" or order.ended < order.due or until > self.tape[-1].ts:
+        until = came + MS_NS + self.rules.slack_ns
+        if order.status == "DENIED" or order.ended < came or until > self.tape[-1].ts:
             return
-        terms = order.terms[0]
-        got = sum((fill.quantity for fill in order.fills), ZERO)  # those that are late are told so
+        terms = order.at(came)[-1]
+        fills = [one for one in order.fills if one.ts <= until or not order.has_trigger]
+        got = sum((fill.quantity for fill in fills), ZERO)  # others that are late are told so
         ahead = [one for one in self.takings if one.ts <= until and one.order.side == order.side]
         lacks = []
-        for sheet in self._standing(order.due):
+        for sheet in self._standing(came, self.fired_by.get(order.id, 0)):
             if not sheet.is_known:
                 return
             sure = ZERO
@@ -384,7 +438,7 @@ class _Judge:
         lack, sheet = min(lacks, key=lambda one: one[0])
         if lack > 0:
             text = f"{order.kind} {order.side} {order.status} {order.reason}; {sheet.text()}"
-            self._say("not filled", order, order.due, terms.price, lack, text)
+            self._say("not filled", order, came, terms.price, lack, text)
 
     def _sure(self, offer: Offer, order: Order, ahead: Iterable[_Taking]) -> Decimal:
         """What certainly stands at an offer, whatever other orders of the run took before."""
@@ -401,9 +455,9 @@ class _Judge:
             ZERO,
         )
         told_since = [n for n, _, _ in self.taken.get((order.side, offer.price), ())]
-        if told_since and max(told_since) < offer.told:
+        if told_since and max(told_since) < offer.since:
             gone = ZERO
-        return max(offer.least - gone, ZERO)
+        return max(offer.least - gone - self._met(order.side, offer, order.ended), ZERO)
 
     def _text(self, ts: int) -> str:
         return self._standing(ts)[-1].text()
@@ -425,11 +479,11 @@ class _Windows:
         return first < len(self._at) and self._at[first] <= until + self._slack
 
 
-def _takings(orders: Iterable[Order]) -> Iterator[_Taking]:
+def _takings(orders: Iterable[Order], as_maker: set[Fill]) -> Iterator[_Taking]:
     for order in orders:
         moments: dict[int, list[Fill]] = {}
         for fill in order.fills:
-            if not fill.is_maker:
+            if not fill.is_maker and fill not in as_maker:
                 moments.setdefault(fill.ts, []).append(fill)
         for ts, parts in moments.items():
             yield _Taking(order, ts, tuple(parts))

@@ -8,7 +8,7 @@ smallest. A fill is right if it is possible between the two.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
@@ -21,12 +21,17 @@ LATE_NS = 20_000_000  # a trade may come this much after a quote that is newer a
 
 
 class Offer(NamedTuple):
-    """One price that a taker could meet. `told` is the number of the event that told of it."""
+    """One price that a taker could meet.
+
+    `told` is the number of the last event that told of it; `since` of the last that told something
+    new, or whose kind tells changes only: what was taken after `since` may still be gone.
+    """
 
     price: Decimal
     most: Decimal
     least: Decimal
     told: int
+    since: int
 
 
 class Sheet(NamedTuple):
@@ -61,6 +66,7 @@ class Sheet(NamedTuple):
 class _Level(NamedTuple):
     size: Decimal
     told: int
+    since: int
 
 
 class Market:
@@ -88,10 +94,12 @@ class Market:
             self._prints.append((self.number, event))
         elif event.kind == "quote":
             self._top, self._top_number = event, self.number
+            self._fold()
             if not self._whole:
                 self._prints.clear()  # there is nothing else that they could have run through
         else:
             self._apply_book(event)
+            self._fold()
 
     def _apply_book(self, event: Told) -> None:
         if event.kind in ("snapshot", "clear"):
@@ -99,35 +107,48 @@ class Market:
             self._prices = {"BUY": [], "SELL": []}
         self.is_known = event.kind != "clear" and (self.is_known or event.kind == "snapshot")
         for taker, levels in (("BUY", event.asks), ("SELL", event.bids)):
-            side, prices = self._book[taker], self._prices[taker]
             for price, size in levels.items():
-                if size:
-                    if price not in side:
-                        insort(prices, price)
-                    side[price] = _Level(size, self.number)
-                elif side.pop(price, None) is not None:
-                    del prices[bisect_left(prices, price)]
+                self._set(taker, price, _Level(size, self.number, self.number))
         self._whole, self._whole_at, self._update = self.number, event.at, event.update
         self._prints.clear()
 
+    def _set(self, taker: str, price: Decimal, level: _Level) -> None:
+        side, prices = self._book[taker], self._prices[taker]
+        if level.size:
+            if price not in side:
+                insort(prices, price)
+            side[price] = level
+        elif side.pop(price, None) is not None:
+            del prices[bisect_left(prices, price)]
+
+    def _fold(self) -> None:
+        """The best of both sides by the newest quote, where that is newer than the book."""
+        top = self._top
+        if top is None or top.update <= self._update:
+            return
+        for taker, levels in (("BUY", top.asks), ("SELL", top.bids)):
+            best, size = next(iter(levels.items()))
+            side, prices = self._book[taker], self._prices[taker]
+            for price in list(prices) if not self.is_known else self._beyond(taker, best):
+                self._set(taker, price, _Level(ZERO, 0, 0))
+            level = side.get(best)
+            is_same = level is not None and level.size == size
+            since = level.since if level is not None and is_same else self._top_number
+            self._set(taker, best, _Level(size, self._top_number, since))
+
+    def _beyond(self, taker: str, best: Decimal) -> list[Decimal]:
+        """The prices that are better than `best`."""
+        prices = self._prices[taker]
+        at = bisect_left(prices, best) if taker == "BUY" else bisect_right(prices, best)
+        return prices[:at] if taker == "BUY" else prices[at:]
+
     def displayed(self, side: str, price: Decimal) -> Decimal:
         """Size shown at `price` on the book's `side`."""
-        taker = _other(side)
-        top = self._newer_top()
-        if top is not None:
-            best, size = next(iter((top.bids if side == "BUY" else top.asks).items()))
-            if price == best:
-                return size
-            if is_better(taker, price, best):
-                return ZERO
-        level = self._book[taker].get(price)
+        level = self._book[_other(side)].get(price)
         return ZERO if level is None else level.size
 
     def best(self, taker: str) -> Decimal | None:
         """The best price that `taker` meets by book and quote."""
-        top = self._newer_top()
-        if top is not None:
-            return next(iter(top.asks if taker == "BUY" else top.bids))
         return next(iter(self._nearest(taker, 1)), None)
 
     def _nearest(self, taker: str, count: int) -> list[Decimal]:
@@ -139,22 +160,12 @@ class Market:
         is_known = self.is_known if self._whole else self._top is not None
         return Sheet(self.number, self.ts, found["BUY"], found["SELL"], self.last, is_known)
 
-    def _newer_top(self) -> Told | None:
-        return self._top if self._top is not None and self._top.update > self._update else None
-
     def _levels(self, taker: str, count: int) -> Iterator[Offer]:
-        """Levels by book and quote, best first; `told` is the event since which it is known."""
-        top = self._newer_top()
+        """Levels by book and quote, best first."""
         side = self._book[taker]
-        prices = self._nearest(taker, count)
-        if top is not None:
-            best, size = next(iter((top.asks if taker == "BUY" else top.bids).items()))
-            if size:
-                yield Offer(best, size, size, self._top_number)
-            prices = [price for price in prices if is_better(taker, best, price)]
-        for price in prices:
+        for price in self._nearest(taker, count):
             level = side[price]
-            yield Offer(price, level.size, level.size, level.told)
+            yield Offer(price, level.size, level.size, level.told, level.since)
 
     def _offers(self, taker: str) -> Iterator[Offer]:
         """The levels, with what newer trades say of them."""
@@ -163,11 +174,11 @@ class Market:
             yield from levels
             return
         prices = {level.price for level in levels}
-        oldest = self._top_number if self._newer_top() is not None else self._whole
+        oldest = max(self._top_number, self._whole)
         for number, one in self._prints:
             if number > oldest and one.price not in prices:
                 prices.add(one.price)
-                levels.append(Offer(one.price, ZERO, ZERO, number))
+                levels.append(Offer(one.price, ZERO, ZERO, number, number))
         reached = (max if taker == "BUY" else min)(one.price for _, one in self._prints)
         for level in sorted(levels, reverse=taker == "SELL"):
             if is_better(taker, reached, level.price):

@@ -37,7 +37,8 @@ LAST = book(9000, {}, {})
 
 def fill(ms: float, price: str, quantity: str, liquidity: str = "TAKER") -> dict[str, Any]:
     ts = int(ms * MS)
-    return {"ts_event": ts, "price": price, "quantity": quantity, "liquidity": liquidity}
+    terms = {"price": price, "quantity": quantity, "liquidity": liquidity}
+    return {"trade_id": f"T-{ms}-{price}", "ts_event": ts, **terms}
 
 
 def order(
@@ -104,6 +105,14 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
             trade(30, "99.5", "5", "SELL"),
             trade(30, "98.95", "3", "BUY"),
         ],
+    ),
+    "a stop that found nothing, and the book of later": (
+        [stop(fill(40, "98.9", "1"))],
+        [*RUN_THROUGH, book(40, {"99.5": "0", "99.4": "0", "99.3": "0", "98.9": "5"}, {})],
+    ),
+    "a stop beyond its limit, resting, that the market comes back to": (
+        [stop(fill(60, "99.2", "1"), price="99.2")],
+        [*RUN_THROUGH, trade(60, "99.3", "0.1", "BUY")],
     ),
     "a touched order": (
         [
@@ -301,10 +310,10 @@ WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
     ),
     "before the latency": ("early", [order(10, "BUY", "1", fill(14, "99.6", "1"))], []),
     "after the latency": ("late", [order(10, "BUY", "1", fill(17, "99.6", "1"))], []),
-    "a fired stop that waits": (
-        "late",
-        [stop(fill(50, "98.9", "1"))],
-        [*RUN_THROUGH, book(40, {"99.5": "0", "99.4": "0", "99.3": "0", "98.9": "5"}, {})],
+    "a fired stop that waits for a better market": (
+        "not filled",
+        [stop(fill(50, "99.2", "1"))],
+        [book(20, {"98.9": "5"}, {}), *RUN_THROUGH, book(40, {"99.2": "5"}, {})],
     ),
     "post-only that takes": (
         "post-only took",
