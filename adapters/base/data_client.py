@@ -215,6 +215,7 @@ class VenueDataClient(DataRequests):
 
     def _deepen(self, kept: StreamedBook, feed: Feed) -> None:
         cleared = kept.clear(self._book_ns(kept))
+        self._show(cleared)
         self._not_whole(kept)
         if kept.wants_deltas:
             self._handle_data(cleared)
@@ -365,6 +366,10 @@ class VenueDataClient(DataRequests):
             raise TypeError(f"a public stream yielded {type(item).__name__}")
         handler(item)
 
+    def _show(self, data: OrderBookDeltas | TradeTick) -> None:
+        if self._account.on_market is not None:
+            self._account.on_market(data)
+
     def _on_trade(self, trade: TradeTick) -> None:
         """Give each trade of an instrument a later `ts_init` than the one before it.
 
@@ -385,6 +390,7 @@ class VenueDataClient(DataRequests):
                 ts_init,
             )
         self._last_trade_ns[trade.instrument_id] = ts_init
+        self._show(trade)
         self._handle_data(trade)
 
     def _on_deltas(self, deltas: OrderBookDeltas) -> None:
@@ -404,6 +410,7 @@ class VenueDataClient(DataRequests):
         status.updates += 1
         status.last_update_ns = ts_init
         kept.last_update = self._loop_time()
+        self._show(deltas)
         if kept.wants_deltas:
             self._handle_data(deltas)
         if status.state is not BookState.VALID and not self._becomes_valid(kept, deltas):
@@ -427,6 +434,7 @@ class VenueDataClient(DataRequests):
         now_ns = self._account.now_ns()
         if not kept.is_empty:  # the protocol owes a CLEAR; a wrong book must not stay
             cleared = kept.clear(self._book_ns(kept))
+            self._show(cleared)
             if kept.wants_deltas:
                 self._handle_data(cleared)
         self._not_whole(kept)

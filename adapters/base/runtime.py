@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import random
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -78,6 +78,9 @@ class VenueRuntime:
         self.book_limits = book_limits
         self.request_limits = request_limits
         self.failure: Failure | None = None
+        # Who sees each trade and each batch of a book before NautilusTrader does: on paper, the
+        # simulated exchange.
+        self.on_market: Callable[[Any], None] | None = None
         self._gaps = gaps
         self._on_fatal = on_fatal
         self._users = 0

@@ -25,6 +25,7 @@ EXITS: Mapping[str, Exit] = {
     "CONNECT-DEFECT": Exit.FAILED,
     "STREAM-DEFECT": Exit.FAILED,
     "DATA-DEFECT": Exit.FAILED,
+    "PAPER-DEFECT": Exit.FAILED,
     "NODE": Exit.FAILED,
     "JRN-WRITE": Exit.FAILED,
     "JRN-CORRUPT": Exit.FAILED,

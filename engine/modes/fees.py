@@ -20,6 +20,7 @@ from engine.cli.exits import Exit
 from engine.config.checks import missing_fees_hint
 from engine.config.model import Fees
 from engine.errors import FairleadError
+from engine.risk.money import unit_worth
 
 Configured = Fees | str | None  # of a venue in the config; the text is "none"
 
@@ -109,14 +110,25 @@ class VenueFeeModel(FeeModel):
         self, order: Any, fill_quantity: Quantity, fill_px: Price, instrument: Any
     ) -> Money:
         rates = self.rates[str(instrument.id)]
-        side = order.side
-        rate = rates.rate(side, order.liquidity_side)
-        quantity = fill_quantity.as_decimal()
-        if rates.buy_in_base and side == OrderSide.BUY:
-            return Money.from_decimal(quantity * rate, instrument.base_currency)
-        currency = getattr(instrument, "settlement_currency", instrument.quote_currency)
-        multiplier = instrument.multiplier.as_decimal()
-        return Money.from_decimal(quantity * fill_px.as_decimal() * multiplier * rate, currency)
+        quantity, price = fill_quantity.as_decimal(), fill_px.as_decimal()
+        return commission(rates, instrument, order.side, order.liquidity_side, quantity, price)
+
+
+def commission(
+    rates: FeeRates,
+    instrument: Any,
+    side: OrderSide,
+    liquidity: LiquiditySide,
+    quantity: Decimal,
+    price: Decimal,
+) -> Money:
+    """What an execution costs, rounded to its currency; negative where it is paid to us."""
+    rate = rates.rate(side, liquidity)
+    if rates.buy_in_base and side == OrderSide.BUY:
+        return Money.from_decimal(quantity * rate, instrument.base_currency)
+    currency = getattr(instrument, "settlement_currency", instrument.quote_currency)
+    worth = unit_worth(instrument.multiplier.as_decimal(), price, inverse=instrument.is_inverse)
+    return Money.from_decimal(quantity * abs(worth) * rate, currency)
 
 
 def fee_model(venue: str, configured: Configured, instruments: Iterable[Any]) -> FeeModel:

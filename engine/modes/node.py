@@ -1,7 +1,7 @@
 """A running NautilusTrader node for live, paper and recording: built, watched, stopped in order.
 
-The three differ only in who executes: the venue (live), NautilusTrader's simulated exchange
-(paper), or nobody (record).
+The three differ only in who executes: the venue (live), our simulated exchange (paper), or nobody
+(record).
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from functools import partial
 from typing import Any
 
 import uvloop
-from nautilus_trader.adapters.sandbox import (
-    SandboxExecutionClientFactory,
-)
 from nautilus_trader.common import (
     Environment,
 )
@@ -60,7 +57,7 @@ from engine.modes.lock import require_writable
 from engine.modes.market_actor import MarketActor
 from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
-from engine.modes.simulated import simulated_exchange
+from engine.modes.simulated import simulated_account
 from engine.modes.stopguard import Stays, StopGuard
 from engine.modes.trading import VenueTrading
 from engine.modes.venues import venue_secrets, venue_specs
@@ -262,11 +259,8 @@ class NodeRun:
                 factory = make_execution_factory(self._trading(key, runtime, held))
                 builder = builder.add_exec_client(name, factory, ExecutionClientConfig())
             elif self.mode == "paper":
-                builder = builder.add_simulated_exec_client(
-                    name,
-                    SandboxExecutionClientFactory(),
-                    simulated_exchange(self.config, key, runtime),
-                )
+                paper = simulated_account(self.config, key, runtime, GateApprovals(self.gate))
+                builder = builder.add_exec_client(name, paper, ExecutionClientConfig())
         self._node = builder.build()
         self._handle = self._node.handle()
         self._strategies = parts.strategies
@@ -277,7 +271,7 @@ class NodeRun:
             self._node.add_strategy(strategy)
             strategy.set_external_order_instrument_ids(claimed[str(strategy.strategy_id)])
         watched = tuple(self._held)
-        if self._recording is not None:
+        if self._recording is not None or self.mode == "paper":  # the exchange sees all of it
             watched = (*common.instrument_ids(self.loaded), *watched)
         if watched:
             self._node.add_actor(MarketActor(watched))
@@ -294,7 +288,7 @@ class NodeRun:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
 
     def _node_config(self) -> LiveNodeConfig:
-        record = None
+        record, is_live = None, self.mode == "live"
         if self._recording is not None:
             record = self._recording.streaming(
                 runtime.adapter.instruments[name].nautilus
@@ -302,7 +296,7 @@ class NodeRun:
                 for name in runtime.instruments
             )
         return LiveNodeConfig(
-            environment=Environment.LIVE if self.mode == "live" else Environment.SANDBOX,
+            environment=Environment.LIVE if is_live else Environment.SANDBOX,
             trader_id=TraderId("FAIRLEAD-001"),
             streaming=record,
             timeout_connection_secs=CONNECT_SECS + self.config.execution.absent_quarantine_secs,
@@ -313,13 +307,14 @@ class NodeRun:
                 emit_quotes_from_book=True, time_bars_build_with_no_updates=False
             ),
             exec_engine=LiveExecutionEngineConfig(
-                reconciliation=self.mode == "live",
+                reconciliation=is_live,
                 reconciliation_startup_delay_secs=0.0,
                 submission_recovery_policy=SubmissionRecoveryPolicy.RETAIN_UNRESOLVED,
-                inflight_check_interval_ms=2_000,
-                open_check_interval_secs=10.0,
+                # On paper there is nobody else to ask.
+                inflight_check_interval_ms=2_000 if is_live else 0,
+                open_check_interval_secs=10.0 if is_live else None,
                 open_check_open_only=False,
-                position_check_interval_secs=POSITION_CHECK_SECS,
+                position_check_interval_secs=POSITION_CHECK_SECS if is_live else None,
                 # What the venue executed is true, whatever was ordered: else positions are wrong.
                 allow_overfills=True,
             ),

@@ -13,13 +13,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.adapters.sandbox import (
-    SandboxExecutionClientConfig,
-    SandboxExecutionClientFactory,
-)
 from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.common import Environment, LoggerConfig
-from nautilus_trader.config import DataClientConfig
+from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
 from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.execution import MakerTakerFeeModel, StaticLatencyModel
 from nautilus_trader.live import (
@@ -56,6 +52,8 @@ from nautilus_trader.trading import StrategyConfig
 
 from engine.config.model import Risk
 from engine.guard.simulated import simulate
+from engine.matching.client import SimulatedClientFactory, SimulatedExecutionClient, Simulation
+from engine.matching.orders import Fee
 from engine.risk.gate import RiskGate
 from engine.run_state import RunState
 from engine.strategy import Feeds, guard
@@ -224,6 +222,7 @@ def backtest(run: Run, latency_ms: int = 0, more: Sequence[Any] = ()) -> Run:
 
 class _MarketData(MarketDataClient):
     run: Run
+    exchange: SimulatedExecutionClient
     started = False
     trades = False  # as a venue: what is not subscribed is not sent
 
@@ -237,6 +236,7 @@ class _MarketData(MarketDataClient):
     async def _go(self) -> None:
         for step in range(self.run.steps):
             for event in market(step, self.clock.timestamp_ns(), self.run.mids):
+                self.exchange.show(event)
                 if self.trades or not isinstance(event, TradeTick):
                     self._handle_data(event)
             self.run.seen_steps += 1
@@ -264,25 +264,37 @@ class _MarketData(MarketDataClient):
 
 class _MarketDataFactory(DataClientFactory):
     run: Run
+    client: _MarketData
 
     @staticmethod
     def create(*, name: str, config: Any, cache: Any, clock: Any) -> _MarketData:
         client = _MarketData(name=name, config=config, cache=cache, clock=clock, venue=VENUE)
         client.run = _MarketDataFactory.run
+        _MarketDataFactory.client = client
         return client
 
 
 def paper(run: Run) -> Run:
-    """Run the market through a LiveNode with NautilusTrader's sandbox execution."""
+    """Run the market through a LiveNode with the simulated exchange of a paper run."""
     _MarketDataFactory.run = run
-    sandbox = SandboxExecutionClientConfig(
-        VENUE,
-        [Money.from_str("1000000 USDT")],
-        account_type=AccountType.MARGIN,
-        oms_type=OmsType.NETTING,
-        book_type=BookType.L2_MBP,
-        fee_model=MakerTakerFeeModel(Decimal(0), Decimal(0)),
+    defects: list[str] = []
+    simulation = Simulation(
+        venue="TEST",
+        account="main",
+        instruments=[pair(name) for name in run.instruments],
+        balances={"USDT": Decimal(1_000_000)},
+        fees=lambda *_, **__: Fee(Decimal(0), "USDT"),
+        is_margin=True,
+        latency_ns=0,
+        queue_position=False,
+        liquidity_consumption=False,
+        now_ns=time.time_ns,
+        on_defect=lambda code, message: defects.append(f"{code}: {message}"),
     )
+
+    def connect(client: SimulatedExecutionClient) -> None:
+        _MarketDataFactory.client.exchange = client
+
     builder = (
         LiveNode.builder("TEST", TraderId("TESTER-001"), Environment.SANDBOX)
         .with_logging(LoggerConfig(bypass_logging=True))
@@ -291,7 +303,9 @@ def paper(run: Run) -> Run:
         .with_data_engine_config(LiveDataEngineConfig(emit_quotes_from_book=True))
         .with_exec_engine_config(LiveExecutionEngineConfig(reconciliation=False))
         .add_data_client("TEST", _MarketDataFactory(), DataClientConfig())
-        .add_simulated_exec_client("TEST", SandboxExecutionClientFactory(), sandbox)
+        .add_exec_client(
+            "TEST", SimulatedClientFactory(simulation, connect), ExecutionClientConfig()
+        )
     )
     gc.collect()  # a strategy that holds itself keeps its node until it is collected
     node = builder.build()
@@ -311,6 +325,7 @@ def paper(run: Run) -> Run:
         stopper.cancel()
 
     asyncio.run(main())
+    assert not defects
     run.keep(node.cache)
     return run
 

@@ -1,0 +1,507 @@
+"""A simulated exchange in memory, for paper: it sees the venue's market, and fills against it.
+
+Pure: no I/O, no clock of its own. Every call takes its time, which never goes back (an earlier one
+counts as the latest seen). Orders never change the market that they meet: what the run takes is
+remembered until the data tells of it again.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from engine.matching import linked
+from engine.matching.accounts import Account
+from engine.matching.makers import by_priority, from_book, from_trade
+from engine.matching.market import Level, Market, opposite
+from engine.matching.orders import (
+    ZERO,
+    Events,
+    Fees,
+    Fill,
+    NewOrder,
+    Order,
+    State,
+    Trigger,
+    Watched,
+)
+from engine.matching.taking import Consumed, Offer, Print, walk
+from engine.orders.model import Side
+
+POST_ONLY = "a post-only order would have traded"
+NO_MARKET = "NO-MARKET"
+NO_FUNDS = "INSUFFICIENT-FUNDS"
+PASSED = "TRIGGER-PASSED"
+NOT_OPEN = "NOT-OPEN"
+
+
+class Exchange:
+    """Orders by id, one account. What becomes of orders is told to `events`."""
+
+    def __init__(
+        self,
+        account: Account,
+        fees: Fees,
+        events: Events,
+        *,
+        name: str = "SIM",
+        queue_position: bool = True,
+        liquidity_consumption: bool = True,
+    ) -> None:
+        self.account = account
+        self.markets = {name: Market() for name in account.listings}
+        self.now_ns = 0
+        self._fees = fees
+        self._events = events
+        self._name = name
+        self._queue_position = queue_position
+        self._liquidity_consumption = liquidity_consumption
+        self._open: dict[str, dict[str, Order]] = {name: {} for name in account.listings}
+        self._orders: dict[str, Order] = {}  # that are not over
+        self._children: list[Order] = []  # of orders that were just filled
+        self._expiries: list[tuple[int, str]] = []
+        self._numbers = 0
+        self._trades = 0
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def submit(self, news: Sequence[NewOrder], now_ns: int) -> None:
+        """Take orders that came together."""
+        self.advance(now_ns)
+        arrived = []
+        for new in news:
+            order = self._created(new)
+            self._orders[new.id] = order
+            if linked.is_held(new, self._orders):
+                order.state = State.HELD
+            else:
+                arrived.append(order)
+        for order in arrived:
+            self._arrive(order)
+        self._finish()
+
+    def cancel(self, order_id: str, now_ns: int) -> None:
+        self.advance(now_ns)
+        order = self._orders.get(order_id)
+        if order is None:
+            reason = f"{NOT_OPEN}: the order is not open"
+            self._events.cancel_rejected(order_id, reason, self.now_ns)
+            return
+        self._cancel(order, "")
+        self._finish()
+
+    def modify(
+        self,
+        order_id: str,
+        now_ns: int,
+        *,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+        trigger_price: Decimal | None = None,
+    ) -> None:
+        """Change what is not None. A new price, or more quantity, goes to the end of the queue."""
+        self.advance(now_ns)
+        order = self._orders.get(order_id)
+        if order is None:
+            reason: str | None = f"{NOT_OPEN}: the order is not open"
+        else:
+            reason = self._changed(order, quantity, price, trigger_price)
+        if reason is not None:
+            self._events.modify_rejected(order_id, reason, self.now_ns)
+        self._finish()
+
+    def advance(self, now_ns: int) -> None:
+        """What is due by time alone: orders expire."""
+        while self._expiries and self._expiries[0][0] <= now_ns:
+            due_ns, order_id = heapq.heappop(self._expiries)
+            order = self._orders.get(order_id)
+            if order is not None:
+                self.now_ns = max(self.now_ns, due_ns)
+                self._end(order)
+                self._events.expired(order, self.now_ns)
+                self._unlink(order)
+                self._finish()
+        self.now_ns = max(self.now_ns, now_ns)
+
+    def next_expiry_ns(self) -> int | None:
+        while self._expiries and self._expiries[0][1] not in self._orders:
+            heapq.heappop(self._expiries)
+        return self._expiries[0][0] if self._expiries else None
+
+    def open_orders(self) -> list[Order]:
+        """What is not over, oldest first; live objects."""
+        return list(self._orders.values())
+
+    def order(self, order_id: str) -> Order | None:
+        return self._orders.get(order_id)
+
+    # -- the market ----------------------------------------------------------------------------
+
+    def book(
+        self, instrument: str, levels: Iterable[Level], now_ns: int, *, is_whole: bool = False
+    ) -> None:
+        """One batch of the book: sizes that stand now. `is_whole`: nothing else does."""
+        self.advance(now_ns)
+        market, told = self.markets[instrument], list(levels)
+        market.update(told, is_whole=is_whole)
+        mine = self._open[instrument]
+        if not mine:
+            return
+        self._retell(market, mine.values(), None if is_whole else told)
+        if market.is_known:
+            self._take_on(mine)
+            for fill in from_book(market, by_priority(mine.values()), self._taken):
+                done = self._fill(fill.order, fill.price, fill.quantity, is_maker=True)
+                self._consume(fill.order, walk(fill.met, done))
+        self._fire(instrument, {side: market.touch(side) for side in Side}, Watched.TOUCH)
+        self._finish()
+
+    def trade(self, instrument: str, seen: Print, now_ns: int) -> None:
+        """A trade of the market: it fills resting orders, and is then what takers meet."""
+        self.advance(now_ns)
+        market, mine = self.markets[instrument], self._open[instrument]
+        market.trade(seen)
+        if not mine:
+            return
+        left = seen.size
+        for fill in from_trade(market, seen, by_priority(mine.values())):
+            left -= self._fill(fill.order, fill.price, fill.quantity, is_maker=True)
+        market.newer = Print(seen.price, left, seen.aggressor)
+        self._take_on(mine)
+        self._fire(instrument, dict.fromkeys(Side, seen.price), Watched.LAST)
+        self._finish()
+
+    def _retell(self, market: Market, mine: Iterable[Order], told: Sequence[Level] | None) -> None:
+        """What an order took itself is gone until the data tells of it; None: of everything."""
+        for order in mine:
+            if order.taken is None:
+                continue
+            for side, price, _ in told or ():
+                order.taken[side].told(price)
+            if told is None:
+                order.taken = _nothing_taken()
+            for side in Side:
+                market.forget(side, order.taken[side])
+
+    def _take_on(self, mine: dict[str, Order]) -> None:
+        for order in [one for one in mine.values() if one.state is State.TAKING]:
+            if order.state is State.TAKING:  # still
+                self._enter(order)
+
+    def _fire(self, instrument: str, prices: dict[Side, Decimal | None], seen: Watched) -> None:
+        waiting = [o for o in self._open[instrument].values() if o.state is State.WAITING]
+        for order in sorted(waiting, key=lambda one: one.number):
+            trigger = order.trigger
+            assert trigger is not None
+            if order.is_over or trigger.watched not in (seen, Watched.EITHER):
+                continue
+            if trigger.is_met(prices[order.side]):
+                order.is_fired = True
+                self._events.triggered(order, self.now_ns)
+                self._enter(order)
+
+    # -- an order's course ---------------------------------------------------------------------
+
+    def _created(self, new: NewOrder) -> Order:
+        self._numbers += 1
+        return Order(
+            new=new,
+            venue_id=f"{self._name}-{self._numbers}",
+            number=self._numbers,
+            quantity=new.quantity,
+            price=new.price,
+            trigger=new.trigger,
+            state=State.WAITING if new.trigger is not None else State.TAKING,
+            taken=None if self._liquidity_consumption else _nothing_taken(),
+        )
+
+    def _arrive(self, order: Order) -> None:
+        """Refuse the order, or accept it and let it trade."""
+        new, market = order.new, self.markets[order.new.instrument]
+        order.state = State.WAITING if new.trigger is not None else State.TAKING
+        reason = self._refusal(order, market)
+        due_post_only = False
+        if reason is None and new.trigger is None and new.post_only and self._would_take(order):
+            reason, due_post_only = f"POST-ONLY: {POST_ONLY}", True
+        if reason is None and not self.account.reserve(order):
+            reason = f"{NO_FUNDS}: the balance that is free does not cover the order"
+        if reason is not None:
+            self._orders.pop(order.id, None)
+            order.state = State.OVER
+            self._events.rejected(order, reason, self.now_ns, due_post_only=due_post_only)
+            self._unlink(order)
+            return
+        self._open[new.instrument][order.id] = order
+        if new.time_in_force == "GTD":
+            heapq.heappush(self._expiries, (new.expire_ns, order.id))
+        self._events.accepted(order, self.now_ns)
+        if order.state is State.TAKING:
+            self._enter(order)
+
+    def _refusal(self, order: Order, market: Market) -> str | None:
+        if order.trigger is not None:
+            return _passed(order.trigger, order.side, market)
+        if order.price is not None:
+            return None
+        if not market.is_known:
+            return f"{NO_MARKET}: no market for {order.new.instrument}: it has no book now"
+        offers = self._offers(order)
+        if not offers and not self._is_stale(order):
+            return f"{NO_MARKET}: no market: nothing stands that the run has not taken"
+        if not self.account.covers(order, walk(offers, order.quantity)):
+            return f"{NO_FUNDS}: the balance that is free does not cover the order at this market"
+        return None
+
+    def _enter(self, order: Order) -> None:
+        """It may trade from now on: at once, or by its post-only flag never as a taker."""
+        order.state = State.TAKING
+        if not order.new.post_only:
+            self._take(order)
+        elif not self.markets[order.new.instrument].is_known:
+            return  # nothing to judge it by yet
+        elif self._would_take(order):
+            self._cancel(order, POST_ONLY)
+        else:
+            self._rest(order)
+
+    def _would_take(self, order: Order) -> bool:
+        market = self.markets[order.new.instrument]
+        return bool(market.offers(order.side, order.price))
+
+    def _take(self, order: Order) -> None:
+        """Take what the order meets now; what remains waits for the next market, rests, or ends."""
+        offers = self._offers(order)
+        if order.new.time_in_force == "FOK" and _total(offers) < order.remaining:
+            self._cancel(order, "fill or kill: the market did not hold its quantity")
+            return
+        for price, quantity in walk(offers, order.remaining):
+            done = self._fill(order, price, quantity, is_maker=False)
+            self._consume(order, [(price, done)])
+            if order.is_over:
+                return
+        if order.new.time_in_force in ("IOC", "FOK"):
+            self._cancel(order, "immediate or cancel: the rest found no market")
+        elif self._is_hidden(order):
+            return
+        elif order.price is None:
+            self._cancel(order, "the book held no more")
+        else:
+            self._rest(order)
+
+    def _is_hidden(self, order: Order) -> bool:
+        """Whether it may go on taking at a market that is not known yet.
+
+        Behind a newer trade within its limit, or beyond what the book shows when it took all of
+        that, an order has not met its market's end: it would be wrong to rest it, and fill it at
+        its own limit when the book moves on. A trade beyond the limit proves that nothing stands
+        there.
+        """
+        market, limit = self.markets[order.new.instrument], order.price
+        if not market.is_known:
+            return True
+        if limit is None:
+            return order.is_fired or self._is_stale(order)
+        newer = market.newer
+        if newer is not None:
+            if newer.price > limit if order.side is Side.BUY else newer.price < limit:
+                return False
+            if self._is_stale(order):
+                return True
+        levels = market.sides[opposite(order.side)]
+        return len(levels) > 0 and levels.size(limit) is None
+
+    def _is_stale(self, order: Order) -> bool:
+        """Whether a newer trade says that the book is not what the order meets.
+
+        A trade of the other side's takers says nothing of what stands before this one, but for an
+        order that the market's move has fired.
+        """
+        newer = self.markets[order.new.instrument].newer
+        if newer is None:
+            return False
+        return order.is_fired or newer.aggressor is not opposite(order.side)
+
+    def _rest(self, order: Order) -> None:
+        assert order.price is not None
+        order.state = State.RESTING
+        order.ahead = ZERO
+        if self._queue_position:
+            market = self.markets[order.new.instrument]
+            order.ahead = market.sides[order.side].size(order.price)
+
+    def _changed(
+        self,
+        order: Order,
+        quantity: Decimal | None,
+        price: Decimal | None,
+        trigger_price: Decimal | None,
+    ) -> str | None:
+        """Apply a modify; a text says why not."""
+        reason = self._unchangeable(order, quantity, price, trigger_price)
+        if reason is not None:
+            return reason
+        before = (order.quantity, order.price, order.trigger)
+        order.quantity = order.quantity if quantity is None else quantity
+        order.price = order.price if price is None else price
+        if order.trigger is not None and trigger_price is not None:
+            order.trigger = msgspec.structs.replace(order.trigger, price=trigger_price)
+        reason = self._unfit(order, is_repriced=order.price != before[1])
+        if reason is not None:
+            order.quantity, order.price, order.trigger = before
+            return reason
+        self._events.updated(order, self.now_ns)
+        is_working = order.state in (State.RESTING, State.TAKING)
+        if is_working and (order.price != before[1] or order.quantity > before[0]):
+            self._numbers += 1
+            order.number = self._numbers
+            self._enter(order)
+        return None
+
+    def _unchangeable(
+        self,
+        order: Order,
+        quantity: Decimal | None,
+        price: Decimal | None,
+        trigger_price: Decimal | None,
+    ) -> str | None:
+        if quantity is not None and quantity <= order.filled:
+            return f"QUANTITY: {order.filled} is filled already"
+        if price is not None and order.price is None:
+            return "UNSUPPORTED: the order has no limit price"
+        if trigger_price is not None and (order.trigger is None or order.is_fired):
+            return "UNSUPPORTED: the order waits for no trigger"
+        return None
+
+    def _unfit(self, order: Order, *, is_repriced: bool) -> str | None:
+        """Why the order as it is now can't stand; its hold is what it needs then."""
+        market = self.markets[order.new.instrument]
+        if order.state is State.WAITING:
+            assert order.trigger is not None
+            passed = _passed(order.trigger, order.side, market)
+            if passed is not None:
+                return passed
+        is_working = order.state in (State.RESTING, State.TAKING)
+        if is_working and is_repriced and order.new.post_only and self._would_take(order):
+            return f"POST-ONLY: {POST_ONLY}"
+        if order.state is not State.HELD and not self.account.reserve(order):
+            return f"{NO_FUNDS}: the balance that is free does not cover the change"
+        return None
+
+    # -- executions and ends -------------------------------------------------------------------
+
+    def _offers(self, order: Order) -> list[Offer]:
+        market = self.markets[order.new.instrument]
+        return market.offers(order.side, order.price, self._taken(order).taken)
+
+    def _taken(self, order: Order) -> Consumed:
+        """What counts as taken of the levels that the order meets."""
+        side = opposite(order.side)
+        if order.taken is not None:
+            return order.taken[side]
+        return self.markets[order.new.instrument].taken[side]
+
+    def _consume(self, order: Order, parts: Iterable[Offer]) -> None:
+        taken = self._taken(order)
+        for price, quantity in parts:
+            if quantity:
+                taken.take(price, quantity)
+
+    def _fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
+        """Execute up to `quantity`; how much of it was. What may not be more ends the order."""
+        new = order.new
+        part, why = quantity, ""
+        if new.reduce_only:
+            part = min(part, self.account.positions.reducible(new))
+            why = "reduce-only: its position is closed"
+        if part > 0:
+            paid = self.account.affordable(order, part, price)
+            part, why = (part, why) if paid == part else (paid, f"{NO_FUNDS} for the rest")
+        if part > 0:
+            self._book(order, price, part, is_maker=is_maker)
+        if order.remaining <= 0:
+            self._end(order)
+        elif part < quantity and not order.is_over:
+            self._cancel(order, why)
+        if part > 0:
+            self._filled(order)
+        return part
+
+    def _book(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> None:
+        new = order.new
+        self._trades += 1
+        fee = self._fees(
+            new.instrument, new.side, is_maker=is_maker, quantity=quantity, price=price
+        )
+        fill = Fill(
+            trade_id=f"{self._name}-{self._trades}",
+            order_id=new.id,
+            quantity=quantity,
+            price=price,
+            is_maker=is_maker,
+            fee=fee.amount,
+            fee_currency=fee.currency,
+        )
+        order.filled += quantity
+        self.account.book(order, fill)
+        self.account.reserve(order, must=True)
+        self._events.filled(order, fill, self.now_ns)
+
+    def _filled(self, order: Order) -> None:
+        """Children come, siblings go or shrink."""
+        self._children += linked.released_by(order, self._orders)
+        for sibling, quantity in linked.resized_by(order, self._orders):
+            if quantity <= sibling.filled:
+                self._end(sibling)
+                self._events.canceled(sibling, "", self.now_ns)
+            elif quantity != sibling.quantity:
+                sibling.quantity = quantity
+                self.account.reserve(sibling, must=True)
+                self._events.updated(sibling, self.now_ns)
+
+    def _cancel(self, order: Order, reason: str) -> None:
+        if order.is_over:
+            return
+        self._end(order)
+        self._events.canceled(order, reason, self.now_ns)
+        self._unlink(order)
+
+    def _end(self, order: Order) -> None:
+        self._orders.pop(order.id, None)
+        self._open[order.new.instrument].pop(order.id, None)
+        order.state = State.OVER
+        self.account.release(order)
+
+    def _unlink(self, order: Order) -> None:
+        """An order that ended without being filled takes its children and siblings with it."""
+        for other in linked.ended_with(order, self._orders):
+            self._cancel(other, "")
+
+    def _finish(self) -> None:
+        while self._children:
+            child = self._children.pop(0)
+            if child.state is State.HELD:
+                self._arrive(child)
+        if self.account.is_changed:
+            self.account.is_changed = False
+            self._events.balances_changed(self.now_ns)
+
+
+def _nothing_taken() -> dict[Side, Consumed]:
+    return {side: Consumed() for side in Side}
+
+
+def _total(offers: Iterable[Offer]) -> Decimal:
+    return sum((size for _, size in offers), ZERO)
+
+
+def _passed(trigger: Trigger, side: Side, market: Market) -> str | None:
+    """Why a stop can't be taken: the market is where it would fire at once."""
+    last = market.last_price if trigger.watched is not Watched.TOUCH else None
+    touch = market.touch(side) if trigger.watched is not Watched.LAST else None
+    for price in (last, touch):
+        if trigger.is_met(price):
+            return f"{PASSED}: the trigger price {trigger.price} was passed, the market is {price}"
+    return None

@@ -1,0 +1,111 @@
+"""Which resting orders the market fills, and how much of each: at their own prices, never better.
+
+A resting order stands behind the size that was displayed when it came, less what traded at its
+price or left since. Each yield waits for the caller to execute it before the next is worked out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from engine.matching.market import Market, opposite
+from engine.matching.orders import ZERO, Order, State
+from engine.matching.taking import Consumed, Offer, Print, walk
+from engine.orders.model import Side
+
+
+class MakerFill(msgspec.Struct, frozen=True):
+    """At the order's `price`; `met` is what of the other side's levels it stands for."""
+
+    order: Order
+    price: Decimal
+    quantity: Decimal
+    met: tuple[Offer, ...] = ()
+
+
+def by_priority(orders: Iterable[Order]) -> list[Order]:
+    """Resting orders, each side's best price first, then the oldest."""
+    resting = [order for order in orders if order.state is State.RESTING]
+    return sorted(resting, key=_rank)
+
+
+def _rank(order: Order) -> tuple[Decimal, int]:
+    assert order.price is not None
+    return (-order.price if order.side is Side.BUY else order.price, order.number)
+
+
+def from_book(
+    market: Market, resting: Sequence[Order], taken: Callable[[Order], Consumed]
+) -> Iterator[MakerFill]:
+    """After an update of the book: who leaves moves the queue on, who crosses trades."""
+    for order in resting:
+        if order.state is not State.RESTING:
+            continue
+        assert order.price is not None
+        best = market.touch(order.side)
+        if best is not None and _reaches(order, best):
+            met = market.offers(order.side, order.price, taken(order).taken)
+            parts = walk(met, order.remaining)
+            order.ahead = ZERO  # else the other side could not stand there
+            if parts:
+                quantity = sum((size for _, size in parts), ZERO)
+                yield MakerFill(order, order.price, quantity, tuple(parts))
+            continue
+        shown = market.sides[order.side].size(order.price)
+        if shown is not None:
+            order.ahead = shown if order.ahead is None else min(order.ahead, shown)
+
+
+def from_trade(market: Market, seen: Print, resting: Sequence[Order]) -> Iterator[MakerFill]:
+    """Whom a trade fills; all together at most its size.
+
+    An order that it ran through has had its turn. At its own price, the order's turn comes after
+    what is ahead, and after what stands before it of the run's own orders.
+    """
+    left = seen.size
+    for order in resting:
+        assert order.price is not None
+        if order.state is not State.RESTING or not _is_through(order, seen.price):
+            continue
+        order.ahead = ZERO
+        part = min(order.remaining, left)
+        if part > 0:
+            before = order.filled
+            yield MakerFill(order, order.price, part)
+            left -= order.filled - before
+    hit = _side_hit(market, seen)
+    for order in resting:
+        if order.state is not State.RESTING or order.price != seen.price or order.side is not hit:
+            continue
+        if order.ahead is None:
+            continue  # the book never showed what stands there
+        part = min(order.remaining, left - order.ahead)
+        order.ahead = max(ZERO, order.ahead - left)
+        if part > 0:
+            before = order.filled
+            yield MakerFill(order, order.price, part)
+            left -= order.filled - before
+
+
+def _reaches(order: Order, best: Decimal) -> bool:
+    assert order.price is not None
+    return best <= order.price if order.side is Side.BUY else best >= order.price
+
+
+def _is_through(order: Order, price: Decimal) -> bool:
+    assert order.price is not None
+    return price < order.price if order.side is Side.BUY else price > order.price
+
+
+def _side_hit(market: Market, seen: Print) -> Side | None:
+    """The side of the book that the trade took from; None where nobody can tell."""
+    if seen.aggressor is not None:
+        return opposite(seen.aggressor)
+    for side in Side:
+        best = market.sides[side].best()
+        if best is not None and (seen.price <= best if side is Side.BUY else seen.price >= best):
+            return side
+    return None

@@ -1,0 +1,126 @@
+"""From NautilusTrader's orders and data to the plain values of simulated execution."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, cast
+
+from nautilus_trader.model import AggressorSide, BookAction, OrderSide
+
+from engine.matching.market import Level
+from engine.matching.orders import (
+    Contingency,
+    Listing,
+    NewOrder,
+    TimeInForce,
+    Trigger,
+    Watched,
+)
+from engine.matching.taking import Print
+from engine.orders.model import Side
+
+ZERO = Decimal(0)
+_SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
+_AGGRESSORS = {AggressorSide.BUY: Side.BUY, AggressorSide.SELL: Side.SELL}
+_STOPS = frozenset({"STOP_MARKET", "STOP_LIMIT"})
+_TOUCHED = frozenset({"MARKET_IF_TOUCHED", "LIMIT_IF_TOUCHED"})
+_PLAIN = frozenset({"MARKET", "LIMIT"})
+_LIMITS = frozenset({"LIMIT", "STOP_LIMIT", "LIMIT_IF_TOUCHED"})
+_TIMES_IN_FORCE = frozenset({"GTC", "IOC", "FOK", "GTD", "DAY"})
+_WATCHED = {
+    "DEFAULT": Watched.TOUCH,
+    "BID_ASK": Watched.TOUCH,
+    "LAST_PRICE": Watched.LAST,
+    "LAST_OR_BID_ASK": Watched.EITHER,
+}
+
+
+def listing_of(instrument: Any) -> Listing:
+    base = getattr(instrument, "base_currency", None)
+    settlement = getattr(instrument, "settlement_currency", instrument.quote_currency)
+    return Listing(
+        id=str(instrument.id),
+        base=None if base is None else base.code,
+        quote=instrument.quote_currency.code,
+        settlement=settlement.code,
+        size_increment=instrument.size_increment.as_decimal(),
+        multiplier=instrument.multiplier.as_decimal(),
+        is_inverse=instrument.is_inverse,
+        margin_init=Decimal(str(instrument.margin_init or 0)),
+        margin_maint=Decimal(str(instrument.margin_maint or 0)),
+    )
+
+
+def new_order_of(order: Any) -> NewOrder:
+    """What the exchange is asked for. Raises ValueError for what it does not know."""
+    kind, tif = order.order_type.name, order.time_in_force.name
+    if kind not in _PLAIN | _STOPS | _TOUCHED:
+        raise ValueError(f"order type {kind}; use MARKET, LIMIT, stops or if-touched orders")
+    if tif not in _TIMES_IN_FORCE:
+        raise ValueError(f"time in force {tif}; use {', '.join(sorted(_TIMES_IN_FORCE))}")
+    if getattr(order, "is_quote_quantity", False):
+        raise ValueError("quantity is in quote currency; expected base units")
+    if getattr(order, "display_qty", None) is not None:
+        raise ValueError("display quantity; expected an order that is shown whole")
+    side = _SIDES[order.side]
+    expires = getattr(order, "expire_time", None) if tif == "GTD" else None
+    if tif == "GTD" and not expires:
+        raise ValueError("GTD without a time; expected expire_time")
+    parent, contingency = order.parent_order_id, _name(order.contingency_type)
+    return NewOrder(
+        id=str(order.client_order_id),
+        strategy=str(order.strategy_id),
+        instrument=str(order.instrument_id),
+        side=side,
+        quantity=order.quantity.as_decimal(),
+        price=order.price.as_decimal() if kind in _LIMITS else None,
+        trigger=_trigger_of(order, kind, side),
+        time_in_force=cast(TimeInForce, "GTC" if tif == "DAY" else tif),
+        expire_ns=int(expires or 0),
+        post_only=bool(getattr(order, "is_post_only", False)),
+        reduce_only=order.is_reduce_only,
+        parent=None if parent is None else str(parent),
+        contingency=None
+        if contingency in (None, "NO_CONTINGENCY")
+        else cast(Contingency, contingency),
+        linked=tuple(str(one) for one in order.linked_order_ids or ()),
+    )
+
+
+def _trigger_of(order: Any, kind: str, side: Side) -> Trigger | None:
+    if kind in _PLAIN:
+        return None
+    by = _name(order.trigger_type) or "DEFAULT"
+    watched = _WATCHED.get("DEFAULT" if by == "NO_TRIGGER" else by)
+    if watched is None:
+        raise ValueError(f"trigger type {by}; use {', '.join(_WATCHED)}")
+    is_rise = (side is Side.BUY) == (kind in _STOPS)
+    return Trigger(order.trigger_price.as_decimal(), is_rise, watched)
+
+
+def _name(member: Any) -> str | None:
+    return None if member is None else member.name
+
+
+def levels_of(deltas: Any) -> tuple[list[Level], bool]:
+    """The sizes that a batch tells, and whether nothing else stands any more.
+
+    What a batch told before a CLEAR is void.
+    """
+    levels: list[Level] = []
+    is_whole = False
+    for delta in deltas.deltas:
+        if delta.is_clear:
+            levels.clear()
+            is_whole = True
+            continue
+        order = delta.order
+        gone = delta.action == BookAction.DELETE
+        size = ZERO if gone else order.size.as_decimal()
+        levels.append((_SIDES[order.side], order.price.as_decimal(), size))
+    return levels, is_whole
+
+
+def print_of(trade: Any) -> Print:
+    aggressor = _AGGRESSORS.get(trade.aggressor_side)
+    return Print(trade.price.as_decimal(), trade.size.as_decimal(), aggressor)

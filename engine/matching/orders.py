@@ -1,0 +1,173 @@
+"""The values of simulated execution: what is asked for, what stands, and what became of it.
+
+Prices are in quote currency, quantities in base units, times in nanoseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal, Protocol
+
+import msgspec
+
+from engine.matching.taking import Consumed
+from engine.orders.model import Side
+
+ZERO = Decimal(0)
+
+TimeInForce = Literal["GTC", "IOC", "FOK", "GTD"]
+Contingency = Literal["OTO", "OCO", "OUO"]
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument. Margins are fractions of the value of an order or a position."""
+
+    id: str
+    base: str | None
+    quote: str
+    settlement: str
+    size_increment: Decimal
+    multiplier: Decimal = Decimal(1)
+    is_inverse: bool = False
+    margin_init: Decimal = ZERO
+    margin_maint: Decimal = ZERO
+
+
+class Watched(StrEnum):
+    """The prices that a trigger looks at."""
+
+    LAST = "last"  # of trades
+    TOUCH = "touch"  # the ask for a BUY, the bid for a SELL
+    EITHER = "either"
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """`is_rise`: fires at `price` or above, else at `price` or below."""
+
+    price: Decimal
+    is_rise: bool
+    watched: Watched = Watched.LAST
+
+    def is_met(self, price: Decimal | None) -> bool:
+        if price is None:
+            return False
+        return price >= self.price if self.is_rise else price <= self.price
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """`price` None is a market order; with a `trigger` it waits for that first.
+
+    `parent` is the order whose first fill it waits for, `linked` those that end or shrink with it.
+    """
+
+    id: str
+    strategy: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal | None = None
+    trigger: Trigger | None = None
+    time_in_force: TimeInForce = "GTC"
+    expire_ns: int = 0  # of a GTD order
+    post_only: bool = False
+    reduce_only: bool = False
+    parent: str | None = None
+    contingency: Contingency | None = None
+    linked: tuple[str, ...] = ()
+
+
+class State(StrEnum):
+    HELD = "held"  # its parent has no fill yet: not accepted
+    WAITING = "waiting"  # for its trigger
+    TAKING = "taking"  # would take, and the newest market is not known yet
+    RESTING = "resting"
+    OVER = "over"
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """An order at the exchange, changed in place by the exchange only.
+
+    `ahead` is the size that must trade at its price before it does; None while the book does not
+    reach so far. `hold` is what is locked for it in `hold_currency`.
+    """
+
+    new: NewOrder
+    venue_id: str
+    number: int  # time priority
+    quantity: Decimal
+    price: Decimal | None
+    trigger: Trigger | None
+    state: State
+    filled: Decimal = ZERO
+    ahead: Decimal | None = ZERO
+    hold: Decimal = ZERO
+    hold_currency: str = ""
+    is_fired: bool = False
+    # What it took itself; None: the run's shared account of it counts.
+    taken: dict[Side, Consumed] | None = None
+
+    @property
+    def id(self) -> str:
+        return self.new.id
+
+    @property
+    def side(self) -> Side:
+        return self.new.side
+
+    @property
+    def remaining(self) -> Decimal:
+        return self.quantity - self.filled
+
+    @property
+    def is_over(self) -> bool:
+        return self.state is State.OVER
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution; `fee` is positive when paid, rounded to its currency."""
+
+    trade_id: str
+    order_id: str
+    quantity: Decimal
+    price: Decimal
+    is_maker: bool
+    fee: Decimal
+    fee_currency: str
+
+
+class Fee(msgspec.Struct, frozen=True):
+    amount: Decimal  # positive when paid, rounded to its currency
+    currency: str
+
+
+class Fees(Protocol):
+    def __call__(
+        self, instrument: str, side: Side, *, is_maker: bool, quantity: Decimal, price: Decimal
+    ) -> Fee: ...
+
+
+class Events(Protocol):
+    """Who hears what becomes of orders; called from inside the exchange, which it must not call."""
+
+    def accepted(self, order: Order, ts_ns: int) -> None: ...
+
+    def rejected(self, order: Order, reason: str, ts_ns: int, *, due_post_only: bool) -> None: ...
+
+    def triggered(self, order: Order, ts_ns: int) -> None: ...
+
+    def filled(self, order: Order, fill: Fill, ts_ns: int) -> None: ...
+
+    def canceled(self, order: Order, reason: str, ts_ns: int) -> None:
+        """`reason` is empty where it was asked for."""
+
+    def expired(self, order: Order, ts_ns: int) -> None: ...
+
+    def updated(self, order: Order, ts_ns: int) -> None: ...
+
+    def modify_rejected(self, order_id: str, reason: str, ts_ns: int) -> None: ...
+
+    def cancel_rejected(self, order_id: str, reason: str, ts_ns: int) -> None: ...
+
+    def balances_changed(self, ts_ns: int) -> None:
+        """Told once after all that one command or one event of the market did."""

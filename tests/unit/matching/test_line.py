@@ -1,0 +1,151 @@
+"""The way to the simulated exchange, in virtual time: what arrives when, and in what order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from engine.matching.line import Line
+from engine.matching.orders import NewOrder
+from engine.matching.taking import Print
+from tests.unit.matching.kit import BTC, BUY, MS, SELL, Bench, new
+
+BIDS = [(BUY, Decimal("99"), Decimal(5))]
+ASKS = [(SELL, Decimal("100"), Decimal(5))]
+
+
+class Way:
+    """A bench behind a line, in virtual time that begins at 0 ms."""
+
+    def __init__(self, latency_ms: float) -> None:
+        self.loop = VirtualLoop(start_ns=0)
+        self.bench = Bench()
+        self.errors: list[Exception] = []
+        self.line = Line(
+            self.bench.exchange,
+            latency_ns=int(latency_ms * MS),
+            now_ns=self.loop.now_ns,
+            on_error=self.errors.append,
+        )
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> Bench:
+        run_virtual(main(), self.loop)
+        self.line.close()
+        return self.bench
+
+    def send(self, order: NewOrder, sent_ns: int | None = None) -> None:
+        self.line.send(
+            self.loop.now_ns() if sent_ns is None else sent_ns,
+            lambda now: self.bench.exchange.submit([order], now),
+        )
+
+    def book(self, ask: str = "100", at_ms: float | None = None) -> None:
+        levels = [*BIDS, (SELL, Decimal(ask), Decimal(5))]
+        ts_ns = self.loop.now_ns() if at_ms is None else int(at_ms * MS)
+        self.line.market(
+            ts_ns, lambda now: self.bench.exchange.book(BTC, levels, now, is_whole=True)
+        )
+
+
+@pytest.mark.parametrize("latency_ms", [0, 0.25, 1, 5, 28, 100])
+@pytest.mark.parametrize("pace_ms", [2, 50, 3000])
+def test_a_command_arrives_after_the_latency_whatever_the_data_does(latency_ms, pace_ms):
+    way = Way(latency_ms)
+
+    async def main() -> None:
+        way.book()
+        await asyncio.sleep(0.0105)
+        way.send(new("buy", BUY, 1))
+        for _ in range(4):
+            await asyncio.sleep(pace_ms / 1000)
+            way.book()
+        await asyncio.sleep(0.2)
+
+    bench = way.run(main)
+    assert bench.at("buy", "accepted") == bench.at("buy") == [10.5 + latency_ms]
+
+
+def test_it_meets_the_market_of_its_arrival_not_a_later_one():
+    way = Way(5)
+
+    async def main() -> None:
+        way.book("100")
+        way.send(new("buy", BUY, 1))
+        await asyncio.sleep(0.004)
+        way.book("101")
+        await asyncio.sleep(0.004)
+        way.book("102")
+
+    assert way.run(main).filled_of("buy") == ["1@101 T"]
+
+
+def test_a_late_timer_changes_nothing():
+    """The loop was blocked: what was received after the arrival is shown after it."""
+    way = Way(5)
+
+    async def main() -> None:
+        way.book("100")
+        way.send(new("buy", BUY, 1))
+        way.book("102", at_ms=8)  # before the timer could ring
+        await asyncio.sleep(0.02)
+
+    bench = way.run(main)
+    assert (bench.at("buy"), bench.filled_of("buy")) == ([5], ["1@100 T"])
+
+
+def test_a_command_never_arrives_before_it_could_leave():
+    """Its strategy has blocked the loop for longer than the latency."""
+    way = Way(5)
+
+    async def main() -> None:
+        way.book("100")
+        await asyncio.sleep(0.05)
+        way.send(new("buy", BUY, 1), sent_ns=10 * MS)
+        await asyncio.sleep(0.01)
+
+    assert way.run(main).at("buy") == [50]
+
+
+def test_commands_arrive_in_order():
+    way = Way(5)
+
+    async def main() -> None:
+        way.book("100")
+        way.send(new("bid", BUY, 1, "90"))
+        way.line.send(way.loop.now_ns(), lambda now: way.bench.exchange.cancel("bid", now))
+        way.send(new("early", BUY, 1, "91"), sent_ns=-9 * MS)
+        assert way.line.last_due_ns == 5 * MS
+        await asyncio.sleep(0.01)
+        assert way.line.last_due_ns == 0
+
+    bench = way.run(main)
+    assert bench.of("bid") == ["accepted", "canceled"]
+    assert bench.at("early", "accepted") == [5]
+
+
+def test_orders_expire_by_the_clock_alone():
+    way = Way(1)
+
+    async def main() -> None:
+        way.book("100")
+        way.send(new("bid", BUY, 1, "90", tif="GTD", expire_ns=40 * MS))
+        await asyncio.sleep(0.1)
+
+    bench = way.run(main)
+    assert bench.at("bid", "expired") == [40]
+
+
+def test_a_defect_of_what_a_timer_carries_out_is_told():
+    way = Way(1)
+
+    async def main() -> None:
+        way.line.send(0, lambda now: way.bench.exchange.trade("none", Print(1, 1, BUY), now))
+        await asyncio.sleep(0.1)
+
+    way.run(main)
+    assert [type(error) for error in way.errors] == [KeyError]
