@@ -18,7 +18,8 @@ from engine.modes.backtest import run_backtest
 from engine.observe.orders_file import order_lines
 from engine.recording.importers.binance import import_binance
 from tests.parity import generate
-from tests.parity.oracle import MS_NS, Order, Rules, Violation, judge, orders_of
+from tests.parity.oracle import MS_NS, Violation, judge
+from tests.parity.orders import Order, Rules, orders_of
 from tests.parity.tape import Tape, of_lines
 from tests.unit.backtest_kit import toml
 

@@ -7,35 +7,20 @@ nanosecond, the size left behind a trade), each reading is allowed, and nothing 
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from tests.parity.orders import Fill, Order, Rules
 from tests.parity.resting import Resting
 from tests.parity.standing import ZERO, Market, Offer, Sheet, is_better
 from tests.parity.tape import Event, Print, Tape
 
 MS_NS = 1_000_000
 END = 2**63
-LAST_TRADE = ("LAST_PRICE", "DOUBLE_LAST")
 NO_MARKET = "no market"
-
-
-class Rules(NamedTuple):
-    """What the config of the run says, and how exact its moments are.
-
-    `latency_ns` from a command to the venue; `queue` and `consumption` as in [simulated];
-    `slack_ns` is how late a fill may be and how far its moment may be from the data's: 0 in a
-    backtest.
-    """
-
-    latency_ns: int
-    queue: bool = True
-    consumption: bool = True
-    slack_ns: int = 0
 
 
 class Violation(NamedTuple):
@@ -57,100 +42,13 @@ class Violation(NamedTuple):
         )
 
 
-class Fill(NamedTuple):
-    trade: str
-    ts: int
-    price: Decimal
-    quantity: Decimal
-    is_maker: bool
-
-
-class Terms(NamedTuple):
-    """What an order asks for from `ts` on."""
-
-    ts: int
-    quantity: Decimal
-    price: Decimal | None
-    trigger: Decimal | None
-
-
-class Order:
-    """One line of orders.jsonl."""
-
-    def __init__(self, row: Mapping[str, Any], rules: Rules) -> None:
-        self.id: str = row["client_order_id"]
-        self.strategy: str = row["strategy"]
-        self.instrument: str = row["instrument"]
-        self.side: str = row["side"]
-        self.kind: str = row["kind"]
-        self.tif: str = row["time_in_force"]
-        self.post_only: bool = row["post_only"]
-        self.reduce_only: bool = row["reduce_only"]
-        self.entry: str | None = row["entry"]
-        self.by_trade = row["trigger_type"] in LAST_TRADE
-        self.status: str = row["status"]
-        self.reason: str = row.get("reason") or ""
-        self.sent: int = row["ts_init"]
-        self.ended: int = row["ts_last"]
-        self.due = self.sent + rules.latency_ns
-        told = row["changes"] or [row]
-        self.terms = [
-            Terms(
-                self.due if at == 0 else one["ts_event"],
-                Decimal(one["quantity"]),
-                _decimal(one["price"]),
-                _decimal(one["trigger_price"]),
-            )
-            for at, one in enumerate(told)
-        ]
-        self.fills = [
-            Fill(
-                one["trade_id"],
-                one["ts_event"],
-                Decimal(one["price"]),
-                Decimal(one["quantity"]),
-                one["liquidity"] == "MAKER",
-            )
-            for one in row["fills"]
-        ]
-
-    @property
-    def has_trigger(self) -> bool:
-        return self.terms[0].trigger is not None
-
-    @property
-    def is_touched(self) -> bool:
-        return self.kind.endswith("IF_TOUCHED")
-
-    def at(self, ts: int) -> list[Terms]:
-        """The terms that may hold at `ts`: two in the nanosecond of a change."""
-        times = [one.ts for one in self.terms]
-        first = max(bisect_left(times, ts) - 1, 0)
-        return self.terms[first : max(bisect_right(times, ts), first + 1)]
-
-    def fires_at(self, price: Decimal, ts: int) -> bool:
-        """Whether a market price of `price` is at the trigger."""
-        up = (self.side == "BUY") is not self.is_touched
-        triggers = [one.trigger for one in self.at(ts) if one.trigger is not None]
-        return any(price >= one if up else price <= one for one in triggers)
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
-
-
-def orders_of(lines: bytes, rules: Rules) -> list[Order]:
-    """The orders of a run's orders.jsonl."""
-    return [Order(json.loads(line), rules) for line in lines.splitlines()]
-
-
 def judge(orders: Sequence[Order], tapes: Mapping[str, Tape], rules: Rules) -> list[Violation]:
     """Every violation of a run, by instrument and time."""
     found: list[Violation] = []
     for name in sorted({order.instrument for order in orders}):
         mine = [order for order in orders if order.instrument == name]
         found += _Judge(mine, tapes.get(name, []), rules).run()
-    found += _exits(orders)
+    found += _exits(orders, rules)
     return found
 
 
@@ -166,6 +64,14 @@ class _Taking(NamedTuple):
         return sum((part.quantity for part in self.parts), ZERO)
 
 
+class _Taken(NamedTuple):
+    """Taken in one of the markets after the events `first` to `last`."""
+
+    first: int
+    last: int
+    size: Decimal
+
+
 class _Judge:
     """The fills of one instrument."""
 
@@ -178,7 +84,7 @@ class _Judge:
         self.fired: dict[str, int] = {}  # when
         self.fired_by: dict[str, int] = {}  # the number of the event that did it
         self.sheets: list[Sheet] = []
-        self.taken: dict[tuple[str, Decimal], list[tuple[int, int, Decimal]]] = {}
+        self.taken: dict[tuple[str, Decimal], list[_Taken]] = {}
 
     def run(self) -> list[Violation]:
         self._replay()
@@ -251,7 +157,7 @@ class _Judge:
         """A maker fill. Also one of a stop that had come to rest, whatever it is called."""
         if not fill.is_maker:
             began = self.fired.get(order.id)
-            if began is None or fill.ts <= began:
+            if began is None or fill.ts < began or (fill.ts == began and not order.took(fill)):
                 return
             if resting.fill(order.id, fill.price, fill.quantity, fill.ts) is None:
                 self.as_maker.add(fill)
@@ -331,19 +237,44 @@ class _Judge:
             for other in later
             if other.ts <= taking.ts + slack and other.order.side == order.side
         ]
-        best: list[Violation] | None = None
-        chosen = None
-        for sheet in self._standing(taking.ts, self.fired_by.get(order.id, 0)):
-            wrong = self._wrong(taking, sheet, also)
-            if best is None or len(wrong) <= len(best):
-                best, chosen = wrong, sheet
-            if not wrong:
-                break
-        assert chosen is not None
-        self.found += best or []
+        sheets = self._standing(taking.ts, self.fired_by.get(order.id, 0))
+        found = [self._wrong(taking, sheet, also) for sheet in sheets]
+        right = [sheet for sheet, wrong in zip(sheets, found, strict=True) if not wrong]
+        if not right and self._is_right_in_turn(taking, sheets, also):
+            return
+        if not right:
+            self.found += min(reversed(found), key=len)
+            right = [sheets[-1]]
+        self._remember(taking, right[0], right[-1])
+
+    def _is_right_in_turn(
+        self, taking: _Taking, sheets: Sequence[Sheet], also: Sequence[_Taking]
+    ) -> bool:
+        """Whether its first parts were right in one market, and the others in a later one."""
+        for at in range(1, len(taking.parts)):
+            first, second = (
+                taking._replace(parts=parts) for parts in (taking.parts[:at], taking.parts[at:])
+            )
+            for number, sheet in enumerate(sheets):
+                if self._wrong(first, sheet, also):
+                    continue
+                self._remember(first, sheet, sheet)
+                for later in sheets[number + 1 :]:
+                    if not self._wrong(second, later, also):
+                        self._remember(second, later, later)
+                        return True
+                self._forget(first)
+        return False
+
+    def _remember(self, taking: _Taking, first: Sheet, last: Sheet) -> None:
+        """What it took, in one of the markets from `first` to `last`."""
         for part in taking.parts:
-            taken = self.taken.setdefault((order.side, part.price), [])
-            taken.append((chosen.number, taking.ts, part.quantity))
+            taken = self.taken.setdefault((taking.order.side, part.price), [])
+            taken.append(_Taken(first.number, last.number, part.quantity))
+
+    def _forget(self, taking: _Taking) -> None:
+        for part in taking.parts:
+            self.taken[taking.order.side, part.price].pop()
 
     def _standing(self, ts: int, since: int = 0) -> Sequence[Sheet]:
         """The markets that may have stood at `ts`: also before what came in the same moment.
@@ -386,8 +317,8 @@ class _Judge:
         if not self.rules.consumption:
             return offer.most, offer.least
         taken = self.taken.get((taker, offer.price), ())
-        gone = sum((size for number, _, size in taken if number >= offer.told), ZERO)
-        perhaps = sum((size for number, _, size in taken if number >= offer.since), ZERO)
+        gone = sum((one.size for one in taken if one.first >= offer.told), ZERO)
+        perhaps = sum((one.size for one in taken if one.last >= offer.since), ZERO)
         least = offer.least - perhaps - self._met(taker, offer, ts)
         return max(offer.most - gone, ZERO), max(least, ZERO)
 
@@ -454,7 +385,7 @@ class _Judge:
             ),
             ZERO,
         )
-        told_since = [n for n, _, _ in self.taken.get((order.side, offer.price), ())]
+        told_since = [one.last for one in self.taken.get((order.side, offer.price), ())]
         if told_since and max(told_since) < offer.since:
             gone = ZERO
         return max(offer.least - gone - self._met(order.side, offer, order.ended), ZERO)
@@ -552,22 +483,28 @@ class _Stops:
         return market.best(order.side)
 
 
-def _exits(orders: Sequence[Order]) -> list[Violation]:
-    """Exits of a bracket sell what its entry bought, reduce-only orders what is held."""
+def _exits(orders: Sequence[Order], rules: Rules) -> list[Violation]:
+    """Exits of a bracket sell what its entry bought, reduce-only orders what is held.
+
+    Or what was held when an order to cut them, were it sent at once, had not arrived yet.
+    """
     found: list[Violation] = []
     brought: dict[str, Decimal] = {}
-    held: dict[tuple[str, str], Decimal] = {}
+    held: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
     fills = [(fill, order) for order in orders for fill in order.fills]
     # In one moment what comes in is counted before what goes out
     for fill, order in sorted(fills, key=lambda one: (one[0].ts, one[1].reduce_only)):
         sign = 1 if order.side == "BUY" else -1
         where = (order.strategy, order.instrument)
-        before = held.get(where, ZERO)
-        held[where] = before + sign * fill.quantity
+        steps = held.setdefault(where, [(0, ZERO)])
+        back = fill.ts - rules.latency_ns - rules.slack_ns
+        known = bisect_left([ts for ts, _ in steps], back)
+        most = max(-sign * position for _, position in steps[max(known - 1, 0) :])
+        steps.append((fill.ts, steps[-1][1] + sign * fill.quantity))
         wrong = []
         is_plain = order.reduce_only and order.entry is None
-        if is_plain and sign * before + fill.quantity > 0:
-            wrong.append(f"reduce-only with a position of {before:f}")
+        if is_plain and fill.quantity > most:
+            wrong.append(f"reduce-only with a position of {most:f} to leave")
         if order.entry is None:
             brought[order.id] = brought.get(order.id, ZERO) + fill.quantity
         else:

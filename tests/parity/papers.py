@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.parity.markets import SHIPPED, Judged, fills_of, report
-from tests.parity.oracle import MS_NS, Rules, judge, orders_of
+from tests.parity.oracle import MS_NS, judge
+from tests.parity.orders import Rules, orders_of
 from tests.parity.tape import of_catalog
 from tests.support import configs
 from tests.support.processes import run, venue

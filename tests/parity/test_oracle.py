@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.parity.oracle import Order, Rules, judge
+from tests.parity.oracle import judge
+from tests.parity.orders import Order, Rules
 from tests.parity.tape import Event, Print, Told, of_lines
 
 MS = 1_000_000
@@ -392,7 +393,7 @@ def test_a_stream_file_is_read_with_its_gaps() -> None:
 
 def test_the_oracle_stands_apart_from_what_it_judges() -> None:
     folder = Path(__file__).parent
-    for name in ("tape", "standing", "resting", "oracle"):
+    for name in ("tape", "standing", "resting", "orders", "oracle"):
         for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [one.name for one in node.names] if isinstance(node, ast.Import) else []
