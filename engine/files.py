@@ -15,7 +15,7 @@ def make_folder(folder: str | Path) -> None:
     """Make the folder, for its owner alone; one that is there stays as it is. Raises OSError."""
     if not os.path.isdir(folder):
         os.makedirs(folder, mode=FOLDER_MODE, exist_ok=True)
-        sync_folder(os.path.dirname(os.path.abspath(folder)))
+        sync(os.path.dirname(os.path.abspath(folder)))
 
 
 def open_private(path: str | Path, flags: int) -> int:
@@ -59,7 +59,7 @@ def write_whole(
             os.fsync(file.fileno())
     os.replace(temporary, path)
     if durable:
-        sync_folder(folder)
+        sync(folder)
 
 
 def decoded[T](content: bytes | str, kind: type[T]) -> T | None:
@@ -70,9 +70,9 @@ def decoded[T](content: bytes | str, kind: type[T]) -> T | None:
         return None
 
 
-def sync_folder(folder: str | Path) -> None:
-    """Make renames and removals in the folder durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+def sync(path: str | Path) -> None:
+    """A file's content, or a folder's renames and removals, on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

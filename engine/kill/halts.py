@@ -75,6 +75,7 @@ class FoundHalt(msgspec.Struct, frozen=True, kw_only=True):
     ts_ns: int = 0
     problem: str = ""
     scope: str = ""  # of the command that clears it
+    clearing: Clearing | None = None  # what a person said that the run has not taken yet
 
     def __str__(self) -> str:
         where = f"halt of {self.venue} {self.account}"
@@ -83,7 +84,16 @@ class FoundHalt(msgspec.Struct, frozen=True, kw_only=True):
         if self.problem:
             return f"{where}: {self.problem}"
         since = datetime.fromtimestamp(self.ts_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return f"{where} since {since}: {self.reason}"
+        text = f"{where} since {since}: {self.reason}"
+        return text if self.clearing is None else f"{text}; {_waiting(self.clearing)}"
+
+
+def _waiting(said: Clearing) -> str:
+    since = datetime.fromtimestamp(said.ts_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return (
+        f"its clear waits since {since}, by {said.by}: {said.reason}. The run that holds the "
+        "account has not taken it; a start takes it, and so does the same command again"
+    )
 
 
 def halts_in(folder: Path, accounts: Sequence[Account]) -> list[FoundHalt]:
@@ -145,7 +155,12 @@ def _found(account: Account, accounts: Sequence[Account]) -> FoundHalt | None:
         return msgspec.structs.replace(base, problem=error.message)
     if halt is None:
         return None
-    return msgspec.structs.replace(base, reason=halt.reason, code=halt.code, ts_ns=halt.ts_ns)
+    said = clearing_file(RiskStateFile(account.files.risk)).read()
+    if said is not None and said.halt_ts_ns != halt.ts_ns:
+        said = None  # of another halt, which is over
+    return msgspec.structs.replace(
+        base, reason=halt.reason, code=halt.code, ts_ns=halt.ts_ns, clearing=said
+    )
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

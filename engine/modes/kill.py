@@ -146,6 +146,7 @@ class VenueKill:
     async def _run(self, transport: PlainTransport) -> None:
         adapter = self._adapter(transport)
         if adapter is None:
+            self._require_journal_to_flatten()
             return
         journal = self._journal()
         sweep = self._sweep(adapter, journal)
@@ -171,11 +172,26 @@ class VenueKill:
         from engine.run.continuity import require_not_lost
 
         require_not_lost(self._path)  # else positions would be unknown, and seem flat
-        if self._path.exists():
+        if self._require_journal_to_flatten():
             from engine.modes.kill_flatten import VenueFlatten
 
             flatten = VenueFlatten(self._loaded, self._key, self._covers, self._tell, self._fail)
             self.report.closed = await flatten.run(adapter, sweep.filled())
+
+    def _require_journal_to_flatten(self) -> bool:
+        """Positions are what the journal adds up to: without one none is known, and none is flat.
+
+        False where there is none; that is a problem only where positions were to be closed.
+        """
+        if self._path.exists():
+            return True
+        if self._kill.action is Action.FLATTEN:
+            self._fail(
+                f"NOTHING WAS CLOSED: there is no journal {self._path}, so no position of account "
+                f"{self._venue.account} is known. Is it the right config, and its state_dir? "
+                "Positions made elsewhere are closed at the venue"
+            )
+        return False
 
     def _sweep(self, adapter: Adapter, journal: Journal | None) -> Sweep:
         return Sweep(

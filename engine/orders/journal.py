@@ -22,7 +22,7 @@ import msgspec
 
 from engine.files import make_folder, make_private
 from engine.orders.journal_check import all_problems, boot_id, start_problem, structure_problem
-from engine.orders.journal_file import JournalFile
+from engine.orders.journal_file import JournalFile, is_empty, make_journal
 from engine.orders.journal_reads import (
     CHANGED,
     REPAIR,
@@ -39,6 +39,10 @@ __all__ = ["Journal", "JournalError", "JournaledOrder", "Position", "move_positi
 BUSY_TIMEOUT_MS = 2_000
 CHECKPOINT_EVERY = 200  # transactions; SQLite's own would write the file behind the look at it
 CACHE_KIB = 16_384  # of pages: the ids of a large journal are looked up all over it
+EMPTY = (
+    "it is empty (0 bytes), which a journal never is: it was cut. Where this account has never had "
+    "an order, remove the file and start again"
+)
 
 logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -53,9 +57,14 @@ class Journal(JournalReads):
         self._written = 0
         try:
             make_folder(path.parent)
+            make_journal(path)
+            if is_empty(path):
+                raise _not_opened(path, EMPTY)
             self._file: JournalFile | None = JournalFile(path)
         except OSError as error:
             raise _not_opened(path, error.strerror or str(error)) from error
+        except sqlite3.Error as error:
+            raise _not_opened(path, str(error)) from error
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._open(fsync=fsync)
@@ -92,6 +101,8 @@ class Journal(JournalReads):
         journal.path = path
         journal._now_ns = lambda: 0
         journal._file = None
+        if is_empty(path):
+            raise JournalError("JRN-READ", f"{path} can't be read: {EMPTY}. {REPAIR}")
         try:
             try:
                 journal._read(path, alone=None)

@@ -11,12 +11,41 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from engine.files import make_private, open_private
+from engine.files import make_private, open_private, sync
 
 MAGIC = b"SQLite format 3\0"
+SQLITES_OWN = ("-wal", "-shm")  # beside a database that is open, or was when it died
 _READ_BYTES = 1 << 20
+
+
+def make_journal(path: Path) -> None:
+    """Make the database where there is no file: it is there with SQLite's header, or not at all.
+
+    So whenever a process dies, no journal is ever empty: an empty one was cut. What an earlier
+    journal left beside it is not this one's. Raises OSError, sqlite3.Error.
+    """
+    if os.path.lexists(path):
+        return
+    new = path.with_name(f".{path.name}.new")
+    for left in (new, *(Path(f"{one}{end}") for one in (new, path) for end in SQLITES_OWN)):
+        left.unlink(missing_ok=True)
+    make_private(new)
+    with closing(sqlite3.connect(new, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode=WAL")  # writes the first page
+    sync(new)
+    os.replace(new, path)
+    sync(path.parent)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether it was cut to nothing."""
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
 
 
 class JournalFile:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.files import decoded, write_whole
+from engine.files import decoded, sync, write_whole
 
 JOURNAL = "journal"
 _PLAN = "commit.json"
@@ -61,7 +61,7 @@ def commit(catalog: Path, staged: Path, deletes: Iterable[Path]) -> list[Path]:
     for source in sorted(staged.rglob("*.parquet")):
         if is_private:  # as in a run that trades, whoever brings its rows in
             source.chmod(0o600)
-        fsync(source)
+        sync(source)
         to = source.relative_to(staged)
         moves.append((str(source.relative_to(catalog)), str(to)))
     plan = _Plan(moves, [str(path.relative_to(catalog)) for path in deletes])
@@ -99,18 +99,9 @@ def _apply(catalog: Path, plan: _Plan) -> None:
             os.replace(catalog / source, target)
         folders.add(target.parent)
     for folder in folders:
-        fsync(folder)
+        sync(folder)
     kept = {to for _, to in plan.moves}
     for old in plan.deletes:
         if old not in kept:
             (catalog / old).unlink(missing_ok=True)
     (catalog / JOURNAL / _PLAN).unlink()
-
-
-def fsync(path: Path) -> None:
-    """A file's or folder's content on the disk. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -21,7 +21,7 @@ import msgspec
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
-from engine.files import make_folder, sync_folder, write_whole
+from engine.files import make_folder, sync, write_whole
 
 FOLDER = "kill-switch"  # within state_dir
 KILL_BYTES_MAX = 64 * 1024
@@ -351,7 +351,7 @@ class KillState:
                 ) from error
             removed.append(name)
         if removed:
-            sync_folder(self._folder)
+            sync(self._folder)
         return removed
 
     def _say(self, word: Cleared) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.files import decoded, sync_folder, write_whole
+from engine.files import decoded, sync, write_whole
 from engine.risk.facts import LOSS_CODES
 from engine.risk.money import unit_worth
 from engine.risk.state import (
@@ -60,7 +60,7 @@ class ClearingFile:
         """It was obeyed, or is of no halt that is in force. Raises nothing."""
         try:
             os.unlink(self.path)
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
         except OSError:
             return  # read again, it clears a halt that is in force no more
 

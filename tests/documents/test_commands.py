@@ -173,7 +173,8 @@ COMMANDS: dict[str, Step] = {
     "[--depth LEVELS] [--no-fold-quotes] [--json]": imports,
     "fairlead kill all --config CONFIG": written(CONFIG=DEMO),
     'fairlead kill all --config run.toml --reason "what you saw"': written(),
-    "fairlead kill all --action flatten --config run.toml": written(),
+    # This account has never traded: there is nothing of it to close, and that is said.
+    "fairlead kill all --action flatten --config run.toml": written(11, says="NOTHING WAS CLOSED"),
     "fairlead kill all --action halt --config run.toml": written(),
     "fairlead kill strategy maker-1 --config run.toml": written(),
     "fairlead kill venue oceanex ...": written(**{"...": "--config run.toml"}),

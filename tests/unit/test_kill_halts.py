@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import shlex
 import time
 from contextlib import closing
@@ -11,12 +13,15 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from adapters import registry
 from engine.cli import kill_fast
 from engine.cli.app import app
 from engine.cli.exits import Exit
 from engine.kill.records import HaltRecord, halt_of, note
+from engine.modes.kill import VenueKill
 from engine.orders.journal import Journal
-from engine.risk.state import Halt, RiskState
+from engine.risk.state import Halt, RiskState, RiskStateFile
+from engine.risk.states import Clearing, clearing_file
 
 HALT = Halt(reason="DAILY_LOSS: lost 25.3 USDT today", ts_ns=1, code="DAILY_LOSS")
 
@@ -131,3 +136,80 @@ def test_a_state_that_cannot_be_read_is_told_once_and_names_no_clear(
     assert code == Exit.KILLED
     assert text.count("NOT CLEARED: halt of oceanex main: ") == 1
     assert text.count(str(file)) == 1
+
+
+@pytest.mark.parametrize("kept", ["both", "journal", "file"])
+def test_a_clear_that_no_run_has_taken_yet_is_shown(tmp_path: Path, kept: str) -> None:
+    halted(tmp_path, "oceanex-main", journal=kept != "file", file=kept != "journal")
+    path = config(tmp_path, "run", "main")
+    said = clearing_file(RiskStateFile(tmp_path / "state" / "oceanex-main.risk.json"))
+    assert "its clear waits" not in status(path)[1]
+    said.write(Clearing(halt_ts_ns=HALT.ts_ns + 1, reason="of another", by="me", ts_ns=1))
+    assert "its clear waits" not in status(path)[1]
+    word = Clearing(halt_ts_ns=HALT.ts_ns, reason="it is safe", by="user me", ts_ns=10**18)
+    said.write(word)
+    code, text = status(path)
+    assert code == Exit.KILLED
+    assert HALT.reason in text
+    assert "its clear waits since 2001-09-09 01:46:40 UTC, by user me: it is safe" in text
+    answer = json.loads(kill("--status", "--json", "--config", str(path))[1])
+    assert answer["halts"][0]["clearing"]["reason"] == "it is safe"
+
+
+FLATTEN = """\
+name = "run"
+[venues.oceanex]
+adapter = "oceanex"
+account = "main"
+instruments = ["BTC_USDT.OCEANEX"]
+[venues.oceanex.credentials]
+uid = "env:NO_SUCH_UID"
+private_key = "file:nowhere.pem"
+[venues.oceanex.options]
+http_url = "http://127.0.0.1:1"
+"""
+
+
+def killed(*arguments: str) -> tuple[int, str]:
+    """In this process; the command turns the collector off, for its own short life."""
+    done = CliRunner().invoke(app, ["kill", "all", *arguments])
+    gc.enable()
+    return done.exit_code, done.output
+
+
+def test_a_flatten_that_knows_no_position_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(FLATTEN)
+    code, told = killed("--action", "flatten", "--config", str(path))
+    assert code == Exit.UNRESOLVED, told
+    journal = tmp_path / "state" / "oceanex-main.journal.sqlite"
+    assert f"oceanex: NOTHING WAS CLOSED: there is no journal {journal}" in told
+    code, told = killed("--config", str(path))  # there is nothing to cancel, and no key
+    assert (code, "NOTHING WAS CLOSED" in told) == (Exit.OK, False)
+
+
+class EmptyOrders:
+    async def open_orders(self, *_: object) -> list[object]:
+        return []
+
+    async def orders(self, *_: object) -> list[object]:
+        return []
+
+
+class EmptyVenue:
+    """A venue that is there, with nothing on it."""
+
+    capabilities = registry.spec("oceanex").capabilities
+    orders = EmptyOrders()
+
+    async def connect(self, *, trading: bool) -> None:
+        assert not trading
+
+
+def test_nor_does_one_whose_venue_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VenueKill, "_adapter", lambda *_: EmptyVenue())
+    path = tmp_path / "run.toml"
+    path.write_text(FLATTEN)
+    code, told = killed("--action", "flatten", "--config", str(path))
+    assert (code, "NOTHING WAS CLOSED" in told) == (Exit.UNRESOLVED, True), told
+    assert killed("--config", str(path))[0] == Exit.OK

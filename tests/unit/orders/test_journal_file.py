@@ -178,3 +178,54 @@ def test_the_journal_is_its_owners_alone_and_no_link(tmp_path: Path) -> None:
     link.symlink_to(path)
     with pytest.raises(JournalError, match="can't be opened"):
         opened(link)
+
+
+@pytest.mark.parametrize("beside", ["", "-wal"])
+def test_an_empty_journal_was_cut_and_is_not_a_new_one(tmp_path: Path, beside: str) -> None:
+    path = tmp_path / "j.sqlite"
+    opened(path).close()
+    path.write_bytes(b"")
+    if beside:
+        path.with_name(path.name + beside).write_bytes(b"x" * 5000)
+    for code, open_it in (("JRN-OPEN", opened), ("JRN-READ", Journal.reading)):
+        with pytest.raises(JournalError, match=r"it is empty \(0 bytes\).* remove the file") as e:
+            open_it(path)
+        assert e.value.code == code
+    assert path.stat().st_size == 0
+    path.unlink()
+    journal = opened(path, 0)
+    assert journal.open_orders() == []
+    journal.close()
+
+
+MAKING = """
+import os, sys
+from pathlib import Path
+from engine.orders import journal_file
+step, path = sys.argv[1:]
+for name in ("make_private", "sync"):
+    def dies(*args, real=getattr(journal_file, name), name=name):
+        real(*args)
+        if name == step:
+            os._exit(9)
+    setattr(journal_file, name, dies)
+def dies(*args, real=os.replace):
+    real(*args)
+    if step == "replace":
+        os._exit(9)
+os.replace = dies
+journal_file.make_journal(Path(path))
+"""
+
+
+@pytest.mark.parametrize("step", ["make_private", "sync", "replace", "none"])
+def test_a_first_start_that_is_killed_stops_no_later_one(tmp_path: Path, step: str) -> None:
+    path = tmp_path / "j.sqlite"
+    run = subprocess.run([sys.executable, "-c", MAKING, step, str(path)], check=False)
+    assert run.returncode == (0 if step == "none" else 9)
+    assert not path.exists() or path.stat().st_size > 0
+    assert path.exists() == (step in ("replace", "none"))
+    journal = opened(path)
+    assert len(journal.open_orders()) == 3
+    journal.close()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["j.sqlite"]
