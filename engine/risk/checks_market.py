@@ -7,15 +7,14 @@ from decimal import Decimal
 from engine.orders.model import Side
 from engine.risk.facts import OrderFacts, Reference
 from engine.risk.ledger import RESTING_KINDS
-from engine.risk.look import Look
+from engine.risk.look import STOPS, TRIGGER, Look
 from engine.risk.verdict import Denial, Verdict
 
-_STOPS = frozenset({"STOP_LIMIT", "STOP_MARKET"})
 _TOUCHES = frozenset({"LIMIT_IF_TOUCHED", "MARKET_IF_TOUCHED"})
 
 
 def invalid_book(order: OrderFacts, view: Look) -> Verdict:
-    """Prices are compared only with a market that is whole."""
+    """Prices are compared only with a market that is whole; a protection with what `Look` has."""
     reference = view.market
     if reference is None or reference.valid:
         return None
@@ -90,14 +89,14 @@ def stop_side(order: OrderFacts, view: Look) -> Verdict:
     trigger = order.trigger_price
     if trigger is None or (order.parent is not None and view.pending(order.parent) is not None):
         return None
-    if order.kind in _STOPS:
+    if order.kind in STOPS:
         above = order.is_buy
     elif order.kind in _TOUCHES:
         above = not order.is_buy
     else:
         return None
     reference = view.market
-    if reference is None:
+    if reference is None or reference.source == TRIGGER:
         return None
     market = reference.bid if above else reference.ask
     if market is None:

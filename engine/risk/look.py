@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from engine.orders.model import Side
+from engine.orders.model import Role, Side
 from engine.risk.books import Books
 from engine.risk.facts import (
     Declared,
@@ -20,7 +20,11 @@ from engine.risk.facts import (
 )
 
 _ZERO = Decimal(0)
+STOPS = frozenset({"STOP_LIMIT", "STOP_MARKET"})
+TRIGGER = "trigger"  # source of a reference that is the order's own
 FundsOf = Callable[[str, str], Funds | None]
+
+TradeOf = Callable[[str], Reference | None]
 
 
 class Look:
@@ -43,6 +47,7 @@ class Look:
         "facts",
         "funds",
         "kill_switch",
+        "last_trade",
         "limits",
         "market",
         "now_ns",
@@ -70,6 +75,7 @@ class Look:
         # A view without accounts (a `RiskView` that is no `FundsView`) has no balance to check.
         self.funds: FundsOf | None = getattr(view, "funds", None)
         self.renew_funds: Callable[[str, bool], bool] | None = getattr(view, "renew_funds", None)
+        self.last_trade: TradeOf | None = getattr(view, "last_trade", None)
         self.now_ns = 0
         self.facts: InstrumentFacts | None = None
         self.market: Reference | None = None
@@ -86,6 +92,34 @@ class Look:
         self.now_ns = self._view.now_ns()
         self.read(order.instrument)
         self._reckon(order)
+        if not self._is_market_known() and self._protects(order):
+            self._stand_in(order)
+
+    def _is_market_known(self) -> bool:
+        market = self.market
+        return (
+            market is not None
+            and market.valid
+            and self.now_ns - market.ts_ns <= self.limits.stale_after_ns
+        )
+
+    def _protects(self, order: OrderFacts) -> bool:
+        """A stop that its strategy calls its protection, for no more than the strategy holds."""
+        if order.role is not Role.STOP or order.kind not in STOPS or order.trigger_price is None:
+            return False
+        held = -self.own_position(order) if order.is_buy else self.own_position(order)
+        declared = self.declared(order)
+        if declared is not None and not order.is_buy:
+            held += declared.inventory
+        return 0 < self.remaining <= held
+
+    def _stand_in(self, order: OrderFacts) -> None:
+        """A protection at the venue needs no market to be safer than none: what it is compared
+        with is the last trade, as recent as a market must be, else its own trigger."""
+        trade = None if self.last_trade is None else self.last_trade(order.instrument)
+        if trade is None or self.now_ns - trade.ts_ns > self.limits.stale_after_ns:
+            trade = Reference(TRIGGER, self.now_ns, last=order.trigger_price)
+        self.market, self.price = trade, trade.price
 
     def read(self, instrument: str) -> None:
         """The instrument's facts and market now; a whole market's price values what is held."""

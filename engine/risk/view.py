@@ -205,10 +205,14 @@ class NautilusView(GateView):
         if quote is not None:
             bid, ask = quote.bid_price.as_decimal(), quote.ask_price.as_decimal()
             return Reference("quote", quote.ts_init, bid, ask, None, bid < ask)
-        trade = cache.trade(key)
-        if trade is not None:
-            return Reference("trade", trade.ts_init, last=trade.price.as_decimal())
-        return self._bar_reference(key)
+        return self.last_trade(instrument) or self._bar_reference(key)
+
+    def last_trade(self, instrument: str) -> Reference | None:
+        """Whatever the book is."""
+        trade = self._cache.trade(self._id(instrument))
+        if trade is None:
+            return None
+        return Reference("trade", trade.ts_init, last=trade.price.as_decimal())
 
     def _book_reference(self, instrument: str, key: InstrumentId, updates: int) -> Reference:
         known = self._tops.get(instrument)

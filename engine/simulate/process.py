@@ -28,6 +28,7 @@ from engine.orders.model import (
     Finding,
     Intent,
     Kind,
+    Role,
     Side,
     Tif,
     TriggerCondition,
@@ -45,6 +46,7 @@ from engine.risk.facts import (
 )
 from engine.risk.gate import RiskGate
 from engine.risk.gateview import GateView
+from engine.risk.look import STOPS
 from engine.risk.verdict import Denial
 from engine.risk.view import instrument_facts
 from engine.secrets import Secret
@@ -470,6 +472,8 @@ class Process:
         if denial is not None:
             world.trace.count(f"denied:{denial.code}")
             return
+        if facts.role is Role.STOP and facts.kind in STOPS:
+            return  # a protection needs no book; EXIT-BEYOND looks at its size
         gap = world.gap()
         if gap is not None:
             age_ns = (world.loop.time() - gap.at) * 1e9

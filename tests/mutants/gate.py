@@ -11,6 +11,7 @@ from tests.mutants.parts import (
     T_HANDOVER,
     T_LIVE,
     T_MISSING,
+    T_PROTECTION,
     T_WALL,
 )
 
@@ -35,6 +36,40 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "exits together ask for more than is held",
         one("    if asked <= limit:\n", "    if True:\n"),
         T_WALL,
+    ),
+    mutant(
+        "any-order-protects",
+        RISK,
+        "entries and other exits pass without a whole book",
+        one(
+            "if not self._is_market_known() and self._protects(order):",
+            "if not self._is_market_known() and order.trigger_price is not None:",
+        ),
+        T_PROTECTION,
+    ),
+    mutant(
+        "protection-beyond-position",
+        RISK,
+        "a stop for more than is held passes without a book",
+        one("return 0 < self.remaining <= held", "return True"),
+        T_PROTECTION,
+    ),
+    mutant(
+        "protection-held-back",
+        RISK,
+        "a protective stop waits for a whole book",
+        one("            self._stand_in(order)\n", "            pass\n"),
+        T_PROTECTION,
+    ),
+    mutant(
+        "protection-by-an-old-trade",
+        RISK,
+        "a protection is compared with a trade of long ago",
+        one(
+            "if trade is None or self.now_ns - trade.ts_ns > self.limits.stale_after_ns:",
+            "if trade is None:",
+        ),
+        T_PROTECTION,
     ),
     mutant(
         "least-position-unchecked",

@@ -32,6 +32,7 @@ T_GATE = (
 )
 T_GUARD = ("tests/unit/test_guarded.py",)
 T_WALL = ("tests/unit/test_exit_wall.py",)
+T_PROTECTION = ("tests/unit/test_gate_protection.py",)
 T_HANDOVER = ("tests/unit/test_handover.py",)
 T_MISSING = ("tests/mutants/test_missing.py",)
 T_BRACKETS = (
