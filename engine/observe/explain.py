@@ -6,7 +6,6 @@ Told from the journal alone, and from the raw recording where there is one.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,13 +147,18 @@ def _body(body: bytes) -> str:
     return text if len(text) <= EXCERPT_CHARS else text[:EXCERPT_CHARS] + "..."
 
 
-def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> Iterator[Line]:
-    """Frames and answers that name the order, and the requests that were answered so."""
+def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> list[Line]:
+    """Frames and answers that name the order, and the requests that were answered so.
+
+    A poll that is answered the same again is told once, with how often and until when.
+    """
     from engine.recording.raw import raw_files, read  # most runs have none, and it takes a while
     from engine.recording.rawformat import Direction
 
     needles = [name.encode() for name in names]
     requests: dict[tuple[str, int], RawRecord] = {}
+    lines: list[Line] = []
+    polls: dict[tuple[str, str, int, bytes], tuple[int, int]] = {}  # its line, times told again
     told = 0
     for file in raw_files(raw):
         start = file.name.split(".")[0]
@@ -169,12 +173,22 @@ def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> Iterat
             if not any(needle in record.payload for needle in needles):
                 continue
             if record.direction is Direction.ANSWER and (asked := requests.pop(key, None)):
-                yield Line(asked.ts_ns, "wire", f"-> {asked.method} {asked.url}")
-            yield Line(record.ts_ns, "wire", _frame(record))
+                path = asked.url.partition("?")[0]  # what follows has the time in it
+                poll = (asked.method, path, record.status, record.payload)
+                if poll in polls:
+                    at, times = polls[poll]
+                    polls[poll] = (at, times + 1)
+                    again = f" (and {times + 1} times more, until {clock(record.ts_ns)})"
+                    lines[at] = Line(lines[at].ts_ns, "wire", _frame(record) + again)
+                    continue
+                lines.append(Line(asked.ts_ns, "wire", f"-> {asked.method} {asked.url}"))
+                polls[poll] = (len(lines), 0)
+            lines.append(Line(record.ts_ns, "wire", _frame(record)))
             told += 1
             if told == WIRE_LINES_MAX:
-                yield Line(record.ts_ns, "wire", f"(only the first {WIRE_LINES_MAX} are told)")
-                return
+                text = f"(only the first {WIRE_LINES_MAX} are told)"
+                return [*lines, Line(record.ts_ns, "wire", text)]
+    return lines
 
 
 def _frame(record: RawRecord) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -20,6 +21,8 @@ from engine.orders.bracket import Bracket
 from engine.orders.brackets import JournalStore
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import OrderState, Side
+from engine.recording.raw import RawRecorder
+from engine.recording.redact import Redactor
 from tests.unit.orders.conftest import INSTRUMENT, intent, venue_order
 
 CONFIG = """
@@ -185,3 +188,30 @@ def test_brackets_of_other_orders_are_read_to_a_bound(
     assert story is not None
     assert not story.is_whole
     assert "there are more" in str(story)
+
+
+def test_a_poll_that_is_answered_the_same_is_told_once_with_its_count(
+    path: Path, tmp_path: Path
+) -> None:
+    tap = RawRecorder(tmp_path, "OCEANEX", redactor=Redactor())
+
+    def told(method: str, url: str, body: bytes, at: int) -> None:
+        request = SimpleNamespace(method=method, url=f"https://x{url}", headers={}, body=b"")
+        answer = SimpleNamespace(status=200, headers={}, body=body)
+        tap.http(request, answer, "", at, at + 5)
+
+    for number in range(12):
+        body = b'{"id":"V-2","state":"wait"}' if number < 10 else b'{"id":"V-2","state":"done"}'
+        told("GET", f"/orders?now={number}", body, 4_100 + 10 * number)
+    told("POST", "/order/cancel", b'{"id":"V-2"}', 4_300)
+    tap.close()
+    lines = explain("V-2", [path], tmp_path / "raw").lines
+    wire = [line.text for line in lines if line.source == "wire"]
+    assert wire == [
+        "-> GET https://x/orders?now=0",
+        '<- 200 {"id":"V-2","state":"wait"} (and 9 times more, until 1970-01-01 00:00:00.000004)',
+        "-> GET https://x/orders?now=10",
+        '<- 200 {"id":"V-2","state":"done"} (and 1 times more, until 1970-01-01 00:00:00.000004)',
+        "-> POST https://x/order/cancel",
+        '<- 200 {"id":"V-2"}',
+    ]
