@@ -82,6 +82,7 @@ class _Judge:
         self.made: list[tuple[str, int, Fill]] = []  # side, event number, maker fill
         self.takings: list[_Taking] = []
         self.fired: dict[str, int] = {}  # when
+        self.surely_fired: set[str] = set()  # and not perhaps before they came
         self.fired_by: dict[str, int] = {}  # the number of the event that did it
         self.sheets: list[Sheet] = []
         self.taken: dict[tuple[str, Decimal], list[_Taken]] = {}
@@ -188,6 +189,8 @@ class _Judge:
         for order in fired:
             self.fired[order.id] = max(order.due, market.ts)
             self.fired_by[order.id] = market.number
+            if market.ts >= order.due + self.rules.slack_ns:
+                self.surely_fired.add(order.id)
             self._rest(resting, order, self.fired[order.id])
             if self.sheets[-1].number != market.number:
                 self.sheets.append(market.sheet())
@@ -342,7 +345,7 @@ class _Judge:
         is_cut = order.reduce_only and order.entry is None  # to the position, which may be none
         if order.post_only or is_cut or not self.tape:
             return
-        if order.has_trigger and order.id not in self.fired:
+        if order.has_trigger and order.id not in self.surely_fired:
             return
         came = self.fired.get(order.id, order.due)
         if order.status == "REJECTED" and NO_MARKET not in order.reason.lower():
@@ -451,7 +454,7 @@ class _Stops:
     def arrived(self, market: Market, now: int) -> list[Order]:
         """Those that come until `now` with their trigger reached already; the others wait."""
         fired = []
-        while self._coming and self._coming[0].due <= now + self._slack:
+        while self._coming and self._coming[0].due <= now:
             order = self._coming.pop(0)
             price = self._price(order, market)
             if price is not None and order.fires_at(price, order.due):

@@ -19,7 +19,7 @@ from tests.support.processes import run, venue
 
 VENUES = ("oceanex", "poloniex")
 LATENCY_MS = 20
-SLACK_NS = 100 * MS_NS  # between what came and what was done about it, on a busy machine
+SLACK_NS = 50 * MS_NS  # between what came and what was done about it, on a busy machine
 SECONDS = 10
 FEES = """
 [venues.{name}.fees]
