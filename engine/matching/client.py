@@ -72,6 +72,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     latency_ns: int
     queue_position: bool
     liquidity_consumption: bool
+    cancel_at_stop: bool
     now_ns: Callable[[], int]
     on_defect: Callable[[str, str], None]
     approvals: Approvals | None = None
@@ -117,11 +118,15 @@ class SimulatedExecutionClient(ExecutionClient):
         self.balances_changed(self._simulation.now_ns())
 
     async def _disconnect(self) -> None:
-        """What is on its way arrives; the events of a stop's cancels are told."""
-        while (due_ns := self._line.last_due_ns) and not self._is_defective:
-            wait_ns = max(0, due_ns - self._simulation.now_ns())
-            await asyncio.sleep(wait_ns / 1e9 + ARRIVE_EXTRA_SECS)
+        """What is on its way arrives; then nothing stays open, where the config says so."""
+        wait_secs = self._line.wait_secs
+        if wait_secs is not None:
+            await asyncio.sleep(wait_secs + ARRIVE_EXTRA_SECS)
         self._line.close()
+        if self._simulation.cancel_at_stop and not self._is_defective:
+            for order in self.exchange.open_orders():
+                if not order.is_over:  # with another one
+                    self.exchange.cancel(order.id, self._simulation.now_ns())
 
     _is_defective = False
 

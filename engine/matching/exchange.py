@@ -1,8 +1,8 @@
 """A simulated exchange in memory, for paper: it sees the venue's market, and fills against it.
 
-Pure: no I/O, no clock of its own. Every call takes its time, which never goes back (an earlier one
-counts as the latest seen). Orders never change the market that they meet: what the run takes is
-remembered until the data tells of it again.
+Pure: no I/O, no clock of its own. Every call takes its time, which does not go back (an earlier one
+counts as the latest seen) unless the machine's clock was set back. Orders never change the market
+that they meet: what the run takes is remembered until the data tells of it again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from engine.matching.orders import (
 from engine.matching.taking import Consumed, Offer, Print, walk
 from engine.orders.model import Side
 
+SET_BACK_NS = 1_000_000_000  # what comes out of order is far nearer
 POST_ONLY = "a post-only order would have traded"
 NO_MARKET = "NO-MARKET"
 NO_FUNDS = "INSUFFICIENT-FUNDS"
@@ -119,12 +120,16 @@ class Exchange:
             due_ns, order_id = heapq.heappop(self._expiries)
             order = self._orders.get(order_id)
             if order is not None:
-                self.now_ns = max(self.now_ns, due_ns)
+                self._clock(due_ns)
                 self._end(order)
                 self._events.expired(order, self.now_ns)
                 self._unlink(order)
                 self._finish()
-        self.now_ns = max(self.now_ns, now_ns)
+        self._clock(now_ns)
+
+    def _clock(self, now_ns: int) -> None:
+        if now_ns > self.now_ns or self.now_ns - now_ns > SET_BACK_NS:
+            self.now_ns = now_ns
 
     def next_expiry_ns(self) -> int | None:
         while self._expiries and self._expiries[0][1] not in self._orders:

@@ -1,7 +1,8 @@
 """The way to the simulated exchange: commands arrive after the latency, to the nanosecond.
 
 The event loop's timers are coarse, and late under load. So what is due is carried out before any
-event of the market that came after it, and bears the time when it was due.
+event of the market that came after it, and bears the time when it was due. The loop's own clock
+sees to it that a command arrives also when the machine's clock is set.
 """
 
 from __future__ import annotations
@@ -10,9 +11,17 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from engine.matching.exchange import Exchange
 
 MS_NS = 1_000_000
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    due_ns: int
+    due_secs: float  # by the loop's clock
+    command: Callable[[int], None]
 
 
 class Line:
@@ -33,24 +42,30 @@ class Line:
         self._latency_ns = latency_ns
         self._now_ns = now_ns
         self._on_error = on_error
-        self._due: deque[tuple[int, Callable[[int], None]]] = deque()
+        self._sent: deque[_Sent] = deque()
         self._last_due_ns = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_ns = 0
 
     @property
-    def last_due_ns(self) -> int:
-        """When the last command arrives that is on its way; 0: none is."""
-        return self._due[-1][0] if self._due else 0
+    def wait_secs(self) -> float | None:
+        """Until the last command arrives that is on its way; None: none is. From the loop."""
+        if not self._sent:
+            return None
+        return max(0.0, self._sent[-1].due_secs - asyncio.get_running_loop().time())
 
     def send(self, sent_ns: int, command: Callable[[int], None]) -> None:
         """Carry out `command(due_ns)` the latency after it was sent, and not before now.
 
         Call from the event loop.
         """
-        due_ns = max(sent_ns + self._latency_ns, self._now_ns(), self._last_due_ns)
+        now_ns = self._now_ns()
+        if self._last_due_ns > now_ns + self._latency_ns:
+            self._last_due_ns = 0  # the clock was set back
+        due_ns = min(max(sent_ns, now_ns - self._latency_ns), now_ns) + self._latency_ns
+        due_ns = max(due_ns, self._last_due_ns)
         self._last_due_ns = due_ns
-        self._due.append((due_ns, command))
+        due_secs = asyncio.get_running_loop().time() + (due_ns - now_ns) / 1e9
+        self._sent.append(_Sent(due_ns, due_secs, command))
         self.arm()
 
     def market(self, ts_ns: int, event: Callable[[int], None]) -> None:
@@ -61,17 +76,17 @@ class Line:
 
     def arm(self) -> None:
         """Set the timer for what is next: a command, or an order that expires."""
-        expiry_ns = self._exchange.next_expiry_ns()
-        times = [due for due in (self._due[0][0] if self._due else None, expiry_ns) if due]
-        next_ns = min(times, default=0)
-        if self._timer is not None and (not next_ns or next_ns != self._timer_ns):
+        if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if next_ns and self._timer is None:
-            # In whole milliseconds, upwards: a timer that rings early would ring again and again.
-            wait_secs = -(min(0, self._now_ns() - next_ns) // MS_NS) / 1000
-            self._timer_ns = next_ns
-            self._timer = asyncio.get_running_loop().call_later(wait_secs, self._rung)
+        loop, waits = asyncio.get_running_loop(), []
+        if self._sent:
+            waits.append(self._sent[0].due_secs - loop.time())
+        expiry_ns = self._exchange.next_expiry_ns()
+        if expiry_ns is not None:
+            waits.append((expiry_ns - self._now_ns()) / 1e9)
+        if waits:
+            self._timer = loop.call_later(_in_whole_ms(min(waits)), self._rung)
 
     def close(self) -> None:
         if self._timer is not None:
@@ -80,7 +95,10 @@ class Line:
 
     def _rung(self) -> None:
         self._timer = None
+        now_secs = asyncio.get_running_loop().time()
         try:
+            while self._sent and self._sent[0].due_secs <= now_secs:
+                self._next()
             self._carry_out(self._now_ns())
         except Exception as error:
             self._on_error(error)
@@ -88,7 +106,15 @@ class Line:
             self.arm()
 
     def _carry_out(self, until_ns: int) -> None:
-        while self._due and self._due[0][0] <= until_ns:
-            due_ns, command = self._due.popleft()
-            command(due_ns)
+        while self._sent and self._sent[0].due_ns <= until_ns:
+            self._next()
         self._exchange.advance(until_ns)
+
+    def _next(self) -> None:
+        sent = self._sent.popleft()
+        sent.command(sent.due_ns)
+
+
+def _in_whole_ms(secs: float) -> float:
+    """Upwards: the loop's timers know no less, and one that rings early would ring again."""
+    return max(0, -int(-secs * 1e9 // MS_NS)) / 1000

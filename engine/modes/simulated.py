@@ -50,6 +50,7 @@ def simulated_account(
         latency_ns=int(simulated.latency_ms * MS_NS),
         queue_position=simulated.queue_position,
         liquidity_consumption=simulated.liquidity_consumption,
+        cancel_at_stop=config.run.on_stop == "cancel",
         now_ns=time.time_ns,
         on_defect=runtime.fatal,
         approvals=approvals,

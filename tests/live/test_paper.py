@@ -6,6 +6,9 @@ import json
 from decimal import Decimal
 
 from tests.live.desk import QUICK, Desk, summary
+from tests.parity.oracle import MS_NS, judge
+from tests.parity.orders import Rules, orders_of
+from tests.parity.tape import of_catalog
 from tests.support.processes import run
 
 
@@ -49,3 +52,29 @@ def test_paper_needs_no_credentials(desk: Desk) -> None:
     ended = desk.run_until("paper", config, desk.did("accepted"), "the order")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert summary(ended)["orders_by_status"] == {"CANCELED": 1}
+
+
+def test_an_order_that_is_on_its_way_at_the_stop_does_not_stay_open(desk: Desk) -> None:
+    more = QUICK + '\n[simulated]\nbalances = ["5000 USDT"]\nlatency_ms = 3000\n'
+    ended = desk.run_until("paper", desk.config("rest", more=more), desk.did("book"), "a book")
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert summary(ended)["orders_by_status"] == {"CANCELED": 1}
+
+
+def test_a_stop_that_fires_on_paper_takes_a_market_that_was_there(desk: Desk) -> None:
+    balances = 'balances = ["500000 USDT", "5 BTC"]\nlatency_ms = "5"\n'
+    more = QUICK + f'[risk]\noff = ["STOP_SIDE", "PRICE_COLLAR"]\n[simulated]\n{balances}'
+    config = desk.config("stop", more=more + '[record]\ndir = "data"\n', cls="Stopping")
+    config.write_text(config.read_text().replace("scripted:Stopping", "stopping:Stopping"))
+    triggered = desk.did("triggered")
+    out = desk.folder / "out"
+    ended = run("paper", config, "--for", "60", "--out", str(out), "--json")
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert triggered(), "a strategy hears of it as it does live"
+    rules = Rules(latency_ns=5 * MS_NS, slack_ns=20 * MS_NS)
+    orders = orders_of((out / "orders.jsonl").read_bytes(), rules)
+    fired = [order for order in orders if order.fills]
+    assert fired
+    for order in fired:
+        assert all(fill.price != order.terms[0].price for fill in order.fills), "its own limit"
+    assert judge(orders, of_catalog(desk.folder / "data" / "catalog"), rules) == []

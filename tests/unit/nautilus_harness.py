@@ -288,6 +288,7 @@ def paper(run: Run) -> Run:
         latency_ns=0,
         queue_position=False,
         liquidity_consumption=False,
+        cancel_at_stop=False,
         now_ns=time.time_ns,
         on_defect=lambda code, message: defects.append(f"{code}: {message}"),
     )

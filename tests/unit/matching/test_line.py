@@ -25,11 +25,12 @@ class Way:
     def __init__(self, latency_ms: float) -> None:
         self.loop = VirtualLoop(start_ns=0)
         self.bench = Bench()
+        self.shift_ns = 0  # by which the machine's clock was set
         self.errors: list[Exception] = []
         self.line = Line(
             self.bench.exchange,
             latency_ns=int(latency_ms * MS),
-            now_ns=self.loop.now_ns,
+            now_ns=lambda: self.loop.now_ns() + self.shift_ns,
             on_error=self.errors.append,
         )
 
@@ -119,9 +120,9 @@ def test_commands_arrive_in_order():
         way.send(new("bid", BUY, 1, "90"))
         way.line.send(way.loop.now_ns(), lambda now: way.bench.exchange.cancel("bid", now))
         way.send(new("early", BUY, 1, "91"), sent_ns=-9 * MS)
-        assert way.line.last_due_ns == 5 * MS
+        assert way.line.wait_secs == pytest.approx(0.005)
         await asyncio.sleep(0.01)
-        assert way.line.last_due_ns == 0
+        assert way.line.wait_secs is None
 
     bench = way.run(main)
     assert bench.of("bid") == ["accepted", "canceled"]
@@ -149,3 +150,20 @@ def test_a_defect_of_what_a_timer_carries_out_is_told():
 
     way.run(main)
     assert [type(error) for error in way.errors] == [KeyError]
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_clock_that_is_set_keeps_nobody_waiting(hours):
+    way = Way(5)
+
+    async def main() -> None:
+        way.shift_ns = 10 * 3600 * 1000 * MS
+        way.line.market(way.shift_ns, lambda now: way.bench.exchange.book(BTC, BIDS + ASKS, now))
+        way.send(new("before", BUY, 1, "90"), sent_ns=way.shift_ns)
+        way.shift_ns += hours * 3600 * 1000 * MS
+        way.send(new("after", BUY, 1, "91"), sent_ns=way.loop.now_ns() + way.shift_ns)
+        await asyncio.sleep(0.01)
+
+    bench = way.run(main)
+    assert [one.order for one in bench.told if one.kind == "accepted"] == ["before", "after"]
+    assert bench.at("after", "accepted") == [(10 + hours) * 3_600_000 + 5]
