@@ -229,6 +229,7 @@ def _progress(self: Any, event: Any) -> None:
 
 def _closed(self: Any, event: Any) -> None:
     self._guard_gate.closed(str(event.client_order_id))
+    self._guard_run.note_market(f"{event.client_order_id}/end", self.cache, event.instrument_id)
     _progress(self, event)
 
 
@@ -246,6 +247,8 @@ def _filled(self: Any, event: Any) -> None:
     if self._guard_view is not None:
         self._guard_view.balances_moved()
     fee = event.commission
+    name = f"{event.client_order_id}/{event.trade_id}"
+    self._guard_run.note_market(name, self.cache, event.instrument_id)
     self._guard_gate.filled(
         str(event.client_order_id),
         self._guard_id,

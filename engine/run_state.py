@@ -49,12 +49,14 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DenialRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One order that the gate refused."""
+    """One order, or a modify of it, that the gate refused; `order` is NautilusTrader's."""
 
     strategy: str
     client_order_id: str
     instrument: str
     denial: Denial
+    ts_ns: int = 0
+    order: Any = None
 
 
 class RunState:
@@ -77,6 +79,9 @@ class RunState:
         # Receive time of the market event that each order answers, by client order id, UNIX
         # nanoseconds; None: not kept. Whoever sends the order takes it out.
         self.ticks: dict[str, int] | None = None
+        # The top of the book when an order was approved (by client order id), filled, or refused
+        # (client order id / trade id, or "end"), as its strategy knew it; None: not kept.
+        self.markets: dict[str, Any] | None = None
         # Makes a strategy's next client order id; None: NautilusTrader's own, which are random.
         self.order_ids: Callable[[str], str] | None = None
         # Strategies by client order id, of orders that NautilusTrader takes for another's.
@@ -119,6 +124,11 @@ class RunState:
             for (code, text), count in self.warnings.items()
         ]
 
+    def note_market(self, key: str, cache: Any, instrument_id: Any) -> None:
+        """Keep the book's top for the orders file: bid, its size, ask, its size."""
+        if self.markets is not None and (top := cache.top_of_book(instrument_id)) is not None:
+            self.markets[key] = top
+
     def add_breach(self, strategy: str, client_order_id: str, what: str) -> None:
         """Keep the first breach; it ends the run."""
         if self.breach is None:
@@ -126,6 +136,8 @@ class RunState:
 
     def add_denial(self, record: DenialRecord) -> int:
         """Count a denial; returns how many of its code there were. The first of each is told."""
+        if self.markets is None:  # no file of them will be written: keep no order alive
+            record = msgspec.structs.replace(record, order=None)
         self.denials.append(record)
         code = record.denial.code
         self.denial_counts[code] += 1

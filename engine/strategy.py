@@ -342,6 +342,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
             self._guard_deny(order, facts, denial)
             return False
         gate.approve(facts, view.now_ns())
+        self._guard_run.note_market(facts.client_order_id, self.cache, order.instrument_id)
         ticks = self._guard_run.ticks
         if ticks is not None and isinstance(self._guard_event, TICKS):
             ticks[facts.client_order_id] = self._guard_event.ts_init
@@ -420,6 +421,8 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
             client_order_id=order_id,
             instrument=instrument,
             denial=denial,
+            ts_ns=self._guard_view.now_ns(),
+            order=order,
         )
         count = self._guard_run.add_denial(record)
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ... of a code: no flood of lines

@@ -9,15 +9,19 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.cli import process
 from engine.cli.exits import Exit
-from engine.config.loader import load
+from engine.config.loader import LoadedConfig, load
 from engine.errors import FairleadError
 from engine.secrets import redact
+
+if TYPE_CHECKING:
+    from engine.modes.backtest import RunResult
+    from engine.observe.summary import RunSummary
 
 Progress = Callable[[float], None]
 
@@ -26,12 +30,18 @@ def command(
     config: Annotated[Path, typer.Argument(help="TOML file of the run")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for summary.json and orders.jsonl")
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for summary.json, orders.jsonl and denials.jsonl; default: backtest in "
+            "the state folder, where each run replaces the one before.",
+        ),
     ] = None,
 ) -> None:
     """Run the strategies of CONFIG over the data of its [backtest] section.
 
-    Prints orders, fills, fees and profit and loss. The same file runs live and on paper.
+    Prints orders, fills, fees and profit and loss, and what they rest on. The same file runs live
+    and on paper. `fairlead explain` tells the story of one of its orders.
     """
     from engine.modes.backtest import run_backtest
     from engine.modes.lock import require_writable
@@ -42,17 +52,11 @@ def command(
     with _logs_on_stderr():
         with _terminable(), _progress() as progress:
             result = run_backtest(loaded, progress=progress)
-        summary = result.summary
         try:
-            if out is not None:
-                from engine.observe.orders_file import order_lines, write_run
-
-                summary = write_run(out, summary, order_lines(result.cache))
-                process.name_files(summary.files)
-        except FairleadError as error:  # the disk is full: the run has ended as it has
-            typer.echo(f"error {error.code}: {error.message}", err=True)
+            summary = _written(result, loaded, out)
         finally:
             result.dispose()
+        process.name_files(summary.files)
         if as_json:
             typer.echo(summary.json().decode())
         else:
@@ -63,6 +67,21 @@ def command(
     if summary.exit_code != Exit.OK:
         typer.echo(redact(f"error {summary.outcome}"), err=True)
         raise typer.Exit(summary.exit_code)
+
+
+def _written(result: RunResult, loaded: LoadedConfig, out: Path | None) -> RunSummary:
+    """The summary, with the files that could be written; a state folder may be read-only."""
+    from engine.observe.backtest_story import FOLDER
+    from engine.observe.orders_file import denial_lines, order_lines, write_run
+
+    run = result.parts.run_state
+    files = (order_lines(result.cache, run.markets), denial_lines(run.denials))
+    try:
+        return write_run(out or loaded.state_dir / FOLDER, result.summary, *files)
+    except FairleadError as error:  # the disk is full: the run has ended as it has
+        if out is not None:
+            typer.echo(f"error {error.code}: {error.message}", err=True)
+        return result.summary
 
 
 @contextlib.contextmanager

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from engine.errors import FairleadError
+
+if TYPE_CHECKING:
+    from engine.observe.backtest_story import BacktestStory
 
 
 def command(
     order_id: Annotated[str, typer.Argument(help="Client order id or venue order id.")],
-    config: Annotated[Path, typer.Option("--config", help="The run's TOML file.")],
+    config: Annotated[Path | None, typer.Option("--config", help="The run's TOML file.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Folder of a run's files (its --out).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Tell the story of one order: signal, journal, wire, answers and fills, in time order.
@@ -18,15 +26,29 @@ def command(
     Of an order of a bracket, also the bracket's other orders and their ends.
 
     Read from the journals of the config's state_dir and, where the run was recorded, from its
-    raw frames.
+    raw frames; then from the files of the config's newest backtest. With --run, from the files of
+    that run alone.
     """
     import msgspec
 
+    from engine.observe.backtest_story import FOLDER
     from engine.observe.explain import clock, explain
 
+    if run is not None:
+        _tell_backtest(_backtest(order_id, run), as_json)
+        return
+    if config is None:
+        raise typer.BadParameter("expected --config FILE, or --run FOLDER of a run's files")
     state_dir, raw = _folders(config)
     journals = sorted(state_dir.glob("*.journal.sqlite"))
-    story = explain(order_id, journals, raw if raw is not None and raw.exists() else None)
+    newest = state_dir / FOLDER
+    try:
+        story = explain(order_id, journals, raw if raw is not None and raw.exists() else None)
+    except FairleadError as error:
+        if error.code != "ORDER-NOT-FOUND":
+            raise
+        _tell_backtest(_backtest(order_id, newest, error.message), as_json)
+        return
     if as_json:
         typer.echo(msgspec.json.encode(story).decode())
         return
@@ -40,6 +62,41 @@ def command(
             typer.echo(f"         {member}")
     for line in story.lines:
         typer.echo(f"{clock(line.ts_ns)} {line.source:8} {line.text}")
+
+
+def _backtest(order_id: str, folder: Path, before: str = "") -> BacktestStory:
+    """Raises FairleadError ORDER-NOT-FOUND, naming all that was searched."""
+    from engine.cli.exits import Exit
+    from engine.observe.backtest_story import ORDERS_FILE, explain_backtest
+
+    if (found := explain_backtest(order_id, folder)) is not None:
+        return found
+    none = f"no order has the client order id {order_id}; searched "
+    there = f"{before} and " if before else none
+    if (folder / ORDERS_FILE).is_file():
+        where = f"the run in {folder}"
+    else:
+        where = f"{folder}, which has no {ORDERS_FILE}"
+    hint = "; of a run with --out, add --run FOLDER" if before else ""
+    raise FairleadError("ORDER-NOT-FOUND", f"{there}{where}{hint}", Exit.NO_DATA)
+
+
+def _tell_backtest(story: BacktestStory, as_json: bool) -> None:
+    import msgspec
+
+    from engine.observe.explain import clock
+
+    if as_json:
+        typer.echo(msgspec.json.encode(story).decode())
+        return
+    typer.echo(f"order    {story.client_order_id}")
+    typer.echo(f"strategy {story.strategy}")
+    typer.echo(f"what     {story.what}")
+    typer.echo(f"state    {story.state}")
+    typer.echo(f"run      {story.run}")
+    typer.echo(f"file     {story.file}")
+    for line in story.lines:
+        typer.echo(f"{clock(line.ts_ns)} {line.text}")
 
 
 def _folders(config: Path) -> tuple[Path, Path | None]:
@@ -65,7 +122,6 @@ def _folders(config: Path) -> tuple[Path, Path | None]:
     except (OSError, ValueError, msgspec.MsgspecError, RuntimeError) as error:
         from engine.cli.exits import Exit
         from engine.config.loader import load
-        from engine.errors import FairleadError
 
         load(config)  # tells what is wrong, and where
         raise FairleadError("EXPLAIN-CONFIG", f"{config}: {error}", Exit.CONFIG) from error

@@ -146,6 +146,7 @@ def _run(
 ) -> RunResult:
     parts = build_parts(loaded)
     parts.run_state.offer = selection.offer()
+    parts.run_state.markets = {}
     parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of
     venues = venue_configs(loaded, selection)
     with tempfile.TemporaryDirectory(prefix="fairlead-") as scratch:

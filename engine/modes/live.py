@@ -14,8 +14,10 @@ from engine.modes.ended import Ended, Mode
 from engine.modes.node import NodeRun
 from engine.observe import journaled, summary
 from engine.orders.journal_reads import JournalError
-from engine.recording.gaps import summary_of
+from engine.recording.gaps import GapKind, summary_of
 from engine.secrets import RedactingFilter
+
+BEFORE = frozenset({GapKind.BETWEEN_RUNS})  # told whole, in a note of its own
 
 
 def run_node(loaded: LoadedConfig, mode: Mode, *, run_secs: float | None = None) -> Ended:
@@ -52,7 +54,13 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
     if ended.recording is not None:
         files["recording"] = str(ended.recording.root)
         try:
-            gaps = summary_of(ended.recording.catalog, start_ns=start_ns, end_ns=end_ns)
+            gaps = summary_of(
+                ended.recording.catalog,
+                start_ns=start_ns,
+                end_ns=end_ns,
+                instruments=names,
+                leave_out=BEFORE,
+            )
         except OSError as error:
             unread += [f"the recording's gaps can't be read: {error.strerror}"]
     return summary.RunSummary(

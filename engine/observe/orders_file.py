@@ -1,7 +1,12 @@
-"""A run's results as files: `summary.json`, and every order with its events in `orders.jsonl`."""
+"""A run's results as files.
+
+`summary.json` has its figures, `orders.jsonl` every order with its events, `denials.jsonl` the last
+orders that the gate refused.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +14,18 @@ import msgspec
 
 from engine.cli.exits import Exit
 from engine.errors import FairleadError
+from engine.observe.backtest_story import DENIALS_FILE, ORDERS_FILE, SUMMARY_FILE
 from engine.observe.summary import RunSummary
 from engine.orders.model import REDUCE_TAG, entry_of, role_of
-
-SUMMARY_FILE = "summary.json"
-ORDERS_FILE = "orders.jsonl"
+from engine.run_state import DenialRecord
 
 
-def write_run(folder: Path, summary: RunSummary, orders: bytes) -> RunSummary:
-    """Write both files, each whole or not at all; the summary names them.
+def write_run(
+    folder: Path, summary: RunSummary, orders: bytes, denials: bytes | None = None
+) -> RunSummary:
+    """Write the files, each whole or not at all; the summary names them.
 
-    `orders` are `order_lines` of the run's cache.
+    `orders` are `order_lines` of the run's cache, `denials` `denial_lines` of its state.
 
     Raises FairleadError `OUT-UNWRITABLE`.
     """
@@ -29,11 +35,14 @@ def write_run(folder: Path, summary: RunSummary, orders: bytes) -> RunSummary:
             **summary.files,
             "summary": str(folder / SUMMARY_FILE),
             "orders": str(folder / ORDERS_FILE),
+            **({} if denials is None else {"denials": str(folder / DENIALS_FILE)}),
         },
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / ORDERS_FILE, orders)
+        if denials is not None:
+            _replace(folder / DENIALS_FILE, denials)
         _replace(folder / SUMMARY_FILE, named.json())
     except OSError as error:
         raise FairleadError(
@@ -44,23 +53,41 @@ def write_run(folder: Path, summary: RunSummary, orders: bytes) -> RunSummary:
     return named
 
 
-def order_lines(cache: Any) -> bytes:
+def order_lines(cache: Any, markets: Mapping[str, Any] | None = None) -> bytes:
     """One JSON object an order, in time order: its last state, changes, fills. Amounts are text.
 
-    `entry` is the client order id of the entry that an exit of a bracket belongs to.
+    `entry` is the client order id of the entry that an exit of a bracket belongs to. With `markets`
+    (`RunState.markets`) an order, its fills and its refusal have the top of the book as it was
+    known to its strategy then.
     """
-    rows = [_row(order) for order in cache.orders()]
+    rows = [_row(order, markets or {}) for order in cache.orders()]
     rows.sort(key=lambda row: (row["ts_init"], row["client_order_id"]))
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
 
-def _row(order: Any) -> dict[str, Any]:
+def denial_lines(denials: Iterable[DenialRecord]) -> bytes:
+    """One JSON object an order, or modify, that the gate refused; oldest first."""
+    rows = []
+    for one in denials:
+        told = {
+            "client_order_id": one.client_order_id,
+            "strategy": one.strategy,
+            "instrument": one.instrument,
+            **({} if one.order is None else _row(one.order, {})),
+        }
+        denial = {"code": one.denial.code, "message": one.denial.message, "ts": one.ts_ns}
+        rows.append({**told, **denial})
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+
+
+def _row(order: Any, markets: Mapping[str, Any]) -> dict[str, Any]:
+    name = str(order.client_order_id)
     events = order.events()
     fills = [event for event in events if type(event).__name__ == "OrderFilled"]
     tags = order.tags or ()
     reduce_only = order.is_reduce_only or REDUCE_TAG in tags
     return {
-        "client_order_id": str(order.client_order_id),
+        "client_order_id": name,
         "strategy": str(order.strategy_id),
         "instrument": str(order.instrument_id),
         "side": order.side.name,
@@ -80,6 +107,8 @@ def _row(order: Any) -> dict[str, Any]:
         "ts_accepted": order.ts_accepted,
         "ts_last": order.ts_last,
         "reason": next((_text(e.reason) for e in reversed(events) if hasattr(e, "reason")), None),
+        "market": _top(markets.get(name)),
+        "market_at_end": _top(markets.get(f"{name}/end")),
         "changes": _changes(events),
         "fills": [
             {
@@ -89,6 +118,7 @@ def _row(order: Any) -> dict[str, Any]:
                 "fee": _text(fill.commission),
                 "liquidity": fill.liquidity_side.name,
                 "ts_event": fill.ts_event,
+                "market": _top(markets.get(f"{name}/{fill.trade_id}")),
             }
             for fill in fills
         ],
@@ -110,6 +140,13 @@ def _changes(events: Any) -> list[dict[str, Any]]:
         }
         for event in found
     ]
+
+
+def _top(top: Any) -> dict[str, str] | None:
+    """The best bid and ask with their sizes."""
+    if top is None:
+        return None
+    return dict(zip(("bid", "bid_size", "ask", "ask_size"), map(str, top), strict=True))
 
 
 def _name(value: Any) -> str | None:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ __all__ = [
 ]
 SHOWN_DECIMALS = 8
 DATE_CHARS = len("2025-01-31")
+RESULTS = frozenset({"summary", "orders", "denials"})  # files that a run writes of itself
 REACHED = frozenset({"OrderAccepted", "OrderRejected", "OrderFilled"})
 REJECTED_LOUD = Decimal("0.1")  # from this share of the orders sent on, the first line says so
 
@@ -309,8 +311,20 @@ def rows(summary: RunSummary, *, brief: bool = False) -> list[tuple[str, str]]:
         found.extend(assumed.rows(summary.assumptions, brief=brief))
     found.extend(("fault", str(fault)) for fault in summary.faults)
     found.extend(("note", text) for text in summary.notes)
-    found.extend(summary.files.items())
+    found.extend(_files(summary.files))
     return found
+
+
+def _files(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Where what is; the results themselves by their folder, as `fairlead explain --run` takes it.
+
+    Their names are those of figures.
+    """
+    for name, path in files.items():
+        if name not in RESULTS:
+            yield name, path
+    if "summary" in files:
+        yield "results", str(Path(files["summary"]).parent)
 
 
 def _span(summary: RunSummary) -> str:

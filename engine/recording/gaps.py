@@ -223,9 +223,14 @@ def summary_of(
     start_ns: int | None = None,
     end_ns: int | None = None,
     instruments: Iterable[str] | None = None,
+    leave_out: frozenset[GapKind] = frozenset(),
 ) -> GapSummary:
-    """What a report prints: the gaps of the recording at `root` that its data crosses."""
+    """What a report prints: the gaps of the recording at `root` that its data crosses.
+
+    `leave_out` are kinds that the report tells otherwise.
+    """
     rows, unreadable = read_gaps(root)
+    rows = [row for row in rows if row.kind not in leave_out]
     wanted = None if instruments is None else frozenset(instruments)
     found = crossing(rows, start_ns=start_ns, end_ns=end_ns, instruments=wanted)
     return summarize(found, unreadable, start_ns=start_ns, end_ns=end_ns)

@@ -31,6 +31,7 @@ from engine.cli.explain import _folders
 from engine.cli.simulate import _plan
 from engine.errors import FairleadError
 from engine.files import decoded
+from engine.observe.backtest_story import explain_backtest
 from engine.observe.explain import explain
 from engine.orders.journal import Journal, JournalError
 from engine.orders.journal_check import all_problems, start_problem
@@ -252,6 +253,55 @@ def kill_config(folder: Path, data: bytes) -> None:
     quiet(lambda: killing._read(path), FairleadError)
 
 
+def backtest_corpus() -> list[bytes]:
+    """Rows as a run writes them, of an order and of a refusal."""
+    top = {"bid": "1", "bid_size": "2", "ask": "3", "ask_size": "4"}
+    order = {
+        "client_order_id": "X",
+        "strategy": "S-1",
+        "instrument": _INSTRUMENT,
+        "side": "BUY",
+        "kind": "LIMIT",
+        "role": "quote",
+        "quantity": "1",
+        "price": "2",
+        "trigger_price": None,
+        "time_in_force": "GTC",
+        "status": "CANCELED",
+        "filled": "0.5",
+        "ts_init": 1,
+        "ts_accepted": 2,
+        "ts_last": 5,
+        "reason": "r",
+        "market": top,
+        "market_at_end": top,
+        "changes": [{"quantity": "1", "price": "2", "trigger_price": None, "ts_event": 3}] * 2,
+        "fills": [
+            {
+                "trade_id": "T",
+                "quantity": "0.5",
+                "price": "2",
+                "fee": "1 USDT",
+                "liquidity": "MAKER",
+                "ts_event": 4,
+                "market": top,
+            }
+        ],
+    }
+    return [
+        msgspec.json.encode(row) for row in (order, {**order, "code": "C", "message": "m", "ts": 6})
+    ]
+
+
+def backtest_order(folder: Path, data: bytes) -> None:
+    """The order is asked for by the id that its row has, whatever else is in it."""
+    for name, other in (("orders.jsonl", "denials.jsonl"), ("denials.jsonl", "orders.jsonl")):
+        (folder / name).write_bytes(data)
+        (folder / other).unlink(missing_ok=True)
+        quiet(lambda: explain_backtest("X", folder), FairleadError)
+    (folder / "summary.json").write_bytes(data)
+
+
 def explain_config(folder: Path, data: bytes) -> None:
     """`fairlead explain` needs only two tables of it."""
     path = folder / "explain.toml"
@@ -377,6 +427,12 @@ def state_targets(folder: Path) -> Iterator[Target]:
         feed=partial(kill_config, folder),
         mutations=TOML,
         inputs=4_000,
+    )
+    yield Target(
+        name="backtest-order",
+        corpus=backtest_corpus(),
+        feed=partial(backtest_order, folder),
+        inputs=2_000,
     )
     yield Target(
         name="explain-config",

@@ -22,7 +22,7 @@ NAMES = (
     *("poloniex-id", "raw-file", "redact", "gaps", "lines", "binance-wire", "config"),
     *("toml-lines", "journal", "journal-check", "explain", "kill-file", "risk-state"),
     *("commit-plan", "own-file", "exchange-info"),
-    *("kill-config", "explain-config", "parquet-footer", "secret-file", "plan"),
+    *("kill-config", "backtest-order", "explain-config", "parquet-footer", "secret-file", "plan"),
 )
 BOMB_SECS = 5.0  # of the processor; the worst takes 0.5
 P99_US_MAX = 5_000  # 1 ms on an idle machine; fivefold: caches are shared

@@ -25,6 +25,7 @@ TARGETS = {
     "engine/config/loader.py": "config",
     "engine/config/toml_lines.py": "toml-lines",
     "engine/files.py": "own-file",
+    "engine/observe/backtest_story.py": "backtest-order",
     "engine/observe/explain.py": "explain",
     "engine/orders/journal_reads.py": "journal",
     "engine/orders/journal_check.py": "journal-check",

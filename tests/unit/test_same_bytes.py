@@ -85,11 +85,19 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_catalog(root, perpetual(PERP), seconds=60, seed=5)
 
 
-def all_strategies(folder: Path, catalog: Path) -> Path:
-    """A run of every kind of order: limit, market, stop-limit, brackets."""
+def all_strategies(folder: Path, catalog: Path, *names: str) -> Path:
+    """A run of every kind of order: limit, market, stop-limit, brackets.
+
+    `names` are instruments of the strategies after the first, in place of its own.
+    """
     file = folder / "all.toml"
     text = config_text(catalog, MAKER, SHORT, risk="max_open_orders = 20")
-    file.write_text(text.replace("[risk]\n", OTHERS, 1))
+    others = OTHERS
+    for name in names:
+        others = others.replace(f'"{PERP}"', f'"{name}"', 1)
+    listed = ", ".join(f'"{name}"' for name in (PERP, *names))
+    text = text.replace(f'instruments = ["{PERP}"]', f"instruments = [{listed}]")
+    file.write_text(text.replace("[risk]\n", others, 1))
     return file
 
 
@@ -108,8 +116,12 @@ def ran(file: Path, out: Path, **env: str) -> tuple[bytes, dict[str, object]]:
     return (out / "orders.jsonl").read_bytes(), {k: v for k, v in told.items() if k not in WALL}
 
 
-def test_two_processes_with_other_hash_seeds_write_the_same(tmp_path: Path, catalog: Path) -> None:
-    file = all_strategies(tmp_path, catalog)
+def test_two_processes_with_other_hash_seeds_write_the_same(tmp_path: Path) -> None:
+    """Each strategy has an instrument: NautilusTrader tells several of one book in any order."""
+    names = [PERP, *(f"{name}USDT.TEST" for name in ("ETH", "SOL", "ADA"))]
+    for seed, name in enumerate(names):
+        write_catalog(tmp_path / "c", perpetual(name), seconds=60, seed=5 + seed)
+    file = all_strategies(tmp_path, tmp_path / "c", *names[1:])
     first = ran(file, tmp_path / "a", PYTHONHASHSEED="1")
     second = ran(file, tmp_path / "b", PYTHONHASHSEED="77")
     assert first == second
