@@ -19,9 +19,9 @@ from tests.property.targets import Session, targets
 
 NAMES = (
     *("oceanex-stream", "oceanex-rest", "poloniex-public", "poloniex-private", "poloniex-rest"),
-    *("poloniex-id", "raw-file", "redact", "gaps", "lines", "binance-wire", "config"),
-    *("toml-lines", "journal", "journal-check", "explain", "kill-file", "risk-state"),
-    *("commit-plan", "own-file", "exchange-info"),
+    *("poloniex-id", "raw-file", "redact", "gaps", "lines", "binance-wire", "exchange-info"),
+    *("config", "toml-lines", "journal", "journal-check", "explain", "kill-file", "risk-state"),
+    *("commit-plan", "own-file"),
     *("kill-config", "backtest-order", "explain-config", "parquet-footer", "secret-file", "plan"),
 )
 BOMB_SECS = 5.0  # of the processor; the worst takes 0.5
