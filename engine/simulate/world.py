@@ -418,10 +418,15 @@ class World:
         return found
 
     def _is_hidden(self, process: Process, order: LiveOrder) -> bool:
-        """Whether the venue can't be asked for such an order at all, as its adapter says."""
+        """Whether the venue can't be asked for such an order at all, as its adapter says.
+
+        Or whether a person must decide, because an order that came after all documented lag looks
+        like another whose answer was lost; the instrument is halted until then.
+        """
         story = process.journal.story(order.intent.client_order_id)
         last = next((body for _, _, kind, body in reversed(story) if kind == "UNSURE"), b"")
-        return b"-HIDDEN" in last
+        is_beyond = self.plan.lag == "beyond"
+        return b"-HIDDEN" in last or (is_beyond and b'"ambiguous":true' in last)
 
     async def _close(self) -> None:
         """Cancel what is open, let the market stand still, compare, and stop in order."""
