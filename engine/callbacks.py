@@ -196,26 +196,19 @@ def _initialized(self: Any, event: Any) -> None:
     order_id = str(event.client_order_id)
     if not self._guard_gate.is_approved(order_id) and not event.reconciliation:
         self._guard_breach(order_id, "order")
-    _command(self)
 
 
 def _pending_update(self: Any, event: Any) -> None:
     order_id = str(event.client_order_id)
     if not self._guard_gate.has_pending_modify(order_id) and not event.reconciliation:
         self._guard_breach(order_id, "modify of order")
-    _command(self)
 
 
 def _pending_cancel(self: Any, event: Any) -> None:
     if str(event.client_order_id) not in self._guard_expiring:
         self._guard_gate.cancel_requested(event.ts_init)
-    _command(self)
-
-
-def _command(self: Any) -> None:
-    """Whichever way it came, a command is on its way when its event is told."""
     if (arrivals := self._guard_run.arrivals) is not None:
-        arrivals.command()
+        arrivals.command()  # cancels pass no gate, whatever their way: this tells of each
 
 
 def _progress(self: Any, event: Any) -> None:

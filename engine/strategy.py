@@ -324,7 +324,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
     def _guard_call(self: Any, orders: Iterable[Any], native: Any, *args: Any) -> None:
         """Call NautilusTrader; take the approvals of `orders` back if it refuses by raising."""
         if (arrivals := self._guard_run.arrivals) is not None:
-            arrivals.command()  # no event tells of a change of an order that is being changed
+            arrivals.command()
         try:
             native(self, *args)
         except BaseException:

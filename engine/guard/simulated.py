@@ -33,6 +33,7 @@ from engine.risk.view import NautilusView, order_facts
 from engine.run_state import RunState
 
 _ZERO = Decimal(0)
+_SIDES = tuple(Side)
 _AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})  # such an order never rests
 
 
@@ -55,13 +56,15 @@ class Arrivals(DataActor):
         """A command is handed over now."""
         if not self._latency_ns:  # it is there as it is given
             return
-        alarm = self._alarm
-        if alarm is None:
-            alarm = self._alarm = self.clock
+        alarm = self._alarm or self._ready()
         due_ns = alarm.timestamp_ns() + self._latency_ns
         if due_ns != self._due_ns:  # commands of one moment are due together
             self._due_ns = due_ns
             alarm.set_time_alert_ns(str(due_ns), due_ns, _nothing)
+
+    def _ready(self) -> Any:
+        self._alarm = self.clock
+        return self._alarm
 
     def before(self, end_ns: int, name: str, callback: Any) -> None:
         """Call `callback` so that what it commands arrives at `end_ns`; `name` is unique."""
@@ -136,7 +139,7 @@ class SimulatedMixin:
         gate = self._guard_gate
         ledger = gate.ledger
         held = ledger.by_strategy.get((self._guard_id, instrument), _ZERO)
-        for side in Side:
+        for side in _SIDES:
             asked = ledger.exit_quantity(self._guard_id, instrument, side)
             if not asked:
                 continue
