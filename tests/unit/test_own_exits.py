@@ -12,7 +12,8 @@ import pytest
 from nautilus_trader.model import AggressorSide
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.modes.backtest import RunResult
+from engine.config.loader import load
+from engine.modes.backtest import RunResult, run_backtest
 from engine.observe.orders_file import order_lines
 from engine.recording.importers.binance import import_binance
 from tests.kernel.bench import BEGIN, book, pair, trade
@@ -535,6 +536,62 @@ def test_exits_of_an_order_list_end_with_the_position(tmp_path: Path, side: str)
     strategy, rows = outcome(tmp_path, rising(side).write(tmp_path), steps, path=PLAIN)
     assert sorted(row["status"] for row in rows) == ["CANCELED", "CANCELED", "FILLED", "FILLED"]
     assert strategy.held[-1][1] == 0
+
+
+@SIDES
+def test_another_strategy_has_its_own(tmp_path: Path, side: str) -> None:
+    """Both hold the same instrument; one of them the other way round."""
+    told = Told(side)
+    calm(told)
+    for at in range(5):
+        told.book(1000 + at * 100, {98.4: 50, 98.3: 50}, {98.6: 50})
+        told.trade(1050 + at * 100, 98.4, 0.01)
+    against = [
+        [
+            150,
+            "bracket",
+            "d",
+            other(side),
+            "0.300",
+            mirrored(side, "104.00"),
+            mirrored(side, "98.70"),
+        ],
+        [250, "market", "own", other(side), "0.200"],
+        [270, "limit", "out", side, "0.200", mirrored(side, "97.00"), True],
+    ]
+    catalog = told.write(tmp_path)
+    params = {
+        "instrument_id": str(BENCH_IID),
+        "steps": json.dumps(three(side)).replace('"', '\\"'),
+        "begin_ns": BEGIN,
+    }
+    more = {"instrument": str(BENCH_IID), "fees": FREE, "balances": ("10000000 USDT",)}
+    risk = f'{RISK}\noff = ["SELF_CROSS"]'
+    file = kit.config(tmp_path, catalog, GUARDED, params, latency_ms="5", risk=risk, **more)
+    steps = json.dumps(against).replace('"', '\\"')
+    second = f"""
+[[strategies]]
+id = "Test-002"
+path = "{GUARDED}"
+[strategies.params]
+instrument_id = "{BENCH_IID}"
+steps = "{steps}"
+begin_ns = {BEGIN}
+"""
+    file.write_text(file.read_text() + second)
+    result = run_backtest(load(file))
+    assert result.exit_code == 0, result.summary.outcome
+    rows = [json.loads(line) for line in order_lines(result.cache).splitlines()]
+    require_own(rows)
+    first, last = result.parts.strategies
+    assert [sold(exits_of(rows, first, name)) for name in "abc"] == [Decimal("0.5"), 1, 0]
+    assert sold(exits_of(rows, last, "d")) == Decimal("0.3")
+    assert (one(rows, last, "out")["quantity"], one(rows, last, "out")["status"]) == (
+        "0.200",
+        "ACCEPTED",
+    )
+    assert (first.refused, last.refused) == ([], [])
+    result.dispose()
 
 
 # -- orders with an end ----------------------------------------------------------------------------
