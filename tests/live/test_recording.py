@@ -152,6 +152,7 @@ def test_runs_stops_and_kills_of_two_venues_make_one_catalog(tmp_path: Path) -> 
         assert summary["gaps"]["seconds"] > 0
     told = " ".join(last["notes"])
     assert "GAP BTC_USDT.POLONIEX" in told
+    assert "between_runs" not in last["gaps"]["kinds"], "the hole before the run is told once"
     assert "killed, or it crashed" in told
 
 

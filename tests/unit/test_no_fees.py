@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,9 +12,11 @@ from engine.config.loader import load
 from engine.config.model import Fees
 from engine.config.problems import ConfigError
 from engine.errors import FairleadError
+from engine.matching.orders import Fee
 from engine.modes.common import build_gate
 from engine.modes.fees import FeeRates, configured_rates, fee_rates
-from engine.modes.simulated import simulated_exchange
+from engine.modes.simulated import _fees
+from engine.orders.model import Side
 from tests.unit.backtest_kit import MAKER, MAKER_PARAMS, config, perpetual, run, spot, write_catalog
 
 PERP = "BTCUSDT.TEST"
@@ -61,12 +62,13 @@ def test_the_paper_exchange_charges_nothing_either(tmp_path: Path) -> None:
         adapter="oceanex",
         fees='"none"',
     )
-    instrument = SimpleNamespace(nautilus=spot(OCEANEX))
-    runtime = SimpleNamespace(adapter=SimpleNamespace(instruments={OCEANEX: instrument}))
-    simulated_exchange(load(file).config, "oceanex", runtime)  # type: ignore[arg-type]
+    fee = _fees(load(file).config, "oceanex", [spot(OCEANEX)])
+    for is_maker in (True, False):
+        paid = fee(OCEANEX, Side.BUY, is_maker=is_maker, quantity=Decimal(2), price=Decimal(50))
+        assert paid == Fee(Decimal(0), "USDT")
     file.write_text(file.read_text().replace('fees = "none"\n', ""))
     with pytest.raises(FairleadError, match=REMEDY):
-        simulated_exchange(load(file).config, "oceanex", runtime)  # type: ignore[arg-type]
+        _fees(load(file).config, "oceanex", [spot(OCEANEX)])
 
 
 def test_rates_of_the_config(tmp_path: Path) -> None:

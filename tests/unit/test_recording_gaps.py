@@ -127,3 +127,13 @@ def test_rows_outlive_the_removal_of_their_file(tmp_path):
         log.append(row(5, 6))
         other.append(row(7, 8))
     assert read_gaps(tmp_path) == ([row(1, 2), row(3, 4), row(5, 6), row(7, 8)], 0)
+
+
+def test_a_kind_that_a_report_tells_otherwise_is_left_out(tmp_path):
+    with GapLog(gaps_path(tmp_path)) as log:
+        log.append(row(1, 2))
+        log.append(row(3, 4, kind=GapKind.BETWEEN_RUNS))
+    whole = summary_of(tmp_path)
+    assert whole.count == 2
+    rest = summary_of(tmp_path, leave_out=frozenset({GapKind.BETWEEN_RUNS}))
+    assert (rest.count, "between_runs" in rest.kinds) == (1, False)
