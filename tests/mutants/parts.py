@@ -39,3 +39,4 @@ T_BRACKETS = (
     *("tests/unit/orders/test_bracket.py", "tests/unit/orders/test_bracket_store.py"),
     *("tests/unit/test_bracketview.py", "tests/unit/test_bracketing.py"),
 )
+T_MATCHING = ("tests/unit/matching", "tests/property/test_matching.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.brackets import BRACKET_MUTANTS
 from tests.mutants.desk import DESK_MUTANTS
 from tests.mutants.gate import GATE_MUTANTS, SECRET_MUTANTS
+from tests.mutants.matching import MATCHING_MUTANTS
 from tests.mutants.mutant import Mutant
 from tests.mutants.venues import VENUE_MUTANTS
 
@@ -14,4 +15,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *GATE_MUTANTS,
     *SECRET_MUTANTS,
     *BRACKET_MUTANTS,
+    *MATCHING_MUTANTS,
 )
