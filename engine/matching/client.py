@@ -271,6 +271,8 @@ class SimulatedExecutionClient(ExecutionClient):
         self.generate_order_rejected(self._cached(order.id), reason, ts_ns, due_post_only)
 
     def triggered(self, order: Order, ts_ns: int) -> None:
+        if order.price is None:
+            return  # NautilusTrader knows no such event of a stop-market order
         self.generate_order_triggered(self._cached(order.id), VenueOrderId(order.venue_id), ts_ns)
 
     def filled(self, order: Order, fill: Fill, ts_ns: int) -> None:

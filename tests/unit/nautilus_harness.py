@@ -326,7 +326,7 @@ def paper(run: Run) -> Run:
         stopper.cancel()
 
     asyncio.run(main())
-    assert not defects
+    assert not defects, defects
     run.keep(node.cache)
     return run
 
