@@ -9,7 +9,9 @@ short in the table. The hashes say whether two runs had the same inputs:
 - `strategies[].code`: the source files of the strategy's class and of its bases that are neither
   NautilusTrader's nor the engine's. Other modules that they import are not covered.
 - `inputs`: all of these, with the fees, the parameters and the versions. Two backtests with equal
-  `inputs` give equal results, and an `orders.jsonl` that is equal byte for byte.
+  `inputs` give equal results, and an `orders.jsonl` that is equal byte for byte; but where several
+  strategies trade one instrument, which of them is told first of an event is not fixed, and what
+  each gets can depend on it (a limit that they share, size that is used up). The result notes that.
 """
 
 from __future__ import annotations
@@ -114,6 +116,24 @@ class Assumptions(msgspec.Struct, frozen=True, kw_only=True):
     strategies: list[StrategyUsed]
     versions: dict[str, str]
     inputs: str
+
+
+def told_in_any_order(strategies: Iterable[StrategyUsed], instruments: Iterable[str]) -> list[str]:
+    """A note for each instrument that the parameters of several strategies name.
+
+    NautilusTrader calls the subscribers of one event in an order that is another in each process.
+    """
+    texts = [(one.id, msgspec.json.encode(one.params).decode()) for one in strategies]
+    notes = []
+    for name in instruments:
+        named = re.compile(rf"(?<![\w/:-]){re.escape(name)}(?![\w.])")
+        sharing = [who for who, text in texts if named.search(text)]
+        if len(sharing) > 1:
+            notes.append(
+                f"{name}: {', '.join(sharing)} trade it, and which of them is told first of an "
+                "event is not fixed: what each got can differ in an equal run"
+            )
+    return notes
 
 
 def plain(number: Decimal) -> str:

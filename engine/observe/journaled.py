@@ -162,7 +162,8 @@ def _status(order: JournaledOrder) -> str:
 def _order_line(order: JournaledOrder, filled: Decimal) -> str:
     """What identifies an order's course; its ids are random and left out."""
     one = order.intent
-    parts = (one.ts_init, one.instrument, one.side, one.kind, one.quantity, one.price)
+    what = (one.instrument, one.side, one.kind, one.quantity, one.price)
+    parts = (one.strategy, one.ts_init, *what)
     return "|".join(map(str, ("order", *parts, one.trigger_price, order.state, filled)))
 
 

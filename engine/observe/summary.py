@@ -212,6 +212,7 @@ def order_line(order: Any) -> str:
     """What identifies an order's course; its ids are random and left out."""
     parts = (
         "order",
+        order.strategy_id,
         order.ts_init,
         order.instrument_id,
         order.side.name,
