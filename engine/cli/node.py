@@ -12,7 +12,7 @@ from engine.cli import process
 from engine.errors import FairleadError
 
 if TYPE_CHECKING:
-    from engine.modes.ended import Mode
+    from engine.modes.ended import Ended, Mode
 
 
 RunSeconds = Annotated[
@@ -40,7 +40,7 @@ def run(
     from engine.modes.live import run_node, sum_up
     from engine.modes.lock import require_writable
     from engine.observe import summary
-    from engine.observe.orders_file import order_lines, write_run
+    from engine.observe.orders_file import write_run
     from engine.secrets import redact
 
     loaded = load(config)
@@ -51,11 +51,11 @@ def run(
         require_writable(out, "OUT-UNWRITABLE", "choose another --out")
     ended = run_node(loaded, mode, run_secs=seconds)
     process.ended(int(ended.exit))
-    orders = b"" if out is None else order_lines(ended.cache)
+    files = _files(ended) if out is not None else ()
     figures = sum_up(loaded, mode, ended)
     if out is not None:
         try:
-            figures = write_run(out, figures, orders)
+            figures = write_run(out, figures, *files)
         except FairleadError as error:  # the disk is full: the run has ended as it has
             typer.echo(f"error {error.code}: {error.message}", err=True)
     process.name_files(figures.files)
@@ -66,3 +66,11 @@ def run(
     if ended.exit:
         typer.echo(redact(f"error {ended.reason}"), err=True)
     raise typer.Exit(int(ended.exit))
+
+
+def _files(ended: Ended) -> tuple[bytes, bytes]:
+    """Orders and refusals of a run, before its cache is gone."""
+    from engine.observe.orders_file import denial_lines, order_lines
+
+    state = ended.run_state
+    return order_lines(ended.cache, state.markets), denial_lines(state.denials)

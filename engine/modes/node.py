@@ -228,6 +228,8 @@ class NodeRun:
         self.gate, self.run_state = parts.gate, parts.run_state
         if self.mode == "live":
             self.run_state.ticks = {}
+        if self.mode == "paper":  # a live run's orders are told from its journal
+            self.run_state.markets = {}
         self.run_state.offer = common.venue_offer(self.loaded)
         if self.mode != "record":
             self.gate.kill.state = self._kill_state  # what a signal kills, the gate must know

@@ -33,6 +33,14 @@ def test_paper_leaves_its_orders_as_a_file(desk: Desk) -> None:
     assert ended.returncode == 0, ended.stderr[-3000:]
     rows = [json.loads(line) for line in (out / "orders.jsonl").read_text().splitlines()]
     assert {row["kind"] for row in rows} == {"LIMIT", "MARKET"}
+    assert all(row["market"]["bid"] for row in rows)
+    (filled,) = [row for row in rows if row["fills"]]
+    story = run("explain", filled["client_order_id"], "--run", str(out))
+    assert "approved by the risk gate; bid" in story.stdout, story.stderr
+    told = json.loads((out / "summary.json").read_text())["assumptions"]
+    assert told["execution"]["latency_ms"] == "5"
+    assert {rates["source"] for rates in told["fees"].values()} == {"venue"}
+    assert told["data"] is None
     assert json.loads((out / "summary.json").read_text())["files"]["orders"].endswith("jsonl")
     assert summary(ended)["files"]["orders"] == str(out / "orders.jsonl")
 

@@ -374,7 +374,7 @@ def test_strategies_that_share_an_instrument_are_noted(tmp_path: Path, catalog: 
         code="",
     )
     other = msgspec.structs.replace(used, id="B-2", params={"ids": [PERP]})
-    apart = msgspec.structs.replace(used, id="C-3", params={"ids": ["ETHUSDT.TEST"]})
+    apart = msgspec.structs.replace(used, id="C-3", params={"ids": ["ETHUSDT.TEST", f"W{PERP}"]})
     (note,) = told_in_any_order([used, other, apart], [PERP, "ETHUSDT.TEST"])
     assert note.startswith(f"{PERP}: A-1, B-2 trade it")
     assert run(tmp_path, catalog, MAKER, TRADING).summary.notes == []
