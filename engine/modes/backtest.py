@@ -41,6 +41,8 @@ from engine.currencies import money
 from engine.errors import FairleadError
 from engine.guard.order_ids import SeededIds
 from engine.guard.simulated import simulate
+from engine.matching.asking import Asking, asking, nothing
+from engine.matching.fill_model import MarketFills
 from engine.modes.assumed import assumptions
 from engine.modes.backtest_data import Selection, select
 from engine.modes.backtest_engine import Engine
@@ -159,6 +161,8 @@ def _run(
             node.add_actor(watch)
         arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
         node.add_actor(arrivals)
+        asks = true_fills(loaded, selection, node)
+        node.add_strategy(asks)
         for strategy in parts.strategies:
             node.add_strategy(strategy)
         gc.freeze()  # what is loaded stays: the collector need not look at it again and again
@@ -170,6 +174,8 @@ def _run(
             raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
         finally:
             gc.unfreeze()
+        if asks.error is not None:
+            raise asks.error
         wall_secs = monotonic() - began
     summary = _summarize(loaded, selection, parts, node, result, wall_secs)
     assumed = assumptions(loaded, node.cache, fees_from="recorded", data=data)
@@ -222,6 +228,24 @@ def _venue_config(
 def latency_ns(loaded: LoadedConfig) -> int:
     """The time from a command to the simulated venue."""
     return int(loaded.config.simulated.latency_ms * MS_NS)
+
+
+def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine) -> Asking:
+    """Give the exchanges that know a book our own fills; what is returned has to be in the run."""
+    simulated, deep = loaded.config.simulated, set()
+    books: dict[InstrumentId, bool] = {}
+    by_id = {source.id: source for source in selection.sources}
+    for key, venue in loaded.config.venues.items():
+        sources = [by_id[name] for name in venue.instruments]
+        if all(source.is_deep for source in sources):
+            deep.add(Venue(key.upper()))
+            books.update((source.instrument.id, source.has_deltas) for source in sources)
+    asks = asking(books, latency_ns(loaded), node)
+    fills = MarketFills(
+        asks, consumes=simulated.liquidity_consumption, queues=simulated.queue_position
+    )
+    node.fill_by(dict.fromkeys(deep, fills), [nothing(venue) for venue in deep])
+    return asks
 
 
 def engine_config(loaded: LoadedConfig) -> BacktestEngineConfig:

@@ -1,12 +1,12 @@
 """A backtest's engine and the catalog's data that it is fed, some at a time.
 
 NautilusTrader's BacktestNode does as much, but takes no fill model in Python; its BacktestEngine
-does. Rows come to it in the order of the node: by `ts_init`, and at one time in that of the data
-configs.
+does. Rows come to it in the order of the node, by `ts_init`, but for the trades of one moment.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,17 +18,21 @@ from nautilus_trader.backtest import (
     BacktestVenueConfig,
 )
 from nautilus_trader.model import (
+    InstrumentId,
     Money,
     NautilusDataType,
     OrderBookDelta,
     OrderBookDeltas,
+    OrderBookDepth,
     RecordFlag,
+    TradeTick,
     Venue,
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
+_BOOKS = (OrderBookDeltas, OrderBookDepth)
 GROWTH = 8  # of a window of time, at most, where few rows were in the one before
 
 
@@ -69,6 +73,17 @@ class _Rows:
         return found
 
 
+class _Stream:
+    """Rows of one kind, in their order."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+        self.times = [one.ts_init for one in rows]
+
+    def at(self, now: int) -> list[Any]:
+        return self._rows[bisect_left(self.times, now) : bisect_right(self.times, now)]
+
+
 class Engine:
     """Of one run. The methods are those of a BacktestNode, less the id of the run."""
 
@@ -81,6 +96,10 @@ class Engine:
         chunk_size: int,
     ) -> None:
         self._id, self._chunk_size = run_id, chunk_size
+        self._parts: list[list[Any]] = []  # that are run now
+        self._told: dict[InstrumentId, _Stream] = {}  # of these parts, as far as asked for
+        self._traded: dict[InstrumentId, _Stream] = {}
+        self._told_before: dict[InstrumentId, int] = {}
         self._engine = BacktestEngine(engine)
         self._rows = [_Rows(config) for config in data]
         for venue in venues:
@@ -118,7 +137,8 @@ class Engine:
         while chunk is not None:
             following = next(chunks, None)
             end, parts = chunk
-            for part in parts:
+            self._next(parts)
+            for part in sorted(parts, key=_rank):
                 self._engine.add_data(part, validate=False, sort=True)
             self._engine.run(begin, end if following else None, self._id, streaming=True)
             self._engine.clear_data()
@@ -127,6 +147,43 @@ class Engine:
             begin, chunk = end, following
         self._engine.end()
         return self._engine.get_result()
+
+    def _next(self, parts: list[list[Any]]) -> None:
+        for part in self._parts:
+            if isinstance(part[0], _BOOKS):
+                self._told_before[part[0].instrument_id] = part[-1].ts_init
+        self._parts, self._told, self._traded = parts, {}, {}
+
+    def told_ns(self, instrument_id: InstrumentId, now: int) -> int:
+        """When the book of an instrument was last told, up to `now`; 0: never.
+
+        A NautilusTrader book knows the venue's times only.
+        """
+        times = self._of(self._told, instrument_id, _BOOKS).times
+        at = bisect_right(times, now)
+        return times[at - 1] if at else self._told_before.get(instrument_id, 0)
+
+    def books_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
+        """What comes of its book at `now`."""
+        return self._of(self._told, instrument_id, _BOOKS).at(now)
+
+    def trades_at(self, instrument_id: InstrumentId, now: int) -> list[TradeTick]:
+        """Its trades that come at `now`."""
+        return self._of(self._traded, instrument_id, TradeTick).at(now)
+
+    def _of(
+        self, known: dict[InstrumentId, _Stream], instrument_id: InstrumentId, kinds: Any
+    ) -> _Stream:
+        if instrument_id not in known:
+            known[instrument_id] = _Stream(
+                [
+                    one
+                    for part in self._parts
+                    if isinstance(part[0], kinds) and part[0].instrument_id == instrument_id
+                    for one in part
+                ]
+            )
+        return known[instrument_id]
 
     def _chunks(self) -> Iterator[tuple[int, list[list[Any]]]]:
         """The last time within, and the rows of each data config that has any then."""
@@ -146,6 +203,15 @@ class Engine:
 
     def dispose(self) -> None:
         self._engine.dispose()
+
+
+def _rank(part: list[Any]) -> int:
+    """In one moment trades come before the book that they led to.
+
+    The other way round a trade would be taken off the queue of a resting order twice: by the book,
+    and by itself.
+    """
+    return 0 if isinstance(part[0], TradeTick) else 1
 
 
 def _size(part: list[Any]) -> int:

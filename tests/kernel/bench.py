@@ -205,10 +205,11 @@ def run(
     bars: str = "",
     timers_ms: Sequence[float] = (),
     emit_quotes: bool = True,
+    prepare: Callable[[BacktestEngine], None] = lambda _: None,
     **venue: Any,
 ) -> Seen:
-    """A backtest of one margin account. `timers_ms` are alerts that do nothing; `venue` are
-    options of NautilusTrader's `add_venue`."""
+    """A backtest of one margin account. `timers_ms` are alerts that do nothing; `prepare` may do
+    more to the engine; `venue` are options of NautilusTrader's `add_venue`."""
     engine = BacktestEngine(
         BacktestEngineConfig(
             logging=LoggerConfig(bypass_logging=True),
@@ -234,6 +235,7 @@ def run(
     script = Script(config)
     nothing: list[tuple[float, Callable[[Any], None]]] = [(ms, lambda _: None) for ms in timers_ms]
     script.begin([*steps, *nothing], bars)
+    prepare(engine)
     engine.add_strategy(script)
     engine.add_data(list(data))
     engine.run()

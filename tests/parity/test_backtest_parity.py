@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.backtest_ratio import run_bare, run_fairlead
+from benchmarks.backtest_ratio import run_fairlead, run_helped
 from benchmarks.datasets import INSTRUMENT, RECORDING, write_config
 from engine.config.loader import load
 from engine.modes.backtest import run_backtest
@@ -34,7 +34,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def agree(config: Path) -> dict[str, Any]:
-    bare, ours = run_bare(config, is_timely=True), run_fairlead(config)
+    bare, ours = run_helped(config), run_fairlead(config)
     assert ours["orders"] == bare["orders"]
     assert ours["digest"] == bare["digest"]
     return ours

@@ -1,0 +1,330 @@
+"""The fills of a backtest: NautilusTrader's simulated exchange, told what an order meets.
+
+Left to itself it fills a stop that a trade fired at the stop's own limit price, an order between a
+trade and the next change of the book on levels that the trade took away, and holds a level that the
+run took from for gone as long as its size is told the same. `MarketFills` answers by the rules of
+`engine.matching.taking`.
+
+What the exchange has seen and nobody else yet can't be answered: such an order fills nothing then,
+and the exchange is made to ask again (`engine.matching.asking`). Orders that rest when a trade
+comes are the exchange's own: it knows the trade and the queue.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.execution import FillModel
+from nautilus_trader.model import (
+    AggressorSide,
+    BookOrder,
+    BookType,
+    InstrumentId,
+    LiquiditySide,
+    OrderBook,
+    OrderBookDeltas,
+    OrderSide,
+    OrderType,
+    Price,
+    Quantity,
+    TimeInForce,
+    TradeTick,
+    TriggerType,
+)
+
+from engine.matching.asking import Asking
+from engine.matching.taking import ZERO, Offer, Print, met, walk
+from engine.matching.traces import Queue, Traces
+from engine.orders.model import Side
+
+TRADES_MAX = 1000  # newer than the book, that are looked at
+NEAR_LEVELS = 25  # of a side are looked at first, all of them only if those do not suffice
+
+_SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
+_AGGRESSORS = {AggressorSide.BUY: Side.BUY, AggressorSide.SELL: Side.SELL}
+_STOPS = (OrderType.STOP_LIMIT, OrderType.TRAILING_STOP_LIMIT)
+_OTHER = {OrderSide.BUY: OrderSide.SELL, OrderSide.SELL: OrderSide.BUY}
+
+
+class MarketFills(FillModel):
+    """What orders meet, of instruments with a book of more than the touch.
+
+    `consumes`: what the run took of a level is gone until the market data tells of it again.
+    `queues`: a fired stop that rests has a queue before it, as any resting order.
+    """
+
+    def __init__(self, asking: Asking, *, consumes: bool, queues: bool) -> None:
+        super().__init__()
+        self._asking, self._consumes, self._queues = asking, consumes, queues
+
+    def get_orderbook_for_fill_simulation(
+        self, instrument: Any, order: Any, best_bid: Any = None, best_ask: Any = None
+    ) -> OrderBook | None:
+        """A book of just what `order` gets now. None: the exchange's own way.
+
+        What it raises NautilusTrader only logs; so it is kept, for the run to end with it.
+        """
+        market = self._asking.market(instrument.id)
+        if market is None:
+            return None
+        try:
+            return self._answer(market, instrument, order, best_bid, best_ask)
+        except Exception as error:
+            self._asking.failed(error)
+            raise
+
+    def _answer(
+        self, market: Traces, instrument: Any, order: Any, best_bid: Any, best_ask: Any
+    ) -> OrderBook | None:
+        top = self._asking.cache.top_of_book(instrument.id)
+        is_known = bool(
+            top
+            and top[0] == best_bid
+            and top[2] == best_ask
+            and self._asking.knows_trades(instrument.id)
+        )
+        if not _is_priced(order):  # is asked about once: what fills nothing is cancelled
+            return self._taken(market, instrument, order, is_known=is_known)
+        order_id = str(order.client_order_id)
+        is_pending = self._is_pending(market, order, order_id)
+        if not is_known:
+            is_crossed = top is not None and (
+                top[2] <= order.price if order.side == OrderSide.BUY else top[0] >= order.price
+            )
+            if is_pending or is_crossed or not self._is_trade(order, top, best_bid, best_ask):
+                return self._later(market, instrument, order_id)
+            if self._is_queued(market, instrument, order, best_bid, best_ask):
+                return _book(instrument, order, [])
+            if self._has_stops(instrument.id):  # a stop that fires finds nothing left of the trade
+                self._asking.ask_again(instrument.id)
+            return None
+        if order_id in market.unfired and not _is_reached(order, top):
+            return _book(instrument, order, [])
+        if order_id in market.unfired:
+            market.unfired.discard(order_id)
+            market.fired.add(order_id)
+        return self._taken(market, instrument, order, is_known=True)
+
+    def _is_pending(self, market: Traces, order: Any, order_id: str) -> bool:
+        """Whether it is about to take, so that the exchange's own way is wrong for it.
+
+        A stop takes, at the market's prices, if it has fired and was marketable ever since. One
+        that was not in between is a maker, at its own price; so is what is left of any other order.
+
+        The exchange moves the touch to the price of a trade while that is told, and so fires what
+        waits for the touch: that is held back until the touch is there.
+        """
+        if not _has_trigger(order) or order_id in market.rested:
+            return False
+        now, fired = self._asking.clock.timestamp_ns(), order.ts_triggered
+        if order.trigger_type != TriggerType.LAST_PRICE and order_id not in market.fired:
+            if fired in (None, now) or self._is_traded_at(order.instrument_id, fired):
+                market.unfired.add(order_id)
+                return True
+            market.fired.add(order_id)
+        if order.liquidity_side != LiquiditySide.TAKER:
+            return False
+        is_late = order_id not in market.taking and fired not in (None, now)
+        if is_late and self._asking.told_ns(order.instrument_id) > fired:
+            market.rests(order_id)  # not asked for since: it was beyond its limit
+            return False
+        market.taking[order_id] = now
+        return True
+
+    def _is_trade(self, order: Any, top: Any, best_bid: Any, best_ask: Any) -> bool:
+        """Whether the exchange asks because of a trade, not of a change of the book.
+
+        Where both come at once: for the time of a trade it moves the touch to the trade's price.
+        """
+        is_trade = self._asking.is_trade(order.instrument_id)
+        if is_trade is not None or top is None:
+            return bool(is_trade)
+        if best_bid == best_ask:
+            return True
+        if order.side == OrderSide.BUY:
+            return bool(best_bid == top[0] and best_ask < top[2])
+        return bool(best_ask == top[2] and best_bid > top[0])
+
+    def _has_stops(self, instrument_id: InstrumentId) -> bool:
+        return any(map(_has_trigger, self._asking.cache.orders_open(instrument_id=instrument_id)))
+
+    def _is_traded_at(self, instrument_id: InstrumentId, ts: int) -> bool:
+        index, cache = 0, self._asking.cache
+        trade = cache.trade(instrument_id)
+        while trade is not None and trade.ts_init > ts:
+            index += 1
+            trade = cache.trade(instrument_id, index)
+        return trade is not None and bool(trade.ts_init == ts)
+
+    def _later(self, market: Traces, instrument: Any, order_id: str) -> OrderBook:
+        """Nothing until all know what the exchange knows."""
+        market.waiting.add(order_id)
+        self._asking.watch(instrument.id)
+        self._asking.ask_again(instrument.id)
+        return OrderBook(instrument.id, BookType.L2_MBP)
+
+    def _taken(self, market: Traces, instrument: Any, order: Any, *, is_known: bool) -> OrderBook:
+        """What it gets of the newest market. `is_known`: the cache has it."""
+        side, order_id = order.side, str(order.client_order_id)
+        consumed = market.consumed(side)
+        book = self._asking.cache.order_book(instrument.id)  # a copy
+        if book is None:
+            return _book(instrument, order, [])
+        ticks = self._newer_trades(instrument.id, book.ts_event)
+        if not is_known:
+            told, coming = self._asking.coming(instrument.id)
+            for one in told:
+                self._foresee(market, book, one)
+            ticks = [] if told else [*ticks, *coming]
+        trades = [_print(tick) for tick in ticks]
+        leaves = order.leaves_qty.as_decimal()
+        limit = order.price.as_decimal() if _is_priced(order) else None
+        fills = self._walked(book, side, trades, consumed.taken, limit, leaves)
+        left = leaves - sum((size for _, size in fills), ZERO)
+        if left > 0 and order.time_in_force == TimeInForce.FOK:
+            fills = []
+        if self._consumes:
+            for price, size in fills:
+                consumed.take(price, size)
+                if trades and not _has(book, side, price):
+                    market.printed.add((side, price))
+        if left > 0 and limit is not None:
+            market.waiting.add(order_id)
+        else:
+            market.waiting.discard(order_id)
+            market.taking.pop(order_id, None)
+        if not market.is_quiet:
+            self._asking.watch(instrument.id)
+        if fills and limit is not None and self._is_maker(market, order, order_id):
+            fills = [(limit, sum((size for _, size in fills), ZERO))]
+        return _book(instrument, order, fills)
+
+    def _foresee(self, market: Traces, book: OrderBook, told: Any) -> None:
+        """Apply to `book` what comes of it now."""
+        now = self._asking.clock.timestamp_ns()
+        if isinstance(told, OrderBookDeltas):
+            book.apply_deltas(told)
+            market.foresee(told.deltas, now)
+        else:
+            book.apply_depth(told)
+            market.foresee_anew(now)
+
+    def _is_maker(self, market: Traces, order: Any, order_id: str) -> bool:
+        return order_id in market.rested or order.liquidity_side != LiquiditySide.TAKER
+
+    def _newer_trades(self, instrument_id: InstrumentId, venue_ns: int) -> list[TradeTick]:
+        """Trades newer than the book, in their order.
+
+        `venue_ns` is the book's time by the venue's clock: it decides on what is received at once.
+        """
+        told_ns, cache = self._asking.told_ns(instrument_id), self._asking.cache
+        found: list[TradeTick] = []
+        trade = cache.trade(instrument_id)
+        while trade is not None and trade.ts_init > told_ns and len(found) < TRADES_MAX:
+            found.append(trade)
+            trade = cache.trade(instrument_id, len(found))
+        while trade is not None and trade.ts_init == told_ns and trade.ts_event > venue_ns:
+            found.append(trade)
+            trade = cache.trade(instrument_id, len(found))
+        return found[::-1]
+
+    def _walked(
+        self,
+        book: OrderBook,
+        side: OrderSide,
+        trades: list[Print],
+        taken: dict[Decimal, Decimal],
+        limit: Decimal | None,
+        leaves: Decimal,
+    ) -> list[Offer]:
+        for depth in (NEAR_LEVELS, None):
+            found = _levels(book, _OTHER[side], depth)
+            count = len(found)
+            for trade in trades:  # each of them ran through what was better
+                found = met(_SIDES[side], found, last=trade)
+            fills = walk(met(_SIDES[side], found, taken=taken, limit=limit), leaves)
+            if count != depth or sum((size for _, size in fills), ZERO) == leaves:
+                break
+        return fills
+
+    def _is_queued(
+        self, market: Traces, instrument: Any, order: Any, best_bid: Any, best_ask: Any
+    ) -> bool:
+        """Whether something stands before a fired stop that rests, at a trade at its price.
+
+        The exchange keeps no queue for it. This trade's size is not known yet: the one that ends
+        the queue fills nothing of the order.
+        """
+        traded = best_bid if order.side == OrderSide.SELL else best_ask
+        if not (self._queues and _has_trigger(order) and order.price == traded):
+            return False
+        order_id, cache = str(order.client_order_id), self._asking.cache
+        book = cache.order_book(instrument.id)
+        shown = ZERO if book is None else _size_at(book, order.side, order.price.as_decimal())
+        queue = market.queues.get(order_id)
+        newest = cache.trade(instrument.id)
+        newest_id = "" if newest is None else str(newest.trade_id)
+        if queue is None:
+            queue = market.queues[order_id] = Queue(shown, newest_id)
+        index, trade = 0, newest
+        while trade is not None and str(trade.trade_id) != queue.counted:
+            if trade.price == order.price:
+                queue.ahead -= trade.size.as_decimal()
+            index += 1
+            trade = cache.trade(instrument.id, index)
+        queue.ahead, queue.counted = min(queue.ahead, shown), newest_id
+        return queue.ahead > 0
+
+
+def _is_priced(order: Any) -> bool:
+    return bool(getattr(order, "has_price", False))  # a market order has no word for it
+
+
+def _has_trigger(order: Any) -> bool:
+    return bool(getattr(order, "has_trigger_price", False))
+
+
+def _is_reached(order: Any, top: Any) -> bool:
+    """Whether the touch has reached its trigger."""
+    trigger, is_stop = order.trigger_price, order.order_type in _STOPS
+    if order.side == OrderSide.BUY:
+        return bool(top[2] >= trigger if is_stop else top[2] <= trigger)
+    return bool(top[0] <= trigger if is_stop else top[0] >= trigger)
+
+
+def _print(trade: TradeTick) -> Print:
+    return Print(
+        price=trade.price.as_decimal(),
+        size=trade.size.as_decimal(),
+        aggressor=_AGGRESSORS.get(trade.aggressor_side),
+    )
+
+
+def _levels(book: OrderBook, side: OrderSide, depth: int | None) -> list[Offer]:
+    """Of the side's best `depth` prices, best first."""
+    found = book.bids_to_dict(depth) if side == OrderSide.BUY else book.asks_to_dict(depth)
+    return list(found.items())
+
+
+def _size_at(book: OrderBook, side: OrderSide, price: Decimal) -> Decimal:
+    return dict(_levels(book, side, None)).get(price, ZERO)
+
+
+def _has(book: OrderBook, side: OrderSide, price: Decimal) -> bool:
+    """Whether there is a level for a taker of `side`."""
+    return _size_at(book, _OTHER[side], price) > 0
+
+
+def _book(instrument: Any, order: Any, offers: list[Offer]) -> OrderBook:
+    """A book of these for `order` to take."""
+    made = OrderBook(instrument.id, BookType.L2_MBP)
+    for price, size in offers:
+        row = BookOrder(
+            _OTHER[order.side],
+            Price.from_decimal_dp(price, instrument.price_precision),
+            Quantity.from_decimal_dp(size, instrument.size_precision),
+            0,
+        )
+        made.add(row, 0, 0, 0)
+    return made

@@ -1,0 +1,350 @@
+"""What orders of a backtest meet: NautilusTrader's exchange with our fill model, markets by script.
+
+`tests/kernel` says what the exchange does by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from nautilus_trader.backtest import BacktestEngine
+from nautilus_trader.model import (
+    AggressorSide,
+    InstrumentId,
+    OrderBookDeltas,
+    OrderSide,
+    TimeInForce,
+    TradeTick,
+    TriggerType,
+)
+
+from engine.matching.asking import asking, nothing
+from engine.matching.fill_model import MarketFills
+from tests.kernel.bench import IID, MS, OTHER, VENUE, Script, Seen, book, level, px, qty, run, trade
+
+BUY, SELL = OrderSide.BUY, OrderSide.SELL
+BOUGHT, SOLD = AggressorSide.BUY, AggressorSide.SELL
+QUIET = book(0, {99.5: 5, 99.4: 5, 99.3: 5}, {100.5: 5, 100.6: 5})
+SETTLED = [QUIET, trade(50, 100.0, 0.1)]
+
+
+class Fed:
+    """The times of a list of data."""
+
+    def __init__(self, data: Sequence[Any]) -> None:
+        self.data = data
+
+    def told_ns(self, instrument_id: InstrumentId, now: int) -> int:
+        return max(
+            (one.ts_init for one in self._of(OrderBookDeltas, instrument_id, now)), default=0
+        )
+
+    def books_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
+        return [one for one in self._of(OrderBookDeltas, instrument_id, now) if one.ts_init == now]
+
+    def trades_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
+        return [one for one in self._of(TradeTick, instrument_id, now) if one.ts_init == now]
+
+    def _of(self, kind: type, instrument_id: InstrumentId, now: int) -> list[Any]:
+        return [
+            one
+            for one in self.data
+            if isinstance(one, kind) and one.instrument_id == instrument_id and one.ts_init <= now
+        ]
+
+
+def fill(
+    data: Sequence[Any],
+    steps: Sequence[Any],
+    *,
+    latency_ms: float = 0,
+    consumes: bool = True,
+    queues: bool = True,
+) -> Seen:
+    """A backtest with our fills."""
+    fed = Fed(data)
+    asks = asking({IID: True, OTHER: True}, int(latency_ms * MS), fed)
+    model = MarketFills(asks, consumes=consumes, queues=queues)
+
+    def prepare(engine: BacktestEngine) -> None:
+        engine.add_instrument(nothing(VENUE))
+        engine.add_strategy(asks)
+
+    seen = run(
+        data,
+        steps,
+        latency_ms=latency_ms,
+        prepare=prepare,
+        fill_model=model,
+        liquidity_consumption=consumes,
+        queue_position=queues,
+    )
+    assert asks.error is None
+    return seen
+
+
+def stop(
+    side: OrderSide,
+    trigger: float,
+    limit: float,
+    size: float = 1.0,
+    name: str = "stop",
+    **more: Any,
+):
+    def step(script: Script) -> None:
+        more.setdefault("trigger_type", TriggerType.LAST_PRICE)
+        build = script.order_factory.stop_limit
+        script.send(name, build(IID, side, qty(size), px(limit), px(trigger), **more))
+
+    return step
+
+
+def touched(
+    side: OrderSide,
+    trigger: float,
+    limit: float,
+    size: float = 1.0,
+    name: str = "stop",
+    **more: Any,
+):
+    def step(script: Script) -> None:
+        more.setdefault("trigger_type", TriggerType.LAST_PRICE)
+        build = script.order_factory.limit_if_touched
+        script.send(name, build(IID, side, qty(size), px(limit), px(trigger), **more))
+
+    return step
+
+
+def buy(name: str, size: float = 1.0, **more: Any):
+    return lambda script: script.market(name, BUY, size, **more)
+
+
+def bid(name: str, price: float, size: float = 1.0, **more: Any):
+    return lambda script: script.limit(name, BUY, size, price, **more)
+
+
+def offer(name: str, price: float, size: float = 1.0, **more: Any):
+    return lambda script: script.limit(name, SELL, size, price, **more)
+
+
+def parts(seen: Seen, name: str) -> list[tuple[float, float, float]]:
+    """Milliseconds to the nearest, price, size."""
+    return [(round(ms, 3), price, size) for ms, price, size in seen.fills(name)]
+
+
+# -- stops and if-touched orders that a trade fires ------------------------------------------------
+
+
+def test_a_stop_takes_what_was_traded_where_the_trade_ran_through_levels():
+    later = book(200, {98.9: 5, 98.8: 5}, {99.5: 5})
+    seen = fill([*SETTLED, trade(100, 98.95, 3.0), later], [(10, stop(SELL, 99.0, 97.0))])
+    assert parts(seen, "stop") == [(100.0, 98.95, 1.0)]
+
+
+def test_a_buy_stop_does_so_too():
+    seen = fill([*SETTLED, trade(100, 101.25, 3.0, BOUGHT)], [(10, stop(BUY, 101.0, 103.0))])
+    assert parts(seen, "stop") == [(100.0, 101.25, 1.0)]
+
+
+def test_a_touched_order_takes_the_other_side_of_the_trade():
+    rise = [*SETTLED, trade(100, 100.3, 2.0, BOUGHT)]
+    assert parts(fill(rise, [(10, touched(SELL, 100.2, 95.0))]), "stop") == [(100.0, 99.5, 1.0)]
+    fall = [*SETTLED, trade(100, 99.55, 2.0)]
+    assert parts(fill(fall, [(10, touched(BUY, 99.6, 105.0))]), "stop") == [(100.0, 100.5, 1.0)]
+
+
+def test_volume_is_what_stood_there_and_the_rest_takes_the_next_book_at_its_prices():
+    market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5, 98.8: 5}, {99.5: 5})]
+    seen = fill(market, [(10, stop(SELL, 99.0, 97.0, 10.0))])
+    assert parts(seen, "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 5.0), (200.0, 98.8, 2.0)]
+    assert seen.statuses["stop"] == "FILLED"
+
+
+def test_where_nothing_is_known_to_stand_it_waits_for_the_book():
+    market = [*SETTLED, trade(100, 98.95, 3.0, BOUGHT), book(200, {98.9: 5}, {99.5: 5})]
+    seen = fill(market, [(10, stop(SELL, 99.0, 97.0))])
+    assert parts(seen, "stop") == [(200.0, 98.9, 1.0)]
+
+
+@pytest.mark.parametrize("size", [1.0, 2.0, 3.0])
+def test_stops_of_one_trade_share_what_was_traded(size):
+    steps = [(10, stop(SELL, 99.0, 97.0, size, "a")), (11, stop(SELL, 99.1, 97.0, size, "b"))]
+    seen = fill([*SETTLED, trade(100, 98.95, 3.0)], steps)
+    found = parts(seen, "a") + parts(seen, "b")
+    assert {(ms, price) for ms, price, _ in found} == {(100.0, 98.95)}
+    assert sum(size for _, _, size in found) == min(2 * size, 3.0)
+
+
+def test_a_gap_beyond_the_limit_rests_and_is_a_maker_behind_its_queue():
+    market = [
+        *SETTLED,
+        trade(100, 96.5),
+        book(120, {96.4: 5}, {96.6: 5, 97.0: 2}),
+        level(130, SELL, 96.6, 0),
+        trade(200, 97.0, 1.5, BOUGHT),  # of the 2.0 before it
+        trade(300, 97.0, 1.0, BOUGHT),  # ends them; what is over is not counted
+        trade(400, 97.0, 0.4, BOUGHT),
+        trade(500, 97.0, 2.0, BOUGHT),
+    ]
+    seen = fill(market, [(10, stop(SELL, 99.0, 97.0))])
+    assert parts(seen, "stop") == [(400.0, 97.0, 0.4), (500.0, 97.0, 0.6)]
+    seen = fill(market, [(10, stop(SELL, 99.0, 97.0))], queues=False)
+    assert parts(seen, "stop") == [(200.0, 97.0, 1.0)]
+
+
+def test_bids_that_come_upon_one_that_rests_pay_its_price_and_no_more_than_they_are():
+    market = [*SETTLED, trade(100, 96.5), book(120, {96.4: 5}, {96.6: 5})]
+    market += [book(200, {97.5: 0.4, 97.2: 0.2}, {98.0: 5}), trade(300, 97.6, 0.1, BOUGHT)]
+    seen = fill(market, [(10, stop(SELL, 99.0, 97.0))])
+    assert parts(seen, "stop") == [(200.0, 97.0, 0.6)]
+
+
+# -- what the touch fires --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [TriggerType.BID_ASK, TriggerType.DEFAULT])
+def test_a_stop_that_the_book_fires_takes_that_book(kind):
+    market = [*SETTLED, book(100, {98.9: 0.4, 98.8: 5}, {99.5: 5}), trade(200, 98.8)]
+    seen = fill(market, [(10, stop(SELL, 99.0, 97.0, trigger_type=kind))])
+    assert parts(seen, "stop") == [(100.0, 98.9, 0.4), (100.0, 98.8, 0.6)]
+    market = [*SETTLED, book(100, {98.9: 5}, {99.2: 0.4, 99.3: 5}), trade(200, 99.2, 1.0, BOUGHT)]
+    seen = fill(market, [(10, touched(BUY, 99.4, 99.9, trigger_type=kind))])
+    assert parts(seen, "stop") == [(100.0, 99.2, 0.4), (100.0, 99.3, 0.6)]
+
+
+def test_a_trade_does_not_fire_what_waits_for_the_touch():
+    market = [*SETTLED, trade(100, 99.6, 1.0, BOUGHT), trade(150, 99.6, 1.0, BOUGHT)]
+    market.append(book(200, {99.55: 2}, {99.7: 5}))  # the bid is there now
+    seen = fill(market, [(10, touched(SELL, 99.55, 99.4, trigger_type=TriggerType.BID_ASK))])
+    assert parts(seen, "stop") == [(200.0, 99.55, 1.0)]
+
+
+# -- orders that come between a trade and the book after it ----------------------------------------
+
+
+@pytest.mark.parametrize("order", [buy("order", 3.0), bid("order", 102.0, 3.0)])
+def test_they_meet_what_the_trades_left(order):
+    market = [*SETTLED, trade(100, 100.5, 1.0, BOUGHT), trade(101, 100.6, 2.0, BOUGHT)]
+    market += [trade(102, 99.5, 1.0), book(200, {99.5: 5}, {101.0: 5})]
+    seen = fill(market, [(150, order)])
+    assert parts(seen, "order") == [(150.0, 100.6, 3.0)]
+
+
+def test_an_immediate_order_that_meets_nothing_is_cancelled():
+    market = [*SETTLED, trade(100, 101.0, 1.0, SOLD), trade(300, 101.0)]
+    for consumes in (True, False):
+        steps = [(150, bid("order", 100.9, 1.0, time_in_force=TimeInForce.IOC))]
+        seen = fill(market, steps, consumes=consumes)
+        assert (seen.statuses["order"], parts(seen, "order")) == ("CANCELED", [])
+
+
+def test_all_or_nothing_takes_nothing_where_there_is_not_all():
+    steps = [(60, bid("all", 100.6, 11.0, time_in_force=TimeInForce.FOK)), (70, buy("other", 10.0))]
+    seen = fill([*SETTLED, trade(300, 100.0)], steps)
+    assert (seen.statuses["all"], parts(seen, "all")) == ("CANCELED", [])
+    assert [size for _, _, size in parts(seen, "other")] == [5.0, 5.0]
+
+
+# -- consumption -----------------------------------------------------------------------------------
+
+ONE = book(0, {99.5: 50}, {100.5: 1.0})
+TICKS = [trade(10 * i + 1, 100.0, 0.1) for i in range(60)]
+
+
+def taking(changes: Sequence[Any], steps: Sequence[Any], **more: Any) -> Seen:
+    data = sorted([ONE, *changes, *TICKS], key=lambda one: one.ts_init)
+    return fill(data, steps, **more)
+
+
+def test_what_was_taken_is_gone():
+    seen = taking([], [(50, buy("first", 0.6)), (150, buy("second")), (250, buy("third"))])
+    assert parts(seen, "second") == [(150.0, 100.5, 0.4)]
+    assert seen.statuses["third"] == "REJECTED"
+    seen = taking([], [(50, buy("first")), (150, buy("second"))], consumes=False)
+    assert parts(seen, "second") == [(150.0, 100.5, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [level(100, SELL, 100.5, 0), level(110, SELL, 100.5, 1.0)],
+        [level(100, SELL, 100.5, 1.0)],
+        [book(100, {99.5: 50}, {100.5: 1.0})],
+    ],
+    ids=["away and back", "told the same", "snapshot"],
+)
+def test_a_level_that_is_told_again_is_fresh(changes):
+    seen = taking(changes, [(50, buy("first")), (90, buy("early")), (150, buy("second"))])
+    assert (seen.statuses["first"], seen.statuses["early"]) == ("FILLED", "REJECTED")
+    assert parts(seen, "second") == [(150.0, 100.5, 1.0)]
+
+
+def test_other_levels_told_leave_it_gone():
+    seen = taking([level(100, BUY, 99.4, 1)], [(50, buy("first")), (150, buy("second"))])
+    assert seen.statuses["second"] == "REJECTED"
+
+
+def test_on_data_that_repeats_each_order_is_filled():
+    market = [book(100 * i, {99.5: 1}, {100.5: 1}) for i in range(40)]
+    data = sorted([*market, *(trade(100 * i + 1, 100.0, 0.1) for i in range(40))], key=_ts)
+    seen = fill(data, [(100 * i + 50, buy(f"order-{i}")) for i in range(40)])
+    assert set(seen.statuses.values()) == {"FILLED"}
+
+
+def _ts(one: Any) -> int:
+    return int(one.ts_init)
+
+
+# -- makers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("queues", [True, False])
+def test_one_trade_fills_two_resting_orders_no_more_than_it_was(queues):
+    market = [book(0, {99.0: 5}, {100.5: 5}), trade(50, 100.0, 0.1), trade(100, 99.2, 1.5)]
+    steps = [(10, bid("a", 99.2)), (20, bid("b", 99.2))]
+    seen = fill([*market, trade(300, 100.0, 0.1, BOUGHT)], steps, queues=queues)
+    assert parts(seen, "a") == [(100.0, 99.2, 1.0)]
+    assert parts(seen, "b") == [(100.0, 99.2, 0.5)]
+
+
+def test_asks_that_come_upon_two_resting_bids_are_used_once():
+    market = [*SETTLED, book(100, {99.0: 5}, {99.3: 1.5}), trade(200, 99.3, 0.1, BOUGHT)]
+    seen = fill(market, [(60, bid("a", 99.6)), (70, bid("b", 99.6))])
+    assert parts(seen, "a") == [(100.0, 99.6, 1.0)]
+    assert parts(seen, "b") == [(100.0, 99.6, 0.5)]
+
+
+def test_asks_within_the_spread_are_no_trade():
+    market = [*SETTLED, level(100, SELL, 99.7, 0.4), trade(200, 100.0, 0.1, BOUGHT)]
+    seen = fill(market, [(60, bid("a", 99.8, 0.3)), (70, bid("b", 99.8, 0.3))])
+    assert parts(seen, "a") == [(100.0, 99.8, 0.3)]
+    assert parts(seen, "b") == [(100.0, 99.8, 0.1)]
+
+
+# -- the way it is done ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latency_ms", [0, 5, 30])
+def test_latency_delays_commands_and_no_fill(latency_ms):
+    market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5}, {99.5: 5}), trade(300, 98.9)]
+    seen = fill(market, [(10, stop(SELL, 99.0, 97.0, 4.0))], latency_ms=latency_ms)
+    assert parts(seen, "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 1.0)]
+
+
+def test_an_error_is_kept():
+    fed = Fed([])
+    asks = asking({IID: True}, 0, fed)
+
+    class Broken(MarketFills):
+        def _answer(self, *_: Any) -> Any:
+            raise ArithmeticError("broken")
+
+    def prepare(engine: BacktestEngine) -> None:
+        engine.add_instrument(nothing(VENUE))
+        engine.add_strategy(asks)
+
+    model = Broken(asks, consumes=True, queues=True)
+    run([*SETTLED, trade(300, 100.0)], [(60, buy("order"))], prepare=prepare, fill_model=model)
+    assert isinstance(asks.error, ArithmeticError)
