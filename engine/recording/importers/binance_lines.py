@@ -14,6 +14,7 @@ LOOK_AHEAD = 3  # lines after it that are asked
 
 # Line number, local time in UNIX nanoseconds (0: none), and the event or why there is none.
 Parsed = tuple[int, int, wire.Event | wire.Malformed | wire.Other]
+NO_EVENT = (wire.Malformed, wire.Other)
 
 
 class Clock:
@@ -37,22 +38,33 @@ def parsed_lines(reader: LineReader) -> Iterator[Parsed]:
     Wrong is a time more than a day from the exchange's own, and one that is far ahead of the line
     before while the lines after it are not: a clock that stepped stays where it is.
     """
-    ahead: deque[Parsed] = deque()
+    ahead: deque[Parsed] = deque()  # what a line in doubt was held against
     lines = iter(reader)
     newest_ns = 0  # of the lines that were believed
     while True:
-        while len(ahead) <= LOOK_AHEAD and (read := next(lines, None)) is not None:
-            ahead.append(_parse(*read))
-        if not ahead:
+        if ahead:
+            parsed = ahead.popleft()
+        elif (read := next(lines, None)) is not None:
+            parsed = _parse(*read)
+        else:
             return
-        number, local_ns, event = ahead.popleft()
-        if not isinstance(event, wire.Malformed | wire.Other):
-            reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
-            if reason:
-                yield number, 0, wire.Malformed(reason)
-                continue
+        number, local_ns, event = parsed
+        if not isinstance(event, NO_EVENT):
+            if not _is_usual(local_ns, event.ts_event, newest_ns):
+                while len(ahead) < LOOK_AHEAD and (read := next(lines, None)) is not None:
+                    ahead.append(_parse(*read))
+                reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
+                if reason:
+                    yield number, 0, wire.Malformed(reason)
+                    continue
             newest_ns = local_ns
-        yield number, local_ns, event
+        yield parsed
+
+
+def _is_usual(local_ns: int, event_ns: int, newest_ns: int) -> bool:
+    """Near enough to the line before it and to the exchange's time, where there is one."""
+    near = -STEP_NS_MAX <= local_ns - (event_ns or newest_ns) <= STEP_NS_MAX
+    return near and newest_ns != 0 and local_ns - newest_ns <= AHEAD_NS
 
 
 def _parse(number: int, line: bytes | None) -> Parsed:

@@ -26,6 +26,7 @@ from engine.recording.importers.staging import ChunkWriter, StagedCatalog
 CACHE_VALUES_MAX = 200_000  # distinct prices or sizes kept as objects
 AT_END = "; the file ends before the book is whole again"
 TRADES_KEPT_MAX = 65_536  # newest trades that a repeated one is held against
+NEVER_NS = 1 << 63  # more than any two times differ
 PLAUSIBLE_RATIO = 1.5  # a snapshot's price is at most this often the symbol's own
 
 
@@ -70,6 +71,7 @@ class SymbolImport:
         self._step = instrument.size_increment.raw
         self._prices: dict[str, tuple[int, Price]] = {}
         self._sizes: dict[str, Quantity] = {}
+        self._zero_size = Quantity.zero(instrument.size_precision)
         self._staged = staged
         self._book = DiffBook(
             self._id, *self._precisions, depth=options.depth, fold_tops=options.fold_tops
@@ -81,10 +83,11 @@ class SymbolImport:
         self._last_quote: wire.Ticker | None = None
         self._last_depth_ns = 0
         self._begin_ns = 0  # the first depth message or snapshot
-        self._reference: float | None = None  # a recent price, to know a snapshot by
+        self._reference = ""  # a recent price, to know a snapshot by
         self._gap: GapRow | None = None  # open: `to_ns` is not known yet
         self._before: Before | None = None
         self._first_ns = 0
+        self._ahead_least, self._ahead_most = NEVER_NS, -NEVER_NS
         self._trade_ids = ("", "")  # first and last
 
     # -- the files before and after -------------------------------------------------------------
@@ -182,7 +185,7 @@ class SymbolImport:
             del self._told[next(iter(self._told))]
         side = AggressorSide.SELL if event.buyer_is_maker else AggressorSide.BUY
         _, price = self._price(event.price)
-        self._reference = float(event.price)
+        self._reference = event.price
         size = self._size(event.size)
         tick = TradeTick(self._id, price, size, side, TradeId(str(event.id)), event.ts_event, ts)
         self._trades.add((tick,), ts)
@@ -194,11 +197,12 @@ class SymbolImport:
             self.report.quotes_repeated += 1
             return
         self._last_quote = event
-        bid, ask = self._levels((event.bid, event.ask))
-        if not (bid[0] and ask[0] and bid[2].raw and ask[2].raw) or bid[0] >= ask[0]:
+        bid, ask = self._level(event.bid), self._level(event.ask)
+        zero = self._zero_size
+        if not bid[0] or bid[0] >= ask[0] or bid[2] == zero or ask[2] == zero:
             self.report.quotes_unusable += 1
             return
-        self._reference = float(event.bid[0])
+        self._reference = event.bid[0]
         ts_event = event.ts_event or ts
         self._emit(self._book.top(Top(event.last, bid, ask), ts_event, ts), ts)
         quote = QuoteTick(self._id, bid[1], ask[1], bid[2], ask[2], ts_event, ts)
@@ -215,6 +219,8 @@ class SymbolImport:
         report.trades = self._trades.count
         report.quotes = self._quotes.count
         report.book = self._book.counts
+        if self._ahead_least <= self._ahead_most:
+            report.exchange_ahead_ns = (self._ahead_least, self._ahead_most)
         if self._begin_ns:
             report.unseen_seconds = ((report.book_from_ns or ts) - self._begin_ns) / 1e9
 
@@ -230,9 +236,9 @@ class SymbolImport:
 
     def _is_plausible(self, snapshot: wire.Snapshot) -> bool:
         side = snapshot.bids or snapshot.asks
-        if self._reference is None or not side:
+        if not self._reference or not side:
             return True
-        ratio = float(side[0][0]) / self._reference
+        ratio = float(side[0][0]) / float(self._reference)
         return 1 / PLAUSIBLE_RATIO <= ratio <= PLAUSIBLE_RATIO
 
     # -- the book ------------------------------------------------------------------------------
@@ -241,8 +247,10 @@ class SymbolImport:
         if deltas:
             self._deltas.add(deltas, ts)
         if self._book.shown:
-            self.report.book_from_ns = self.report.book_from_ns or ts
-            self._close_gap(ts, "")
+            if not self.report.book_from_ns:
+                self.report.book_from_ns = ts
+            if self._gap is not None:
+                self._close_gap(ts, "")
         elif deltas and self._gap is None:  # its CLEAR: the market left what is known of it
             least = max(1, self.report.depth // 2)
             self._open_gap(ts, f"fewer than {least} levels of a side are known to be complete", 0)
@@ -283,21 +291,32 @@ class SymbolImport:
     def _offset(self, event_ns: int, ts: int) -> None:
         """Exchange time minus local time, least and most."""
         ahead = event_ns - ts
-        low, high = self.report.exchange_ahead_ns
-        self.report.exchange_ahead_ns = (
-            (ahead, ahead) if low is None or high is None else (min(low, ahead), max(high, ahead))
-        )
+        if ahead < self._ahead_least:
+            self._ahead_least = ahead
+        if ahead > self._ahead_most:
+            self._ahead_most = ahead
 
     # -- numbers -------------------------------------------------------------------------------
 
     def _levels(self, levels: Collection[wire.Level]) -> list[Level]:
-        prices, sizes = self._prices, self._sizes
-        out: list[Level] = []
-        for price_text, size_text in levels:
-            key, price = prices.get(price_text) or self._price(price_text)
-            size = sizes.get(size_text)
-            out.append((key, price, size if size is not None else self._size(size_text)))
-        return out
+        if not levels:
+            return []
+        prices, sizes = zip(*levels, strict=True)
+        for text in set(prices).difference(self._prices):
+            self._price(text)
+        for text in set(sizes).difference(self._sizes):
+            self._size(text)
+        try:
+            known = map(self._prices.__getitem__, prices), map(self._sizes.__getitem__, sizes)
+            return [(key, price, size) for (key, price), size in zip(*known, strict=True)]
+        except KeyError:  # a cache was full, and emptied meanwhile
+            return [(*self._price(price), self._size(size)) for price, size in levels]
+
+    def _level(self, level: wire.Level) -> Level:
+        price, size = level
+        held = self._sizes.get(size)
+        known = self._prices.get(price) or self._price(price)
+        return (*known, held if held is not None else self._size(size))
 
     def _price(self, text: str) -> tuple[int, Price]:
         found = self._prices.get(text)

@@ -20,7 +20,8 @@ DECIMALS_MAX = 16  # NautilusTrader's fixed-point precision
 PRICE_MAX = 17_014_118_346_046  # NautilusTrader's largest, whole units
 SIZE_MAX = 34_028_236_692_093
 LEVELS_MAX = 50_000  # of one message and side
-_NUMBER = re.compile(r"[0-9]{1,17}(\.[0-9]{1,30})?")
+_NUMBER = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,30}))?")
+_CHANNELS = ("depth", "trade", "bookTicker")
 _KNOWN_MAX = 200_000  # number texts remembered as good
 
 Level = tuple[str, str]
@@ -100,7 +101,7 @@ class _Data(msgspec.Struct):
     X: str | None = None
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, kw_only=True):
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw()
     lastUpdateId: int = -1
@@ -111,9 +112,16 @@ class _Line(msgspec.Struct):
     e: str = ""
 
 
+class _Combined(_Line, kw_only=True):
+    """The usual line, of a stream whose data is as above: decoded in one go."""
+
+    data: _Data  # type: ignore[assignment]
+
+
 _symbols: set[str] = set()
 _prices: set[str] = set()
 _sizes: set[str] = set()
+_combined = msgspec.json.Decoder(_Combined)
 _line = msgspec.json.Decoder(_Line)
 _data = msgspec.json.Decoder(_Data)
 
@@ -126,12 +134,24 @@ def parse_line(line: bytes | None) -> tuple[int, Event]:
     if not stamp.isdigit() or len(stamp) > 19 or not NS_MIN <= int(stamp) <= NS_MAX:
         raise Malformed("it does not begin with a local time in nanoseconds and a space")
     try:
+        combined = _combined.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return int(stamp), _uncommon(text)  # which says what it is, or what is wrong
+    if not combined.stream:
+        raise Malformed("a combined stream line needs `stream`")
+    return int(stamp), _event(combined.stream, combined.data)
+
+
+def _uncommon(text: bytes) -> Event:
+    """Of a line that is no combined one with the data that is known here."""
+    try:
         outer = _line.decode(text)
         if not bytes(outer.data):
-            return int(stamp), _bare(outer)
+            return _bare(outer)
         if not outer.stream:
             raise Malformed("a combined stream line needs `stream`")
-        return int(stamp), _event(outer.stream, outer.data)
+        _channel(outer.stream)
+        return _event(outer.stream, _data.decode(outer.data))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise Malformed(str(e)) from e
 
@@ -143,17 +163,23 @@ def _bare(outer: _Line) -> Snapshot:
     return Snapshot(outer.lastUpdateId, outer.bids, outer.asks, _ns(outer.T or outer.E))
 
 
-def _event(stream: str, raw: msgspec.Raw) -> Event:
+def _channel(stream: str) -> str:
+    """Raises Other."""
     channel = stream.partition("@")[2]
-    if not channel.startswith(("depth", "trade", "bookTicker")):
+    if not channel.startswith(_CHANNELS):
         raise Other(channel or stream)
-    data = _data.decode(raw)
-    if data.e == "depthUpdate":
-        return _depth(data)
-    if data.e == "trade":
-        return _trade(data)
-    if data.e == "bookTicker" or (not data.e and channel == "bookTicker"):
+    return channel
+
+
+def _event(stream: str, data: _Data) -> Event:
+    channel = _channel(stream)
+    kind = data.e
+    if kind == "bookTicker" or (not kind and channel == "bookTicker"):
         return _ticker(data)
+    if kind == "depthUpdate":
+        return _depth(data)
+    if kind == "trade":
+        return _trade(data)
     raise Other(data.e or channel)
 
 
@@ -219,13 +245,9 @@ def _check_numbers(texts: Sequence[str], known: set[str], most: int) -> None:
 
     Files repeat their numbers: those seen before are known to be good.
     """
-    if known.issuperset(texts):
-        return
-    for text in texts:
-        if text in known:
-            continue
-        decimals(text)
-        if int(text.partition(".")[0]) >= most:
+    for text in sorted(set(texts).difference(known)):
+        whole, _ = _parts(text)
+        if int(whole) >= most:
             raise Malformed(f"{text[:40]} is more than NautilusTrader can hold ({most})")
         if len(known) >= _KNOWN_MAX:
             known.clear()
@@ -250,9 +272,16 @@ def _is_zero(number: str) -> bool:
 
 def decimals(number: str) -> int:
     """Significant decimals of a price or size text. Raises Malformed."""
-    if not _NUMBER.fullmatch(number):
+    return len(_parts(number)[1])
+
+
+def _parts(number: str) -> tuple[str, str]:
+    """Digits before the point, and the significant ones after it. Raises Malformed."""
+    match = _NUMBER.fullmatch(number)
+    if match is None:
         raise Malformed(f"{number[:40]!r} is not a decimal number")
-    found = len(number.partition(".")[2].rstrip("0"))
-    if found > DECIMALS_MAX:
+    whole, fraction = match.groups("")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > DECIMALS_MAX:
         raise Malformed(f"{number[:40]!r} has more than {DECIMALS_MAX} decimals")
-    return found
+    return whole, fraction

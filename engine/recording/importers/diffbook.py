@@ -372,50 +372,51 @@ class DiffBook:
 
     def _apply(self, change: Change, *, count: bool = True) -> list[_Row]:
         rows: list[_Row] = []
+        zero, last = self._zero_size, change.last
         for side, levels in ((self._bids, change.bids), (self._asks, change.asks)):
-            for level in levels:
-                key, price, size = level
-                if size.raw:
-                    added = side.set(level, change.last)
-                    action = BookAction.ADD if added else BookAction.UPDATE
-                    rows.append((action, side.side, price, size))
-                elif side.pop(key) is not None:
-                    rows.append((BookAction.DELETE, side.side, price, self._zero_size))
-                elif count:
-                    self.counts.unknown_deletes += 1
+            known, name = side.levels, side.side
+            for key, price, size in levels:
+                if size == zero:
+                    if side.pop(key) is not None:
+                        rows.append((BookAction.DELETE, name, price, zero))
+                    elif count:
+                        self.counts.unknown_deletes += 1
+                elif key in known:
+                    known[key] = (price, size, last)
+                    rows.append((BookAction.UPDATE, name, price, size))
+                else:
+                    side.set((key, price, size), last)
+                    rows.append((BookAction.ADD, name, price, size))
         return rows
 
     def _take_tops(self, previous: int, change: Change) -> list[_Row]:
         """Learn from the venue's tops within `change`: all say how far the book is complete."""
         rows: list[_Row] = []
         newest: Top | None = None
+        named = tuple({level[0] for level in levels} for levels in (change.bids, change.asks))
         while self._tops and self._tops[0].last <= change.last:
             top = self._tops.popleft()
             if top.last <= previous:
                 continue
             newest = top
             for side, level, changed in (
-                (self._bids, top.bid, change.bids),
-                (self._asks, top.ask, change.asks),
+                (self._bids, top.bid, named[0]),
+                (self._asks, top.ask, named[1]),
             ):
                 side.complete_to(side.sign * level[0])
-                rows += self._seed(side, level, changed, top.last)
+                if level[0] not in side.levels and level[0] not in changed:
+                    rows.append(self._seed(side, level, top.last))
         self._forget_folded()
         return rows if newest is None else rows + self._check_top(newest)
 
-    def _seed(
-        self, side: _Side, level: Level, changed: Sequence[Level], update_id: int
-    ) -> list[_Row]:
+    def _seed(self, side: _Side, level: Level, update_id: int) -> _Row:
         """A best level that no change told of: it stood there since before they began.
 
         What the message itself says of that price is newer.
         """
-        key, price, size = level
-        if key in side.levels or any(key == touched[0] for touched in changed):
-            return []
         side.set(level, update_id)
         self.counts.seeded_levels += 1
-        return [(BookAction.ADD, side.side, price, size)]
+        return (BookAction.ADD, side.side, level[1], level[2])
 
     def _forget_folded(self) -> None:
         """The changes have reached the top that was folded in."""
@@ -493,19 +494,17 @@ class DiffBook:
         ts_event: int,
         ts_init: int,
     ) -> list[OrderBookDelta]:
-        final = len(rows) - 1
-        return [
+        iid = self.instrument_id
+        out = [
             OrderBookDelta(
-                self.instrument_id,
-                action,
-                BookOrder(side, price, size, 0),
-                F_LAST if number == final else 0,
-                sequence,
-                ts_event,
-                ts_init,
+                iid, action, BookOrder(side, price, size, 0), 0, sequence, ts_event, ts_init
             )
-            for number, (action, side, price, size) in enumerate(rows)
+            for action, side, price, size in rows[:-1]
         ]
+        for action, side, price, size in rows[-1:]:
+            order = BookOrder(side, price, size, 0)
+            out.append(OrderBookDelta(iid, action, order, F_LAST, sequence, ts_event, ts_init))
+        return out
 
     def _delta(
         self,
