@@ -7,6 +7,7 @@ from tests.mutants.desk import DESK_MUTANTS
 from tests.mutants.gate import GATE_MUTANTS, SECRET_MUTANTS
 from tests.mutants.matching import MATCHING_MUTANTS
 from tests.mutants.mutant import Mutant
+from tests.mutants.simulated import SIMULATED_MUTANTS
 from tests.mutants.venues import VENUE_MUTANTS
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -16,4 +17,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *SECRET_MUTANTS,
     *BRACKET_MUTANTS,
     *MATCHING_MUTANTS,
+    *SIMULATED_MUTANTS,
 )
