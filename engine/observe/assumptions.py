@@ -223,7 +223,7 @@ def rows(assumed: Assumptions, *, brief: bool = False) -> Iterator[tuple[str, st
     where = "at the venue, at its fees"
     yield "execution", where if assumed.execution is None else str(assumed.execution)
     if brief:
-        yield "inputs", assumed.inputs[:SHOWN_CHARS]
+        yield "inputs", f"config {assumed.config[:SHOWN_CHARS]}"
         return
     yield from (("fee rates", text) for text in _alike(assumed.fees))
     yield from (("marks", text) for text in _alike(assumed.marks))
