@@ -6,10 +6,10 @@ python -m tests.parity.markets --seeds 1..200
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +49,7 @@ SHIPPED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
 }
 RANDOM = "random"
+SEEDS_EACH = 25  # of a process: the kernel has room for 255 engines in one
 
 
 class Judged(NamedTuple):
@@ -150,11 +151,10 @@ def main() -> int:
     if given.keep:
         given.keep.mkdir(parents=True)
         judged = [one for seed in seeds[:1] for one in judge_market(seed, given.keep)]
-    elif given.processes == 1:
-        judged = [one for seed in seeds for one in _one(seed)]
     else:
-        with ProcessPoolExecutor(given.processes) as pool:
-            judged = [one for found in pool.map(_one, seeds, chunksize=5) for one in found]
+        spawn = multiprocessing.get_context("spawn")
+        with spawn.Pool(given.processes, maxtasksperchild=SEEDS_EACH) as pool:
+            judged = [one for found in pool.map(_one, seeds, chunksize=1) for one in found]
     return report(judged, given.show)
 
 
