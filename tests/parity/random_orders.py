@@ -17,6 +17,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
+from engine.risk.view import order_facts
 from engine.strategy import GuardedStrategy
 
 SIZES = (1, 2, 5, 10, 20, 60)  # units
@@ -175,7 +176,7 @@ class RandomOrders(GuardedStrategy):
         plain = [
             o
             for o in found
-            if not o.is_reduce_only and not o.is_pending_cancel and hasattr(o, "price")
+            if not order_facts(o).reduce_only and not o.is_pending_cancel and hasattr(o, "price")
         ]
         plain.sort(key=lambda order: (order.ts_init, str(order.client_order_id)))
         return self._rng.choice(plain) if plain else None
