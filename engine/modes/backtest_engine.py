@@ -6,8 +6,10 @@ does. Rows come to it in the order of the node, by `ts_init`, but for the trades
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from nautilus_trader.backtest import (
@@ -193,7 +195,8 @@ class Engine:
         at, last = min(one.begin for one in rows), max(one.end for one in rows)
         window = FIRST_WINDOW_NS
         while at <= last:
-            parts = [part for one in rows if (part := one.read(at, at + window - 1))]
+            with _uncollected():
+                parts = [part for one in rows if (part := one.read(at, at + window - 1))]
             if parts:
                 yield max(int(part[-1].ts_init) for part in parts), parts
             at += window
@@ -203,6 +206,18 @@ class Engine:
 
     def dispose(self) -> None:
         self._engine.dispose()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Rows are many and in no cycles: the garbage collector would look at them in vain."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _rank(part: list[Any]) -> int:

@@ -70,3 +70,15 @@ class Scripted(GuardedStrategy):
             Price.from_str(price),
         )
         self.submit_order(self.order_factory.limit(*where))
+
+    def _do_stop(
+        self, side: str, quantity: str, trigger: str, limit: str, condition: str | None = None
+    ) -> None:
+        self.stop_limit(
+            self.name,
+            getattr(OrderSide, side),
+            Quantity.from_str(quantity),
+            Price.from_str(trigger),
+            Price.from_str(limit),
+            trigger_condition=condition,
+        )
