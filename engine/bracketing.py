@@ -42,6 +42,7 @@ class BracketMixin:
     _guard_journals: Mapping[str, Journal] = {}
     _guard_stopped: bool
     _guard_bracket_timer = False
+    _guard_look_waits = False
 
     def bracket(
         self: Any,
@@ -163,6 +164,23 @@ class BracketMixin:
                 LOOK_NS,
                 callback=self._guard_safe("the timer of its brackets", self._guard_look),
             )
+
+    def _guard_look_soon(self: Any) -> None:
+        """After an order event. In a backtest, once for all that one moment brings.
+
+        An entry that takes several levels has one exit then, and not one a level.
+        """
+        arrivals = self._guard_run.arrivals
+        if arrivals is None:
+            self._guard_look()
+        elif len(self._guard_brackets) and not self._guard_look_waits:
+            self._guard_look_waits = True
+            look = self._guard_safe("a look at its brackets", self._guard_look_now)
+            arrivals.soon(f"brackets-{self._guard_id}", look)
+
+    def _guard_look_now(self: Any, event: Any) -> None:
+        self._guard_look_waits = False
+        self._guard_look()
 
     def _guard_look(self: Any, event: Any = None) -> None:
         """Do what is next for the brackets, after an event or by the timer."""

@@ -151,7 +151,7 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
             try:
                 book(self, event)
                 if moves and self._guard_brackets is not None:
-                    self._guard_look()
+                    self._guard_look_soon()
             except BaseException as error:
                 self._guard_fault(name, error)
 
@@ -166,7 +166,7 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
                 return
             user(self, event)
             if moves and self._guard_brackets is not None:
-                self._guard_look()
+                self._guard_look_soon()
         except BaseException as error:
             self._guard_fault(name, error)
 

@@ -72,6 +72,11 @@ class Arrivals(DataActor):
         at_ns = max(end_ns - self._latency_ns, alarm.timestamp_ns() + 1)
         alarm.set_time_alert_ns(name, at_ns, callback)
 
+    def soon(self, name: str, callback: Any) -> None:
+        """Call `callback` in this moment, after all events that are told in it."""
+        alarm = self.clock
+        alarm.set_time_alert_ns(name, alarm.timestamp_ns(), callback)
+
 
 def simulate(run: RunState, gate: RiskGate, latency_ns: int) -> Arrivals:
     """Tell the guard that this exchange is simulated; the actor has to be in the run.

@@ -331,6 +331,27 @@ def test_entries_filled_in_parts_have_their_stops_beside_another_bracket(
     assert (whole["quantity"], whole["changes"]) == ("2.000", [])
 
 
+@SIDES
+@pytest.mark.parametrize("latency_ms", [0, 5])
+def test_entry_that_takes_many_levels_has_one_stop_at_once(
+    tmp_path: Path, side: str, latency_ms: int
+) -> None:
+    told = Told(side)
+    calm(told, 0, 100)
+    for ms in range(100, 1000, 100):
+        above = {round(100.1 + at / 100, 2): 0.2 for at in range(10)}
+        told.book(ms, {99.9: 50, 99.8: 50}, above)
+        told.trade(ms + 50, 100.0, 0.01)
+    steps = [[110, "bracket", "a", side, "1.300", mirrored(side, "98"), mirrored(side, "120")]]
+    catalog = told.write(tmp_path)
+    strategy, rows = outcome(tmp_path, catalog, steps, latency_ms=latency_ms)
+    parts = one(rows, strategy, "a")["fills"]
+    (stop,) = exits_of(rows, strategy, "a")
+    assert len(parts) == 7
+    assert (stop["quantity"], stop["status"], stop["changes"]) == ("1.300", "ACCEPTED", [])
+    assert {stop["ts_accepted"] - part["ts_event"] for part in parts} == {latency_ms * MS}
+
+
 # -- a strategy's own reduce-only orders -----------------------------------------------------------
 
 
