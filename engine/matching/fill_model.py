@@ -22,10 +22,12 @@ from nautilus_trader.model import (
     BookType,
     InstrumentId,
     LiquiditySide,
+    OrderAccepted,
     OrderBook,
     OrderBookDeltas,
     OrderSide,
     OrderType,
+    OrderUpdated,
     Price,
     Quantity,
     TimeInForce,
@@ -39,6 +41,7 @@ from engine.matching.traces import Queue, Traces
 from engine.orders.model import Side
 
 TRADES_MAX = 1000  # newer than the book, that are looked at
+NEVER_NS = 2**64 - 1
 NEAR_LEVELS = 25  # of a side are looked at first, all of them only if those do not suffice
 
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
@@ -96,6 +99,8 @@ class MarketFills(FillModel):
                 return self._later(market, instrument, order_id)
             if self._is_queued(market, instrument, order, best_bid, best_ask):
                 return _book(instrument, order, [])
+            if top is None and self._queues and order.price == _traded(order, best_bid, best_ask):
+                return _book(instrument, order, [])  # nobody knows what is left before it
             if self._has_stops(instrument.id):  # a stop that fires finds nothing left of the trade
                 self._asking.ask_again(instrument.id)
             return None
@@ -178,7 +183,7 @@ class MarketFills(FillModel):
                 self._foresee(market, book, one)
             ticks = [] if told else [*ticks, *coming]
         trades = [_print(tick) for tick in ticks]
-        leaves = order.leaves_qty.as_decimal()
+        leaves = self._leaves(order)
         limit = order.price.as_decimal() if _is_priced(order) else None
         fills = self._walked(book, side, trades, consumed.taken, limit, leaves)
         left = leaves - sum((size for _, size in fills), ZERO)
@@ -200,6 +205,18 @@ class MarketFills(FillModel):
             fills = [(limit, sum((size for _, size in fills), ZERO))]
         return _book(instrument, order, fills)
 
+    def _leaves(self, order: Any) -> Decimal:
+        """What is left of it: of a reduce-only one no more than the exchange cuts it to."""
+        leaves: Decimal = order.leaves_qty.as_decimal()
+        if not order.is_reduce_only:
+            return leaves
+        positions = self._asking.cache.positions_open(
+            instrument_id=order.instrument_id, strategy_id=order.strategy_id
+        )
+        is_long = order.side == OrderSide.SELL
+        held = [one.quantity.as_decimal() for one in positions if one.is_long == is_long]
+        return min(leaves, sum(held, ZERO))
+
     def _foresee(self, market: Traces, book: OrderBook, told: Any) -> None:
         """Apply to `book` what comes of it now."""
         now = self._asking.clock.timestamp_ns()
@@ -211,7 +228,10 @@ class MarketFills(FillModel):
             market.foresee_anew(now)
 
     def _is_maker(self, market: Traces, order: Any, order_id: str) -> bool:
-        return order_id in market.rested or order.liquidity_side != LiquiditySide.TAKER
+        """Whether it rests. An order that was changed the exchange calls a taker for ever."""
+        if order_id in market.rested or order.liquidity_side != LiquiditySide.TAKER:
+            return True
+        return not _has_trigger(order) and _came_ns(order) < self._asking.clock.timestamp_ns()
 
     def _newer_trades(self, instrument_id: InstrumentId, venue_ns: int) -> list[TradeTick]:
         """Trades newer than the book, in their order.
@@ -256,7 +276,7 @@ class MarketFills(FillModel):
         The exchange keeps no queue for it. This trade's size is not known yet: the one that ends
         the queue fills nothing of the order.
         """
-        traded = best_bid if order.side == OrderSide.SELL else best_ask
+        traded = _traded(order, best_bid, best_ask)
         if not (self._queues and _has_trigger(order) and order.price == traded):
             return False
         order_id, cache = str(order.client_order_id), self._asking.cache
@@ -279,6 +299,19 @@ class MarketFills(FillModel):
 
 def _is_priced(order: Any) -> bool:
     return bool(getattr(order, "has_price", False))  # a market order has no word for it
+
+
+def _came_ns(order: Any) -> int:
+    """When it came, or was last changed, at the exchange; the largest time: not yet."""
+    for event in reversed(order.events()):
+        if isinstance(event, OrderUpdated | OrderAccepted):
+            return int(event.ts_event)
+    return NEVER_NS
+
+
+def _traded(order: Any, best_bid: Any, best_ask: Any) -> Any:
+    """The price of the trade because of which the exchange asks."""
+    return best_bid if order.side == OrderSide.SELL else best_ask
 
 
 def _has_trigger(order: Any) -> bool:

@@ -16,7 +16,8 @@ BEGIN_MS = 1_800_000_000_000
 MS_NS = 1_000_000
 FLUSH_MS = 100
 SIZES = (1, 2, 2, 5, 5, 5, 10, 20)  # tenths of a base unit
-DEPTH = 8
+DEPTH = 60  # levels of a side: a snapshot has more than are ever needed for a whole book
+SWEPT = 6  # most levels that one order takes
 SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
 
 
@@ -71,7 +72,7 @@ class Truth:
         is_buy = rng.random() < 0.5
         left = rng.choice(SIZES) * (rng.choice((3, 6, 10)) if rng.random() < 0.2 else 1)
         levels = self.asks if is_buy else self.bids
-        for price in sorted(levels, reverse=not is_buy)[: DEPTH - 2]:
+        for price in sorted(levels, reverse=not is_buy)[:SWEPT]:
             size = min(left, levels[price])
             left -= size
             self._set("a" if is_buy else "b", price, levels[price] - size)

@@ -45,9 +45,10 @@ class Violation(NamedTuple):
 def judge(orders: Sequence[Order], tapes: Mapping[str, Tape], rules: Rules) -> list[Violation]:
     """Every violation of a run, by instrument and time."""
     found: list[Violation] = []
+    end = max((tape[-1].ts for tape in tapes.values() if tape), default=0)
     for name in sorted({order.instrument for order in orders}):
         mine = [order for order in orders if order.instrument == name]
-        found += _Judge(mine, tapes.get(name, []), rules).run()
+        found += _Judge(mine, tapes.get(name, []), rules, end).run()
     found += _exits(orders, rules)
     return found
 
@@ -75,10 +76,11 @@ class _Taken(NamedTuple):
 class _Judge:
     """The fills of one instrument."""
 
-    def __init__(self, orders: Sequence[Order], tape: Tape, rules: Rules) -> None:
+    def __init__(self, orders: Sequence[Order], tape: Tape, rules: Rules, end: int) -> None:
         self.orders, self.tape, self.rules = orders, tape, rules
+        self.end = end  # of all data: what is on its way then arrives together, at once
         self.found: list[Violation] = []
-        self.as_maker: set[Fill] = set()  # of stops that had come to rest
+        self.as_maker: set[Fill] = set()  # of orders that had come to rest
         self.made: list[tuple[str, int, Fill]] = []  # side, event number, maker fill
         self.takings: list[_Taking] = []
         self.fired: dict[str, int] = {}  # when
@@ -123,7 +125,7 @@ class _Judge:
                 (fill, order)
                 for order in self.orders
                 for fill in order.fills
-                if fill.is_maker or order.has_trigger
+                if fill.is_maker or order.kind != "MARKET"
             ),
             key=lambda one: one[0].ts,
         )
@@ -147,17 +149,17 @@ class _Judge:
             self._fire(stops.arrived(market, event.ts), market, resting)
             market.apply(event)
             resting.apply(event, market.number)
-            self._fire(stops.reached(market, event), market, resting)
             following = self.tape[at + 1].ts if at + 1 < len(self.tape) else END
+            self._fire(stops.reached(market, event), market, resting, following)
             is_new = self.sheets[-1].number != market.number
             if is_new and (windows.holds(event.ts) or windows.needs(event.ts, following)):
                 self.sheets.append(market.sheet())
         self.numbers = [sheet.ts for sheet in self.sheets]
 
     def _made(self, resting: Resting, fill: Fill, order: Order, number: int) -> None:
-        """A maker fill. Also one of a stop that had come to rest, whatever it is called."""
+        """A maker fill. Also one of an order that had come to rest, whatever it is called."""
         if not fill.is_maker:
-            began = self.fired.get(order.id)
+            began = self._came(order, fill.ts)
             if began is None or fill.ts < began or (fill.ts == began and not order.took(fill)):
                 return
             if resting.fill(order.id, fill.price, fill.quantity, fill.ts) is None:
@@ -169,6 +171,12 @@ class _Judge:
         if why is not None:
             self._say(why[0], order, fill.ts, fill.price, fill.quantity, why[1])
 
+    def _came(self, order: Order, ts: int) -> int | None:
+        """When it came to where it was at `ts`, or fired."""
+        if order.has_trigger:
+            return self.fired.get(order.id)
+        return max((one.ts for one in order.terms if one.ts <= ts), default=None)
+
     def _moments(self) -> Iterator[int]:
         for order in self.orders:
             if not order.has_trigger and not order.post_only:
@@ -177,7 +185,7 @@ class _Judge:
 
     def _rest(self, resting: Resting, order: Order, since: int | None = None) -> None:
         """Follow the queue of an order that was filled as a maker."""
-        if not any(fill.is_maker or order.has_trigger for fill in order.fills):
+        if order.kind == "MARKET" or not order.fills:
             return
         for at, terms in enumerate(order.terms):
             if at == 0 or terms.price != order.terms[at - 1].price:
@@ -185,11 +193,15 @@ class _Judge:
                 if terms.price is not None:
                     resting.add(order.id, order.side, terms.price, start)
 
-    def _fire(self, fired: Iterable[Order], market: Market, resting: Resting) -> None:
+    def _fire(
+        self, fired: Iterable[Order], market: Market, resting: Resting, following: int = END
+    ) -> None:
+        """`following` is when the next event comes: in the same moment it may take all back."""
         for order in fired:
             self.fired[order.id] = max(order.due, market.ts)
             self.fired_by[order.id] = market.number
-            if market.ts >= order.due + self.rules.slack_ns:
+            is_sure = order.by_trade or following > market.ts
+            if is_sure and market.ts >= order.due + self.rules.slack_ns:
                 self.surely_fired.add(order.id)
             self._rest(resting, order, self.fired[order.id])
             if self.sheets[-1].number != market.number:
@@ -208,12 +220,12 @@ class _Judge:
                 self._say("not triggered", *where, self._text(fill.ts))
             elif order.has_trigger and fill.ts + slack < self.fired[order.id]:
                 self._say("not triggered", *where, f"only at {self.fired[order.id]}")
-            elif order.has_trigger:
+            elif order.has_trigger or fill in self.as_maker:
                 continue  # see _missed: what stood when it fired must have been taken
             elif not fill.is_maker or order.kind == "MARKET" or order.tif in ("IOC", "FOK"):
                 arrived = [order.due, *(terms.ts for terms in order.terms[1:])]
                 since = min(abs(fill.ts - one) for one in arrived)
-                if since > MS_NS + slack:
+                if since > MS_NS + slack and fill.ts <= self.end:
                     self._say("late", *where, f"{since} ns after it could be; due {order.due}")
 
     def _bounds(self, order: Order) -> None:
@@ -351,7 +363,7 @@ class _Judge:
         if order.status == "REJECTED" and NO_MARKET not in order.reason.lower():
             return
         until = came + MS_NS + self.rules.slack_ns
-        if order.status == "DENIED" or order.ended < came or until > self.tape[-1].ts:
+        if order.status == "DENIED" or order.ended <= came or until > self.tape[-1].ts:
             return
         terms = order.at(came)[-1]
         fills = [one for one in order.fills if one.ts <= until or not order.has_trigger]

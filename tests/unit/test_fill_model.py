@@ -12,9 +12,12 @@ import pytest
 from nautilus_trader.backtest import BacktestEngine
 from nautilus_trader.model import (
     AggressorSide,
+    BookAction,
     InstrumentId,
+    OrderBookDelta,
     OrderBookDeltas,
     OrderSide,
+    RecordFlag,
     TimeInForce,
     TradeTick,
     TriggerType,
@@ -22,7 +25,21 @@ from nautilus_trader.model import (
 
 from engine.matching.asking import asking, nothing
 from engine.matching.fill_model import MarketFills
-from tests.kernel.bench import IID, MS, OTHER, VENUE, Script, Seen, book, level, px, qty, run, trade
+from tests.kernel.bench import (
+    IID,
+    MS,
+    OTHER,
+    VENUE,
+    Script,
+    Seen,
+    at,
+    book,
+    level,
+    px,
+    qty,
+    run,
+    trade,
+)
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 BOUGHT, SOLD = AggressorSide.BUY, AggressorSide.SELL
@@ -121,12 +138,27 @@ def buy(name: str, size: float = 1.0, **more: Any):
     return lambda script: script.market(name, BUY, size, **more)
 
 
+def sell(name: str, size: float = 1.0, **more: Any):
+    return lambda script: script.market(name, SELL, size, **more)
+
+
 def bid(name: str, price: float, size: float = 1.0, **more: Any):
     return lambda script: script.limit(name, BUY, size, price, **more)
 
 
 def offer(name: str, price: float, size: float = 1.0, **more: Any):
     return lambda script: script.limit(name, SELL, size, price, **more)
+
+
+def changed(name: str, price: float):
+    return lambda script: script.modify_order(script.orders[name], price=px(price))
+
+
+def cleared(ms: float) -> OrderBookDelta:
+    """The end of what is known of the book."""
+    nothing_there = OrderBookDelta.clear(IID, 0, at(ms), at(ms)).order
+    flags = RecordFlag.F_SNAPSHOT.value | RecordFlag.F_LAST.value
+    return OrderBookDelta(IID, BookAction.CLEAR, nothing_there, flags, 0, at(ms), at(ms))
 
 
 def parts(seen: Seen, name: str) -> list[tuple[float, float, float]]:
@@ -286,6 +318,16 @@ def test_other_levels_told_leave_it_gone():
     assert seen.statuses["second"] == "REJECTED"
 
 
+def test_an_order_that_is_cut_to_the_position_takes_no_more_than_that():
+    """A reduce-only one asks for 5.0 and gets the 0.4 that are held: the rest still stands."""
+    bids = book(0, {99.5: 1.0, 99.4: 1.0}, {100.5: 50})
+    data = sorted([bids, *TICKS], key=_ts)
+    steps = [(50, buy("entry", 0.4)), (100, sell("cut", 5.0, reduce_only=True))]
+    seen = fill(data, [*steps, (150, sell("other", 1.0))])
+    assert parts(seen, "cut") == [(100.0, 99.5, 0.4)]
+    assert parts(seen, "other") == [(150.0, 99.5, 0.6), (150.0, 99.4, 0.4)]
+
+
 def test_on_data_that_repeats_each_order_is_filled():
     market = [book(100 * i, {99.5: 1}, {100.5: 1}) for i in range(40)]
     data = sorted([*market, *(trade(100 * i + 1, 100.0, 0.1) for i in range(40))], key=_ts)
@@ -307,6 +349,32 @@ def test_one_trade_fills_two_resting_orders_no_more_than_it_was(queues):
     seen = fill([*market, trade(300, 100.0, 0.1, BOUGHT)], steps, queues=queues)
     assert parts(seen, "a") == [(100.0, 99.2, 1.0)]
     assert parts(seen, "b") == [(100.0, 99.2, 0.5)]
+
+
+def test_a_gap_in_the_feed_ends_no_queue():
+    """While nobody knows the book, a trade at the order's price may have been for those before."""
+    nothing_known = OrderBookDeltas(IID, [cleared(100)])
+    market = [*SETTLED, nothing_known, trade(150, 99.5, 1.0), trade(200, 99.4, 0.3)]
+    seen = fill(market, [(60, bid("order", 99.5))])
+    assert [ms for ms, _, _ in parts(seen, "order")] == [200.0]
+    seen = fill(market, [(60, bid("order", 99.5))], queues=False)
+    assert [ms for ms, _, _ in parts(seen, "order")] == [150.0]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(70, bid("order", 99.8))],
+        [(70, bid("order", 99.6)), (100, changed("order", 99.8))],
+    ],
+    ids=["came", "changed"],
+)
+def test_an_order_that_found_nothing_left_rests_and_pays_its_own_price(steps):
+    """The exchange calls it a taker: it met a level that the run had taken."""
+    market = [book(0, {99.5: 5}, {99.7: 1, 100.5: 5}), trade(50, 99.6, 0.1)]
+    market += [book(200, {99.5: 5}, {99.7: 5}), trade(300, 99.7, 0.1)]
+    seen = fill(market, [(60, buy("first", 1.0)), *steps])
+    assert parts(seen, "order") == [(200.0, 99.8, 1.0)]
 
 
 def test_asks_that_come_upon_two_resting_bids_are_used_once():
