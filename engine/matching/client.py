@@ -37,13 +37,14 @@ from nautilus_trader.model import (
 
 from engine.currencies import currency
 from engine.matching.accounts import CashAccount, MarginAccount
-from engine.matching.exchange import Exchange
+from engine.matching.exchange import NOT_AT_ONCE, NOT_WHOLE, Exchange
 from engine.matching.line import Line
 from engine.matching.native import levels_of, listing_of, new_order_of, print_of
 from engine.matching.orders import Fees, Fill, NewOrder, Order
 
 logger = logging.getLogger(__name__)
 
+ORDINARY = frozenset({NOT_AT_ONCE, NOT_WHOLE})  # ends that the order itself asked for
 ARRIVE_EXTRA_SECS = 0.05  # at the stop, for what is on its way
 
 
@@ -292,7 +293,8 @@ class SimulatedExecutionClient(ExecutionClient):
 
     def canceled(self, order: Order, reason: str, ts_ns: int) -> None:
         if reason:
-            logger.warning("%s: what is left of it is cancelled: %s", order.id, reason)
+            level = logging.INFO if reason in ORDINARY else logging.WARNING
+            logger.log(level, "%s: what is left of it is cancelled: %s", order.id, reason)
         self.generate_order_canceled(self._cached(order.id), VenueOrderId(order.venue_id), ts_ns)
 
     def expired(self, order: Order, ts_ns: int) -> None:

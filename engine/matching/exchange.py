@@ -28,10 +28,12 @@ from engine.matching.orders import (
     Trigger,
     Watched,
 )
-from engine.matching.taking import Consumed, Offer, Print, walk
+from engine.matching.taking import Offer, Print, walk
 from engine.orders.model import Side
 
 SET_BACK_NS = 1_000_000_000  # what comes out of order is far nearer
+NOT_WHOLE = "fill or kill: the market did not hold its quantity"
+NOT_AT_ONCE = "immediate or cancel: the rest found no market"
 POST_ONLY = "a post-only order would have traded"
 NO_MARKET = "NO-MARKET"
 NO_FUNDS = "INSUFFICIENT-FUNDS"
@@ -150,17 +152,16 @@ class Exchange:
     ) -> None:
         """One batch of the book: sizes that stand now. `is_whole`: nothing else does."""
         self.advance(now_ns)
-        market, told = self.markets[instrument], list(levels)
-        market.update(told, is_whole=is_whole)
+        market = self.markets[instrument]
+        market.update(levels, is_whole=is_whole)
         mine = self._open[instrument]
         if not mine:
             return
-        self._retell(market, mine.values(), None if is_whole else told)
         if market.is_known:
             self._take_on(mine)
-            for fill in from_book(market, by_priority(mine.values()), self._taken):
+            for fill in from_book(market, by_priority(mine.values())):
                 done = self._fill(fill.order, fill.price, fill.quantity, is_maker=True)
-                self._consume(fill.order, walk(fill.met, done))
+                market.take(fill.order.side, walk(fill.met, done))
         self._fire(instrument, {side: market.touch(side) for side in Side}, Watched.TOUCH)
         self._finish()
 
@@ -174,22 +175,10 @@ class Exchange:
         left = seen.size
         for fill in from_trade(market, seen, by_priority(mine.values())):
             left -= self._fill(fill.order, fill.price, fill.quantity, is_maker=True)
-        market.newer = Print(seen.price, left, seen.aggressor)
+        market.left_of_trade(left)
         self._take_on(mine)
         self._fire(instrument, dict.fromkeys(Side, seen.price), Watched.LAST)
         self._finish()
-
-    def _retell(self, market: Market, mine: Iterable[Order], told: Sequence[Level] | None) -> None:
-        """What an order took itself is gone until the data tells of it; None: of everything."""
-        for order in mine:
-            if order.taken is None:
-                continue
-            for side, price, _ in told or ():
-                order.taken[side].told(price)
-            if told is None:
-                order.taken = _nothing_taken()
-            for side in Side:
-                market.forget(side, order.taken[side])
 
     def _take_on(self, mine: dict[str, Order]) -> None:
         for order in [one for one in mine.values() if one.state is State.TAKING]:
@@ -220,7 +209,6 @@ class Exchange:
             price=new.price,
             trigger=new.trigger,
             state=State.WAITING if new.trigger is not None else State.TAKING,
-            taken=None if self._liquidity_consumption else _nothing_taken(),
         )
 
     def _arrive(self, order: Order) -> None:
@@ -254,7 +242,7 @@ class Exchange:
         if not market.is_known:
             return f"{NO_MARKET}: no market for {order.new.instrument}: it has no book now"
         offers = self._offers(order)
-        if not offers and not self._is_stale(order):
+        if not offers:
             return f"{NO_MARKET}: no market: nothing stands that the run has not taken"
         if not self.account.covers(order, walk(offers, order.quantity)):
             return f"{NO_FUNDS}: the balance that is free does not cover the order at this market"
@@ -274,21 +262,22 @@ class Exchange:
 
     def _would_take(self, order: Order) -> bool:
         market = self.markets[order.new.instrument]
-        return bool(market.offers(order.side, order.price))
+        return bool(market.offers(order.side, order.price, whole=True))
 
     def _take(self, order: Order) -> None:
         """Take what the order meets now; what remains waits for the next market, rests, or ends."""
+        market = self.markets[order.new.instrument]
         offers = self._offers(order)
         if order.new.time_in_force == "FOK" and _total(offers) < order.remaining:
-            self._cancel(order, "fill or kill: the market did not hold its quantity")
+            self._cancel(order, NOT_WHOLE)
             return
         for price, quantity in walk(offers, order.remaining):
             done = self._fill(order, price, quantity, is_maker=False)
-            self._consume(order, [(price, done)])
+            market.take(order.side, [(price, done)])
             if order.is_over:
                 return
         if order.new.time_in_force in ("IOC", "FOK"):
-            self._cancel(order, "immediate or cancel: the rest found no market")
+            self._cancel(order, NOT_AT_ONCE)
         elif self._is_hidden(order):
             return
         elif order.price is None:
@@ -297,37 +286,22 @@ class Exchange:
             self._rest(order)
 
     def _is_hidden(self, order: Order) -> bool:
-        """Whether it may go on taking at a market that is not known yet.
+        """Whether a stop that the market's move has fired may go on taking at the next market.
 
         Behind a newer trade within its limit, or beyond what the book shows when it took all of
-        that, an order has not met its market's end: it would be wrong to rest it, and fill it at
-        its own limit when the book moves on. A trade beyond the limit proves that nothing stands
-        there.
+        that, it has not met its market's end: it would be wrong to rest it, and fill it at its own
+        limit when the book moves on. A trade beyond the limit proves that nothing stands there.
         """
         market, limit = self.markets[order.new.instrument], order.price
-        if not market.is_known:
+        if not order.is_fired:
+            return False
+        if limit is None or not market.is_known:
             return True
-        if limit is None:
-            return order.is_fired or self._is_stale(order)
-        newer = market.newer
-        if newer is not None:
-            if newer.price > limit if order.side is Side.BUY else newer.price < limit:
-                return False
-            if self._is_stale(order):
-                return True
+        if market.newer:
+            price = market.newer[-1].price
+            return price <= limit if order.side is Side.BUY else price >= limit
         levels = market.sides[opposite(order.side)]
         return len(levels) > 0 and levels.size(limit) is None
-
-    def _is_stale(self, order: Order) -> bool:
-        """Whether a newer trade says that the book is not what the order meets.
-
-        A trade of the other side's takers says nothing of what stands before this one, but for an
-        order that the market's move has fired.
-        """
-        newer = self.markets[order.new.instrument].newer
-        if newer is None:
-            return False
-        return order.is_fired or newer.aggressor is not opposite(order.side)
 
     def _rest(self, order: Order) -> None:
         assert order.price is not None
@@ -399,20 +373,9 @@ class Exchange:
 
     def _offers(self, order: Order) -> list[Offer]:
         market = self.markets[order.new.instrument]
-        return market.offers(order.side, order.price, self._taken(order).taken)
-
-    def _taken(self, order: Order) -> Consumed:
-        """What counts as taken of the levels that the order meets."""
-        side = opposite(order.side)
-        if order.taken is not None:
-            return order.taken[side]
-        return self.markets[order.new.instrument].taken[side]
-
-    def _consume(self, order: Order, parts: Iterable[Offer]) -> None:
-        taken = self._taken(order)
-        for price, quantity in parts:
-            if quantity:
-                taken.take(price, quantity)
+        # An order that goes on taking meets nothing twice, whatever others do.
+        whole = not self._liquidity_consumption and not order.filled
+        return market.offers(order.side, order.price, whole=whole)
 
     def _fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
         """Execute up to `quantity`; how much of it was. What may not be more ends the order."""
@@ -492,10 +455,6 @@ class Exchange:
         if self.account.is_changed:
             self.account.is_changed = False
             self._events.balances_changed(self.now_ns)
-
-
-def _nothing_taken() -> dict[Side, Consumed]:
-    return {side: Consumed() for side in Side}
 
 
 def _total(offers: Iterable[Offer]) -> Decimal:

@@ -6,14 +6,14 @@ price or left since. Each yield waits for the caller to execute it before the ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from engine.matching.market import Market, opposite
 from engine.matching.orders import ZERO, Order, State
-from engine.matching.taking import Consumed, Offer, Print, walk
+from engine.matching.taking import Offer, Print, walk
 from engine.orders.model import Side
 
 
@@ -37,18 +37,15 @@ def _rank(order: Order) -> tuple[Decimal, int]:
     return (-order.price if order.side is Side.BUY else order.price, order.number)
 
 
-def from_book(
-    market: Market, resting: Sequence[Order], taken: Callable[[Order], Consumed]
-) -> Iterator[MakerFill]:
-    """After an update of the book: who leaves moves the queue on, who crosses trades."""
+def from_book(market: Market, resting: Sequence[Order]) -> Iterator[MakerFill]:
+    """After an update of the book: who leaves moves the queue on, who crosses trades, once."""
     for order in resting:
         if order.state is not State.RESTING:
             continue
         assert order.price is not None
         best = market.touch(order.side)
         if best is not None and _reaches(order, best):
-            met = market.offers(order.side, order.price, taken(order).taken)
-            parts = walk(met, order.remaining)
+            parts = walk(market.offers(order.side, order.price), order.remaining)
             order.ahead = ZERO  # else the other side could not stand there
             if parts:
                 quantity = sum((size for _, size in parts), ZERO)

@@ -7,13 +7,14 @@ nothing.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from engine.matching.taking import Consumed, Offer, Print, met
 from engine.orders.model import Side
 
 ZERO = Decimal(0)
+NEWER_MAX = 1000  # trades without a change of the book that are looked at
 
 Level = tuple[Side, Decimal, Decimal]  # price in quote currency, size in base units; 0 is gone
 
@@ -67,7 +68,7 @@ class Market:
     def __init__(self) -> None:
         self.sides = {side: BookSide(side) for side in Side}
         self.taken = {side: Consumed() for side in Side}  # of the run, by book side
-        self.newer: Print | None = None  # the newest trade, where the book is older
+        self.newer: list[Print] = []  # trades since the book, oldest first
         self.last_price: Decimal | None = None
 
     @property
@@ -84,18 +85,31 @@ class Market:
         for side, price, size in levels:
             self.sides[side].set(price, size)
             self.taken[side].told(price)
-        self.newer = None
+        self.newer.clear()
         for side in Side:
-            self.forget(side, self.taken[side])
+            self._forget(side)
 
-    def forget(self, side: Side, taken: Consumed) -> None:
+    def _forget(self, side: Side) -> None:
         """What was taken of a trade, where the book shows nothing that could be told anew."""
+        taken = self.taken[side]
         for price in [price for price in taken.taken if not self.sides[side].size(price)]:
             taken.told(price)
 
     def trade(self, seen: Print) -> None:
-        self.newer = seen
+        self.newer.append(seen)
+        del self.newer[:-NEWER_MAX]
         self.last_price = seen.price
+
+    def left_of_trade(self, size: Decimal) -> None:
+        """The newest trade's size, less what it filled of the run's resting orders."""
+        newest = self.newer[-1]
+        self.newer[-1] = Print(newest.price, size, newest.aggressor)
+
+    def take(self, taker: Side, parts: Iterable[Offer]) -> None:
+        """Remember what an order of `taker` took, or what crossed one that it traded with."""
+        for price, size in parts:
+            if size:
+                self.taken[opposite(taker)].take(price, size)
 
     def touch(self, side: Side) -> Decimal | None:
         """The price that an order of `side` would get by the book: the ask for a BUY."""
@@ -105,11 +119,16 @@ class Market:
         self,
         taker: Side,
         limit: Decimal | None,
-        taken: Mapping[Decimal, Decimal] | None = None,
+        *,
+        whole: bool = False,
     ) -> list[Offer]:
-        """What an order of `taker` meets now, best first, less what is `taken` of each price."""
+        """What an order of `taker` meets now, best first; `whole`: as if nothing was taken."""
         levels = self.sides[opposite(taker)]
-        return met(taker, levels, last=self.newer, taken=taken, limit=limit)
+        taken = None if whole else self.taken[opposite(taker)].taken
+        found: Iterable[Offer] = levels
+        for trade in self.newer:  # each of them ran through what was better
+            found = met(taker, found, last=trade)
+        return met(taker, found, taken=taken, limit=limit)
 
 
 def opposite(side: Side) -> Side:

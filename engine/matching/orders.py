@@ -11,7 +11,6 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from engine.matching.taking import Consumed
 from engine.orders.model import Side
 
 ZERO = Decimal(0)
@@ -80,7 +79,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
 class State(StrEnum):
     HELD = "held"  # its parent has no fill yet: not accepted
     WAITING = "waiting"  # for its trigger
-    TAKING = "taking"  # would take, and the newest market is not known yet
+    TAKING = "taking"  # takes, or waits for the market that it takes
     RESTING = "resting"
     OVER = "over"
 
@@ -104,8 +103,6 @@ class Order(msgspec.Struct, kw_only=True):
     hold: Decimal = ZERO
     hold_currency: str = ""
     is_fired: bool = False
-    # What it took itself; None: the run's shared account of it counts.
-    taken: dict[Side, Consumed] | None = None
 
     @property
     def id(self) -> str:

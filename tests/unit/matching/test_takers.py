@@ -33,13 +33,26 @@ def test_it_ends_where_the_book_ends():
     ]
 
 
-def test_behind_a_trade_that_swept_the_book_it_waits_for_the_next():
+def test_behind_a_trade_that_swept_the_book_there_is_what_traded():
     b = bench()
     b.trade(10, "100.70", 1, side=BUY)  # through both levels
     b.order(20, "buy", BUY, 2)
-    assert b.of("buy") == ["accepted", "filled 1@100.7 T"]
+    assert b.of("buy") == ["accepted", "filled 1@100.7 T", "canceled the book held no more"]
+    b.order(21, "limit", BUY, 2, "101")  # what is left of it rests, as any limit order
     b.book(30, BIDS, {"100.80": 5})
-    assert b.filled_of("buy") == ["1@100.7 T", "1@100.8 T"]
+    assert b.filled_of("limit") == ["2@101 M"]
+
+
+def test_each_trade_since_the_book_has_taken_what_it_ran_through():
+    """Also where the market turned round since: a later trade gives nothing back."""
+    b = bench()
+    b.trade(10, "99.40", 1)  # the bid at 99.50 is gone
+    b.trade(20, "100.50", 1, side=BUY)
+    b.order(30, "sell", SELL, 2)
+    assert b.filled_of("sell") == ["2@99.4 T"]
+    b.level(40, SELL, "100.60", 9)
+    b.order(50, "later", SELL, 2)
+    assert b.filled_of("later") == ["2@99.5 T"]
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -76,12 +89,12 @@ def test_a_marketable_limit_takes_up_to_its_price_and_rests():
     assert b.filled_of("buy") == ["2@100.5 T", "1@100.5 M"]
 
 
-def test_a_limit_that_comes_without_a_book_takes_the_first_one():
+def test_a_limit_that_comes_without_a_book_rests():
     b = Bench()
     b.order(10, "buy", BUY, 3, "105")
     assert b.of("buy") == ["accepted"]
     b.book(20, BIDS, ASKS)
-    assert b.filled_of("buy") == ["2@100.5 T", "1@100.6 T"]
+    assert b.filled_of("buy") == ["3@105 M"]
 
 
 def test_taken_levels_are_gone_until_the_data_tells_of_them():
@@ -119,16 +132,16 @@ def test_what_was_taken_of_a_trade_is_forgotten_with_it():
     assert b.filled_of("again") == ["2@97 T"]
 
 
-def test_without_consumption_each_order_meets_the_whole_level_but_once():
+def test_without_consumption_each_order_meets_the_whole_level():
     b = bench(consume=False)
     b.order(10, "first", BUY, 2)
     b.order(11, "second", BUY, 2)
     assert b.filled_of("first") == b.filled_of("second") == ["2@100.5 T"]
     b.order(12, "large", BUY, 6, "110")
-    b.level(20, BUY, "99.40", 7)  # of the other side
+    b.level(20, BUY, "99.40", 7)  # of the other side: what crosses it is used once all the same
     assert b.filled_of("large") == ["2@100.5 T", "3@100.6 T"]
     b.level(30, SELL, "100.60", 3)
-    assert b.filled_of("large")[2:] == ["1@100.6 T"]
+    assert b.filled_of("large")[2:] == ["1@110 M"]
 
 
 @pytest.mark.parametrize(
