@@ -373,9 +373,7 @@ class Exchange:
 
     def _offers(self, order: Order) -> list[Offer]:
         market = self.markets[order.new.instrument]
-        # An order that goes on taking meets nothing twice, whatever others do.
-        whole = not self._liquidity_consumption and not order.filled
-        return market.offers(order.side, order.price, whole=whole)
+        return market.offers(order.side, order.price, whole=not self._liquidity_consumption)
 
     def _fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
         """Execute up to `quantity`; how much of it was. What may not be more ends the order."""

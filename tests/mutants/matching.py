@@ -30,8 +30,15 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
         "old-book",
         MARKET,
         "a taker meets levels that a newer trade swept",
-        "last=self.newer, taken=taken",
-        "last=None, taken=taken",
+        "            found = met(taker, found, last=trade)\n",
+        "            pass\n",
+    ),
+    _mutant(
+        "one-trade",
+        MARKET,
+        "what an earlier trade swept stands again when another one comes",
+        "        for trade in self.newer:  # each",
+        "        for trade in self.newer[-1:]:  # each",
     ),
     _mutant(
         "rests-too-soon",
@@ -45,13 +52,13 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
         MARKET,
         "a level that was taken is gone for ever, also when it is told anew",
         "            self.taken[side].told(price)\n        self.newer",
-        "            pass\n        self.newer",
+        "        self.newer",
     ),
     _mutant(
         "endless-level",
         EXCHANGE,
         "every taker meets the whole level again",
-        "            self._consume(order, [(price, done)])\n",
+        "            market.take(order.side, [(price, done)])\n",
         "",
     ),
     _mutant(

@@ -35,7 +35,8 @@ class Judge(Bench):
         super().__init__(margin=margin, balances=has, fees=FEES[fees], queue=queue, consume=consume)
         self.is_margin, self.queue, self.consume = margin, queue, consume
         self.shown: dict[Side, dict[Decimal, Decimal]] = {BUY: {}, SELL: {}}
-        self.newer: Print | None = None
+        self.newer: Print | None = None  # since the book
+        self.older: list[tuple[Print, Decimal]] = []  # and what the run's makers left of each
         self.event = ""
         self.print_left = ZERO
         self.used: defaultdict[tuple[Side, Decimal], Decimal] = defaultdict(Decimal)
@@ -48,6 +49,7 @@ class Judge(Bench):
 
     def see_book(self, ms: int, bids: dict[int, int], asks: dict[int, int]) -> None:
         self.event, self.newer = "book", None
+        self.older.clear()
         self.shown = {
             BUY: {Decimal(p): Decimal(s) for p, s in bids.items()},
             SELL: {Decimal(p): Decimal(s) for p, s in asks.items()},
@@ -61,6 +63,7 @@ class Judge(Bench):
         if any(price >= p if side is BUY else price <= p for p in other):
             return  # a book that crosses itself is none
         self.event, self.newer = "book", None
+        self.older.clear()
         at = Decimal(price)
         self.shown[side].pop(at, None)
         if size:
@@ -72,6 +75,8 @@ class Judge(Bench):
         self.level(ms, side, price, size)
 
     def see_trade(self, ms: int, price: int, size: int, side: Side | None) -> None:
+        if self.newer is not None:
+            self.older.append((self.newer, self.print_left))
         self.event, self.newer = "trade", Print(Decimal(price), Decimal(size), side)
         self.print_left = Decimal(size)
         self.trade(ms, price, size, side)
@@ -152,16 +157,19 @@ class Judge(Bench):
         self._pay(order, fill)
 
     def _judge_taker(self, order: Order, fill: Fill) -> None:
-        side, newer = _sides(order.side), self.newer
+        side = _sides(order.side)
         assert not order.new.post_only
-        at_print = newer is not None and newer.price == fill.price and newer.aggressor is order.side
-        stood = self.shown[side].get(fill.price, ZERO)
-        if at_print:
-            stood = max(stood, self.print_left if self.event == "trade" else newer.size)  # type: ignore[union-attr]
+        newest = [(self.newer, self.print_left)] if self.newer is not None else []
+        traded = [
+            left
+            for seen, left in [*self.older, *newest]
+            if seen.price == fill.price and seen.aggressor is order.side
+        ]
+        stood = max([self.shown[side].get(fill.price, ZERO), *traded])
         assert stood > 0, "nobody stood or traded there"
-        if newer is not None:
-            better = fill.price < newer.price if order.side is BUY else fill.price > newer.price
-            assert not better, "better than the market of the moment"
+        for seen, _ in [*self.older, *newest]:
+            better = fill.price < seen.price if order.side is BUY else fill.price > seen.price
+            assert not better, "better than a trade since the book"
         self._use(side, fill, stood)
 
     def _judge_maker(self, order: Order, fill: Fill) -> None:
