@@ -414,6 +414,7 @@ class OrderDesk(LateOrders):
 
     async def _look(self, order: LiveOrder) -> None:
         intent = order.intent
+        began = asyncio.get_running_loop().time()
         result = await self._venue.find(intent, self._known_to(order), self._sent(order))
         if order.is_proven or order.state.is_terminal:
             return  # a push proved it meanwhile
@@ -424,7 +425,7 @@ class OrderDesk(LateOrders):
             if order.cancel_requested and not order.state.is_terminal:
                 await self._cancel_batch([order])
         elif isinstance(result, Absent):
-            self._absent(order, result)
+            self._absent(order, result, began)
         else:
             self._unsure(order, result)
 
@@ -444,9 +445,9 @@ class OrderDesk(LateOrders):
         age_ns = int((asyncio.get_running_loop().time() - order.loop_sent) * 1e9)
         return min(order.ts_sent, self._now_ns() - age_ns)
 
-    def _absent(self, order: LiveOrder, result: Absent) -> None:
+    def _absent(self, order: LiveOrder, result: Absent, began: float) -> None:
         """Absence is proof only when consistent for longer than the venue can lag."""
-        absent_secs = self._absent_secs(order)
+        absent_secs = self._absent_secs(order, began)
         if absent_secs is None:
             return
         message = (

@@ -162,6 +162,7 @@ class MissingOrders(Replacements):
 
     async def _look_for_missing(self, order: LiveOrder) -> None:
         """One look; what could not be read whole proves nothing, and the count begins again."""
+        began = asyncio.get_running_loop().time()
         try:
             state, is_whole = await self._search(order)
         except VenueUnavailable as error:
@@ -175,7 +176,7 @@ class MissingOrders(Replacements):
             self._apply(order, state)
         elif not is_whole or order.replacing is not None:
             order.absent_since = None
-        elif (secs := self._absent_secs(order)) is not None:
+        elif (secs := self._absent_secs(order, began)) is not None:
             self._forget(
                 order, f"absent from {order.absent_looks} complete looks over {secs:.1f} s"
             )
@@ -196,14 +197,17 @@ class MissingOrders(Replacements):
             return self._told_of(order, [result.order]), True
         return None, isinstance(result, Absent)
 
-    def _absent_secs(self, order: LiveOrder) -> float | None:
-        """Count a complete look without the order; for how long, once it is beyond any lag."""
-        now = asyncio.get_running_loop().time()
+    def _absent_secs(self, order: LiveOrder, began: float) -> float | None:
+        """Count a complete look without the order; for how long, once it is beyond any lag.
+
+        From the beginning of the first look to that of the last, loop time: a look can last longer
+        than the lag (limits, lost answers), and what comes after its first page is in none.
+        """
         if order.absent_since is None:
-            order.absent_since, order.absent_looks = now, 0
+            order.absent_since, order.absent_looks = began, 0
         order.absent_looks += 1
         needed = max(self._settings.absent_quarantine_secs, self._traits.max_order_lag_secs)
-        absent_secs = now - order.absent_since
+        absent_secs = began - order.absent_since
         if order.absent_looks >= MIN_ABSENT_LOOKS and absent_secs >= needed:
             return absent_secs
         return None

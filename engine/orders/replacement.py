@@ -126,6 +126,7 @@ class Replacements(OrderStates):
             looks += 1
             # Since the order's own first send: what it replaced before bears its client order id.
             known = self._known_to(order) | others
+            began = loop.time()  # a look can last longer than the lag
             result = await self._venue.find(changed, known, order.replace_ts)
             if order.replacing is not changed or order.state.is_terminal:
                 return
@@ -142,9 +143,9 @@ class Replacements(OrderStates):
                 absent_looks = 0
                 continue
             if not absent_looks:
-                absent_since = loop.time()
+                absent_since = began
             absent_looks += 1
-            if absent_looks >= MIN_ABSENT_LOOKS and loop.time() - absent_since >= needed:
+            if absent_looks >= MIN_ABSENT_LOOKS and began - absent_since >= needed:
                 await self._not_replaced(order, result)
                 return
 

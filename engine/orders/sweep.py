@@ -312,16 +312,16 @@ class Sweep:
         intent, ts_sent = lost.order.intent, lost.order.ts_sent
         assert self._journal is not None, "lost orders come from a journal"
         known = self._journal.known_venue_ids(intent.instrument, ts_sent - KNOWN_IDS_WINDOW_NS)
+        began = asyncio.get_running_loop().time()  # a look can last longer than the lag
         result = await self._venue.find(intent, known, ts_sent)
-        now = asyncio.get_running_loop().time()
         if isinstance(result, Found):
             lost.target = self._target(intent, result.order.venue_order_id)
             self._saw(lost.target, result.order)
         elif isinstance(result, Absent):
             lost.looks += 1
             if lost.absent_since is None:
-                lost.absent_since = now
-            is_long = now - lost.absent_since >= self._quarantine_secs
+                lost.absent_since = began
+            is_long = began - lost.absent_since >= self._quarantine_secs
             lost.is_absent = is_long and lost.looks >= GONE_LOOKS
         else:
             lost.absent_since, lost.looks = None, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -43,6 +44,7 @@ class ScriptedVenue:
         self.answer: Callable[[Intent], Outcome] = lambda _: Unknown("no script")
         self.look: Callable[[Intent], FindResult] = lambda _: Absent("scripted")
         self.cancel_answer: Callable[[OrderRef], CancelOutcome] = lambda _: CancelAccepted()
+        self.look_secs: Callable[[], float] = lambda: 0.0  # how long a look lasts
         self.book: dict[str, VenueOrder] = {}
 
     async def submit(self, intents: Sequence[Intent]) -> list[Outcome]:
@@ -57,7 +59,9 @@ class ScriptedVenue:
         return Unknown("no script")
 
     async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
-        return self.look(intent)
+        result = self.look(intent)
+        await asyncio.sleep(self.look_secs())
+        return result
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         return [await self.find(one.intent, one.known, one.ts_sent) for one in lost]

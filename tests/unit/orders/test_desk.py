@@ -13,7 +13,9 @@ from engine.orders.model import (
     Accepted,
     CancelAccepted,
     CancelRefused,
+    FindResult,
     Found,
+    Intent,
     OrderState,
     Refused,
     Side,
@@ -93,6 +95,27 @@ def test_absence_is_proof_only_after_the_quarantine(bench: Bench) -> None:
     code, message = bench.sink.events[-1][2][1:3]
     assert code == "ABSENT-PROVEN"
     assert "complete looks" in message
+
+
+def test_a_look_that_began_early_proves_nothing_by_lasting_long(bench: Bench) -> None:
+    """Its first page was read before the order can have come."""
+    bench.venue.answer = lambda _: Unknown("timeout")
+    bench.venue.look_secs = lambda: 9.0 if asyncio.get_running_loop().time() > 4 else 0.0
+    began: list[float] = []
+
+    def look(_: Intent) -> FindResult:
+        began.append(asyncio.get_running_loop().time())
+        return Absent("three pages")
+
+    bench.venue.look = look
+
+    async def main() -> None:
+        await bench.desk.submit([intent()])
+        while "order_refused" not in bench.sink.names():
+            await asyncio.sleep(0.1)
+
+    bench.run(main())
+    assert began[-1] - began[0] >= 10.0
 
 
 def test_a_failed_look_starts_the_quarantine_anew(bench: Bench) -> None:

@@ -194,6 +194,23 @@ def test_a_lost_order_is_given_up_only_after_lasting_absence(bench: Bench) -> No
     assert not clean
 
 
+def test_a_look_that_lasts_gives_no_lost_order_up(bench: Bench) -> None:
+    """What comes after its first page was read is in none of its pages."""
+    assert bench.journal is not None
+    bench.journal.intend([intent("A")])
+    began: list[float] = []
+
+    def look(_: Intent) -> Any:
+        began.append(asyncio.get_running_loop().time())
+        return Absent("two pages")
+
+    bench.venue.look = look
+    bench.venue.look_secs = lambda: 4.5 if began[-1] > began[0] + 2 else 0.0
+    clean, _, _ = _sweep(bench, secs=30.0)
+    assert clean
+    assert began[-1] - began[0] >= 5.0
+
+
 def test_what_was_lost_and_filled_counts_as_filled(bench: Bench) -> None:
     assert bench.journal is not None
     bench.journal.intend([intent("A")])

@@ -200,3 +200,26 @@ def test_an_end_is_believed_when_the_executions_of_the_whole_chain_were_read_aft
     assert bench.desk.get("A") is None
     assert bench.desk.journal.positions()[0].quantity == Decimal("0.4")
     bench.desk.journal.close()
+
+
+def test_a_replacement_is_not_absent_by_one_look_that_lasts(tmp_path: Path) -> None:
+    """What comes after the first page of a look was read is in none of its pages."""
+    bench = Bench(tmp_path / "journal.sqlite", replace=True, client_order_ids=True)
+    lost = Lost(bench)
+    began: list[float] = []
+    ended: list[float] = []
+
+    async def find(wanted: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+        loop = asyncio.get_running_loop()
+        began.append(loop.time())
+        await asyncio.sleep(9.0 if began[-1] > began[0] + 4 else 0.0)
+        ended.append(loop.time())
+        return Absent("scripted")
+
+    bench.venue.find = find  # type: ignore[method-assign]
+    lost.submit("A")
+    lost.replace_a(60)
+    assert began[-1] - began[0] >= 10.0
+    spans = zip(began, ended, strict=False)  # the last was ended by the end of the run
+    assert any(begin - began[0] < 10.0 <= end - began[0] for begin, end in spans)
+    bench.desk.journal.close()
