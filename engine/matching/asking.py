@@ -41,6 +41,10 @@ class Feed(Protocol):
         """When its book was last told, up to `now`; 0: never."""
         ...
 
+    def cleared_ns(self, instrument_id: InstrumentId, now: int) -> int:
+        """When its book was last cleared by a gap, up to `now`; 0: never."""
+        ...
+
     def books_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
         """What comes of its book at `now`."""
         ...
@@ -105,6 +109,10 @@ class Asking(Strategy):
     def told_ns(self, instrument_id: InstrumentId) -> int:
         """When its book was last told."""
         return self._feed.told_ns(instrument_id, self.clock.timestamp_ns())
+
+    def cleared_ns(self, instrument_id: InstrumentId) -> int:
+        """When its book was last cleared by a gap."""
+        return self._feed.cleared_ns(instrument_id, self.clock.timestamp_ns())
 
     def knows_trades(self, instrument_id: InstrumentId) -> bool:
         """Whether the cache has the trades that come now."""

@@ -97,10 +97,10 @@ class MarketFills(FillModel):
             )
             if is_pending or is_crossed or not self._is_trade(order, top, best_bid, best_ask):
                 return self._later(market, instrument, order_id)
-            if self._is_queued(market, instrument, order, best_bid, best_ask):
-                return _book(instrument, order, [])
             if top is None and self._queues and order.price == _traded(order, best_bid, best_ask):
                 return _book(instrument, order, [])  # nobody knows what is left before it
+            if self._is_queued(market, instrument, order, best_bid, best_ask):
+                return _book(instrument, order, [])
             if self._has_stops(instrument.id):  # a stop that fires finds nothing left of the trade
                 self._asking.ask_again(instrument.id)
             return None
@@ -271,13 +271,16 @@ class MarketFills(FillModel):
     def _is_queued(
         self, market: Traces, instrument: Any, order: Any, best_bid: Any, best_ask: Any
     ) -> bool:
-        """Whether something stands before a fired stop that rests, at a trade at its price.
+        """Whether something stands before it, at a trade at its price, that the exchange forgot.
 
-        The exchange keeps no queue for it. This trade's size is not known yet: the one that ends
-        the queue fills nothing of the order.
+        It keeps no queue for a fired stop that rests, and forgets all queues when a gap clears the
+        book. This trade's size is not known yet: the one that ends the queue fills nothing of the
+        order.
         """
         traded = _traded(order, best_bid, best_ask)
-        if not (self._queues and _has_trigger(order) and order.price == traded):
+        if not self._queues or order.price != traded:
+            return False
+        if not _has_trigger(order) and self._asking.cleared_ns(instrument.id) < _came_ns(order):
             return False
         order_id, cache = str(order.client_order_id), self._asking.cache
         book = cache.order_book(instrument.id)
@@ -285,8 +288,9 @@ class MarketFills(FillModel):
         queue = market.queues.get(order_id)
         newest = cache.trade(instrument.id)
         newest_id = "" if newest is None else str(newest.trade_id)
-        if queue is None:
-            queue = market.queues[order_id] = Queue(shown, newest_id)
+        price = order.price.as_decimal()
+        if queue is None or queue.price != price:
+            queue = market.queues[order_id] = Queue(price, shown, newest_id)
         index, trade = 0, newest
         while trade is not None and str(trade.trade_id) != queue.counted:
             if trade.price == order.price:

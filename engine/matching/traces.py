@@ -13,8 +13,9 @@ from engine.matching.taking import Consumed
 
 
 class Queue(msgspec.Struct):
-    """What stood before a stop that came to rest, base units; trades up to `counted` are off it."""
+    """What stood before a resting order at its price, base units, less trades to `counted`."""
 
+    price: Decimal
     ahead: Decimal
     counted: str
 

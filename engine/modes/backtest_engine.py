@@ -10,6 +10,7 @@ import gc
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from nautilus_trader.backtest import (
@@ -20,6 +21,7 @@ from nautilus_trader.backtest import (
     BacktestVenueConfig,
 )
 from nautilus_trader.model import (
+    BookAction,
     InstrumentId,
     Money,
     NautilusDataType,
@@ -82,6 +84,11 @@ class _Stream:
         self._rows = rows
         self.times = [one.ts_init for one in rows]
 
+    @cached_property
+    def gaps(self) -> list[int]:
+        """When the book was cleared, and not told."""
+        return [one.ts_init for one in self._rows if _is_gap(one)]
+
     def at(self, now: int) -> list[Any]:
         return self._rows[bisect_left(self.times, now) : bisect_right(self.times, now)]
 
@@ -102,6 +109,7 @@ class Engine:
         self._told: dict[InstrumentId, _Stream] = {}  # of these parts, as far as asked for
         self._traded: dict[InstrumentId, _Stream] = {}
         self._told_before: dict[InstrumentId, int] = {}
+        self._cleared_before: dict[InstrumentId, int] = {}
         self._engine = BacktestEngine(engine)
         self._rows = [_Rows(config) for config in data]
         for venue in venues:
@@ -153,7 +161,11 @@ class Engine:
     def _next(self, parts: list[list[Any]]) -> None:
         for part in self._parts:
             if isinstance(part[0], _BOOKS):
-                self._told_before[part[0].instrument_id] = part[-1].ts_init
+                name = part[0].instrument_id
+                self._told_before[name] = part[-1].ts_init
+                gap = next((one.ts_init for one in reversed(part) if _is_gap(one)), None)
+                if gap is not None:
+                    self._cleared_before[name] = gap
         self._parts, self._told, self._traded = parts, {}, {}
 
     def told_ns(self, instrument_id: InstrumentId, now: int) -> int:
@@ -164,6 +176,12 @@ class Engine:
         times = self._of(self._told, instrument_id, _BOOKS).times
         at = bisect_right(times, now)
         return times[at - 1] if at else self._told_before.get(instrument_id, 0)
+
+    def cleared_ns(self, instrument_id: InstrumentId, now: int) -> int:
+        """When its book was last cleared by a gap, up to `now`; 0: never."""
+        gaps = self._of(self._told, instrument_id, _BOOKS).gaps
+        at = bisect_right(gaps, now)
+        return gaps[at - 1] if at else self._cleared_before.get(instrument_id, 0)
 
     def books_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
         """What comes of its book at `now`."""
@@ -218,6 +236,12 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _is_gap(told: Any) -> bool:
+    if not isinstance(told, OrderBookDeltas) or not told.is_snapshot:
+        return False
+    return len(told.deltas) == 1 and bool(told.deltas[0].action == BookAction.CLEAR)
 
 
 def _rank(part: list[Any]) -> int:

@@ -89,6 +89,14 @@ def book(
     return OrderBookDeltas(instrument, deltas)
 
 
+def cleared(ms: float) -> OrderBookDeltas:
+    """A gap: the book is known no more."""
+    ts, flags = at(ms), RecordFlag.F_SNAPSHOT.value | RecordFlag.F_LAST.value
+    nothing = OrderBookDelta.clear(IID, 0, ts, ts).order
+    one = OrderBookDelta(IID, BookAction.CLEAR, nothing, flags, 0, ts, ts)
+    return OrderBookDeltas(IID, [one])
+
+
 def level(ms: float, side: OrderSide, price: float, size: float) -> OrderBookDeltas:
     """One level's new size; 0 deletes it."""
     ts, order = at(ms), BookOrder(side, px(price), qty(size), 0)

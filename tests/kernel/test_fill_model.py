@@ -33,6 +33,7 @@ from tests.kernel.bench import (
     Script,
     Seen,
     book,
+    cleared,
     level,
     px,
     qty,
@@ -127,6 +128,15 @@ def test_one_that_rests_has_no_queue_before_it():
     gap.append(trade(200, 97.0, 1.0, AggressorSide.BUY))  # 5 stood at that price
     seen = run(gap, [(10, stop(SELL, 99.0, 97.0))], queue_position=True)
     assert seen.fills("stop") == [(200.0, 97.0, 1.0)]
+
+
+def test_a_gap_clears_the_queues_and_a_whole_book_does_not():
+    steps = [(10, lambda script: script.limit("bid", BUY, 1.0, 99.5))]
+    again = book(150, {99.5: 5}, {100.5: 5})
+    seen = run([QUIET, again, trade(200, 99.5, 1.0)], steps, queue_position=True)
+    assert seen.fills("bid") == []
+    seen = run([QUIET, cleared(100), again, trade(200, 99.5, 1.0)], steps, queue_position=True)
+    assert seen.fills("bid") == [(200.0, 99.5, 1.0)]
 
 
 def test_a_trade_fires_what_waits_for_the_touch():

@@ -12,12 +12,9 @@ import pytest
 from nautilus_trader.backtest import BacktestEngine
 from nautilus_trader.model import (
     AggressorSide,
-    BookAction,
     InstrumentId,
-    OrderBookDelta,
     OrderBookDeltas,
     OrderSide,
-    RecordFlag,
     TimeInForce,
     TradeTick,
     TriggerType,
@@ -32,8 +29,8 @@ from tests.kernel.bench import (
     VENUE,
     Script,
     Seen,
-    at,
     book,
+    cleared,
     level,
     px,
     qty,
@@ -57,6 +54,11 @@ class Fed:
         return max(
             (one.ts_init for one in self._of(OrderBookDeltas, instrument_id, now)), default=0
         )
+
+    def cleared_ns(self, instrument_id: InstrumentId, now: int) -> int:
+        books = self._of(OrderBookDeltas, instrument_id, now)
+        gaps = [one.ts_init for one in books if one.is_snapshot and len(one.deltas) == 1]
+        return max(gaps, default=0)
 
     def books_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
         return [one for one in self._of(OrderBookDeltas, instrument_id, now) if one.ts_init == now]
@@ -154,13 +156,6 @@ def changed(name: str, price: float):
     return lambda script: script.modify_order(script.orders[name], price=px(price))
 
 
-def cleared(ms: float) -> OrderBookDelta:
-    """The end of what is known of the book."""
-    nothing_there = OrderBookDelta.clear(IID, 0, at(ms), at(ms)).order
-    flags = RecordFlag.F_SNAPSHOT.value | RecordFlag.F_LAST.value
-    return OrderBookDelta(IID, BookAction.CLEAR, nothing_there, flags, 0, at(ms), at(ms))
-
-
 def parts(seen: Seen, name: str) -> list[tuple[float, float, float]]:
     """Milliseconds to the nearest, price, size."""
     return [(round(ms, 3), price, size) for ms, price, size in seen.fills(name)]
@@ -231,6 +226,19 @@ def test_bids_that_come_upon_one_that_rests_pay_its_price_and_no_more_than_they_
     market += [book(200, {97.5: 0.4, 97.2: 0.2}, {98.0: 5}), trade(300, 97.6, 0.1, BOUGHT)]
     seen = fill(market, [(10, stop(SELL, 99.0, 97.0))])
     assert parts(seen, "stop") == [(200.0, 97.0, 0.6)]
+
+
+@pytest.mark.parametrize("kind", [TriggerType.LAST_PRICE, TriggerType.BID_ASK])
+def test_a_stop_without_a_limit_takes_what_stands_and_of_the_next_book(kind):
+    def step(script: Script) -> None:
+        build = script.order_factory.stop_market
+        script.send("stop", build(IID, SELL, qty(8), px(99.0), trigger_type=kind))
+
+    market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5, 98.8: 1}, {99.5: 5})]
+    assert parts(fill(market, [(10, step)]), "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 5.0)]
+    market = [*SETTLED, book(100, {98.9: 5, 98.8: 9}, {99.5: 5}), trade(200, 98.9)]
+    at_ms = 200.0 if kind == TriggerType.LAST_PRICE else 100.0
+    assert parts(fill(market, [(10, step)]), "stop") == [(at_ms, 98.9, 5.0), (at_ms, 98.8, 3.0)]
 
 
 # -- what the touch fires --------------------------------------------------------------------------
@@ -353,7 +361,7 @@ def test_one_trade_fills_two_resting_orders_no_more_than_it_was(queues):
 
 def test_a_gap_in_the_feed_ends_no_queue():
     """While nobody knows the book, a trade at the order's price may have been for those before."""
-    nothing_known = OrderBookDeltas(IID, [cleared(100)])
+    nothing_known = cleared(100)
     market = [*SETTLED, nothing_known, trade(150, 99.5, 1.0), trade(200, 99.4, 0.3)]
     seen = fill(market, [(60, bid("order", 99.5))])
     assert [ms for ms, _, _ in parts(seen, "order")] == [200.0]
@@ -375,6 +383,16 @@ def test_an_order_that_found_nothing_left_rests_and_pays_its_own_price(steps):
     market += [book(200, {99.5: 5}, {99.7: 5}), trade(300, 99.7, 0.1)]
     seen = fill(market, [(60, buy("first", 1.0)), *steps])
     assert parts(seen, "order") == [(200.0, 99.8, 1.0)]
+
+
+def test_after_a_gap_the_queue_is_what_the_new_book_shows():
+    market = [*SETTLED, cleared(100), trade(150, 99.5, 1.0), book(170, {99.5: 2}, {100.5: 5})]
+    market += [trade(200, 99.5, 1.0), trade(300, 99.5, 1.0)]
+    market += [trade(400, 99.5, 0.3), trade(500, 99.5)]
+    seen = fill(market, [(60, bid("bid", 99.5))])
+    assert parts(seen, "bid") == [(400.0, 99.5, 0.3), (500.0, 99.5, 0.7)]
+    seen = fill([*market[:4], trade(160, 99.4, 1.0)], [(60, bid("bid", 99.5))])
+    assert parts(seen, "bid") == [(160.0, 99.5, 1.0)]  # through it
 
 
 def test_asks_that_come_upon_two_resting_bids_are_used_once():
