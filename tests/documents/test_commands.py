@@ -221,6 +221,8 @@ COMMANDS: dict[str, Step] = {
     "python -m tests.crash.steps": loads,
     "python -m tests.crash.brackets": loads,
     "python -m tests.mutants.run": loads,
+    "python -m tests.parity.markets --seeds 1..200": loads,
+    "python -m tests.parity.papers --seeds 1..5": loads,
     "python -m benchmarks.gate": loads,
     "python benchmarks/kill.py": loads,
     "python benchmarks/journal.py": loads,
