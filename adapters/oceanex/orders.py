@@ -344,7 +344,11 @@ class OceanexOrders:
             candidates = await self._near(intent, known, since_ns)
         if len(candidates) > 1:
             ids = ", ".join(sorted(candidates)[:5])
-            return Unsure(f"{len(candidates)} orders have these fields: {ids}", ambiguous=True)
+            return Unsure(
+                f"{len(candidates)} orders have these fields: {ids}",
+                ambiguous=True,
+                candidates=tuple(_with_intent(one, intent) for one in candidates.values()),
+            )
         if candidates:
             return Found(_with_intent(next(iter(candidates.values())), intent))
         if intent.kind in _STOP_KINDS and not self._lists_triggers:

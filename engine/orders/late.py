@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from engine.orders.cancels import Cancels
 from engine.orders.journal import Journal
 from engine.orders.live import LiveOrder
-from engine.orders.model import Found, Lost, OrderState, Unsure, VenueOrder
+from engine.orders.model import FindResult, Found, Lost, OrderState, Unsure, VenueOrder
 
 WATCH_NS = 180 * 1_000_000_000  # how long after it was given up an order is looked for
 # A difference of the balances may tell of one that came at any time since, or while nothing ran.
@@ -91,12 +93,10 @@ class LateOrders(Cancels):
             [Lost(order.intent, self._known_to(order), self._sent(order)) for order in orders]
         )
         found = 0
-        for order, result in zip(orders, results, strict=True):
-            if not isinstance(result, Found) or not self._given_up.has(order):
-                continue
-            if not self._is_anothers(order, result.order.venue_order_id):
+        for order, state in _pairs(orders, results):
+            if self._given_up.has(order) and not self._is_anothers(order, state.venue_order_id):
                 found += 1
-                self._revive(order, result.order)
+                self._revive(order, state)
         unread = sum(isinstance(one, Unsure) and not one.ambiguous for one in results)
         return LateLook(found, unread)
 
@@ -133,3 +133,25 @@ class LateOrders(Cancels):
         self._apply(order, state)
         if not order.state.is_terminal:
             self._spawn(self._cancel_batch([order]), "cancel a late order")
+
+
+def _pairs(
+    orders: Sequence[LiveOrder], results: Sequence[FindResult]
+) -> Iterator[tuple[LiveOrder, VenueOrder]]:
+    """Each order with what the venue has of it.
+
+    A strategy sends the same again when it is told that there is none, so that two of equal fields
+    may come late: which is which makes no difference, so long as there are no more than were sent.
+    """
+    twins: defaultdict[Any, list[LiveOrder]] = defaultdict(list)
+    seen: defaultdict[Any, dict[str, VenueOrder]] = defaultdict(dict)
+    for order, result in zip(orders, results, strict=True):
+        if isinstance(result, Found):
+            yield order, result.order
+        elif isinstance(result, Unsure) and result.candidates:
+            twins[order.fingerprint()].append(order)
+            seen[order.fingerprint()] |= {one.venue_order_id: one for one in result.candidates}
+    for fields, group in twins.items():
+        came = sorted(seen[fields].values(), key=lambda one: (one.ts_created, one.venue_order_id))
+        if len(came) <= len(group):
+            yield from zip(sorted(group, key=lambda one: one.ts_sent), came, strict=False)

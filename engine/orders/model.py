@@ -270,10 +270,11 @@ class Absent(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unsure(msgspec.Struct, frozen=True, tag=True):
-    """Could not ask, or more than one order fits (`ambiguous`)."""
+    """Could not ask, or more than one order fits (`ambiguous`): the `candidates`."""
 
     reason: str
     ambiguous: bool = False
+    candidates: tuple[VenueOrder, ...] = ()
 
 
 FindResult = Found | Absent | Unsure

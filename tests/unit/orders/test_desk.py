@@ -334,3 +334,56 @@ def test_halted_desk_creates_nothing_and_still_cancels(bench: Bench) -> None:
     assert [i.client_order_id for i in bench.venue.creates] == ["A"]
     assert len(bench.venue.cancels) == 1
     assert bench.sink.events[-1][2][1] == "DESK-HALTED"
+
+
+def test_two_of_the_same_that_both_come_late_are_both_taken_back(bench: Bench) -> None:
+    """Sent again when the first was proven absent; which is which makes no difference."""
+    bench.venue.answer = lambda _: Unknown("timeout")
+    price = Decimal(100)
+    came = (
+        venue_order(
+            "V1", price=price, state=OrderState.FILLED, filled=Decimal("0.5"), avg_price=price
+        ),
+        venue_order("V2", price=price),
+    )
+
+    async def give_up(cid: str) -> None:
+        await bench.desk.submit([intent(cid, price=price)])
+        while bench.desk.unresolved():
+            await asyncio.sleep(0.5)
+
+    async def main() -> tuple[int, int]:
+        await give_up("A")
+        await give_up("B")
+        bench.venue.look = lambda _: Unsure("2 fit", ambiguous=True, candidates=came)
+        bench.venue.book = {one.venue_order_id: one for one in came}
+        first = await bench.desk.look_for_late()
+        bench.venue.look = lambda _: Absent("nothing new")
+        again = await bench.desk.look_for_late()
+        await asyncio.sleep(1)
+        await bench.desk.stop(cancel_open=False)
+        return first.found, again.found
+
+    assert bench.run(main()) == (2, 0)
+    journal = bench.desk.journal
+    assert {journal.find("V1"), journal.find("V2")} == {"A", "B"}
+    assert [ref.venue_order_id for ref in bench.venue.cancels] == ["V2"]
+    found = [detail for name, _, detail in bench.sink.events if name == "finding"]
+    assert [detail[0].code for detail in found] == ["ORDER-LATE", "ORDER-LATE"]
+
+
+def test_more_than_were_given_up_are_nobodys(bench: Bench) -> None:
+    bench.venue.answer = lambda _: Unknown("timeout")
+    came = tuple(venue_order(f"V{n}") for n in (1, 2))
+
+    async def main() -> int:
+        await bench.desk.submit([intent("A")])
+        while bench.desk.unresolved():
+            await asyncio.sleep(0.5)
+        bench.venue.look = lambda _: Unsure("2 fit", ambiguous=True, candidates=came)
+        look = await bench.desk.look_for_late()
+        await bench.desk.stop(cancel_open=False)
+        return look.found
+
+    assert bench.run(main()) == 0
+    assert bench.venue.cancels == []
