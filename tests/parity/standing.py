@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tests.parity.tape import Event, Print, Told
 
 ZERO = Decimal(0)
-LEVELS = 50  # of each side on a sheet, nearest first
+LEVELS = 500  # of each side on a sheet, nearest first
 LATE_NS = 20_000_000  # a trade may come this much after a quote that is newer and has no time
 
 
@@ -76,6 +76,7 @@ class Market:
         self.number = 0
         self.ts = 0
         self.is_known = False
+        self._has_levels = False  # besides those of quotes
         self.last: Print | None = None
         self._book: dict[str, dict[Decimal, _Level]] = {"BUY": {}, "SELL": {}}  # by taker: asks, ..
         self._whole = 0  # the number of the event since which every level is known
@@ -105,6 +106,7 @@ class Market:
         if event.kind in ("snapshot", "clear"):
             self._book = {"BUY": {}, "SELL": {}}
             self._prices = {"BUY": [], "SELL": []}
+        self._has_levels = event.kind != "clear"
         self.is_known = event.kind != "clear" and (self.is_known or event.kind == "snapshot")
         for taker, levels in (("BUY", event.asks), ("SELL", event.bids)):
             for price, size in levels.items():
@@ -129,7 +131,7 @@ class Market:
         for taker, levels in (("BUY", top.asks), ("SELL", top.bids)):
             best, size = next(iter(levels.items()))
             side, prices = self._book[taker], self._prices[taker]
-            for price in list(prices) if not self.is_known else self._beyond(taker, best):
+            for price in self._beyond(taker, best) if self._has_levels else list(prices):
                 self._set(taker, price, _Level(ZERO, 0, 0))
             level = side.get(best)
             is_same = level is not None and level.size == size

@@ -55,7 +55,8 @@ class _Symbol:
         self.tape: Tape = []
         self.last: int | None = None  # the newest update in the book; None: there is no book
         self.seen = 0  # the newest update told of
-        self.held: list[dict[str, Any]] = []  # updates that wait for a snapshot
+        self.held: list[tuple[int, dict[str, Any]]] = []  # updates that wait for a snapshot
+        self.is_without = True  # a snapshot
         self.is_perpetual = False
 
     def depth(self, ts: int, data: dict[str, Any]) -> None:
@@ -67,13 +68,22 @@ class _Symbol:
             self.tape.append(Told(ts, "clear", {}, {}))
             self.last = None
         if self.last is None:
-            self.held.append(data)
+            self.held.append((ts, data))
             return
         self.last = data["u"]
-        at = data["E"] * MS_NS
-        self.tape.append(
-            Told(ts, "levels", _side(data["b"]), _side(data["a"]), at, data["u"]),
-        )
+        self._told(ts, data)
+
+    def _told(self, ts: int, data: dict[str, Any]) -> None:
+        bids, asks = _side(data["b"]), _side(data["a"])
+        self.tape.append(Told(ts, "levels", bids, asks, data["E"] * MS_NS, data["u"]))
+
+    def end(self) -> None:
+        """Without any snapshot the levels that were told are all that is known."""
+        for ts, data in self.held if self.is_without else ():
+            if self.last is not None and not self._follows(data):
+                self.tape.append(Told(ts, "clear", {}, {}))
+            self.last = data["u"]
+            self._told(ts, data)
 
     def _follows(self, data: dict[str, Any]) -> bool:
         assert self.last is not None
@@ -86,7 +96,8 @@ class _Symbol:
         bids, asks = _side(data["bids"]), _side(data["asks"])
         held, self.held = self.held, []
         self.last = number
-        for update in held:
+        self.is_without = False
+        for _, update in held:
             if update["u"] <= self.last:
                 continue
             if not self._follows(update):
@@ -138,6 +149,8 @@ def of_lines(lines: Iterable[bytes], venue: str = "BINANCE") -> dict[str, Tape]:
             bid, ask = _side([(data["b"], data["B"])]), _side([(data["a"], data["A"])])
             at = data.get("E", 0) * MS_NS
             symbol.tape.append(Told(ts, "quote", bid, ask, at, data["u"]))
+    for symbol in symbols.values():
+        symbol.end()
     return {
         f"{name}{'-PERP' * one.is_perpetual}.{venue}": sorted(one.tape, key=lambda event: event.ts)
         for name, one in symbols.items()
