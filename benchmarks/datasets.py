@@ -43,7 +43,7 @@ max_orders_per_second = 20
 latency_ms = "5"
 [backtest]
 catalog = "{catalog}"
-chunk_size = 10000
+chunk_size = 100000
 """
 
 

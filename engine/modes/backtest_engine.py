@@ -47,6 +47,7 @@ class _Rows:
         self._catalog = ParquetDataCatalog(config.catalog_path)
         self._kind, self._name = config.data_type, str(config.instrument_id)
         self._rest: list[OrderBookDelta] = []  # an update whose end is yet to come
+        self.count = 0  # of the rows that were read last
         spans = self._catalog.get_intervals(self._kind, self._name)
         self.begin = max(config.start_time or 0, min((a for a, _ in spans), default=0))
         self.end = max((b for _, b in spans), default=-1)
@@ -59,21 +60,27 @@ class _Rows:
     def read(self, begin: int, end: int) -> list[Any]:
         """What the engine takes of the rows from `begin` to `end`, both in."""
         begin, end = max(begin, self.begin), min(end, self.end)
+        self.count = 0
         if begin > end:
             return []
         rows = self._catalog.query(
             self._kind, [self._name], start=begin, end=end, optimize_file_loading=True
         )
+        self.count = len(rows)
         return self._batches(rows) if self._kind == NautilusDataType.OrderBookDelta else list(rows)
 
     def _batches(self, rows: Sequence[OrderBookDelta]) -> list[OrderBookDeltas]:
-        found, batch, last = [], self._rest, RecordFlag.F_LAST.value
-        for row in rows:
-            batch.append(row)
-            if row.flags & last:
-                found.append(OrderBookDeltas(row.instrument_id, batch))
-                batch = []
-        self._rest = batch
+        last, begin = RecordFlag.F_LAST.value, 0
+        ends = [index for index, row in enumerate(rows, 1) if row.flags & last]
+        found = []
+        for end in ends:
+            batch = rows[begin:end]
+            if self._rest:
+                batch = [*self._rest, *batch]
+                self._rest = []
+            found.append(OrderBookDeltas(batch[0].instrument_id, batch))
+            begin = end
+        self._rest += rows[begin:]
         return found
 
 
@@ -218,7 +225,7 @@ class Engine:
             if parts:
                 yield max(int(part[-1].ts_init) for part in parts), parts
             at += window
-            count = sum(map(_size, parts))
+            count = sum(one.count for one in rows)
             factor = min(GROWTH, self._chunk_size / count) if count else GROWTH
             window = max(int(window * factor), WINDOW_MIN_NS)
 
@@ -251,12 +258,6 @@ def _rank(part: list[Any]) -> int:
     and by itself.
     """
     return 0 if isinstance(part[0], TradeTick) else 1
-
-
-def _size(part: list[Any]) -> int:
-    if isinstance(part[0], OrderBookDeltas):
-        return sum(len(one.deltas) for one in part)
-    return len(part)
 
 
 def _add_venue(engine: BacktestEngine, config: BacktestVenueConfig) -> None:
