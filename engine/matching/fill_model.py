@@ -95,7 +95,10 @@ class MarketFills(FillModel):
             is_crossed = top is not None and (
                 top[2] <= order.price if order.side == OrderSide.BUY else top[0] >= order.price
             )
-            if is_pending or is_crossed or not self._is_trade(order, top, best_bid, best_ask):
+            is_trade = self._is_trade(order, top, best_bid, best_ask)
+            if is_pending or is_crossed or not is_trade:
+                if not is_trade and not _has_trigger(order):
+                    return self._taken(market, instrument, order, is_known=False)
                 return self._later(market, instrument, order_id)
             if top is None and self._queues and order.price == _traded(order, best_bid, best_ask):
                 return _book(instrument, order, [])  # nobody knows what is left before it
