@@ -27,6 +27,23 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         T_ORDERS,
     ),
     mutant(
+        "absent-by-the-end-of-a-look",
+        DESK,
+        "absence counts to where a look ended, which may be long after its first page",
+        one(
+            "            self._absent(order, result, began)\n",
+            "            self._absent(order, result, asyncio.get_running_loop().time())\n",
+        ),
+        T_ORDERS,
+    ),
+    mutant(
+        "late-twins-are-nobodys",
+        "engine/orders/late.py",
+        "two of the same that both come late are left alone",
+        one("        if len(came) <= len(group):\n", "        if len(came) < len(group):\n"),
+        T_ORDERS,
+    ),
+    mutant(
         "journal-after-send",
         DESK,
         "the intent is journaled only after the order was sent",
