@@ -18,6 +18,7 @@ from nautilus_trader.model import (
     Currency,
     CurrencyPair,
     InstrumentId,
+    OrderBook,
     Price,
     Quantity,
     StrategyId,
@@ -109,6 +110,18 @@ class Asking(Strategy):
     def told_ns(self, instrument_id: InstrumentId) -> int:
         """When its book was last told."""
         return self._feed.told_ns(instrument_id, self.clock.timestamp_ns())
+
+    def cached_ns(self, instrument_id: InstrumentId, book: OrderBook) -> int:
+        """When `book`, as the cache has it, was last told: not now if that is still to come to it.
+
+        A NautilusTrader book knows no time but the venue's.
+        """
+        now = self.clock.timestamp_ns()
+        coming = self._feed.books_at(instrument_id, now)
+        is_here = any(
+            (one.ts_event, one.sequence) == (book.ts_event, book.sequence) for one in coming
+        )
+        return self._feed.told_ns(instrument_id, now if is_here else now - 1)
 
     def cleared_ns(self, instrument_id: InstrumentId) -> int:
         """When its book was last cleared by a gap."""

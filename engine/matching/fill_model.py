@@ -42,7 +42,7 @@ from engine.orders.model import Side
 
 TRADES_MAX = 1000  # newer than the book, that are looked at
 NEVER_NS = 2**64 - 1
-NEAR_LEVELS = 25  # of a side are looked at first, all of them only if those do not suffice
+DEPTHS = (25, 200, None)  # levels of a side are looked at, more only if those do not suffice
 
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
 _AGGRESSORS = {AggressorSide.BUY: Side.BUY, AggressorSide.SELL: Side.SELL}
@@ -60,6 +60,8 @@ class MarketFills(FillModel):
     def __init__(self, asking: Asking, *, consumes: bool, queues: bool) -> None:
         super().__init__()
         self._asking, self._consumes, self._queues = asking, consumes, queues
+        self._copies: dict[InstrumentId, tuple[int, int, OrderBook]] = {}  # of books, when
+        self._traded_at: dict[tuple[InstrumentId, int], bool] = {}
 
     def get_orderbook_for_fill_simulation(
         self, instrument: Any, order: Any, best_bid: Any = None, best_ask: Any = None
@@ -95,7 +97,7 @@ class MarketFills(FillModel):
             is_crossed = top is not None and (
                 top[2] <= order.price if order.side == OrderSide.BUY else top[0] >= order.price
             )
-            is_trade = self._is_trade(order, top, best_bid, best_ask)
+            is_trade = self._is_trade(instrument.id)
             if is_pending or is_crossed or not is_trade:
                 if not is_trade and not _has_trigger(order):
                     return self._taken(market, instrument, order, is_known=False)
@@ -112,6 +114,7 @@ class MarketFills(FillModel):
         if order_id in market.unfired:
             market.unfired.discard(order_id)
             market.fired.add(order_id)
+            market.taking[order_id] = self._asking.clock.timestamp_ns()
         return self._taken(market, instrument, order, is_known=True)
 
     def _is_pending(self, market: Traces, order: Any, order_id: str) -> bool:
@@ -140,30 +143,42 @@ class MarketFills(FillModel):
         market.taking[order_id] = now
         return True
 
-    def _is_trade(self, order: Any, top: Any, best_bid: Any, best_ask: Any) -> bool:
+    def _is_trade(self, instrument_id: InstrumentId) -> bool:
         """Whether the exchange asks because of a trade, not of a change of the book.
 
-        Where both come at once: for the time of a trade it moves the touch to the trade's price.
+        Where both come at once the trade is first.
         """
-        is_trade = self._asking.is_trade(order.instrument_id)
-        if is_trade is not None or top is None:
-            return bool(is_trade)
-        if best_bid == best_ask:
-            return True
-        if order.side == OrderSide.BUY:
-            return bool(best_bid == top[0] and best_ask < top[2])
-        return bool(best_ask == top[2] and best_bid > top[0])
+        is_trade = self._asking.is_trade(instrument_id)
+        return not self._asking.knows_trades(instrument_id) if is_trade is None else is_trade
 
     def _has_stops(self, instrument_id: InstrumentId) -> bool:
         return any(map(_has_trigger, self._asking.cache.orders_open(instrument_id=instrument_id)))
 
     def _is_traded_at(self, instrument_id: InstrumentId, ts: int) -> bool:
+        """Whether a trade came at `ts`, which is over."""
+        known = self._traded_at.get((instrument_id, ts))
+        if known is not None:
+            return known
         index, cache = 0, self._asking.cache
         trade = cache.trade(instrument_id)
         while trade is not None and trade.ts_init > ts:
             index += 1
             trade = cache.trade(instrument_id, index)
-        return trade is not None and bool(trade.ts_init == ts)
+        found = trade is not None and bool(trade.ts_init == ts)
+        self._traded_at[instrument_id, ts] = found
+        return found
+
+    def _known_book(self, instrument_id: InstrumentId) -> OrderBook | None:
+        """The cache's book: a copy of all levels, so one for all that ask in a moment."""
+        cache, now = self._asking.cache, self._asking.clock.timestamp_ns()
+        count = cache.book_update_count(instrument_id)
+        copied = self._copies.get(instrument_id)
+        if copied is not None and copied[:2] == (now, count):
+            return copied[2]
+        book: OrderBook | None = cache.order_book(instrument_id)
+        if book is not None:
+            self._copies[instrument_id] = (now, count, book)
+        return book
 
     def _later(self, market: Traces, instrument: Any, order_id: str) -> OrderBook:
         """Nothing until all know what the exchange knows."""
@@ -176,12 +191,14 @@ class MarketFills(FillModel):
         """What it gets of the newest market. `is_known`: the cache has it."""
         side, order_id = order.side, str(order.client_order_id)
         consumed = market.consumed(side)
-        book = self._asking.cache.order_book(instrument.id)  # a copy
+        book = self._known_book(instrument.id)
         if book is None:
             return _book(instrument, order, [])
-        ticks = self._newer_trades(instrument.id, book.ts_event)
+        ticks = self._newer_trades(instrument.id, book)
         if not is_known:
             told, coming = self._asking.coming(instrument.id)
+            if told:
+                self._copies.pop(instrument.id, None)  # no longer what the cache has
             for one in told:
                 self._foresee(market, book, one)
             ticks = [] if told else [*ticks, *coming]
@@ -232,16 +249,19 @@ class MarketFills(FillModel):
 
     def _is_maker(self, market: Traces, order: Any, order_id: str) -> bool:
         """Whether it rests. An order that was changed the exchange calls a taker for ever."""
-        if order_id in market.rested or order.liquidity_side != LiquiditySide.TAKER:
+        if order.liquidity_side != LiquiditySide.TAKER:
             return True
-        return not _has_trigger(order) and _came_ns(order) < self._asking.clock.timestamp_ns()
+        if _has_trigger(order) and order_id not in market.rested:
+            return False
+        return _came_ns(order) < self._asking.clock.timestamp_ns()
 
-    def _newer_trades(self, instrument_id: InstrumentId, venue_ns: int) -> list[TradeTick]:
+    def _newer_trades(self, instrument_id: InstrumentId, book: OrderBook) -> list[TradeTick]:
         """Trades newer than the book, in their order.
 
-        `venue_ns` is the book's time by the venue's clock: it decides on what is received at once.
+        The venue's clock decides on what is received at once.
         """
-        told_ns, cache = self._asking.told_ns(instrument_id), self._asking.cache
+        told_ns, cache = self._asking.cached_ns(instrument_id, book), self._asking.cache
+        venue_ns = book.ts_event
         found: list[TradeTick] = []
         trade = cache.trade(instrument_id)
         while trade is not None and trade.ts_init > told_ns and len(found) < TRADES_MAX:
@@ -261,13 +281,14 @@ class MarketFills(FillModel):
         limit: Decimal | None,
         leaves: Decimal,
     ) -> list[Offer]:
-        for depth in (NEAR_LEVELS, None):
-            found = _levels(book, _OTHER[side], depth)
-            count = len(found)
+        for depth in DEPTHS:
+            shown = _levels(book, _OTHER[side], depth)
+            found = met(_SIDES[side], shown, limit=limit)
+            is_all = len(found) < len(shown) or len(shown) != depth
             for trade in trades:  # each of them ran through what was better
                 found = met(_SIDES[side], found, last=trade)
             fills = walk(met(_SIDES[side], found, taken=taken, limit=limit), leaves)
-            if count != depth or sum((size for _, size in fills), ZERO) == leaves:
+            if is_all or sum((size for _, size in fills), ZERO) == leaves:
                 break
         return fills
 
@@ -286,7 +307,7 @@ class MarketFills(FillModel):
         if not _has_trigger(order) and self._asking.cleared_ns(instrument.id) < _came_ns(order):
             return False
         order_id, cache = str(order.client_order_id), self._asking.cache
-        book = cache.order_book(instrument.id)
+        book = self._known_book(instrument.id)
         shown = ZERO if book is None else _size_at(book, order.side, order.price.as_decimal())
         queue = market.queues.get(order_id)
         newest = cache.trade(instrument.id)
@@ -348,7 +369,14 @@ def _levels(book: OrderBook, side: OrderSide, depth: int | None) -> list[Offer]:
 
 
 def _size_at(book: OrderBook, side: OrderSide, price: Decimal) -> Decimal:
-    return dict(_levels(book, side, None)).get(price, ZERO)
+    for depth in DEPTHS:
+        levels = book.bids_to_dict(depth) if side == OrderSide.BUY else book.asks_to_dict(depth)
+        if price in levels or len(levels) != depth:
+            break
+        worst = next(reversed(levels))
+        if price > worst if side == OrderSide.BUY else price < worst:
+            break
+    return levels.get(price, ZERO)
 
 
 def _has(book: OrderBook, side: OrderSide, price: Decimal) -> bool:

@@ -253,9 +253,12 @@ class _Judge:
             if other.ts <= taking.ts + slack and other.order.side == order.side
         ]
         sheets = self._standing(taking.ts, self.fired_by.get(order.id, 0))
+        is_again = len(_by_price(taking.parts)) < len(taking.parts)  # one walk has a price once
+        if is_again and self._is_right_in_turn(taking, sheets, also):
+            return
         found = [self._wrong(taking, sheet, also) for sheet in sheets]
         right = [sheet for sheet, wrong in zip(sheets, found, strict=True) if not wrong]
-        if not right and self._is_right_in_turn(taking, sheets, also):
+        if not right and not is_again and self._is_right_in_turn(taking, sheets, also):
             return
         if not right:
             self.found += min(reversed(found), key=len)

@@ -90,6 +90,19 @@ RUN_THROUGH = [trade(30, "99.5", "5", "SELL"), trade(30, "98.95", "3", "SELL")]
 WHOLE_QUEUE = [trade(40, "99.5", "5", "SELL")]
 MINE = trade(50, "99.5", "2", "SELL")
 
+TWICE = [book(15, {}, {"99.55": "5"}), book(15, {}, {"99.55": "5"})]
+
+
+def three(last: str) -> list[dict[str, Any]]:
+    """Orders of one moment that take 1, 4 and 1, and `last` of the same level."""
+    both = [fill(15, "99.55", "4"), fill(15, "99.55", "1") | {"trade_id": "T-again"}]
+    return [
+        order(10, "BUY", "1", fill(15, "99.55", "1")),
+        order(10, "BUY", "5", *both, client_order_id="O-b"),
+        order(10, "BUY", last, fill(15, "99.55", last), client_order_id="O-c"),
+    ]
+
+
 RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
     "a walk of the levels": (
         [order(10, "BUY", "7", fill(15, "99.6", "5"), fill(15, "99.7", "2"))],
@@ -149,6 +162,7 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
         ],
         [book(18, {}, {"99.6": "5"})],
     ),
+    "a level told twice in one nanosecond": (three("4"), TWICE),
     "either side of the same nanosecond": (
         [
             order(10, "BUY", "1", fill(15, "99.6", "1")),
@@ -227,6 +241,11 @@ WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
             order(20, "BUY", "5", fill(25, "99.6", "5")),
         ],
         [],
+    ),
+    "more than a level told twice in one nanosecond": (
+        "more than stood there",
+        three("5"),
+        TWICE,
     ),
     "a better level left out": (
         "worse than it met",

@@ -228,6 +228,12 @@ def test_bids_that_come_upon_one_that_rests_pay_its_price_and_no_more_than_they_
     assert parts(seen, "stop") == [(200.0, 97.0, 0.6)]
 
 
+def test_one_that_rests_takes_again_when_it_is_changed_to():
+    market = [*SETTLED, trade(100, 96.5), book(120, {96.4: 5}, {96.6: 5}), trade(300, 96.5, 0.1)]
+    seen = fill(market, [(10, stop(SELL, 99.0, 97.0)), (200, changed("stop", 96.0))])
+    assert parts(seen, "stop") == [(200.0, 96.4, 1.0)]
+
+
 @pytest.mark.parametrize("kind", [TriggerType.LAST_PRICE, TriggerType.BID_ASK])
 def test_a_stop_without_a_limit_takes_what_stands_and_of_the_next_book(kind):
     def step(script: Script) -> None:
@@ -261,6 +267,13 @@ def test_a_trade_does_not_fire_what_waits_for_the_touch():
     assert parts(seen, "stop") == [(200.0, 99.55, 1.0)]
 
 
+def test_what_waited_through_a_trade_takes_the_next_books_too():
+    market = [*SETTLED, trade(100, 99.6, 1.0, BOUGHT), book(200, {99.55: 2}, {99.7: 5})]
+    market.append(book(250, {99.5: 5}, {99.7: 5}))
+    seen = fill(market, [(10, touched(SELL, 99.55, 99.4, 3.0, trigger_type=TriggerType.BID_ASK))])
+    assert parts(seen, "stop") == [(200.0, 99.55, 2.0), (250.0, 99.5, 1.0)]
+
+
 # -- orders that come between a trade and the book after it ----------------------------------------
 
 
@@ -270,6 +283,26 @@ def test_they_meet_what_the_trades_left(order):
     market += [trade(102, 99.5, 1.0), book(200, {99.5: 5}, {101.0: 5})]
     seen = fill(market, [(150, order)])
     assert parts(seen, "order") == [(150.0, 100.6, 3.0)]
+
+
+def test_trades_before_a_book_of_the_same_moment_are_newer_than_the_one_before_it():
+    market = [*SETTLED, trade(100, 100.6, 2.0, BOUGHT), trade(150, 99.5, 0.1)]
+    market.append(book(150, {99.5: 5}, {101.0: 5}))
+
+    def step(script: Script) -> None:
+        script.on_trade = lambda _: script.market("order", BUY, 3.0)
+
+    assert parts(fill(market, [(120, step)]), "order") == [(150.0, 100.6, 3.0)]
+
+
+def test_a_deep_book_is_walked_as_far_as_there_is_need():
+    asks = {round(100.5 + step / 100, 2): 1.0 for step in range(400)}
+    market = [book(0, {99.5: 5}, asks), trade(50, 100.0, 0.1), trade(300, 100.0, 0.1)]
+    prices = list(asks)
+    for count in (1, 25, 26, 200, 201, 399):
+        for order in (buy("order", count), bid("order", prices[count - 1], count + 1)):
+            seen = fill(market, [(60, order)])
+            assert [price for _, price, _ in parts(seen, "order")] == prices[:count]
 
 
 def test_an_immediate_order_that_meets_nothing_is_cancelled():
@@ -407,6 +440,17 @@ def test_asks_within_the_spread_are_no_trade():
     seen = fill(market, [(60, bid("a", 99.8, 0.3)), (70, bid("b", 99.8, 0.3))])
     assert parts(seen, "a") == [(100.0, 99.8, 0.3)]
     assert parts(seen, "b") == [(100.0, 99.8, 0.1)]
+
+
+@pytest.mark.parametrize(("price", "side"), [(100.5, BOUGHT), (99.9, SOLD)])
+def test_asks_that_come_in_the_moment_of_a_trade_are_used_once(price, side):
+    market = [*SETTLED, trade(100, price, 0.1, side), book(100, {99.5: 5}, {99.55: 1.5, 100.5: 5})]
+    market.append(trade(200, 100.5, 0.1, BOUGHT))
+    takes = touched(BUY, 99.7, 99.8, trigger_type=TriggerType.BID_ASK)
+    seen = fill(market, [(60, bid("bid", 99.6)), (70, takes)])
+    found = parts(seen, "bid") + parts(seen, "stop")
+    assert {(ms, price) for ms, price, _ in found} <= {(100.0, 99.6), (100.0, 99.55)}
+    assert sum(size for _, _, size in found) == 1.5
 
 
 # -- the way it is done ----------------------------------------------------------------------------
