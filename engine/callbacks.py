@@ -7,6 +7,7 @@ from typing import Any
 
 from nautilus_trader.trading import Strategy
 
+from engine.guard.turns import KEYS, in_turn
 from engine.risk.view import price_of, side_of
 
 CALLBACKS = frozenset(
@@ -62,7 +63,8 @@ def wrapped_callbacks(
         if name in LIFECYCLE:
             callbacks[name] = _lifecycle(name, user)
             continue
-        callbacks[name] = (_book if name == "on_book_deltas" else _guarded)(name, user)
+        wrap = _book if name == "on_book_deltas" else _market if name in KEYS else _guarded
+        callbacks[name] = wrap(name, user)
         silent[name] = _ignore
     if "on_book_deltas" not in used:
         callbacks["on_book_deltas"] = _note_book
@@ -89,14 +91,34 @@ def _guarded(name: str, user: Callback) -> Callback:
     return callback
 
 
+def _market(name: str, user: Callback) -> Callback:
+    told = _guarded(name, user)
+
+    def callback(self: Any, event: Any) -> None:
+        if self._guard_shares and in_turn(self, name, event, told):
+            return
+        self._guard_event = event
+        try:
+            user(self, event)
+        except BaseException as error:
+            self._guard_fault(name, error)
+
+    return callback
+
+
 def _note_book(self: Any, event: Any) -> None:
     """Leaves the update with the gate's view: when it was received is known to nothing else."""
     self._guard_view.received[event.instrument_id] = event
 
 
 def _book(name: str, user: Callback) -> Callback:
+    told = _guarded(name, user)
+
     def callback(self: Any, event: Any) -> None:
-        self._guard_event = self._guard_view.received[event.instrument_id] = event
+        self._guard_view.received[event.instrument_id] = event
+        if self._guard_shares and in_turn(self, name, event, told):
+            return
+        self._guard_event = event
         try:
             user(self, event)
         except BaseException as error:

@@ -14,13 +14,14 @@ from nautilus_trader.trading import Strategy
 
 from engine.callbacks import GuardedClock
 from engine.guard.offer import BOOK, QUOTES, TRADES
+from engine.guard.turns import TurnsMixin
 from engine.guard.wants import WantsMixin
 from engine.run_state import RunState
 
 Feeds = Literal["book", "quotes"] | None
 
 
-class FeedMixin(WantsMixin):
+class FeedMixin(WantsMixin, TurnsMixin):
     """Subscriptions, topics and timers of a guarded strategy."""
 
     _guard_native: ClassVar[Any] = Strategy  # whose calls are behind the guard
@@ -50,6 +51,7 @@ class FeedMixin(WantsMixin):
         self._guard_native.subscribe_book_deltas(
             self, instrument_id, book_type, depth, client_id, managed, params
         )
+        self._guard_join("on_book_deltas", instrument_id)
 
     def unsubscribe_book_deltas(self: Any, instrument_id: InstrumentId, *args: Any) -> None:
         self._guard_forget("on_book_deltas", instrument_id, self._guard_feeds == "book", args)
@@ -60,11 +62,13 @@ class FeedMixin(WantsMixin):
         if self._guard_feeds == "quotes":
             self._guard_run.fed.add(str(instrument_id))
         self._guard_native.subscribe_quotes(self, instrument_id, *args, **kw)
+        self._guard_join("on_quote", instrument_id)
 
     def subscribe_trades(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
         self._guard_wants.data(TRADES, instrument_id)
         self._guard_wanted["on_trade"].add(instrument_id)
         self._guard_native.subscribe_trades(self, instrument_id, *args, **kw)
+        self._guard_join("on_trade", instrument_id)
 
     def subscribe_topic(self: Any, topic: str, handler: Any, priority: int = 0) -> None:
         safe = self._guard_safe(f"handler of {topic}", handler)
@@ -154,6 +158,7 @@ class FeedMixin(WantsMixin):
     ) -> None:
         """Unsubscribe; what the gate needs stays subscribed and is hidden from the strategy."""
         self._guard_wanted[callback].discard(instrument_id)
+        self._guard_part(callback, instrument_id)
         if keep:
             self._guard_filter(callback)
         else:

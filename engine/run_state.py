@@ -12,6 +12,7 @@ import msgspec
 
 from engine.errors import place_of
 from engine.guard.offer import Offer
+from engine.guard.turns import Turns
 from engine.risk.checks import Denial
 from engine.secrets import redact
 
@@ -91,6 +92,7 @@ class RunState:
         self.arrivals: Any = None
         self.plain_exits = False
         self.warnings: Counter[tuple[str, str]] = Counter()  # code and text
+        self.turns = Turns()  # in which order strategies hear of one event
         self.fed: set[str] = set()  # instruments that some strategy's subscription covers
 
     def add_fault(self, strategy: str, callback: str, error: BaseException) -> Fault:

@@ -99,6 +99,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
         self._guard_gate = gate
         self._guard_run = run_state
         self._guard_feeds = feeds
+        self._guard_place = run_state.turns.place()
         self._guard_id = str(self.strategy_id)
         self._guard_thread = get_ident()
         self._guard_wants = Wants(self._guard_id, run_state)
@@ -474,6 +475,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
         """Let the next event of any kind end the run, at no cost to the callbacks before."""
         if self._guard_stopped:
             return
+        self._guard_run.turns.leave_all(self)
 
         def stop_now(event: Any) -> None:
             self._guard_act()

@@ -13,6 +13,7 @@ from nautilus_trader.model import BarType, InstrumentId, Venue
 
 from engine.guard import offer
 from engine.guard.offer import Offer
+from engine.guard.turns import HEARD_AS
 from engine.run_state import RunState
 
 
@@ -110,6 +111,7 @@ class WantsMixin:
     def subscribe_bars(self: Any, bar_type: BarType, *args: Any, **kw: Any) -> None:
         self._guard_wants.bars(bar_type)
         self._guard_native.subscribe_bars(self, bar_type, *args, **kw)
+        self._guard_join("on_bar", bar_type.standard())
 
     def subscribe_instruments(self: Any, venue: Venue, *args: Any, **kw: Any) -> None:
         self._guard_wants.venue(venue)
@@ -125,10 +127,12 @@ class WantsMixin:
         return self._guard_native.request_bars(self, bar_type, *args, **kw)
 
 
-def _subscribe(name: str, kind: str) -> Any:
+def _subscribe(name: str, kind: str, callback: str) -> Any:
     def subscribe(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
         self._guard_wants.data(kind, instrument_id)
         getattr(self._guard_native, name)(self, instrument_id, *args, **kw)
+        if callback:
+            self._guard_join(callback, instrument_id)
 
     return subscribe
 
@@ -152,7 +156,8 @@ for _name, _kind in {
     "subscribe_funding_rates": offer.FUNDING,
     "subscribe_option_greeks": "option greeks",
 }.items():
-    setattr(WantsMixin, _name, _subscribe(_name, _kind))
+    _heard_as = HEARD_AS.get(_name.removeprefix("subscribe_"), "")
+    setattr(WantsMixin, _name, _subscribe(_name, _kind, _heard_as))
 for _name, _kind in {
     "request_trades": offer.TRADES,
     "request_quotes": offer.QUOTES,

@@ -50,7 +50,6 @@ from engine.modes.common import Parts, build_parts, ending
 from engine.modes.data_used import data_used
 from engine.modes.fees import fee_model
 from engine.modes.kernel_log import log_path, logger_config
-from engine.observe.assumptions import told_in_any_order
 from engine.observe.summary import RunSummary, figures, merged, trading
 from engine.recording.catalog import utc
 from engine.recording.gaps import summary_of
@@ -179,8 +178,7 @@ def _run(
         wall_secs = monotonic() - began
     summary = _summarize(loaded, selection, parts, node, result, wall_secs)
     assumed = assumptions(loaded, node.cache, fees_from="recorded", data=data)
-    shared = told_in_any_order(assumed.strategies, assumed.marks)
-    notes = [*notes, *summary.notes, *shared]
+    notes = [*notes, *summary.notes]
     summary = msgspec.structs.replace(summary, assumptions=assumed, notes=notes)
     return RunResult(summary=summary, node=node, parts=parts)
 

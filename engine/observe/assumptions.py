@@ -118,24 +118,6 @@ class Assumptions(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str
 
 
-def told_in_any_order(strategies: Iterable[StrategyUsed], instruments: Iterable[str]) -> list[str]:
-    """A note for each instrument that the parameters of several strategies name.
-
-    NautilusTrader calls the subscribers of one event in an order that is another in each process.
-    """
-    texts = [(one.id, msgspec.json.encode(one.params).decode()) for one in strategies]
-    notes = []
-    for name in instruments:
-        named = re.compile(rf"(?<![\w/:-]){re.escape(name)}(?![\w.])")
-        sharing = [who for who, text in texts if named.search(text)]
-        if len(sharing) > 1:
-            notes.append(
-                f"{name}: {', '.join(sharing)} trade it, and which of them is told first of an "
-                "event is not fixed: what each got can differ in an equal run"
-            )
-    return notes
-
-
 def plain(number: Decimal) -> str:
     """Without exponent and trailing zeros."""
     text = format(number, "f")

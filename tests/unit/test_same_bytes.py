@@ -116,12 +116,9 @@ def ran(file: Path, out: Path, **env: str) -> tuple[bytes, dict[str, object]]:
     return (out / "orders.jsonl").read_bytes(), {k: v for k, v in told.items() if k not in WALL}
 
 
-def test_two_processes_with_other_hash_seeds_write_the_same(tmp_path: Path) -> None:
-    """Each strategy has an instrument: NautilusTrader tells several of one book in any order."""
-    names = [PERP, *(f"{name}USDT.TEST" for name in ("ETH", "SOL", "ADA"))]
-    for seed, name in enumerate(names):
-        write_catalog(tmp_path / "c", perpetual(name), seconds=60, seed=5 + seed)
-    file = all_strategies(tmp_path, tmp_path / "c", *names[1:])
+def test_two_processes_with_other_hash_seeds_write_the_same(tmp_path: Path, catalog: Path) -> None:
+    """All strategies trade one instrument."""
+    file = all_strategies(tmp_path, catalog)
     first = ran(file, tmp_path / "a", PYTHONHASHSEED="1")
     second = ran(file, tmp_path / "b", PYTHONHASHSEED="77")
     assert first == second
@@ -132,6 +129,21 @@ def test_two_processes_with_other_hash_seeds_write_the_same(tmp_path: Path) -> N
     ids = [one["client_order_id"] for one in orders]
     assert len(set(ids)) == len(ids)
     assert all(str(UUID(one)) == one for one in ids)
+
+
+def test_who_gets_what_is_for_one_is_the_first_of_the_config(tmp_path: Path) -> None:
+    """Five equal strategies and a position for one: NautilusTrader tells them in any order."""
+    catalog = write_catalog(tmp_path / "c", perpetual(PERP), seconds=60, seed=5)
+    file = all_strategies(tmp_path, catalog)
+    trend = OTHERS.partition('[[strategies]]\nid = "Breakout')[0]
+    text = config_text(catalog, MAKER, SHORT, risk='max_position = { "BTCUSDT.TEST" = "0.010" }')
+    begin, rest = text.partition("[[strategies]]")[0], text[text.index("[risk]") :]
+    ids = [f"Same-00{number}" for number in (5, 3, 1, 4, 2)]
+    file.write_text(begin + "".join(trend.replace("Trend-002", one) for one in ids) + rest)
+    runs = [ran(file, tmp_path / str(number)) for number in range(3)]
+    assert runs[0] == runs[1] == runs[2]
+    orders = [json.loads(line) for line in runs[0][0].splitlines()]
+    assert {one["strategy"] for one in orders if one["fills"]} == {"Same-005"}
 
 
 def test_a_second_run_in_one_process_writes_the_same(tmp_path: Path, catalog: Path) -> None:

@@ -54,6 +54,10 @@ class _Native:
     def subscribe_trades(strategy: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
         strategy._host_subscribed.add("trades")
 
+    @staticmethod
+    def is_running(strategy: Any) -> bool:
+        return bool(strategy._host_runs)
+
 
 class _Log:
     """A strategy's log is part of the session's story."""

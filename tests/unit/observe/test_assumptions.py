@@ -23,11 +23,9 @@ from engine.modes.assumed import assumptions, strategy_used
 from engine.modes.backtest import run_backtest
 from engine.observe.assumptions import (
     Assumptions,
-    StrategyUsed,
     canonical,
     digest,
     params_told,
-    told_in_any_order,
 )
 from engine.observe.orders_file import order_lines, write_run
 from engine.observe.summary import RunSummary, rows, table
@@ -43,7 +41,6 @@ from tests.unit.backtest_kit import (
     spot,
     write_catalog,
 )
-from tests.unit.test_same_bytes import all_strategies
 
 PERP = "BTCUSDT.TEST"
 OCEANEX = "BTC_USDT.OCEANEX"
@@ -363,21 +360,3 @@ def test_an_amount_in_json_has_no_exponent(tmp_path: Path, catalog: Path) -> Non
         summary, instruments=[msgspec.structs.replace(one, unrealized=Decimal("0E-12"))]
     )
     assert json.loads(flat.json())["instruments"][0]["unrealized"] == "0.000000000000"
-
-
-def test_strategies_that_share_an_instrument_are_noted(tmp_path: Path, catalog: Path) -> None:
-    used = StrategyUsed(
-        id="A-1",
-        path="m:C",
-        params={"bar_type": f"{PERP}-1-SECOND-LAST-INTERNAL"},
-        given=(),
-        code="",
-    )
-    other = msgspec.structs.replace(used, id="B-2", params={"ids": [PERP]})
-    apart = msgspec.structs.replace(used, id="C-3", params={"ids": ["ETHUSDT.TEST", f"W{PERP}"]})
-    (note,) = told_in_any_order([used, other, apart], [PERP, "ETHUSDT.TEST"])
-    assert note.startswith(f"{PERP}: A-1, B-2 trade it")
-    assert run(tmp_path, catalog, MAKER, TRADING).summary.notes == []
-    file = all_strategies(tmp_path, catalog)
-    notes = run_backtest(load(file)).summary.notes
-    assert [one for one in notes if "Test-001, Trend-002, Breakout-003, Bracketed-004" in one]
