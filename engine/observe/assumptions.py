@@ -9,9 +9,8 @@ short in the table. The hashes say whether two runs had the same inputs:
 - `strategies[].code`: the source files of the strategy's class and of its bases that are neither
   NautilusTrader's nor the engine's. Other modules that they import are not covered.
 - `inputs`: all of these, with the fees, the parameters and the versions. Two backtests with equal
-  `inputs` give equal results, and an `orders.jsonl` that is equal byte for byte; but where several
-  strategies trade one instrument, which of them is told first of an event is not fixed, and what
-  each gets can depend on it (a limit that they share, size that is used up). The result notes that.
+  `inputs` give equal results, and an `orders.jsonl` that is equal byte for byte, also
+  where several strategies trade one instrument (engine/guard/turns.py).
 """
 
 from __future__ import annotations
