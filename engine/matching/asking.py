@@ -10,11 +10,13 @@ is stamped that much earlier.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from nautilus_trader.model import (
     BookType,
+    ClientOrderId,
     Currency,
     CurrencyPair,
     InstrumentId,
@@ -166,10 +168,31 @@ class Asking(Strategy):
         for instrument_id, market in self._markets.items():
             if instrument_id.venue == venue:
                 market.waiting.clear()  # the exchange names those who still wait
+        with self._at_once():
+            self.cancel_all_orders(nothing_at(venue), strategy_only=False)
+
+    def end(self, order_id: ClientOrderId) -> None:
+        """Cancel a market order that took all there was: NautilusTrader would keep it for ever.
+
+        Its OrderPendingCancel bears the time of the stamp, before the fill.
+        """
+        self.clock.set_time_alert_ns(
+            f"end-{order_id}", self.clock.timestamp_ns(), lambda _: self._end(order_id)
+        )
+
+    def _end(self, order_id: ClientOrderId) -> None:
+        order = self.cache.order(order_id)
+        if order is not None and not order.is_closed:
+            with self._at_once():
+                self.cancel_order(order_id)
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """What is commanded now arrives now."""
         now = self.clock.timestamp_ns()
         self.clock.set_time(now - self._latency_ns)
         try:
-            self.cancel_all_orders(nothing_at(venue), strategy_only=False)
+            yield
         finally:
             self.clock.set_time(now)
 

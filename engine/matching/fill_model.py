@@ -209,16 +209,17 @@ class MarketFills(FillModel):
         left = leaves - sum((size for _, size in fills), ZERO)
         if left > 0 and order.time_in_force == TimeInForce.FOK:
             fills = []
-        if self._consumes:
-            for price, size in fills:
-                consumed.take(price, size)
-                if trades and not _has(book, side, price):
-                    market.printed.add((side, price))
+        for price, size in fills if self._consumes else ():
+            consumed.take(price, size)
+            if trades and not _has(book, side, price):
+                market.printed.add((side, price))
         if left > 0 and limit is not None:
             market.waiting.add(order_id)
         else:
             market.waiting.discard(order_id)
             market.taking.pop(order_id, None)
+        if left > 0 and fills and order.order_type == OrderType.MARKET:
+            self._asking.end(order.client_order_id)
         if not market.is_quiet:
             self._asking.watch(instrument.id)
         if fills and limit is not None and self._is_maker(market, order, order_id):

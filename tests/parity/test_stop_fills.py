@@ -15,7 +15,7 @@ from engine.recording.importers.binance import import_binance
 from tests.parity.oracle import judge
 from tests.parity.orders import Rules, orders_of
 from tests.parity.tape import of_catalog
-from tests.parity.test_cases import MS, fills_of, follow, imported
+from tests.parity.test_cases import BEGIN_NS, MS, fills_of, follow, imported
 from tests.unit import backtest_kit as kit
 
 FIRED_MS = 1004.0  # the trade of 3.0 at 98.95, through bids of 99.50 to 99.30
@@ -76,6 +76,15 @@ def test_a_touched_order_gets_the_market_too(tmp_path: Path) -> None:
     steps = [[0, "stop", "SELL", "1.0", "100.00", "95.00", "gte"]]
     (fills,) = taken("rise", tmp_path / "rise", steps)
     assert fills == [("99.95", "1.0", 1005.0)]
+
+
+def test_a_market_order_ends_with_the_known_book(tmp_path: Path) -> None:
+    _, catalog = imported("stop-first.txt.gz", tmp_path)
+    _, (order,) = follow(catalog, tmp_path, [[0, "market", "SELL", "20.0"]])
+    assert fills_of(order) == [("99.50", "5.0", 5.0), ("99.40", "5.0", 5.0), ("99.30", "5.0", 5.0)]
+    ended = order.last_event
+    assert type(ended).__name__ == "OrderCanceled"
+    assert (ended.ts_event - BEGIN_NS) / MS == 5.0
 
 
 RECORDING = (

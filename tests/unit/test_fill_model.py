@@ -313,6 +313,16 @@ def test_an_immediate_order_that_meets_nothing_is_cancelled():
         assert (seen.statuses["order"], parts(seen, "order")) == ("CANCELED", [])
 
 
+@pytest.mark.parametrize("latency_ms", [0, 5])
+def test_what_is_left_of_a_market_order_when_the_book_ends_is_cancelled_at_once(latency_ms):
+    market = [*SETTLED, trade(65, 100.0), trade(200, 100.0), book(300, {99.5: 5}, {100.5: 50})]
+    seen = fill(market, [(60, buy("order", 12.0))], latency_ms=latency_ms)
+    ms = 60.0 + latency_ms
+    assert parts(seen, "order") == [(ms, 100.5, 5.0), (ms, 100.6, 5.0)]
+    ends = [(round(one.ms, 3), one.kind) for one in seen.events if one.order == "order"]
+    assert ends[-1] == (ms, "Canceled")
+
+
 def test_all_or_nothing_takes_nothing_where_there_is_not_all():
     steps = [(60, bid("all", 100.6, 11.0, time_in_force=TimeInForce.FOK)), (70, buy("other", 10.0))]
     seen = fill([*SETTLED, trade(300, 100.0)], steps)
