@@ -86,16 +86,18 @@ def _written(result: RunResult, loaded: LoadedConfig, out: Path | None) -> RunSu
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM ends the run as SIGINT does: in order, with what was done so far summed up."""
+    """SIGTERM and SIGHUP end the run as SIGINT does: what was done so far is summed up."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, handle)
+    numbers = [number for number in process.stop_signals() if number != signal.SIGINT]
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ def command(
     seconds: RunSeconds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Trade live, with real orders, until SIGINT or SIGTERM (or --for SECONDS)."""
+    """Trade live, with real orders, until SIGINT, SIGTERM or SIGHUP (or --for SECONDS)."""
     from engine.cli import node
 
     node.run(config, "live", seconds=seconds, as_json=as_json)

@@ -109,8 +109,15 @@ def begin() -> None:
     sys.stdout = guarded(_STDOUT, sys.stdout)
     sys.stderr = guarded(_STDERR, sys.stderr)
     if _verb() in ENDED_BY_SIGNAL:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             signal.signal(number, _stopped_early)
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """What ends a run in order. A terminal that closes is one, but for a process under nohup."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return (signal.SIGINT, signal.SIGTERM)
+    return (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def guarded(fd: int, like: Any = None) -> io.TextIOWrapper:
@@ -204,7 +211,7 @@ def ended(code: int) -> None:
         os.write(_process.stderr, f"error: ended by {name} before the summary was whole\n".encode())
         os._exit(code)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         signal.signal(number, end_now)
 
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM of a run: once stops in order, twice cuts off, and a blocked loop can't hide.
+"""SIGINT, SIGTERM and SIGHUP of a run: once stops in order, twice cuts off, in a blocked loop too.
 
 The handlers are Python's own, not the event loop's: they run even while a strategy's callback
 blocks the loop (`time.sleep`, an endless `while`), so that a second signal always ends the process.
@@ -16,9 +16,9 @@ from types import FrameType
 from typing import Any
 
 from engine.cli.exits import Exit
+from engine.cli.process import stop_signals
 
 CUT_OFF_SECS = 2.0  # for a run that was cut off to close its files
-_WATCHED = (signal.SIGINT, signal.SIGTERM)
 _AT_ONCE = (
     b"error STOP-AT-ONCE: ended at once by a second signal; orders may be open at the venue, "
     b"the journal is whole and the next start takes them over\n"
@@ -46,7 +46,7 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        for number in (*_WATCHED, signal.SIGALRM):
+        for number in (*stop_signals(), signal.SIGALRM):
             handler = _end_at_once if number == signal.SIGALRM else self._came
             self._before[number] = signal.signal(number, handler)
         return self
@@ -57,6 +57,8 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
+        if self._count and number == signal.SIGHUP:
+            return  # one closed terminal tells of it more than once: that is nobody's impatience
         self._count += 1
         name = signal.Signals(number).name
         if self._count == 1:

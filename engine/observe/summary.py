@@ -155,24 +155,25 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
     ids = {name: InstrumentId.from_str(name) for name in instruments}
     known = {name: found for name, one in ids.items() if (found := cache.instrument(one))}
     books = Books(known)
-    fills: list[OrderFilled] = []
+    placed: list[tuple[tuple[int, int, str, int], OrderFilled]] = []
     rejected: list[str] = []
     accepted = filled = sent = 0
     lines: list[str] = []
     for order in orders:
         names = set()
-        for event in order.events():
+        known_by = (order.ts_init, str(order.client_order_id))
+        for index, event in enumerate(order.events()):
             name = type(event).__name__
             names.add(name)
-            if name == "OrderFilled":
-                fills.append(event)
+            if name == "OrderFilled":  # those of one instant in the order of their order
+                placed.append(((event.ts_event, *known_by, index), event))
             elif name == "OrderRejected":
                 rejected.append(event.reason)
         accepted += "OrderAccepted" in names or "OrderFilled" in names
         sent += bool(names & REACHED)
         filled += "OrderFilled" in names
         lines.append(order_line(order))
-    fills.sort(key=lambda one: (one.ts_event, _fill_line(one)))
+    fills = [fill for _, fill in sorted(placed, key=lambda one: one[0])]
     fees: defaultdict[str, Decimal] = defaultdict(Decimal)
     for fill in fills:
         lines.append(_fill_line(fill))

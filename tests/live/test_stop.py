@@ -15,7 +15,7 @@ KEEP = '[run]\non_stop = "keep"\n' + QUICK
 SLOW_TO_PROVE = QUICK.replace("absent_quarantine_secs = 0.5", "absent_quarantine_secs = 60")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_cancels_at_the_venue(desk: Desk, number: int) -> None:
     process = desk.start("live", desk.config())
     desk.wait_resting(process)

@@ -399,7 +399,7 @@ def test_command_says_one_line_for_bad_data(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_the_run_in_order(tmp_path: Path, catalog: Path, number: int) -> None:
     """The strategy sends its own process the signal at the tenth book update."""
     (tmp_path / "signalling.py").write_text(
