@@ -41,6 +41,7 @@ class BracketMixin:
     _guard_brackets: Brackets | None = None
     _guard_journals: Mapping[str, Journal] = {}
     _guard_stopped: bool
+    _guard_brackets_left: tuple[Bracket, ...] | None = None  # once the strategy is stopped
     _guard_bracket_timer = False
     _guard_look_waits = False
 
@@ -61,12 +62,16 @@ class BracketMixin:
         `entry` is its limit price (None: a market order), `stop` the trigger of a stop-limit exit
         with the worst price `stop_limit` (default: 1 % beyond the stop), `target` the limit price
         of the other exit; quote currency. `kwargs` go to the order factory for the entry. Returns
-        the entry, or None when the gate refused it. The stop rests at the venue for what is
-        filled; the target takes its place when the market is there (docs/brackets.md). Each exit
-        is an order of its own, passes the gate, and comes to `on_order_*` as others do. Raises
-        ValueError for prices in the wrong order or a quantity too small to leave again.
+        the entry, or None when the gate refused it or the strategy was stopped. The stop rests at
+        the venue for what is filled; the target takes its place when the market is there
+        (docs/brackets.md). Each exit is an order of its own, passes the gate, and comes to
+        `on_order_*` as others do. Raises ValueError for prices in the wrong order or a quantity too
+        small to leave again.
         """
         view, brackets = self._guard_view, self._guard_brackets
+        if self._guard_brackets_left is not None:  # as by a timer that still runs
+            logger.warning("no bracket in %s: %s was stopped", instrument_id, self._guard_id)
+            return None
         if view is None or brackets is None:
             raise RuntimeError("a bracket was created before on_start; create it from on_start on")
         plain = side_of(side)
@@ -101,7 +106,9 @@ class BracketMixin:
 
     def open_brackets(self) -> tuple[Bracket, ...]:
         """Every bracket that may still hold something, oldest first."""
-        return () if self._guard_brackets is None else tuple(self._guard_brackets)
+        if self._guard_brackets is None:
+            return self._guard_brackets_left or ()
+        return tuple(self._guard_brackets)
 
     def cancel_bracket(self: Any, entry: ClientOrderId) -> None:
         """Cancel what is left of the entry and its exits; what is held stays, without a way out.
@@ -202,6 +209,7 @@ class BracketMixin:
 
     def _guard_end_brackets(self) -> None:
         """The strategy is stopped: what is open stays as it is, for the next start."""
+        self._guard_brackets_left = self.open_brackets()
         self._guard_brackets = None
         self._guard_leave_brackets()
 

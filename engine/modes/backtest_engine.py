@@ -37,6 +37,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
 _BOOKS = (OrderBookDeltas, OrderBookDepth)
+CLOSING_NS = 1_000_000_000
 GROWTH = 8  # of a window of time, at most, where few rows were in the one before
 
 
@@ -222,6 +223,7 @@ class Engine:
         while at <= last:
             with _uncollected():
                 parts = [part for one in rows if (part := one.read(at, at + window - 1))]
+            parts = [part for part in parts if _unclosed(part, last)]
             if parts:
                 yield max(int(part[-1].ts_init) for part in parts), parts
             at += window
@@ -249,6 +251,17 @@ def _is_gap(told: Any) -> bool:
     if not isinstance(told, OrderBookDeltas) or not told.is_snapshot:
         return False
     return len(told.deltas) == 1 and bool(told.deltas[0].action == BookAction.CLEAR)
+
+
+def _unclosed(part: list[Any], last: int) -> list[Any]:
+    """Without the gap that a recording ends with: `last` is when all data ends.
+
+    Strategies that leave their positions at their stop do so on the last book that was known, as
+    they did when it was recorded.
+    """
+    while part and _is_gap(part[-1]) and part[-1].ts_init > last - CLOSING_NS:
+        part.pop()
+    return part
 
 
 def _rank(part: list[Any]) -> int:

@@ -57,7 +57,7 @@ def rates_from_info(info: Mapping[str, Any] | None) -> FeeRates | None:
         }
     except InvalidOperation:
         return None
-    in_base = info.get("buy_fee_in_base") in (True, "true", "True")
+    in_base = _is_in_base(info)
     if "buy_fee" in found and "sell_fee" in found:
         return FeeRates(
             maker=found.get("maker_fee", found["sell_fee"]),
@@ -71,13 +71,22 @@ def rates_from_info(info: Mapping[str, Any] | None) -> FeeRates | None:
     return None
 
 
-def configured_rates(configured: Configured) -> FeeRates | None:
-    """What a venue's `fees` of the config say; None: nothing."""
+def _is_in_base(info: Mapping[str, Any] | None) -> bool:
+    return info is not None and info.get("buy_fee_in_base") in (True, "true", "True")
+
+
+def configured_rates(
+    configured: Configured, info: Mapping[str, Any] | None = None
+) -> FeeRates | None:
+    """What a venue's `fees` of the config say; None: nothing.
+
+    They say how much, not in which currency: that is the instrument's.
+    """
     if configured is None:
         return None
     if isinstance(configured, str):
         return FeeRates(maker=Decimal(0), taker=Decimal(0))
-    return FeeRates(maker=configured.maker, taker=configured.taker)
+    return FeeRates(maker=configured.maker, taker=configured.taker, buy_in_base=_is_in_base(info))
 
 
 def fee_rates(venue: str, configured: Configured, instrument: Any) -> FeeRates:
@@ -85,7 +94,8 @@ def fee_rates(venue: str, configured: Configured, instrument: Any) -> FeeRates:
 
     Raises FairleadError `FEES-MISSING`: a run without fees must say so.
     """
-    found = configured_rates(configured) or rates_from_info(instrument.info)
+    info = instrument.info
+    found = configured_rates(configured, info) or rates_from_info(info)
     if found is None:
         raise FairleadError(
             "FEES-MISSING",

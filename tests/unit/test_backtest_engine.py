@@ -30,7 +30,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 from backtests.synthetic import START_NS, perpetual
 from engine.modes.backtest_engine import Engine
-from tests.unit.backtest_kit import SECOND_NS, book, trade
+from tests.unit.backtest_kit import SECOND_NS, book, cleared, trade
 
 KINDS = (
     NautilusDataType.OrderBookDelta,
@@ -135,6 +135,18 @@ def _heard(root: Path, instrument: Any, chunk_size: int | None, **times: int) ->
         engine.run()
         engine.dispose()
     return list(strategy.heard)
+
+
+def test_the_gap_that_a_recording_ends_with_is_not_told(tmp_path: Path) -> None:
+    """Strategies leave their positions at their stop, on the last book that was known."""
+    instrument = _catalog(tmp_path / "catalog")
+    catalog = ParquetDataCatalog(str(tmp_path / "catalog"))
+    last = START_NS + 3659 * SECOND_NS
+    catalog.write_order_book_deltas([cleared(instrument, 999, last + 1)])
+    heard = _heard(tmp_path / "catalog", instrument, 100_000)
+    deltas = [one for one in heard if one[1] == "deltas"]
+    assert deltas[-1][3] > 1
+    assert len(deltas) == 60
 
 
 def _trades_first(heard: list[Any]) -> list[Any]:

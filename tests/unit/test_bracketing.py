@@ -73,6 +73,22 @@ def test_stop_ends_it(mode: str) -> None:
     assert run.gate.ledger.positions[str(IID)] == 0
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_timer_that_runs_on_after_the_stop_creates_none_and_is_no_fault(mode: str) -> None:
+    class Late(Bracketed):
+        def on_stop(self) -> None:
+            self.clock.set_time_alert_ns("late", self.clock.timestamp_ns(), self.again)
+
+        def again(self, _event: Any = None) -> None:
+            self.bracket(IID, BUY, qty(1.0), stop=px(95.0), target=px(105.0))
+
+    run = MODES[mode](run_of(Late, FLAT))
+    orders = len(run.orders)
+    run.strategy.again()
+    assert (run.state.faults, len(run.orders)) == ([], orders)
+    assert len(run.strategy.open_brackets()) == 1
+
+
 def test_market_turns_back_before_the_target_has_filled() -> None:
     class Large(Bracketed):
         quantity = 4.0  # at the target the book takes less

@@ -79,6 +79,15 @@ def test_rates_of_the_config(tmp_path: Path) -> None:
     assert fee_rates("oceanex", "none", spot(OCEANEX, {"maker_fee": "1", "taker_fee": "1"})) == ZERO
 
 
+def test_rates_of_the_config_are_taken_in_the_currency_that_the_venue_takes() -> None:
+    """They say how much, not in what: a run with them else holds what it would not live."""
+    info = {"buy_fee": "0.001", "sell_fee": "0.001", "buy_fee_in_base": True}
+    rates = Fees(maker=Decimal("0.002"), taker=Decimal("0.003"))
+    found = fee_rates("oceanex", rates, spot(OCEANEX, info))
+    assert (found.maker, found.taker, found.buy_in_base) == (rates.maker, rates.taker, True)
+    assert not fee_rates("oceanex", rates, spot(OCEANEX)).buy_in_base
+
+
 def test_the_gate_reckons_with_none(tmp_path: Path) -> None:
     file = config(tmp_path, tmp_path, MAKER, TRADING, fees='"none"')
     assert build_gate(load(file)).fees == {"TEST": Decimal(0)}

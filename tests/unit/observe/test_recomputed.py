@@ -244,6 +244,35 @@ def test_rejections_are_counted_by_reason_and_seen_at_first_sight(tmp_path: Path
     assert shown["venue rejections"] == f"7:\n7 {reason}"
 
 
+class Flipping(GuardedStrategy):
+    """Buys one, and sells eight over two levels: 100.0, and 99.9, which as a text comes last."""
+
+    books = 0
+
+    def on_start(self) -> None:
+        self.subscribe_book_deltas(IID, BookType.L2_MBP, managed=True)
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self.books += 1
+        make = self.cache.instrument(IID).make_qty
+        if self.books == 2:
+            self.submit_order(self.order_factory.market(IID, OrderSide.BUY, make(Decimal(1))))
+        elif self.books == 4:
+            self.submit_order(self.order_factory.market(IID, OrderSide.SELL, make(Decimal(8))))
+
+
+def test_fills_of_one_instant_are_booked_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    root = kit.scripted(tmp_path / "c", kit.perpetual(PERP), ["100.1"] * 8)
+    path = "tests.unit.observe.test_recomputed:Flipping"
+    summary = kit.run(tmp_path, root, path, {}, fees='"none"').summary
+    (one,) = summary.instruments
+    assert one.fills == 3
+    # Bought at 100.2, sold at 100.0; then short 4 at 100.0 and 3 at 99.9, marked at 100.1
+    assert one.realized == Decimal("-0.2")
+    assert one.unrealized == Decimal("-1.0")
+    assert one.position_max == 7
+
+
 def test_a_few_rejections_do_not_shout(tmp_path: Path) -> None:
     root = kit.scripted(tmp_path / "c", kit.perpetual(PERP), [Decimal(1000)] * 3)
     summary = kit.run(tmp_path, root, "tests.unit.observe.test_recomputed:Crossing", {}).summary
