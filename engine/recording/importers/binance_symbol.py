@@ -47,6 +47,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     chunk_rows: int
 
 
+class _Ahead(msgspec.Struct):
+    """A snapshot replaced a shown book that had not reached it; the changes between may yet come.
+
+    `had`: the update id that the unbroken changes have reached; `until_ns`: of the snapshot.
+    """
+
+    had: int
+    last: int
+    since_ns: int
+    until_ns: int
+    clear: OrderBookDelta  # as early as it can be written, for the case that they were lost
+
+
 class SymbolImport:
     """What the file says of one symbol, written to `staged` as it comes."""
 
@@ -81,7 +94,8 @@ class SymbolImport:
         self._quotes = ChunkWriter(staged.catalog.write_quote_ticks, options.chunk_rows)
         self._told: dict[int, wire.Trade] = {}  # the newest trades by id
         self._last_quote: wire.Ticker | None = None
-        self._last_depth_ns = 0
+        self._known_ns = 0  # of the newest change or snapshot that is in the book
+        self._ahead: _Ahead | None = None
         self._begin_ns = 0  # the first depth message or snapshot
         self._reference = ""  # a recent price, to know a snapshot by
         self._gap: GapRow | None = None  # open: `to_ns` is not known yet
@@ -114,8 +128,7 @@ class SymbolImport:
         """The file ended at `ts`, and the catalog goes on `after` it. Before `finish`."""
         if after is None:
             return
-        self._close_between()
-        self._close_gap(ts, AT_END)
+        self._end_gaps(ts)
         no_book = after.book_ns is None and not self._begin_ns
         if no_book and goes_on(self._trade_ids[1], after.trade_id):
             return
@@ -126,6 +139,12 @@ class SymbolImport:
         row = between(self.report.id, ts, until_ns)
         self._staged.gaps.append(row)
         self.report.between_seconds += row.seconds
+
+    def _end_gaps(self, ts: int) -> None:
+        """The file ended at `ts`."""
+        self._lost_before_snapshot()
+        self._close_between()
+        self._close_gap(ts, AT_END)
 
     def _close_between(self) -> None:
         """Where neither file has a book, only the time between them is missing, if any is."""
@@ -156,16 +175,22 @@ class SymbolImport:
             ts,
         )
         place = self._book.place(change)
+        self._catch_up(change, place)
         if place is Place.OLD:
             return
         if place is Place.GAP:
             self._lose(change)
         self._emit(self._book.change(change), ts)
-        self._last_depth_ns = ts
+        self._known_ns = ts
 
     def snapshot(self, event: wire.Snapshot, ts: int) -> None:
         self._begin_ns = self._begin_ns or ts
         levels = (self._levels(event.bids), self._levels(event.asks))
+        had = self._book.last_id
+        if had is not None and event.last > had and self._book.shown:
+            self._run_ahead(had, event.last, ts)
+        if had is None or event.last >= had:
+            self._known_ns = ts
         self._emit(self._book.snapshot(Snapshot(event.last, *levels, event.ts_event or ts, ts)), ts)
 
     def trade(self, event: wire.Trade, ts: int) -> None:
@@ -210,8 +235,7 @@ class SymbolImport:
 
     def finish(self, ts: int) -> None:
         """Write what is buffered; complete the report."""
-        self._close_between()
-        self._close_gap(ts, AT_END)
+        self._end_gaps(ts)
         for writer in (self._deltas, self._trades, self._quotes):
             writer.flush()
         report = self.report
@@ -254,21 +278,56 @@ class SymbolImport:
         elif deltas and self._gap is None:  # its CLEAR: the market left what is known of it
             least = max(1, self.report.depth // 2)
             self._open_gap(ts, f"fewer than {least} levels of a side are known to be complete", 0)
-            self.report.gaps += 1
+
+    def _run_ahead(self, had: int, last: int, ts: int) -> None:
+        """The next changes will tell whether those until the snapshot are there."""
+        if self._ahead is not None:
+            self._ahead.last, self._ahead.until_ns = last, ts
+            return
+        clear = self._book.ended(self._deltas.last_ts + 1)
+        self._ahead = _Ahead(had, last, self._known_ns, ts, clear)
+        self._deltas.mark()
+
+    def _catch_up(self, change: Change, place: Place) -> None:
+        ahead = self._ahead
+        if ahead is None:
+            return
+        if place is Place.GAP or change.previous > ahead.had:
+            self._lost_before_snapshot()
+            return
+        ahead.had = max(ahead.had, change.last)
+        if ahead.had >= ahead.last:
+            self._ahead = None
+            self._deltas.release()
+
+    def _lost_before_snapshot(self) -> None:
+        """The book stood still until the snapshot: it ends with its last change."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return
+        if ahead.clear.ts_init < ahead.until_ns:
+            self._deltas.insert([ahead.clear])
+        self._deltas.release()
+        reason = f"depth sequence: update {ahead.had} expected before, a snapshot of {ahead.last}"
+        missing = ahead.last - ahead.had
+        row = self._gap_row(ahead.since_ns, f"{reason} received", missing)
+        self._add_row(msgspec.structs.replace(row, to_ns=ahead.until_ns))
 
     def _lose(self, change: Change) -> None:
         had = self._book.last_id or 0
         reason = f"depth sequence: update {had} expected before, {change.previous} received"
         missing = max(0, change.previous - had)
         if self._gap is None:
-            self._open_gap(self._last_depth_ns, reason, missing)
-        self.report.gaps += 1
+            self._open_gap(self._known_ns, reason, missing)
         self._emit(
             self._book.lose(change.previous, change.ts_event, change.ts_init), change.ts_init
         )
 
     def _open_gap(self, since_ns: int, reason: str, missing: int) -> None:
-        self._gap = GapRow(
+        self._gap = self._gap_row(since_ns, reason, missing)
+
+    def _gap_row(self, since_ns: int, reason: str, missing: int) -> GapRow:
+        return GapRow(
             kind=GapKind.GAP,
             instrument=self.report.id,
             reason=reason,
@@ -281,11 +340,14 @@ class SymbolImport:
         gap, self._gap = self._gap, None
         if gap is None:
             return
-        row = msgspec.structs.replace(gap, to_ns=ts, reason=gap.reason + note)
+        self._add_row(msgspec.structs.replace(gap, to_ns=ts, reason=gap.reason + note))
+
+    def _add_row(self, row: GapRow) -> None:
         self._staged.gaps.append(row)
         if is_between(row):
             self.report.between_seconds += row.seconds
         else:
+            self.report.gaps += 1
             self.report.gap_seconds += row.seconds
 
     def _offset(self, event_ns: int, ts: int) -> None:

@@ -320,7 +320,11 @@ class DiffBook:
         if not self.shown:
             return []
         self.shown = False
-        return [self.cleared(self._sequence, self._ts_event, ts_init)]
+        return [self.ended(ts_init)]
+
+    def ended(self, ts_init: int) -> OrderBookDelta:
+        """The CLEAR of a book that ends with its newest batch."""
+        return self.cleared(self._sequence, self._ts_event, ts_init)
 
     def _take_side(self, side: _Side, levels: Sequence[Level], update_id: int) -> None:
         """A snapshot's side: levels of size zero are none, of a repeated price the last holds."""

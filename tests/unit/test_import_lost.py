@@ -1,0 +1,165 @@
+"""What a Binance stream file lost without a word: a gap row, and no book that stands still."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from engine.recording.gaps import GapKind, GapRow, read_gaps
+from engine.recording.importers.binance import BinanceImport
+from engine.recording.importers.report import ImportReport
+from engine.recording.importers.staging import CHUNK_ROWS
+from tests.unit.test_import_faults import BEGIN_MS, WHOLE, shown, snapshot, stamped
+
+SPOT, USDM = "AAAUSDT.BINANCE", "AAAUSDT-PERP.BINANCE"
+EMPTY: dict[str, dict[str, str]] = {"BUY": {}, "SELL": {}}
+HOLE_MS = 1_800_000
+MARKETS = pytest.mark.parametrize("name", [SPOT, USDM])
+QUOTES = pytest.mark.parametrize("quotes", [False, True])
+
+
+def depth(name: str, ms: int, first: int, last: int, previous: int, size: str) -> bytes:
+    """A change of a far level; USD-M names the id that it follows."""
+    data = {"e": "depthUpdate", "E": BEGIN_MS + ms, "s": "AAAUSDT", "U": first, "u": last}
+    data |= {"b": [["97.00", size]], "a": []}
+    if name == USDM:
+        data |= {"T": BEGIN_MS + ms, "pu": previous}
+    return stamped(ms, {"stream": "aaausdt@depth@100ms", "data": data})
+
+
+def quote(name: str, ms: int, last: int, bid: str) -> bytes:
+    data = {"u": last, "s": "AAAUSDT", "b": "99.95", "B": bid, "a": "100.15", "A": "5.0"}
+    if name == USDM:
+        data |= {"e": "bookTicker", "E": BEGIN_MS + ms, "T": BEGIN_MS + ms}
+    return stamped(ms, {"stream": "aaausdt@bookTicker", "data": data})
+
+
+def run(name: str, begin_ms: int, last: int, count: int, quotes: bool) -> list[bytes]:
+    """`count` changes of one update each, 100 ms apart, after update `last`."""
+    lines = []
+    for i in range(1, count + 1):
+        ms = begin_ms + 100 * i
+        lines.append(depth(name, ms, last + i, last + i, last + i - 1, f"{50 + i % 2}.0"))
+        if quotes:
+            lines.append(quote(name, ms + 50, last + i, f"{5 + i % 2}.0"))
+    return lines
+
+
+def imported(
+    folder: Path, lines: list[bytes], chunk_rows: int = CHUNK_ROWS
+) -> tuple[ImportReport, ParquetDataCatalog]:
+    path = folder / "file.txt"
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    report = BinanceImport(path, folder / "cat", chunk_rows=chunk_rows).run()
+    return report, ParquetDataCatalog(str(folder / "cat"))
+
+
+def gaps(folder: Path) -> list[GapRow]:
+    rows, unreadable = read_gaps(folder / "cat")
+    assert unreadable == 0
+    assert {row.kind for row in rows} <= {GapKind.GAP}
+    return rows
+
+
+def of(row: GapRow) -> tuple[float, float]:
+    return tuple((ns - 500_000) / 1e6 - BEGIN_MS for ns in (row.from_ns, row.to_ns))
+
+
+# -- a hole that a snapshot closes -----------------------------------------------------------------
+
+
+@MARKETS
+@QUOTES
+def test_a_hole_that_a_new_snapshot_closes_is_a_gap(name, quotes, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 100, quotes)]
+    back_ms = 10_000 + HOLE_MS
+    lines += [snapshot(back_ms, 50_100, *WHOLE), *run(name, back_ms, 50_100, 100, quotes)]
+    report, catalog = imported(tmp_path, lines)
+    (row,) = gaps(tmp_path)
+    assert of(row) == (10_000, back_ms)
+    assert row.count == 45_000
+    assert "update 5100 expected before, a snapshot of 50100 received" in row.reason
+    assert (report.gaps, report.instruments[0].gap_seconds) == (1, pytest.approx(1800))
+    books = shown(catalog, name)
+    (at,) = [i for i, (_, book) in enumerate(books) if book == EMPTY]
+    assert books[at - 1][0] <= 10_050
+    assert books[at][0] <= 10_050
+    assert books[at + 1][0] == back_ms
+    deltas = catalog.query_order_book_deltas([name])
+    assert all(a.ts_init <= b.ts_init for a, b in itertools.pairwise(deltas))
+    assert all(a.sequence <= b.sequence for a, b in itertools.pairwise(deltas))
+
+
+@MARKETS
+@QUOTES
+def test_a_snapshot_whose_changes_are_still_to_come_is_no_gap(name, quotes, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 10, quotes)]
+    lines += [snapshot(1060, 5012, *WHOLE), *run(name, 1000, 5010, 10, quotes)]
+    lines += [snapshot(2060, 5015, *WHOLE), *run(name, 2000, 5020, 10, quotes)]
+    lines += [snapshot(3060, 5030, *WHOLE), *run(name, 3000, 5030, 10, quotes)]
+    report, catalog = imported(tmp_path, sorted(lines, key=lambda line: int(line.split()[0])))
+    assert (report.gaps, gaps(tmp_path)) == (0, [])
+    assert report.instruments[0].book.snapshots == 4
+    assert EMPTY not in [book for _, book in shown(catalog, name)]
+
+
+@MARKETS
+def test_changes_that_are_lost_on_the_way_to_a_snapshot_are_a_gap(name, tmp_path):
+    """One of those that the snapshot is ahead of comes, the next does not."""
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 10, False)]
+    lines += [snapshot(1060, 5020, *WHOLE), *run(name, 1000, 5010, 1, False)]
+    lines += run(name, 2000, 5020, 5, False)
+    report, catalog = imported(tmp_path, lines)
+    (row,) = gaps(tmp_path)
+    assert (of(row), row.count, report.gaps) == ((1000, 1060), 9, 1)
+    assert [at for at, book in shown(catalog, name) if book == EMPTY] == [1000]
+
+
+@MARKETS
+def test_two_snapshots_in_the_hole_and_the_end_of_the_file(name, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 10, False)]
+    lines += [snapshot(60_000, 9000, *WHOLE), snapshot(70_000, 9500, *WHOLE)]
+    report, catalog = imported(tmp_path, lines)
+    (row,) = gaps(tmp_path)
+    assert (of(row), report.gaps) == ((1000, 70_000), 1)
+    assert [at for at, _ in shown(catalog, name)][-3:] == [1000, 60_000, 70_000]
+
+
+@pytest.mark.parametrize(("chunk_rows", "clears"), [(4, 0), (1000, 1)])
+def test_the_clear_has_its_place_unless_its_file_is_written(chunk_rows, clears, tmp_path):
+    """Until the changes tell of the loss, the quotes folded in may have been too many."""
+    lines = [snapshot(0, 5000, *WHOLE), *run(SPOT, 0, 5000, 10, True)]
+    lines += [snapshot(60_000, 9000, *WHOLE)]
+    lines += [quote(SPOT, 60_100 + i, 9001 + i, f"{2 + i}.0") for i in range(40)]
+    lines += run(SPOT, 70_000, 9000, 5, True)
+    report, catalog = imported(tmp_path, lines, chunk_rows)
+    assert (report.gaps, of(gaps(tmp_path)[0])) == (1, (1000, 60_000))
+    assert [book for _, book in shown(catalog)].count(EMPTY) == clears
+    deltas = catalog.query_order_book_deltas([SPOT])
+    assert len(deltas) == report.instruments[0].delta_rows
+
+
+# -- the first change after the first snapshot, and the number of gaps -----------------------------
+
+
+@MARKETS
+def test_a_gap_after_a_first_snapshot_begins_with_it(name, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5011, 10, False)]
+    report, _ = imported(tmp_path, lines)
+    (row,) = gaps(tmp_path)
+    assert (of(row), report.gaps) == ((0, 1000), 1)
+
+
+@MARKETS
+def test_the_number_of_gaps_is_that_of_their_rows(name, tmp_path):
+    """Losses before the book is whole again are of one gap."""
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 10, False)]
+    lines += [*run(name, 2000, 5050, 10, False), *run(name, 4000, 5090, 10, False)]
+    lines += [snapshot(6000, 5100, *WHOLE), *run(name, 6000, 5100, 3, False)]
+    lines += run(name, 9000, 6000, 3, False)
+    report, _ = imported(tmp_path, lines)
+    assert [of(row) for row in gaps(tmp_path)] == [(1000, 6000), (6300, 9300)]
+    assert report.gaps == 2
