@@ -84,7 +84,9 @@ def steady(begin: int, count: int, *, first_ms: int = 100) -> list[bytes]:
 def test_trades_told_twice_are_once_in_the_catalog(tmp_path):
     trades = [trade(120 + 1000 * i, 700 + i, "99.90", "0.7") for i in range(60)]
     told_twice = [line for line in trades for _ in range(2)]
-    late = [*told_twice[:40], *trades[:5], *told_twice[40:]]  # a reconnect tells old ones again
+    now = told_twice[39].split(b" ")[0]  # a reconnect tells old ones again
+    old = [now + b" " + line.split(b" ", 1)[1] for line in trades[:5]]
+    late = [*told_twice[:40], *old, *told_twice[40:]]
     report, catalog = imported(tmp_path, [snapshot(0, 1000, *WHOLE), *late])
     assert len(catalog.query_trade_ticks()) == 60
     assert report.instruments[0].trades_repeated == 65
@@ -281,6 +283,59 @@ def test_a_time_far_ahead_isolates_its_own_line(at, ahead_ms, tmp_path):
     assert "ahead of the lines around it" in report.malformed_first[0].reason
     times = [(t.ts_init - 500_000) // 1_000_000 - BEGIN_MS for t in catalog.query_trade_ticks()]
     assert times == [100 * i for i in range(20) if i != at]
+
+
+@pytest.mark.parametrize("kind", ["trade", "depth"])
+@pytest.mark.parametrize("pieces", [(1, 0), (0, 2, 1), (2, 1, 0)])
+def test_pieces_that_are_joined_in_the_wrong_order_are_refused(pieces, kind, tmp_path):
+    lines = [trade(1000 * i, i, "99.95", "1") for i in range(30)]
+    if kind == "depth":
+        lines = [line for i in range(30) for line in steady(i, 1, first_ms=1000 * i)]
+    joined = [line for piece in pieces for line in lines[10 * piece : 10 * piece + 10]]
+    said = r"IMPORT-ORDER.*not in order of time: line \d+ .* Sort the lines"
+    with pytest.raises(ImportFailed, match=said):
+        imported(tmp_path, joined)
+    assert not (tmp_path / "cat").exists()
+
+
+def test_a_clock_that_is_set_back_is_no_wrong_order(tmp_path):
+    lines = []
+    for i in range(20):
+        stamp, _, rest = trade(1000 * i, i, "99.95", "1").partition(b" ")
+        back_ns = 600 * 10**9 if i > 9 else 0
+        lines.append(b"%d %s" % (int(stamp) - back_ns, rest))
+    report, catalog = imported(tmp_path, lines)
+    assert (report.clock_steps, len(catalog.query_trade_ticks())) == (1, 20)
+
+
+@pytest.mark.parametrize("usdm", [False, True])
+def test_microseconds_of_the_exchange_are_read_as_such(usdm, tmp_path):
+    def finer(line: bytes) -> bytes:
+        stamp, _, text = line.partition(b" ")
+        body = json.loads(text)
+        data = body.get("data", {})
+        for field in {"E", "T"} & data.keys():
+            data[field] = data[field] * 1000 + 321
+        if usdm and data:
+            data |= {"X": "MARKET"} if data["e"] == "trade" else {"pu": data["U"] - 1}
+        return stamp + b" " + json.dumps(body).encode()
+
+    lines = [snapshot(0, 1000, *WHOLE), *steady(1001, 5), trade(700, 1, "99.95", "1")]
+    report, catalog = imported(tmp_path, [finer(line) for line in lines])
+    assert (report.malformed, report.gaps) == (0, 0)
+    (tick,) = catalog.query_trade_ticks()
+    assert tick.ts_event == (BEGIN_MS + 700) * 1_000_000 + 321_000
+    newest = catalog.query_order_book_deltas()[-1]
+    assert newest.ts_event == (BEGIN_MS + 500) * 1_000_000 + 321_000
+
+
+def test_a_symbol_that_is_not_ascii_is_said_to_be_unsupported(tmp_path):
+    lines = [trade(100 * i, i, "99.95", "1", symbol="\u5e01\u5b89USDT") for i in range(3)]
+    with pytest.raises(ImportFailed, match="symbol \u5e01\u5b89USDT is not supported"):
+        imported(tmp_path, lines)
+    report, catalog = imported(tmp_path, [*lines, trade(400, 9, "99.95", "1")])
+    assert (report.malformed, len(catalog.query_trade_ticks())) == (0, 1)
+    assert list(report.skipped.values()) == [3]
 
 
 def test_a_clock_that_stays_ahead_is_believed(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from engine.recording.gaps import GapKind, GapRow, read_gaps
 from engine.recording.importers.binance import BinanceImport
 from engine.recording.importers.report import ImportReport
-from engine.recording.importers.staging import CHUNK_ROWS
+from engine.recording.importers.staging import CHUNK_ROWS, ImportFailed
+from tests.unit.test_import_binance import tree
 from tests.unit.test_import_faults import BEGIN_MS, WHOLE, shown, snapshot, stamped
 
 SPOT, USDM = "AAAUSDT.BINANCE", "AAAUSDT-PERP.BINANCE"
@@ -163,3 +166,30 @@ def test_the_number_of_gaps_is_that_of_their_rows(name, tmp_path):
     report, _ = imported(tmp_path, lines)
     assert [of(row) for row in gaps(tmp_path)] == [(1000, 6000), (6300, 9300)]
     assert report.gaps == 2
+
+
+# -- a disk that is full ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows_before", [0, 1])
+def test_a_full_disk_leaves_the_gap_file_as_it_was(rows_before, tmp_path, monkeypatch):
+    lines = [snapshot(0, 5000, *WHOLE), *run(SPOT, 0, 5011, 10, False)]
+    lines += run(SPOT, 2000, 6000, 3, False)
+    later = [line.replace(b"AAAUSDT", b"BBBUSDT") for line in lines]
+    if rows_before:
+        imported(tmp_path, lines)
+    before = tree(tmp_path)
+    (tmp_path / "later.txt").write_bytes(b"\n".join(later))
+    write, target = os.write, tmp_path / "cat" / "gaps.jsonl"
+
+    def refused(descriptor: int, data: bytes) -> int:
+        if target.exists() and os.path.samestat(os.fstat(descriptor), os.stat(target)):
+            write(descriptor, data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr("engine.recording.gaps.os.write", refused)
+    with pytest.raises(ImportFailed, match=r"IMPORT-DISK.*No space left"):
+        BinanceImport(tmp_path / "later.txt", tmp_path / "cat").run()
+    (tmp_path / "later.txt").unlink()
+    assert tree(tmp_path) == before

@@ -32,7 +32,7 @@ from engine.recording.importers.binance_instruments import (
     require_as_held,
     terms_of,
 )
-from engine.recording.importers.binance_lines import NO_EVENT, Clock, Parsed, parsed_lines
+from engine.recording.importers.binance_lines import NO_EVENT, Clock, Order, Parsed, parsed_lines
 from engine.recording.importers.binance_symbol import Finer, Options, SymbolImport, most_decimals
 from engine.recording.importers.diffbook import DEPTH
 from engine.recording.importers.lines import LineReader, Unreadable
@@ -143,7 +143,7 @@ class BinanceImport:
         self._report.damage = reader.damage
         if not self._known:
             why = next((f"line {e.line}: {e.reason}" for e in self._report.malformed_first), "")
-            why = why or reader.damage
+            why = why or reader.damage or ", ".join(self._report.skipped)
             why = why or ("it has no such line" if self._report.lines else "it has no lines")
             text = f"{self.file} holds no Binance stream line ({why}); nothing was imported"
             raise ImportFailed("IMPORT-FORMAT", text)
@@ -274,6 +274,7 @@ class _Run:
         self._report = owner.report
         self._staged = staged
         self._clock = Clock()
+        self._order = Order()
         self._imports: dict[str, SymbolImport | None] = {}
         self._ids: dict[str, tuple[int, int]] = {}  # update ids of each symbol, first and last
         self._waiting: list[wire.Snapshot] = []
@@ -290,6 +291,7 @@ class _Run:
         if isinstance(event, wire.Other):
             self._report.skip(str(event))
             return
+        self._in_order(number, local_ns, event)
         ts, stepped = self._clock.tick(local_ns)
         if stepped:
             self._clock_step(local_ns, ts)
@@ -411,6 +413,17 @@ class _Run:
         self._report.malformed += 1
         if len(self._report.malformed_first) < MALFORMED_KEPT_MAX:
             self._report.malformed_first.append(MalformedLine(number, reason[:200]))
+
+    def _in_order(self, number: int, local_ns: int, event: wire.Event) -> None:
+        back_secs = self._order.back_seconds(local_ns, event.ts_event)
+        if back_secs:
+            text = (
+                f"{self._owner.file} is not in order of time: line {number} should be no earlier "
+                f"than the one before it, and both its local time and the exchange's are "
+                f"{back_secs:.3f} s or more before; nothing was imported. Sort the lines by "
+                "their time (sort -s -n) first"
+            )
+            raise ImportFailed("IMPORT-ORDER", text)
 
     def _clock_step(self, local_ns: int, ts: int) -> None:
         self._report.clock_steps += 1

@@ -10,6 +10,7 @@ from engine.recording.importers.lines import LineReader
 
 STEP_NS_MAX = 86_400 * 10**9  # a local time further off than this is damage, not a clock
 AHEAD_NS = 5 * 10**9  # further ahead of its neighbours than this, a line may stand alone
+BACK_NS = 10**9  # local and exchange time both further back: pieces that were joined wrongly
 LOOK_AHEAD = 3  # lines after it that are asked
 
 # Line number, local time in UNIX nanoseconds (0: none), and the event or why there is none.
@@ -30,6 +31,21 @@ class Clock:
         self._recorded_ns = local_ns
         self.last_ns = local_ns if local_ns >= self.last_ns else self.last_ns + 1
         return self.last_ns, stepped
+
+
+class Order:
+    """Whether lines are in order of time: a clock that was set back sets the exchange's not."""
+
+    def __init__(self) -> None:
+        self._local_ns = self._event_ns = 0  # of the newest line with both
+
+    def back_seconds(self, local_ns: int, event_ns: int) -> float:
+        """How far both times of the line are before those of the line before; 0 where not both."""
+        if not event_ns:
+            return 0
+        back_ns = min(self._local_ns - local_ns, self._event_ns - event_ns)
+        self._local_ns, self._event_ns = local_ns, event_ns
+        return back_ns / 1e9 if back_ns > BACK_NS else 0
 
 
 def parsed_lines(reader: LineReader) -> Iterator[Parsed]:

@@ -16,6 +16,7 @@ import msgspec
 NS_MIN = 10**18  # 2001; earlier local times are not nanoseconds
 NS_MAX = 2**63 - 1
 MS_MAX = NS_MAX // 1_000_000
+US_MIN, US_MAX = 10**15, NS_MAX // 1_000  # 16 digits: a stream with timeUnit=MICROSECOND
 DECIMALS_MAX = 16  # NautilusTrader's fixed-point precision
 PRICE_MAX = 17_014_118_346_046  # NautilusTrader's largest, whole units
 SIZE_MAX = 34_028_236_692_093
@@ -223,8 +224,10 @@ def _ticker(data: _Data) -> Ticker:
 def _need_symbol(symbol: str) -> None:
     if symbol in _symbols:
         return
-    if not (1 <= len(symbol) <= 40 and symbol.isascii() and symbol.replace("_", "").isalnum()):
+    if not (1 <= len(symbol) <= 40 and symbol.replace("_", "").isalnum()):
         raise Malformed("a symbol `s` is needed")
+    if not symbol.isascii():
+        raise Other(f"symbol {symbol} is not supported (not ASCII)")
     if len(_symbols) < _KNOWN_MAX:
         _symbols.add(symbol)
 
@@ -254,16 +257,19 @@ def _check_numbers(texts: Sequence[str], known: set[str], most: int) -> None:
         known.add(text)
 
 
-def _ns(ms: int) -> int:
-    if not 0 <= ms <= MS_MAX:
-        raise Malformed(f"time {ms} is not in milliseconds")
-    return ms * 1_000_000
+def _ns(time: int) -> int:
+    """Of milliseconds, or microseconds: their magnitudes are far apart."""
+    if US_MIN <= time <= US_MAX:
+        return time * 1_000
+    if not 0 <= time <= MS_MAX:
+        raise Malformed(f"time {time} is not in milliseconds, nor in microseconds")
+    return time * 1_000_000
 
 
-def _need_ns(ms: int) -> int:
-    if ms <= 0:
+def _need_ns(time: int) -> int:
+    if time <= 0:
         raise Malformed("an exchange time `T` or `E` is needed")
-    return _ns(ms)
+    return _ns(time)
 
 
 def _is_zero(number: str) -> bool:

@@ -137,9 +137,18 @@ class StagedCatalog:
         if self.split_gaps:
             self._write_gaps(rows)
             return
-        with GapLog(gaps_path(self.target)) as log:
-            for row in rows:
-                log.append(row)
+        path = gaps_path(self.target)
+        size = path.stat().st_size if path.exists() else None
+        try:
+            with GapLog(path) as log:
+                for row in rows:
+                    log.append(row)
+        except OSError:
+            if size is None:
+                path.unlink(missing_ok=True)
+            elif path.stat().st_size > size:
+                os.truncate(path, size)
+            raise
 
     def _write_gaps(self, rows: Iterable[GapRow]) -> None:
         """All at once, without those that the new ones stand for; a line that is none is kept."""
