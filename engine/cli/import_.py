@@ -249,6 +249,11 @@ def _render_instrument(each: InstrumentReport) -> list[str]:
             "  WARNING        there is no book of it in the catalog: no snapshot connects to the "
             "depth messages, and no bookTicker proves them complete"
         )
+    if each.depth_stops:
+        lines.append(
+            f"  WARNING        depth messages stopped {each.depth_stops:,} times while other lines "
+            "went on; there is no book until they are whole again"
+        )
     if each.off_tick or each.off_step:
         lines.append(
             f"  WARNING        {each.off_tick:,} prices and {each.off_step:,} sizes are no "

@@ -5,17 +5,19 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 from pathlib import Path
 
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from engine.cli.import_ import render
 from engine.recording.gaps import GapKind, GapRow, read_gaps
 from engine.recording.importers.binance import BinanceImport
 from engine.recording.importers.report import ImportReport
 from engine.recording.importers.staging import CHUNK_ROWS, ImportFailed
 from tests.unit.test_import_binance import tree
-from tests.unit.test_import_faults import BEGIN_MS, WHOLE, shown, snapshot, stamped
+from tests.unit.test_import_faults import BEGIN_MS, WHOLE, shown, snapshot, stamped, trade
 
 SPOT, USDM = "AAAUSDT.BINANCE", "AAAUSDT-PERP.BINANCE"
 EMPTY: dict[str, dict[str, str]] = {"BUY": {}, "SELL": {}}
@@ -193,3 +195,94 @@ def test_a_full_disk_leaves_the_gap_file_as_it_was(rows_before, tmp_path, monkey
         BinanceImport(tmp_path / "later.txt", tmp_path / "cat").run()
     (tmp_path / "later.txt").unlink()
     assert tree(tmp_path) == before
+
+
+# -- depth that stops, or cannot be read -----------------------------------------------------------
+
+
+def trades(name: str, begin_ms: int, number: int, count: int, step_ms: int = 100) -> list[bytes]:
+    other = {"X": "MARKET"} if name == USDM else {}
+    return [
+        trade(begin_ms + step_ms * i, number + i, "99.95", "1.0", **other) for i in range(count)
+    ]
+
+
+@MARKETS
+def test_depth_that_stops_before_the_trades_do_is_a_gap(name, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 20, False)]
+    report, catalog = imported(tmp_path, [*lines, *trades(name, 2000, 1, 301)])
+    (row,) = gaps(tmp_path)
+    assert (of(row), report.gaps) == ((2000, 32_000), 1)
+    assert "depth messages stopped, the file goes on" in row.reason
+    assert shown(catalog, name)[-1] == (2000, EMPTY)
+    assert "depth messages stopped 1 times" in render(report)
+
+
+@MARKETS
+def test_depth_that_is_quiet_no_longer_than_usual_has_not_stopped(name, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE)]
+    for i in range(3):  # a message each 10 s
+        lines += run(name, 10_000 * i, 5000 + i, 1, False)
+    report, _ = imported(tmp_path, [*lines, *trades(name, 20_200, 1, 300)])
+    assert (report.gaps, report.instruments[0].depth_stops) == (0, 0)
+
+
+@MARKETS
+def test_depth_that_stops_while_quotes_go_on_is_a_gap(name, tmp_path):
+    """The book of the newest quote over old levels ends; it is back with the depth messages."""
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 20, True)]
+    late = run(name, 60_000, 5020, 20, True)
+    quotes = [quote(name, 3000 + 500 * i, 5021 + i % 20, f"{2 + i % 2}.0") for i in range(100)]
+    report, catalog = imported(tmp_path, [*lines, *quotes, *late])
+    (row,) = gaps(tmp_path)
+    assert (of(row), report.gaps) == ((2000, 60_100), 1)
+    books = shown(catalog, name)
+    (at,) = [i for i, (_, book) in enumerate(books) if book == EMPTY]
+    assert 11_000 < books[at][0] < 13_000
+    assert books[at + 1][0] == 60_100
+
+
+@MARKETS
+@pytest.mark.parametrize("seconds", [False, True])
+def test_a_file_whose_depth_is_mostly_malformed_is_refused(name, seconds, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 5, False)]
+    bad = run(name, 500, 5005, 20, False)
+    if seconds:
+        bad = [re.sub(rb'("[ET]": \d{10})\d{3}', rb"\1", line) for line in bad]
+    else:
+        bad = [line.replace(b'"97.00"', b'"?"') for line in bad]
+    file = tmp_path / "cat"
+    with pytest.raises(ImportFailed, match=r"20 of 25 depth .* malformed .line 7: ") as failed:
+        imported(tmp_path, [*lines, *bad, *trades(name, 2600, 1, 30)])
+    assert failed.value.exit_code == 9
+    assert not file.exists()
+    report, _ = imported(tmp_path, [*lines, *bad[:4], *trades(name, 1000, 1, 30)])
+    assert report.malformed == 4
+
+
+# -- trades alone ----------------------------------------------------------------------------------
+
+
+@MARKETS
+def test_trades_that_are_missing_by_their_ids_are_a_gap_where_there_is_no_book(name, tmp_path):
+    lines = trades(name, 0, 100, 10)
+    lines += [trades(name, 60_000, 877, 1)[0], *trades(name, 60_100, 880, 5)]
+    lines += trades(name, 60_600, 878, 2)  # late ones are not missing
+    report, _ = imported(tmp_path, lines)
+    (row,) = gaps(tmp_path)
+    assert (of(row), row.count, report.gaps) == ((900, 60_000), 767, 1)
+
+
+@MARKETS
+def test_a_book_tells_of_losses_and_trades_off_it_are_no_loss(name, tmp_path):
+    whole = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 5, False)]
+    lines = [*whole, *trades(name, 600, 100, 5), *trades(name, 1200, 200, 5)]
+    report, _ = imported(tmp_path, lines)
+    assert (report.gaps, gaps(tmp_path)) == (0, [])
+    if name == USDM:
+        other = [*trades(name, 9000, 1, 5), *trades(name, 9600, 7, 5)]
+        off = trade(9500, 6, "99.95", "1.0", X="INSURANCE_FUND")
+        folder = tmp_path / "off"
+        folder.mkdir()
+        report, _ = imported(folder, [*other[:5], off, *other[5:]])
+        assert (report.gaps, report.instruments[0].trades_off_book) == (0, 1)

@@ -32,7 +32,14 @@ from engine.recording.importers.binance_instruments import (
     require_as_held,
     terms_of,
 )
-from engine.recording.importers.binance_lines import NO_EVENT, Clock, Order, Parsed, parsed_lines
+from engine.recording.importers.binance_lines import (
+    KINDS,
+    NO_EVENT,
+    Clock,
+    Order,
+    Parsed,
+    parsed_lines,
+)
 from engine.recording.importers.binance_symbol import Finer, Options, SymbolImport, most_decimals
 from engine.recording.importers.diffbook import DEPTH
 from engine.recording.importers.lines import LineReader, Unreadable
@@ -49,6 +56,7 @@ from engine.recording.importers.staging import (
 HEAD_LINES = 20_000  # read ahead, and kept in memory
 HEAD_LEVELS = 1_000_000
 MALFORMED_KEPT_MAX = 20  # malformed lines that are named one by one
+MALFORMED_REFUSED_MIN = 10  # of a kind, if they are more than those that can be read
 SYMBOLS_MAX = 1_000
 SNAPSHOTS_WAITING_MAX = 64  # of several symbols' files: until a change tells whose they are
 BEGINNINGS_MAX = 64  # each knows more than the one before
@@ -147,6 +155,7 @@ class BinanceImport:
             why = why or ("it has no such line" if self._report.lines else "it has no lines")
             text = f"{self.file} holds no Binance stream line ({why}); nothing was imported"
             raise ImportFailed("IMPORT-FORMAT", text)
+        run.refuse_malformed()
         self._require_wanted()
         self._refuse_overlap(run)
         run.finish()
@@ -275,6 +284,9 @@ class _Run:
         self._staged = staged
         self._clock = Clock()
         self._order = Order()
+        self._good: Counter[str] = Counter()  # lines of each kind
+        self._bad: Counter[str] = Counter()
+        self._bad_first: dict[str, str] = {}
         self._imports: dict[str, SymbolImport | None] = {}
         self._ids: dict[str, tuple[int, int]] = {}  # update ids of each symbol, first and last
         self._waiting: list[wire.Snapshot] = []
@@ -287,10 +299,13 @@ class _Run:
         self._report.lines += 1
         if isinstance(event, wire.Malformed):
             self._malformed(number, str(event))
+            self._bad[event.kind] += 1
+            self._bad_first.setdefault(event.kind, f"line {number}: {event}")
             return
         if isinstance(event, wire.Other):
             self._report.skip(str(event))
             return
+        self._good[KINDS.get(type(event), "")] += 1
         self._in_order(number, local_ns, event)
         ts, stepped = self._clock.tick(local_ns)
         if stepped:
@@ -303,6 +318,16 @@ class _Run:
                 self._event(event, ts)
         except wire.Malformed as error:
             self._malformed(number, str(error))
+
+    def refuse_malformed(self) -> None:
+        """A kind of lines that mostly cannot be read is not damage: the file is another one."""
+        for kind, bad in self._bad.items():
+            if kind and bad >= MALFORMED_REFUSED_MIN and bad > self._good[kind]:
+                text = (
+                    f"{bad:,} of {bad + self._good[kind]:,} {kind} lines of {self._owner.file} are "
+                    f"malformed ({self._bad_first[kind][:200]}); nothing was imported"
+                )
+                raise ImportFailed("IMPORT-FORMAT", text)
 
     def finish(self) -> None:
         for _ in self._waiting:

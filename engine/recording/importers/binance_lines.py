@@ -15,6 +15,7 @@ LOOK_AHEAD = 3  # lines after it that are asked
 
 # Line number, local time in UNIX nanoseconds (0: none), and the event or why there is none.
 Parsed = tuple[int, int, wire.Event | wire.Malformed | wire.Other]
+KINDS: dict[type, str] = {wire.Depth: "depth", wire.Trade: "trade", wire.Ticker: "bookTicker"}
 NO_EVENT = (wire.Malformed, wire.Other)
 
 
@@ -71,7 +72,9 @@ def parsed_lines(reader: LineReader) -> Iterator[Parsed]:
                     ahead.append(_parse(*read))
                 reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
                 if reason:
-                    yield number, 0, wire.Malformed(reason)
+                    bad = wire.Malformed(reason)
+                    bad.kind = KINDS.get(type(event), "")
+                    yield number, 0, bad
                     continue
             newest_ns = local_ns
         yield parsed
@@ -86,7 +89,11 @@ def _is_usual(local_ns: int, event_ns: int, newest_ns: int) -> bool:
 def _parse(number: int, line: bytes | None) -> Parsed:
     try:
         return (number, *wire.parse_line(line))
-    except (wire.Malformed, wire.Other) as error:
+    except wire.Malformed as error:
+        if not isinstance(error, wire.TooLarge):
+            error.kind = wire.kind_of(line)
+        return number, 0, error
+    except wire.Other as error:
         return number, 0, error
 
 

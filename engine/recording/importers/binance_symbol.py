@@ -22,11 +22,14 @@ from engine.recording.importers.diffbook import Change, DiffBook, Level, Place, 
 from engine.recording.importers.neighbours import After, Before, between, goes_on, is_between
 from engine.recording.importers.report import InstrumentReport
 from engine.recording.importers.staging import ChunkWriter, StagedCatalog
+from engine.recording.importers.trade_ids import TradeIds
 
 CACHE_VALUES_MAX = 200_000  # distinct prices or sizes kept as objects
 AT_END = "; the file ends before the book is whole again"
 TRADES_KEPT_MAX = 65_536  # newest trades that a repeated one is held against
 NEVER_NS = 1 << 63  # more than any two times differ
+SILENT_NS = 10 * 10**9  # depth that is silent for longer, and for so many times its usual distance
+SILENT_TIMES = 20  # while the market goes on, has stopped
 PLAUSIBLE_RATIO = 1.5  # a snapshot's price is at most this often the symbol's own
 
 
@@ -92,9 +95,11 @@ class SymbolImport:
         self._deltas = ChunkWriter(staged.catalog.write_order_book_deltas, options.chunk_rows)
         self._trades = ChunkWriter(staged.catalog.write_trade_ticks, options.chunk_rows)
         self._quotes = ChunkWriter(staged.catalog.write_quote_ticks, options.chunk_rows)
+        self._trade_numbers: TradeIds | None = TradeIds()  # None where a book tells of losses
         self._told: dict[int, wire.Trade] = {}  # the newest trades by id
         self._last_quote: wire.Ticker | None = None
         self._known_ns = 0  # of the newest change or snapshot that is in the book
+        self._depth_ns = (0, 0)  # first and newest depth message
         self._ahead: _Ahead | None = None
         self._begin_ns = 0  # the first depth message or snapshot
         self._reference = ""  # a recent price, to know a snapshot by
@@ -143,6 +148,12 @@ class SymbolImport:
     def _end_gaps(self, ts: int) -> None:
         """The file ended at `ts`."""
         self._lost_before_snapshot()
+        self._stop_silent(ts, "the file goes on")
+        for hole in [] if self._trade_numbers is None else self._trade_numbers.holes():
+            reason = f"trade ids: none after {hole.last} before {hole.first}"
+            row = self._gap_row(hole.from_ns, reason, hole.missing)
+            self._add_row(msgspec.structs.replace(row, to_ns=hole.to_ns))
+        self._trade_numbers = None
         self._close_between()
         self._close_gap(ts, AT_END)
 
@@ -164,7 +175,8 @@ class SymbolImport:
         report = self.report
         report.depth_messages += 1
         report.level_updates += len(event.bids) + len(event.asks)
-        self._begin_ns = self._begin_ns or ts
+        self._begin_book(ts)
+        self._depth_ns = (self._depth_ns[0] or ts, ts)
         self._offset(event.ts_event, ts)
         change = Change(
             event.previous,
@@ -184,7 +196,7 @@ class SymbolImport:
         self._known_ns = ts
 
     def snapshot(self, event: wire.Snapshot, ts: int) -> None:
-        self._begin_ns = self._begin_ns or ts
+        self._begin_book(ts)
         levels = (self._levels(event.bids), self._levels(event.asks))
         had = self._book.last_id
         if had is not None and event.last > had and self._book.shown:
@@ -198,6 +210,8 @@ class SymbolImport:
         self._offset(event.ts_event, ts)
         if not event.on_book:
             self.report.trades_off_book += 1
+            if self._trade_numbers is not None:
+                self._trade_numbers.add(event.id, ts)
             return
         told = self._told.setdefault(event.id, event)
         if told is not event:
@@ -205,6 +219,8 @@ class SymbolImport:
                 raise wire.Malformed(f"trade {event.id} was told before, with other content")
             self.report.trades_repeated += 1
             return
+        if self._trade_numbers is not None:
+            self._trade_numbers.add(event.id, ts)
         self._trade_ids = (self._trade_ids[0] or str(event.id), str(event.id))
         if len(self._told) > TRADES_KEPT_MAX:
             del self._told[next(iter(self._told))]
@@ -229,6 +245,8 @@ class SymbolImport:
             return
         self._reference = event.bid[0]
         ts_event = event.ts_event or ts
+        if self._book.shown and event.last > (self._book.last_id or 0):
+            self._stop_silent(ts, "quotes go on")
         self._emit(self._book.top(Top(event.last, bid, ask), ts_event, ts), ts)
         quote = QuoteTick(self._id, bid[1], ask[1], bid[2], ask[2], ts_event, ts)
         self._quotes.add((quote,), ts)
@@ -278,6 +296,27 @@ class SymbolImport:
         elif deltas and self._gap is None:  # its CLEAR: the market left what is known of it
             least = max(1, self.report.depth // 2)
             self._open_gap(ts, f"fewer than {least} levels of a side are known to be complete", 0)
+
+    def _begin_book(self, ts: int) -> None:
+        self._begin_ns = self._begin_ns or ts
+        self._trade_numbers = None
+
+    def _stop_silent(self, ts: int, meanwhile: str) -> None:
+        """Where depth has stopped while the market goes on, what is left of the book is none."""
+        first_ns, last_ns = self._depth_ns
+        silent_ns = ts - max(last_ns, self._known_ns)
+        messages = self.report.depth_messages
+        if silent_ns <= SILENT_NS or messages < 2:
+            return
+        if silent_ns <= SILENT_TIMES * (last_ns - first_ns) / (messages - 1):
+            return
+        self.report.depth_stops += 1
+        if not self._book.shown:
+            return
+        reason = f"depth messages stopped, {meanwhile}"
+        self._open_gap(ts - silent_ns, reason, 0)
+        at = min(self._deltas.last_ts + 1, ts)
+        self._deltas.add(self._book.end(at), at)
 
     def _run_ahead(self, had: int, last: int, ts: int) -> None:
         """The next changes will tell whether those until the snapshot are there."""

@@ -22,6 +22,7 @@ PRICE_MAX = 17_014_118_346_046  # NautilusTrader's largest, whole units
 SIZE_MAX = 34_028_236_692_093
 LEVELS_MAX = 50_000  # of one message and side
 _NUMBER = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,30}))?")
+_STREAM = re.compile(rb"@(depth|trade|bookTicker)")
 _CHANNELS = ("depth", "trade", "bookTicker")
 _KNOWN_MAX = 200_000  # number texts remembered as good
 
@@ -29,7 +30,13 @@ Level = tuple[str, str]
 
 
 class Malformed(Exception):
-    """A line that is not one of a Binance stream file."""
+    """A line that is not one of a Binance stream file; `kind` is its stream's, where it has one."""
+
+    kind = ""
+
+
+class TooLarge(Malformed):
+    """A line as it should be, of a number that NautilusTrader can't hold."""
 
 
 class Other(Exception):
@@ -143,6 +150,12 @@ def parse_line(line: bytes | None) -> tuple[int, Event]:
     return int(stamp), _event(combined.stream, combined.data)
 
 
+def kind_of(line: bytes | None) -> str:
+    """What a line that cannot be read looks like: a channel, or nothing."""
+    found = None if line is None else _STREAM.search(line, 0, 256)
+    return "" if found is None else found[1].decode()
+
+
 def _uncommon(text: bytes) -> Event:
     """Of a line that is no combined one with the data that is known here."""
     try:
@@ -251,7 +264,7 @@ def _check_numbers(texts: Sequence[str], known: set[str], most: int) -> None:
     for text in sorted(set(texts).difference(known)):
         whole, _ = _parts(text)
         if int(whole) >= most:
-            raise Malformed(f"{text[:40]} is more than NautilusTrader can hold ({most})")
+            raise TooLarge(f"{text[:40]} is more than NautilusTrader can hold ({most})")
         if len(known) >= _KNOWN_MAX:
             known.clear()
         known.add(text)

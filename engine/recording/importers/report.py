@@ -38,6 +38,7 @@ class InstrumentReport(msgspec.Struct, kw_only=True):
     off_tick: int = 0  # distinct prices that are no multiple of the price increment
     off_step: int = 0
     depth: int = 0  # levels of each side that are complete wherever a book begins
+    depth_stops: int = 0  # depth was silent for long while quotes, or the file, went on
     gaps: int = 0
     gap_seconds: float = 0.0  # without a book that is whole, after it first was
     between_seconds: float = 0.0  # since the file before, until the one after; without a book
