@@ -100,6 +100,17 @@ def test_a_hole_that_a_new_snapshot_closes_is_a_gap(name, quotes, tmp_path):
 
 @MARKETS
 @QUOTES
+def test_a_book_does_not_stand_still_until_a_loss_is_met(name, quotes, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 100, quotes)]
+    lines += run(name, 10_000 + HOLE_MS, 50_100, 100, False)
+    report, catalog = imported(tmp_path, lines)
+    (row,) = gaps(tmp_path)
+    assert (row.from_ns, report.gaps) == ((BEGIN_MS + 10_000) * 1_000_000 + 500_000, 1)
+    assert shown(catalog, name)[-1] == (10_000, EMPTY)
+
+
+@MARKETS
+@QUOTES
 def test_a_snapshot_whose_changes_are_still_to_come_is_no_gap(name, quotes, tmp_path):
     lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 10, quotes)]
     lines += [snapshot(1060, 5012, *WHOLE), *run(name, 1000, 5010, 10, quotes)]

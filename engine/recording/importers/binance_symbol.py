@@ -358,9 +358,9 @@ class SymbolImport:
         missing = max(0, change.previous - had)
         if self._gap is None:
             self._open_gap(self._known_ns, reason, missing)
-        self._emit(
-            self._book.lose(change.previous, change.ts_event, change.ts_init), change.ts_init
-        )
+        at = min(self._deltas.last_ts + 1, change.ts_init)
+        self._emit(self._book.end(at), at)  # what stood still since is no book
+        self._book.lose(change.previous, change.ts_event, change.ts_init)
 
     def _open_gap(self, since_ns: int, reason: str, missing: int) -> None:
         self._gap = self._gap_row(since_ns, reason, missing)
