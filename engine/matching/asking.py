@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from nautilus_trader.model import (
     BookType,
     ClientOrderId,
-    Currency,
     CurrencyPair,
     InstrumentId,
     OrderBook,
@@ -30,6 +29,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from engine.currencies import currency
 from engine.matching.traces import Traces
 
 SYMBOL = "FAIRLEAD-ASKING"  # of the instrument that has no orders
@@ -68,8 +68,8 @@ def nothing(venue: Venue) -> CurrencyPair:
     return CurrencyPair(
         instrument_id=instrument_id,
         raw_symbol=instrument_id.symbol,
-        base_currency=Currency.from_str("BTC"),
-        quote_currency=Currency.from_str("USDT"),
+        base_currency=currency("BTC"),
+        quote_currency=currency("USDT"),
         price_precision=0,
         size_precision=0,
         price_increment=Price.from_str("1"),

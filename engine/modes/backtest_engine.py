@@ -23,7 +23,6 @@ from nautilus_trader.backtest import (
 from nautilus_trader.model import (
     BookAction,
     InstrumentId,
-    Money,
     NautilusDataType,
     OrderBookDelta,
     OrderBookDeltas,
@@ -33,6 +32,8 @@ from nautilus_trader.model import (
     Venue,
 )
 from nautilus_trader.persistence import ParquetDataCatalog
+
+from engine.currencies import money
 
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
@@ -278,7 +279,7 @@ def _add_venue(engine: BacktestEngine, config: BacktestVenueConfig) -> None:
         Venue(config.name),
         config.oms_type,
         config.account_type,
-        [Money.from_str(text) for text in config.starting_balances],
+        [money(text) for text in config.starting_balances],
         book_type=config.book_type,
         fee_model=config.fee_model,
         latency_model=config.latency_model,

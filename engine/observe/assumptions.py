@@ -31,7 +31,7 @@ import msgspec
 from engine.secrets import REDACTED, redact
 
 SHOWN_CHARS = 12  # of a hash, in the table
-PARAMS_CHARS = 300  # of a strategy's parameters, in the table
+PARAMS_CHARS = 110  # of a strategy's parameters, in the table
 _MONEY = re.compile(r"(\d+(?:\.\d+)?) ([A-Z0-9]+)")
 _SECRET_NAME = re.compile(r"secret|passw|passphrase|token|api_?key|private", re.IGNORECASE)
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -208,8 +208,8 @@ def rows(assumed: Assumptions, *, brief: bool = False) -> Iterator[tuple[str, st
         return
     yield from (("fee rates", text) for text in _alike(assumed.fees))
     yield from (("marks", text) for text in _alike(assumed.marks))
-    for one in assumed.strategies:
-        if text := str(one):
+    for one in assumed.strategies if assumed.execution is not None else ():
+        if text := str(one):  # of a live run it is in the config's hash, and whole in `--json`
             yield "parameters", f"{one.id}: {text}"
     parts = [f"config {assumed.config[:SHOWN_CHARS]}"]
     if assumed.data is not None:

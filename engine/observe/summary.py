@@ -298,7 +298,7 @@ def rows(summary: RunSummary, *, brief: bool = False) -> list[tuple[str, str]]:
     venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
     for one in summary.instruments:
         name = one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
-        found.extend(_instrument_rows(name, one))
+        found.extend(_instrument_rows(name, one, brief=brief))
     found.append(("net PnL", _amounts(summary.net, signed=True)))
     if not (brief and _is_apart(summary)):
         found.extend(("net by strategy", text) for text in _parts(summary))
@@ -341,12 +341,13 @@ def _utc(ns: int) -> str:
     return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _instrument_rows(name: str, one: InstrumentSummary) -> list[tuple[str, str]]:
+def _instrument_rows(name: str, one: InstrumentSummary, *, brief: bool) -> list[tuple[str, str]]:
     held = f"{_exact(one.position)} {one.base}"
-    told = f"marked at {shown(one.mark)}"
+    told = "" if brief else f" (marked at {shown(one.mark)})"
     if one.opening_position:
         held = f"{_exact(one.opening_position)} at the start, {held} at the end"
-        told += f"; the position at the start at its cost, {shown(one.opening_cost)}"
+        cost = f"the position at the start at its cost, {shown(one.opening_cost)}"
+        told = f" ({cost})" if brief else f"{told[:-1]}; {cost})"
     return [
         (
             f"{name} turnover",
@@ -361,7 +362,7 @@ def _instrument_rows(name: str, one: InstrumentSummary) -> list[tuple[str, str]]
             f"{name} PnL",
             f"{shown(one.net, signed=True)} {one.quote} = realized {shown(one.realized, True)}, "
             f"unrealized {shown(one.unrealized, True)}, fees {shown(-one.fees_value, True)}"
-            f" ({told})",
+            f"{told}",
         ),
     ]
 

@@ -20,7 +20,7 @@ balances = ["10000 USDT", "1000 VET", "7.5 NEWCOIN"]
 maker = "0.001"
 taker = "0.001"
 [risk]
-max_daily_loss = ["1000 NEWCOIN", "1000 USDT"]
+max_daily_loss = ["1000 USDT"]
 [backtest]
 catalog = "data/catalog"
 """

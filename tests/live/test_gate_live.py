@@ -55,7 +55,6 @@ ALONE = (
     "reduce-only beyond position",
     "notional of a limit order",
     "notional of a market order",
-    "notional in another currency",
     "position with open orders",
     "open orders",
     "order rate",

@@ -603,6 +603,7 @@ def rows_of(snapshot: dict, depth: list[dict]) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_full_recording_is_what_an_independent_reader_makes_of_it(tmp_path):
     """Plain rules on plain dicts, apart from the importer; with and without quotes folded in."""
     path = full("binance_usdm_btcusdt_20240808.gz")
