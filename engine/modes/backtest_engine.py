@@ -53,6 +53,7 @@ class _Rows:
         spans = self._catalog.get_intervals(self._kind, self._name)
         self.begin = max(config.start_time or 0, min((a for a, _ in spans), default=0))
         self.end = max((b for _, b in spans), default=-1)
+        self.is_cut = config.end_time is not None and config.end_time < self.end
         if config.end_time is not None:
             self.end = min(self.end, config.end_time)
 
@@ -224,7 +225,8 @@ class Engine:
         while at <= last:
             with _uncollected():
                 parts = [part for one in rows if (part := one.read(at, at + window - 1))]
-            parts = [part for part in parts if _unclosed(part, last)]
+            if not any(one.is_cut for one in rows):
+                parts = [part for part in parts if _unclosed(part, last)]
             if parts:
                 yield max(int(part[-1].ts_init) for part in parts), parts
             at += window

@@ -149,6 +149,19 @@ def test_the_gap_that_a_recording_ends_with_is_not_told(tmp_path: Path) -> None:
     assert len(deltas) == 60
 
 
+def test_a_gap_at_the_end_that_was_asked_for_is_told(tmp_path: Path) -> None:
+    """The recording goes on: what is lost there is no closing of it."""
+    instrument = _catalog(tmp_path / "catalog")
+    catalog = ParquetDataCatalog(str(tmp_path / "catalog"))
+    last = START_NS + 3659 * SECOND_NS
+    later = book(instrument, Decimal(90), last + 5 * SECOND_NS, 1000)
+    catalog.write_order_book_deltas([cleared(instrument, 999, last + 1), *later])
+    end = last + SECOND_NS // 2
+    heard = _heard(tmp_path / "catalog", instrument, 100_000, end_time=end)
+    deltas = [one for one in heard if one[1] == "deltas"]
+    assert deltas[-1][3] == 1
+
+
 def _trades_first(heard: list[Any]) -> list[Any]:
     """In one moment trades come before the book that they led to; a node has it otherwise."""
     return sorted(heard, key=lambda one: (one[0], one[1] != "trade"))
