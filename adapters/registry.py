@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from adapters.base.venue import AdapterSpec
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 
 _SPECS: dict[str, str] = {
     "oceanex": "adapters.oceanex.venue:SPEC",

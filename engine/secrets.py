@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 
 SECRET_BYTES_MAX = 64 * 1024
 REDACTED: Final = "[secret]"

@@ -27,8 +27,8 @@ from adapters.base.venue import (
     StreamProtocol,
     VenueError,
 )
-from engine.observe.status import StreamState, StreamStatus
 from engine.orders.away import clock_text
+from engine.status import StreamState, StreamStatus
 from engine.warner import Warner
 
 logger = logging.getLogger(__name__)

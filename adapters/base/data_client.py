@@ -44,8 +44,8 @@ from adapters.base.venue import (
     VenueInstrument,
 )
 from engine.guard.offer import bar_minutes
-from engine.observe.status import BookState, StreamState
 from engine.recording.gaps import GapKind, GapRow
+from engine.status import BookState, StreamState
 from engine.warner import Warner
 
 logger = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from adapters.base.limits import (
 )
 from adapters.base.transport import TransportError, WsTransport
 from adapters.base.venue import Adapter, StreamItem, StreamProtocol, VenueError
-from engine.observe.status import RunStatus, StreamState
 from engine.recording.gaps import GapRow
+from engine.status import RunStatus, StreamState
 
 
 class GapSink(Protocol):

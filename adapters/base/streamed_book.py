@@ -24,7 +24,7 @@ from nautilus_trader.model import (
 )
 
 from adapters.base.venue import Feed
-from engine.observe.status import BookState, BookStatus
+from engine.status import BookState, BookStatus
 
 DEPTH_LEVELS_DEFAULT = 10  # levels of an OrderBookDepth where the subscription names none
 _F_LAST = RecordFlag.F_LAST.value

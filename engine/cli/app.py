@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from engine.cli import errors, exits
-from engine.cli.exits import Exit
+from engine.cli import errors
+from engine.errors import Exit, exit_table
 
 # verb -> its module, and its line in the overview
 VERBS: dict[str, tuple[str, str]] = {
@@ -79,7 +79,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    epilog="\b\nExit codes:\n" + exits.table(),
+    epilog="\b\nExit codes:\n" + exit_table(),
 )
 
 

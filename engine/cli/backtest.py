@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import process
-from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig, load
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
+from engine.processes import stop_signals
 from engine.secrets import redact
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _terminable() -> Iterator[None]:
     def handle(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    numbers = [number for number in process.stop_signals() if number != signal.SIGINT]
+    numbers = [number for number in stop_signals() if number != signal.SIGINT]
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield

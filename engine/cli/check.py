@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig, load
 from engine.config.problems import ConfigError, ConfigProblem, told_once
+from engine.errors import Exit
 
 
 def command(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from engine.cli import process
-from engine.cli.exits import Exit
+from engine.errors import Exit
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 

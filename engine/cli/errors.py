@@ -8,8 +8,7 @@ import os
 import sys
 import traceback
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 
 DEBUG_VARIABLE = "FAIRLEAD_DEBUG"
 

@@ -66,7 +66,7 @@ def command(
 
 def _backtest(order_id: str, folder: Path, before: str = "") -> BacktestStory:
     """Raises FairleadError ORDER-NOT-FOUND, naming all that was searched."""
-    from engine.cli.exits import Exit
+    from engine.errors import Exit
     from engine.observe.backtest_story import ORDERS_FILE, explain_backtest
 
     if (found := explain_backtest(order_id, folder)) is not None:
@@ -120,8 +120,8 @@ def _folders(config: Path) -> tuple[Path, Path | None]:
         raw = home / Path(record.dir).expanduser() / "raw" if record and record.raw else None
         return (home / Path(run.state_dir).expanduser()).resolve(), raw and raw.resolve()
     except (OSError, ValueError, msgspec.MsgspecError, RuntimeError) as error:
-        from engine.cli.exits import Exit
         from engine.config.loader import load
+        from engine.errors import Exit
 
         load(config)  # tells what is wrong, and where
         raise FairleadError("EXPLAIN-CONFIG", f"{config}: {error}", Exit.CONFIG) from error

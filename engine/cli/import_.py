@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from engine.cli import process
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.recording.importers.binance import Progress, import_binance
 from engine.recording.importers.binance_instruments import Rules, decimals_of
 from engine.recording.importers.binance_wire import DECIMALS_MAX

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from engine.cli import killing
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.risk.killswitch import Action
 
 _VALUES = ("--config", "--action", "--reason", "--timeout")

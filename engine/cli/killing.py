@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.risk.killswitch import (
     FOLDER,
     SCOPE_KINDS,

@@ -17,6 +17,8 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from engine.processes import stop_signals
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -111,13 +113,6 @@ def begin() -> None:
     if _verb() in ENDED_BY_SIGNAL:
         for number in stop_signals():
             signal.signal(number, _stopped_early)
-
-
-def stop_signals() -> tuple[signal.Signals, ...]:
-    """What ends a run in order. A terminal that closes is one, but for a process under nohup."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        return (signal.SIGINT, signal.SIGTERM)
-    return (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def guarded(fd: int, like: Any = None) -> io.TextIOWrapper:

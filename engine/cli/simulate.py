@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.exits import Exit
+from engine.errors import Exit
 
 if TYPE_CHECKING:
     from engine.simulate.plan import Plan

@@ -9,12 +9,11 @@ import msgspec
 from msgspec import inspect
 
 from adapters import registry
-from engine.cli.exits import Exit
 from engine.config import model
 from engine.config.loader import parse_key_path
 from engine.config.problems import did_you_mean, key_text
 from engine.config.walk import bare
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from engine.cli.exits import Exit
 from engine.config.codes import CODES
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 
 KeyPath = tuple[str | int, ...]
 

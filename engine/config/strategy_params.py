@@ -20,12 +20,11 @@ import msgspec
 from nautilus_trader.model import StrategyId
 from nautilus_trader.trading import StrategyConfig
 
-from engine.cli.exits import Exit
 from engine.config import model
 from engine.config.problems import STRATEGY_RAISED, came_text, did_you_mean, nearest
 from engine.config.strategies import told
 from engine.config.walk import is_exact_decimal
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.secrets import redact
 
 # NautilusTrader's own settings that a config file may set; the rest belong to the engine

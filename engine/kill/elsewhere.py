@@ -11,8 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.files import decoded, write_whole
 from engine.kill.halts import Account, halts_in
 from engine.modes.account_files import AccountFiles

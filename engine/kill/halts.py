@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.kill.records import HaltRecord, halt_of, note
 from engine.modes.account_files import PAPER, AccountFiles, old_risk_file
 from engine.modes.lock import AccountLock
@@ -27,8 +26,8 @@ from engine.risk.states import Clearing, ClearingFile, RiskStates, clearing_file
 if TYPE_CHECKING:
     from engine.config.loader import LoadedConfig
     from engine.modes.trading import VenueTrading
-    from engine.observe.status import RunStatus
     from engine.risk.gate import RiskGate
+    from engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 

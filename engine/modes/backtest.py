@@ -33,12 +33,11 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.risk import RiskEngineConfig
 
-from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
 from engine.config.model import Venue as VenueConfig
 from engine.config.priced import require_priced
 from engine.currencies import money
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.guard.order_ids import SeededIds
 from engine.guard.simulated import simulate
 from engine.matching.asking import Asking, asking, nothing

@@ -28,9 +28,8 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.cli.exits import Exit
 from engine.config.model import Config
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.guard import offer
 from engine.guard.offer import INSTRUMENT, QUOTES, Offer
 from engine.recording.catalog import (

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from adapters import registry
-from engine.cli.exits import MEANING, Exit
 from engine.config.loader import LoadedConfig
 from engine.config.rules import RECORDED
+from engine.errors import MEANING, Exit
 from engine.guard.building import build_strategy
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
 from engine.modes.account_files import account_files, old_risk_file

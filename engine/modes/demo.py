@@ -22,9 +22,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig, load
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.modes.assumed import assumptions
 from engine.modes.backtest import run_backtest
 from engine.observe import journaled, summary

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import msgspec
 
 from adapters.base.runtime import VenueRuntime
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.observe.journaled import Booked
-from engine.observe.status import RunStatus
 from engine.orders.journal_reads import JournalError
 from engine.orders.model import Finding
 from engine.recording.session import Recording
 from engine.run_state import RunState
+from engine.status import RunStatus
 
 Mode = Literal["live", "paper", "record"]
 

@@ -16,10 +16,9 @@ import msgspec
 from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
 from nautilus_trader.model import LiquiditySide, Money, OrderSide, Price, Quantity
 
-from engine.cli.exits import Exit
 from engine.config.checks import missing_fees_hint
 from engine.config.model import Fees
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.risk.money import unit_worth
 
 Configured = Fees | str | None  # of a venue in the config; the text is "none"

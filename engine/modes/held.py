@@ -13,9 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.modes.account_files import account_files
 from engine.orders.journal import Journal, JournalError
 

@@ -25,13 +25,13 @@ from engine.kill.records import KillRecord, note
 from engine.modes.account_files import account_files
 from engine.modes.desks import market_of, touch_of
 from engine.modes.trading import VenueTrading
-from engine.observe.status import RunStatus
 from engine.orders.flatten import Flattener, FlattenLock
 from engine.orders.journal import JournalError
 from engine.orders.live import KILL_STRATEGY, LiveOrder
 from engine.orders.model import Intent
 from engine.risk.kill import KillSwitch
 from engine.risk.killswitch import ALL, FOLDER, Action, Kill, KillState
+from engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 

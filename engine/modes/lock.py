@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.files import make_folder, open_private
 from engine.secrets import Secret
 

@@ -38,10 +38,9 @@ from adapters.base.data_client import make_data_factory
 from adapters.base.execution_client import make_execution_factory
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import Adapter, AdapterContext, AdapterSpec
-from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
 from engine.config.model import Record
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.kill.halts import RunHalts
 from engine.modes import common
 from engine.modes.account_files import account_files
@@ -61,7 +60,6 @@ from engine.modes.simulated import simulated_account
 from engine.modes.stopguard import Stays, StopGuard
 from engine.modes.trading import VenueTrading
 from engine.modes.venues import venue_secrets, venue_specs
-from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
@@ -70,6 +68,7 @@ from engine.run.accounts import hold_accounts
 from engine.run.clocks import RunClocks
 from engine.run_state import RunState
 from engine.secrets import Secret
+from engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 

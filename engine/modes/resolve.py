@@ -10,9 +10,8 @@ import msgspec
 
 from adapters.base.plain_transport import PlainTransport
 from adapters.base.venue import Adapter, VenueError
-from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.modes.account_files import account_files
 from engine.modes.desks import touch_of
 from engine.modes.kill import plain_adapter

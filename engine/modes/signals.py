@@ -15,8 +15,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from engine.cli.exits import Exit
-from engine.cli.process import stop_signals
+from engine.errors import Exit
+from engine.processes import stop_signals
 
 CUT_OFF_SECS = 2.0  # for a run that was cut off to close its files
 _AT_ONCE = (

@@ -20,7 +20,7 @@ from types import CodeType, FrameType
 import msgspec
 
 from engine.callbacks import __file__ as _WRAPPERS
-from engine.cli.exits import Exit
+from engine.errors import Exit
 
 WAIT_SECS = 2.0  # a loop that has not come back for this long is blocked
 LOOK_SECS = 0.2

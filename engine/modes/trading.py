@@ -15,9 +15,8 @@ from adapters.base.venue import (
     VenueError,
     VenueInstrument,
 )
-from engine.cli.exits import Exit
 from engine.config import model
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.modes.desks import drift_limits_of, settings_of, traits_of
 from engine.modes.pushes import PrivateItems
 from engine.observe import journaled

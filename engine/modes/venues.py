@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from adapters import registry
 from adapters.base.venue import AdapterSpec
-from engine.cli.exits import Exit
 from engine.config.loader import LoadedConfig
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.secrets import Secret, read_credentials
 
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.observe.bracket_story import BracketStory, bracket_of
 from engine.orders.journal import Journal
 from engine.orders.model import Intent

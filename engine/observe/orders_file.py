@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.observe.backtest_story import DENIALS_FILE, ORDERS_FILE, SUMMARY_FILE
 from engine.observe.summary import RunSummary
 from engine.orders.model import REDUCE_TAG, entry_of, role_of

@@ -8,8 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.orders.balances import Balances, Drift
 from engine.orders.desk import OrderDesk
 from engine.orders.model import Finding, VenueOrders

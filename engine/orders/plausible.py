@@ -7,8 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.orders.journal_reads import JournaledOrder
 from engine.orders.model import Side
 

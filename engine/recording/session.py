@@ -15,7 +15,6 @@ from nautilus_trader.persistence import StreamingConfig
 from engine.config.loader import LoadedConfig
 from engine.config.model import Record
 from engine.errors import FairleadError
-from engine.observe.status import RunStatus
 from engine.recording.catalog import utc
 from engine.recording.compact import Joins
 from engine.recording.coverage import Coverage
@@ -28,6 +27,7 @@ from engine.recording.raw import RawRecorder, RawSettings
 from engine.recording.redact import Redactor
 from engine.recording.watch import JournalWatch, Lost
 from engine.secrets import LITERAL_CHARS_MIN, Secret
+from engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 

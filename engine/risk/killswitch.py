@@ -19,8 +19,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.files import make_folder, sync, write_whole
 
 FOLDER = "kill-switch"  # within state_dir

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.modes.account_files import AccountFiles
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError

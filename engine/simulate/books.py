@@ -21,12 +21,12 @@ from adapters.base.data_client import VenueDataClient
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import Gap
 from adapters.simulation.exchange import ExchangeListener
-from engine.observe.status import RunStatus
 from engine.orders.model import Side
 from engine.recording.gaps import GapKind, GapRow
 from engine.risk.facts import Reference
 from engine.simulate.frames import FaultyWs, FrameFaults, FrameLine
 from engine.simulate.trace import Trace
+from engine.status import RunStatus
 
 if TYPE_CHECKING:
     from adapters.base.venue import Adapter

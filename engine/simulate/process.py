@@ -22,7 +22,6 @@ from engine.modes.approvals import GateApprovals
 from engine.modes.node import POST_STOP_SECS
 from engine.modes.recovered import count_again, count_in
 from engine.modes.trading import VenueTrading
-from engine.observe.status import RunStatus
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import (
     Finding,
@@ -55,6 +54,7 @@ from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
 from engine.simulate.host.node import HostNode
 from engine.simulate.neighbour import OWN, risk_states
 from engine.simulate.wire import FaultyHttp, OrdersTap
+from engine.status import RunStatus
 
 if TYPE_CHECKING:
     from adapters.base.execution_client import VenueExecutionClient

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.orders.live import STOP_KINDS
 from engine.orders.model import Kind, OrderState, Side
 from tests.crash.judge import Found, judge

@@ -28,7 +28,7 @@ import msgspec
 
 from adapters import registry
 from adapters.base.venue import Capabilities
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import STOP_KINDS
 from engine.orders.model import Kind, OrderState, Side

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.orders.model import Kind
 from tests.support import configs
 from tests.support.audit import ORDER_IDS, audit, plain_id

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from tests.support import configs
 from tests.support.processes import FAIRLEAD, ROOT, Venue, start, wait_for
 

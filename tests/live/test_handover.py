@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.orders.journal import Journal
 from engine.orders.model import OrderState, Role
 from tests.live.desk import INSTRUMENT, QUICK, Desk

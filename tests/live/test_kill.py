@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from tests.live.blocked_run import Run
 from tests.support.processes import venue, wait_for
 

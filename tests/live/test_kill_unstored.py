@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from tests.live.blocked_run import Run
 from tests.support.processes import FAIRLEAD, ROOT, venue, wait_for
 

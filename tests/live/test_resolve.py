@@ -12,7 +12,7 @@ import pytest
 
 from adapters.oceanex.simulator_markets import OceanexSimOptions
 from adapters.poloniex.simulator_markets import PoloniexSimOptions
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.orders.journal import Journal
 from engine.orders.model import OrderState
 from tests.live import hosted

@@ -14,7 +14,7 @@ from adapters.base.aiohttp_transport import AiohttpTransport
 from adapters.oceanex.config import OceanexOptions
 from adapters.oceanex.http import NewOrder, OceanexHttp
 from adapters.oceanex.signing import Signer, load_key
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.secrets import Secret
 from tests.live.desk import INSTRUMENT, QUICK, Desk, summary
 from tests.support.processes import wait_for

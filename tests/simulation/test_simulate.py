@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from adapters import registry
 from adapters.simulation.faults import HttpFault, WsFault
 from engine.cli.app import app
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.live import LiveOrder

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.cli.app import app
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.orders.journal import Journal
 from tests.unit.orders.conftest import intent
 

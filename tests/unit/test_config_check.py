@@ -18,11 +18,10 @@ from typer.testing import CliRunner, Result
 
 from adapters import registry
 from engine.cli.app import VERBS, app
-from engine.cli.exits import MEANING, Exit
 from engine.config import model
 from engine.config.codes import CODES
 from engine.config.explain import explain, json_schema
-from engine.errors import FairleadError
+from engine.errors import MEANING, Exit, FairleadError
 from tests.unit.config_stub import CONFIGS, stub_adapter
 
 FULL = CONFIGS / "full.toml"

@@ -13,8 +13,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.observe import bracket_story
 from engine.observe.explain import explain
 from engine.orders.bracket import Bracket

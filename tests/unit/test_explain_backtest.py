@@ -16,8 +16,7 @@ from nautilus_trader.trading import StrategyConfig
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.observe.backtest_story import BacktestStory, explain_backtest
 from engine.strategy import GuardedStrategy
 from tests.unit import backtest_kit as kit

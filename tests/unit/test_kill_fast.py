@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from engine.cli import kill, kill_fast
 from engine.cli.app import app
-from engine.cli.exits import Exit
 from engine.cli.killing import Wanted
+from engine.errors import Exit
 from tests.support.processes import FAIRLEAD, ROOT
 
 PLAIN = (

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from adapters import registry
 from engine.cli import kill_fast
 from engine.cli.app import app
-from engine.cli.exits import Exit
+from engine.errors import Exit
 from engine.kill.records import HaltRecord, halt_of, note
 from engine.modes.kill import VenueKill
 from engine.orders.journal import Journal

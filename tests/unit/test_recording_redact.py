@@ -10,11 +10,11 @@ import urllib.parse
 import pytest
 
 from engine.config.loader import load
-from engine.observe.status import RunStatus
 from engine.recording.raw import read
 from engine.recording.redact import MARK, Redactor
 from engine.recording.session import Recording
 from engine.secrets import Secret
+from engine.status import RunStatus
 
 CANARY = 'cAnArY+/="secret"&%21'
 PEM = """-----BEGIN PRIVATE KEY-----

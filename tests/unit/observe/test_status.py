@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.observe.status import PROBLEMS_MAX, BookState, LatencyHistogram, RunStatus
+from engine.status import PROBLEMS_MAX, BookState, LatencyHistogram, RunStatus
 
 
 @given(

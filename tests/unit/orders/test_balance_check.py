@@ -7,8 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.cli.exits import Exit
-from engine.errors import FairleadError
+from engine.errors import Exit, FairleadError
 from engine.orders.balance_check import (
     BALANCE_LOOK_SECS,
     BALANCE_LOOKS,

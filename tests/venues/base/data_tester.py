@@ -19,7 +19,7 @@ from nautilus_trader.live import LiveNode
 
 from adapters.base.aiohttp_transport import AiohttpWsTransport
 from adapters.base.runtime import VenueRuntime
-from engine.observe.status import BookState, RunStatus
+from engine.status import BookState, RunStatus
 from tests.venues.base.scripted import (
     BTC,
     ETH,

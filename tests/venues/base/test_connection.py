@@ -24,7 +24,7 @@ from adapters.base.venue import (
     VenueError,
     VenueErrorKind,
 )
-from engine.observe.status import StreamState, StreamStatus
+from engine.status import StreamState, StreamStatus
 from tests.venues.base.scripted import (
     BTC,
     DEADLINE_SECS,

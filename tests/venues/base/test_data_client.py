@@ -29,8 +29,8 @@ from adapters.base.data_client import make_data_factory
 from adapters.base.limits import BookLimits, RequestLimits, StreamLimits
 from adapters.base.runtime import Failure, VenueRuntime
 from adapters.base.transport import TransportError
-from engine.observe.status import BookState, RunStatus
 from engine.recording.gaps import GapKind, GapRow
+from engine.status import BookState, RunStatus
 from tests.venues.base.scripted import (
     BTC,
     ETH,

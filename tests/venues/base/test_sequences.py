@@ -8,7 +8,7 @@ from nautilus_trader.model import InstrumentId, OrderBookDeltas
 from adapters.base.book import SequencedBook, SnapshotBook
 from adapters.base.streamed_book import StreamedBook
 from adapters.base.venue import Feed, FeedKind
-from engine.observe.status import BookStatus
+from engine.status import BookStatus
 
 IID = InstrumentId.from_str("BTC_USDT.TEST")
 ASKS, BIDS = [("11.0", "1.00")], [("10.0", "1.00")]

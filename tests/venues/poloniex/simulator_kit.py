@@ -19,9 +19,9 @@ from adapters.poloniex.venue import PoloniexAdapter
 from adapters.simulation.memory import InMemoryHttp, InMemoryWs, tick
 from adapters.simulation.server import Served
 from adapters.simulation.virtual_time import START_NS, VirtualLoop, run_virtual
-from engine.observe.status import StreamState, StreamStatus
 from engine.orders.model import Intent, Kind, OrderRef, Side, TriggerCondition
 from engine.secrets import Secret
+from engine.status import StreamState, StreamStatus
 
 BTC, ETH = "BTC_USDT.POLONIEX", "ETH_USDT.POLONIEX"
 DEADLINE_SECS = 60.0

@@ -29,7 +29,6 @@ from adapters.base.venue import (
 )
 from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
 from adapters.simulation.virtual_time import START_NS
-from engine.observe.status import StreamState
 from engine.orders.model import (
     Accepted,
     CancelAccepted,
@@ -39,6 +38,7 @@ from engine.orders.model import (
     Side,
     TriggerCondition,
 )
+from engine.status import StreamState
 from tests.venues.poloniex.simulator_kit import (
     BTC,
     Memory,

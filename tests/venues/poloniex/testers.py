@@ -38,8 +38,8 @@ from adapters.poloniex.venue import PoloniexAdapter
 from adapters.simulation.server import Served, serve
 from engine.config import model
 from engine.modes.trading import VenueTrading
-from engine.observe.status import RunStatus
 from engine.orders.journal import Journal
+from engine.status import RunStatus
 from tests.venues.poloniex.simulator_kit import BTC, context_of
 from tests.venues.tester_nodes import builder, data_tester
 
