@@ -24,18 +24,18 @@ from engine.orders.away import KEY_REFUSALS_MAX
 from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
-from engine.orders.live import LiveOrder, could_be
+from engine.orders.live import LiveOrder
 from engine.orders.missing import FORGOTTEN
 from engine.orders.model import (
     Finding,
     Intent,
-    OrderRef,
     VenueOrder,
     VenueOrders,
     VenueUnavailable,
     ref_of,
 )
 from engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
+from engine.orders.unjournaled import UnjournaledCancels
 
 if TYPE_CHECKING:
     from adapters.base.execution_client import Approvals, VenueExecutionClient
@@ -46,8 +46,6 @@ COMPARE_EVERY_SECS = 30.0
 RECOVER_EXTRA_SECS = 10.0  # on top of the quarantine, for the looks themselves
 CLOSED_FINDINGS = frozenset({"OVERFILL", "ORDER-AMBIGUOUS"})  # halt the instrument
 JOURNAL_LOOK_SECS = 0.25  # a send looks, too
-UNPROVEN_ROUNDS = 3  # looks for orders without an answer, once the journal is dead
-UNPROVEN_SECS = 0.5
 STOPPED = "STOPPED"
 JOURNAL_EMPTY = "JOURNAL-EMPTY"
 DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", ORDER_OF_ANOTHER, "ORDER-LATE", BALANCE_DRIFT})
@@ -93,6 +91,7 @@ class VenueTrading:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._is_given_up = False
+        self._ended_unjournaled: frozenset[str] = frozenset()  # at the stop, with a dead journal
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
 
@@ -150,7 +149,8 @@ class VenueTrading:
 
     def live(self) -> list[str]:
         """Client order ids of all orders that are not over, as far as is known."""
-        return [] if self.desk is None else [_id(order) for order in self.desk.live_orders()]
+        live = [] if self.desk is None else map(_id, self.desk.live_orders())
+        return [one for one in live if one not in self._ended_unjournaled]
 
     def left_open(self) -> list[str]:
         """Those of orders that an ordered stop had to cancel and that are not proven cancelled."""
@@ -159,7 +159,9 @@ class VenueTrading:
         return [
             _id(order)
             for order in self.desk.live_orders()
-            if order.is_proven and not order.is_missing
+            if order.is_proven
+            and not order.is_missing
+            and _id(order) not in self._ended_unjournaled
         ]
 
     def found(self, finding: Finding) -> None:
@@ -357,30 +359,16 @@ class VenueTrading:
         except JournalError as error:
             logger.error("the journal is dead at the stop: %s", error)
             if self._config.run.on_stop == "cancel":
-                await self._cancel_unjournaled(desk)
+                cancels = UnjournaledCancels(
+                    self.orders,
+                    traits_of(self.runtime.adapter.capabilities),
+                    self.runtime.instruments,
+                )
+                settle_secs = self._config.execution.settle_timeout_secs
+                self._ended_unjournaled = await cancels.end(desk.live_orders(), settle_secs)
         finally:
             await self._end_private_stream()
             await self.runtime.release()
-
-    async def _cancel_unjournaled(self, desk: OrderDesk) -> None:
-        """A cancel is safe without a record: the next start reads what became of the orders."""
-        await self._cancel_refs([o.ref() for o in desk.live_orders() if o.is_proven])
-        unproven = [order.intent for order in desk.live_orders() if not order.is_proven]
-        for _ in range(UNPROVEN_ROUNDS if unproven else 0):
-            await asyncio.sleep(UNPROVEN_SECS)  # what was on the wire turns up
-            try:
-                listed = await self.orders.open_orders(self.runtime.instruments)
-            except VenueUnavailable as error:
-                logger.error("open orders of %s: %s", self.venue, error)
-                continue
-            await self._cancel_refs(
-                [ref_of(one) for one in listed if any(could_be(i, one) for i in unproven)]
-            )
-
-    async def _cancel_refs(self, refs: Sequence[OrderRef]) -> None:
-        size = max(1, self.runtime.adapter.capabilities.batch_cancel_max)
-        for start in range(0, len(refs), size):
-            await self.orders.cancel(refs[start : start + size])
 
     async def close(self) -> None:
         """End what a run that was cut off left running; the venue is asked nothing."""

@@ -263,13 +263,20 @@ class OrderDesk(LateOrders):
                 self._become_unknown(order, "the run stopped before the answer came")
         if cancel_open:
             await self.cancel(list(self._live))
-        while self.failure is None:
-            waiting = self.live_orders() if cancel_open else [*self.unresolved(), *self.missing()]
-            waiting = [order for order in waiting if not order.is_forgotten]
-            if not waiting:
+        while waiting := self._unsettled(cancel_open=cancel_open):
+            try:
+                await self._refresh([o for o in waiting if o.is_proven])
+            except Exception as error:
+                if self.failure is None or isinstance(error, JournalError):
+                    raise
+                logger.exception("what ended the run ends its stop: cancels are not waited for")
                 return
-            await self._refresh([o for o in waiting if o.is_proven])
             await asyncio.sleep(0.05)
+
+    def _unsettled(self, *, cancel_open: bool) -> list[LiveOrder]:
+        """What a stop waits for, after a failure too: an order is over when the venue says so."""
+        waiting = self.live_orders() if cancel_open else [*self.unresolved(), *self.missing()]
+        return [order for order in waiting if not order.is_forgotten]
 
     async def abandon(self) -> None:
         """End every task now; what is not proven stays in the journal for the next start."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from adapters.oceanex.simulator_markets import OceanexSimOptions
@@ -78,13 +79,17 @@ def test_a_journal_that_goes_away_ends_the_run(
 
 @pytest.mark.timeout(120)
 def test_an_idle_run_notices_too(live: Run) -> None:
+    """It leaves when the venue has ended what it cancelled, which takes the venue a while here."""
+    exchange = live.served.line["simulator"].exchange
+    exchange.options = msgspec.structs.replace(exchange.options, settle_ns=2 * SECOND_NS)
     live.start({"rests": 1, "goes_on": False})
     live.at_least(1)
     _removed(live.folder / "state" / "oceanex-main.journal.sqlite")
     assert live.process is not None
-    assert live.process.wait(40) == Exit.FAILED
+    assert live.process.wait(60) == Exit.FAILED, live.log.read_text()[-3000:]
     assert len(live.orders()) == 1
     assert not live.open()
+    assert "LEFT-OPEN" not in live.log.read_text()
 
 
 @pytest.mark.timeout(120)
