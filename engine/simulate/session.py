@@ -109,14 +109,17 @@ def _counts(world: World, evidence: Evidence) -> dict[str, int]:
 
 
 def journal_hash(path: Path) -> str:
-    """SHA-256 over every record of a journal, in order: time, kind, order, body."""
+    """SHA-256 over every record of a journal, in order: time, kind, order, body.
+
+    The folder that a finding names is left out: it is another one in every session.
+    """
     digest = hashlib.sha256()
     database = sqlite3.connect(path)
     try:
         for row in database.execute(
             "SELECT ts, kind, client_order_id, body FROM records ORDER BY seq"
         ):
-            digest.update(repr(row).encode())
+            digest.update(repr(row).replace(str(path.parent), "").encode())
     finally:
         database.close()
     return digest.hexdigest()

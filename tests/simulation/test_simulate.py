@@ -119,6 +119,13 @@ def test_one_seed_is_one_session_twice_in_a_process() -> None:
         assert run_plan(draw(7, venue)) == run_plan(draw(7, venue))
 
 
+def test_the_folder_of_a_session_is_not_in_its_hash() -> None:
+    """A finding that names the new journal's file (seed 9 loses its journal with orders open)."""
+    first, second = (run_plan(draw(9, "oceanex")) for _ in range(2))
+    assert first.counts["finding:JOURNAL-EMPTY"] == 1
+    assert first.journal_hash == second.journal_hash
+
+
 def test_a_session_leaves_no_file_open() -> None:
     """Else a process has none left after a thousand of them."""
     before = len(list(Path("/proc/self/fd").iterdir()))
