@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-import msgspec
-
 from adapters import registry
 from adapters.base.venue import Capabilities
 from engine.config import model
@@ -92,16 +90,10 @@ def _secrets(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[Con
         yield loaded.problem(path, error.code, expected="a usable secret", hint=error.message)
 
 
-def _params(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterator[ConfigProblem]:
-    from engine.config.strategy_params import param_problems
+def _params(loaded: LoadedConfig, position: int, cls: type[Any]) -> list[ConfigProblem]:
+    from engine.config.strategy_params import param_problems, placed
 
-    for found in param_problems(cls, loaded.config.strategies[position]):
-        path: KeyPath = ("strategies", position, "params")
-        path = (*path, found.name) if found.name else path
-        problem = loaded.problem(
-            path, found.code, expected=found.expected, came=found.came, hint=found.hint
-        )
-        yield msgspec.structs.replace(problem, traceback=found.traceback)
+    return placed(loaded, position, param_problems(cls, loaded.config.strategies[position]))
 
 
 def _capabilities(

@@ -18,6 +18,9 @@ from engine.modes.account_files import PAPER
 from engine.secrets import is_reference
 
 RECORDED: Final = "recorded"
+# What a beginner pays at large exchanges: an example for a config without fees.
+SPOT_FEES: Final = '{ maker = "0.001", taker = "0.001" }'
+MARGIN_FEES: Final = '{ maker = "0.0002", taker = "0.0005" }'
 
 OF_INSTRUMENTS: Final = ("max_order_quantity", "max_position", "min_position")  # keys of [risk]
 OF_MONEY: Final = (  # keys of [risk], too
@@ -120,7 +123,7 @@ def _adapter(
         return
     if adapter == RECORDED:
         if "fees" not in venue:
-            rates = '{ maker = "0.0002", taker = "0.0005" }'
+            rates = MARGIN_FEES if venue.get("account_type") == "margin" else SPOT_FEES
             hint = f'add fees = {rates} with the true rates, or fees = "none" for no fees'
             where: KeyPath = (*path, "fees")
             report(where, "E-CFG-034", "the maker and taker rates", "nothing", hint)

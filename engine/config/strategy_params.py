@@ -12,20 +12,30 @@ import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from nautilus_trader.model import StrategyId
 from nautilus_trader.trading import StrategyConfig
 
 from engine.config import model
-from engine.config.problems import STRATEGY_RAISED, came_text, did_you_mean, nearest
+from engine.config.problems import (
+    STRATEGY_RAISED,
+    ConfigProblem,
+    KeyPath,
+    came_text,
+    did_you_mean,
+    nearest,
+)
 from engine.config.strategies import told
 from engine.config.walk import is_exact_decimal
 from engine.errors import Exit, FairleadError
 from engine.secrets import redact
+
+if TYPE_CHECKING:
+    from engine.config.loader import LoadedConfig
 
 # NautilusTrader's own settings that a config file may set; the rest belong to the engine
 NATIVE_PARAMS: Final = frozenset(
@@ -147,6 +157,21 @@ def param_problems(cls: type[Any], strategy: model.Strategy) -> tuple[ParamProbl
     except ParamsError as e:
         return e.problems
     return ()
+
+
+def placed(
+    loaded: LoadedConfig, position: int, problems: Iterable[ParamProblem]
+) -> list[ConfigProblem]:
+    """The problems of `strategies[position]` with their places in the config file."""
+    found = []
+    for one in problems:
+        path: KeyPath = ("strategies", position, "params")
+        path = (*path, one.name) if one.name else path
+        problem = loaded.problem(
+            path, one.code, expected=one.expected, came=one.came, hint=one.hint
+        )
+        found.append(msgspec.structs.replace(problem, traceback=one.traceback))
+    return found
 
 
 def config_class_of(cls: type[Any], strategy: model.Strategy) -> type[Any]:

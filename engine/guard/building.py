@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from engine.config.loader import LoadedConfig
-from engine.config.problems import ConfigError, ConfigProblem, KeyPath
+from engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
 from engine.config.strategies import import_strategy, raised
-from engine.config.strategy_params import ParamsError, build_strategy_config
+from engine.config.strategy_params import ParamsError, build_strategy_config, placed
 from engine.strategy import guard
 
 
@@ -16,7 +16,7 @@ def build_strategy(loaded: LoadedConfig, position: int, **extra: Any) -> Any:
     """The strategy at `position` of the config, not bound to a gate yet.
 
     `extra` are NautilusTrader's own settings for its config. Raises ConfigError, with the exit code
-    of a fault when the strategy's own code raised, and ParamsError.
+    of a fault when the strategy's own code raised.
     """
     cls = import_strategy(loaded, position)
     configured = loaded.config.strategies[position]
@@ -27,7 +27,10 @@ def build_strategy(loaded: LoadedConfig, position: int, **extra: Any) -> Any:
         expected = "a strategy whose orders pass the risk gate"
         problem = loaded.problem(path, "E-CFG-059", expected=expected, came=str(error))
         raise ConfigError([problem]) from error
-    config = build_strategy_config(wrapped, configured, **extra)
+    try:
+        config = build_strategy_config(wrapped, configured, **extra)
+    except ParamsError as error:
+        raise ConfigError(placed(loaded, position, error.problems)) from error
     try:
         return wrapped(config)
     except KeyboardInterrupt:
@@ -38,6 +41,20 @@ def build_strategy(loaded: LoadedConfig, position: int, **extra: Any) -> Any:
         raise ConfigError([problem]) from error
 
 
+def build_strategies(loaded: LoadedConfig, **extra: Any) -> list[Any]:
+    """Every strategy of the config. Raises ConfigError with what is wrong with any of them."""
+    built: list[Any] = []
+    problems: list[ConfigProblem] = []
+    for position in range(len(loaded.config.strategies)):
+        try:
+            built.append(build_strategy(loaded, position, **extra))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(told_once(problems))
+    return built
+
+
 def build_problems(loaded: LoadedConfig, known: Collection[ConfigProblem]) -> list[ConfigProblem]:
     """What building the strategies finds, those aside that `known` has a problem of."""
     problems: list[ConfigProblem] = []
@@ -45,9 +62,7 @@ def build_problems(loaded: LoadedConfig, known: Collection[ConfigProblem]) -> li
         try:
             build_strategy(loaded, position)
         except ConfigError as error:
-            problems += error.problems
-        except ParamsError:  # its `check` has told
-            continue
+            problems += [one for one in error.problems if one not in known]
     return problems
 
 

@@ -10,7 +10,7 @@ from adapters import registry
 from engine.config.loader import LoadedConfig
 from engine.config.rules import RECORDED
 from engine.errors import MEANING, Exit
-from engine.guard.building import build_strategy
+from engine.guard.building import build_strategies
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
 from engine.modes.account_files import account_files, old_risk_file
 from engine.modes.fees import configured_rates
@@ -94,15 +94,13 @@ def build_parts(loaded: LoadedConfig, state: RiskStates | None = None, **extra: 
     """Gate, run state, and every strategy of the config, put behind the gate.
 
     `extra` are NautilusTrader's own settings for each strategy's config. Raises ConfigError,
-    ParamsError, RiskStateError.
+    RiskStateError.
     """
     gate = build_gate(loaded, state)
     run_state = RunState(instrument_ids(loaded))
-    strategies = []
-    for position in range(len(loaded.config.strategies)):
-        strategy = build_strategy(loaded, position, **extra)
+    strategies = build_strategies(loaded, **extra)
+    for strategy in strategies:
         strategy.bind(gate, run_state)
-        strategies.append(strategy)
     return Parts(gate=gate, run_state=run_state, strategies=tuple(strategies))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.data import raising
 from tests.support.processes import run
-from tests.unit.backtest_kit import config, perpetual, write_catalog
+from tests.unit.backtest_kit import MAKER, MAKER_PARAMS, config, perpetual, write_catalog
 
 SOURCE = Path(raising.__file__)
 PERP = "BTCUSDT.TEST"
@@ -57,6 +57,26 @@ def test_check_and_a_run_name_the_strategy_and_the_place(
     traced = code == "E-CFG-058"
     for text in (problem["traceback"], checked.stderr, ran.stderr):
         assert (file_line in text) == traced
+
+
+@pytest.mark.parametrize("verb", ["backtest", "check"])
+def test_a_wrong_parameter_is_told_with_its_place_of_every_strategy(
+    tmp_path: Path, catalog: Path, verb: str
+) -> None:
+    wrong = MAKER_PARAMS | {"requote_ms": "often"}
+    file = config(tmp_path, catalog, MAKER, wrong)
+    more = file.read_text().partition("[[strategies]]")[2].partition("\n[risk")[0]
+    more = more.replace('"Test-001"', '"Test-002"').replace("requote_ms", "requote_mss")
+    file.write_text(f"{file.read_text()}\n[[strategies]]{more}\n")
+    ended = run(verb, file)
+    assert ended.returncode == 3
+    lines = file.read_text().splitlines()
+    told = ended.stdout if verb == "check" else ended.stderr
+    for code, key in (("E-CFG-056", "requote_ms"), ("E-CFG-054", "requote_mss")):
+        number = next(n for n, line in enumerate(lines, 1) if line.startswith(f"{key} ="))
+        (found,) = (line for line in told.splitlines() if f" {code} " in line)
+        assert f"{file}:{number}:" in found
+        assert f"strategies[{int(key == 'requote_mss')}].params.{key}" in found
 
 
 def test_a_module_that_raises_at_its_import(tmp_path: Path, catalog: Path) -> None:

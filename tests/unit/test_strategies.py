@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from nautilus_trader.model import OrderSide
 
+from engine.config.problems import ConfigError
 from engine.modes.backtest import RunResult
 from tests.unit.backtest_kit import (
     BREAKOUT,
@@ -338,7 +339,12 @@ def test_strategies_trade_the_same_on_every_venue(
 def test_senseless_parameters_are_refused(
     tmp_path: Path, seeded: Path, path: str, wrong: dict[str, Any]
 ) -> None:
-    from engine.config.strategy_params import ParamsError
-
-    with pytest.raises(ParamsError, match="expected"):
+    with pytest.raises(ConfigError, match=r"expected") as caught:
         run(tmp_path, seeded, path, wrong)
+    (problem,) = caught.value.problems
+    assert problem.key.startswith("strategies[0].params")
+    assert "[strategies.params]" in _line(Path(problem.file), problem.line)
+
+
+def _line(file: Path, number: int) -> str:
+    return file.read_text().splitlines()[number - 1]
