@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import process
+from engine.cli.out import out_folder
 from engine.config.loader import LoadedConfig, load
 from engine.errors import Exit, FairleadError
 from engine.processes import stop_signals
@@ -44,12 +45,9 @@ def command(
     and on paper. `fairlead explain` tells the story of one of its orders.
     """
     from engine.modes.backtest import run_backtest
-    from engine.modes.lock import require_writable
 
     loaded = load(config)
-    if out is not None:
-        require_writable(out, "OUT-UNWRITABLE", "choose another --out")
-    with _logs_on_stderr():
+    with out_folder(out), _logs_on_stderr():
         with _terminable(), _progress() as progress:
             result = run_backtest(loaded, progress=progress)
         try:
@@ -71,13 +69,13 @@ def command(
 
 def _written(result: RunResult, loaded: LoadedConfig, out: Path | None) -> RunSummary:
     """The summary, with the files that could be written; a state folder may be read-only."""
-    from engine.observe.backtest_story import FOLDER
+    from engine.observe.backtest_story import FOLDERS
     from engine.observe.orders_file import denial_lines, order_lines, write_run
 
     run = result.parts.run_state
     files = (order_lines(result.cache, run.markets), denial_lines(run.denials))
     try:
-        return write_run(out or loaded.state_dir / FOLDER, result.summary, *files)
+        return write_run(out or loaded.state_dir / FOLDERS["backtest"], result.summary, *files)
     except FairleadError as error:  # the disk is full: the run has ended as it has
         if out is not None:
             typer.echo(f"error {error.code}: {error.message}", err=True)

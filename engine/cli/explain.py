@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from engine.errors import FairleadError
 
 if TYPE_CHECKING:
     from engine.observe.backtest_story import BacktestStory
+    from engine.observe.explain import Story
 
 
 def command(
@@ -26,77 +28,74 @@ def command(
     Of an order of a bracket, also the bracket's other orders and their ends.
 
     Read from the journals of the config's state_dir and, where the run was recorded, from its
-    raw frames; then from the files of the config's newest backtest. With --run, from the files of
-    that run alone.
+    raw frames; then from the files of the config's newest paper run and newest backtest. With
+    --run, from the files of that run alone.
     """
-    import msgspec
+    from engine.observe.backtest_story import FOLDERS
+    from engine.observe.explain import explain
 
-    from engine.observe.backtest_story import FOLDER
-    from engine.observe.explain import clock, explain
-
+    story: Story | BacktestStory
     if run is not None:
-        _tell_backtest(_backtest(order_id, run), as_json)
-        return
-    if config is None:
+        story = _of_files(order_id, [run])
+    elif config is None:
         raise typer.BadParameter("expected --config FILE, or --run FOLDER of a run's files")
-    state_dir, raw = _folders(config)
-    journals = sorted(state_dir.glob("*.journal.sqlite"))
-    newest = state_dir / FOLDER
-    try:
-        story = explain(order_id, journals, raw if raw is not None and raw.exists() else None)
-    except FairleadError as error:
-        if error.code != "ORDER-NOT-FOUND":
-            raise
-        _tell_backtest(_backtest(order_id, newest, error.message), as_json)
-        return
-    if as_json:
-        typer.echo(msgspec.json.encode(story).decode())
-        return
-    typer.echo(f"order    {story.client_order_id}")
-    typer.echo(f"at venue {', '.join(story.venue_order_ids) or 'never accepted'}")
-    typer.echo(f"state    {story.state}")
-    typer.echo(f"journal  {story.journal}")
-    if story.bracket is not None:
-        typer.echo(f"bracket  {story.bracket}")
-        for member in story.bracket.orders:
-            typer.echo(f"         {member}")
-    for line in story.lines:
-        typer.echo(f"{clock(line.ts_ns)} {line.source:8} {line.text}")
+    else:
+        state_dir, raw = _folders(config)
+        journals = sorted(state_dir.glob("*.journal.sqlite"))
+        try:
+            story = explain(order_id, journals, raw if raw is not None and raw.exists() else None)
+        except FairleadError as error:
+            if error.code != "ORDER-NOT-FOUND":
+                raise
+            newest = [state_dir / name for name in FOLDERS.values()]
+            story = _of_files(order_id, newest, error.message)
+    _tell(story, as_json)
 
 
-def _backtest(order_id: str, folder: Path, before: str = "") -> BacktestStory:
+def _of_files(order_id: str, folders: Sequence[Path], before: str = "") -> BacktestStory:
     """Raises FairleadError ORDER-NOT-FOUND, naming all that was searched."""
     from engine.errors import Exit
     from engine.observe.backtest_story import ORDERS_FILE, explain_backtest
 
-    if (found := explain_backtest(order_id, folder)) is not None:
-        return found
+    searched = []
+    for folder in folders:
+        if (found := explain_backtest(order_id, folder)) is not None:
+            return found
+        has_file = (folder / ORDERS_FILE).is_file()
+        searched.append(
+            f"the run in {folder}" if has_file else f"{folder}, which has no {ORDERS_FILE}"
+        )
     none = f"no order has the client order id {order_id}; searched "
     there = f"{before} and " if before else none
-    if (folder / ORDERS_FILE).is_file():
-        where = f"the run in {folder}"
-    else:
-        where = f"{folder}, which has no {ORDERS_FILE}"
-    hint = "; of a run with --out, add --run FOLDER" if before else ""
-    raise FairleadError("ORDER-NOT-FOUND", f"{there}{where}{hint}", Exit.NO_DATA)
+    hint = "; a simulated run is told once it has ended, one with --out by --run FOLDER"
+    text = f"{there}{' and '.join(searched)}{hint if before else ''}"
+    raise FairleadError("ORDER-NOT-FOUND", text, Exit.NO_DATA)
 
 
-def _tell_backtest(story: BacktestStory, as_json: bool) -> None:
+def _tell(story: Story | BacktestStory, as_json: bool) -> None:
     import msgspec
 
+    from engine.observe.backtest_story import BacktestStory
     from engine.observe.explain import clock
 
     if as_json:
         typer.echo(msgspec.json.encode(story).decode())
         return
-    typer.echo(f"order    {story.client_order_id}")
-    typer.echo(f"strategy {story.strategy}")
-    typer.echo(f"what     {story.what}")
-    typer.echo(f"state    {story.state}")
-    typer.echo(f"run      {story.run}")
-    typer.echo(f"file     {story.file}")
-    for line in story.lines:
-        typer.echo(f"{clock(line.ts_ns)} {line.text}")
+    head: list[tuple[str, object]] = [("order", story.client_order_id)]
+    if isinstance(story, BacktestStory):
+        head += [("strategy", story.strategy), ("what", story.what), ("state", story.state)]
+        head += [("run", story.run), ("file", story.file)]
+        told = [(line.ts_ns, line.text) for line in story.lines]
+    else:
+        head += [("at venue", ", ".join(story.venue_order_ids) or "never accepted")]
+        head += [("state", story.state), ("journal", story.journal)]
+        if story.bracket is not None:
+            head += [("bracket", story.bracket), *(("", one) for one in story.bracket.orders)]
+        told = [(line.ts_ns, f"{line.source:8} {line.text}") for line in story.lines]
+    for name, value in head:
+        typer.echo(f"{name:8} {value}")
+    for ts_ns, text in told:
+        typer.echo(f"{clock(ts_ns)} {text}")
 
 
 def _folders(config: Path) -> tuple[Path, Path | None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli import process
+from engine.cli.out import out_folder
 from engine.errors import FairleadError
 
 if TYPE_CHECKING:
@@ -31,15 +32,15 @@ def run(
 ) -> None:
     """Run, print the summary on stdout, and exit with the run's code.
 
-    `out` is a folder for the results as files.
+    `out` is a folder for the results as files; a paper run's own is in the state folder.
     """
     from engine.cli.console import result_console
     from engine.config.checks import check_loaded
     from engine.config.loader import load
     from engine.config.problems import ConfigError, told_once
     from engine.modes.live import run_node, sum_up
-    from engine.modes.lock import require_writable
     from engine.observe import summary
+    from engine.observe.backtest_story import FOLDERS
     from engine.observe.orders_file import write_run
     from engine.secrets import redact
 
@@ -47,17 +48,18 @@ def run(
     problems = [] if mode == "record" else check_loaded(loaded, mode)
     if problems:
         raise ConfigError(told_once(problems))
-    if out is not None:
-        require_writable(out, "OUT-UNWRITABLE", "choose another --out")
-    ended = run_node(loaded, mode, run_secs=seconds)
-    process.ended(int(ended.exit))
-    files = _files(ended) if out is not None else ()
-    figures = sum_up(loaded, mode, ended)
-    if out is not None:
-        try:
-            figures = write_run(out, figures, *files)
-        except FairleadError as error:  # the disk is full: the run has ended as it has
-            typer.echo(f"error {error.code}: {error.message}", err=True)
+    with out_folder(out):
+        ended = run_node(loaded, mode, run_secs=seconds)
+        process.ended(int(ended.exit))
+        if out is None and mode == "paper" and ended.node is not None:
+            out = loaded.state_dir / FOLDERS["paper"]
+        files = _files(ended) if out is not None else ()
+        figures = sum_up(loaded, mode, ended)
+        if out is not None:
+            try:
+                figures = write_run(out, figures, *files)
+            except FairleadError as error:  # the disk is full: the run has ended as it has
+                typer.echo(f"error {error.code}: {error.message}", err=True)
     process.name_files(figures.files)
     if as_json:
         sys.stdout.write(figures.json().decode() + "\n")

@@ -1,4 +1,4 @@
-"""The story of one order of a backtest, from the files that the run wrote.
+"""The story of one order of a backtest or a paper run, from the files that the run wrote.
 
 Read as plain JSON lines: that needs no venue, no journal, and no NautilusTrader.
 """
@@ -14,7 +14,8 @@ import msgspec
 from engine.errors import FairleadError
 
 SUMMARY_FILE, ORDERS_FILE, DENIALS_FILE = "summary.json", "orders.jsonl", "denials.jsonl"
-FOLDER = "backtest"  # in the state folder: the newest run without --out
+# In the state folder, by mode: the newest run without --out.
+FOLDERS = {"paper": "paper", "backtest": "backtest"}
 _FAILED = 1  # exit code
 _NO_DATA = 4  # exit code: not found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
+from engine.errors import Exit
 from tests.live.desk import QUICK, Desk, summary
 from tests.parity.oracle import MS_NS, judge
 from tests.parity.orders import Rules, orders_of
@@ -43,6 +44,38 @@ def test_paper_leaves_its_orders_as_a_file(desk: Desk) -> None:
     assert told["data"] is None
     assert json.loads((out / "summary.json").read_text())["files"]["orders"].endswith("jsonl")
     assert summary(ended)["files"]["orders"] == str(out / "orders.jsonl")
+
+
+def test_an_order_of_a_paper_run_is_explained_without_further_options(desk: Desk) -> None:
+    config = desk.config("buy", more=QUICK + "\n[simulated]\nlatency_ms = 5\n")
+    ended = desk.run_until("paper", config, desk.did("filled"), "the fill")
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    files = summary(ended)["files"]
+    folder = desk.folder / "state" / "paper"
+    assert [files[name] for name in ("summary", "orders", "denials")] == [
+        str(folder / name) for name in ("summary.json", "orders.jsonl", "denials.jsonl")
+    ]
+    rows = [json.loads(line) for line in (folder / "orders.jsonl").read_text().splitlines()]
+    (filled,) = [row for row in rows if row["fills"]]
+    for name in (filled["client_order_id"], filled["fills"][0]["trade_id"]):
+        story = run("explain", name, "--config", config)
+        assert story.returncode == 0, story.stderr
+        assert f"run      {summary(ended)['name']} (paper), inputs " in story.stdout
+        assert "approved by the risk gate; bid" in story.stdout
+
+
+def test_a_paper_run_whose_venue_is_away_leaves_what_was_there(desk: Desk) -> None:
+    config = desk.config("rest")
+    address = str(desk.served.line["rest"])
+    config.write_text(config.read_text().replace(address, "http://127.0.0.1:1"))
+    kept = desk.folder / "state" / "paper" / "orders.jsonl"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("of the run before\n")
+    for words in ((), ("--out", str(desk.folder / "some" / "out"))):
+        ended = run("paper", config, "--for", "3", *words)
+        assert ended.returncode == Exit.VENUE, ended.stderr[-3000:]
+    assert kept.read_text() == "of the run before\n"
+    assert not (desk.folder / "some").exists()
 
 
 def test_paper_has_the_balances_of_the_config(desk: Desk) -> None:

@@ -140,8 +140,9 @@ def test_the_command_finds_the_newest_run_of_a_config_and_a_folder_that_is_named
 def test_what_is_not_found_names_every_place(config: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["explain", "no-such", "--config", str(config)])
     assert done.exit_code == Exit.NO_DATA
-    assert "no journal at all and the run in" in done.output.replace("\n", "")
-    assert str(run_of(config)) in done.output
+    told = done.output.replace("\n", "")
+    none = f"{config.parent / 'state' / 'paper'}, which has no orders.jsonl"
+    assert f"no journal at all and {none} and the run in {run_of(config)}; a simulated run" in told
     assert "--run FOLDER" in done.output
     done = CliRunner().invoke(app, ["explain", "no-such", "--run", str(tmp_path)])
     assert done.exit_code == Exit.NO_DATA
@@ -194,6 +195,31 @@ def test_a_backtest_whose_stdout_is_lost_says_so_and_where_the_files_are(
     assert "error OUTPUT-LOST: stdout: No space left on device" in done.stderr
     assert "net" in done.stderr.partition("OUTPUT-LOST")[2]
     assert f"orders: {run_of(config) / 'orders.jsonl'}" in done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("depth", ["out", "some/where/out"])
+@pytest.mark.parametrize("wrong", ["parameter", "catalog", "file"])
+def test_a_run_that_a_wrong_config_refuses_leaves_no_folder(
+    tmp_path: Path, config: Path, wrong: str, depth: str
+) -> None:
+    file = tmp_path / "run.toml"
+    path, params = (kit.MAKER, {"no_such": 1}) if wrong == "parameter" else (PATH, {})
+    catalog = tmp_path / "none" if wrong == "catalog" else config.parent / "c"
+    kit.config(tmp_path, catalog, path, params)
+    if wrong == "file":
+        file.write_text("name = 1")
+    done = fairlead("backtest", file, "--out", tmp_path / depth)
+    assert done.returncode in (Exit.CONFIG, Exit.NO_DATA), done.stderr
+    assert not (tmp_path / depth.partition("/")[0]).exists()
+
+
+@pytest.mark.parametrize("verb", ["backtest", "paper"])
+def test_a_folder_that_was_there_stays(tmp_path: Path, verb: str) -> None:
+    kit.config(tmp_path, tmp_path / "none", PATH, {})
+    (tmp_path / "out").mkdir()
+    done = fairlead(verb, tmp_path / "run.toml", "--out", tmp_path / "out")
+    assert done.returncode != 0
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def fairlead(*words: str | Path, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
