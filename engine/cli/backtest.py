@@ -15,7 +15,8 @@ import typer
 
 from engine.cli import process
 from engine.cli.out import out_folder
-from engine.config.loader import LoadedConfig, load
+from engine.config.loaded import LoadedConfig
+from engine.config.loader import load
 from engine.errors import Exit, FairleadError
 from engine.processes import stop_signals
 from engine.secrets import redact

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from engine.config.loader import LoadedConfig, load
+from engine.config.loaded import LoadedConfig
+from engine.config.loader import load
 from engine.config.problems import ConfigError, ConfigProblem, told_once
 from engine.errors import Exit
 

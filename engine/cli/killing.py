@@ -279,7 +279,7 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
     Those of another config are cleared by their own name only.
     """
     from engine.kill.halts import clear_halts, halts_in, others_in
-    from engine.modes.account_files import PAPER
+    from engine.orders.files import PAPER
 
     folder, kill_file = _state_dir(wanted.config, raw), _kill_file(wanted.config, raw)
     accounts, by = _accounts(wanted.config, raw), who()

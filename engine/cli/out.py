@@ -13,7 +13,7 @@ def out_folder(out: Path | None) -> Iterator[None]:
 
     Raises FairleadError `OUT-UNWRITABLE`.
     """
-    from engine.modes.lock import require_writable
+    from engine.orders.files import require_writable
 
     if out is None:
         yield

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from adapters import registry
 from adapters.base.venue import Capabilities
 from engine.config import model
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath
 from engine.config.rules import RECORDED
 from engine.config.strategies import import_strategy

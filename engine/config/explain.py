@@ -10,7 +10,7 @@ from msgspec import inspect
 
 from adapters import registry
 from engine.config import model
-from engine.config.loader import parse_key_path
+from engine.config.loaded import parse_key_path
 from engine.config.problems import did_you_mean, key_text
 from engine.config.walk import bare
 from engine.errors import Exit, FairleadError

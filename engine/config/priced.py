@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.config.problems import ConfigError, came_text
 from engine.config.rules import money_limits, priced_in
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from engine.config.problems import KeyPath, came_text, did_you_mean, nearest
 from engine.config.walk import Report
-from engine.modes.account_files import PAPER
+from engine.orders.files import PAPER
 from engine.secrets import is_reference
 
 RECORDED: Final = "recorded"

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
 from engine.errors import place_of
 from engine.secrets import redact

@@ -35,7 +35,7 @@ from engine.errors import Exit, FairleadError
 from engine.secrets import redact
 
 if TYPE_CHECKING:
-    from engine.config.loader import LoadedConfig
+    from engine.config.loaded import LoadedConfig
 
 # NautilusTrader's own settings that a config file may set; the rest belong to the engine
 NATIVE_PARAMS: Final = frozenset(

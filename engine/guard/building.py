@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
 from engine.config.strategies import import_strategy, raised
 from engine.config.strategy_params import ParamsError, build_strategy_config, placed

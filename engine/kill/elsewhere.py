@@ -14,8 +14,7 @@ import msgspec
 from engine.errors import Exit, FairleadError
 from engine.files import decoded, write_whole
 from engine.kill.halts import Account, halts_in
-from engine.modes.account_files import AccountFiles
-from engine.modes.lock import AccountLock
+from engine.orders.files import AccountFiles, AccountLock
 
 logger = logging.getLogger(__name__)
 

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from engine.errors import Exit, FairleadError
 from engine.kill.records import HaltRecord, halt_of, note
-from engine.modes.account_files import PAPER, AccountFiles, old_risk_file
-from engine.modes.lock import AccountLock
+from engine.orders.files import PAPER, AccountFiles, AccountLock, old_risk_file
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError
 from engine.risk.facts import LOSS_CODES
@@ -24,8 +23,7 @@ from engine.risk.state import Halt, RiskStateError, RiskStateFile
 from engine.risk.states import Clearing, ClearingFile, RiskStates, clearing_file, forget_loss
 
 if TYPE_CHECKING:
-    from engine.config.loader import LoadedConfig
-    from engine.modes.trading import VenueTrading
+    from engine.config.loaded import LoadedConfig
     from engine.risk.gate import RiskGate
     from engine.status import RunStatus
 
@@ -231,6 +229,15 @@ def _clear_alone(
     said.remove()
 
 
+class Traded(Protocol):
+    """One venue account that the run trades."""
+
+    @property
+    def venue(self) -> str: ...
+    @property
+    def journal(self) -> Journal: ...
+
+
 class RunHalts:
     """One run's halts: each is told once, loudly, and noted in its account's journal.
 
@@ -242,7 +249,7 @@ class RunHalts:
         loaded: LoadedConfig,
         gate: RiskGate,
         status: RunStatus,
-        trading: Sequence[VenueTrading],
+        trading: Sequence[Traded],
         now_ns: Callable[[], int],
         *,
         paper: bool,
@@ -264,7 +271,7 @@ class RunHalts:
         """Obey what people said meanwhile."""
         self._gate.take_clearings()
 
-    def opened(self, trading: VenueTrading) -> None:
+    def opened(self, trading: Traded) -> None:
         """A journal is open: the halt that it knows of holds, whatever became of the state file.
 
         Raises JournalError.

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from engine.errors import FairleadError
-from engine.modes.account_files import AccountFiles
-from engine.modes.lock import AccountLock
+from engine.orders.files import AccountFiles, AccountLock
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError
 from engine.risk.killswitch import Cleared, Kill

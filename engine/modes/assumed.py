@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import InstrumentId
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.config.model import NO_FEES
 from engine.config.strategies import import_strategy
 from engine.config.strategy_params import effective_params

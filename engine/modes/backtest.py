@@ -33,7 +33,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.risk import RiskEngineConfig
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.config.model import Venue as VenueConfig
 from engine.config.priced import require_priced
 from engine.currencies import money

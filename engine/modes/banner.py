@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.config.loader import LoadedConfig
-from engine.modes.account_files import account_files
+from engine.config.loaded import LoadedConfig, account_files
 from engine.modes.ended import Mode
 from engine.modes.kernel_log import log_path
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nautilus_trader.model import InstrumentId
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.orders.journal import Journal
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from adapters import registry
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.config.rules import RECORDED
 from engine.errors import MEANING, Exit
 from engine.guard.building import build_strategies
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
-from engine.modes.account_files import account_files, old_risk_file
 from engine.modes.fees import configured_rates
+from engine.orders.files import old_risk_file
 from engine.risk.facts import VenueAbilities
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile

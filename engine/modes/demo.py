@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.config.loader import LoadedConfig, load
+from engine.config.loaded import LoadedConfig
+from engine.config.loader import load
 from engine.errors import Exit, FairleadError
 from engine.modes.assumed import assumptions
 from engine.modes.backtest import run_backtest

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import Exit, FairleadError
-from engine.modes.account_files import account_files
 from engine.orders.journal import Journal, JournalError
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 
 FOLDER = "logs"  # in the state folder
 LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}

@@ -16,9 +16,8 @@ import msgspec
 from adapters import registry
 from adapters.base.plain_transport import PlainTransport
 from adapters.base.venue import Adapter, AdapterContext, VenueError
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import FairleadError
-from engine.modes.account_files import account_files
 from engine.orders.journal import Journal, JournalError
 from engine.orders.sweep import Sweep, SweptOrder
 from engine.risk.killswitch import Action, Kill

@@ -13,12 +13,11 @@ from uuid import uuid4
 import msgspec
 
 from adapters.base.venue import Adapter
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import FairleadError
-from engine.modes.account_files import account_files
 from engine.modes.desks import market_of, settings_of, touch_of, traits_of
-from engine.modes.lock import AccountLock
 from engine.orders.desk import OrderDesk
+from engine.orders.files import AccountLock
 from engine.orders.flatten import Closed, Flattener, FlattenLock, KillJournal
 from engine.orders.journal_reads import JournalError
 from engine.orders.model import Finding, Intent, VenueFill

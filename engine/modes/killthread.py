@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.modes.kill import VenueKill, covered
 from engine.risk.killswitch import FOLDER, Action, Kill, KillState
 

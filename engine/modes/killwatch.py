@@ -18,11 +18,10 @@ from types import FrameType
 from typing import Any
 from uuid import uuid4
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import FairleadError
 from engine.kill.halts import RunHalts
 from engine.kill.records import KillRecord, note
-from engine.modes.account_files import account_files
 from engine.modes.desks import market_of, touch_of
 from engine.modes.trading import VenueTrading
 from engine.orders.flatten import Flattener, FlattenLock

@@ -7,8 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from engine.config.loader import LoadedConfig
-from engine.modes.account_files import account_files
+from engine.config.loaded import LoadedConfig, account_files
 from engine.modes.assumed import assumptions
 from engine.modes.ended import Ended, Mode
 from engine.modes.node import NodeRun

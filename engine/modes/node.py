@@ -38,12 +38,11 @@ from adapters.base.data_client import make_data_factory
 from adapters.base.execution_client import make_execution_factory
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import Adapter, AdapterContext, AdapterSpec
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.config.model import Record
 from engine.errors import Exit, FairleadError
 from engine.kill.halts import RunHalts
 from engine.modes import common
-from engine.modes.account_files import account_files
 from engine.modes.approvals import GateApprovals
 from engine.modes.banner import say_running
 from engine.modes.claims import claims
@@ -52,7 +51,6 @@ from engine.modes.held import held_beyond, unlisted
 from engine.modes.kernel_log import logger_config
 from engine.modes.killthread import KillThread
 from engine.modes.killwatch import KillSignal, KillWatch, kill_state
-from engine.modes.lock import require_writable
 from engine.modes.market_actor import MarketActor
 from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
@@ -60,6 +58,7 @@ from engine.modes.simulated import simulated_account
 from engine.modes.stopguard import Stays, StopGuard
 from engine.modes.trading import VenueTrading
 from engine.modes.venues import venue_secrets, venue_specs
+from engine.orders.files import require_writable
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording

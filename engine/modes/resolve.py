@@ -10,12 +10,11 @@ import msgspec
 
 from adapters.base.plain_transport import PlainTransport
 from adapters.base.venue import Adapter, VenueError
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import Exit, FairleadError
-from engine.modes.account_files import account_files
 from engine.modes.desks import touch_of
 from engine.modes.kill import plain_adapter
-from engine.modes.lock import AccountLock
+from engine.orders.files import AccountLock
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournaledOrder
 from engine.orders.model import OrderState, VenueUnavailable

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from adapters import registry
 from adapters.base.venue import AdapterSpec
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.errors import Exit, FairleadError
 from engine.secrets import Secret, read_credentials
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from nautilus_trader.persistence import StreamingConfig
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.config.model import Record
 from engine.errors import FairleadError
 from engine.recording.catalog import utc

@@ -7,10 +7,9 @@ from contextlib import ExitStack
 
 import msgspec
 
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.kill.elsewhere import Place, require_no_halt_elsewhere
-from engine.modes.account_files import account_files
-from engine.modes.lock import AccountLock, key_lock
+from engine.orders.files import AccountLock, key_lock
 from engine.run.continuity import require_continued
 from engine.secrets import Secret
 

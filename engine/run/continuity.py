@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import Exit, FairleadError
-from engine.modes.account_files import AccountFiles
+from engine.orders.files import AccountFiles
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError
 from engine.risk.state import RiskStateError, RiskStateFile

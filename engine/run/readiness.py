@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.config.checks import Mode
-from engine.config.loader import LoadedConfig
+from engine.config.loaded import LoadedConfig
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath
 from engine.errors import FairleadError
 

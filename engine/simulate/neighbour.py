@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from engine.config import model
-from engine.modes.account_files import AccountFiles
+from engine.orders.files import AccountFiles
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
 from engine.risk.states import RiskStates

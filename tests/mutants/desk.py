@@ -328,7 +328,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "lock-shared",
-        "engine/modes/lock.py",
+        "engine/orders/files.py",
         "two processes trade one account",
         one("fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB"),
         T_MISSING,

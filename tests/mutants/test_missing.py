@@ -16,8 +16,8 @@ from adapters.oceanex.orders import OceanexOrders
 from adapters.poloniex.orders import PoloniexOrders
 from engine.errors import FairleadError
 from engine.modes.claims import claims
-from engine.modes.lock import AccountLock
 from engine.modes.trading import VenueTrading
+from engine.orders.files import AccountLock
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import (
     Absent,

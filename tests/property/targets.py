@@ -38,7 +38,8 @@ from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
 from adapters.poloniex.symbols import parse_wire_id
 from adapters.poloniex.tracking import Tracker
 from adapters.poloniex.websocket import PublicStream
-from engine.config.loader import load, parse_key_path
+from engine.config.loaded import parse_key_path
+from engine.config.loader import load
 from engine.config.problems import ConfigError
 from engine.config.toml_lines import TomlLines
 from engine.recording.gaps import read_gaps, summarize

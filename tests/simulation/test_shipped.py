@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters import registry
-from engine.modes.account_files import AccountFiles
+from engine.orders.files import AccountFiles
 from engine.risk.look import Look
 from engine.simulate.plan import SHIPPED, Death, Plan, draw
 from engine.simulate.run import run_plan

@@ -22,7 +22,8 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from backtests.synthetic import START_NS, perpetual, spot, write_catalog
-from engine.config.loader import LoadedConfig, load
+from engine.config.loaded import LoadedConfig
+from engine.config.loader import load
 from engine.modes.backtest import RunResult, run_backtest
 
 SECOND_NS = 1_000_000_000

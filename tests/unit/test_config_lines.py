@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config.loader import parse_key_path
+from engine.config.loaded import parse_key_path
 from engine.config.problems import KeyPath, key_text
 from engine.config.toml_lines import TomlLines
 

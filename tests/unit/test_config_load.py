@@ -15,7 +15,8 @@ import pytest
 from adapters import registry
 from adapters.base.venue import AdapterSpec
 from engine.config import model
-from engine.config.loader import LoadedConfig, load
+from engine.config.loaded import LoadedConfig
+from engine.config.loader import load
 from engine.errors import FairleadError
 from tests.unit.config_stub import CONFIGS, STUB, StubOptions, stub_adapter
 

@@ -1,4 +1,4 @@
-"""The state folder takes files; one process per account holds its lock, whatever the folder.
+"""Where a venue account keeps what outlives a run, and the lock of the one process that trades it.
 
 The lock of the folder guards the account's files. The lock of the key, in a folder of the user's
 own on this machine, keeps a second state folder from trading the same account.
@@ -16,12 +16,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from engine.errors import Exit, FairleadError
 from engine.files import make_folder, open_private
 from engine.secrets import Secret
 
+PAPER = "paper"  # stands for the account of a run that sends nothing to a venue
 HOLDER_BYTES_MAX = 4096
 PROBE_BYTES = 64 * 1024
+
+
+class AccountFiles(msgspec.Struct, frozen=True):
+    """The files of the account `name`: a venue's key in the config, and the account's own name."""
+
+    folder: Path
+    name: str
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / f"{self.name}.journal.sqlite"
+
+    @property
+    def risk(self) -> Path:
+        """Halt, losses and counters of the risk gate."""
+        return self.folder / f"{self.name}.risk.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run that trades the account."""
+        return self.folder / f"{self.name}.lock"
+
+    @property
+    def flatten_lock(self) -> Path:
+        """Held by the process that closes the account's positions."""
+        return self.folder / f"{self.name}.flatten.lock"
+
+    @property
+    def is_paper(self) -> bool:
+        return self.name.endswith(f"-{PAPER}")
+
+
+def old_risk_file(folder: Path, *, paper: bool = False) -> Path:
+    """Where all accounts of a state folder once shared one risk state."""
+    return folder / f"risk-{PAPER if paper else 'live'}.json"
 
 
 def require_writable(

@@ -1,0 +1,92 @@
+"""A valid config: what the file says, where each key stands, where its accounts keep files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.config import model
+from engine.config.problems import ConfigProblem, KeyPath, key_text
+from engine.config.toml_lines import TomlLines
+from engine.orders.files import PAPER, AccountFiles
+
+
+class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid config and where it came from.
+
+    `sha256` is the hex digest of the file's bytes, `file` its path as it was given (for messages).
+    `options` are the adapters' own option structs by venue key (none for recorded venues).
+    """
+
+    config: model.Config
+    path: Path
+    file: str
+    sha256: str
+    options: Mapping[str, Any]
+    lines: TomlLines
+
+    def resolve(self, relative: str) -> Path:
+        """A path of the config: relative ones are relative to the config file's folder.
+
+        Raises nothing for a folder that the config names: `load` has refused what can't be one.
+        """
+        return self.path.parent.joinpath(Path(relative).expanduser()).resolve()
+
+    @property
+    def state_dir(self) -> Path:
+        return self.resolve(self.config.run.state_dir)
+
+    def line_of(self, key_path: str | Sequence[str | int]) -> int | None:
+        """Line of a key, from 1; None when the file does not have it.
+
+        `key_path` is a sequence (`("strategies", 0, "id")`) or text (`"strategies[0].id"`).
+        """
+        place = self.lines.key(parse_key_path(key_path))
+        return place[0] if place else None
+
+    def problem(
+        self,
+        key_path: Sequence[str | int],
+        code: str,
+        *,
+        expected: str = "",
+        came: str = "",
+        hint: str = "",
+    ) -> ConfigProblem:
+        """A finding at a key of this file, for checks that need more than the file."""
+        path = tuple(key_path)
+        line, col = self.lines.value(path) or self.lines.nearest(path)
+        return ConfigProblem(
+            file=self.file,
+            line=line,
+            col=col,
+            code=code,
+            key=key_text(path),
+            expected=expected,
+            came=came,
+            hint=hint,
+        )
+
+
+def account_files(loaded: LoadedConfig, key: str, *, paper: bool = False) -> AccountFiles:
+    """Of the venue `key` of the config; raises KeyError where it has none."""
+    account = PAPER if paper else loaded.config.venues[key].account
+    return AccountFiles(loaded.state_dir, f"{key}-{account}")
+
+
+def parse_key_path(key_path: str | Sequence[str | int]) -> KeyPath:
+    """`strategies[0].id` as a tuple; a quoted part may hold dots."""
+    if not isinstance(key_path, str):
+        return tuple(key_path)
+    parts: list[str | int] = []
+    for match in re.finditer(r'"((?:[^"\\]|\\.)*)"|\[(\d+)\]|([^.\[\]"]+)', key_path):
+        quoted, position, plain = match.groups()
+        if position is not None:
+            parts.append(int(position))
+        else:
+            parts.append(quoted.replace('\\"', '"') if quoted is not None else plain)
+    return tuple(parts)
