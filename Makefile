@@ -14,10 +14,11 @@ demo: setup ## trade a simulated OceanEx live, record it, backtest the recording
 test: setup lint ## every test
 	@.venv/bin/python -m pytest -n 3 --dist worksteal
 
-lint: setup ## ruff, mypy strict, file sizes
+lint: setup ## ruff, mypy strict, who imports whom
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache --no-logo
 
 bench: setup ## benchmarks, side by side, ratios printed
 	@failed=0; for bench in benchmarks/*.py; do echo "== $$bench"; .venv/bin/python $$bench || failed=1; done; exit $$failed

@@ -30,10 +30,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard.handover import OwnOrder
-from engine.orders.model import Kind, Role, Tif, TriggerCondition
-from engine.risk.checks import Denial
-from engine.risk.facts import Declared
+from engine.guard import Declared, Denial, Kind, OwnOrder, Role, Tif, TriggerCondition
 from engine.strategy import GuardedStrategy
 from strategies.inventory import Inventory, price_down, price_up, quantity_down
 from strategies.restart import CANCEL_RETRY_NS, Spares

@@ -27,10 +27,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard.handover import OwnOrder
-from engine.orders.model import Kind, Role, Tif
-from engine.risk.checks import Denial
-from engine.risk.facts import Declared
+from engine.guard import Declared, Denial, Kind, OwnOrder, Role, Tif
 from engine.strategy import GuardedStrategy
 from strategies.inventory import Inventory, quantity_down
 

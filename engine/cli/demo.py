@@ -25,11 +25,11 @@ def command(
         Path | None, typer.Option(help="Also write what is printed as a picture.")
     ] = None,
 ) -> None:
-    """Trade a simulated OceanEx live for a minute, kill and restart the run in the middle, record
+    """Trade a simulated venue live for a minute, kill and restart the run in the middle, record
     it, backtest the recording with the same config, and show both side by side.
     """
     from engine.cli.console import result_console
-    from engine.modes.demo import run_demo
+    from engine.modes.demo import demo_files, run_demo
     from engine.observe import summary
 
     started = time.monotonic()
@@ -37,12 +37,13 @@ def command(
     def tell(text: str) -> None:
         typer.echo(f"[{time.monotonic() - started:5.1f} s] {text}", err=True)
 
-    process.name_files({name: str(path) for name, path in _files(folder).items()})
+    files = demo_files(TEMPLATE, folder)
+    process.name_files({name: str(path) for name, path in files.items()})
     result = run_demo(TEMPLATE, folder, seconds=seconds, seed=seed, tell=tell)
     console = result_console(record=svg is not None)
     summary.show([result.live, result.backtest], console, "The same config, live and as a backtest")
     console.print(f"kill -9 and restart: {result.proof}")
-    for name, path in _files(result.folder).items():
+    for name, path in files.items():
         console.print(f"{name:>10}  {path}", soft_wrap=True)
     if svg is not None:
         # Without the web fonts that it would load from elsewhere.
@@ -53,12 +54,3 @@ def command(
             typer.echo(f"error OUT-UNWRITABLE: {svg}: {error.strerror}; no picture", err=True)
     if not result.is_whole:
         raise typer.Exit(int(Exit.DRIFT))
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    return {
-        "config": folder / "demo.toml",
-        "journal": folder / "state" / "oceanex-main.journal.sqlite",
-        "recording": folder / "data",
-        "logs": folder / "live.log",
-    }

@@ -43,7 +43,7 @@ def command(
 
     \b
     fairlead kill all --config run.toml                        halt and cancel everything
-    fairlead kill venue oceanex --config run.toml              one venue
+    fairlead kill venue VENUE --config run.toml                one venue
     fairlead kill account main --config run.toml               every venue with this account name
     fairlead kill strategy maker-1 --config run.toml           one strategy
     fairlead kill all --action flatten --config run.toml       and close the positions

@@ -26,7 +26,7 @@ PROFILES: tuple[Profile, ...] = ("none", "mild", "bad")
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="Adapter name, e.g. oceanex")],
+    name: Annotated[str, typer.Argument(help="Name of an adapter with a simulator")],
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one")
     ] = 0,

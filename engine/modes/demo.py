@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig
+from engine.config.loaded import LoadedConfig, account_files
 from engine.config.loader import load
 from engine.errors import Exit, FairleadError
 from engine.modes.assumed import assumptions
@@ -32,9 +32,8 @@ from engine.observe.summary import RunSummary
 from engine.processes import module_command
 from engine.recording.gaps import summary_of
 
-VENUE = "oceanex"
+CONFIG = "demo.toml"
 VENUE_IN_CONFIG = "127.0.0.1:8610"
-JOURNAL = f"{VENUE}-main.journal.sqlite"
 READY_SECS = 20.0
 STOP_SECS = 20.0
 
@@ -54,18 +53,20 @@ class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
 def run_demo(template: Path, folder: Path, *, seconds: float, seed: int, tell: Tell) -> DemoResult:
     """Trade for about `seconds` in two live runs, the first one killed, then backtest.
 
-    `folder` is emptied first. Raises FairleadError when a part of it fails.
+    The venue is the one of the template. `folder` is emptied first. Raises FairleadError when a
+    part of it fails.
     """
+    (venue,) = load(template).config.venues.values()
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    with _venue(folder, seed, tell) as line:
-        config = _config(template, folder, line)
+    with _venue(folder, venue.adapter, seed, tell) as line:
+        loaded = load(_config(template, folder, line))
+        journal = _journal(loaded)
         begin_ns = time.time_ns()
-        outputs = _trade(config, folder, seconds, tell)
+        outputs = _trade(loaded.path, folder, seconds, tell)
         end_ns = time.time_ns()
-        proof, is_whole = _proof(folder / "state" / JOURNAL, _get(line, "ledger"), line)
-    loaded = load(config)
+        proof, is_whole = _proof(journal, _get(line, "ledger"), line)
     tell("backtesting what was recorded")
     result = run_backtest(loaded)
     live = _live_summary(loaded, result.cache, outputs, begin_ns, end_ns)
@@ -75,11 +76,27 @@ def run_demo(template: Path, folder: Path, *, seconds: float, seed: int, tell: T
     return DemoResult(live=live, backtest=backtest, proof=proof, is_whole=is_whole, folder=folder)
 
 
+def demo_files(template: Path, folder: Path) -> dict[str, Path]:
+    """What a demo in `folder` leaves, by what it is."""
+    journal = _journal(load(template)).name
+    return {
+        "config": folder / CONFIG,
+        "journal": folder / "state" / journal,
+        "recording": folder / "data",
+        "logs": folder / "live.log",
+    }
+
+
+def _journal(loaded: LoadedConfig) -> Path:
+    (key,) = loaded.config.venues
+    return account_files(loaded, key).journal
+
+
 @contextmanager
-def _venue(folder: Path, seed: int, tell: Tell) -> Iterator[Mapping[str, Any]]:
+def _venue(folder: Path, adapter: str, seed: int, tell: Tell) -> Iterator[Mapping[str, Any]]:
     """The simulated venue as a process; gives its line of URLs and credentials."""
     account = folder / "venue"
-    command = [*_fairlead("venue", VENUE), "--port", "0", "--seed", str(seed)]
+    command = [*_fairlead("venue", adapter), "--port", "0", "--seed", str(seed)]
     with (folder / "venue.log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [*command, "--account-dir", str(account)],
@@ -94,7 +111,7 @@ def _venue(folder: Path, seed: int, tell: Tell) -> Iterator[Mapping[str, Any]]:
         if not line:
             raise FairleadError("DEMO-VENUE", f"the simulated venue did not start: {log.name}")
         found: dict[str, Any] = json.loads(line)
-        tell(f"simulated {VENUE} at {found['rest']}")
+        tell(f"simulated {adapter} at {found['rest']}")
         yield found
     finally:
         _stop(process)
@@ -103,7 +120,7 @@ def _venue(folder: Path, seed: int, tell: Tell) -> Iterator[Mapping[str, Any]]:
 def _config(template: Path, folder: Path, line: Mapping[str, Any]) -> Path:
     """The template with the venue's real port, in the demo's folder."""
     address = urlsplit(str(line["rest"])).netloc
-    path = folder / "demo.toml"
+    path = folder / CONFIG
     path.write_text(template.read_text().replace(VENUE_IN_CONFIG, address))
     return path
 
@@ -201,8 +218,7 @@ def _live_summary(
     }
     instruments = {name: cache.instrument(one) for name, one in ids.items()}
     marks = {name: mark for name, one in ids.items() if (mark := summary.mark_price(cache, one))}
-    journal = loaded.state_dir / JOURNAL
-    traded = journaled.trading(journal, instruments, marks, begin_ns, end_ns)
+    traded = journaled.trading(_journal(loaded), instruments, marks, begin_ns, end_ns)
     second = outputs[-1]
     return RunSummary(
         name=loaded.config.name,

@@ -1,0 +1,37 @@
+"""What import-linter (`make lint`, pyproject.toml) can't say of the floors."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VENUES = sorted(path.parent.name for path in ROOT.glob("adapters/*/venue.py"))
+VENUES.remove("base")
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_no_file_of_the_engine_names_a_venue(venue: str) -> None:
+    """Not in a comment either: what is said of one venue belongs in its folder."""
+    named = re.compile(venue, re.IGNORECASE)
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sorted(ROOT.glob("engine/**/*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if named.search(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_nothing_but_the_registry_names_a_venue_that_is_not_its_own(venue: str) -> None:
+    named = re.compile(rf"adapters\.{venue}\b")
+    found = [
+        str(path.relative_to(ROOT))
+        for top in ("adapters", "engine", "strategies", "backtests")
+        for path in sorted((ROOT / top).rglob("*.py"))
+        if venue not in path.parts and named.search(path.read_text())
+    ]
+    assert found == ["adapters/registry.py"]
