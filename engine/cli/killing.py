@@ -19,6 +19,7 @@ import msgspec
 
 from engine.errors import Exit, FairleadError
 from engine.risk.killswitch import (
+    ALL,
     FOLDER,
     SCOPE_KINDS,
     Action,
@@ -27,10 +28,11 @@ from engine.risk.killswitch import (
     KillState,
     KillStateError,
     Scope,
+    clear_command,
 )
 
 if TYPE_CHECKING:
-    from engine.kill.halts import Account, FoundHalt
+    from engine.kill.halts import Account
     from engine.modes.kill import VenueReport
 
 TIMEOUT_SECS = 30.0
@@ -314,23 +316,18 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
         _say(f"no kill of {scope} was in force, and no halt")
     told = {str(one.halt) for one in outcomes if not one.is_cleared}
     for kill in kept:
-        _say(f"still in force: {kill}")
+        _say(f"still in force: {kill}{_how(wanted, kill.scope)}")
     if is_file:
-        _say(f"still in force: the file {kill_file} (all, halt)")
+        _say(f"still in force: the file {kill_file} (all, halt){_how(wanted, ALL)}")
     for halt in halts:
         if str(halt) not in told:
-            _say(f"still in force: {halt}{_how(wanted, halt)}")
+            _say(f"still in force: {halt}{_how(wanted, halt.scope, is_told=bool(halt.problem))}")
     return Exit.OK if is_over else Exit.KILLED
 
 
-def _how(wanted: Wanted, halt: FoundHalt) -> str:
-    """How a person ends the halt: a state that can't be read tells that itself."""
-    import shlex
-
-    if halt.problem:
-        return ""
-    config = shlex.quote(str(wanted.config))
-    return f"\n  to clear it: fairlead kill {halt.scope} --clear --reason TEXT --config {config}"
+def _how(wanted: Wanted, scope: object, *, is_told: bool = False) -> str:
+    """How a person ends it; a state that can't be read tells that itself."""
+    return "" if is_told else f"\n  to clear it: {clear_command(scope, wanted.config)}"
 
 
 def _show(wanted: Wanted, raw: dict[str, Any], state: KillState) -> int:
@@ -344,11 +341,11 @@ def _show(wanted: Wanted, raw: dict[str, Any], state: KillState) -> int:
         _say_json({"in_force": kills, "kill_switch_file": shown, "halts": halts})
     else:
         for kill in kills:
-            _say(f"in force: {kill}")
+            _say(f"in force: {kill}{_how(wanted, kill.scope)}")
         if is_file:
-            _say(f"in force: the file {kill_file} (all, halt)")
+            _say(f"in force: the file {kill_file} (all, halt){_how(wanted, ALL)}")
         for halt in halts:
-            _say(f"in force: {halt}{_how(wanted, halt)}")
+            _say(f"in force: {halt}{_how(wanted, halt.scope, is_told=bool(halt.problem))}")
         if not kills and not is_file and not halts:
             _say("no kill and no halt is in force")
     return Exit.KILLED if kills or is_file or halts else Exit.OK

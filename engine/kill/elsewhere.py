@@ -6,7 +6,6 @@ Beside the account's lock, in the user's folder of this machine, lies where its 
 from __future__ import annotations
 
 import logging
-import shlex
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ from engine.errors import Exit, FairleadError
 from engine.files import decoded, write_whole
 from engine.kill.halts import Account, halts_in
 from engine.orders.files import AccountFiles, AccountLock
+from engine.risk.killswitch import clear_command
 
 logger = logging.getLogger(__name__)
 
@@ -35,19 +35,31 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def require_no_halt_elsewhere(lock: AccountLock, here: Place) -> None:
-    """With the lock of the account's key held; from now on its state is kept `here`.
+    """With the lock of the account's key held, before its state is kept `here`.
 
     What can't be known is told. Raises FairleadError `HALT-ELSEWHERE` for a halt in force where the
     state was last kept, and for a state there that can't be read.
     """
-    path = lock.path.with_suffix(".place.json")
-    last = _read(path)
+    last = _read(_path(lock))
     if last is not None and last.files != here.files:
         _look_at(last)
+
+
+def note_place(lock: AccountLock, here: Place) -> None:
+    """The account's state is kept `here` from now on: its journal is there.
+
+    Not before: the folder of a start that was refused holds nothing, so that the next one would be
+    told of a state that is lost.
+    """
+    path = _path(lock)
     try:
         write_whole(path, msgspec.json.encode(here) + b"\n")
     except OSError as error:
         logger.error("%s: %s; a start from another folder will not see a halt", path, error)
+
+
+def _path(lock: AccountLock) -> Path:
+    return lock.path.with_suffix(".place.json")
 
 
 def _read(path: Path) -> Place | None:
@@ -79,11 +91,10 @@ def _look_at(last: Place) -> None:
     found = halts_in(files.folder, [Account(last.venue, last.account, files)])
     mine = [one for one in found if one.file == str(files.risk)]
     if mine:
-        command = f"fairlead kill venue {last.venue} --clear --reason TEXT --config "
         raise FairleadError(
             "HALT-ELSEWHERE",
             f"{mine[0]} (in {last.folder}, where this account's state was last kept). A halt "
             "belongs to the account, nothing was sent. To clear it: "
-            f"{command}{shlex.quote(last.config)}",
+            f"{clear_command(f'venue {last.venue}', last.config)}",
             Exit.KILLED,
         )

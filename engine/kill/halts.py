@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -19,6 +18,7 @@ from engine.orders.files import PAPER, AccountFiles, AccountLock, old_risk_file
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError
 from engine.risk.facts import LOSS_CODES
+from engine.risk.killswitch import clear_command
 from engine.risk.state import Halt, RiskStateError, RiskStateFile
 from engine.risk.states import Clearing, ClearingFile, RiskStates, clearing_file, forget_loss
 
@@ -265,6 +265,8 @@ class RunHalts:
         self._now_ns = now_ns
         gate.on_halt = self._changed
         gate.on_problem = self._problem
+        gate.how_cleared = self._how_cleared
+        gate.kill.config = loaded.path
         self._tell_those_in_force("in force since an earlier run, ")
 
     def look(self) -> None:
@@ -306,14 +308,15 @@ class RunHalts:
         keys = [venue.lower() for venue in venues]
         where = " and ".join(f"{key} {self._names[key]}" for key in keys)
         does = OPEN_ORDERS[self._on_breach if halt.code in LOSS_CODES else "halt"]
-        scope = "all" if len(keys) > 1 else f"venue {keys[0]}"
-        if self._is_paper:
-            scope = f"account {PAPER}"
-        command = f"fairlead kill {scope} --clear --reason TEXT --config {_quoted(self._config)}"
         return (
             f"HALTED {where}: {halt.reason}. Nothing new is sent, {does}; "
-            f"it lasts, also over restarts, until: {command}"
+            f"it lasts, also over restarts, until: {self._how_cleared(venues)}"
         )
+
+    def _how_cleared(self, venues: Sequence[str]) -> str:
+        """The same command wherever the halt of these venues' accounts is told."""
+        scope = "all" if len(venues) > 1 else f"venue {venues[0].lower()}"
+        return clear_command(f"account {PAPER}" if self._is_paper else scope, self._config)
 
     def _changed(self, venues: Sequence[str], halt: Halt, cleared: Clearing | None) -> None:
         if cleared is None:
@@ -334,7 +337,3 @@ class RunHalts:
     def _problem(self, text: str) -> None:
         logger.error("RISK-STATE-CHANGED: %s", text)
         self._status.problem(self._now_ns(), "RISK-STATE-CHANGED", text)
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))

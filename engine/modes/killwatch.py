@@ -29,7 +29,7 @@ from engine.orders.journal import JournalError
 from engine.orders.live import KILL_STRATEGY, LiveOrder
 from engine.orders.model import Intent
 from engine.risk.kill import KillSwitch
-from engine.risk.killswitch import ALL, FOLDER, Action, Kill, KillState
+from engine.risk.killswitch import ALL, FOLDER, Action, Kill, KillState, clear_command
 from engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,8 @@ class KillWatch:
     def _tell(self, kills: tuple[Kill, ...]) -> None:
         for kill in kills:
             if kill not in self._told:
-                logger.error("%s; nothing is created until a person clears it", kill)
+                how = clear_command(kill.scope, self._loaded.path)
+                logger.error("%s; nothing is created until a person clears it: %s", kill, how)
                 self._status.problem(self._now_ns(), "KILLED", str(kill))
                 self._note(KillRecord(kill=kill))
             if kill.action is Action.FLATTEN and self._trading:
@@ -190,10 +191,9 @@ class KillWatch:
         if kill not in self._lost:
             self._lost.append(kill)
             logger.error(
-                "no file says so to other processes: %s; it stays in force in this run, until "
-                "fairlead kill %s --clear --reason TEXT",
+                "no file says so to other processes: %s; it stays in force in this run, until %s",
                 kill,
-                kill.scope,
+                clear_command(kill.scope, self._loaded.path),
             )
 
     def _note(self, record: KillRecord) -> None:

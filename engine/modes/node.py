@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -109,6 +109,7 @@ class NodeRun:
         self._guard: StopGuard | None = None
         self._halts: RunHalts | None = None
         self._recovered_count = 0  # venues whose account is known
+        self._kept: Mapping[str, Callable[[], None]] = {}  # by venue: its state is here now
         self._held: list[str] = []  # instruments that a journal holds and the config does not name
 
     # -- building ------------------------------------------------------------------------------
@@ -125,7 +126,7 @@ class NodeRun:
             if self._is_recording:
                 require_writable(self.loaded.resolve((self.config.record or Record()).dir))
             if self.mode != "record":
-                hold_accounts(held, self.loaded, secrets, live=self.mode == "live")
+                self._kept = hold_accounts(held, self.loaded, secrets, live=self.mode == "live")
             return uvloop.run(self._main(specs, secrets, held))
 
     @property
@@ -328,6 +329,7 @@ class NodeRun:
             now_ns=time.time_ns,
         )
         held.callback(journal.close)
+        self._kept[key]()
         self._keep_held(key, runtime, journal)
         trading = VenueTrading(
             runtime=runtime,

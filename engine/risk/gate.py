@@ -31,7 +31,7 @@ from engine.risk.facts import (
     VenueAbilities,
 )
 from engine.risk.kill import KillSwitch
-from engine.risk.killswitch import FOLDER, KillState
+from engine.risk.killswitch import FOLDER, KillState, clear_command
 from engine.risk.look import Look
 from engine.risk.plans import Plans, is_plain
 from engine.risk.state import Counter, Halt, RiskStateError, RiskStateFile
@@ -109,6 +109,8 @@ class RiskGate:
         self._states = state if isinstance(state, RiskStates) else RiskStates(state)
         self._halt = self._first_halt()
         self.on_halt: OnHalt | None = None
+        # The command that ends the halt of these venues' accounts
+        self.how_cleared: Callable[[Sequence[str]], str] = _how_cleared
         self.on_problem: Callable[[str], None] | None = None  # with a state file, during the run
         self.books = Books(self.limits, self._states, accounts)
         self.ledger = self.books.ledger
@@ -523,10 +525,15 @@ class RiskGate:
         return Denial(code, message)
 
     def _halt_message(self, halt: Halt) -> str:
-        accounts = [account.venue.lower() for account, _ in self._states.halts()]
-        scope = f"venue {accounts[0]}" if accounts and accounts[0] else "all"
-        how = f": fairlead kill {scope} --clear --reason TEXT" if self._states.is_kept else ""
+        venues = [account.venue for account, _ in self._states.halts()]
+        how = f": {self.how_cleared(venues)}" if self._states.is_kept else ""
         return f"halted: {halt.reason}; a person clears it{how}"
+
+
+def _how_cleared(venues: Sequence[str]) -> str:
+    """Of a gate whose run has no config file."""
+    one = venues[0].lower() if len(venues) == 1 else ""
+    return clear_command(f"venue {one}" if one else "all", None)
 
 
 def live_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) -> LiveOrder:

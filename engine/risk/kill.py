@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.risk.killswitch import Action, Kill, KillState, Scope
+from engine.risk.killswitch import Action, Kill, KillState, Scope, clear_command
 
 
 class KillSwitch:
@@ -18,7 +18,15 @@ class KillSwitch:
     nothing: 0 (each order looks) where orders reach a venue, more in a backtest.
     """
 
-    __slots__ = ("_look_every_ns", "_looked_ns", "_monotonic_ns", "_path", "path", "state")
+    __slots__ = (
+        "_look_every_ns",
+        "_looked_ns",
+        "_monotonic_ns",
+        "_path",
+        "config",
+        "path",
+        "state",
+    )
 
     def __init__(
         self,
@@ -30,6 +38,7 @@ class KillSwitch:
     ) -> None:
         self.path = path
         self.state = state
+        self.config: Path | None = None  # the run's file, for the command that clears
         self._path = os.fspath(path) if path is not None else None
         self._look_every_ns = look_every_ns
         self._looked_ns = -look_every_ns
@@ -47,7 +56,7 @@ class KillSwitch:
         kill = self.state.of_order(strategy, instrument)
         if kill is None:
             return None
-        return f"{kill}; a person clears it: fairlead kill {kill.scope} --clear --reason TEXT"
+        return f"{kill}; a person clears it: {clear_command(kill.scope, self.config)}"
 
     def _look(self, path: str) -> str | None:
         now_ns = self._monotonic_ns() if self._look_every_ns else 0

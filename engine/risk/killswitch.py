@@ -72,6 +72,17 @@ class Scope(msgspec.Struct, frozen=True):
 ALL = Scope()
 
 
+def clear_command(scope: object, config: Path | str | None) -> str:
+    """What a person runs to end kills and halts of a scope; without the file where it is unknown.
+
+    `scope` is a Scope, or its text.
+    """
+    import shlex  # not on the way of a kill
+
+    where = "" if config is None else f" --config {shlex.quote(str(config))}"
+    return f"fairlead kill {scope} --clear --reason TEXT{where}"
+
+
 class Kill(msgspec.Struct, frozen=True, kw_only=True):
     """One kill in force. `ts_ns` is when it was asked for, UNIX nanoseconds."""
 
@@ -263,7 +274,7 @@ class KillState:
             scope=ALL,
             action=Action.HALT,
             reason=f"{path} can't be read ({why}); it counts as a kill of everything. Make sure "
-            "that nothing has to stay stopped; fairlead kill all --clear --reason TEXT removes it",
+            "that nothing has to stay stopped, then clear it",
             by="unreadable state",
             ts_ns=_changed_ns(path),
             is_readable=False,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 
 import msgspec
 
 from engine.config.loaded import LoadedConfig, account_files
-from engine.kill.elsewhere import Place, require_no_halt_elsewhere
+from engine.kill.elsewhere import Place, note_place, require_no_halt_elsewhere
 from engine.orders.files import AccountLock, key_lock
 from engine.run.continuity import require_continued
 from engine.secrets import Secret
@@ -20,8 +21,12 @@ def hold_accounts(
     secrets: Mapping[str, Mapping[str, Secret]],
     *,
     live: bool,
-) -> None:
-    """Take the locks of the config's accounts until `held` ends. Raises FairleadError."""
+) -> dict[str, Callable[[], None]]:
+    """Take the locks of the config's accounts until `held` ends. Raises FairleadError.
+
+    By venue key, what is to be called once the account's journal is there.
+    """
+    kept: dict[str, Callable[[], None]] = {}
     for key, venue in loaded.config.venues.items():
         files = account_files(loaded, key, paper=not live)
         held.enter_context(AccountLock(files.lock))
@@ -39,3 +44,5 @@ def hold_accounts(
         )
         require_no_halt_elsewhere(lock, here)
         require_continued(files, accept=loaded.config.execution.accept_unjournaled)
+        kept[key] = partial(note_place, lock, here)
+    return kept

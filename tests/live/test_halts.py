@@ -192,3 +192,41 @@ def test_a_halt_is_seen_from_another_state_folder(live: Run, tmp_path: Path) -> 
     assert f"HALT-UNKNOWN: this account's state was last kept in {tmp_path / 'elsewhere'}" in (
         back.stderr
     )
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)
+def test_the_folder_of_a_start_that_was_refused_is_no_place_of_a_state(
+    live: Run, tmp_path: Path
+) -> None:
+    live.more = configs.ROOMY
+    live.start({"rests": 1, "goes_on": False})
+    live.at_least(1)
+    assert live.end() == Exit.OK
+    text = live.config.read_text()
+    other = tmp_path / "other.toml"
+    missing = text.replace(live.instrument, live.instrument.replace("BTC_", "XYZ_"))
+    other.write_text(missing + '[run]\nstate_dir = "elsewhere"\n')
+    refused = run("live", other, "--for", "2", "--json")
+    assert refused.returncode == Exit.CONFIG, refused.stderr
+    back = run("live", live.config, "--for", "2", "--json")
+    assert back.returncode == Exit.OK, back.stderr
+    assert "HALT-UNKNOWN" not in back.stderr
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("verb", ["live", "paper"])
+def test_one_command_is_named_wherever_a_halt_is_told(live: Run, verb: str) -> None:
+    live.verb = verb
+    live.more = ONE_FEE + '[simulated]\nbalances = ["10000 USDT", "1 BTC"]\nlatency_ms = 1\n'
+    live.start({"buys": 1, "every_ms": 20})
+    told(live, "HALTED: halted: DAILY_LOSS")  # the gate's refusal of an order
+    assert live.end() == Exit.KILLED
+    scope = f"venue {live.key}" if verb == "live" else "account paper"
+    command = f"fairlead kill {scope} --clear --reason TEXT --config {live.config}"
+    lines = live.log.read_text().splitlines()
+    told_of = [line for line in lines if "fairlead kill" in line and line[0] != "│"]
+    assert len(told_of) >= 3  # when it came, at the refusal, at the end
+    for line in told_of:
+        assert command in line
+        assert line.count("fairlead kill") == 1

@@ -20,9 +20,12 @@ from engine.errors import Exit
 from engine.kill.records import HaltRecord, halt_of, note
 from engine.modes.kill import VenueKill
 from engine.orders.journal import Journal
+from engine.risk.kill import KillSwitch
+from engine.risk.killswitch import FOLDER, Action, KillState, Scope
 from engine.risk.state import Halt, RiskState, RiskStateFile
 from engine.risk.states import Clearing, clearing_file
 
+BTC = "BTC_USDT.OCEANEX"
 HALT = Halt(reason="DAILY_LOSS: lost 25.3 USDT today", ts_ns=1, code="DAILY_LOSS")
 
 
@@ -108,7 +111,25 @@ def test_a_clear_ends_with_8_while_something_else_stays_in_force(tmp_path: Path)
     code, text = kill("venue", "oceanex", "--clear", "--reason", "x", "--config", str(path))
     assert code == Exit.KILLED
     assert "still in force: the file" in text
-    assert kill("all", "--clear", "--reason", "x", "--config", str(path))[0] == Exit.OK
+    assert kill(*told_command(text))[0] == Exit.OK
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_command_that_the_status_names_clears_a_kill(tmp_path: Path, damaged: bool) -> None:
+    path = config(tmp_path, "run of mine", "main")
+    state = KillState(tmp_path / "state" / FOLDER)
+    scope = Scope("venue", "oceanex")
+    state.engage(scope, Action.HALT, reason="a look", by="me")
+    if damaged:
+        (tmp_path / "state" / FOLDER / scope.file_name).write_text("{")
+    code, text = status(path)
+    assert code == Exit.KILLED
+    assert text.count("fairlead kill") == 1
+    reason = KillSwitch(None, state).reason("S-1", BTC)
+    assert reason is not None
+    assert reason.count("fairlead kill") == 1
+    assert kill(*told_command(text))[0] == Exit.OK
+    assert status(path)[0] == Exit.OK
 
 
 def test_a_key_that_nothing_has_clears_nothing(tmp_path: Path) -> None:
