@@ -29,7 +29,7 @@ from nautilus_trader.model import (
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from engine.config.model import Risk
-from engine.orders.model import Kind, Tif
+from engine.orders.model import Capabilities, Kind, Tif
 from engine.risk.checks import CHECKS, active_checks
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
@@ -43,11 +43,9 @@ LEVELS = 40
 UPDATES = 4000
 
 
-class Abilities:
-    kinds = frozenset(Kind)
-    time_in_force = frozenset(Tif)
-    post_only = True
-    replace = True
+ABLE = Capabilities(
+    kinds=frozenset(Kind), time_in_force=frozenset(Tif), post_only=True, replace=True
+)
 
 
 class Bench(Strategy):
@@ -128,7 +126,7 @@ def run(resting: int, state_dir: Path) -> dict[str, list[float]]:
     engine = exchange()
     risk = everything_on(resting)
     state = RiskStateFile(state_dir / "risk.json")
-    gate = RiskGate(risk, state=state, state_dir=state_dir, abilities={VENUE.value: Abilities()})
+    gate = RiskGate(risk, state=state, state_dir=state_dir, capabilities={VENUE.value: ABLE})
     gate.clock_offset(VENUE.value, 1)
     gate.traded(str(IID), Decimal(1))
     assert len(active_checks(gate.limits, frozenset())) == len(CHECKS)

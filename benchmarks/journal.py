@@ -38,14 +38,16 @@ sys.path.insert(0, str(ROOT))
 from engine.orders.desk import OrderDesk  # noqa: E402
 from engine.orders.journal import Journal  # noqa: E402
 from engine.orders.journal_schema import SCHEMA_VERSION  # noqa: E402
-from engine.orders.live import DeskSettings, DeskTraits  # noqa: E402
+from engine.orders.live import DeskSettings  # noqa: E402
 from engine.orders.model import (  # noqa: E402
     Absent,
+    Capabilities,
     Intent,
     Kind,
     OrderState,
     Refused,
     Side,
+    Tif,
     Unknown,
     VenueFill,
     VenueOrder,
@@ -251,8 +253,8 @@ def restart(path: Path) -> list[float]:
         venue=cast(Any, None),
         journal=journal,
         sink=cast(Any, None),
-        traits=DeskTraits(
-            client_order_ids=False, private_stream=False, reports_fills=False, replace=True
+        capabilities=Capabilities(
+            kinds=frozenset(Kind), time_in_force=frozenset(Tif), replace=True
         ),
         settings=DeskSettings(),
         base_currency=lambda _: "BTC",

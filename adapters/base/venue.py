@@ -15,7 +15,7 @@ import msgspec
 
 from adapters.base.limits import READ_LIMITS, ReadLimits
 from adapters.base.transport import HttpTransport
-from engine.orders.model import Kind, Tif, VenueBalance, VenueFill, VenueOrder, VenueOrders
+from engine.orders.model import Capabilities, VenueBalance, VenueFill, VenueOrder, VenueOrders
 from engine.secrets import Secret
 
 if TYPE_CHECKING:
@@ -23,26 +23,6 @@ if TYPE_CHECKING:
 
 # In the reason of a refusal: a post-only order that the venue did not let trade.
 POST_ONLY_CROSSED = "a post-only order would have traded"
-
-
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue can do; `fairlead check` names what a config asks for beyond it."""
-
-    kinds: frozenset[Kind]
-    time_in_force: frozenset[Tif]
-    post_only: bool = False
-    replace: bool = False
-    client_order_ids: bool = False  # the venue keeps our id, so a lost order is found by it
-    private_stream: bool = False  # orders and balances are pushed
-    reports_fills: bool = False  # true executions, with ids and fees
-    batch_submit_max: int = 1
-    batch_cancel_max: int = 1
-    batch_query_max: int = 1
-    book_depths: tuple[int, ...] = ()
-    sequenced_books: bool = False  # a book frame that is lost, late or repeated shows as such
-    bar_minutes: tuple[int, ...] = ()
-    public_fees: bool = False  # fee rates are known without credentials, as a paper run needs them
-    max_order_lag_secs: float = 5.0  # how late a sent order can still appear (F03)
 
 
 class Credential(msgspec.Struct, frozen=True):

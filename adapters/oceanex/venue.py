@@ -10,7 +10,6 @@ from adapters.base.transport import HttpTransport
 from adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
-    Capabilities,
     Credential,
     MarketData,
     ParseError,
@@ -31,7 +30,7 @@ from adapters.oceanex.orders import (
 )
 from adapters.oceanex.schemas import ApiKey
 from adapters.oceanex.signing import Signer, load_key
-from engine.orders.model import Kind, Tif, VenueOrders
+from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
 from engine.secrets import Secret
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from adapters.base.ratelimit import Rate, RateLimiter
 from adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
-    Capabilities,
     Credential,
     MarketData,
     StreamProtocol,
@@ -31,7 +30,7 @@ from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
 from adapters.poloniex.symbols import INTERVALS
 from adapters.poloniex.tracking import Tracker
 from adapters.poloniex.websocket import BOOK_DEPTHS
-from engine.orders.model import Kind, Tif, VenueOrders
+from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
 
 if TYPE_CHECKING:
     from adapters.simulation.server import SimulatedVenue

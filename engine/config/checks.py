@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from adapters import registry
-from adapters.base.venue import Capabilities
 from engine.config import model
 from engine.config.loaded import LoadedConfig
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath
 from engine.config.rules import RECORDED
 from engine.config.strategies import import_strategy
+from engine.orders.model import Capabilities
 from engine.secrets import read_credentials
 
 Mode = Literal["live", "paper", "backtest"]

@@ -14,7 +14,7 @@ from engine.guard.building import build_strategies
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
 from engine.modes.fees import configured_rates
 from engine.orders.files import old_risk_file
-from engine.risk.facts import VenueAbilities
+from engine.orders.model import Capabilities
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
 from engine.risk.states import RiskStates
@@ -39,9 +39,9 @@ def instrument_ids(loaded: LoadedConfig) -> tuple[str, ...]:
     return tuple(name for venue in loaded.config.venues.values() for name in venue.instruments)
 
 
-def abilities(loaded: LoadedConfig) -> dict[str, VenueAbilities]:
+def capabilities(loaded: LoadedConfig) -> dict[str, Capabilities]:
     """Capability tables by NautilusTrader venue name; a recorded venue has none, so no limits."""
-    found: dict[str, VenueAbilities] = {}
+    found: dict[str, Capabilities] = {}
     for key, venue in loaded.config.venues.items():
         if venue.adapter != RECORDED:
             found[key.upper()] = registry.spec(venue.adapter).capabilities
@@ -79,7 +79,7 @@ def build_gate(loaded: LoadedConfig, state: RiskStates | None = None) -> RiskGat
         loaded.config.risk,
         state=state,
         state_dir=loaded.state_dir,
-        abilities=abilities(loaded),
+        capabilities=capabilities(loaded),
         accounts={key.upper(): venue.account for key, venue in loaded.config.venues.items()},
         fees={
             key.upper(): max(rates.maker, rates.taker)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import msgspec
 
-from adapters.base.venue import Adapter
+from adapters.base.venue import Adapter, ParseError, VenueError, VenueInstrument
+from engine.config.execution import settings_of
 from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import FairleadError
-from engine.modes.desks import market_of, settings_of, touch_of, traits_of
 from engine.orders.desk import OrderDesk
 from engine.orders.files import AccountLock
-from engine.orders.flatten import Closed, Flattener, FlattenLock, KillJournal
+from engine.orders.flatten import Closed, Flattener, FlattenLock, KillJournal, Market
 from engine.orders.journal_reads import JournalError
-from engine.orders.model import Finding, Intent, VenueFill
+from engine.orders.model import Capabilities, Finding, Intent, Kind, VenueFill, VenueUnavailable
 
 FLATTEN_SECS = 20.0
 LOCK_SECS = 10.0  # for another process that flattens to end
@@ -88,7 +88,7 @@ class VenueFlatten:
             venue=adapter.orders,
             journal=journal,
             sink=KillSink(self._tell),
-            traits=msgspec.structs.replace(traits_of(adapter.capabilities), private_stream=False),
+            capabilities=msgspec.structs.replace(adapter.capabilities, private_stream=False),
             settings=msgspec.structs.replace(
                 settings_of(self._loaded.config.execution), poll_secs=0.2, balance_poll_secs=60.0
             ),
@@ -156,3 +156,44 @@ class KillSink:
 
     def finding(self, finding: Finding) -> None:
         self._tell(f"{finding.code} {finding.subject}: {finding.journal}, {finding.venue}")
+
+
+def market_of(
+    instrument: VenueInstrument, can: Capabilities, account_type: Literal["cash", "margin"]
+) -> Market:
+    """What is needed to close a position in one instrument."""
+    return Market(
+        base=instrument.base,
+        quote=instrument.quote,
+        step=instrument.nautilus.size_increment.as_decimal(),
+        min_quantity=instrument.min_quantity,
+        min_notional=instrument.min_notional,
+        tick=instrument.nautilus.price_increment.as_decimal(),
+        is_cash=account_type == "cash",
+        has_market_orders=Kind.MARKET in can.kinds,
+    )
+
+
+def touch_of(adapter: Adapter) -> Callable[[str], Awaitable[tuple[Decimal, Decimal]]]:
+    """Best bid and ask, read from the venue.
+
+    Raises VenueUnavailable, and LookupError on an empty side.
+    """
+
+    async def touch(instrument: str) -> tuple[Decimal, Decimal]:
+        try:
+            snapshot = await adapter.market_data.book_snapshot(instrument, 5)
+        except (VenueError, ParseError) as error:
+            code = error.code if isinstance(error, VenueError) else "BOOK-UNREADABLE"
+            raise VenueUnavailable(code, f"the book of {instrument}: {error}") from error
+        sides: dict[str, list[Decimal]] = {"BUY": [], "SELL": []}
+        for delta in snapshot.deltas:
+            side = delta.order.side  # None of the CLEAR
+            levels = None if side is None else sides.get(side.name)
+            if levels is not None:
+                levels.append(delta.order.price.as_decimal())
+        if not sides["BUY"] or not sides["SELL"]:
+            raise LookupError(f"the book of {instrument} has an empty side")
+        return max(sides["BUY"]), min(sides["SELL"])
+
+    return touch

@@ -22,7 +22,7 @@ from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import FairleadError
 from engine.kill.halts import RunHalts
 from engine.kill.records import KillRecord, note
-from engine.modes.desks import market_of, touch_of
+from engine.modes.kill_flatten import market_of, touch_of
 from engine.modes.trading import VenueTrading
 from engine.orders.flatten import Flattener, FlattenLock
 from engine.orders.journal import JournalError

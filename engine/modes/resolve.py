@@ -12,8 +12,8 @@ from adapters.base.plain_transport import PlainTransport
 from adapters.base.venue import Adapter, VenueError
 from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import Exit, FairleadError
-from engine.modes.desks import touch_of
 from engine.modes.kill import plain_adapter
+from engine.modes.kill_flatten import touch_of
 from engine.orders.files import AccountLock
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournaledOrder

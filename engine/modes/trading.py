@@ -16,8 +16,8 @@ from adapters.base.venue import (
     VenueInstrument,
 )
 from engine.config import model
+from engine.config.execution import drift_limits_of, settings_of
 from engine.errors import Exit, FairleadError
-from engine.modes.desks import drift_limits_of, settings_of, traits_of
 from engine.modes.pushes import PrivateItems
 from engine.observe import journaled
 from engine.orders.away import KEY_REFUSALS_MAX
@@ -195,7 +195,7 @@ class VenueTrading:
             venue=self.orders,
             journal=self.journal,
             sink=sink,
-            traits=traits_of(self.runtime.adapter.capabilities),
+            capabilities=self.runtime.adapter.capabilities,
             settings=settings_of(self._config.execution),
             base_currency=self._base_currency,
             now_ns=self.runtime.now_ns,
@@ -361,7 +361,7 @@ class VenueTrading:
             if self._config.run.on_stop == "cancel":
                 cancels = UnjournaledCancels(
                     self.orders,
-                    traits_of(self.runtime.adapter.capabilities),
+                    self.runtime.adapter.capabilities,
                     self.runtime.instruments,
                 )
                 settle_secs = self._config.execution.settle_timeout_secs

@@ -59,8 +59,8 @@ class Cancels(MissingOrders):
             and order.state is not OrderState.CANCELLING
             and now >= order.cancel_after
         ]
-        for start in range(0, len(due), self._traits.batch_cancel_max):
-            batch = due[start : start + self._traits.batch_cancel_max]
+        for start in range(0, len(due), self._can.batch_cancel_max):
+            batch = due[start : start + self._can.batch_cancel_max]
             self._spawn(self._cancel_batch(batch, is_again=True), "cancel again")
 
     def _not_before(self, orders: Sequence[LiveOrder], loop_time: float) -> None:

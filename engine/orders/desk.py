@@ -16,15 +16,11 @@ from decimal import Decimal
 
 from engine.orders.journal import Journal, JournaledOrder, JournalError
 from engine.orders.late import GivenUp, LateOrders
-from engine.orders.live import (
-    DeskSettings,
-    DeskTraits,
-    LiveOrder,
-    fingerprint,
-)
+from engine.orders.live import DeskSettings, LiveOrder, fingerprint
 from engine.orders.model import (
     Absent,
     Accepted,
+    Capabilities,
     EventSink,
     Found,
     Intent,
@@ -56,7 +52,7 @@ class OrderDesk(LateOrders):
         venue: VenueOrders,
         journal: Journal,
         sink: EventSink,
-        traits: DeskTraits,
+        capabilities: Capabilities,
         settings: DeskSettings,
         base_currency: Callable[[str], str],
         now_ns: Callable[[], int],
@@ -65,7 +61,7 @@ class OrderDesk(LateOrders):
             venue=venue,
             journal=journal,
             sink=sink,
-            traits=traits,
+            capabilities=capabilities,
             base_currency=base_currency,
             now_ns=now_ns,
         )
@@ -116,7 +112,7 @@ class OrderDesk(LateOrders):
             self._live[intent.client_order_id] = order
             self._sink.order_submitted(intent)
             orders.append(order)
-        size = self._traits.batch_submit_max
+        size = self._can.batch_submit_max
         for start in range(0, len(orders), size):
             try:
                 await self._send(orders[start : start + size])
@@ -143,8 +139,8 @@ class OrderDesk(LateOrders):
         except JournalError:  # safe without a record, and the last that can be done
             await self._venue.cancel([order.ref() for order in proven])
             raise
-        for start in range(0, len(proven), self._traits.batch_cancel_max):
-            await self._cancel_batch(proven[start : start + self._traits.batch_cancel_max])
+        for start in range(0, len(proven), self._can.batch_cancel_max):
+            await self._cancel_batch(proven[start : start + self._can.batch_cancel_max])
 
     async def query(self, client_order_id: str) -> None:
         """Ask the venue for one order now."""
@@ -302,7 +298,7 @@ class OrderDesk(LateOrders):
                 self._refuse_unsent([intent], "DESK-DUPLICATE-ID", "this id was used before")
             else:
                 fresh.append(intent)
-        if self._traits.client_order_ids:
+        if self._can.client_order_ids:
             return fresh
         unproven = {order.fingerprint() for order in self.unresolved()}
         sendable = []
@@ -481,7 +477,7 @@ class OrderDesk(LateOrders):
     # -- polling -------------------------------------------------------------------------------
 
     async def _poll_orders(self) -> None:
-        period = self._settings.poll_secs * (5 if self._traits.private_stream else 1)
+        period = self._settings.poll_secs * (5 if self._can.private_stream else 1)
         while True:
             await _wait(self._poll_now, period, at_least=period * SOONEST_SHARE)
             await self._refresh([o for o in self._live.values() if o.is_proven])

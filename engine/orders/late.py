@@ -108,7 +108,7 @@ class LateOrders(Cancels):
         """
         if self.journal.order_by_venue_id(order.intent.instrument, venue_order_id) is not None:
             return True
-        if self._traits.client_order_ids:
+        if self._can.client_order_ids:
             return False
         fields = order.fingerprint()
         return any(one.fingerprint() == fields for one in self._live.values() if not one.is_proven)

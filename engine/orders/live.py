@@ -1,4 +1,4 @@
-"""One order between approval and its terminal state, and what the desk must know of its venue."""
+"""One order between approval and its terminal state, and the desk's timing."""
 
 from __future__ import annotations
 
@@ -13,19 +13,6 @@ MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be p
 CHAIN_READS = 2  # of the executions of an order that was replaced, once its end is told
 STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 KILL_STRATEGY = "KILL"  # whose orders flatten when the kill switch asks for it
-
-
-class DeskTraits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the desk must know of the venue."""
-
-    client_order_ids: bool
-    private_stream: bool
-    reports_fills: bool
-    replace: bool
-    batch_submit_max: int = 1
-    batch_cancel_max: int = 1
-    batch_query_max: int = 1
-    max_order_lag_secs: float = 5.0
 
 
 class DeskSettings(msgspec.Struct, frozen=True, kw_only=True):

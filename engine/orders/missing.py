@@ -68,7 +68,7 @@ class MissingOrders(Replacements):
 
     async def _refresh(self, orders: Sequence[LiveOrder], *, must_read: bool = False) -> None:
         """Read the current states of these orders, in batches, and apply them."""
-        size = max(1, self._traits.batch_query_max)
+        size = max(1, self._can.batch_query_max)
         for start in range(0, len(orders), size):
             batch = [
                 order
@@ -120,7 +120,7 @@ class MissingOrders(Replacements):
         cid, named = order.intent.client_order_id, state.client_order_id
         if named is not None and named != cid and self.journal.order(named) is not None:
             return True
-        if self._traits.client_order_ids or order.intent.kind is Kind.MARKET:
+        if self._can.client_order_ids or order.intent.kind is Kind.MARKET:
             return False
         is_stop = order.intent.kind in STOP_KINDS
         return (
@@ -189,7 +189,7 @@ class MissingOrders(Replacements):
         told = list(await self._venue.orders([order.ref()]))
         told += await self._venue.open_orders([order.intent.instrument])
         state = self._told_of(order, told)
-        if state is not None or not self._traits.client_order_ids:
+        if state is not None or not self._can.client_order_ids:
             return state, True
         known = self._known_to(order) - {order.venue_order_id or ""}
         result = await self._venue.find(order.intent, known, self._sent(order))
@@ -206,7 +206,7 @@ class MissingOrders(Replacements):
         if order.absent_since is None:
             order.absent_since, order.absent_looks = began, 0
         order.absent_looks += 1
-        needed = max(self._settings.absent_quarantine_secs, self._traits.max_order_lag_secs)
+        needed = max(self._settings.absent_quarantine_secs, self._can.max_order_lag_secs)
         absent_secs = began - order.absent_since
         if order.absent_looks >= MIN_ABSENT_LOOKS and absent_secs >= needed:
             return absent_secs

@@ -38,7 +38,7 @@ class Replacements(OrderStates):
         order = self._live.get(client_order_id)
         stopped = self._stopped([changed])
         can = order is not None and order.is_proven and order.replacing is None
-        if order is None or not can or not self._traits.replace or stopped:
+        if order is None or not can or not self._can.replace or stopped:
             reason = stopped or "the venue can't replace this order now"
             intent = order.intent if order else changed
             self._sink.replace_refused(intent, "DESK-NO-REPLACE", reason, self._now_ns())
@@ -118,7 +118,7 @@ class Replacements(OrderStates):
             return
         loop = asyncio.get_running_loop()
         delays = self._settings.unknown_query_secs
-        needed = max(self._settings.absent_quarantine_secs, self._traits.max_order_lag_secs)
+        needed = max(self._settings.absent_quarantine_secs, self._can.max_order_lag_secs)
         looks, absent_looks, absent_since = 0, 0, loop.time()
         others: frozenset[str] = frozenset()  # found, and not the replacement
         while True:

@@ -14,8 +14,9 @@ from decimal import Decimal
 
 from engine.orders.away import Away
 from engine.orders.journal import Journal
-from engine.orders.live import CHAIN_READS, DeskTraits, LiveOrder
+from engine.orders.live import CHAIN_READS, LiveOrder
 from engine.orders.model import (
+    Capabilities,
     EventSink,
     Finding,
     Intent,
@@ -45,14 +46,14 @@ class OrderStates(ABC):
         venue: VenueOrders,
         journal: Journal,
         sink: EventSink,
-        traits: DeskTraits,
+        capabilities: Capabilities,
         base_currency: Callable[[str], str],
         now_ns: Callable[[], int],
     ) -> None:
         self._venue = venue
         self.journal = journal
         self._sink = sink
-        self._traits = traits
+        self._can = capabilities
         self._base_currency = base_currency
         self._now_ns = now_ns
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, asked last
@@ -86,7 +87,7 @@ class OrderStates(ABC):
             order.triggered = True
             self._sink.order_triggered(intent, state.venue_order_id, self._now_ns())
         if state.filled > order.filled:
-            if not self._traits.reports_fills:
+            if not self._can.reports_fills:
                 self._fill(order, self._synthesise(order, state))
             elif not from_push:
                 self._fetch_fills(order)
@@ -99,7 +100,7 @@ class OrderStates(ABC):
 
     def _terminal(self, order: LiveOrder, state: VenueOrder) -> None:
         intent = order.intent
-        if order.old_ids and self._traits.reports_fills:
+        if order.old_ids and self._can.reports_fills:
             # What the state tells as filled is of the last of the chain: those before it may have
             # executions that no replacement counted, and only reads from now on are of all of them.
             order.end_reads = order.end_reads or 0
@@ -222,11 +223,11 @@ class OrderStates(ABC):
     def _are_fills_missing(self, order: LiveOrder) -> bool:
         """Whether enough reads, over longer than the venue can lag, brought no execution."""
         lag_secs = asyncio.get_running_loop().time() - order.fill_lag_since
-        return order.fill_lag >= FILL_LAG_READS and lag_secs >= self._traits.max_order_lag_secs
+        return order.fill_lag >= FILL_LAG_READS and lag_secs >= self._can.max_order_lag_secs
 
     def _fetch_fills(self, order: LiveOrder) -> None:
         """One read at a time: several at once would tell no more than one."""
-        if self._traits.reports_fills and not order.is_reading:
+        if self._can.reports_fills and not order.is_reading:
             order.is_reading = True
             self._spawn(self._read_fills(order), "read fills")
 

@@ -9,9 +9,10 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
 
-from engine.orders.live import STOP_KINDS, DeskTraits, LiveOrder, could_be, fired
+from engine.orders.live import STOP_KINDS, LiveOrder, could_be, fired
 from engine.orders.model import (
     CancelAccepted,
+    Capabilities,
     Intent,
     OrderRef,
     VenueOrder,
@@ -29,9 +30,11 @@ LOOKS_MIN = 3  # for orders without an answer: what was on the wire turns up
 class UnjournaledCancels:
     """Cancels of one account's orders, repeated until the venue has ended them."""
 
-    def __init__(self, venue: VenueOrders, traits: DeskTraits, instruments: Sequence[str]) -> None:
+    def __init__(
+        self, venue: VenueOrders, capabilities: Capabilities, instruments: Sequence[str]
+    ) -> None:
         self._venue = venue
-        self._traits = traits
+        self._can = capabilities
         self._instruments = instruments
         self._open: set[OrderRef] = set()  # at the venue, as far as is known
         self._asked: set[OrderRef] = set()  # whose cancel the venue has accepted
@@ -69,14 +72,14 @@ class UnjournaledCancels:
                 self._open.add(ref)
 
     async def _cancel(self) -> None:
-        for part in _parts(self._open - self._asked, self._traits.batch_cancel_max):
+        for part in _parts(self._open - self._asked, self._can.batch_cancel_max):
             outcomes = await self._venue.cancel(part)
             for ref, outcome in zip(part, outcomes, strict=True):
                 if isinstance(outcome, CancelAccepted):
                     self._asked.add(ref)
 
     async def _read(self) -> None:
-        for part in _parts(self._open, self._traits.batch_query_max):
+        for part in _parts(self._open, self._can.batch_query_max):
             try:
                 rows = await self._venue.orders(part)
             except VenueUnavailable as error:

@@ -72,7 +72,7 @@ class BracketView:
         facts = self._view.instrument(instrument)
         if facts is None:
             return None
-        able = self._view.abilities(instrument)
+        able = self._view.capabilities(instrument)
         return Grid(
             step=facts.size_increment,
             min_quantity=facts.min_quantity or Decimal(0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from engine.risk.facts import InstrumentFacts, OrderFacts
@@ -77,7 +78,7 @@ def supported(order: OrderFacts, view: Look) -> Verdict:
 def _unsupported(order: OrderFacts, view: Look) -> str | None:
     if order.quote_quantity:
         return "quantities are in base units, a quote quantity came; divide by the price"
-    able = view.abilities(order.instrument)
+    able = view.capabilities(order.instrument)
     if able is None:
         return None
     if order.is_modify and not able.replace:
@@ -100,9 +101,8 @@ def _venue(order: OrderFacts) -> str:
     return order.instrument.rpartition(".")[2]
 
 
-def _names(names: object) -> str:
-    assert isinstance(names, (frozenset, set))
-    return ", ".join(sorted(str(name) for name in names))
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def precision(order: OrderFacts, view: Look) -> Verdict:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
 from engine.config.model import Risk
-from engine.orders.model import Role, Side
+from engine.orders.model import Capabilities, Role, Side
 
 
 class LiveOrder(msgspec.Struct, gc=False):
@@ -172,19 +172,6 @@ class Declared(msgspec.Struct, frozen=True, gc=False):
     may_short: bool = True
 
 
-class VenueAbilities(Protocol):
-    """What the gate asks of a venue's capability table."""
-
-    @property
-    def kinds(self) -> Set[str]: ...
-    @property
-    def time_in_force(self) -> Set[str]: ...
-    @property
-    def post_only(self) -> bool: ...
-    @property
-    def replace(self) -> bool: ...
-
-
 class RiskView(Protocol):
     """What the checks read. One implementation serves live, paper and backtest."""
 
@@ -216,7 +203,7 @@ class RiskView(Protocol):
 
     def instrument(self, instrument: str) -> InstrumentFacts | None: ...
 
-    def abilities(self, instrument: str) -> VenueAbilities | None:
+    def capabilities(self, instrument: str) -> Capabilities | None:
         """The capability table of the instrument's venue; None where nothing is known."""
         ...
 

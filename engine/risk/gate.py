@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.config.model import Risk
-from engine.orders.model import Side
+from engine.orders.model import Capabilities, Side
 from engine.risk.books import Books
 from engine.risk.checks import Denial, active_checks
 from engine.risk.checks_account import base_held
@@ -28,7 +28,6 @@ from engine.risk.facts import (
     LiveOrder,
     OrderFacts,
     RiskView,
-    VenueAbilities,
 )
 from engine.risk.kill import KillSwitch
 from engine.risk.killswitch import FOLDER, KillState, clear_command
@@ -79,7 +78,7 @@ class RiskGate:
 
     `state` keeps halts and counters across restarts: the states of the run's accounts, one file
     for all of them, or None where nothing is kept, as in a backtest.
-    `abilities` are the venues' capability tables by NautilusTrader venue name. `state_dir` is
+    `capabilities` are the venues' capability tables by NautilusTrader venue name. `state_dir` is
     where a relative `kill_switch_file` lies; None turns the file off. `accounts` are the account
     names by venue, `fees` the highest fee rates by venue where the config names them.
     `look_every_ns`: how old the last look at that file may be (see KillSwitch).
@@ -92,7 +91,7 @@ class RiskGate:
         *,
         state: RiskStates | RiskStateFile | None = None,
         state_dir: Path | None = None,
-        abilities: Mapping[str, VenueAbilities] | None = None,
+        capabilities: Mapping[str, Capabilities] | None = None,
         accounts: Mapping[str, str] | None = None,
         fees: Mapping[str, Decimal] | None = None,
         look_every_ns: int = 0,
@@ -105,7 +104,7 @@ class RiskGate:
             KillState(state_dir / FOLDER, accounts) if state_dir and state is not None else None,
             look_every_ns=look_every_ns,
         )
-        self.abilities = dict(abilities or {})
+        self.capabilities = dict(capabilities or {})
         self._states = state if isinstance(state, RiskStates) else RiskStates(state)
         self._halt = self._first_halt()
         self.on_halt: OnHalt | None = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from engine.orders.model import Side
-from engine.risk.facts import LiveOrder, OrderFacts, VenueAbilities
+from engine.orders.model import Capabilities, Side
+from engine.risk.facts import LiveOrder, OrderFacts
 from engine.risk.gate import RiskGate
 
 
@@ -34,8 +34,8 @@ class GateView:
     def pending(self, client_order_id: str) -> LiveOrder | None:
         return self._gate.ledger.live.get(client_order_id)
 
-    def abilities(self, instrument: str) -> VenueAbilities | None:
-        return self._gate.abilities.get(instrument.rpartition(".")[2])
+    def capabilities(self, instrument: str) -> Capabilities | None:
+        return self._gate.capabilities.get(instrument.rpartition(".")[2])
 
     def kill_switch(self, order: OrderFacts) -> str | None:
         return self._gate.kill.reason(order.strategy, order.instrument)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from engine.orders.model import Role, Side
+from engine.orders.model import Capabilities, Role, Side
 from engine.risk.books import Books
 from engine.risk.facts import (
     Declared,
@@ -16,7 +16,6 @@ from engine.risk.facts import (
     OrderFacts,
     Reference,
     RiskView,
-    VenueAbilities,
 )
 
 _ZERO = Decimal(0)
@@ -41,9 +40,9 @@ class Look:
         "_known",
         "_ledger",
         "_view",
-        "abilities",
         "added",
         "books",
+        "capabilities",
         "facts",
         "funds",
         "kill_switch",
@@ -71,7 +70,7 @@ class Look:
         self.limits = limits
         self.seen: Callable[[str], bool] = view.seen
         self.kill_switch: Callable[[OrderFacts], str | None] = view.kill_switch
-        self.abilities: Callable[[str], VenueAbilities | None] = view.abilities
+        self.capabilities: Callable[[str], Capabilities | None] = view.capabilities
         # A view without accounts (a `RiskView` that is no `FundsView`) has no balance to check.
         self.funds: FundsOf | None = getattr(view, "funds", None)
         self.renew_funds: Callable[[str, bool], bool] | None = getattr(view, "renew_funds", None)

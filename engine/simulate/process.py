@@ -266,7 +266,7 @@ class Process:
             self.config.risk,
             state=risk_states(folder, world.plan.venue, OWN),
             state_dir=folder,
-            abilities={world.venue_name: spec.capabilities},
+            capabilities={world.venue_name: spec.capabilities},
         )
         self.gate.process = self
         self._is_halted = self.gate.halt_in_force is not None  # by an earlier life

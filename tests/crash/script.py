@@ -13,8 +13,7 @@ import msgspec
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from adapters.base.venue import Capabilities
-from engine.orders.model import Kind, Side, TriggerCondition
+from engine.orders.model import Capabilities, Kind, Side, TriggerCondition
 from engine.strategy import GuardedStrategy
 from tests.crash import seam
 

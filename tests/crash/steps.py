@@ -27,11 +27,10 @@ from typing import Any, Literal, get_args, get_type_hints
 import msgspec
 
 from adapters import registry
-from adapters.base.venue import Capabilities
 from engine.errors import Exit
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import STOP_KINDS
-from engine.orders.model import Kind, OrderState, Side
+from engine.orders.model import Capabilities, Kind, OrderState, Side
 from tests.crash import seam
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request

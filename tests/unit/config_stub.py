@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from adapters import registry
-from adapters.base.venue import AdapterContext, AdapterSpec, Capabilities, Credential
-from engine.orders.model import Kind, Tif
+from adapters.base.venue import AdapterContext, AdapterSpec, Credential
+from engine.orders.model import Capabilities, Kind, Tif
 
 CONFIGS = Path(__file__).resolve().parents[1] / "data" / "configs"
 

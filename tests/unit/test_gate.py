@@ -13,18 +13,10 @@ import msgspec
 import pytest
 
 from engine.config.model import CheckCode, Risk
-from engine.orders.model import Kind, Side, Tif, TriggerCondition
+from engine.orders.model import Capabilities, Kind, Side, Tif, TriggerCondition
 from engine.orders.trigger import condition_of, default_condition, kind_for
 from engine.risk.checks import CHECKS, Denial
-from engine.risk.facts import (
-    Funds,
-    InstrumentFacts,
-    LiveOrder,
-    OrderFacts,
-    RateWindow,
-    Reference,
-    VenueAbilities,
-)
+from engine.risk.facts import Funds, InstrumentFacts, LiveOrder, OrderFacts, RateWindow, Reference
 from engine.risk.gate import OVER_GRACE_NS, RiskGate
 from engine.risk.ledger import Ledger
 from engine.risk.state import RiskStateError, RiskStateFile
@@ -51,7 +43,7 @@ class View:
             quote="USDT",
             base="BTC",
         )
-        self.able: VenueAbilities | None = None
+        self.able: Capabilities | None = None
         self.money = {"USDT": D(1_000_000), "BTC": D(1_000)}
         self.cash = True
         self.leverage = D(1)
@@ -84,7 +76,7 @@ class View:
     def instrument(self, instrument: str) -> InstrumentFacts | None:
         return self.facts
 
-    def abilities(self, instrument: str) -> VenueAbilities | None:
+    def capabilities(self, instrument: str) -> Capabilities | None:
         return self.able
 
     def seen(self, client_order_id: str) -> bool:
@@ -439,15 +431,10 @@ def test_every_denial_says_what_to_do() -> None:
 
 
 def test_venue_abilities_are_named() -> None:
-    class Able:
-        kinds = frozenset({Kind.LIMIT})
-        time_in_force = frozenset({Tif.GTC})
-        post_only = False
-        replace = False
-
-    gate = RiskGate(Risk(), abilities={"TEST": Able()})
+    able = Capabilities(kinds=frozenset({Kind.LIMIT}), time_in_force=frozenset({Tif.GTC}))
+    gate = RiskGate(Risk(), capabilities={"TEST": able})
     view = View(gate)
-    view.able = Able()
+    view.able = able
     denial = gate.check(order(None), view)
     assert denial == Denial("UNSUPPORTED", "TEST has LIMIT, MARKET came")
     assert code(gate, order(contingency="OCO"), view) == "UNSUPPORTED"

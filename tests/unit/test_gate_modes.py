@@ -23,7 +23,7 @@ from nautilus_trader.model import (
 )
 
 from engine.config.model import Risk
-from engine.orders.model import Kind, Tif
+from engine.orders.model import Capabilities, Kind, Tif
 from engine.risk.checks import CHECKS, Denial
 from engine.risk.gate import RiskGate
 from engine.strategy import GuardedStrategy
@@ -32,11 +32,7 @@ from tests.unit.nautilus_harness import IID, MODES, OTHER, Run, book, cleared, p
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 
-class Abilities:
-    kinds = frozenset({Kind.LIMIT, Kind.MARKET})
-    time_in_force = frozenset({Tif.GTC})
-    post_only = False
-    replace = False
+PLAIN = Capabilities(kinds=frozenset({Kind.LIMIT, Kind.MARKET}), time_in_force=frozenset({Tif.GTC}))
 
 
 class Script(GuardedStrategy):
@@ -73,7 +69,7 @@ class Case(NamedTuple):
     codes: list[str]
     actions: dict[int, Callable[[Any], None]]
     risk: Risk = Risk()
-    abilities: Mapping[str, Any] = MappingProxyType({})
+    capabilities: Mapping[str, Capabilities] = MappingProxyType({})
     mids: tuple[float | None, ...] = ()
 
 
@@ -158,22 +154,22 @@ CASES = {
     "kind the venue lacks": Case(
         ["UNSUPPORTED"],
         {2: lambda s: s.stop_limit(IID, BUY, qty(1), px(101), px(102))},
-        abilities={"TEST": Abilities()},
+        capabilities={"TEST": PLAIN},
     ),
     "time in force the venue lacks": Case(
         ["UNSUPPORTED"],
         {2: lambda s: s.limit(BUY, 1, 99, time_in_force=TimeInForce.IOC)},
-        abilities={"TEST": Abilities()},
+        capabilities={"TEST": PLAIN},
     ),
     "post-only the venue lacks": Case(
         ["UNSUPPORTED"],
         {2: lambda s: s.limit(BUY, 1, 99, post_only=True)},
-        abilities={"TEST": Abilities()},
+        capabilities={"TEST": PLAIN},
     ),
     "modify the venue lacks": Case(
         ["UNSUPPORTED"],
         {2: lambda s: s.limit(BUY, 1, 99), 8: modify_up},
-        abilities={"TEST": Abilities()},
+        capabilities={"TEST": PLAIN},
     ),
     "quote quantity": Case(["UNSUPPORTED"], {2: lambda s: s.market(BUY, 1, quote_quantity=True)}),
     "price off the grid": Case(
@@ -393,7 +389,7 @@ def test_check_fires_with_the_same_code(name: str, mode: str, tmp_path: Path) ->
         actions = case.actions
         kill_file = tmp_path / "KILL"
 
-    gate = RiskGate(case.risk, state_dir=tmp_path, abilities=case.abilities)
+    gate = RiskGate(case.risk, state_dir=tmp_path, capabilities=case.capabilities)
     run = MODES[mode](Run(Scripted, gate=gate, mids=case.mids, instruments=(IID, OTHER), steps=12))
     assert [fault.traceback for fault in run.state.faults] == []
     assert run.codes() == case.codes

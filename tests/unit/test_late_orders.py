@@ -19,15 +19,18 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 from adapters.base.execution_client import VenueExecutionClient, make_execution_factory
 from adapters.base.venue import VenueInstrument
-from engine.orders.desk import DeskSettings, DeskTraits, OrderDesk
+from engine.orders.desk import DeskSettings, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import (
     Accepted,
+    Capabilities,
     Finding,
     Found,
     Intent,
+    Kind,
     OrderState,
     Outcome,
+    Tif,
     Unknown,
     VenueOrder,
 )
@@ -96,11 +99,9 @@ class _Trading:
             venue=self.orders,
             journal=self.journal,
             sink=sink,
-            traits=DeskTraits(
-                client_order_ids=False,
-                private_stream=False,
-                reports_fills=False,
-                replace=False,
+            capabilities=Capabilities(
+                kinds=frozenset(Kind),
+                time_in_force=frozenset(Tif),
                 batch_submit_max=10,
                 batch_cancel_max=10,
                 batch_query_max=50,

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.orders.desk import DeskSettings, DeskTraits, OrderDesk
+from engine.orders.desk import DeskSettings, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import (
     Absent,
     CancelAccepted,
     CancelOutcome,
+    Capabilities,
     Fee,
     FindResult,
     Intent,
@@ -26,6 +27,7 @@ from engine.orders.model import (
     OrderState,
     Outcome,
     Side,
+    Tif,
     Unknown,
     VenueBalance,
     VenueFill,
@@ -107,13 +109,11 @@ class Bench:
     def __init__(self, path: Path, **traits: Any) -> None:
         self.path = path
         self.venue = ScriptedVenue()
-        self.traits = DeskTraits(
+        self.traits = Capabilities(
             **(
                 dict(
-                    client_order_ids=False,
-                    private_stream=False,
-                    reports_fills=False,
-                    replace=False,
+                    kinds=frozenset(Kind),
+                    time_in_force=frozenset(Tif),
                     batch_submit_max=10,
                     batch_cancel_max=10,
                     batch_query_max=50,
@@ -134,7 +134,7 @@ class Bench:
             venue=self.venue,
             journal=self.journal,
             sink=self.sink,
-            traits=self.traits,
+            capabilities=self.traits,
             settings=DeskSettings(),
             base_currency=lambda _: "BTC",
             now_ns=self.loop.now_ns,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from engine.orders.journal import JournalError
@@ -247,8 +248,8 @@ def test_stale_state_never_moves_an_order_back(bench: Bench) -> None:
 
 
 def test_pushed_trade_counts_once_and_true_twins_count_twice(bench: Bench) -> None:
-    bench.traits = type(bench.traits)(
-        client_order_ids=True, private_stream=True, reports_fills=True, replace=True
+    bench.traits = msgspec.structs.replace(
+        bench.traits, client_order_ids=True, private_stream=True, reports_fills=True, replace=True
     )
     bench.restart()
     bench.venue.answer = lambda _: Accepted("V1")

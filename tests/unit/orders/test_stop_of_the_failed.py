@@ -258,10 +258,7 @@ def _trading(bench: Bench) -> VenueTrading:
 
     def ignore(*_: object) -> None: ...
 
-    capabilities = SimpleNamespace(
-        **{name: getattr(bench.traits, name) for name in bench.traits.__struct_fields__}
-    )
-    adapter: Any = SimpleNamespace(orders=bench.venue, venue="TEST", capabilities=capabilities)
+    adapter: Any = SimpleNamespace(orders=bench.venue, venue="TEST", capabilities=bench.traits)
     config: Any = SimpleNamespace(
         run=SimpleNamespace(on_stop="cancel"),
         execution=SimpleNamespace(settle_timeout_secs=SETTLE_SECS),

@@ -34,7 +34,6 @@ from nautilus_trader.model import (
 )
 
 from adapters.base.venue import (
-    Capabilities,
     Feed,
     FeedKind,
     Gap,
@@ -47,7 +46,7 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from engine.orders.model import Kind, Tif
+from engine.orders.model import Capabilities, Kind, Tif
 
 BTC = "BTC_USDT.SCRIPTED"
 ETH = "ETH_USDT.SCRIPTED"

@@ -12,7 +12,6 @@ import pytest
 
 from adapters.base.ratelimit import Rate, RateLimiter
 from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.modes.desks import traits_of
 from engine.orders.desk import DeskSettings, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import OrderState
@@ -36,12 +35,11 @@ class Session(Scene):
         setattr(http, "limiter" if key == "oceanex" else "_limiter", limiter)
         self.journal = Journal(folder / "j.sqlite", fsync=False, now_ns=loop.now_ns)
         self.sink = Sink()
-        traits = traits_of(self.adapter.capabilities)
         self.desk = OrderDesk(
             venue=self.adapter.orders,
             journal=self.journal,
             sink=self.sink,
-            traits=msgspec.structs.replace(traits, batch_query_max=100),
+            capabilities=msgspec.structs.replace(self.adapter.capabilities, batch_query_max=100),
             settings=DeskSettings(settle_timeout_secs=5.0),
             base_currency=lambda _: "BTC",
             now_ns=loop.now_ns,

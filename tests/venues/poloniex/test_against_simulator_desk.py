@@ -22,23 +22,13 @@ from adapters.simulation.control import control
 from adapters.simulation.server import SimRequest
 from adapters.simulation.virtual_time import START_NS
 from engine.modes.pushes import PrivateItems
-from engine.orders.desk import DeskSettings, DeskTraits, OrderDesk
+from engine.orders.desk import DeskSettings, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
 from tests.unit.orders.conftest import Sink
 from tests.venues.poloniex.simulator_kit import Memory, in_memory, intent, stop
 
 ORDERS = 60
-TRAITS = DeskTraits(
-    client_order_ids=CAPABILITIES.client_order_ids,
-    private_stream=CAPABILITIES.private_stream,
-    reports_fills=CAPABILITIES.reports_fills,
-    replace=CAPABILITIES.replace,
-    batch_submit_max=CAPABILITIES.batch_submit_max,
-    batch_cancel_max=CAPABILITIES.batch_cancel_max,
-    batch_query_max=CAPABILITIES.batch_query_max,
-    max_order_lag_secs=CAPABILITIES.max_order_lag_secs,
-)
 
 
 class Session:
@@ -52,7 +42,7 @@ class Session:
             venue=memory.adapter.orders,
             journal=self.journal,
             sink=self.sink,
-            traits=TRAITS,
+            capabilities=CAPABILITIES,
             settings=DeskSettings(poll_secs=1.0, settle_timeout_secs=120.0),
             base_currency=lambda _: "BTC",
             now_ns=memory.now_ns,
