@@ -1,0 +1,53 @@
+"""What the page of each venue says of its options and of its simulated venue is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from adapters import registry
+from tests.documents.extract import commands
+from tests.documents.session import Session
+from tests.support.processes import ROOT
+
+SIMULATED = "## The simulated venue\n"
+TOML = re.compile(r"```toml\n(.*?)```", re.S)
+
+
+def page(adapter: str) -> str:
+    return (ROOT / "adapters" / adapter / "README.md").read_text()
+
+
+@pytest.mark.parametrize("adapter", registry.names())
+def test_every_option_has_a_row_and_no_row_is_of_an_option_that_is_gone(adapter: str) -> None:
+    table = page(adapter).partition("| option | default |")[2].partition("\n\n")[0]
+    cells = " ".join(re.findall(r"^\| (`[^|]*)\|", table, re.M))
+    options = registry.spec(adapter).options
+    assert sorted(re.findall(r"`(\w+)`", cells)) == sorted(
+        field.name for field in msgspec.structs.fields(options)
+    )
+
+
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_simulated_poloniex(tmp_path: Path) -> None:
+    section = page("poloniex").partition(SIMULATED)[2].partition("\n## ")[0]
+    serve, check, live, paper = commands(section)
+    (text,) = TOML.findall(section)
+    session = Session(tmp_path)
+    (tmp_path / "poloniex.toml").write_text(session.at_port(text))
+    line = session.serve(serve)
+    try:
+        assert set(line) >= {"rest", "public_ws", "private_ws", "credentials", "markets"}
+        for option, field in (("http_url", "rest"), ("private_ws_url", "private_ws")):
+            assert f'{option} = "{line[field]}"' in session.at_port(text)
+        checked = session.run(check)
+        assert checked.returncode == 0, checked.stdout
+        for command in (live, paper):
+            ended = session.run(command)
+            assert ended.returncode == 0, ended.stderr[-3000:]
+            assert re.search(r"fills\s+│ [\d,]+ ", ended.stdout), ended.stdout
+    finally:
+        assert session.end() == 0
