@@ -14,6 +14,7 @@ import msgspec
 from engine.files import decoded, write_whole
 from engine.recording.commit import JOURNAL
 from engine.recording.gaps import GapKind, GapLog, GapRow
+from engine.recording.journal import JournaledRun, journaled_runs
 from engine.recording.rows import spans_in
 from engine.status import BookState, RunStatus
 
@@ -44,8 +45,11 @@ class Coverage:
         self._status = status
         self._gaps = gaps
         self._now_ns = now_ns
-        self._seen = _read(self._path)
-        self._was_stopped = self._seen.stopped
+        seen = _read(self._path)
+        self._seen = seen or Seen()
+        self._ended = "was stopped" if self._seen.stopped else "was killed, or it crashed"
+        if seen is None:
+            self._ended = "left no note of its end"
         self._seen.stopped = False
         self._whole: set[str] = set()
         self._is_over = False
@@ -54,8 +58,20 @@ class Coverage:
         for name in self._names:
             if name not in self._seen.instruments:
                 spans = spans_in(catalog / "data" / "order_book_deltas" / name)
-                if spans:  # recorded before there was such a file
+                if spans:  # of a run that was killed before it wrote the note
                     self._seen.instruments[name] = max(span.end_ns for span in spans)
+        for run in journaled_runs(catalog):
+            self._left(run)
+
+    def _left(self, run: JournaledRun) -> None:
+        """A run whose rows are not in the catalog yet: killed, maybe before its first note."""
+        about = run.about
+        if about is None or run.is_alive or not any(path.stat().st_size for path in run.files()):
+            return
+        for name in set(self._names).intersection(about.instruments):
+            seen_ns = self._seen.instruments.setdefault(name, about.start_ns)
+            if about.start_ns >= seen_ns:
+                self._ended = "was killed, or it crashed"
 
     def look(self) -> None:
         """Take note of how the books stand; called each second."""
@@ -97,11 +113,10 @@ class Coverage:
         self._forward(name, known_ns)
 
     def _hole(self, name: str, from_ns: int, to_ns: int) -> None:
-        how = "stopped" if self._was_stopped else "killed, or it crashed"
         row = GapRow(
             kind=GapKind.BETWEEN_RUNS,
             instrument=name,
-            reason=f"not recorded between two runs; the one before was {how}",
+            reason=f"not recorded between two runs; the one before {self._ended}",
             from_ns=from_ns,
             to_ns=to_ns,
         )
@@ -116,8 +131,9 @@ class Coverage:
         write_whole(self._path, msgspec.json.encode(self._seen), durable=False)
 
 
-def _read(path: Path) -> Seen:
+def _read(path: Path) -> Seen | None:
+    """None where no run has written one."""
     try:
         return decoded(path.read_bytes(), Seen) or Seen(stopped=False)
     except FileNotFoundError:
-        return Seen()
+        return None

@@ -176,6 +176,38 @@ def test_a_backtest_starts_and_ends_within_a_hole(tmp_path: Path) -> None:
         assert summary["gaps"]["seconds"] > 0
 
 
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("between", ["nothing", "backtest"])
+def test_a_kill_in_the_first_second_is_a_hole_until_the_next_run(
+    tmp_path: Path, between: str
+) -> None:
+    catalog = tmp_path / "data" / "catalog"
+    with venue("poloniex", tmp_path / "keys", "--seed", "3") as served:
+        config = config_of(tmp_path, served)
+        running = start("record", config, log=tmp_path / "killed.log")
+        try:
+            wait_for(lambda: _has_rows(catalog), "the first rows")
+        finally:
+            running.send_signal(signal.SIGKILL)
+            running.wait(60)
+        killed_ns = time.time_ns()
+        names = ["BTC_USDT.POLONIEX", "ETH_USDT.POLONIEX"]
+        if between == "backtest":  # brings in what the killed run left, be it of one instrument
+            run("backtest", config, "--json")
+            brought = {path.name for path in catalog.glob("data/order_book_deltas/*")}
+            names = [name for name in names if name in brought]
+            assert names
+        ended("record", config)
+    for name in names:
+        (hole,) = holes(catalog, name)
+        assert hole.from_ns <= killed_ns < hole.to_ns
+
+
+def _has_rows(catalog: Path) -> bool:
+    found = catalog.glob("journal/*/**/order_book_deltas/**/*.feather*")
+    return any(path.stat().st_size for path in found)
+
+
 def test_what_a_trading_run_leaves_stays_its_owner_s_in_a_backtest(tmp_path: Path) -> None:
     with venue("oceanex", tmp_path / "o", "--seed", "4") as served:
         config = config_of(tmp_path, served)

@@ -11,6 +11,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from engine.recording.coverage import UNSURE_NS, Coverage
 from engine.recording.definitions import define
 from engine.recording.gaps import GapKind, GapLog, gaps_path, read_gaps
+from engine.recording.journal import RunJournal
 from engine.recording.rows import KINDS, write_rows
 from engine.status import BookState, RunStatus
 from tests.unit.backtest_kit import spot
@@ -120,6 +121,44 @@ def test_a_recording_without_such_a_note_counts_from_its_last_row(tmp_path):
     run = Run(tmp_path)
     run.at(60, BookState.VALID)
     assert holes(tmp_path) == [(X, 5, 60)]
+
+
+def left_by_a_kill(catalog: Path, start_ns: int, *names: str, rows: bytes = b"rows") -> None:
+    """What a run leaves that is killed before its first look."""
+    journal = RunJournal(catalog, names, start_ns)
+    feather = journal.folder / "live" / "1" / "order_book_deltas" / f"X_{start_ns}.feather.partial"
+    feather.parent.mkdir(parents=True)
+    feather.write_bytes(rows)
+    journal.close()
+
+
+def test_a_run_that_was_killed_in_its_first_second_leaves_a_hole(tmp_path):
+    left_by_a_kill(tmp_path, T0 + 3 * SECOND, X)
+    left_by_a_kill(tmp_path, T0 + 20 * SECOND, X, Y)
+    run = Run(tmp_path, (X, Y))
+    run.at(60, BookState.VALID)
+    run.at(61, BookState.VALID, Y)
+    assert holes(tmp_path) == [(X, 3, 60), (Y, 20, 61)]
+    assert run.coverage.holes[X].reason.endswith("was killed, or it crashed")
+
+
+def test_one_that_was_killed_before_it_had_anything_leaves_none(tmp_path):
+    left_by_a_kill(tmp_path, T0 + 3 * SECOND, X, rows=b"")
+    run = Run(tmp_path, (X, Y))
+    run.at(60, BookState.VALID)
+    run.at(60, BookState.VALID, Y)
+    assert holes(tmp_path) == []
+
+
+def test_a_kill_in_the_first_second_after_a_run_that_was_stopped(tmp_path):
+    first = Run(tmp_path)
+    first.at(1, BookState.VALID)
+    first.stop(10)
+    left_by_a_kill(tmp_path, T0 + 20 * SECOND, X)
+    run = Run(tmp_path)
+    run.at(60, BookState.VALID)
+    assert holes(tmp_path) == [(X, 10, 60)]
+    assert run.coverage.holes[X].reason.endswith("was killed, or it crashed")
 
 
 def test_a_clock_that_went_back_makes_no_hole(tmp_path):
