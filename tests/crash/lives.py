@@ -19,11 +19,14 @@ from tests.crash.launch import Request
 from tests.support.processes import FAIRLEAD, ROOT
 
 LOOK_SECS = 0.05
+END_SECS = 60.0  # for a signal that nothing can refuse
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 class Life(Protocol):
     """One process."""
+
+    pid: int
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it lives."""
@@ -78,7 +81,7 @@ class Child:
     def __init__(self, parent: subprocess.Popen[bytes]) -> None:
         assert parent.stdout is not None
         self._told = parent.stdout.fileno()
-        self._pid = int(self._line())
+        self.pid = int(self._line())
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -88,7 +91,7 @@ class Child:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self._pid, number)
+            os.kill(self.pid, number)
 
     def _line(self) -> bytes:
         line = b""
@@ -118,6 +121,18 @@ def forking() -> Iterator[Starter]:
             parent.wait(60)
 
 
+def hold(life: Life) -> None:
+    """Stop the life where it is, until a SIGCONT: nothing of it runs when this returns."""
+    life.send_signal(signal.SIGSTOP)
+    stat = Path(f"/proc/{life.pid}/stat")
+    _wait(lambda: life.poll() is not None or _state(stat) == "T", END_SECS)
+
+
+def _state(stat: Path) -> str:
+    """Of the whole process: it is stopped when the last of its threads is."""
+    return stat.read_text().rpartition(")")[2].split()[0]
+
+
 def ended(life: Life, until: Callable[[], bool], most_secs: float) -> int:
     """Stop the life in order when `until` holds, or it has ended. Its exit code.
 
@@ -131,7 +146,7 @@ def ended(life: Life, until: Callable[[], bool], most_secs: float) -> int:
     finally:
         if life.poll() is None:
             life.send_signal(signal.SIGKILL)
-            _wait(lambda: life.poll() is not None, 10)
+            _wait(lambda: life.poll() is not None, END_SECS)
     code = life.poll()
     assert code is not None
     return code

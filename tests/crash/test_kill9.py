@@ -15,9 +15,11 @@ import pytest
 
 from engine.errors import Exit
 from engine.orders.model import Kind
+from tests.crash.launch import Request
+from tests.crash.lives import Starter, forking
 from tests.support import configs
 from tests.support.audit import ORDER_IDS, audit, plain_id
-from tests.support.processes import Venue, run, start, venue, wait_for
+from tests.support.processes import Venue, run, venue, wait_for
 
 KILLS = 20
 EVERY_MS = {"oceanex": 20, "poloniex": 60}  # between actions: within the venue's rate limits
@@ -37,18 +39,18 @@ def hammer(key: str, *, idle: bool, seed: int, every_ms: int = 0) -> list[dict[s
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("key", ["oceanex", "poloniex"])
 def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> None:
     moments = random.Random(f"kills of {key}")
     log = tmp_path / "live.log"
-    with venue(key, tmp_path / "venue", "--seed", "5") as served:
+    with venue(key, tmp_path / "venue", "--seed", "5") as served, forking() as starter:
         journal = tmp_path / "state" / f"{key}-main.journal.sqlite"
         for kill in range(KILLS):
             config = configs.write(
                 tmp_path, served, strategies=hammer(key, idle=False, seed=kill), more=configs.ROOMY
             )
-            _run_and_kill(config, journal, log, moments.uniform(0.0, 0.6))
+            _run_and_kill(starter, config, journal, log, moments.uniform(0.0, 0.6))
             if kill % 4 == 3:
                 _trigger_stops(served, ledger_id(key))
         config = configs.write(
@@ -92,20 +94,20 @@ def _is_stop(entry: dict[str, Any]) -> bool:
     return entry["order"]["trigger_price"] is not None
 
 
-def _run_and_kill(config: Path, journal: Path, log: Path, secs: float) -> None:
+def _run_and_kill(starter: Starter, config: Path, journal: Path, log: Path, secs: float) -> None:
     """Start a run, and kill it so many seconds after its first order."""
     before = _intents(journal)
-    process = start("live", config, log=log)
+    life = starter.start(Request(arguments=["live", str(config)], log=str(log)))
     try:
         wait_for(
-            lambda: _intents(journal) > before or process.poll() is not None,
+            lambda: _intents(journal) > before or life.poll() is not None,
             f"the first order; see {log}",
         )
-        assert process.poll() is None, log.read_text()[-3000:]
+        assert life.poll() is None, log.read_text()[-3000:]
         time.sleep(secs)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait(60)
+        life.send_signal(signal.SIGKILL)
+        wait_for(lambda: life.poll() is not None, "the end of a killed process")
 
 
 def _intents(journal: Path) -> int:

@@ -19,7 +19,8 @@ FAR = Decimal("0.02")  # from the market: rests
 class BlockerConfig(StrategyConfig):
     """`buys` market orders first, then `rests` limit orders; with `goes_on` one each `every_ms`
     for ever. `block_file`: while it exists, the next callback sleeps until its `.release` exists,
-    `block_secs` at most; with `busy` it computes that long.
+    `block_secs` at most; with `busy` it computes that long. With `block_at_buy` it blocks as soon
+    as it hears that its last buy was accepted.
     """
 
     instrument_id: InstrumentId
@@ -29,6 +30,7 @@ class BlockerConfig(StrategyConfig):
     goes_on: bool
     block_file: str
     block_secs: int
+    block_at_buy: bool
     busy: bool
 
     def __init__(
@@ -41,6 +43,7 @@ class BlockerConfig(StrategyConfig):
         goes_on: bool = True,
         block_file: str = "",
         block_secs: int = 20,
+        block_at_buy: bool = False,
         busy: bool = False,
         **native: Any,
     ) -> None:
@@ -51,6 +54,7 @@ class BlockerConfig(StrategyConfig):
         self.goes_on = goes_on
         self.block_file = block_file
         self.block_secs = block_secs
+        self.block_at_buy = block_at_buy
         self.busy = busy
 
 
@@ -61,6 +65,7 @@ class Blocker(GuardedStrategy):
         super().__init__(config)
         self.name = config.instrument_id
         self.bought = 0
+        self.accepted = 0
         self.rested = 0
 
     def on_start(self) -> None:
@@ -73,7 +78,6 @@ class Blocker(GuardedStrategy):
             return
         if self.config.block_file and Path(self.config.block_file).exists():
             self._rest(top)  # sent, and then the loop is blocked
-            Path(self.config.block_file).with_suffix(".blocked").touch()
             self._block()
             return
         instrument = self.cache.instrument(self.name)
@@ -84,7 +88,13 @@ class Blocker(GuardedStrategy):
         elif self.config.goes_on or self.rested < self.config.rests:
             self._rest(top)
 
+    def on_order_accepted(self, event: Any) -> None:
+        self.accepted += 1
+        if self.config.block_at_buy and self.accepted == self.config.buys:
+            self._block()
+
     def _block(self) -> None:
+        Path(self.config.block_file).with_suffix(".blocked").touch()
         release = Path(self.config.block_file).with_suffix(".release")
         until = time.monotonic() + self.config.block_secs
         while time.monotonic() < until and not release.exists():

@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.live.blocked_run import Run
 from tests.support.processes import venue, wait_for
 
 STEP = Decimal("0.000001")
+DUST = {"oceanex": STEP, "poloniex": Decimal("0.00001")}  # below what can be sold
+BOUGHT = Decimal("0.0245")  # two buys, less fees
 # Requests that were on the wire when the kill took effect: a create may reach the venue so late.
 IN_FLIGHT_NS = 250_000_000
 BLOCK_SECS = 60  # at most: a test releases the loop
@@ -103,7 +106,7 @@ def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
     before = live.btc()
     live.start({"goes_on": False, "buys": 2, "rests": 3, "block_secs": BLOCK_SECS})
     live.at_least(5)
-    wait_for(lambda: live.btc() > before, "the buys to fill")
+    wait_for(lambda: _held(live) == live.btc() - before > BOUGHT, "the buys to be journaled")
     live.block()
     kill = live.kill("all", "--action", "flatten")
     assert kill["is_clean"]
@@ -112,11 +115,8 @@ def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
     assert Decimal(0) <= live.btc() - before < STEP
     sold = [o for o in live.orders().values() if o["side"] == "SELL"]
     assert len(sold) == 1
-    journal = live.folder / "state" / "oceanex-main.journal.sqlite"
-    with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
-        held = sum(Decimal(q) for (q,) in db.execute("SELECT quantity FROM positions"))
-        mine = db.execute("SELECT strategy, state FROM orders WHERE strategy = 'KILL'").fetchall()
-    assert Decimal(0) <= held < STEP
+    mine = _journal(live, "SELECT strategy, state FROM orders WHERE strategy = 'KILL'")
+    assert Decimal(0) <= _held(live) < STEP
     assert mine == [("KILL", "FILLED")]
     live.release()
     wait_for(lambda: "kill switch" in live.log.read_text(), "the loop to wake up")
@@ -126,6 +126,38 @@ def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
     wait_for(lambda: _denials(live) > denials, "a denial")
     assert live.end() == Exit.KILLED
     assert [o for o in live.orders().values() if o["side"] == "SELL"] == sold
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
+def test_flatten_closes_what_the_blocked_loop_has_not_journaled(live: Run) -> None:
+    """It is blocked before it has booked the last buy, and books it when it comes back."""
+    before = live.btc()
+    live.start({"goes_on": False, "buys": 2, "block_secs": BLOCK_SECS, "block_at_buy": True})
+    wait_for(live.block_file.with_suffix(".blocked").exists, f"the block; see {live.log}")
+    wait_for(lambda: live.btc() - before > BOUGHT, "the buys to fill")
+    kill = live.kill("all", "--action", "flatten")
+    assert kill["is_clean"]
+    (closed,) = kill["venues"][0]["closed"]
+    assert closed["is_flat"]
+    assert Decimal(0) <= live.btc() - before < DUST[live.key]
+    live.release()
+    wait_for(lambda: "kill switch" in live.log.read_text(), "the loop to wake up")
+    assert live.end() == Exit.KILLED
+    assert _held(live) == live.btc() - before
+    assert len([o for o in live.orders().values() if o["side"] == "SELL"]) == 1
+
+
+def _journal(run: Run, query: str) -> list[tuple[Any, ...]]:
+    path = run.folder / "state" / f"{run.key}-main.journal.sqlite"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return db.execute(query).fetchall()
+
+
+def _held(run: Run) -> Decimal:
+    """What the journal has of the run's instrument, all strategies together."""
+    return sum((Decimal(q) for (q,) in _journal(run, "SELECT quantity FROM positions")), Decimal(0))
 
 
 @pytest.mark.slow
