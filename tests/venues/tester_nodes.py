@@ -16,7 +16,9 @@ from adapters.base.runtime import VenueRuntime
 POST_STOP_SECS = 2
 
 
-def builder(log_dir: str, runtime: VenueRuntime, client: str) -> Any:
+def builder(
+    log_dir: str, runtime: VenueRuntime, client: str, *, post_stop_secs: int = POST_STOP_SECS
+) -> Any:
     """A node with this data client; its log is a JSON file in `log_dir`."""
     log = LoggerConfig(
         stdout_level=LogLevel.OFF,
@@ -26,7 +28,7 @@ def builder(log_dir: str, runtime: VenueRuntime, client: str) -> Any:
     return (
         LiveNode.builder("TESTER", TraderId("TESTER-001"), Environment.LIVE)
         .with_logging(log)
-        .with_delay_post_stop_secs(POST_STOP_SECS)
+        .with_delay_post_stop_secs(post_stop_secs)
         .with_data_engine_config(LiveDataEngineConfig(emit_quotes_from_book=True))
         .add_data_client(client, make_data_factory(runtime), DataClientConfig())
     )

@@ -44,6 +44,7 @@ from tests.venues.poloniex.simulator_kit import BTC, context_of
 from tests.venues.tester_nodes import builder, data_tester
 
 DEADLINE_SECS = 60.0
+POST_STOP_SECS = 5  # for the cancels of the stop
 
 
 class ApproveAll:
@@ -142,7 +143,7 @@ CARDS: dict[str, dict[str, dict[str, Any]]] = {
 }
 # Seconds of market: testers send an immediate order again with every quote.
 MARKET_SECS = {"orders": 1.0, "changes": 2.0, "tif": 0.2}
-SETTLE_SECS = 2.0
+SETTLE_SECS = 1.5  # without anything new: then what was on its way is over
 
 
 def card_config(name: str, fields: dict[str, Any]) -> ExecTesterConfig:
@@ -221,7 +222,7 @@ async def execution(
     venue: Any = served.venue
     trading = trading_of(runtime, folder)
     node = (
-        builder(str(folder), runtime, "POLONIEX")
+        builder(str(folder), runtime, "POLONIEX", post_stop_secs=POST_STOP_SECS)
         .add_exec_client("POLONIEX", make_execution_factory(trading), ExecutionClientConfig())
         .build()
     )
@@ -229,6 +230,7 @@ async def execution(
     configs = [card_config(*item) for item in cards.items()] or [smoke_config()]
     for config in configs:
         node.add_builtin_strategy("ExecTester", config)
+    cache = node.cache  # while the node runs it gives none
     running = asyncio.create_task(node.run_async())
     entries = venue.exchange.ledger.entries
     if cards:
@@ -236,11 +238,11 @@ async def execution(
             lambda: placed(entries, stops=False) + placed(entries, stops=True) >= len(cards)
         )
         await asyncio.sleep(MARKET_SECS[group])  # real time, as the node's
-        venue.driver.paused = True
-        await asyncio.sleep(SETTLE_SECS)
     else:
         await until(lambda: placed(entries, stops=True) >= 2 and placed(entries, stops=False) >= 3)
         await until(lambda: placed(entries, stops=False) >= 5)  # modified as the market moved
+    venue.driver.paused = True
+    await settled(entries, cache)
     node.handle().stop()
     await running
     await trading.close()
@@ -251,6 +253,19 @@ async def execution(
         "fills": len(venue.fills),
         "open": len(venue.exchange.open_orders("spot")),
     }
+
+
+async def settled(entries: list[Any], cache: Any) -> None:
+    """Until nothing is on its way, and nothing more comes: the stop cancels what is open then.
+
+    An order that is being changed at the stop is not, and NautilusTrader warns of what it leaves.
+    """
+    count, since = -1, 0.0
+    async with asyncio.timeout(DEADLINE_SECS):
+        while count != len(entries) or time.monotonic() - since < SETTLE_SECS:
+            if count != len(entries) or cache.orders_inflight():
+                count, since = len(entries), time.monotonic()
+            await asyncio.sleep(0.01)
 
 
 def placed(entries: list[Any], *, stops: bool) -> int:
