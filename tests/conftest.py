@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -59,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
         paths = [str(Path(spy.__file__).parent), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     spy.watch()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts a background job
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # processes of tests would inherit
     temporary = base / "tmp"
     temporary.mkdir()
     os.environ["TMPDIR"] = str(temporary)

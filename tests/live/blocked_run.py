@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,18 @@ class Run:
 
         wait_for(there, f"{text!r}; see {self.log}", 40)
         return self.end()
+
+    # -- the run's journal ----------------------------------------------------------------------
+
+    def journaled(self, query: str) -> list[tuple[Any, ...]]:
+        path = self.folder / "state" / f"{self.key}-main.journal.sqlite"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            return db.execute(query).fetchall()
+
+    def held(self) -> Decimal:
+        """What it has of the instrument, all strategies together."""
+        rows = self.journaled("SELECT quantity FROM positions")
+        return sum((Decimal(quantity) for (quantity,) in rows), Decimal(0))
 
     # -- the venue's truth ---------------------------------------------------------------------
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -106,7 +104,7 @@ def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
     before = live.btc()
     live.start({"goes_on": False, "buys": 2, "rests": 3, "block_secs": BLOCK_SECS})
     live.at_least(5)
-    wait_for(lambda: _held(live) == live.btc() - before > BOUGHT, "the buys to be journaled")
+    wait_for(lambda: live.held() == live.btc() - before > BOUGHT, "the buys to be journaled")
     live.block()
     kill = live.kill("all", "--action", "flatten")
     assert kill["is_clean"]
@@ -115,8 +113,8 @@ def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
     assert Decimal(0) <= live.btc() - before < STEP
     sold = [o for o in live.orders().values() if o["side"] == "SELL"]
     assert len(sold) == 1
-    mine = _journal(live, "SELECT strategy, state FROM orders WHERE strategy = 'KILL'")
-    assert Decimal(0) <= _held(live) < STEP
+    mine = live.journaled("SELECT strategy, state FROM orders WHERE strategy = 'KILL'")
+    assert Decimal(0) <= live.held() < STEP
     assert mine == [("KILL", "FILLED")]
     live.release()
     wait_for(lambda: "kill switch" in live.log.read_text(), "the loop to wake up")
@@ -145,19 +143,8 @@ def test_flatten_closes_what_the_blocked_loop_has_not_journaled(live: Run) -> No
     live.release()
     wait_for(lambda: "kill switch" in live.log.read_text(), "the loop to wake up")
     assert live.end() == Exit.KILLED
-    assert _held(live) == live.btc() - before
+    assert live.held() == live.btc() - before
     assert len([o for o in live.orders().values() if o["side"] == "SELL"]) == 1
-
-
-def _journal(run: Run, query: str) -> list[tuple[Any, ...]]:
-    path = run.folder / "state" / f"{run.key}-main.journal.sqlite"
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        return db.execute(query).fetchall()
-
-
-def _held(run: Run) -> Decimal:
-    """What the journal has of the run's instrument, all strategies together."""
-    return sum((Decimal(q) for (q,) in _journal(run, "SELECT quantity FROM positions")), Decimal(0))
 
 
 @pytest.mark.slow

@@ -21,6 +21,8 @@ from tests.support.processes import FAIRLEAD, ROOT, venue, wait_for
 # writes a file, too: it stays out.
 FULL_DISK = ("sh", "-c", 'ulimit -f 0; unset PYTHONPATH; exec "$@"', "sh")
 
+FILLED = "SELECT count(*) FROM orders WHERE state = 'FILLED'"
+
 
 @pytest.fixture
 def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
@@ -88,7 +90,7 @@ def test_a_frozen_run_is_cancelled_and_flattened_while_only_the_kill_is_refused(
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})
     live.at_least(4)
-    wait_for(lambda: live.btc() > before, "the buy to fill")
+    wait_for(lambda: live.journaled(FILLED) == [(1,)], "the buy's end to be journaled")
     assert live.process is not None
     live.process.send_signal(signal.SIGSTOP)
     done = kill(live, "all", "--action", "flatten")  # the journal is on the same disk
