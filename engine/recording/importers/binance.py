@@ -34,7 +34,6 @@ from engine.recording.importers.binance_instruments import (
 )
 from engine.recording.importers.binance_lines import (
     KINDS,
-    NO_EVENT,
     Clock,
     Order,
     Parsed,
@@ -175,7 +174,7 @@ class BinanceImport:
         for parsed in islice(lines, HEAD_LINES):
             head.append(parsed)
             _, local_ns, event = parsed
-            if isinstance(event, NO_EVENT):
+            if isinstance(event, Exception):
                 continue
             ts, _ = clock.tick(local_ns)
             if not isinstance(event, wire.Snapshot):
@@ -194,7 +193,7 @@ class BinanceImport:
         levels = [
             level
             for _, _, event in head
-            if not isinstance(event, NO_EVENT)
+            if not isinstance(event, Exception)
             and (is_only if isinstance(event, wire.Snapshot) else event.symbol == symbol)
             for level in _levels_of(event)
         ]
@@ -223,7 +222,7 @@ class BinanceImport:
             raise ImportFailed("IMPORT-INSTRUMENT", text, NO_DATA)
 
     def _refuse_overlap(self, run: _Run) -> None:
-        for name, (first_ns, last_ns) in run.spans.items():
+        for name, first_ns, last_ns in run.spans():
             held = run.neighbours(name).overlapping(first_ns, last_ns)
             if held is not None:
                 text = (
@@ -284,33 +283,30 @@ class _Run:
         self._staged = staged
         self._clock = Clock()
         self._order = Order()
-        self._good: Counter[str] = Counter()  # lines of each kind
+        self._good: Counter[type] = Counter()  # lines of each kind
         self._bad: Counter[str] = Counter()
         self._bad_first: dict[str, str] = {}
         self._imports: dict[str, SymbolImport | None] = {}
         self._ids: dict[str, tuple[int, int]] = {}  # update ids of each symbol, first and last
         self._waiting: list[wire.Snapshot] = []
         self._neighbours: dict[str, Neighbours] = {}  # by instrument id
-        self.spans: dict[str, tuple[int, int]] = {}  # local ns of each instrument, first and last
+        self._first_ns = 0
 
     def line(
         self, number: int, local_ns: int, event: wire.Event | wire.Malformed | wire.Other
     ) -> None:
         self._report.lines += 1
-        if isinstance(event, wire.Malformed):
-            self._malformed(number, str(event))
-            self._bad[event.kind] += 1
-            self._bad_first.setdefault(event.kind, f"line {number}: {event}")
+        if isinstance(event, Exception):
+            self._no_event(number, event)
             return
-        if isinstance(event, wire.Other):
-            self._report.skip(str(event))
-            return
-        self._good[KINDS.get(type(event), "")] += 1
-        self._in_order(number, local_ns, event)
+        self._good[type(event)] += 1
+        back_secs = self._order.back_seconds(local_ns, event.ts_event)
+        if back_secs:
+            self._refuse_order(number, back_secs)
         ts, stepped = self._clock.tick(local_ns)
         if stepped:
             self._clock_step(local_ns, ts)
-        self._report.span(ts)
+        self._first_ns = self._first_ns or ts
         try:
             if isinstance(event, wire.Snapshot):
                 self._snapshot(event, ts)
@@ -319,17 +315,28 @@ class _Run:
         except wire.Malformed as error:
             self._malformed(number, str(error))
 
+    def _no_event(self, number: int, event: wire.Malformed | wire.Other) -> None:
+        if isinstance(event, wire.Other):
+            self._report.skip(str(event))
+            return
+        self._malformed(number, str(event))
+        self._bad[event.kind] += 1
+        self._bad_first.setdefault(event.kind, f"line {number}: {event}")
+
     def refuse_malformed(self) -> None:
         """A kind of lines that mostly cannot be read is not damage: the file is another one."""
+        good = {KINDS.get(kind, ""): count for kind, count in self._good.items()}
         for kind, bad in self._bad.items():
-            if kind and bad >= MALFORMED_REFUSED_MIN and bad > self._good[kind]:
+            read = good.get(kind, 0)
+            if kind and bad >= MALFORMED_REFUSED_MIN and bad > read:
                 text = (
-                    f"{bad:,} of {bad + self._good[kind]:,} {kind} lines of {self._owner.file} are "
+                    f"{bad:,} of {bad + read:,} {kind} lines of {self._owner.file} are "
                     f"malformed ({self._bad_first[kind][:200]}); nothing was imported"
                 )
                 raise ImportFailed("IMPORT-FORMAT", text)
 
     def finish(self) -> None:
+        self._report.start_ns, self._report.end_ns = self._first_ns, self._clock.last_ns
         for _ in self._waiting:
             self._report.skip("snapshot without symbol")
         for symbol in sorted(self._imports):
@@ -340,6 +347,12 @@ class _Run:
                 self._report.instruments.append(each.report)
 
     # -- the catalog around the file -----------------------------------------------------------
+
+    def spans(self) -> Iterator[tuple[str, int, int]]:
+        """Each instrument with its first and last local time, in ns."""
+        for target in self._imports.values():
+            if target is not None and target.first_ns:
+                yield target.report.id, target.first_ns, target.last_ns
 
     def neighbours(self, name: str) -> Neighbours:
         if name not in self._neighbours:
@@ -358,7 +371,8 @@ class _Run:
     def _split_gap(self, target: SymbolImport) -> None:
         """The end of a file that others follow in the catalog."""
         name = target.report.id
-        first_ns, last_ns = self.spans.get(name, (self._clock.last_ns, self._clock.last_ns))
+        first_ns = target.first_ns or self._clock.last_ns
+        last_ns = target.last_ns or self._clock.last_ns
         there = self.neighbours(name)
         across = there.row_across(first_ns, last_ns)
         if across is not None:
@@ -368,32 +382,38 @@ class _Run:
             until_ns = across.to_ns if across is not None else after.book_ns or after.start_ns
             target.precede(after, last_ns, until_ns)
 
-    def _event(self, event: wire.Depth | wire.Trade | wire.Ticker, ts: int) -> None:
-        symbol = event.symbol
+    def _begun(self, event: wire.Depth | wire.Trade | wire.Ticker, ts: int) -> SymbolImport | None:
+        """What takes the symbol's events, from its first one on; None where it is not wanted."""
         was_only = self._owner.only_symbol is not None
         if self._owner.know(event, ts) and was_only:
             raise _Again  # snapshots were taken for the only symbol's
-        if symbol not in self._imports:
-            self._begin(symbol, ts)
-        target = self._imports[symbol]
+        if event.symbol not in self._imports:
+            self._begin(event.symbol, ts)
+        return self._imports[event.symbol]
+
+    def _event(self, event: wire.Depth | wire.Trade | wire.Ticker, ts: int) -> None:
+        target = self._imports.get(event.symbol)
+        if target is None or target.market is not event.market:
+            target = self._begun(event, ts)
         if isinstance(event, wire.Depth):
-            first, _ = self._ids.get(symbol, (event.previous, 0))
-            self._ids[symbol] = (first, event.last)
+            first, _ = self._ids.get(event.symbol, (event.previous, 0))
+            self._ids[event.symbol] = (first, event.last)
         if target is None:
             self._report.skip("instrument not wanted")
             return
-        name = target.report.id
-        self.spans[name] = (self.spans.get(name, (ts, ts))[0], ts)
+        if not target.first_ns:
+            target.first_ns = ts
+        target.last_ns = ts
         try:
-            if isinstance(event, wire.Depth):
-                self._give_waiting(target, event, ts)
-                target.depth(event, ts)
+            if isinstance(event, wire.Ticker):
+                target.ticker(event, ts)
             elif isinstance(event, wire.Trade):
                 target.trade(event, ts)
             else:
-                target.ticker(event, ts)
+                self._give_waiting(target, event, ts)
+                target.depth(event, ts)
         except Finer as finer:
-            raise self._owner.finer(symbol, finer) from None
+            raise self._owner.finer(event.symbol, finer) from None
 
     # -- snapshots, which name no symbol -------------------------------------------------------
 
@@ -439,16 +459,14 @@ class _Run:
         if len(self._report.malformed_first) < MALFORMED_KEPT_MAX:
             self._report.malformed_first.append(MalformedLine(number, reason[:200]))
 
-    def _in_order(self, number: int, local_ns: int, event: wire.Event) -> None:
-        back_secs = self._order.back_seconds(local_ns, event.ts_event)
-        if back_secs:
-            text = (
-                f"{self._owner.file} is not in order of time: line {number} should be no earlier "
-                f"than the one before it, and both its local time and the exchange's are "
-                f"{back_secs:.3f} s or more before; nothing was imported. Sort the lines by "
-                "their time (sort -s -n) first"
-            )
-            raise ImportFailed("IMPORT-ORDER", text)
+    def _refuse_order(self, number: int, back_secs: float) -> None:
+        text = (
+            f"{self._owner.file} is not in order of time: line {number} should be no earlier "
+            f"than the one before it, and both its local time and the exchange's are "
+            f"{back_secs:.3f} s or more before; nothing was imported. Sort the lines by "
+            "their time (sort -s -n) first"
+        )
+        raise ImportFailed("IMPORT-ORDER", text)
 
     def _clock_step(self, local_ns: int, ts: int) -> None:
         self._report.clock_steps += 1

@@ -16,7 +16,6 @@ LOOK_AHEAD = 3  # lines after it that are asked
 # Line number, local time in UNIX nanoseconds (0: none), and the event or why there is none.
 Parsed = tuple[int, int, wire.Event | wire.Malformed | wire.Other]
 KINDS: dict[type, str] = {wire.Depth: "depth", wire.Trade: "trade", wire.Ticker: "bookTicker"}
-NO_EVENT = (wire.Malformed, wire.Other)
 
 
 class Clock:
@@ -44,9 +43,11 @@ class Order:
         """How far both times of the line are before those of the line before; 0 where not both."""
         if not event_ns:
             return 0
-        back_ns = min(self._local_ns - local_ns, self._event_ns - event_ns)
+        local_back, event_back = self._local_ns - local_ns, self._event_ns - event_ns
         self._local_ns, self._event_ns = local_ns, event_ns
-        return back_ns / 1e9 if back_ns > BACK_NS else 0
+        if local_back <= BACK_NS or event_back <= BACK_NS:
+            return 0
+        return min(local_back, event_back) / 1e9
 
 
 def parsed_lines(reader: LineReader) -> Iterator[Parsed]:
@@ -58,26 +59,29 @@ def parsed_lines(reader: LineReader) -> Iterator[Parsed]:
     ahead: deque[Parsed] = deque()  # what a line in doubt was held against
     lines = iter(reader)
     newest_ns = 0  # of the lines that were believed
-    while True:
-        if ahead:
-            parsed = ahead.popleft()
-        elif (read := next(lines, None)) is not None:
-            parsed = _parse(*read)
-        else:
-            return
-        number, local_ns, event = parsed
-        if not isinstance(event, NO_EVENT):
-            if not _is_usual(local_ns, event.ts_event, newest_ns):
+    for number, line in lines:
+        parsed = _parse(number, line)
+        while True:
+            _, local_ns, event = parsed
+            if isinstance(event, Exception):
+                yield parsed
+            elif _is_usual(local_ns, event.ts_event, newest_ns):
+                newest_ns = local_ns
+                yield parsed
+            else:
                 while len(ahead) < LOOK_AHEAD and (read := next(lines, None)) is not None:
                     ahead.append(_parse(*read))
                 reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
                 if reason:
                     bad = wire.Malformed(reason)
                     bad.kind = KINDS.get(type(event), "")
-                    yield number, 0, bad
-                    continue
-            newest_ns = local_ns
-        yield parsed
+                    yield parsed[0], 0, bad
+                else:
+                    newest_ns = local_ns
+                    yield parsed
+            if not ahead:
+                break
+            parsed = ahead.popleft()
 
 
 def _is_usual(local_ns: int, event_ns: int, newest_ns: int) -> bool:
@@ -88,13 +92,14 @@ def _is_usual(local_ns: int, event_ns: int, newest_ns: int) -> bool:
 
 def _parse(number: int, line: bytes | None) -> Parsed:
     try:
-        return (number, *wire.parse_line(line))
+        local_ns, event = wire.parse_line(line)
     except wire.Malformed as error:
         if not isinstance(error, wire.TooLarge):
             error.kind = wire.kind_of(line)
         return number, 0, error
     except wire.Other as error:
         return number, 0, error
+    return number, local_ns, event
 
 
 def _distrust(local_ns: int, event_ns: int, newest_ns: int, ahead: deque[Parsed]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -81,13 +82,12 @@ class SymbolImport:
             taker_fee=str((instrument.info or {}).get("taker_fee", "")),
             depth=options.depth,
         )
+        self.market = market
+        self.first_ns = self.last_ns = 0  # of its events in the file; snapshots name no symbol
         self._id = instrument.id
         self._precisions = (instrument.price_precision, instrument.size_precision)
-        self._tick = instrument.price_increment.raw
-        self._step = instrument.size_increment.raw
-        self._prices: dict[str, tuple[int, Price]] = {}
-        self._sizes: dict[str, Quantity] = {}
-        self._zero_size = Quantity.zero(instrument.size_precision)
+        self._prices = _Prices(instrument.price_increment)
+        self._sizes = _Sizes(instrument.size_increment)
         self._staged = staged
         self._book = DiffBook(
             self._id, *self._precisions, depth=options.depth, fold_tops=options.fold_tops
@@ -96,7 +96,7 @@ class SymbolImport:
         self._trades = ChunkWriter(staged.catalog.write_trade_ticks, options.chunk_rows)
         self._quotes = ChunkWriter(staged.catalog.write_quote_ticks, options.chunk_rows)
         self._trade_numbers: TradeIds | None = TradeIds()  # None where a book tells of losses
-        self._told: dict[int, wire.Trade] = {}  # the newest trades by id
+        self._told: OrderedDict[int, wire.Trade] = OrderedDict()  # the newest trades by id
         self._last_quote: wire.Ticker | None = None
         self._known_ns = 0  # of the newest change or snapshot that is in the book
         self._depth_ns = (0, 0)  # first and newest depth message
@@ -105,7 +105,7 @@ class SymbolImport:
         self._reference = ""  # a recent price, to know a snapshot by
         self._gap: GapRow | None = None  # open: `to_ns` is not known yet
         self._before: Before | None = None
-        self._first_ns = 0
+        self._begun_ns = 0
         self._ahead_least, self._ahead_most = NEVER_NS, -NEVER_NS
         self._trade_ids = ("", "")  # first and last
 
@@ -119,7 +119,7 @@ class SymbolImport:
         if before is None:
             return
         self._before = before
-        self._first_ns = ts
+        self._begun_ns = ts
         self._gap = between(self.report.id, since_ns, since_ns)
         if before.book is None or not before.is_shown:
             return
@@ -167,7 +167,7 @@ class SymbolImport:
         if goes_on(before.trade_id, self._trade_ids[0]):
             self._gap = None
         else:
-            self._close_gap(self._first_ns, "")
+            self._close_gap(self._begun_ns, "")
 
     # -- events --------------------------------------------------------------------------------
 
@@ -223,32 +223,38 @@ class SymbolImport:
             self._trade_numbers.add(event.id, ts)
         self._trade_ids = (self._trade_ids[0] or str(event.id), str(event.id))
         if len(self._told) > TRADES_KEPT_MAX:
-            del self._told[next(iter(self._told))]
+            self._told.popitem(last=False)
         side = AggressorSide.SELL if event.buyer_is_maker else AggressorSide.BUY
-        _, price = self._price(event.price)
+        _, price = self._prices[event.price]
         self._reference = event.price
-        size = self._size(event.size)
+        size = self._sizes[event.size]
         tick = TradeTick(self._id, price, size, side, TradeId(str(event.id)), event.ts_event, ts)
         self._trades.add((tick,), ts)
 
     def ticker(self, event: wire.Ticker, ts: int) -> None:
-        if event.ts_event:
-            self._offset(event.ts_event, ts)
+        ts_event = event.ts_event
+        if ts_event:
+            self._offset(ts_event, ts)
+        else:
+            ts_event = ts
         if event == self._last_quote:
             self.report.quotes_repeated += 1
             return
         self._last_quote = event
         bid, ask = self._level(event.bid), self._level(event.ask)
-        zero = self._zero_size
-        if not bid[0] or bid[0] >= ask[0] or bid[2] == zero or ask[2] == zero:
+        bid_raw, bid_price, bid_size = bid
+        ask_raw, ask_price, ask_size = ask
+        zero = self._sizes.zero
+        if not bid_raw or bid_raw >= ask_raw or bid_size is zero or ask_size is zero:
             self.report.quotes_unusable += 1
             return
         self._reference = event.bid[0]
-        ts_event = event.ts_event or ts
-        if self._book.shown and event.last > (self._book.last_id or 0):
+        book = self._book
+        is_silent = ts - self._known_ns > SILENT_NS
+        if is_silent and book.shown and event.last > (book.last_id or 0):
             self._stop_silent(ts, "quotes go on")
-        self._emit(self._book.top(Top(event.last, bid, ask), ts_event, ts), ts)
-        quote = QuoteTick(self._id, bid[1], ask[1], bid[2], ask[2], ts_event, ts)
+        self._emit(book.top(Top(event.last, bid, ask), ts_event, ts), ts)
+        quote = QuoteTick(self._id, bid_price, ask_price, bid_size, ask_size, ts_event, ts)
         self._quotes.add((quote,), ts)
 
     def finish(self, ts: int) -> None:
@@ -261,6 +267,7 @@ class SymbolImport:
         report.trades = self._trades.count
         report.quotes = self._quotes.count
         report.book = self._book.counts
+        report.off_tick, report.off_step = self._prices.off_tick, self._sizes.off_step
         if self._ahead_least <= self._ahead_most:
             report.exchange_ahead_ns = (self._ahead_least, self._ahead_most)
         if self._begin_ns:
@@ -400,48 +407,59 @@ class SymbolImport:
     # -- numbers -------------------------------------------------------------------------------
 
     def _levels(self, levels: Collection[wire.Level]) -> list[Level]:
-        if not levels:
-            return []
-        prices, sizes = zip(*levels, strict=True)
-        for text in set(prices).difference(self._prices):
-            self._price(text)
-        for text in set(sizes).difference(self._sizes):
-            self._size(text)
-        try:
-            known = map(self._prices.__getitem__, prices), map(self._sizes.__getitem__, sizes)
-            return [(key, price, size) for (key, price), size in zip(*known, strict=True)]
-        except KeyError:  # a cache was full, and emptied meanwhile
-            return [(*self._price(price), self._size(size)) for price, size in levels]
+        prices, sizes = self._prices, self._sizes
+        return [
+            (key, value, sizes[size]) for price, size in levels for key, value in (prices[price],)
+        ]
 
     def _level(self, level: wire.Level) -> Level:
         price, size = level
-        held = self._sizes.get(size)
-        known = self._prices.get(price) or self._price(price)
-        return (*known, held if held is not None else self._size(size))
+        key, value = self._prices[price]
+        return key, value, self._sizes[size]
 
-    def _price(self, text: str) -> tuple[int, Price]:
-        found = self._prices.get(text)
-        if found is None:
-            decimals = wire.decimals(text)
-            if decimals > self._precisions[0]:
-                raise Finer(price_decimals=decimals)
-            price = Price.from_str(_padded(text, self._precisions[0]))
-            self.report.off_tick += price.raw % self._tick != 0
-            if len(self._prices) >= CACHE_VALUES_MAX:
-                self._prices.clear()
-            found = self._prices[text] = (price.raw, price)
-        return found
 
-    def _size(self, text: str) -> Quantity:
-        found = self._sizes.get(text)
-        if found is None:
-            decimals = wire.decimals(text)
-            if decimals > self._precisions[1]:
-                raise Finer(size_decimals=decimals)
-            if len(self._sizes) >= CACHE_VALUES_MAX:
-                self._sizes.clear()
-            found = self._sizes[text] = Quantity.from_str(_padded(text, self._precisions[1]))
-            self.report.off_step += found.raw % self._step != 0
+class _Prices(dict[str, tuple[int, Price]]):
+    """Raw price and price of each text; made when first asked for. Raises Finer."""
+
+    def __init__(self, increment: Price) -> None:
+        super().__init__()
+        self._precision = increment.precision
+        self._tick = increment.raw
+        self.off_tick = 0  # distinct prices that are no multiple of the increment
+
+    def __missing__(self, text: str) -> tuple[int, Price]:
+        decimals = wire.decimals(text)
+        if decimals > self._precision:
+            raise Finer(price_decimals=decimals)
+        price = Price.from_str(_padded(text, self._precision))
+        raw = price.raw
+        self.off_tick += raw % self._tick != 0
+        if len(self) >= CACHE_VALUES_MAX:
+            self.clear()
+        self[text] = raw, price
+        return raw, price
+
+
+class _Sizes(dict[str, Quantity]):
+    """The quantity of each text, one object for zero; made when first asked for. Raises Finer."""
+
+    def __init__(self, increment: Quantity) -> None:
+        super().__init__()
+        self._precision = increment.precision
+        self._step = increment.raw
+        self.zero = Quantity.zero(increment.precision)
+        self.off_step = 0
+
+    def __missing__(self, text: str) -> Quantity:
+        decimals = wire.decimals(text)
+        if decimals > self._precision:
+            raise Finer(size_decimals=decimals)
+        size = Quantity.from_str(_padded(text, self._precision))
+        raw = size.raw
+        self.off_step += raw % self._step != 0
+        if len(self) >= CACHE_VALUES_MAX:
+            self.clear()
+        found = self[text] = size if raw else self.zero
         return found
 
 
@@ -456,6 +474,9 @@ def most_decimals(levels: Iterable[wire.Level]) -> tuple[int, int]:
 
 def _padded(text: str, precision: int) -> str:
     """The same number with exactly `precision` decimals, which are enough."""
+    end = text.find(".") + 1 + precision
+    if precision < end <= len(text) and precision:
+        return text[:end]  # zeros follow, if anything
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     assert len(fraction) <= precision, f"{text} has more than {precision} decimals"

@@ -24,7 +24,7 @@ LEVELS_MAX = 50_000  # of one message and side
 _NUMBER = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,30}))?")
 _STREAM = re.compile(rb"@(depth|trade|bookTicker)")
 _CHANNELS = ("depth", "trade", "bookTicker")
-_KNOWN_MAX = 200_000  # number texts remembered as good
+_KNOWN_MAX = 200_000  # texts remembered as good
 
 Level = tuple[str, str]
 
@@ -127,8 +127,9 @@ class _Combined(_Line, kw_only=True):
 
 
 _symbols: set[str] = set()
-_prices: set[str] = set()
-_sizes: set[str] = set()
+_streams: dict[str, str] = {}  # the channel of each
+_prices: dict[str, int] = {}  # number texts that are good, and their significant decimals
+_sizes: dict[str, int] = {}
 _combined = msgspec.json.Decoder(_Combined)
 _line = msgspec.json.Decoder(_Line)
 _data = msgspec.json.Decoder(_Data)
@@ -139,15 +140,14 @@ def parse_line(line: bytes | None) -> tuple[int, Event]:
     if line is None:
         raise Malformed("the line is longer than the limit")
     stamp, _, text = line.partition(b" ")
-    if not stamp.isdigit() or len(stamp) > 19 or not NS_MIN <= int(stamp) <= NS_MAX:
+    local_ns = int(stamp) if stamp.isdigit() and len(stamp) <= 19 else 0
+    if not NS_MIN <= local_ns <= NS_MAX:
         raise Malformed("it does not begin with a local time in nanoseconds and a space")
     try:
         combined = _combined.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return int(stamp), _uncommon(text)  # which says what it is, or what is wrong
-    if not combined.stream:
-        raise Malformed("a combined stream line needs `stream`")
-    return int(stamp), _event(combined.stream, combined.data)
+        return local_ns, _uncommon(text)  # which says what it is, or what is wrong
+    return local_ns, _event(combined.stream, combined.data)
 
 
 def kind_of(line: bytes | None) -> str:
@@ -162,9 +162,7 @@ def _uncommon(text: bytes) -> Event:
         outer = _line.decode(text)
         if not bytes(outer.data):
             return _bare(outer)
-        if not outer.stream:
-            raise Malformed("a combined stream line needs `stream`")
-        _channel(outer.stream)
+        _channel(outer.stream)  # before the data of one that is not imported
         return _event(outer.stream, _data.decode(outer.data))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise Malformed(str(e)) from e
@@ -178,10 +176,16 @@ def _bare(outer: _Line) -> Snapshot:
 
 
 def _channel(stream: str) -> str:
-    """Raises Other."""
-    channel = stream.partition("@")[2]
-    if not channel.startswith(_CHANNELS):
-        raise Other(channel or stream)
+    """Raises Malformed where there is none, Other for one that is not imported."""
+    channel = _streams.get(stream)
+    if channel is None:
+        if not stream:
+            raise Malformed("a combined stream line needs `stream`")
+        channel = stream.partition("@")[2]
+        if not channel.startswith(_CHANNELS):
+            raise Other(channel or stream)
+        if len(_streams) < _KNOWN_MAX:
+            _streams[stream] = channel
     return channel
 
 
@@ -198,7 +202,8 @@ def _event(stream: str, data: _Data) -> Event:
 
 
 def _depth(data: _Data) -> Depth:
-    _need_symbol(data.s)
+    if data.s not in _symbols:
+        _check_symbol(data.s)
     bids, asks = data.b, data.a
     if not isinstance(bids, list) or not isinstance(asks, list):
         raise Malformed("depthUpdate needs lists `b` and `a`")
@@ -212,11 +217,13 @@ def _depth(data: _Data) -> Depth:
 
 
 def _trade(data: _Data) -> Trade:
-    _need_symbol(data.s)
+    if data.s not in _symbols:
+        _check_symbol(data.s)
     if data.t < 0 or data.m is None:
         raise Malformed("trade needs `t` and `m`")
-    _check_numbers((data.p,), _prices, PRICE_MAX)
-    _check_numbers((data.q,), _sizes, SIZE_MAX)
+    if data.p not in _prices or data.q not in _sizes:
+        _check_numbers((data.p,), _prices, PRICE_MAX)
+        _check_numbers((data.q,), _sizes, SIZE_MAX)
     market = Market.SPOT if data.X is None else Market.USDM
     on_book = data.X in (None, "MARKET") and not _is_zero(data.p) and not _is_zero(data.q)
     ts_event = _need_ns(data.T or data.E)
@@ -224,19 +231,20 @@ def _trade(data: _Data) -> Trade:
 
 
 def _ticker(data: _Data) -> Ticker:
-    _need_symbol(data.s)
+    if data.s not in _symbols:
+        _check_symbol(data.s)
     if not isinstance(data.b, str) or not isinstance(data.a, str) or data.u < 0:
         raise Malformed("bookTicker needs `u`, and text `b` and `a`")
-    bid, ask = (data.b, data.B), (data.a, data.A)
-    _check_numbers((bid[0], ask[0]), _prices, PRICE_MAX)
-    _check_numbers((bid[1], ask[1]), _sizes, SIZE_MAX)
+    bid, ask = data.b, data.a
+    if bid not in _prices or ask not in _prices:
+        _check_numbers((bid, ask), _prices, PRICE_MAX)
+    if data.B not in _sizes or data.A not in _sizes:
+        _check_numbers((data.B, data.A), _sizes, SIZE_MAX)
     market = Market.USDM if data.e else Market.SPOT
-    return Ticker(data.s, market, data.u, bid, ask, _ns(data.T or data.E))
+    return Ticker(data.s, market, data.u, (bid, data.B), (ask, data.A), _ns(data.T or data.E))
 
 
-def _need_symbol(symbol: str) -> None:
-    if symbol in _symbols:
-        return
+def _check_symbol(symbol: str) -> None:
     if not (1 <= len(symbol) <= 40 and symbol.replace("_", "").isalnum()):
         raise Malformed("a symbol `s` is needed")
     if not symbol.isascii():
@@ -251,32 +259,36 @@ def _check_levels(*sides: Sequence[Level]) -> None:
             continue
         if len(levels) > LEVELS_MAX:
             raise Malformed(f"{len(levels)} levels on one side, more than {LEVELS_MAX}")
-        prices, sizes = zip(*levels, strict=True)
-        _check_numbers(prices, _prices, PRICE_MAX)
-        _check_numbers(sizes, _sizes, SIZE_MAX)
+        new = [
+            (price, size) for price, size in levels if price not in _prices or size not in _sizes
+        ]
+        if new:
+            prices, sizes = zip(*new, strict=True)
+            _check_numbers(prices, _prices, PRICE_MAX)
+            _check_numbers(sizes, _sizes, SIZE_MAX)
 
 
-def _check_numbers(texts: Sequence[str], known: set[str], most: int) -> None:
+def _check_numbers(texts: Sequence[str], known: dict[str, int], most: int) -> None:
     """Raise Malformed where one is not a number, too fine, or as large as `most`.
 
     Files repeat their numbers: those seen before are known to be good.
     """
     for text in sorted(set(texts).difference(known)):
-        whole, _ = _parts(text)
+        whole, fraction = _parts(text)
         if int(whole) >= most:
             raise TooLarge(f"{text[:40]} is more than NautilusTrader can hold ({most})")
         if len(known) >= _KNOWN_MAX:
             known.clear()
-        known.add(text)
+        known[text] = len(fraction)
 
 
 def _ns(time: int) -> int:
     """Of milliseconds, or microseconds: their magnitudes are far apart."""
+    if 0 <= time <= MS_MAX:
+        return time * 1_000_000
     if US_MIN <= time <= US_MAX:
         return time * 1_000
-    if not 0 <= time <= MS_MAX:
-        raise Malformed(f"time {time} is not in milliseconds, nor in microseconds")
-    return time * 1_000_000
+    raise Malformed(f"time {time} is not in milliseconds, nor in microseconds")
 
 
 def _need_ns(time: int) -> int:
@@ -291,7 +303,10 @@ def _is_zero(number: str) -> bool:
 
 def decimals(number: str) -> int:
     """Significant decimals of a price or size text. Raises Malformed."""
-    return len(_parts(number)[1])
+    found = _sizes.get(number)
+    if found is None:
+        found = _prices.get(number)
+    return len(_parts(number)[1]) if found is None else found
 
 
 def _parts(number: str) -> tuple[str, str]:

@@ -41,6 +41,7 @@ DEPTH = 10  # levels of each side that must be complete before a book is shown
 # leaves their range meets no fewer levels near its top than within it: they changed meanwhile.
 SNAPSHOT_LIMITS = frozenset({5, 10, 20, 50, 100, 500})
 
+ADD, UPDATE, DELETE = BookAction.ADD, BookAction.UPDATE, BookAction.DELETE
 NOWHERE, EVERYWHERE = float("-inf"), float("inf")
 
 Level = tuple[int, Price, Quantity]  # raw price (the key), price, size
@@ -116,25 +117,42 @@ class _Side:
 
     def set(self, level: Level, update_id: int) -> bool:
         """Store the level; False if its price was known already."""
+        if level[0] not in self.levels:
+            self.add(level, update_id)
+            return True
+        self.levels[level[0]] = (level[1], level[2], update_id)
+        return False
+
+    def add(self, level: Level, update_id: int) -> None:
+        """Store a level whose price is not known."""
         key, price, size = level
-        known = key in self.levels
         self.levels[key] = (price, size, update_id)
-        if not known:
-            at = self.sign * key
-            self.inside += at <= self.bound
-            heapq.heappush(self._heap, at)
-            if len(self._heap) > 2 * len(self.levels) + 1024:
-                self._heap = [self.sign * k for k in self.levels]
-                heapq.heapify(self._heap)
-        return not known
+        at = self.sign * key
+        if at <= self.bound:
+            self.inside += 1
+        heapq.heappush(self._heap, at)
+        if len(self._heap) > 2 * len(self.levels) + 1024:
+            self._heap = [self.sign * k for k in self.levels]
+            heapq.heapify(self._heap)
 
     def pop(self, key: int) -> Price | None:
         """Take a level out; its price, None where it was not known."""
         gone = self.levels.pop(key, None)
         if gone is None:
             return None
-        self.inside -= self.sign * key <= self.bound
+        if self.sign * key <= self.bound:
+            self.inside -= 1
         return gone[0]
+
+    def pop_better(self, key: int) -> list[Price]:
+        """Take all levels out that are better than `key`; their prices, the best first."""
+        at = self.sign * key
+        gone: list[Price] = []
+        while self._heap and self._heap[0] < at:
+            price = self.pop(self.sign * heapq.heappop(self._heap))
+            if price is not None:
+                gone.append(price)
+        return gone
 
     def complete_to(self, bound: float) -> None:
         """It is proven to be complete at least to there."""
@@ -180,6 +198,7 @@ class DiffBook:
         self.last_id: int | None = None  # of the newest change applied
         self.shown = False
         self._depth = depth
+        self._least = max(1, depth // 2)  # levels of each side, below which it is hidden
         self._fold_tops = fold_tops
         self._folded: Top | None = None  # the newest top, in the book ahead of the changes
         self._sequence = 0  # of the last batch that was shown; neither goes back
@@ -355,8 +374,7 @@ class DiffBook:
         """What a reader of the deltas is told: rows, the whole book when it begins, its end."""
         bids, asks = self._bids, self._asks
         if self.shown:
-            least = max(1, self._depth // 2)
-            if not (bids.is_whole(least) and asks.is_whole(least)):
+            if not (bids.is_whole(self._least) and asks.is_whole(self._least)):
                 self.shown = False
                 return self._hide(update_id, ts_event, ts_init)
             return self._deltas(rows, *self._forward(update_id, ts_event), ts_init)
@@ -367,8 +385,10 @@ class DiffBook:
 
     def _forward(self, sequence: int, ts_event: int) -> tuple[int, int]:
         """Sequence and event time of a batch: a top that was folded in may be ahead of a change."""
-        self._sequence = max(self._sequence, sequence + self._id_offset)
-        self._ts_event = max(self._ts_event, ts_event)
+        if sequence + self._id_offset > self._sequence:
+            self._sequence = sequence + self._id_offset
+        if ts_event > self._ts_event:
+            self._ts_event = ts_event
         return self._sequence, self._ts_event
 
     def _hide(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
@@ -379,36 +399,43 @@ class DiffBook:
         zero, last = self._zero_size, change.last
         for side, levels in ((self._bids, change.bids), (self._asks, change.asks)):
             known, name = side.levels, side.side
-            for key, price, size in levels:
+            for level in levels:
+                key, price, size = level
                 if size == zero:
                     if side.pop(key) is not None:
-                        rows.append((BookAction.DELETE, name, price, zero))
+                        rows.append((DELETE, name, price, zero))
                     elif count:
                         self.counts.unknown_deletes += 1
                 elif key in known:
                     known[key] = (price, size, last)
-                    rows.append((BookAction.UPDATE, name, price, size))
+                    rows.append((UPDATE, name, price, size))
                 else:
-                    side.set((key, price, size), last)
-                    rows.append((BookAction.ADD, name, price, size))
+                    side.add(level, last)
+                    rows.append((ADD, name, price, size))
         return rows
 
     def _take_tops(self, previous: int, change: Change) -> list[_Row]:
         """Learn from the venue's tops within `change`: all say how far the book is complete."""
         rows: list[_Row] = []
         newest: Top | None = None
-        named = tuple({level[0] for level in levels} for levels in (change.bids, change.asks))
+        named: dict[_Side, set[int]] = {}
         while self._tops and self._tops[0].last <= change.last:
             top = self._tops.popleft()
             if top.last <= previous:
                 continue
             newest = top
-            for side, level, changed in (
-                (self._bids, top.bid, named[0]),
-                (self._asks, top.ask, named[1]),
+            for side, level, levels in (
+                (self._bids, top.bid, change.bids),
+                (self._asks, top.ask, change.asks),
             ):
-                side.complete_to(side.sign * level[0])
-                if level[0] not in side.levels and level[0] not in changed:
+                key = level[0]
+                if side.sign * key > side.bound:
+                    side.complete_to(side.sign * key)
+                if key in side.levels:
+                    continue
+                if side not in named:
+                    named[side] = {each[0] for each in levels}
+                if key not in named[side]:
                     rows.append(self._seed(side, level, top.last))
         self._forget_folded()
         return rows if newest is None else rows + self._check_top(newest)
@@ -420,7 +447,7 @@ class DiffBook:
         """
         side.set(level, update_id)
         self.counts.seeded_levels += 1
-        return (BookAction.ADD, side.side, level[1], level[2])
+        return (ADD, side.side, level[1], level[2])
 
     def _forget_folded(self) -> None:
         """The changes have reached the top that was folded in."""
@@ -433,14 +460,16 @@ class DiffBook:
         rows: list[_Row] = []
         for side, level in ((self._bids, top.bid), (self._asks, top.ask)):
             key, price, size = level
-            while (best := side.best()) is not None and side.sign * best < side.sign * key:
-                gone = side.pop(best)
-                assert gone is not None  # it is the best
-                rows.append((BookAction.DELETE, side.side, gone, self._zero_size))
+            gone = side.pop_better(key)
+            if gone:
+                rows += [(DELETE, side.side, price, self._zero_size) for price in gone]
             held = side.levels.get(key)
-            if held is None or held[1] != size:
-                action = BookAction.ADD if side.set(level, top.last) else BookAction.UPDATE
-                rows.append((action, side.side, price, size))
+            if held is None:
+                side.add(level, top.last)
+                rows.append((ADD, side.side, price, size))
+            elif held[1] is not size and held[1] != size:
+                side.levels[key] = (price, size, top.last)
+                rows.append((UPDATE, side.side, price, size))
         return rows
 
     def _check_top(self, top: Top) -> list[_Row]:
@@ -454,7 +483,7 @@ class DiffBook:
                     break
                 gone = side.pop(best)
                 assert gone is not None  # it is the best
-                rows.append((BookAction.DELETE, side.side, gone, self._zero_size))
+                rows.append((DELETE, side.side, gone, self._zero_size))
                 self.counts.contradicted_levels += 1
             agreed = agreed and side.best() == key
         self.counts.tops_checked += 1
@@ -473,7 +502,7 @@ class DiffBook:
             side, key = (self._bids, bid) if bid_id <= ask_id else (self._asks, ask)
             price = side.pop(key)
             assert price is not None  # it is the best
-            rows.append((BookAction.DELETE, side.side, price, self._zero_size))
+            rows.append((DELETE, side.side, price, self._zero_size))
             self.counts.crossed_levels += 1
 
     def _whole(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
@@ -488,7 +517,7 @@ class DiffBook:
         out = [self._delta(BookAction.CLEAR, self._no_order, flags, sequence, ts_event, ts_init)]
         for number, order in enumerate(orders, 1):
             flags = F_SNAPSHOT | F_LAST if number == len(orders) else F_SNAPSHOT
-            out.append(self._delta(BookAction.ADD, order, flags, sequence, ts_event, ts_init))
+            out.append(self._delta(ADD, order, flags, sequence, ts_event, ts_init))
         return out
 
     def _deltas(
@@ -498,16 +527,22 @@ class DiffBook:
         ts_event: int,
         ts_init: int,
     ) -> list[OrderBookDelta]:
+        """One batch; a reader is told nothing where there are no rows."""
+        if not rows:
+            return []
         iid = self.instrument_id
+        action, side, price, size = rows.pop()
+        order = BookOrder(side, price, size, 0)
+        last = OrderBookDelta(iid, action, order, F_LAST, sequence, ts_event, ts_init)
+        if not rows:
+            return [last]
         out = [
             OrderBookDelta(
                 iid, action, BookOrder(side, price, size, 0), 0, sequence, ts_event, ts_init
             )
-            for action, side, price, size in rows[:-1]
+            for action, side, price, size in rows
         ]
-        for action, side, price, size in rows[-1:]:
-            order = BookOrder(side, price, size, 0)
-            out.append(OrderBookDelta(iid, action, order, F_LAST, sequence, ts_event, ts_init))
+        out.append(last)
         return out
 
     def _delta(
