@@ -16,6 +16,11 @@ PROBLEMS_MAX = 100  # kept for display; `problem_count` counts all
 PROBLEM_CHARS_MAX = 300
 
 
+def trades_counter(instrument: str) -> str:
+    """The name of the counter of an instrument's trades."""
+    return f"trades {instrument}"
+
+
 class StreamState(StrEnum):
     IDLE = "IDLE"
     CONNECTING = "CONNECTING"

@@ -45,7 +45,7 @@ from adapters.base.venue import (
 )
 from engine.guard.offer import bar_minutes
 from engine.recording.gaps import GapKind, GapRow
-from engine.status import BookState, StreamState
+from engine.status import BookState, StreamState, trades_counter
 from engine.warner import Warner
 
 logger = logging.getLogger(__name__)
@@ -390,6 +390,7 @@ class VenueDataClient(DataRequests):
                 ts_init,
             )
         self._last_trade_ns[trade.instrument_id] = ts_init
+        self._account.status.count(trades_counter(str(trade.instrument_id)))
         self._show(trade)
         self._handle_data(trade)
 

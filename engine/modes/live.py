@@ -12,6 +12,7 @@ from engine.modes.assumed import assumptions
 from engine.modes.ended import Ended, Mode
 from engine.modes.node import NodeRun
 from engine.observe import journaled, summary
+from engine.observe.recorded import recorded
 from engine.orders.journal_reads import JournalError
 from engine.recording.gaps import GapKind, summary_of
 from engine.secrets import RedactingFilter
@@ -49,9 +50,10 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
     files = {"state": str(loaded.state_dir)}
     for key in loaded.config.venues if mode == "live" else ():
         files[f"journal {key}"] = str(account_files(loaded, key).journal)
-    gaps = None
+    gaps = told = None
     if ended.recording is not None:
         files["recording"] = str(ended.recording.root)
+        told = recorded(ended.recording, ended.status, names)
         try:
             gaps = summary_of(
                 ended.recording.catalog,
@@ -74,6 +76,7 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
         equity={},
         assumptions=assumed,
         gaps=gaps,
+        recorded=told,
         events=sum(stream.frames for stream in ended.status.streams.values()),
         wall_secs=ended.seconds,
         tick_to_order_ns=ended.status.tick_to_order.snapshot(),

@@ -21,9 +21,11 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.observe import assumptions as assumed
+from engine.observe import recorded as of_recording
 from engine.observe.account import Account, Books, InstrumentSummary, StrategySummary
 from engine.observe.assumptions import Assumptions
 from engine.observe.reasons import counted
+from engine.observe.recorded import Recorded
 from engine.recording.gaps import GapSummary
 from engine.run_state import Fault
 
@@ -78,6 +80,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     orders_digest: str
     assumptions: Assumptions | None = None
     gaps: GapSummary | None = None
+    recorded: Recorded | None = None  # None: nothing was recorded
     events: int | None = None
     wall_secs: float | None = None
     tick_to_order_ns: dict[str, int | None] | None = None
@@ -285,29 +288,10 @@ def rows(summary: RunSummary, *, brief: bool = False) -> list[tuple[str, str]]:
     if summary.events is not None and summary.wall_secs:
         rate = summary.events / summary.wall_secs
         found.append(("events", f"{summary.events:,} in {summary.wall_secs:.2f} s ({rate:,.0f}/s)"))
-    found.append(("orders", f"{summary.orders:,} ({_counts(summary.orders_by_status)})"))
-    found.append(("order kinds", _counts(summary.orders_by_kind)))
-    made = "maker not told" if summary.maker_fills is None else None
-    found.append(("fills", f"{summary.fills:,} ({made or f'{summary.maker_fills:,} maker'})"))
-    if summary.fill_ratio is not None:
-        sent = f"{summary.sent:,} that were sent"
-        found.append(("orders filled", f"{summary.fill_ratio:.1%} of {sent}"))
-    found.append(("denials", _counts(summary.denials)))
-    found.append(("venue rejections", _reasons(summary)))
-    found.append(("fees", _amounts(summary.fees)))
-    venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
-    for one in summary.instruments:
-        name = one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
-        found.extend(_instrument_rows(name, one, brief=brief))
-    found.append(("net PnL", _amounts(summary.net, signed=True)))
-    if not (brief and _is_apart(summary)):
-        found.extend(("net by strategy", text) for text in _parts(summary))
-    for venue, change in summary.equity.items():
-        found.append((f"balances {venue}", _amounts(change, signed=True)))
-    if summary.tick_to_order_ns is not None:
-        took = summary.tick_to_order_ns
-        both = (f"{name} {_micros(took.get(f'{name}_ns'))}" for name in ("p50", "p99"))
-        found.append(("tick to order", ", ".join(both)))
+    if summary.mode == "record" and summary.recorded is not None:  # nothing was traded
+        found.extend(of_recording.rows(summary.recorded))
+    else:
+        found.extend(_trading_rows(summary, brief=brief))
     found.append(("gaps", "not recorded" if summary.gaps is None else str(summary.gaps)))
     if summary.assumptions is not None:
         found.extend(assumed.rows(summary.assumptions, brief=brief))
@@ -315,6 +299,31 @@ def rows(summary: RunSummary, *, brief: bool = False) -> list[tuple[str, str]]:
     found.extend(("note", text) for text in summary.notes)
     found.extend(_files(summary.files))
     return found
+
+
+def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, str]]:
+    yield "orders", f"{summary.orders:,} ({_counts(summary.orders_by_status)})"
+    yield "order kinds", _counts(summary.orders_by_kind)
+    made = "maker not told" if summary.maker_fills is None else None
+    yield "fills", f"{summary.fills:,} ({made or f'{summary.maker_fills:,} maker'})"
+    if summary.fill_ratio is not None:
+        yield "orders filled", f"{summary.fill_ratio:.1%} of {summary.sent:,} that were sent"
+    yield "denials", _counts(summary.denials)
+    yield "venue rejections", _reasons(summary)
+    yield "fees", _amounts(summary.fees)
+    venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
+    for one in summary.instruments:
+        name = one.instrument if len(venues) > 1 else one.instrument.rpartition(".")[0]
+        yield from _instrument_rows(name, one, brief=brief)
+    yield "net PnL", _amounts(summary.net, signed=True)
+    if not (brief and _is_apart(summary)):
+        yield from (("net by strategy", text) for text in _parts(summary))
+    for venue, change in summary.equity.items():
+        yield f"balances {venue}", _amounts(change, signed=True)
+    if summary.tick_to_order_ns is not None:
+        took = summary.tick_to_order_ns
+        both = (f"{name} {_micros(took.get(f'{name}_ns'))}" for name in ("p50", "p99"))
+        yield "tick to order", ", ".join(both)
 
 
 def _files(files: Mapping[str, str]) -> Iterator[tuple[str, str]]:

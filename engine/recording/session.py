@@ -23,7 +23,7 @@ from engine.recording.gaps import GAPS_FILE, GapKind, GapLog, GapRow
 from engine.recording.journal import ROTATE_SECS, RunJournal
 from engine.recording.locks import FileLock
 from engine.recording.promotion import Promotion
-from engine.recording.raw import RawRecorder, RawSettings
+from engine.recording.raw import RawRecorder, RawSettings, RawStatus
 from engine.recording.redact import Redactor
 from engine.recording.watch import JournalWatch, Lost
 from engine.secrets import LITERAL_CHARS_MIN, Secret
@@ -162,6 +162,11 @@ class Recording:
         self._read(promotion)
         if self._promotion is not None:  # it has made way for the last one
             self._read(self._promotion)
+
+    @property
+    def raw_status(self) -> dict[str, RawStatus]:
+        """Counters of the raw frames, by venue."""
+        return {venue: recorder.status for venue, recorder in self._raw.items()}
 
     @property
     def holes(self) -> list[GapRow]:

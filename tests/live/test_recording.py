@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -174,6 +175,55 @@ def test_a_backtest_starts_and_ends_within_a_hole(tmp_path: Path) -> None:
         summary = quiet_backtest(config)
         assert summary["gaps"]["kinds"]["between_runs"] == 2
         assert summary["gaps"]["seconds"] > 0
+
+
+@pytest.mark.parametrize("key", ["oceanex", "poloniex"])
+def test_a_recorder_s_table_says_what_was_recorded(tmp_path: Path, key: str) -> None:
+    with venue(key, tmp_path / "keys", "--seed", "3") as served:
+        config = config_of(tmp_path, served)
+        done = run("record", config, "--for", "4")
+        assert done.returncode == 0, done.stderr[-3000:]
+        labels = [line.split("│")[1].strip() for line in done.stdout.splitlines() if "│" in line]
+        assert labels[:7] == [
+            "outcome",
+            "data",
+            "events",
+            "BTC_USDT",
+            "ETH_USDT",
+            "raw frames",
+            "gaps",
+        ]
+        assert not {"orders", "fills", "fees", "net PnL", "tick to order"} & set(labels)
+        catalog = ParquetDataCatalog(str(tmp_path / "data" / "catalog"))
+        trades = Counter(str(tick.instrument_id) for tick in catalog.query_trade_ticks())
+        for name in ("BTC_USDT", "ETH_USDT"):
+            assert re.search(
+                rf"{name} +│ [\d,]+ book updates, {trades[f'{name}.{key.upper()}']:,} "
+                "trades",
+                done.stdout,
+            ), (trades, done.stdout)
+        raw = tmp_path / "data" / "raw" / key
+        count, size = sum(1 for _ in read(raw)), sum(one.stat().st_size for one in raw_files(raw))
+        assert f"{count:,} in 1 file, {size / 1024:,.1f} KiB" in done.stdout
+        told = json.loads(ended("record", config, "2").stdout)["recorded"]
+        assert [one["instrument"] for one in told["events"]] == [
+            f"{name}.{key.upper()}" for name in ("BTC_USDT", "ETH_USDT")
+        ]
+        assert all(one["book_updates"] for one in told["events"])
+        (one,) = told["raw"]
+        assert (one["venue"], one["lost"]) == (key, 0)
+
+
+def test_a_recorder_without_events_or_frames_says_so(tmp_path: Path) -> None:
+    with venue("oceanex", tmp_path / "keys", "--seed", "3") as served:
+        config = config_of(tmp_path, served)
+        for off, line in (("raw", "raw frames"), ("normalized", "catalog")):
+            text = config.read_text().replace("[record]\n", f"[record]\n{off} = false\n")
+            other = tmp_path / f"{off}.toml"
+            other.write_text(text.replace('dir = "data"', f'dir = "{off}"'))
+            done = run("record", other, "--for", "2")
+            assert done.returncode == 0, done.stderr[-3000:]
+            assert re.search(rf"{line} +│ not recorded: {off} = false", done.stdout), done.stdout
 
 
 @pytest.mark.timeout(240)
