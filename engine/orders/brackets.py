@@ -55,6 +55,9 @@ class Owner(Protocol):
     def position(self, instrument: str) -> Decimal:
         """The strategy's net position, signed, base units, fees in base currency taken off."""
 
+    def is_counted(self, leg: Leg) -> bool:
+        """Whether all that the order has filled is in `position`, which may hear of it later."""
+
     def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
         """What live reduce-only and market orders of `side` take, those of `exits` not counted."""
 
@@ -173,6 +176,10 @@ class Brackets:
             known = [self._owner.leg(bracket, exit_) for exit_ in bracket.exits]
             exits = [leg for leg in known if leg is not None]
             key = bracket.instrument, bracket.exit_side
+            if not self._owner.is_counted(entry):
+                # What it brought is in no position: it would be over, or take another bracket's.
+                free[key] -= min(sum((leg.remaining for leg in exits), Decimal(0)), free[key])
+                return
             held = min(held_by(bracket, entry, exits), free[key])
             if not self._step(bracket, entry, exits, held):
                 free[key] -= held

@@ -95,6 +95,11 @@ class BracketView:
             return Decimal(0)
         return min(journaled, counted, key=abs)
 
+    def is_counted(self, leg: Leg) -> bool:
+        """By the gate, where the order is live until its last fill is heard of."""
+        live = self._gate.ledger.live.get(leg.client_order_id)
+        return live is None or live.filled >= leg.filled
+
     def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
         total = Decimal(0)
         for order in self._gate.ledger.live.values():

@@ -61,6 +61,13 @@ BRACKET_MUTANTS: tuple[Mutant, ...] = (
         tests=T_BRACKETS,
     ),
     Mutant(
+        id="bracket-entry-not-counted",
+        where=KEEPER,
+        breaks="a bracket is over when its entry has filled and the gate has not heard of it yet",
+        edits=(Edit("if not self._owner.is_counted(entry):", "if False:"),),
+        tests=T_BRACKETS,
+    ),
+    Mutant(
         id="bracket-unrecorded-exit",
         where=KEEPER,
         breaks="an exit is sent that the journal could not record",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import msgspec
 
 from engine.config.model import Risk
+from engine.orders.bracket import Bracket, Place
+from engine.orders.brackets import Brackets, MemoryStore
 from engine.orders.journal import Journal
-from engine.orders.model import Side, VenueFill
+from engine.orders.model import OrderState, Side, VenueFill
 from engine.risk.bracketview import BracketView
 from engine.risk.facts import Reference
 from engine.risk.gate import RiskGate
@@ -68,6 +71,118 @@ def test_position_is_what_both_journal_and_gate_have_counted(tmp_path: Path) -> 
         assert view.position(BTC) == D("0.4")
         gate.filled("A", "S-001", BTC, Side.BUY, D("0.6"))
         assert view.position(BTC) == 1
+
+
+class Keeper(BracketView):
+    """An owner of brackets whose exits are approved and journaled, and stand at once."""
+
+    def __init__(self, gate: RiskGate, journal: Journal) -> None:
+        super().__init__("S-001", gate, View(gate), {BTC.rpartition(".")[2]: journal})
+        self.journal = journal
+        self.placed: list[tuple[str, Decimal]] = []
+        self.cancelled: list[str] = []
+
+    def place(self, bracket: Bracket, client_order_id: str, exit_: Place) -> bool:
+        size = str(exit_.quantity)
+        facts = order(
+            str(exit_.price),
+            client_order_id=client_order_id,
+            side=Side.SELL,
+            quantity=size,
+            reduce_only=True,
+        )
+        self._gate.approve(facts, NOW)
+        out = intent(
+            client_order_id,
+            strategy="S-001",
+            instrument=BTC,
+            side=Side.SELL,
+            kind=exit_.kind,
+            quantity=exit_.quantity,
+            price=exit_.price,
+        )
+        self.journal.intend([out])
+        self.journal.accepted(client_order_id, f"V-{client_order_id}", instrument=BTC)
+        self.placed.append((bracket.entry, exit_.quantity))
+        return True
+
+    def cancel(self, instrument: str, client_order_ids: Sequence[str]) -> None:
+        self.cancelled += client_order_ids
+
+    def enters(self, name: str) -> Bracket:
+        """A bracket of one unit, whose entry is at the venue."""
+        bought = intent(name, strategy="S-001", instrument=BTC, quantity=D(1))
+        self.journal.intend([bought])
+        self.journal.accepted(name, f"V-{name}", instrument=BTC)
+        self._gate.approve(order("100", client_order_id=name, quantity="1"), NOW)
+        return Bracket(
+            entry=name,
+            strategy="S-001",
+            instrument=BTC,
+            side=Side.BUY,
+            quantity=D(1),
+            stop=D(95),
+            stop_limit=D(94),
+            target=D(110),
+        )
+
+    def fills(self, name: str) -> None:
+        """In the journal; the gate hears of it later, see `hears`."""
+        bought = self.journal.order(name)
+        assert bought is not None
+        fill = VenueFill(
+            venue_order_id=f"V-{name}",
+            trade_id=f"T-{name}",
+            instrument=BTC,
+            side=Side.BUY,
+            quantity=D(1),
+            price=D(100),
+            fee=D(0),
+            fee_currency="USDT",
+        )
+        self.journal.fill(bought.intent, fill, base_fee=D(0))
+        self.journal.state(name, OrderState.FILLED)
+        self._gate.order_over(name)
+
+    def hears(self, name: str) -> None:
+        self._gate.filled(name, "S-001", BTC, Side.BUY, D(1), D(100), None, NOW)
+
+
+def test_a_bracket_goes_on_when_the_gate_has_counted_its_entry(tmp_path: Path) -> None:
+    """A look between journal and gate: it is not over, as if nothing were held."""
+    with closing(Journal(tmp_path / "j.sqlite", fsync=False, now_ns=lambda: NOW)) as journal:
+        keeper = Keeper(RiskGate(Risk()), journal)
+        brackets = Brackets("S-001", keeper, MemoryStore())
+        brackets.add(keeper.enters("A"))
+        keeper.fills("A")
+        brackets.look()
+        assert [one.entry for one in brackets] == ["A"]
+        keeper.hears("A")
+        brackets.look()
+        assert keeper.placed == [("A", D(1))]
+
+
+def test_what_the_gate_has_not_counted_takes_nothing_of_another_bracket(tmp_path: Path) -> None:
+    """Whichever is older."""
+    for first, second in (("A", "B"), ("B", "A")):
+        path = tmp_path / f"{first}.sqlite"
+        with closing(Journal(path, fsync=False, now_ns=lambda: NOW)) as journal:
+            keeper = Keeper(RiskGate(Risk()), journal)
+            brackets = Brackets("S-001", keeper, MemoryStore())
+            for name in (first, second):
+                brackets.add(keeper.enters(name))
+            keeper.fills("B")
+            keeper.hears("B")
+            brackets.look()
+            assert keeper.placed == [("B", D(1))]
+            keeper.fills("A")
+            brackets.look()
+            assert keeper.cancelled == []
+            assert keeper.placed == [("B", D(1))]
+            keeper.hears("A")
+            brackets.look()
+            assert keeper.placed == [("B", D(1)), ("A", D(1))]
+            assert keeper.cancelled == []
 
 
 def test_market_is_whole_and_fresh_or_not_known() -> None:
