@@ -1,0 +1,163 @@
+"""Processor time of an import beside a plain reader, and beside what cannot be saved.
+
+    python benchmarks/import_ratio.py [--rounds 3] [--file FILE]
+
+Three contenders, each in a process of its own, in turns; printed is the least user time of each:
+`import` is `fairlead import`, catalog written; `reader` decodes each line with the standard library
+and keeps the book in two dicts of text, checks nothing and writes nothing; `floor` inflates the
+file, decodes each line, makes NautilusTrader's rows of an import that is there already, one by one,
+and writes them: what is left of an import in Python that has nothing to think about. Exit code 1
+where the import takes more than FLOOR_TIMES_MAX times the floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import gzip
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+RECORDING = REPOSITORY / ".." / "shared" / "data" / "binance_usdm_btcusdt_20240808.gz"
+SAMPLE = REPOSITORY / "tests" / "data" / "recording" / "binance_usdm_400.gz"
+CONTENDERS = ("import", "reader", "floor")
+FLOOR_TIMES_MAX = 4.0
+
+
+def run_import(file: Path, folder: Path) -> Callable[[], object]:
+    from engine.recording.importers.binance import import_binance
+
+    return lambda: import_binance(file, folder / "new")
+
+
+def run_reader(file: Path, folder: Path) -> Callable[[], object]:
+    def read() -> int:
+        sides: dict[str, dict[str, str]] = {"b": {}, "a": {}}
+        trades = 0
+        with gzip.open(file, "rb") as lines:
+            for line in lines:
+                data = json.loads(line.partition(b" ")[2]).get("data", {})
+                trades += data.get("e") == "trade"
+                if data.get("e") != "depthUpdate":
+                    continue
+                for name, side in sides.items():
+                    for price, size in data[name]:
+                        if float(size):
+                            side[price] = size
+                        else:
+                            side.pop(price, None)
+        return trades
+
+    return read
+
+
+def run_floor(file: Path, folder: Path) -> Callable[[], object]:
+    import msgspec
+    from nautilus_trader.model import BookOrder, OrderBookDelta, QuoteTick, TradeTick
+    from nautilus_trader.persistence import ParquetDataCatalog
+
+    from engine.recording.importers.lines import LineReader
+    from engine.recording.importers.staging import ChunkWriter
+    from engine.recording.rows import ROW_GROUP_SIZE
+
+    source = ParquetDataCatalog(str(folder / "catalog"))
+    deltas = [
+        (d.instrument_id, d.action, d.order, d.flags, d.sequence, d.ts_event, d.ts_init)
+        for d in source.query_order_book_deltas()
+    ]
+    trades = [
+        (t.instrument_id, t.price, t.size, t.aggressor_side, t.trade_id, t.ts_event, t.ts_init)
+        for t in source.query_trade_ticks()
+    ]
+    quotes = [
+        (q.instrument_id, q.bid_price, q.ask_price, q.bid_size, q.ask_size, q.ts_event, q.ts_init)
+        for q in source.query_quote_ticks()
+    ]
+
+    def write() -> None:
+        decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+        for _, line in LineReader(file):
+            assert line is not None
+            decode(line.partition(b" ")[2])
+        (folder / "new").mkdir()
+        target = ParquetDataCatalog(str(folder / "new"), max_row_group_size=ROW_GROUP_SIZE)
+        target.write_instruments(source.instruments())
+        writers = [ChunkWriter(target.write_order_book_deltas)]
+        for name, action, order, *rest in deltas:
+            order = BookOrder(order.side, order.price, order.size, 0)
+            writers[0].add((OrderBookDelta(name, action, order, *rest),), rest[-1])
+        for make, rows, to in (
+            (TradeTick, trades, target.write_trade_ticks),
+            (QuoteTick, quotes, target.write_quote_ticks),
+        ):
+            writers.append(ChunkWriter(to))
+            for row in rows:
+                writers[-1].add((make(*row),), row[-1])
+        for writer in writers:
+            writer.flush()
+
+    return write
+
+
+RUNS = {"import": run_import, "reader": run_reader, "floor": run_floor}
+
+
+def child(name: str, file: Path, folder: Path) -> None:
+    run = RUNS[name](file, folder)
+    gc.collect()
+    gc.disable()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    run()
+    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_utime - before))
+
+
+def measured(name: str, file: Path, catalog: Path) -> float:
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "catalog").symlink_to(catalog)
+        command = [sys.executable, __file__, "--child", name, "--file", str(file)]
+        done = subprocess.run(
+            [*command, "--folder", scratch], check=True, stdout=subprocess.PIPE, text=True
+        )
+    seconds: float = json.loads(done.stdout)
+    return seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--file", type=Path, default=RECORDING if RECORDING.exists() else SAMPLE)
+    parser.add_argument("--child", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        child(args.child, args.file, args.folder)
+        return 0
+
+    from engine.recording.importers.binance import import_binance
+
+    with tempfile.TemporaryDirectory() as folder:
+        report: Any = import_binance(args.file, Path(folder) / "catalog")
+        least = dict.fromkeys(CONTENDERS, float("inf"))
+        for _ in range(args.rounds):
+            for name in CONTENDERS:
+                seconds = measured(name, args.file, Path(folder) / "catalog")
+                least[name] = min(least[name], seconds)
+    rows = sum(each.delta_rows + each.trades + each.quotes for each in report.instruments)
+    print(f"{args.file.name}: {report.lines:,} lines, {rows:,} rows; user time, best of each")
+    for name, seconds in least.items():
+        print(f"  {name:<8}{seconds:8.3f} s{seconds / least['reader']:8.2f} of the reader")
+    times = least["import"] / least["floor"]
+    print(f"the import takes {times:.2f} times the floor (at most {FLOOR_TIMES_MAX})")
+    return 0 if times <= FLOOR_TIMES_MAX else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
