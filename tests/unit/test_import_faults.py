@@ -93,6 +93,16 @@ def test_trades_told_twice_are_once_in_the_catalog(tmp_path):
     assert report.malformed == 0
 
 
+def test_the_newest_trades_are_remembered(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.recording.importers.binance_symbol.TRADES_KEPT_MAX", 3)
+    told = [1, 2, 3, 4, 5, 3, 5, 1]  # the first has been forgotten by then
+    when = [{"E": BEGIN_MS + 100 * number, "T": BEGIN_MS + 100 * number} for number in told]
+    lines = [trade(1000 + i, number, "99.90", "0.7", **when[i]) for i, number in enumerate(told)]
+    report, catalog = imported(tmp_path, lines)
+    assert [int(str(t.trade_id)) for t in catalog.query_trade_ticks()] == [1, 2, 3, 4, 5, 1]
+    assert report.instruments[0].trades_repeated == 2
+
+
 def test_a_trade_of_a_known_id_with_other_content_is_malformed(tmp_path):
     lines = [
         trade(100, 7, "99.90", "0.7"),
