@@ -7,7 +7,6 @@ the command's arrival, that made them.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -45,7 +44,7 @@ from engine.matching.orders import Fees, Fill, NewOrder, Order
 logger = logging.getLogger(__name__)
 
 ORDINARY = frozenset({NOT_AT_ONCE, NOT_WHOLE})  # ends that the order itself asked for
-ARRIVE_EXTRA_SECS = 0.05  # at the stop, for what is on its way
+STOPPED = "RUN-STOPPED: the run ended while the order was on its way"
 
 
 class Approvals(Protocol):
@@ -119,17 +118,17 @@ class SimulatedExecutionClient(ExecutionClient):
         self.balances_changed(self._simulation.now_ns())
 
     async def _disconnect(self) -> None:
-        """What is on its way arrives; then nothing stays open, where the config says so."""
-        wait_secs = self._line.wait_secs
-        if wait_secs is not None:
-            await asyncio.sleep(wait_secs + ARRIVE_EXTRA_SECS)
-        self._line.close()
+        """Nothing stays open, where the config says so. The market is gone: what is on its way yet,
+        after the time that the node leaves it, meets none."""
+        self._is_stopping = True
+        self._line.finish()
         if self._simulation.cancel_at_stop and not self._is_defective:
             for order in self.exchange.open_orders():
                 if not order.is_over:  # with another one
                     self.exchange.cancel(order.id, self._simulation.now_ns())
 
     _is_defective = False
+    _is_stopping = False
 
     def _defect(self, error: Exception) -> None:
         self._is_defective = True
@@ -185,7 +184,14 @@ class SimulatedExecutionClient(ExecutionClient):
             self.generate_order_submitted(order)
             news.append(new_order_of(order))
         if news:
-            self._send(sent_ns, lambda now: self.exchange.submit(news, now))
+            self._send(sent_ns, lambda now: self._arrived(news, now))
+
+    def _arrived(self, news: Sequence[NewOrder], now_ns: int) -> None:
+        if not self._is_stopping:
+            self.exchange.submit(news, now_ns)
+            return
+        for one in news:
+            self.generate_order_rejected(self._cached(one.id), STOPPED, now_ns, False)
 
     def _denial(self, order: Any) -> str | None:
         approvals = self._simulation.approvals

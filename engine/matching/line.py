@@ -46,13 +46,6 @@ class Line:
         self._last_due_ns = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def wait_secs(self) -> float | None:
-        """Until the last command arrives that is on its way; None: none is. From the loop."""
-        if not self._sent:
-            return None
-        return max(0.0, self._sent[-1].due_secs - asyncio.get_running_loop().time())
-
     def send(self, sent_ns: int, command: Callable[[int], None]) -> None:
         """Carry out `command(due_ns)` the latency after it was sent, and not before now.
 
@@ -88,10 +81,17 @@ class Line:
         if waits:
             self._timer = loop.call_later(_in_whole_ms(min(waits)), self._rung)
 
-    def close(self) -> None:
+    def finish(self) -> None:
+        """The run ends: what is on its way is carried out now, and no timer is set any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        now_ns = self._now_ns()
+        try:
+            while self._sent:
+                self._sent.popleft().command(now_ns)
+        except Exception as error:
+            self._on_error(error)
 
     def _rung(self) -> None:
         self._timer = None

@@ -71,7 +71,8 @@ from engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 
-POST_STOP_SECS = 1  # for the orders that strategies send in on_stop
+POST_STOP_SHARE = 0.7  # of the longest time that a stop may take
+POST_STOP_SECS = 1.0  # for the orders that strategies send in on_stop
 POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
@@ -302,7 +303,7 @@ class NodeRun:
             streaming=record,
             timeout_connection_secs=CONNECT_SECS + self.config.execution.absent_quarantine_secs,
             timeout_disconnection_secs=float(self.config.run.stop_timeout_secs),
-            delay_post_stop_secs=float(POST_STOP_SECS),
+            delay_post_stop_secs=self._post_stop_secs(),
             logging=logger_config(self.loaded, self.mode),
             data_engine=LiveDataEngineConfig(
                 emit_quotes_from_book=True, time_bars_build_with_no_updates=False
@@ -320,6 +321,15 @@ class NodeRun:
                 allow_overfills=True,
             ),
         )
+
+    def _post_stop_secs(self) -> float:
+        """On paper, what is on its way at the stop arrives, and what answers it (a cancel, an
+        exit), while the market is there: no outcome is left open, and none made up."""
+        if self.mode != "paper":
+            return POST_STOP_SECS
+        latency_secs = float(self.config.simulated.latency_ms) / 1000
+        limit_secs = self.config.run.stop_timeout_secs * POST_STOP_SHARE
+        return max(POST_STOP_SECS, min(POST_STOP_SECS + 2 * latency_secs, limit_secs))
 
     def _trading(self, key: str, runtime: VenueRuntime, held: ExitStack) -> VenueTrading:
         account = self.config.venues[key].account

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
+
+import pytest
 
 from engine.errors import Exit
 from tests.live.desk import QUICK, Desk, summary
 from tests.parity.oracle import MS_NS, judge
 from tests.parity.orders import Rules, orders_of
 from tests.parity.tape import of_catalog
-from tests.support.processes import run
+from tests.support import configs
+from tests.support.processes import run, run_until, venue
 
 
 def test_paper_trades_without_the_venue_and_with_its_fees(desk: Desk) -> None:
@@ -100,6 +104,25 @@ def test_an_order_that_is_on_its_way_at_the_stop_does_not_stay_open(desk: Desk) 
     ended = desk.run_until("paper", desk.config("rest", more=more), desk.did("book"), "a book")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert summary(ended)["orders_by_status"] == {"CANCELED": 1}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("key", ["oceanex", "poloniex"])
+def test_orders_on_their_way_at_the_stop_meet_the_market(tmp_path: Path, key: str) -> None:
+    """None is left without an outcome, which the kernel calls an error, and none is made up."""
+    instrument = f"BTC_USDT.{key.upper()}"
+    params = {"instrument_id": instrument, "does": "buy", "seen": str(tmp_path / "seen.json")}
+    strategy = {"id": "S-1", "path": "tests.live.scripted:Scripted", "params": params}
+    fees = f'[venues.{key}.fees]\nmaker = "0.001"\ntaker = "0.001"\n'
+    more = f'{fees}[simulated]\nbalances = ["50000 USDT"]\nlatency_ms = 2000\n'
+    with venue(key, tmp_path / "keys", "--seed", "5") as served:
+        config = configs.write(tmp_path, served, strategies=[strategy], more=more)
+        sent = (tmp_path / "seen.acted").exists  # accepted is the one, the other just left
+        ended = run_until("paper", config, sent, "the market order", folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert summary(ended)["orders_by_status"] == {"CANCELED": 1, "FILLED": 1}
+    log = (tmp_path / "state" / "logs" / "test-paper.log").read_text()
+    assert [line for line in (ended.stderr + log).splitlines() if "ERROR" in line] == []
 
 
 def test_a_stop_that_fires_on_paper_takes_a_market_that_was_there(desk: Desk) -> None:
