@@ -94,10 +94,14 @@ class BalanceCheck:
         for look in range(BALANCE_LOOKS):
             if self._desk.unresolved():
                 return ()  # one of them may have moved the balances: compared once they are proven
-            await self._desk.refresh(must_read=True)  # what was filled before is booked
+            await self._desk.refresh(must_read=True)
+            if self._desk.unbooked():
+                return ()  # else the difference would count, and the execution once more
+            newest = self._desk.journal.newest()
             balances = await self._orders.balances()
             if not known.is_based:
-                if not self._desk.live_orders():
+                # An order that came and went meanwhile may be in the answer, or not.
+                if not self._desk.live_orders() and self._desk.journal.newest() == newest:
                     known.base_on(balances)
                 return ()
             before, drifts = drifts, known.drifts(balances)

@@ -83,6 +83,12 @@ class OrderDesk(LateOrders):
         """Orders whose outcome nothing proves yet."""
         return [o for o in self._live.values() if not o.is_proven]
 
+    def unbooked(self) -> list[LiveOrder]:
+        """Orders that may have moved the account by more than is booked: what it holds proves
+        nothing meanwhile.
+        """
+        return [o for o in self._live.values() if self._may_be_unbooked(o)]
+
     def get(self, client_order_id: str) -> LiveOrder | None:
         return self._live.get(client_order_id)
 
@@ -170,10 +176,14 @@ class OrderDesk(LateOrders):
     async def refresh(self, *, must_read: bool = False) -> None:
         """Read every proven order now; what can't be read is left to the polls.
 
-        With `must_read` it raises VenueUnavailable instead.
+        With `must_read` it raises VenueUnavailable instead, and waits for the executions that
+        are being read.
         """
         proven = [order for order in self._live.values() if order.is_proven]
         await self._refresh(proven, must_read=must_read)
+        reads = [order.reading for order in proven if order.reading is not None]
+        if must_read and reads:
+            await asyncio.wait(reads)
 
     def refresh_soon(self) -> None:
         """Something may have been missed (a stream came back): read orders and balances."""
@@ -206,6 +216,7 @@ class OrderDesk(LateOrders):
                 order.replacing, order.replace_ts, order.old_ids = self.journal.replacements(
                     order.intent.client_order_id
                 )
+                order.owes_read = bool(order.old_ids) and self._can.reports_fills
         self._given_up.recall()
         return self.live_orders()
 
@@ -496,11 +507,12 @@ class OrderDesk(LateOrders):
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
+    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         task.set_name(f"desk: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._task_ended)
+        return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

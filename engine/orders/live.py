@@ -42,15 +42,17 @@ class LiveOrder:
         "is_displaced",
         "is_forgotten",
         "is_missing",
-        "is_reading",
         "is_reuse_told",
         "loop_sent",
         "misses",
         "old_ids",
+        "owes_read",
+        "reading",
         "replace_ts",
         "replacing",
         "settled",
         "state",
+        "told_filled",
         "triggered",
         "ts_sent",
         "venue_order_id",
@@ -79,7 +81,9 @@ class LiveOrder:
         self.is_reuse_told = False
         self.fill_lag = 0  # reads in a row that brought no execution
         self.fill_lag_since = 0.0  # loop time of the first of them
-        self.is_reading = False  # its executions, just now
+        self.told_filled = journaled.filled  # the most that the venue's words of it told
+        self.reading: asyncio.Task[None] | None = None  # of its executions, just now
+        self.owes_read = False  # there may be executions that only a read to come can tell
         self.end_reads: int | None = None  # of its executions, since its end was told
         self.settled = asyncio.Event()
 

@@ -89,6 +89,7 @@ class Replacements(OrderStates):
         order.state = state
         self._own(order, venue_order_id, former)
         self._sink.order_replaced(changed, venue_order_id, self._now_ns())
+        order.owes_read = self._can.reports_fills  # one under way is of what was replaced only
         self._fetch_fills(order)
         self._poll_now.set()
         if order.filled > changed.quantity:

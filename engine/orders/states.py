@@ -86,11 +86,12 @@ class OrderStates(ABC):
         if state.triggered and not order.triggered:
             order.triggered = True
             self._sink.order_triggered(intent, state.venue_order_id, self._now_ns())
-        if state.filled > order.filled:
-            if not self._can.reports_fills:
+        order.told_filled = max(order.told_filled, state.filled)
+        if not self._can.reports_fills:
+            if state.filled > order.filled:
                 self._fill(order, self._synthesise(order, state))
-            elif not from_push:
-                self._fetch_fills(order)
+        elif (state.filled > order.filled or order.owes_read) and not from_push:
+            self._fetch_fills(order)
         if state.state.is_terminal:
             if order.replacing is None or state.state is OrderState.FILLED:
                 self._terminal(order, state)  # else another order may have taken over
@@ -225,11 +226,26 @@ class OrderStates(ABC):
         lag_secs = asyncio.get_running_loop().time() - order.fill_lag_since
         return order.fill_lag >= FILL_LAG_READS and lag_secs >= self._can.max_order_lag_secs
 
+    def _may_be_unbooked(self, order: LiveOrder) -> bool:
+        """Whether the order may have moved the account by what is not booked yet.
+
+        An execution that the venue tells in the order's state and never lists does not count
+        for ever.
+        """
+        if not order.is_proven or order.replacing is not None:
+            return True
+        if (order.misses or order.is_missing) and not order.is_forgotten:
+            return True
+        if not self._can.reports_fills:
+            return False
+        is_told = order.told_filled > order.filled and not self._are_fills_missing(order)
+        return is_told or order.owes_read or order.reading is not None
+
     def _fetch_fills(self, order: LiveOrder) -> None:
         """One read at a time: several at once would tell no more than one."""
-        if self._can.reports_fills and not order.is_reading:
-            order.is_reading = True
-            self._spawn(self._read_fills(order), "read fills")
+        if self._can.reports_fills and order.reading is None:
+            order.owes_read = False
+            order.reading = self._spawn(self._read_fills(order), "read fills")
 
     async def _read_fills(self, order: LiveOrder) -> None:
         """An answer that is lost tells nothing of the executions, and counts as no read."""
@@ -239,6 +255,7 @@ class OrderStates(ABC):
             fills = await self._venue.fills(order.refs(), order.ts_sent)
         except VenueUnavailable as error:
             self.away.failed("executions", error)
+            order.owes_read = True
         else:
             self.away.answered("executions")
             if is_of_end:
@@ -246,14 +263,14 @@ class OrderStates(ABC):
             for fill in fills:
                 if order.intent.client_order_id in self._live:
                     self._fill(order, fill)
-            if order.filled != before:
-                order.fill_lag = 0
+            if order.filled != before or order.told_filled <= order.filled:
+                order.fill_lag = 0  # nothing was lacking
             elif order.fill_lag == 0:
                 order.fill_lag, order.fill_lag_since = 1, asyncio.get_running_loop().time()
             else:
                 order.fill_lag += 1
         finally:
-            order.is_reading = False
+            order.reading = None
         self._poll_now.set()
 
     def _refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
@@ -323,5 +340,5 @@ class OrderStates(ABC):
         )
 
     @abstractmethod
-    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
+    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         """Run in the background; the desk supervises its tasks."""
