@@ -136,7 +136,6 @@ class RateLimiter:
         self._turns: dict[tuple[str, Priority], asyncio.Lock] = {}
         self._waiting: dict[tuple[str, Priority], int] = {}
         self.refused_count = 0
-        self.waited_count = 0
 
     async def acquire(
         self, scope: str, priority: Priority, weight: int = 1, *, goes_out: bool = True
@@ -181,18 +180,15 @@ class RateLimiter:
         self, scope: str, window: _Window, priority: Priority, weight: int, deadline: float
     ) -> None:
         loop = asyncio.get_running_loop()
-        has_waited = False
         while True:
             self._ask(scope)
             now = loop.time()
             wait = window.wait_secs(priority, weight, now)
             if wait <= 0.0:
                 window.grant(weight, now)
-                self.waited_count += has_waited
                 return
             if now + wait > deadline:
                 raise self._refusal(scope, f"no room for {wait:.1f} s", wait)
-            has_waited = True
             # Past the edge, so that the oldest grant has left the window when this one enters.
             await permit.pause(wait + 0.001)
 

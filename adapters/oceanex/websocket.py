@@ -104,8 +104,6 @@ class _TradesChannel:
     def __init__(self, instrument: VenueInstrument) -> None:
         self.instrument_id = InstrumentId.from_str(instrument.id)
         self.numbers = Numbers(instrument.price_precision, instrument.size_precision)
-        self.history_count = 0
-        self.duplicate_count = 0
         self._seen: OrderedDict[int, None] = OrderedDict()
 
     def update(
@@ -118,7 +116,6 @@ class _TradesChannel:
         items: list[TradeTick | StreamFault] = []
         for row in rows:
             if row.tid in self._seen:
-                self.duplicate_count += 1
                 continue
             try:
                 tick = parse.push_trade(row, self.instrument_id, self.numbers, ts_init)
@@ -126,9 +123,7 @@ class _TradesChannel:
                 items.append(StreamFault("OCEANEX-TRADE", f"trade {row.tid}: {e}"))
                 continue
             self._remember(row.tid)
-            if is_first and tick.ts_event < opened_ns - HISTORY_GRACE_NS:
-                self.history_count += 1
-            else:
+            if not is_first or tick.ts_event >= opened_ns - HISTORY_GRACE_NS:
                 items.append(tick)
         return items
 

@@ -9,7 +9,6 @@ ledger's sums is the account `market`.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
 from decimal import Decimal
 
 from adapters.simulation.core import (
@@ -73,12 +72,6 @@ class Exchange(MatchingCore):
             self._work(market, order)
         self._finish(market)
         return order
-
-    def submit_many(
-        self, account: str, news: Sequence[NewOrder], now_ns: int
-    ) -> list[SimOrder | Refusal]:
-        """Each on its own: one refusal does not stop the others."""
-        return [self.submit(account, new, now_ns) for new in news]
 
     def cancel(
         self, account: str, order_id: int, now_ns: int, settle_ns: int | None = None

@@ -46,9 +46,6 @@ class Ledger:
     def open_account(self, account: str) -> None:
         self._balances.setdefault(account, {})
 
-    def has_account(self, account: str) -> bool:
-        return account in self._balances
-
     @property
     def accounts(self) -> list[str]:
         return list(self._balances)

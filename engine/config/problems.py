@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from difflib import SequenceMatcher
-from functools import lru_cache
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -119,61 +118,12 @@ def key_text(path: KeyPath) -> str:
 
 
 def nearest(word: str, choices: Sequence[str]) -> str | None:
-    """The choice most like `word`, or None when none is like it.
-
-    The same choice as `difflib.get_close_matches`, at a tenth of its price: a choice is compared
-    in full, the likeliest first, only where the letters that both have leave it a chance.
-    """
-    lowered = word.lower()
-    length = len(lowered)
-    if length > _WORD_CHARS_MAX:
+    """The choice most like `word`, or None when none is like it."""
+    if len(word) > _WORD_CHARS_MAX:
         return None
-    letters = _letters(lowered)
-    uncounted = length - letters.bit_count()
-    likely = []
-    for choice, size, has, more, original in _prepared(tuple(choices)):
-        same_max = (letters & has).bit_count() + (more if more < uncounted else uncounted)
-        total = length + size
-        if 2 * same_max >= _LIKE_MIN * total:
-            likely.append((2 * same_max / total if total else 1.0, choice, original))
-    if not likely:
-        return None
-    likely.sort(reverse=True)
-    best: tuple[float, str] = (_LIKE_MIN, "")
-    found = None
-    matcher = SequenceMatcher(None, "", lowered)
-    for likeness_max, choice, original in likely:
-        if likeness_max < best[0]:
-            break
-        matcher.set_seq1(choice)
-        if (likeness := (matcher.ratio(), choice)) >= best:
-            best, found = likeness, original
-    return found
-
-
-def _letters(word: str) -> int:
-    """The letters of a word as bits, one each of the first three times that it has one.
-
-    Letters 64 apart share theirs.
-    """
-    bits = 0
-    for char in word:
-        bit = 1 << (ord(char) & 63)
-        if bits & bit:
-            bit <<= 128 if bits & bit << 64 else 64
-        bits |= bit
-    return bits
-
-
-@lru_cache(maxsize=64)
-def _prepared(choices: tuple[str, ...]) -> list[tuple[str, int, int, int, str]]:
-    """Each in lower case, its length, its letters as bits, how many these leave out, as it was."""
     lowered = {choice.lower(): choice for choice in choices}
-    prepared = []
-    for low, choice in lowered.items():
-        letters = _letters(low)
-        prepared.append((low, len(low), letters, len(low) - letters.bit_count(), choice))
-    return prepared
+    found = get_close_matches(word.lower(), lowered, n=1, cutoff=_LIKE_MIN)
+    return lowered[found[0]] if found else None
 
 
 def did_you_mean(word: str, choices: Sequence[str], *, among: bool = True) -> str:

@@ -32,14 +32,8 @@ from engine.config.model import Config
 from engine.errors import Exit, FairleadError
 from engine.guard import offer
 from engine.guard.offer import INSTRUMENT, QUOTES, Offer
-from engine.recording.catalog import (
-    CatalogEmpty,
-    NoDataInRange,
-    ParquetFault,
-    inventory,
-    open_catalog,
-    utc,
-)
+from engine.recording.catalog import CatalogEmpty, NoDataInRange, open_catalog, utc
+from engine.recording.parquet_rows import ParquetFault
 
 NAMED_MAX = 8  # instruments named in an error
 REPLAY_WINDOW_NS = 60_000_000_000
@@ -156,7 +150,6 @@ def select(config: Config, root: Path) -> Selection:
 def _open(root: Path) -> ParquetDataCatalog:
     """The catalog, when every file of it can be read."""
     try:
-        inventory(root)
         return open_catalog(root)
     except ParquetFault as error:
         raise FairleadError(

@@ -34,7 +34,6 @@ class PrivateItems:
         self._on_error = on_error
         self._catching_up: asyncio.Task[None] | None = None
         self._waiting: list[OrderPush | BalancePush] = []
-        self.overflows = 0
 
     def __call__(self, item: StreamItem) -> None:
         if isinstance(item, Ready):
@@ -47,7 +46,6 @@ class PrivateItems:
                 return
             self._waiting.append(item)
             if len(self._waiting) >= MAX_WAITING:
-                self.overflows += 1
                 logger.warning("%d pushes wait for a read; told now", len(self._waiting))
                 self.close()
                 self._tell_waiting()

@@ -63,7 +63,6 @@ _JWT = re.compile(
 _PEM = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
 )
-_PLAIN_NAMES = frozenset(_NAMES) | frozenset(_AMBIGUOUS)
 
 
 class Redactor:

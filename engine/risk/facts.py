@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -175,23 +175,7 @@ class Declared(msgspec.Struct, frozen=True, gc=False):
 class RiskView(Protocol):
     """What the checks read. One implementation serves live, paper and backtest."""
 
-    limits: Limits
-
     def now_ns(self) -> int: ...
-
-    def position(self, instrument: str) -> Decimal:
-        """Signed position of all strategies of this engine in `instrument`, base units."""
-        ...
-
-    def working(self, instrument: str) -> Iterable[LiveOrder]:
-        """Orders of `instrument` that may still fill, those of unknown outcome too."""
-        ...
-
-    def working_quantity(self, instrument: str, side: Side) -> Decimal:
-        """Sum of what remains of `working` orders on one side, children of lists left out."""
-        ...
-
-    def open_order_count(self) -> int: ...
 
     def pending(self, client_order_id: str) -> LiveOrder | None:
         """The live order of this id."""

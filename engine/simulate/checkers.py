@@ -44,7 +44,6 @@ EDGES: dict[str, set[str]] = {
     "OPEN": {"CANCELLING", *TERMINAL},
     "CANCELLING": {"FILLED", "CANCELED", "EXPIRED", "REFUSED"},
 }
-HEARD = ("accepted", "filled", "canceled", "expired", "refused")
 STATES = {state.value for state in OrderState}
 
 
@@ -86,7 +85,6 @@ class Evidence(msgspec.Struct, kw_only=True):
     max_order_notional: Decimal
     max_position: Decimal
     true_fills: bool
-    keeps_ids: bool
     lists_true: bool
     is_beyond: bool
     balances: dict[str, tuple[Decimal, Decimal]] | None
@@ -152,7 +150,6 @@ class Evidence(msgspec.Struct, kw_only=True):
             max_order_notional=Decimal(plan.max_order_notional),
             max_position=Decimal(plan.max_position),
             true_fills=can.reports_fills,
-            keeps_ids=can.client_order_ids,
             lists_true=not plan.lists,
             is_beyond=plan.lag == "beyond",
             balances=None if told is None else {b.currency: (b.free, b.locked) for b in told},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
@@ -52,23 +51,8 @@ class View:
     def now_ns(self) -> int:
         return self.now
 
-    def position(self, instrument: str) -> Decimal:
-        return self.gate.ledger.positions[instrument]
-
-    def working(self, instrument: str) -> Iterable[LiveOrder]:
-        return self.gate.ledger.working(instrument)
-
-    def working_quantity(self, instrument: str, side: Side) -> Decimal:
-        return self.gate.ledger.working_quantity(instrument, side)
-
-    def open_order_count(self) -> int:
-        return len(self.gate.ledger.live)
-
     def pending(self, client_order_id: str) -> LiveOrder | None:
         return self.gate.ledger.live.get(client_order_id)
-
-    def recent_order_times(self) -> RateWindow:
-        return self.gate.rate
 
     def reference(self, instrument: str) -> Reference | None:
         return self.market

@@ -73,14 +73,6 @@ class HostCache:
     def orders_inflight(self, **wanted: Any) -> list[Any]:
         return [order for order in _of(self._unclosed.values(), **wanted) if order.is_inflight]
 
-    def is_order_open(self, client_order_id: ClientOrderId) -> bool:
-        order = self.order(client_order_id)
-        return order is not None and order.is_open
-
-    def is_order_inflight(self, client_order_id: ClientOrderId) -> bool:
-        order = self.order(client_order_id)
-        return order is not None and order.is_inflight
-
     def is_order_closed(self, client_order_id: ClientOrderId) -> bool:
         order = self.order(client_order_id)
         return order is not None and order.is_closed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from nautilus_trader.common import TimeEvent
@@ -25,9 +25,6 @@ class HostClock:
 
     def timestamp_ns(self) -> int:
         return self._now_ns()
-
-    def utc_now(self) -> datetime:
-        return datetime.fromtimestamp(self._now_ns() / 1e9, UTC)
 
     def set_timer(
         self,
@@ -77,12 +74,6 @@ class HostClock:
     def cancel_timers(self) -> None:
         for name in list(self._timers):
             self.cancel_timer(name)
-
-    def timer_names(self) -> list[str]:
-        return list(self._timers)
-
-    def timer_count(self) -> int:
-        return len(self._timers)
 
     def _event(self, name: str) -> TimeEvent:
         now = self._now_ns()
