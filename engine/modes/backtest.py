@@ -10,7 +10,6 @@ import gc
 import tempfile
 import time
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,7 @@ from engine.modes.common import Parts, build_parts, ending
 from engine.modes.data_used import data_used
 from engine.modes.fees import fee_model
 from engine.modes.kernel_log import log_path, logger_config
+from engine.observe.equity import balance_changes, equity
 from engine.observe.summary import RunSummary, figures, merged, trading
 from engine.recording.catalog import utc
 from engine.recording.gaps import summary_of
@@ -289,6 +289,7 @@ def _summarize(
     traded = trading(cache, names)
     code, outcome = ending(parts.run_state)
     start_ns, end_ns = selection.range_ns
+    venues = [key.upper() for key in loaded.config.venues]
     return RunSummary(
         name=loaded.config.name,
         mode="backtest",
@@ -298,7 +299,8 @@ def _summarize(
         end_ns=end_ns,
         **figures(traded),
         denials=merged(parts.run_state.denial_counts, traded.native_denials),
-        equity=_equity(loaded, selection, node),
+        equity=equity(cache, venues, traded.instruments),
+        balance_changes=balance_changes(cache, venues, loaded.config.simulated.balances),
         # As asked for: a run may begin or end within a gap, before the first or after the last row
         gaps=summary_of(
             selection.catalog,
@@ -350,24 +352,3 @@ def _untold(cache: Any, end_ns: int) -> list[str]:
         f"{len(late)} orders were on their way when the data ended, and filled by the last book: "
         "they count here, but no strategy was told"
     ]
-
-
-def _equity(
-    loaded: LoadedConfig, selection: Selection, node: Engine
-) -> dict[str, dict[str, Decimal]]:
-    """Change of each balance by venue, by the simulated accounts: the PnL must agree with it."""
-    started: dict[str, Decimal] = {}
-    for text in loaded.config.simulated.balances:
-        amount, currency = text.split()
-        started[currency] = Decimal(amount)
-    portfolio = node.portfolio
-    changes: dict[str, dict[str, Decimal]] = {}
-    for key in loaded.config.venues:
-        account = portfolio.account(Venue(key.upper()))
-        if account is None:
-            continue
-        changes[key.upper()] = {
-            currency.code: balance.total.as_decimal() - started.get(currency.code, Decimal(0))
-            for currency, balance in account.balances().items()
-        }
-    return changes

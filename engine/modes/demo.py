@@ -71,7 +71,7 @@ def run_demo(template: Path, folder: Path, *, seconds: float, seed: int, tell: T
     result = run_backtest(loaded)
     live = _live_summary(loaded, result.cache, outputs, begin_ns, end_ns)
     # The demo names its own files, and what only one of the two columns has is left out.
-    backtest = msgspec.structs.replace(result.summary, files={}, equity={})
+    backtest = msgspec.structs.replace(result.summary, files={}, equity={}, balance_changes={})
     result.dispose()
     return DemoResult(live=live, backtest=backtest, proof=proof, is_whole=is_whole, folder=folder)
 
@@ -229,7 +229,6 @@ def _live_summary(
         end_ns=end_ns,
         **summary.figures(traded),
         denials=second["denials"],
-        equity={},
         assumptions=assumptions(loaded, cache, fees_from="venue", simulated=False),
         gaps=summary_of(loaded.resolve("data/catalog"), start_ns=begin_ns, end_ns=end_ns),
         tick_to_order_ns=second["tick_to_order_ns"],

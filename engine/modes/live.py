@@ -12,6 +12,7 @@ from engine.modes.assumed import assumptions
 from engine.modes.ended import Ended, Mode
 from engine.modes.node import NodeRun
 from engine.observe import journaled, summary
+from engine.observe.equity import balance_changes, equity
 from engine.observe.recorded import recorded
 from engine.orders.journal_reads import JournalError
 from engine.recording.gaps import GapKind, summary_of
@@ -39,10 +40,14 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
     names = [name for venue in loaded.config.venues.values() for name in venue.instruments]
     names += [name for name in ended.held if name not in names]
     traded, unread = _traded(mode, ended, names)
-    assumed = None
+    venues = [key.upper() for key in loaded.config.venues]
+    assumed, worth, moved = None, {}, {}
     if mode != "record" and ended.node is not None:
         simulated = mode == "paper"
         assumed = assumptions(loaded, ended.cache, fees_from="venue", simulated=simulated)
+        worth = equity(ended.cache, venues, traded.instruments)
+        if simulated:
+            moved = balance_changes(ended.cache, venues, loaded.config.simulated.balances)
     end_ns = time.time_ns()
     ended.close()
     start_ns = end_ns - int(ended.seconds * 1e9)
@@ -73,7 +78,8 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
         end_ns=end_ns,
         **summary.figures(traded),
         denials=summary.merged(state.denial_counts, traded.native_denials),
-        equity={},
+        equity=worth,
+        balance_changes=moved,
         assumptions=assumed,
         gaps=gaps,
         recorded=told,

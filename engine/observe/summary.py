@@ -24,6 +24,7 @@ from engine.observe import assumptions as assumed
 from engine.observe import recorded as of_recording
 from engine.observe.account import Account, Books, InstrumentSummary, StrategySummary
 from engine.observe.assumptions import Assumptions
+from engine.observe.equity import Equity
 from engine.observe.reasons import counted
 from engine.observe.recorded import Recorded
 from engine.recording.gaps import GapSummary
@@ -76,7 +77,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     instruments: list[InstrumentSummary]
     strategies: list[StrategySummary] = []
     net: dict[str, Decimal]
-    equity: dict[str, dict[str, Decimal]]
+    equity: dict[str, dict[str, Equity]] = {}  # by venue and quote currency, see `Equity`
+    balance_changes: dict[str, dict[str, Decimal]] = {}  # of simulated accounts, by venue
     orders_digest: str
     assumptions: Assumptions | None = None
     gaps: GapSummary | None = None
@@ -318,8 +320,13 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
     yield "net PnL", _amounts(summary.net, signed=True)
     if not (brief and _is_apart(summary)):
         yield from (("net by strategy", text) for text in _parts(summary))
-    for venue, change in summary.equity.items():
-        yield f"balances {venue}", _amounts(change, signed=True)
+    for venue, worths in summary.equity.items():
+        for quote, worth in worths.items():
+            change = f"{shown(worth.change, signed=True)}, all at the last marks"
+            text = f"{shown(worth.start)} to {shown(worth.end)} {quote} ({change})"
+            yield f"equity {venue}", text
+    for venue, moved in summary.balance_changes.items():
+        yield f"balances {venue}", _amounts(moved, signed=True)
     if summary.tick_to_order_ns is not None:
         took = summary.tick_to_order_ns
         both = (f"{name} {_micros(took.get(f'{name}_ns'))}" for name in ("p50", "p99"))

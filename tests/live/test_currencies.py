@@ -55,7 +55,11 @@ def test_a_currency_that_is_new_is_known_in_every_mode(served: Venue, tmp_path: 
         assert ended.returncode == 0, (verb, ended.stderr[-2000:])
     told = run("backtest", config, "--json")
     assert told.returncode == 0, told.stderr[-2000:]
-    assert json.loads(told.stdout)["equity"][key.upper()].keys() >= {"USDT", "VET", "NEWCOIN"}
+    assert json.loads(told.stdout)["balance_changes"][key.upper()].keys() >= {
+        "USDT",
+        "VET",
+        "NEWCOIN",
+    }
 
 
 def test_currencies_are_made_in_one_place() -> None:

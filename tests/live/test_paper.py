@@ -31,6 +31,28 @@ def test_paper_trades_without_the_venue_and_with_its_fees(desk: Desk) -> None:
     assert not desk.journal.exists()
 
 
+@pytest.mark.parametrize("verb", ["paper", "live"])
+def test_equity_is_the_account_at_the_marks(desk: Desk, verb: str) -> None:
+    more = QUICK + '\n[simulated]\nbalances = ["5000 USDT", "0.5 BTC"]\nlatency_ms = 5\n'
+    ended = desk.run_until(verb, desk.config("buy", more=more), desk.did("filled"), "the fill")
+    assert ended.returncode == 0, ended.stdout + ended.stderr[-3000:]
+    told = summary(ended)
+    (one,) = told["instruments"]
+    mark = Decimal(one["mark"])
+    worth = {name: Decimal(value) for name, value in told["equity"]["OCEANEX"]["USDT"].items()}
+    assert worth["change"] == Decimal(one["net"])
+    assert worth["end"] == worth["start"] + worth["change"]
+    if verb == "paper":
+        assert abs(worth["start"] - (5000 + Decimal("0.5") * mark)) < Decimal("0.0001")
+        moved = {n: Decimal(v) for n, v in told["balance_changes"]["OCEANEX"].items()}
+        assert abs(moved["USDT"] + moved["BTC"] * mark - worth["change"]) < Decimal("0.0001")
+    else:
+        held = desk.served.balances()["main"]
+        total = {n: Decimal(b["free"]) + Decimal(b["locked"]) for n, b in held.items()}
+        assert abs(worth["end"] - total["USDT"] - total["BTC"] * mark) < Decimal("0.0001")
+        assert told["balance_changes"] == {}
+
+
 def test_paper_leaves_its_orders_as_a_file(desk: Desk) -> None:
     out = desk.folder / "out"
     config = desk.config("buy", more=QUICK + "\n[simulated]\nlatency_ms = 5\n")

@@ -56,5 +56,5 @@ def test_real_data_gives_orders_fills_fees_and_pnl(recorded: Path) -> None:
     assert summary.fills > 10
     assert summary.fees["USDT"] > 0
     assert one.net != 0
-    assert summary.equity["BINANCE"]["USDT"] == one.net - one.unrealized
+    assert summary.balance_changes["BINANCE"]["USDT"] == one.net - one.unrealized
     assert summary.denials == {}

@@ -86,7 +86,10 @@ def test_profit_and_loss_is_what_the_account_says(tmp_path: Path, catalog: Path)
     assert summary.fills > 10
     assert summary.fees["USDT"] > 0
     # The account's balance moves by realized PnL less fees; what is open is on top.
-    assert summary.equity["TEST"]["USDT"] == one.net - one.unrealized
+    assert summary.balance_changes["TEST"]["USDT"] == one.net - one.unrealized
+    worth = summary.equity["TEST"]["USDT"]
+    assert (worth.start, worth.change) == (100_000, one.net)
+    assert worth.end == worth.start + worth.change
     assert one.net == one.realized + one.unrealized - one.fees_value
     assert summary.net == {"USDT": one.net}
     assert summary.gaps is not None
@@ -111,11 +114,15 @@ def test_spot_equity_is_quote_change_and_base_at_the_mark(tmp_path: Path) -> Non
         balances=("100000 USDT", "0.02 BTC"),
     ).summary
     (one,) = summary.instruments
-    change = summary.equity["OCEANEX"]
+    change = summary.balance_changes["OCEANEX"]
     assert summary.fills > 5
     assert one.mark is not None
     assert one.net == change["USDT"] + change["BTC"] * one.mark
     assert one.position == change["BTC"]
+    worth = summary.equity["OCEANEX"]["USDT"]
+    assert worth.start == 100_000 + Decimal("0.02") * one.mark
+    assert worth.end == 100_000 + change["USDT"] + (Decimal("0.02") + change["BTC"]) * one.mark
+    assert worth.change == one.net
     assert summary.fees["BTC"] == one.bought * Decimal("0.002")
 
 

@@ -1,0 +1,109 @@
+"""What an account was worth at the start and at the end of a run, and how its balances moved.
+
+The same in every mode: by the account that the run traded on, live the venue's own, on paper and in
+a backtest the simulated one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import AccountType, Venue
+
+from engine.currencies import money
+from engine.observe.account import InstrumentSummary
+
+ZERO = Decimal(0)
+
+
+class Equity(msgspec.Struct, frozen=True, kw_only=True):
+    """Worth in one quote currency, at the marks of the end.
+
+    `end` is the account's balance of the currency with what it holds of the instruments that are
+    quoted in it: base currency at its mark (cash), or open profit and loss (margin). `change` is
+    the run's net profit and loss in that currency, and `start` what the account was worth without
+    it: what was held at the start at the marks of the end, what was deposited meanwhile included.
+    A position that a live run took over counts in `change` from its cost by the journal, as in
+    `net` of its instrument.
+    """
+
+    start: Decimal
+    end: Decimal
+    change: Decimal
+
+
+def equity(
+    cache: Any, venues: Iterable[str], instruments: Sequence[InstrumentSummary]
+) -> dict[str, dict[str, Equity]]:
+    """By NautilusTrader venue and quote currency; one that lacks a mark is left out.
+
+    What is base of one instrument and quote of another counts in both currencies.
+    """
+    found: dict[str, dict[str, Equity]] = {}
+    for venue in venues:
+        account = cache.account_for_venue(Venue(venue))
+        mine = [one for one in instruments if one.instrument.rpartition(".")[2] == venue]
+        if account is None or not mine:
+            continue
+        totals = _totals(account)
+        by_quote: defaultdict[str, list[InstrumentSummary]] = defaultdict(list)
+        for one in mine:
+            by_quote[one.quote].append(one)
+        worth = {
+            quote: _worth(ones, totals, is_margin=account.account_type == AccountType.MARGIN)
+            for quote, ones in by_quote.items()
+        }
+        found[venue] = {
+            quote: Equity(start=end - change, end=end, change=change)
+            for quote, end in worth.items()
+            if end is not None
+            for change in (sum((one.net for one in by_quote[quote]), ZERO),)
+        }
+    return found
+
+
+def _worth(
+    ones: Sequence[InstrumentSummary], totals: Mapping[str, Decimal], *, is_margin: bool
+) -> Decimal | None:
+    """Of the instruments of one quote currency, with its balance."""
+    quote = totals.get(ones[0].quote, ZERO)
+    if is_margin:
+        return quote + sum((one.unrealized for one in ones), ZERO)
+    marks = {one.base: one.mark for one in ones}
+    for base, mark in marks.items():
+        held = totals.get(base, ZERO)
+        if held and mark is None:
+            return None
+        quote += held * (mark or ZERO)
+    return quote
+
+
+def balance_changes(
+    cache: Any, venues: Iterable[str], started: Iterable[str]
+) -> dict[str, dict[str, Decimal]]:
+    """Change of each balance of simulated accounts, by venue: the PnL must agree with it.
+
+    `started` are the balances of the config, with which each account begins.
+    """
+    before: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for text in started:
+        amount = money(text)
+        before[amount.currency.code] += amount.as_decimal()
+    changes = {}
+    for venue in venues:
+        account = cache.account_for_venue(Venue(venue))
+        if account is not None:
+            totals = _totals(account)
+            changes[venue] = {name: total - before[name] for name, total in totals.items()}
+    return changes
+
+
+def _totals(account: Any) -> dict[str, Decimal]:
+    return {
+        currency.code: balance.total.as_decimal()
+        for currency, balance in account.balances().items()
+    }
