@@ -55,7 +55,7 @@ class Exchange:
         liquidity_consumption: bool = True,
     ) -> None:
         self.account = account
-        self.markets = {name: Market() for name in account.listings}
+        self.markets: dict[str, Market] = {name: Market() for name in account.listings}
         self.now_ns = 0
         self._fees = fees
         self._events = events
@@ -152,9 +152,11 @@ class Exchange:
     ) -> None:
         """One batch of the book: sizes that stand now. `is_whole`: nothing else does."""
         self.advance(now_ns)
-        market = self.markets[instrument]
-        market.update(levels, is_whole=is_whole)
-        mine = self._open[instrument]
+        self.markets[instrument].update(levels, is_whole=is_whole)
+        self._book_told(instrument)
+
+    def _book_told(self, instrument: str) -> None:
+        market, mine = self.markets[instrument], self._open[instrument]
         if not mine:
             return
         if market.is_known:
@@ -306,10 +308,19 @@ class Exchange:
     def _rest(self, order: Order) -> None:
         assert order.price is not None
         order.state = State.RESTING
-        order.ahead = ZERO
-        if self._queue_position:
-            market = self.markets[order.new.instrument]
-            order.ahead = market.sides[order.side].size(order.price)
+        order.ahead = self._ahead(order, order.price) if self._queue_position else ZERO
+
+    def _ahead(self, order: Order, price: Decimal) -> Decimal | None:
+        """What stands before it; None: the book does not show that.
+
+        Where the other side's levels reach so far nobody stands, unless trades have run through
+        them since: who stands there then, the next book tells.
+        """
+        market = self.markets[order.new.instrument]
+        other = market.touch(order.side)
+        if other is not None and (other <= price if order.side is Side.BUY else other >= price):
+            return ZERO if market.offers(order.side, price, whole=True) else None
+        return market.sides[order.side].size(price)
 
     def _changed(
         self,

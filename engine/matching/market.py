@@ -7,8 +7,9 @@ nothing.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import Protocol
 
 from engine.matching.taking import Consumed, Offer, Print, met
 from engine.orders.model import Side
@@ -17,6 +18,26 @@ ZERO = Decimal(0)
 NEWER_MAX = 1000  # trades without a change of the book that are looked at
 
 Level = tuple[Side, Decimal, Decimal]  # price in quote currency, size in base units; 0 is gone
+
+
+class Levels(Protocol):
+    """One side of a book."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Offer]:
+        """Best first."""
+        ...
+
+    def set(self, price: Decimal, size: Decimal) -> None: ...
+
+    def clear(self) -> None: ...
+
+    def best(self) -> Decimal | None: ...
+
+    def size(self, price: Decimal) -> Decimal | None:
+        """What stands at a price; None where the book does not reach so far."""
+        ...
 
 
 class BookSide:
@@ -65,8 +86,8 @@ class BookSide:
 class Market:
     """Change it through `update` and `trade` only."""
 
-    def __init__(self) -> None:
-        self.sides = {side: BookSide(side) for side in Side}
+    def __init__(self, sides: Mapping[Side, Levels] | None = None) -> None:
+        self.sides = sides or {side: BookSide(side) for side in Side}
         self.taken = {side: Consumed() for side in Side}  # of the run, by book side
         self.newer: list[Print] = []  # trades since the book, oldest first
         self.last_price: Decimal | None = None
@@ -79,12 +100,24 @@ class Market:
     def update(self, levels: Iterable[Level], *, is_whole: bool) -> None:
         """One batch of the book; `is_whole`: what stood before is gone."""
         if is_whole:
-            for side in Side:
-                self.sides[side].clear()
-                self.taken[side].replaced()
+            self.replaced()
         for side, price, size in levels:
             self.sides[side].set(price, size)
             self.taken[side].told(price)
+        self.settled()
+
+    def clear(self) -> None:
+        for side in Side:
+            self.sides[side].clear()
+
+    def replaced(self) -> None:
+        """What stood is gone, and what the run took of it."""
+        self.clear()
+        for side in Side:
+            self.taken[side].replaced()
+
+    def settled(self) -> None:
+        """The book is as new as the market now."""
         self.newer.clear()
         for side in Side:
             self._forget(side)

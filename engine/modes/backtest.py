@@ -39,7 +39,7 @@ from engine.currencies import money
 from engine.errors import Exit, FairleadError
 from engine.guard.order_ids import SeededIds
 from engine.guard.simulated import simulate
-from engine.matching.asking import Asking, asking, nothing
+from engine.matching.closing import Closing, closing
 from engine.matching.fill_model import MarketFills
 from engine.modes.assumed import assumptions
 from engine.modes.backtest_data import Selection, select
@@ -159,8 +159,8 @@ def _run(
             node.add_actor(watch)
         arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
         node.add_actor(arrivals)
-        asks = true_fills(loaded, selection, node)
-        node.add_strategy(asks)
+        ends = true_fills(loaded, selection, node)
+        node.add_strategy(ends)
         for strategy in parts.strategies:
             node.add_strategy(strategy)
         gc.freeze()  # what is loaded stays: the collector need not look at it again and again
@@ -172,8 +172,8 @@ def _run(
             raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
         finally:
             gc.unfreeze()
-        if asks.error is not None:
-            raise asks.error
+        if ends.error is not None:
+            raise ends.error
         wall_secs = monotonic() - began
     summary = _summarize(loaded, selection, parts, node, result, wall_secs)
     assumed = assumptions(loaded, node.cache, fees_from="recorded", data=data)
@@ -216,8 +216,9 @@ def _venue_config(
         book_type="L2_MBP" if deep else "L1_MBP",
         fee_model=fees,
         latency_model=StaticLatencyModel(base_latency_nanos=latency_ns(loaded)),
-        queue_position=simulated.queue_position,
-        liquidity_consumption=simulated.liquidity_consumption,
+        # Where the book is known both are the fill model's
+        queue_position=simulated.queue_position and not deep,
+        liquidity_consumption=simulated.liquidity_consumption and not deep,
         trade_execution=True,
     )
 
@@ -227,22 +228,27 @@ def latency_ns(loaded: LoadedConfig) -> int:
     return int(loaded.config.simulated.latency_ms * MS_NS)
 
 
-def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine) -> Asking:
+def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine) -> Closing:
     """Give the exchanges that know a book our own fills; what is returned has to be in the run."""
-    simulated, deep = loaded.config.simulated, set()
-    books: dict[InstrumentId, bool] = {}
+    simulated = loaded.config.simulated
     by_id = {source.id: source for source in selection.sources}
+    deep: list[Venue] = []
+    instruments: dict[InstrumentId, Any] = {}
     for key, venue in loaded.config.venues.items():
         sources = [by_id[name] for name in venue.instruments]
         if all(source.is_deep for source in sources):
-            deep.add(Venue(key.upper()))
-            books.update((source.instrument.id, source.has_deltas) for source in sources)
-    asks = asking(books, latency_ns(loaded), node)
+            deep.append(Venue(key.upper()))
+            instruments.update((one.instrument.id, one.instrument) for one in sources)
+    ends = closing(latency_ns(loaded))
     fills = MarketFills(
-        asks, consumes=simulated.liquidity_consumption, queues=simulated.queue_position
+        instruments,
+        node,
+        ends,
+        consumes=simulated.liquidity_consumption,
+        queues=simulated.queue_position,
     )
-    node.fill_by(dict.fromkeys(deep, fills), [nothing(venue) for venue in deep])
-    return asks
+    node.fill_by(deep, fills)
+    return ends
 
 
 def engine_config(loaded: LoadedConfig) -> BacktestEngineConfig:

@@ -1,17 +1,15 @@
 """A backtest's engine and the catalog's data that it is fed, some at a time.
 
 NautilusTrader's BacktestNode does as much, but takes no fill model in Python; its BacktestEngine
-does. Rows come to it in the order of the node, by `ts_init`, but for the trades of one moment.
+does. Rows come to it in the order of the node, by `ts_init`; those of one moment as `ordered` says.
 """
 
 from __future__ import annotations
 
 import gc
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from nautilus_trader.backtest import (
     BacktestDataConfig,
@@ -34,10 +32,11 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.currencies import money
+from engine.matching.fill_model import MarketFills
+from engine.matching.tape import Tape, Told, ordered
 
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
-_BOOKS = (OrderBookDeltas, OrderBookDepth)
 CLOSING_NS = 1_000_000_000
 GROWTH = 8  # of a window of time, at most, where few rows were in the one before
 
@@ -60,47 +59,69 @@ class _Rows:
     def instruments(self) -> list[Any]:
         return list(self._catalog.instruments([self._name]))
 
-    def read(self, begin: int, end: int) -> list[Any]:
+    def read(self, begin: int, end: int) -> _Part | None:
         """What the engine takes of the rows from `begin` to `end`, both in."""
         begin, end = max(begin, self.begin), min(end, self.end)
         self.count = 0
         if begin > end:
-            return []
+            return None
         rows = self._catalog.query(
             self._kind, [self._name], start=begin, end=end, optimize_file_loading=True
         )
         self.count = len(rows)
-        return self._batches(rows) if self._kind == NautilusDataType.OrderBookDelta else list(rows)
+        if self._kind != NautilusDataType.OrderBookDelta:
+            return _Part(list(rows), []) if rows else None
+        batches = self._batches(rows)
+        data = [OrderBookDeltas(one[0].instrument_id, one) for one in batches]
+        return _Part(data, batches) if data else None
 
-    def _batches(self, rows: Sequence[OrderBookDelta]) -> list[OrderBookDeltas]:
+    def _batches(self, rows: Sequence[OrderBookDelta]) -> list[list[OrderBookDelta]]:
         last, begin = RecordFlag.F_LAST.value, 0
         ends = [index for index, row in enumerate(rows, 1) if row.flags & last]
         found = []
         for end in ends:
-            batch = rows[begin:end]
+            batch = list(rows[begin:end])
             if self._rest:
                 batch = [*self._rest, *batch]
                 self._rest = []
-            found.append(OrderBookDeltas(batch[0].instrument_id, batch))
+            found.append(batch)
             begin = end
         self._rest += rows[begin:]
         return found
 
 
-class _Stream:
-    """Rows of one kind, in their order."""
+class _Part(NamedTuple):
+    """Rows of one kind of one instrument that are run now, in their order.
 
-    def __init__(self, rows: list[Any]) -> None:
-        self._rows = rows
-        self.times = [one.ts_init for one in rows]
+    `batches`: those of a book that is told by changes, as they were read.
+    """
 
-    @cached_property
-    def gaps(self) -> list[int]:
-        """When the book was cleared, and not told."""
-        return [one.ts_init for one in self._rows if _is_gap(one)]
+    data: list[Any]
+    batches: list[list[OrderBookDelta]]
 
-    def at(self, now: int) -> list[Any]:
-        return self._rows[bisect_left(self.times, now) : bisect_right(self.times, now)]
+    @property
+    def instrument_id(self) -> InstrumentId:
+        found: InstrumentId = self.data[0].instrument_id
+        return found
+
+    @property
+    def is_trades(self) -> bool:
+        return isinstance(self.data[0], TradeTick)
+
+    @property
+    def is_book(self) -> bool:
+        return isinstance(self.data[0], OrderBookDeltas | OrderBookDepth)
+
+    def told(self, following: bool) -> list[Told]:
+        """Of a book; `following`: whether a gap comes next."""
+        if not self.batches:
+            return [Told(ts=one.ts_init, depth=one) for one in self.data]
+        gaps = [_is_gap(rows) for rows in self.batches]
+        lasts = [*gaps, following][1:]
+        return [
+            Told(ts=one.ts_init, rows=rows, is_last=is_last)
+            for one, rows, is_last in zip(self.data, self.batches, lasts, strict=True)
+        ]
 
 
 class Engine:
@@ -115,11 +136,12 @@ class Engine:
         chunk_size: int,
     ) -> None:
         self._id, self._chunk_size = run_id, chunk_size
-        self._parts: list[list[Any]] = []  # that are run now
-        self._told: dict[InstrumentId, _Stream] = {}  # of these parts, as far as asked for
-        self._traded: dict[InstrumentId, _Stream] = {}
-        self._told_before: dict[InstrumentId, int] = {}
-        self._cleared_before: dict[InstrumentId, int] = {}
+        self._parts: list[_Part] = []  # that are run now
+        self._following: list[_Part] = []
+        self._mixed: dict[InstrumentId, list[Any]] = {}  # of them, books and trades
+        self._tapes: dict[InstrumentId, Tape] = {}  # of these parts, as far as asked for
+        self._updates: dict[InstrumentId, int] = {}  # of books, before these parts
+        self._turn: Callable[[], None] | None = None
         self._engine = BacktestEngine(engine)
         self._rows = [_Rows(config) for config in data]
         for venue in venues:
@@ -136,12 +158,10 @@ class Engine:
     def portfolio(self) -> Any:
         return self._engine.portfolio
 
-    def fill_by(self, models: Mapping[Venue, Any], instruments: Sequence[Any]) -> None:
-        """Fill models of venues, and what instruments they need besides those of the data."""
-        for instrument in instruments:
-            self._engine.add_instrument(instrument)
-        for venue, model in models.items():
+    def fill_by(self, venues: Iterable[Venue], model: MarketFills) -> None:
+        for venue in venues:
             self._engine.change_fill_model(venue, model)
+        self._turn = model.finish
 
     def add_actor(self, actor: Any) -> None:
         self._engine.add_actor(actor)
@@ -157,9 +177,9 @@ class Engine:
         while chunk is not None:
             following = next(chunks, None)
             end, parts = chunk
-            self._next(parts)
-            for part in sorted(parts, key=_rank):
-                self._engine.add_data(part, validate=False, sort=True)
+            self._next(parts, following[1] if following else [])
+            for rows in self._fed():
+                self._engine.add_data(rows, validate=False, sort=True)
             self._engine.run(begin, end if following else None, self._id, streaming=True)
             self._engine.clear_data()
             if self._engine.run_finished is not None:  # a strategy ended it
@@ -168,54 +188,47 @@ class Engine:
         self._engine.end()
         return self._engine.get_result()
 
-    def _next(self, parts: list[list[Any]]) -> None:
+    def _next(self, parts: list[_Part], following: list[_Part]) -> None:
+        if self._turn is not None and self._parts:
+            self._turn()
         for part in self._parts:
-            if isinstance(part[0], _BOOKS):
-                name = part[0].instrument_id
-                self._told_before[name] = part[-1].ts_init
-                gap = next((one.ts_init for one in reversed(part) if _is_gap(one)), None)
-                if gap is not None:
-                    self._cleared_before[name] = gap
-        self._parts, self._told, self._traded = parts, {}, {}
+            if part.is_book:
+                self._updates[part.instrument_id] = self.tape(part.instrument_id).updates
+        self._parts, self._following, self._tapes = parts, following, {}
 
-    def told_ns(self, instrument_id: InstrumentId, now: int) -> int:
-        """When the book of an instrument was last told, up to `now`; 0: never.
+    def tape(self, instrument_id: InstrumentId) -> Tape:
+        """The market data of an instrument in the part that is run now."""
+        if instrument_id not in self._tapes:
+            self._tapes[instrument_id] = self._tape(instrument_id)
+        return self._tapes[instrument_id]
 
-        A NautilusTrader book knows the venue's times only.
-        """
-        times = self._of(self._told, instrument_id, _BOOKS).times
-        at = bisect_right(times, now)
-        return times[at - 1] if at else self._told_before.get(instrument_id, 0)
+    def _tape(self, instrument_id: InstrumentId) -> Tape:
+        after = [one for one in self._following if one.instrument_id == instrument_id]
+        is_gap = any(_is_gap(one.batches[0]) for one in after if one.batches)
+        books = {
+            id(row): told
+            for part in self._parts
+            if part.is_book and part.instrument_id == instrument_id
+            for row, told in zip(part.data, part.told(is_gap), strict=True)
+        }
+        rows = self._mixed.get(instrument_id, [])
+        events = [books.get(id(row)) or Told(ts=row.ts_init, trade=row) for row in rows]
+        return Tape(events, self._updates.get(instrument_id, 0))
 
-    def cleared_ns(self, instrument_id: InstrumentId, now: int) -> int:
-        """When its book was last cleared by a gap, up to `now`; 0: never."""
-        gaps = self._of(self._told, instrument_id, _BOOKS).gaps
-        at = bisect_right(gaps, now)
-        return gaps[at - 1] if at else self._cleared_before.get(instrument_id, 0)
+    def _fed(self) -> Iterator[list[Any]]:
+        """Rows as the engine is given them, which keeps the order of those of one time."""
+        mixed: dict[InstrumentId, list[Any]] = {}
+        others = []
+        for part in self._parts:
+            if part.is_trades or part.is_book:
+                mixed.setdefault(part.instrument_id, []).extend(part.data)
+            else:
+                others.append(part.data)
+        self._mixed = {name: ordered(rows) for name, rows in mixed.items()}
+        yield from self._mixed.values()
+        yield from others
 
-    def books_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
-        """What comes of its book at `now`."""
-        return self._of(self._told, instrument_id, _BOOKS).at(now)
-
-    def trades_at(self, instrument_id: InstrumentId, now: int) -> list[TradeTick]:
-        """Its trades that come at `now`."""
-        return self._of(self._traded, instrument_id, TradeTick).at(now)
-
-    def _of(
-        self, known: dict[InstrumentId, _Stream], instrument_id: InstrumentId, kinds: Any
-    ) -> _Stream:
-        if instrument_id not in known:
-            known[instrument_id] = _Stream(
-                [
-                    one
-                    for part in self._parts
-                    if isinstance(part[0], kinds) and part[0].instrument_id == instrument_id
-                    for one in part
-                ]
-            )
-        return known[instrument_id]
-
-    def _chunks(self) -> Iterator[tuple[int, list[list[Any]]]]:
+    def _chunks(self) -> Iterator[tuple[int, list[_Part]]]:
         """The last time within, and the rows of each data config that has any then."""
         rows = [one for one in self._rows if one.begin <= one.end]
         if not rows:
@@ -226,9 +239,9 @@ class Engine:
             with _uncollected():
                 parts = [part for one in rows if (part := one.read(at, at + window - 1))]
             if not any(one.is_cut for one in rows):
-                parts = [part for part in parts if _unclosed(part, last)]
+                parts = [part for part in parts if _unclosed(part, last, parts)]
             if parts:
-                yield max(int(part[-1].ts_init) for part in parts), parts
+                yield max(int(part.data[-1].ts_init) for part in parts), parts
             at += window
             count = sum(one.count for one in rows)
             factor = min(GROWTH, self._chunk_size / count) if count else GROWTH
@@ -250,30 +263,27 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _is_gap(told: Any) -> bool:
-    if not isinstance(told, OrderBookDeltas) or not told.is_snapshot:
-        return False
-    return len(told.deltas) == 1 and bool(told.deltas[0].action == BookAction.CLEAR)
+def _is_gap(rows: Sequence[OrderBookDelta]) -> bool:
+    """Whether a batch clears the book, and tells nothing."""
+    return len(rows) == 1 and bool(rows[0].action == BookAction.CLEAR)
 
 
-def _unclosed(part: list[Any], last: int) -> list[Any]:
-    """Without the gap that a recording ends with: `last` is when all data ends.
+def _unclosed(part: _Part, last: int, parts: Sequence[_Part]) -> bool:
+    """Take away the gap that a recording ends with; whether anything is left. `last` is when all
+    data ends.
 
     Strategies that leave their positions at their stop do so on the last book that was known, as
-    they did when it was recorded.
+    they did when it was recorded. Where the market goes on after the gap it is none of these.
     """
-    while part and _is_gap(part[-1]) and part[-1].ts_init > last - CLOSING_NS:
-        part.pop()
-    return part
-
-
-def _rank(part: list[Any]) -> int:
-    """In one moment trades come before the book that they led to.
-
-    The other way round a trade would be taken off the queue of a resting order twice: by the book,
-    and by itself.
-    """
-    return 0 if isinstance(part[0], TradeTick) else 1
+    rows = part.batches
+    since = last - CLOSING_NS
+    for one in parts:
+        if one is not part and one.instrument_id == part.instrument_id:
+            since = max(since, one.data[-1].ts_init)
+    while rows and _is_gap(rows[-1]) and rows[-1][0].ts_init > since:
+        rows.pop()
+        part.data.pop()
+    return bool(part.data)
 
 
 def _add_venue(engine: BacktestEngine, config: BacktestVenueConfig) -> None:

@@ -51,8 +51,8 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
         "for-ever",
         MARKET,
         "a level that was taken is gone for ever, also when it is told anew",
-        "            self.taken[side].told(price)\n        self.newer",
-        "        self.newer",
+        "            self.taken[side].told(price)\n        self.settled",
+        "        self.settled",
     ),
     _mutant(
         "endless-level",

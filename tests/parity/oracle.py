@@ -17,6 +17,7 @@ from tests.parity.orders import Fill, Order, Rules
 from tests.parity.resting import Resting
 from tests.parity.standing import ZERO, Market, Offer, Sheet, is_better
 from tests.parity.tape import Event, Print, Tape
+from tests.parity.unfilled import unfilled
 
 MS_NS = 1_000_000
 END = 2**63
@@ -101,6 +102,8 @@ class _Judge:
             self._taking(taking, self.takings[at + 1 :])
         for order in self.orders:
             self._missed(order)
+        for one in unfilled(self.orders, self.tape, self.rules.slack_ns):
+            self._say("maker not filled", one.order, one.ts, one.price, one.lack, one.text)
         self.found.sort(key=lambda one: (one.ts, one.order, one.kind))
         return self.found
 
@@ -160,7 +163,7 @@ class _Judge:
         """A maker fill. Also one of an order that had come to rest, whatever it is called."""
         if not fill.is_maker:
             began = self._came(order, fill.ts)
-            if began is None or fill.ts < began or (fill.ts == began and not order.took(fill)):
+            if began is None or fill.ts < began:
                 return
             if resting.fill(order.id, fill.price, fill.quantity, fill.ts) is None:
                 self.as_maker.add(fill)

@@ -88,10 +88,6 @@ class Order:
     def is_touched(self) -> bool:
         return self.kind.endswith("IF_TOUCHED")
 
-    def took(self, fill: Fill) -> bool:
-        """Whether it filled at another price in the moment of `fill`, too."""
-        return any(one.ts == fill.ts and one.price != fill.price for one in self.fills)
-
     def at(self, ts: int) -> list[Terms]:
         """The terms that may hold at `ts`: two in the nanosecond of a change."""
         times = [one.ts for one in self.terms]

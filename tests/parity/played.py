@@ -31,6 +31,8 @@ TICK = Decimal("0.01")
 SHARE = 0.2  # orders an event, roughly
 TRIGGERS = {Watched.LAST: "LAST_PRICE", Watched.TOUCH: "BID_ASK"}
 
+UNPLAYED = ("quote", "silence")  # paper knows of a loss only when it shows
+
 
 class Played(NamedTuple):
     orders: int
@@ -64,7 +66,7 @@ class Play(Bench):
         self.rng = rng = random.Random(f"played {seed}")
         made = of_lines(generate.lines(seed))
         self.tapes: dict[str, Tape] = {
-            name: [e for e in tape if not (isinstance(e, Told) and e.kind == "quote")]
+            name: [e for e in tape if not (isinstance(e, Told) and e.kind in UNPLAYED)]
             for name, tape in made.items()
         }
         names = tuple(self.tapes)

@@ -77,6 +77,7 @@ class Market:
         self.ts = 0
         self.is_known = False
         self._has_levels = False  # besides those of quotes
+        self._is_silent = False
         self.last: Print | None = None
         self._book: dict[str, dict[Decimal, _Level]] = {"BUY": {}, "SELL": {}}  # by taker: asks, ..
         self._whole = 0  # the number of the event since which every level is known
@@ -93,6 +94,8 @@ class Market:
         if isinstance(event, Print):
             self.last = event
             self._prints.append((self.number, event))
+        elif event.kind == "silence":
+            self._is_silent = True
         elif event.kind == "quote":
             self._top, self._top_number = event, self.number
             self._fold()
@@ -103,6 +106,11 @@ class Market:
             self._fold()
 
     def _apply_book(self, event: Told) -> None:
+        if self._is_silent and event.kind == "levels":  # all that stands is told anew with them
+            for taker, side in self._book.items():
+                for price, level in list(side.items()):
+                    self._set(taker, price, _Level(level.size, self.number, self.number))
+        self._is_silent = False
         if event.kind in ("snapshot", "clear"):
             self._book = {"BUY": {}, "SELL": {}}
             self._prices = {"BUY": [], "SELL": []}
@@ -160,6 +168,7 @@ class Market:
     def sheet(self) -> Sheet:
         found = {taker: tuple(self._offers(taker)) for taker in ("BUY", "SELL")}
         is_known = self.is_known if self._whole else self._top is not None
+        is_known = is_known and not self._is_silent
         return Sheet(self.number, self.ts, found["BUY"], found["SELL"], self.last, is_known)
 
     def _levels(self, taker: str, count: int) -> Iterator[Offer]:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+SILENT_NS, SILENT_TIMES = 10 * 10**9, 20  # and the usual distance of depth messages
 Side = dict[Decimal, Decimal]  # size in base units by price in quote currency
 MS_NS = 1_000_000
 
@@ -22,8 +23,9 @@ class Told(NamedTuple):
     """A change of the book, or all of it.
 
     `kind` is "snapshot" (all that there is), "levels" (size 0: none), "quote" (the best of both
-    sides), "clear" (nobody knows). `ts` is when it was received, `at` when it happened by the
-    venue's clock (0: not told), both ns; `update` is the venue's number of it.
+    sides), "clear" (nobody knows), "silence" (nobody knows until the next levels). `ts` is when it
+    was received, `at` when it happened by the venue's clock (0: not told), both ns; `update` is the
+    venue's number of it.
     """
 
     ts: int
@@ -58,13 +60,19 @@ class _Symbol:
         self.held: list[tuple[int, dict[str, Any]]] = []  # updates that wait for a snapshot
         self.is_without = True  # a snapshot
         self.is_perpetual = False
+        self.came: list[int] = []  # when depth did
+        self.is_silent = False
 
     def depth(self, ts: int, data: dict[str, Any]) -> None:
+        self.came.append(ts)
+        self.is_silent = False
         self.seen = data["u"]
         self.is_perpetual = "pu" in data
         if self.last is not None and data["u"] <= self.last:
             return
         if self.last is not None and not self._follows(data):
+            if len(self.came) > 1:  # what was lost came since
+                self.tape.append(Told(self.came[-2] + 1, "silence", {}, {}))
             self.tape.append(Told(ts, "clear", {}, {}))
             self.last = None
         if self.last is None:
@@ -76,6 +84,15 @@ class _Symbol:
     def _told(self, ts: int, data: dict[str, Any]) -> None:
         bids, asks = _side(data["b"]), _side(data["a"])
         self.tape.append(Told(ts, "levels", bids, asks, data["E"] * MS_NS, data["u"]))
+
+    def silence(self, ts: int) -> None:
+        """Where depth was away for so long, while others tell of later, nobody knows the book."""
+        if len(self.came) < 2 or self.is_silent:
+            return
+        last, usual = self.came[-1], (self.came[-1] - self.came[0]) / (len(self.came) - 1)
+        if ts - last > max(SILENT_NS, SILENT_TIMES * usual):
+            self.is_silent = True
+            self.tape.append(Told(last + 1, "silence", {}, {}))
 
     def end(self) -> None:
         """Without any snapshot the levels that were told are all that is known."""
@@ -122,6 +139,7 @@ def of_lines(lines: Iterable[bytes], venue: str = "BINANCE") -> dict[str, Tape]:
     """The tapes of a Binance raw stream file's lines, by instrument id."""
     symbols: dict[str, _Symbol] = {}
     early: list[tuple[int, dict[str, Any]]] = []
+    ts = 0
     for line in lines:
         stamp, _, rest = line.partition(b" ")
         ts, body = int(stamp), json.loads(rest)
@@ -148,8 +166,11 @@ def of_lines(lines: Iterable[bytes], venue: str = "BINANCE") -> dict[str, Tape]:
         elif kind == "bookTicker":
             bid, ask = _side([(data["b"], data["B"])]), _side([(data["a"], data["A"])])
             at = data.get("E", 0) * MS_NS
+            if data["u"] > symbol.seen:
+                symbol.silence(ts)
             symbol.tape.append(Told(ts, "quote", bid, ask, at, data["u"]))
     for symbol in symbols.values():
+        symbol.silence(ts)
         symbol.end()
     return {
         f"{name}{'-PERP' * one.is_perpetual}.{venue}": sorted(one.tape, key=lambda event: event.ts)

@@ -386,6 +386,44 @@ def test_slack_allows_what_came_about_then() -> None:
     assert kinds(rows, events) == {"late"}
 
 
+def test_a_trade_through_a_resting_order_has_to_fill_it() -> None:
+    bid = {"kind": "LIMIT", "price": "99.5"}
+    through = [trade(50, "99.5", "1", "SELL"), trade(60, "99.4", "0.6", "SELL")]
+    rest = {"status": "CANCELED", **bid}
+    assert kinds([order(10, "BUY", "1", **rest)], through) == {"maker not filled"}
+    half = fill(60, "99.5", "0.5", "MAKER")
+    assert kinds([order(10, "BUY", "1", half, **rest)], through) == {"maker not filled"}
+    right = fill(60, "99.5", "0.6", "MAKER")
+    assert kinds([order(10, "BUY", "1", right, **rest)], through) == set()
+    shared = order(11, "BUY", "1", **rest)
+    assert kinds([order(10, "BUY", "1", right, **rest), shared], through) == set()
+    assert kinds([order(10, "BUY", "1", **rest)], [trade(60, "99.4", "1", "BUY")]) == set()
+    gone = order(10, "BUY", "1", **rest, ts_last=55 * MS)
+    assert kinds([gone], through) == set()
+
+
+def test_a_stream_file_that_stops_telling_of_the_book_is_silent_then() -> None:
+    def line(ms: int, data: str) -> bytes:
+        return b"%d %s" % (ms * MS, f'{{"stream":"x","data":{data}}}'.encode())
+
+    def depth(ms: int, update: int) -> bytes:
+        data = f'"E":{ms},"s":"AAA","U":{update},"u":{update},"b":[["1","1"]],"a":[]'
+        return line(ms, f'{{"e":"depthUpdate",{data}}}')
+
+    def quote(ms: int, update: int) -> bytes:
+        return line(ms, f'{{"s":"AAA","u":{update},"b":"1","B":"1","a":"2","A":"1"}}')
+
+    def silences(*lines: bytes) -> list[int]:
+        tape = of_lines([depth(100, 1), depth(200, 2), *lines])["AAA.BINANCE"]
+        return [one.ts for one in tape if isinstance(one, Told) and one.kind == "silence"]
+
+    assert silences(quote(10_300, 3), depth(10_400, 3)) == [200 * MS + 1]
+    assert silences(quote(9000, 3), quote(12_300, 4)) == [200 * MS + 1]
+    assert silences(quote(9000, 3), quote(10_100, 4), depth(10_300, 4)) == []
+    assert silences(quote(10_300, 2), depth(10_400, 3)) == []  # it tells of nothing later
+    assert silences(depth(10_300, 3)) == []
+
+
 def test_a_stream_file_is_read_with_its_gaps() -> None:
     def line(ms: int, body: str) -> bytes:
         return b"%d %s" % (ms * MS, body.encode())
@@ -405,14 +443,15 @@ def test_a_stream_file_is_read_with_its_gaps() -> None:
         ]
     )["AAA.BINANCE"]
     books = [one for one in tape if isinstance(one, Told)]
-    assert [one.kind for one in books] == ["snapshot", "levels", "clear", "snapshot"]
+    assert [one.kind for one in books] == ["snapshot", "levels", "silence", "clear", "snapshot"]
+    assert books[2].ts == 4 * MS + 1  # what was lost came since
     assert books[0].bids == {Decimal(5): 1, Decimal(2): 1}
-    assert books[3].bids == {Decimal(9): 1, Decimal(4): 1}
+    assert books[4].bids == {Decimal(9): 1, Decimal(4): 1}
 
 
 def test_the_oracle_stands_apart_from_what_it_judges() -> None:
     folder = Path(__file__).parent
-    for name in ("tape", "standing", "resting", "orders", "oracle"):
+    for name in ("tape", "standing", "resting", "unfilled", "orders", "oracle"):
         for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [one.name for one in node.names] if isinstance(node, ast.Import) else []

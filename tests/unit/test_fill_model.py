@@ -20,18 +20,19 @@ from nautilus_trader.model import (
     TriggerType,
 )
 
-from engine.matching.asking import asking, nothing
+from engine.matching.closing import closing
 from engine.matching.fill_model import MarketFills
+from engine.matching.tape import Tape, Told, ordered
 from tests.kernel.bench import (
     IID,
     MS,
     OTHER,
-    VENUE,
     Script,
     Seen,
     book,
     cleared,
     level,
+    pair,
     px,
     qty,
     run,
@@ -41,37 +42,31 @@ from tests.kernel.bench import (
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 BOUGHT, SOLD = AggressorSide.BUY, AggressorSide.SELL
 QUIET = book(0, {99.5: 5, 99.4: 5, 99.3: 5}, {100.5: 5, 100.6: 5})
+PAIRS = {one: pair(one) for one in (IID, OTHER)}
 SETTLED = [QUIET, trade(50, 100.0, 0.1)]
 
 
 class Fed:
-    """The times of a list of data."""
+    """A list of data as the tape of one instrument."""
 
     def __init__(self, data: Sequence[Any]) -> None:
-        self.data = data
+        self._tapes = {one: self._tape(data, one) for one in (IID, OTHER)}
 
-    def told_ns(self, instrument_id: InstrumentId, now: int) -> int:
-        return max(
-            (one.ts_init for one in self._of(OrderBookDeltas, instrument_id, now)), default=0
-        )
+    def tape(self, instrument_id: InstrumentId) -> Tape:
+        return self._tapes[instrument_id]
 
-    def cleared_ns(self, instrument_id: InstrumentId, now: int) -> int:
-        books = self._of(OrderBookDeltas, instrument_id, now)
-        gaps = [one.ts_init for one in books if one.is_snapshot and len(one.deltas) == 1]
-        return max(gaps, default=0)
-
-    def books_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
-        return [one for one in self._of(OrderBookDeltas, instrument_id, now) if one.ts_init == now]
-
-    def trades_at(self, instrument_id: InstrumentId, now: int) -> list[Any]:
-        return [one for one in self._of(TradeTick, instrument_id, now) if one.ts_init == now]
-
-    def _of(self, kind: type, instrument_id: InstrumentId, now: int) -> list[Any]:
-        return [
-            one
-            for one in self.data
-            if isinstance(one, kind) and one.instrument_id == instrument_id and one.ts_init <= now
+    def _tape(self, data: Sequence[Any], instrument_id: InstrumentId) -> Tape:
+        mine = ordered(one for one in data if one.instrument_id == instrument_id)
+        books = [one for one in mine if isinstance(one, OrderBookDeltas)]
+        gaps = [one.is_snapshot and len(one.deltas) == 1 for one in books]
+        lasts = {id(one) for one, is_gap in zip(books, gaps[1:], strict=False) if is_gap}
+        told = [
+            Told(ts=one.ts_init, trade=one)
+            if isinstance(one, TradeTick)
+            else Told(ts=one.ts_init, rows=one.deltas, is_last=id(one) in lasts)
+            for one in mine
         ]
+        return Tape(told, 0)
 
 
 def fill(
@@ -83,24 +78,16 @@ def fill(
     queues: bool = True,
 ) -> Seen:
     """A backtest with our fills."""
-    fed = Fed(data)
-    asks = asking({IID: True, OTHER: True}, int(latency_ms * MS), fed)
-    model = MarketFills(asks, consumes=consumes, queues=queues)
-
-    def prepare(engine: BacktestEngine) -> None:
-        engine.add_instrument(nothing(VENUE))
-        engine.add_strategy(asks)
-
+    fed, ends = Fed(data), closing(int(latency_ms * MS))
+    model = MarketFills(PAIRS, fed, ends, consumes=consumes, queues=queues)
     seen = run(
         data,
         steps,
         latency_ms=latency_ms,
-        prepare=prepare,
+        prepare=lambda engine: engine.add_strategy(ends),
         fill_model=model,
-        liquidity_consumption=consumes,
-        queue_position=queues,
     )
-    assert asks.error is None
+    assert ends.error is None
     return seen
 
 
@@ -211,12 +198,12 @@ def test_a_gap_beyond_the_limit_rests_and_is_a_maker_behind_its_queue():
         book(120, {96.4: 5}, {96.6: 5, 97.0: 2}),
         level(130, SELL, 96.6, 0),
         trade(200, 97.0, 1.5, BOUGHT),  # of the 2.0 before it
-        trade(300, 97.0, 1.0, BOUGHT),  # ends them; what is over is not counted
+        trade(300, 97.0, 0.7, BOUGHT),  # ends them, and 0.2 are over
         trade(400, 97.0, 0.4, BOUGHT),
         trade(500, 97.0, 2.0, BOUGHT),
     ]
     seen = fill(market, [(10, stop(SELL, 99.0, 97.0))])
-    assert parts(seen, "stop") == [(400.0, 97.0, 0.4), (500.0, 97.0, 0.6)]
+    assert parts(seen, "stop") == [(300.0, 97.0, 0.2), (400.0, 97.0, 0.4), (500.0, 97.0, 0.4)]
     seen = fill(market, [(10, stop(SELL, 99.0, 97.0))], queues=False)
     assert parts(seen, "stop") == [(200.0, 97.0, 1.0)]
 
@@ -225,7 +212,7 @@ def test_bids_that_come_upon_one_that_rests_pay_its_price_and_no_more_than_they_
     market = [*SETTLED, trade(100, 96.5), book(120, {96.4: 5}, {96.6: 5})]
     market += [book(200, {97.5: 0.4, 97.2: 0.2}, {98.0: 5}), trade(300, 97.6, 0.1, BOUGHT)]
     seen = fill(market, [(10, stop(SELL, 99.0, 97.0))])
-    assert parts(seen, "stop") == [(200.0, 97.0, 0.6)]
+    assert parts(seen, "stop") == [(200.0, 97.0, 0.6), (300.0, 97.0, 0.1)]  # and who pays 97.60
 
 
 def test_one_that_rests_takes_again_when_it_is_changed_to():
@@ -302,7 +289,8 @@ def test_a_deep_book_is_walked_as_far_as_there_is_need():
     for count in (1, 25, 26, 200, 201, 399):
         for order in (buy("order", count), bid("order", prices[count - 1], count + 1)):
             seen = fill(market, [(60, order)])
-            assert [price for _, price, _ in parts(seen, "order")] == prices[:count]
+            at_once = [price for ms, price, _ in parts(seen, "order") if ms < 300]
+            assert at_once == prices[:count]
 
 
 def test_an_immediate_order_that_meets_nothing_is_cancelled():
@@ -402,6 +390,23 @@ def test_one_trade_fills_two_resting_orders_no_more_than_it_was(queues):
     assert parts(seen, "b") == [(100.0, 99.2, 0.5)]
 
 
+def test_a_trade_beyond_the_price_fills_whatever_stood_before_the_order():
+    market = [*SETTLED, trade(100, 99.45, 0.4), trade(200, 100.0, 0.1, BOUGHT)]
+    market += [trade(300, 99.4, 5.0), trade(400, 100.0, 0.1, BOUGHT)]
+    seen = fill(market, [(60, bid("bid", 99.5))])
+    assert parts(seen, "bid") == [(100.0, 99.5, 0.4), (300.0, 99.5, 0.6)]
+    rise = [*SETTLED, trade(100, 100.55, 0.4, BOUGHT), trade(300, 100.7, 5.0, BOUGHT)]
+    seen = fill(rise, [(60, offer("offer", 100.5))])
+    assert parts(seen, "offer") == [(100.0, 100.5, 0.4), (300.0, 100.5, 0.6)]
+
+
+def test_orders_beyond_each_others_price_share_the_trade_best_price_first():
+    market = [*SETTLED, trade(100, 99.2, 1.5), trade(200, 100.0, 0.1, BOUGHT)]
+    seen = fill(market, [(60, bid("low", 99.4)), (61, bid("high", 99.5))])
+    assert parts(seen, "high") == [(100.0, 99.5, 1.0)]
+    assert parts(seen, "low") == [(100.0, 99.4, 0.5)]
+
+
 def test_a_gap_in_the_feed_ends_no_queue():
     """While nobody knows the book, a trade at the order's price may have been for those before."""
     nothing_known = cleared(100)
@@ -439,7 +444,7 @@ def test_after_a_gap_the_queue_is_what_the_new_book_shows():
 
 
 def test_asks_that_come_upon_two_resting_bids_are_used_once():
-    market = [*SETTLED, book(100, {99.0: 5}, {99.3: 1.5}), trade(200, 99.3, 0.1, BOUGHT)]
+    market = [*SETTLED, book(100, {99.0: 5}, {99.3: 1.5}), trade(200, 99.7, 0.1, BOUGHT)]
     seen = fill(market, [(60, bid("a", 99.6)), (70, bid("b", 99.6))])
     assert parts(seen, "a") == [(100.0, 99.6, 1.0)]
     assert parts(seen, "b") == [(100.0, 99.6, 0.5)]
@@ -474,17 +479,15 @@ def test_latency_delays_commands_and_no_fill(latency_ms):
 
 
 def test_an_error_is_kept():
-    fed = Fed([])
-    asks = asking({IID: True}, 0, fed)
-
     class Broken(MarketFills):
         def _answer(self, *_: Any) -> Any:
             raise ArithmeticError("broken")
 
-    def prepare(engine: BacktestEngine) -> None:
-        engine.add_instrument(nothing(VENUE))
-        engine.add_strategy(asks)
+    fed, ends = Fed([]), closing(0)
+    model = Broken(PAIRS, fed, ends, consumes=True, queues=True)
 
-    model = Broken(asks, consumes=True, queues=True)
+    def prepare(engine: BacktestEngine) -> None:
+        engine.add_strategy(ends)
+
     run([*SETTLED, trade(300, 100.0)], [(60, buy("order"))], prepare=prepare, fill_model=model)
-    assert isinstance(asks.error, ArithmeticError)
+    assert isinstance(ends.error, ArithmeticError)
