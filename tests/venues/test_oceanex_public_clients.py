@@ -165,7 +165,7 @@ async def test_pysher_receives_books_and_trades(served: Served) -> None:
     try:
         await _until(lambda: len(books) >= 3 and len(trades) >= 3)
     finally:
-        # It closes its socket under the read of its own thread, a daemon, which waits on for minutes
+        # It closes its socket under the read of its own thread, a daemon, which then waits on
         # whatever the server does: nothing is gained by joining it.
         await asyncio.to_thread(client.disconnect, 0)
     for book in books:
