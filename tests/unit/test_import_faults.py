@@ -193,7 +193,7 @@ def test_no_book_after_a_loss_until_it_is_whole_again(tmp_path):
     report, catalog = imported(tmp_path, lines)
     books = shown(catalog)
     assert books[10][1]["SELL"].keys() == {"100.15", "103.00"}
-    assert books[11] == (1000, {"BUY": {}, "SELL": {}})  # with its last change
+    assert books[11] == (1200, {"BUY": {}, "SELL": {}})  # with what shows the loss
     assert len(books) == 12
     assert report.gaps == 1
     assert report.instruments[0].gap_seconds == pytest.approx(3.1)

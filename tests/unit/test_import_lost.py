@@ -1,4 +1,4 @@
-"""What a Binance stream file lost without a word: a gap row, and no book that stands still."""
+"""What a Binance stream file lost without a word: a gap row, a book that ends where it shows."""
 
 from __future__ import annotations
 
@@ -91,8 +91,7 @@ def test_a_hole_that_a_new_snapshot_closes_is_a_gap(name, quotes, tmp_path):
     books = shown(catalog, name)
     (at,) = [i for i, (_, book) in enumerate(books) if book == EMPTY]
     assert books[at - 1][0] <= 10_050
-    assert books[at][0] <= 10_050
-    assert books[at + 1][0] == back_ms
+    assert [books[at][0], books[at + 1][0]] == [back_ms, back_ms]  # nobody knew before
     deltas = catalog.query_order_book_deltas([name])
     assert all(a.ts_init <= b.ts_init for a, b in itertools.pairwise(deltas))
     assert all(a.sequence <= b.sequence for a, b in itertools.pairwise(deltas))
@@ -100,13 +99,17 @@ def test_a_hole_that_a_new_snapshot_closes_is_a_gap(name, quotes, tmp_path):
 
 @MARKETS
 @QUOTES
-def test_a_book_does_not_stand_still_until_a_loss_is_met(name, quotes, tmp_path):
+def test_the_book_ends_when_the_loss_is_met_and_the_gap_began_with_its_last_change(
+    name, quotes, tmp_path
+):
     lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 100, quotes)]
     lines += run(name, 10_000 + HOLE_MS, 50_100, 100, False)
     report, catalog = imported(tmp_path, lines)
     (row,) = gaps(tmp_path)
     assert (row.from_ns, report.gaps) == ((BEGIN_MS + 10_000) * 1_000_000 + 500_000, 1)
-    assert shown(catalog, name)[-1] == (10_000, EMPTY)
+    assert shown(catalog, name)[-1] == (10_000 + HOLE_MS + 100, EMPTY)
+    last = catalog.query_order_book_deltas([name])[-1]
+    assert (last.flags & 128, last.ts_init % 1_000_000) == (128, 500_000)  # the message's own time
 
 
 @MARKETS
@@ -131,7 +134,7 @@ def test_changes_that_are_lost_on_the_way_to_a_snapshot_are_a_gap(name, tmp_path
     report, catalog = imported(tmp_path, lines)
     (row,) = gaps(tmp_path)
     assert (of(row), row.count, report.gaps) == ((1000, 1060), 9, 1)
-    assert [at for at, book in shown(catalog, name) if book == EMPTY] == [1000]
+    assert [at for at, book in shown(catalog, name) if book == EMPTY] == [1060]
 
 
 @MARKETS
@@ -141,7 +144,24 @@ def test_two_snapshots_in_the_hole_and_the_end_of_the_file(name, tmp_path):
     report, catalog = imported(tmp_path, lines)
     (row,) = gaps(tmp_path)
     assert (of(row), report.gaps) == ((1000, 70_000), 1)
-    assert [at for at, _ in shown(catalog, name)][-3:] == [1000, 60_000, 70_000]
+    books = shown(catalog, name)[-4:]
+    assert [(at, book == EMPTY) for at, book in books] == [
+        (60_000, True),
+        (60_000, False),
+        (70_000, True),
+        (70_000, False),
+    ]
+    assert report.instruments[0].delta_rows == len(catalog.query_order_book_deltas([name]))
+
+
+@MARKETS
+def test_a_snapshot_that_the_changes_reach_ends_no_book_where_a_later_one_does(name, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 10, False)]
+    lines += [snapshot(1060, 5012, *WHOLE), snapshot(1070, 5050, *WHOLE)]
+    lines += [*run(name, 1100, 5010, 5, False), *run(name, 2000, 5060, 5, False)]
+    report, catalog = imported(tmp_path, lines)
+    assert [at for at, book in shown(catalog, name) if book == EMPTY] == [1070, 2100]
+    assert report.gaps == len(gaps(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(("chunk_rows", "clears"), [(4, 0), (1000, 1)])
@@ -225,7 +245,7 @@ def test_depth_that_stops_before_the_trades_do_is_a_gap(name, tmp_path):
     (row,) = gaps(tmp_path)
     assert (of(row), report.gaps) == ((2000, 32_000), 1)
     assert "depth messages stopped, the file goes on" in row.reason
-    assert shown(catalog, name)[-1] == (2000, EMPTY)
+    assert shown(catalog, name)[-1] == (12_000, EMPTY)  # when it was silent for too long
     assert "depth messages stopped 1 times" in render(report)
 
 

@@ -61,7 +61,6 @@ class _Ahead(msgspec.Struct):
     last: int
     since_ns: int
     until_ns: int
-    clear: OrderBookDelta  # as early as it can be written, for the case that they were lost
 
 
 class SymbolImport:
@@ -148,7 +147,7 @@ class SymbolImport:
     def _end_gaps(self, ts: int) -> None:
         """The file ended at `ts`."""
         self._lost_before_snapshot()
-        self._stop_silent(ts, "the file goes on")
+        self._stop_silent(ts, "the file goes on", is_over=True)
         for hole in [] if self._trade_numbers is None else self._trade_numbers.holes():
             reason = f"trade ids: none after {hole.last} before {hole.first}"
             row = self._gap_row(hole.from_ns, reason, hole.missing)
@@ -308,31 +307,34 @@ class SymbolImport:
         self._begin_ns = self._begin_ns or ts
         self._trade_numbers = None
 
-    def _stop_silent(self, ts: int, meanwhile: str) -> None:
-        """Where depth has stopped while the market goes on, what is left of the book is none."""
+    def _stop_silent(self, ts: int, meanwhile: str, *, is_over: bool = False) -> None:
+        """Where depth has stopped while the market goes on, what is left of the book is none.
+
+        A quote shows it when it comes; at the end of a file, that the silence grew too long.
+        """
         first_ns, last_ns = self._depth_ns
-        silent_ns = ts - max(last_ns, self._known_ns)
+        since_ns = max(last_ns, self._known_ns)
         messages = self.report.depth_messages
-        if silent_ns <= SILENT_NS or messages < 2:
+        if ts - since_ns <= SILENT_NS or messages < 2:
             return
-        if silent_ns <= SILENT_TIMES * (last_ns - first_ns) / (messages - 1):
+        usual_ns = (last_ns - first_ns) / (messages - 1)
+        limit_ns = max(SILENT_NS, int(SILENT_TIMES * usual_ns))
+        if ts - since_ns <= limit_ns:
             return
         self.report.depth_stops += 1
         if not self._book.shown:
             return
-        reason = f"depth messages stopped, {meanwhile}"
-        self._open_gap(ts - silent_ns, reason, 0)
-        at = min(self._deltas.last_ts + 1, ts)
+        self._open_gap(since_ns, f"depth messages stopped, {meanwhile}", 0)
+        at = max(self._deltas.last_ts, since_ns + limit_ns) if is_over else ts
         self._deltas.add(self._book.end(at), at)
 
     def _run_ahead(self, had: int, last: int, ts: int) -> None:
         """The next changes will tell whether those until the snapshot are there."""
-        if self._ahead is not None:
+        if self._ahead is None:
+            self._ahead = _Ahead(had, last, self._known_ns, ts)
+        else:
             self._ahead.last, self._ahead.until_ns = last, ts
-            return
-        clear = self._book.ended(self._deltas.last_ts + 1)
-        self._ahead = _Ahead(had, last, self._known_ns, ts, clear)
-        self._deltas.mark()
+        self._deltas.mark(last, self._book.ended(ts))
 
     def _catch_up(self, change: Change, place: Place) -> None:
         ahead = self._ahead
@@ -347,13 +349,11 @@ class SymbolImport:
             self._deltas.release()
 
     def _lost_before_snapshot(self) -> None:
-        """The book stood still until the snapshot: it ends with its last change."""
+        """The book that stood still until the snapshot ends with it: the loss shows there."""
         ahead, self._ahead = self._ahead, None
         if ahead is None:
             return
-        if ahead.clear.ts_init < ahead.until_ns:
-            self._deltas.insert([ahead.clear])
-        self._deltas.release()
+        self._deltas.insert_marked(ahead.had)
         reason = f"depth sequence: update {ahead.had} expected before, a snapshot of {ahead.last}"
         missing = ahead.last - ahead.had
         row = self._gap_row(ahead.since_ns, f"{reason} received", missing)
@@ -365,9 +365,8 @@ class SymbolImport:
         missing = max(0, change.previous - had)
         if self._gap is None:
             self._open_gap(self._known_ns, reason, missing)
-        at = min(self._deltas.last_ts + 1, change.ts_init)
-        self._emit(self._book.end(at), at)  # what stood still since is no book
-        self._book.lose(change.previous, change.ts_event, change.ts_init)
+        ended = self._book.lose(change.previous, change.ts_event, change.ts_init)
+        self._emit(ended, change.ts_init)  # nobody could have known before
 
     def _open_gap(self, since_ns: int, reason: str, missing: int) -> None:
         self._gap = self._gap_row(since_ns, reason, missing)

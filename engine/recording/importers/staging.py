@@ -32,42 +32,44 @@ class ChunkWriter:
     """Rows of one type and instrument, written in files that do not overlap.
 
     NautilusTrader wants each file sorted by `ts_init`, and files disjoint; so a file ends only
-    where the time moves on. `mark` keeps a place, for a row that only later ones show to be needed:
-    until `release` its file is not written, unless twice the rows of one are waiting.
+    where the time moves on. `mark` keeps places, for rows that only later ones show to be needed:
+    until `release` their file is not written, unless twice the rows of one are waiting.
     """
 
     def __init__(self, write: Callable[[list[Any]], object], chunk_rows: int = CHUNK_ROWS) -> None:
         self._write = write
         self._chunk_rows = chunk_rows
         self._rows: list[Any] = []
-        self._marked: int | None = None
+        self._marked: list[tuple[int, int, Any]] = []  # place, number, row
         self.last_ts = 0  # of the newest row, 0 for none
         self.count = 0
 
     def add(self, rows: Sequence[Any], ts_init: int) -> None:
         """Add rows of one `ts_init`, not before the last; they stay in one file."""
-        rows_max = self._chunk_rows if self._marked is None else 2 * self._chunk_rows
+        rows_max = 2 * self._chunk_rows if self._marked else self._chunk_rows
         if len(self._rows) >= rows_max and ts_init > self.last_ts:
             self.flush()
         self._rows.extend(rows)
         self.last_ts = ts_init
         self.count += len(rows)
 
-    def mark(self) -> None:
-        """Remember the place after the newest row."""
-        self._marked = len(self._rows)
+    def mark(self, number: int, row: Any) -> None:
+        """Keep the place after the newest row for `row`, whose time is that of the next one."""
+        self._marked.append((len(self._rows), number, row))
 
-    def insert(self, rows: Sequence[Any]) -> None:
-        """Add rows at the marked place, whose times are between those around it."""
-        if self._marked is not None:
-            self._rows[self._marked : self._marked] = rows
-            self.count += len(rows)
+    def insert_marked(self, after: int) -> None:
+        """Add the rows that are kept of numbers beyond `after`; forget all places."""
+        for place, number, row in reversed(self._marked):
+            if number > after:
+                self._rows.insert(place, row)
+                self.count += 1
+        self.release()
 
     def release(self) -> None:
-        self._marked = None
+        self._marked.clear()
 
     def flush(self) -> None:
-        self._marked = None
+        self.release()
         if self._rows:
             self._write(self._rows)
             self._rows = []
