@@ -42,7 +42,10 @@ def unfilled(orders: Sequence[Order], tape: Sequence[Event], slack_ns: int) -> I
                 for one in prints[bisect_right(times, begin) : bisect_left(times, end)]:
                     if is_better(side, one.price, price):
                         moments[one.ts][order.id] = (order, price)
+        ends = {order.ended for order in orders}
         for ts, there in moments.items():
+            if ts in ends:
+                continue  # what was traded may have been another's, which ended in that moment
             prices = [price for _, price in there.values()]
             worst = min(prices) if side == "BUY" else max(prices)
             here = prints[bisect_left(times, ts) : bisect_right(times, ts)]
