@@ -112,17 +112,11 @@ def _note_book(self: Any, event: Any) -> None:
 
 
 def _book(name: str, user: Callback) -> Callback:
-    told = _guarded(name, user)
+    heard = _market(name, user)
 
     def callback(self: Any, event: Any) -> None:
         self._guard_view.received[event.instrument_id] = event
-        if self._guard_shares and in_turn(self, name, event, told):
-            return
-        self._guard_event = event
-        try:
-            user(self, event)
-        except BaseException as error:
-            self._guard_fault(name, error)
+        heard(self, event)
 
     return callback
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.errors import Exit
 from tests.live.blocked_run import Run
-from tests.support.processes import venue, wait_for
+from tests.support.processes import wait_for
 
 STEP = Decimal("0.000001")
 DUST = {"oceanex": STEP, "poloniex": Decimal("0.00001")}  # below what can be sold
@@ -21,18 +19,6 @@ BOUGHT = Decimal("0.0245")  # two buys, less fees
 # Requests that were on the wire when the kill took effect: a create may reach the venue so late.
 IN_FLIGHT_NS = 250_000_000
 BLOCK_SECS = 60  # at most: a test releases the loop
-
-
-@pytest.fixture
-def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
-    """On OceanEx, or on the venue that the test's parameter names."""
-    key = str(getattr(request, "param", "oceanex"))
-    with venue(key, tmp_path / "venue", "--seed", "5") as served:
-        run = Run(tmp_path, served, key)
-        yield run
-        if run.process is not None and run.process.poll() is None:
-            run.process.kill()
-            run.process.wait(60)
 
 
 def nothing_new(run: Run, kill: dict[str, Any]) -> None:

@@ -6,33 +6,20 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.errors import Exit
 from tests.live.blocked_run import Run
-from tests.support.processes import FAIRLEAD, ROOT, venue, wait_for
+from tests.support.processes import FAIRLEAD, ROOT, wait_for
 
 # No file may grow: what a full disk is to a process, without one. The suite's look for credentials
 # writes a file, too: it stays out.
 FULL_DISK = ("sh", "-c", 'ulimit -f 0; unset PYTHONPATH; exec "$@"', "sh")
 
 FILLED = "SELECT count(*) FROM orders WHERE state = 'FILLED'"
-
-
-@pytest.fixture
-def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
-    key = str(getattr(request, "param", "oceanex"))
-    with venue(key, tmp_path / "venue", "--seed", "5") as served:
-        run = Run(tmp_path, served, key)
-        yield run
-        if run.process is not None and run.process.poll() is None:
-            run.process.kill()
-            run.process.wait(60)
 
 
 def kill(run: Run, *arguments: str, full: bool = True) -> subprocess.CompletedProcess[str]:
