@@ -39,6 +39,7 @@ TICK_SECS = 0.2
 RESOLVE_SECS = 120.0  # by when every UNKNOWN and every cancel has ended, after healing
 BEYOND_SECS = 100.0  # for orders that come after all documented lag, and the comparison after
 HIDDEN_SECS = 30.0
+CANCEL_SECS = 60.0  # by when an order has ended that is cancelled after healing
 STOP_SECS = 20.0
 BOOK_SECS = 90.0  # by when a stream has its book again: the longest backoff, and a resync
 QUIET_SECS = 18.0  # a request that hangs since before healing, and a whole poll after it
@@ -429,29 +430,24 @@ class World:
         return b"-HIDDEN" in last or (is_beyond and b'"ambiguous":true' in last)
 
     async def _close(self) -> None:
-        """Cancel what is open, let the market stand still, compare, and stop in order."""
+        """Cancel what is open, let the market stand still, compare, and stop in order.
+
+        A process that ends meanwhile leaves its orders to the next one.
+        """
         process = self.process
+        deadline = self.loop.time() + RESOLVE_SECS
         while process is not None:
             await self._end_strategies(process)
             if self.process is process:
+                await self._cancel_open(process)
+            if self.process is process and not process.failed.is_set():
                 break
-            process = self.process  # the one before ended meanwhile
+            await self._settle(self.loop.time() - HIDDEN_SECS, deadline)
+            if self.loop.time() >= deadline:
+                return
+            process = self.process
         if process is None:
             return
-        token = owner.set(process)
-        ids = [o.intent.client_order_id for o in process.desk.live_orders() if o.is_proven]
-        if ids:
-            process.spawn(process.cancel(ids), "close")
-        owner.reset(token)
-        deadline = self.loop.time() + 60
-        while any(o.is_proven for o in process.desk.live_orders()):
-            if self.loop.time() >= deadline or process.failed.is_set():
-                break
-            await asyncio.sleep(0.5)
-        for order in process.desk.live_orders():
-            if order.is_proven:
-                text = f"{order.state} 60 s after its cancel"
-                self.problems.append(Violation("LIVENESS", order.intent.client_order_id, text))
         await self._book_whole(process, "after healing")
         self.venue.driver.paused = True
         await asyncio.sleep(max(QUIET_SECS, self.plan.poll_ms / 1000 * 12))
@@ -463,6 +459,25 @@ class World:
             owner.reset(token)
             self.last_balances = process.balances
             process.failed.set()
+
+    async def _cancel_open(self, process: Process) -> None:
+        """What is cancelled is over in time, unless its process ends first."""
+        token = owner.set(process)
+        ids = [o.intent.client_order_id for o in process.desk.live_orders() if o.is_proven]
+        if ids:
+            process.spawn(process.cancel(ids), "close")
+        owner.reset(token)
+        deadline = self.loop.time() + CANCEL_SECS
+        while any(o.is_proven for o in process.desk.live_orders()):
+            if process.failed.is_set():
+                return
+            if self.loop.time() >= deadline:
+                break
+            await asyncio.sleep(0.5)
+        for order in process.desk.live_orders():
+            if order.is_proven:
+                text = f"{order.state} {CANCEL_SECS:g} s after its cancel"
+                self.problems.append(Violation("LIVENESS", order.intent.client_order_id, text))
 
     async def _end_strategies(self, process: Process) -> None:
         """Every order that is left must be known to its strategy; then they are stopped."""
