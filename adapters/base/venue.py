@@ -19,7 +19,7 @@ from engine.orders.model import Capabilities, VenueBalance, VenueFill, VenueOrde
 from engine.secrets import Secret
 
 if TYPE_CHECKING:
-    from adapters.simulation.server import SimulatedVenue
+    from adapters.simulation.venue import SimulatedVenue
 
 # In the reason of a refusal: a post-only order that the venue did not let trade.
 POST_ONLY_CROSSED = "a post-only order would have traded"

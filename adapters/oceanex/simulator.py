@@ -30,7 +30,7 @@ from adapters.simulation.exchange import Exchange, ExchangeOptions
 from adapters.simulation.faults import Faults
 from adapters.simulation.market import MarketDriver, MarketFlow, SeededFlow
 from adapters.simulation.replay import ReplayFlow, ReplaySource
-from adapters.simulation.server import SimRequest, SimResponse, SimSession
+from adapters.simulation.venue import SimRequest, SimResponse, SimSession
 
 __all__ = ["OceanexSimOptions", "OceanexSimulator", "create"]
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.simulation.server import SimRequest
+from adapters.simulation.venue import SimRequest
 
 MINUTE_NS = 60_000_000_000
 SECOND_NS = 1_000_000_000

@@ -9,7 +9,7 @@ import msgspec
 from adapters.oceanex.simulator_auth import ApiError, parameters, rate_error
 from adapters.oceanex.simulator_rest import PUBLIC, SUCCESS, Endpoint
 from adapters.oceanex.simulator_trading import PRIVATE
-from adapters.simulation.server import SimRequest, SimResponse
+from adapters.simulation.venue import SimRequest, SimResponse
 
 if TYPE_CHECKING:
     from adapters.oceanex.simulator import OceanexSimulator

@@ -34,7 +34,7 @@ from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
 from engine.secrets import Secret
 
 if TYPE_CHECKING:
-    from adapters.simulation.server import SimulatedVenue
+    from adapters.simulation.venue import SimulatedVenue
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "OceanexAdapter"]
 

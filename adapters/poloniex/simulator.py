@@ -30,7 +30,7 @@ from adapters.simulation.faults import Faults
 from adapters.simulation.market import MarketDriver, MarketFlow, SeededFlow
 from adapters.simulation.orders import FeeSchedule, FillEntry
 from adapters.simulation.replay import ReplayFlow, ReplaySource
-from adapters.simulation.server import SimRequest, SimResponse
+from adapters.simulation.venue import SimRequest, SimResponse
 
 __all__ = ["PoloniexSimOptions", "PoloniexSimulator", "create"]
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-from adapters.simulation.server import SimRequest
+from adapters.simulation.venue import SimRequest
 
 SECOND_NS = 1_000_000_000
 MESSAGES = {

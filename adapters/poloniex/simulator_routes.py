@@ -13,7 +13,7 @@ from adapters.poloniex.simulator_margin import MARGIN
 from adapters.poloniex.simulator_public import PUBLIC, Call, Endpoint
 from adapters.poloniex.simulator_trading import TRADING
 from adapters.poloniex.simulator_wallet import WALLET
-from adapters.simulation.server import SimRequest, SimResponse
+from adapters.simulation.venue import SimRequest, SimResponse
 
 if TYPE_CHECKING:
     from adapters.poloniex.simulator import PoloniexSimulator

@@ -33,7 +33,7 @@ from adapters.poloniex.websocket import BOOK_DEPTHS
 from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
 
 if TYPE_CHECKING:
-    from adapters.simulation.server import SimulatedVenue
+    from adapters.simulation.venue import SimulatedVenue
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ market.py     `MarketDriver(exchange, flows, now_ns)` with one flow per market: 
 replay.py     `ReplayFlow(spec, CatalogReplay(path, instrument_id))`. `driver.paused` stops them.
 faults.py     `Faults(seed, profile)`: `faults.next("POST", "/v1/orders", "lose_answer")` programs
               one; profiles `mild` and `bad` draw them from the seed.
-server.py     The `SimulatedVenue` protocol, and `await serve(venue)` on loopback.
+venue.py      The `SimulatedVenue` protocol.
+server.py     `await serve(venue)` on loopback.
 memory.py     `InMemoryHttp`, `InMemoryWs`, `tick`: the same in one event loop without sockets.
 control.py    `/_sim/...` for tests in other processes: ledger, balances, book, faults, market.
 

@@ -15,17 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
 from adapters.simulation.faults import Faults
 from adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
+from adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from adapters.simulation.server import SimRequest, SimResponse, SimulatedVenue
 
 CONTROL_PREFIX = "/_sim/"
 BOOK_DEPTH = 1000
@@ -43,8 +41,6 @@ def control(venue: SimulatedVenue, request: SimRequest) -> SimResponse:
 
 
 def _json(status: int, value: object) -> SimResponse:
-    from adapters.simulation.server import SimResponse
-
     headers = {"content-type": "application/json"}
     return SimResponse(status=status, body=msgspec.json.encode(value), headers=headers)
 

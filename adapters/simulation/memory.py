@@ -11,15 +11,8 @@ from urllib.parse import urlsplit
 
 from adapters.base.transport import HttpRequest, HttpResponse, TransportError
 from adapters.simulation.control import CONTROL_PREFIX, control
-from adapters.simulation.server import (
-    TICK_SECS,
-    Outbox,
-    SimRequest,
-    SimResponse,
-    SimSession,
-    SimulatedVenue,
-    answer,
-)
+from adapters.simulation.server import TICK_SECS, Outbox, answer
+from adapters.simulation.venue import SimRequest, SimResponse, SimSession, SimulatedVenue
 from engine.orders import permit
 
 

@@ -1,9 +1,4 @@
-"""What a simulated venue is: transport-free handlers, and the shell that serves them.
-
-`SimulatedVenue` answers requests and frames with no socket and no clock of its own. `serve` puts
-it on loopback HTTP/WebSocket; `memory.py` serves it to adapter code inside one event loop, for
-seeded tests.
-"""
+"""A simulated venue on loopback HTTP/WebSocket: `serve`."""
 
 from __future__ import annotations
 
@@ -11,75 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import msgspec
 from aiohttp import WSMsgType, web
 
 from adapters.simulation.control import CONTROL_PREFIX, control
-from adapters.simulation.exchange import Exchange
 from adapters.simulation.faults import HANG_SECS_MAX, Faults, HttpFault, WsFault
-from adapters.simulation.market import MarketDriver
-
-
-class SimRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the venue sees it; `path` has no host and no query."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]  # lower-case names
-    body: bytes
-    remote: str = "127.0.0.1"  # the caller's address
-
-
-class SimResponse(msgspec.Struct, frozen=True, kw_only=True):
-    status: int
-    body: bytes
-    headers: Mapping[str, str] = {}
-
-
-class SimSession(Protocol):
-    """One WebSocket connection at the venue's side."""
-
-    def received(self, frame: str) -> None:
-        """A frame came from the client; answers go out through the session's `send`."""
-        ...
-
-    def closed(self) -> None: ...
-
-
-class SimulatedVenue(Protocol):
-    """A venue's wire protocol over the simulated exchange.
-
-    `exchange` holds the true ledger and book, `driver` the market's flow, `faults` what the
-    shell does to requests and frames.
-    """
-
-    exchange: Exchange
-    driver: MarketDriver
-    faults: Faults
-
-    def http(self, request: SimRequest) -> SimResponse: ...
-
-    def open_session(
-        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
-    ) -> SimSession:
-        """A WebSocket was opened; `send` and `close` act on it."""
-        ...
-
-    def advance(self, now_ns: int) -> None:
-        """Let the market and all timers run up to `now_ns` (called often; never goes back)."""
-        ...
-
-    def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
-        """URLs and test credentials, for the JSON line that `fairlead venue` prints."""
-        ...
-
-    def take_credentials(self, kept: Mapping[str, str]) -> None:
-        """Use the test credentials of an earlier start, by name. Raises ValueError."""
-        ...
-
+from adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
 
 HTML_PAGE = b"<html><head><title>503</title></head><body><h1>Service unavailable</h1></body></html>"
 TICK_SECS = 0.005  # how often a served venue is advanced

@@ -19,7 +19,7 @@ from engine.errors import Exit, FairleadError
 
 if TYPE_CHECKING:
     from adapters.simulation.faults import Profile
-    from adapters.simulation.server import SimulatedVenue
+    from adapters.simulation.venue import SimulatedVenue
 
 HOST = "127.0.0.1"
 PROFILES: tuple[Profile, ...] = ("none", "mild", "bad")

@@ -15,7 +15,7 @@ import msgspec
 from engine.matching.orders import ZERO, Fees, Fill, Listing, NewOrder, Order
 from engine.matching.taking import Offer
 from engine.orders.model import Side
-from engine.risk.money import unit_worth
+from engine.risk.facts import unit_worth
 
 
 class Balance(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from nautilus_trader.model import LiquiditySide, Money, OrderSide, Price, Quanti
 from engine.config.checks import missing_fees_hint
 from engine.config.model import Fees
 from engine.errors import Exit, FairleadError
-from engine.risk.money import unit_worth
+from engine.risk.facts import unit_worth
 
 Configured = Fees | str | None  # of a venue in the config; the text is "none"
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from engine.orders.model import Side
-from engine.risk.facts import InstrumentFacts, Limits, LiveOrder, OrderFacts, RateWindow
+from engine.risk.facts import InstrumentFacts, Limits, LiveOrder, OrderFacts, RateWindow, unit_worth
 from engine.risk.flow import DayFlows, Spent, Tape
 from engine.risk.ledger import Ledger
-from engine.risk.money import Equity, RoundTrips, unit_worth
+from engine.risk.money import Equity, RoundTrips
 from engine.risk.states import RiskStates
 
 _ONE = Decimal(1)

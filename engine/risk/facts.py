@@ -116,6 +116,11 @@ class Reference(msgspec.Struct, frozen=True, gc=False):
         return self.last
 
 
+def unit_worth(multiplier: Decimal, price: Decimal, *, inverse: bool) -> Decimal:
+    """What one base unit of a long position is worth, up to a constant; falls with 1/price."""
+    return -multiplier / price if inverse else multiplier * price
+
+
 class InstrumentFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Increments and limits of an instrument; None where it has none."""
 

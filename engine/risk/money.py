@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from engine.risk.facts import InstrumentFacts, Limits
+from engine.risk.facts import InstrumentFacts, Limits, unit_worth
 from engine.risk.state import CurrencyEquity, Held, Trip
 
 if TYPE_CHECKING:
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 _ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000
-
-
-def unit_worth(multiplier: Decimal, price: Decimal, *, inverse: bool) -> Decimal:
-    """What one base unit of a long position is worth, up to a constant; falls with 1/price."""
-    return -multiplier / price if inverse else multiplier * price
 
 
 class _Result:

@@ -13,8 +13,7 @@ from pathlib import Path
 import msgspec
 
 from engine.files import decoded, sync, write_whole
-from engine.risk.facts import LOSS_CODES
-from engine.risk.money import unit_worth
+from engine.risk.facts import LOSS_CODES, unit_worth
 from engine.risk.state import (
     Counter,
     CurrencyEquity,

@@ -30,7 +30,7 @@ from engine.status import RunStatus
 
 if TYPE_CHECKING:
     from adapters.base.venue import Adapter
-    from adapters.simulation.server import SimulatedVenue
+    from adapters.simulation.venue import SimulatedVenue
     from engine.simulate.process import Process
 
 DEPTH_MIN = 20  # a shown side may end after so many levels, or where the true side ends

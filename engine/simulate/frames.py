@@ -15,7 +15,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from adapters.base.transport import TransportError
-from adapters.simulation.server import SimSession, SimulatedVenue
+from adapters.simulation.venue import SimSession, SimulatedVenue
 from engine.simulate.plan import FrameFault
 from engine.simulate.trace import Trace
 

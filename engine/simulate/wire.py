@@ -17,7 +17,8 @@ import msgspec
 
 from adapters.base.transport import HttpRequest, HttpResponse, TransportError
 from adapters.simulation.faults import Fault, HttpFault
-from adapters.simulation.server import HTML_PAGE, SimRequest, SimResponse, SimulatedVenue
+from adapters.simulation.server import HTML_PAGE
+from adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
 from engine.orders.model import (
     CancelOutcome,
     FindResult,

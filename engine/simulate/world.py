@@ -14,7 +14,7 @@ from adapters.base.venue import AdapterContext, AdapterSpec
 from adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
 from adapters.simulation.market import MarketDriver, SeededFlow, SeededFlowOptions
 from adapters.simulation.orders import NewOrder, SimOrder
-from adapters.simulation.server import SimulatedVenue
+from adapters.simulation.venue import SimulatedVenue
 from adapters.simulation.virtual_time import VirtualLoop, run_virtual
 from engine.config import model
 from engine.errors import FairleadError

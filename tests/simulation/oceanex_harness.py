@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
 from adapters.oceanex.simulator_auth import generated_key_pair
-from adapters.simulation.server import SimRequest
+from adapters.simulation.venue import SimRequest
 from engine.orders.model import Side
 
 T0 = 1_800_000_000_000_000_000

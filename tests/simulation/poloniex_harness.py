@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from adapters.simulation.server import SimRequest
+from adapters.simulation.venue import SimRequest
 from engine.orders.model import Side
 
 T0 = 1_800_000_000_000_000_000

@@ -14,7 +14,7 @@ from adapters.poloniex.simulator import PoloniexSimulator, create
 from adapters.poloniex.simulator_auth import Authenticator, Credentials
 from adapters.simulation.control import control
 from adapters.simulation.replay import Print, ReplayItem, Snapshot
-from adapters.simulation.server import SimRequest
+from adapters.simulation.venue import SimRequest
 from engine.orders.model import Side
 from tests.simulation.poloniex_harness import BTC, MS, SAMPLES, T0, Desk, Line, sample, shape
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VENUES = sorted(path.parent.name for path in ROOT.glob("adapters/*/venue.py"))
-VENUES.remove("base")
+SHARED = {"base", "simulation"}
+VENUES = sorted({path.parent.name for path in ROOT.glob("adapters/*/venue.py")} - SHARED)
 
 
 @pytest.mark.parametrize("venue", VENUES)

@@ -19,7 +19,7 @@ from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
 from adapters.poloniex.symbols import parse_wire_id
 from adapters.poloniex.venue import CAPABILITIES
 from adapters.simulation.control import control
-from adapters.simulation.server import SimRequest
+from adapters.simulation.venue import SimRequest
 from adapters.simulation.virtual_time import START_NS
 from engine.modes.pushes import PrivateItems
 from engine.orders.desk import DeskSettings, OrderDesk

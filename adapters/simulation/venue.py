@@ -1,0 +1,75 @@
+"""What a simulated venue is: transport-free handlers of requests and frames.
+
+It has no socket and no clock of its own. `server.serve` puts it on loopback HTTP/WebSocket;
+`memory.py` serves it to adapter code inside one event loop, for seeded tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from adapters.simulation.exchange import Exchange
+from adapters.simulation.faults import Faults
+from adapters.simulation.market import MarketDriver
+
+
+class SimRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as the venue sees it; `path` has no host and no query."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]  # lower-case names
+    body: bytes
+    remote: str = "127.0.0.1"  # the caller's address
+
+
+class SimResponse(msgspec.Struct, frozen=True, kw_only=True):
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+class SimSession(Protocol):
+    """One WebSocket connection at the venue's side."""
+
+    def received(self, frame: str) -> None:
+        """A frame came from the client; answers go out through the session's `send`."""
+        ...
+
+    def closed(self) -> None: ...
+
+
+class SimulatedVenue(Protocol):
+    """A venue's wire protocol over the simulated exchange.
+
+    `exchange` holds the true ledger and book, `driver` the market's flow, `faults` what the
+    shell does to requests and frames.
+    """
+
+    exchange: Exchange
+    driver: MarketDriver
+    faults: Faults
+
+    def http(self, request: SimRequest) -> SimResponse: ...
+
+    def open_session(
+        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
+    ) -> SimSession:
+        """A WebSocket was opened; `send` and `close` act on it."""
+        ...
+
+    def advance(self, now_ns: int) -> None:
+        """Let the market and all timers run up to `now_ns` (called often; never goes back)."""
+        ...
+
+    def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
+        """URLs and test credentials, for the JSON line that `fairlead venue` prints."""
+        ...
+
+    def take_credentials(self, kept: Mapping[str, str]) -> None:
+        """Use the test credentials of an earlier start, by name. Raises ValueError."""
+        ...
