@@ -32,11 +32,11 @@ from engine.simulate.shrink import shrink
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = sorted((ROOT / "tests" / "data" / "seeds").glob("*.json"))
 VENUES = [name for name in registry.names() if registry.spec(name).simulator is not None]
-SEEDS_EACH = 200 // len(VENUES)
+SEEDS_EACH = 100 // len(VENUES)  # `fairlead simulate --seeds 1..200` runs the rest, and more
 
 
-@pytest.mark.timeout(600)  # some 25 s on two idle cores; others may need them
-def test_two_hundred_sessions_break_no_promise() -> None:
+@pytest.mark.timeout(600)  # some 12 s on two idle cores; others may need them
+def test_a_hundred_sessions_break_no_promise() -> None:
     summary = run_many(VENUES, range(1, SEEDS_EACH + 1), jobs=2)
     assert summary.sessions == SEEDS_EACH * len(VENUES)
     assert not summary.failed, describe(summary)
@@ -71,8 +71,7 @@ def _hashes(hash_seed: str, python: str = sys.executable) -> dict[str, Any]:
 
 
 def test_one_seed_is_one_session_in_every_process() -> None:
-    first, second, third = (_hashes(hash_seed) for hash_seed in ("1", "4242", "9"))
-    assert first["hashes"] == third["hashes"]
+    first, second = (_hashes(hash_seed) for hash_seed in ("1", "4242"))
     assert len(first["hashes"]) == 4 * len(VENUES)
     assert first["hashes"] == second["hashes"]
     assert first["counts"] == second["counts"]
