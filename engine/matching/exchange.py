@@ -384,7 +384,12 @@ class Exchange:
 
     def _offers(self, order: Order) -> list[Offer]:
         market = self.markets[order.new.instrument]
-        return market.offers(order.side, order.price, whole=not self._liquidity_consumption)
+        return market.offers(
+            order.side,
+            order.price,
+            whole=not self._liquidity_consumption,
+            enough=order.remaining,
+        )
 
     def _fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
         """Execute up to `quantity`; how much of it was. What may not be more ends the order."""

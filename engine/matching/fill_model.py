@@ -248,13 +248,12 @@ class MarketFills(FillModel):
 
 
 def _apply(shadow: Shadow, event: Told) -> None:
-    if event.trade is not None:
-        shadow.trade(str(event.trade.instrument_id), print_of(event.trade), event.ts)
-        return
-    if event.depth is not None:
+    if event.rows:
+        shadow.told(event.rows, event.ts)
+    elif event.depth is not None:
         shadow.told_whole(event.depth, event.ts)
     else:
-        shadow.told(event.rows, event.ts)
+        shadow.traded(print_of(event.trade), event.ts)
     if event.is_last:
         shadow.market.lost()
 

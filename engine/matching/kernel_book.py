@@ -91,13 +91,17 @@ class KernelMarket(Market):
         self._bids = KernelSide(Side.BUY, precision)
         self._asks = KernelSide(Side.SELL, precision)
         super().__init__({Side.BUY: self._bids, Side.SELL: self._asks})
+        self._taken = tuple(self.taken.values())
 
     def told(self, rows: Iterable[OrderBookDelta]) -> None:
         """A batch of the book."""
         self._apply(rows)
-        if any(one.taken for one in self.taken.values()):
+        bought, sold = self._taken
+        if bought.taken or sold.taken:
             self._told_again(rows)
-        self.settled()
+            self.settled()
+        else:
+            self.newer.clear()
 
     def told_whole(self, depth: Any) -> None:
         """An OrderBookDepth."""

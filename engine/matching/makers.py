@@ -45,7 +45,8 @@ def from_book(market: Market, resting: Sequence[Order]) -> Iterator[MakerFill]:
         assert order.price is not None
         best = market.touch(order.side)
         if best is not None and _reaches(order, best):
-            parts = walk(market.offers(order.side, order.price), order.remaining)
+            offers = market.offers(order.side, order.price, enough=order.remaining)
+            parts = walk(offers, order.remaining)
             order.ahead = ZERO  # else the other side could not stand there
             if parts:
                 quantity = sum((size for _, size in parts), ZERO)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import Protocol
 
 from engine.matching.taking import Consumed, Offer, Print, met
 from engine.orders.model import Side
 
 ZERO = Decimal(0)
+LEVELS = 20  # of a side that are looked at first, where so many are mostly enough
 NEWER_MAX = 1000  # trades without a change of the book that are looked at
 
 Level = tuple[Side, Decimal, Decimal]  # price in quote currency, size in base units; 0 is gone
@@ -119,8 +121,9 @@ class Market:
     def settled(self) -> None:
         """The book is as new as the market now."""
         self.newer.clear()
-        for side in Side:
-            self._forget(side)
+        for side, taken in self.taken.items():
+            if taken.taken:
+                self._forget(side)
 
     def _forget(self, side: Side) -> None:
         """What was taken of a trade, where the book shows nothing that could be told anew."""
@@ -154,14 +157,33 @@ class Market:
         limit: Decimal | None,
         *,
         whole: bool = False,
+        enough: Decimal | None = None,
     ) -> list[Offer]:
-        """What an order of `taker` meets now, best first; `whole`: as if nothing was taken."""
-        levels = self.sides[opposite(taker)]
+        """What an order of `taker` meets now, best first; `whole`: as if nothing was taken.
+
+        Those behind `enough` base units may be left out.
+        """
         taken = None if whole else self.taken[opposite(taker)].taken
-        found: Iterable[Offer] = levels
-        for trade in self.newer:  # each of them ran through what was better
-            found = met(taker, found, last=trade)
-        return met(taker, found, taken=taken, limit=limit)
+        levels = _within(taker, self.sides[opposite(taker)], limit)
+        shown: list[Offer] = []
+        while True:
+            more = list(islice(levels, max(LEVELS, 3 * len(shown))))
+            shown += more
+            found: Iterable[Offer] = shown
+            for trade in self.newer:  # each of them ran through what was better
+                found = met(taker, found, last=trade)
+            offers = met(taker, found, taken=taken, limit=limit)
+            if not more:
+                return offers
+            if enough is not None and sum((size for _, size in offers), ZERO) >= enough:
+                return offers
+
+
+def _within(taker: Side, levels: Iterable[Offer], limit: Decimal | None) -> Iterator[Offer]:
+    for price, size in levels:
+        if limit is not None and (price > limit if taker is Side.BUY else price < limit):
+            return
+        yield price, size
 
 
 def opposite(side: Side) -> Side:

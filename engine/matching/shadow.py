@@ -17,7 +17,7 @@ from engine.matching.exchange import Exchange
 from engine.matching.kernel_book import KernelMarket
 from engine.matching.market import Market
 from engine.matching.orders import ZERO, Fee, Fill, Listing, NewOrder, Order, State, Watched
-from engine.matching.taking import Offer
+from engine.matching.taking import Offer, Print
 from engine.orders.model import Side
 
 Reducible = Callable[[NewOrder], Decimal]
@@ -46,6 +46,7 @@ class Shadow(Exchange):
         self._instrument = instrument
         self.market = KernelMarket(precision)
         self.markets = {instrument: self.market}
+        self._mine = self._open[instrument]
 
     # -- what the other exchange did -----------------------------------------------------------
 
@@ -92,14 +93,18 @@ class Shadow(Exchange):
 
     def told(self, rows: Iterable[Any], now_ns: int) -> None:
         """A batch of the book."""
-        self.advance(now_ns)
+        self.now_ns = now_ns  # nothing expires here
         self.market.told(rows)
-        self._book_told(self._instrument)
+        if self._mine:
+            self._book_told(self._instrument)
 
     def told_whole(self, depth: Any, now_ns: int) -> None:
         self.advance(now_ns)
         self.market.told_whole(depth)
         self._book_told(self._instrument)
+
+    def traded(self, seen: Print, now_ns: int) -> None:
+        self.trade(self._instrument, seen, now_ns)
 
     # -- what comes of it ----------------------------------------------------------------------
 

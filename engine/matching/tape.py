@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -18,25 +19,21 @@ def ordered(rows: Iterable[Any]) -> list[Any]:
     would be taken off the queue of a resting order twice, by the book and by itself. Only the
     venue's clock can say that it was later, where it is known of all of them.
     """
-    found = sorted(rows, key=_time)
+    found = sorted(sorted(rows, key=_is_book), key=attrgetter("ts_init"))
     times = [one.ts_init for one in found]
-    begin = 0
-    for end in range(1, len(found) + 1):
-        if end < len(found) and times[end] == times[begin]:
+    done = 0
+    for begin in [at for at, (one, next_) in enumerate(pairwise(times)) if one == next_]:
+        if begin < done:
             continue
-        moment = found[begin:end]
-        if len(moment) > 1 and all(one.ts_event != one.ts_init for one in moment):
-            found[begin:end] = sorted(moment, key=_venue_time)
-        begin = end
+        done = bisect_right(times, times[begin])
+        moment = found[begin:done]
+        if all(one.ts_event != one.ts_init for one in moment):
+            found[begin:done] = sorted(moment, key=_venue_time)
     return found
 
 
 def _is_book(row: Any) -> bool:
     return not isinstance(row, TradeTick)
-
-
-def _time(row: Any) -> tuple[int, bool]:
-    return row.ts_init, _is_book(row)
 
 
 def _venue_time(row: Any) -> tuple[int, bool]:
