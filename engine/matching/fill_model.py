@@ -231,7 +231,7 @@ class MarketFills(FillModel):
         line.seen[order_id] = order.event_count
         for event in order.events()[seen:]:
             ts = int(event.ts_event)
-            if isinstance(event, OrderAccepted) and not seen:
+            if isinstance(event, OrderAccepted):  # which may have been asked to end before
                 new = new_order_of(type(order).create(order.init_event))
                 yield _change(order, ts, shadow.accept, new, ts)
             elif isinstance(event, OrderUpdated):

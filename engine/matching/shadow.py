@@ -129,6 +129,13 @@ class Shadow(Exchange):
     def _refusal(self, order: Order, market: Market) -> str | None:
         return None
 
+    def _enter(self, order: Order) -> None:
+        """What is post-only was judged when it was accepted."""
+        if order.new.post_only:
+            self._rest(order)
+        else:
+            super()._enter(order)
+
     def _would_take(self, order: Order) -> bool:
         return False
 

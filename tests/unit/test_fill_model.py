@@ -400,6 +400,24 @@ def test_a_trade_beyond_the_price_fills_whatever_stood_before_the_order():
     assert parts(seen, "offer") == [(100.0, 100.5, 0.4), (300.0, 100.5, 0.6)]
 
 
+def test_an_order_whose_cancel_is_on_its_way_before_it_has_come_rests_until_then():
+    def cancel(script: Script) -> None:
+        script.cancel_order(script.orders["offer"])
+
+    market = [*SETTLED, level(70, BUY, 100.2, 0.4), trade(90, 100.0, 0.1)]
+    steps = [(5, buy("other")), (10, offer("offer", 99.9)), (30, cancel)]
+    seen = fill(market, steps, latency_ms=50)
+    assert parts(seen, "other") == [(55.0, 100.5, 1.0)]  # is asked about in between
+    assert parts(seen, "offer") == [(70.0, 99.9, 0.4)]
+    assert seen.statuses["offer"] == "CANCELED"
+
+
+def test_a_post_only_order_that_comes_in_a_gap_rests_as_any_other():
+    market = [*SETTLED, cleared(100), trade(150, 99.45, 0.4), trade(200, 99.4, 5.0)]
+    seen = fill(market, [(120, bid("bid", 99.5, post_only=True))])
+    assert parts(seen, "bid") == [(150.0, 99.5, 0.4), (200.0, 99.5, 0.6)]
+
+
 def test_orders_beyond_each_others_price_share_the_trade_best_price_first():
     market = [*SETTLED, trade(100, 99.2, 1.5), trade(200, 100.0, 0.1, BOUGHT)]
     seen = fill(market, [(60, bid("low", 99.4)), (61, bid("high", 99.5))])
