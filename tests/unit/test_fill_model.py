@@ -404,7 +404,8 @@ def test_an_order_whose_cancel_is_on_its_way_before_it_has_come_rests_until_then
     def cancel(script: Script) -> None:
         script.cancel_order(script.orders["offer"])
 
-    market = [*SETTLED, level(70, BUY, 100.2, 0.4), trade(90, 100.0, 0.1)]
+    wakes = [trade(ms, 99.7, 0.1) for ms in (55.0, 60.0, 80.0, 90.0)]
+    market = sorted([*SETTLED, *wakes, level(70, BUY, 100.2, 0.4)], key=_ts)
     steps = [(5, buy("other")), (10, offer("offer", 99.9)), (30, cancel)]
     seen = fill(market, steps, latency_ms=50)
     assert parts(seen, "other") == [(55.0, 100.5, 1.0)]  # is asked about in between
