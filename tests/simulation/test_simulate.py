@@ -163,7 +163,7 @@ def _gives_up_at_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 def _believes_one_absence(monkeypatch: pytest.MonkeyPatch) -> None:
     """One look that does not show the order is proof enough."""
 
-    def absent(self: OrderDesk, order: LiveOrder, result: Any) -> None:
+    def absent(self: OrderDesk, order: LiveOrder, result: Any, _: float) -> None:
         self._refuse(order, "ABSENT", "not listed", result)
 
     monkeypatch.setattr(OrderDesk, "_absent", absent)
