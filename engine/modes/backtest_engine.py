@@ -248,7 +248,9 @@ class Engine:
             window = max(int(window * factor), WINDOW_MIN_NS)
 
     def dispose(self) -> None:
+        """Nothing can be read from now on: a native engine holds its log as long as it is there."""
         self._engine.dispose()
+        del self._engine
 
 
 @contextmanager

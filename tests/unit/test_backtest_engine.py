@@ -181,3 +181,16 @@ def test_a_part_of_the_catalog_is_the_same_part(tmp_path):
     expected = _trades_first(_heard(tmp_path / "catalog", instrument, None, **part))
     assert expected
     assert _heard(tmp_path / "catalog", instrument, 50, **part) == expected
+
+
+def test_runs_that_were_disposed_of_leave_their_place_to_others() -> None:
+    """Their results are kept: NautilusTrader has room for 255 engines that hold a log."""
+    kept = []
+    for at in range(300):
+        kept.append(Engine(f"run-{at}", _quiet(), [], [], 1000))
+        kept[-1].dispose()
+    assert len(kept) == 300
+
+
+def _quiet() -> BacktestEngineConfig:
+    return BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True), run_analysis=False)
