@@ -120,7 +120,7 @@ class MarketFills(FillModel):
         What it raises NautilusTrader only logs; so it is kept, for the run to end with it.
         """
         line = self._lines.get(instrument.id)
-        if line is None:
+        if line is None or _asked(order) is None:
             return None
         try:
             return _book(instrument, order, self._answer(line, order))
@@ -153,9 +153,9 @@ class MarketFills(FillModel):
 
     def _arrive(self, line: _Line, order: Any, now: int) -> None:
         """It comes now, or goes on: the exchange filled less of it than it was told to."""
-        new = _without_filled(new_order_of(order), order)
-        if new.quantity > 0 and not line.shadow.has_due(new.id):
-            line.shadow.accept(new, now)
+        new, left = _asked(order), order.leaves_qty.as_decimal()
+        if new is not None and left > 0 and not line.shadow.has_due(new.id):
+            line.shadow.accept(msgspec.structs.replace(new, quantity=left), now)
             line.seen[new.id] = order.event_count
 
     def _is_fired(self, shadow: Shadow, order: Any, order_id: str) -> bool:
@@ -232,8 +232,9 @@ class MarketFills(FillModel):
         for event in order.events()[seen:]:
             ts = int(event.ts_event)
             if isinstance(event, OrderAccepted):  # which may have been asked to end before
-                new = new_order_of(type(order).create(order.init_event))
-                yield _change(order, ts, shadow.accept, new, ts)
+                new = _asked(type(order).create(order.init_event))
+                if new is not None:
+                    yield _change(order, ts, shadow.accept, new, ts)
             elif isinstance(event, OrderUpdated):
                 yield _change(order, ts, shadow.change, order_id, *_terms(event))
 
@@ -271,8 +272,13 @@ def _terms(to: OrderUpdated) -> tuple[Decimal, Decimal | None, Decimal | None]:
     )
 
 
-def _without_filled(new: NewOrder, order: Any) -> NewOrder:
-    return msgspec.structs.replace(new, quantity=order.leaves_qty.as_decimal())
+def _asked(order: Any) -> NewOrder | None:
+    """What it asks for; None: the matching does not know its kind, and the gate lets it through
+    only where UNSUPPORTED is off."""
+    try:
+        return new_order_of(order)
+    except ValueError:
+        return None
 
 
 def _is_priced(order: Any) -> bool:

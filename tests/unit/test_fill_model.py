@@ -497,6 +497,16 @@ def test_latency_delays_commands_and_no_fill(latency_ms):
     assert parts(seen, "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 1.0)]
 
 
+def test_a_kind_that_the_matching_does_not_know_is_left_to_the_exchange():
+    def step(script: Script) -> None:
+        build = script.order_factory.market_to_limit
+        script.send("order", build(IID, BUY, qty(7)))
+
+    seen = fill([*SETTLED, trade(300, 100.0)], [(60, step), (70, buy("other"))])
+    assert parts(seen, "order")[0] == (60.0, 100.5, 5.0)
+    assert parts(seen, "other") == [(70.0, 100.5, 1.0)]  # neither is in the other's market
+
+
 def test_an_error_is_kept():
     class Broken(MarketFills):
         def _answer(self, *_: Any) -> Any:
