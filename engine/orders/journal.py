@@ -30,6 +30,7 @@ from engine.orders.journal_reads import (
     JournalError,
     JournalReads,
     Position,
+    repair_of,
 )
 from engine.orders.journal_schema import SCHEMA, SCHEMA_VERSION, position_crc, record_crc
 from engine.orders.model import Finding, Intent, OrderState, Side, VenueFill, VenueOrder
@@ -64,7 +65,7 @@ class Journal(JournalReads):
         except OSError as error:
             raise _not_opened(path, error.strerror or str(error)) from error
         except sqlite3.Error as error:
-            raise _not_opened(path, str(error)) from error
+            raise _not_opened(path, str(error), repair_of(error)) from error
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._open(fsync=fsync)
@@ -74,7 +75,7 @@ class Journal(JournalReads):
             self._file.close()
             if isinstance(error, JournalError):
                 raise
-            raise _not_opened(path, str(error)) from error
+            raise _not_opened(path, str(error), repair_of(error)) from error
 
     def _open(self, *, fsync: bool) -> None:
         """Raises sqlite3.Error, JournalError."""
@@ -535,8 +536,8 @@ class _Transaction:
     def _failure(self, error: sqlite3.Error) -> JournalError:
         return JournalError(
             "JRN-WRITE",
-            f"the order journal {self._path} can't be written: {error}. "
-            "No order is sent without it; free or repair the disk, then start again",
+            f"the order journal {self._path} can't be written: {error}. No order is sent without "
+            f"it. {repair_of(error, 'Free or repair the disk, then start again')}",
         )
 
 
@@ -548,9 +549,9 @@ def _is_closed(path: Path) -> bool:
         return path.exists()
 
 
-def _not_opened(path: Path, why: str) -> JournalError:
+def _not_opened(path: Path, why: str, repair: str = REPAIR) -> JournalError:
     return JournalError(
-        "JRN-OPEN", f"the order journal {path} can't be opened: {why}. Nothing was sent. {REPAIR}"
+        "JRN-OPEN", f"the order journal {path} can't be opened: {why}. Nothing was sent. {repair}"
     )
 
 

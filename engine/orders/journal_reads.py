@@ -21,7 +21,19 @@ CHANGED = (
     "Of a file that was taken away the run leaves a copy (.saved) at its end; one that was written "
     "over comes from a backup; docs/journal.md tells how"
 )
+HELD = (
+    "Another process stands still in the middle of a write, a run that was stopped or hangs. The "
+    "file is not damaged: end that process (kill -9 PID), or let it go on (kill -CONT PID), then "
+    "again"
+)
 REPAIR = "Restore it from a copy, or move it away and start anew; docs/journal.md tells how"
+
+
+def repair_of(error: sqlite3.Error, otherwise: str = REPAIR) -> str:
+    """What to do about a journal that can't be opened, read or written."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    is_held = code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return HELD if is_held else otherwise
 
 
 class JournalError(FairleadError):
@@ -278,7 +290,8 @@ class JournalReads:
             return self._db.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise JournalError(
-                "JRN-CORRUPT", f"the order journal {self.path} can't be read: {error}. {REPAIR}"
+                "JRN-CORRUPT",
+                f"the order journal {self.path} can't be read: {error}. {repair_of(error)}",
             ) from error
 
 

@@ -18,6 +18,7 @@ import msgspec
 from adapters.simulation.orders import FillEntry, OrderEntry, SimOrder, Status
 from adapters.simulation.virtual_time import START_NS
 from engine.orders.model import Intent, Kind, OrderState, Side, VenueFill
+from engine.simulate.budget import over_budget
 from engine.simulate.checkers_shipped import (
     Allowed,
     exits_at_venue,
@@ -27,7 +28,7 @@ from engine.simulate.checkers_shipped import (
 from engine.simulate.verdict import TERMINAL, Violation
 
 if TYPE_CHECKING:
-    from engine.simulate.wire import Sent, WireLog
+    from engine.simulate.wire import WireLog
     from engine.simulate.world import World
 
 ZERO = Decimal(0)
@@ -35,7 +36,6 @@ VALUE_TOLERANCE = Decimal("1e-6")  # of a fill's value, where the venue tells av
 # The gate values a market order at the touch; an adapter may send it with a price beyond that.
 MARKET_SLIPPAGE = Decimal("0.01")
 LATE_FINDING = "ORDER-LATE"
-RATE_WINDOW_SECS = 1.0  # of the tightest documented limit
 # The states that may follow each; an order's records are read in the order of the journal.
 EDGES: dict[str, set[str]] = {
     "INTENDED": {"UNKNOWN", "OPEN", "WAITING", "CANCELLING", *TERMINAL},
@@ -500,19 +500,11 @@ def _brackets_held(ev: Evidence) -> Iterator[Violation]:
 
 
 def _budget_held(ev: Evidence) -> Iterator[Violation]:
-    """The venue itself never had to say that there were too many requests.
-
-    But for a process that starts while the venue still counts those of the one before it.
-    """
-    over = [s for s in ev.wire.sent if s.refused_for_rate and not _is_just_restarted(ev, s)]
+    """The venue itself never had to say that there were too many requests."""
+    over = over_budget(ev.wire.sent)
     if over:
         first = over[0]
         yield Violation("BUDGET", first.path, f"{len(over)} refused, first at {first.ts:.3f}")
-
-
-def _is_just_restarted(ev: Evidence, refused: Sent) -> bool:
-    since = refused.ts - RATE_WINDOW_SECS
-    return any(s.life < refused.life and s.ts >= since for s in ev.wire.sent)
 
 
 def _stops_triggered_once(ev: Evidence) -> Iterator[Violation]:

@@ -76,6 +76,7 @@ class Sent(msgspec.Struct):
     fault: str
     status: int = 0
     refused_for_rate: bool = False
+    arrived: float = 0.0  # at the venue; 0: never
 
 
 class WireLog:
@@ -266,6 +267,7 @@ class FaultyHttp:
     def _execute(self, request: SimRequest, sent: Sent) -> SimResponse:
         self._venue.advance(self._now_ns())
         response = self._venue.http(request)
+        sent.arrived = asyncio.get_running_loop().time()
         sent.status = response.status
         sent.refused_for_rate = _is_rate_refusal(response)
         if self._trace.is_on:

@@ -100,6 +100,20 @@ class Run:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             return db.execute(query).fetchall()
 
+    def frozen(self) -> bool:
+        """Stop the process; False: within a write of the journal, so that it goes on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        path = self.folder / "state" / f"{self.key}-main.journal.sqlite"
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                self.process.send_signal(signal.SIGCONT)
+                return False
+        return True
+
     def held(self) -> Decimal:
         """What it has of the instrument, all strategies together."""
         rows = self.journaled("SELECT quantity FROM positions")

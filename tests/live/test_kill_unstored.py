@@ -19,7 +19,7 @@ from tests.support.processes import FAIRLEAD, ROOT, wait_for
 # writes a file, too: it stays out.
 FULL_DISK = ("sh", "-c", 'ulimit -f 0; unset PYTHONPATH; exec "$@"', "sh")
 
-FILLED = "SELECT count(*) FROM orders WHERE state = 'FILLED'"
+STATES = "SELECT state, count(*) FROM orders GROUP BY state ORDER BY state"
 
 
 def kill(run: Run, *arguments: str, full: bool = True) -> subprocess.CompletedProcess[str]:
@@ -77,9 +77,9 @@ def test_a_frozen_run_is_cancelled_and_flattened_while_only_the_kill_is_refused(
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})
     live.at_least(4)
-    wait_for(lambda: live.journaled(FILLED) == [(1,)], "the buy's end to be journaled")
-    assert live.process is not None
-    live.process.send_signal(signal.SIGSTOP)
+    rested = [("FILLED", 1), ("OPEN", 3)]
+    wait_for(lambda: live.journaled(STATES) == rested, "what it sent to be journaled")
+    wait_for(lambda: live.frozen(), "a moment between two writes to stop it in")
     done = kill(live, "all", "--action", "flatten")  # the journal is on the same disk
     assert done.returncode == Exit.NOT_STORED, done.stdout + done.stderr
     assert "KILL-FLATTEN: NO POSITION WAS CLOSED, as a closing order is journaled" in done.stdout

@@ -135,3 +135,17 @@ def test_an_execution_and_what_is_to_tell_of_it_are_recorded_together(tmp_path: 
             journal.fill(order, fill, Decimal(0), dies)
         assert journal.fills_of("A") == []
         assert journal.fill(order, fill, Decimal(0)) == fill
+
+
+def test_a_journal_that_another_process_holds_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(Journal(path, fsync=False, now_ns=lambda: 1)) as journal:
+        journal.intend([intent("o-1")])
+        with closing(sqlite3.connect(path, isolation_level=None)) as frozen:
+            frozen.execute("BEGIN IMMEDIATE")
+            with pytest.raises(JournalError, match=r"is locked.*kill -9 PID") as written:
+                journal.intend([intent("o-2")])
+            with pytest.raises(JournalError, match=r"is locked.*kill -9 PID") as opened:
+                Journal(path, fsync=False, now_ns=lambda: 1)
+    assert "disk" not in str(written.value)
+    assert "move it away" not in str(opened.value)
