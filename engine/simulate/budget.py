@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.simulate.plan import HttpFault
+from adapters.simulation.faults import HttpFault
 from engine.simulate.wire import Sent
 
 WINDOW_SECS = 1.0  # of the tightest documented limit

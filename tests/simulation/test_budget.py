@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from adapters.simulation.faults import HttpFault
 from engine.simulate.budget import over_budget
-from engine.simulate.plan import HttpFault
 from engine.simulate.wire import Sent
 
 
