@@ -305,7 +305,7 @@ def _summarize(
         end_ns=end_ns,
         **figures(traded),
         denials=merged(parts.run_state.denial_counts, traded.native_denials),
-        equity=equity(cache, venues, traded.instruments),
+        equity=equity(cache, venues, traded.instruments, traded.strategies),
         balance_changes=balance_changes(cache, venues, loaded.config.simulated.balances),
         # As asked for: a run may begin or end within a gap, before the first or after the last row
         gaps=summary_of(

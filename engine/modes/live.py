@@ -45,7 +45,7 @@ def sum_up(loaded: LoadedConfig, mode: Mode, ended: Ended) -> summary.RunSummary
     if mode != "record" and ended.node is not None:
         simulated = mode == "paper"
         assumed = assumptions(loaded, ended.cache, fees_from="venue", simulated=simulated)
-        worth = equity(ended.cache, venues, traded.instruments)
+        worth = equity(ended.cache, venues, traded.instruments, traded.strategies)
         if simulated:
             moved = balance_changes(ended.cache, venues, loaded.config.simulated.balances)
     end_ns = time.time_ns()

@@ -37,11 +37,15 @@ class Equity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def equity(
-    cache: Any, venues: Iterable[str], instruments: Sequence[InstrumentSummary]
+    cache: Any,
+    venues: Iterable[str],
+    instruments: Sequence[InstrumentSummary],
+    strategies: Sequence[InstrumentSummary],
 ) -> dict[str, dict[str, Equity]]:
     """By NautilusTrader venue and quote currency; one that lacks a mark is left out.
 
-    What is base of one instrument and quote of another counts in both currencies.
+    `strategies` are their parts: on margin each has its own position, open against each other's or
+    not. What is base of one instrument and quote of another counts in both currencies.
     """
     found: dict[str, dict[str, Equity]] = {}
     for venue in venues:
@@ -54,7 +58,9 @@ def equity(
         for one in mine:
             by_quote[one.quote].append(one)
         worth = {
-            quote: _worth(ones, totals, is_margin=account.account_type == AccountType.MARGIN)
+            quote: _open_worth(quote, venue, strategies, totals)
+            if account.account_type == AccountType.MARGIN
+            else _worth(ones, totals)
             for quote, ones in by_quote.items()
         }
         found[venue] = {
@@ -66,13 +72,24 @@ def equity(
     return found
 
 
-def _worth(
-    ones: Sequence[InstrumentSummary], totals: Mapping[str, Decimal], *, is_margin: bool
-) -> Decimal | None:
-    """Of the instruments of one quote currency, with its balance."""
+def _open_worth(
+    quote: str,
+    venue: str,
+    strategies: Iterable[InstrumentSummary],
+    totals: Mapping[str, Decimal],
+) -> Decimal:
+    """A margin account's balance, which has what each strategy's position realized."""
+    mine = [
+        one.unrealized
+        for one in strategies
+        if one.quote == quote and one.instrument.rpartition(".")[2] == venue
+    ]
+    return totals.get(quote, ZERO) + sum(mine, ZERO)
+
+
+def _worth(ones: Sequence[InstrumentSummary], totals: Mapping[str, Decimal]) -> Decimal | None:
+    """Of the instruments of one quote currency, with its balance, on a cash account."""
     quote = totals.get(ones[0].quote, ZERO)
-    if is_margin:
-        return quote + sum((one.unrealized for one in ones), ZERO)
     marks = {one.base: one.mark for one in ones}
     for base, mark in marks.items():
         held = totals.get(base, ZERO)

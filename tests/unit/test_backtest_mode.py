@@ -98,6 +98,29 @@ def test_profit_and_loss_is_what_the_account_says(tmp_path: Path, catalog: Path)
     assert summary.events > 600
 
 
+def test_strategies_that_hold_against_each_other_are_worth_what_the_account_says(
+    tmp_path: Path, catalog: Path
+) -> None:
+    """Nothing together, and each of them a position whose result the account does not have yet."""
+    path = "tests.data.exits:BracketSteps"
+
+    def steps(ms: int, side: str) -> str:
+        return json.dumps([[ms, "market", "one", side, "0.010"]]).replace('"', '\\"')
+
+    begin = {"begin_ns": START_NS, "instrument_id": "BTCUSDT.TEST"}
+    file = config(tmp_path, catalog, path, {"steps": steps(10_000, "BUY"), **begin})
+    other = f'\n[[strategies]]\nid = "Other-002"\npath = "{path}"\n[strategies.params]\n'
+    other += f'steps = "{steps(20_000, "SELL")}"\nbegin_ns = {START_NS}\n'
+    file.write_text(file.read_text() + other + 'instrument_id = "BTCUSDT.TEST"\n')
+    summary = run_backtest(load(file)).summary
+    (one,) = summary.instruments
+    assert (one.fills, one.position) == (2, 0)
+    assert {part.position for part in summary.strategies} == {Decimal("0.010"), Decimal("-0.010")}
+    worth = summary.equity["TEST"]["USDT"]
+    assert one.net != 0
+    assert (worth.start, worth.change) == (100_000, one.net)
+
+
 def test_spot_equity_is_quote_change_and_base_at_the_mark(tmp_path: Path) -> None:
     info = {"buy_fee": "0.002", "sell_fee": "0.001", "buy_fee_in_base": True}
     root = write_catalog(tmp_path / "c", spot(OCEANEX, info), seconds=60, seed=11)
