@@ -84,10 +84,15 @@ def _center(order: OrderFacts, market: Decimal | None) -> Decimal | None:
 def stop_side(order: OrderFacts, view: Look) -> Verdict:
     """A trigger that the whole spread has passed fires at once, or is refused by the venue.
 
-    The child of a parent that has not filled waits for it, and is not compared.
+    The child of a parent that has not filled waits for it, and is not compared; nor is a stop that
+    has fired, which only its limit price is left of.
     """
     trigger = order.trigger_price
-    if trigger is None or (order.parent is not None and view.pending(order.parent) is not None):
+    if (
+        trigger is None
+        or order.fired
+        or (order.parent is not None and view.pending(order.parent) is not None)
+    ):
         return None
     if order.kind in STOPS:
         above = order.is_buy

@@ -72,6 +72,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parent: str | None = None  # client order id of the parent in an order list
     existing: LiveOrder | None = None  # set for a modify
     role: Role = Role.NONE
+    fired: bool = False  # a stop whose trigger went off: a limit order from then on
 
     @property
     def is_modify(self) -> bool:

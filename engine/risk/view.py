@@ -92,6 +92,7 @@ def order_facts(order: Any) -> OrderFacts:
         if contingency is None or contingency.name == "NO_CONTINGENCY"
         else contingency.name,
         parent=None if parent is None else str(parent),
+        fired=trigger is not None and bool(getattr(order, "ts_triggered", None)),
     )
 
 

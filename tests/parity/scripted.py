@@ -82,3 +82,7 @@ class Scripted(GuardedStrategy):
             Price.from_str(limit),
             trigger_condition=condition,
         )
+
+    def _do_reprice(self, price: str) -> None:
+        (order,) = self.cache.orders_open(instrument_id=self.name)
+        self.modify_order(order.client_order_id, price=Price.from_str(price))

@@ -59,6 +59,12 @@ def test_a_gap_beyond_the_limit_rests(tmp_path: Path) -> None:
     assert taken("gap", tmp_path, steps) == [[]]
 
 
+def test_it_can_be_moved_after_the_market_which_has_passed_its_trigger(tmp_path: Path) -> None:
+    steps = [[0, "stop", "SELL", "1.0", "99.0", "97.0"], [1500, "reprice", "95.0"]]
+    ((fill,),) = taken("gap", tmp_path, steps)
+    assert fill[:2] == ("95.0", "1.0")
+
+
 def test_a_touch_does_not_fill_the_queue(tmp_path: Path) -> None:
     steps = [[0, "limit", "BUY", "1.0", "99.5"], [0, "stop", "SELL", "1.0", "99.0", "97.0"]]
     assert taken("touch", tmp_path, steps) == [[], []]

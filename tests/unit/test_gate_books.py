@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -479,6 +480,7 @@ def test_stop_side_at_the_touch(side: Side, kind: str, trigger: str, expected: s
     price = None if kind == "STOP_MARKET" else trigger
     facts = order(price, side=side, kind=kind, trigger_price=D(trigger))
     assert code(gate, facts, View(gate)) == expected
+    assert code(gate, msgspec.structs.replace(facts, fired=True), View(gate)) is None
 
 
 # State
