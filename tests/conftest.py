@@ -62,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     spy.watch()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts a background job
         signal.signal(signal.SIGINT, signal.default_int_handler)  # processes of tests would inherit
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and so does nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     temporary = base / "tmp"
     temporary.mkdir()
     os.environ["TMPDIR"] = str(temporary)
