@@ -13,6 +13,8 @@ from engine.matching.market import Market
 from engine.matching.taking import ZERO, Offer
 from engine.orders.model import Side
 
+SLACK = 1000  # prices that are gone, in the heaps of a side
+
 
 class KernelSide:
     """Levels by raw price. The heaps hold every price told, also such as are gone again."""
@@ -38,10 +40,21 @@ class KernelSide:
             last = raw
             yield level.price.as_decimal(), level.size.as_decimal()
 
-    def add(self, raw: int) -> None:
+    def add(self, raw: int, order: BookOrder) -> None:
         """A price that was not there."""
-        heappush(self.best_first, raw * self.sign)
-        heappush(self.worst_first, -raw * self.sign)
+        self.levels[raw] = order
+        told = max(len(self.best_first), len(self.worst_first))
+        if told > 4 * len(self.levels) + SLACK:  # prices come and go for days
+            self._rank()
+        else:
+            heappush(self.best_first, raw * self.sign)
+            heappush(self.worst_first, -raw * self.sign)
+
+    def _rank(self) -> None:
+        self.best_first[:] = [raw * self.sign for raw in self.levels]
+        self.worst_first[:] = [-raw * self.sign for raw in self.levels]
+        heapify(self.best_first)
+        heapify(self.worst_first)
 
     def set(self, price: Decimal, size: Decimal) -> None:
         raise NotImplementedError("KernelMarket.told changes both sides")
@@ -54,10 +67,7 @@ class KernelSide:
     def replace(self, levels: Iterable[BookOrder]) -> None:
         self.clear()
         self.levels.update((one.price.raw, one) for one in levels if one.size.raw)
-        self.best_first[:] = [raw * self.sign for raw in self.levels]
-        self.worst_first[:] = [-raw * self.sign for raw in self.levels]
-        heapify(self.best_first)
-        heapify(self.worst_first)
+        self._rank()
 
     def best(self) -> Decimal | None:
         raw = self._first(self.best_first, self.sign)
@@ -134,9 +144,10 @@ class KernelMarket(Market):
             if row.action == delete:
                 levels.pop(raw, None)
                 continue
-            if raw not in levels:
-                of.add(raw)
-            levels[raw] = order
+            if raw in levels:
+                levels[raw] = order
+            else:
+                of.add(raw, order)
 
     def _told_again(self, rows: Iterable[OrderBookDelta]) -> None:
         for row in rows:
