@@ -43,7 +43,7 @@ class GuardedStrategy(Strategy):
 def plain_maker() -> type[Any]:
     """The maker's class from the same source text, on NautilusTrader's own base class."""
     source = (REPOSITORY / "strategies" / "imbalance_maker.py").read_text()
-    guarded = "from engine.strategy import GuardedStrategy\n"
+    guarded = "from engine.guard import GuardedStrategy\n"
     assert guarded in source
     source = source.replace(guarded, PLAIN_BASE)
     module = types.ModuleType("plain_maker")

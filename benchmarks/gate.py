@@ -29,13 +29,13 @@ from nautilus_trader.model import (
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from engine.config.model import Risk
+from engine.guard.run_state import RunState
+from engine.guard.strategy import guard
 from engine.orders.model import Capabilities, Kind, Tif
 from engine.risk.checks import CHECKS, active_checks
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
 from engine.risk.view import order_facts
-from engine.run_state import RunState
-from engine.strategy import guard
 from tests.unit.nautilus_harness import IID, VENUE, exchange, px, qty
 
 PROMISE_US = 25.0

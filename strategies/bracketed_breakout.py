@@ -19,8 +19,7 @@ from typing import Any, ClassVar
 from nautilus_trader.model import Bar, BarType, BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import Declared, Kind, OwnOrder, Tif
-from engine.strategy import GuardedStrategy
+from engine.guard import Declared, GuardedStrategy, Kind, OwnOrder, Tif
 from strategies.inventory import price_down, price_up, quantity_down
 from strategies.restart import Spares
 

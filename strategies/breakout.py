@@ -30,8 +30,16 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import Declared, Denial, Kind, OwnOrder, Role, Tif, TriggerCondition
-from engine.strategy import GuardedStrategy
+from engine.guard import (
+    Declared,
+    Denial,
+    GuardedStrategy,
+    Kind,
+    OwnOrder,
+    Role,
+    Tif,
+    TriggerCondition,
+)
 from strategies.inventory import Inventory, price_down, price_up, quantity_down
 from strategies.restart import CANCEL_RETRY_NS, Spares
 

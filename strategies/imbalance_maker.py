@@ -28,8 +28,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import Declared, Denial, Kind, OwnOrder, Role, Tif
-from engine.strategy import GuardedStrategy
+from engine.guard import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
 from strategies.inventory import Inventory, price_down, price_up, quantity_down
 from strategies.restart import CANCEL_RETRY_NS, Spares
 

@@ -27,8 +27,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import Declared, Denial, Kind, OwnOrder, Role, Tif
-from engine.strategy import GuardedStrategy
+from engine.guard import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
 from strategies.inventory import Inventory, quantity_down
 
 PERIOD_MAX = 10_000

@@ -9,7 +9,7 @@ from engine.config.loaded import LoadedConfig
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
 from engine.config.strategies import import_strategy, raised
 from engine.config.strategy_params import ParamsError, build_strategy_config, placed
-from engine.strategy import guard
+from engine.guard.strategy import guard
 
 
 def build_strategy(loaded: LoadedConfig, position: int, **extra: Any) -> Any:

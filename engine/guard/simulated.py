@@ -25,12 +25,12 @@ import msgspec
 from nautilus_trader.common import DataActor
 from nautilus_trader.model import ClientOrderId, OrderInitialized, OrderType, Quantity, TimeInForce
 
+from engine.guard.run_state import RunState
 from engine.orders.model import REDUCE_TAG, Kind, Side
 from engine.risk.facts import LiveOrder
 from engine.risk.gate import RiskGate
 from engine.risk.ledger import Ledger
 from engine.risk.view import NautilusView, order_facts
-from engine.run_state import RunState
 
 _ZERO = Decimal(0)
 _SIDES = tuple(Side)

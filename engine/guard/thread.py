@@ -14,7 +14,7 @@ from typing import Any
 
 from nautilus_trader.trading import Strategy
 
-from engine.callbacks import CALLBACKS
+from engine.guard.callbacks import CALLBACKS
 
 _get_ident = threading.get_ident
 # What NautilusTrader calls or reads before there is an owner, or what is plain Python.

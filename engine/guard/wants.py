@@ -13,8 +13,8 @@ from nautilus_trader.model import BarType, InstrumentId, Venue
 
 from engine.guard import offer
 from engine.guard.offer import Offer
+from engine.guard.run_state import RunState
 from engine.guard.turns import HEARD_AS
-from engine.run_state import RunState
 
 
 class Wants:

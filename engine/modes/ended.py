@@ -9,11 +9,11 @@ import msgspec
 
 from adapters.base.runtime import VenueRuntime
 from engine.errors import Exit
+from engine.guard.run_state import RunState
 from engine.observe.journaled import Booked
 from engine.orders.journal_reads import JournalError
 from engine.orders.model import Finding
 from engine.recording.session import Recording
-from engine.run_state import RunState
 from engine.status import RunStatus
 
 Mode = Literal["live", "paper", "record"]

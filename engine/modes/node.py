@@ -41,6 +41,7 @@ from adapters.base.venue import Adapter, AdapterContext, AdapterSpec
 from engine.config.loaded import LoadedConfig, account_files
 from engine.config.model import Record
 from engine.errors import Exit, FairleadError
+from engine.guard.run_state import RunState
 from engine.kill.halts import RunHalts
 from engine.modes import common
 from engine.modes.approvals import GateApprovals
@@ -65,7 +66,6 @@ from engine.recording.session import Recording
 from engine.risk.state import RiskStateError
 from engine.run.accounts import hold_accounts
 from engine.run.clocks import RunClocks
-from engine.run_state import RunState
 from engine.secrets import Secret
 from engine.status import RunStatus
 

@@ -19,8 +19,8 @@ from types import CodeType, FrameType
 
 import msgspec
 
-from engine.callbacks import __file__ as _WRAPPERS
 from engine.errors import Exit
+from engine.guard.callbacks import __file__ as _WRAPPERS
 
 WAIT_SECS = 2.0  # a loop that has not come back for this long is blocked
 LOOK_SECS = 0.2

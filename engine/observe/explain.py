@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.brackets.story import BracketStory, bracket_of
 from engine.errors import Exit, FairleadError
-from engine.observe.bracket_story import BracketStory, bracket_of
 from engine.orders.journal import Journal
 from engine.orders.model import Intent
 

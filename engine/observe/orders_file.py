@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from engine.errors import Exit, FairleadError
+from engine.guard.run_state import DenialRecord
 from engine.observe.backtest_story import DENIALS_FILE, ORDERS_FILE, SUMMARY_FILE
 from engine.observe.summary import RunSummary
 from engine.orders.model import REDUCE_TAG, entry_of, role_of
-from engine.run_state import DenialRecord
 
 
 def write_run(

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from engine.guard.run_state import Fault
 from engine.observe import assumptions as assumed
 from engine.observe import recorded as of_recording
 from engine.observe.account import Account, Books, InstrumentSummary, StrategySummary
@@ -28,7 +29,6 @@ from engine.observe.equity import Equity
 from engine.observe.reasons import counted
 from engine.observe.recorded import Recorded
 from engine.recording.gaps import GapSummary
-from engine.run_state import Fault
 
 __all__ = [
     "Account",

@@ -68,6 +68,14 @@ def role_of(tags: Iterable[str] | None, *, reduce_only: bool) -> Role:
     return Role.EXIT if reduce_only else Role.NONE
 
 
+def with_role(tags: Sequence[str] | None, role: Role) -> list[str] | None:
+    """`tags` for the order factory, with the role; a role that they tell already stays."""
+    given = list(tags or ())
+    if role is not Role.NONE and not any(tag.startswith(ROLE_TAG) for tag in given):
+        given.append(role.tag)
+    return given or None
+
+
 def entry_of(tags: Iterable[str] | None) -> str | None:
     """The client order id of the entry that a bracket's exit belongs to; None: of no bracket."""
     return next((t[len(ENTRY_TAG) :] for t in tags or () if t.startswith(ENTRY_TAG)), None)

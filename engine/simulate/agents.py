@@ -9,12 +9,12 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from engine.orders.bracket import Bracket, Place
-from engine.orders.brackets import Brackets, JournalStore
+from engine.brackets.keeper import Brackets, JournalStore
+from engine.brackets.steps import Bracket, Place
+from engine.brackets.view import BracketView
 from engine.orders.journal import JournalError
 from engine.orders.live import LiveOrder
 from engine.orders.model import Kind, Side
-from engine.risk.bracketview import BracketView
 from engine.risk.facts import OrderFacts
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class Bracketeer(Agent):
 
 
 class _BracketOwner(BracketView):
-    """Implements `engine.orders.brackets.Owner` for an agent."""
+    """Implements `engine.brackets.keeper.Owner` for an agent."""
 
     def __init__(self, agent: Agent) -> None:
         process = agent.process

@@ -13,8 +13,8 @@ import msgspec
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
+from engine.guard import GuardedStrategy
 from engine.orders.model import Capabilities, Kind, Side, TriggerCondition
-from engine.strategy import GuardedStrategy
 from tests.crash import seam
 
 UNITS = Decimal("0.002")  # of base currency, at least, in each order

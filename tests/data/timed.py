@@ -8,7 +8,7 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide, Price, Quantity
 from nautilus_trader.trading import StrategyConfig
 
-from engine.strategy import GuardedStrategy
+from engine.guard import GuardedStrategy
 from strategies.bracketed_breakout import BracketedBreakout
 from strategies.imbalance_maker import ImbalanceMaker
 

@@ -16,11 +16,11 @@ from nautilus_trader.trading import StrategyConfig
 
 from adapters.oceanex.simulator_markets import OceanexSimOptions
 from adapters.poloniex.simulator_markets import PoloniexSimOptions
-from engine.orders.bracket import Bracket
-from engine.orders.brackets import SUBJECT
+from engine.brackets.keeper import SUBJECT
+from engine.brackets.steps import Bracket
+from engine.guard import GuardedStrategy
 from engine.orders.journal import Journal, JournaledOrder, JournalError
 from engine.risk.checks import Denial
-from engine.strategy import GuardedStrategy
 from tests.support import configs
 from tests.support.processes import Venue, start, wait_for
 

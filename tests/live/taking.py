@@ -9,8 +9,8 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from engine.guard import GuardedStrategy
 from engine.orders.model import Role
-from engine.strategy import GuardedStrategy
 
 PARTS = (97, 96, 95)  # of the price, in per cent: trigger, limit, quote
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.mutants.mutant import Edit, Mutant
 from tests.mutants.parts import T_BRACKETS
 
-STEPS = ("engine/orders/bracket.py",)
-KEEPER = ("engine/orders/brackets.py",)
-OWNER = ("engine/bracketing.py", "engine/risk/bracketview.py")
+STEPS = ("engine/brackets/steps.py",)
+KEEPER = ("engine/brackets/keeper.py",)
+OWNER = ("engine/brackets/strategy.py", "engine/brackets/view.py")
 
 BRACKET_MUTANTS: tuple[Mutant, ...] = (
     Mutant(

@@ -186,7 +186,7 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "breach-unseen",
-        "engine/strategy.py",
+        "engine/guard/strategy.py",
         "an order that passed no gate is not noticed",
         one(
             "        self._guard_run.add_breach(self._guard_id, order_id, what)\n",
@@ -196,7 +196,7 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "fault-forgotten",
-        "engine/strategy.py",
+        "engine/guard/strategy.py",
         "a strategy that raised goes on trading",
         one("            self._guard_gate.fault(self._guard_id, reason)\n", "            pass\n"),
         T_GUARD,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant, one
 
 GUARD = ("engine/guard/simulated.py",)
-CALLBACKS = ("engine/callbacks.py",)
-CALLS = ("engine/strategy.py",)
+CALLBACKS = ("engine/guard/callbacks.py",)
+CALLS = ("engine/guard/strategy.py",)
 ARRIVAL = ("tests/unit/test_arrival.py",)
 EXITS = ("tests/unit/test_own_exits.py",)
 

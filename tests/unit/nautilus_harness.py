@@ -51,12 +51,12 @@ from nautilus_trader.model import (
 from nautilus_trader.trading import StrategyConfig
 
 from engine.config.model import Risk
+from engine.guard.run_state import RunState
 from engine.guard.simulated import simulate
+from engine.guard.strategy import Feeds, guard
 from engine.matching.client import SimulatedClientFactory, SimulatedExecutionClient, Simulation
 from engine.matching.orders import Fee
 from engine.risk.gate import RiskGate
-from engine.run_state import RunState
-from engine.strategy import Feeds, guard
 
 VENUE = Venue("TEST")
 IID = InstrumentId.from_str("BTC_USDT.TEST")

@@ -17,7 +17,7 @@ from nautilus_trader.model import (
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from engine.config.model import Risk
-from engine.strategy import guard
+from engine.guard.strategy import guard
 from tests.unit.nautilus_harness import IID, SECOND, Run, backtest, book, px, qty, trade
 
 STEPS = 10

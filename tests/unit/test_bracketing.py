@@ -10,7 +10,7 @@ import pytest
 from nautilus_trader.model import BookType, OrderSide
 
 from engine.config.model import Risk
-from engine.strategy import GuardedStrategy
+from engine.guard.strategy import GuardedStrategy
 from tests.unit.nautilus_harness import IID, Run, backtest, paper, px, qty, strategy_config
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

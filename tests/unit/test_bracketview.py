@@ -9,12 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from engine.brackets.keeper import Brackets, MemoryStore
+from engine.brackets.steps import Bracket, Place
+from engine.brackets.view import BracketView
 from engine.config.model import Risk
-from engine.orders.bracket import Bracket, Place
-from engine.orders.brackets import Brackets, MemoryStore
 from engine.orders.journal import Journal
 from engine.orders.model import OrderState, Side, VenueFill
-from engine.risk.bracketview import BracketView
 from engine.risk.facts import Reference
 from engine.risk.gate import RiskGate
 from tests.unit.orders.conftest import intent

@@ -13,11 +13,11 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from engine.brackets import story as bracket_story
+from engine.brackets.keeper import JournalStore
+from engine.brackets.steps import Bracket
 from engine.errors import Exit, FairleadError
-from engine.observe import bracket_story
 from engine.observe.explain import explain
-from engine.orders.bracket import Bracket
-from engine.orders.brackets import JournalStore
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import OrderState, Side
 from engine.recording.raw import RawRecorder

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from engine.cli.app import app
 from engine.errors import Exit, FairleadError
+from engine.guard.strategy import GuardedStrategy
 from engine.observe.backtest_story import BacktestStory, explain_backtest
-from engine.strategy import GuardedStrategy
 from tests.unit import backtest_kit as kit
 
 PERP = "BTCUSDT.TEST"

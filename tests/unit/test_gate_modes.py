@@ -23,10 +23,10 @@ from nautilus_trader.model import (
 )
 
 from engine.config.model import Risk
+from engine.guard.strategy import GuardedStrategy
 from engine.orders.model import Capabilities, Kind, Tif
 from engine.risk.checks import CHECKS, Denial
 from engine.risk.gate import RiskGate
-from engine.strategy import GuardedStrategy
 from tests.unit.nautilus_harness import IID, MODES, OTHER, Run, book, cleared, px, qty
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

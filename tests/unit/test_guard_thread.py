@@ -11,8 +11,8 @@ from nautilus_trader.model import BookType, ClientOrderId, OrderSide, TimeInForc
 from nautilus_trader.trading import Strategy
 
 from engine.guard.overrides import ORDER_METHODS
+from engine.guard.strategy import GuardedStrategy
 from engine.guard.thread import MEMBERS, WrongThreadError
-from engine.strategy import GuardedStrategy
 from tests.unit.nautilus_harness import IID, MODES, Run, px, qty, strategy_config
 
 ID = ClientOrderId("O-1")

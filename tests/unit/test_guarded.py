@@ -18,9 +18,9 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 
 from engine.config.model import Risk
 from engine.guard.overrides import ORDER_METHODS
+from engine.guard.run_state import RunState
+from engine.guard.strategy import GuardedStrategy, guard
 from engine.risk.gate import RiskGate
-from engine.run_state import RunState
-from engine.strategy import GuardedStrategy, guard
 from tests.unit.nautilus_harness import (
     IID,
     MODES,

@@ -10,10 +10,10 @@ from nautilus_trader.model import BookType, OrderSide
 
 from engine.config.model import Risk
 from engine.guard.handover import OwnOrder
+from engine.guard.strategy import GuardedStrategy
 from engine.orders.model import Role, Side, TriggerCondition
 from engine.risk.facts import Declared, OrderFacts
 from engine.risk.gate import live_order
-from engine.strategy import GuardedStrategy
 from tests.unit.nautilus_harness import IID, MODES, Run, backtest, px, qty
 from tests.unit.test_guarded import Plain, plain_config
 

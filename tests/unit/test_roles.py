@@ -12,12 +12,11 @@ import pytest
 from nautilus_trader.model import OrderSide
 
 from adapters.base.translate import intent_of
-from engine.guard.roles import with_role
 from engine.observe.explain import explain
 from engine.observe.orders_file import order_lines
 from engine.orders.journal import Journal
 from engine.orders.journal_schema import record_crc
-from engine.orders.model import Role, Side, role_of
+from engine.orders.model import Role, Side, role_of, with_role
 from engine.risk.view import order_facts
 from tests.unit.nautilus_harness import IID, MODES, Run, px, qty
 from tests.unit.orders.conftest import intent

@@ -21,10 +21,10 @@ from nautilus_trader.model import (
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from engine.config.model import Risk
+from engine.guard.run_state import RunState
+from engine.guard.strategy import guard
 from engine.guard.turns import KEYS
 from engine.risk.gate import RiskGate
-from engine.run_state import RunState
-from engine.strategy import guard
 from tests.unit.nautilus_harness import IID, MID, SECOND, book, exchange, px, qty, quote, trade
 
 # Six in another order than that of their names: by chance it comes right once in 720 times.

@@ -28,8 +28,8 @@ from nautilus_trader.model import (
 )
 
 from adapters.base.execution_client import VenueExecutionClient
+from engine.guard.run_state import RunState
 from engine.orders.model import Intent
-from engine.run_state import RunState
 from engine.simulate.faults import SimulatedDeath
 from engine.simulate.host.cache import HostCache
 from engine.simulate.host.clock import HostClock

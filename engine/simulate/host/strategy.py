@@ -9,8 +9,8 @@ from uuid import UUID
 from nautilus_trader.common import Clock, OrderFactory
 from nautilus_trader.model import Bar, BarType, ClientOrderId, InstrumentId, TraderId
 
+from engine.guard.strategy import guard
 from engine.simulate.host.clock import HostClock
-from engine.strategy import guard
 
 if TYPE_CHECKING:
     from random import Random

@@ -8,8 +8,8 @@ import pytest
 from nautilus_trader.model import BookType, OrderSide, TimeInForce, TrailingOffsetType, TriggerType
 
 from engine.config.model import Risk
+from engine.guard.strategy import GuardedStrategy
 from engine.matching.exchange import Exchange
-from engine.strategy import GuardedStrategy
 from tests.unit.nautilus_harness import IID, VENUE, Run, paper, px, qty
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

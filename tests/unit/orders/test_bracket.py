@@ -10,7 +10,17 @@ from random import Random
 import msgspec
 import pytest
 
-from engine.orders.bracket import (
+from engine.brackets.keeper import (
+    CANCEL_AGAIN_NS,
+    EXITS_KEPT,
+    GATE_MAX_NS,
+    LOOK_NS,
+    RETRY_MAX_NS,
+    RETRY_NS,
+    Brackets,
+    MemoryStore,
+)
+from engine.brackets.steps import (
     EXITS_AT_ONCE,
     WAIT,
     Bracket,
@@ -21,16 +31,6 @@ from engine.orders.bracket import (
     Place,
     held_by,
     next_step,
-)
-from engine.orders.brackets import (
-    CANCEL_AGAIN_NS,
-    EXITS_KEPT,
-    GATE_MAX_NS,
-    LOOK_NS,
-    RETRY_MAX_NS,
-    RETRY_NS,
-    Brackets,
-    MemoryStore,
 )
 from engine.orders.journal import JournalError
 from engine.orders.model import Kind, Side

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.orders.bracket import Bracket, Leg
-from engine.orders.brackets import JournalLegs, JournalStore
+from engine.brackets.keeper import JournalLegs, JournalStore
+from engine.brackets.steps import Bracket, Leg
 from engine.orders.journal import Journal
 from engine.orders.model import OrderState, Side, VenueFill
 from tests.unit.orders.conftest import intent

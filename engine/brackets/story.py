@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.orders.bracket import Bracket
-from engine.orders.brackets import subject_of
+from engine.brackets.keeper import subject_of
+from engine.brackets.steps import Bracket
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournaledOrder
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from engine.orders.bracket import Bracket, Grid, Leg
-from engine.orders.brackets import JournalLegs
+from engine.brackets.keeper import JournalLegs
+from engine.brackets.steps import Bracket, Grid, Leg
 from engine.orders.journal import Journal
 from engine.orders.model import Kind, Side
 from engine.risk.facts import RiskView
@@ -14,7 +14,7 @@ from engine.risk.gate import RiskGate
 
 
 class BracketView:
-    """The reading half of an `engine.orders.brackets.Owner`.
+    """The reading half of an `engine.brackets.keeper.Owner`.
 
     `journals` are those of the accounts, by NautilusTrader venue name; none in a simulation of
     NautilusTrader's own.

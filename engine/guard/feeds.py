@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Literal
 from nautilus_trader.model import BookType, InstrumentId
 from nautilus_trader.trading import Strategy
 
-from engine.callbacks import GuardedClock
+from engine.guard.callbacks import GuardedClock
 from engine.guard.offer import BOOK, QUOTES, TRADES
+from engine.guard.run_state import RunState
 from engine.guard.turns import TurnsMixin
 from engine.guard.wants import WantsMixin
-from engine.run_state import RunState
 
 Feeds = Literal["book", "quotes"] | None
 

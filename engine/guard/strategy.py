@@ -34,25 +34,24 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
-from engine.bracketing import BracketMixin
-from engine.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
-from engine.feeds import FeedMixin, Feeds
+from engine.brackets.strategy import BracketMixin
+from engine.guard.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
+from engine.guard.feeds import FeedMixin, Feeds
 from engine.guard.handed import chosen_condition, require_marketable, require_order
 from engine.guard.handover import HandOverMixin
 from engine.guard.order_ids import SeededFactory
 from engine.guard.overrides import own_classes, refuse_overrides
-from engine.guard.roles import Role, with_role
+from engine.guard.run_state import DenialRecord, RunState
 from engine.guard.simulated import SimulatedMixin
 from engine.guard.thread import bind_to_thread
+from engine.guard.ticks import WatchMixin
 from engine.guard.wants import Wants
-from engine.orders.model import Kind, TriggerCondition
+from engine.orders.model import Kind, Role, TriggerCondition, with_role
 from engine.orders.trigger import kind_for
 from engine.risk.checks import Denial
 from engine.risk.facts import OrderFacts
 from engine.risk.gate import Change, RiskGate, live_order
 from engine.risk.view import NautilusView, order_facts, side_of
-from engine.run_state import DenialRecord, RunState
-from engine.watch import WatchMixin
 
 # How long the end of the run waits for an order that is on its way into the engine.
 STOP_GRACE_NS = 2_000_000_000

@@ -1,7 +1,7 @@
 """The brackets of one strategy: looks at each, does its next step, and remembers what was decided.
 
 What a bracket is, and which exits it has, is stored before an exit is created, so that a restart
-finds every order that may be out there. See `engine.orders.bracket` for the steps themselves.
+finds every order that may be out there. See `engine.brackets.steps` for the steps themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.orders.bracket import (
+from engine.brackets.steps import (
     Bracket,
     Cancel,
     Done,

@@ -7,10 +7,10 @@ from typing import Any
 
 from nautilus_trader.model import InstrumentId, OrderSide, OrderType, Price, Quantity
 
-from engine.exits import ExitMixin
+from engine.guard.exits import ExitMixin
+from engine.guard.run_state import RunState
 from engine.risk.gate import RiskGate
 from engine.risk.view import NautilusView
-from engine.run_state import RunState
 
 TICK_NS = 1_000_000_000  # how often the gate values positions and writes its state
 

@@ -17,12 +17,11 @@ from nautilus_trader.model import (
     TriggerType,
 )
 
-from engine.guard.roles import Role, with_role
-from engine.orders.bracket import Bracket, Leg, Place
-from engine.orders.brackets import LOOK_NS, Brackets, JournalStore, MemoryStore
+from engine.brackets.keeper import LOOK_NS, Brackets, JournalStore, MemoryStore
+from engine.brackets.steps import Bracket, Leg, Place
+from engine.brackets.view import BracketView
 from engine.orders.journal import Journal
-from engine.orders.model import ENTRY_TAG, Side
-from engine.risk.bracketview import BracketView
+from engine.orders.model import ENTRY_TAG, Role, Side, with_role
 from engine.risk.gate import RiskGate
 from engine.risk.view import order_facts, side_of
 
@@ -215,7 +214,7 @@ class BracketMixin:
 
 
 class _Owner(BracketView):
-    """Implements `engine.orders.brackets.Owner` for a guarded strategy."""
+    """Implements `engine.brackets.keeper.Owner` for a guarded strategy."""
 
     def __init__(self, strategy: Any) -> None:
         super().__init__(
