@@ -46,6 +46,7 @@ from engine.matching.tape import Tape, Told
 from engine.orders.model import Side
 
 _COMMANDED = (OrderSubmitted, OrderAccepted, OrderUpdated)
+_BARE = frozenset({OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED})
 _OTHER = {OrderSide.BUY: OrderSide.SELL, OrderSide.SELL: OrderSide.BUY}
 
 
@@ -59,6 +60,15 @@ class _Change(msgspec.Struct, frozen=True):
 
 def _turn_of(change: _Change) -> tuple[int, int, str]:
     return change.ts, len(change.number), change.number
+
+
+class _NotNow(Exception):
+    """An order without a limit goes on waiting.
+
+    Told that it gets nothing, NautilusTrader cancels it. Of an answer that fails it keeps the
+    order as it is, and asks again with the next event that meets its trigger. It logs the failure;
+    `engine.modes.kernel_log` keeps that away.
+    """
 
 
 class Feed(Protocol):
@@ -117,13 +127,16 @@ class MarketFills(FillModel):
     ) -> OrderBook | None:
         """A book of just what `order` gets now. None: the exchange's own way.
 
-        What it raises NautilusTrader only logs; so it is kept, for the run to end with it.
+        What else it raises NautilusTrader only logs; so it is kept, for the run to end with it.
+        Raises _NotNow.
         """
         line = self._lines.get(instrument.id)
         if line is None or _asked(order) is None:
             return None
         try:
             return _book(instrument, order, self._answer(line, order))
+        except _NotNow:
+            raise
         except Exception as error:
             self._closing.failed(error)
             raise
@@ -142,10 +155,12 @@ class MarketFills(FillModel):
         shadow, now = line.shadow, self._closing.clock.timestamp_ns()
         if order_id not in line.seen or shadow.order(order_id) is None:
             self._arrive(line, order, now)
-        if self._is_fired(shadow, order, order_id):
-            shadow.fire(order_id)
+        if shadow.is_waiting(order_id) and not shadow.watches_touch(order_id):
+            shadow.fire(order_id)  # the other exchange fires by trades whatever it waits for
         leaves = order.leaves_qty.as_decimal()
         fills = walk(shadow.take(order_id), leaves)
+        if not fills and order.order_type in _BARE and shadow.order(order_id) is not None:
+            raise _NotNow
         left = leaves - sum((size for _, size in fills), ZERO)
         if fills and left > 0 and order.order_type == OrderType.MARKET:
             self._closing.end(order.client_order_id)
@@ -157,13 +172,6 @@ class MarketFills(FillModel):
         if new is not None and left > 0 and not line.shadow.has_due(new.id):
             line.shadow.accept(msgspec.structs.replace(new, quantity=left), now)
             line.seen[new.id] = order.event_count
-
-    def _is_fired(self, shadow: Shadow, order: Any, order_id: str) -> bool:
-        """Whether the exchange's trigger is the right one: it fires by trades what waits for bids
-        and asks, but asks once only about what has no limit."""
-        if not shadow.is_waiting(order_id):
-            return False
-        return not shadow.watches_touch(order_id) or not _is_priced(order)
 
     # -- how far the exchange has come ---------------------------------------------------------
 
@@ -279,10 +287,6 @@ def _asked(order: Any) -> NewOrder | None:
         return new_order_of(order)
     except ValueError:
         return None
-
-
-def _is_priced(order: Any) -> bool:
-    return bool(getattr(order, "has_price", False))  # a market order has no word for it
 
 
 def _trades(cache: Any, instrument_id: InstrumentId, now: int) -> int:

@@ -15,6 +15,8 @@ from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
 from engine.config.loaded import LoadedConfig
 
 FOLDER = "logs"  # in the state folder
+# A backtest's orders that go on waiting are failures there, an ERROR each time
+EXCHANGE = "nautilus_execution::matching_engine"
 LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
 
 
@@ -29,6 +31,7 @@ def logger_config(loaded: LoadedConfig, mode: str) -> LoggerConfig:
     return LoggerConfig(
         stdout_level=LogLevel.ERROR,
         fileout_level=LEVELS[loaded.config.run.log_level],
+        component_levels={EXCHANGE: "OFF"} if mode == "backtest" else None,
         is_colored=False,
         file_config=FileWriterConfig(str(path.parent), path.stem) if _is_ready(path) else None,
     )

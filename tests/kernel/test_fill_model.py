@@ -272,3 +272,42 @@ def test_what_a_fill_model_raises_ends_nothing():
     seen, model = told(FALL, [(10, stop(SELL, 99.0, 97.0))], fails)
     assert seen.statuses == {"stop": "TRIGGERED"}
     assert len(model.asked) == 2
+
+
+BARE = ("stop_market", "market_if_touched")
+
+
+def bare(order: str, kind: TriggerType) -> Callable[[Script], None]:
+    def step(script: Script) -> None:
+        trigger, build = (99.0 if order == BARE[0] else 100.9), getattr(script.order_factory, order)
+        script.send("stop", build(IID, SELL, qty(1), px(trigger), trigger_type=kind))
+
+    return step
+
+
+@pytest.mark.parametrize("order", BARE)
+@pytest.mark.parametrize("kind", [TriggerType.LAST_PRICE, TriggerType.BID_ASK])
+def test_one_without_a_limit_is_asked_about_once_unless_the_answer_fails(order, kind):
+    price = 98.95 if order == BARE[0] else 101.2
+    moved = book(200, {price: 5}, {price + 1: 5})
+    market = [QUIET, trade(50, 100.0), trade(100, price, 3.0, AggressorSide.NO_AGGRESSOR), moved]
+    step = (10, bare(order, kind))
+    seen, model = told(market, [step])  # a trade fires it whatever it waits for
+    assert (seen.statuses, len(model.asked)) == ({"stop": "CANCELED"}, 1)
+
+    def fails_once(_: Any) -> OrderBook | None:
+        if len(model.asked) == 1:
+            raise ArithmeticError("not now")
+        return None
+
+    model = Told(fails_once)
+
+    def begin(script: Script) -> None:
+        model.script = script
+
+    seen = run(market, [(1, begin), step], fill_model=model)
+    assert seen.statuses == {"stop": "FILLED"}
+    assert [(one["ms"], one["status"]) for one in model.asked] == [
+        (100.0, "ACCEPTED"),
+        (200.0, "ACCEPTED"),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nautilus_trader.model import BookType, InstrumentId, OrderSide, Price, Quantity
+from nautilus_trader.model import BookType, InstrumentId, OrderSide, Price, Quantity, TriggerType
 from nautilus_trader.trading import StrategyConfig
 
 from engine.guard import GuardedStrategy
@@ -82,6 +82,14 @@ class Scripted(GuardedStrategy):
             Price.from_str(limit),
             trigger_condition=condition,
         )
+
+    def _do_bare(self, side: str, quantity: str, trigger: str) -> None:
+        """A stop without a limit, that waits for bid and ask."""
+        where = (self.name, getattr(OrderSide, side), Quantity.from_str(quantity))
+        order = self.order_factory.stop_market(
+            *where, Price.from_str(trigger), trigger_type=TriggerType.BID_ASK
+        )
+        self.submit_order(order)
 
     def _do_reprice(self, price: str) -> None:
         (order,) = self.cache.orders_open(instrument_id=self.name)

@@ -15,7 +15,17 @@ from engine.recording.importers.binance import import_binance
 from tests.parity.oracle import judge
 from tests.parity.orders import Rules, orders_of
 from tests.parity.tape import of_catalog
-from tests.parity.test_cases import BEGIN_NS, MS, fills_of, follow, imported
+from tests.parity.test_cases import (
+    BEGIN_NS,
+    FEES,
+    MS,
+    NAME,
+    WIDE,
+    fills_of,
+    follow,
+    imported,
+)
+from tests.support.processes import run
 from tests.unit import backtest_kit as kit
 
 FIRED_MS = 1004.0  # the trade of 3.0 at 98.95, through bids of 99.50 to 99.30
@@ -91,6 +101,28 @@ def test_a_market_order_ends_with_the_known_book(tmp_path: Path) -> None:
     ended = order.last_event
     assert type(ended).__name__ == "OrderCanceled"
     assert (ended.ts_event - BEGIN_NS) / MS == 5.0
+
+
+def test_one_without_a_limit_waits_for_the_touch_and_nothing_is_said_of_it(tmp_path: Path) -> None:
+    _, catalog = imported("stop-first.txt.gz", tmp_path)
+    steps = [[0, "bare", "SELL", "1.0", "99.00"]]
+    params = {"instrument_id": NAME, "script": json.dumps(steps).replace('"', '\\"')}
+    config = kit.config(
+        tmp_path,
+        catalog,
+        "tests.parity.scripted:Scripted",
+        params,
+        instrument=NAME,
+        account="cash",
+        fees=FEES,
+        balances=("100000 USDT", "1000 AAA"),
+        risk=WIDE,
+    )
+    done = run("backtest", config, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stdout + done.stderr
+    (one,) = json.loads((tmp_path / "out" / "orders.jsonl").read_text())["fills"]
+    assert (one["price"], (one["ts_event"] - BEGIN_NS) / MS) == ("98.90", 1096.0)
 
 
 RECORDING = (

@@ -107,6 +107,22 @@ def stop(
     return step
 
 
+def bare(
+    side: OrderSide,
+    trigger: float,
+    kind: TriggerType,
+    size: float = 1.0,
+    order: str = "stop_market",
+):
+    """Without a limit."""
+
+    def step(script: Script) -> None:
+        build = getattr(script.order_factory, order)
+        script.send("stop", build(IID, side, qty(size), px(trigger), trigger_type=kind))
+
+    return step
+
+
 def touched(
     side: OrderSide,
     trigger: float,
@@ -221,17 +237,20 @@ def test_one_that_rests_takes_again_when_it_is_changed_to():
     assert parts(seen, "stop") == [(200.0, 96.4, 1.0)]
 
 
-@pytest.mark.parametrize("kind", [TriggerType.LAST_PRICE, TriggerType.BID_ASK])
-def test_a_stop_without_a_limit_takes_what_stands_and_of_the_next_book(kind):
-    def step(script: Script) -> None:
-        build = script.order_factory.stop_market
-        script.send("stop", build(IID, SELL, qty(8), px(99.0), trigger_type=kind))
-
+def test_a_stop_without_a_limit_takes_what_stands_and_of_the_next_book():
     market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5, 98.8: 1}, {99.5: 5})]
-    assert parts(fill(market, [(10, step)]), "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 5.0)]
+    seen = fill(market, [(10, bare(SELL, 99.0, TriggerType.LAST_PRICE, 8))])
+    assert parts(seen, "stop") == [(100.0, 98.95, 3.0), (200.0, 98.9, 5.0)]
     market = [*SETTLED, book(100, {98.9: 5, 98.8: 9}, {99.5: 5}), trade(200, 98.9)]
-    at_ms = 200.0 if kind == TriggerType.LAST_PRICE else 100.0
-    assert parts(fill(market, [(10, step)]), "stop") == [(at_ms, 98.9, 5.0), (at_ms, 98.8, 3.0)]
+    seen = fill(market, [(10, bare(SELL, 99.0, TriggerType.LAST_PRICE, 8))])
+    assert parts(seen, "stop") == [(200.0, 98.9, 5.0), (200.0, 98.8, 3.0)]
+
+
+def test_a_stop_without_a_limit_that_is_fired_in_a_gap_waits_for_the_book():
+    market = [*SETTLED, cleared(80), trade(100, 98.95), book(200, {98.9: 5}, {99.5: 5})]
+    seen = fill(market, [(10, bare(SELL, 99.0, TriggerType.LAST_PRICE))])
+    assert parts(seen, "stop") == [(200.0, 98.9, 1.0)]
+    assert seen.kinds("stop") == ["Accepted", "Filled"]
 
 
 # -- what the touch fires --------------------------------------------------------------------------
@@ -259,6 +278,27 @@ def test_what_waited_through_a_trade_takes_the_next_books_too():
     market.append(book(250, {99.5: 5}, {99.7: 5}))
     seen = fill(market, [(10, touched(SELL, 99.55, 99.4, 3.0, trigger_type=TriggerType.BID_ASK))])
     assert parts(seen, "stop") == [(200.0, 99.55, 2.0), (250.0, 99.5, 1.0)]
+
+
+@pytest.mark.parametrize("kind", [TriggerType.BID_ASK, TriggerType.DEFAULT])
+@pytest.mark.parametrize(
+    ("order", "side", "trigger", "trade_price", "fallen", "filled"),
+    [
+        ("stop_market", SELL, 99.0, 98.95, book(200, {98.9: 5}, {99.5: 5}), 98.9),
+        ("stop_market", BUY, 101.0, 101.2, book(200, {100.5: 5}, {101.1: 5}), 101.1),
+        ("market_if_touched", SELL, 101.0, 101.2, book(200, {101.1: 5}, {101.5: 5}), 101.1),
+        ("market_if_touched", BUY, 99.0, 98.95, book(200, {98.5: 5}, {98.9: 5}), 98.9),
+    ],
+)
+def test_a_trade_does_not_fire_one_without_a_limit_either(
+    order, side, trigger, trade_price, fallen, filled, kind
+):
+    sold = trade(100, trade_price, 3.0, SOLD if trade_price < 100 else BOUGHT)
+    back = trade(150, 100.0, 0.1)
+    seen = fill([*SETTLED, sold, back], [(10, bare(side, trigger, kind, order=order))])
+    assert (seen.statuses, seen.kinds("stop")) == ({"stop": "ACCEPTED"}, ["Accepted"])
+    seen = fill([*SETTLED, sold, back, fallen], [(10, bare(side, trigger, kind, order=order))])
+    assert parts(seen, "stop") == [(200.0, filled, 1.0)]
 
 
 # -- orders that come between a trade and the book after it ----------------------------------------
