@@ -15,7 +15,6 @@ import msgspec
 
 from adapters.oceanex.simulator_auth import (
     Authenticator,
-    RateLimits,
     generated_key_pair,
     public_half,
 )
@@ -30,6 +29,8 @@ from adapters.simulation.exchange import Exchange, ExchangeOptions
 from adapters.simulation.faults import Faults
 from adapters.simulation.market import MarketDriver, MarketFlow, SeededFlow
 from adapters.simulation.replay import ReplayFlow, ReplaySource
+from adapters.simulation.routes import RateWindows
+from adapters.simulation.tape import MINUTE_NS
 from adapters.simulation.venue import SimRequest, SimResponse, SimSession
 
 __all__ = ["OceanexSimOptions", "OceanexSimulator", "create"]
@@ -78,7 +79,7 @@ class OceanexSimulator:
         if public_key_pem is None:
             self.private_key_pem, public_key_pem = generated_key_pair()
         self.auth = Authenticator(self.options, public_key_pem)
-        self.limits = RateLimits()
+        self.limits = RateWindows(MINUTE_NS)
         self.wallet = Wallet()
         self.faults = Faults(seed)
         self.exchange = Exchange(

@@ -1,4 +1,4 @@
-"""Requests to the simulated OceanEx: parameters, the signed token, and rate limits.
+"""Requests to the simulated OceanEx: parameters and the signed token.
 
 Source: the venue document's sections 1 (parameter transport), 1.3 (codes) and 2 (token).
 """
@@ -6,7 +6,6 @@ Source: the venue document's sections 1 (parameter transport), 1.3 (codes) and 2
 from __future__ import annotations
 
 import json
-from collections import deque
 from email.parser import BytesParser
 from functools import lru_cache
 from typing import Any
@@ -18,20 +17,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.simulation.routes import ApiError
 from adapters.simulation.venue import SimRequest
 
-MINUTE_NS = 60_000_000_000
 SECOND_NS = 1_000_000_000
 TOKENS_KEPT = 512
-
-
-class ApiError(Exception):
-    """An answer with a code other than 0."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
 
 
 def rate_error(what: str) -> ApiError:
@@ -194,20 +184,3 @@ class Authenticator:
         if len(self._verified) >= TOKENS_KEPT:
             self._verified.clear()
         self._verified[token] = json.dumps(payload)
-
-
-class RateLimits:
-    """Sliding windows of one minute, one per name."""
-
-    def __init__(self) -> None:
-        self._windows: dict[str, deque[int]] = {}
-
-    def take(self, name: str, count: int, limit: int, now_ns: int) -> bool:
-        """Count `count` uses now. False, and nothing is counted, if that is over `limit`."""
-        window = self._windows.setdefault(name, deque())
-        while window and window[0] <= now_ns - MINUTE_NS:
-            window.popleft()
-        if len(window) + count > limit:
-            return False
-        window.extend([now_ns] * count)
-        return True

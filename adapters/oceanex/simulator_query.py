@@ -12,7 +12,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from adapters.oceanex.simulator_auth import ApiError
 from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
 from adapters.oceanex.simulator_rest import (
     ORDER_SCOPE,
@@ -22,9 +21,10 @@ from adapters.oceanex.simulator_rest import (
     is_descending,
     listed,
 )
-from adapters.oceanex.simulator_routes import ENDPOINTS
+from adapters.oceanex.simulator_routes import ROUTES
 from adapters.oceanex.simulator_trading import ACCOUNT, order_row
 from adapters.simulation.orders import FillEntry, SimOrder
+from adapters.simulation.routes import ApiError
 from engine.orders.model import Side
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class QuerySession:
         if scope is not None and scope not in self._venue.options.scopes:
             raise ApiError(9003, "You do not have API permissions, or the API does not exist")
         limit = self._venue.options.requests_per_minute
-        if not self._venue.limits.take(PATH, 1, limit, self._venue.exchange.now_ns):
+        if not self._venue.limits.take(PATH, limit, self._venue.exchange.now_ns):
             raise ApiError(-2, "Exceeding request Limit")
         return run(self._venue, args)
 
@@ -176,7 +176,8 @@ class QuerySession:
 
 def _rest(path: str, method: str = "POST", **renamed: str) -> Action:
     """The REST endpoint's own answer; `renamed` maps its parameter to this API's name."""
-    endpoint = next(e for e in ENDPOINTS[path] if method in e.methods)
+    endpoint, _ = ROUTES.find(method, path)
+    assert endpoint is not None, f"{method} {path}"
 
     def run(venue: OceanexSimulator, args: Params) -> object:
         given = {name: args[alias] for name, alias in renamed.items() if alias in args}

@@ -3,14 +3,12 @@ endpoints share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from adapters.oceanex.simulator_auth import ApiError
 from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
+from adapters.simulation.routes import ApiError, Endpoint
 from adapters.simulation.tape import every
 from engine.orders.model import Side
 
@@ -18,22 +16,14 @@ if TYPE_CHECKING:
     from adapters.oceanex.simulator import OceanexSimulator
 
 Params = dict[str, Any]
-Handler = Callable[["OceanexSimulator", Params], object]
 
+BOTH = "GET POST"  # the methods of most endpoints
 SUCCESS = "Operation successful"
 ORDER_SCOPE, QUERY_SCOPE, WALLET_SCOPE = "sell/buy", "query", "withdraws/deposits"
 TRADES_MAX = 1000
 BARS_MAX = 10_000
 BOOK_MAX = 1000
 PERIODS = frozenset({1, 5, 15, 30, 60, 120, 240, 360, 720, 1440, 4320, 10080})
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """`scope` None is public. A GET-only endpoint has methods ("GET",)."""
-
-    handler: Handler
-    scope: str | None = None
-    methods: tuple[str, ...] = ("POST", "GET")
 
 
 # -- parameters ----------------------------------------------------------------------------------
@@ -241,15 +231,15 @@ def _timestamp(venue: OceanexSimulator, params: Params) -> object:
     return epoch(venue.exchange.now_ns)
 
 
-PUBLIC: dict[str, tuple[Endpoint, ...]] = {
-    "/markets": (Endpoint(_markets),),
-    "/tickers/{market}": (Endpoint(_ticker),),
-    "/tickers_multi": (Endpoint(_tickers_multi),),
-    "/tickers": (Endpoint(_tickers),),
-    "/order_book": (Endpoint(_order_book),),
-    "/order_book/multi": (Endpoint(_order_book_multi),),
-    "/trades": (Endpoint(_trades),),
-    "/k": (Endpoint(_k),),
-    "/fees/trading": (Endpoint(_fees),),
-    "/timestamp": (Endpoint(_timestamp),),
-}
+PUBLIC: tuple[Endpoint[OceanexSimulator, Params], ...] = (
+    Endpoint(BOTH, "/markets", _markets),
+    Endpoint(BOTH, "/tickers/{market}", _ticker),
+    Endpoint(BOTH, "/tickers_multi", _tickers_multi),
+    Endpoint(BOTH, "/tickers", _tickers),
+    Endpoint(BOTH, "/order_book", _order_book),
+    Endpoint(BOTH, "/order_book/multi", _order_book_multi),
+    Endpoint(BOTH, "/trades", _trades),
+    Endpoint(BOTH, "/k", _k),
+    Endpoint(BOTH, "/fees/trading", _fees),
+    Endpoint(BOTH, "/timestamp", _timestamp),
+)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from adapters.oceanex.simulator_auth import ApiError, parameters, rate_error
-from adapters.oceanex.simulator_rest import PUBLIC, SUCCESS, Endpoint
+from adapters.oceanex.simulator_auth import parameters, rate_error
+from adapters.oceanex.simulator_rest import PUBLIC, SUCCESS
 from adapters.oceanex.simulator_trading import PRIVATE
+from adapters.simulation.routes import ApiError, Routes
 from adapters.simulation.venue import SimRequest, SimResponse
 
 if TYPE_CHECKING:
     from adapters.oceanex.simulator import OceanexSimulator
 
-ENDPOINTS = PUBLIC | PRIVATE
+ROUTES = Routes((*PUBLIC, *PRIVATE))
 
 
 def answer(venue: OceanexSimulator, request: SimRequest, path: str) -> SimResponse:
@@ -33,12 +32,11 @@ def answer(venue: OceanexSimulator, request: SimRequest, path: str) -> SimRespon
 
 
 def _envelope(status: int, code: int, message: str, data: object) -> SimResponse:
-    body = msgspec.json.encode({"code": code, "message": message, "data": data})
-    return SimResponse(status=status, body=body, headers={"content-type": "application/json"})
+    return SimResponse.of_json(status, {"code": code, "message": message, "data": data})
 
 
 def _call(venue: OceanexSimulator, request: SimRequest, path: str) -> object:
-    endpoint, market = _find(request.method, path)
+    endpoint, named = ROUTES.find(request.method, path)
     options, now_ns = venue.options, venue.exchange.now_ns
     forbidden = ApiError(
         9003,
@@ -48,24 +46,12 @@ def _call(venue: OceanexSimulator, request: SimRequest, path: str) -> object:
     if endpoint is None:
         raise forbidden
     params = parameters(request)
-    if endpoint.scope is not None:
+    if endpoint.is_private:
         params = venue.auth.data(params, request.remote, now_ns)
-        if endpoint.scope not in options.scopes:
+        if endpoint.group not in options.scopes:
             raise forbidden
-    if market is not None:
-        params = {**params, "market": market}
+    params |= named
     is_create = path in ("/orders", "/orders/multi") and request.method == "POST"
-    if not is_create and not venue.limits.take(path, 1, options.requests_per_minute, now_ns):
+    if not is_create and not venue.limits.take(path, options.requests_per_minute, now_ns):
         raise rate_error("process the request")
     return endpoint.handler(venue, params)
-
-
-def _find(method: str, path: str) -> tuple[Endpoint | None, str | None]:
-    """The endpoint, and the market named in the path."""
-    market = None
-    if path.startswith("/tickers/"):
-        path, market = "/tickers/{market}", path.removeprefix("/tickers/")
-    for endpoint in ENDPOINTS.get(path, ()):
-        if method in endpoint.methods:
-            return endpoint, market
-    return None, None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from adapters.oceanex.simulator_auth import ApiError, funds_error, rate_error
+from adapters.oceanex.simulator_auth import funds_error, rate_error
 from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
 from adapters.oceanex.simulator_rest import (
+    BOTH,
     ORDER_SCOPE,
     QUERY_SCOPE,
-    Endpoint,
     Params,
     integer,
     is_descending,
@@ -20,6 +20,7 @@ from adapters.oceanex.simulator_rest import (
 )
 from adapters.oceanex.simulator_wallet import WALLET
 from adapters.simulation.orders import NewOrder, Refusal, RefusalCode, SimOrder, Status
+from adapters.simulation.routes import ApiError, Endpoint
 from engine.orders.model import Side, TriggerCondition
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _submit(venue: OceanexSimulator, params: Params) -> dict[str, Any]:
 
 def _take_order_rate(venue: OceanexSimulator, count: int) -> None:
     limit = venue.options.orders_per_minute
-    if not venue.limits.take("create", count, limit, venue.exchange.now_ns):
+    if not venue.limits.take("create", limit, venue.exchange.now_ns, count):
         raise rate_error("create order")
 
 
@@ -306,17 +307,15 @@ def _clear(venue: OceanexSimulator, params: Params) -> object:
     return [order_row(_cancel(venue, order.id)) for order in chosen]
 
 
-PRIVATE: dict[str, tuple[Endpoint, ...]] = {
-    "/key": (Endpoint(_key, QUERY_SCOPE),),
-    "/members/me": (Endpoint(_members_me, QUERY_SCOPE),),
-    "/orders": (
-        Endpoint(_create, ORDER_SCOPE, ("POST",)),
-        Endpoint(_status, QUERY_SCOPE, ("GET",)),
-    ),
-    "/orders/multi": (Endpoint(_create_multi, ORDER_SCOPE, ("POST",)),),
-    "/orders/filter": (Endpoint(_filter, QUERY_SCOPE),),
-    "/order/delete": (Endpoint(_delete, ORDER_SCOPE, ("POST",)),),
-    "/order/delete/multi": (Endpoint(_delete_multi, ORDER_SCOPE, ("POST",)),),
-    "/orders/clear": (Endpoint(_clear, ORDER_SCOPE, ("POST",)),),
-    **WALLET,
-}
+PRIVATE: tuple[Endpoint[OceanexSimulator, Params], ...] = (
+    Endpoint(BOTH, "/key", _key, QUERY_SCOPE, True),
+    Endpoint(BOTH, "/members/me", _members_me, QUERY_SCOPE, True),
+    Endpoint("POST", "/orders", _create, ORDER_SCOPE, True),
+    Endpoint("GET", "/orders", _status, QUERY_SCOPE, True),
+    Endpoint("POST", "/orders/multi", _create_multi, ORDER_SCOPE, True),
+    Endpoint(BOTH, "/orders/filter", _filter, QUERY_SCOPE, True),
+    Endpoint("POST", "/order/delete", _delete, ORDER_SCOPE, True),
+    Endpoint("POST", "/order/delete/multi", _delete_multi, ORDER_SCOPE, True),
+    Endpoint("POST", "/orders/clear", _clear, ORDER_SCOPE, True),
+    *WALLET,
+)

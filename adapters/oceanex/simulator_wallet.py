@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adapters.oceanex.simulator_auth import ApiError, funds_error
+from adapters.oceanex.simulator_auth import funds_error
 from adapters.oceanex.simulator_markets import epoch, iso, number
-from adapters.oceanex.simulator_rest import WALLET_SCOPE, Endpoint, Params, integer
+from adapters.oceanex.simulator_rest import WALLET_SCOPE, Params, integer
+from adapters.simulation.routes import ApiError, Endpoint
 
 if TYPE_CHECKING:
     from adapters.oceanex.simulator import OceanexSimulator
@@ -237,10 +238,10 @@ def _withdraw(venue: OceanexSimulator, params: Params) -> object:
     return _withdraw_row(withdrawal)
 
 
-WALLET: dict[str, tuple[Endpoint, ...]] = {
-    "/withdraws/special/new": (Endpoint(_withdraw, WALLET_SCOPE, ("POST",)),),
-    "/deposit_address": (Endpoint(_deposit_address, WALLET_SCOPE, ("POST",)),),
-    "/deposit_addresses": (Endpoint(_deposit_addresses, WALLET_SCOPE, ("POST",)),),
-    "/deposit_history": (Endpoint(_deposit_history, WALLET_SCOPE, ("POST",)),),
-    "/withdraw_history": (Endpoint(_withdraw_history, WALLET_SCOPE, ("POST",)),),
-}
+WALLET: tuple[Endpoint[OceanexSimulator, Params], ...] = (
+    Endpoint("POST", "/withdraws/special/new", _withdraw, WALLET_SCOPE, True),
+    Endpoint("POST", "/deposit_address", _deposit_address, WALLET_SCOPE, True),
+    Endpoint("POST", "/deposit_addresses", _deposit_addresses, WALLET_SCOPE, True),
+    Endpoint("POST", "/deposit_history", _deposit_history, WALLET_SCOPE, True),
+    Endpoint("POST", "/withdraw_history", _withdraw_history, WALLET_SCOPE, True),
+)

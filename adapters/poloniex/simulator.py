@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from adapters.poloniex.simulator_account import KillSwitch
-from adapters.poloniex.simulator_auth import Authenticator, Credentials, RateLimits
+from adapters.poloniex.simulator_auth import Authenticator, Credentials
 from adapters.poloniex.simulator_markets import Modes, PoloniexSimOptions, millis
 from adapters.poloniex.simulator_orders import (
     ACCOUNT,
@@ -27,9 +27,10 @@ from adapters.poloniex.simulator_routes import answer
 from adapters.poloniex.simulator_wallet import Wallet
 from adapters.simulation.exchange import Exchange, ExchangeListener, ExchangeOptions
 from adapters.simulation.faults import Faults
-from adapters.simulation.market import MarketDriver, MarketFlow, SeededFlow
+from adapters.simulation.market import SECOND_NS, MarketDriver, MarketFlow, SeededFlow
 from adapters.simulation.orders import FeeSchedule, FillEntry
 from adapters.simulation.replay import ReplayFlow, ReplaySource
+from adapters.simulation.routes import RateWindows
 from adapters.simulation.venue import SimRequest, SimResponse
 
 __all__ = ["PoloniexSimOptions", "PoloniexSimulator", "create"]
@@ -60,7 +61,7 @@ class PoloniexSimulator(ExchangeListener):
         self.modes = Modes(self.options.states)
         self.credentials = Credentials.of_seed(seed)
         self.auth = Authenticator(self.credentials, self.options.clock_tolerance_ms)
-        self.limits = RateLimits()
+        self.limits = RateWindows(SECOND_NS)
         self.kill_switch = KillSwitch()
         self.wallet = Wallet()
         self.faults = Faults(seed)

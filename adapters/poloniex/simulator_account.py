@@ -14,9 +14,10 @@ from adapters.poloniex.simulator_orders import (
     fill_row,
     find_regular,
 )
-from adapters.poloniex.simulator_public import Call, Endpoint, currencies_of
+from adapters.poloniex.simulator_public import Call, currencies_of
 from adapters.poloniex.simulator_trading import page, window
 from adapters.simulation.orders import FillEntry
+from adapters.simulation.routes import Endpoint
 
 if TYPE_CHECKING:
     from adapters.poloniex.simulator import PoloniexSimulator
@@ -139,7 +140,7 @@ def _kill_switch_status(venue: PoloniexSimulator, call: Call) -> object:
     return venue.kill_switch.row()
 
 
-ACCOUNTS: tuple[Endpoint, ...] = (
+ACCOUNTS: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
     Endpoint("GET", "/accounts", _accounts, "private", True),
     Endpoint("GET", "/accounts/balances", _balances, "private", True),
     Endpoint("GET", "/accounts/{id}/balances", _account_balances, "private", True),

@@ -1,4 +1,4 @@
-"""Requests to the simulated Poloniex: HMAC signatures, the clock, and rate limits.
+"""Requests to the simulated Poloniex: HMAC signatures and the clock.
 
 Source: the venue document's sections 2.3 (codes), 2.4 (limits) and 3 (auth). Written from the
 document, not from the adapter's signing: two readings of one text check each other.
@@ -9,16 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import msgspec
 
+from adapters.simulation import routes
 from adapters.simulation.venue import SimRequest
 
-SECOND_NS = 1_000_000_000
 MESSAGES = {
     400: "signTimestamp is more than 1 second from the server time",
     401: "Authorization failed!",
@@ -77,13 +76,11 @@ MESSAGES = {
 }
 
 
-class ApiError(Exception):
-    """An answer with a code other than 200."""
+class ApiError(routes.ApiError):
+    """An answer with a code other than 200, and the document's text unless another is given."""
 
     def __init__(self, code: int, message: str | None = None) -> None:
-        self.code = code
-        self.message = message or MESSAGES.get(code, "Error")
-        super().__init__(f"{code}: {self.message}")
+        super().__init__(code, message or MESSAGES.get(code, "Error"))
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -163,20 +160,3 @@ def _signed_texts(request: SimRequest, stamp: str) -> Iterator[str]:
     paths = dict.fromkeys((request.path, quote(request.path, safe="/:")))
     for path in paths:
         yield f"{request.method}\n{path}\n{tail}"
-
-
-class RateLimits:
-    """Sliding windows of one second, one per name."""
-
-    def __init__(self) -> None:
-        self._windows: dict[str, deque[int]] = {}
-
-    def take(self, name: str, limit: int, now_ns: int) -> bool:
-        """Count one use now. False, and nothing is counted, if that is over `limit`."""
-        window = self._windows.setdefault(name, deque())
-        while window and window[0] <= now_ns - SECOND_NS:
-            window.popleft()
-        if len(window) >= limit:
-            return False
-        window.append(now_ns)
-        return True

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import number
 from adapters.poloniex.simulator_orders import ACCOUNT
-from adapters.poloniex.simulator_public import Call, Endpoint, currencies_of, mark_price
+from adapters.poloniex.simulator_public import Call, currencies_of, mark_price
+from adapters.simulation.routes import Endpoint
 
 if TYPE_CHECKING:
     from adapters.poloniex.simulator import PoloniexSimulator
@@ -119,7 +120,7 @@ def _borrow_rates(venue: PoloniexSimulator, call: Call) -> object:
     return [{"tier": "TIER1", "rates": rates}]
 
 
-MARGIN: tuple[Endpoint, ...] = (
+MARGIN: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
     Endpoint("GET", "/margin/accountMargin", _account_margin, "private", True),
     Endpoint("GET", "/margin/borrowStatus", _borrow_status, "private", True),
     Endpoint("GET", "/margin/maxSize", _max_size, "private", True),

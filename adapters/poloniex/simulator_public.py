@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import msgspec
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import MS, SimMarket, millis, number
 from adapters.simulation.book import BookSide
+from adapters.simulation.routes import Endpoint
 from adapters.simulation.tape import MINUTE_NS, MinuteBar
 from engine.orders.model import Side
 
@@ -70,19 +71,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         if not text.isdecimal():
             raise ApiError(code, f"Invalid {name}")
         return int(text)
-
-
-Handler = Callable[["PoloniexSimulator", Call], object]
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """`template` has `{name}` for variables; `group` is a budget of section 2.4."""
-
-    method: str
-    template: str
-    handler: Handler
-    group: str
-    is_private: bool = False
 
 
 def market_of(venue: PoloniexSimulator, call: Call) -> SimMarket:
@@ -457,7 +445,7 @@ def _ticker(venue: PoloniexSimulator, call: Call) -> object:
     return _ticker_24h(venue, market_of(venue, call))
 
 
-PUBLIC: tuple[Endpoint, ...] = (
+PUBLIC: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
     Endpoint("GET", "/markets", _markets, "public bulk"),
     Endpoint("GET", "/markets/price", _prices, "public"),
     Endpoint("GET", "/markets/markPrice", _marks, "public"),

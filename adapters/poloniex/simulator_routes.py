@@ -10,17 +10,16 @@ import msgspec
 from adapters.poloniex.simulator_account import ACCOUNTS
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_margin import MARGIN
-from adapters.poloniex.simulator_public import PUBLIC, Call, Endpoint
+from adapters.poloniex.simulator_public import PUBLIC, Call
 from adapters.poloniex.simulator_trading import TRADING
 from adapters.poloniex.simulator_wallet import WALLET
+from adapters.simulation.routes import Routes
 from adapters.simulation.venue import SimRequest, SimResponse
 
 if TYPE_CHECKING:
     from adapters.poloniex.simulator import PoloniexSimulator
 
-# Fixed paths come before templates that would also fit them.
-ENDPOINTS: tuple[Endpoint, ...] = (*MARGIN, *PUBLIC, *WALLET, *ACCOUNTS, *TRADING)
-_JSON = {"content-type": "application/json"}
+ROUTES = Routes((*MARGIN, *PUBLIC, *WALLET, *ACCOUNTS, *TRADING))
 _STATUS = {400: 400, 408: 408, 429: 429, 404: 404}
 
 
@@ -30,20 +29,17 @@ def answer(venue: PoloniexSimulator, request: SimRequest) -> SimResponse:
     A wrong key or signature is 401 without a body.
     """
     try:
-        return _respond(200, _call(venue, request))
+        return SimResponse.of_json(200, _call(venue, request))
     except ApiError as error:
         if error.code == 401:
             return SimResponse(status=401, body=b"", headers={})
         status = _STATUS.get(error.code, venue.options.error_status)
-        return _respond(status, {"code": error.code, "message": error.message})
-
-
-def _respond(status: int, value: object) -> SimResponse:
-    return SimResponse(status=status, body=msgspec.json.encode(value), headers=_JSON)
+        return SimResponse.of_json(status, {"code": error.code, "message": error.message})
 
 
 def _call(venue: PoloniexSimulator, request: SimRequest) -> object:
-    endpoint, path = find(request.method, request.path)
+    # A trailing slash is taken, as older clients send it.
+    endpoint, path = ROUTES.find(request.method, request.path.rstrip("/"))
     if endpoint is None:
         raise ApiError(404, "No such endpoint")
     if endpoint.is_private:
@@ -69,27 +65,3 @@ def _body(request: SimRequest) -> object:
         return msgspec.json.decode(request.body)
     except msgspec.DecodeError:
         raise ApiError(601, "The request body is not valid JSON") from None
-
-
-def find(method: str, path: str) -> tuple[Endpoint | None, dict[str, str]]:
-    """The endpoint and its path variables. A trailing slash is taken, as older clients send it."""
-    parts = path.rstrip("/").split("/")
-    for endpoint in ENDPOINTS:
-        if endpoint.method != method:
-            continue
-        named = _match(endpoint.template.split("/"), parts)
-        if named is not None:
-            return endpoint, named
-    return None, {}
-
-
-def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
-    if len(template) != len(parts):
-        return None
-    named = {}
-    for want, have in zip(template, parts, strict=True):
-        if want.startswith("{"):
-            named[want[1:-1]] = have
-        elif want != have:
-            return None
-    return named

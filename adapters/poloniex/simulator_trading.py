@@ -29,8 +29,9 @@ from adapters.poloniex.simulator_orders import (
     smart_type_of,
     state_of,
 )
-from adapters.poloniex.simulator_public import Call, Endpoint
+from adapters.poloniex.simulator_public import Call
 from adapters.simulation.orders import SimOrder, Status
+from adapters.simulation.routes import Endpoint
 
 if TYPE_CHECKING:
     from adapters.poloniex.simulator import PoloniexSimulator
@@ -367,7 +368,7 @@ def _wanted_states(call: Call, known: tuple[str, ...]) -> list[str]:
     return wanted or list(known)
 
 
-TRADING: tuple[Endpoint, ...] = (
+TRADING: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
     Endpoint("POST", "/orders", _create, "private", True),
     Endpoint("POST", "/orders/batch", _create_batch, "private bulk", True),
     Endpoint("PUT", "/orders/{id}", _replace, "private bulk", True),
@@ -383,7 +384,6 @@ TRADING: tuple[Endpoint, ...] = (
     Endpoint("DELETE", "/smartorders", _cancel_all_smart, "private bulk", True),
     Endpoint("DELETE", "/smartorders/cancelByIds", _cancel_smart_by_ids, "private bulk", True),
     Endpoint("DELETE", "/smartorders/{id}", _cancel_smart, "private", True),
-    # After the fixed paths: the first template that fits is taken.
     Endpoint("GET", "/orders/{id}", _get, "private", True),
     Endpoint("GET", "/smartorders/{id}", _get_smart, "private", True),
 )

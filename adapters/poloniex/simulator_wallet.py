@@ -12,9 +12,10 @@ import msgspec
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import millis, number
 from adapters.poloniex.simulator_orders import ACCOUNT, positive
-from adapters.poloniex.simulator_public import Call, Endpoint, currencies_of
+from adapters.poloniex.simulator_public import Call, currencies_of
 from adapters.poloniex.simulator_trading import page, window
 from adapters.simulation.orders import BalanceEntry
+from adapters.simulation.routes import Endpoint
 
 if TYPE_CHECKING:
     from adapters.poloniex.simulator import PoloniexSimulator
@@ -360,7 +361,7 @@ def _one_group_transfer(venue: PoloniexSimulator, call: Call) -> object:
     return _group_row(venue, _found(venue, call))
 
 
-WALLET: tuple[Endpoint, ...] = (
+WALLET: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
     Endpoint("GET", "/wallets/addresses", _addresses, "private bulk", True),
     Endpoint("GET", "/wallets/addresses/{currency}", _addresses, "private bulk", True),
     Endpoint("POST", "/wallets/address", _new_address, "private bulk", True),

@@ -33,16 +33,11 @@ def control(venue: SimulatedVenue, request: SimRequest) -> SimResponse:
     """Answer a `/_sim/` request; 404 or 400 with {"error"} when it can't be understood."""
     handler = _HANDLERS.get((request.method, request.path.removeprefix(CONTROL_PREFIX)))
     if handler is None:
-        return _json(404, {"error": f"expected one of {sorted(_HANDLERS)}"})
+        return SimResponse.of_json(404, {"error": f"expected one of {sorted(_HANDLERS)}"})
     try:
-        return _json(200, handler(venue, request))
+        return SimResponse.of_json(200, handler(venue, request))
     except (KeyError, ValueError, InvalidOperation, TypeError, msgspec.DecodeError) as e:
-        return _json(400, {"error": f"{type(e).__name__}: {e}"})
-
-
-def _json(status: int, value: object) -> SimResponse:
-    headers = {"content-type": "application/json"}
-    return SimResponse(status=status, body=msgspec.json.encode(value), headers=headers)
+        return SimResponse.of_json(400, {"error": f"{type(e).__name__}: {e}"})
 
 
 def _query(request: SimRequest, name: str, default: str) -> str:

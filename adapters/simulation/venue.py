@@ -32,6 +32,11 @@ class SimResponse(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     headers: Mapping[str, str] = {}
 
+    @staticmethod
+    def of_json(status: int, value: object) -> SimResponse:
+        headers = {"content-type": "application/json"}
+        return SimResponse(status=status, body=msgspec.json.encode(value), headers=headers)
+
 
 class SimSession(Protocol):
     """One WebSocket connection at the venue's side."""

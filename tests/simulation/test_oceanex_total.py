@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.oceanex.simulator_auth import ApiError
-from adapters.oceanex.simulator_routes import ENDPOINTS
+from adapters.oceanex.simulator_routes import ROUTES
+from adapters.simulation.routes import ApiError, Endpoint
 from tests.simulation.oceanex_harness import Desk, Line
 
-PATHS = [path.replace("{market}", "btcusdt") for path in ENDPOINTS]
+PATHS = [e.path.replace("{market}", "btcusdt") for e in ROUTES.endpoints]
 NAMES = (
     "market", "markets", "side", "volume", "price", "ord_type", "stop_price", "trigger_condition",
     "ids", "id", "orders", "states", "limit", "page", "from", "to", "order_by", "need_price",
@@ -81,14 +81,13 @@ def test_any_parameters_give_an_envelope(
         assert DESK.sim.exchange.ledger.balance("main", currency).free >= Decimal(0)
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
-def test_one_awkward_field_gives_data_or_a_code(path: str) -> None:
+@pytest.mark.parametrize("endpoint", ROUTES.endpoints, ids=lambda e: f"{e.methods} {e.path}")
+def test_one_awkward_field_gives_data_or_a_code(endpoint: Endpoint[Any, Any]) -> None:
     desk = Desk(orders_per_minute=10**6)
-    for endpoint in ENDPOINTS[path]:
-        for name in NAMES:
-            for value in AWKWARD:
-                with contextlib.suppress(ApiError):
-                    msgspec.json.encode(endpoint.handler(desk.sim, VALID | {name: value}))
+    for name in NAMES:
+        for value in AWKWARD:
+            with contextlib.suppress(ApiError):
+                msgspec.json.encode(endpoint.handler(desk.sim, VALID | {name: value}))
 
 
 @settings(max_examples=200, deadline=None)
