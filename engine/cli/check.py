@@ -32,13 +32,12 @@ def command(
     too: fees that nobody tells, folders that take no file, a catalog without the data.
 
     Prints every finding as FILE:LINE:COLUMN CODE TEXT, and as a note what a journal holds in an
-    instrument that the config names no more. Exit code 0 when there is none, 3 otherwise;
+    instrument that the config names no more, and balances of no use. Exit code 0 when there is none, 3 otherwise;
     9 when a journal of the state_dir is damaged (with --journals; a run may go on meanwhile).
     """
     from engine.config.checks import check_loaded
     from engine.guard.building import build_problems
-    from engine.modes.held import notes
-    from engine.run.readiness import start_problems
+    from engine.run.readiness import start_notes, start_problems
 
     loaded = None
     try:
@@ -49,7 +48,7 @@ def command(
     except ConfigError as e:
         problems = list(e.problems)
     damage = _damage(loaded.state_dir) if loaded is not None and journals else {}
-    noted = list(notes(loaded)) if loaded is not None and mode in (None, "live") else []
+    noted = start_notes(loaded, mode) if loaded is not None else []
     if as_json:
         _print_json(loaded.config.name if loaded else None, problems, noted, damage)
     else:

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from engine.cli import process
+from engine.config.model import FEE_RATE_MAX
 from engine.errors import Exit
 from engine.recording.importers.binance import Progress, import_binance
 from engine.recording.importers.binance_instruments import Rules, decimals_of
@@ -24,7 +25,7 @@ from engine.recording.importers.staging import ImportFailed
 
 FORMATS = ("binance",)
 MALFORMED_SHOWN = 5
-FEE_MAX = Decimal("0.1")
+FEE_MAX = Decimal(FEE_RATE_MAX)
 
 
 def command(

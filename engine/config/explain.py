@@ -12,7 +12,7 @@ from adapters import registry
 from engine.config import model
 from engine.config.loaded import parse_key_path
 from engine.config.problems import did_you_mean, key_text
-from engine.config.walk import bare
+from engine.config.walk import DECIMAL_LIMITS, bare
 from engine.errors import Exit, FairleadError
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -164,7 +164,7 @@ def _limits(kind: inspect.Type) -> Iterator[str]:
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     while isinstance(kind, inspect.Metadata):
         for name, limit in (kind.extra or {}).items():
-            yield f"{'at least' if name == 'least' else 'more than'} {limit}"
+            yield f"{DECIMAL_LIMITS[name]} {limit}"
         kind = kind.type
     if isinstance(kind, inspect.UnionType):
         yield from _limits(kind.types[0])

@@ -25,10 +25,11 @@ def _doc(
     unit: str | None = None,
     least: str | None = None,
     above: str | None = None,
+    most: str | None = None,
     **limits: Any,
 ) -> Meta:
-    """Describe a field: meaning, unit, and limits (`least` and `above` are for exact decimals)."""
-    extra = {"least": least, "above": above}
+    """Describe a field: meaning, unit, and limits (the named ones are for exact decimals)."""
+    extra = {"least": least, "above": above, "most": most}
     decimal_limits = {name: value for name, value in extra.items() if value is not None}
     return Meta(
         description=text,
@@ -63,15 +64,25 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 NO_FEES: Final = "none"
+FEE_RATE_MAX: Final = "0.05"  # no exchange takes as much: it would be percent, or basis points
 
 
 class Fees(Struct, frozen=True, kw_only=True):
     """Fee rates as fractions of the executed value (0.001 is 10 bps); `fees = "none"`: no fees."""
 
     maker: Annotated[
-        Decimal, _doc("Rate paid by a resting order; negative is a rebate", unit="fraction")
+        Decimal,
+        _doc(
+            "Rate paid by a resting order; negative is a rebate",
+            unit="fraction",
+            least=f"-{FEE_RATE_MAX}",
+            most=FEE_RATE_MAX,
+        ),
     ]
-    taker: Annotated[Decimal, _doc("Rate paid by an order that takes", unit="fraction", least="0")]
+    taker: Annotated[
+        Decimal,
+        _doc("Rate paid by an order that takes", unit="fraction", least="0", most=FEE_RATE_MAX),
+    ]
 
 
 class Venue(Struct, frozen=True, kw_only=True):

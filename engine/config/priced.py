@@ -1,17 +1,19 @@
-"""Whether the limits of `[risk]` are in currencies that instruments are priced in.
+"""Whether the money of a config is in currencies of its instruments.
 
-One in another currency would deny every order, once the run is up.
+A limit in another currency would deny every order, once the run is up; a balance is never used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
 
 import msgspec
 
 from engine.config.loaded import LoadedConfig
 from engine.config.problems import ConfigError, came_text
-from engine.config.rules import money_limits, priced_in
+from engine.config.rules import RECORDED, money_limits, priced_in
 
 
 def require_priced(loaded: LoadedConfig, currencies: Collection[str]) -> None:
@@ -23,3 +25,43 @@ def require_priced(loaded: LoadedConfig, currencies: Collection[str]) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def idle_balances(loaded: LoadedConfig, has: Callable[[str], bool]) -> Iterator[str]:
+    """A line for each simulated balance in a currency that is of no use; `has` says what is."""
+    for position, text in enumerate(loaded.config.simulated.balances):
+        currency = text.rpartition(" ")[2]
+        if not has(currency):
+            yield (
+                f"simulated.balances[{position}], {text}, is of no use: no instrument of the run "
+                f"is bought, sold or settled in {currency}"
+            )
+
+
+def currencies_of(instruments: Iterable[Any]) -> set[str]:
+    """The codes that NautilusTrader's `instruments` are bought, sold and settled in."""
+    names = ("base_currency", "quote_currency", "settlement_currency")
+    found = [getattr(one, name, None) for one in instruments for name in names]
+    return {one.code for one in found if one is not None}
+
+
+def idle_by_name(loaded: LoadedConfig, *, stated: bool) -> list[str]:
+    """As `idle_balances`, by what the instruments are called; `stated`: only if the file names any.
+
+    What a recorded venue's instruments are, its catalog says.
+    """
+    venues = loaded.config.venues.values()
+    if any(venue.adapter == RECORDED for venue in venues):
+        return []
+    if stated and loaded.line_of(("simulated", "balances")) is None:
+        return []
+    symbols = [name.rpartition(".")[0].upper() for one in venues for name in one.instruments]
+    return list(idle_balances(loaded, lambda code: any(_has(one, code) for one in symbols)))
+
+
+def _has(symbol: str, currency: str) -> bool:
+    """`BTC_USDT` says it; of another form it may be any that a part begins or ends with."""
+    if "_" in symbol:
+        return currency in symbol.split("_")
+    parts = re.split(r"[^A-Z0-9]", symbol)
+    return any(part.startswith(currency) or part.endswith(currency) for part in parts)

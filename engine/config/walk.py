@@ -7,6 +7,7 @@ with exact decimals made, or `BAD` in the place of what was reported.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -23,6 +24,9 @@ BAD: Final = object()
 
 _EXACT = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
 _DECIMAL_DOC = 'an exact decimal as a string, e.g. "{}"'
+DECIMAL_LIMITS: Final = {"least": "at least", "above": "more than", "most": "at most"}
+_BREAKS: Final = {"least": operator.lt, "above": operator.le, "most": operator.gt}
+_FRACTION_HINT = "it is a fraction: 0.001 is 0.1 %, or 10 bps"
 _ROOT_DOC = "at the top of the file, above the first [table]"
 
 
@@ -264,12 +268,13 @@ class Walker:
             return BAD
         number = Decimal(value)
         limits = (meta.extra if meta else None) or {}
-        if "least" in limits and number < Decimal(limits["least"]):
-            self._report(path, "E-CFG-024", f"at least {limits['least']}", came_text(value))
-            return BAD
-        if "above" in limits and number <= Decimal(limits["above"]):
-            self._report(path, "E-CFG-024", f"more than {limits['above']}", came_text(value))
-            return BAD
+        for name, limit in limits.items():
+            if _BREAKS[name](number, Decimal(limit)):
+                unit = (meta.extra_json_schema if meta else None) or {}
+                hint = _FRACTION_HINT if unit.get("x-unit") == "fraction" else ""
+                expected = f"{DECIMAL_LIMITS[name]} {limit}"
+                self._report(path, "E-CFG-024", expected, came_text(value), hint)
+                return BAD
         return number
 
     def _datetime(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:

@@ -44,7 +44,7 @@ from engine.matching.fill_model import MarketFills
 from engine.modes.assumed import assumptions
 from engine.modes.backtest_data import Selection, select
 from engine.modes.backtest_engine import Engine
-from engine.modes.common import Parts, build_parts, ending
+from engine.modes.common import Parts, build_parts, ending, tell_idle_balances
 from engine.modes.data_used import data_used
 from engine.modes.fees import fee_model
 from engine.modes.kernel_log import log_path, logger_config
@@ -150,6 +150,7 @@ def _run(
     parts.run_state.markets = {}
     parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of
     venues = venue_configs(loaded, selection)
+    tell_idle_balances(loaded, parts.run_state, [one.instrument for one in selection.sources])
     with tempfile.TemporaryDirectory(prefix="fairlead-") as scratch:
         node = _node(loaded, selection, venues, Path(scratch))
         data = data_used(selection, Path(scratch))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from adapters import registry
 from engine.config.loaded import LoadedConfig, account_files
+from engine.config.priced import currencies_of, idle_balances
 from engine.config.rules import RECORDED
 from engine.errors import MEANING, Exit
 from engine.guard.building import build_strategies
@@ -102,6 +104,14 @@ def build_parts(loaded: LoadedConfig, state: RiskStates | None = None, **extra: 
     for strategy in strategies:
         strategy.bind(gate, run_state)
     return Parts(gate=gate, run_state=run_state, strategies=tuple(strategies))
+
+
+def tell_idle_balances(
+    loaded: LoadedConfig, run_state: RunState, instruments: Iterable[Any]
+) -> None:
+    """Warn of simulated balances in a currency of none of NautilusTrader's `instruments`."""
+    for line in idle_balances(loaded, currencies_of(instruments).__contains__):
+        run_state.warn("BALANCE-IDLE", line)
 
 
 def ending(run_state: RunState) -> tuple[Exit, str]:

@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -230,6 +230,7 @@ class NodeRun:
             self.run_state.ticks = {}
         if self.mode == "paper":  # a live run's orders are told from its journal
             self.run_state.markets = {}
+            common.tell_idle_balances(self.loaded, self.run_state, self._instruments())
         self.run_state.offer = common.venue_offer(self.loaded)
         if self.mode != "record":
             self.gate.kill.state = self._kill_state  # what a signal kills, the gate must know
@@ -289,14 +290,16 @@ class NodeRun:
         except RiskStateError as error:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
 
+    def _instruments(self) -> Iterator[Any]:
+        """NautilusTrader's own, of the connected venues."""
+        for runtime in self._runtimes.values():
+            for name in runtime.instruments:
+                yield runtime.adapter.instruments[name].nautilus
+
     def _node_config(self) -> LiveNodeConfig:
         record, is_live = None, self.mode == "live"
         if self._recording is not None:
-            record = self._recording.streaming(
-                runtime.adapter.instruments[name].nautilus
-                for runtime in self._runtimes.values()
-                for name in runtime.instruments
-            )
+            record = self._recording.streaming(self._instruments())
         return LiveNodeConfig(
             environment=Environment.LIVE if is_live else Environment.SANDBOX,
             trader_id=TraderId("FAIRLEAD-001"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.config.checks import Mode
 from engine.config.loaded import LoadedConfig
+from engine.config.priced import currencies_of, idle_balances, idle_by_name
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath
 from engine.errors import FairleadError
 
@@ -20,6 +21,29 @@ def start_problems(loaded: LoadedConfig, mode: Mode | None) -> list[ConfigProble
     if mode == "backtest":
         return list(_backtest(loaded))
     return list(_folders(loaded))
+
+
+def start_notes(loaded: LoadedConfig, mode: Mode | None) -> list[str]:
+    """What prevents nothing, and that a person should know of."""
+    from engine.modes.held import notes
+
+    found = list(notes(loaded)) if mode in (None, "live") else []
+    if mode == "backtest":
+        found += _idle_in_catalog(loaded)
+    elif mode != "live":
+        found += idle_by_name(loaded, stated=mode is None)
+    return found
+
+
+def _idle_in_catalog(loaded: LoadedConfig) -> list[str]:
+    from engine.modes.backtest_data import select
+
+    try:
+        selected = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
+    except FairleadError:
+        return []  # a problem, and told as one
+    known = currencies_of(source.instrument for source in selected.sources)
+    return list(idle_balances(loaded, known.__contains__))
 
 
 def _folders(loaded: LoadedConfig) -> Iterator[ConfigProblem]:

@@ -53,8 +53,11 @@ def test_a_currency_that_is_new_is_known_in_every_mode(served: Venue, tmp_path: 
     for verb in ("paper", "live", "record"):
         ended = run(verb, config, "--for", "4", "--json")
         assert ended.returncode == 0, (verb, ended.stderr[-2000:])
+        idle = "balances[2], 7.5 NEWCOIN, is of no use" in ended.stderr
+        assert idle == (verb == "paper"), ended.stderr
     told = run("backtest", config, "--json")
     assert told.returncode == 0, told.stderr[-2000:]
+    assert "balances[2], 7.5 NEWCOIN, is of no use" in told.stderr
     assert json.loads(told.stdout)["balance_changes"][key.upper()].keys() >= {
         "USDT",
         "VET",

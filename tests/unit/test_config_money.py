@@ -98,6 +98,86 @@ def test_a_balance_named_twice_is_refused(tmp_path: Path, balances: str, at: int
     assert found == [("E-CFG-043", f"simulated.balances[{at}]", "each currency once")]
 
 
+@pytest.mark.parametrize(
+    ("fees", "wrong"),
+    [
+        ('maker = "0.001"\ntaker = "41"', [("taker", "at most 0.05")]),
+        ('maker = "41"\ntaker = "0.1"', [("maker", "at most 0.05"), ("taker", "at most 0.05")]),
+        (
+            'maker = "-0.1"\ntaker = "-0.001"',
+            [("maker", "at least -0.05"), ("taker", "at least 0")],
+        ),
+        ('maker = "-0.05"\ntaker = "0.05"', []),
+    ],
+)
+def test_a_fee_rate_that_is_no_fraction_is_refused(
+    tmp_path: Path, fees: str, wrong: list[tuple[str, str]]
+) -> None:
+    path = tmp_path / "run.toml"
+    venue = f"[venues.poloniex.fees]\n{fees}\n[risk]"
+    text = CONFIG.format(risk="", instruments='["BTC_USDT.POLONIEX"]', balances="[]")
+    path.write_text(text.replace("[risk]", venue))
+    told = CliRunner().invoke(app, ["check", str(path), "--json"])
+    found = json.loads(told.stdout)["problems"]
+    assert {one["code"] for one in found} == ({"E-CFG-024"} if wrong else set())
+    assert [(one["key"].rpartition(".")[2], one["expected"]) for one in found] == wrong
+    assert all(one["hint"] == "it is a fraction: 0.001 is 0.1 %, or 10 bps" for one in found)
+
+
+IDLE = "simulated.balances[{}], {} {}, is of no use: no instrument of the run is bought, sold or "
+IDLE += "settled in {}"
+
+
+@pytest.mark.parametrize(
+    ("instrument", "currency", "is_idle"),
+    [
+        ("BTC_USDT", "USDT", False),
+        ("BTC_USDT", "BTC", False),
+        ("BTC_USDT", "USD", True),
+        ("BTC_USDT", "EUR", True),
+        ("BTCUSDT", "BTC", False),
+        ("BTCUSDT-PERP", "USDT", False),
+        ("BTCUSDT-PERP", "EUR", True),
+    ],
+)
+@pytest.mark.parametrize("mode", [None, "paper", "live"])
+def test_a_balance_of_no_instrument_is_told_by_check(
+    tmp_path: Path, instrument: str, currency: str, is_idle: bool, mode: str | None
+) -> None:
+    path = tmp_path / "run.toml"
+    balances = f'["1 {currency}"]'
+    instruments = f'["{instrument}.POLONIEX"]'
+    path.write_text(CONFIG.format(risk="", instruments=instruments, balances=balances))
+    words = [] if mode is None else ["--mode", mode]
+    told = CliRunner().invoke(app, ["check", str(path), "--json", *words])
+    idle = is_idle and mode != "live"  # which has no simulated balances
+    expected = [IDLE.format(0, 1, currency, currency)] if idle else []
+    assert json.loads(told.stdout)["notes"] == expected
+
+
+def test_the_balance_that_is_no_key_of_the_file_is_told_on_paper_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    text = CONFIG.format(risk="", instruments='["ETH_BTC.POLONIEX"]', balances="[]")
+    path.write_text(text.replace("balances = []", ""))
+    for words, count in ([], 0), (["--mode", "paper"], 1), (["--mode", "live"], 0):
+        told = CliRunner().invoke(app, ["check", str(path), "--json", *words])
+        assert len(json.loads(told.stdout)["notes"]) == count
+
+
+def test_a_backtest_knows_what_its_catalog_is_traded_in(tmp_path: Path) -> None:
+    kit.write_catalog(tmp_path / "catalog", kit.perpetual("BTCUSDT.TEST"), seconds=5, seed=1)
+    balances = ("9 USDT", "7 EUR", "1 BTC")
+    path = kit.config(
+        tmp_path, tmp_path / "catalog", kit.MAKER, kit.MAKER_PARAMS, balances=balances
+    )
+    result = run_backtest(load(path))
+    line = IDLE.format(1, 7, "EUR", "EUR")
+    assert [one for one in result.summary.notes if "BALANCE" in one] == [f"BALANCE-IDLE: {line}"]
+    result.dispose()
+    told = CliRunner().invoke(app, ["check", str(path), "--mode", "backtest", "--json"])
+    assert (json.loads(told.stdout)["notes"], told.exit_code) == ([line], 0)
+
+
 @pytest.mark.parametrize("risk", ['max_order_notional = "5 EUR"', 'max_drawdown = ["5 USD"]'])
 def test_a_backtest_knows_what_its_catalog_is_priced_in(tmp_path: Path, risk: str) -> None:
     kit.write_catalog(tmp_path / "catalog", kit.perpetual("BTCUSDT.TEST"), seconds=5, seed=1)

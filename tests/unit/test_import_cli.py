@@ -85,6 +85,7 @@ def test_malformed_lines_are_shown(run, tmp_path):
         ((__file__,), 9, "IMPORT-FORMAT"),
         ((USDM, "--format", "csv"), 2, "expected one of binance"),
         ((USDM, "--maker-fee", "abc"), 2, "expected a fraction"),
+        ((USDM, "--taker-fee", "0.06"), 2, "expected a fraction"),
         ((USDM, "--taker-fee", "10"), 2, "expected a fraction"),
     ],
 )
