@@ -32,8 +32,9 @@ def command(
     too: fees that nobody tells, folders that take no file, a catalog without the data.
 
     Prints every finding as FILE:LINE:COLUMN CODE TEXT, and as a note what a journal holds in an
-    instrument that the config names no more, and balances of no use. Exit code 0 when there is none, 3 otherwise;
-    9 when a journal of the state_dir is damaged (with --journals; a run may go on meanwhile).
+    instrument that the config names no more, and balances of no use. Exit code 0 when there is
+    none, 3 otherwise; 9 when a journal of the state_dir is damaged (with --journals; a run may go
+    on meanwhile).
     """
     from engine.config.checks import check_loaded
     from engine.guard.building import build_problems
