@@ -36,10 +36,11 @@ from nautilus_trader.model import (
 
 from engine.currencies import currency
 from engine.matching.accounts import CashAccount, MarginAccount
-from engine.matching.exchange import NOT_AT_ONCE, NOT_WHOLE, Exchange
+from engine.matching.exchange import Exchange
 from engine.matching.line import Line
 from engine.matching.native import levels_of, listing_of, new_order_of, print_of
 from engine.matching.orders import Fees, Fill, NewOrder, Order
+from engine.matching.working import NOT_AT_ONCE, NOT_WHOLE
 
 logger = logging.getLogger(__name__)
 

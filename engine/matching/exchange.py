@@ -15,10 +15,8 @@ import msgspec
 
 from engine.matching import linked
 from engine.matching.accounts import Account
-from engine.matching.makers import by_priority, from_book, from_trade
-from engine.matching.market import Level, Market, opposite
+from engine.matching.market import Level, LevelMarket, Market
 from engine.matching.orders import (
-    ZERO,
     Events,
     Fees,
     Fill,
@@ -28,13 +26,11 @@ from engine.matching.orders import (
     Trigger,
     Watched,
 )
-from engine.matching.taking import Offer, Print, walk
+from engine.matching.taking import Print, walk
+from engine.matching.working import POST_ONLY, Working
 from engine.orders.model import Side
 
 SET_BACK_NS = 1_000_000_000  # what comes out of order is far nearer
-NOT_WHOLE = "fill or kill: the market did not hold its quantity"
-NOT_AT_ONCE = "immediate or cancel: the rest found no market"
-POST_ONLY = "a post-only order would have traded"
 NO_MARKET = "NO-MARKET"
 NO_FUNDS = "INSUFFICIENT-FUNDS"
 PASSED = "TRIGGER-PASSED"
@@ -55,18 +51,21 @@ class Exchange:
         liquidity_consumption: bool = True,
     ) -> None:
         self.account = account
-        self.markets: dict[str, Market] = {name: Market() for name in account.listings}
+        self.markets = {name: LevelMarket() for name in account.listings}
         self.now_ns = 0
         self._fees = fees
         self._events = events
         self._name = name
-        self._queue_position = queue_position
-        self._liquidity_consumption = liquidity_consumption
-        self._open: dict[str, dict[str, Order]] = {name: {} for name in account.listings}
+        self._working = {
+            name: Working(
+                market, self, queues=queue_position, consumes=liquidity_consumption, judges=True
+            )
+            for name, market in self.markets.items()
+        }
         self._orders: dict[str, Order] = {}  # that are not over
         self._children: list[Order] = []  # of orders that were just filled
         self._expiries: list[tuple[int, str]] = []
-        self._numbers = 0
+        self._created_count = 0
         self._trades = 0
 
     # -- commands ------------------------------------------------------------------------------
@@ -93,7 +92,7 @@ class Exchange:
             reason = f"{NOT_OPEN}: the order is not open"
             self._events.cancel_rejected(order_id, reason, self.now_ns)
             return
-        self._cancel(order, "")
+        self.end(order, "")
         self._finish()
 
     def modify(
@@ -123,7 +122,7 @@ class Exchange:
             order = self._orders.get(order_id)
             if order is not None:
                 self._clock(due_ns)
-                self._end(order)
+                self._over(order)
                 self._events.expired(order, self.now_ns)
                 self._unlink(order)
                 self._finish()
@@ -153,60 +152,22 @@ class Exchange:
         """One batch of the book: sizes that stand now. `is_whole`: nothing else does."""
         self.advance(now_ns)
         self.markets[instrument].update(levels, is_whole=is_whole)
-        self._book_told(instrument)
-
-    def _book_told(self, instrument: str) -> None:
-        market, mine = self.markets[instrument], self._open[instrument]
-        if not mine:
-            return
-        if market.is_known:
-            self._take_on(mine)
-            for fill in from_book(market, by_priority(mine.values())):
-                done = self._fill(fill.order, fill.price, fill.quantity, is_maker=True)
-                market.take(fill.order.side, walk(fill.met, done))
-        self._fire(instrument, {side: market.touch(side) for side in Side}, Watched.TOUCH)
+        self._working[instrument].book_told()
         self._finish()
 
     def trade(self, instrument: str, seen: Print, now_ns: int) -> None:
-        """A trade of the market: it fills resting orders, and is then what takers meet."""
+        """A trade of the market."""
         self.advance(now_ns)
-        market, mine = self.markets[instrument], self._open[instrument]
-        market.trade(seen)
-        if not mine:
-            return
-        left = seen.size
-        for fill in from_trade(market, seen, by_priority(mine.values())):
-            left -= self._fill(fill.order, fill.price, fill.quantity, is_maker=True)
-        market.left_of_trade(left)
-        self._take_on(mine)
-        self._fire(instrument, dict.fromkeys(Side, seen.price), Watched.LAST)
+        self._working[instrument].traded(seen)
         self._finish()
-
-    def _take_on(self, mine: dict[str, Order]) -> None:
-        for order in [one for one in mine.values() if one.state is State.TAKING]:
-            if order.state is State.TAKING:  # still
-                self._enter(order)
-
-    def _fire(self, instrument: str, prices: dict[Side, Decimal | None], seen: Watched) -> None:
-        waiting = [o for o in self._open[instrument].values() if o.state is State.WAITING]
-        for order in sorted(waiting, key=lambda one: one.number):
-            trigger = order.trigger
-            assert trigger is not None
-            if order.is_over or trigger.watched not in (seen, Watched.EITHER):
-                continue
-            if trigger.is_met(prices[order.side]):
-                order.is_fired = True
-                self._events.triggered(order, self.now_ns)
-                self._enter(order)
 
     # -- an order's course ---------------------------------------------------------------------
 
     def _created(self, new: NewOrder) -> Order:
-        self._numbers += 1
+        self._created_count += 1
         return Order(
             new=new,
-            venue_id=f"{self._name}-{self._numbers}",
-            number=self._numbers,
+            venue_id=f"{self._name}-{self._created_count}",
             quantity=new.quantity,
             price=new.price,
             trigger=new.trigger,
@@ -215,11 +176,11 @@ class Exchange:
 
     def _arrive(self, order: Order) -> None:
         """Refuse the order, or accept it and let it trade."""
-        new, market = order.new, self.markets[order.new.instrument]
+        new, working = order.new, self._working[order.new.instrument]
         order.state = State.WAITING if new.trigger is not None else State.TAKING
-        reason = self._refusal(order, market)
+        reason = self._refusal(order, working)
         due_post_only = False
-        if reason is None and new.trigger is None and new.post_only and self._would_take(order):
+        if reason is None and new.trigger is None and new.post_only and working.would_take(order):
             reason, due_post_only = f"POST-ONLY: {POST_ONLY}", True
         if reason is None and not self.account.reserve(order):
             reason = f"{NO_FUNDS}: the balance that is free does not cover the order"
@@ -229,98 +190,27 @@ class Exchange:
             self._events.rejected(order, reason, self.now_ns, due_post_only=due_post_only)
             self._unlink(order)
             return
-        self._open[new.instrument][order.id] = order
+        working.add(order)
         if new.time_in_force == "GTD":
             heapq.heappush(self._expiries, (new.expire_ns, order.id))
         self._events.accepted(order, self.now_ns)
         if order.state is State.TAKING:
-            self._enter(order)
+            working.enter(order)
 
-    def _refusal(self, order: Order, market: Market) -> str | None:
+    def _refusal(self, order: Order, working: Working) -> str | None:
+        market = working.market
         if order.trigger is not None:
             return _passed(order.trigger, order.side, market)
         if order.price is not None:
             return None
         if not market.is_known:
             return f"{NO_MARKET}: no market for {order.new.instrument}: it has no book now"
-        offers = self._offers(order)
+        offers = working.offers(order)
         if not offers:
             return f"{NO_MARKET}: no market: nothing stands that the run has not taken"
         if not self.account.covers(order, walk(offers, order.quantity)):
             return f"{NO_FUNDS}: the balance that is free does not cover the order at this market"
         return None
-
-    def _enter(self, order: Order) -> None:
-        """It may trade from now on: at once, or by its post-only flag never as a taker."""
-        order.state = State.TAKING
-        if not order.new.post_only:
-            self._take(order)
-        elif not self.markets[order.new.instrument].is_known:
-            return  # nothing to judge it by yet
-        elif self._would_take(order):
-            self._cancel(order, POST_ONLY)
-        else:
-            self._rest(order)
-
-    def _would_take(self, order: Order) -> bool:
-        market = self.markets[order.new.instrument]
-        return bool(market.offers(order.side, order.price, whole=True))
-
-    def _take(self, order: Order) -> None:
-        """Take what the order meets now; what remains waits for the next market, rests, or ends."""
-        market = self.markets[order.new.instrument]
-        offers = self._offers(order)
-        if order.new.time_in_force == "FOK" and _total(offers) < order.remaining:
-            self._cancel(order, NOT_WHOLE)
-            return
-        for price, quantity in walk(offers, order.remaining):
-            done = self._fill(order, price, quantity, is_maker=False)
-            market.take(order.side, [(price, done)])
-            if order.is_over:
-                return
-        if order.new.time_in_force in ("IOC", "FOK"):
-            self._cancel(order, NOT_AT_ONCE)
-        elif self._is_hidden(order):
-            return
-        elif order.price is None:
-            self._cancel(order, "the book held no more")
-        else:
-            self._rest(order)
-
-    def _is_hidden(self, order: Order) -> bool:
-        """Whether a stop that the market's move has fired may go on taking at the next market.
-
-        Behind a newer trade within its limit, or beyond what the book shows when it took all of
-        that, it has not met its market's end: it would be wrong to rest it, and fill it at its own
-        limit when the book moves on. A trade beyond the limit proves that nothing stands there.
-        """
-        market, limit = self.markets[order.new.instrument], order.price
-        if not order.is_fired:
-            return False
-        if limit is None or not market.is_known:
-            return True
-        if market.newer:
-            price = market.newer[-1].price
-            return price <= limit if order.side is Side.BUY else price >= limit
-        levels = market.sides[opposite(order.side)]
-        return len(levels) > 0 and levels.size(limit) is None
-
-    def _rest(self, order: Order) -> None:
-        assert order.price is not None
-        order.state = State.RESTING
-        order.ahead = self._ahead(order, order.price) if self._queue_position else ZERO
-
-    def _ahead(self, order: Order, price: Decimal) -> Decimal | None:
-        """What stands before it; None: the book does not show that.
-
-        Where the other side's levels reach so far nobody stands, unless trades have run through
-        them since: who stands there then, the next book tells.
-        """
-        market = self.markets[order.new.instrument]
-        other = market.touch(order.side)
-        if other is not None and (other <= price if order.side is Side.BUY else other >= price):
-            return ZERO if market.offers(order.side, price, whole=True) else None
-        return market.sides[order.side].size(price)
 
     def _changed(
         self,
@@ -345,9 +235,9 @@ class Exchange:
         self._events.updated(order, self.now_ns)
         is_working = order.state in (State.RESTING, State.TAKING)
         if is_working and (order.price != before[1] or order.quantity > before[0]):
-            self._numbers += 1
-            order.number = self._numbers
-            self._enter(order)
+            working = self._working[order.new.instrument]
+            working.last(order)
+            working.enter(order)
         return None
 
     def _unchangeable(
@@ -367,14 +257,14 @@ class Exchange:
 
     def _unfit(self, order: Order, *, is_repriced: bool) -> str | None:
         """Why the order as it is now can't stand; its hold is what it needs then."""
-        market = self.markets[order.new.instrument]
+        working = self._working[order.new.instrument]
         if order.state is State.WAITING:
             assert order.trigger is not None
-            passed = _passed(order.trigger, order.side, market)
+            passed = _passed(order.trigger, order.side, working.market)
             if passed is not None:
                 return passed
         is_working = order.state in (State.RESTING, State.TAKING)
-        if is_working and is_repriced and order.new.post_only and self._would_take(order):
+        if is_working and is_repriced and order.new.post_only and working.would_take(order):
             return f"POST-ONLY: {POST_ONLY}"
         if order.state is not State.HELD and not self.account.reserve(order):
             return f"{NO_FUNDS}: the balance that is free does not cover the change"
@@ -382,17 +272,7 @@ class Exchange:
 
     # -- executions and ends -------------------------------------------------------------------
 
-    def _offers(self, order: Order) -> list[Offer]:
-        market = self.markets[order.new.instrument]
-        return market.offers(
-            order.side,
-            order.price,
-            whole=not self._liquidity_consumption,
-            enough=order.remaining,
-        )
-
-    def _fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
-        """Execute up to `quantity`; how much of it was. What may not be more ends the order."""
+    def fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
         new = order.new
         part, why = quantity, ""
         if new.reduce_only:
@@ -404,9 +284,9 @@ class Exchange:
         if part > 0:
             self._book(order, price, part, is_maker=is_maker)
         if order.remaining <= 0:
-            self._end(order)
+            self._over(order)
         elif part < quantity and not order.is_over:
-            self._cancel(order, why)
+            self.end(order, why)
         if part > 0:
             self._filled(order)
         return part
@@ -436,30 +316,32 @@ class Exchange:
         self._children += linked.released_by(order, self._orders)
         for sibling, quantity in linked.resized_by(order, self._orders):
             if quantity <= sibling.filled:
-                self._end(sibling)
+                self._over(sibling)
                 self._events.canceled(sibling, "", self.now_ns)
             elif quantity != sibling.quantity:
                 sibling.quantity = quantity
                 self.account.reserve(sibling, must=True)
                 self._events.updated(sibling, self.now_ns)
 
-    def _cancel(self, order: Order, reason: str) -> None:
+    def triggered(self, order: Order) -> None:
+        self._events.triggered(order, self.now_ns)
+
+    def end(self, order: Order, reason: str) -> None:
         if order.is_over:
             return
-        self._end(order)
+        self._over(order)
         self._events.canceled(order, reason, self.now_ns)
         self._unlink(order)
 
-    def _end(self, order: Order) -> None:
+    def _over(self, order: Order) -> None:
         self._orders.pop(order.id, None)
-        self._open[order.new.instrument].pop(order.id, None)
-        order.state = State.OVER
+        self._working[order.new.instrument].remove(order)
         self.account.release(order)
 
     def _unlink(self, order: Order) -> None:
         """An order that ended without being filled takes its children and siblings with it."""
         for other in linked.ended_with(order, self._orders):
-            self._cancel(other, "")
+            self.end(other, "")
 
     def _finish(self) -> None:
         while self._children:
@@ -469,10 +351,6 @@ class Exchange:
         if self.account.is_changed:
             self.account.is_changed = False
             self._events.balances_changed(self.now_ns)
-
-
-def _total(offers: Iterable[Offer]) -> Decimal:
-    return sum((size for _, size in offers), ZERO)
 
 
 def _passed(trigger: Trigger, side: Side, market: Market) -> str | None:

@@ -28,6 +28,7 @@ from nautilus_trader.model import (
     InstrumentId,
     OrderAccepted,
     OrderBook,
+    OrderBookDeltas,
     OrderSide,
     OrderSubmitted,
     OrderType,
@@ -35,6 +36,7 @@ from nautilus_trader.model import (
     Price,
     Quantity,
     StrategyId,
+    TradeTick,
 )
 
 from engine.matching.closing import Closing
@@ -42,7 +44,7 @@ from engine.matching.native import new_order_of, print_of
 from engine.matching.orders import NewOrder
 from engine.matching.shadow import Shadow
 from engine.matching.taking import ZERO, Offer, walk
-from engine.matching.tape import Tape, Told
+from engine.matching.tape import Tape
 from engine.orders.model import Side
 
 _COMMANDED = (OrderSubmitted, OrderAccepted, OrderUpdated)
@@ -111,13 +113,7 @@ class MarketFills(FillModel):
         self._lines = {
             instrument_id: _Line(
                 one,
-                Shadow(
-                    str(instrument_id),
-                    one.price_precision,
-                    self._reducible,
-                    consumes=consumes,
-                    queues=queues,
-                ),
+                Shadow(one, self._reducible, consumes=consumes, queues=queues),
             )
             for instrument_id, one in instruments.items()
         }
@@ -152,25 +148,25 @@ class MarketFills(FillModel):
         order_id = str(order.client_order_id)
         self._turn(line)
         self._advance(line, self._reached(line, order, order_id))
-        shadow, now = line.shadow, self._closing.clock.timestamp_ns()
-        if order_id not in line.seen or shadow.order(order_id) is None:
-            self._arrive(line, order, now)
+        shadow = line.shadow
+        if order_id not in line.seen or not shadow.has(order_id):
+            self._arrive(line, order)
         if shadow.is_waiting(order_id) and not shadow.watches_touch(order_id):
             shadow.fire(order_id)  # the other exchange fires by trades whatever it waits for
         leaves = order.leaves_qty.as_decimal()
         fills = walk(shadow.take(order_id), leaves)
-        if not fills and order.order_type in _BARE and shadow.order(order_id) is not None:
+        if not fills and order.order_type in _BARE and shadow.has(order_id):
             raise _NotNow
         left = leaves - sum((size for _, size in fills), ZERO)
         if fills and left > 0 and order.order_type == OrderType.MARKET:
             self._closing.end(order.client_order_id)
         return fills
 
-    def _arrive(self, line: _Line, order: Any, now: int) -> None:
+    def _arrive(self, line: _Line, order: Any) -> None:
         """It comes now, or goes on: the exchange filled less of it than it was told to."""
         new, left = _asked(order), order.leaves_qty.as_decimal()
         if new is not None and left > 0 and not line.shadow.has_due(new.id):
-            line.shadow.accept(msgspec.structs.replace(new, quantity=left), now)
+            line.shadow.accept(msgspec.structs.replace(new, quantity=left))
             line.seen[new.id] = order.event_count
 
     # -- how far the exchange has come ---------------------------------------------------------
@@ -206,11 +202,20 @@ class MarketFills(FillModel):
     def _advance(self, line: _Line, end: int) -> None:
         """Apply the tape's events up to `end`, and what became of orders, in their order."""
         assert line.tape is not None
+        tape, shadow = line.tape, line.shadow
         changes = deque(sorted(self._changes(line), key=_turn_of))
-        for event in line.tape.events[line.at : end]:
-            while changes and changes[0].ts < event.ts:
+        for at in range(line.at, end):
+            while changes and changes[0].ts < tape.times[at]:
                 changes.popleft().apply()
-            _apply(line.shadow, event)
+            event = tape.events[at]
+            if type(event) is OrderBookDeltas:
+                shadow.told(event)
+                if id(event) in tape.lasts:
+                    shadow.market.lost()
+            elif type(event) is TradeTick:
+                shadow.traded(print_of(event))
+            else:
+                shadow.told_whole(event)
         line.at = max(line.at, end)
         for change in changes:
             change.apply()
@@ -242,7 +247,7 @@ class MarketFills(FillModel):
             if isinstance(event, OrderAccepted):  # which may have been asked to end before
                 new = _asked(type(order).create(order.init_event))
                 if new is not None:
-                    yield _change(order, ts, shadow.accept, new, ts)
+                    yield _change(order, ts, shadow.accept, new)
             elif isinstance(event, OrderUpdated):
                 yield _change(order, ts, shadow.change, order_id, *_terms(event))
 
@@ -254,17 +259,6 @@ class MarketFills(FillModel):
         is_long = new.side is Side.SELL
         held = [one.quantity.as_decimal() for one in positions if one.is_long == is_long]
         return sum(held, ZERO)
-
-
-def _apply(shadow: Shadow, event: Told) -> None:
-    if event.rows:
-        shadow.told(event.rows, event.ts)
-    elif event.depth is not None:
-        shadow.told_whole(event.depth, event.ts)
-    else:
-        shadow.traded(print_of(event.trade), event.ts)
-    if event.is_last:
-        shadow.market.lost()
 
 
 def _change(order: Any, ts: int, apply: Callable[..., None], *args: Any) -> _Change:

@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -25,15 +26,9 @@ Level = tuple[Side, Decimal, Decimal]  # price in quote currency, size in base u
 class Levels(Protocol):
     """One side of a book."""
 
-    def __len__(self) -> int: ...
-
     def __iter__(self) -> Iterator[Offer]:
         """Best first."""
         ...
-
-    def set(self, price: Decimal, size: Decimal) -> None: ...
-
-    def clear(self) -> None: ...
 
     def best(self) -> Decimal | None: ...
 
@@ -49,9 +44,6 @@ class BookSide:
         self._is_bid = side is Side.BUY
         self._sizes: dict[Decimal, Decimal] = {}
         self._prices: list[Decimal] = []  # ascending
-
-    def __len__(self) -> int:
-        return len(self._prices)
 
     def __iter__(self) -> Iterator[Offer]:
         """Best first."""
@@ -85,11 +77,11 @@ class BookSide:
         return self._sizes.get(price, ZERO)
 
 
-class Market:
-    """Change it through `update` and `trade` only."""
+class Market(ABC):
+    """What a book and trades are told to by its own methods, and what is taken by `take`."""
 
-    def __init__(self, sides: Mapping[Side, Levels] | None = None) -> None:
-        self.sides = sides or {side: BookSide(side) for side in Side}
+    def __init__(self, sides: Mapping[Side, Levels]) -> None:
+        self.sides = sides
         self.taken = {side: Consumed() for side in Side}  # of the run, by book side
         self.newer: list[Print] = []  # trades since the book, oldest first
         self.last_price: Decimal | None = None
@@ -97,20 +89,11 @@ class Market:
     @property
     def is_known(self) -> bool:
         """Whether there is a book: none has come yet, or a gap has cleared it."""
-        return any(len(side) for side in self.sides.values())
+        return any(side.best() is not None for side in self.sides.values())
 
-    def update(self, levels: Iterable[Level], *, is_whole: bool) -> None:
-        """One batch of the book; `is_whole`: what stood before is gone."""
-        if is_whole:
-            self.replaced()
-        for side, price, size in levels:
-            self.sides[side].set(price, size)
-            self.taken[side].told(price)
-        self.settled()
-
+    @abstractmethod
     def clear(self) -> None:
-        for side in Side:
-            self.sides[side].clear()
+        """Nothing stands."""
 
     def replaced(self) -> None:
         """What stood is gone, and what the run took of it."""
@@ -177,6 +160,27 @@ class Market:
                 return offers
             if enough is not None and sum((size for _, size in offers), ZERO) >= enough:
                 return offers
+
+
+class LevelMarket(Market):
+    """A market that is told in plain levels."""
+
+    def __init__(self) -> None:
+        self._own = {side: BookSide(side) for side in Side}
+        super().__init__(self._own)
+
+    def update(self, levels: Iterable[Level], *, is_whole: bool) -> None:
+        """One batch of the book; `is_whole`: what stood before is gone."""
+        if is_whole:
+            self.replaced()
+        for side, price, size in levels:
+            self._own[side].set(price, size)
+            self.taken[side].told(price)
+        self.settled()
+
+    def clear(self) -> None:
+        for side in self._own.values():
+            side.clear()
 
 
 def _within(taker: Side, levels: Iterable[Offer], limit: Decimal | None) -> Iterator[Offer]:

@@ -93,11 +93,11 @@ class Order(msgspec.Struct, kw_only=True):
 
     new: NewOrder
     venue_id: str
-    number: int  # time priority
     quantity: Decimal
     price: Decimal | None
     trigger: Trigger | None
     state: State
+    number: int = 0  # time priority, once it was accepted
     filled: Decimal = ZERO
     ahead: Decimal | None = ZERO
     hold: Decimal = ZERO

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any
 
-import msgspec
-from nautilus_trader.model import OrderBookDelta, TradeTick
+from nautilus_trader.model import TradeTick
 
 
 def ordered(rows: Iterable[Any]) -> list[Any]:
@@ -40,34 +40,34 @@ def _venue_time(row: Any) -> tuple[int, bool]:
     return row.ts_event, _is_book(row)
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade, one batch of `rows`, or a whole book, received at `ts`.
-
-    `is_last`: a gap comes next, so that the book is known no more once this is over.
-    """
-
-    ts: int
-    trade: TradeTick | None = None
-    rows: Sequence[OrderBookDelta] = ()
-    depth: Any = None
-    is_last: bool = False
-
-
 class Tape:
-    """`events` in the order in which the exchange has them.
+    """Trades, and batches or wholes of the book, in the order in which the exchange has them.
 
-    `updates`: changes of the book before the first event, as NautilusTrader's cache counts them.
+    `sizes`: the changes in each batch, by its `id`. `lasts`: ids of the batches that a gap follows,
+    so that the book is known no more once they are over. `updates`: changes of the book before the
+    first event, as NautilusTrader's cache counts them.
     """
 
-    def __init__(self, events: Sequence[Told], updates: int) -> None:
+    def __init__(
+        self,
+        events: Sequence[Any],
+        sizes: Mapping[int, int],
+        lasts: Collection[int],
+        updates: int,
+    ) -> None:
         self.events = events
-        self.times = [one.ts for one in self.events]
-        self._updates = list(accumulate(map(_count, self.events), initial=updates))
+        self.times = [one.ts_init for one in events]
+        self.lasts = lasts
+        self._sizes, self._before = sizes, updates
 
-    @property
-    def updates(self) -> int:
-        """The count behind the last event."""
-        return self._updates[-1]
+    @cached_property
+    def _updates(self) -> list[int]:
+        return list(accumulate(map(self._count, self.events), initial=self._before))
+
+    def _count(self, event: Any) -> int:
+        if isinstance(event, TradeTick):
+            return 0
+        return self._sizes.get(id(event), 1)
 
     def moment(self, now: int) -> tuple[int, int]:
         """What comes at `now`: the first event's number, and the one behind the last."""
@@ -77,15 +77,11 @@ class Tape:
         """Up to which of a moment's events everyone has them, by what the cache counts: `updates`
         of the book in all, `trades` of the moment."""
         for at in range(begin, end):
-            if self.events[at].trade is None:
-                is_known = self._updates[at + 1] <= updates
-            else:
+            if isinstance(self.events[at], TradeTick):
                 trades -= 1
                 is_known = trades >= 0
+            else:
+                is_known = self._updates[at + 1] <= updates
             if not is_known:
                 return at
         return end
-
-
-def _count(told: Told) -> int:
-    return len(told.rows) or (0 if told.depth is None else 1)

@@ -7,9 +7,11 @@ does. Rows come to it in the order of the node, by `ts_init`; those of one momen
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from itertools import pairwise, zip_longest
+from typing import Any
 
 from nautilus_trader.backtest import (
     BacktestDataConfig,
@@ -33,7 +35,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.currencies import money
 from engine.matching.fill_model import MarketFills
-from engine.matching.tape import Tape, Told, ordered
+from engine.matching.tape import Tape, ordered
 
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
@@ -46,8 +48,11 @@ class _Rows:
 
     def __init__(self, config: BacktestDataConfig) -> None:
         self._catalog = ParquetDataCatalog(config.catalog_path)
-        self._kind, self._name = config.data_type, str(config.instrument_id)
+        self._kind, self.instrument_id = config.data_type, config.instrument_id
+        self._name = str(config.instrument_id)
         self._rest: list[OrderBookDelta] = []  # an update whose end is yet to come
+        self._next: OrderBookDelta | None = None  # what `is_gap_next` has found
+        self._closes: int | None = None
         self.count = 0  # of the rows that were read last
         spans = self._catalog.get_intervals(self._kind, self._name)
         self.begin = max(config.start_time or 0, min((a for a, _ in spans), default=0))
@@ -56,48 +61,96 @@ class _Rows:
         if config.end_time is not None:
             self.end = min(self.end, config.end_time)
 
+    @property
+    def is_changes(self) -> bool:
+        """Of a book."""
+        return bool(self._kind == NautilusDataType.OrderBookDelta)
+
     def instruments(self) -> list[Any]:
         return list(self._catalog.instruments([self._name]))
 
     def read(self, begin: int, end: int) -> _Part | None:
         """What the engine takes of the rows from `begin` to `end`, both in."""
-        begin, end = max(begin, self.begin), min(end, self.end)
-        self.count = 0
+        rows = self._query(max(begin, self.begin), min(end, self.end))
+        self.count = len(rows)
+        if not self.is_changes:
+            return _Part(list(rows)) if rows else None
+        part = self._batches(rows)
+        return part if part.data else None
+
+    def _query(self, begin: int, end: int) -> Sequence[Any]:
         if begin > end:
-            return None
-        rows = self._catalog.query(
+            return []
+        found: Sequence[Any] = self._catalog.query(
             self._kind, [self._name], start=begin, end=end, optimize_file_loading=True
         )
-        self.count = len(rows)
-        if self._kind != NautilusDataType.OrderBookDelta:
-            return _Part(list(rows), []) if rows else None
-        batches = self._batches(rows)
-        data = [OrderBookDeltas(one[0].instrument_id, one) for one in batches]
-        return _Part(data, batches) if data else None
-
-    def _batches(self, rows: Sequence[OrderBookDelta]) -> list[list[OrderBookDelta]]:
-        last, begin = RecordFlag.F_LAST.value, 0
-        ends = [index for index, row in enumerate(rows, 1) if row.flags & last]
-        found = []
-        for end in ends:
-            batch = list(rows[begin:end])
-            if self._rest:
-                batch = [*self._rest, *batch]
-                self._rest = []
-            found.append(batch)
-            begin = end
-        self._rest += rows[begin:]
         return found
 
+    def _batches(self, rows: Sequence[OrderBookDelta]) -> _Part:
+        last = RecordFlag.F_LAST.value
+        if self._rest:
+            rows = [*self._rest, *rows]
+        ends = [index for index, row in enumerate(rows, 1) if row.flags & last]
+        spans = list(pairwise([0, *ends]))
+        self._rest = list(rows[ends[-1] :] if ends else rows)
+        gaps = {begin for begin, end in spans if end - begin == 1 and _is_gap(rows[begin])}
+        if gaps and self._closes is not None:
+            closing = {at for at in gaps if rows[at].ts_init >= self._closes}
+            spans = [span for span in spans if span[0] not in closing]
+            gaps -= closing
+        return _Part.of_batches(rows, spans, gaps)
 
-class _Part(NamedTuple):
+    def close(self, since: int) -> None:
+        """Leave out the gaps after `since` that this ends with.
+
+        Strategies that leave their positions at their stop do so on the last book that was known,
+        as they did when it was recorded.
+        """
+        if self.is_changes and self.end > since:
+            for row in reversed(self._query(max(since + 1, self.begin), self.end)):
+                if not _is_gap(row):
+                    return
+                self._closes = int(row.ts_init)
+
+    def is_gap_next(self, after: int) -> bool:
+        """Whether the first batch later than `after` is a gap, were it hours later."""
+        begin, window = max(after + 1, self.begin), FIRST_WINDOW_NS
+        while (self._next is None or self._next.ts_init <= after) and begin <= self.end:
+            rows = self._query(begin, min(begin + window - 1, self.end))
+            self._next = rows[0] if rows else None
+            begin, window = begin + window, window * GROWTH
+        row = self._next
+        if row is None or row.ts_init <= after or not _is_gap(row):
+            return False
+        return self._closes is None or row.ts_init < self._closes
+
+
+class _Part:
     """Rows of one kind of one instrument that are run now, in their order.
 
-    `batches`: those of a book that is told by changes, as they were read.
+    Of a book that is told by changes, which come in batches: `sizes` of them, and `lasts`, those
+    that a gap follows, each by the `id` of its batch.
     """
 
-    data: list[Any]
-    batches: list[list[OrderBookDelta]]
+    def __init__(self, data: list[Any]) -> None:
+        self.data = data
+        self.sizes: dict[int, int] = {}
+        self.lasts: set[int] = set()
+        self.is_gap_first = False
+
+    @classmethod
+    def of_batches(
+        cls, rows: Sequence[OrderBookDelta], spans: Sequence[tuple[int, int]], gaps: Container[int]
+    ) -> _Part:
+        """`spans` of `rows`; `gaps`: where such begin as are one."""
+        made = cls([OrderBookDeltas(rows[a].instrument_id, rows[a:b]) for a, b in spans])
+        made.sizes = {id(one): b - a for one, (a, b) in zip(made.data, spans, strict=True)}
+        is_gap = [begin in gaps for begin, _ in spans]
+        made.is_gap_first = is_gap[:1] == [True]
+        made.lasts = {
+            id(one) for one, is_next in zip(made.data, is_gap[1:], strict=False) if is_next
+        }
+        return made
 
     @property
     def instrument_id(self) -> InstrumentId:
@@ -112,16 +165,14 @@ class _Part(NamedTuple):
     def is_book(self) -> bool:
         return isinstance(self.data[0], OrderBookDeltas | OrderBookDepth)
 
-    def told(self, following: bool) -> list[Told]:
-        """Of a book; `following`: whether a gap comes next."""
-        if not self.batches:
-            return [Told(ts=one.ts_init, depth=one) for one in self.data]
-        gaps = [_is_gap(rows) for rows in self.batches]
-        lasts = [*gaps, following][1:]
-        return [
-            Told(ts=one.ts_init, rows=rows, is_last=is_last)
-            for one, rows, is_last in zip(self.data, self.batches, lasts, strict=True)
-        ]
+    @property
+    def end(self) -> int:
+        return int(self.data[-1].ts_init)
+
+    @property
+    def changes(self) -> int:
+        """Of the book, as NautilusTrader's cache counts them."""
+        return sum(self.sizes.values()) or len(self.data)
 
 
 class Engine:
@@ -140,7 +191,7 @@ class Engine:
         self._following: list[_Part] = []
         self._mixed: dict[InstrumentId, list[Any]] = {}  # of them, books and trades
         self._tapes: dict[InstrumentId, Tape] = {}  # of these parts, as far as asked for
-        self._updates: dict[InstrumentId, int] = {}  # of books, before these parts
+        self._updates: Counter[InstrumentId] = Counter()  # of books, before these parts
         self._turn: Callable[[], None] | None = None
         self._engine = BacktestEngine(engine)
         self._rows = [_Rows(config) for config in data]
@@ -193,7 +244,7 @@ class Engine:
             self._turn()
         for part in self._parts:
             if part.is_book:
-                self._updates[part.instrument_id] = self.tape(part.instrument_id).updates
+                self._updates[part.instrument_id] += part.changes
         self._parts, self._following, self._tapes = parts, following, {}
 
     def tape(self, instrument_id: InstrumentId) -> Tape:
@@ -203,17 +254,27 @@ class Engine:
         return self._tapes[instrument_id]
 
     def _tape(self, instrument_id: InstrumentId) -> Tape:
-        after = [one for one in self._following if one.instrument_id == instrument_id]
-        is_gap = any(_is_gap(one.batches[0]) for one in after if one.batches)
-        books = {
-            id(row): told
-            for part in self._parts
-            if part.is_book and part.instrument_id == instrument_id
-            for row, told in zip(part.data, part.told(is_gap), strict=True)
-        }
+        sizes: dict[int, int] = {}
+        lasts: set[int] = set()
+        parts = [one for one in self._parts if one.sizes and one.instrument_id == instrument_id]
+        for part, after in zip_longest(parts, parts[1:]):  # a book as it stood, then its changes
+            sizes.update(part.sizes)
+            lasts |= part.lasts
+            if self._is_gap_next(part) if after is None else after.is_gap_first:
+                lasts.add(id(part.data[-1]))
         rows = self._mixed.get(instrument_id, [])
-        events = [books.get(id(row)) or Told(ts=row.ts_init, trade=row) for row in rows]
-        return Tape(events, self._updates.get(instrument_id, 0))
+        return Tape(rows, sizes, lasts, self._updates[instrument_id])
+
+    def _is_gap_next(self, part: _Part) -> bool:
+        """Whether a book is known no more after this part of it."""
+        for after in self._following:
+            if after.sizes and after.instrument_id == part.instrument_id:
+                return after.is_gap_first
+        return any(
+            rows.is_gap_next(part.end)
+            for rows in self._rows
+            if rows.is_changes and rows.instrument_id == part.instrument_id
+        )
 
     def _fed(self) -> Iterator[list[Any]]:
         """Rows as the engine is given them, which keeps the order of those of one time."""
@@ -235,17 +296,27 @@ class Engine:
             return
         at, last = min(one.begin for one in rows), max(one.end for one in rows)
         window = FIRST_WINDOW_NS
+        if not any(one.is_cut for one in rows):
+            self._close(rows, last)
         while at <= last:
             with _uncollected():
                 parts = [part for one in rows if (part := one.read(at, at + window - 1))]
-            if not any(one.is_cut for one in rows):
-                parts = [part for part in parts if _unclosed(part, last, parts)]
             if parts:
-                yield max(int(part.data[-1].ts_init) for part in parts), parts
+                yield max(part.end for part in parts), parts
             at += window
             count = sum(one.count for one in rows)
             factor = min(GROWTH, self._chunk_size / count) if count else GROWTH
             window = max(int(window * factor), WINDOW_MIN_NS)
+
+    def _close(self, rows: Sequence[_Rows], last: int) -> None:
+        """Data ends at `last`: a gap there ends what was recorded, and not the market."""
+        for one in rows:
+            others = [
+                other.end
+                for other in rows
+                if other is not one and other.instrument_id == one.instrument_id
+            ]
+            one.close(max([last - CLOSING_NS, *others]))
 
     def dispose(self) -> None:
         """Nothing can be read from now on: a native engine holds its log as long as it is there."""
@@ -265,27 +336,9 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _is_gap(rows: Sequence[OrderBookDelta]) -> bool:
-    """Whether a batch clears the book, and tells nothing."""
-    return len(rows) == 1 and bool(rows[0].action == BookAction.CLEAR)
-
-
-def _unclosed(part: _Part, last: int, parts: Sequence[_Part]) -> bool:
-    """Take away the gap that a recording ends with; whether anything is left. `last` is when all
-    data ends.
-
-    Strategies that leave their positions at their stop do so on the last book that was known, as
-    they did when it was recorded. Where the market goes on after the gap it is none of these.
-    """
-    rows = part.batches
-    since = last - CLOSING_NS
-    for one in parts:
-        if one is not part and one.instrument_id == part.instrument_id:
-            since = max(since, one.data[-1].ts_init)
-    while rows and _is_gap(rows[-1]) and rows[-1][0].ts_init > since:
-        rows.pop()
-        part.data.pop()
-    return bool(part.data)
+def _is_gap(row: OrderBookDelta) -> bool:
+    """Whether a batch that begins with this clears the book, and tells nothing."""
+    return bool(row.action == BookAction.CLEAR) and bool(row.flags & RecordFlag.F_LAST.value)
 
 
 def _add_venue(engine: BacktestEngine, config: BacktestVenueConfig) -> None:

@@ -7,6 +7,7 @@ from tests.mutants.parts import T_MATCHING
 
 MARKET = ("engine/matching/market.py",)
 EXCHANGE = ("engine/matching/exchange.py",)
+WORKING = ("engine/matching/working.py",)
 MAKERS = ("engine/matching/makers.py",)
 LINE = ("engine/matching/line.py",)
 ACCOUNTS = ("engine/matching/accounts.py",)
@@ -21,10 +22,10 @@ def _mutant(name: str, where: tuple[str, ...], breaks: str, find: str, put: str)
 MATCHING_MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "own-limit",
-        EXCHANGE,
+        WORKING,
         "a fired stop fills at its own limit",
-        "done = self._fill(order, price, quantity, is_maker=False)",
-        "done = self._fill(order, order.price or price, quantity, is_maker=False)",
+        "done = self._house.fill(order, price, quantity, is_maker=False)",
+        "done = self._house.fill(order, order.price or price, quantity, is_maker=False)",
     ),
     _mutant(
         "old-book",
@@ -42,7 +43,7 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "rests-too-soon",
-        EXCHANGE,
+        WORKING,
         "what a fired stop can't take yet rests at its own limit",
         "        elif self._is_hidden(order):\n            return\n",
         "",
@@ -56,7 +57,7 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "endless-level",
-        EXCHANGE,
+        WORKING,
         "every taker meets the whole level again",
         "            market.take(order.side, [(price, done)])\n",
         "",

@@ -162,6 +162,64 @@ def test_a_gap_at_the_end_that_was_asked_for_is_told(tmp_path: Path) -> None:
     assert deltas[-1][3] == 1
 
 
+class Foresees(Strategy):
+    """Notes by which batches the book was known last, as a simulated exchange is told."""
+
+    def look(self, engine: Engine, instrument_id: Any) -> None:
+        self.engine, self.instrument_id, self.lasts = engine, instrument_id, {}
+
+    def on_start(self) -> None:
+        self.subscribe_trades(self.instrument_id)
+
+    def on_trade(self, trade: Any) -> None:
+        tape = self.engine.tape(self.instrument_id)
+        for event in tape.events:
+            if id(event) in tape.lasts:
+                self.lasts[event.ts_init] = None
+
+
+def _foreseen(root: Path, instrument: Any, chunk_size: int) -> list[float]:
+    """Seconds from the start at which the book was known last."""
+    data = [BacktestDataConfig(kind, str(root), instrument_id=instrument.id) for kind in KINDS[:2]]
+    engine = Engine("run", _quiet(), [_venue(instrument)], data, chunk_size)
+    strategy = Foresees(StrategyConfig())
+    strategy.look(engine, instrument.id)
+    engine.add_strategy(strategy)
+    engine.run()
+    engine.dispose()
+    return [(at - START_NS) / SECOND_NS for at in strategy.lasts]
+
+
+@pytest.mark.parametrize("chunk_size", [1, 50, 100_000])
+@pytest.mark.parametrize("ends", ["in a gap", "with a book", "in a gap, trades go on"])
+def test_a_gap_is_foreseen_however_far_it_is(tmp_path: Path, chunk_size: int, ends: str) -> None:
+    """Books to 3 s, nothing but trades until one clears them hours later."""
+    instrument, gap, end = perpetual("BTCUSDT.BINANCE"), 9000.0, 9100.0
+    catalog = ParquetDataCatalog(str(tmp_path))
+    catalog.write_instruments([instrument])
+    deltas = [
+        *(row for at in range(4) for row in book(instrument, Decimal(100), _at(at), at)),
+        cleared(instrument, 4, _at(gap)),
+        *book(instrument, Decimal(101), _at(gap + 20), 5),
+        *book(instrument, Decimal(101), _at(end - 20), 6),
+    ]
+    times = [*range(0, 9000, 100), *range(9001, 9090)]
+    expected = [3.0]
+    if ends != "with a book":
+        deltas.append(cleared(instrument, 7, _at(end)))
+    if ends == "in a gap, trades go on":
+        times.append(9100)
+        expected.append(end - 20)
+    catalog.write_order_book_deltas(deltas)
+    trades = [trade(instrument, Decimal(100), _at(at) + 1, at, "0.100") for at in times]
+    catalog.write_trade_ticks(trades)
+    assert _foreseen(tmp_path, instrument, chunk_size) == expected
+
+
+def _at(second: float) -> int:
+    return START_NS + int(second * SECOND_NS)
+
+
 def _trades_first(heard: list[Any]) -> list[Any]:
     """In one moment trades come before the book that they led to; a node has it otherwise."""
     return sorted(heard, key=lambda one: (one[0], one[1] != "trade"))

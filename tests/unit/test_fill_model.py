@@ -16,13 +16,12 @@ from nautilus_trader.model import (
     OrderBookDeltas,
     OrderSide,
     TimeInForce,
-    TradeTick,
     TriggerType,
 )
 
 from engine.matching.closing import closing
 from engine.matching.fill_model import MarketFills
-from engine.matching.tape import Tape, Told, ordered
+from engine.matching.tape import Tape, ordered
 from tests.kernel.bench import (
     IID,
     MS,
@@ -60,13 +59,8 @@ class Fed:
         books = [one for one in mine if isinstance(one, OrderBookDeltas)]
         gaps = [one.is_snapshot and len(one.deltas) == 1 for one in books]
         lasts = {id(one) for one, is_gap in zip(books, gaps[1:], strict=False) if is_gap}
-        told = [
-            Told(ts=one.ts_init, trade=one)
-            if isinstance(one, TradeTick)
-            else Told(ts=one.ts_init, rows=one.deltas, is_last=id(one) in lasts)
-            for one in mine
-        ]
-        return Tape(told, 0)
+        sizes = {id(one): len(one.deltas) for one in books}
+        return Tape(mine, sizes, lasts, 0)
 
 
 def fill(

@@ -1,0 +1,208 @@
+"""One instrument's open orders against its market: which of them trade, when, and at what.
+
+Pure: no I/O, no clock, no account. What an order trades is carried out by a `House`, which may
+allow less, end the order, or end others by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Protocol
+
+from engine.matching.makers import by_priority, from_book, from_trade
+from engine.matching.market import Market, opposite
+from engine.matching.orders import ZERO, Order, State, Watched
+from engine.matching.taking import Offer, Print, walk
+from engine.orders.model import Side
+
+NOT_WHOLE = "fill or kill: the market did not hold its quantity"
+NOT_AT_ONCE = "immediate or cancel: the rest found no market"
+POST_ONLY = "a post-only order would have traded"
+
+
+class House(Protocol):
+    """Who carries out what the market does to orders; called from inside, which it must not call
+    but for `Working.add` and `Working.remove`."""
+
+    def fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
+        """Execute up to `quantity`; how much of it was. What may not be more ends the order."""
+        ...
+
+    def end(self, order: Order, reason: str) -> None:
+        """It is over, for `reason`; nothing where it is already."""
+        ...
+
+    def triggered(self, order: Order) -> None: ...
+
+
+class Working:
+    """Orders that were accepted and are not over, by id.
+
+    `queues`: one that rests stands behind what was displayed at its price when it came. `consumes`:
+    what the run took of a level is gone until the market data tells of it again. `judges`: a
+    post-only order that would trade ends; else that was judged before it came here.
+    """
+
+    def __init__(
+        self, market: Market, house: House, *, queues: bool, consumes: bool, judges: bool
+    ) -> None:
+        self.market = market
+        self.orders: dict[str, Order] = {}
+        self._house = house
+        self._queues, self._consumes, self._judges = queues, consumes, judges
+        self._numbers = 0
+
+    def add(self, order: Order) -> None:
+        """It comes last, and waits for its trigger or for `enter`."""
+        self.orders[order.id] = order
+        self.last(order)
+
+    def last(self, order: Order) -> None:
+        """It stands behind all others from now on."""
+        self._numbers += 1
+        order.number = self._numbers
+
+    def remove(self, order: Order) -> None:
+        self.orders.pop(order.id, None)
+        order.state = State.OVER
+
+    # -- the market ----------------------------------------------------------------------------
+
+    def book_told(self) -> None:
+        """The book has changed."""
+        if not self.orders:
+            return
+        market = self.market
+        if market.is_known:
+            self._take_on()
+            for fill in from_book(market, by_priority(self.orders.values())):
+                done = self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
+                market.take(fill.order.side, walk(fill.met, done))
+        if waiting := self._waiting():
+            prices = {side: market.touch(side) for side in Side}
+            self._fire(waiting, prices, Watched.TOUCH)
+
+    def traded(self, seen: Print) -> None:
+        """A trade of the market: it fills resting orders, and is then what takers meet."""
+        market = self.market
+        market.trade(seen)
+        if not self.orders:
+            return
+        left = seen.size
+        for fill in from_trade(market, seen, by_priority(self.orders.values())):
+            left -= self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
+        market.left_of_trade(left)
+        self._take_on()
+        self._fire(self._waiting(), dict.fromkeys(Side, seen.price), Watched.LAST)
+
+    def _take_on(self) -> None:
+        for order in [one for one in self.orders.values() if one.state is State.TAKING]:
+            if order.state is State.TAKING:  # still
+                self.enter(order)
+
+    def _waiting(self) -> list[Order]:
+        found = [one for one in self.orders.values() if one.state is State.WAITING]
+        return sorted(found, key=lambda one: one.number)
+
+    def _fire(
+        self, waiting: Iterable[Order], prices: dict[Side, Decimal | None], seen: Watched
+    ) -> None:
+        for order in waiting:
+            trigger = order.trigger
+            assert trigger is not None
+            if order.is_over or trigger.watched not in (seen, Watched.EITHER):
+                continue
+            if trigger.is_met(prices[order.side]):
+                self.fire(order)
+
+    # -- an order's course ---------------------------------------------------------------------
+
+    def fire(self, order: Order) -> None:
+        """Its trigger went off."""
+        order.is_fired = True
+        self._house.triggered(order)
+        self.enter(order)
+
+    def enter(self, order: Order) -> None:
+        """It may trade from now on: at once, or by its post-only flag never as a taker."""
+        order.state = State.TAKING
+        if not order.new.post_only:
+            self._take(order)
+        elif not self._judges:
+            self._rest(order)
+        elif not self.market.is_known:
+            return  # nothing to judge it by yet
+        elif self.would_take(order):
+            self._house.end(order, POST_ONLY)
+        else:
+            self._rest(order)
+
+    def would_take(self, order: Order) -> bool:
+        return bool(self.market.offers(order.side, order.price, whole=True))
+
+    def offers(self, order: Order) -> list[Offer]:
+        """What it meets now, best first."""
+        return self.market.offers(
+            order.side, order.price, whole=not self._consumes, enough=order.remaining
+        )
+
+    def _take(self, order: Order) -> None:
+        """Take what the order meets now; what remains waits for the next market, rests, or ends."""
+        market = self.market
+        offers = self.offers(order)
+        if order.new.time_in_force == "FOK" and _total(offers) < order.remaining:
+            self._house.end(order, NOT_WHOLE)
+            return
+        for price, quantity in walk(offers, order.remaining):
+            done = self._house.fill(order, price, quantity, is_maker=False)
+            market.take(order.side, [(price, done)])
+            if order.is_over:
+                return
+        if order.new.time_in_force in ("IOC", "FOK"):
+            self._house.end(order, NOT_AT_ONCE)
+        elif self._is_hidden(order):
+            return
+        elif order.price is None:
+            self._house.end(order, "the book held no more")
+        else:
+            self._rest(order)
+
+    def _is_hidden(self, order: Order) -> bool:
+        """Whether a stop that the market's move has fired may go on taking at the next market.
+
+        Behind a newer trade within its limit, or beyond what the book shows when it took all of
+        that, it has not met its market's end: it would be wrong to rest it, and fill it at its own
+        limit when the book moves on. A trade beyond the limit proves that nothing stands there.
+        """
+        market, limit = self.market, order.price
+        if not order.is_fired:
+            return False
+        if limit is None or not market.is_known:
+            return True
+        if market.newer:
+            price = market.newer[-1].price
+            return price <= limit if order.side is Side.BUY else price >= limit
+        levels = market.sides[opposite(order.side)]
+        return levels.best() is not None and levels.size(limit) is None
+
+    def _rest(self, order: Order) -> None:
+        assert order.price is not None
+        order.state = State.RESTING
+        order.ahead = self._ahead(order, order.price) if self._queues else ZERO
+
+    def _ahead(self, order: Order, price: Decimal) -> Decimal | None:
+        """What stands before it; None: the book does not show that.
+
+        Where the other side's levels reach so far nobody stands, unless trades have run through
+        them since: who stands there then, the next book tells.
+        """
+        market = self.market
+        other = market.touch(order.side)
+        if other is not None and (other <= price if order.side is Side.BUY else other >= price):
+            return ZERO if market.offers(order.side, price, whole=True) else None
+        return market.sides[order.side].size(price)
+
+
+def _total(offers: Iterable[Offer]) -> Decimal:
+    return sum((size for _, size in offers), ZERO)
