@@ -31,6 +31,8 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 from engine.config.model import Risk
 from engine.guard.run_state import RunState
 from engine.guard.strategy import guard
+from engine.kill.state import FOLDER, KillState
+from engine.kill.switch import KillSwitch
 from engine.orders.model import Capabilities, Kind, Tif
 from engine.risk.checks import CHECKS, active_checks
 from engine.risk.gate import RiskGate
@@ -126,7 +128,8 @@ def run(resting: int, state_dir: Path) -> dict[str, list[float]]:
     engine = exchange()
     risk = everything_on(resting)
     state = RiskStateFile(state_dir / "risk.json")
-    gate = RiskGate(risk, state=state, state_dir=state_dir, capabilities={VENUE.value: ABLE})
+    kill = KillSwitch(state_dir / risk.kill_switch_file, KillState(state_dir / FOLDER))
+    gate = RiskGate(risk, state=state, kill=kill, capabilities={VENUE.value: ABLE})
     gate.clock_offset(VENUE.value, 1)
     gate.traded(str(IID), Decimal(1))
     assert len(active_checks(gate.limits, frozenset())) == len(CHECKS)

@@ -85,3 +85,14 @@ def place_of(error: BaseException) -> str:
     ]
     found = own or list(frames)
     return f"{found[-1].filename}:{found[-1].lineno}" if found else ""
+
+
+def clear_command(scope: object, config: Path | str | None) -> str:
+    """What a person runs to end kills and halts of a scope; without the file where it is unknown.
+
+    `scope` is an `engine.kill.state.Scope`, or its text.
+    """
+    import shlex  # not on the way of a kill
+
+    where = "" if config is None else f" --config {shlex.quote(str(config))}"
+    return f"fairlead kill {scope} --clear --reason TEXT{where}"

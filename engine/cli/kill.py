@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.killing import TIMEOUT_SECS, Misspelt, Wanted, carry_out
-from engine.risk.killswitch import Action
+from engine.kill.state import Action
 
 
 def command(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.cli import killing
 from engine.errors import Exit
-from engine.risk.killswitch import Action
+from engine.kill.state import Action
 
 _VALUES = ("--config", "--action", "--reason", "--timeout")
 _POSITIONS_MAX = 2

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
-from engine.risk.killswitch import (
+from engine.errors import Exit, FairleadError, clear_command
+from engine.kill.state import (
     ALL,
     FOLDER,
     SCOPE_KINDS,
@@ -28,12 +28,11 @@ from engine.risk.killswitch import (
     KillState,
     KillStateError,
     Scope,
-    clear_command,
 )
 
 if TYPE_CHECKING:
+    from engine.kill.command import VenueReport
     from engine.kill.halts import Account
-    from engine.modes.kill import VenueReport
 
 TIMEOUT_SECS = 30.0
 
@@ -163,7 +162,8 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
 
     gc.disable()  # the process is short, and imports make garbage collections that find nothing
     from engine.config.loader import load
-    from engine.modes.kill import kill_venues
+    from engine.kill.command import kill_venues
+    from engine.run.reach import PlainReach
     from engine.secrets import redact
 
     def tell(line: str) -> None:
@@ -180,6 +180,7 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
         kill_venues(
             loaded,
             kill,
+            PlainReach,
             since_ns=since["ts_in_force"],
             timeout_secs=wanted.timeout_secs,
             tell=tell,

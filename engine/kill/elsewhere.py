@@ -10,11 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
+from engine.errors import Exit, FairleadError, clear_command
 from engine.files import decoded, write_whole
 from engine.kill.halts import Account, halts_in
 from engine.orders.files import AccountFiles, AccountLock
-from engine.risk.killswitch import clear_command
 
 logger = logging.getLogger(__name__)
 

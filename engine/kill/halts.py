@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
+from engine.errors import Exit, FairleadError, clear_command
 from engine.kill.records import HaltRecord, halt_of, note
 from engine.orders.files import PAPER, AccountFiles, AccountLock, old_risk_file
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError
 from engine.risk.facts import LOSS_CODES
-from engine.risk.killswitch import clear_command
 from engine.risk.state import Halt, RiskStateError, RiskStateFile
 from engine.risk.states import Clearing, ClearingFile, RiskStates, clearing_file, forget_loss
 
@@ -266,7 +265,6 @@ class RunHalts:
         gate.on_halt = self._changed
         gate.on_problem = self._problem
         gate.how_cleared = self._how_cleared
-        gate.kill.config = loaded.path
         self._tell_those_in_force("in force since an earlier run, ")
 
     def look(self) -> None:

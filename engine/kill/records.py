@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import msgspec
 
 from engine.errors import FairleadError
+from engine.kill.state import Cleared, Kill
 from engine.orders.files import AccountFiles, AccountLock
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError
-from engine.risk.killswitch import Cleared, Kill
 from engine.risk.state import Halt
 from engine.risk.states import Clearing
 

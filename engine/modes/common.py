@@ -15,6 +15,7 @@ from engine.errors import MEANING, Exit
 from engine.guard.building import build_strategies
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
 from engine.guard.run_state import RunState
+from engine.kill.switch import KillSwitch, switch_of
 from engine.modes.fees import configured_rates
 from engine.orders.files import old_risk_file
 from engine.orders.model import Capabilities
@@ -24,8 +25,6 @@ from engine.risk.states import RiskStates
 
 # What `adapters.base.data_client` streams of every venue.
 SERVED = frozenset({BOOK, DEPTH, QUOTES, TRADES, STATUS, INSTRUMENT})
-# A backtest reaches no venue: an order may pass this long after the kill switch file came.
-KILL_FILE_NS = 100_000_000
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,15 +71,20 @@ def risk_states(loaded: LoadedConfig, *, paper: bool) -> RiskStates:
     return RiskStates(files, RiskStateFile(old_risk_file(loaded.state_dir, paper=paper)))
 
 
-def build_gate(loaded: LoadedConfig, state: RiskStates | None = None) -> RiskGate:
-    """The run's risk gate. `state` keeps halts and counters across restarts (live and paper).
+def build_gate(
+    loaded: LoadedConfig, state: RiskStates | None = None, kill: KillSwitch | None = None
+) -> RiskGate:
+    """The run's risk gate.
+
+    `state` keeps halts and counters across restarts, `kill` knows the durable kills: both live and
+    on paper.
 
     Raises RiskStateError.
     """
     return RiskGate(
         loaded.config.risk,
         state=state,
-        state_dir=loaded.state_dir,
+        kill=switch_of(loaded, None) if kill is None else kill,
         capabilities=capabilities(loaded),
         accounts={key.upper(): venue.account for key, venue in loaded.config.venues.items()},
         fees={
@@ -88,17 +92,21 @@ def build_gate(loaded: LoadedConfig, state: RiskStates | None = None) -> RiskGat
             for key, venue in loaded.config.venues.items()
             if (rates := configured_rates(venue.fees)) is not None
         },
-        look_every_ns=0 if state is not None else KILL_FILE_NS,
     )
 
 
-def build_parts(loaded: LoadedConfig, state: RiskStates | None = None, **extra: Any) -> Parts:
+def build_parts(
+    loaded: LoadedConfig,
+    state: RiskStates | None = None,
+    kill: KillSwitch | None = None,
+    **extra: Any,
+) -> Parts:
     """Gate, run state, and every strategy of the config, put behind the gate.
 
     `extra` are NautilusTrader's own settings for each strategy's config. Raises ConfigError,
     RiskStateError.
     """
-    gate = build_gate(loaded, state)
+    gate = build_gate(loaded, state, kill)
     run_state = RunState(instrument_ids(loaded))
     strategies = build_strategies(loaded, **extra)
     for strategy in strategies:

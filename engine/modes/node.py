@@ -42,7 +42,11 @@ from engine.config.loaded import LoadedConfig, account_files
 from engine.config.model import Record
 from engine.errors import Exit, FairleadError
 from engine.guard.run_state import RunState
+from engine.kill.account import Markets
 from engine.kill.halts import RunHalts
+from engine.kill.switch import kill_state, switch_of
+from engine.kill.thread import KillThread
+from engine.kill.watch import KillSignal, KillWatch
 from engine.modes import common
 from engine.modes.approvals import GateApprovals
 from engine.modes.banner import say_running
@@ -50,8 +54,6 @@ from engine.modes.claims import claims
 from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode, connect_exit
 from engine.modes.held import held_beyond, unlisted
 from engine.modes.kernel_log import logger_config
-from engine.modes.killthread import KillThread
-from engine.modes.killwatch import KillSignal, KillWatch, kill_state
 from engine.modes.market_actor import MarketActor
 from engine.modes.recovered import count_again, count_in
 from engine.modes.signals import StopSignals
@@ -66,6 +68,7 @@ from engine.recording.session import Recording
 from engine.risk.state import RiskStateError
 from engine.run.accounts import hold_accounts
 from engine.run.clocks import RunClocks
+from engine.run.reach import PlainReach, markets_of
 from engine.secrets import Secret
 from engine.status import RunStatus
 
@@ -103,6 +106,7 @@ class NodeRun:
         self._running: asyncio.Future[None] | None = None
         self.gate: Any = None
         self._kill_state = kill_state(self.loaded)
+        self._switch = switch_of(self.loaded, self._kill_state)
         self.run_state = RunState()
         self._strategies: tuple[Any, ...] = ()
         self._kills: KillWatch | None = None
@@ -146,7 +150,7 @@ class NodeRun:
         stops = StopSignals(loop, self._signalled, self._cut_off, self._guard.asked)
         with self._guard, stops, KillSignal(self._kill_state):
             if self.mode == "live":
-                held.enter_context(KillThread(self.loaded, self._kill_state))
+                held.enter_context(KillThread(self.loaded, self._kill_state, PlainReach))
             if self._is_recording:
                 self._recording = Recording(self.loaded, secrets, self.status)
                 if self.mode == "record":  # it has nothing else to do
@@ -233,7 +237,6 @@ class NodeRun:
             common.tell_idle_balances(self.loaded, self.run_state, self._instruments())
         self.run_state.offer = common.venue_offer(self.loaded)
         if self.mode != "record":
-            self.gate.kill.state = self._kill_state  # what a signal kills, the gate must know
             self._halts = RunHalts(
                 self.loaded,
                 self.gate,
@@ -244,11 +247,12 @@ class NodeRun:
             )
             self._kills = KillWatch(
                 self.loaded,
-                self.gate.kill,
+                self._switch,
                 self._halts,
                 self.status,
                 self.trading,
                 lambda: self._strategies,
+                self._markets,
                 time.time_ns,
             )
         runtimes = tuple(self._runtimes.values())
@@ -279,6 +283,10 @@ class NodeRun:
         if watched:
             self._node.add_actor(MarketActor(watched))
 
+    def _markets(self, venue: str) -> Markets:
+        key = venue.lower()
+        return markets_of(self._runtimes[key].adapter, self.config.venues[key].account_type)
+
     def _parts(self) -> common.Parts:
         """Gate and strategies; a recorder has no strategies, whatever the config names."""
         if self.mode == "record":
@@ -286,7 +294,7 @@ class NodeRun:
             return common.Parts(gate=gate, run_state=RunState(), strategies=())
         try:
             states = common.risk_states(self.loaded, paper=self.mode != "live")
-            return common.build_parts(self.loaded, states)
+            return common.build_parts(self.loaded, states, self._switch)
         except RiskStateError as error:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
 

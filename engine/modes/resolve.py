@@ -8,18 +8,16 @@ from contextlib import closing
 
 import msgspec
 
-from adapters.base.plain_transport import PlainTransport
-from adapters.base.venue import Adapter, VenueError
 from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import Exit, FairleadError
-from engine.modes.kill import plain_adapter
-from engine.modes.kill_flatten import touch_of
+from engine.kill.account import Markets
 from engine.orders.files import AccountLock
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournaledOrder
 from engine.orders.model import OrderState, VenueUnavailable
 from engine.orders.plausible import Market, Told, require_plausible
 from engine.orders.resolve import Word, require_forgotten, resolve
+from engine.run.reach import PlainReach
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,20 +77,19 @@ async def _resolve(
         raise FairleadError(
             "RESOLVE-OVER", f"{intent.client_order_id} is {order.state} already", Exit.USAGE
         )
-    transport = PlainTransport()
+    reached = PlainReach(loaded, key)
     try:
-        adapter = plain_adapter(loaded, key, transport)
-        await adapter.connect(trading=False)
-        await require_forgotten(adapter.orders, journal, order)
-        market = await _market(adapter, intent.instrument)
-    except (VenueError, VenueUnavailable) as error:
+        await reached.connect()
+        await require_forgotten(reached.orders, journal, order)
+        market = await _market(reached.markets(), intent.instrument)
+    except VenueUnavailable as error:
         raise FairleadError(
             error.code,
             f"{error.message}; whether the order lives there is not known, nothing was changed",
             Exit.VENUE,
         ) from error
     finally:
-        await transport.close()
+        await reached.close()
     told = Told(fills=word.fills, fee=word.fee, fee_currency=word.fee_currency)
     require_plausible(order, told, market, force=force)
     now_ns = time.time_ns()
@@ -113,15 +110,14 @@ async def _resolve(
     )
 
 
-async def _market(adapter: Adapter, instrument: str) -> Market:
+async def _market(markets: Markets, instrument: str) -> Market:
     """What the venue tells of the instrument; a book that can't be read is no price."""
-    known = adapter.instruments.get(instrument)
+    known = markets.by_name.get(instrument)
     if known is None:
         return Market()
     try:
-        bid, ask = await touch_of(adapter)(instrument)
+        bid, ask = await markets.touch(instrument)
         mid = (bid + ask) / 2
     except (VenueUnavailable, LookupError):
         mid = None
-    step = known.nautilus.size_increment.as_decimal()
-    return Market(base=known.base, quote=known.quote, step=step, mid=mid)
+    return Market(base=known.base, quote=known.quote, step=known.step, mid=mid)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from engine.config.model import Risk
+from engine.errors import clear_command
 from engine.orders.model import Capabilities, Side
 from engine.risk.books import Books
 from engine.risk.checks import Denial, active_checks
@@ -29,8 +29,6 @@ from engine.risk.facts import (
     OrderFacts,
     RiskView,
 )
-from engine.risk.kill import KillSwitch
-from engine.risk.killswitch import FOLDER, KillState, clear_command
 from engine.risk.look import Look
 from engine.risk.plans import Plans, is_plain
 from engine.risk.state import Counter, Halt, RiskStateError, RiskStateFile
@@ -73,15 +71,34 @@ def terms_of(order: OrderFacts) -> Terms:
     )
 
 
+class Stops(Protocol):
+    """The kill switch, as the gate asks it."""
+
+    def reason(self, strategy: str = "", instrument: str = "") -> str | None:
+        """Why an order of this strategy and instrument id may not be created, or None.
+
+        Without them: why nothing at all may be.
+        """
+
+
+class NothingStops:
+    """Of a gate without a kill switch."""
+
+    def reason(self, strategy: str = "", instrument: str = "") -> str | None:
+        return None
+
+
+NOTHING_STOPS = NothingStops()
+
+
 class RiskGate:
     """One per run, shared by all its strategies and, in live mode, by the execution clients.
 
     `state` keeps halts and counters across restarts: the states of the run's accounts, one file
     for all of them, or None where nothing is kept, as in a backtest.
-    `capabilities` are the venues' capability tables by NautilusTrader venue name. `state_dir` is
-    where a relative `kill_switch_file` lies; None turns the file off. `accounts` are the account
-    names by venue, `fees` the highest fee rates by venue where the config names them.
-    `look_every_ns`: how old the last look at that file may be (see KillSwitch).
+    `kill` is what people stop orders with. `capabilities` are the venues' capability tables by
+    NautilusTrader venue name, `accounts` the account names by venue, `fees` the highest fee rates
+    by venue where the config names them.
     Raises RiskStateError when the state file is unreadable.
     """
 
@@ -90,20 +107,15 @@ class RiskGate:
         config: Risk,
         *,
         state: RiskStates | RiskStateFile | None = None,
-        state_dir: Path | None = None,
+        kill: Stops = NOTHING_STOPS,
         capabilities: Mapping[str, Capabilities] | None = None,
         accounts: Mapping[str, str] | None = None,
         fees: Mapping[str, Decimal] | None = None,
-        look_every_ns: int = 0,
     ) -> None:
         self.config = config
         self.limits = Limits.of(config)
         self.fees = dict(fees or {})
-        self.kill = KillSwitch(
-            state_dir / config.kill_switch_file if state_dir else None,
-            KillState(state_dir / FOLDER, accounts) if state_dir and state is not None else None,
-            look_every_ns=look_every_ns,
-        )
+        self.kill = kill
         self.capabilities = dict(capabilities or {})
         self._states = state if isinstance(state, RiskStates) else RiskStates(state)
         self._halt = self._first_halt()

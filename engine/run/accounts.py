@@ -11,7 +11,7 @@ import msgspec
 from engine.config.loaded import LoadedConfig, account_files
 from engine.kill.elsewhere import Place, note_place, require_no_halt_elsewhere
 from engine.orders.files import AccountLock, key_lock
-from engine.run.continuity import require_continued
+from engine.risk.continuity import require_continued
 from engine.secrets import Secret
 
 

@@ -8,6 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from engine.config import model
+from engine.kill.state import FOLDER, KillState
+from engine.kill.switch import KillSwitch
 from engine.orders.files import AccountFiles
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
@@ -26,6 +28,11 @@ def risk_states(folder: Path, venue: str, account: str) -> RiskStates:
     return RiskStates({venue.upper(): file})
 
 
+def kill_switch(folder: Path) -> KillSwitch:
+    """Of an account in the state folder: its file, and the durable kills."""
+    return KillSwitch(folder / model.Risk().kill_switch_file, KillState(folder / FOLDER))
+
+
 class Neighbour:
     """The risk gate of the account `OTHER`, in one life after the other."""
 
@@ -39,7 +46,7 @@ class Neighbour:
     def _start(self, account: str = OTHER) -> RiskGate:
         world = self._world
         states = risk_states(world.folder, world.plan.venue, account)
-        return RiskGate(model.Risk(), state=states, state_dir=world.folder)
+        return RiskGate(model.Risk(), state=states, kill=kill_switch(world.folder))
 
     async def run(self) -> None:
         world = self._world

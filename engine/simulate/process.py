@@ -52,7 +52,7 @@ from engine.secrets import Secret
 from engine.simulate.books import BookFeed
 from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
 from engine.simulate.host.node import HostNode
-from engine.simulate.neighbour import OWN, risk_states
+from engine.simulate.neighbour import OWN, kill_switch, risk_states
 from engine.simulate.wire import FaultyHttp, OrdersTap
 from engine.status import RunStatus
 
@@ -265,7 +265,7 @@ class Process:
         self.gate = WatchedGate(
             self.config.risk,
             state=risk_states(folder, world.plan.venue, OWN),
-            state_dir=folder,
+            kill=kill_switch(folder),
             capabilities={world.venue_name: spec.capabilities},
         )
         self.gate.process = self

@@ -158,7 +158,7 @@ def test_kills_and_their_ends_are_in_the_journal_with_a_run_and_without(live: Ru
         ("KILL", "without a run", None),
         ("KILL-CLEARED", "without a run", "gone"),
     ]
-    assert " ERROR engine.modes.killwatch: cleared" not in live.log.read_text()
+    assert " ERROR engine.kill.watch: cleared" not in live.log.read_text()
 
 
 @pytest.mark.timeout(150)

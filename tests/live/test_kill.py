@@ -175,7 +175,7 @@ def test_a_signal_kills_while_the_loop_is_blocked(live: Run) -> None:
 @pytest.mark.timeout(120)
 def test_a_run_flattens_by_itself(live: Run) -> None:
     """A kill that was written without `fairlead kill`, as a limit does it."""
-    from engine.risk.killswitch import ALL, Action, KillState
+    from engine.kill.state import ALL, Action, KillState
 
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})

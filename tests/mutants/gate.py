@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant, mutant, one
 from tests.mutants.parts import (
     GUARD,
+    KILL,
     RISK,
     T_GATE,
     T_GUARD,
@@ -165,7 +166,7 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "kill-file-ignored",
-        RISK,
+        KILL,
         "the kill switch file stops nothing",
         one("        if self._path is not None and (", "        if False and ("),
         T_GATE,
@@ -179,7 +180,7 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "unreadable-kill-ignored",
-        RISK,
+        KILL,
         "a kill that can't be understood is no kill",
         one('return self._unreadable(path, f"expected a kill as JSON: {error}")', "return None"),
         T_GATE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DESK = "engine/orders/*.py"
 RISK = "engine/risk/*.py"
+KILL = "engine/kill/*.py"
 GUARD = "engine/guard/*.py"
 BOOK = "adapters/base/book.py"
 CLIENT = "adapters/base/data_client.py"

@@ -31,6 +31,7 @@ from engine.cli.explain import _folders
 from engine.cli.simulate import _plan
 from engine.errors import FairleadError
 from engine.files import decoded
+from engine.kill.state import ALL, Action, Kill, KillState, Scope
 from engine.observe.backtest_story import explain_backtest
 from engine.observe.explain import explain
 from engine.orders.journal import Journal, JournalError
@@ -41,7 +42,6 @@ from engine.recording.coverage import Seen
 from engine.recording.journal import AboutRun
 from engine.recording.parquet_rows import ParquetFault, parquet_rows
 from engine.recording.promote import Promoted
-from engine.risk.killswitch import ALL, Action, Kill, KillState, Scope
 from engine.risk.state import CurrencyEquity, Halt, Held, RiskState, RiskStateError, RiskStateFile
 from engine.risk.states import Clearing
 from engine.simulate.plan import draw

@@ -36,7 +36,7 @@ TARGETS = {
     "engine/recording/parquet_rows.py": "parquet-footer",
     "engine/recording/rawformat.py": "raw-file",
     "engine/recording/raw.py": "raw-file",
-    "engine/risk/killswitch.py": "kill-file",
+    "engine/kill/state.py": "kill-file",
     "engine/risk/state.py": "risk-state",
     "engine/secrets.py": "secret-file",
 }

@@ -13,6 +13,7 @@ from engine.brackets.keeper import Brackets, MemoryStore
 from engine.brackets.steps import Bracket, Place
 from engine.brackets.view import BracketView
 from engine.config.model import Risk
+from engine.kill.switch import KillSwitch
 from engine.orders.journal import Journal
 from engine.orders.model import OrderState, Side, VenueFill
 from engine.risk.facts import Reference
@@ -233,7 +234,7 @@ def test_venue_without_stops() -> None:
 
 def test_market_is_not_known_while_nothing_may_be_created(tmp_path: Path) -> None:
     """A stop stays where it is then: the target that would take its place is refused."""
-    gate = RiskGate(Risk(kill_switch_file="KILL"), state_dir=tmp_path)
+    gate = RiskGate(Risk(), kill=KillSwitch(tmp_path / "KILL"))
     view = BracketView("S-001", gate, View(gate), {})
     assert view.price(BTC, Side.SELL) is not None
     (tmp_path / "KILL").touch()

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from engine.config.model import CheckCode, Risk
+from engine.kill.switch import KillSwitch
 from engine.orders.model import Capabilities, Kind, Side, Tif, TriggerCondition
 from engine.orders.trigger import condition_of, default_condition, kind_for
 from engine.risk.checks import CHECKS, Denial
@@ -306,7 +307,7 @@ def test_an_order_that_is_over_counts_until_its_event_or_the_grace() -> None:
 
 def test_unreadable_kill_switch_counts_as_on(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, no folder")
-    gate = RiskGate(Risk(), state_dir=tmp_path / "state")
+    gate = RiskGate(Risk(), kill=KillSwitch(tmp_path / "state" / "KILL"))
     denial = gate.check(order(), View(gate))
     assert denial is not None
     assert denial.code == "KILL_SWITCH"

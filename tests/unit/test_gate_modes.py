@@ -24,6 +24,7 @@ from nautilus_trader.model import (
 
 from engine.config.model import Risk
 from engine.guard.strategy import GuardedStrategy
+from engine.kill.switch import KillSwitch
 from engine.orders.model import Capabilities, Kind, Tif
 from engine.risk.checks import CHECKS, Denial
 from engine.risk.gate import RiskGate
@@ -389,7 +390,8 @@ def test_check_fires_with_the_same_code(name: str, mode: str, tmp_path: Path) ->
         actions = case.actions
         kill_file = tmp_path / "KILL"
 
-    gate = RiskGate(case.risk, state_dir=tmp_path, capabilities=case.capabilities)
+    kill = KillSwitch(tmp_path / "KILL")
+    gate = RiskGate(case.risk, kill=kill, capabilities=case.capabilities)
     run = MODES[mode](Run(Scripted, gate=gate, mids=case.mids, instruments=(IID, OTHER), steps=12))
     assert [fault.traceback for fault in run.state.faults] == []
     assert run.codes() == case.codes

@@ -131,10 +131,10 @@ def test_the_state_is_durable_before_anything_heavy_is_imported() -> None:
 
 def test_cancelling_imports_nothing_that_only_a_run_needs() -> None:
     code = (
-        "import sys; import engine.modes.kill, engine.config.loader\n"
+        "import sys; import engine.kill.command, engine.run.reach, engine.config.loader\n"
         "from adapters import registry\n"
         "for name in registry.names(): registry.spec(name)\n"
-        "heavy = {'typer', 'aiohttp', 'uvloop', 'engine.orders.desk', 'engine.orders.flatten',\n"
+        "heavy = {'typer', 'aiohttp', 'uvloop', 'engine.orders.desk', 'engine.kill.flatten',\n"
         "         'nautilus_trader.trading', 'nautilus_trader.live'} & sys.modules.keys()\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

@@ -17,11 +17,11 @@ from adapters import registry
 from engine.cli import kill_fast
 from engine.cli.app import app
 from engine.errors import Exit
+from engine.kill.command import VenueKill
 from engine.kill.records import HaltRecord, halt_of, note
-from engine.modes.kill import VenueKill
+from engine.kill.state import FOLDER, Action, KillState, Scope
+from engine.kill.switch import KillSwitch
 from engine.orders.journal import Journal
-from engine.risk.kill import KillSwitch
-from engine.risk.killswitch import FOLDER, Action, KillState, Scope
 from engine.risk.state import Halt, RiskState, RiskStateFile
 from engine.risk.states import Clearing, clearing_file
 
@@ -223,12 +223,13 @@ class EmptyVenue:
     capabilities = registry.spec("oceanex").capabilities
     orders = EmptyOrders()
 
-    async def connect(self, *, trading: bool) -> None:
-        assert not trading
+    async def connect(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 def test_nor_does_one_whose_venue_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VenueKill, "_adapter", lambda *_: EmptyVenue())
+    monkeypatch.setattr(VenueKill, "_reached", lambda _: EmptyVenue())
     path = tmp_path / "run.toml"
     path.write_text(FLATTEN)
     code, told = killed("--action", "flatten", "--config", str(path))

@@ -16,9 +16,7 @@ import pytest
 from adapters.base.plain_transport import PlainTransport
 from adapters.base.ratelimit import Rate, RateLimited, RateLimiter
 from adapters.base.transport import HttpRequest, TransportError
-from engine.orders.permit import asking, refusal
-from engine.risk.kill import KillSwitch
-from engine.risk.killswitch import (
+from engine.kill.state import (
     ALL,
     SETTLED_NS,
     Action,
@@ -27,6 +25,8 @@ from engine.risk.killswitch import (
     KillStateError,
     Scope,
 )
+from engine.kill.switch import KillSwitch
+from engine.orders.permit import asking, refusal
 
 BTC = "BTC_USDT.OCEANEX"
 WORD = {"reason": "looked at", "by": "tests"}
@@ -73,7 +73,7 @@ def test_scopes(
 
 def test_a_kill_is_there_for_other_processes_and_after_a_restart(state: KillState) -> None:
     code = (
-        "import sys; from pathlib import Path; from engine.risk.killswitch import *;"
+        "import sys; from pathlib import Path; from engine.kill.state import *;"
         "KillState(Path(sys.argv[1])).engage(ALL, Action.HALT, reason='other', by='other')"
     )
     assert state.in_force() == ()

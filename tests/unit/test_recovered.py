@@ -34,7 +34,7 @@ def test_a_replacement_of_unknown_outcome_counts_with_the_larger_quantity(tmp_pa
 
     bench.run(first_life())
     bench.restart()
-    gate = RiskGate(Risk(), state_dir=tmp_path)
+    gate = RiskGate(Risk())
 
     async def second_life() -> None:
         bench.desk.adopt_journal()

@@ -36,7 +36,7 @@ def files(folder: Path, *venues: str) -> dict[str, RiskStateFile]:
 
 def gate(folder: Path, *venues: str, risk: Risk = LOSS, old: Path | None = None) -> RiskGate:
     states = RiskStates(files(folder, *venues), old and RiskStateFile(old))
-    made = RiskGate(risk, state=states, state_dir=folder)
+    made = RiskGate(risk, state=states)
     for instrument in (A, B):
         made.know(instrument, _facts())
     return made

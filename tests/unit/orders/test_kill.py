@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.orders.flatten import Closed, Flattener, FlattenLock, KillJournal, Market
+from engine.kill.account import Market, Markets
+from engine.kill.flatten import Closed, Flattener, FlattenLock, KillJournal
+from engine.kill.sweep import EXTERNAL, Sweep, SweptOrder
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import KILL_STRATEGY
 from engine.orders.model import (
@@ -33,7 +35,6 @@ from engine.orders.model import (
     VenueUnavailable,
 )
 from engine.orders.reconcile import compare
-from engine.orders.sweep import EXTERNAL, Sweep, SweptOrder
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 D = Decimal
@@ -338,9 +339,8 @@ def _flatten(
             venue=bench.venue,
             journal=journal,
             desk=desk,
-            markets={INSTRUMENT: market},
+            markets=Markets({INSTRUMENT: market}, touch),
             covers=lambda strategy: only in (None, strategy),
-            touch=touch,
             collar=D("0.05"),
             new_id=lambda: next(ids),
             now_ns=bench.loop.now_ns,

@@ -9,24 +9,35 @@ twice. One process at a time does it for an account (`FlattenLock`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Callable, Mapping
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import msgspec
 
+from engine.config.execution import settings_of
+from engine.config.loaded import LoadedConfig, account_files
+from engine.errors import FairleadError
 from engine.files import open_private
+from engine.kill.account import Market, Markets, Reached
 from engine.orders.desk import OrderDesk
-from engine.orders.journal import Journal, JournaledOrder
+from engine.orders.files import AccountLock
+from engine.orders.journal import Journal, JournaledOrder, JournalError
 from engine.orders.live import KILL_STRATEGY
 from engine.orders.model import (
+    Finding,
     Intent,
     Kind,
     Role,
     Side,
     VenueBalance,
+    VenueFill,
     VenueOrders,
     VenueUnavailable,
 )
@@ -34,19 +45,9 @@ from engine.orders.model import (
 ROUNDS = 3  # orders per instrument, at most
 ROUND_SECS = 5.0  # for an order to end
 POLL_SECS = 0.05
-
-
-class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed to close a position in one instrument. Base units, quote currency."""
-
-    base: str
-    quote: str
-    step: Decimal
-    min_quantity: Decimal
-    min_notional: Decimal = Decimal(0)  # quote; 0 is no such minimum
-    tick: Decimal
-    is_cash: bool = True
-    has_market_orders: bool = True
+FLATTEN_SECS = 20.0  # for what an earlier flatten left to be proven
+LOCK_SECS = 10.0  # for another process that flattens to end
+LOCK_LOOK_SECS = 0.1
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,9 +97,9 @@ class FlattenLock:
 class Flattener:
     """Closes positions through a desk. `covers` tells by strategy id whose.
 
-    `touch` gives the best bid and ask, for venues without market orders. `unbooked` are executions
-    that the venue has told and the journal does not hold yet (the run that would book them hangs):
-    executed quantities by client order id.
+    The touch of `markets` is for venues without market orders. `unbooked` are executions that the
+    venue has told and the journal does not hold yet (the run that would book them hangs): executed
+    quantities by client order id.
     """
 
     def __init__(
@@ -107,9 +108,8 @@ class Flattener:
         venue: VenueOrders,
         journal: Journal,
         desk: OrderDesk,
-        markets: Mapping[str, Market],
+        markets: Markets,
         covers: Callable[[str], bool],
-        touch: Callable[[str], Awaitable[tuple[Decimal, Decimal]]],
         collar: Decimal,
         new_id: Callable[[], str],
         now_ns: Callable[[], int],
@@ -118,9 +118,9 @@ class Flattener:
         self._venue = venue
         self._journal = journal
         self._desk = desk
-        self._markets = markets
+        self._markets = markets.by_name
         self._covers = covers
-        self._touch = touch
+        self._touch = markets.touch
         self._collar = collar
         self._new_id = new_id
         self._now_ns = now_ns
@@ -279,3 +279,130 @@ class Flattener:
                 return False
             await asyncio.sleep(POLL_SECS)
         return True
+
+
+class VenueFlatten:
+    """Closes the net positions of one venue account of the config, one process at a time."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        key: str,
+        covers: Callable[[str], bool],
+        tell: Callable[[str], None],
+        fail: Callable[[str], None],
+    ) -> None:
+        self._loaded = loaded
+        self._covers = covers
+        self._tell = tell
+        self._fail = fail
+        self._files = account_files(loaded, key)
+
+    async def run(self, reached: Reached, unbooked: Mapping[str, Decimal]) -> list[Closed]:
+        lock = FlattenLock(self._files.flatten_lock)
+        if not await self._taken(lock):
+            self._fail("KILL-FLATTEN: another process has been flattening this account; look again")
+            return []
+        try:
+            with contextlib.ExitStack() as held:
+                is_alone = self._holds_account(held)
+                return await self._run_locked(reached, unbooked, is_alone)
+        finally:
+            lock.free()
+
+    async def _taken(self, lock: FlattenLock) -> bool:
+        deadline = asyncio.get_running_loop().time() + LOCK_SECS
+        while not lock.take():
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(LOCK_LOOK_SECS)
+        return True
+
+    def _holds_account(self, held: contextlib.ExitStack) -> bool:
+        """Keep a run from starting meanwhile; False when one is running."""
+        try:
+            held.enter_context(AccountLock(self._files.lock))
+        except FairleadError:
+            return False
+        return True
+
+    async def _run_locked(
+        self, reached: Reached, unbooked: Mapping[str, Decimal], is_alone: bool
+    ) -> list[Closed]:
+        try:
+            journal = KillJournal(self._files.journal, fsync=True, now_ns=time.time_ns)
+        except JournalError as error:
+            self._fail(
+                "KILL-FLATTEN: NO POSITION WAS CLOSED, as a closing order is journaled before it "
+                f"is sent: {error.message}. Close it at the venue, or free the disk and kill again"
+            )
+            return []
+        markets = reached.markets()
+        desk = OrderDesk(
+            venue=reached.orders,
+            journal=journal,
+            sink=KillSink(self._tell),
+            capabilities=msgspec.structs.replace(reached.capabilities, private_stream=False),
+            settings=msgspec.structs.replace(
+                settings_of(self._loaded.config.execution), poll_secs=0.2, balance_poll_secs=60.0
+            ),
+            base_currency=lambda name: markets.by_name[name].base,
+            now_ns=time.time_ns,
+        )
+        flattener = Flattener(
+            venue=reached.orders,
+            journal=journal,
+            desk=desk,
+            markets=markets,
+            covers=self._covers,
+            collar=self._loaded.config.risk.price_collar_bps / 10_000,
+            new_id=lambda: str(uuid4()),
+            now_ns=time.time_ns,
+            unbooked=unbooked,
+        )
+        try:
+            if is_alone:  # a flatten that died before: its orders are ours to prove
+                desk.adopt_journal()
+                await desk.recover(FLATTEN_SECS)
+            desk.start()
+            if not await flattener.settle_old(FLATTEN_SECS):
+                self._fail("KILL-FLATTEN: an earlier closing order is of unknown outcome")
+                return []
+            closed = await flattener.run()
+        finally:
+            await desk.abandon()
+            journal.close()
+        for one in closed:
+            what = "flat" if one.is_flat else f"LEFT {one.left:f}"
+            self._tell(f"{one.instrument} position {one.before:f}: {what} {one.detail}".rstrip())
+        return closed
+
+
+class KillSink:
+    """Tells a person what became of the closing orders; NautilusTrader is not there."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+
+    def order_submitted(self, intent: Intent) -> None:
+        self._tell(f"{intent.instrument} {intent.side} {intent.quantity:f} sent to close")
+
+    def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+
+    def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
+        self._tell(f"{intent.instrument} close refused: {code}: {message}")
+
+    def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+
+    def order_filled(self, intent: Intent, fill: VenueFill) -> None:
+        self._tell(f"{intent.instrument} {intent.side} {fill.quantity:f} at {fill.price:f}")
+
+    def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def order_replaced(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def replace_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None: ...
+    def cancel_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None: ...
+    def balances(self, balances: Any, ts_event: int) -> None: ...
+
+    def finding(self, finding: Finding) -> None:
+        self._tell(f"{finding.code} {finding.subject}: {finding.journal}, {finding.venue}")

@@ -12,24 +12,23 @@ import logging
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from types import FrameType
 from typing import Any
 from uuid import uuid4
 
 from engine.config.loaded import LoadedConfig, account_files
-from engine.errors import FairleadError
+from engine.errors import FairleadError, clear_command
+from engine.kill.account import Markets, TradedAccount
+from engine.kill.flatten import Flattener, FlattenLock
 from engine.kill.halts import RunHalts
 from engine.kill.records import KillRecord, note
-from engine.modes.kill_flatten import market_of, touch_of
-from engine.modes.trading import VenueTrading
-from engine.orders.flatten import Flattener, FlattenLock
+from engine.kill.state import ALL, Action, Kill, KillState
+from engine.kill.switch import KillSwitch
 from engine.orders.journal import JournalError
 from engine.orders.live import KILL_STRATEGY, LiveOrder
 from engine.orders.model import Intent
-from engine.risk.kill import KillSwitch
-from engine.risk.killswitch import ALL, FOLDER, Action, Kill, KillState, clear_command
 from engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
@@ -39,12 +38,6 @@ CANCEL_AGAIN_SECS = 5.0
 FLATTEN_AGAIN_SECS = 5.0
 FLATTEN_TRIES = 10  # per run and account; each tries a few orders
 PAPER_AGAIN_SECS = 1.0
-
-
-def kill_state(loaded: LoadedConfig) -> KillState:
-    """The durable kills of a config's state folder."""
-    accounts = {key: venue.account for key, venue in loaded.config.venues.items()}
-    return KillState(loaded.state_dir / FOLDER, accounts)
 
 
 class KillSignal:
@@ -75,7 +68,10 @@ class KillSignal:
 
 
 class KillWatch:
-    """Acts on kills for one run. `switch` is the gate's, `trading` fills while the run starts."""
+    """Acts on kills for one run. `switch` is the gate's, `trading` fills while the run starts.
+
+    `markets` are those of a connected venue, by its NautilusTrader name.
+    """
 
     def __init__(
         self,
@@ -83,8 +79,9 @@ class KillWatch:
         switch: KillSwitch,
         halts: RunHalts,
         status: RunStatus,
-        trading: list[VenueTrading],
+        trading: Sequence[TradedAccount],
         strategies: Callable[[], Iterable[Any]],
+        markets: Callable[[str], Markets],
         now_ns: Callable[[], int],
     ) -> None:
         assert switch.state is not None, "a run keeps its kills"
@@ -95,6 +92,7 @@ class KillWatch:
         self._status = status
         self._trading = trading
         self._strategies = strategies
+        self._markets = markets
         self._now_ns = now_ns
         self._told: tuple[Kill, ...] = ()
         self._lost: list[Kill] = []
@@ -125,7 +123,7 @@ class KillWatch:
             for kill in self._flattened.values()
         )
 
-    def recovered(self, trading: VenueTrading) -> None:
+    def recovered(self, trading: TradedAccount) -> None:
         """The account is known: from now on its orders can be cancelled."""
         self._ready.setdefault(trading.venue, 0.0)
 
@@ -214,7 +212,7 @@ class KillWatch:
         action = self._state.action_of(strategy, instrument)
         return -1 if action is None else action.rank
 
-    def _start(self, trading: VenueTrading, now: float) -> None:
+    def _start(self, trading: TradedAccount, now: float) -> None:
         due = [
             order.intent.client_order_id
             for order in self._to_cancel(trading)
@@ -229,7 +227,7 @@ class KillWatch:
         self._acting[trading.venue] = task
         task.add_done_callback(lambda _: self._acting.pop(trading.venue, None))
 
-    def _to_cancel(self, trading: VenueTrading) -> list[LiveOrder]:
+    def _to_cancel(self, trading: TradedAccount) -> list[LiveOrder]:
         if trading.desk is None:
             return []
         return [
@@ -239,7 +237,7 @@ class KillWatch:
             and self._rank(order.intent.strategy, order.intent.instrument) >= Action.CANCEL.rank
         ]
 
-    async def _act(self, trading: VenueTrading, due: list[str], wants_flat: bool) -> None:
+    async def _act(self, trading: TradedAccount, due: list[str], wants_flat: bool) -> None:
         assert trading.desk is not None
         try:
             if due:
@@ -251,11 +249,11 @@ class KillWatch:
 
     # -- flatten -------------------------------------------------------------------------------
 
-    def _covers(self, trading: VenueTrading) -> Callable[[str], bool]:
-        name = trading.runtime.instruments[0]
+    def _covers(self, trading: TradedAccount) -> Callable[[str], bool]:
+        name = self._loaded.config.venues[trading.venue.lower()].instruments[0]
         return lambda strategy: self._rank(strategy, name) >= Action.FLATTEN.rank
 
-    def _wants_flat(self, trading: VenueTrading, now: float) -> bool:
+    def _wants_flat(self, trading: TradedAccount, now: float) -> bool:
         """Whether positions are left to close, and nothing open would still move them."""
         venue = trading.venue
         if not self._flattened or now < self._ready[venue]:
@@ -274,7 +272,7 @@ class KillWatch:
         self._ready[venue] = now + FLATTEN_AGAIN_SECS
         return True
 
-    async def _flatten(self, trading: VenueTrading) -> None:
+    async def _flatten(self, trading: TradedAccount) -> None:
         lock = FlattenLock(account_files(self._loaded, trading.venue.lower()).flatten_lock)
         if not lock.take():
             return  # another process does it; the next look sees what is left
@@ -300,22 +298,15 @@ class KillWatch:
         finally:
             lock.free()
 
-    def _flattener(self, trading: VenueTrading) -> Flattener:
-        adapter = trading.runtime.adapter
-        config = self._loaded.config
-        account_type = config.venues[trading.venue.lower()].account_type
+    def _flattener(self, trading: TradedAccount) -> Flattener:
         assert trading.desk is not None
         return Flattener(
             venue=trading.orders,
             journal=trading.journal,
             desk=trading.desk,
-            markets={
-                name: market_of(one, adapter.capabilities, account_type)
-                for name, one in adapter.instruments.items()
-            },
+            markets=self._markets(trading.venue),
             covers=self._covers(trading),
-            touch=touch_of(adapter),
-            collar=config.risk.price_collar_bps / 10_000,
+            collar=self._loaded.config.risk.price_collar_bps / 10_000,
             new_id=lambda: str(uuid4()),
             now_ns=self._now_ns,
         )

@@ -14,8 +14,9 @@ import threading
 import time
 
 from engine.config.loaded import LoadedConfig
-from engine.modes.kill import VenueKill, covered
-from engine.risk.killswitch import FOLDER, Action, Kill, KillState
+from engine.kill.account import Reach
+from engine.kill.command import VenueKill, covered
+from engine.kill.state import FOLDER, Action, Kill, KillState
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,9 @@ class KillThread:
     `run_state` is the run's own look at the kills: what no disk took is known to it alone.
     """
 
-    def __init__(self, loaded: LoadedConfig, run_state: KillState) -> None:
+    def __init__(self, loaded: LoadedConfig, run_state: KillState, reach: Reach) -> None:
         self._loaded = loaded
+        self._reach = reach
         self._run_state = run_state
         self._state = KillState(loaded.state_dir / FOLDER)
         self._seen: tuple[Kill, ...] = ()
@@ -68,7 +70,9 @@ class KillThread:
     async def _act(self, kill: Kill) -> None:
         keys = covered(self._loaded, kill)
         works = [
-            VenueKill(self._loaded, key, kill, time.time_ns(), CANCEL_SECS, logger.info)
+            VenueKill(
+                self._loaded, key, kill, self._reach, time.time_ns(), CANCEL_SECS, logger.info
+            )
             for key in keys
         ]
         done = await asyncio.gather(*(work.first() for work in works), return_exceptions=True)

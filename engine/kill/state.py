@@ -72,17 +72,6 @@ class Scope(msgspec.Struct, frozen=True):
 ALL = Scope()
 
 
-def clear_command(scope: object, config: Path | str | None) -> str:
-    """What a person runs to end kills and halts of a scope; without the file where it is unknown.
-
-    `scope` is a Scope, or its text.
-    """
-    import shlex  # not on the way of a kill
-
-    where = "" if config is None else f" --config {shlex.quote(str(config))}"
-    return f"fairlead kill {scope} --clear --reason TEXT{where}"
-
-
 class Kill(msgspec.Struct, frozen=True, kw_only=True):
     """One kill in force. `ts_ns` is when it was asked for, UNIX nanoseconds."""
 

@@ -7,23 +7,35 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.risk.killswitch import Action, Kill, KillState, Scope, clear_command
+from engine.config.loaded import LoadedConfig
+from engine.errors import clear_command
+from engine.kill.state import FOLDER, Action, Kill, KillState, Scope
+
+# A backtest reaches no venue: an order may pass this long after the kill switch file came.
+FILE_NS = 100_000_000
+
+
+def kill_state(loaded: LoadedConfig) -> KillState:
+    """The durable kills of a config's state folder."""
+    accounts = {key: venue.account for key, venue in loaded.config.venues.items()}
+    return KillState(loaded.state_dir / FOLDER, accounts)
 
 
 class KillSwitch:
     """Looked at for each order: one `stat` of the file and one of the kills' folder, about 4 us.
 
     `path` is the file of `kill_switch_file`, `state` the durable kills; None turns either off.
-    `look_every_ns` of the `monotonic_ns` clock may pass between two looks at the file that find
-    nothing: 0 (each order looks) where orders reach a venue, more in a backtest.
+    `config` is the run's file, for the command that clears. `look_every_ns` of the `monotonic_ns`
+    clock may pass between two looks at the file that find nothing: 0 (each order looks) where
+    orders reach a venue, more in a backtest.
     """
 
     __slots__ = (
+        "_config",
         "_look_every_ns",
         "_looked_ns",
         "_monotonic_ns",
         "_path",
-        "config",
         "path",
         "state",
     )
@@ -33,12 +45,13 @@ class KillSwitch:
         path: Path | None,
         state: KillState | None = None,
         *,
+        config: Path | None = None,
         look_every_ns: int = 0,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = path
         self.state = state
-        self.config: Path | None = None  # the run's file, for the command that clears
+        self._config = config
         self._path = os.fspath(path) if path is not None else None
         self._look_every_ns = look_every_ns
         self._looked_ns = -look_every_ns
@@ -56,7 +69,7 @@ class KillSwitch:
         kill = self.state.of_order(strategy, instrument)
         if kill is None:
             return None
-        return f"{kill}; a person clears it: {clear_command(kill.scope, self.config)}"
+        return f"{kill}; a person clears it: {clear_command(kill.scope, self._config)}"
 
     def _look(self, path: str) -> str | None:
         now_ns = self._monotonic_ns() if self._look_every_ns else 0
@@ -79,3 +92,13 @@ class KillSwitch:
         if self.state is None:
             return None
         return self.state.engage(scope, action, reason=reason, by=by)
+
+
+def switch_of(loaded: LoadedConfig, state: KillState | None) -> KillSwitch:
+    """A config's kill switch: the file, and in a run that reaches venues the durable kills."""
+    return KillSwitch(
+        loaded.state_dir / loaded.config.risk.kill_switch_file,
+        state,
+        config=loaded.path,
+        look_every_ns=FILE_NS if state is None else 0,
+    )

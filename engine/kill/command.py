@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from adapters import registry
-from adapters.base.plain_transport import PlainTransport
-from adapters.base.venue import Adapter, AdapterContext, VenueError
 from engine.config.loaded import LoadedConfig, account_files
+from engine.config.rules import RECORDED
 from engine.errors import FairleadError
+from engine.kill.account import Reach, Reached
+from engine.kill.state import Action, Kill
+from engine.kill.sweep import Sweep, SweptOrder
 from engine.orders.journal import Journal, JournalError
-from engine.orders.sweep import Sweep, SweptOrder
-from engine.risk.killswitch import Action, Kill
-from engine.secrets import Secret, read_credentials
+from engine.orders.model import VenueUnavailable
+from engine.secrets import SecretError
 
 if TYPE_CHECKING:
-    from engine.orders.flatten import Closed
+    from engine.kill.flatten import Closed
 
 
 class VenueReport(msgspec.Struct, kw_only=True):
@@ -56,7 +56,7 @@ def covered(loaded: LoadedConfig, kill: Kill) -> list[str]:
     return [
         key
         for key, venue in loaded.config.venues.items()
-        if venue.adapter in registry.names()
+        if venue.adapter != RECORDED
         and (
             scope.kind in ("all", "strategy")
             or (scope.kind == "venue" and scope.key == key)
@@ -68,6 +68,7 @@ def covered(loaded: LoadedConfig, kill: Kill) -> list[str]:
 async def kill_venues(
     loaded: LoadedConfig,
     kill: Kill,
+    reach: Reach,
     *,
     since_ns: int,
     timeout_secs: float,
@@ -78,7 +79,7 @@ async def kill_venues(
     `since_ns` is when the kill was durable, UNIX nanoseconds.
     """
     keys = covered(loaded, kill)
-    works = [VenueKill(loaded, key, kill, since_ns, timeout_secs, tell) for key in keys]
+    works = [VenueKill(loaded, key, kill, reach, since_ns, timeout_secs, tell) for key in keys]
     return list(await asyncio.gather(*(work.run() for work in works)))
 
 
@@ -90,6 +91,7 @@ class VenueKill:
         loaded: LoadedConfig,
         key: str,
         kill: Kill,
+        reach: Reach,
         since_ns: int,
         timeout_secs: float,
         tell: Callable[[str], None],
@@ -97,6 +99,7 @@ class VenueKill:
         self._loaded = loaded
         self._key = key
         self._kill = kill
+        self._reach = reach
         self._since_ns = since_ns
         self._timeout_secs = timeout_secs
         self._tell = tell
@@ -106,56 +109,56 @@ class VenueKill:
 
     async def run(self) -> VenueReport:
         """Never raises: what went wrong is in the report."""
-        transport = PlainTransport()
         try:
-            await self._run(transport)
-        except (FairleadError, VenueError) as error:
+            reached = self._reached()
+            if reached is None:
+                self._require_journal_to_flatten()
+                return self.report
+            try:
+                await self._run(reached)
+            finally:
+                await reached.close()
+        except (FairleadError, VenueUnavailable) as error:
             self._fail(f"{error.code}: {error.message}")
-            self.report.is_unreachable = isinstance(error, VenueError)
+            self.report.is_unreachable = isinstance(error, VenueUnavailable)
         except Exception as error:
             self._fail(f"{type(error).__name__}: {error}")
-        finally:
-            await transport.close()
         return self.report
 
     async def first(self) -> int:
         """Only the first part: cancel by the journal's ids, once. How many were asked for.
 
-        Raises VenueError, FairleadError (the journal's, too), sqlite3.Error, TimeoutError.
+        Raises VenueUnavailable, FairleadError (the journal's, too), sqlite3.Error, TimeoutError.
         """
         if not self._path.exists():
             return 0
         journal = Journal.reading(self._path)
-        transport = PlainTransport()
         try:
-            adapter = self._adapter(transport)
-            assert adapter is not None, "None is for an account without a journal"
-            sweep = self._sweep(adapter, journal)
-            sweep.read_journal()
-            async with asyncio.timeout(self._timeout_secs):
-                return await sweep.cancel()
+            reached = self._reach(self._loaded, self._key)
+            try:
+                sweep = self._sweep(reached, journal)
+                sweep.read_journal()
+                async with asyncio.timeout(self._timeout_secs):
+                    return await sweep.cancel()
+            finally:
+                await reached.close()
         finally:
-            await transport.close()
             journal.close()
 
     def _fail(self, problem: str) -> None:
         self.report.problem = problem
         self._tell(f"{self._key}: {problem}")
 
-    async def _run(self, transport: PlainTransport) -> None:
-        adapter = self._adapter(transport)
-        if adapter is None:
-            self._require_journal_to_flatten()
-            return
+    async def _run(self, reached: Reached) -> None:
         journal = self._journal()
-        sweep = self._sweep(adapter, journal)
+        sweep = self._sweep(reached, journal)
         deadline = asyncio.get_running_loop().time() + self._timeout_secs
         try:
             sweep.read_journal()
             self.report.first_cancel_ms = (time.time_ns() - self._since_ns) / 1e6
             self.report.first_cancel_cpu_ms = time.process_time_ns() / 1e6
             await sweep.cancel()  # by the journal's ids: nothing needs to be read before
-            await adapter.connect(trading=False)
+            await reached.connect()
             await sweep.finish(deadline)
         finally:
             self.report.orders = sweep.reports()
@@ -168,14 +171,14 @@ class VenueKill:
             self._told(order)
         if self._kill.action is not Action.FLATTEN:
             return
-        from engine.run.continuity import require_not_lost
+        from engine.risk.continuity import require_not_lost
 
         require_not_lost(self._path)  # else positions would be unknown, and seem flat
         if self._require_journal_to_flatten():
-            from engine.modes.kill_flatten import VenueFlatten
+            from engine.kill.flatten import VenueFlatten
 
             flatten = VenueFlatten(self._loaded, self._key, self._covers, self._tell, self._fail)
-            self.report.closed = await flatten.run(adapter, sweep.filled())
+            self.report.closed = await flatten.run(reached, sweep.filled())
 
     def _require_journal_to_flatten(self) -> bool:
         """Positions are what the journal adds up to: without one none is known, and none is flat.
@@ -192,17 +195,17 @@ class VenueKill:
             )
         return False
 
-    def _sweep(self, adapter: Adapter, journal: Journal | None) -> Sweep:
+    def _sweep(self, reached: Reached, journal: Journal | None) -> Sweep:
         return Sweep(
-            venue=adapter.orders,
+            venue=reached.orders,
             journal=journal,
             instruments=self._venue.instruments,
             covers=self._covers,
             whole_account=self._kill.scope.kind != "strategy",
-            batch_max=adapter.capabilities.batch_cancel_max,
+            batch_max=reached.capabilities.batch_cancel_max,
             quarantine_secs=max(
                 self._loaded.config.execution.absent_quarantine_secs,
-                adapter.capabilities.max_order_lag_secs,
+                reached.capabilities.max_order_lag_secs,
             ),
             on_done=self._told,
         )
@@ -211,18 +214,15 @@ class VenueKill:
         scope = self._kill.scope
         return scope.covers(strategy=strategy, venue=self._key, account=self._venue.account)
 
-    def _adapter(self, transport: PlainTransport) -> Adapter | None:
+    def _reached(self) -> Reached | None:
         """The venue's own connection; None where there is no key and never was a live run."""
-        spec = registry.spec(self._venue.adapter)
-        secrets, failed = read_credentials(
-            self._venue.credentials, spec.credentials, self._loaded.path.parent
-        )
-        for error in failed.values():
-            if not self._path.exists():
-                self._tell(f"{self._key}: no live run was ever here, and no key: nothing to cancel")
-                return None
-            raise error
-        return _created(self._loaded, self._key, transport, secrets)
+        try:
+            return self._reach(self._loaded, self._key)
+        except SecretError:
+            if self._path.exists():
+                raise
+            self._tell(f"{self._key}: no live run was ever here, and no key: nothing to cancel")
+            return None
 
     def _journal(self) -> Journal | None:
         """None when there is none, or when it can't be read: the venue's own list has to do."""
@@ -245,29 +245,3 @@ class VenueKill:
         what = f"LEFT {order.state}" if order.is_left else order.state.value
         line = f"{order.instrument} {order.venue_order_id or '(no venue id)'} ({who}): {what}"
         self._tell(f"{line}; {order.detail}" if order.detail else line)
-
-
-def plain_adapter(loaded: LoadedConfig, key: str, transport: PlainTransport) -> Adapter:
-    """The venue's own connection with the config's credentials. Raises SecretError."""
-    venue = loaded.config.venues[key]
-    spec = registry.spec(venue.adapter)
-    secrets, failed = read_credentials(venue.credentials, spec.credentials, loaded.path.parent)
-    for error in failed.values():
-        raise error
-    return _created(loaded, key, transport, secrets)
-
-
-def _created(
-    loaded: LoadedConfig, key: str, transport: PlainTransport, secrets: Mapping[str, Secret]
-) -> Adapter:
-    venue = loaded.config.venues[key]
-    return registry.spec(venue.adapter).create(
-        AdapterContext(
-            venue=key.upper(),
-            options=loaded.options[key],
-            secrets=secrets,
-            http=transport,
-            now_ns=time.time_ns,
-            instruments=tuple(venue.instruments),
-        )
-    )

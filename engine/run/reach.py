@@ -1,0 +1,104 @@
+"""A venue account without a run: for `fairlead kill` beside one that hangs, and for `resolve`."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from typing import Literal
+
+from adapters import registry
+from adapters.base.plain_transport import PlainTransport
+from adapters.base.venue import Adapter, AdapterContext, ParseError, VenueError, VenueInstrument
+from engine.config.loaded import LoadedConfig
+from engine.kill.account import Market, Markets, Touch
+from engine.orders.model import Capabilities, Kind, VenueOrders, VenueUnavailable
+from engine.secrets import read_credentials
+
+
+class PlainReach:
+    """Implements `engine.kill.account.Reached`. Raises SecretError."""
+
+    def __init__(self, loaded: LoadedConfig, key: str) -> None:
+        venue = loaded.config.venues[key]
+        spec = registry.spec(venue.adapter)
+        secrets, failed = read_credentials(venue.credentials, spec.credentials, loaded.path.parent)
+        for error in failed.values():
+            raise error
+        self._account_type = venue.account_type
+        self._transport = PlainTransport()
+        self.adapter: Adapter = spec.create(
+            AdapterContext(
+                venue=key.upper(),
+                options=loaded.options[key],
+                secrets=secrets,
+                http=self._transport,
+                now_ns=time.time_ns,
+                instruments=tuple(venue.instruments),
+            )
+        )
+
+    @property
+    def orders(self) -> VenueOrders:
+        return self.adapter.orders
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.adapter.capabilities
+
+    def markets(self) -> Markets:
+        return markets_of(self.adapter, self._account_type)
+
+    async def connect(self) -> None:
+        try:
+            await self.adapter.connect(trading=False)
+        except VenueError as error:
+            raise VenueUnavailable(error.code, error.message) from error
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+
+def markets_of(adapter: Adapter, account_type: Literal["cash", "margin"]) -> Markets:
+    """What is needed to close positions at a venue that is connected."""
+    markets = {
+        name: _market(one, adapter.capabilities, account_type)
+        for name, one in adapter.instruments.items()
+    }
+    return Markets(markets, _touch(adapter))
+
+
+def _market(
+    instrument: VenueInstrument, can: Capabilities, account_type: Literal["cash", "margin"]
+) -> Market:
+    return Market(
+        base=instrument.base,
+        quote=instrument.quote,
+        step=instrument.nautilus.size_increment.as_decimal(),
+        min_quantity=instrument.min_quantity,
+        min_notional=instrument.min_notional,
+        tick=instrument.nautilus.price_increment.as_decimal(),
+        is_cash=account_type == "cash",
+        has_market_orders=Kind.MARKET in can.kinds,
+    )
+
+
+def _touch(adapter: Adapter) -> Touch:
+    """Best bid and ask, read from the venue."""
+
+    async def touch(instrument: str) -> tuple[Decimal, Decimal]:
+        try:
+            snapshot = await adapter.market_data.book_snapshot(instrument, 5)
+        except (VenueError, ParseError) as error:
+            code = error.code if isinstance(error, VenueError) else "BOOK-UNREADABLE"
+            raise VenueUnavailable(code, f"the book of {instrument}: {error}") from error
+        sides: dict[str, list[Decimal]] = {"BUY": [], "SELL": []}
+        for delta in snapshot.deltas:
+            side = delta.order.side  # None of the CLEAR
+            levels = None if side is None else sides.get(side.name)
+            if levels is not None:
+                levels.append(delta.order.price.as_decimal())
+        if not sides["BUY"] or not sides["SELL"]:
+            raise LookupError(f"the book of {instrument} has an empty side")
+        return max(sides["BUY"]), min(sides["SELL"])
+
+    return touch
