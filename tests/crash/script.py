@@ -16,6 +16,7 @@ from nautilus_trader.trading import StrategyConfig
 from engine.guard import GuardedStrategy
 from engine.orders.model import Capabilities, Kind, Side, TriggerCondition
 from tests.crash import seam
+from tests.support.patience import PATIENCE_SECS
 
 UNITS = Decimal("0.002")  # of base currency, at least, in each order
 FAR = Decimal("0.05")  # from the market: nothing trades there by itself
@@ -211,7 +212,7 @@ class Script(GuardedStrategy):
         asked = urllib.request.Request(
             f"{self.config.control.rstrip('/')}/market", data=json.dumps(body).encode()
         )
-        urllib.request.urlopen(asked, timeout=60).close()
+        urllib.request.urlopen(asked, timeout=PATIENCE_SECS).close()
 
     def _done(self) -> None:
         if self.trail is not None:

@@ -35,7 +35,6 @@ def chosen(steps: list[Step]) -> list[Step]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("key", brackets.OPTIONS)
 def test_a_bracket_ends_as_it_should_after_a_death_at_any_moment(key: str, tmp_path: Path) -> None:
     with forking() as starter:

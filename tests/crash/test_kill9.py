@@ -39,7 +39,6 @@ def hammer(key: str, *, idle: bool, seed: int, every_ms: int = 0) -> list[dict[s
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("key", ["oceanex", "poloniex"])
 def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> None:
     moments = random.Random(f"kills of {key}")

@@ -16,7 +16,6 @@ KILLS = 5
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("key", ["oceanex", "poloniex"])
 def test_strategies_go_on_with_their_orders_after_every_kill(key: str, tmp_path: Path) -> None:
     with hosted.simulated(tmp_path / "keys", options(key)) as line, forking() as starter:

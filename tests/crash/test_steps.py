@@ -55,7 +55,6 @@ def test_reads_are_numbered_once_and_writes_each_time() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ROUTES)
 def test_nothing_is_lost_or_doubled_by_a_death_at_some_steps(name: str, tmp_path: Path) -> None:
     unit = steps.Unit(ROUTES[name], Scenario(Kind.LIMIT, Side.BUY, "part"))
@@ -69,7 +68,6 @@ def test_nothing_is_lost_or_doubled_by_a_death_at_some_steps(name: str, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_command_of_its_own_dies_with_the_order_sent_and_the_judge_sees_what_is_wrong(
     tmp_path: Path,
 ) -> None:

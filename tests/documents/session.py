@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import ROOT, wait_for
 
 DOCUMENTED_PORT = "8610"
 BIN = Path(sys.executable).parent
 LINKED = (".ci", "Makefile", "adapters", "backtests", "benchmarks", "engine", "strategies", "tests")
-RUN_SECS = 100.0
 UP_SECS = 60.0
 
 
@@ -71,7 +71,7 @@ class Session:
             stdout=subprocess.PIPE if is_kept else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=RUN_SECS,
+            timeout=PATIENCE_SECS,
             check=False,
         )
 

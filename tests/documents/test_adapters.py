@@ -31,7 +31,6 @@ def test_every_option_has_a_row_and_no_row_is_of_an_option_that_is_gone(adapter:
     )
 
 
-@pytest.mark.timeout(300)
 def test_the_commands_of_the_simulated_poloniex(tmp_path: Path) -> None:
     section = page("poloniex").partition(SIMULATED)[2].partition("\n## ")[0]
     serve, check, live, paper = commands(section)

@@ -248,7 +248,6 @@ def test_every_command_of_the_documents_is_run_here() -> None:
     assert not COMMANDS.keys() - found.keys(), "no document has these any more"
 
 
-@pytest.mark.timeout(900)
 def test_every_command(session: Session, subtests: pytest.Subtests) -> None:
     """One test, since each command finds what those before it have left."""
     for command, step in COMMANDS.items():

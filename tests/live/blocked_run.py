@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.errors import Exit
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, Venue, start, wait_for
 
 ACCOUNTS = {"oceanex": "main", "poloniex": "spot"}  # at the simulated venue
@@ -66,7 +67,7 @@ class Run:
             capture_output=True,
             text=True,
             cwd=ROOT,
-            timeout=60,
+            timeout=PATIENCE_SECS,
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr

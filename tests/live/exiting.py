@@ -12,6 +12,7 @@ from nautilus_trader.trading import StrategyConfig
 
 from engine.guard import GuardedStrategy
 from engine.risk.checks import Denial
+from tests.support.patience import PATIENCE_SECS
 
 
 class ExitingConfig(StrategyConfig):
@@ -88,7 +89,7 @@ class Exiting(GuardedStrategy):
             self._rest(OrderSide.BUY if self.config.resting == "BUY" else OrderSide.SELL)
         elif self.config.fault:
             request = urllib.request.Request(self.config.faults, self.config.fault.encode())
-            urllib.request.urlopen(request, timeout=60).close()
+            urllib.request.urlopen(request, timeout=PATIENCE_SECS).close()
 
     def _rest(self, side: OrderSide) -> None:
         """An order 3 % away from the market; a SELL is reduce-only and of the whole position."""

@@ -111,7 +111,6 @@ def test_an_order_that_the_gate_refuses_ends_nothing(desk: Desk) -> None:
     assert len(desk.orders()) == 1
 
 
-@pytest.mark.timeout(400)
 def test_an_outage_is_survived(desk: Desk) -> None:
     process = desk.start("live", desk.config("many", more=OUTAGE))
     desk.wait_resting(process)
@@ -195,7 +194,6 @@ def test_a_venue_that_is_away_is_a_line_with_since_and_one_when_it_is_back(desk:
     assert sum(back in line for line in told) == 1
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("key", ["oceanex", "poloniex"])
 def test_a_key_that_is_refused_again_and_again_ends_the_run(tmp_path: Path, key: str) -> None:
     """The venue takes the key's rights away while the run goes on."""

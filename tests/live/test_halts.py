@@ -63,7 +63,6 @@ def notes(live: Run, subject: str) -> list[tuple[str, Any]]:
     return [(kind, json.loads(body)) for kind, body in rows]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)
 def test_a_reached_loss_limit_is_loud_and_lasts_until_a_person_clears_it(live: Run) -> None:
     live.start({"buys": 1, "every_ms": 20})
@@ -96,7 +95,6 @@ def test_a_reached_loss_limit_is_loud_and_lasts_until_a_person_clears_it(live: R
     assert "user " in word["by"]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("verb", ["live", "paper"])
 def test_a_halt_of_the_file_that_accounts_shared_is_cleared_while_no_run_is_up(
     live: Run, verb: str
@@ -133,7 +131,6 @@ def test_a_halt_of_the_file_that_accounts_shared_is_cleared_while_no_run_is_up(
         assert [kind for kind, _ in notes(live, "halt")] == ["HALT", "HALT-CLEARED"]
 
 
-@pytest.mark.timeout(120)
 def test_kills_and_their_ends_are_in_the_journal_with_a_run_and_without(live: Run) -> None:
     live.more = configs.ROOMY
     live.start({"rests": 1, "goes_on": False})
@@ -161,7 +158,6 @@ def test_kills_and_their_ends_are_in_the_journal_with_a_run_and_without(live: Ru
     assert " ERROR engine.kill.watch: cleared" not in live.log.read_text()
 
 
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)
 def test_a_halt_is_seen_from_another_state_folder(live: Run, tmp_path: Path) -> None:
     live.start({"buys": 1, "every_ms": 20})
@@ -194,7 +190,6 @@ def test_a_halt_is_seen_from_another_state_folder(live: Run, tmp_path: Path) -> 
     )
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)
 def test_the_folder_of_a_start_that_was_refused_is_no_place_of_a_state(
     live: Run, tmp_path: Path
@@ -214,7 +209,6 @@ def test_the_folder_of_a_start_that_was_refused_is_no_place_of_a_state(
     assert "HALT-UNKNOWN" not in back.stderr
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("verb", ["live", "paper"])
 def test_one_command_is_named_wherever_a_halt_is_told(live: Run, verb: str) -> None:
     live.verb = verb

@@ -50,7 +50,6 @@ def _replaced(path: Path) -> None:
     path.with_name("copy").replace(path)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("live", "harm", "said"),
     [
@@ -77,7 +76,6 @@ def test_a_journal_that_goes_away_ends_the_run(
     wait_for(lambda: not live.open(), "the cancels")
 
 
-@pytest.mark.timeout(120)
 def test_an_idle_run_notices_too(live: Run) -> None:
     """It leaves when the venue has ended what it cancelled, which takes the venue a while here."""
     exchange = live.served.line["simulator"].exchange
@@ -92,7 +90,6 @@ def test_an_idle_run_notices_too(live: Run) -> None:
     assert "LEFT-OPEN" not in live.log.read_text()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
 def test_an_empty_journal_meets_an_account_with_orders(live: Run) -> None:
     """Where the venue keeps our ids the start is refused; where it does not it is told."""
@@ -132,7 +129,6 @@ def _position(path: Path) -> bool:
         return False
 
 
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
 def test_a_start_beside_a_saved_journal_is_refused_until_a_person_says(live: Run) -> None:
     path = _bought(live)
@@ -184,7 +180,6 @@ def _removed_saved_is_told_by_what_was_held(live: Run, path: Path) -> None:
         assert f" {live.instrument}: the journal was taken away" in last
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
 def test_an_account_is_traded_once_whatever_the_state_folder(live: Run, tmp_path: Path) -> None:
     live.start({"rests": 1, "goes_on": False})

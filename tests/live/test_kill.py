@@ -27,7 +27,6 @@ def nothing_new(run: Run, kill: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_kill_of_a_burst_holds_until_a_person_clears_it(live: Run) -> None:
     live.start({"every_ms": 10})
     live.at_least(20)
@@ -64,7 +63,6 @@ def _denials(run: Run) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_kill_while_a_strategy_blocks_the_loop(live: Run) -> None:
     live.start({"goes_on": False, "rests": 60, "every_ms": 10, "block_secs": BLOCK_SECS})
     live.at_least(60)
@@ -85,7 +83,6 @@ def test_kill_while_a_strategy_blocks_the_loop(live: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
     before = live.btc()
     live.start({"goes_on": False, "buys": 2, "rests": 3, "block_secs": BLOCK_SECS})
@@ -113,7 +110,6 @@ def test_flatten_leaves_nothing_while_the_loop_is_blocked(live: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
 def test_flatten_closes_what_the_blocked_loop_has_not_journaled(live: Run) -> None:
     """It is blocked before it has booked the last buy, and books it when it comes back."""
@@ -134,7 +130,6 @@ def test_flatten_closes_what_the_blocked_loop_has_not_journaled(live: Run) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_strategy_is_killed_alone_and_an_account_whole(live: Run) -> None:
     rests = {"goes_on": False, "rests": 4}
     live.start({"id": "B-1", **rests}, {"id": "B-2", **rests, "every_ms": 30})
@@ -154,14 +149,13 @@ def test_a_strategy_is_killed_alone_and_an_account_whole(live: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_signal_kills_while_the_loop_is_blocked(live: Run) -> None:
     live.start({"goes_on": False, "rests": 5, "block_secs": BLOCK_SECS})
     live.at_least(5)
     live.block()
     assert live.process is not None
     live.process.send_signal(signal.SIGUSR1)
-    wait_for((live.state / "all.json").exists, "the durable state", timeout_secs=2)
+    wait_for((live.state / "all.json").exists, "the durable state")
     kill = {"kill": json.loads((live.state / "all.json").read_bytes())}
     wait_for(lambda: not live.open(), "the cancels past the loop")
     assert "kill switch" not in live.log.read_text(), "the loop was blocked to the end"
@@ -172,7 +166,6 @@ def test_a_signal_kills_while_the_loop_is_blocked(live: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_run_flattens_by_itself(live: Run) -> None:
     """A kill that was written without `fairlead kill`, as a limit does it."""
     from engine.kill.state import ALL, Action, KillState
@@ -188,7 +181,6 @@ def test_a_run_flattens_by_itself(live: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_run_and_the_command_close_a_position_once_between_them(live: Run) -> None:
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})
@@ -202,7 +194,6 @@ def test_a_run_and_the_command_close_a_position_once_between_them(live: Run) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
 def test_what_a_dead_run_left_is_cancelled_and_closed(live: Run) -> None:
     before = live.btc()

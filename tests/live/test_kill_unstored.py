@@ -13,6 +13,7 @@ import pytest
 
 from engine.errors import Exit
 from tests.live.blocked_run import Run
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, wait_for
 
 # No file may grow: what a full disk is to a process, without one. The suite's look for credentials
@@ -28,7 +29,7 @@ def kill(run: Run, *arguments: str, full: bool = True) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=PATIENCE_SECS,
         check=False,
     )
 
@@ -52,7 +53,6 @@ def told(done: subprocess.CompletedProcess[str], scope: str) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
 def test_a_full_disk_keeps_no_cancel_of_a_dead_run_back(live: Run) -> None:
     live.start({"id": "B-1", "goes_on": False}, {"id": "B-2", "goes_on": False})
@@ -72,7 +72,6 @@ def test_a_full_disk_keeps_no_cancel_of_a_dead_run_back(live: Run) -> None:
     assert live.kill("--status")["in_force"] == []
 
 
-@pytest.mark.timeout(120)
 def test_a_frozen_run_is_cancelled_and_flattened_while_only_the_kill_is_refused(live: Run) -> None:
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})
@@ -90,7 +89,6 @@ def test_a_frozen_run_is_cancelled_and_flattened_while_only_the_kill_is_refused(
     assert Decimal(0) <= live.btc() - before < Decimal("0.000001")
 
 
-@pytest.mark.timeout(120)
 def test_a_signal_stops_the_run_that_got_it_where_no_disk_takes_the_kill(live: Run) -> None:
     live.start({"goes_on": False, "rests": 3, "block_secs": 60})
     live.at_least(3)
@@ -104,7 +102,6 @@ def test_a_signal_stops_the_run_that_got_it_where_no_disk_takes_the_kill(live: R
     assert live.end() == Exit.KILLED
 
 
-@pytest.mark.timeout(120)
 def test_a_journal_that_cannot_be_read_is_not_a_strategy_without_orders(live: Run) -> None:
     live.start({"goes_on": False})
     live.at_least(3)

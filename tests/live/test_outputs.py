@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.desk import Desk
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, Venue, wait_for
 
 
@@ -34,7 +35,7 @@ def ends(
             stderr=stderr or subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            timeout=120,
+            timeout=PATIENCE_SECS,
             check=False,
         )
     finally:
@@ -73,7 +74,10 @@ def test_both_outputs_gone(desk: Desk) -> None:
 
 def test_no_file_becomes_stdout_when_that_is_closed(desk: Desk) -> None:
     words = f"{FAIRLEAD} live {desk.config()} --for 4 >&- 2>&-"
-    assert subprocess.run(words, shell=True, cwd=ROOT, timeout=60, check=False).returncode == 0
+    assert (
+        subprocess.run(words, shell=True, cwd=ROOT, timeout=PATIENCE_SECS, check=False).returncode
+        == 0
+    )
     assert desk.states() == ["CANCELED"]
 
 

@@ -128,7 +128,6 @@ def test_an_order_that_is_on_its_way_at_the_stop_does_not_stay_open(desk: Desk) 
     assert summary(ended)["orders_by_status"] == {"CANCELED": 1}
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("key", ["oceanex", "poloniex"])
 def test_orders_on_their_way_at_the_stop_meet_the_market(tmp_path: Path, key: str) -> None:
     """None is left without an outcome, which the kernel calls an error, and none is made up."""

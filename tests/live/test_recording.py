@@ -226,7 +226,6 @@ def test_a_recorder_without_events_or_frames_says_so(tmp_path: Path) -> None:
             assert re.search(rf"{line} +│ not recorded: {off} = false", done.stdout), done.stdout
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("between", ["nothing", "backtest"])
 def test_a_kill_in_the_first_second_is_a_hole_until_the_next_run(
     tmp_path: Path, between: str

@@ -18,6 +18,7 @@ from engine.orders.model import OrderState
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, Venue, run
 
 BALANCES = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
@@ -33,7 +34,7 @@ def resolve(live: Run, order: str, *words: str) -> subprocess.CompletedProcess[s
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=PATIENCE_SECS,
         check=False,
     )
 
@@ -64,7 +65,6 @@ def _limit(path: Path, order_id: str) -> Decimal:
     return order.intent.price
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("key", sorted(OPTIONS))
 def test_what_the_venue_forgot_is_settled_by_a_persons_word(tmp_path: Path, key: str) -> None:
     gone = ("--gone", "--reason", "the venue was reset")

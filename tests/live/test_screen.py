@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, Venue, run, start, venue, wait_for
 
 LINES_MAX = 60
@@ -113,7 +114,7 @@ def test_the_whole_demo_fits_a_screen(columns: int, tmp_path: Path) -> None:
         text=True,
         cwd=tmp_path,
         env={**os.environ, "COLUMNS": str(columns)},
-        timeout=110,
+        timeout=PATIENCE_SECS,
         check=False,
     )
     is_quiet(ended, lines_max=LINES_MAX)

@@ -29,7 +29,6 @@ def journal_of(folder: Path, key: str) -> Path:
     return folder / "state" / f"{key}-main.journal.sqlite"
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("key", VENUES)
 def test_orders_that_the_venue_lost_in_a_run_end_it_unresolved(tmp_path: Path, key: str) -> None:
     keys = tmp_path / "keys"
@@ -54,7 +53,6 @@ def test_orders_that_the_venue_lost_in_a_run_end_it_unresolved(tmp_path: Path, k
         assert journal.problems() == []
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("key", VENUES)
 def test_what_is_executed_under_ids_given_again_is_booked(tmp_path: Path, key: str) -> None:
     """The same numbers in both lives, as of a venue that counts from the beginning."""

@@ -20,8 +20,8 @@ from adapters.simulation.faults import Faults, HttpFault, WsFault
 from adapters.simulation.memory import InMemoryHttp, InMemoryWs, loop_clock, tick
 from adapters.simulation.server import Served, serve
 from adapters.simulation.virtual_time import START_NS, run_virtual
+from tests.support.patience import PATIENCE_SECS
 
-DEADLINE_SECS = 60.0
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 NEW_ORDER = {"market": "btcusdt", "side": "buy", "volume": "0.1", "price": "1000"}
 
@@ -53,7 +53,7 @@ async def served() -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    timeout = aiohttp.ClientTimeout(total=DEADLINE_SECS)
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_SECS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         yield session
 
@@ -113,7 +113,7 @@ async def test_late_execution_after_the_client_was_told_nothing(
     with pytest.raises(aiohttp.ClientConnectionError):
         await create(http, served)
     assert count_orders(served.venue) == 0  # type: ignore[arg-type]
-    deadline = time.monotonic() + DEADLINE_SECS
+    deadline = time.monotonic() + PATIENCE_SECS
     while count_orders(served.venue) == 0:  # type: ignore[arg-type]
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
@@ -168,7 +168,7 @@ async def test_control_door(served: Served, http: aiohttp.ClientSession) -> None
 
 
 async def next_event(socket: aiohttp.ClientWebSocketResponse) -> Any:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         return await socket.receive()
 
 
@@ -208,7 +208,7 @@ async def test_stop_ends_open_connections(http: aiohttp.ClientSession) -> None:
     running = await serve(make_venue(time.time_ns()))
     async with http.ws_connect(str(running.describe()["ws_url"])) as socket:
         await next_event(socket)
-        async with asyncio.timeout(DEADLINE_SECS):
+        async with asyncio.timeout(PATIENCE_SECS):
             await running.stop()
         assert (await next_event(socket)).type is not aiohttp.WSMsgType.TEXT
     with pytest.raises(aiohttp.ClientConnectionError):
@@ -228,7 +228,7 @@ async def test_a_venue_whose_clock_fails_does_not_go_on_in_silence() -> None:
     running = await serve(venue)
     venue.is_broken = True
     with pytest.raises(ArithmeticError, match="on purpose"):
-        async with asyncio.timeout(DEADLINE_SECS):
+        async with asyncio.timeout(PATIENCE_SECS):
             await running.run_until(asyncio.Event())
     with pytest.raises(ArithmeticError, match="on purpose"):
         await running.stop()

@@ -28,6 +28,7 @@ from engine.risk.verdict import Denial
 from engine.simulate.plan import Gap, Plan, draw
 from engine.simulate.run import describe, run_many, run_plan
 from engine.simulate.shrink import shrink
+from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = sorted((ROOT / "tests" / "data" / "seeds").glob("*.json"))
@@ -62,7 +63,7 @@ def _hashes(hash_seed: str, python: str = sys.executable) -> dict[str, Any]:
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECS,
         check=False,
     )
     assert done.returncode == Exit.OK, done.stdout + done.stderr
@@ -93,7 +94,11 @@ def _other_interpreters() -> list[str]:
     for python in named:
         try:
             done = subprocess.run(
-                [python, "-c", asked], capture_output=True, text=True, timeout=60, check=False
+                [python, "-c", asked],
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_SECS,
+                check=False,
             )
         except OSError:
             continue

@@ -16,9 +16,9 @@ import pytest
 
 from tests.simulation.test_market import write_catalog
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run
 
-DEADLINE_SECS = 60.0
 COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()", "venue"]
 
 
@@ -29,7 +29,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 def fetch(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=DEADLINE_SECS) as response:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECS) as response:
         return json.load(response)
 
 
@@ -43,7 +43,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Any]:
         processes.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line, process.communicate(timeout=DEADLINE_SECS)[1]
+        assert line, process.communicate(timeout=PATIENCE_SECS)[1]
         return process, json.loads(line)
 
     yield run
@@ -63,7 +63,7 @@ def test_serves_until_it_is_told_to_stop(running: Any, number: signal.Signals) -
     assert Path(told["credentials"]["uid"].removeprefix("file:")).read_text() == told["uid"]
 
     process.send_signal(number)
-    out, err = process.communicate(timeout=DEADLINE_SECS)
+    out, err = process.communicate(timeout=PATIENCE_SECS)
     assert (process.returncode, out, err) == (0, "", "")
     assert not key.exists()  # the temporary folder went with it
 
@@ -94,7 +94,7 @@ def test_replay_drives_the_named_market(running: Any, tmp_path: Path) -> None:
 )
 def test_wrong_usage_is_one_clear_error(arguments: list[str], code: int, text: str) -> None:
     process = start(*arguments)
-    out, err = process.communicate(timeout=DEADLINE_SECS)
+    out, err = process.communicate(timeout=PATIENCE_SECS)
     assert (process.returncode, out) == (code, "")
     assert text in err
     assert "Traceback" not in err
@@ -104,7 +104,7 @@ def test_a_taken_port_is_one_clear_error(running: Any) -> None:
     _, told = running("oceanex")
     port = told["rest"].rsplit(":", 1)[1].split("/")[0]
     process = start("oceanex", "--port", port)
-    _, err = process.communicate(timeout=DEADLINE_SECS)
+    _, err = process.communicate(timeout=PATIENCE_SECS)
     assert process.returncode == 5
     assert f"can't listen on 127.0.0.1:{port}" in err
 
@@ -129,7 +129,7 @@ def test_a_second_start_keeps_the_key_of_the_first(running: Any, key: str, tmp_p
 
 def test_an_account_folder_that_takes_no_file_is_one_clear_error() -> None:
     process = start("oceanex", "--account-dir", "/proc/none")
-    _, err = process.communicate(timeout=DEADLINE_SECS)
+    _, err = process.communicate(timeout=PATIENCE_SECS)
     assert process.returncode == 2
     assert "E-VENUE-ACCOUNT" in err
     assert "E-UNEXPECTED" not in err
@@ -138,10 +138,10 @@ def test_an_account_folder_that_takes_no_file_is_one_clear_error() -> None:
 def test_a_key_that_is_none_is_one_clear_error(running: Any, tmp_path: Path) -> None:
     process, _ = running("oceanex", "--account-dir", str(tmp_path))
     process.terminate()
-    process.communicate(timeout=DEADLINE_SECS)
+    process.communicate(timeout=PATIENCE_SECS)
     (tmp_path / "private_key").write_text("no key")
     second = start("oceanex", "--account-dir", str(tmp_path))
-    _, err = second.communicate(timeout=DEADLINE_SECS)
+    _, err = second.communicate(timeout=PATIENCE_SECS)
     assert second.returncode == 2
     assert "E-VENUE-ACCOUNT" in err
     assert "Traceback" not in err

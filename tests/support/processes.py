@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.patience import PATIENCE_SECS
+
 ROOT = Path(__file__).resolve().parents[2]
 FAIRLEAD = str(Path(sys.executable).with_name("fairlead"))
-# A limit that a test reaches only when what it waits for never comes, on the busiest machine too.
-PATIENCE_SECS = 60.0
 
 
 class Venue:

@@ -57,13 +57,13 @@ from engine.guard.strategy import Feeds, guard
 from engine.matching.client import SimulatedClientFactory, SimulatedExecutionClient, Simulation
 from engine.matching.orders import Fee
 from engine.risk.gate import RiskGate
+from tests.support.patience import PATIENCE_SECS
 
 VENUE = Venue("TEST")
 IID = InstrumentId.from_str("BTC_USDT.TEST")
 OTHER = InstrumentId.from_str("ETH_USDT.TEST")
 MID = 100.0
 SECOND = 1_000_000_000
-PAPER_DEADLINE_SECS = 60.0
 PAPER_PACE_SECS = 0.01
 
 
@@ -315,7 +315,7 @@ def paper(run: Run) -> Run:
 
     async def main() -> None:
         async def stop_when_done() -> None:
-            deadline = time.monotonic() + PAPER_DEADLINE_SECS
+            deadline = time.monotonic() + PATIENCE_SECS
             while run.seen_steps < run.steps and time.monotonic() < deadline:
                 await asyncio.sleep(PAPER_PACE_SECS)
             await asyncio.sleep(5 * PAPER_PACE_SECS)

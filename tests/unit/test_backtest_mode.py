@@ -33,6 +33,7 @@ from engine.modes.backtest_data import book_at
 from engine.modes.fees import FeeRates, rates_from_info
 from engine.observe.summary import Account, rows, shown
 from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
+from tests.support.patience import PATIENCE_SECS
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,
@@ -65,7 +66,7 @@ def fairlead(*args: str | Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", "from engine.cli.main import main; main()", *map(str, args)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECS,
         # A shell starts background jobs with SIGINT ignored, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

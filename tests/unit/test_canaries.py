@@ -32,6 +32,7 @@ from engine.recording.raw import RawRecorder
 from engine.recording.redact import Redactor
 from engine.secrets import Secret
 from tests.support.canaries import Canaries, Found, scan
+from tests.support.patience import PATIENCE_SECS
 from tests.support.spy import sitecustomize as spy
 
 CANARY = "Kx9vQ2mZr7TbLw4n"
@@ -162,7 +163,7 @@ def test_child_processes_tell_what_they_have(tmp_path: Path) -> None:
     told.mkdir()
     environment = os.environ | {spy.FOLDER: str(told)}
     command = [sys.executable, "-c", code, str(tmp_path)]
-    subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=60)
+    subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=PATIENCE_SECS)
     (path,) = told.iterdir()
     texts = {json.loads(line) for line in path.read_bytes().splitlines()}
     path.unlink()  # else the search of this very session finds it
@@ -193,7 +194,7 @@ def test_a_session_that_leaks_fails(tmp_path: Path, shown: str, code: int) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECS,
     )
     shutil.rmtree(tmp_path)  # else the search of this very session finds it
     assert "1 passed" in ended.stdout

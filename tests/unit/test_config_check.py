@@ -22,6 +22,7 @@ from engine.config import model
 from engine.config.codes import CODES
 from engine.config.explain import explain, json_schema
 from engine.errors import MEANING, Exit, FairleadError
+from tests.support.patience import PATIENCE_SECS
 from tests.unit.config_stub import CONFIGS, stub_adapter
 
 FULL = CONFIGS / "full.toml"
@@ -394,7 +395,7 @@ def test_help_imports_nothing_heavy() -> None:
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=60,
+        timeout=PATIENCE_SECS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

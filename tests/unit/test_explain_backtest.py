@@ -19,6 +19,7 @@ from engine.cli.app import app
 from engine.errors import Exit, FairleadError
 from engine.guard.strategy import GuardedStrategy
 from engine.observe.backtest_story import BacktestStory, explain_backtest
+from tests.support.patience import PATIENCE_SECS
 from tests.unit import backtest_kit as kit
 
 PERP = "BTCUSDT.TEST"
@@ -228,6 +229,6 @@ def fairlead(*words: str | Path, stdout: Any = subprocess.PIPE) -> subprocess.Co
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECS,
         check=False,
     )

@@ -23,6 +23,7 @@ from engine.recording.importers.binance import BinanceImport, import_binance
 from engine.recording.importers.binance_wire import Malformed, Other, parse_line
 from engine.recording.importers.report import ImportReport
 from engine.recording.importers.staging import ImportFailed
+from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "recording"
@@ -552,7 +553,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
                     % (T0 + i * 1000, i, 50_000 + i % 10_000, i % 100_000 + 1)
                 )
         run = [sys.executable, "-c", MEMORY, str(path), str(tmp_path / name)]
-        out = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True, timeout=90)
+        out = subprocess.run(
+            run, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_SECS
+        )
         quotes, kilobytes = out.stdout.split()
         assert int(quotes) == count
         return int(kilobytes)
@@ -601,7 +604,6 @@ def rows_of(snapshot: dict, depth: list[dict]) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_full_recording_is_what_an_independent_reader_makes_of_it(tmp_path):
     """Plain rules on plain dicts, apart from the importer; with and without quotes folded in."""
     path = full("binance_usdm_btcusdt_20240808.gz")

@@ -13,6 +13,7 @@ from engine.cli import kill, kill_fast
 from engine.cli.app import app
 from engine.cli.killing import Wanted
 from engine.errors import Exit
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT
 
 PLAIN = (
@@ -83,7 +84,7 @@ def fairlead_kill(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=PATIENCE_SECS,
         check=False,
     )
 

@@ -34,10 +34,10 @@ from engine.orders.model import (
     Unknown,
     VenueOrder,
 )
+from tests.support.patience import PATIENCE_SECS
 from tests.unit.nautilus_harness import IID, VENUE, pair, px, qty
 from tests.unit.orders.conftest import Bench, ScriptedVenue, intent, venue_order
 
-DEADLINE_SECS = 60.0
 LATE_ID = "V9"
 KEPT = Decimal("0.999")  # of what is bought: the fee is in base
 
@@ -161,7 +161,7 @@ def trading(tmp_path: Path) -> Iterator[_Trading]:
 
 
 async def _until(what: Callable[[], bool], which: str) -> None:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while not what():
             await asyncio.sleep(0.01)
     assert what(), which

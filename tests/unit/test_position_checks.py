@@ -19,13 +19,13 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 from adapters.base.execution_client import make_execution_factory
 from engine.orders.journal import Journal
 from engine.orders.model import Accepted, Intent, OrderState, Side, VenueBalance, VenueFill
+from tests.support.patience import PATIENCE_SECS
 from tests.unit.nautilus_harness import IID
 from tests.unit.orders.conftest import ScriptedVenue, intent, venue_order
 from tests.unit.test_late_orders import _InstrumentsFactory, _Trading
 
 CHECK_SECS = 0.2
 CHECKS = 4  # a difference is put right in the second
-DEADLINE_SECS = 60.0
 PRICE = Decimal(100)
 INCREMENT = Decimal("0.000001")
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
@@ -175,7 +175,7 @@ class Account:
 
 
 async def _until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while not what():
             await asyncio.sleep(0.01)
 

@@ -33,6 +33,7 @@ from engine.recording.gaps import GapKind, read_gaps
 from engine.recording.journal import RunJournal, has_leftovers, is_recording, journaled_runs
 from engine.recording.promote import CatalogLock, promote
 from engine.recording.rows import KINDS, span_of, spans_in, write_rows
+from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "recording"
@@ -52,7 +53,9 @@ def record(catalog: Path, count: int, first: int = 0, rotate_secs: int = 60) -> 
     """A run that ends in order."""
     catalog.mkdir(exist_ok=True)
     run = node(catalog, count, first, rotate_secs)
-    subprocess.run(run, cwd=ROOT, env=ENV, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        run, cwd=ROOT, env=ENV, check=True, timeout=PATIENCE_SECS, stdout=subprocess.DEVNULL
+    )
 
 
 def killed(catalog: Path, first: int = 0, rotate_secs: int = 60, flushes: int = 4) -> None:
@@ -227,7 +230,9 @@ print(promote(catalog, now_ns=lambda: now_ns).problems)
 def killed_at(catalog: Path, step: int, now_ns: int) -> bool:
     """Whether a promotion was killed before its `step`-th change of the folder."""
     run = [sys.executable, "-c", STEPS, str(catalog), str(step), str(now_ns)]
-    done = subprocess.run(run, cwd=ROOT, env=ENV, check=False, timeout=60, capture_output=True)
+    done = subprocess.run(
+        run, cwd=ROOT, env=ENV, check=False, timeout=PATIENCE_SECS, capture_output=True
+    )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode != 0
 

@@ -25,6 +25,7 @@ from engine.config.loader import load
 from engine.guard.order_ids import SeededFactory, SeededIds
 from engine.modes.backtest import run_backtest
 from engine.observe.orders_file import order_lines
+from tests.support.patience import PATIENCE_SECS
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,
@@ -107,7 +108,7 @@ def ran(file: Path, out: Path, **env: str) -> tuple[bytes, dict[str, object]]:
         [sys.executable, "-m", "engine.cli.main", "backtest", str(file), "--json", "--out", out],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECS,
         check=False,
         env={**os.environ, **env},
     )

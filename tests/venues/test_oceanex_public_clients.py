@@ -17,8 +17,8 @@ import pytest
 from adapters.oceanex.simulator import OceanexSimulator
 from adapters.simulation.server import Served, serve
 from engine.orders.model import Side
+from tests.support.patience import PATIENCE_SECS
 
-DEADLINE_SECS = 60.0
 SYMBOL = "BTC/USDT"
 
 
@@ -48,7 +48,7 @@ TRADE_LOOKS = 4
 
 
 async def _until(condition: Any) -> None:
-    deadline = time.monotonic() + DEADLINE_SECS
+    deadline = time.monotonic() + PATIENCE_SECS
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         await asyncio.sleep(0.02)

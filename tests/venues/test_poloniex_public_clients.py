@@ -17,8 +17,8 @@ from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
 from adapters.poloniex.simulator_orders import ACCOUNT
 from adapters.simulation.server import Served, serve
 from engine.orders.model import Side
+from tests.support.patience import PATIENCE_SECS
 
-DEADLINE_SECS = 60.0
 SYMBOL, MARKET = "BTC/USDT", "BTC_USDT"
 
 
@@ -55,7 +55,7 @@ async def pro(served: Served) -> AsyncIterator[Any]:
 
 
 async def within[T](waiting: Coroutine[Any, Any, T]) -> T:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         return await waiting
 
 
@@ -64,7 +64,7 @@ def exchange_of(served: Served) -> Any:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while not condition():
             await asyncio.sleep(0.01)
 

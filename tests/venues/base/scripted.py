@@ -47,18 +47,18 @@ from adapters.base.venue import (
     VenueInstrument,
 )
 from engine.orders.model import Capabilities, Kind, Tif
+from tests.support.patience import PATIENCE_SECS
 
 BTC = "BTC_USDT.SCRIPTED"
 ETH = "ETH_USDT.SCRIPTED"
-DEADLINE_SECS = 60.0
 
 
 async def until(condition: Callable[[], Any], what: str = "") -> None:
     """Poll until true; fails after a deadline instead of sleeping a guessed time."""
-    deadline = asyncio.get_running_loop().time() + DEADLINE_SECS
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECS
     while not condition():
         if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"not within {DEADLINE_SECS} s: {what or condition}")
+            raise AssertionError(f"not within {PATIENCE_SECS} s: {what or condition}")
         await asyncio.sleep(0.005)
 
 

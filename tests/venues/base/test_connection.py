@@ -27,8 +27,8 @@ from adapters.base.venue import (
 from engine.status import StreamState, StreamStatus
 from tests.venues.base.scripted import (
     BTC,
-    DEADLINE_SECS,
     ETH,
+    PATIENCE_SECS,
     ScriptedProtocol,
     ScriptedVenue,
     until,
@@ -358,7 +358,7 @@ async def test_stop_delivers_the_last_items(
     watched = watch()
     watched.stream.add_feed(BOOK)
     await until(lambda: watched.of(Resynced))
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         await watched.stream.stop()
     assert isinstance(watched.items[-1], Gap)
     assert watched.status.state is StreamState.STOPPED
@@ -371,7 +371,7 @@ async def test_stop_while_waiting_to_reconnect(
     venue.refuses = True
     watched = watch(StreamLimits(backoff_min_secs=3600, backoff_max_secs=3600))
     await until(lambda: watched.waits())
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         await watched.stream.stop()
     assert watched.status.state is StreamState.STOPPED
 

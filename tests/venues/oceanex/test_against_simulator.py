@@ -55,11 +55,11 @@ from engine.orders.model import (
     VenueOrder,
 )
 from engine.secrets import Secret
+from tests.support.patience import PATIENCE_SECS
 from tests.venues.oceanex.conftest import context_of, pem_of
 
 BTC = "BTC_USDT.OCEANEX"
 ETH = "ETH_USDT.OCEANEX"
-DEADLINE_SECS = 60.0
 NONE: frozenset[str] = frozenset()
 
 
@@ -100,7 +100,7 @@ async def accepted(adapter: OceanexAdapter, order: Intent) -> VenueOrder:
 
 
 async def until_state(adapter: OceanexAdapter, order_id: str, state: OrderState) -> VenueOrder:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while True:
             (order,) = await adapter.orders.orders([ref(order_id)])
             if order.state is state:
@@ -268,7 +268,7 @@ async def test_bars_of_other_periods_are_refused(adapter: OceanexAdapter) -> Non
 
 
 async def test_trade_history_is_ascending(adapter: OceanexAdapter) -> None:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while len(await adapter.market_data.history_trades(BTC, None, None, 0)) < 3:
             await asyncio.sleep(0.05)
     ticks = await adapter.market_data.history_trades(BTC, None, None, 2)
@@ -292,7 +292,7 @@ class Session:
     items: list[Any]
 
     async def until(self, done: Any) -> None:
-        async with asyncio.timeout(DEADLINE_SECS):
+        async with asyncio.timeout(PATIENCE_SECS):
             while not done(self.items):
                 frame = await self.connection.receive()
                 for item in self.stream.received(frame, time.time_ns()):

@@ -24,7 +24,6 @@ from engine.secrets import Secret
 from engine.status import StreamState, StreamStatus
 
 BTC, ETH = "BTC_USDT.POLONIEX", "ETH_USDT.POLONIEX"
-DEADLINE_SECS = 60.0
 NONE: frozenset[str] = frozenset()
 
 

@@ -38,8 +38,8 @@ from engine.orders.model import (
 from engine.secrets import Secret
 from tests.venues.poloniex.simulator_kit import (
     BTC,
-    DEADLINE_SECS,
     NONE,
+    PATIENCE_SECS,
     adapter_of,
     context_of,
     intent,
@@ -86,7 +86,7 @@ async def now(adapter: PoloniexAdapter, venue_order_id: str) -> VenueOrder:
 async def until_state(
     adapter: PoloniexAdapter, venue_order_id: str, state: OrderState
 ) -> VenueOrder:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while True:
             order = await now(adapter, venue_order_id)
             if order.state is state:
@@ -307,7 +307,7 @@ async def test_cancel_all(adapter: PoloniexAdapter) -> None:
     await accepted(adapter, stop(2, Side.BUY, TriggerCondition.GTE, "65000", "65100"))
     orders: Any = adapter.orders
     assert await orders.cancel_all([BTC]) == 2
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while await adapter.orders.open_orders([BTC]):
             await asyncio.sleep(0.02)
 

@@ -15,6 +15,7 @@ from engine.errors import Exit
 from tests.crash.test_kill9 import PROOF_SECS, hammer
 from tests.support import configs
 from tests.support.audit import audit, smart_id
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run, run_until, venue
 
 OPTIONS = "options = { "
@@ -23,7 +24,7 @@ OPTIONS = "options = { "
 def trade_requests(served: Venue) -> dict[str, int]:
     """How many of each the venue was sent over its private WebSocket."""
     url = f"{str(served.line['control']).rstrip('/')}/venue"
-    with urllib.request.urlopen(url, data=b"{}", timeout=60) as answer:
+    with urllib.request.urlopen(url, data=b"{}", timeout=PATIENCE_SECS) as answer:
         counts: dict[str, int] = json.load(answer)["trade_requests"]
     return counts
 

@@ -40,10 +40,10 @@ from engine.config import model
 from engine.modes.trading import VenueTrading
 from engine.orders.journal import Journal
 from engine.status import RunStatus
+from tests.support.patience import PATIENCE_SECS
 from tests.venues.poloniex.simulator_kit import BTC, context_of
 from tests.venues.tester_nodes import builder, data_tester
 
-DEADLINE_SECS = 60.0
 POST_STOP_SECS = 5  # for the cancels of the stop
 
 
@@ -60,7 +60,7 @@ class ApproveAll:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -261,7 +261,7 @@ async def settled(entries: list[Any], cache: Any) -> None:
     An order that is being changed at the stop is not, and NautilusTrader warns of what it leaves.
     """
     count, since = -1, 0.0
-    async with asyncio.timeout(DEADLINE_SECS):
+    async with asyncio.timeout(PATIENCE_SECS):
         while count != len(entries) or time.monotonic() - since < SETTLE_SECS:
             if count != len(entries) or cache.orders_inflight():
                 count, since = len(entries), time.monotonic()
