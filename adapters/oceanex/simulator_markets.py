@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from adapters.simulation.market import SeededFlowOptions
 from adapters.simulation.orders import FeeSchedule, MarketSpec
+from adapters.simulation.shell import QUOTE_VALUES, SimOptions
 
 
 class SimMarket(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,25 +83,25 @@ DEFAULT_BALANCES = {
 }
 
 
-class OceanexSimOptions(msgspec.Struct, frozen=True, kw_only=True):
+class OceanexSimOptions(SimOptions, frozen=True, kw_only=True):
     """How the simulated OceanEx behaves where the document leaves it open, and its account.
 
     `scopes`, `key_enabled`, `allowed_ips` (empty: any), `balances` describe the test account.
-    `settle_ms` is how long an order stays `cancelling`. `create_reply` is the state that a create
-    answers: `entry` is the order as it entered (matching comes after, as on the venue),
-    `matched` what became of it at once. `filter_hides_waiting` leaves `wait_trigger` and
-    `cancelling` out of `/orders/filter`. `excess_precision` is what happens to decimals beyond
-    the market's. `post_status` is the HTTP status of a successful POST. `funds_error` is how a
-    short balance is told: as its own text, or wrapped in -2 as rate limits are.
+    `create_reply` is the state that a create answers: `entry` is the order as it entered (matching
+    comes after, as on the venue), `matched` what became of it at once. `filter_hides_waiting`
+    leaves `wait_trigger` and `cancelling` out of `/orders/filter`. `excess_precision` is what
+    happens to decimals beyond the market's. `post_status` is the HTTP status of a successful POST.
+    `funds_error` is how a short balance is told: as its own text, or wrapped in -2 as rate limits
+    are.
     """
 
     markets: tuple[SimMarket, ...] = DEFAULT_MARKETS
     balances: dict[str, Decimal] = msgspec.field(default_factory=DEFAULT_BALANCES.copy)
-    flow: SeededFlowOptions = SeededFlowOptions()
-    active_markets: tuple[str, ...] = ("btcusdt", "ethusdt", "vetusdt")  # others only quote
-    is_market_live: bool = True  # False: books are filled once and nothing moves by itself
+    active_markets: tuple[str, ...] = ("btcusdt", "ethusdt", "vetusdt")
+    quote_values: dict[str, float] = msgspec.field(
+        default_factory=lambda: QUOTE_VALUES | {"VET": 0.025}
+    )
     replay_market: str = "btcusdt"
-    replay_at_end: Literal["loop", "stop"] = "loop"
     app_key: str = "03e22cd99036bbfee126ce6b9725"
     uid: str = "ID6A9EAFD896"
     key_id: str = "KIDF4A8334E1E"

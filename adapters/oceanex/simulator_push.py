@@ -6,20 +6,18 @@ import re
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
 from adapters.oceanex.simulator_markets import SimMarket, epoch, number
 from adapters.oceanex.simulator_rest import full_ticker
+from adapters.oceanex.simulator_state import OceanexState
 from adapters.simulation.book import BookSide
 from adapters.simulation.exchange import ExchangeListener
 from adapters.simulation.orders import Trade
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from adapters.oceanex.simulator import OceanexSimulator
 
 PROTOCOLS = range(3, 8)
 SUBSCRIPTIONS_MAX = 1000
@@ -30,7 +28,7 @@ _BOOK_CHANNEL = re.compile(r"^market-([a-z0-9]+)(?:-([1-8]))?-global$")
 class PushServer(ExchangeListener):
     """All connections, and what is published to them."""
 
-    def __init__(self, venue: OceanexSimulator) -> None:
+    def __init__(self, venue: OceanexState) -> None:
         self._venue = venue
         self._rng = Random(venue.seed)  # noqa: S311 - socket ids of a simulation
         self._channels: dict[str, list[PushSession]] = {}

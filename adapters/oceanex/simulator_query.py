@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -22,13 +22,11 @@ from adapters.oceanex.simulator_rest import (
     listed,
 )
 from adapters.oceanex.simulator_routes import ROUTES
-from adapters.oceanex.simulator_trading import ACCOUNT, order_row
+from adapters.oceanex.simulator_state import ACCOUNT, OceanexState
+from adapters.oceanex.simulator_trading import order_row
 from adapters.simulation.orders import FillEntry, SimOrder
 from adapters.simulation.routes import ApiError
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from adapters.oceanex.simulator import OceanexSimulator
 
 PATH = "/ws/v1"
 PING_NS = 60_000_000_000
@@ -37,13 +35,13 @@ PAGE_ROWS_MAX = 1000
 _HISTORY_STATES = ("done", "cancel")
 _OPEN_STATES = ("wait", "wait_trigger", "cancelling")
 
-Action = Callable[["OceanexSimulator", Params], object]
+Action = Callable[[OceanexState, Params], object]
 
 
 class QueryServer:
     """The open connections, which are pinged."""
 
-    def __init__(self, venue: OceanexSimulator) -> None:
+    def __init__(self, venue: OceanexState) -> None:
         self._venue = venue
         self.sessions: list[QuerySession] = []
 
@@ -62,7 +60,7 @@ class QuerySession:
 
     def __init__(
         self,
-        venue: OceanexSimulator,
+        venue: OceanexState,
         server: QueryServer,
         send: Callable[[str], None],
         close: Callable[[], None],
@@ -179,14 +177,14 @@ def _rest(path: str, method: str = "POST", **renamed: str) -> Action:
     endpoint, _ = ROUTES.find(method, path)
     assert endpoint is not None, f"{method} {path}"
 
-    def run(venue: OceanexSimulator, args: Params) -> object:
+    def run(venue: OceanexState, args: Params) -> object:
         given = {name: args[alias] for name, alias in renamed.items() if alias in args}
         return endpoint.handler(venue, {**args, **given})
 
     return run
 
 
-def _markets(venue: OceanexSimulator, args: Params) -> object:
+def _markets(venue: OceanexState, args: Params) -> object:
     return [
         {
             "id": m.id,
@@ -200,7 +198,7 @@ def _markets(venue: OceanexSimulator, args: Params) -> object:
     ]
 
 
-def _fees(venue: OceanexSimulator, args: Params) -> object:
+def _fees(venue: OceanexState, args: Params) -> object:
     return [
         {
             "market_id": m.id,
@@ -211,7 +209,7 @@ def _fees(venue: OceanexSimulator, args: Params) -> object:
     ]
 
 
-def _row(venue: OceanexSimulator, order: SimOrder, *, as_entered: bool = False) -> dict[str, Any]:
+def _row(venue: OceanexState, order: SimOrder, *, as_entered: bool = False) -> dict[str, Any]:
     """As REST, but `side` is bid or ask, `created_on` an integer, and the market is named."""
     market = venue.markets[order.market]
     row = order_row(order, as_entered=as_entered)
@@ -247,7 +245,7 @@ def _trade_row(market: SimMarket, fill: FillEntry) -> dict[str, Any]:
     }
 
 
-def _create(venue: OceanexSimulator, args: Params) -> object:
+def _create(venue: OceanexState, args: Params) -> object:
     created: Any = _rest("/orders")(venue, args)
     order = venue.exchange.order(ACCOUNT, created["id"])
     assert order is not None
@@ -257,7 +255,7 @@ def _create(venue: OceanexSimulator, args: Params) -> object:
 def _cancelled_ids(path: str) -> Action:
     """Ids whose cancel was accepted, which is not done."""
 
-    def run(venue: OceanexSimulator, args: Params) -> object:
+    def run(venue: OceanexState, args: Params) -> object:
         rows: Any = _rest(path)(venue, args)
         return [row["id"] for row in rows]
 
@@ -265,12 +263,12 @@ def _cancelled_ids(path: str) -> Action:
 
 
 def _show(states: tuple[str, ...]) -> Action:
-    def run(venue: OceanexSimulator, args: Params) -> object:
+    def run(venue: OceanexState, args: Params) -> object:
         order = venue.exchange.order(ACCOUNT, integer(args, "id", 0))
         row = None if order is None else _row(venue, order)
         if order is None or row is None or row["state"] not in states:
             raise ApiError(2004, "Order does not exist")
-        fills = [f for f in venue.exchange.ledger.fills(ACCOUNT) if f.order_id == order.id]
+        fills = venue.exchange.ledger.fills_of(order.id)
         market = venue.markets[order.market]
         return {**row, "trades": [_trade_row(market, fill) for fill in fills]}
 
@@ -278,7 +276,7 @@ def _show(states: tuple[str, ...]) -> Action:
 
 
 def _index(states: tuple[str, ...]) -> Action:
-    def run(venue: OceanexSimulator, args: Params) -> object:
+    def run(venue: OceanexState, args: Params) -> object:
         wanted = listed(args, "state") if args.get("state") else list(states)
         if any(state not in states for state in wanted):
             raise ApiError(9002, "state does not have a valid value")

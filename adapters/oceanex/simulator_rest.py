@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
+from adapters.oceanex.simulator_state import OceanexState
 from adapters.simulation.routes import ApiError, Endpoint
 from adapters.simulation.tape import every
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from adapters.oceanex.simulator import OceanexSimulator
 
 Params = dict[str, Any]
 
@@ -29,7 +27,7 @@ PERIODS = frozenset({1, 5, 15, 30, 60, 120, 240, 360, 720, 1440, 4320, 10080})
 # -- parameters ----------------------------------------------------------------------------------
 
 
-def need_market(venue: OceanexSimulator, params: Params, code: int = 9002) -> SimMarket:
+def need_market(venue: OceanexState, params: Params, code: int = 9002) -> SimMarket:
     market = venue.markets.get(str(params.get("market", "")).lower())
     if market is None:
         raise ApiError(code, "market does not have a valid value")
@@ -71,7 +69,7 @@ def is_true(value: object) -> bool:
 # -- public endpoints ----------------------------------------------------------------------------
 
 
-def _markets(venue: OceanexSimulator, params: Params) -> object:
+def _markets(venue: OceanexState, params: Params) -> object:
     if not is_true(params.get("show_details", "")):
         return [{"id": m.id, "name": m.name} for m in venue.markets.values()]
     return [
@@ -90,7 +88,7 @@ def _markets(venue: OceanexSimulator, params: Params) -> object:
     ]
 
 
-def _ticker_row(venue: OceanexSimulator, market: SimMarket) -> dict[str, str]:
+def _ticker_row(venue: OceanexState, market: SimMarket) -> dict[str, str]:
     state = venue.exchange.markets[market.id]
     day = state.tape.day(venue.exchange.now_ns)
     bid, ask = state.book.bids.best(), state.book.asks.best()
@@ -104,18 +102,18 @@ def _ticker_row(venue: OceanexSimulator, market: SimMarket) -> dict[str, str]:
     }
 
 
-def _ticker(venue: OceanexSimulator, params: Params) -> object:
+def _ticker(venue: OceanexState, params: Params) -> object:
     market = need_market(venue, params)
     return {"at": epoch(venue.exchange.now_ns), "ticker": _ticker_row(venue, market)}
 
 
-def _tickers_multi(venue: OceanexSimulator, params: Params) -> object:
+def _tickers_multi(venue: OceanexState, params: Params) -> object:
     markets = [need_market(venue, {"market": m}) for m in listed(params, "markets")]
     at = epoch(venue.exchange.now_ns)
     return [{"at": at, "market": m.id, "ticker": _ticker_row(venue, m)} for m in markets]
 
 
-def full_ticker(venue: OceanexSimulator, market: SimMarket) -> dict[str, Any]:
+def full_ticker(venue: OceanexState, market: SimMarket) -> dict[str, Any]:
     """A row of `/tickers`."""
     row = _ticker_row(venue, market)
     day = venue.exchange.markets[market.id].tape.day(venue.exchange.now_ns)
@@ -139,7 +137,7 @@ def full_ticker(venue: OceanexSimulator, market: SimMarket) -> dict[str, Any]:
     }
 
 
-def _tickers(venue: OceanexSimulator, params: Params) -> object:
+def _tickers(venue: OceanexState, params: Params) -> object:
     return {m.id: full_ticker(venue, m) for m in venue.markets.values()}
 
 
@@ -147,7 +145,7 @@ def _rows(levels: Iterable[tuple[Decimal, Decimal]]) -> list[list[str]]:
     return [[number(price), number(size)] for price, size in levels]
 
 
-def _book(venue: OceanexSimulator, market: SimMarket, limit: int) -> dict[str, object]:
+def _book(venue: OceanexState, market: SimMarket, limit: int) -> dict[str, object]:
     """Both sides from the highest price to the lowest, as the venue has it."""
     book = venue.exchange.markets[market.id].book
     return {
@@ -157,18 +155,18 @@ def _book(venue: OceanexSimulator, market: SimMarket, limit: int) -> dict[str, o
     }
 
 
-def _order_book(venue: OceanexSimulator, params: Params) -> object:
+def _order_book(venue: OceanexState, params: Params) -> object:
     limit = min(BOOK_MAX, integer(params, "limit", 300, 1))
     return _book(venue, need_market(venue, params), limit)
 
 
-def _order_book_multi(venue: OceanexSimulator, params: Params) -> object:
+def _order_book_multi(venue: OceanexState, params: Params) -> object:
     limit = min(BOOK_MAX, integer(params, "limit", 300, 1))
     markets = [need_market(venue, {"market": m}) for m in listed(params, "markets")]
     return [{"market": m.id, **_book(venue, m, limit)} for m in markets]
 
 
-def _trades(venue: OceanexSimulator, params: Params) -> object:
+def _trades(venue: OceanexState, params: Params) -> object:
     """All four bounds exclude: "after" and "before" a time in whole seconds, or a trade id."""
     market = need_market(venue, params)
     limit = min(TRADES_MAX, integer(params, "limit", 50, 1))
@@ -197,7 +195,7 @@ def _trades(venue: OceanexSimulator, params: Params) -> object:
     ]
 
 
-def _k(venue: OceanexSimulator, params: Params) -> object:
+def _k(venue: OceanexState, params: Params) -> object:
     market = need_market(venue, params)
     limit = min(BARS_MAX, integer(params, "limit", 30, 1))
     period = integer(params, "period", 1, 1)
@@ -216,7 +214,7 @@ def _k(venue: OceanexSimulator, params: Params) -> object:
     ]
 
 
-def _fees(venue: OceanexSimulator, params: Params) -> object:
+def _fees(venue: OceanexState, params: Params) -> object:
     return [
         {
             "market": m.id,
@@ -227,11 +225,11 @@ def _fees(venue: OceanexSimulator, params: Params) -> object:
     ]
 
 
-def _timestamp(venue: OceanexSimulator, params: Params) -> object:
+def _timestamp(venue: OceanexState, params: Params) -> object:
     return epoch(venue.exchange.now_ns)
 
 
-PUBLIC: tuple[Endpoint[OceanexSimulator, Params], ...] = (
+PUBLIC: tuple[Endpoint[OceanexState, Params], ...] = (
     Endpoint(BOTH, "/markets", _markets),
     Endpoint(BOTH, "/tickers/{market}", _ticker),
     Endpoint(BOTH, "/tickers_multi", _tickers_multi),

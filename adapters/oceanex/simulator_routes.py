@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from adapters.oceanex.simulator_auth import parameters, rate_error
 from adapters.oceanex.simulator_rest import PUBLIC, SUCCESS
+from adapters.oceanex.simulator_state import OceanexState
 from adapters.oceanex.simulator_trading import PRIVATE
 from adapters.simulation.routes import ApiError, Routes
 from adapters.simulation.venue import SimRequest, SimResponse
 
-if TYPE_CHECKING:
-    from adapters.oceanex.simulator import OceanexSimulator
-
 ROUTES = Routes((*PUBLIC, *PRIVATE))
 
 
-def answer(venue: OceanexSimulator, request: SimRequest, path: str) -> SimResponse:
+def answer(venue: OceanexState, request: SimRequest, path: str) -> SimResponse:
     """Any request under the base path; errors are envelopes too. `path` starts with a slash."""
     planned = venue.take_planned_error(request.method, path)
     if planned is not None and not planned.is_executed:
@@ -35,7 +31,7 @@ def _envelope(status: int, code: int, message: str, data: object) -> SimResponse
     return SimResponse.of_json(status, {"code": code, "message": message, "data": data})
 
 
-def _call(venue: OceanexSimulator, request: SimRequest, path: str) -> object:
+def _call(venue: OceanexState, request: SimRequest, path: str) -> object:
     endpoint, named = ROUTES.find(request.method, path)
     options, now_ns = venue.options, venue.exchange.now_ns
     forbidden = ApiError(

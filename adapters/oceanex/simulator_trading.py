@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapters.oceanex.simulator_auth import funds_error, rate_error
 from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
@@ -18,15 +18,12 @@ from adapters.oceanex.simulator_rest import (
     listed,
     need_market,
 )
+from adapters.oceanex.simulator_state import ACCOUNT, OceanexState
 from adapters.oceanex.simulator_wallet import WALLET
 from adapters.simulation.orders import NewOrder, Refusal, RefusalCode, SimOrder, Status
 from adapters.simulation.routes import ApiError, Endpoint
 from engine.orders.model import Side, TriggerCondition
 
-if TYPE_CHECKING:
-    from adapters.oceanex.simulator import OceanexSimulator
-
-ACCOUNT = "main"
 FILTER_STATES = ("wait", "done", "cancel")
 FILTER_LIMIT_MAX = 1000
 AVG_PRICE_DECIMALS = Decimal("1e-12")
@@ -89,7 +86,7 @@ def _filter_row(order: SimOrder, market: SimMarket, with_price: bool) -> dict[st
 # -- key and balances ------------------------------------------------------------------------------
 
 
-def _key(venue: OceanexSimulator, params: Params) -> object:
+def _key(venue: OceanexState, params: Params) -> object:
     options = venue.options
     return [
         {
@@ -105,7 +102,7 @@ def _key(venue: OceanexSimulator, params: Params) -> object:
     ]
 
 
-def _members_me(venue: OceanexSimulator, params: Params) -> object:
+def _members_me(venue: OceanexState, params: Params) -> object:
     balances = venue.exchange.ledger.balances(ACCOUNT)
     currencies = dict.fromkeys(c for m in venue.markets.values() for c in (m.base, m.quote))
     rows = []
@@ -137,7 +134,7 @@ def _decimal(params: Params, name: str) -> Decimal | None:
     return found
 
 
-def _new_order(venue: OceanexSimulator, params: Params) -> NewOrder:
+def _new_order(venue: OceanexState, params: Params) -> NewOrder:
     """Read a create's fields. Raises ApiError 2002 or 1004."""
     market = need_market(venue, params, code=2002)
     side = {"buy": Side.BUY, "sell": Side.SELL}.get(str(params.get("side")))
@@ -176,7 +173,7 @@ def _new_order(venue: OceanexSimulator, params: Params) -> NewOrder:
     )
 
 
-def _submit(venue: OceanexSimulator, params: Params) -> dict[str, Any]:
+def _submit(venue: OceanexState, params: Params) -> dict[str, Any]:
     order = venue.exchange.submit(ACCOUNT, _new_order(venue, params), venue.exchange.now_ns)
     if isinstance(order, Refusal):
         if order.code is RefusalCode.INSUFFICIENT_FUNDS:
@@ -185,18 +182,18 @@ def _submit(venue: OceanexSimulator, params: Params) -> dict[str, Any]:
     return order_row(order, as_entered=venue.options.create_reply == "entry")
 
 
-def _take_order_rate(venue: OceanexSimulator, count: int) -> None:
+def _take_order_rate(venue: OceanexState, count: int) -> None:
     limit = venue.options.orders_per_minute
     if not venue.limits.take("create", limit, venue.exchange.now_ns, count):
         raise rate_error("create order")
 
 
-def _create(venue: OceanexSimulator, params: Params) -> object:
+def _create(venue: OceanexState, params: Params) -> object:
     _take_order_rate(venue, 1)
     return _submit(venue, params)
 
 
-def _create_multi(venue: OceanexSimulator, params: Params) -> object:
+def _create_multi(venue: OceanexState, params: Params) -> object:
     """Refused orders are left out of the reply; if all are refused, the first error is it."""
     need_market(venue, params, code=2002)
     orders = listed(params, "orders")
@@ -225,14 +222,14 @@ def _ids(params: Params) -> list[int]:
         raise ApiError(9002, "ids does not have a valid value") from e
 
 
-def _status(venue: OceanexSimulator, params: Params) -> object:
+def _status(venue: OceanexState, params: Params) -> object:
     """Known ids only, newest first whatever the order asked."""
     found = [venue.exchange.order(ACCOUNT, order_id) for order_id in set(_ids(params))]
     orders = sorted((o for o in found if o is not None), key=lambda o: -o.id)
     return [order_row(order) for order in orders]
 
 
-def _filter(venue: OceanexSimulator, params: Params) -> object:
+def _filter(venue: OceanexState, params: Params) -> object:
     market = need_market(venue, params)
     states = params.get("states") or ["wait"]
     if isinstance(states, str):
@@ -265,7 +262,7 @@ def _filter(venue: OceanexSimulator, params: Params) -> object:
 # -- cancelling ------------------------------------------------------------------------------------
 
 
-def _cancel(venue: OceanexSimulator, order_id: int) -> SimOrder:
+def _cancel(venue: OceanexState, order_id: int) -> SimOrder:
     """Ask for the cancel; a filled order is no error (the document's own example)."""
     result = venue.exchange.cancel(ACCOUNT, order_id, venue.exchange.now_ns)
     if not isinstance(result, Refusal):
@@ -278,13 +275,13 @@ def _cancel(venue: OceanexSimulator, order_id: int) -> SimOrder:
     raise ApiError(2003, "Failed to cancel order. Reason: the order is already canceled")
 
 
-def _delete(venue: OceanexSimulator, params: Params) -> object:
+def _delete(venue: OceanexState, params: Params) -> object:
     if "id" not in params:
         raise ApiError(1004, "Missing parameter: id")
     return order_row(_cancel(venue, integer(params, "id", 0)))
 
 
-def _delete_multi(venue: OceanexSimulator, params: Params) -> object:
+def _delete_multi(venue: OceanexState, params: Params) -> object:
     """Every order that is known, as it is now; unknown ids are left out."""
     rows = []
     for order_id in _ids(params):
@@ -297,7 +294,7 @@ def _delete_multi(venue: OceanexSimulator, params: Params) -> object:
     return rows
 
 
-def _clear(venue: OceanexSimulator, params: Params) -> object:
+def _clear(venue: OceanexState, params: Params) -> object:
     """All open orders of all markets, of one side if `side` is given."""
     side = params.get("side")
     if side not in (None, "buy", "sell"):
@@ -307,7 +304,7 @@ def _clear(venue: OceanexSimulator, params: Params) -> object:
     return [order_row(_cancel(venue, order.id)) for order in chosen]
 
 
-PRIVATE: tuple[Endpoint[OceanexSimulator, Params], ...] = (
+PRIVATE: tuple[Endpoint[OceanexState, Params], ...] = (
     Endpoint(BOTH, "/key", _key, QUERY_SCOPE, True),
     Endpoint(BOTH, "/members/me", _members_me, QUERY_SCOPE, True),
     Endpoint("POST", "/orders", _create, ORDER_SCOPE, True),

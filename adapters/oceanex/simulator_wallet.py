@@ -4,43 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import Any
 
 from adapters.oceanex.simulator_auth import funds_error
 from adapters.oceanex.simulator_markets import epoch, iso, number
 from adapters.oceanex.simulator_rest import WALLET_SCOPE, Params, integer
+from adapters.oceanex.simulator_state import (
+    ACCOUNT,
+    WITHDRAW_FEE,
+    OceanexState,
+    Withdrawal,
+)
 from adapters.simulation.routes import ApiError, Endpoint
 
-if TYPE_CHECKING:
-    from adapters.oceanex.simulator import OceanexSimulator
-
-ACCOUNT = "main"
-WITHDRAW_FEE = Decimal(1)
 HISTORY_LIMIT_MAX = 1000
 TID_CHARS_MAX = 64
-
-
-class Deposit(msgspec.Struct, kw_only=True):
-    id: int
-    currency: str
-    amount: Decimal
-    ts_created: int
-
-
-class Withdrawal(msgspec.Struct, kw_only=True):
-    """Requested, then done after the option's `withdraw_secs`."""
-
-    id: int
-    currency: str
-    chain_name: str
-    amount: Decimal
-    rid: str
-    memo: str
-    tid: str | None
-    ts_created: int
-    ts_done: int | None = None
 
 
 DEPOSIT_STATES = frozenset(
@@ -62,32 +40,7 @@ DEPOSIT_STATES = frozenset(
 )
 
 
-class Wallet:
-    """What was deposited and withdrawn."""
-
-    def __init__(self) -> None:
-        self.deposits: list[Deposit] = []
-        self.withdrawals: list[Withdrawal] = []
-        self._next_id = 1071
-
-    def next_id(self) -> int:
-        self._next_id += 1
-        return self._next_id
-
-    def advance(self, venue: OceanexSimulator, now_ns: int) -> None:
-        """Finish the withdrawals that are due."""
-        span_ns = venue.options.withdraw_secs * 1_000_000_000
-        for withdrawal in self.withdrawals:
-            if withdrawal.ts_done is None and now_ns >= withdrawal.ts_created + span_ns:
-                withdrawal.ts_done = now_ns
-                total = withdrawal.amount + WITHDRAW_FEE
-                reason = f"withdrawal {withdrawal.id} done"
-                venue.exchange.adjust(
-                    ACCOUNT, withdrawal.currency, Decimal(0), -total, reason, now_ns
-                )
-
-
-def _currency(venue: OceanexSimulator, params: Params, code: int = 9002) -> str:
+def _currency(venue: OceanexState, params: Params, code: int = 9002) -> str:
     currency = str(params.get("currency", "")).upper()
     if not currency:
         raise ApiError(1004, "Missing parameter: currency")
@@ -96,17 +49,17 @@ def _currency(venue: OceanexSimulator, params: Params, code: int = 9002) -> str:
     return currency
 
 
-def _address(venue: OceanexSimulator, currency: str) -> str:
+def _address(venue: OceanexState, currency: str) -> str:
     digest = hashlib.sha256(f"{venue.options.uid}/{currency}".encode()).hexdigest()
     return f"0x{digest[:40]}"
 
 
-def _deposit_address(venue: OceanexSimulator, params: Params) -> object:
+def _deposit_address(venue: OceanexState, params: Params) -> object:
     currency = _currency(venue, params, code=2012)
     return {"currency": currency.lower(), "address": _address(venue, currency)}
 
 
-def _deposit_addresses(venue: OceanexSimulator, params: Params) -> object:
+def _deposit_addresses(venue: OceanexState, params: Params) -> object:
     currency = _currency(venue, params, code=2012)
     resource = {
         "chain_name": "",
@@ -134,7 +87,7 @@ def _page(rows: list[dict[str, Any]], params: Params) -> object:
     }
 
 
-def _deposit_history(venue: OceanexSimulator, params: Params) -> object:
+def _deposit_history(venue: OceanexState, params: Params) -> object:
     chosen = [d for d in reversed(venue.wallet.deposits) if _is_wanted(params, d.currency)]
     state = params.get("state") or "accepted"
     if state not in DEPOSIT_STATES:
@@ -196,12 +149,12 @@ def _withdraw_row(withdrawal: Withdrawal) -> dict[str, Any]:
     }
 
 
-def _withdraw_history(venue: OceanexSimulator, params: Params) -> object:
+def _withdraw_history(venue: OceanexState, params: Params) -> object:
     chosen = [w for w in reversed(venue.wallet.withdrawals) if _is_wanted(params, w.currency)]
     return _page([_withdraw_row(w) for w in chosen], params)
 
 
-def _withdraw(venue: OceanexSimulator, params: Params) -> object:
+def _withdraw(venue: OceanexState, params: Params) -> object:
     """Lock and request. The same `tid` again answers the first withdrawal."""
     currency = _currency(venue, params)
     rid, tid = params.get("rid"), params.get("tid")
@@ -238,7 +191,7 @@ def _withdraw(venue: OceanexSimulator, params: Params) -> object:
     return _withdraw_row(withdrawal)
 
 
-WALLET: tuple[Endpoint[OceanexSimulator, Params], ...] = (
+WALLET: tuple[Endpoint[OceanexState, Params], ...] = (
     Endpoint("POST", "/withdraws/special/new", _withdraw, WALLET_SCOPE, True),
     Endpoint("POST", "/deposit_address", _deposit_address, WALLET_SCOPE, True),
     Endpoint("POST", "/deposit_addresses", _deposit_addresses, WALLET_SCOPE, True),

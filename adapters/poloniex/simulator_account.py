@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import MS, millis, number
 from adapters.poloniex.simulator_orders import (
-    ACCOUNT,
     PAGE_OFFSET,
-    cancel,
     fill_row,
     find_regular,
 )
 from adapters.poloniex.simulator_public import Call, currencies_of
+from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.poloniex.simulator_trading import page, window
 from adapters.simulation.orders import FillEntry
 from adapters.simulation.routes import Endpoint
-
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
 
 TRADES_MAX = 1000
 TRADES_WINDOW_MS = 180 * 86_400_000
 KILL_SECS_MIN, KILL_SECS_MAX, KILL_OFF = 10, 600, -1
 
 
-class KillSwitch:
-    """Cancels every order, smart ones too, unless it is armed again in time."""
-
-    def __init__(self) -> None:
-        self.started_ms = 0
-        self.due_ms: int | None = None
-
-    def arm(self, secs: int, now_ms: int) -> None:
-        self.started_ms = now_ms
-        self.due_ms = now_ms + secs * 1000
-
-    def advance(self, venue: PoloniexSimulator) -> None:
-        if self.due_ms is None or venue.now_ms < self.due_ms:
-            return
-        self.due_ms = None
-        for order in venue.exchange.open_orders(ACCOUNT):
-            cancel(venue, order, at_once=True)
-
-    def row(self) -> dict[str, int]:
-        """Raises ApiError 25020 when none is armed."""
-        if self.due_ms is None:
-            raise ApiError(25020)
-        return {"startTime": self.started_ms, "cancellationTime": self.due_ms}
-
-
-def _accounts(venue: PoloniexSimulator, call: Call) -> object:
+def _accounts(venue: PoloniexState, call: Call) -> object:
     options = venue.options
     return [
         {
@@ -63,7 +34,7 @@ def _accounts(venue: PoloniexSimulator, call: Call) -> object:
     ]
 
 
-def _balances(venue: PoloniexSimulator, call: Call) -> object:
+def _balances(venue: PoloniexState, call: Call) -> object:
     if call.params.get("accountType", "SPOT") != "SPOT":
         raise ApiError(21324)
     known = currencies_of(venue)
@@ -79,15 +50,16 @@ def _balances(venue: PoloniexSimulator, call: Call) -> object:
     return [{"accountId": venue.options.account_id, "accountType": "SPOT", "balances": rows}]
 
 
-def _account_balances(venue: PoloniexSimulator, call: Call) -> object:
+def _account_balances(venue: PoloniexState, call: Call) -> object:
     if call.path["id"] != venue.options.account_id:
         raise ApiError(21600)
     return _balances(venue, call)
 
 
-def _fee_info(venue: PoloniexSimulator, call: Call) -> object:
+def _fee_info(venue: PoloniexState, call: Call) -> object:
     since_ns = venue.exchange.now_ns - 30 * 86_400 * 1000 * MS
-    volume = sum((f.price * f.quantity for f in venue.fills if f.ts_event >= since_ns), Decimal(0))
+    fills = venue.exchange.ledger.fills(ACCOUNT)
+    volume = sum((f.price * f.quantity for f in fills if f.ts_event >= since_ns), Decimal(0))
     return {
         "trxDiscount": False,
         "makerRate": number(venue.options.maker_rate),
@@ -104,25 +76,25 @@ def _page_id(fill: FillEntry) -> int:
     return fill.trade_id + PAGE_OFFSET
 
 
-def _trades(venue: PoloniexSimulator, call: Call) -> object:
+def _trades(venue: PoloniexState, call: Call) -> object:
     """Newest first; `from` is a pageId."""
     start, end = window(venue, call, TRADES_WINDOW_MS)
     limit = call.count(500, TRADES_MAX)
     symbols = [s for s in call.params.get("symbols", "").split(",") if s]
     chosen = [
         fill
-        for fill in venue.fills
+        for fill in venue.exchange.ledger.fills(ACCOUNT)
         if start <= millis(fill.ts_event) <= end and (not symbols or fill.market in symbols)
     ]
     return [fill_row(venue, fill) for fill in page(chosen, call, _page_id, _filled_ns)[:limit]]
 
 
-def _order_trades(venue: PoloniexSimulator, call: Call) -> object:
+def _order_trades(venue: PoloniexState, call: Call) -> object:
     order = find_regular(venue, call.path["id"])
-    return [fill_row(venue, fill) for fill in venue.fills_of.get(order.id, ())]
+    return [fill_row(venue, fill) for fill in venue.exchange.ledger.fills_of(order.id)]
 
 
-def _kill_switch(venue: PoloniexSimulator, call: Call) -> object:
+def _kill_switch(venue: PoloniexState, call: Call) -> object:
     text = str(call.body.get("timeout", "")) if isinstance(call.body, dict) else ""
     if not text.lstrip("-").isdecimal():
         raise ApiError(602, "Missing parameter timeout")
@@ -136,11 +108,11 @@ def _kill_switch(venue: PoloniexSimulator, call: Call) -> object:
     return venue.kill_switch.row()
 
 
-def _kill_switch_status(venue: PoloniexSimulator, call: Call) -> object:
+def _kill_switch_status(venue: PoloniexState, call: Call) -> object:
     return venue.kill_switch.row()
 
 
-ACCOUNTS: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
+ACCOUNTS: tuple[Endpoint[PoloniexState, Call], ...] = (
     Endpoint("GET", "/accounts", _accounts, "private", True),
     Endpoint("GET", "/accounts/balances", _balances, "private", True),
     Endpoint("GET", "/accounts/{id}/balances", _account_balances, "private", True),

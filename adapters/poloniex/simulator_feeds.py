@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -26,12 +26,10 @@ from adapters.poloniex.simulator_public import (
     market_row,
     ticker_row,
 )
+from adapters.poloniex.simulator_state import PoloniexState
 from adapters.simulation.book import Book
 from adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Trade
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
 
 WINDOW_LEVELS = 20
 FIRST_BOOK_ID = 4_485_675
@@ -127,11 +125,11 @@ def trade_frame(trade: Trade, now_ms: int) -> str:
     return encode({"channel": "trades", "data": [row]})
 
 
-def ticker_frame(venue: PoloniexSimulator, symbol: str) -> str:
+def ticker_frame(venue: PoloniexState, symbol: str) -> str:
     return encode({"channel": "ticker", "data": [ticker_row(venue, venue.markets[symbol])]})
 
 
-def candle_frame(venue: PoloniexSimulator, channel: str, symbol: str) -> str | None:
+def candle_frame(venue: PoloniexState, channel: str, symbol: str) -> str | None:
     """The open candle; None before the first trade in it."""
     interval = CANDLE_CHANNELS[channel]
     start_ns = candle_start(interval, venue.exchange.now_ns)
@@ -156,18 +154,18 @@ def candle_frame(venue: PoloniexSimulator, channel: str, symbol: str) -> str | N
     return encode({"channel": channel, "data": [row]})
 
 
-def symbols_frame(venue: PoloniexSimulator, symbols: list[str], action: str) -> str:
+def symbols_frame(venue: PoloniexState, symbols: list[str], action: str) -> str:
     rows = [market_row(venue, venue.markets[symbol]) for symbol in symbols]
     return encode({"channel": "symbols", "data": rows, "action": action})
 
 
-def currencies_frame(venue: PoloniexSimulator, names: list[str]) -> str:
+def currencies_frame(venue: PoloniexState, names: list[str]) -> str:
     known = currencies_of(venue)
     rows = [currency_row(venue, name) for name in names if name in known]
     return encode({"channel": "currencies", "data": rows, "action": "snapshot"})
 
 
-def exchange_frame(venue: PoloniexSimulator, action: str) -> str:
+def exchange_frame(venue: PoloniexState, action: str) -> str:
     words = {True: "ON", False: "OFF"}
     row = {"MM": words[venue.modes.maintenance], "POM": words[venue.modes.post_only]}
     return encode({"channel": "exchange", "data": [row], "action": action})
@@ -176,7 +174,7 @@ def exchange_frame(venue: PoloniexSimulator, action: str) -> str:
 # -- private --------------------------------------------------------------------------------------
 
 
-def order_record(venue: PoloniexSimulator, order: SimOrder, event: str) -> dict[str, Any]:
+def order_record(venue: PoloniexState, order: SimOrder, event: str) -> dict[str, Any]:
     """One record of the `orders` channel; fields of a trade are zero."""
     record: dict[str, Any] = {
         "symbol": order.market,
@@ -208,7 +206,7 @@ def order_record(venue: PoloniexSimulator, order: SimOrder, event: str) -> dict[
     return record
 
 
-def smart_record(venue: PoloniexSimulator, order: SimOrder, event: str) -> dict[str, Any]:
+def smart_record(venue: PoloniexState, order: SimOrder, event: str) -> dict[str, Any]:
     """A smart order that waits, under the types that only the channel has."""
     last = venue.exchange.markets[order.market].tape.last_price or Decimal(0)
     assert order.trigger_price is not None
@@ -220,7 +218,7 @@ def smart_record(venue: PoloniexSimulator, order: SimOrder, event: str) -> dict[
     }
 
 
-def trade_record(venue: PoloniexSimulator, order: SimOrder, fill: FillEntry) -> dict[str, Any]:
+def trade_record(venue: PoloniexState, order: SimOrder, fill: FillEntry) -> dict[str, Any]:
     return order_record(venue, order, "trade") | {
         "tradeFee": number(fill.fee),
         "feeCurrency": fill.fee_currency,
@@ -234,7 +232,7 @@ def trade_record(venue: PoloniexSimulator, order: SimOrder, fill: FillEntry) -> 
 
 
 def balance_record(
-    venue: PoloniexSimulator, entry: BalanceEntry, event: str, count: int
+    venue: PoloniexState, entry: BalanceEntry, event: str, count: int
 ) -> dict[str, Any]:
     """Absolute values of one currency, as they were just after the change."""
     return {

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import number
-from adapters.poloniex.simulator_orders import ACCOUNT
 from adapters.poloniex.simulator_public import Call, currencies_of, mark_price
+from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.simulation.routes import Endpoint
-
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
 
 DOLLAR = "USDT"
 HOURLY_RATE = Decimal("0.000001")
 BORROW_LIMIT = Decimal(100_000)
 
 
-def _value(venue: PoloniexSimulator, currency: str, amount: Decimal) -> Decimal:
+def _value(venue: PoloniexState, currency: str, amount: Decimal) -> Decimal:
     """In USDT by the mark price; nothing for a currency without such a market."""
     if currency == DOLLAR:
         return amount
@@ -27,7 +24,7 @@ def _value(venue: PoloniexSimulator, currency: str, amount: Decimal) -> Decimal:
     return Decimal(0) if market is None else amount * mark_price(venue, market)
 
 
-def _account_margin(venue: PoloniexSimulator, call: Call) -> object:
+def _account_margin(venue: PoloniexState, call: Call) -> object:
     if call.params.get("accountType", "SPOT") != "SPOT":
         raise ApiError(21324)
     balances = venue.exchange.ledger.balances(ACCOUNT)
@@ -44,7 +41,7 @@ def _account_margin(venue: PoloniexSimulator, call: Call) -> object:
     }
 
 
-def _borrow_status(venue: PoloniexSimulator, call: Call) -> object:
+def _borrow_status(venue: PoloniexState, call: Call) -> object:
     wanted = call.params.get("currency")
     if wanted and wanted not in currencies_of(venue):
         raise ApiError(601, "Invalid currency")
@@ -63,7 +60,7 @@ def _borrow_status(venue: PoloniexSimulator, call: Call) -> object:
     ]
 
 
-def _max_size(venue: PoloniexSimulator, call: Call) -> object:
+def _max_size(venue: PoloniexState, call: Call) -> object:
     symbol = call.params.get("symbol")
     if not symbol:
         raise ApiError(602, "Missing parameter symbol")
@@ -92,22 +89,22 @@ def _collateral_row(name: str) -> dict[str, str]:
     }
 
 
-def _margin_currencies(venue: PoloniexSimulator) -> list[str]:
+def _margin_currencies(venue: PoloniexState) -> list[str]:
     names = {DOLLAR: None} | {m.base: None for m in venue.markets.values() if m.leverage_max}
     return [*names]
 
 
-def _collaterals(venue: PoloniexSimulator, call: Call) -> object:
+def _collaterals(venue: PoloniexState, call: Call) -> object:
     return [_collateral_row(name) for name in _margin_currencies(venue)]
 
 
-def _collateral(venue: PoloniexSimulator, call: Call) -> object:
+def _collateral(venue: PoloniexState, call: Call) -> object:
     if call.path["currency"] not in _margin_currencies(venue):
         raise ApiError(601, "Invalid currency")
     return _collateral_row(call.path["currency"])
 
 
-def _borrow_rates(venue: PoloniexSimulator, call: Call) -> object:
+def _borrow_rates(venue: PoloniexState, call: Call) -> object:
     rates: list[dict[str, Any]] = [
         {
             "currency": name,
@@ -120,7 +117,7 @@ def _borrow_rates(venue: PoloniexSimulator, call: Call) -> object:
     return [{"tier": "TIER1", "rates": rates}]
 
 
-MARGIN: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
+MARGIN: tuple[Endpoint[PoloniexState, Call], ...] = (
     Endpoint("GET", "/margin/accountMargin", _account_margin, "private", True),
     Endpoint("GET", "/margin/borrowStatus", _borrow_status, "private", True),
     Endpoint("GET", "/margin/maxSize", _max_size, "private", True),

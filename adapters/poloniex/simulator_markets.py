@@ -5,17 +5,15 @@ Sources: the venue document's sections 1 (market object), 2.4 (rate limits), 2.2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-from adapters.simulation.market import SeededFlowOptions
 from adapters.simulation.orders import FeeSchedule, MarketSpec
+from adapters.simulation.shell import SimOptions
 
 MS = 1_000_000
-STATES = ("NORMAL", "PAUSE", "POST_ONLY", "OFFLINE", "NEW")
 
 
 class SimMarket(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,26 +88,22 @@ DEFAULT_BALANCES = {
 }
 
 
-class PoloniexSimOptions(msgspec.Struct, frozen=True, kw_only=True):
+class PoloniexSimOptions(SimOptions, frozen=True, kw_only=True):
     """How the simulated Poloniex behaves where the document leaves it open, and its account.
 
-    `settle_ms` is how long an order stays PENDING_CANCEL. `error_status` is the HTTP status of a
-    business error. `post_only_cross` is what a LIMIT_MAKER that would trade gets: an id, and then
-    a `canceled` event with state FAILED, or an error at once. `child_client_id` is what a
-    triggered child carries. `smart_get` is how one smart order is answered: ccxt takes element 0.
-    `smart_events` pushes `orders` events of smart orders before they trigger. `client_ids` is
-    whether a client order id can be used again once its order is over. `id_jump` is the share of
-    book updates whose id is not `lastId` + 1.
+    `error_status` is the HTTP status of a business error. `post_only_cross` is what a LIMIT_MAKER
+    that would trade gets: an id, and then a `canceled` event with state FAILED, or an error at
+    once. `child_client_id` is what a triggered child carries. `smart_get` is how one smart order is
+    answered: ccxt takes element 0. `smart_events` pushes `orders` events of smart orders before
+    they trigger. `client_ids` is whether a client order id can be used again once its order is
+    over. `id_jump` is the share of book updates whose id is not `lastId` + 1.
     """
 
     markets: tuple[SimMarket, ...] = DEFAULT_MARKETS
-    states: dict[str, str] = {}  # by symbol; NORMAL where absent
+    states: dict[str, str] = msgspec.field(default_factory=dict)  # by symbol; NORMAL where absent
     balances: dict[str, Decimal] = msgspec.field(default_factory=DEFAULT_BALANCES.copy)
-    flow: SeededFlowOptions = SeededFlowOptions()
-    active_markets: tuple[str, ...] = ("BTC_USDT", "ETH_USDT")  # others only quote
-    is_market_live: bool = True  # False: books are filled once and nothing moves by itself
+    active_markets: tuple[str, ...] = ("BTC_USDT", "ETH_USDT")
     replay_market: str = "BTC_USDT"
-    replay_at_end: Literal["loop", "stop"] = "loop"
     account_id: str = "7000000000008"
     user_id: int = 12345
     account_state: Literal["NORMAL", "LOCKED"] = "NORMAL"
@@ -143,32 +137,3 @@ def number(value: Decimal) -> str:
 
 def millis(ts_ns: int) -> int:
     return ts_ns // MS
-
-
-class Modes:
-    """Switches of the whole venue and of single markets, told on `symbols` and `exchange`."""
-
-    def __init__(self, states: Mapping[str, str]) -> None:
-        self.states = dict(states)
-        self.maintenance = False
-        self.post_only = False
-        self.limits: dict[str, tuple[Decimal, Decimal]] = {}  # highest bid and lowest ask, 0: none
-        self.changed: set[str] = set()  # symbols, or "" for the venue, not told yet
-
-    def state(self, symbol: str) -> str:
-        return self.states.get(symbol, "NORMAL")
-
-    def set_state(self, symbol: str, state: str) -> None:
-        """Raises ValueError for a state that the document does not have."""
-        if state not in STATES:
-            raise ValueError(f"state: expected one of {', '.join(STATES)}, received {state!r}")
-        self.states[symbol] = state
-        self.changed.add(symbol)
-
-    def set_venue(self, *, maintenance: bool | None, post_only: bool | None) -> None:
-        """None leaves a switch as it is."""
-        if maintenance is not None:
-            self.maintenance = maintenance
-        if post_only is not None:
-            self.post_only = post_only
-        self.changed.add("")

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import SimMarket, millis, number
+from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.simulation.core import NO_FUNDS_AT_TRIGGER, POST_ONLY_TAKES
 from adapters.simulation.orders import (
     FillEntry,
@@ -31,13 +32,7 @@ from adapters.simulation.trailing import first_trigger
 from adapters.simulation.validate import is_on_step
 from engine.orders.model import Side, Tif, TriggerCondition
 
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
-
-ACCOUNT = "spot"
-FIRST_ORDER_ID = 205_343_650_954_092_544  # beyond 2**53, as on the venue
 CHILD_OFFSET = 100_000_000_000_000_000
-FIRST_TRADE_ID = 60_000_000
 PAGE_OFFSET = 32_164_924_271_503_616  # pageId - id
 OPEN_ORDERS_MAX = 2000
 STOP_TYPES = ("STOP", "STOP_LIMIT")
@@ -64,14 +59,14 @@ def regular_id(order: SimOrder) -> int:
     return order.id + CHILD_OFFSET if is_smart(order) else order.id
 
 
-def client_id(venue: PoloniexSimulator, order: SimOrder) -> str:
+def client_id(venue: PoloniexState, order: SimOrder) -> str:
     """As `/orders` shows it."""
     if is_smart(order) and venue.options.child_client_id == "none":
         return ""
     return order.client_order_id or ""
 
 
-def find_regular(venue: PoloniexSimulator, text: str) -> SimOrder:
+def find_regular(venue: PoloniexState, text: str) -> SimOrder:
     """By id, or `cid:` and client order id. Raises ApiError 21301 or 21346."""
     if text.startswith("cid:"):
         return _find_client_id(venue, text.removeprefix("cid:"))
@@ -85,14 +80,14 @@ def find_regular(venue: PoloniexSimulator, text: str) -> SimOrder:
     raise ApiError(21301)
 
 
-def _find_client_id(venue: PoloniexSimulator, name: str) -> SimOrder:
+def _find_client_id(venue: PoloniexState, name: str) -> SimOrder:
     order = venue.exchange.order_by_client_id(ACCOUNT, name)
     if order is None or not name or not is_regular(order) or client_id(venue, order) != name:
         raise ApiError(21301)
     return order
 
 
-def find_smart(venue: PoloniexSimulator, text: str, code: int) -> SimOrder:
+def find_smart(venue: PoloniexState, text: str, code: int) -> SimOrder:
     """By id, or `cid:` and client order id. Raises ApiError with `code`."""
     order = None
     if text.startswith("cid:"):
@@ -145,7 +140,7 @@ def quantity_text(order: SimOrder) -> str:
     return "0" if order.quote_amount is not None else number(order.quantity)
 
 
-def order_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
+def order_row(venue: PoloniexState, order: SimOrder) -> dict[str, Any]:
     return {
         "id": str(regular_id(order)),
         "clientOrderId": client_id(venue, order),
@@ -166,7 +161,7 @@ def order_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
     }
 
 
-def history_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
+def history_row(venue: PoloniexState, order: SimOrder) -> dict[str, Any]:
     return order_row(venue, order) | {"orderSource": "API"}
 
 
@@ -195,7 +190,7 @@ def _offset_text(offset: Offset) -> str:
     return f"{number(offset.value * 100)}%" if offset.is_ratio else number(offset.value)
 
 
-def smart_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
+def smart_row(venue: PoloniexState, order: SimOrder) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": str(order.id),
         "clientOrderId": order.client_order_id or "",
@@ -218,7 +213,7 @@ def smart_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
     return row
 
 
-def fill_row(venue: PoloniexSimulator, fill: FillEntry) -> dict[str, Any]:
+def fill_row(venue: PoloniexState, fill: FillEntry) -> dict[str, Any]:
     order = venue.exchange.order(ACCOUNT, fill.order_id)
     assert order is not None, "a fill without its order"
     return {
@@ -289,7 +284,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return self.stop_price is not None or self.trail is not None
 
 
-def read_order(venue: PoloniexSimulator, body: object, *, smart: bool) -> Asked:
+def read_order(venue: PoloniexState, body: object, *, smart: bool) -> Asked:
     """Raises ApiError with the documented code of the first thing that is wrong."""
     if not isinstance(body, dict):
         raise ApiError(601)
@@ -416,7 +411,7 @@ def _check_numbers(asked: Asked) -> None:
         raise ApiError(21322)
 
 
-def check_modes(venue: PoloniexSimulator, asked: Asked) -> None:
+def check_modes(venue: PoloniexState, asked: Asked) -> None:
     """Maintenance, post-only mode, and the market's state (section 2.3)."""
     modes, symbol = venue.modes, asked.market.symbol
     state = modes.state(symbol)
@@ -436,7 +431,7 @@ def check_modes(venue: PoloniexSimulator, asked: Asked) -> None:
         raise ApiError(21343)
 
 
-def create(venue: PoloniexSimulator, asked: Asked) -> SimOrder:
+def create(venue: PoloniexState, asked: Asked) -> SimOrder:
     """Place it. Raises ApiError."""
     check_modes(venue, asked)
     stop_price, condition = _trigger_of(venue, asked)
@@ -465,7 +460,7 @@ def create(venue: PoloniexSimulator, asked: Asked) -> SimOrder:
 
 
 def _trigger_of(
-    venue: PoloniexSimulator, asked: Asked
+    venue: PoloniexState, asked: Asked
 ) -> tuple[Decimal | None, TriggerCondition | None]:
     """Trigger price and condition of a smart order; a trailing one sells below, buys above."""
     if asked.trail is not None:
@@ -482,7 +477,7 @@ def _trigger_of(
     return asked.stop_price, _condition(venue, asked.market.symbol, asked.stop_price)
 
 
-def _condition(venue: PoloniexSimulator, symbol: str, stop_price: Decimal) -> TriggerCondition:
+def _condition(venue: PoloniexState, symbol: str, stop_price: Decimal) -> TriggerCondition:
     """The venue has no direction field: it waits for a cross from the side of the last price."""
     last = venue.exchange.markets[symbol].tape.last_price
     if last is None or last <= stop_price:
@@ -505,7 +500,7 @@ def _refused(refusal: Refusal, *, smart: bool) -> ApiError:
     return ApiError(codes.get(refusal.code, 601))
 
 
-def cancel(venue: PoloniexSimulator, order: SimOrder, *, at_once: bool = False) -> None:
+def cancel(venue: PoloniexState, order: SimOrder, *, at_once: bool = False) -> None:
     """Ask for the cancel. Raises ApiError 21359 when the order is over."""
     settle_ns = 0 if at_once else None
     made = venue.exchange.cancel(ACCOUNT, order.id, venue.exchange.now_ns, settle_ns)
@@ -513,7 +508,7 @@ def cancel(venue: PoloniexSimulator, order: SimOrder, *, at_once: bool = False) 
         raise ApiError(21359)
 
 
-def asked_again(venue: PoloniexSimulator, order: SimOrder, change: Mapping[str, Any]) -> Asked:
+def asked_again(venue: PoloniexState, order: SimOrder, change: Mapping[str, Any]) -> Asked:
     """What replaces `order`: its fields with those of `change`, read as a create is."""
     smart = is_smart(order)
     kind = smart_type_of(order) if smart else type_of(order)

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import MS, SimMarket, millis, number
+from adapters.poloniex.simulator_state import PoloniexState
 from adapters.simulation.book import BookSide
 from adapters.simulation.routes import Endpoint
 from adapters.simulation.tape import MINUTE_NS, MinuteBar
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
 
 BOOK_LIMITS = (5, 10, 20, 50, 100, 150)
 CANDLES_MAX = 500
@@ -73,7 +71,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return int(text)
 
 
-def market_of(venue: PoloniexSimulator, call: Call) -> SimMarket:
+def market_of(venue: PoloniexState, call: Call) -> SimMarket:
     market = venue.markets.get(call.path["symbol"])
     if market is None:
         raise ApiError(24101)
@@ -83,7 +81,7 @@ def market_of(venue: PoloniexSimulator, call: Call) -> SimMarket:
 # -- reference data -------------------------------------------------------------------------------
 
 
-def market_row(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
+def market_row(venue: PoloniexState, market: SimMarket) -> dict[str, Any]:
     bid, ask = venue.modes.limits.get(market.symbol, (Decimal(0), Decimal(0)))
     return {
         "symbol": market.symbol,
@@ -110,21 +108,21 @@ def market_row(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
     }
 
 
-def _markets(venue: PoloniexSimulator, call: Call) -> object:
+def _markets(venue: PoloniexState, call: Call) -> object:
     return [market_row(venue, market) for market in venue.markets.values()]
 
 
-def _market(venue: PoloniexSimulator, call: Call) -> object:
+def _market(venue: PoloniexState, call: Call) -> object:
     row = market_row(venue, market_of(venue, call))
     return [row] if venue.options.markets_get == "list" else row
 
 
-def currencies_of(venue: PoloniexSimulator) -> list[str]:
+def currencies_of(venue: PoloniexState) -> list[str]:
     names = {m.base: None for m in venue.markets.values()}
     return [*(names | {m.quote: None for m in venue.markets.values()})]
 
 
-def currency_row(venue: PoloniexSimulator, name: str) -> dict[str, Any]:
+def currency_row(venue: PoloniexState, name: str) -> dict[str, Any]:
     return {
         "id": currencies_of(venue).index(name) + 1,
         "name": name,
@@ -144,22 +142,22 @@ def currency_row(venue: PoloniexSimulator, name: str) -> dict[str, Any]:
     }
 
 
-def _currencies(venue: PoloniexSimulator, call: Call) -> object:
+def _currencies(venue: PoloniexState, call: Call) -> object:
     return [{name: currency_row(venue, name)} for name in currencies_of(venue)]
 
 
-def _currency(venue: PoloniexSimulator, call: Call) -> object:
+def _currency(venue: PoloniexState, call: Call) -> object:
     return {_named(venue, call): currency_row(venue, _named(venue, call))}
 
 
-def _named(venue: PoloniexSimulator, call: Call) -> str:
+def _named(venue: PoloniexState, call: Call) -> str:
     name = call.path["currency"]
     if name not in currencies_of(venue):
         raise ApiError(601, "Invalid currency")
     return name
 
 
-def _currency_v2_row(venue: PoloniexSimulator, name: str) -> dict[str, Any]:
+def _currency_v2_row(venue: PoloniexState, name: str) -> dict[str, Any]:
     number_of = currencies_of(venue).index(name) + 1
     network = {
         "id": number_of,
@@ -188,19 +186,19 @@ def _currency_v2_row(venue: PoloniexSimulator, name: str) -> dict[str, Any]:
     }
 
 
-def _currencies_v2(venue: PoloniexSimulator, call: Call) -> object:
+def _currencies_v2(venue: PoloniexState, call: Call) -> object:
     return [_currency_v2_row(venue, name) for name in currencies_of(venue)]
 
 
-def _currency_v2(venue: PoloniexSimulator, call: Call) -> object:
+def _currency_v2(venue: PoloniexState, call: Call) -> object:
     return _currency_v2_row(venue, _named(venue, call))
 
 
-def _timestamp(venue: PoloniexSimulator, call: Call) -> object:
+def _timestamp(venue: PoloniexState, call: Call) -> object:
     return {"serverTime": venue.now_ms}
 
 
-def _futures(venue: PoloniexSimulator, call: Call) -> object:
+def _futures(venue: PoloniexState, call: Call) -> object:
     """Clients of all the venue's markets ask for these too: there are none here."""
     return {"code": "200", "msg": "Success", "data": []}
 
@@ -208,7 +206,7 @@ def _futures(venue: PoloniexSimulator, call: Call) -> object:
 # -- prices ---------------------------------------------------------------------------------------
 
 
-def _price_row(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
+def _price_row(venue: PoloniexState, market: SimMarket) -> dict[str, Any]:
     tape = venue.exchange.markets[market.symbol].tape
     day = tape.day(venue.exchange.now_ns)
     last = tape.trades[-1].ts_event if tape.trades else venue.exchange.now_ns
@@ -227,15 +225,15 @@ def change_text(first: Decimal, last: Decimal) -> str:
     return number((last / first - 1).quantize(Decimal("0.0001")))
 
 
-def _prices(venue: PoloniexSimulator, call: Call) -> object:
+def _prices(venue: PoloniexState, call: Call) -> object:
     return [_price_row(venue, market) for market in venue.markets.values()]
 
 
-def _price(venue: PoloniexSimulator, call: Call) -> object:
+def _price(venue: PoloniexState, call: Call) -> object:
     return _price_row(venue, market_of(venue, call))
 
 
-def _mark_row(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
+def _mark_row(venue: PoloniexState, market: SimMarket) -> dict[str, Any]:
     return {
         "symbol": market.symbol,
         "markPrice": number(mark_price(venue, market)),
@@ -243,27 +241,27 @@ def _mark_row(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
     }
 
 
-def mark_price(venue: PoloniexSimulator, market: SimMarket) -> Decimal:
+def mark_price(venue: PoloniexState, market: SimMarket) -> Decimal:
     """The last price: there is only one exchange to look at."""
     return venue.exchange.markets[market.symbol].tape.last_price or market.start_price
 
 
-def _margin_market(venue: PoloniexSimulator, call: Call) -> SimMarket:
+def _margin_market(venue: PoloniexState, call: Call) -> SimMarket:
     market = market_of(venue, call)
     if market.leverage_max == 0:
         raise ApiError(24101)
     return market
 
 
-def _marks(venue: PoloniexSimulator, call: Call) -> object:
+def _marks(venue: PoloniexState, call: Call) -> object:
     return [_mark_row(venue, m) for m in venue.markets.values() if m.leverage_max]
 
 
-def _mark(venue: PoloniexSimulator, call: Call) -> object:
+def _mark(venue: PoloniexState, call: Call) -> object:
     return _mark_row(venue, _margin_market(venue, call))
 
 
-def _mark_components(venue: PoloniexSimulator, call: Call) -> object:
+def _mark_components(venue: PoloniexState, call: Call) -> object:
     market = _margin_market(venue, call)
     price = number(mark_price(venue, market))
     component = {
@@ -284,7 +282,7 @@ def _mark_components(venue: PoloniexSimulator, call: Call) -> object:
 # -- book, trades, candles, tickers ---------------------------------------------------------------
 
 
-def _order_book(venue: PoloniexSimulator, call: Call) -> object:
+def _order_book(venue: PoloniexState, call: Call) -> object:
     market = market_of(venue, call)
     limit = call.params.get("limit", "10")
     if not limit.isdecimal() or int(limit) not in BOOK_LIMITS:
@@ -330,7 +328,7 @@ def _levels(side: BookSide, step: Decimal | None, depth: int) -> list[tuple[Deci
     return list(sums.items())
 
 
-def _trades(venue: PoloniexSimulator, call: Call) -> object:
+def _trades(venue: PoloniexState, call: Call) -> object:
     market = market_of(venue, call)
     limit = call.count(500, TRADES_MAX)
     trades = venue.exchange.markets[market.symbol].tape.trades
@@ -349,7 +347,7 @@ def _trades(venue: PoloniexSimulator, call: Call) -> object:
     ]
 
 
-def _candles(venue: PoloniexSimulator, call: Call) -> object:
+def _candles(venue: PoloniexState, call: Call) -> object:
     """Ascending; with more than `limit` in the window, the latest. The last may be open."""
     market = market_of(venue, call)
     interval = call.params.get("interval")
@@ -407,7 +405,7 @@ def _candle(bar: MinuteBar, interval: str, now_ms: int) -> list[Any]:
     ]
 
 
-def ticker_row(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
+def ticker_row(venue: PoloniexState, market: SimMarket) -> dict[str, Any]:
     """The fields that REST and the `ticker` channel share."""
     day = venue.exchange.markets[market.symbol].tape.day(venue.exchange.now_ns)
     return {
@@ -427,7 +425,7 @@ def ticker_row(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
     }
 
 
-def _ticker_24h(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
+def _ticker_24h(venue: PoloniexState, market: SimMarket) -> dict[str, Any]:
     book = venue.exchange.markets[market.symbol].book
     row = ticker_row(venue, market) | {"displayName": market.name}
     for name, side in (("bid", book.bids), ("ask", book.asks)):
@@ -437,15 +435,15 @@ def _ticker_24h(venue: PoloniexSimulator, market: SimMarket) -> dict[str, Any]:
     return row
 
 
-def _tickers(venue: PoloniexSimulator, call: Call) -> object:
+def _tickers(venue: PoloniexState, call: Call) -> object:
     return [_ticker_24h(venue, market) for market in venue.markets.values()]
 
 
-def _ticker(venue: PoloniexSimulator, call: Call) -> object:
+def _ticker(venue: PoloniexState, call: Call) -> object:
     return _ticker_24h(venue, market_of(venue, call))
 
 
-PUBLIC: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
+PUBLIC: tuple[Endpoint[PoloniexState, Call], ...] = (
     Endpoint("GET", "/markets", _markets, "public bulk"),
     Endpoint("GET", "/markets/price", _prices, "public"),
     Endpoint("GET", "/markets/markPrice", _marks, "public"),

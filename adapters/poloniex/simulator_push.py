@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -14,7 +14,6 @@ from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_feeds import CANDLE_CHANNELS, BookFeed, encode
 from adapters.poloniex.simulator_markets import MS
 from adapters.poloniex.simulator_orders import (
-    ACCOUNT,
     create,
     find_regular,
     is_regular,
@@ -22,13 +21,11 @@ from adapters.poloniex.simulator_orders import (
     read_order,
 )
 from adapters.poloniex.simulator_public import currencies_of
+from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.poloniex.simulator_trading import cancel_all, cancel_named, cancel_row
 from adapters.simulation.exchange import ExchangeListener
 from adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Status, Trade
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
 
 PUBLIC_PATH, PRIVATE_PATH = "/ws/public", "/ws/private"
 ALL = "all"
@@ -43,7 +40,7 @@ MAINTENANCE = "Platform in maintenance mode"
 class PushServer(ExchangeListener):
     """All connections, and what is published to them."""
 
-    def __init__(self, venue: PoloniexSimulator) -> None:
+    def __init__(self, venue: PoloniexState) -> None:
         self._venue = venue
         self.sessions: list[PushSession] = []
         self.trade_requests: dict[str, int] = {}  # by event
@@ -244,7 +241,7 @@ class PushSession:
 
     def __init__(
         self,
-        venue: PoloniexSimulator,
+        venue: PoloniexState,
         server: PushServer,
         is_private: bool,
         send: Callable[[str], None],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -11,19 +10,17 @@ from adapters.poloniex.simulator_account import ACCOUNTS
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_margin import MARGIN
 from adapters.poloniex.simulator_public import PUBLIC, Call
+from adapters.poloniex.simulator_state import PoloniexState
 from adapters.poloniex.simulator_trading import TRADING
 from adapters.poloniex.simulator_wallet import WALLET
 from adapters.simulation.routes import Routes
 from adapters.simulation.venue import SimRequest, SimResponse
 
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
-
 ROUTES = Routes((*MARGIN, *PUBLIC, *WALLET, *ACCOUNTS, *TRADING))
 _STATUS = {400: 400, 408: 408, 429: 429, 404: 404}
 
 
-def answer(venue: PoloniexSimulator, request: SimRequest) -> SimResponse:
+def answer(venue: PoloniexState, request: SimRequest) -> SimResponse:
     """Any request; an error is `{code, message}` with an HTTP status other than 200.
 
     A wrong key or signature is 401 without a body.
@@ -37,7 +34,7 @@ def answer(venue: PoloniexSimulator, request: SimRequest) -> SimResponse:
         return SimResponse.of_json(status, {"code": error.code, "message": error.message})
 
 
-def _call(venue: PoloniexSimulator, request: SimRequest) -> object:
+def _call(venue: PoloniexState, request: SimRequest) -> object:
     # A trailing slash is taken, as older clients send it.
     endpoint, path = ROUTES.find(request.method, request.path.rstrip("/"))
     if endpoint is None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import millis
 from adapters.poloniex.simulator_orders import (
-    ACCOUNT,
     SMART_TYPES,
     asked_again,
     cancel,
@@ -30,11 +29,9 @@ from adapters.poloniex.simulator_orders import (
     state_of,
 )
 from adapters.poloniex.simulator_public import Call
+from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.simulation.orders import SimOrder, Status
 from adapters.simulation.routes import Endpoint
-
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
 
 BATCH_MAX = 20
 OPEN_LIMIT_MAX = 2000
@@ -55,15 +52,15 @@ def _created(order: SimOrder) -> dict[str, Any]:
     return {"id": str(order.id), "clientOrderId": order.client_order_id or ""}
 
 
-def _create(venue: PoloniexSimulator, call: Call) -> object:
+def _create(venue: PoloniexState, call: Call) -> object:
     return _created(create(venue, read_order(venue, call.body, smart=False)))
 
 
-def _create_smart(venue: PoloniexSimulator, call: Call) -> object:
+def _create_smart(venue: PoloniexState, call: Call) -> object:
     return _created(create(venue, read_order(venue, call.body, smart=True)))
 
 
-def _create_batch(venue: PoloniexSimulator, call: Call) -> object:
+def _create_batch(venue: PoloniexState, call: Call) -> object:
     """Positional; each on its own. A failed element has a code and no id."""
     rows = call.body
     if not isinstance(rows, list) or not 0 < len(rows) <= BATCH_MAX:
@@ -83,15 +80,15 @@ def _create_batch(venue: PoloniexSimulator, call: Call) -> object:
 # -- replace --------------------------------------------------------------------------------------
 
 
-def _replace(venue: PoloniexSimulator, call: Call) -> object:
+def _replace(venue: PoloniexState, call: Call) -> object:
     return _replaced(venue, find_regular(venue, call.path["id"]), call)
 
 
-def _replace_smart(venue: PoloniexSimulator, call: Call) -> object:
+def _replace_smart(venue: PoloniexState, call: Call) -> object:
     return _replaced(venue, find_smart(venue, call.path["id"], 25015), call)
 
 
-def _replaced(venue: PoloniexSimulator, order: SimOrder, call: Call) -> object:
+def _replaced(venue: PoloniexState, order: SimOrder, call: Call) -> object:
     """Cancel, then create. Parameters are checked first, so that a wrong one changes nothing."""
     if not isinstance(call.body, dict):
         raise ApiError(602, "Missing request body")
@@ -110,7 +107,7 @@ def _replaced(venue: PoloniexSimulator, order: SimOrder, call: Call) -> object:
 # -- cancel ---------------------------------------------------------------------------------------
 
 
-def cancel_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
+def cancel_row(venue: PoloniexState, order: SimOrder) -> dict[str, Any]:
     """Ask for the cancel of a regular order. Raises ApiError."""
     cancel(venue, order)
     return {
@@ -122,7 +119,7 @@ def cancel_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
     }
 
 
-def cancel_smart_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any]:
+def cancel_smart_row(venue: PoloniexState, order: SimOrder) -> dict[str, Any]:
     """Cancel a smart order that waits: final at once. Raises ApiError 25013."""
     if order.status is not Status.WAIT_TRIGGER:
         raise ApiError(25013)
@@ -136,11 +133,11 @@ def cancel_smart_row(venue: PoloniexSimulator, order: SimOrder) -> dict[str, Any
     }
 
 
-def _cancel(venue: PoloniexSimulator, call: Call) -> object:
+def _cancel(venue: PoloniexState, call: Call) -> object:
     return cancel_row(venue, find_regular(venue, call.path["id"]))
 
 
-def _cancel_smart(venue: PoloniexSimulator, call: Call) -> object:
+def _cancel_smart(venue: PoloniexState, call: Call) -> object:
     return cancel_smart_row(venue, find_smart(venue, call.path["id"], 25013))
 
 
@@ -172,7 +169,7 @@ def cancel_named(
     return rows
 
 
-def _cancel_by_ids(venue: PoloniexSimulator, call: Call) -> object:
+def _cancel_by_ids(venue: PoloniexState, call: Call) -> object:
     return cancel_named(
         call.body,
         lambda text: find_regular(venue, text),
@@ -180,7 +177,7 @@ def _cancel_by_ids(venue: PoloniexSimulator, call: Call) -> object:
     )
 
 
-def _cancel_smart_by_ids(venue: PoloniexSimulator, call: Call) -> object:
+def _cancel_smart_by_ids(venue: PoloniexState, call: Call) -> object:
     return cancel_named(
         call.body,
         lambda text: find_smart(venue, text, 25013),
@@ -200,7 +197,7 @@ def _texts(body: dict[str, Any], name: str) -> list[str]:
     return [str(item) for item in value]
 
 
-def cancel_all(venue: PoloniexSimulator, body: object, *, smart: bool) -> list[dict[str, Any]]:
+def cancel_all(venue: PoloniexState, body: object, *, smart: bool) -> list[dict[str, Any]]:
     """`symbols` and `accountTypes` (or singular); no symbols: everything. Raises ApiError 601."""
     wanted = body if isinstance(body, dict) else {}
     symbols = _texts(wanted, "symbols") or _texts(wanted, "symbol")
@@ -217,34 +214,34 @@ def cancel_all(venue: PoloniexSimulator, body: object, *, smart: bool) -> list[d
     return rows
 
 
-def _open(venue: PoloniexSimulator, *, smart: bool) -> list[SimOrder]:
+def _open(venue: PoloniexState, *, smart: bool) -> list[SimOrder]:
     orders = venue.exchange.open_orders(ACCOUNT)
     if smart:
         return [order for order in orders if order.status is Status.WAIT_TRIGGER]
     return [order for order in orders if is_regular(order)]
 
 
-def _cancel_all(venue: PoloniexSimulator, call: Call) -> object:
+def _cancel_all(venue: PoloniexState, call: Call) -> object:
     return cancel_all(venue, call.body, smart=False)
 
 
-def _cancel_all_smart(venue: PoloniexSimulator, call: Call) -> object:
+def _cancel_all_smart(venue: PoloniexState, call: Call) -> object:
     return cancel_all(venue, call.body, smart=True)
 
 
 # -- read -----------------------------------------------------------------------------------------
 
 
-def _get(venue: PoloniexSimulator, call: Call) -> object:
+def _get(venue: PoloniexState, call: Call) -> object:
     return order_row(venue, find_regular(venue, call.path["id"]))
 
 
-def _get_smart(venue: PoloniexSimulator, call: Call) -> object:
+def _get_smart(venue: PoloniexState, call: Call) -> object:
     row = smart_row(venue, find_smart(venue, call.path["id"], 25015))
     return [row] if venue.options.smart_get == "list" else row
 
 
-def _open_orders(venue: PoloniexSimulator, call: Call) -> object:
+def _open_orders(venue: PoloniexState, call: Call) -> object:
     """Newest first; `from` is an order id, NEXT goes to older ones."""
     limit = call.count(500, OPEN_LIMIT_MAX)
     orders = _filtered(_open(venue, smart=False), call)
@@ -294,13 +291,13 @@ def _filtered(orders: Iterable[SimOrder], call: Call) -> list[SimOrder]:
     ]
 
 
-def _open_smart(venue: PoloniexSimulator, call: Call) -> object:
+def _open_smart(venue: PoloniexState, call: Call) -> object:
     limit = call.count(OPEN_LIMIT_MAX, OPEN_LIMIT_MAX)
     orders = sorted(_filtered(_open(venue, smart=True), call), key=lambda o: o.id, reverse=True)
     return [smart_row(venue, order) for order in orders[:limit]]
 
 
-def window(venue: PoloniexSimulator, call: Call, longest_ms: int) -> tuple[int, int]:
+def window(venue: PoloniexState, call: Call, longest_ms: int) -> tuple[int, int]:
     """Times of a history; 7 days where one or both are absent. Raises ApiError 21355."""
     start, end = call.time("startTime", None), call.time("endTime", None)
     if start is None:
@@ -313,7 +310,7 @@ def window(venue: PoloniexSimulator, call: Call, longest_ms: int) -> tuple[int, 
     return start, end
 
 
-def _history(venue: PoloniexSimulator, call: Call) -> object:
+def _history(venue: PoloniexState, call: Call) -> object:
     start, end = window(venue, call, HISTORY_WINDOW_MS)
     limit = call.count(500, HISTORY_LIMIT_MAX)
     states = _wanted_states(call, OVER)
@@ -334,12 +331,12 @@ def _history(venue: PoloniexSimulator, call: Call) -> object:
     return [history_row(venue, order) for order in shown]
 
 
-def _is_archived(venue: PoloniexSimulator, order: SimOrder, is_canceled: bool) -> bool:
+def _is_archived(venue: PoloniexState, order: SimOrder, is_canceled: bool) -> bool:
     age_ms = venue.now_ms - millis(order.ts_updated)
     return age_ms > (ARCHIVED_CANCELED_MS if is_canceled else ARCHIVED_MS)
 
 
-def _smart_history(venue: PoloniexSimulator, call: Call) -> object:
+def _smart_history(venue: PoloniexState, call: Call) -> object:
     start, end = window(venue, call, HISTORY_WINDOW_MS)
     limit = call.count(500, HISTORY_LIMIT_MAX)
     states = _wanted_states(call, SMART_OVER)
@@ -368,7 +365,7 @@ def _wanted_states(call: Call, known: tuple[str, ...]) -> list[str]:
     return wanted or list(known)
 
 
-TRADING: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
+TRADING: tuple[Endpoint[PoloniexState, Call], ...] = (
     Endpoint("POST", "/orders", _create, "private", True),
     Endpoint("POST", "/orders/batch", _create_batch, "private bulk", True),
     Endpoint("PUT", "/orders/{id}", _replace, "private bulk", True),

@@ -5,20 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import Any
 
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_markets import millis, number
-from adapters.poloniex.simulator_orders import ACCOUNT, positive
+from adapters.poloniex.simulator_orders import positive
 from adapters.poloniex.simulator_public import Call, currencies_of
+from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState, Transfer, Withdrawal
 from adapters.poloniex.simulator_trading import page, window
 from adapters.simulation.orders import BalanceEntry
 from adapters.simulation.routes import Endpoint
-
-if TYPE_CHECKING:
-    from adapters.poloniex.simulator import PoloniexSimulator
 
 ACCOUNT_TYPES = ("SPOT", "FUTURES")
 WITHDRAW_FEE = Decimal("0.5")
@@ -30,51 +26,16 @@ ACTIVITY_TYPES = ("104", "105", "199", "200", "201", "202", "203", "204")
 WALLET_TYPES = ("adjustments", "deposits", "withdrawals")
 
 
-class Transfer(msgspec.Struct, frozen=True):
-    id: int
-    currency: str
-    amount: Decimal
-    source: str  # SPOT or FUTURES
-    target: str
-    ts_created: int
-
-
-class Withdrawal(msgspec.Struct, frozen=True):
-    """`amount` has the fee in it."""
-
-    id: int
-    currency: str
-    amount: Decimal
-    address: str
-    tag: str | None
-    ts_created: int
-
-
-class Wallet:
-    """What left the spot account, and what is in the futures account."""
-
-    def __init__(self) -> None:
-        self.transfers: list[Transfer] = []
-        self.withdrawals: list[Withdrawal] = []
-        self.futures: dict[str, Decimal] = {}
-        self.addresses: dict[str, int] = {}  # how many were made, by currency
-        self._next_id = 7_397_526
-
-    def next_id(self) -> int:
-        self._next_id += 1
-        return self._next_id
-
-
 # -- addresses, deposits, withdrawals -------------------------------------------------------------
 
 
-def _address(venue: PoloniexSimulator, currency: str) -> str:
+def _address(venue: PoloniexState, currency: str) -> str:
     made = venue.wallet.addresses.get(currency, 0)
     digest = hashlib.sha256(f"{venue.seed}/{currency}/{made}".encode()).hexdigest()
     return f"0x{digest[:40]}"
 
 
-def _currency(venue: PoloniexSimulator, name: object, code: int = 601) -> str:
+def _currency(venue: PoloniexState, name: object, code: int = 601) -> str:
     if name in (None, ""):
         raise ApiError(602, "Missing parameter currency")
     if str(name) not in currencies_of(venue):
@@ -82,7 +43,7 @@ def _currency(venue: PoloniexSimulator, name: object, code: int = 601) -> str:
     return str(name)
 
 
-def _addresses(venue: PoloniexSimulator, call: Call) -> object:
+def _addresses(venue: PoloniexState, call: Call) -> object:
     """By currency; of all currencies without one."""
     asked = call.path.get("currency") or call.params.get("currency")
     names = [_currency(venue, asked)] if asked else currencies_of(venue)
@@ -95,19 +56,19 @@ def _body(call: Call) -> Mapping[str, Any]:
     return call.body
 
 
-def _new_address(venue: PoloniexSimulator, call: Call) -> object:
+def _new_address(venue: PoloniexState, call: Call) -> object:
     currency = _currency(venue, _body(call).get("currency"))
     venue.wallet.addresses[currency] = venue.wallet.addresses.get(currency, 0) + 1
     return {"address": _address(venue, currency)}
 
 
-def _withdraw(venue: PoloniexSimulator, call: Call) -> object:
+def _withdraw(venue: PoloniexState, call: Call) -> object:
     body = _body(call)
     made = _withdrawn(venue, body, body.get("currency"), body.get("paymentId"))
     return {"withdrawalNumber": made.id}
 
 
-def _withdraw_v2(venue: PoloniexSimulator, call: Call) -> object:
+def _withdraw_v2(venue: PoloniexState, call: Call) -> object:
     """`network` is the blockchain of the currency's network: the coin itself here."""
     body = _body(call)
     if body.get("network") in (None, ""):
@@ -120,7 +81,7 @@ def _withdraw_v2(venue: PoloniexSimulator, call: Call) -> object:
 
 
 def _withdrawn(
-    venue: PoloniexSimulator, body: Mapping[str, Any], coin: object, tag: object
+    venue: PoloniexState, body: Mapping[str, Any], coin: object, tag: object
 ) -> Withdrawal:
     """The amount leaves the account at once. Raises ApiError."""
     currency, amount = _currency(venue, coin), positive(body, "amount", 21317)
@@ -144,7 +105,7 @@ def _withdrawn(
     return made
 
 
-def _wallet_activity(venue: PoloniexSimulator, call: Call) -> object:
+def _wallet_activity(venue: PoloniexState, call: Call) -> object:
     """`start` and `end` in seconds; newest first."""
     start = call.time("start", 0) or 0
     end = call.time("end", venue.now_ms // 1000) or 0
@@ -163,7 +124,7 @@ def _wallet_activity(venue: PoloniexSimulator, call: Call) -> object:
     }
 
 
-def _deposit_rows(venue: PoloniexSimulator) -> list[dict[str, Any]]:
+def _deposit_rows(venue: PoloniexState) -> list[dict[str, Any]]:
     return [
         {
             "depositNumber": 134_587_098 + entry.seq,
@@ -183,7 +144,7 @@ def _deposit_rows(venue: PoloniexSimulator) -> list[dict[str, Any]]:
     ]
 
 
-def _withdrawal_row(venue: PoloniexSimulator, made: Withdrawal) -> dict[str, Any]:
+def _withdrawal_row(venue: PoloniexState, made: Withdrawal) -> dict[str, Any]:
     age_ns = venue.exchange.now_ns - made.ts_created
     is_done = age_ns >= venue.options.withdraw_secs * SECOND_NS
     txid = hashlib.sha256(f"withdraw {made.id}".encode()).hexdigest()
@@ -204,13 +165,13 @@ def _withdrawal_row(venue: PoloniexSimulator, made: Withdrawal) -> dict[str, Any
 # -- transfers ------------------------------------------------------------------------------------
 
 
-def _transfer(venue: PoloniexSimulator, call: Call) -> object:
+def _transfer(venue: PoloniexState, call: Call) -> object:
     body = _body(call)
     return _moved(venue, body, body.get("fromAccount"), body.get("toAccount"))
 
 
 def _moved(
-    venue: PoloniexSimulator, body: Mapping[str, Any], source: object, target: object
+    venue: PoloniexState, body: Mapping[str, Any], source: object, target: object
 ) -> dict[str, str]:
     """Between the spot and the futures account, named in either case (ccxt: in lower case).
 
@@ -254,7 +215,7 @@ def _transfer_row(transfer: Transfer) -> dict[str, Any]:
     }
 
 
-def _chosen(venue: PoloniexSimulator, call: Call) -> list[Transfer]:
+def _chosen(venue: PoloniexState, call: Call) -> list[Transfer]:
     start, end = window(venue, call, HISTORY_WINDOW_MS)
     limit, currency = call.count(100, HISTORY_MAX), call.params.get("currency")
     found = [
@@ -265,22 +226,22 @@ def _chosen(venue: PoloniexSimulator, call: Call) -> list[Transfer]:
     return page(found, call, lambda t: t.id, lambda t: t.ts_created, "NEXT")[:limit]
 
 
-def _transfers(venue: PoloniexSimulator, call: Call) -> object:
+def _transfers(venue: PoloniexState, call: Call) -> object:
     return [_transfer_row(transfer) for transfer in _chosen(venue, call)]
 
 
-def _found(venue: PoloniexSimulator, call: Call) -> Transfer:
+def _found(venue: PoloniexState, call: Call) -> Transfer:
     for transfer in venue.wallet.transfers:
         if str(transfer.id) == call.path["id"]:
             return transfer
     raise ApiError(250000, "No such transfer")
 
 
-def _one_transfer(venue: PoloniexSimulator, call: Call) -> object:
+def _one_transfer(venue: PoloniexState, call: Call) -> object:
     return _transfer_row(_found(venue, call))
 
 
-def _activity(venue: PoloniexSimulator, call: Call) -> object:
+def _activity(venue: PoloniexState, call: Call) -> object:
     """Airdrops, rebates, adjustments: this account has none."""
     window(venue, call, HISTORY_WINDOW_MS)
     call.count(100, HISTORY_MAX)
@@ -289,7 +250,7 @@ def _activity(venue: PoloniexSimulator, call: Call) -> object:
     return []
 
 
-def _interest(venue: PoloniexSimulator, call: Call) -> object:
+def _interest(venue: PoloniexState, call: Call) -> object:
     """Nothing is ever borrowed here."""
     window(venue, call, HISTORY_WINDOW_MS)
     call.count(10, INTEREST_MAX)
@@ -299,17 +260,17 @@ def _interest(venue: PoloniexSimulator, call: Call) -> object:
 # -- the account group ----------------------------------------------------------------------------
 
 
-def _group(venue: PoloniexSimulator) -> dict[str, Any]:
+def _group(venue: PoloniexState) -> dict[str, Any]:
     """The primary account is the only one."""
     return {"accountId": venue.options.account_id, "accountName": "primary"}
 
 
-def _subaccounts(venue: PoloniexSimulator, call: Call) -> object:
+def _subaccounts(venue: PoloniexState, call: Call) -> object:
     state = {"accountState": venue.options.account_state, "isPrimary": "true"}
     return [_group(venue) | state]
 
 
-def _group_balances(venue: PoloniexSimulator, call: Call) -> object:
+def _group_balances(venue: PoloniexState, call: Call) -> object:
     if call.path.get("id", venue.options.account_id) != venue.options.account_id:
         raise ApiError(21600)
     spot = [
@@ -336,7 +297,7 @@ def _group_balances(venue: PoloniexSimulator, call: Call) -> object:
     ]
 
 
-def _group_transfer(venue: PoloniexSimulator, call: Call) -> object:
+def _group_transfer(venue: PoloniexState, call: Call) -> object:
     body = _body(call)
     for name, code in (("fromAccountId", 250002), ("toAccountId", 250001)):
         if str(body.get(name)) != venue.options.account_id:
@@ -344,7 +305,7 @@ def _group_transfer(venue: PoloniexSimulator, call: Call) -> object:
     return _moved(venue, body, body.get("fromAccountType"), body.get("toAccountType"))
 
 
-def _group_row(venue: PoloniexSimulator, transfer: Transfer) -> dict[str, Any]:
+def _group_row(venue: PoloniexState, transfer: Transfer) -> dict[str, Any]:
     row = _transfer_row(transfer)
     for end in ("from", "to"):
         row[f"{end}AccountType"] = row.pop(f"{end}Account")
@@ -353,15 +314,15 @@ def _group_row(venue: PoloniexSimulator, transfer: Transfer) -> dict[str, Any]:
     return row
 
 
-def _group_transfers(venue: PoloniexSimulator, call: Call) -> object:
+def _group_transfers(venue: PoloniexState, call: Call) -> object:
     return [_group_row(venue, transfer) for transfer in _chosen(venue, call)]
 
 
-def _one_group_transfer(venue: PoloniexSimulator, call: Call) -> object:
+def _one_group_transfer(venue: PoloniexState, call: Call) -> object:
     return _group_row(venue, _found(venue, call))
 
 
-WALLET: tuple[Endpoint[PoloniexSimulator, Call], ...] = (
+WALLET: tuple[Endpoint[PoloniexState, Call], ...] = (
     Endpoint("GET", "/wallets/addresses", _addresses, "private bulk", True),
     Endpoint("GET", "/wallets/addresses/{currency}", _addresses, "private bulk", True),
     Endpoint("POST", "/wallets/address", _new_address, "private bulk", True),

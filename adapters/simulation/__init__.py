@@ -21,17 +21,19 @@ market.py     `MarketDriver(exchange, flows, now_ns)` with one flow per market: 
 replay.py     `ReplayFlow(spec, CatalogReplay(path, instrument_id))`. `driver.paused` stops them.
 faults.py     `Faults(seed, profile)`: `faults.next("POST", "/v1/orders", "lose_answer")` programs
               one; profiles `mild` and `bad` draw them from the seed.
-venue.py      The `SimulatedVenue` protocol.
+venue.py      What a venue is: the `SimulatedVenue` protocol, requests and answers.
+shell.py      `SimState`, a venue but for its wire: account, funds, markets, flows, faults.
+routes.py     `Routes` from a request to its `Endpoint`, `ApiError`, `RateWindows`.
 server.py     `await serve(venue)` on loopback.
 memory.py     `InMemoryHttp`, `InMemoryWs`, `tick`: the same in one event loop without sockets.
 control.py    `/_sim/...` for tests in other processes: ledger, balances, book, faults, market.
 
-A venue implements `SimulatedVenue`: attributes `exchange`, `driver`, `faults`; methods `http`
-(request to answer), `open_session` (a WebSocket; send with the given `send`), `advance` (run
-`driver.advance(now_ns)`, timers, then publish what listeners collected), `describe` (URLs, and
-`credentials` by the adapter's credential names, which `fairlead venue` writes to files of mode
-0600). Its module has `create(*, now_ns, seed, replay, replay_market, ids_from)` for
-`AdapterSpec.simulator`; `ids_from` is added to the numbers of orders and trades.
-Take the time of a request from `exchange.now_ns`: the shell advances the venue before each one.
+A venue's `simulator_state.py` derives from `SimState` what its handlers get; its `simulator.py`
+derives from that state a `SimulatedVenue`: `http` (request to answer), `open_session` (a WebSocket;
+send with the given `send`), `advance` (run `driver.advance(now_ns)`, timers, then publish what
+listeners collected), `describe` (URLs, and `credentials` by the adapter's credential names, which
+`fairlead venue` writes to files of mode 0600), `take_credentials`; and calls it `create`, which
+`AdapterSpec.simulator` takes `now_ns` and the rest of `shell.Start` to.
+Take the time of a request from `exchange.now_ns`: the server advances the venue before each one.
 `adapters/oceanex/simulator*.py` is the example to follow.
 """

@@ -8,7 +8,7 @@ POST /_sim/faults             {"method","path","kind","secs","times"} programs a
                               {"clear": true} ends all; {"profile": "mild"} sets the seeded ones
 POST /_sim/market             {"action": "pause"|"resume"}, {"market","side","price","size"} sets a
                               level, {"market","price","quantity","aggressor"} prints a trade
-POST /_sim/venue              what the venue itself can be told (its `control(body)`), if anything
+POST /_sim/venue              what the venue itself can be told (its `control(body)`)
 """
 
 from __future__ import annotations
@@ -112,11 +112,7 @@ def _market(venue: SimulatedVenue, request: SimRequest) -> object:
 
 
 def _venue(venue: SimulatedVenue, request: SimRequest) -> object:
-    """A venue's own switches: a method `control(body)` that raises ValueError or KeyError."""
-    own = getattr(venue, "control", None)
-    if own is None:
-        raise ValueError("this venue has no switches of its own")
-    return own(_body(request))
+    return venue.control(_body(request))
 
 
 _HANDLERS: dict[tuple[str, str], Callable[[SimulatedVenue, SimRequest], object]] = {

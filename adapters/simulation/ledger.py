@@ -41,6 +41,7 @@ class Ledger:
     def __init__(self) -> None:
         self.entries: list[LedgerEntry] = []
         self._fills: dict[str, list[FillEntry]] = {}
+        self._fills_of: dict[int, list[FillEntry]] = {}
         self._balances: dict[str, dict[str, Balance]] = {MARKET_ACCOUNT: {}, FEE_ACCOUNT: {}}
 
     def open_account(self, account: str) -> None:
@@ -65,6 +66,10 @@ class Ledger:
     def fills(self, account: str) -> list[FillEntry]:
         """The account's fills, oldest first."""
         return list(self._fills.get(account, ()))
+
+    def fills_of(self, order_id: int) -> list[FillEntry]:
+        """One order's fills, oldest first."""
+        return list(self._fills_of.get(order_id, ()))
 
     def move(
         self, account: str, currency: str, free: Decimal, locked: Decimal, reason: str, now_ns: int
@@ -98,6 +103,7 @@ class Ledger:
 
     def fill(self, entry: FillEntry) -> None:
         self._fills.setdefault(entry.account, []).append(entry)
+        self._fills_of.setdefault(entry.order_id, []).append(entry)
         self._append(entry)
 
     def _append(self, entry: LedgerEntry) -> None:

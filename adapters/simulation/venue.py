@@ -7,7 +7,8 @@ It has no socket and no clock of its own. `server.serve` puts it on loopback HTT
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from random import Random
+from typing import Any, Protocol
 
 import msgspec
 
@@ -51,10 +52,11 @@ class SimSession(Protocol):
 class SimulatedVenue(Protocol):
     """A venue's wire protocol over the simulated exchange.
 
-    `exchange` holds the true ledger and book, `driver` the market's flow, `faults` what the
-    shell does to requests and frames.
+    `exchange` holds the true ledger and book, `account` is the test account's name in it, `driver`
+    the market's flow, `faults` what the server does to requests and frames.
     """
 
+    account: str
     exchange: Exchange
     driver: MarketDriver
     faults: Faults
@@ -77,4 +79,16 @@ class SimulatedVenue(Protocol):
 
     def take_credentials(self, kept: Mapping[str, str]) -> None:
         """Use the test credentials of an earlier start, by name. Raises ValueError."""
+        ...
+
+    def vary(self, rng: Random) -> dict[str, Any]:
+        """Draw what the document leaves open, for seeded sessions; the adapter options for it."""
+        ...
+
+    def control(self, body: Mapping[str, object]) -> object:
+        """`/_sim/venue`: switches of the venue's own. Raises KeyError or ValueError."""
+        ...
+
+    def ledger_id(self, venue_order_id: str) -> int:
+        """The ledger's number of an order. Raises ValueError for a text that is none."""
         ...

@@ -111,9 +111,8 @@ class Evidence(msgspec.Struct, kw_only=True):
                     "SELECT client_order_id, state, venue_order_id, filled, intent FROM orders"
                 )
             }
-            numbered = getattr(world.venue, "ledger_id", number_of)
             owners = {
-                numbered(void): cid
+                world.venue.ledger_id(void): cid
                 for void, cid in database.execute(
                     "SELECT venue_order_id, client_order_id FROM venue_ids"
                 )

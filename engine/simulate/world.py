@@ -11,7 +11,6 @@ from typing import Any
 
 from adapters import registry
 from adapters.base.venue import AdapterContext, AdapterSpec
-from adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
 from adapters.simulation.market import MarketDriver, SeededFlow, SeededFlowOptions
 from adapters.simulation.orders import NewOrder, SimOrder
 from adapters.simulation.venue import SimulatedVenue
@@ -78,15 +77,11 @@ class World:
         described: Any = self.venue.describe("", "")
         self.credentials: dict[str, str] = dict(described["credentials"])
         self._options: dict[str, Any] = {}
-        vary = getattr(self.venue, "vary", None)
-        if plan.vary_venue and vary is not None:
-            self._options = vary(Random(f"vary/{plan.seed}"))  # noqa: S311 - simulation
+        if plan.vary_venue:
+            self._options = self.venue.vary(Random(f"vary/{plan.seed}"))  # noqa: S311 - simulation
         self.venue.faults = self.faults
         self.instrument, self.market = instrument_of(plan.venue)
-        ledger = self.venue.exchange.ledger
-        self.account = next(
-            name for name in ledger.accounts if name not in (MARKET_ACCOUNT, FEE_ACCOUNT)
-        )
+        self.account = self.venue.account
         self._quicken()
         start = self.venue.exchange.markets[self.market].tape.last_price
         assert start is not None

@@ -250,7 +250,7 @@ async def execution(
     return {
         "orders": dict(Counter(o.status.value for o in orders)),
         "stops": sum(o.trigger_price is not None for o in orders),
-        "fills": len(venue.fills),
+        "fills": len(venue.exchange.ledger.fills(venue.account)),
         "open": len(venue.exchange.open_orders("spot")),
     }
 
