@@ -36,10 +36,10 @@ from engine.orders.model import (
     VenueOrder,
 )
 from engine.secrets import Secret
+from tests.support.patience import PATIENCE_SECS
 from tests.venues.poloniex.simulator_kit import (
     BTC,
     NONE,
-    PATIENCE_SECS,
     adapter_of,
     context_of,
     intent,
