@@ -239,3 +239,12 @@ def test_the_queue_ahead_must_trade_before_a_resting_order_fills():
     seen = run([*market, trade(300, 99.5, 1.0)], steps, queue_position=True)
     assert seen.fills("bid") == [(200.0, 99.5, 0.5), (300.0, 99.5, 0.5)]
     assert Decimal(str(seen.quantities["bid"])) == 1
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_a_post_only_order_is_judged_by_the_book_also_where_a_newer_trade_ran_through_it(side):
+    price, swept = (100.8, 101.0) if side == BUY else (99.2, 99.0)
+    step = (150, lambda script: script.limit("maker", side, 1, price, post_only=True))
+    later = book(200, {98.9: 5}, {101.0: 5})
+    seen = run([QUIET, trade(50, 100.0), trade(100, swept, 9.0), trade(150, swept), later], [step])
+    assert seen.kinds("maker")[-1] == "Rejected"
