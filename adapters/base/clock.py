@@ -7,18 +7,128 @@ venue's clock is void until it is measured again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
-from adapters.base.venue import VenueError
+from adapters.base.venue import VenueError, VenueErrorKind
 
 LOOK_SECS = 0.25  # between looks at this machine's clock; an order looks once more
 STEP_NS = 250_000_000  # beyond it a difference within one look is no slewing
 MEASURE_SECS = 30.0  # between measurements of a venue's clock
 RETRY_SECS = 0.5  # after one that failed; doubled up to MEASURE_SECS
 OFFSET_STEP_MS = 2_000.0  # a change of a venue's offset beyond the precision of its clock
+SAMPLES = 5  # round trips of one measurement, at most
+COARSE_SAMPLES = 3  # of a venue that tells whole seconds: more trips prove little more
+COARSE_NS = 1_000_000_000
+GOOD_NS = 200_000_000  # the width of bounds that need no better sample
+
+
+class Offset(msgspec.Struct, frozen=True):
+    """A venue's clock less ours lies between `low_ns` and `high_ns`, as measured at `measured_ns`.
+
+    The venue read its clock at an unknown moment within the round trip, and cut the time to its
+    resolution.
+    """
+
+    low_ns: int
+    high_ns: int
+    measured_ns: int
+
+    @property
+    def likely_ns(self) -> int:
+        return (self.low_ns + self.high_ns) // 2
+
+    @property
+    def uncertainty_ns(self) -> int:
+        return (self.high_ns - self.low_ns + 1) // 2
+
+    @property
+    def proven_ns(self) -> int:
+        """The least offset, by size, that it can be."""
+        if self.low_ns <= 0 <= self.high_ns:
+            return 0
+        return min(self.low_ns, self.high_ns, key=abs)
+
+
+class VenueClock:
+    """A venue's clock as last measured, for signatures and for looks into its lists.
+
+    `ask` gives the venue's time, ns, in steps of `resolution_ns`. `tolerance_ns` is how far off the
+    time in a signature may be; None: the venue holds no time against us.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], Awaitable[int]],
+        *,
+        code: str,
+        now_ns: Callable[[], int],
+        resolution_ns: int,
+        tolerance_ns: int | None = None,
+        check_secs: float = math.inf,
+    ) -> None:
+        self.offset: Offset | None = None
+        self._ask = ask
+        self._code = code
+        self._now_ns = now_ns
+        self._resolution_ns = resolution_ns
+        self._tolerance_ns = tolerance_ns
+        self._check_secs = check_secs
+
+    def now_ns(self) -> int:
+        """Now, by the venue's clock."""
+        return self._now_ns() + (0 if self.offset is None else self.offset.likely_ns)
+
+    @property
+    def offset_ms(self) -> float | None:
+        return None if self.offset is None else self.offset.proven_ns / 1e6
+
+    async def measure(self) -> Offset:
+        """From the quickest of a few round trips.
+
+        Raises VenueError, of kind CLOCK when none proves the venue's time well enough.
+        """
+        best: Offset | None = None
+        good_ns = max(GOOD_NS, self._resolution_ns * 3 // 2)
+        samples = SAMPLES if self._resolution_ns < COARSE_NS else COARSE_SAMPLES
+        for _ in range(samples):
+            sent_ns = self._now_ns()
+            venue_ns = await self._ask()
+            now_ns = self._now_ns()
+            if now_ns < sent_ns:
+                continue  # our clock was set back meanwhile
+            found = Offset(venue_ns - now_ns, venue_ns + self._resolution_ns - sent_ns, now_ns)
+            if best is None or found.uncertainty_ns < best.uncertainty_ns:
+                best = found
+            if found.high_ns - found.low_ns <= good_ns:
+                break
+        limit_ns = self._tolerance_ns
+        if best is None or (limit_ns is not None and best.uncertainty_ns > limit_ns // 2):
+            took = "none of" if best is None else f"{2 * best.uncertainty_ns // 10**6} ms, best of"
+            raise VenueError(
+                VenueErrorKind.CLOCK,
+                f"{self._code}-CLOCK",
+                f"expected a round trip that proves the venue's time, came: {took} {samples}",
+            )
+        self.offset = best
+        return best
+
+    async def fresh(self, *, is_reading: bool) -> None:
+        """Before a signed request: measure if never measured, or refused; by age only on reads.
+
+        Raises VenueError.
+        """
+        offset = self.offset
+        age_ns = 0 if offset is None else self._now_ns() - offset.measured_ns
+        if offset is None or (is_reading and age_ns > self._check_secs * 1e9):
+            await self.measure()
+
+    def forget(self) -> None:
+        """The venue refused the time: it is measured again before it is used."""
+        self.offset = None
 
 
 class MeasuredClock(Protocol):

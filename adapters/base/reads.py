@@ -13,16 +13,15 @@ from adapters.base.limits import READ_LIMITS, ReadLimits
 from adapters.base.venue import VenueError, VenueErrorKind
 from engine.orders import permit
 
-# Nothing was sent, so these are refusals of a create; a read may be sent again.
-_NOT_SENT = ("-HTTP-CONNECT", "-HTTP-TIMEOUT", "-HTTP-RESET")
-# Our own rate limiter had no room within the longest wait; nothing was sent.
-_BUDGET = "BUDGET"
+# Of what was not sent: a connection that was not made may be made a moment later. (Also not sent is
+# what the rate limiter had no room for, or what a broken URL or certificate keeps here.)
+_PASSING_CODES = ("-HTTP-CONNECT", "-HTTP-TIMEOUT", "-HTTP-RESET")
 _PASSING = frozenset({VenueErrorKind.UNKNOWN, VenueErrorKind.RATE_LIMITED, VenueErrorKind.CLOCK})
 
 
 def is_passing(error: VenueError) -> bool:
     """Whether the same read may succeed a moment later; a refused key or parameter does not."""
-    return error.kind in _PASSING or error.code.endswith(_NOT_SENT)
+    return error.kind in _PASSING or error.code.endswith(_PASSING_CODES)
 
 
 async def repeated[T](once: Callable[[], Awaitable[T]], limits: ReadLimits = READ_LIMITS) -> T:
@@ -39,7 +38,7 @@ async def repeated[T](once: Callable[[], Awaitable[T]], limits: ReadLimits = REA
         try:
             return await once()
         except VenueError as error:
-            is_ours = error.code.endswith(_BUDGET)
+            is_ours = error.kind is VenueErrorKind.RATE_LIMITED and not error.is_sent
             told = told if is_ours and told is not None else error
             wait_secs = max(pause_secs, error.retry_after_secs)
             spent_secs = loop.time() - began

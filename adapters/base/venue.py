@@ -203,13 +203,21 @@ class VenueError(Exception):
     """A request that did not succeed. Raised by a venue's `http.py`, classified by its table.
 
     `code` is `VENUE-xxx` (greppable), `message` is the venue's text, bounded and without secrets.
+    `is_sent` is False where the transport, or our own rate limiter, proves that nothing went out.
     """
 
     def __init__(
-        self, kind: VenueErrorKind, code: str, message: str, retry_after_secs: float = 0.0
+        self,
+        kind: VenueErrorKind,
+        code: str,
+        message: str,
+        retry_after_secs: float = 0.0,
+        *,
+        is_sent: bool = True,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.kind = kind
+        self.is_sent = is_sent
         self.code = code
         self.message = message
         self.retry_after_secs = retry_after_secs

@@ -6,12 +6,13 @@ fields: the venue keeps no client order id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
+from adapters.base.decode import Answer
 from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
 from adapters.oceanex import parse
 from adapters.oceanex import schemas as s
@@ -57,7 +58,7 @@ OPEN_STATES = ("wait_trigger", "wait", "cancelling")
 _UNDOCUMENTED = frozenset({"wait_trigger", "cancelling"})
 
 _STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
-_row = parse.decoder(s.Order)
+_row = Answer(s.Order)
 
 
 def new_order(intent: Intent, market: str) -> NewOrder:
@@ -150,13 +151,11 @@ class OceanexOrders:
         self,
         http: OceanexHttp,
         instruments: Mapping[str, VenueInstrument],
-        clock_offset_secs: Callable[[], float] = lambda: 0.0,
         *,
         lists_triggers: bool = False,
     ) -> None:
         self._http = http
         self._instruments = instruments
-        self._clock_offset_secs = clock_offset_secs
         # Whether `/orders/filter` is known to list waiting triggers: told, or once seen (4.7). An
         # empty list of them proves nothing before.
         self._lists_triggers = lists_triggers
@@ -315,8 +314,9 @@ class OceanexOrders:
         return [results[index] for index in range(len(lost))]
 
     def _since_ns(self, ts_sent: int) -> int:
-        since = ts_sent / 1e9 + min(self._clock_offset_secs(), 0.0) - FIND_SKEW_SECS
-        return int(since * 1e9)
+        offset = self._http.clock.offset
+        behind_ns = 0 if offset is None else min(offset.low_ns, 0)
+        return ts_sent + behind_ns - FIND_SKEW_SECS * 10**9
 
     async def _list(self, instrument: str, since_ns: int) -> _Listing | Unsure:
         """Every order since then, in the order in which it may pass through the states."""
@@ -530,10 +530,7 @@ def _outcome(error: VenueError) -> Outcome:
 def _batch_outcome(error: VenueError) -> Outcome:
     """A refused batch may have been made in part, unless it was refused at the door."""
     at_the_door = error.kind in (VenueErrorKind.AUTH, VenueErrorKind.CLOCK)
-    not_sent = error.code == "OCEANEX-RATE-BUDGET" or (
-        error.code.startswith("OCEANEX-HTTP-") and error.kind is VenueErrorKind.REFUSED
-    )
-    if at_the_door or not_sent:
+    if at_the_door or not error.is_sent:
         return _outcome(error)
     return Unknown(f"{error.code}: {error.message}")
 

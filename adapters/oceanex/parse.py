@@ -14,19 +14,17 @@ import msgspec
 from nautilus_trader.model import AggressorSide, Bar, BarType, InstrumentId, TradeId, TradeTick
 
 from adapters.base.book import Numbers, padded
+from adapters.base.decode import MISREAD, bounded
 from adapters.base.venue import ParseError
 from adapters.oceanex import schemas as s
 from engine.orders.model import Kind, OrderState, Side, TriggerCondition, VenueBalance, VenueOrder
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
-MAX_BODY_BYTES = 16 * 1024 * 1024
-MAX_MESSAGE_CHARS = 300
 MAX_DECIMAL_DIGITS = 40
 MAX_EPOCH_SECS = 9_000_000_000  # year 2255; beyond, nanoseconds leave 64 bits
 NS_PER_SEC = 1_000_000_000
 
 _QUOTE = ord('"')
-_BAD = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError, TypeError)
 
 _frame = msgspec.json.Decoder(s.PushFrame)
 _text = msgspec.json.Decoder(str)
@@ -36,25 +34,6 @@ _envelope = msgspec.json.Decoder(s.Envelope, strict=False)
 # The document's own examples of 1011 and 9003 hold unescaped quotes: not JSON, yet clear.
 _UNQUOTED_CODES = frozenset({1011, 9003})
 _UNQUOTED = re.compile(rb'\A\s*\{.*"code"\s*:\s*(-?\d{1,6})\s*[,}].*\}\s*\Z', re.DOTALL)
-
-
-def decoder[T](type_: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
-    """Return a function that decodes JSON as `type_`, lax about numbers, or raises ParseError."""
-    inner = msgspec.json.Decoder(type_, strict=False)
-    name = getattr(type_, "__name__", str(type_))
-
-    def decode(data: bytes | msgspec.Raw) -> T:
-        try:
-            return inner.decode(data)
-        except _BAD as e:
-            raise ParseError(name, bounded(str(e))) from e
-
-    return decode
-
-
-def bounded(text: str) -> str:
-    """`text` on one line, at most `MAX_MESSAGE_CHARS` long."""
-    return " ".join(text.split())[:MAX_MESSAGE_CHARS]
 
 
 def decimal(value: Decimal, where: str) -> Decimal:
@@ -79,11 +58,9 @@ def seconds_to_ns(secs: int, where: str) -> int:
 
 def envelope(body: bytes) -> s.Envelope:
     """Open a REST answer. Raises ParseError for anything but the venue's envelope (1)."""
-    if len(body) > MAX_BODY_BYTES:
-        raise ParseError("envelope", f"expected at most {MAX_BODY_BYTES} bytes")
     try:
         return _envelope.decode(body)
-    except _BAD as e:
+    except MISREAD as e:
         match = _UNQUOTED.match(body[:4096]) if len(body) <= 4096 else None
         if match is not None and int(match.group(1)) in _UNQUOTED_CODES:
             text = bounded(body.decode(errors="replace"))
@@ -99,7 +76,7 @@ def opened_error(answer: s.Envelope) -> tuple[int, str, bool]:
     if answer.code == -2:
         try:
             inner = msgspec.json.decode(answer.message, type=s.WrappedMessage, strict=False).error
-        except _BAD:
+        except MISREAD:
             return answer.code, bounded(answer.message), False
         return inner.code, bounded(inner.message), True
     return answer.code, bounded(answer.message), False
@@ -257,7 +234,7 @@ def frame(data: bytes | str) -> s.PushFrame:
         raise ParseError("frame", f"expected at most {MAX_FRAME_BYTES} bytes, received {len(data)}")
     try:
         return _frame.decode(data)
-    except _BAD as e:
+    except MISREAD as e:
         raise ParseError("frame", bounded(str(e))) from e
 
 
@@ -267,7 +244,7 @@ def inner(data: msgspec.Raw) -> bytes | str | msgspec.Raw:
         return data
     try:
         return _text.decode(data)
-    except _BAD as e:
+    except MISREAD as e:
         raise ParseError("data", bounded(str(e))) from e
 
 
@@ -278,7 +255,7 @@ def _push_decoder[T](type_: type[T]) -> Callable[[msgspec.Raw], T]:
     def decode(data: msgspec.Raw) -> T:
         try:
             return typed.decode(inner(data))
-        except _BAD as e:
+        except MISREAD as e:
             raise ParseError(name, bounded(str(e))) from e
 
     return decode
@@ -295,7 +272,7 @@ def push_book(data: msgspec.Raw) -> s.PushBook:
     """The payload of `update`. Raises ParseError. Strict, for speed: prices are text (3.4)."""
     try:
         return _book.decode(inner(data))
-    except _BAD as e:
+    except MISREAD as e:
         raise ParseError("PushBook", bounded(str(e))) from e
 
 
@@ -304,7 +281,7 @@ def push_error(data: msgspec.Raw) -> s.PushError:
     text: Any = inner(data)
     try:
         return msgspec.json.decode(text, type=s.PushError, strict=False)
-    except _BAD:
+    except MISREAD:
         plain = text if isinstance(text, str) else bytes(text).decode(errors="replace")
         return s.PushError(message=bounded(plain))
 

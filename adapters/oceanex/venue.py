@@ -40,8 +40,6 @@ __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "OceanexAdapter"]
 
 NAME = "oceanex"
 TRADING_SCOPE = "sell/buy"
-CLOCK_SAMPLES = 3
-CLOCK_GOOD_SECS = 0.5  # a round trip that needs no better sample
 _KEY_ENABLED = "1"
 
 CAPABILITIES = Capabilities(
@@ -70,8 +68,6 @@ class OceanexAdapter:
         self._named = context.instruments
         self._now_ns = context.now_ns
         self._options = options
-        self._offset_secs = 0.0
-        self.clock_offset_ms: float | None = None
         self._transport: HttpTransport = context.http
         signer = _signer(context.secrets, context.now_ns, options)
         self.http = OceanexHttp(
@@ -81,10 +77,7 @@ class OceanexAdapter:
             options, self.http, self.instruments, self._now_ns
         )
         self.orders: VenueOrders = OceanexOrders(
-            self.http,
-            self.instruments,
-            lambda: self._offset_secs,
-            lists_triggers=options.lists_triggers,
+            self.http, self.instruments, lists_triggers=options.lists_triggers
         )
 
     async def connect(self, *, trading: bool) -> None:
@@ -129,38 +122,23 @@ class OceanexAdapter:
         )
 
     async def measure_clock(self) -> None:
-        """Measure the venue's clock, which has whole seconds. Raises VenueError."""
-        await self._measured()
+        """Raises VenueError."""
+        await self.http.clock.measure()
 
-    async def _measured(self) -> tuple[float, float]:
-        """The bounds of the venue's clock less ours, seconds, from the quickest of a few reads."""
-        low = high = 0.0
-        for sample in range(CLOCK_SAMPLES):
-            before = self._now_ns() / 1e9
-            venue_secs = await self.http.timestamp()
-            after = self._now_ns() / 1e9
-            # The true offset lies in [low, high): the second began before, the answer came after.
-            bounds = venue_secs - after, venue_secs + 1 - before
-            if not sample or bounds[1] - bounds[0] < high - low:
-                low, high = bounds
-            if 0 <= after - before <= CLOCK_GOOD_SECS:
-                break
-        self._offset_secs = low
-        # Whole seconds prove an offset only where zero is not among what is possible.
-        proven = 0.0 if low <= 0 <= high else min(low, high, key=abs)
-        self.clock_offset_ms = proven * 1000
-        return low, high
+    @property
+    def clock_offset_ms(self) -> float | None:
+        return self.http.clock.offset_ms
 
     async def _check_clock(self) -> None:
         """Raises VenueError (CLOCK)."""
-        low, high = await self._measured()
+        offset_secs = (await self.http.clock.measure()).proven_ns / 1e9
         limit = self._options.max_clock_offset_secs
-        if low > limit or high < -limit:
-            offset = (low + high) / 2
+        if abs(offset_secs) > limit:
             raise VenueError(
                 VenueErrorKind.CLOCK,
                 "OCEANEX-CLOCK",
-                f"the venue's clock differs by {offset:+.1f} s; expected at most {limit:g} s",
+                f"the venue's clock differs by {offset_secs:+.1f} s or more; expected at most "
+                f"{limit:g} s",
             )
 
     def private_stream(self) -> None:

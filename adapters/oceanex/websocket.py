@@ -14,6 +14,7 @@ import msgspec
 from nautilus_trader.model import InstrumentId, TradeTick
 
 from adapters.base.book import Numbers, SnapshotBook
+from adapters.base.decode import bounded
 from adapters.base.venue import (
     Feed,
     FeedKind,
@@ -279,7 +280,7 @@ class OceanexStream:
 
     def _fault(self, error: PushError) -> StreamFault:
         action, backoff_secs = fault_action(error.code)
-        message = parse.bounded(error.message)
+        message = bounded(error.message)
         feed = next(
             (feeds[0] for channel, feeds in self._feeds.items() if message.endswith(channel)), None
         )

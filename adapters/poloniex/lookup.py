@@ -264,7 +264,7 @@ def _found_in(orders: Sequence[VenueOrder], lost: Lost) -> FindResult:
 
 
 def _misread(error: ParseError) -> VenueError:
-    return VenueError(VenueErrorKind.UNKNOWN, "POLONIEX-PARSE", str(error))
+    return VenueError(VenueErrorKind.UNKNOWN, "POLONIEX-BAD-ANSWER", str(error))
 
 
 async def _or_none[T](asking: Awaitable[T]) -> T | None:

@@ -124,7 +124,7 @@ def _checked[T](parse: Callable[..., T], *args: object) -> T:
     try:
         return parse(*args)
     except ParseError as error:
-        raise VenueError(VenueErrorKind.UNKNOWN, "POLONIEX-PARSE", str(error)) from error
+        raise VenueError(VenueErrorKind.UNKNOWN, "POLONIEX-BAD-ANSWER", str(error)) from error
 
 
 def _window(items: list[Any], start_ns: int | None, end_ns: int | None, limit: int) -> list[Any]:

@@ -8,8 +8,6 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import quote
 
-import msgspec
-
 WS_PATH = "/ws"  # not /ws/private: the document is explicit
 
 
@@ -41,18 +39,3 @@ def sign(secret: str, text: str) -> str:
 def ws_signature(secret: str, timestamp_ms: int) -> str:
     """Signature of the private WebSocket's auth frame."""
     return sign(secret, string_to_sign("GET", WS_PATH, timestamp_ms, {}, b""))
-
-
-class ClockOffset(msgspec.Struct, frozen=True):
-    """How far the venue's clock is ahead of ours, and how sure that is, in nanoseconds."""
-
-    offset_ns: int
-    uncertainty_ns: int
-    measured_ns: int
-
-    @classmethod
-    def measured(cls, sent_ns: int, received_ns: int, server_ms: int) -> ClockOffset:
-        """From one round trip: the server read its clock at an unknown moment within it."""
-        half = max(0, received_ns - sent_ns) // 2
-        server_ns = server_ms * 1_000_000 + 500_000  # the time is cut to a millisecond
-        return cls(server_ns - (sent_ns + half), half + 500_000, received_ns)

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from adapters.base.ratelimit import Rate, RateLimiter
 from adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
@@ -21,7 +20,7 @@ from adapters.base.venue import (
 from adapters.poloniex import schemas as s
 from adapters.poloniex.config import PoloniexOptions
 from adapters.poloniex.errors import ERROR_CODES
-from adapters.poloniex.http import PoloniexHttp
+from adapters.poloniex.http import MS, PoloniexHttp
 from adapters.poloniex.instruments import venue_instruments
 from adapters.poloniex.market_data import PoloniexMarketData
 from adapters.poloniex.orders import PoloniexOrders
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NAME = "poloniex"
-CANCEL_RESERVE = 0.2  # share of each budget that creates can't use
 KILL_RENEWALS = 3  # renewals within one timeout of the dead man's switch
 
 CAPABILITIES = Capabilities(
@@ -80,16 +78,7 @@ class PoloniexAdapter:
         self._fees: s.FeeInfo | None = None
         self._renewing: asyncio.Task[None] | None = None
         self.http = PoloniexHttp(
-            base_url=options.http_url,
-            transport=context.http,
-            limiter=_limiter(options),
-            now_ns=context.now_ns,
-            key=context.secrets.get("key"),
-            secret=context.secrets.get("secret"),
-            recv_window_ms=options.recv_window_ms,
-            timeout_secs=options.request_timeout_secs,
-            clock_check_secs=options.clock_check_secs,
-            reads=context.reads,
+            options, context.http, context.secrets, context.now_ns, context.reads
         )
         self.market_data: MarketData = PoloniexMarketData(
             http=self.http,
@@ -112,8 +101,7 @@ class PoloniexAdapter:
     async def connect(self, *, trading: bool) -> None:
         """Clock, key and account first when trading; then markets and fees. Raises VenueError."""
         if trading:
-            self.http.credentials()
-            await self.http.sync_clock()
+            await self.measure_clock()
             self._tracker.merge(account_balances(await self.http.balances()))
             accounts = await self.http.accounts()
             if not any(a.account_type == "SPOT" and a.account_state == "NORMAL" for a in accounts):
@@ -150,7 +138,7 @@ class PoloniexAdapter:
             url=self.options.private_ws_url,
             key=key,
             secret=secret,
-            timestamp_ms=self.http.timestamp_ms,
+            timestamp_ms=lambda: self.http.clock.now_ns() // MS,
             names=self._names,
             tracker=self._tracker,
             requests=self._requests,
@@ -174,12 +162,12 @@ class PoloniexAdapter:
 
     async def measure_clock(self) -> None:
         """Raises VenueError."""
-        await self.http.sync_clock()
+        await self.http.clock.measure()
 
     @property
     def clock_offset_ms(self) -> float | None:
-        clock = self.http.clock
-        return None if clock is None else clock.offset_ns / 1e6
+        offset = self.http.clock.offset
+        return None if offset is None else offset.likely_ns / 1e6
 
     async def close(self) -> None:
         """Stop renewing and disarm the switch: an ordered stop is not a death."""
@@ -192,17 +180,6 @@ class PoloniexAdapter:
             await self.dead_mans_switch(-1)
         except VenueError as error:
             logger.warning("the dead man's switch stays armed: %s", error)
-
-
-def _limiter(options: PoloniexOptions) -> RateLimiter:
-    return RateLimiter(
-        {
-            "public": Rate(options.public_rate, 1.0),
-            "private": Rate(options.private_rate, 1.0),
-            "bulk": Rate(options.bulk_rate, 1.0),
-        },
-        reserve=CANCEL_RESERVE,
-    )
 
 
 def create(context: AdapterContext) -> PoloniexAdapter:

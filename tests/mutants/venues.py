@@ -238,9 +238,12 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "sent-is-refused",
-        "adapters/oceanex/errors.py",
+        "adapters/base/http.py",
         "a request that broke off after sending counts as refused",
-        one("kind = _UNKNOWN if error.sent else _REFUSED", "kind = _REFUSED"),
+        one(
+            "kind = VenueErrorKind.UNKNOWN if error.sent else VenueErrorKind.REFUSED",
+            "kind = VenueErrorKind.REFUSED",
+        ),
         T_OCEANEX,
         T_OCEANEX_SIM,
     ),
@@ -248,7 +251,7 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
         "batch-refused-whole",
         "adapters/oceanex/orders.py",
         "a batch that failed in part counts as refused",
-        one("    if at_the_door or not_sent:\n", "    if True:\n"),
+        one("    if at_the_door or not error.is_sent:\n", "    if True:\n"),
         T_OCEANEX,
         T_OCEANEX_SIM,
     ),
@@ -262,10 +265,10 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "create-repeated",
-        "adapters/poloniex/session.py",
+        "adapters/base/http.py",
         "a create that was over the limit is sent again",
         one(
-            '(repeated(once, self._reads) if method == "GET" else once())',
+            '(repeated(once, self._reads) if call.purpose == "read" else once())',
             "repeated(once, self._reads)",
         ),
         T_POLONIEX,

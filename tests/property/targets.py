@@ -20,6 +20,7 @@ import zstandard
 from nautilus_trader.model import BarType, InstrumentId
 
 from adapters.base.book import Numbers
+from adapters.base.decode import Answer
 from adapters.base.transport import HttpResponse
 from adapters.base.venue import Feed, FeedKind, ParseError, VenueError, VenueInstrument
 from adapters.oceanex import http as oceanex_http
@@ -32,7 +33,6 @@ from adapters.poloniex import errors as poloniex_errors
 from adapters.poloniex import http as poloniex_http
 from adapters.poloniex import parse as poloniex
 from adapters.poloniex import schemas as ps
-from adapters.poloniex import session as poloniex_session
 from adapters.poloniex.instruments import StreamInstrument, venue_instruments
 from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
 from adapters.poloniex.symbols import parse_wire_id
@@ -159,12 +159,11 @@ def oceanex_answer(data: bytes) -> None:
     size = len(data)
     headers = {"retry-after": data[:6].decode("latin-1")} if size % 5 == 0 else {}
     answer = HttpResponse(status=_STATUSES[size % 10], headers=headers, body=data)
-    purpose = ("create", "cancel", "read")[size % 3]
-    raw = quiet(lambda: oceanex_http._opened(answer, purpose), VenueError)
+    raw = quiet(lambda: oceanex_http._opened(answer), VenueError)
     if raw is None:
         return
     decode = _OCEANEX_ANSWERS[_number(which) % len(_OCEANEX_ANSWERS)]
-    value = quiet(lambda: decode(raw), VenueError)
+    value = quiet(lambda: decode(raw), ParseError)
     for row in value if isinstance(value, list) else [value]:
         quiet(lambda row=row: _oceanex_row(row), ParseError)
 
@@ -263,9 +262,7 @@ def poloniex_frames() -> list[bytes]:
 
 
 _POLONIEX_ANSWERS = [
-    partial(poloniex_session._decode, decoder)
-    for decoder in vars(poloniex_http).values()
-    if isinstance(decoder, msgspec.json.Decoder)
+    answer for answer in vars(poloniex_http).values() if isinstance(answer, Answer)
 ]
 _NAMES = poloniex.Names(venue="POLONIEX", size_precisions={"BTC_USDT": 6})
 _BAR = BarType.from_str(f"{_BTC}-1-MINUTE-LAST-EXTERNAL")
@@ -279,8 +276,9 @@ def _btc() -> StreamInstrument:
 def poloniex_answer(data: bytes) -> None:
     which, _, data = data.partition(b" ")
     poloniex_errors.http_error(400 + len(data) % 200, data)
+    poloniex_errors.read_error_body(data)
     decode = _POLONIEX_ANSWERS[_number(which) % len(_POLONIEX_ANSWERS)]
-    value = quiet(lambda: decode(data), VenueError)
+    value = quiet(lambda: decode(data), ParseError)
     rows = value if isinstance(value, list) else [value]
     if rows and type(rows[0]).__name__ == "AccountBalances":
         poloniex.account_balances(rows)

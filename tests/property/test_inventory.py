@@ -12,12 +12,11 @@ _DECODES = re.compile(
     r"|from_bytes\(|load_pem_|gzip\."
 )
 TARGETS = {
+    "adapters/base/decode.py": "poloniex-rest",
     "adapters/oceanex/parse.py": "oceanex-stream",
     "adapters/oceanex/signing.py": "secret-file",
     "adapters/poloniex/errors.py": "poloniex-rest",
-    "adapters/poloniex/http.py": "poloniex-rest",
     "adapters/poloniex/private_websocket.py": "poloniex-private",
-    "adapters/poloniex/session.py": "poloniex-rest",
     "adapters/poloniex/websocket.py": "poloniex-public",
     "engine/cli/explain.py": "explain-config",
     "engine/cli/killing.py": "kill-config",

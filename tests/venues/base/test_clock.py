@@ -7,8 +7,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adapters.base.clock import LOOK_SECS, MEASURE_SECS, ClockWatch, Step
+from adapters.base.clock import LOOK_SECS, MEASURE_SECS, ClockWatch, Step, VenueClock
 from adapters.base.venue import VenueError
 from adapters.simulation.virtual_time import VirtualLoop, run_virtual
 from tests.venues.base.test_reads import VENUES, Scene
@@ -18,23 +20,21 @@ class Watched(Scene):
     """A venue whose clock is true, and a machine whose clock is not."""
 
     def __init__(self, key: str, loop: VirtualLoop) -> None:
-        super().__init__(key, loop)
         self.shift_ns = 0
+        super().__init__(key, loop)
         self.steps: list[Step] = []
         self.offsets: list[float] = []
         self.failures: list[VenueError] = []
-        adapter: Any = self.adapter
-        adapter._now_ns = adapter.http._now_ns = self.wall_ns
         self.watch = ClockWatch(
             [self.adapter],
-            now_ns=self.wall_ns,
+            now_ns=self.now_ns,
             monotonic_ns=lambda: int(loop.time() * 1e9),
             on_step=self.steps.append,
             on_offset=lambda _, ms: self.offsets.append(ms),
             on_failure=lambda _, error: self.failures.append(error),
         )
 
-    def wall_ns(self) -> int:
+    def now_ns(self) -> int:
         return self.loop.now_ns() + self.shift_ns
 
     def shift(self, secs: float) -> None:
@@ -125,3 +125,28 @@ def test_a_measurement_that_fails_is_tried_again_and_told_once(key: str) -> None
         assert len(scene.offsets) == told + 1
 
     at(key, work)
+
+
+@given(
+    ahead=st.integers(-(10**11), 10**11),
+    out_ns=st.integers(0, 10**9),
+    back_ns=st.integers(0, 10**9),
+    resolution_ns=st.sampled_from([1, 10**6, 10**9]),
+)
+def test_an_offset_lies_within_its_bounds(
+    ahead: int, out_ns: int, back_ns: int, resolution_ns: int
+) -> None:
+    """The venue reads its clock on the way and cuts the time to what it tells."""
+    ours, answered = 1_700_000_000_000_000_000, out_ns + back_ns
+    told_ns = (ours + out_ns + ahead) // resolution_ns * resolution_ns
+
+    async def ask() -> int:
+        nonlocal ours
+        ours += answered
+        return told_ns
+
+    clock = VenueClock(ask, code="X", now_ns=lambda: ours, resolution_ns=resolution_ns)
+    found = asyncio.run(clock.measure())
+    assert found.low_ns <= ahead <= found.high_ns
+    assert abs(found.likely_ns - ahead) <= found.uncertainty_ns
+    assert abs(found.proven_ns) <= abs(ahead)

@@ -67,7 +67,7 @@ class Scene:
             options=options,
             secrets={n: Secret(t, "test") for n, t in facts["credentials"].items()},
             http=self.http,
-            now_ns=loop.now_ns,
+            now_ns=self.now_ns,
             instruments=(f"BTC_USDT.{key.upper()}",),
         )
         spec: Callable[[AdapterContext], Adapter] = (
@@ -75,6 +75,9 @@ class Scene:
         )
         self.adapter = spec(context)
         self.instrument = f"BTC_USDT.{key.upper()}"
+
+    def now_ns(self) -> int:
+        return self.loop.now_ns()
 
     def fault(self, request: str, kind: str, times: int = 1) -> None:
         method, _, path = request.partition(" ")

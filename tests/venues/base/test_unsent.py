@@ -32,7 +32,7 @@ class Session(Scene):
         rates = dict.fromkeys(scopes, Rate(10_000, 1.0))
         rates["orders" if key == "oceanex" else "private"] = Rate(SENT, 600.0)
         limiter = RateLimiter(rates, 0.0, max_wait_secs=3600.0)
-        setattr(http, "limiter" if key == "oceanex" else "_limiter", limiter)
+        http.limiter = limiter
         self.journal = Journal(folder / "j.sqlite", fsync=False, now_ns=loop.now_ns)
         self.sink = Sink()
         self.desk = OrderDesk(

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from adapters.base.transport import HttpResponse, TransportError
+from adapters.base.transport import HttpResponse
 from adapters.base.venue import VenueError, VenueErrorKind
 from adapters.oceanex import errors
 from adapters.oceanex.http import _opened
 
 KIND = VenueErrorKind
 DOCUMENTED = {
-    (-1, -2, -9, 1005): (KIND.UNKNOWN, KIND.UNKNOWN, KIND.UNKNOWN),
-    (1001, 1002, 1003, 9001, 1006, 1007, 1008, 1010, 1011, 9003): (KIND.AUTH,) * 3,
-    (1004, 9002, 2002, 2003, 2012, 3001, 3002): (KIND.REFUSED,) * 3,
-    (2001,): (KIND.CLOCK,) * 3,
-    (2004,): (KIND.NOT_FOUND,) * 3,
+    (-1, -2, -9, 1005): KIND.UNKNOWN,
+    (1001, 1002, 1003, 9001, 1006, 1007, 1008, 1010, 1011, 9003): KIND.AUTH,
+    (1004, 9002, 2002, 2003, 2012, 3001, 3002): KIND.REFUSED,
+    (2001,): KIND.CLOCK,
+    (2004,): KIND.NOT_FOUND,
 }
 
 
@@ -26,27 +26,26 @@ def test_the_table_has_every_code_of_the_document() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"), [(code, kinds) for codes, kinds in DOCUMENTED.items() for code in codes]
+    ("code", "expected"), [(code, kind) for codes, kind in DOCUMENTED.items() for code in codes]
 )
-def test_classification(code: int, expected: tuple[KIND, KIND, KIND]) -> None:
-    found = tuple(errors.classify(code, "", purpose) for purpose in ("create", "cancel", "read"))
-    assert found == expected
+def test_classification(code: int, expected: KIND) -> None:
+    assert errors.classify(code, "") is expected
 
 
 @pytest.mark.parametrize("code", [7, 12345, -3, 2005])
 def test_codes_not_documented_prove_nothing(code: int) -> None:
-    assert errors.classify(code, "anything", "create") is KIND.UNKNOWN
+    assert errors.classify(code, "anything") is KIND.UNKNOWN
 
 
 @pytest.mark.parametrize("message", errors.DEFINITE_MESSAGES)
 @pytest.mark.parametrize("code", [-1, 2002, 4711])
 def test_known_refusals_are_definite_whatever_their_code(code: int, message: str) -> None:
-    assert errors.classify(code, f"Account::AccountError: {message}", "create") is KIND.REFUSED
+    assert errors.classify(code, f"Account::AccountError: {message}") is KIND.REFUSED
 
 
-def opened(status: int, body: bytes, purpose: Any = "create") -> VenueError:
+def opened(status: int, body: bytes) -> VenueError:
     with pytest.raises(VenueError) as caught:
-        _opened(HttpResponse(status=status, body=body), purpose)
+        _opened(HttpResponse(status=status, body=body))
     return caught.value
 
 
@@ -90,13 +89,7 @@ def test_status_429_is_a_refusal_for_rate() -> None:
 def test_success_is_code_0_with_200_or_201() -> None:
     for status in (200, 201):
         answer = HttpResponse(status=status, body=b'{"data":[1],"message":"x","code":0}')
-        assert bytes(_opened(answer, "create")) == b"[1]"
-
-
-@pytest.mark.parametrize(("sent", "kind"), [(False, KIND.REFUSED), (True, KIND.UNKNOWN)])
-def test_transport_errors_are_definite_only_if_nothing_was_sent(sent: bool, kind: KIND) -> None:
-    error = errors.transport_error(TransportError("HTTP-RESET", "broken", sent=sent))
-    assert (error.kind, error.code) == (kind, "OCEANEX-HTTP-RESET")
+        assert bytes(_opened(answer)) == b"[1]"
 
 
 def test_messages_are_bounded_and_on_one_line() -> None:

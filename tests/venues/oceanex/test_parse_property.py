@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.base.decode import Answer
 from adapters.base.venue import Feed, FeedKind, ParseError, VenueInstrument
 from adapters.oceanex import parse
 from adapters.oceanex import schemas as s
@@ -95,7 +96,7 @@ def feed(stream: OceanexStream, frame: bytes | str) -> None:
 def test_any_bytes(instruments: Mapping[str, VenueInstrument], data: bytes | str) -> None:
     feed(subscribed(instruments), data)
     body = data if isinstance(data, bytes) else data.encode(errors="surrogatepass")
-    for parser in (parse.envelope, *map(parse.decoder, (s.Order, s.Member, list[s.Candle]))):
+    for parser in (parse.envelope, *map(Answer, (s.Order, s.Member, list[s.Candle]))):
         with contextlib.suppress(ParseError):
             parser(body)
 
@@ -133,4 +134,4 @@ def test_any_order_row(data: st.DataObject) -> None:
         )
     )
     with contextlib.suppress(ParseError):
-        parse.order(parse.decoder(s.Order)(json.dumps(row).encode()), OCEVET)
+        parse.order(Answer(s.Order)(json.dumps(row).encode()), OCEVET)

@@ -13,6 +13,7 @@ import pytest
 from nautilus_trader.model import AggressorSide, BarType, InstrumentId
 
 from adapters.base.book import Numbers
+from adapters.base.decode import Answer
 from adapters.base.venue import ParseError
 from adapters.oceanex import parse
 from adapters.oceanex import schemas as s
@@ -90,7 +91,7 @@ UNUSED = ("req_", "extra_public/wsv1_", "extra_public/req_", "rest_tickers_all.r
 def data_of(name: str, type_: Any) -> Any:
     answer = parse.envelope((DATA / name).read_bytes())
     assert answer.code == 0
-    return parse.decoder(type_)(answer.data)
+    return Answer(type_)(answer.data)
 
 
 def test_every_sample_has_a_test() -> None:
@@ -134,7 +135,7 @@ def assert_contains(decoded: Any, raw: Any, where: str) -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_row_decodes(name: str) -> None:
     body = (DATA / name).read_bytes()
-    decoded = msgspec.to_builtins(parse.decoder(ROWS[name])(body))
+    decoded = msgspec.to_builtins(Answer(ROWS[name])(body))
     assert_contains(decoded, json.loads(body), name)
 
 
@@ -174,7 +175,7 @@ def test_created_on_is_text_or_number(created_on: str) -> None:
     body = (
         b'{"id":1,"side":"buy","volume":"1","state":"wait","created_on":%s}' % created_on.encode()
     )
-    row = parse.decoder(s.Order)(body)
+    row = Answer(s.Order)(body)
     assert parse.order(row, "X.Y").ts_created == 1547771898 * 10**9
 
 
@@ -252,7 +253,7 @@ def test_trades_of_2019_have_no_aggressor_and_of_2022_have() -> None:
         "6953.0000",
         "1018348",
     )
-    new = parse.decoder(s.Trade)((DATA / "extra_public/rest_trades_row_2022.json").read_bytes())
+    new = Answer(s.Trade)((DATA / "extra_public/rest_trades_row_2022.json").read_bytes())
     assert parse.trade(new, iid, Numbers(2, 5)).aggressor_side == AggressorSide.BUY
 
 
@@ -272,7 +273,7 @@ def test_candles_are_stamped_with_their_close() -> None:
 
 def test_candle_floats_are_rounded_to_the_precision() -> None:
     bar_type = BarType.from_str("BTC_USDT.OCEANEX-1-MINUTE-LAST-EXTERNAL")
-    candle = parse.decoder(s.Candle)(b"[1559232000,1.1,1.1,1.1,1.1,0.31210000000000004]")
+    candle = Answer(s.Candle)(b"[1559232000,1.1,1.1,1.1,1.1,0.31210000000000004]")
     assert str(parse.bar(candle, bar_type, Numbers(2, 6), 1).volume) == "0.312100"
 
 
@@ -304,8 +305,8 @@ def test_requests_have_the_document_s_fields() -> None:
 TOTAL: dict[str, Callable[[bytes], object]] = {
     "frame": parse.frame,
     "envelope": parse.envelope,
-    "order": lambda data: parse.order(parse.decoder(s.Order)(data), "X.Y"),
-    "member": lambda data: parse.balances(parse.decoder(s.Member)(data)),
+    "order": lambda data: parse.order(Answer(s.Order)(data), "X.Y"),
+    "member": lambda data: parse.balances(Answer(s.Member)(data)),
 }
 
 

@@ -131,10 +131,10 @@ def test_an_order_ends_in_the_state_that_the_venue_has(case: Case, tmp_path: Pat
             venue.control(case.control)
         if case.fault:
             venue.faults.next("POST", "/smartorders" if case.order else "/orders", case.fault)
-        real = http._now_ns
-        http._now_ns = lambda: real() + int(case.clock_secs * SECOND_NS)
+        real = http.clock._now_ns
+        http.clock._now_ns = lambda: real() + int(case.clock_secs * SECOND_NS)
         await session.desk.submit([one])
-        http._now_ns = real
+        http.clock._now_ns = real
         ended = ("order_refused", "order_accepted")
         await session.stream.until(lambda: set(ended) & set(session.sink.names()))
         live = session.desk.get(one.client_order_id)

@@ -102,10 +102,10 @@ async def test_bodies(
         (http_error(400, 31337), Unknown, "POLONIEX-31337"),
         (HTML, Unknown, "POLONIEX-HTTP-502"),
         (LOST, Unknown, "POLONIEX-HTTP-TIMEOUT"),
-        (b"<html></html>", Unknown, "POLONIEX-PARSE"),
-        (b'{"id": "1", "clientOrd', Unknown, "POLONIEX-PARSE"),
+        (b"<html></html>", Unknown, "POLONIEX-BAD-ANSWER"),
+        (b'{"id": "1", "clientOrd', Unknown, "POLONIEX-BAD-ANSWER"),
         ({"id": "", "clientOrderId": ""}, Unknown, "expected an order id"),
-        ({}, Unknown, "POLONIEX-PARSE"),
+        ({}, Unknown, "POLONIEX-BAD-ANSWER"),
     ],
 )
 async def test_what_an_answer_to_a_create_proves(

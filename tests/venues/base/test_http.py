@@ -1,0 +1,154 @@
+"""The send path that all venues share, over a small venue of its own."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from adapters.base.clock import VenueClock
+from adapters.base.decode import MAX_BODY_BYTES, Answer
+from adapters.base.http import Call, Purpose, VenueHttp
+from adapters.base.limits import ReadLimits
+from adapters.base.ratelimit import Rate, RateLimiter
+from adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from adapters.base.venue import VenueError, VenueErrorKind
+from adapters.simulation.virtual_time import run_virtual
+
+KIND = VenueErrorKind
+NUMBERS = Answer(list[int])
+
+
+class Script:
+    """An `HttpTransport` that answers from a list."""
+
+    def __init__(self, *answers: HttpResponse | TransportError) -> None:
+        self.answers = list(answers)
+        self.requests: list[HttpRequest] = []
+
+    async def request(self, request: HttpRequest) -> HttpResponse:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, TransportError):
+            raise answer
+        return answer
+
+    async def close(self) -> None: ...
+
+
+class ToyHttp(VenueHttp):
+    """A success is 200; the codes 1 and 2 refuse for rate and for the clock."""
+
+    def __init__(self, script: Script, *, is_keyed: bool = True, tries: int = 1) -> None:
+        self.measured = 0
+        self.clock = VenueClock(
+            self._server_ns, code="TOY", now_ns=lambda: 10**18, resolution_ns=10**6
+        )
+        super().__init__(
+            code="TOY",
+            base_url="http://toy",
+            transport=script,
+            limiter=RateLimiter({"all": Rate(10, 60.0), "orders": Rate(10, 60.0)}, 0.0, 1.0),
+            now_ns=lambda: 10**18,
+            timeout_secs=5.0,
+            is_keyed=is_keyed,
+            reads=ReadLimits(tries_max=tries),
+            clock=self.clock,
+        )
+
+    async def _server_ns(self) -> int:
+        self.measured += 1
+        return 10**18
+
+    def _request(self, call: Call) -> HttpRequest:
+        return HttpRequest(method=call.method, url=self._base_url + call.path)
+
+    def _opened(self, call: Call, response: HttpResponse, wait_secs: float) -> bytes | msgspec.Raw:
+        if response.status == 200:
+            return response.body
+        kind = {1: KIND.RATE_LIMITED, 2: KIND.CLOCK}.get(response.status, KIND.UNKNOWN)
+        raise VenueError(kind, f"TOY-{response.status}", "no")
+
+    async def ask(self, purpose: Purpose = "read", *, is_signed: bool = False) -> list[int]:
+        budgets = (("orders", 1), ("all", 1)) if purpose == "create" else (("all", 1),)
+        call = Call(path="/x", budgets=budgets, purpose=purpose, is_signed=is_signed)
+        return await self._ask(NUMBERS, call)
+
+
+def answer(status: int = 200, body: bytes = b"[1]") -> HttpResponse:
+    return HttpResponse(status=status, body=body)
+
+
+async def refused(http: ToyHttp, purpose: Purpose = "read", **how: bool) -> VenueError:
+    with pytest.raises(VenueError) as caught:
+        await http.ask(purpose, **how)
+    return caught.value
+
+
+@pytest.mark.parametrize(("sent", "kind"), [(False, KIND.REFUSED), (True, KIND.UNKNOWN)])
+async def test_what_never_came_is_definite_only_if_nothing_was_sent(sent: bool, kind: KIND) -> None:
+    http = ToyHttp(Script(TransportError("HTTP-RESET", "broken", sent=sent)))
+    error = await refused(http, "create")
+    assert (error.kind, error.code, error.is_sent) == (kind, "TOY-HTTP-RESET", sent)
+    assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1", b'"x"', b"[null]", b"\xff", b"[" * 10**5])
+async def test_what_is_not_the_documents_proves_nothing(body: bytes) -> None:
+    error = await refused(ToyHttp(Script(answer(body=body))))
+    assert (error.kind, error.code) == (KIND.UNKNOWN, "TOY-BAD-ANSWER")
+
+
+async def test_an_answer_has_a_largest_size() -> None:
+    body = b"[" + b" " * MAX_BODY_BYTES + b"]"
+    assert (await refused(ToyHttp(Script(answer(body=body))))).code == "TOY-BAD-ANSWER"
+
+
+async def test_a_signed_request_needs_a_key_and_its_clock() -> None:
+    script = Script(answer(), answer(), answer(2), answer())
+    error = await refused(ToyHttp(script, is_keyed=False), is_signed=True)
+    assert (error.kind, error.code) == (KIND.AUTH, "TOY-NO-KEY")
+    assert script.requests == []
+    http = ToyHttp(script)
+    await http.ask(is_signed=True)
+    await http.ask(is_signed=True)
+    assert http.measured == 1
+    assert (await refused(http, is_signed=True)).kind is KIND.CLOCK
+    await http.ask(is_signed=True)
+    assert http.measured == 2, "a refusal for the clock has it measured again"
+
+
+async def test_only_reads_are_sent_again() -> None:
+    script = Script(answer(503), answer())
+    assert await ToyHttp(script, tries=2).ask() == [1]
+    for purpose in ("create", "cancel"):
+        script.answers, sent = [answer(503), answer()], len(script.requests)
+        await refused(ToyHttp(script, tries=2), purpose)
+        assert len(script.requests) == sent + 1
+
+
+async def test_what_the_budget_has_no_room_for_is_not_sent() -> None:
+    script = Script(*[answer()] * 10)
+    http = ToyHttp(script)
+    for _ in range(10):
+        await http.ask("create")
+    error = await refused(http, "create")
+    assert (error.kind, error.code, error.is_sent) == (
+        KIND.RATE_LIMITED,
+        "TOY-RATE-BUDGET",
+        False,
+    )
+    assert len(script.requests) == 10
+
+
+@pytest.mark.parametrize("status", [429])
+def test_a_refusal_for_rate_holds_the_first_budget_back(status: int) -> None:
+    """Also one that is told in the answer, and names no wait."""
+
+    async def work() -> None:
+        script = Script(answer(status), answer())
+        http = ToyHttp(script)
+        await refused(http, "create")
+        assert (await refused(http, "create")).code == "TOY-RATE-BUDGET"
+        assert await http.ask("cancel") == [1], "another budget"
+
+    run_virtual(work())
