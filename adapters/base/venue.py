@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -17,9 +17,6 @@ from adapters.base.limits import READ_LIMITS, ReadLimits
 from adapters.base.transport import HttpTransport
 from engine.orders.model import Capabilities, VenueBalance, VenueFill, VenueOrder, VenueOrders
 from engine.secrets import Secret
-
-if TYPE_CHECKING:
-    from adapters.simulation.venue import SimulatedVenue
 
 # In the reason of a refusal: a post-only order that the venue did not let trade.
 POST_ONLY_CROSSED = "a post-only order would have traded"
@@ -298,4 +295,3 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     credentials: tuple[Credential, ...]
     capabilities: Capabilities
     create: Callable[[AdapterContext], Adapter]
-    simulator: Callable[..., SimulatedVenue] | None = None

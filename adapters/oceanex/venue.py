@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from adapters.base.transport import HttpTransport
 from adapters.base.venue import (
@@ -32,9 +31,6 @@ from adapters.oceanex.schemas import ApiKey
 from adapters.oceanex.signing import Signer, load_key
 from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
 from engine.secrets import Secret
-
-if TYPE_CHECKING:
-    from adapters.simulation.venue import SimulatedVenue
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "OceanexAdapter"]
 
@@ -182,13 +178,6 @@ def _check_key(keys: list[ApiKey]) -> None:
     raise VenueError(VenueErrorKind.AUTH, "OCEANEX-SCOPE", detail)
 
 
-def _create_simulator(*arguments: Any, **options: Any) -> SimulatedVenue:
-    """Imported only by those who serve it: a live run and the kill switch start without."""
-    from adapters.oceanex.simulator import create
-
-    return create(*arguments, **options)
-
-
 SPEC = AdapterSpec(
     name=NAME,
     options=OceanexOptions,
@@ -199,5 +188,4 @@ SPEC = AdapterSpec(
     ),
     capabilities=CAPABILITIES,
     create=OceanexAdapter,
-    simulator=_create_simulator,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from adapters.base.venue import (
     AdapterContext,
@@ -30,9 +29,6 @@ from adapters.poloniex.symbols import INTERVALS
 from adapters.poloniex.tracking import Tracker
 from adapters.poloniex.websocket import BOOK_DEPTHS
 from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
-
-if TYPE_CHECKING:
-    from adapters.simulation.venue import SimulatedVenue
 
 logger = logging.getLogger(__name__)
 
@@ -186,20 +182,12 @@ def create(context: AdapterContext) -> PoloniexAdapter:
     return PoloniexAdapter(context)
 
 
-def _create_simulator(*arguments: Any, **options: Any) -> SimulatedVenue:
-    """Imported only by those who serve it: a live run and the kill switch start without."""
-    from adapters.poloniex.simulator import create
-
-    return create(*arguments, **options)
-
-
 SPEC = AdapterSpec(
     name=NAME,
     options=PoloniexOptions,
     credentials=(Credential("key"), Credential("secret")),
     capabilities=CAPABILITIES,
     create=create,
-    simulator=_create_simulator,
 )
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "PoloniexAdapter", "create"]

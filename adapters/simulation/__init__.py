@@ -32,8 +32,8 @@ A venue's `simulator_state.py` derives from `SimState` what its handlers get; it
 derives from that state a `SimulatedVenue`: `http` (request to answer), `open_session` (a WebSocket;
 send with the given `send`), `advance` (run `driver.advance(now_ns)`, timers, then publish what
 listeners collected), `describe` (URLs, and `credentials` by the adapter's credential names, which
-`fairlead venue` writes to files of mode 0600), `take_credentials`; and calls it `create`, which
-`AdapterSpec.simulator` takes `now_ns` and the rest of `shell.Start` to.
+`fairlead venue` writes to files of mode 0600), `take_credentials`; and calls it `create`, which the
+registry finds there.
 Take the time of a request from `exchange.now_ns`: the server advances the venue before each one.
 `adapters/oceanex/simulator*.py` is the example to follow.
 """

@@ -56,7 +56,7 @@ def command(
 def _venues(text: str) -> list[str]:
     from adapters import registry
 
-    known = [name for name in registry.names() if registry.spec(name).simulator is not None]
+    known = [name for name in registry.simulated() if name in registry.names()]
     chosen = [name.strip() for name in text.split(",") if name.strip()] or known
     for name in chosen:
         if name not in known:

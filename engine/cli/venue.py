@@ -85,23 +85,21 @@ def _build(
         now_ns = time.time_ns()
         # A venue that is started again never gives a number twice: microseconds run ahead of it.
         ids = now_ns // 1_000
-        venue: SimulatedVenue = _factory(name)(now_ns=now_ns, seed=seed, ids_from=ids, **more)
+        venue = _simulator(name)(now_ns=now_ns, seed=seed, ids_from=ids, **more)
     except (ValueError, OSError) as e:
         raise FairleadError("E-VENUE-REPLAY", str(e), Exit.NO_DATA) from e
     return venue
 
 
-def _factory(name: str) -> Any:
-    """The adapter's simulator: `factory(*, now_ns, seed, replay, replay_market, ids_from)`."""
+def _simulator(name: str) -> Callable[..., SimulatedVenue]:
     from adapters import registry
 
-    if name not in registry.names():
-        known = ", ".join(registry.names())
-        raise typer.BadParameter(f"no adapter {name!r}; known: {known}", param_hint="NAME")
-    found = registry.spec(name).simulator
-    if found is None:
+    known = registry.simulated()
+    if name in known:
+        return registry.simulator(name)
+    if name in registry.names():
         raise FairleadError("E-VENUE-NONE", f"adapter {name} has no simulator", Exit.USAGE)
-    return found
+    raise typer.BadParameter(f"no adapter {name!r}; known: {', '.join(known)}", param_hint="NAME")
 
 
 async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> int:

@@ -72,8 +72,8 @@ class World:
         self._ended = asyncio.Event()
         lag = self.spec.capabilities.max_order_lag_secs
         self.faults = SwarmFaults(plan, lag, loop.time)
-        assert self.spec.simulator is not None, f"{plan.venue} has no simulator"
-        self.venue: SimulatedVenue = self.spec.simulator(now_ns=loop.now_ns(), seed=plan.seed)
+        make = registry.simulator(plan.venue)
+        self.venue: SimulatedVenue = make(now_ns=loop.now_ns(), seed=plan.seed)
         described: Any = self.venue.describe("", "")
         self.credentials: dict[str, str] = dict(described["credentials"])
         self._options: dict[str, Any] = {}
@@ -499,9 +499,8 @@ class World:
 def instrument_of(venue: str) -> tuple[str, str]:
     """The instrument to trade, and its name at the venue: BTC in USDT where there is one."""
     spec = registry.spec(venue)
-    assert spec.simulator is not None
     loop = VirtualLoop()
-    simulated = spec.simulator(now_ns=loop.now_ns(), seed=1)
+    simulated = registry.simulator(venue)(now_ns=loop.now_ns(), seed=1)
 
     class Life:
         life = 0

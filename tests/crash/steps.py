@@ -76,11 +76,10 @@ class Route(msgspec.Struct, frozen=True):
 def routes() -> list[Route]:
     """Every registered venue with a simulator, once for each order transport that it offers."""
     found = []
-    for key in registry.names():
-        spec = registry.spec(key)
-        if spec.simulator is None:
-            continue
-        ways = get_args(get_type_hints(spec.options).get("order_transport", Literal[""]))
+    for key in registry.simulated():
+        ways = get_args(
+            get_type_hints(registry.spec(key).options).get("order_transport", Literal[""])
+        )
         found += [Route(key, (("order_transport", way),) if way else ()) for way in ways]
     return found
 

@@ -27,8 +27,6 @@ def create(context: AdapterContext) -> Any:
 
 
 if __name__ == "__main__":
-    stub = msgspec.structs.replace(
-        SPEC, name="nostops", capabilities=CAPABILITIES, create=create, simulator=None
-    )
+    stub = msgspec.structs.replace(SPEC, name="nostops", capabilities=CAPABILITIES, create=create)
     with registry.registered(stub):
         app(prog_name="fairlead")

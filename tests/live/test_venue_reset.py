@@ -22,7 +22,7 @@ from tests.support import configs
 from tests.support.processes import Venue, venue, wait_for
 
 OPTIONS = {"oceanex": OceanexSimOptions(), "poloniex": PoloniexSimOptions()}
-VENUES = [name for name in registry.names() if registry.spec(name).simulator is not None]
+VENUES = registry.simulated()
 
 
 def journal_of(folder: Path, key: str) -> Path:

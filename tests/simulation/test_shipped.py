@@ -16,7 +16,7 @@ from strategies.breakout import Breakout
 from strategies.imbalance_maker import ImbalanceMaker
 from strategies.trend_follower import TrendFollower
 
-VENUES = [name for name in registry.names() if registry.spec(name).simulator is not None]
+VENUES = registry.simulated()
 SEEDS = (1, 2, 3)
 
 

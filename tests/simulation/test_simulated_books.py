@@ -22,7 +22,7 @@ from engine.simulate.run import run_plan
 from engine.simulate.session import Result
 from engine.simulate.trace import Trace
 
-VENUES = [name for name in registry.names() if registry.spec(name).simulator is not None]
+VENUES = registry.simulated()
 ALL = {kind: rate / 2 for kind, rate in FRAME_RATES.items()}
 
 

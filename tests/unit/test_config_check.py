@@ -194,8 +194,8 @@ def test_a_mode_needs_a_strategy(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def only_stub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_SPECS", {})
+def only_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(registry, "FOLDER", tmp_path / "empty")
 
 
 def structs(kind: msgspec.inspect.Type) -> Iterator[type]:

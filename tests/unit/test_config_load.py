@@ -130,10 +130,35 @@ def test_a_registered_adapter_describes_itself(name: str) -> None:
     assert spec.capabilities.kinds
 
 
-def test_an_adapter_that_does_not_import_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry._SPECS, "broken", "adapters.nowhere.venue:SPEC")
-    with pytest.raises(FairleadError, match=r"adapter broken: .*adapters\.nowhere"):
-        registry.spec("broken")
+def test_an_adapter_that_does_not_import_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for file in ("venue.py", "simulator.py"):
+        (tmp_path / "broken").mkdir(exist_ok=True)
+        (tmp_path / "broken" / file).touch()
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    assert registry.simulated() == ("broken",)
+    for ask in (registry.spec, registry.simulator):
+        with pytest.raises(FairleadError, match=r"adapter broken: .*adapters\.broken"):
+            ask("broken")
+
+
+def test_what_venues_share_is_no_adapter() -> None:
+    assert {"base", "simulation"}.isdisjoint(registry.names() + registry.simulated())
+    with pytest.raises(KeyError):
+        registry.simulator("simulation")
+
+
+def test_a_venue_may_be_nothing_but_a_simulator(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "lone").mkdir()
+    (tmp_path / "lone" / "simulator.py").touch()
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    assert registry.simulated() == ("lone",)
+    assert "lone" not in registry.names()
+    with pytest.raises(KeyError):
+        registry.spec("lone")
 
 
 def test_a_name_is_registered_once() -> None:
