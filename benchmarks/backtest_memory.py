@@ -23,7 +23,7 @@ PEAK_MB_MAX = 700
 
 def run(config: Path) -> dict[str, Any]:
     from engine.config.loader import load
-    from engine.modes.backtest import run_backtest
+    from engine.run.backtest import run_backtest
 
     summary = run_backtest(load(config)).summary
     return {

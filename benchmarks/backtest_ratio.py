@@ -68,8 +68,8 @@ def run_bare(path: Path) -> dict[str, Any]:
 
     from engine.config.loader import load
     from engine.config.strategy_params import build_strategy_config
-    from engine.modes.backtest import RUN_ID, engine_config, venue_configs
-    from engine.modes.backtest_data import select
+    from engine.run.backtest import RUN_ID, engine_config, venue_configs
+    from engine.run.backtest_data import select
 
     loaded = load(path)
     cls = plain_maker()
@@ -97,15 +97,15 @@ def run_helped(path: Path) -> dict[str, Any]:
     from engine.config.loader import load
     from engine.config.strategy_params import build_strategy_config
     from engine.guard.simulated import Arrivals
-    from engine.modes.backtest import (
+    from engine.run.backtest import (
         RUN_ID,
         engine_config,
         latency_ns,
         true_fills,
         venue_configs,
     )
-    from engine.modes.backtest_data import select
-    from engine.modes.backtest_engine import Engine
+    from engine.run.backtest_data import select
+    from engine.run.backtest_engine import Engine
 
     loaded = load(path)
     cls = plain_maker()
@@ -147,7 +147,7 @@ def measured(
 
 def run_fairlead(path: Path) -> dict[str, Any]:
     from engine.config.loader import load
-    from engine.modes.backtest import run_backtest
+    from engine.run.backtest import run_backtest
 
     loaded = load(path)
     began = time.perf_counter()

@@ -22,8 +22,8 @@ from engine.processes import stop_signals
 from engine.secrets import redact
 
 if TYPE_CHECKING:
-    from engine.modes.backtest import RunResult
     from engine.observe.summary import RunSummary
+    from engine.run.backtest import RunResult
 
 Progress = Callable[[float], None]
 
@@ -45,7 +45,7 @@ def command(
     Prints orders, fills, fees and profit and loss, and what they rest on. The same file runs live
     and on paper. `fairlead explain` tells the story of one of its orders.
     """
-    from engine.modes.backtest import run_backtest
+    from engine.run.backtest import run_backtest
 
     loaded = load(config)
     with out_folder(out), _logs_on_stderr():

@@ -29,8 +29,8 @@ def command(
     it, backtest the recording with the same config, and show both side by side.
     """
     from engine.cli.console import result_console
-    from engine.modes.demo import demo_files, run_demo
     from engine.observe import summary
+    from engine.run.demo import demo_files, run_demo
 
     started = time.monotonic()
 

@@ -13,7 +13,7 @@ from engine.cli.out import out_folder
 from engine.errors import FairleadError
 
 if TYPE_CHECKING:
-    from engine.modes.ended import Ended, Mode
+    from engine.run.ended import Ended, Mode
 
 
 RunSeconds = Annotated[
@@ -38,10 +38,10 @@ def run(
     from engine.config.checks import check_loaded
     from engine.config.loader import load
     from engine.config.problems import ConfigError, told_once
-    from engine.modes.live import run_node, sum_up
     from engine.observe import summary
     from engine.observe.backtest_story import FOLDERS
     from engine.observe.orders_file import write_run
+    from engine.run.live import run_node, sum_up
     from engine.secrets import redact
 
     loaded = load(config)

@@ -45,8 +45,8 @@ def command(
 
     from engine.cli.killing import who
     from engine.config.loader import load
-    from engine.modes.resolve import resolve_order
     from engine.orders.resolve import Word
+    from engine.run.resolve import resolve_order
 
     if gone == bool(filled):
         raise typer.BadParameter("expected either --gone or --filled QTY@PRICE")

@@ -25,7 +25,7 @@ def start_problems(loaded: LoadedConfig, mode: Mode | None) -> list[ConfigProble
 
 def start_notes(loaded: LoadedConfig, mode: Mode | None) -> list[str]:
     """What prevents nothing, and that a person should know of."""
-    from engine.modes.held import notes
+    from engine.run.held import notes
 
     found = list(notes(loaded)) if mode in (None, "live") else []
     if mode == "backtest":
@@ -36,7 +36,7 @@ def start_notes(loaded: LoadedConfig, mode: Mode | None) -> list[str]:
 
 
 def _idle_in_catalog(loaded: LoadedConfig) -> list[str]:
-    from engine.modes.backtest_data import select
+    from engine.run.backtest_data import select
 
     try:
         selected = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
@@ -72,8 +72,8 @@ def unwritable(folder: Path) -> str | None:
 
 
 def _backtest(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
-    from engine.modes.backtest import venue_configs
-    from engine.modes.backtest_data import select
+    from engine.run.backtest import venue_configs
+    from engine.run.backtest_data import select
 
     try:
         venue_configs(loaded, select(loaded.config, loaded.resolve(loaded.config.backtest.catalog)))

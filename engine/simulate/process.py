@@ -18,9 +18,6 @@ from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
 from adapters.simulation.memory import InMemoryWs
 from engine.errors import FairleadError
-from engine.modes.approvals import GateApprovals
-from engine.modes.node import POST_STOP_SECS
-from engine.modes.recovered import count_again, count_in
 from engine.modes.trading import VenueTrading
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import (
@@ -48,6 +45,9 @@ from engine.risk.gateview import GateView
 from engine.risk.look import STOPS
 from engine.risk.verdict import Denial
 from engine.risk.view import instrument_facts
+from engine.run.approvals import GateApprovals
+from engine.run.node import POST_STOP_SECS
+from engine.run.recovered import count_again, count_in
 from engine.secrets import Secret
 from engine.simulate.books import BookFeed
 from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps

@@ -17,9 +17,9 @@ from adapters.simulation.venue import SimulatedVenue
 from adapters.simulation.virtual_time import VirtualLoop, run_virtual
 from engine.config import model
 from engine.errors import FairleadError
-from engine.modes.node import POST_STOP_SECS
 from engine.orders.live import LiveOrder
 from engine.orders.model import Side, VenueBalance
+from engine.run.node import POST_STOP_SECS
 from engine.simulate.agents import KINDS
 from engine.simulate.books import TrueBook, whole
 from engine.simulate.faults import SimulatedDeath, SwarmFaults

@@ -22,7 +22,7 @@ from engine.cli.main import main
 from engine.simulate.plan import Death
 from tests.crash import seam
 
-PRELOADED = ("engine.cli.live", "engine.cli.node", "engine.modes.live", "engine.config.checks")
+PRELOADED = ("engine.cli.live", "engine.cli.node", "engine.run.live", "engine.config.checks")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.base.execution_client import VenueExecutionClient
 from engine.cli.app import app
-from engine.modes import node
+from engine.run import node
 
 answer = VenueExecutionClient._generate_position_status_reports
 

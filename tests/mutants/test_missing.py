@@ -15,7 +15,6 @@ import pytest
 from adapters.oceanex.orders import OceanexOrders
 from adapters.poloniex.orders import PoloniexOrders
 from engine.errors import FairleadError
-from engine.modes.claims import claims
 from engine.modes.trading import VenueTrading
 from engine.orders.files import AccountLock
 from engine.orders.journal import Journal, JournalError
@@ -31,6 +30,7 @@ from engine.orders.model import (
     Unknown,
     VenueFill,
 )
+from engine.run.claims import claims
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 

@@ -44,7 +44,7 @@ REASONS = {
     "adapters/oceanex/simulator": "a simulated venue: tests/simulation/test_oceanex_total.py",
     "adapters/poloniex/simulator": "a simulated venue: tests/simulation/test_poloniex_*.py",
     "engine/simulate/": "reads what the same process has just written",
-    "engine/modes/demo.py": "reads its own child processes",
+    "engine/run/demo.py": "reads its own child processes",
     "engine/observe/journaled.py": "sums up a journal that the run's start has checked",
 }
 

@@ -12,8 +12,8 @@ import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.config.loader import load
-from engine.modes.backtest import RunResult, run_backtest
 from engine.observe.orders_file import order_lines
+from engine.run.backtest import RunResult, run_backtest
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,

@@ -12,9 +12,9 @@ from nautilus_trader.model import BookAction, OrderBookDelta
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.errors import FairleadError
-from engine.modes.backtest_data import select
 from engine.recording.definitions import define
 from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
+from engine.run.backtest_data import select
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,

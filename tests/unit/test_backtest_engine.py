@@ -29,7 +29,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from backtests.synthetic import START_NS, perpetual
-from engine.modes.backtest_engine import Engine
+from engine.run.backtest_engine import Engine
 from tests.unit.backtest_kit import SECOND_NS, book, cleared, trade
 
 KINDS = (

@@ -13,7 +13,7 @@ from engine.cli.app import app
 from engine.config import model, rules
 from engine.config.loader import load
 from engine.config.problems import ConfigError
-from engine.modes.backtest import run_backtest
+from engine.run.backtest import run_backtest
 from tests.unit import backtest_kit as kit
 
 CONFIG = """\

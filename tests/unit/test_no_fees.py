@@ -13,10 +13,10 @@ from engine.config.model import Fees
 from engine.config.problems import ConfigError
 from engine.errors import FairleadError
 from engine.matching.orders import Fee
-from engine.modes.common import build_gate
-from engine.modes.fees import FeeRates, configured_rates, fee_rates
-from engine.modes.simulated import _fees
 from engine.orders.model import Side
+from engine.run.build import build_gate
+from engine.run.fees import FeeRates, configured_rates, fee_rates
+from engine.run.simulated import _fees
 from tests.unit.backtest_kit import MAKER, MAKER_PARAMS, config, perpetual, run, spot, write_catalog
 
 PERP = "BTCUSDT.TEST"

@@ -9,9 +9,9 @@ import msgspec
 
 from adapters.simulation.virtual_time import VirtualLoop
 from engine.config.model import Risk
-from engine.modes.recovered import count_in
 from engine.orders.model import Accepted, Outcome, Side, Unknown
 from engine.risk.gate import RiskGate
+from engine.run.recovered import count_in
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent
 
 LARGER = Decimal("0.9")

@@ -11,7 +11,7 @@ import pytest
 from nautilus_trader.model import OrderSide
 
 from engine.config.problems import ConfigError
-from engine.modes.backtest import RunResult
+from engine.run.backtest import RunResult
 from tests.unit.backtest_kit import (
     BREAKOUT,
     MAKER,

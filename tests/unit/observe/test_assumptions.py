@@ -19,8 +19,6 @@ from rich.console import Console
 
 from engine.config.loader import load
 from engine.config.model import Backtest
-from engine.modes.assumed import assumptions, strategy_used
-from engine.modes.backtest import run_backtest
 from engine.observe.assumptions import (
     Assumptions,
     canonical,
@@ -29,6 +27,8 @@ from engine.observe.assumptions import (
 )
 from engine.observe.orders_file import order_lines, write_run
 from engine.observe.summary import RunSummary, rows, table
+from engine.run.assumed import assumptions, strategy_used
+from engine.run.backtest import run_backtest
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,

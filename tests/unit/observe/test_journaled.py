@@ -13,12 +13,12 @@ from nautilus_trader.model import OrderSide, StrategyId, TraderId
 
 from engine.errors import Exit
 from engine.guard.run_state import RunState
-from engine.modes.ended import Ended, NoCache
-from engine.modes.live import _traded
 from engine.observe import journaled
 from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError
 from engine.orders.model import Intent, OrderState, Side, VenueFill
+from engine.run.ended import Ended, NoCache
+from engine.run.live import _traded
 from engine.status import RunStatus
 from tests.unit.nautilus_harness import IID, pair, px, qty
 from tests.unit.orders.conftest import intent, venue_order

@@ -18,11 +18,11 @@ from nautilus_trader.trading import StrategyConfig
 
 from engine.config.loader import load
 from engine.guard.strategy import GuardedStrategy
-from engine.modes.backtest import run_backtest
 from engine.observe.account import Books, InstrumentSummary
 from engine.observe.orders_file import order_lines, write_run
 from engine.observe.reasons import KINDS_MAX, OTHER, counted, normal
 from engine.observe.summary import rows
+from engine.run.backtest import run_backtest
 from tests.unit import backtest_kit as kit
 from tests.unit.test_same_bytes import all_strategies
 

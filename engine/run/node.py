@@ -47,28 +47,28 @@ from engine.kill.halts import RunHalts
 from engine.kill.switch import kill_state, switch_of
 from engine.kill.thread import KillThread
 from engine.kill.watch import KillSignal, KillWatch
-from engine.modes import common
-from engine.modes.approvals import GateApprovals
-from engine.modes.banner import say_running
-from engine.modes.claims import claims
-from engine.modes.ended import CUT_OFF, EXITS, Ended, Mode, connect_exit
-from engine.modes.held import held_beyond, unlisted
-from engine.modes.kernel_log import logger_config
-from engine.modes.market_actor import MarketActor
-from engine.modes.recovered import count_again, count_in
-from engine.modes.signals import StopSignals
-from engine.modes.simulated import simulated_account
-from engine.modes.stopguard import Stays, StopGuard
 from engine.modes.trading import VenueTrading
-from engine.modes.venues import venue_secrets, venue_specs
 from engine.orders.files import require_writable
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
 from engine.recording.session import Recording
 from engine.risk.state import RiskStateError
+from engine.run import build
 from engine.run.accounts import hold_accounts
+from engine.run.approvals import GateApprovals
+from engine.run.banner import say_running
+from engine.run.claims import claims
 from engine.run.clocks import RunClocks
+from engine.run.ended import CUT_OFF, EXITS, Ended, Mode, connect_exit
+from engine.run.held import held_beyond, unlisted
+from engine.run.kernel_log import logger_config
+from engine.run.market_actor import MarketActor
 from engine.run.reach import PlainReach, markets_of
+from engine.run.recovered import count_again, count_in
+from engine.run.signals import StopSignals
+from engine.run.simulated import simulated_account
+from engine.run.stopguard import Stays, StopGuard
+from engine.run.venues import venue_secrets, venue_specs
 from engine.secrets import Secret
 from engine.status import RunStatus
 
@@ -234,8 +234,8 @@ class NodeRun:
             self.run_state.ticks = {}
         if self.mode == "paper":  # a live run's orders are told from its journal
             self.run_state.markets = {}
-            common.tell_idle_balances(self.loaded, self.run_state, self._instruments())
-        self.run_state.offer = common.venue_offer(self.loaded)
+            build.tell_idle_balances(self.loaded, self.run_state, self._instruments())
+        self.run_state.offer = build.venue_offer(self.loaded)
         if self.mode != "record":
             self._halts = RunHalts(
                 self.loaded,
@@ -279,7 +279,7 @@ class NodeRun:
             strategy.set_external_order_instrument_ids(claimed[str(strategy.strategy_id)])
         watched = tuple(self._held)
         if self._recording is not None or self.mode == "paper":  # the exchange sees all of it
-            watched = (*common.instrument_ids(self.loaded), *watched)
+            watched = (*build.instrument_ids(self.loaded), *watched)
         if watched:
             self._node.add_actor(MarketActor(watched))
 
@@ -287,14 +287,14 @@ class NodeRun:
         key = venue.lower()
         return markets_of(self._runtimes[key].adapter, self.config.venues[key].account_type)
 
-    def _parts(self) -> common.Parts:
+    def _parts(self) -> build.Parts:
         """Gate and strategies; a recorder has no strategies, whatever the config names."""
         if self.mode == "record":
-            gate = common.build_gate(self.loaded)
-            return common.Parts(gate=gate, run_state=RunState(), strategies=())
+            gate = build.build_gate(self.loaded)
+            return build.Parts(gate=gate, run_state=RunState(), strategies=())
         try:
-            states = common.risk_states(self.loaded, paper=self.mode != "live")
-            return common.build_parts(self.loaded, states, self._switch)
+            states = build.risk_states(self.loaded, paper=self.mode != "live")
+            return build.build_parts(self.loaded, states, self._switch)
         except RiskStateError as error:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
 
@@ -582,7 +582,7 @@ class NodeRun:
 
     def _verdict(self, unresolved: list[str], left_open: list[str]) -> tuple[Exit, str]:
         """A strategy's end comes first, then what ended the run, then what the stop left behind."""
-        exit_code, reason = common.ending(self.run_state)
+        exit_code, reason = build.ending(self.run_state)
         if exit_code is not Exit.OK:
             return exit_code, reason
         if self.failure is not None and self.failure[0] not in CUT_OFF:

@@ -20,8 +20,8 @@ from engine.matching.client import (
     Simulation,
 )
 from engine.matching.orders import Fee, Fees
-from engine.modes.fees import commission, fee_rates
 from engine.orders.model import Side
+from engine.run.fees import commission, fee_rates
 
 MS_NS = 1_000_000
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}

@@ -41,19 +41,19 @@ from engine.guard.order_ids import SeededIds
 from engine.guard.simulated import simulate
 from engine.matching.closing import Closing, closing
 from engine.matching.fill_model import MarketFills
-from engine.modes.assumed import assumptions
-from engine.modes.backtest_data import Selection, select
-from engine.modes.backtest_engine import Engine
-from engine.modes.common import Parts, build_parts, ending, tell_idle_balances
-from engine.modes.data_used import data_used
-from engine.modes.fees import fee_model
-from engine.modes.kernel_log import log_path, logger_config
 from engine.observe.equity import balance_changes, equity
 from engine.observe.summary import RunSummary, figures, merged, trading
 from engine.recording.catalog import utc
 from engine.recording.gaps import summary_of
 from engine.recording.reading import reading
 from engine.risk.view import instrument_facts
+from engine.run.assumed import assumptions
+from engine.run.backtest_data import Selection, select
+from engine.run.backtest_engine import Engine
+from engine.run.build import Parts, build_parts, ending, tell_idle_balances
+from engine.run.data_used import data_used
+from engine.run.fees import fee_model
+from engine.run.kernel_log import log_path, logger_config
 
 RUN_ID = "backtest"
 TRADER_ID = "FAIRLEAD-001"

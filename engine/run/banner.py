@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.config.loaded import LoadedConfig, account_files
-from engine.modes.ended import Mode
-from engine.modes.kernel_log import log_path
+from engine.run.ended import Mode
+from engine.run.kernel_log import log_path
 
 logger = logging.getLogger("fairlead")  # shown at INFO, whatever the run's log level
 

@@ -8,14 +8,14 @@ import time
 from collections.abc import Sequence
 
 from engine.config.loaded import LoadedConfig, account_files
-from engine.modes.assumed import assumptions
-from engine.modes.ended import Ended, Mode
-from engine.modes.node import NodeRun
 from engine.observe import journaled, summary
 from engine.observe.equity import balance_changes, equity
 from engine.observe.recorded import recorded
 from engine.orders.journal_reads import JournalError
 from engine.recording.gaps import GapKind, summary_of
+from engine.run.assumed import assumptions
+from engine.run.ended import Ended, Mode
+from engine.run.node import NodeRun
 from engine.secrets import RedactingFilter
 
 BEFORE = frozenset({GapKind.BETWEEN_RUNS})  # told whole, in a note of its own

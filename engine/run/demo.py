@@ -25,12 +25,12 @@ import msgspec
 from engine.config.loaded import LoadedConfig, account_files
 from engine.config.loader import load
 from engine.errors import Exit, FairleadError
-from engine.modes.assumed import assumptions
-from engine.modes.backtest import run_backtest
 from engine.observe import journaled, summary
 from engine.observe.summary import RunSummary
 from engine.processes import module_command
 from engine.recording.gaps import summary_of
+from engine.run.assumed import assumptions
+from engine.run.backtest import run_backtest
 
 CONFIG = "demo.toml"
 VENUE_IN_CONFIG = "127.0.0.1:8610"

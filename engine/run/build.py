@@ -16,12 +16,12 @@ from engine.guard.building import build_strategies
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
 from engine.guard.run_state import RunState
 from engine.kill.switch import KillSwitch, switch_of
-from engine.modes.fees import configured_rates
 from engine.orders.files import old_risk_file
 from engine.orders.model import Capabilities
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
 from engine.risk.states import RiskStates
+from engine.run.fees import configured_rates
 
 # What `adapters.base.data_client` streams of every venue.
 SERVED = frozenset({BOOK, DEPTH, QUOTES, TRADES, STATUS, INSTRUMENT})

@@ -16,7 +16,6 @@ from engine.config.loaded import LoadedConfig
 from engine.config.model import NO_FEES
 from engine.config.strategies import import_strategy
 from engine.config.strategy_params import effective_params
-from engine.modes.fees import fee_rates
 from engine.observe.assumptions import (
     Assumptions,
     Data,
@@ -29,6 +28,7 @@ from engine.observe.assumptions import (
     versions,
 )
 from engine.observe.summary import mark_source
+from engine.run.fees import fee_rates
 
 _LIBRARIES = frozenset({"nautilus_trader", "engine", "builtins"})
 
