@@ -139,11 +139,9 @@ class VenueHttp(ABC):
                 VenueErrorKind.UNKNOWN, f"{self._code}-BAD-ANSWER", str(error)
             ) from error
         except VenueError as error:
-            scope = call.budgets[0][0]
-            if status in LIMITED_STATUSES:
+            if status in LIMITED_STATUSES or error.kind is VenueErrorKind.RATE_LIMITED:
+                scope, wait_secs = call.budgets[0][0], wait_secs or error.retry_after_secs
                 self.limiter.limited(scope, status, wait_secs)
-            elif error.kind is VenueErrorKind.RATE_LIMITED:
-                self.limiter.penalise(scope, error.retry_after_secs)
             raise
 
     async def admit(

@@ -207,7 +207,10 @@ class RateLimiter:
             window.blocked_until = max(window.blocked_until, until)
 
     def limited(self, scope: str, status: int, wait_secs: float) -> None:
-        """Heed an answer of LIMITED_STATUSES that asks for `wait_secs` (0: it names none)."""
+        """Heed a refusal for rate that asks for `wait_secs` (0: it names none).
+
+        By its HTTP status, or by the venue's own code in the answer.
+        """
         secs = wait_secs or DEFAULT_PENALTY_SECS
         self.penalise(scope, secs, is_banned=status == 418)
 

@@ -140,7 +140,7 @@ async def test_what_the_budget_has_no_room_for_is_not_sent() -> None:
     assert len(script.requests) == 10
 
 
-@pytest.mark.parametrize("status", [429])
+@pytest.mark.parametrize("status", [429, 1])
 def test_a_refusal_for_rate_holds_the_first_budget_back(status: int) -> None:
     """Also one that is told in the answer, and names no wait."""
 
