@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from adapters.base.decode import Answer
+from adapters.base.outcomes import batch_outcome, cancel_outcome, create_outcome, reading
 from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
 from adapters.oceanex import parse
 from adapters.oceanex import schemas as s
@@ -202,7 +203,7 @@ class OceanexOrders:
         try:
             row = await self._http.create_order(new_order(intent, self._symbol(intent.instrument)))
         except VenueError as e:
-            return _outcome(e)
+            return create_outcome(e)
         try:
             order = _with_intent(parse.order(row, intent.instrument), intent)
         except ParseError:
@@ -216,7 +217,7 @@ class OceanexOrders:
         try:
             rows = await self._http.create_orders(self._symbol(instrument), orders)
         except VenueError as e:
-            return [_batch_outcome(e)] * len(intents)
+            return [batch_outcome(e)] * len(intents)
         found = [_readable(row, instrument) for row in rows]
         outcomes: list[Outcome | None] = [None] * len(intents)
         for index, intent in enumerate(intents):  # by position first, then by fields
@@ -261,7 +262,7 @@ class OceanexOrders:
             if e.kind in (VenueErrorKind.REFUSED, VenueErrorKind.NOT_FOUND):
                 # One order that is gone must not keep the others alive.
                 return [await self._cancel_one(ref) for ref in refs]
-            return [_cancel_outcome(e)] * len(refs)
+            return [cancel_outcome(e)] * len(refs)
         by_id = {str(row.id): row for row in rows}
         missing = Unknown("OCEANEX-MULTI: the answer doesn't name this order")
         return [
@@ -275,7 +276,7 @@ class OceanexOrders:
         try:
             row = await self._http.cancel_order(int(ref.venue_order_id or 0))
         except VenueError as e:
-            return _cancel_outcome(e)
+            return cancel_outcome(e)
         return _cancelled(row, ref.instrument)
 
     async def replace(self, ref: OrderRef, intent: Intent) -> Outcome:
@@ -401,16 +402,15 @@ class OceanexOrders:
         orders: dict[str, VenueOrder] = {}
         is_listed = False
         for page in range(1, MAX_PAGES + 1):
-            try:
-                groups = await self._http.orders_filter(symbol, states=[state], page=page)
+            with reading("OCEANEX"):
+                try:
+                    groups = await self._http.orders_filter(symbol, states=[state], page=page)
+                except VenueError as e:
+                    if e.kind is VenueErrorKind.REFUSED and state in _UNDOCUMENTED and page == 1:
+                        return [], False
+                    raise
                 group = next((group for group in groups if group.state == state), None)
                 rows = [parse.order(row, instrument) for row in group.orders] if group else []
-            except VenueError as e:
-                if e.kind is VenueErrorKind.REFUSED and state in _UNDOCUMENTED and page == 1:
-                    return [], False
-                raise _unavailable(e) from e
-            except ParseError as e:
-                raise VenueUnavailable("OCEANEX-BAD-ANSWER", str(e)) from e
             if group is None:
                 if page == 1 and state not in _UNDOCUMENTED:
                     raise VenueUnavailable(
@@ -436,21 +436,18 @@ class OceanexOrders:
         found: list[VenueOrder] = []
         for start in range(0, len(ids), BATCH_QUERY_MAX):
             for row in await self._query(ids[start : start + BATCH_QUERY_MAX]):
-                ref = named.get(str(row.id))
-                if ref is None:
-                    continue
-                try:
-                    found.append(parse.order(row, ref.instrument))
-                except ParseError as e:
-                    raise VenueUnavailable("OCEANEX-BAD-ANSWER", str(e)) from e
+                if (ref := named.get(str(row.id))) is not None:
+                    with reading("OCEANEX"):
+                        found.append(parse.order(row, ref.instrument))
         return found
 
     async def _query(self, ids: list[int]) -> list[s.Order]:
-        try:
-            return await self._http.orders(ids)
-        except VenueError as e:
-            if e.kind is not VenueErrorKind.NOT_FOUND:
-                raise _unavailable(e) from e
+        with reading("OCEANEX"):
+            try:
+                return await self._http.orders(ids)
+            except VenueError as e:
+                if e.kind is not VenueErrorKind.NOT_FOUND:
+                    raise
         if len(ids) == 1:
             return []
         # One unknown id may have failed the batch; ask for each.
@@ -476,12 +473,8 @@ class OceanexOrders:
 
     async def balances(self) -> list[VenueBalance]:
         """Raises VenueUnavailable."""
-        try:
+        with reading("OCEANEX"):
             return parse.balances(await self._http.member())
-        except VenueError as e:
-            raise _unavailable(e) from e
-        except ParseError as e:
-            raise VenueUnavailable("OCEANEX-BAD-ANSWER", str(e)) from e
 
     def fee(self, instrument: str, side: Side, quantity: Decimal, price: Decimal) -> Fee:
         """Per side: a buyer pays in base, a seller in quote (1.1)."""
@@ -514,28 +507,3 @@ def _cancelled(row: s.Order, instrument: str) -> CancelOutcome:
         return CancelAccepted(parse.order(row, instrument))
     except ParseError:
         return CancelAccepted()  # taken; the state is told by a query
-
-
-def _unavailable(error: VenueError) -> VenueUnavailable:
-    is_auth = error.kind is VenueErrorKind.AUTH
-    return VenueUnavailable(error.code, error.message, is_auth=is_auth)
-
-
-def _outcome(error: VenueError) -> Outcome:
-    if error.kind is VenueErrorKind.UNKNOWN:
-        return Unknown(f"{error.code}: {error.message}")
-    return Refused(error.code, error.message)
-
-
-def _batch_outcome(error: VenueError) -> Outcome:
-    """A refused batch may have been made in part, unless it was refused at the door."""
-    at_the_door = error.kind in (VenueErrorKind.AUTH, VenueErrorKind.CLOCK)
-    if at_the_door or not error.is_sent:
-        return _outcome(error)
-    return Unknown(f"{error.code}: {error.message}")
-
-
-def _cancel_outcome(error: VenueError) -> CancelOutcome:
-    if error.kind is VenueErrorKind.UNKNOWN:
-        return Unknown(f"{error.code}: {error.message}")
-    return CancelRefused(error.code, error.message)

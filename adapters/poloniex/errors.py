@@ -9,7 +9,6 @@ from __future__ import annotations
 import msgspec
 
 from adapters.base.venue import VenueError, VenueErrorKind
-from engine.orders.model import CancelOutcome, CancelRefused, Outcome, Refused, Unknown
 
 OK = 200
 MAX_MESSAGE_CHARS = 200
@@ -74,7 +73,7 @@ ERROR_CODES: dict[int, tuple[VenueErrorKind, str]] = {
     21356: (_REFUSED, "size would move the price too much"),
     21360: (_REFUSED, "order size above the limit"),
     24201: (_UNKNOWN, "service busy"),
-    # Orders. A duplicate client id proves that an order with our id exists: see `create_outcome`.
+    # Orders. A duplicate client id proves that an order with our id exists, perhaps this one.
     21301: (_NOT_FOUND, "order not found"),
     21302: (_UNKNOWN, "batch cancel error"),
     21304: (_REFUSED, "order is filled"),
@@ -189,26 +188,3 @@ def http_error(status: int, body: bytes, retry_after_secs: float = 0.0) -> Venue
         f"expected JSON of the document, received {len(body)} bytes of something else",
         retry_after_secs,
     )
-
-
-DEFINITE = frozenset({_REFUSED, _RATE, _AUTH, _CLOCK})
-
-
-def create_outcome(error: VenueError) -> Outcome:
-    """What a failed create is.
-
-    NOT_FOUND on a create makes no sense, and a duplicate client order id (21312, 25004, 25006)
-    says that an order with our id exists, perhaps this one: both stay UNKNOWN and are looked for.
-    """
-    if error.kind in DEFINITE:
-        return Refused(error.code, error.message)
-    return Unknown(f"{error.code}: {error.message}")
-
-
-def cancel_outcome(error: VenueError) -> CancelOutcome:
-    """What a failed cancel is: refused means that a query decides what the order is."""
-    if error.kind in DEFINITE or error.kind is _NOT_FOUND:
-        if error.kind in (_RATE, _CLOCK):
-            return Unknown(f"{error.code}: {error.message}")  # worth another try
-        return CancelRefused(error.code, error.message)
-    return Unknown(f"{error.code}: {error.message}")

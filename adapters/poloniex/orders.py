@@ -12,10 +12,11 @@ from decimal import Decimal
 
 import msgspec
 
+from adapters.base.outcomes import cancel_outcome, create_outcome, reading
 from adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
 from adapters.poloniex import schemas as s
 from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.errors import OK, cancel_outcome, create_outcome, venue_error
+from adapters.poloniex.errors import OK, venue_error
 from adapters.poloniex.http import MAX_BATCH, PoloniexHttp, ReplaceRequest, plain
 from adapters.poloniex.lookup import Lookup
 from adapters.poloniex.parse import Names, account_balances, stop_kind
@@ -42,7 +43,6 @@ from engine.orders.model import (
     VenueBalance,
     VenueFill,
     VenueOrder,
-    VenueUnavailable,
 )
 
 REPLACE_LOOKS_SECS = (
@@ -227,7 +227,7 @@ class PoloniexOrders:
         Returns how many cancels the venue took. Raises VenueUnavailable.
         """
         symbols = [symbol_of(i) for i in instruments]
-        try:
+        with reading("POLONIEX"):
             if (
                 not symbols
                 and self._options.order_transport == "websocket"
@@ -240,8 +240,6 @@ class PoloniexOrders:
             return taken + sum(
                 i.code == OK for i in await self._http.cancel_all_smart_orders(symbols)
             )
-        except VenueError as error:
-            raise _unavailable(error) from error
 
     # -- replace -------------------------------------------------------------------------------
 
@@ -343,30 +341,21 @@ class PoloniexOrders:
         return await self._lookup.find_all(lost)
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
-        try:
+        with reading("POLONIEX"):
             return await self._lookup.orders(refs)
-        except VenueError as error:
-            raise _unavailable(error) from error
 
     async def open_orders(self, instruments: Sequence[str]) -> list[VenueOrder]:
-        try:
+        with reading("POLONIEX"):
             return await self._lookup.open_orders(instruments)
-        except VenueError as error:
-            raise _unavailable(error) from error
 
     async def fills(self, refs: Sequence[OrderRef], ts_from: int) -> list[VenueFill]:
         """Every execution of the named orders; those of a smart order are its child's."""
-        try:
+        with reading("POLONIEX"):
             return await self._lookup.fills(refs)
-        except VenueError as error:
-            raise _unavailable(error) from error
 
     async def balances(self) -> list[VenueBalance]:
-        try:
-            accounts = await self._http.balances(account_type="SPOT")
-        except VenueError as error:
-            raise _unavailable(error) from error
-        told = account_balances(accounts)
+        with reading("POLONIEX"):
+            told = account_balances(await self._http.balances(account_type="SPOT"))
         self._tracker.merge(told)
         return told
 
@@ -393,11 +382,6 @@ def _batch_outcome(item: s.BatchItem) -> Outcome:
     if item.code == OK:
         return Unknown("a batch element with neither id nor error")
     return create_outcome(venue_error(item.code, item.message))
-
-
-def _unavailable(error: VenueError) -> VenueUnavailable:
-    is_auth = error.kind is VenueErrorKind.AUTH
-    return VenueUnavailable(error.code, error.message, is_auth=is_auth)
 
 
 def _cancel_item(told: tuple[int, str | None] | None) -> CancelOutcome:

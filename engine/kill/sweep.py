@@ -24,6 +24,7 @@ from engine.orders.model import (
     Intent,
     OrderRef,
     OrderState,
+    Unknown,
     VenueOrder,
     VenueOrders,
     VenueUnavailable,
@@ -214,6 +215,8 @@ class Sweep:
     def _cancelled(self, target: Target, outcome: CancelOutcome) -> None:
         if isinstance(outcome, CancelRefused):
             target.detail = f"{outcome.code}: {outcome.message}"
+        elif isinstance(outcome, Unknown):
+            target.detail = outcome.reason
         order = getattr(outcome, "order", None)
         if isinstance(order, VenueOrder):
             self._saw(target, order)

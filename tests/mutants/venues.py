@@ -249,9 +249,9 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "batch-refused-whole",
-        "adapters/oceanex/orders.py",
+        "adapters/base/outcomes.py",
         "a batch that failed in part counts as refused",
-        one("    if at_the_door or not error.is_sent:\n", "    if True:\n"),
+        one("    if error.kind in _AT_THE_DOOR or not error.is_sent:\n", "    if True:\n"),
         T_OCEANEX,
         T_OCEANEX_SIM,
     ),

@@ -12,7 +12,7 @@ import pytest
 from adapters.base.limits import READ_LIMITS
 from adapters.base.ratelimit import MAX_PENALTY_SECS, Rate, RateLimiter, retry_after_secs
 from adapters.base.reads import repeated
-from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
+from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport, TransportError
 from adapters.base.venue import Adapter, AdapterContext, VenueError, VenueErrorKind
 from adapters.oceanex.config import OceanexOptions
 from adapters.oceanex.simulator import OceanexSimulator
@@ -40,12 +40,15 @@ class Limited:
 
     def __init__(self, inner: HttpTransport) -> None:
         self._inner = inner
-        self.answers: list[HttpResponse] = []
+        self.answers: list[HttpResponse | TransportError] = []
         self.paths: list[str] = []
 
     async def request(self, request: HttpRequest) -> HttpResponse:
         self.paths.append(request.url)
-        return self.answers.pop(0) if self.answers else await self._inner.request(request)
+        answer = self.answers.pop(0) if self.answers else await self._inner.request(request)
+        if isinstance(answer, TransportError):
+            raise answer
+        return answer
 
     async def close(self) -> None: ...
 
