@@ -54,6 +54,7 @@ from engine.recording.redact import Redactor
 from engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
 from tests.property.mutation import BINARY, JSON, JSON_LINES, TEXT, TOML, Mutator
+from tests.property.piexgo_targets import piexgo_targets
 from tests.property.state_targets import quiet, state_targets
 
 DATA = ROOT / "tests" / "data"
@@ -499,6 +500,7 @@ def targets(folder: Path) -> Iterator[Target]:
         ),
         feed=poloniex_answer,
     )
+    yield from piexgo_targets()
     yield Target(
         name="poloniex-id",
         corpus=[b"a1-b2_gte_r123_f0z", b"O-20200101", b"x_lte"],

@@ -15,6 +15,7 @@ TARGETS = {
     "adapters/base/decode.py": "poloniex-rest",
     "adapters/oceanex/parse.py": "oceanex-stream",
     "adapters/oceanex/signing.py": "secret-file",
+    "adapters/piexgo/parse.py": "piexgo-frame",
     "adapters/poloniex/errors.py": "poloniex-rest",
     "adapters/poloniex/private_websocket.py": "poloniex-private",
     "adapters/poloniex/websocket.py": "poloniex-public",
