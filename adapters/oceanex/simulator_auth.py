@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from adapters.oceanex.simulator_markets import OceanexSimOptions
+from adapters.simulation.market import SECOND_NS
 from adapters.simulation.routes import ApiError
 from adapters.simulation.venue import SimRequest
 
-SECOND_NS = 1_000_000_000
 TOKENS_KEPT = 512
 
 

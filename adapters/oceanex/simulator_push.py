@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from random import Random
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,62 +14,43 @@ import msgspec
 from adapters.oceanex.simulator_markets import SimMarket, epoch, number
 from adapters.oceanex.simulator_rest import full_ticker
 from adapters.oceanex.simulator_state import OceanexState
-from adapters.simulation.book import BookSide
-from adapters.simulation.exchange import ExchangeListener
 from adapters.simulation.orders import Trade
-from engine.orders.model import Side
+from adapters.simulation.push import MarketNews
 
 PROTOCOLS = range(3, 8)
 SUBSCRIPTIONS_MAX = 1000
-MILLISECOND_NS = 1_000_000
 _BOOK_CHANNEL = re.compile(r"^market-([a-z0-9]+)(?:-([1-8]))?-global$")
 
 
-class PushServer(ExchangeListener):
+class PushServer:
     """All connections, and what is published to them."""
 
     def __init__(self, venue: OceanexState) -> None:
         self._venue = venue
+        self._news = MarketNews(venue.exchange)
         self._rng = Random(venue.seed)  # noqa: S311 - socket ids of a simulation
         self._channels: dict[str, list[PushSession]] = {}
-        self._dirty_books: set[str] = set()
-        self._dirty_tickers = False
-        self._trades: dict[str, list[Trade]] = {}
-        self._next_books_ns = 0
-        self._next_tickers_ns = 0
-        venue.exchange.listeners.append(self)
-
-    # -- what the exchange tells ----------------------------------------------------------------
-
-    def traded(self, trade: Trade) -> None:
-        self._trades.setdefault(trade.market, []).append(trade)
-
-    def book_changed(self, market: str, side: Side, price: Decimal, size: Decimal) -> None:
-        self._dirty_books.add(market)
 
     # -- publishing -----------------------------------------------------------------------------
 
     def publish(self, now_ns: int) -> None:
         """Trades at once; books and tickers on their intervals, if anything changed."""
-        options = self._venue.options
-        trades, self._trades = self._trades, {}
+        options, news = self._venue.options, self._news
+        trades: dict[str, list[Trade]] = {}
+        for trade in news.take_trades():
+            trades.setdefault(trade.market, []).append(trade)
         for market, rows in trades.items():
-            self._dirty_tickers = True
             self._send_all(f"market-{market}-trade-global", "trades", {"trades": _trades(rows)})
-        if self._dirty_books and now_ns >= self._next_books_ns:
-            self._next_books_ns = now_ns + options.push_interval_ms * MILLISECOND_NS
-            dirty, self._dirty_books = self._dirty_books, set()
+        if dirty := news.books.take(now_ns, options.push_interval_ms):
             for channel in list(self._channels):
                 match = _BOOK_CHANNEL.match(channel)
                 if match and match[1] in dirty:
                     shown = self._venue.markets[match[1]]
                     precision = int(match[2]) if match[2] else shown.price_precision
                     self._send_all(channel, "update", self.book(shown, precision))
-        if self._dirty_tickers and now_ns >= self._next_tickers_ns:
-            self._next_tickers_ns = now_ns + options.ticker_interval_ms * MILLISECOND_NS
-            self._dirty_tickers = False
-            if "market-global" in self._channels:
-                self._send_all("market-global", "tickers", self._tickers())
+        is_due = news.tickers.take(now_ns, options.ticker_interval_ms)
+        if is_due and "market-global" in self._channels:
+            self._send_all("market-global", "tickers", self._tickers())
 
     def book(self, market: SimMarket, precision: int) -> dict[str, list[list[str]]]:
         """A snapshot, best first, prices aggregated away from the spread."""
@@ -79,8 +60,7 @@ class PushServer(ExchangeListener):
             asks, bids = book.asks.levels(depth), book.bids.levels(depth)
         else:
             step = Decimal(1).scaleb(-precision)
-            asks = _aggregate(book.asks, step, ROUND_CEILING, depth)
-            bids = _aggregate(book.bids, step, ROUND_FLOOR, depth)
+            asks, bids = book.asks.grouped(step, depth), book.bids.grouped(step, depth)
         return {
             "asks": [[number(price), number(size)] for price, size in asks],
             "bids": [[number(price), number(size)] for price, size in bids],
@@ -230,17 +210,3 @@ def _trades(trades: list[Trade]) -> list[dict[str, Any]]:
         }
         for t in trades
     ]
-
-
-def _aggregate(
-    side: BookSide, step: Decimal, rounding: str, depth: int
-) -> list[tuple[Decimal, Decimal]]:
-    sums: dict[Decimal, Decimal] = {}
-    for level in side:
-        price = level.price.quantize(step, rounding)
-        if price == 0:
-            break  # nothing is offered for nothing: the rest rounds down to it as well
-        if price not in sums and len(sums) >= depth:
-            break
-        sums[price] = sums.get(price, Decimal(0)) + level.total
-    return list(sums.items())

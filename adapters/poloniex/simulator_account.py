@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_markets import MS, millis, number
+from adapters.poloniex.simulator_markets import millis, number
 from adapters.poloniex.simulator_orders import (
     PAGE_OFFSET,
     fill_row,
@@ -15,6 +15,7 @@ from adapters.poloniex.simulator_orders import (
 from adapters.poloniex.simulator_public import Call, currencies_of
 from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.poloniex.simulator_trading import page, window
+from adapters.simulation.market import MS
 from adapters.simulation.orders import FillEntry
 from adapters.simulation.routes import Endpoint
 

@@ -10,10 +10,9 @@ from typing import Literal
 
 import msgspec
 
+from adapters.simulation.market import MS
 from adapters.simulation.orders import FeeSchedule, MarketSpec
 from adapters.simulation.shell import SimOptions
-
-MS = 1_000_000
 
 
 class SimMarket(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
 from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_markets import MS, SimMarket, millis, number
+from adapters.poloniex.simulator_markets import SimMarket, millis, number
 from adapters.poloniex.simulator_state import PoloniexState
-from adapters.simulation.book import BookSide
+from adapters.simulation.market import MS, SECOND_NS
 from adapters.simulation.routes import Endpoint
 from adapters.simulation.tape import MINUTE_NS, MinuteBar
-from engine.orders.model import Side
 
 BOOK_LIMITS = (5, 10, 20, 50, 100, 150)
 CANDLES_MAX = 500
 TRADES_MAX = 1000
 DAY_MS = 86_400_000
-SECOND_NS = 1_000_000_000
 FIRST_MONDAY_NS = 4 * 86_400 * SECOND_NS  # the epoch is a Thursday
 # Minutes of each interval; a month has 28 days at least.
 INTERVALS = {
@@ -289,8 +287,10 @@ def _order_book(venue: PoloniexState, call: Call) -> object:
         raise ApiError(24106)
     step = _scale(call.params.get("scale"))
     book = venue.exchange.markets[market.symbol].book
-    asks = _levels(book.asks, step, int(limit))
-    bids = _levels(book.bids, step, int(limit))
+    asks, bids = (
+        side.levels(int(limit)) if step is None else side.grouped(step, int(limit))
+        for side in (book.asks, book.bids)
+    )
     return {
         "time": venue.now_ms,
         "scale": call.params.get("scale", "-1"),
@@ -310,22 +310,6 @@ def _scale(text: str | None) -> Decimal | None:
     if not step.is_finite() or step <= 0:
         raise ApiError(601, "Invalid scale")
     return step
-
-
-def _levels(side: BookSide, step: Decimal | None, depth: int) -> list[tuple[Decimal, Decimal]]:
-    """Best first; prices aggregated to `step` away from the spread."""
-    if step is None:
-        return side.levels(depth)
-    rounding = ROUND_CEILING if side.side is Side.SELL else ROUND_FLOOR
-    sums: dict[Decimal, Decimal] = {}
-    for level in side:
-        price = (level.price / step).to_integral_value(rounding) * step
-        if price == 0:
-            break  # nothing is offered for nothing: the rest rounds down to it as well
-        if price not in sums and len(sums) >= depth:
-            break
-        sums[price] = sums.get(price, Decimal(0)) + level.total
-    return list(sums.items())
 
 
 def _trades(venue: PoloniexState, call: Call) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -12,7 +11,6 @@ import msgspec
 from adapters.poloniex import simulator_feeds as feeds
 from adapters.poloniex.simulator_auth import ApiError
 from adapters.poloniex.simulator_feeds import CANDLE_CHANNELS, BookFeed, encode
-from adapters.poloniex.simulator_markets import MS
 from adapters.poloniex.simulator_orders import (
     create,
     find_regular,
@@ -23,9 +21,9 @@ from adapters.poloniex.simulator_orders import (
 from adapters.poloniex.simulator_public import currencies_of
 from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.poloniex.simulator_trading import cancel_all, cancel_named, cancel_row
-from adapters.simulation.exchange import ExchangeListener
-from adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Status, Trade
-from engine.orders.model import Side
+from adapters.simulation.market import SECOND_NS
+from adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Status
+from adapters.simulation.push import MarketNews
 
 PUBLIC_PATH, PRIVATE_PATH = "/ws/public", "/ws/private"
 ALL = "all"
@@ -33,35 +31,23 @@ MARKET_CHANNELS = frozenset({"trades", "ticker", "book", "book_lv2", "symbols", 
 PUBLIC_CHANNELS = MARKET_CHANNELS | {"currencies", "exchange"}
 PRIVATE_CHANNELS = frozenset({"orders", "balances"})
 BOOK_DEPTHS = (5, 10, 20)
-SECOND_NS = 1_000_000_000
 MAINTENANCE = "Platform in maintenance mode"
 
 
-class PushServer(ExchangeListener):
+class PushServer(MarketNews):
     """All connections, and what is published to them."""
 
     def __init__(self, venue: PoloniexState) -> None:
+        super().__init__(venue.exchange)
         self._venue = venue
         self.sessions: list[PushSession] = []
         self.trade_requests: dict[str, int] = {}  # by event
-        self._books: dict[str, BookFeed] = {}
-        self._dirty_books: set[str] = set()
-        self._dirty_tickers: set[str] = set()
-        self._trades: list[Trade] = []
+        self._feeds: dict[str, BookFeed] = {}
         self._orders: list[dict[str, Any]] = []
         self._balances: list[BalanceEntry] = []
         self._asset_count = 0
-        self._next_books_ns = 0
-        self._next_tickers_ns = 0
-        venue.exchange.listeners.append(self)
 
     # -- what the exchange tells ----------------------------------------------------------------
-
-    def traded(self, trade: Trade) -> None:
-        self._trades.append(trade)
-
-    def book_changed(self, market: str, side: Side, price: Decimal, size: Decimal) -> None:
-        self._dirty_books.add(market)
 
     def order_changed(self, order: SimOrder, event: str) -> None:
         if order.account != ACCOUNT:
@@ -107,17 +93,11 @@ class PushServer(ExchangeListener):
         self._publish_private()
         self._publish_trades()
         self._publish_modes()
-        if self._dirty_books and now_ns >= self._next_books_ns:
-            self._next_books_ns = now_ns + options.book_interval_ms * MS
-            dirty, self._dirty_books = self._dirty_books, set()
-            for symbol in dirty:
-                self._publish_book(symbol)
-        if self._dirty_tickers and now_ns >= self._next_tickers_ns:
-            self._next_tickers_ns = now_ns + options.ticker_interval_ms * MS
-            dirty, self._dirty_tickers = self._dirty_tickers, set()
-            for symbol in dirty:
-                for session in self._subscribed("ticker", symbol):
-                    session.send(feeds.ticker_frame(self._venue, symbol))
+        for symbol in self.books.take(now_ns, options.book_interval_ms):
+            self._publish_book(symbol)
+        for symbol in self.tickers.take(now_ns, options.ticker_interval_ms):
+            for session in self._subscribed("ticker", symbol):
+                session.send(feeds.ticker_frame(self._venue, symbol))
 
     def _close_silent(self, now_ns: int) -> None:
         """The venue closes without a word."""
@@ -141,9 +121,8 @@ class PushServer(ExchangeListener):
                 session.send(encode({"channel": "balances", "data": [row]}))
 
     def _publish_trades(self) -> None:
-        trades, self._trades = self._trades, []
+        trades = self.take_trades()
         for trade in trades:
-            self._dirty_tickers.add(trade.market)
             for session in self._subscribed("trades", trade.market):
                 session.send(feeds.trade_frame(trade, self._venue.now_ms))
         for symbol in dict.fromkeys(trade.market for trade in trades):
@@ -165,7 +144,7 @@ class PushServer(ExchangeListener):
                 )
 
     def _publish_book(self, symbol: str) -> None:
-        feed = self._books.get(symbol)
+        feed = self._feeds.get(symbol)
         frame = feed.change(self._venue.now_ms) if feed is not None else None
         if frame is not None:
             for session in self._subscribed("book_lv2", symbol):
@@ -206,11 +185,11 @@ class PushServer(ExchangeListener):
         return feeds.book_frame(symbol, book, depth, self._feed(symbol).id, self._venue.now_ms)
 
     def _feed(self, symbol: str) -> BookFeed:
-        feed = self._books.get(symbol)
+        feed = self._feeds.get(symbol)
         if feed is None:
             rng = Random(f"{self._venue.seed}/ids/{symbol}")  # noqa: S311 - simulation
             book = self._venue.exchange.markets[symbol].book
-            feed = self._books[symbol] = BookFeed(symbol, book, rng, self._venue.options.id_jump)
+            feed = self._feeds[symbol] = BookFeed(symbol, book, rng, self._venue.options.id_jump)
             feed.change(self._venue.now_ms)
         return feed
 

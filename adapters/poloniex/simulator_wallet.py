@@ -13,12 +13,12 @@ from adapters.poloniex.simulator_orders import positive
 from adapters.poloniex.simulator_public import Call, currencies_of
 from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState, Transfer, Withdrawal
 from adapters.poloniex.simulator_trading import page, window
+from adapters.simulation.market import SECOND_NS
 from adapters.simulation.orders import BalanceEntry
 from adapters.simulation.routes import Endpoint
 
 ACCOUNT_TYPES = ("SPOT", "FUTURES")
 WITHDRAW_FEE = Decimal("0.5")
-SECOND_NS = 1_000_000_000
 HISTORY_MAX = 1000
 INTEREST_MAX = 100
 HISTORY_WINDOW_MS = 180 * 86_400_000

@@ -24,6 +24,7 @@ faults.py     `Faults(seed, profile)`: `faults.next("POST", "/v1/orders", "lose_
 venue.py      What a venue is: the `SimulatedVenue` protocol, requests and answers.
 shell.py      `SimState`, a venue but for its wire: account, funds, markets, flows, faults.
 routes.py     `Routes` from a request to its `Endpoint`, `ApiError`, `RateWindows`.
+push.py       `MarketNews`: trades, books and tickers that a stream has to tell of.
 server.py     `await serve(venue)` on loopback.
 memory.py     `InMemoryHttp`, `InMemoryWs`, `tick`: the same in one event loop without sockets.
 control.py    `/_sim/...` for tests in other processes: ledger, balances, book, faults, market.

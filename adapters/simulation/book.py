@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from adapters.simulation.orders import ZERO, SimOrder
 from engine.orders.model import Side
@@ -125,6 +125,19 @@ class BookSide:
                 break
             out.append((level.price, level.total))
         return out
+
+    def grouped(self, step: Decimal, depth: int) -> list[tuple[Decimal, Decimal]]:
+        """As `levels`, with prices aggregated to multiples of `step`, away from the spread."""
+        rounding = ROUND_CEILING if self.side is Side.SELL else ROUND_FLOOR
+        sums: dict[Decimal, Decimal] = {}
+        for level in self:
+            price = (level.price / step).to_integral_value(rounding) * step
+            if price == 0:
+                break  # nothing is offered for nothing: the rest rounds down to it as well
+            if price not in sums and len(sums) >= depth:
+                break
+            sums[price] = sums.get(price, ZERO) + level.total
+        return list(sums.items())
 
     def available(self, limit: Decimal | None) -> Decimal:
         """Size that a taker with `limit` could get."""

@@ -22,6 +22,7 @@ from adapters.simulation.orders import MarketSpec
 from adapters.simulation.tape import MINUTE_NS, MinuteBar
 from engine.orders.model import Side
 
+MS = 1_000_000
 SECOND_NS = 1_000_000_000
 CATCH_UP_NS_MAX = 3600 * SECOND_NS  # a longer jump of the clock skips events, not more
 

@@ -15,11 +15,10 @@ import msgspec
 
 from adapters.simulation.exchange import Exchange, ExchangeOptions
 from adapters.simulation.faults import Faults
-from adapters.simulation.market import MarketDriver, MarketFlow, SeededFlow, SeededFlowOptions
+from adapters.simulation.market import MS, MarketDriver, MarketFlow, SeededFlow, SeededFlowOptions
 from adapters.simulation.orders import MarketSpec
 from adapters.simulation.replay import ReplayFlow, ReplaySource
 
-MS = 1_000_000
 QUIET_EVENTS_PER_SEC = 0.5
 QUOTE_VALUES = {"BTC": 60_000.0, "ETH": 3_000.0}
 
