@@ -56,6 +56,8 @@ from tests.property.fuzzing import ROOT, Target
 from tests.property.mutation import BINARY, JSON, JSON_LINES, TEXT, TOML, Mutator
 from tests.property.piexgo_targets import piexgo_targets
 from tests.property.state_targets import quiet, state_targets
+from tests.venues.zerocap.conftest import SAMPLES as ZEROCAP_SAMPLES
+from tests.venues.zerocap.reading import feed as zerocap_feed
 
 DATA = ROOT / "tests" / "data"
 NOW_NS = 1_700_000_000_000_000_000
@@ -501,6 +503,8 @@ def targets(folder: Path) -> Iterator[Target]:
         feed=poloniex_answer,
     )
     yield from piexgo_targets()
+    samples = [path.read_bytes() for path in sorted(ZEROCAP_SAMPLES.glob("*.json"))]
+    yield Target(name="zerocap", corpus=samples, feed=zerocap_feed, inputs=5_000)
     yield Target(
         name="poloniex-id",
         corpus=[b"a1-b2_gte_r123_f0z", b"O-20200101", b"x_lte"],

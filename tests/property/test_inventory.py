@@ -19,6 +19,8 @@ TARGETS = {
     "adapters/poloniex/errors.py": "poloniex-rest",
     "adapters/poloniex/private_websocket.py": "poloniex-private",
     "adapters/poloniex/websocket.py": "poloniex-public",
+    "adapters/zerocap/errors.py": "zerocap",
+    "adapters/zerocap/parse.py": "zerocap",
     "engine/cli/explain.py": "explain-config",
     "engine/cli/killing.py": "kill-config",
     "engine/cli/simulate.py": "plan",
