@@ -26,7 +26,7 @@ def whole_bytes(data: bytes) -> int:
         if meta + length > len(data):
             break
         try:
-            body = _body_length(data, meta)
+            body = body_length(data, meta)
         except struct.error:
             break
         end = meta + length + body
@@ -36,7 +36,7 @@ def whole_bytes(data: bytes) -> int:
     return at
 
 
-def _body_length(data: bytes, meta: int) -> int:
+def body_length(data: bytes | bytearray, meta: int) -> int:
     """Field 3 of the flatbuffer at `meta`. Raises struct.error where it points outside."""
     table = meta + int(struct.unpack_from("<I", data, meta)[0])
     vtable = table - int(struct.unpack_from("<i", data, table)[0])

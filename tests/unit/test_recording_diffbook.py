@@ -10,12 +10,12 @@ from nautilus_trader.model import BookAction, InstrumentId, OrderBookDelta, Pric
 from engine.recording.importers.diffbook import (
     OLD_CHANGES_MAX,
     Change,
-    DiffBook,
     Level,
     Place,
     Snapshot,
     Top,
 )
+from tests.support.delta_book import DeltaBook as DiffBook
 
 IID = InstrumentId.from_str("BTCUSDT.BINANCE")
 MID = 1000
@@ -24,8 +24,7 @@ TrueBook = dict[str, dict[int, int]]
 
 
 def level(price: int, size: int) -> Level:
-    made = Price.from_str(f"{price}.0")
-    return (made.raw, made, Quantity.from_str(f"{size}.0"))
+    return (Price.from_str(f"{price}.0").raw, Quantity.from_str(f"{size}.0").raw)
 
 
 def change(previous: int, last: int, bids=(), asks=()) -> Change:

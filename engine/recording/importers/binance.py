@@ -40,7 +40,7 @@ from engine.recording.importers.binance_lines import (
     parsed_lines,
 )
 from engine.recording.importers.binance_symbol import Finer, Options, SymbolImport, most_decimals
-from engine.recording.importers.diffbook import DEPTH
+from engine.recording.importers.diffbook import DEPTH, Level
 from engine.recording.importers.lines import LineReader, Unreadable
 from engine.recording.importers.listing import read_listing
 from engine.recording.importers.neighbours import Neighbours
@@ -59,6 +59,8 @@ MALFORMED_REFUSED_MIN = 10  # of a kind, if they are more than those that can be
 SYMBOLS_MAX = 1_000
 SNAPSHOTS_WAITING_MAX = 64  # of several symbols' files: until a change tells whose they are
 BEGINNINGS_MAX = 64  # each knows more than the one before
+
+_BOOKS = (wire.Depth, wire.Snapshot)
 
 Progress = Callable[[str, int, int], None]  # phase, bytes done, bytes in all
 
@@ -106,6 +108,7 @@ class BinanceImport:
         self._progress = progress
         self._options = Options(depth=depth, fold_tops=fold_tops, chunk_rows=chunk_rows)
         self._known: dict[str, Known] = {}
+        self._parser = wire.Parser()
         self._report = self._new_report()
 
     def _new_report(self) -> ImportReport:
@@ -142,7 +145,8 @@ class BinanceImport:
 
     def _write(self, staged: StagedCatalog) -> None:
         reader = self._reader()
-        lines = parsed_lines(reader)
+        self._parser = wire.Parser()
+        lines = parsed_lines(reader, self._parser)
         head = self._read_ahead(lines)
         run = _Run(self, staged)
         for parsed in chain(head, lines):
@@ -176,30 +180,40 @@ class BinanceImport:
             _, local_ns, event = parsed
             if isinstance(event, Exception):
                 continue
-            ts, _ = clock.tick(local_ns)
+            ts = clock.tick(local_ns)
             if not isinstance(event, wire.Snapshot):
                 self.know(event, ts)
-            found = _levels_of(event)
-            levels += len(found)
-            if levels > HEAD_LEVELS:
-                break
+            if isinstance(event, _BOOKS):
+                levels += len(event.bids) + len(event.asks)
+                if levels > HEAD_LEVELS:
+                    break
         for symbol, known in self._known.items():
             self._know_decimals(symbol, known, head)
         return head
 
     def _know_decimals(self, symbol: str, known: Known, head: Collection[Parsed]) -> None:
-        """A snapshot names no symbol: of a file of several its decimals are not counted here."""
+        """A snapshot names no symbol: of a file of several its decimals are not counted here.
+
+        What the parser saw of the symbol is the answer, unless a line was malformed: its numbers
+        do not count.
+        """
         is_only = len(self._known) == 1
-        levels = [
+        events = [event for _, _, event in head if not isinstance(event, wire.Other)]
+        good = [event for event in events if not isinstance(event, wire.Malformed)]
+        is_seen = len(good) == len(events)
+        prices, sizes = self._parser.numbers(symbol).decimals if is_seen else (0, 0)
+        price, size = most_decimals(
             level
-            for _, _, event in head
-            if not isinstance(event, Exception)
-            and (is_only if isinstance(event, wire.Snapshot) else event.symbol == symbol)
+            for event in good
+            if (
+                is_only
+                if isinstance(event, wire.Snapshot)
+                else not is_seen and event.symbol == symbol
+            )
             for level in _levels_of(event)
-        ]
-        price, size = most_decimals(levels)
-        known.price_decimals = max(known.price_decimals, price)
-        known.size_decimals = max(known.size_decimals, size)
+        )
+        known.price_decimals = max(known.price_decimals, prices, price)
+        known.size_decimals = max(known.size_decimals, sizes, size)
 
     def know(self, event: wire.Depth | wire.Trade | wire.Ticker, ts: int) -> bool:
         """Whether the event's symbol is new. Raises ImportFailed."""
@@ -248,7 +262,8 @@ class BinanceImport:
         else:
             instrument = build_instrument(symbol, known.market, decimals, terms, known.first_ns)
             staged.catalog.write_instruments([instrument])
-        return SymbolImport(instrument, known.market, staged, self._options)
+        numbers = self._parser.numbers(symbol)
+        return SymbolImport(instrument, known.market, numbers, staged, self._options)
 
     def finer(self, symbol: str, finer: Finer) -> _Again:
         known = self._known[symbol]
@@ -300,11 +315,12 @@ class _Run:
             self._no_event(number, event)
             return
         self._good[type(event)] += 1
-        back_secs = self._order.back_seconds(local_ns, event.ts_event)
-        if back_secs:
-            self._refuse_order(number, back_secs)
-        ts, stepped = self._clock.tick(local_ns)
-        if stepped:
+        if event.ts_event:
+            back_secs = self._order.back_seconds(local_ns, event.ts_event)
+            if back_secs:
+                self._refuse_order(number, back_secs)
+        ts = self._clock.tick(local_ns)
+        if self._clock.stepped:
             self._clock_step(local_ns, ts)
         self._first_ns = self._first_ns or ts
         try:
@@ -478,9 +494,9 @@ class _Run:
         self._staged.gaps.append(row)
 
 
-def _levels_of(event: wire.Event) -> list[wire.Level]:
+def _levels_of(event: wire.Event) -> list[Level]:
     """The prices and sizes that will be written."""
-    if isinstance(event, wire.Depth | wire.Snapshot):
+    if isinstance(event, _BOOKS):
         return [*event.bids, *event.asks]
     if isinstance(event, wire.Trade):
         return [(event.price, event.size)] if event.on_book else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 from engine.recording.importers import binance_wire as wire
 from engine.recording.importers.lines import LineReader
@@ -23,14 +24,17 @@ class Clock:
 
     def __init__(self) -> None:
         self.last_ns = 0
+        self.stepped = False  # back, just here
         self._recorded_ns = 0
 
-    def tick(self, local_ns: int) -> tuple[int, bool]:
-        """The time to write, and whether the clock stepped back just here."""
-        stepped = local_ns < self._recorded_ns
+    def tick(self, local_ns: int) -> int:
+        """The time to write."""
+        self.stepped = local_ns < self._recorded_ns
         self._recorded_ns = local_ns
-        self.last_ns = local_ns if local_ns >= self.last_ns else self.last_ns + 1
-        return self.last_ns, stepped
+        if local_ns < self.last_ns:
+            local_ns = self.last_ns + 1
+        self.last_ns = local_ns
+        return local_ns
 
 
 class Order:
@@ -40,9 +44,7 @@ class Order:
         self._local_ns = self._event_ns = 0  # of the newest line with both
 
     def back_seconds(self, local_ns: int, event_ns: int) -> float:
-        """How far both times of the line are before those of the line before; 0 where not both."""
-        if not event_ns:
-            return 0
+        """How far both times of a line that has both are before those of the one before; or 0."""
         local_back, event_back = self._local_ns - local_ns, self._event_ns - event_ns
         self._local_ns, self._event_ns = local_ns, event_ns
         if local_back <= BACK_NS or event_back <= BACK_NS:
@@ -50,56 +52,47 @@ class Order:
         return min(local_back, event_back) / 1e9
 
 
-def parsed_lines(reader: LineReader) -> Iterator[Parsed]:
+def parsed_lines(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
     """Every line once, in the file's order. A line whose local time is wrong is Malformed.
 
     Wrong is a time more than a day from the exchange's own, and one that is far ahead of the line
     before while the lines after it are not: a clock that stepped stays where it is.
     """
     ahead: deque[Parsed] = deque()  # what a line in doubt was held against
-    lines = iter(reader)
+    lines = _parse(reader, parser)
     newest_ns = 0  # of the lines that were believed
-    for number, line in lines:
-        parsed = _parse(number, line)
-        while True:
-            _, local_ns, event = parsed
-            if isinstance(event, Exception):
-                yield parsed
-            elif _is_usual(local_ns, event.ts_event, newest_ns):
-                newest_ns = local_ns
-                yield parsed
-            else:
-                while len(ahead) < LOOK_AHEAD and (read := next(lines, None)) is not None:
-                    ahead.append(_parse(*read))
-                reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
-                if reason:
-                    bad = wire.Malformed(reason)
-                    bad.kind = KINDS.get(type(event), "")
-                    yield parsed[0], 0, bad
-                else:
-                    newest_ns = local_ns
-                    yield parsed
-            if not ahead:
-                break
-            parsed = ahead.popleft()
+    while (parsed := ahead.popleft() if ahead else next(lines, None)) is not None:
+        _, local_ns, event = parsed
+        if isinstance(event, Exception):
+            yield parsed
+            continue
+        # Usual is a time near to the line before it and to the exchange's, where there is one.
+        off_ns = local_ns - (event.ts_event or newest_ns)
+        if local_ns - newest_ns > AHEAD_NS or not -STEP_NS_MAX <= off_ns <= STEP_NS_MAX:
+            ahead.extend(islice(lines, LOOK_AHEAD - len(ahead)))
+            reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
+            if reason:
+                bad = wire.Malformed(reason)
+                bad.kind = KINDS.get(type(event), "")
+                yield parsed[0], 0, bad
+                continue
+        newest_ns = local_ns
+        yield parsed
 
 
-def _is_usual(local_ns: int, event_ns: int, newest_ns: int) -> bool:
-    """Near enough to the line before it and to the exchange's time, where there is one."""
-    near = -STEP_NS_MAX <= local_ns - (event_ns or newest_ns) <= STEP_NS_MAX
-    return near and newest_ns != 0 and local_ns - newest_ns <= AHEAD_NS
-
-
-def _parse(number: int, line: bytes | None) -> Parsed:
-    try:
-        local_ns, event = wire.parse_line(line)
-    except wire.Malformed as error:
-        if not isinstance(error, wire.TooLarge):
-            error.kind = wire.kind_of(line)
-        return number, 0, error
-    except wire.Other as error:
-        return number, 0, error
-    return number, local_ns, event
+def _parse(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
+    parse = parser.line
+    for number, line in reader:
+        try:
+            local_ns, event = parse(line)
+        except wire.Malformed as error:
+            if not isinstance(error, wire.TooLarge):
+                error.kind = wire.kind_of(line)
+            yield number, 0, error
+        except wire.Other as error:
+            yield number, 0, error
+        else:
+            yield number, local_ns, event
 
 
 def _distrust(local_ns: int, event_ns: int, newest_ns: int, ahead: deque[Parsed]) -> str:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import (
-    AggressorSide,
-    OrderBookDelta,
-    Price,
-    Quantity,
-    QuoteTick,
-    TradeId,
-    TradeTick,
-)
 
 from engine.recording.gaps import GapKind, GapRow
 from engine.recording.importers import binance_wire as wire
-from engine.recording.importers.diffbook import Change, DiffBook, Level, Place, Snapshot, Top
+from engine.recording.importers.columns import Columns
+from engine.recording.importers.diffbook import (
+    ROW,
+    Batch,
+    Change,
+    DiffBook,
+    Level,
+    Place,
+    Snapshot,
+)
 from engine.recording.importers.neighbours import After, Before, between, goes_on, is_between
 from engine.recording.importers.report import InstrumentReport
 from engine.recording.importers.staging import ChunkWriter, StagedCatalog
 from engine.recording.importers.trade_ids import TradeIds
 
-CACHE_VALUES_MAX = 200_000  # distinct prices or sizes kept as objects
 AT_END = "; the file ends before the book is whole again"
 TRADES_KEPT_MAX = 65_536  # newest trades that a repeated one is held against
 NEVER_NS = 1 << 63  # more than any two times differ
@@ -67,7 +66,12 @@ class SymbolImport:
     """What the file says of one symbol, written to `staged` as it comes."""
 
     def __init__(
-        self, instrument: Any, market: wire.Market, staged: StagedCatalog, options: Options
+        self,
+        instrument: Any,
+        market: wire.Market,
+        numbers: wire.SymbolNumbers,
+        staged: StagedCatalog,
+        options: Options,
     ) -> None:
         self.report = InstrumentReport(
             id=str(instrument.id),
@@ -83,17 +87,14 @@ class SymbolImport:
         )
         self.market = market
         self.first_ns = self.last_ns = 0  # of its events in the file; snapshots name no symbol
-        self._id = instrument.id
-        self._precisions = (instrument.price_precision, instrument.size_precision)
-        self._prices = _Prices(instrument.price_increment)
-        self._sizes = _Sizes(instrument.size_increment)
+        self._numbers = numbers
         self._staged = staged
-        self._book = DiffBook(
-            self._id, *self._precisions, depth=options.depth, fold_tops=options.fold_tops
-        )
-        self._deltas = ChunkWriter(staged.catalog.write_order_book_deltas, options.chunk_rows)
-        self._trades = ChunkWriter(staged.catalog.write_trade_ticks, options.chunk_rows)
-        self._quotes = ChunkWriter(staged.catalog.write_quote_ticks, options.chunk_rows)
+        self._book = DiffBook(depth=options.depth, fold_tops=options.fold_tops)
+        self._columns = columns = Columns(instrument)
+        rows_max = options.chunk_rows
+        self._deltas = ChunkWriter(lambda rows: staged.write(columns.deltas(rows)), rows_max)
+        self._trades = ChunkWriter(lambda rows: staged.write(columns.trades(rows)), rows_max)
+        self._quotes = ChunkWriter(lambda rows: staged.write(columns.quotes(rows)), rows_max)
         self._trade_numbers: TradeIds | None = TradeIds()  # None where a book tells of losses
         self._told: OrderedDict[int, wire.Trade] = OrderedDict()  # the newest trades by id
         self._last_quote: wire.Ticker | None = None
@@ -101,7 +102,7 @@ class SymbolImport:
         self._depth_ns = (0, 0)  # first and newest depth message
         self._ahead: _Ahead | None = None
         self._begin_ns = 0  # the first depth message or snapshot
-        self._reference = ""  # a recent price, to know a snapshot by
+        self._reference = 0  # a recent price, to know a snapshot by
         self._gap: GapRow | None = None  # open: `to_ns` is not known yet
         self._before: Before | None = None
         self._begun_ns = 0
@@ -124,7 +125,7 @@ class SymbolImport:
             return
         at = before.end_ns + 1
         stamp = (before.book.sequence, before.book.ts_event)
-        self._deltas.add([self._book.cleared(*stamp, at)], at)
+        self._deltas.add(self._book.cleared(*stamp, at), at)
         if at < ts:
             self._deltas.flush()  # alone: another file can be imported into the time between
 
@@ -139,7 +140,7 @@ class SymbolImport:
         at = ts + 1 if after.start_ns > ts + 1 else ts
         if at > ts:
             self._deltas.flush()
-        self._deltas.add(self._book.end(at), at)
+        self._add(self._book.end(at), at)
         row = between(self.report.id, ts, until_ns)
         self._staged.gaps.append(row)
         self.report.between_seconds += row.seconds
@@ -177,14 +178,8 @@ class SymbolImport:
         self._begin_book(ts)
         self._depth_ns = (self._depth_ns[0] or ts, ts)
         self._offset(event.ts_event, ts)
-        change = Change(
-            event.previous,
-            event.last,
-            self._levels(event.bids),
-            self._levels(event.asks),
-            event.ts_event,
-            ts,
-        )
+        self._require_within(event.bids, event.asks)
+        change = Change(event.previous, event.last, event.bids, event.asks, event.ts_event, ts)
         place = self._book.place(change)
         self._catch_up(change, place)
         if place is Place.OLD:
@@ -196,12 +191,13 @@ class SymbolImport:
 
     def snapshot(self, event: wire.Snapshot, ts: int) -> None:
         self._begin_book(ts)
-        levels = (self._levels(event.bids), self._levels(event.asks))
+        self._require_decimals([*event.bids, *event.asks])
         had = self._book.last_id
         if had is not None and event.last > had and self._book.shown:
             self._run_ahead(had, event.last, ts)
         if had is None or event.last >= had:
             self._known_ns = ts
+        levels = (event.bids, event.asks)
         self._emit(self._book.snapshot(Snapshot(event.last, *levels, event.ts_event or ts, ts)), ts)
 
     def trade(self, event: wire.Trade, ts: int) -> None:
@@ -220,15 +216,14 @@ class SymbolImport:
             return
         if self._trade_numbers is not None:
             self._trade_numbers.add(event.id, ts)
-        self._trade_ids = (self._trade_ids[0] or str(event.id), str(event.id))
+        name = str(event.id)
+        self._trade_ids = (self._trade_ids[0] or name, name)
         if len(self._told) > TRADES_KEPT_MAX:
             self._told.popitem(last=False)
-        side = AggressorSide.SELL if event.buyer_is_maker else AggressorSide.BUY
-        _, price = self._prices[event.price]
+        self._require_within(((event.price, event.size),))
         self._reference = event.price
-        size = self._sizes[event.size]
-        tick = TradeTick(self._id, price, size, side, TradeId(str(event.id)), event.ts_event, ts)
-        self._trades.add((tick,), ts)
+        row = (event.price, event.size, event.buyer_is_maker, name, event.ts_event, ts)
+        self._trades.add(row, ts)
 
     def ticker(self, event: wire.Ticker, ts: int) -> None:
         ts_event = event.ts_event
@@ -240,21 +235,20 @@ class SymbolImport:
             self.report.quotes_repeated += 1
             return
         self._last_quote = event
-        bid, ask = self._level(event.bid), self._level(event.ask)
-        bid_raw, bid_price, bid_size = bid
-        ask_raw, ask_price, ask_size = ask
-        zero = self._sizes.zero
-        if not bid_raw or bid_raw >= ask_raw or bid_size is zero or ask_size is zero:
+        bid, ask = event.bid, event.ask
+        self._require_within((bid, ask))
+        bid_price, bid_size = bid
+        ask_price, ask_size = ask
+        if not bid_price or bid_price >= ask_price or not bid_size or not ask_size:
             self.report.quotes_unusable += 1
             return
-        self._reference = event.bid[0]
+        self._reference = bid_price
         book = self._book
         is_silent = ts - self._known_ns > SILENT_NS
         if is_silent and book.shown and event.last > (book.last_id or 0):
             self._stop_silent(ts, "quotes go on")
-        self._emit(book.top(Top(event.last, bid, ask), ts_event, ts), ts)
-        quote = QuoteTick(self._id, bid_price, ask_price, bid_size, ask_size, ts_event, ts)
-        self._quotes.add((quote,), ts)
+        self._emit(book.top(event, ts_event, ts), ts)
+        self._quotes.add((bid_price, ask_price, bid_size, ask_size, ts_event, ts), ts)
 
     def finish(self, ts: int) -> None:
         """Write what is buffered; complete the report."""
@@ -266,7 +260,7 @@ class SymbolImport:
         report.trades = self._trades.count
         report.quotes = self._quotes.count
         report.book = self._book.counts
-        report.off_tick, report.off_step = self._prices.off_tick, self._sizes.off_step
+        report.off_tick, report.off_step = self._columns.off_tick, self._columns.off_step
         if self._ahead_least <= self._ahead_most:
             report.exchange_ahead_ns = (self._ahead_least, self._ahead_most)
         if self._begin_ns:
@@ -286,20 +280,24 @@ class SymbolImport:
         side = snapshot.bids or snapshot.asks
         if not self._reference or not side:
             return True
-        ratio = float(side[0][0]) / float(self._reference)
+        ratio = side[0][0] / self._reference
         return 1 / PLAUSIBLE_RATIO <= ratio <= PLAUSIBLE_RATIO
 
     # -- the book ------------------------------------------------------------------------------
 
-    def _emit(self, deltas: list[OrderBookDelta], ts: int) -> None:
-        if deltas:
-            self._deltas.add(deltas, ts)
+    def _add(self, batches: list[Batch], ts: int) -> None:
+        for batch in batches:
+            self._deltas.add(batch, ts, len(batch.rows) // ROW)
+
+    def _emit(self, batches: list[Batch], ts: int) -> None:
+        if batches:
+            self._add(batches, ts)
         if self._book.shown:
             if not self.report.book_from_ns:
                 self.report.book_from_ns = ts
             if self._gap is not None:
                 self._close_gap(ts, "")
-        elif deltas and self._gap is None:  # its CLEAR: the market left what is known of it
+        elif batches and self._gap is None:  # its CLEAR: the market left what is known of it
             least = max(1, self.report.depth // 2)
             self._open_gap(ts, f"fewer than {least} levels of a side are known to be complete", 0)
 
@@ -326,7 +324,7 @@ class SymbolImport:
             return
         self._open_gap(since_ns, f"depth messages stopped, {meanwhile}", 0)
         at = max(self._deltas.last_ts, since_ns + limit_ns) if is_over else ts
-        self._deltas.add(self._book.end(at), at)
+        self._add(self._book.end(at), at)
 
     def _run_ahead(self, had: int, last: int, ts: int) -> None:
         """The next changes will tell whether those until the snapshot are there."""
@@ -405,78 +403,28 @@ class SymbolImport:
 
     # -- numbers -------------------------------------------------------------------------------
 
-    def _levels(self, levels: Collection[wire.Level]) -> list[Level]:
-        prices, sizes = self._prices, self._sizes
-        return [
-            (key, value, sizes[size]) for price, size in levels for key, value in (prices[price],)
-        ]
+    def _require_within(self, *sides: Sequence[Level]) -> None:
+        """Raises Finer. Of a symbol whose lines have no finer number nothing needs a look."""
+        numbers, report = self._numbers, self.report
+        if (
+            numbers.prices.decimals > report.price_precision
+            or numbers.sizes.decimals > report.size_precision
+        ):
+            self._require_decimals(level for side in sides for level in side)
 
-    def _level(self, level: wire.Level) -> Level:
-        price, size = level
-        key, value = self._prices[price]
-        return key, value, self._sizes[size]
-
-
-class _Prices(dict[str, tuple[int, Price]]):
-    """Raw price and price of each text; made when first asked for. Raises Finer."""
-
-    def __init__(self, increment: Price) -> None:
-        super().__init__()
-        self._precision = increment.precision
-        self._tick = increment.raw
-        self.off_tick = 0  # distinct prices that are no multiple of the increment
-
-    def __missing__(self, text: str) -> tuple[int, Price]:
-        decimals = wire.decimals(text)
-        if decimals > self._precision:
-            raise Finer(price_decimals=decimals)
-        price = Price.from_str(_padded(text, self._precision))
-        raw = price.raw
-        self.off_tick += raw % self._tick != 0
-        if len(self) >= CACHE_VALUES_MAX:
-            self.clear()
-        self[text] = raw, price
-        return raw, price
+    def _require_decimals(self, levels: Iterable[Level]) -> None:
+        price, size = most_decimals(levels)
+        if price > self.report.price_precision or size > self.report.size_precision:
+            raise Finer(price_decimals=price, size_decimals=size)
 
 
-class _Sizes(dict[str, Quantity]):
-    """The quantity of each text, one object for zero; made when first asked for. Raises Finer."""
-
-    def __init__(self, increment: Quantity) -> None:
-        super().__init__()
-        self._precision = increment.precision
-        self._step = increment.raw
-        self.zero = Quantity.zero(increment.precision)
-        self.off_step = 0
-
-    def __missing__(self, text: str) -> Quantity:
-        decimals = wire.decimals(text)
-        if decimals > self._precision:
-            raise Finer(size_decimals=decimals)
-        size = Quantity.from_str(_padded(text, self._precision))
-        raw = size.raw
-        self.off_step += raw % self._step != 0
-        if len(self) >= CACHE_VALUES_MAX:
-            self.clear()
-        found = self[text] = size if raw else self.zero
-        return found
-
-
-def most_decimals(levels: Iterable[wire.Level]) -> tuple[int, int]:
+def most_decimals(levels: Iterable[Level]) -> tuple[int, int]:
     """The most decimals of a price, and of a size."""
-    prices, sizes = zip(*levels, strict=True) if levels else ((), ())
+    prices, sizes = set(), set()
+    for price, size in levels:
+        prices.add(price)
+        sizes.add(size)
     return (
-        max((wire.decimals(text) for text in set(prices)), default=0),
-        max((wire.decimals(text) for text in set(sizes)), default=0),
+        max(map(wire.decimals, prices), default=0),
+        max(map(wire.decimals, sizes), default=0),
     )
-
-
-def _padded(text: str, precision: int) -> str:
-    """The same number with exactly `precision` decimals, which are enough."""
-    end = text.find(".") + 1 + precision
-    if precision < end <= len(text) and precision:
-        return text[:end]  # zeros follow, if anything
-    whole, _, fraction = text.partition(".")
-    fraction = fraction.rstrip("0")
-    assert len(fraction) <= precision, f"{text} has more than {precision} decimals"
-    return f"{whole}.{fraction.ljust(precision, '0')}" if precision else whole

@@ -2,7 +2,8 @@
 
 Depth changes (`depthUpdate`), trades (`trade`), best bid and ask (`bookTicker`) and REST depth
 snapshots (`lastUpdateId`), of spot and of USD-M futures. Spot depth has no `pu`, its bookTicker
-no `e`, `E`, `T`; that is how the market is known. Prices and sizes stay text here.
+no `e`, `E`, `T`; that is how the market is known. Prices and sizes become raw: integers in units of
+10 ** -DECIMALS_MAX.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
+
+from engine.recording.importers.diffbook import Level, Top
 
 NS_MIN = 10**18  # 2001; earlier local times are not nanoseconds
 NS_MAX = 2**63 - 1
@@ -24,9 +27,10 @@ LEVELS_MAX = 50_000  # of one message and side
 _NUMBER = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,30}))?")
 _STREAM = re.compile(rb"@(depth|trade|bookTicker)")
 _CHANNELS = ("depth", "trade", "bookTicker")
-_KNOWN_MAX = 200_000  # texts remembered as good
+_KNOWN_MAX = 200_000  # texts remembered of each kind
+_SYMBOLS_MAX = 1_000
 
-Level = tuple[str, str]
+_Text = tuple[str, str]
 
 
 class Malformed(Exception):
@@ -71,19 +75,16 @@ class Trade(msgspec.Struct, frozen=True):
     symbol: str
     market: Market
     id: int
-    price: str
-    size: str
+    price: int
+    size: int
     buyer_is_maker: bool
     on_book: bool  # False for insurance fund and auto-deleveraging trades
     ts_event: int
 
 
-class Ticker(msgspec.Struct, frozen=True):
+class Ticker(Top, frozen=True):
     symbol: str
     market: Market
-    last: int
-    bid: Level
-    ask: Level
     ts_event: int  # 0 on spot, which has no time in it
 
 
@@ -98,8 +99,8 @@ class _Data(msgspec.Struct):
     U: int = -1
     u: int = -1
     pu: int | None = None
-    b: str | list[Level] = ""
-    a: str | list[Level] = ""
+    b: str | list[_Text] = ""
+    a: str | list[_Text] = ""
     B: str = ""
     A: str = ""
     t: int = -1
@@ -113,8 +114,8 @@ class _Line(msgspec.Struct, kw_only=True):
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw()
     lastUpdateId: int = -1
-    bids: list[Level] = []
-    asks: list[Level] = []
+    bids: list[_Text] = []
+    asks: list[_Text] = []
     E: int = 0
     T: int = 0
     e: str = ""
@@ -126,160 +127,80 @@ class _Combined(_Line, kw_only=True):
     data: _Data  # type: ignore[assignment]
 
 
-_symbols: set[str] = set()
-_streams: dict[str, str] = {}  # the channel of each
-_prices: dict[str, int] = {}  # number texts that are good, and their significant decimals
-_sizes: dict[str, int] = {}
+class Numbers(dict[str, int]):
+    """The raw number of each text, made when first asked for: files repeat their numbers.
+
+    `decimals`: the most of any that was asked for. Raises Malformed for a text that is no number,
+    or too fine; TooLarge for `most` whole units and more.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self.decimals = 0
+
+    def __missing__(self, text: str) -> int:
+        whole, fraction = parts(text)
+        if int(whole) >= self._most:
+            raise TooLarge(f"{text[:40]} is more than NautilusTrader can hold ({self._most})")
+        if len(self) >= _KNOWN_MAX:
+            self.clear()
+        self.decimals = max(self.decimals, len(fraction))
+        raw = self[text] = int(whole + fraction.ljust(DECIMALS_MAX, "0"))
+        return raw
+
+
+class SymbolNumbers:
+    """Prices and sizes of one symbol's lines, malformed ones included."""
+
+    def __init__(self) -> None:
+        self.prices = Numbers(PRICE_MAX)
+        self.sizes = Numbers(SIZE_MAX)
+
+    @property
+    def decimals(self) -> tuple[int, int]:
+        """The most of a price, and of a size."""
+        return self.prices.decimals, self.sizes.decimals
+
+    def levels(self, texts: Sequence[_Text]) -> list[Level]:
+        """Raises Malformed."""
+        if len(texts) > LEVELS_MAX:
+            raise Malformed(f"{len(texts)} levels on one side, more than {LEVELS_MAX}")
+        prices, sizes = self.prices, self.sizes
+        return [(prices[price], sizes[size]) for price, size in texts]
+
+
+def parts(number: str) -> tuple[str, str]:
+    """Digits before the point, and the significant ones after it. Raises Malformed."""
+    match = _NUMBER.fullmatch(number)
+    if match is None:
+        raise Malformed(f"{number[:40]!r} is not a decimal number")
+    whole, fraction = match.groups("")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > DECIMALS_MAX:
+        raise Malformed(f"{number[:40]!r} has more than {DECIMALS_MAX} decimals")
+    return whole, fraction
+
+
+def decimals(raw: int) -> int:
+    """Significant decimals of a raw number."""
+    return len(f"{raw % 10**DECIMALS_MAX:0{DECIMALS_MAX}}".rstrip("0"))
+
+
 _combined = msgspec.json.Decoder(_Combined)
 _line = msgspec.json.Decoder(_Line)
 _data = msgspec.json.Decoder(_Data)
 
 
 def parse_line(line: bytes | None) -> tuple[int, Event]:
-    """Local nanoseconds and event of one line. Raises Malformed or Other, nothing else."""
-    if line is None:
-        raise Malformed("the line is longer than the limit")
-    stamp, _, text = line.partition(b" ")
-    local_ns = int(stamp) if stamp.isdigit() and len(stamp) <= 19 else 0
-    if not NS_MIN <= local_ns <= NS_MAX:
-        raise Malformed("it does not begin with a local time in nanoseconds and a space")
-    try:
-        combined = _combined.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return local_ns, _uncommon(text)  # which says what it is, or what is wrong
-    return local_ns, _event(combined.stream, combined.data)
+    """One line, whatever came before it. See `Parser.line`."""
+    return Parser().line(line)
 
 
 def kind_of(line: bytes | None) -> str:
     """What a line that cannot be read looks like: a channel, or nothing."""
     found = None if line is None else _STREAM.search(line, 0, 256)
     return "" if found is None else found[1].decode()
-
-
-def _uncommon(text: bytes) -> Event:
-    """Of a line that is no combined one with the data that is known here."""
-    try:
-        outer = _line.decode(text)
-        if not bytes(outer.data):
-            return _bare(outer)
-        _channel(outer.stream)  # before the data of one that is not imported
-        return _event(outer.stream, _data.decode(outer.data))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-        raise Malformed(str(e)) from e
-
-
-def _bare(outer: _Line) -> Snapshot:
-    if outer.lastUpdateId < 0:
-        raise Other(outer.e or "control")
-    _check_levels(outer.bids, outer.asks)
-    return Snapshot(outer.lastUpdateId, outer.bids, outer.asks, _ns(outer.T or outer.E))
-
-
-def _channel(stream: str) -> str:
-    """Raises Malformed where there is none, Other for one that is not imported."""
-    channel = _streams.get(stream)
-    if channel is None:
-        if not stream:
-            raise Malformed("a combined stream line needs `stream`")
-        channel = stream.partition("@")[2]
-        if not channel.startswith(_CHANNELS):
-            raise Other(channel or stream)
-        if len(_streams) < _KNOWN_MAX:
-            _streams[stream] = channel
-    return channel
-
-
-def _event(stream: str, data: _Data) -> Event:
-    channel = _channel(stream)
-    kind = data.e
-    if kind == "bookTicker" or (not kind and channel == "bookTicker"):
-        return _ticker(data)
-    if kind == "depthUpdate":
-        return _depth(data)
-    if kind == "trade":
-        return _trade(data)
-    raise Other(data.e or channel)
-
-
-def _depth(data: _Data) -> Depth:
-    if data.s not in _symbols:
-        _check_symbol(data.s)
-    bids, asks = data.b, data.a
-    if not isinstance(bids, list) or not isinstance(asks, list):
-        raise Malformed("depthUpdate needs lists `b` and `a`")
-    if not 0 <= data.U <= data.u:
-        raise Malformed("depthUpdate needs update ids 0 <= `U` <= `u`")
-    _check_levels(bids, asks)
-    market = Market.SPOT if data.pu is None else Market.USDM
-    previous = data.U - 1 if data.pu is None else data.pu
-    ts_event = _need_ns(data.T or data.E)
-    return Depth(data.s, market, previous, data.u, bids, asks, ts_event)
-
-
-def _trade(data: _Data) -> Trade:
-    if data.s not in _symbols:
-        _check_symbol(data.s)
-    if data.t < 0 or data.m is None:
-        raise Malformed("trade needs `t` and `m`")
-    if data.p not in _prices or data.q not in _sizes:
-        _check_numbers((data.p,), _prices, PRICE_MAX)
-        _check_numbers((data.q,), _sizes, SIZE_MAX)
-    market = Market.SPOT if data.X is None else Market.USDM
-    on_book = data.X in (None, "MARKET") and not _is_zero(data.p) and not _is_zero(data.q)
-    ts_event = _need_ns(data.T or data.E)
-    return Trade(data.s, market, data.t, data.p, data.q, data.m, on_book, ts_event)
-
-
-def _ticker(data: _Data) -> Ticker:
-    if data.s not in _symbols:
-        _check_symbol(data.s)
-    if not isinstance(data.b, str) or not isinstance(data.a, str) or data.u < 0:
-        raise Malformed("bookTicker needs `u`, and text `b` and `a`")
-    bid, ask = data.b, data.a
-    if bid not in _prices or ask not in _prices:
-        _check_numbers((bid, ask), _prices, PRICE_MAX)
-    if data.B not in _sizes or data.A not in _sizes:
-        _check_numbers((data.B, data.A), _sizes, SIZE_MAX)
-    market = Market.USDM if data.e else Market.SPOT
-    return Ticker(data.s, market, data.u, (bid, data.B), (ask, data.A), _ns(data.T or data.E))
-
-
-def _check_symbol(symbol: str) -> None:
-    if not (1 <= len(symbol) <= 40 and symbol.replace("_", "").isalnum()):
-        raise Malformed("a symbol `s` is needed")
-    if not symbol.isascii():
-        raise Other(f"symbol {symbol} is not supported (not ASCII)")
-    if len(_symbols) < _KNOWN_MAX:
-        _symbols.add(symbol)
-
-
-def _check_levels(*sides: Sequence[Level]) -> None:
-    for levels in sides:
-        if not levels:
-            continue
-        if len(levels) > LEVELS_MAX:
-            raise Malformed(f"{len(levels)} levels on one side, more than {LEVELS_MAX}")
-        new = [
-            (price, size) for price, size in levels if price not in _prices or size not in _sizes
-        ]
-        if new:
-            prices, sizes = zip(*new, strict=True)
-            _check_numbers(prices, _prices, PRICE_MAX)
-            _check_numbers(sizes, _sizes, SIZE_MAX)
-
-
-def _check_numbers(texts: Sequence[str], known: dict[str, int], most: int) -> None:
-    """Raise Malformed where one is not a number, too fine, or as large as `most`.
-
-    Files repeat their numbers: those seen before are known to be good.
-    """
-    for text in sorted(set(texts).difference(known)):
-        whole, fraction = _parts(text)
-        if int(whole) >= most:
-            raise TooLarge(f"{text[:40]} is more than NautilusTrader can hold ({most})")
-        if len(known) >= _KNOWN_MAX:
-            known.clear()
-        known[text] = len(fraction)
 
 
 def _ns(time: int) -> int:
@@ -297,25 +218,112 @@ def _need_ns(time: int) -> int:
     return _ns(time)
 
 
-def _is_zero(number: str) -> bool:
-    return not number.strip("0.")
+class Parser:
+    """Lines of one file; what it remembers is bounded, and makes them faster, not different."""
 
+    def __init__(self) -> None:
+        self._streams: dict[str, str] = {}  # the channel of each
+        self._numbers: dict[str, SymbolNumbers] = {}  # of symbols that are good
+        self._unnamed = SymbolNumbers()  # of snapshots, and of trades that are not on the book
 
-def decimals(number: str) -> int:
-    """Significant decimals of a price or size text. Raises Malformed."""
-    found = _sizes.get(number)
-    if found is None:
-        found = _prices.get(number)
-    return len(_parts(number)[1]) if found is None else found
+    def line(self, line: bytes | None) -> tuple[int, Event]:
+        """Local nanoseconds and event of one line. Raises Malformed or Other, nothing else."""
+        if line is None:
+            raise Malformed("the line is longer than the limit")
+        stamp, _, text = line.partition(b" ")
+        local_ns = int(stamp) if stamp.isdigit() and len(stamp) <= 19 else 0
+        if not NS_MIN <= local_ns <= NS_MAX:
+            raise Malformed("it does not begin with a local time in nanoseconds and a space")
+        try:
+            combined = _combined.decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return local_ns, self._uncommon(text)  # which says what it is, or what is wrong
+        return local_ns, self._event(combined.stream, combined.data)
 
+    def numbers(self, symbol: str) -> SymbolNumbers:
+        """Raises Malformed or Other where it is no symbol."""
+        found = self._numbers.get(symbol)
+        if found is None:
+            if not (1 <= len(symbol) <= 40 and symbol.replace("_", "").isalnum()):
+                raise Malformed("a symbol `s` is needed")
+            if not symbol.isascii():
+                raise Other(f"symbol {symbol} is not supported (not ASCII)")
+            found = SymbolNumbers()
+            if len(self._numbers) < _SYMBOLS_MAX:
+                self._numbers[symbol] = found
+        return found
 
-def _parts(number: str) -> tuple[str, str]:
-    """Digits before the point, and the significant ones after it. Raises Malformed."""
-    match = _NUMBER.fullmatch(number)
-    if match is None:
-        raise Malformed(f"{number[:40]!r} is not a decimal number")
-    whole, fraction = match.groups("")
-    fraction = fraction.rstrip("0")
-    if len(fraction) > DECIMALS_MAX:
-        raise Malformed(f"{number[:40]!r} has more than {DECIMALS_MAX} decimals")
-    return whole, fraction
+    def _uncommon(self, text: bytes) -> Event:
+        """Of a line that is no combined one with the data that is known here."""
+        try:
+            outer = _line.decode(text)
+            if not bytes(outer.data):
+                return self._bare(outer)
+            self._channel(outer.stream)  # before the data of one that is not imported
+            return self._event(outer.stream, _data.decode(outer.data))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
+            raise Malformed(str(e)) from e
+
+    def _bare(self, outer: _Line) -> Snapshot:
+        if outer.lastUpdateId < 0:
+            raise Other(outer.e or "control")
+        levels = self._unnamed.levels
+        ts_event = _ns(outer.T or outer.E)
+        return Snapshot(outer.lastUpdateId, levels(outer.bids), levels(outer.asks), ts_event)
+
+    def _channel(self, stream: str) -> str:
+        """Raises Malformed where there is none, Other for one that is not imported."""
+        if not stream:
+            raise Malformed("a combined stream line needs `stream`")
+        channel = stream.partition("@")[2]
+        if not channel.startswith(_CHANNELS):
+            raise Other(channel or stream)
+        if len(self._streams) < _KNOWN_MAX:
+            self._streams[stream] = channel
+        return channel
+
+    def _event(self, stream: str, data: _Data) -> Event:
+        channel = self._streams.get(stream) or self._channel(stream)
+        kind = data.e
+        if kind == "bookTicker" or (not kind and channel == "bookTicker"):
+            return self._ticker(data)
+        if kind == "depthUpdate":
+            return self._depth(data)
+        if kind == "trade":
+            return self._trade(data)
+        raise Other(data.e or channel)
+
+    def _depth(self, data: _Data) -> Depth:
+        numbers = self.numbers(data.s)
+        bids, asks = data.b, data.a
+        if not isinstance(bids, list) or not isinstance(asks, list):
+            raise Malformed("depthUpdate needs lists `b` and `a`")
+        if not 0 <= data.U <= data.u:
+            raise Malformed("depthUpdate needs update ids 0 <= `U` <= `u`")
+        levels = (numbers.levels(bids), numbers.levels(asks))
+        market = Market.SPOT if data.pu is None else Market.USDM
+        previous = data.U - 1 if data.pu is None else data.pu
+        return Depth(data.s, market, previous, data.u, *levels, _need_ns(data.T or data.E))
+
+    def _trade(self, data: _Data) -> Trade:
+        numbers = self.numbers(data.s)
+        if data.t < 0 or data.m is None:
+            raise Malformed("trade needs `t` and `m`")
+        on_book = data.X is None or data.X == "MARKET"
+        if not on_book:
+            numbers = self._unnamed  # not imported
+        price, size = numbers.prices[data.p], numbers.sizes[data.q]
+        on_book = on_book and price != 0 and size != 0
+        market = Market.SPOT if data.X is None else Market.USDM
+        ts_event = _need_ns(data.T or data.E)
+        return Trade(data.s, market, data.t, price, size, data.m, on_book, ts_event)
+
+    def _ticker(self, data: _Data) -> Ticker:
+        numbers = self.numbers(data.s)
+        bid, ask = data.b, data.a
+        if not isinstance(bid, str) or not isinstance(ask, str) or data.u < 0:
+            raise Malformed("bookTicker needs `u`, and text `b` and `a`")
+        prices, sizes = numbers.prices, numbers.sizes
+        bid_level, ask_level = (prices[bid], sizes[data.B]), (prices[ask], sizes[data.A])
+        market = Market.USDM if data.e else Market.SPOT
+        return Ticker(data.u, bid_level, ask_level, data.s, market, _ns(data.T or data.E))

@@ -10,6 +10,8 @@ levels, and again while less than half of that is left. Levels that the venue's 
 
 With `fold_tops` the venue's best bid and ask also become the book's between two changes: both name
 the update id that they are of, so it is known which is newer.
+
+Prices and sizes are raw: integers in units of 10 ** -FIXED_PRECISION.
 """
 
 from __future__ import annotations
@@ -17,18 +19,9 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Sequence
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import msgspec
-from nautilus_trader.model import (
-    BookAction,
-    BookOrder,
-    InstrumentId,
-    OrderBookDelta,
-    OrderSide,
-    Price,
-    Quantity,
-)
 
 F_LAST = 128
 F_SNAPSHOT = 32
@@ -41,11 +34,35 @@ DEPTH = 10  # levels of each side that must be complete before a book is shown
 # leaves their range meets no fewer levels near its top than within it: they changed meanwhile.
 SNAPSHOT_LIMITS = frozenset({5, 10, 20, 50, 100, 500})
 
-ADD, UPDATE, DELETE = BookAction.ADD, BookAction.UPDATE, BookAction.DELETE
-NOWHERE, EVERYWHERE = float("-inf"), float("inf")
+NOWHERE, EVERYWHERE = -(1 << 127), 1 << 127  # beyond every raw price
 
-Level = tuple[int, Price, Quantity]  # raw price (the key), price, size
-_Row = tuple[BookAction, OrderSide, Price, Quantity]
+
+class Code(IntEnum):
+    """What a row does, and on which side."""
+
+    CLEAR = 0
+    ADD_BID = 1
+    ADD_ASK = 2
+    UPDATE_BID = 3
+    UPDATE_ASK = 4
+    DELETE_BID = 5
+    DELETE_ASK = 6
+
+
+Level = tuple[int, int]  # raw price and size
+Rows = list[int]  # of each row its code, raw price, and raw size: 0 for a deletion and a CLEAR
+ROW = 3  # numbers
+_CLEAR = (Code.CLEAR, 0, 0)
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """What a reader is told at once, at least one row; the last one has F_LAST beside `flags`."""
+
+    rows: Rows
+    flags: int
+    sequence: int
+    ts_event: int
+    ts_init: int
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -102,66 +119,62 @@ class BookCounts(msgspec.Struct):
 
 
 class _Side:
-    """One side: raw price to (price, size, update id), with its best level at hand.
+    """One side: raw price to (size, update id), with its best level at hand.
 
     It is complete from the best price to `bound` (a price times `sign`, so that smaller is better).
     """
 
-    def __init__(self, side: OrderSide) -> None:
-        self.side = side
-        self.sign = -1 if side == OrderSide.BUY else 1
-        self.levels: dict[int, tuple[Price, Quantity, int]] = {}
-        self.bound: float = NOWHERE
-        self.inside = 0  # levels within `bound`
+    def __init__(self, sign: int, add: Code, update: Code, delete: Code) -> None:
+        self.sign = sign
+        self.add_code, self.update_code, self.delete_code = add, update, delete
+        self.levels: dict[int, tuple[int, int]] = {}
+        self.bound = NOWHERE
+        self.inside = 0  # levels within `bound`; more than can be where that is everywhere
         self._heap: list[int] = []
 
-    def set(self, level: Level, update_id: int) -> bool:
-        """Store the level; False if its price was known already."""
-        if level[0] not in self.levels:
-            self.add(level, update_id)
-            return True
-        self.levels[level[0]] = (level[1], level[2], update_id)
-        return False
+    def set(self, price: int, size: int, update_id: int) -> None:
+        """Store a level."""
+        if price in self.levels:
+            self.levels[price] = (size, update_id)
+        else:
+            self.add(price, size, update_id)
 
-    def add(self, level: Level, update_id: int) -> None:
+    def add(self, price: int, size: int, update_id: int) -> None:
         """Store a level whose price is not known."""
-        key, price, size = level
-        self.levels[key] = (price, size, update_id)
-        at = self.sign * key
+        self.levels[price] = (size, update_id)
+        at = self.sign * price
         if at <= self.bound:
             self.inside += 1
         heapq.heappush(self._heap, at)
         if len(self._heap) > 2 * len(self.levels) + 1024:
-            self._heap = [self.sign * k for k in self.levels]
+            self._heap = [self.sign * each for each in self.levels]
             heapq.heapify(self._heap)
 
-    def pop(self, key: int) -> Price | None:
-        """Take a level out; its price, None where it was not known."""
-        gone = self.levels.pop(key, None)
-        if gone is None:
-            return None
-        if self.sign * key <= self.bound:
+    def pop(self, price: int) -> bool:
+        """Take a level out; False where its price is not known."""
+        if self.levels.pop(price, None) is None:
+            return False
+        if self.sign * price <= self.bound:
             self.inside -= 1
-        return gone[0]
+        return True
 
-    def pop_better(self, key: int) -> list[Price]:
-        """Take all levels out that are better than `key`; their prices, the best first."""
-        at = self.sign * key
-        gone: list[Price] = []
+    def pop_better(self, price: int) -> list[int]:
+        """Take all levels out that are better; their prices, the best first."""
+        at = self.sign * price
+        gone: list[int] = []
         while self._heap and self._heap[0] < at:
-            price = self.pop(self.sign * heapq.heappop(self._heap))
-            if price is not None:
-                gone.append(price)
+            better = self.sign * heapq.heappop(self._heap)
+            if self.pop(better):
+                gone.append(better)
         return gone
 
-    def complete_to(self, bound: float) -> None:
+    def complete_to(self, bound: int) -> None:
         """It is proven to be complete at least to there."""
-        if bound > self.bound:
+        if bound == EVERYWHERE:
+            self.bound = self.inside = EVERYWHERE
+        elif bound > self.bound:
             self.bound = bound
             self.inside = sum(self.sign * key <= bound for key in self.levels)
-
-    def is_whole(self, levels: int) -> bool:
-        return self.bound == EVERYWHERE or self.inside >= levels
 
     def best(self) -> int | None:
         while self._heap:
@@ -179,21 +192,12 @@ class _Side:
 
 
 class DiffBook:
-    """Changes, snapshots and tops in; NautilusTrader deltas out.
+    """Changes, snapshots and tops in; batches of rows out.
 
     `depth`: levels of each side that must be complete before the book is shown (see the module).
     """
 
-    def __init__(
-        self,
-        instrument_id: InstrumentId,
-        price_precision: int,
-        size_precision: int,
-        *,
-        depth: int = DEPTH,
-        fold_tops: bool = False,
-    ) -> None:
-        self.instrument_id = instrument_id
+    def __init__(self, *, depth: int = DEPTH, fold_tops: bool = False) -> None:
         self.counts = BookCounts()
         self.last_id: int | None = None  # of the newest change applied
         self.shown = False
@@ -207,12 +211,10 @@ class DiffBook:
         self._top_agreed = True  # of the newest top that could be compared
         self._bridging = False  # the next change may begin before the snapshot it follows
         self._old_run = 0
-        self._bids = _Side(OrderSide.BUY)
-        self._asks = _Side(OrderSide.SELL)
+        self._bids = _Side(-1, Code.ADD_BID, Code.UPDATE_BID, Code.DELETE_BID)
+        self._asks = _Side(1, Code.ADD_ASK, Code.UPDATE_ASK, Code.DELETE_ASK)
         self._recent: deque[Change] = deque(maxlen=RECENT_CHANGES_MAX)
         self._tops: deque[Top] = deque(maxlen=PENDING_TOPS_MAX)
-        self._zero_size = Quantity.zero(size_precision)
-        self._no_order = BookOrder(None, Price.zero(price_precision), self._zero_size, 0)
 
     def place(self, change: Change) -> Place:
         """Whether `change` is the next one. On GAP the caller must `lose` the book first."""
@@ -231,7 +233,7 @@ class DiffBook:
             return Place.NEXT
         return Place.NEXT if self._bridging and change.previous < self.last_id else Place.GAP
 
-    def change(self, change: Change) -> list[OrderBookDelta]:
+    def change(self, change: Change) -> list[Batch]:
         """Apply a change whose place is NEXT. `shown` False afterwards, where it was True: the
         CLEAR that came out says that too little of the book is left that is complete."""
         previous = self.last_id if self.last_id is not None else change.previous
@@ -245,7 +247,7 @@ class DiffBook:
         self.counts.withheld_changes += not (was_shown or self.shown)
         return out
 
-    def top(self, top: Top, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
+    def top(self, top: Top, ts_event: int, ts_init: int) -> list[Batch]:
         """Keep the venue's top until the book has reached its update id; fold it in if asked to."""
         if self._tops and top.last < self._tops[-1].last:
             return []
@@ -263,7 +265,7 @@ class DiffBook:
         self.counts.folded_tops += 1
         return self._show(rows, top.last, ts_event, ts_init)
 
-    def snapshot(self, snapshot: Snapshot) -> list[OrderBookDelta]:
+    def snapshot(self, snapshot: Snapshot) -> list[Batch]:
         """Replace the book by a snapshot and the changes after it, if they connect.
 
         One batch for the snapshot, then one for each change that came too early to be told. Those
@@ -314,7 +316,7 @@ class DiffBook:
             return False
         return self._recent[0].previous <= snapshot_id <= self.last_id
 
-    def lose(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
+    def lose(self, sequence: int, ts_event: int, ts_init: int) -> list[Batch]:
         """Forget everything after a sequence gap; a CLEAR if the book was shown."""
         was_shown = self.shown
         if self.last_id is not None and sequence < self.last_id:
@@ -329,38 +331,35 @@ class DiffBook:
         self._recent.clear()
         return self._hide(sequence, ts_event, ts_init) if was_shown else []
 
-    def cleared(self, sequence: int, ts_event: int, ts_init: int) -> OrderBookDelta:
+    def cleared(self, sequence: int, ts_event: int, ts_init: int) -> Batch:
         """A CLEAR that belongs to no change: the time of the book before, or after, is over."""
-        flags = F_SNAPSHOT | F_LAST
-        return self._delta(BookAction.CLEAR, self._no_order, flags, sequence, ts_event, ts_init)
+        return Batch([*_CLEAR], F_SNAPSHOT, sequence, ts_event, ts_init)
 
-    def end(self, ts_init: int) -> list[OrderBookDelta]:
+    def end(self, ts_init: int) -> list[Batch]:
         """The data ends: a CLEAR if the book was shown."""
         if not self.shown:
             return []
         self.shown = False
         return [self.ended(ts_init)]
 
-    def ended(self, ts_init: int) -> OrderBookDelta:
+    def ended(self, ts_init: int) -> Batch:
         """The CLEAR of a book that ends with its newest batch."""
         return self.cleared(self._sequence, self._ts_event, ts_init)
 
     def _take_side(self, side: _Side, levels: Sequence[Level], update_id: int) -> None:
         """A snapshot's side: levels of size zero are none, of a repeated price the last holds."""
         side.clear()
-        for level in levels:
-            if level[2].raw:
-                side.set(level, update_id)
+        for price, size in levels:
+            if size:
+                side.set(price, size, update_id)
             else:
-                side.pop(level[0])
+                side.pop(price)
         bound = EVERYWHERE
         if len(side.levels) in SNAPSHOT_LIMITS:
             bound = max(side.sign * key for key in side.levels)
         side.complete_to(bound)
 
-    def _settled(
-        self, rows: list[_Row], update_id: int, ts_event: int, ts_init: int
-    ) -> list[OrderBookDelta]:
+    def _settled(self, rows: Rows, update_id: int, ts_event: int, ts_init: int) -> list[Batch]:
         """Show `rows` and what follows from them: the newest top stays, no levels cross."""
         if self._folded is not None:
             rows += self._fold(self._folded)
@@ -368,62 +367,75 @@ class DiffBook:
         rows += self._uncross()
         return self._show(rows, update_id, ts_event, ts_init)
 
-    def _show(
-        self, rows: list[_Row], update_id: int, ts_event: int, ts_init: int
-    ) -> list[OrderBookDelta]:
+    def _show(self, rows: Rows, update_id: int, ts_event: int, ts_init: int) -> list[Batch]:
         """What a reader of the deltas is told: rows, the whole book when it begins, its end."""
         bids, asks = self._bids, self._asks
         if self.shown:
-            if not (bids.is_whole(self._least) and asks.is_whole(self._least)):
+            if bids.inside < self._least or asks.inside < self._least:
                 self.shown = False
                 return self._hide(update_id, ts_event, ts_init)
-            return self._deltas(rows, *self._forward(update_id, ts_event), ts_init)
-        is_whole = bids.is_whole(self._depth) and asks.is_whole(self._depth)
-        if not is_whole or not self._top_agreed:
+            self._forward(update_id, ts_event)
+            return [Batch(rows, 0, self._sequence, self._ts_event, ts_init)] if rows else []
+        if bids.inside < self._depth or asks.inside < self._depth or not self._top_agreed:
             return []
-        return self._whole(*self._forward(update_id, ts_event), ts_init)
+        self._forward(update_id, ts_event)
+        return [self._whole(ts_init)]
 
-    def _forward(self, sequence: int, ts_event: int) -> tuple[int, int]:
+    def _forward(self, sequence: int, ts_event: int) -> None:
         """Sequence and event time of a batch: a top that was folded in may be ahead of a change."""
         if sequence + self._id_offset > self._sequence:
             self._sequence = sequence + self._id_offset
         if ts_event > self._ts_event:
             self._ts_event = ts_event
-        return self._sequence, self._ts_event
 
-    def _hide(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
-        return [self.cleared(*self._forward(sequence, ts_event), ts_init)]
+    def _hide(self, sequence: int, ts_event: int, ts_init: int) -> list[Batch]:
+        self._forward(sequence, ts_event)
+        return [self.ended(ts_init)]
 
-    def _apply(self, change: Change, *, count: bool = True) -> list[_Row]:
-        rows: list[_Row] = []
-        zero, last = self._zero_size, change.last
+    def _apply(self, change: Change, *, count: bool = True) -> Rows:
+        rows: Rows = []
+        last = change.last
         for side, levels in ((self._bids, change.bids), (self._asks, change.asks)):
-            known, name = side.levels, side.side
-            for level in levels:
-                key, price, size = level
-                if size == zero:
-                    if side.pop(key) is not None:
-                        rows.append((DELETE, name, price, zero))
+            known = side.levels
+            update, delete = side.update_code, side.delete_code
+            for price, size in levels:
+                if not size:
+                    if side.pop(price):
+                        rows += (delete, price, 0)
                     elif count:
                         self.counts.unknown_deletes += 1
-                elif key in known:
-                    known[key] = (price, size, last)
-                    rows.append((UPDATE, name, price, size))
+                elif price in known:
+                    known[price] = (size, last)
+                    rows += (update, price, size)
                 else:
-                    side.add(level, last)
-                    rows.append((ADD, name, price, size))
+                    side.add(price, size, last)
+                    rows += (side.add_code, price, size)
         return rows
 
-    def _take_tops(self, previous: int, change: Change) -> list[_Row]:
+    def _take_tops(self, previous: int, change: Change) -> Rows:
         """Learn from the venue's tops within `change`: all say how far the book is complete."""
-        rows: list[_Row] = []
-        newest: Top | None = None
-        named: dict[_Side, set[int]] = {}
+        tops: list[Top] = []
         while self._tops and self._tops[0].last <= change.last:
             top = self._tops.popleft()
-            if top.last <= previous:
-                continue
-            newest = top
+            if top.last > previous:
+                tops.append(top)
+        rows = [] if self._has(tops) else self._learn(tops, change)
+        self._forget_folded()
+        return rows + self._check_top(tops[-1]) if tops else rows
+
+    def _has(self, tops: list[Top]) -> bool:
+        """Whether they say nothing new: a usual case of many, so that it is asked at once."""
+        bids, asks = self._bids, self._asks
+        return (
+            bids.bound == asks.bound == EVERYWHERE
+            and {top.bid[0] for top in tops} <= bids.levels.keys()
+            and {top.ask[0] for top in tops} <= asks.levels.keys()
+        )
+
+    def _learn(self, tops: list[Top], change: Change) -> Rows:
+        rows: Rows = []
+        named: dict[_Side, set[int]] = {}
+        for top in tops:
             for side, level, levels in (
                 (self._bids, top.bid, change.bids),
                 (self._asks, top.ask, change.asks),
@@ -436,18 +448,17 @@ class DiffBook:
                 if side not in named:
                     named[side] = {each[0] for each in levels}
                 if key not in named[side]:
-                    rows.append(self._seed(side, level, top.last))
-        self._forget_folded()
-        return rows if newest is None else rows + self._check_top(newest)
+                    rows += self._seed(side, level, top.last)
+        return rows
 
-    def _seed(self, side: _Side, level: Level, update_id: int) -> _Row:
+    def _seed(self, side: _Side, level: Level, update_id: int) -> tuple[Code, int, int]:
         """A best level that no change told of: it stood there since before they began.
 
         What the message itself says of that price is newer.
         """
-        side.set(level, update_id)
+        side.set(*level, update_id)
         self.counts.seeded_levels += 1
-        return (ADD, side.side, level[1], level[2])
+        return (side.add_code, *level)
 
     def _forget_folded(self) -> None:
         """The changes have reached the top that was folded in."""
@@ -455,35 +466,33 @@ class DiffBook:
         if folded is not None and self.last_id is not None and folded.last <= self.last_id:
             self._folded = None
 
-    def _fold(self, top: Top) -> list[_Row]:
+    def _fold(self, top: Top) -> Rows:
         """Make the venue's top, newer than every change, the book's."""
-        rows: list[_Row] = []
+        rows: Rows = []
         for side, level in ((self._bids, top.bid), (self._asks, top.ask)):
-            key, price, size = level
-            gone = side.pop_better(key)
-            if gone:
-                rows += [(DELETE, side.side, price, self._zero_size) for price in gone]
-            held = side.levels.get(key)
+            price, size = level
+            for gone in side.pop_better(price):
+                rows += (side.delete_code, gone, 0)
+            held = side.levels.get(price)
             if held is None:
-                side.add(level, top.last)
-                rows.append((ADD, side.side, price, size))
-            elif held[1] is not size and held[1] != size:
-                side.levels[key] = (price, size, top.last)
-                rows.append((UPDATE, side.side, price, size))
+                side.add(price, size, top.last)
+                rows += (side.add_code, price, size)
+            elif held[0] != size:
+                side.levels[price] = (size, top.last)
+                rows += (side.update_code, price, size)
         return rows
 
-    def _check_top(self, top: Top) -> list[_Row]:
+    def _check_top(self, top: Top) -> Rows:
         """Delete what the venue's top shows to be gone; note whether the book's top is its own."""
-        rows: list[_Row] = []
+        rows: Rows = []
         agreed = True
         for side, level in ((self._bids, top.bid), (self._asks, top.ask)):
             key = level[0]
             while (best := side.best()) is not None and side.sign * best < side.sign * key:
-                if side.levels[best][2] >= top.last:
+                if side.levels[best][1] >= top.last:
                     break
-                gone = side.pop(best)
-                assert gone is not None  # it is the best
-                rows.append((DELETE, side.side, gone, self._zero_size))
+                side.pop(best)
+                rows += (side.delete_code, best, 0)
                 self.counts.contradicted_levels += 1
             agreed = agreed and side.best() == key
         self.counts.tops_checked += 1
@@ -491,67 +500,24 @@ class DiffBook:
         self._top_agreed = agreed
         return rows
 
-    def _uncross(self) -> list[_Row]:
+    def _uncross(self) -> Rows:
         """Delete the older of two levels that cross, until none do."""
-        rows: list[_Row] = []
+        rows: Rows = []
         while True:
             bid, ask = self._bids.best(), self._asks.best()
             if bid is None or ask is None or bid < ask:
                 return rows
-            bid_id, ask_id = self._bids.levels[bid][2], self._asks.levels[ask][2]
+            bid_id, ask_id = self._bids.levels[bid][1], self._asks.levels[ask][1]
             side, key = (self._bids, bid) if bid_id <= ask_id else (self._asks, ask)
-            price = side.pop(key)
-            assert price is not None  # it is the best
-            rows.append((DELETE, side.side, price, self._zero_size))
+            side.pop(key)
+            rows += (side.delete_code, key, 0)
             self.counts.crossed_levels += 1
 
-    def _whole(self, sequence: int, ts_event: int, ts_init: int) -> list[OrderBookDelta]:
+    def _whole(self, ts_init: int) -> Batch:
         """The whole book as one snapshot batch; the book is shown from here on."""
         self.shown = True
-        orders = [
-            BookOrder(side.side, price, size, 0)
-            for side in (self._bids, self._asks)
-            for price, size, _ in side.levels.values()
-        ]
-        flags = F_SNAPSHOT if orders else F_SNAPSHOT | F_LAST
-        out = [self._delta(BookAction.CLEAR, self._no_order, flags, sequence, ts_event, ts_init)]
-        for number, order in enumerate(orders, 1):
-            flags = F_SNAPSHOT | F_LAST if number == len(orders) else F_SNAPSHOT
-            out.append(self._delta(ADD, order, flags, sequence, ts_event, ts_init))
-        return out
-
-    def _deltas(
-        self,
-        rows: list[_Row],
-        sequence: int,
-        ts_event: int,
-        ts_init: int,
-    ) -> list[OrderBookDelta]:
-        """One batch; a reader is told nothing where there are no rows."""
-        if not rows:
-            return []
-        iid = self.instrument_id
-        action, side, price, size = rows.pop()
-        order = BookOrder(side, price, size, 0)
-        last = OrderBookDelta(iid, action, order, F_LAST, sequence, ts_event, ts_init)
-        if not rows:
-            return [last]
-        out = [
-            OrderBookDelta(
-                iid, action, BookOrder(side, price, size, 0), 0, sequence, ts_event, ts_init
-            )
-            for action, side, price, size in rows
-        ]
-        out.append(last)
-        return out
-
-    def _delta(
-        self,
-        action: BookAction,
-        order: BookOrder,
-        flags: int,
-        sequence: int,
-        ts_event: int,
-        ts_init: int,
-    ) -> OrderBookDelta:
-        return OrderBookDelta(self.instrument_id, action, order, flags, sequence, ts_event, ts_init)
+        rows: Rows = [*_CLEAR]
+        for side in (self._bids, self._asks):
+            for price, (size, _) in side.levels.items():
+                rows += (side.add_code, price, size)
+        return Batch(rows, F_SNAPSHOT, self._sequence, self._ts_event, ts_init)

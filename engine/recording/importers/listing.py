@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.importers.binance_wire import SIZE_MAX, Malformed, Market, decimals
+from engine.recording.importers.binance_wire import SIZE_MAX, Malformed, Market, parts
 from engine.recording.importers.staging import NO_DATA, ImportFailed
 
 FILE_BYTES_MAX = 256 << 20
@@ -153,7 +153,7 @@ def _number(where: str, field: str, text: str | None) -> Decimal | None:
     if text is None:
         return None
     try:
-        decimals(text)
+        parts(text)
     except Malformed as e:
         raise ImportFailed("IMPORT-INSTRUMENTS", f"{where}: {field}: {e}") from e
     return Decimal(text).normalize() or None

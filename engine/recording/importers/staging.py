@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from engine.errors import FairleadError
 from engine.files import write_whole
 from engine.recording.gaps import GapLog, GapRow, gaps_path, read_gaps
+from engine.recording.importers.columns import Stream
+from engine.recording.parquet_rows import parquet_rows
 from engine.recording.rows import ROW_GROUP_SIZE
 
 CHUNK_ROWS = 200_000  # rows of one Parquet file; bounds the memory of an import
@@ -29,7 +31,7 @@ class ImportFailed(FairleadError):
 
 
 class ChunkWriter:
-    """Rows of one type and instrument, written in files that do not overlap.
+    """Entries of one type and instrument, one row each or a batch, in files that do not overlap.
 
     NautilusTrader wants each file sorted by `ts_init`, and files disjoint; so a file ends only
     where the time moves on. `mark` keeps places, for rows that only later ones show to be needed:
@@ -39,29 +41,30 @@ class ChunkWriter:
     def __init__(self, write: Callable[[list[Any]], object], chunk_rows: int = CHUNK_ROWS) -> None:
         self._write = write
         self._chunk_rows = chunk_rows
-        self._rows: list[Any] = []
-        self._marked: list[tuple[int, int, Any]] = []  # place, number, row
+        self._entries: list[Any] = []
+        self._written = 0  # rows
+        self._marked: list[tuple[int, int, Any]] = []  # place, number, entry
         self.last_ts = 0  # of the newest row, 0 for none
         self.count = 0
 
-    def add(self, rows: Sequence[Any], ts_init: int) -> None:
-        """Add rows of one `ts_init`, not before the last; they stay in one file."""
-        rows_max = 2 * self._chunk_rows if self._marked else self._chunk_rows
-        if len(self._rows) >= rows_max and ts_init > self.last_ts:
-            self.flush()
-        self._rows.extend(rows)
-        self.last_ts = ts_init
-        self.count += len(rows)
+    def add(self, entry: Any, ts_init: int, rows: int = 1) -> None:
+        """Add rows of one `ts_init`, not before the last; those of one time stay in one file."""
+        if ts_init > self.last_ts:
+            if self.count - self._written >= self._chunk_rows * (2 if self._marked else 1):
+                self.flush()
+            self.last_ts = ts_init
+        self._entries.append(entry)
+        self.count += rows
 
-    def mark(self, number: int, row: Any) -> None:
-        """Keep the place after the newest row for `row`, whose time is that of the next one."""
-        self._marked.append((len(self._rows), number, row))
+    def mark(self, number: int, entry: Any) -> None:
+        """Keep the place after the newest row for `entry`, one row with the time of the next."""
+        self._marked.append((len(self._entries), number, entry))
 
     def insert_marked(self, after: int) -> None:
-        """Add the rows that are kept of numbers beyond `after`; forget all places."""
-        for place, number, row in reversed(self._marked):
+        """Add the entries that are kept of numbers beyond `after`; forget all places."""
+        for place, number, entry in reversed(self._marked):
             if number > after:
-                self._rows.insert(place, row)
+                self._entries.insert(place, entry)
                 self.count += 1
         self.release()
 
@@ -70,9 +73,10 @@ class ChunkWriter:
 
     def flush(self) -> None:
         self.release()
-        if self._rows:
-            self._write(self._rows)
-            self._rows = []
+        if self._entries:
+            self._write(self._entries)
+            self._entries = []
+            self._written = self.count
 
 
 class StagedCatalog:
@@ -85,6 +89,7 @@ class StagedCatalog:
     def __init__(self, target: Path) -> None:
         self.target = Path(os.path.abspath(target))  # a symlink stays one
         self.path = Path()
+        self._streams = 0
 
     def __enter__(self) -> StagedCatalog:
         if self.target.exists() and not self.target.is_dir():
@@ -101,6 +106,26 @@ class StagedCatalog:
         self.gaps = GapLog(gaps_path(self.path))
         self.split_gaps: list[GapRow] = []  # rows of the target that the staged ones replace
         return self
+
+    def write(self, stream: Stream) -> None:
+        """Add a file of all rows of `stream`, named as NautilusTrader names what it writes itself.
+
+        Raises OSError, ImportFailed.
+        """
+        self._streams += 1
+        run = str(self._streams)
+        folder = self.path / "backtest" / run / stream.folder
+        folder.mkdir(parents=True)
+        with (folder / "1.feather").open("wb") as file:
+            file.writelines(stream.pieces)
+        self.catalog.convert_stream_to_data(run, stream.data_type)
+        (folder / "1.feather").unlink()
+        made = list(self.path.glob(f"data/{stream.folder}/*/*_*_*.parquet"))
+        rows = sum(map(parquet_rows, made))
+        if len(made) != 1 or rows != stream.rows:
+            text = f"NautilusTrader wrote {rows} of {stream.rows} rows of {stream.folder}"
+            raise ImportFailed("IMPORT-CATALOG", text)
+        made[0].rename(made[0].with_stem(made[0].stem.rpartition("_")[0]))  # without its hash
 
     def __exit__(self, *_: object) -> None:
         self.gaps.close()
