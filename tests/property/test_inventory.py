@@ -45,6 +45,7 @@ TARGETS = {
 REASONS = {
     "adapters/simulation/": "a simulated venue: tests/simulation sends it anything",
     "adapters/oceanex/simulator": "a simulated venue: tests/simulation/test_oceanex_total.py",
+    "adapters/piexgo/simulator": "a simulated venue: tests/venues/piexgo/test_simulator_total.py",
     "adapters/poloniex/simulator": "a simulated venue: tests/simulation/test_poloniex_*.py",
     "engine/simulate/": "reads what the same process has just written",
     "engine/run/demo.py": "reads its own child processes",
