@@ -73,7 +73,7 @@ class Bench(Strategy):
         return self.order_factory.limit(IID, OrderSide.BUY, qty(0.1), px(price))
 
     def _time(self, order: Any) -> None:
-        gate, view = self._guard_gate, self._guard_view  # type: ignore[attr-defined]
+        gate, view = self._guard.gate, self._guard.view
         start = time.perf_counter_ns()
         facts = order_facts(order)
         middle = time.perf_counter_ns()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
+from nautilus_trader.common import Clock
 from nautilus_trader.model import (
     ClientOrderId,
     InstrumentId,
     OrderSide,
-    OrderStatus,
     Price,
     Quantity,
     TriggerType,
@@ -23,7 +23,7 @@ from engine.brackets.view import BracketView
 from engine.orders.journal import Journal
 from engine.orders.model import ENTRY_TAG, Role, Side, with_role
 from engine.risk.gate import RiskGate
-from engine.risk.view import order_facts, side_of
+from engine.risk.view import NautilusView, order_facts, side_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,61 +32,79 @@ FEE_ROOM = Decimal("0.005")  # of the quantity: what a fee in base currency may 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 
 
-class BracketMixin:
+class Guarding(Protocol):
+    """What brackets need of the guard of their strategy."""
+
+    strategy: Any  # NautilusTrader's Strategy
+    gate: RiskGate
+    run: Any  # of which `arrivals` is read: what a simulated exchange is told
+    id: str
+    journals: Mapping[str, Journal]
+    view: NautilusView | None
+
+    def ready(self) -> NautilusView: ...
+    def clock(self) -> Clock: ...
+    def cancel(self, order: Any, *, sent_only: bool = False) -> None: ...
+    def submit(self, order: Any) -> bool: ...
+    def safe(self, name: str, handler: Callable[[Any], object]) -> Callable[[Any], None]: ...
+    def need_trades(self, instrument_id: InstrumentId) -> None: ...
+    def is_leaving(self, instrument_id: InstrumentId) -> bool:
+        """Whether a market exit waits for the end of other orders."""
+
+    def round_price(
+        self, instrument_id: InstrumentId, side: OrderSide, price: Decimal
+    ) -> Price: ...
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the strategy was stopped for a fault."""
+
+
+class StrategyBrackets:
     """An entry with a stop and a target, of which one is at the venue at a time."""
 
-    _guard_gate: RiskGate | None
-    _guard_id: str
-    _guard_brackets: Brackets | None = None
-    _guard_journals: Mapping[str, Journal] = {}
-    _guard_stopped: bool
-    _guard_brackets_left: tuple[Bracket, ...] | None = None  # once the strategy is stopped
-    _guard_bracket_timer = False
-    _guard_look_waits = False
+    def __init__(self, guard: Guarding) -> None:
+        self._guard = guard
+        self._owner: _Owner | None = None
+        self.keeper: Brackets | None = None  # while the strategy runs
+        self._left: tuple[Bracket, ...] | None = None  # once it is stopped
+        self._has_timer = False
+        self._look_waits = False
 
-    def bracket(
-        self: Any,
+    def create(
+        self,
         instrument_id: InstrumentId,
         side: OrderSide,
         quantity: Quantity,
-        *,
         stop: Price,
         target: Price,
-        entry: Price | None = None,
-        stop_limit: Price | None = None,
-        **kwargs: Any,
+        entry: Price | None,
+        stop_limit: Price | None,
+        options: dict[str, Any],
     ) -> Any | None:
-        """Submit an entry whose fills get a stop and a target as their way out.
-
-        `entry` is its limit price (None: a market order), `stop` the trigger of a stop-limit exit
-        with the worst price `stop_limit` (default: 1 % beyond the stop), `target` the limit price
-        of the other exit; quote currency. `kwargs` go to the order factory for the entry. Returns
-        the entry, or None when the gate refused it or the strategy was stopped. The stop rests at
-        the venue for what is filled; the target takes its place when the market is there
-        (docs/brackets.md). Each exit is an order of its own, passes the gate, and comes to
-        `on_order_*` as others do. Raises ValueError for prices in the wrong order or a quantity too
-        small to leave again.
-        """
-        view, brackets = self._guard_view, self._guard_brackets
-        if self._guard_brackets_left is not None:  # as by a timer that still runs
-            logger.warning("no bracket in %s: %s was stopped", instrument_id, self._guard_id)
+        """See `GuardedStrategy.bracket`."""
+        guard, strategy = self._guard, self._guard.strategy
+        if self._left is not None:  # as by a timer that still runs
+            logger.warning("no bracket in %s: %s was stopped", instrument_id, guard.id)
             return None
-        if view is None or brackets is None:
+        keeper = self.keeper
+        if guard.view is None or keeper is None:
             raise RuntimeError("a bracket was created before on_start; create it from on_start on")
         plain = side_of(side)
         if stop_limit is None:
             away = 1 - STOP_SLACK if plain is Side.BUY else 1 + STOP_SLACK
             leaving = OrderSide.SELL if plain is Side.BUY else OrderSide.BUY
-            stop_limit = self.round_price(instrument_id, leaving, stop.as_decimal() * away)
-        self._guard_need_trades(instrument_id)  # the simulated exchange triggers stops by them
-        kwargs["tags"] = with_role(kwargs.get("tags"), Role.ENTRY)
+            stop_limit = guard.round_price(instrument_id, leaving, stop.as_decimal() * away)
+        guard.need_trades(instrument_id)  # the simulated exchange triggers stops by them
+        options["tags"] = with_role(options.get("tags"), Role.ENTRY)
+        factory = strategy.order_factory
         if entry is None:
-            order = self.order_factory.market(instrument_id, side, quantity, **kwargs)
+            order = factory.market(instrument_id, side, quantity, **options)
         else:
-            order = self.order_factory.limit(instrument_id, side, quantity, entry, **kwargs)
+            order = factory.limit(instrument_id, side, quantity, entry, **options)
         wanted = Bracket(
             entry=str(order.client_order_id),
-            strategy=self._guard_id,
+            strategy=guard.id,
             instrument=str(instrument_id),
             side=plain,
             quantity=quantity.as_decimal(),
@@ -94,39 +112,32 @@ class BracketMixin:
             stop_limit=stop_limit.as_decimal(),
             target=target.as_decimal(),
         )
-        view.now_ns()
-        self._guard_require_exit(wanted, None if entry is None else entry.as_decimal())
-        brackets.add(wanted)
-        if not self._guard_submit(order):
-            brackets.drop(wanted.entry)
+        guard.view.now_ns()
+        self._require_exit(wanted, None if entry is None else entry.as_decimal())
+        keeper.add(wanted)
+        if not guard.submit(order):
+            keeper.drop(wanted.entry)
             return None
-        self._guard_watch_brackets()
+        self._watch()
         return order
 
-    def open_brackets(self) -> tuple[Bracket, ...]:
+    def open(self) -> tuple[Bracket, ...]:
         """Every bracket that may still hold something, oldest first."""
-        if self._guard_brackets is None:
-            return self._guard_brackets_left or ()
-        return tuple(self._guard_brackets)
+        return (self._left or ()) if self.keeper is None else tuple(self.keeper)
 
-    def cancel_bracket(self: Any, entry: ClientOrderId) -> None:
-        """Cancel what is left of the entry and its exits; what is held stays, without a way out.
+    def cancel(self, entry: ClientOrderId) -> None:
+        """See `GuardedStrategy.cancel_bracket`."""
+        bracket = {one.entry: one for one in self.open()}[str(entry)]
+        if self.keeper is None or self._owner is None:
+            logger.warning("bracket %s stays as it is: %s was stopped", entry, self._guard.id)
+            return
+        self.keeper.drop(bracket.entry)
+        self._owner.cancel(bracket.instrument, (bracket.entry, *bracket.exits))
 
-        Raises KeyError for an entry without an open bracket.
-        """
-        found = {bracket.entry: bracket for bracket in self.open_brackets()}
-        bracket = found[str(entry)]
-        self._guard_brackets.drop(bracket.entry)
-        owner = _Owner(self)
-        owner.cancel(bracket.instrument, (bracket.entry, *bracket.exits))
-
-    def keep_brackets_in(self, journals: Mapping[str, Journal]) -> None:
-        """Part of the building of a live run: the accounts' journals, by venue name."""
-        self._guard_journals = journals
-
-    def _guard_require_exit(self: Any, bracket: Bracket, entry: Decimal | None) -> None:
+    def _require_exit(self, bracket: Bracket, entry: Decimal | None) -> None:
+        assert self._owner is not None
         problem = bracket.problem(entry)
-        grid = _Owner(self).grid(bracket.instrument)
+        grid = self._owner.grid(bracket.instrument)
         if problem is None and grid is not None:
             least = grid.down(bracket.quantity * (1 - FEE_ROOM))
             if not grid.allows(least, min(bracket.stop_limit, bracket.target)):
@@ -134,97 +145,96 @@ class BracketMixin:
                     f"{least} of {bracket.quantity} after a fee is too small for an exit: expected "
                     f"at least {grid.min_quantity}, worth {grid.min_notional}; raise the quantity"
                 )
-        problem = problem or self._guard_too_large(bracket)
+        problem = problem or self._too_large(bracket)
         if problem is not None:
             raise ValueError(f"bracket in {bracket.instrument}: {problem}")
 
-    def _guard_too_large(self: Any, bracket: Bracket) -> str | None:
+    def _too_large(self, bracket: Bracket) -> str | None:
         """Whether the gate would refuse its way out for its size."""
-        facts = self._guard_view.instrument(bracket.instrument)
-        limits = self._guard_gate.limits
-        if facts is None or limits.max_order_notional is None:
+        facts = self._guard.ready().instrument(bracket.instrument)
+        limit = self._guard.gate.limits.max_order_notional
+        if facts is None or limit is None:
             return None
         most = facts.notional(bracket.quantity, max(bracket.target, bracket.stop_limit))
-        if most <= limits.max_order_notional:
+        if most <= limit:
             return None
         return (
             f"an exit would be worth {most:f}, expected at most max_order_notional "
-            f"({limits.max_order_notional}); lower the quantity"
+            f"({limit}); lower the quantity"
         )
 
-    def _guard_start_brackets(self: Any) -> None:
+    def start(self) -> None:
         """Part of on_start: go on with the brackets of the last run."""
-        journals = self._guard_journals
-        store = JournalStore(journals) if journals else MemoryStore()
-        self._guard_brackets = Brackets(self._guard_id, _Owner(self), store)
-        for name in sorted({b.instrument for b in self._guard_brackets}):
-            self._guard_need_trades(InstrumentId.from_str(name))
-        if len(self._guard_brackets):
-            self._guard_watch_brackets()
+        guard = self._guard
+        store = JournalStore(guard.journals) if guard.journals else MemoryStore()
+        self._owner = _Owner(guard, self)
+        self.keeper = Brackets(guard.id, self._owner, store)
+        for name in sorted({b.instrument for b in self.keeper}):
+            guard.need_trades(InstrumentId.from_str(name))
+        if len(self.keeper):
+            self._watch()
 
-    def _guard_watch_brackets(self: Any) -> None:
-        if not self._guard_bracket_timer:
-            self._guard_bracket_timer = True
-            self._guard_native.clock.__get__(self).set_timer_ns(
-                f"guard-brackets-{self._guard_id}",
+    def _watch(self) -> None:
+        if not self._has_timer:
+            self._has_timer = True
+            self._guard.clock().set_timer_ns(
+                f"guard-brackets-{self._guard.id}",
                 LOOK_NS,
-                callback=self._guard_safe("the timer of its brackets", self._guard_look),
+                callback=self._guard.safe("the timer of its brackets", self._look),
             )
 
-    def _guard_look_soon(self: Any) -> None:
+    def look_soon(self) -> None:
         """After an order event. In a backtest, once for all that one moment brings.
 
         An entry that takes several levels has one exit then, and not one a level.
         """
-        arrivals = self._guard_run.arrivals
-        if arrivals is None:
-            self._guard_look()
-        elif len(self._guard_brackets) and not self._guard_look_waits:
-            self._guard_look_waits = True
-            look = self._guard_safe("a look at its brackets", self._guard_look_now)
-            arrivals.soon(f"brackets-{self._guard_id}", look)
-
-    def _guard_look_now(self: Any, event: Any) -> None:
-        self._guard_look_waits = False
-        self._guard_look()
-
-    def _guard_look(self: Any, event: Any = None) -> None:
-        """Do what is next for the brackets, after an event or by the timer."""
-        brackets = self._guard_brackets
-        if brackets is None or not len(brackets) or self._guard_stopped:
-            self._guard_leave_brackets()
+        if self.keeper is None:
             return
-        self._guard_view.now_ns()
+        arrivals = self._guard.run.arrivals
+        if arrivals is None:
+            self._look()
+        elif len(self.keeper) and not self._look_waits:
+            self._look_waits = True
+            look = self._guard.safe("a look at its brackets", self._look_now)
+            arrivals.soon(f"brackets-{self._guard.id}", look)
+
+    def _look_now(self, event: Any) -> None:
+        self._look_waits = False
+        self._look()
+
+    def _look(self, event: Any = None) -> None:
+        """Do what is next for the brackets, after an event or by the timer."""
+        keeper = self.keeper
+        if keeper is None or not len(keeper) or self._guard.is_silent:
+            self._leave()
+            return
+        self._guard.ready().now_ns()
         try:
-            brackets.look()
+            keeper.look()
         except RuntimeError as error:
             if "borrowed" not in str(error):  # inside a native call: the timer looks again
                 raise
 
-    def _guard_leave_brackets(self: Any) -> None:
-        if self._guard_bracket_timer:
-            self._guard_bracket_timer = False
-            self._guard_native.clock.__get__(self).cancel_timer(f"guard-brackets-{self._guard_id}")
+    def _leave(self) -> None:
+        if self._has_timer:
+            self._has_timer = False
+            self._guard.clock().cancel_timer(f"guard-brackets-{self._guard.id}")
 
-    def _guard_end_brackets(self) -> None:
+    def end(self) -> None:
         """The strategy is stopped: what is open stays as it is, for the next start."""
-        self._guard_brackets_left = self.open_brackets()
-        self._guard_brackets = None
-        self._guard_leave_brackets()
+        self._left = self.open()
+        self.keeper = None
+        self._leave()
 
 
 class _Owner(BracketView):
     """Implements `engine.brackets.keeper.Owner` for a guarded strategy."""
 
-    def __init__(self, strategy: Any) -> None:
-        super().__init__(
-            strategy._guard_id,
-            strategy._guard_gate,
-            strategy._guard_view,
-            strategy._guard_journals,
-        )
-        self._strategy = strategy
-        self._cache = strategy.cache
+    def __init__(self, guard: Guarding, brackets: StrategyBrackets) -> None:
+        super().__init__(guard.id, guard.gate, guard.ready(), guard.journals)
+        self._guard = guard
+        self._brackets = brackets
+        self._cache = guard.strategy.cache
 
     def approved_leg(self, client_order_id: str, base: str) -> Leg | None:
         """As NautilusTrader has it; a refused one is over here, and in no journal."""
@@ -235,20 +245,19 @@ class _Owner(BracketView):
 
     def position(self, instrument: str) -> Decimal:
         position = super().position(instrument)
-        if not self._strategy._guard_journals:  # the gate's: fees in base currency are in it
-            mine = [b for b in self._strategy.open_brackets() if b.instrument == instrument]
+        if not self._guard.journals:  # the gate's: fees in base currency are in it
+            mine = [b for b in self._brackets.open() if b.instrument == instrument]
             legs = [self.leg(b, b.entry) for b in mine if b.side is Side.BUY]
             position -= sum((leg.base_fee for leg in legs if leg is not None), Decimal(0))
         return position
 
     def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
         """All of it while a market exit waits for the end of other orders: brackets make way."""
-        if InstrumentId.from_str(instrument) in self._strategy._guard_leaving:
+        if self._guard.is_leaving(InstrumentId.from_str(instrument)):
             return Decimal("Infinity")
         return super().leaving(instrument, side, exits)
 
     def place(self, bracket: Bracket, client_order_id: str, exit_: Place) -> bool:
-        strategy = self._strategy
         instrument_id = InstrumentId.from_str(bracket.instrument)
         known = self._cache.instrument(instrument_id)
         price = _priced(exit_.price, known)
@@ -262,7 +271,7 @@ class _Owner(BracketView):
                 f"{ENTRY_TAG}{bracket.entry}",
             ],
         }
-        factory = strategy.order_factory
+        factory = self._guard.strategy.order_factory
         if exit_.trigger is None:
             order = factory.limit(*plain, **named)
         else:
@@ -270,16 +279,12 @@ class _Owner(BracketView):
             order = factory.stop_limit(
                 *plain, trigger, trigger_type=TriggerType.LAST_PRICE, **named
             )
-        sent: bool = strategy._guard_submit(order)
-        return sent
+        return self._guard.submit(order)
 
     def cancel(self, instrument: str, client_order_ids: Sequence[str]) -> None:
+        """One that is not sent yet is cancelled at the next look."""
         for name in client_order_ids:
-            order = self._cache.order(ClientOrderId(name))
-            if order is None or order.is_closed or order.is_pending_cancel:
-                continue
-            if order.status != OrderStatus.INITIALIZED:  # else the next look cancels it
-                self._strategy.cancel_order(order.client_order_id)
+            self._guard.cancel(self._cache.order(ClientOrderId(name)), sent_only=True)
 
 
 def _priced(price: Decimal, instrument: Any) -> Price:

@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
-from nautilus_trader.model import ClientOrderId, InstrumentId, OrderStatus, PositionSide, Quantity
+from nautilus_trader.model import ClientOrderId, InstrumentId, Position, PositionSide, Quantity
 
+from engine.guard.core import Core
+from engine.guard.rounding import round_quantity
 from engine.orders.model import Kind, Side
 from engine.risk.facts import LiveOrder
-from engine.risk.gate import RiskGate
-from engine.risk.view import NautilusView
 
 RETRY_FIRST_NS = 1_000_000_000  # after an exit that closed nothing; doubled from then on
 RETRY_MAX_NS = 60_000_000_000
 RETRY_SLACK_NS = 100_000_000  # the gate's timer comes each second, and not exactly
 
 
-def _closing_side(position: Any) -> Side:
+def _closing_side(position: Position) -> Side:
     return Side.SELL if position.side == PositionSide.LONG else Side.BUY
 
 
-class ExitMixin:
+class Exits:
     """The closing half of a guarded strategy."""
 
-    _guard_gate: RiskGate | None
-    _guard_view: NautilusView | None
-    _guard_id: str
-    _guard_leaving: frozenset[InstrumentId] = frozenset()  # market exits that wait for cancels
-    _guard_closing: frozenset[InstrumentId] = frozenset()  # those that wait for exits only
-    _guard_tries = 0  # flattens since a position last became smaller
-    _guard_retry_ns = 0  # no flatten before
-    _guard_left: dict[str, Decimal] | None = None  # positions by id, at the last look
-    _guard_dust: dict[str, Decimal] | None = None  # positions that can't be closed, as told
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.leaving: frozenset[InstrumentId] = frozenset()  # market exits that wait for cancels
+        self._closing: frozenset[InstrumentId] = frozenset()  # those that wait for exits only
+        self._tries = 0  # flattens since a position last became smaller
+        self._retry_ns = 0  # no flatten before
+        self._left: dict[str, Decimal] = {}  # positions by id, at the last look
+        self._dust: dict[str, Decimal] = {}  # positions that can't be closed, as told
 
-    def _guard_exit_quantity(self: Any, position: Any) -> Quantity | None:
+    def quantity(self, position: Position) -> Quantity | None:
         """What a market order can close of `position`, None when no order is as small as that.
 
         A fee in base currency leaves a cash account less than was bought, and NautilusTrader
         rounds the rest: such an exit is limited to what the account has, in whole increments.
         """
-        gate, view = self._guard_ready()
+        view = self._core.ready()
         name = str(position.instrument_id)
-        quantity: Quantity = position.quantity
+        quantity = position.quantity
         if position.side == PositionSide.LONG:
-            held = gate.base_held(name, view)
+            held = self._core.gate.base_held(name, view)
             if held is not None and held < quantity.as_decimal():
-                quantity = self.round_quantity(position.instrument_id, max(held, Decimal(0)))
+                cache = self._core.strategy.cache
+                quantity = round_quantity(cache, position.instrument_id, max(held, Decimal(0)))
         size, facts, market = quantity.as_decimal(), view.instrument(name), view.reference(name)
+        assert facts is not None, "a position is in an instrument of the cache"
         if size <= 0 or (facts.min_quantity is not None and size < facts.min_quantity):
             return None
         price = None if market is None else market.bid or market.price
@@ -55,115 +56,108 @@ class ExitMixin:
             return quantity if facts.notional(size, price) >= facts.min_notional else None
         return quantity
 
-    def _guard_leave(self: Any, instrument_id: InstrumentId) -> None:
+    def leave(self, instrument_id: InstrumentId) -> None:
         """Close the positions of an instrument whose orders are being cancelled.
 
         Orders that would close them too hold what is to be sold, and may fill still: while one is
         live the exit waits for its end. A strategy that is being stopped sees none: at once then.
         """
-        mine = {"instrument_id": instrument_id, "strategy_id": self.strategy_id}
-        sides = {_closing_side(position) for position in self.cache.positions_open(**mine)}
-        exits_only = instrument_id in self._guard_closing
-        is_held = self.is_running() and any(
-            order.strategy == self._guard_id
-            and order.side in sides
-            and (order.is_exit or not exits_only)
-            for order in self._guard_gate.ledger.working(str(instrument_id))
+        core, strategy = self._core, self._core.strategy
+        mine = strategy.cache.positions_open(
+            instrument_id=instrument_id, strategy_id=strategy.strategy_id
+        )
+        sides = {_closing_side(position) for position in mine}
+        exits_only = instrument_id in self._closing
+        is_held = core.runs() and any(
+            order.strategy == core.id and order.side in sides and (order.is_exit or not exits_only)
+            for order in core.gate.ledger.working(str(instrument_id))
         )
         if is_held:
-            self._guard_leaving = self._guard_leaving | {instrument_id}
+            self.leaving |= {instrument_id}
             if exits_only:
-                self._guard_cancel_exits(instrument_id)
+                self._cancel_exits(instrument_id)
         else:
-            self._guard_leaving = self._guard_leaving - {instrument_id}
-            self._guard_closing = self._guard_closing - {instrument_id}
-            self.close_all_positions(instrument_id)
+            self.leaving -= {instrument_id}
+            self._closing -= {instrument_id}
+            strategy.close_all_positions(instrument_id)
 
-    def _guard_exits_first(self: Any, position: Any) -> bool:
+    def leave_rest(self) -> None:
+        """An order is over: go on with the market exits that wait."""
+        for instrument_id in sorted(self.leaving, key=str):
+            self.leave(instrument_id)
+
+    def go_first(self, position: Position) -> bool:
         """Whether resting exits would close the position too: they go first, and then it closes.
 
         A market order on its way is no resting exit: a second one beside it is the gate's to
         refuse. Nothing is taken away while nothing could take its place.
         """
-        gate, name = self._guard_gate, str(position.instrument_id)
-        if not self.is_running() or gate.is_stopped(self._guard_id, name):
+        core, name = self._core, str(position.instrument_id)
+        if not core.runs() or core.gate.is_stopped(core.id, name):
             return False
         side = _closing_side(position)
-        if not any(order.side is side for order in self._guard_resting_exits(name)):
+        if not any(order.side is side for order in self._resting(name)):
             return False
-        self._guard_leaving = self._guard_leaving | {position.instrument_id}
-        self._guard_closing = self._guard_closing | {position.instrument_id}
-        self._guard_cancel_exits(position.instrument_id)
+        self.leaving |= {position.instrument_id}
+        self._closing |= {position.instrument_id}
+        self._cancel_exits(position.instrument_id)
         return True
 
-    def _guard_resting_exits(self: Any, instrument: str) -> list[LiveOrder]:
-        return [
-            order
-            for order in self._guard_gate.ledger.working(instrument)
-            if order.strategy == self._guard_id
-            and order.is_exit
-            and order.kind != Kind.MARKET
-            and not order.contingent
-        ]
-
-    def _guard_cancel_exits(self: Any, instrument_id: InstrumentId) -> None:
-        """One that is not sent yet is cancelled at a later look."""
-        for exit_ in self._guard_resting_exits(str(instrument_id)):
-            order = self.cache.order(ClientOrderId(exit_.client_order_id))
-            if order is None or order.is_closed or order.is_pending_cancel:
+    def _resting(self, instrument: str) -> Iterator[LiveOrder]:
+        for order in self._core.gate.ledger.working(instrument):
+            if order.strategy != self._core.id or not order.is_exit:
                 continue
-            if order.status != OrderStatus.INITIALIZED:
-                self.cancel_order(order.client_order_id)
+            if order.kind != Kind.MARKET and not order.contingent:
+                yield order
 
-    def _guard_leave_rest(self: Any) -> None:
-        """An order is over: go on with the market exits that wait."""
-        for instrument_id in sorted(self._guard_leaving, key=str):
-            self._guard_leave(instrument_id)
+    def _cancel_exits(self, instrument_id: InstrumentId) -> None:
+        """One that is not sent yet is cancelled at a later look."""
+        for exit_ in list(self._resting(str(instrument_id))):
+            order = self._core.strategy.cache.order(ClientOrderId(exit_.client_order_id))
+            self._core.cancel(order, sent_only=True)
 
-    def _guard_flatten(self: Any) -> None:
+    def flatten(self) -> None:
         """One market order for each open position, when no order of the strategy is live.
 
         What an exit left open is tried again after 1, 2, 4 ... 60 s; after progress, at once.
         """
-        gate, view = self._guard_ready()
-        if any(order.strategy == self._guard_id for order in gate.ledger.live.values()):
+        core, view, strategy = self._core, self._core.ready(), self._core.strategy
+        if any(order.strategy == core.id for order in core.gate.ledger.live.values()):
             return  # of unknown outcome too: it may still fill, and another would close twice
-        positions = self.cache.positions_open(strategy_id=self.strategy_id)
-        before = self._guard_left or {}
-        left = {str(p.id): p.quantity.as_decimal() for p in positions}
-        self._guard_left = left
+        positions = strategy.cache.positions_open(strategy_id=strategy.strategy_id)
+        before = self._left
+        self._left = left = {str(p.id): p.quantity.as_decimal() for p in positions}
         if any(left.get(name, Decimal(0)) < quantity for name, quantity in before.items()):
-            self._guard_tries = self._guard_retry_ns = 0
+            self._tries = self._retry_ns = 0
         now_ns = view.now_ns()
-        if now_ns < self._guard_retry_ns:
+        if now_ns < self._retry_ns:
             return
-        exits = [p for p in positions if self._guard_can_exit(p)]
+        exits = [p for p in positions if self._can_exit(p)]
         if not exits:
             return
-        wait_ns = min(RETRY_FIRST_NS << min(self._guard_tries, 16), RETRY_MAX_NS)
-        self._guard_tries += 1
-        self._guard_retry_ns = now_ns + wait_ns - RETRY_SLACK_NS
+        wait_ns = min(RETRY_FIRST_NS << min(self._tries, 16), RETRY_MAX_NS)
+        self._tries += 1
+        self._retry_ns = now_ns + wait_ns - RETRY_SLACK_NS
         what = ", ".join(f"{p.quantity} {p.instrument_id}" for p in exits)
-        if self._guard_tries == 1:
-            self.log.warning(f"a loss limit is broken: closing {what}")
+        if self._tries == 1:
+            strategy.log.warning(f"a loss limit is broken: closing {what}")
         else:
-            self.log.error(
-                f"the exit before closed nothing; try {self._guard_tries} to close {what}, "
+            strategy.log.error(
+                f"the exit before closed nothing; try {self._tries} to close {what}, "
                 f"the next after {wait_ns // 1_000_000_000} s"
             )
-        with gate.exits():
+        with core.gate.exits():
             for position in exits:
-                self.close_position(position)
+                strategy.close_position(position)
 
-    def _guard_can_exit(self: Any, position: Any) -> bool:
+    def _can_exit(self, position: Position) -> bool:
         """Whether there is something to sell; where there is not, said once."""
-        if self._guard_exit_quantity(position) is not None:
+        if self.quantity(position) is not None:
             return True
-        told = self._guard_dust = self._guard_dust or {}
         name, quantity = str(position.id), position.quantity.as_decimal()
-        if told.get(name) != quantity:
-            told[name] = quantity
-            self.log.warning(
+        if self._dust.get(name) != quantity:
+            self._dust[name] = quantity
+            self._core.strategy.log.warning(
                 f"{quantity} {position.instrument_id} stay: the account has less than the "
                 "smallest order of it"
             )

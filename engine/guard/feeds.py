@@ -7,159 +7,192 @@ callbacks, so that a strategy sees the same events with and without the gate.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
-from nautilus_trader.model import BookType, InstrumentId
-from nautilus_trader.trading import Strategy
+from nautilus_trader.model import BarType, BookType, InstrumentId
 
-from engine.guard.callbacks import GuardedClock
-from engine.guard.offer import BOOK, QUOTES, TRADES
-from engine.guard.run_state import RunState
-from engine.guard.turns import TurnsMixin
-from engine.guard.wants import WantsMixin
+from engine.guard import offer
+from engine.guard.core import Core
+from engine.guard.stop import Stop
+from engine.guard.turns import HEARD_AS
+from engine.guard.wants import Wants
 
-Feeds = Literal["book", "quotes"] | None
+# What the gate subscribes to where no strategy does: the managed book, quotes, or nothing.
+FeedKind = Literal["book", "quotes"] | None
+
+# Subscriptions by instrument: what an offer calls the data, by NautilusTrader's name.
+SUBSCRIBED = {
+    "book_depth": offer.DEPTH,
+    "book_at_interval": offer.BOOK,
+    "instrument": offer.INSTRUMENT,
+    "instrument_status": offer.STATUS,
+    "instrument_close": "closing prices",
+    "mark_prices": offer.MARK,
+    "index_prices": offer.INDEX,
+    "funding_rates": offer.FUNDING,
+    "option_greeks": "option greeks",
+    "quotes": offer.QUOTES,
+    "trades": offer.TRADES,
+}
+REQUESTED = {
+    "trades": offer.TRADES,
+    "quotes": offer.QUOTES,
+    "book_deltas": offer.BOOK,
+    "book_depth": offer.DEPTH,
+    "book_snapshot": "a snapshot of the book",
+    "funding_rates": offer.FUNDING,
+    "instrument": "the instrument",
+}
 
 
-class FeedMixin(WantsMixin, TurnsMixin):
-    """Subscriptions, topics and timers of a guarded strategy."""
+class Feeds:
+    """Subscriptions and topics of one strategy."""
 
-    _guard_native: ClassVar[Any] = Strategy  # whose calls are behind the guard
-    _guard_run: RunState
-    _guard_clock: GuardedClock | None = None
-    _guard_feeds: Feeds = None
-    _guard_wanted: dict[str, set[InstrumentId]]
-    _guard_topics: dict[Any, Any]
-    _guard_user_callbacks: ClassVar[frozenset[str]] = frozenset()
+    def __init__(self, core: Core, stop: Stop, kind: FeedKind) -> None:
+        self._core = core
+        self._stop = stop
+        self._kind = kind
+        self.wants = Wants(core.id, core.run)
+        # What the strategy itself is to see, by callback
+        self._wanted: dict[str, set[InstrumentId]] = {
+            "on_book_deltas": set(),
+            "on_quote": set(),
+            "on_trade": set(),
+        }
+        self._triggering: set[InstrumentId] = set()  # whose trades the guard subscribed
+        self._topics: dict[tuple[str, Any], Callable[[Any], None]] = {}
 
     # Subscriptions: as NautilusTrader's, noting what the strategy itself wants to see
 
-    def subscribe_book_deltas(
-        self: Any,
+    def subscribe(self, what: str, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
+        """`subscribe_WHAT`. Raises ValueError for an instrument that the run does not know."""
+        self.wants.data(SUBSCRIBED[what], instrument_id)
+        callback = HEARD_AS.get(what, "")
+        if callback in self._wanted:
+            self._wanted[callback].add(instrument_id)
+        if what == self._kind:
+            self._core.run.fed.add(str(instrument_id))
+        getattr(self._core.native, f"subscribe_{what}")(
+            self._core.strategy, instrument_id, *args, **kw
+        )
+        if callback:
+            self._join(callback, instrument_id)
+
+    def subscribe_book(
+        self,
         instrument_id: InstrumentId,
         book_type: BookType,
-        depth: int | None = None,
-        client_id: Any = None,
-        managed: bool = False,
-        params: dict[str, Any] | None = None,
+        depth: int | None,
+        client_id: Any,
+        managed: bool,
+        params: dict[str, Any] | None,
     ) -> None:
-        self._guard_wants.data(BOOK, instrument_id)
-        self._guard_wanted["on_book_deltas"].add(instrument_id)
-        managed = managed or self._guard_feeds == "book"
+        core = self._core
+        self.wants.data(offer.BOOK, instrument_id)
+        self._wanted["on_book_deltas"].add(instrument_id)
+        managed = managed or self._kind == "book"
         if managed:
-            self._guard_run.fed.add(str(instrument_id))
-        self._guard_native.subscribe_book_deltas(
-            self, instrument_id, book_type, depth, client_id, managed, params
+            core.run.fed.add(str(instrument_id))
+        core.native.subscribe_book_deltas(
+            core.strategy, instrument_id, book_type, depth, client_id, managed, params
         )
-        self._guard_join("on_book_deltas", instrument_id)
+        self._join("on_book_deltas", instrument_id)
 
-    def unsubscribe_book_deltas(self: Any, instrument_id: InstrumentId, *args: Any) -> None:
-        self._guard_forget("on_book_deltas", instrument_id, self._guard_feeds == "book", args)
+    def subscribe_bars(self, bar_type: BarType, *args: Any, **kw: Any) -> None:
+        self.wants.bars(bar_type)
+        self._core.native.subscribe_bars(self._core.strategy, bar_type, *args, **kw)
+        self._join("on_bar", bar_type.standard())
 
-    def subscribe_quotes(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
-        self._guard_wants.data(QUOTES, instrument_id)
-        self._guard_wanted["on_quote"].add(instrument_id)
-        if self._guard_feeds == "quotes":
-            self._guard_run.fed.add(str(instrument_id))
-        self._guard_native.subscribe_quotes(self, instrument_id, *args, **kw)
-        self._guard_join("on_quote", instrument_id)
-
-    def subscribe_trades(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
-        self._guard_wants.data(TRADES, instrument_id)
-        self._guard_wanted["on_trade"].add(instrument_id)
-        self._guard_native.subscribe_trades(self, instrument_id, *args, **kw)
-        self._guard_join("on_trade", instrument_id)
-
-    def subscribe_topic(self: Any, topic: str, handler: Any, priority: int = 0) -> None:
-        safe = self._guard_safe(f"handler of {topic}", handler)
-        self._guard_topics[topic, handler] = safe
-        self._guard_native.subscribe_topic(self, topic, safe, priority)
-
-    def unsubscribe_topic(self: Any, topic: str, handler: Any) -> None:
-        self._guard_native.unsubscribe_topic(
-            self, topic, self._guard_topics.pop((topic, handler), handler)
+    def unsubscribe(self, what: str, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
+        getattr(self._core.native, f"unsubscribe_{what}")(
+            self._core.strategy, instrument_id, *args, **kw
         )
+        self._part(HEARD_AS[what], instrument_id)
 
-    def register_indicator_for_quote_ticks(self: Any, instrument_id: Any, indicator: Any) -> None:
-        self._guard_indicator(indicator)
-        self._guard_native.register_indicator_for_quote_ticks(self, instrument_id, indicator)
+    def unsubscribe_book(self, instrument_id: InstrumentId, *args: Any) -> None:
+        """What the gate needs stays subscribed and is hidden from the strategy."""
+        self._wanted["on_book_deltas"].discard(instrument_id)
+        self._part("on_book_deltas", instrument_id)
+        if self._kind == "book":
+            self._filter("on_book_deltas")
+        else:
+            self._core.native.unsubscribe_book_deltas(self._core.strategy, instrument_id, *args)
 
-    def register_indicator_for_trade_ticks(self: Any, instrument_id: Any, indicator: Any) -> None:
-        self._guard_indicator(indicator)
-        self._guard_native.register_indicator_for_trade_ticks(self, instrument_id, indicator)
+    def unsubscribe_bars(self, bar_type: BarType, *args: Any, **kw: Any) -> None:
+        self._core.native.unsubscribe_bars(self._core.strategy, bar_type, *args, **kw)
+        self._part("on_bar", bar_type.standard())
 
-    def register_indicator_for_bars(self: Any, bar_type: Any, indicator: Any) -> None:
-        self._guard_indicator(indicator)
-        self._guard_native.register_indicator_for_bars(self, bar_type, indicator)
+    def request(self, what: str, instrument_id: InstrumentId, *args: Any, **kw: Any) -> Any:
+        """`request_WHAT`. Raises ValueError for an instrument that the run does not know."""
+        self.wants.request(REQUESTED[what], instrument_id)
+        native = getattr(self._core.native, f"request_{what}")
+        return native(self._core.strategy, instrument_id, *args, **kw)
 
-    @property
-    def clock(self: Any) -> GuardedClock:
-        """The strategy's clock; exceptions in its timers' callbacks end the run like any other."""
-        clock = self._guard_clock
-        if clock is None:
-            clock = GuardedClock(self._guard_native.clock.__get__(self), self._guard_safe)
-            self._guard_clock = clock
-        assert isinstance(clock, GuardedClock)
-        return clock
+    def subscribe_topic(self, topic: str, handler: Callable[[Any], Any], priority: int) -> None:
+        safe = self._stop.safe(f"handler of {topic}", handler)
+        self._topics[topic, handler] = safe
+        self._core.native.subscribe_topic(self._core.strategy, topic, safe, priority)
 
-    def _guard_indicator(self: Any, indicator: Any) -> None:
+    def unsubscribe_topic(self, topic: str, handler: Callable[[Any], Any]) -> None:
+        known = self._topics.pop((topic, handler), handler)
+        self._core.native.unsubscribe_topic(self._core.strategy, topic, known)
+
+    def indicator(self, indicator: Any) -> None:
         """Let an exception of a Python indicator end the run; it would end its data in silence."""
         if type(indicator).__module__.startswith("nautilus_trader"):
             return
         for name in dir(indicator):
             if name.startswith("handle_"):
                 label = f"{name} of indicator {type(indicator).__name__}"
-                setattr(indicator, name, self._guard_safe(label, getattr(indicator, name)))
+                setattr(indicator, name, self._stop.safe(label, getattr(indicator, name)))
 
-    def _guard_subscribe(self: Any) -> None:
+    # For the gate
+
+    def settle(self) -> None:
         """Last part of on_start: market data for the gate, where no strategy subscribed it."""
-        self._guard_wants.settle()
-        feeds, run = self._guard_feeds, self._guard_run
-        if feeds is None:
+        self.wants.settle()
+        core = self._core
+        if self._kind is None:
             return
-        for name in run.instruments:
-            if name in run.fed:
+        for name in core.run.instruments:
+            if name in core.run.fed:
                 continue
-            run.fed.add(name)
+            core.run.fed.add(name)
             instrument_id = InstrumentId.from_str(name)
-            if feeds == "book":
-                self._guard_filter("on_book_deltas")
-                self._guard_native.subscribe_book_deltas(
-                    self, instrument_id, BookType.L2_MBP, managed=True
+            if self._kind == "book":
+                self._filter("on_book_deltas")
+                core.native.subscribe_book_deltas(
+                    core.strategy, instrument_id, BookType.L2_MBP, managed=True
                 )
             else:
-                self._guard_filter("on_quote")
-                self._guard_native.subscribe_quotes(self, instrument_id)
+                self._filter("on_quote")
+                core.native.subscribe_quotes(core.strategy, instrument_id)
 
-    def _guard_need_trades(self: Any, instrument_id: InstrumentId) -> None:
+    def need_trades(self, instrument_id: InstrumentId) -> None:
         """Make sure that trades of the instrument come; the strategy sees what it asked for."""
-        key = ("trades", instrument_id)
-        if instrument_id in self._guard_wanted["on_trade"] or key in self._guard_topics:
+        if instrument_id in self._wanted["on_trade"] or instrument_id in self._triggering:
             return
-        self._guard_wants.trigger(instrument_id)
-        self._guard_topics[key] = True
-        self._guard_filter("on_trade")
-        self._guard_native.subscribe_trades(self, instrument_id)
+        self.wants.trigger(instrument_id)
+        self._triggering.add(instrument_id)
+        self._filter("on_trade")
+        self._core.native.subscribe_trades(self._core.strategy, instrument_id)
 
-    def _guard_filter(self: Any, callback: str) -> None:
+    def _filter(self, callback: str) -> None:
         """Hide from the strategy's `callback` what only the gate subscribed to."""
-        if callback not in self._guard_user_callbacks or callback in self.__dict__:
+        strategy = self._core.strategy
+        if callback not in strategy._guard_user_callbacks or callback in strategy.__dict__:
             return
-        inner, wanted = getattr(self, callback), self._guard_wanted[callback]
+        inner, wanted = getattr(strategy, callback), self._wanted[callback]
 
         def filtered(event: Any) -> None:
             if event.instrument_id in wanted:
                 inner(event)
 
-        setattr(self, callback, filtered)
+        setattr(strategy, callback, filtered)
 
-    def _guard_forget(
-        self: Any, callback: str, instrument_id: InstrumentId, keep: bool, args: tuple[Any, ...]
-    ) -> None:
-        """Unsubscribe; what the gate needs stays subscribed and is hidden from the strategy."""
-        self._guard_wanted[callback].discard(instrument_id)
-        self._guard_part(callback, instrument_id)
-        if keep:
-            self._guard_filter(callback)
-        else:
-            self._guard_native.unsubscribe_book_deltas(self, instrument_id, *args)
+    def _join(self, callback: str, key: Any) -> None:
+        self._core.run.turns.join(self._core, callback, key)
+
+    def _part(self, callback: str, key: Any) -> None:
+        self._core.run.turns.leave(self._core, callback, key)

@@ -6,11 +6,8 @@ the gate counts them from the first moment; here the strategy gets them back, be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
-import msgspec
 from nautilus_trader.core import UUID4
 from nautilus_trader.model import (
     AccountId,
@@ -22,121 +19,73 @@ from nautilus_trader.model import (
     TraderId,
 )
 
-from engine.orders.journal import Journal, JournaledOrder
-from engine.orders.model import Kind, Role, Side, TriggerCondition
+from engine.guard.core import Core
+from engine.guard.hooks import OwnOrder
+from engine.orders.journal import JournaledOrder
+from engine.orders.model import Kind, Side
 from engine.orders.trigger import condition_of
-from engine.risk.facts import Declared, LiveOrder
-from engine.risk.gate import RiskGate
+from engine.risk.facts import LiveOrder
 from engine.risk.view import order_facts
 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 NEVER_THERE = "ABSENT-PROVEN: its outcome was unknown at the start, and the venue never had it"
 
 
-class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One live order of a strategy. Quantities are base units, prices quote currency.
+class HandOver:
+    """The part of a strategy's guard that gives it back what is its own."""
 
-    `kind` is NautilusTrader's name of the order type. Not `is_proven`: it was sent, and nothing
-    shows yet whether the venue has it; then NautilusTrader's cache may not know it either.
-    """
-
-    client_order_id: ClientOrderId
-    instrument_id: InstrumentId
-    side: OrderSide
-    kind: str
-    role: Role
-    quantity: Decimal
-    filled: Decimal
-    price: Decimal | None = None
-    trigger_price: Decimal | None = None
-    trigger_condition: TriggerCondition | None = None
-    is_proven: bool = True
-
-    @property
-    def remaining(self) -> Decimal:
-        return max(self.quantity - self.filled, Decimal(0))
-
-
-class HandOverMixin:
-    """The part of a guarded strategy that gives it back what is its own."""
-
-    _guard_gate: RiskGate | None
-    _guard_id: str
-    _guard_journals: Mapping[str, Journal]
-    _guard_unproven: dict[str, OwnOrder] | None = None  # handed over, of unknown outcome
-
-    # To override
-
-    def declared(self) -> Mapping[InstrumentId, Declared]:
-        """What the account holds and hands to this strategy, by instrument; asked once, at start.
-
-        Its exits may sell that besides its position; without `may_short` it never sells more.
-        """
-        return {}
-
-    def on_recovered(
-        self, orders: Sequence[OwnOrder], positions: Mapping[InstrumentId, Decimal]
-    ) -> None:
-        """Called before `on_start`, with every live order of this strategy, oldest first, and its
-        positions (signed base units, fees in base currency taken off); both empty at a first start.
-
-        From here on it has to manage these orders like those that it sends itself. One that is not
-        `is_proven` can't be cancelled yet; what becomes of it comes to `on_order_*`: when it is
-        proven that the venue never had it, to `on_order_rejected`.
-        """
-
-    # To ask
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._unproven: dict[str, OwnOrder] = {}  # handed over, of unknown outcome
 
     def own_orders(self, instrument_id: InstrumentId | None = None) -> list[OwnOrder]:
-        """This strategy's live orders now, those of unknown outcome too, oldest first."""
-        assert self._guard_gate is not None
+        """The strategy's live orders now, those of unknown outcome too, oldest first."""
         wanted = None if instrument_id is None else str(instrument_id)
         return [
-            self._guard_own(live)
-            for live in self._guard_gate.ledger.live.values()
-            if live.strategy == self._guard_id and wanted in (None, live.instrument)
+            self._own(live)
+            for live in self._core.gate.ledger.live.values()
+            if live.strategy == self._core.id and wanted in (None, live.instrument)
         ]
 
     def own_position(self, instrument_id: InstrumentId) -> Decimal:
         """Signed base units, fees in base currency taken off."""
-        assert self._guard_gate is not None
-        key = (self._guard_id, str(instrument_id))
-        ledger = self._guard_gate.ledger
+        key, ledger = (self._core.id, str(instrument_id)), self._core.gate.ledger
         return ledger.by_strategy.get(key, Decimal(0)) - ledger.base_fees.get(key, Decimal(0))
 
-    # Machinery
-
-    def _guard_take_back(self: Any) -> None:
+    def take_back(self) -> None:
         """Part of every on_start: the events of its orders are its own, whoever gets them."""
-        for order in HandOverMixin.own_orders(self):
-            known = self.cache.order(order.client_order_id)
-            if known is None or str(known.strategy_id) != self._guard_id:
-                self._guard_run.lent[str(order.client_order_id)] = self
+        core = self._core
+        for order in self.own_orders():
+            known = core.strategy.cache.order(order.client_order_id)
+            if known is None or str(known.strategy_id) != core.id:
+                core.run.lent[str(order.client_order_id)] = core.strategy
 
-    def _guard_hand_over(self: Any) -> None:
-        """Part of on_start, before the strategy's own."""
-        for instrument_id, declared in self.declared().items():
-            self._guard_gate.declare(self._guard_id, str(instrument_id), declared)
+    def hand_over(self) -> None:
+        """Part of on_start, before the strategy's own; a plain one knows nothing of it."""
+        core, strategy = self._core, self._core.strategy
+        if strategy._guard_is_plain:
+            return
+        for instrument_id, declared in strategy.declared().items():
+            core.gate.declare(core.id, str(instrument_id), declared)
         orders = self.own_orders()
-        self._guard_unproven = {
+        self._unproven = {
             str(order.client_order_id): order
             for order in orders
-            if not order.is_proven and not self.cache.order_exists(order.client_order_id)
+            if not order.is_proven and not strategy.cache.order_exists(order.client_order_id)
         }
-        positions = {iid: self.own_position(iid) for iid in self._guard_held()}
-        self.on_recovered(orders, positions)
+        held = [
+            InstrumentId.from_str(instrument)
+            for (owner, instrument), quantity in core.gate.ledger.by_strategy.items()
+            if owner == core.id and quantity
+        ]
+        positions = {instrument_id: self.own_position(instrument_id) for instrument_id in held}
+        strategy.on_recovered(orders, positions)
 
-    def _guard_held(self) -> Iterator[InstrumentId]:
-        assert self._guard_gate is not None
-        for (strategy, instrument), quantity in self._guard_gate.ledger.by_strategy.items():
-            if strategy == self._guard_id and quantity:
-                yield InstrumentId.from_str(instrument)
-
-    def _guard_own(self: Any, live: LiveOrder) -> OwnOrder:
+    def _own(self, live: LiveOrder) -> OwnOrder:
         """As NautilusTrader has it, else as the journal has it, else as the gate approved it."""
         client_order_id = ClientOrderId(live.client_order_id)
-        order = self.cache.order(client_order_id)
-        known = None if order is not None else self._guard_journaled(live)
+        order = self._core.strategy.cache.order(client_order_id)
+        known = None if order is not None else self._journaled(live)
         trigger, kind, proven = None, live.kind, False
         price = live.price
         if order is not None:
@@ -161,30 +110,33 @@ class HandOverMixin:
             is_proven=proven,
         )
 
-    def _guard_journaled(self, live: LiveOrder) -> JournaledOrder | None:
-        journal = self._guard_journals.get(live.instrument.rpartition(".")[2])
+    def _journaled(self, live: LiveOrder) -> JournaledOrder | None:
+        journal = self._core.journals.get(live.instrument.rpartition(".")[2])
         return None if journal is None else journal.order(live.client_order_id)
 
-    def _guard_settle_unproven(self: Any) -> None:
+    def settle_unproven(self) -> None:
         """Tell the strategy of orders that are proven never to have been there.
 
         NautilusTrader never had them, so it tells nothing; one that was found comes from it.
         """
-        live, waiting = self._guard_gate.ledger.live, self._guard_unproven
-        for name, order in list(waiting.items()):
-            if self.cache.order_exists(order.client_order_id):
-                del waiting[name]
+        if not self._unproven:
+            return
+        live, strategy = self._core.gate.ledger.live, self._core.strategy
+        for name, order in list(self._unproven.items()):
+            if strategy.cache.order_exists(order.client_order_id):
+                del self._unproven[name]
             elif name not in live:
-                del waiting[name]
-                self.on_order_rejected(self._guard_rejection(order))
+                del self._unproven[name]
+                strategy.on_order_rejected(self._rejection(order))
 
-    def _guard_rejection(self: Any, order: OwnOrder) -> OrderRejected:
-        now_ns = self.clock.timestamp_ns()
+    def _rejection(self, order: OwnOrder) -> OrderRejected:
+        strategy = self._core.strategy
+        now_ns = strategy.clock.timestamp_ns()
         venue = order.instrument_id.venue
-        account = self.cache.account_id(venue) or AccountId(f"{venue}-main")
+        account = strategy.cache.account_id(venue) or AccountId(f"{venue}-main")
         return OrderRejected(
-            TraderId(str(self.trader_id)),
-            StrategyId(self._guard_id),
+            TraderId(str(strategy.trader_id)),
+            StrategyId(self._core.id),
             order.instrument_id,
             order.client_order_id,
             account,

@@ -17,20 +17,23 @@ any command comes. So an order with an end is cancelled, and the cancel arrives 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
 from nautilus_trader.common import DataActor
 from nautilus_trader.model import ClientOrderId, OrderInitialized, OrderType, Quantity, TimeInForce
 
+from engine.guard.core import Core
 from engine.guard.run_state import RunState
+from engine.guard.sending import Sending
+from engine.guard.stop import Stop
 from engine.orders.model import REDUCE_TAG, Kind, Side
 from engine.risk.facts import LiveOrder
 from engine.risk.gate import RiskGate
-from engine.risk.ledger import Ledger
-from engine.risk.view import NautilusView, order_facts
+from engine.risk.view import order_facts
 
 _ZERO = Decimal(0)
 _SIDES = tuple(Side)
@@ -107,70 +110,74 @@ def _is_at_once(order: Any) -> bool:
     return order.order_type == OrderType.MARKET or order.time_in_force in _AT_ONCE
 
 
-class SimulatedMixin:
-    """The part of a guarded strategy that knows of a simulated exchange."""
+class Ends:
+    """Orders with an end, which a simulated exchange is not to look for itself."""
 
-    _guard_gate: RiskGate | None
-    _guard_view: NautilusView | None
-    _guard_run: RunState
-    _guard_id: str
-    _guard_expiring: frozenset[str] = frozenset()  # orders cancelled for their own end
+    def __init__(self, core: Core, stop: Stop) -> None:
+        self._core = core
+        self._stop = stop
+        self.expiring: set[str] = set()  # orders cancelled for their own end
 
-    def _guard_outgoing(self: Any, orders: Iterable[Any]) -> list[Any]:
+    def watched(self, orders: Iterable[Any]) -> list[Any]:
         """`orders` as they go out."""
-        run, found = self._guard_run, list(orders)
+        run, found = self._core.run, list(orders)
         if run.arrivals is not None:
             for order in found:
                 if order.time_in_force == TimeInForce.GTD:
                     end_ns, order_id = order.init_event.expire_time, order.client_order_id
-                    end = self._guard_safe("the end of an order", self._guard_end_of(order_id))
+                    end = self._stop.safe("the end of an order", partial(self._end, order_id))
                     run.arrivals.before(end_ns, str(order_id), end)
         return [plain(order) for order in found] if run.plain_exits else found
 
-    def _guard_end_of(self: Any, order_id: ClientOrderId) -> Any:
-        def end(event: Any) -> None:
-            order = self.cache.order(order_id)
-            if order is not None and not order.is_closed and not order.is_pending_cancel:
-                self._guard_expiring = self._guard_expiring | {str(order_id)}
-                self.cancel_order(order_id)
+    def _end(self, order_id: ClientOrderId, event: Any) -> None:
+        order = self._core.strategy.cache.order(order_id)
+        if order is not None and not order.is_closed and not order.is_pending_cancel:
+            self.expiring.add(str(order_id))
+            self._core.strategy.cancel_order(order_id)
 
-        return end
 
-    def _guard_cut_exits(self: Any, instrument: str) -> None:
-        """After a fill: exits that ask for more than is left are cut, the newest first.
+class Cuts:
+    """Exits that ask for more than is left are cut, as reduce-only means it."""
 
-        As reduce-only means it. Those of brackets are left to their brackets.
-        """
-        gate = self._guard_gate
-        ledger = gate.ledger
-        held = ledger.by_strategy.get((self._guard_id, instrument), _ZERO)
+    def __init__(
+        self, core: Core, sending: Sending, bracketed: Callable[[], Iterable[str]]
+    ) -> None:
+        self._core = core
+        self._sending = sending
+        self._bracketed = bracketed  # client order ids that are left to their brackets
+
+    def cut(self, instrument: str) -> None:
+        """After a fill: the newest first."""
+        core = self._core
+        ledger = core.gate.ledger
+        held = ledger.by_strategy.get((core.id, instrument), _ZERO)
         for side in _SIDES:
-            asked = ledger.exit_quantity(self._guard_id, instrument, side)
+            asked = ledger.exit_quantity(core.id, instrument, side)
             if not asked:
                 continue
-            excess = asked - self._guard_exit_room(instrument, side, held)
-            for exit_ in self._guard_cuttable(instrument, side) if excess > 0 else ():
+            excess = asked - self._room(instrument, side, held)
+            for exit_ in self._cuttable(instrument, side) if excess > 0 else ():
                 cut = min(excess, exit_.remaining)
-                self._guard_cut(exit_, cut)
+                self._cut(exit_, cut)
                 excess -= cut
                 if excess <= 0:
                     break
 
-    def _guard_exit_room(self: Any, instrument: str, side: Side, held: Decimal) -> Decimal:
+    def _room(self, instrument: str, side: Side, held: Decimal) -> Decimal:
         """What exits of a side may ask for together: as the gate's EXIT_EXCEEDS counts it."""
-        key = self._guard_id, instrument
-        ledger: Ledger = self._guard_gate.ledger
+        key = self._core.id, instrument
+        ledger = self._core.gate.ledger
         if side is Side.BUY:
             return max(ledger.base_fees.get(key, _ZERO) - held, _ZERO)
         declared = ledger.declared.get(key)
         return max(held + (_ZERO if declared is None else declared.inventory), _ZERO)
 
-    def _guard_cuttable(self: Any, instrument: str, side: Side) -> list[LiveOrder]:
-        bracketed = {name for bracket in self.open_brackets() for name in bracket.exits}
+    def _cuttable(self, instrument: str, side: Side) -> list[LiveOrder]:
+        bracketed = set(self._bracketed())
         return [
             order
-            for order in reversed(self._guard_gate.ledger.working(instrument))
-            if order.strategy == self._guard_id
+            for order in reversed(list(self._core.gate.ledger.working(instrument)))
+            if order.strategy == self._core.id
             and order.side is side
             and order.reduce_only
             and not order.contingent
@@ -178,20 +185,20 @@ class SimulatedMixin:
             and order.client_order_id not in bracketed
         ]
 
-    def _guard_cut(self: Any, exit_: LiveOrder, cut: Decimal) -> None:
+    def _cut(self, exit_: LiveOrder, cut: Decimal) -> None:
         """Take `cut` base units off an exit: a smaller one, or none where it can't be changed."""
-        order = self.cache.order(ClientOrderId(exit_.client_order_id))
+        core = self._core
+        order = core.strategy.cache.order(ClientOrderId(exit_.client_order_id))
         if order is None or order.is_closed or order.is_pending_cancel:
             return
         left = exit_.remaining - cut
         if left <= 0 or not order.is_open:
-            self.cancel_order(order.client_order_id)
+            core.strategy.cancel_order(order.client_order_id)
             return
         facts = order_facts(order)
         quantity = facts.quantity - cut
         after = msgspec.structs.replace(facts, quantity=quantity, role=exit_.role, existing=exit_)
         # Less than was approved before: nothing to check.
-        self._guard_gate.approve_modify(after, (quantity, None, None), self._guard_view.now_ns())
-        text = f"{quantity:.{order.quantity.precision}f}"
-        modify, smaller = self._guard_native.modify_order, Quantity.from_str(text)
-        self._guard_call((), modify, order.client_order_id, smaller)
+        core.gate.approve_modify(after, (quantity, None, None), core.ready().now_ns())
+        smaller = Quantity.from_str(f"{quantity:.{order.quantity.precision}f}")
+        self._sending.call((), core.native.modify_order, order.client_order_id, smaller)

@@ -8,54 +8,49 @@
 Every method that creates or changes an order goes through `RiskGate`; the callbacks are wrapped so
 that an exception in one ends the run instead of being logged and forgotten; an order that came into
 being past the gate is noticed and ends the run too. See docs/risk.md.
+
+What is behind these methods is the strategy's `Guard` (engine/guard/guard.py): here is only what a
+strategy calls, NautilusTrader's own names first of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from threading import get_ident
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
-import msgspec
 from nautilus_trader.model import (
     ClientOrderId,
     InstrumentId,
-    OrderBookDeltas,
-    OrderBookDepth,
     OrderSide,
-    OrderStatus,
     PositionSide,
     Price,
     Quantity,
-    QuoteTick,
     TimeInForce,
-    TradeTick,
     TriggerType,
 )
 from nautilus_trader.trading import Strategy
 
-from engine.brackets.strategy import BracketMixin
-from engine.guard.callbacks import DATA_CALLBACKS, STOPPING, callbacks_of, wrapped_callbacks
-from engine.guard.feeds import FeedMixin, Feeds
-from engine.guard.handed import chosen_condition, require_marketable, require_order
-from engine.guard.handover import HandOverMixin
+from engine.brackets.steps import Bracket
+from engine.guard import rounding
+from engine.guard.callbacks import callbacks_of, wrapped_callbacks
+from engine.guard.feeds import FeedKind
+from engine.guard.guard import Guard
+from engine.guard.handed import chosen_condition, require_marketable
+from engine.guard.hooks import OwnOrder
 from engine.guard.order_ids import SeededFactory
 from engine.guard.overrides import own_classes, refuse_overrides
-from engine.guard.run_state import DenialRecord, RunState
-from engine.guard.simulated import SimulatedMixin
+from engine.guard.run_state import RunState
+from engine.guard.sending import Update
+from engine.guard.subscriptions import Subscriptions
 from engine.guard.thread import bind_to_thread
-from engine.guard.ticks import WatchMixin
-from engine.guard.wants import Wants
+from engine.orders.journal import Journal
 from engine.orders.model import Kind, Role, TriggerCondition, with_role
 from engine.orders.trigger import kind_for
-from engine.risk.checks import Denial
-from engine.risk.facts import OrderFacts
-from engine.risk.gate import Change, RiskGate, live_order
-from engine.risk.view import NautilusView, order_facts, side_of
+from engine.risk.gate import RiskGate
+from engine.risk.view import side_of
 
-# How long the end of the run waits for an order that is on its way into the engine.
-STOP_GRACE_NS = 2_000_000_000
-# Names the mixin adds that a plain strategy may use for something else: its own stay in force.
+# Names that are added and that a plain strategy may use for something else: its own stay in force.
 _ADDED = (
     *("stop_limit", "bracket", "cancel_bracket", "open_brackets"),
     *("round_price", "round_quantity", "on_gate_denied"),
@@ -63,29 +58,20 @@ _ADDED = (
 )
 
 
-# Events whose receipt begins the time from tick to order
-TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
+class GuardedStrategy(Subscriptions):
+    """Base class of strategies written for this engine.
 
-
-class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMixin):
-    """The guarding half of a strategy; stands before NautilusTrader's `Strategy` in the MRO."""
-
-    _guard_gate: RiskGate | None = None
-    _guard_event: Any = None  # the event of the callback that runs
-    _guard_view: NautilusView | None = None
-    _guard_id: str = ""
-    _guard_thread: int | None = None  # whose callbacks run in
-    _guard_pending: str | None = None  # why the run must stop as soon as it is possible
-    _guard_stopped = False  # silenced: the strategy's code sees no more events
-    _guard_ended = False  # the end of the run was asked for
-    _guard_final: ClassVar[bool] = False
+    Write it like a NautilusTrader `Strategy`. Orders that the gate refuses come to
+    `on_gate_denied`; `stop_limit` builds stops of both trigger conditions; what outlived a restart
+    comes to `on_recovered`. The seven order-creating methods can't be overridden (TypeError).
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__dict__.get("_guard_final", False):
-            refuse_overrides(cls, own_classes(cls, GuardMixin))
+            refuse_overrides(cls, own_classes(cls, GuardedStrategy))
 
-    def bind(self: Any, gate: RiskGate, run_state: RunState, feeds: Feeds = "book") -> None:
+    def bind(self, gate: RiskGate, run_state: RunState, feeds: FeedKind = "book") -> None:
         """Put this strategy behind `gate`. Call once, before the run.
 
         `feeds` is what the gate subscribes to for instruments that the strategy itself does not:
@@ -95,30 +81,26 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
             raise TypeError(
                 f"{type(self).__name__} is not wrapped; build it with guard({type(self).__name__})"
             )
-        self._guard_gate = gate
-        self._guard_run = run_state
-        self._guard_feeds = feeds
-        self._guard_place = run_state.turns.place()
-        self._guard_id = str(self.strategy_id)
-        self._guard_thread = get_ident()
-        self._guard_wants = Wants(self._guard_id, run_state)
-        self._guard_wanted = {"on_book_deltas": set(), "on_quote": set(), "on_trade": set()}
-        self._guard_topics = {}
+        self._guard = Guard(self, gate, run_state, feeds)
+
+    def keep_brackets_in(self, journals: Mapping[str, Journal]) -> None:
+        """Part of the building of a live run: the accounts' journals, by venue name."""
+        self._guard_bound().journals = journals
 
     # The user's side of the gate
 
     @property
     def order_factory(self) -> Any:
         """NautilusTrader's; in a backtest its ids are the same in every run."""
-        native = super().order_factory  # type: ignore[misc]
-        make = None if self._guard_gate is None else self._guard_run.order_ids
-        return native if make is None else SeededFactory(native, lambda: make(self._guard_id))
-
-    def on_gate_denied(self, order: Any, denial: Denial) -> None:
-        """Called when the gate refused `order` (for a modify: the order as it is). To override."""
+        native, bound = super().order_factory, self._guard
+        make = None if bound is None else bound.run.order_ids
+        if bound is None or make is None:
+            return native
+        strategy = bound.id
+        return SeededFactory(native, lambda: make(strategy))
 
     def stop_limit(
-        self: Any,
+        self,
         instrument_id: InstrumentId,
         side: OrderSide,
         quantity: Quantity,
@@ -145,7 +127,8 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
             build = self.order_factory.limit_if_touched
         else:
             build = self.order_factory.stop_limit
-        self._guard_need_trades(instrument_id)
+        bound = self._guard_bound()
+        bound.need_trades(instrument_id)
         order = build(
             instrument_id,
             side,
@@ -156,42 +139,104 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
             tags=with_role(kwargs.pop("tags", None), role),
             **kwargs,
         )
-        return order if self._guard_submit(order) else None
+        return order if bound.submit(order) else None
+
+    def bracket(
+        self,
+        instrument_id: InstrumentId,
+        side: OrderSide,
+        quantity: Quantity,
+        *,
+        stop: Price,
+        target: Price,
+        entry: Price | None = None,
+        stop_limit: Price | None = None,
+        **kwargs: Any,
+    ) -> Any | None:
+        """Submit an entry whose fills get a stop and a target as their way out.
+
+        `entry` is its limit price (None: a market order), `stop` the trigger of a stop-limit exit
+        with the worst price `stop_limit` (default: 1 % beyond the stop), `target` the limit price
+        of the other exit; quote currency. `kwargs` go to the order factory for the entry. Returns
+        the entry, or None when the gate refused it or the strategy was stopped. The stop rests at
+        the venue for what is filled; the target takes its place when the market is there
+        (docs/brackets.md). Each exit is an order of its own, passes the gate, and comes to
+        `on_order_*` as others do. Raises ValueError for prices in the wrong order or a quantity too
+        small to leave again.
+        """
+        brackets = self._guard_bound().brackets
+        return brackets.create(
+            instrument_id, side, quantity, stop, target, entry, stop_limit, kwargs
+        )
+
+    def open_brackets(self) -> tuple[Bracket, ...]:
+        """Every bracket that may still hold something, oldest first."""
+        return self._guard_bound().brackets.open()
+
+    def cancel_bracket(self, entry: ClientOrderId) -> None:
+        """Cancel what is left of the entry and its exits; what is held stays, without a way out.
+
+        Raises KeyError for an entry without an open bracket.
+        """
+        self._guard_bound().brackets.cancel(entry)
+
+    def own_orders(self, instrument_id: InstrumentId | None = None) -> list[OwnOrder]:
+        """This strategy's live orders now, those of unknown outcome too, oldest first."""
+        return self._guard_bound().handover.own_orders(instrument_id)
+
+    def own_position(self, instrument_id: InstrumentId) -> Decimal:
+        """Signed base units, fees in base currency taken off."""
+        return self._guard_bound().handover.own_position(instrument_id)
+
+    def round_price(
+        self, instrument_id: InstrumentId, side: OrderSide, price: Decimal | Price | int | str
+    ) -> Price:
+        """`price` on the instrument's grid, toward safety: a BUY never pays more, a SELL never
+        gets less. Raises ValueError for an unknown instrument, TypeError for a float.
+        """
+        return rounding.round_price(self.cache, instrument_id, side, price)
+
+    def round_quantity(
+        self,
+        instrument_id: InstrumentId,
+        quantity: Decimal | Quantity | int | str,
+        side: OrderSide | None = None,
+    ) -> Quantity:
+        """`quantity` on the instrument's grid, never more, whichever the side.
+
+        May be 0, which no order can have. Raises ValueError for an unknown instrument or a
+        negative quantity, TypeError for a float.
+        """
+        return rounding.round_quantity(self.cache, instrument_id, quantity)
 
     # Order-creating methods: NautilusTrader's own, behind the gate
 
     def submit_order(
-        self: Any,
+        self,
         order: Any,
         position_id: Any = None,
         client_id: Any = None,
         params: dict[str, Any] | None = None,
     ) -> None:
         """`Strategy.submit_order`, if the gate approves; else `on_gate_denied`."""
-        self._guard_submit(order, position_id, client_id, params)
+        self._guard_bound().submit(order, position_id, client_id, params)
 
     def submit_order_list(
-        self: Any,
+        self,
         order_list: Iterable[Any],
         position_id: Any = None,
         client_id: Any = None,
         params: dict[str, Any] | None = None,
     ) -> None:
         """`Strategy.submit_order_list`, if the gate approves every order; else none is created."""
-        orders = list(order_list)
-        approved: list[Any] = []
-        for order in orders:
-            if not self._guard_approve(order):
-                self._guard_refuse_rest(orders, approved, order)
-                return
-            approved.append(order)
-        sent = self._guard_outgoing(orders)
-        self._guard_call(
-            orders, self._guard_native.submit_order_list, sent, position_id, client_id, params
-        )
+        bound, orders = self._guard_bound(), list(order_list)
+        if bound.sending.approve_all(orders):
+            sent = bound.ends.watched(orders)
+            submit = bound.native.submit_order_list
+            bound.sending.call(orders, submit, sent, position_id, client_id, params)
 
     def modify_order(
-        self: Any,
+        self,
         client_order_id: ClientOrderId,
         quantity: Quantity | None = None,
         price: Price | None = None,
@@ -200,31 +245,25 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
         params: dict[str, Any] | None = None,
     ) -> None:
         """`Strategy.modify_order`, if the gate approves what the order would become."""
-        if self._guard_approve_modify(client_order_id, quantity, price, trigger_price):
-            self._guard_call(
-                (),
-                self._guard_native.modify_order,
-                client_order_id,
-                quantity,
-                price,
-                trigger_price,
-                client_id,
-                params,
-            )
+        bound = self._guard_bound()
+        update = (client_order_id, quantity, price, trigger_price)
+        if bound.sending.approve_modify(*update):
+            bound.sending.call((), bound.native.modify_order, *update, client_id, params)
 
     def modify_orders(
-        self: Any,
-        updates: Sequence[tuple[ClientOrderId, Quantity | None, Price | None, Price | None]] = (),
+        self,
+        updates: Sequence[Update] = (),
         client_id: Any = None,
         params: dict[str, Any] | None = None,
     ) -> None:
         """`Strategy.modify_orders` with those updates that the gate approves."""
-        passed = [update for update in updates if self._guard_approve_modify(*update)]
+        bound = self._guard_bound()
+        passed = [update for update in updates if bound.sending.approve_modify(*update)]
         if passed:
-            self._guard_call((), self._guard_native.modify_orders, passed, client_id, params)
+            bound.sending.call((), bound.native.modify_orders, passed, client_id, params)
 
     def close_position(
-        self: Any,
+        self,
         position: Any,
         client_id: Any = None,
         tags: Sequence[str] | None = None,
@@ -237,13 +276,14 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
 
         Own exits that rest for it are cancelled first.
         """
-        if position.is_closed or self._guard_exits_first(position):
+        exits = self._guard_bound().exits
+        if position.is_closed or exits.go_first(position):
             return
         side = OrderSide.SELL if position.side == PositionSide.LONG else OrderSide.BUY
         order = self.order_factory.market(
             position.instrument_id,
             side,
-            self._guard_exit_quantity(position) or position.quantity,
+            exits.quantity(position) or position.quantity,
             time_in_force=time_in_force or TimeInForce.GTC,
             reduce_only=True if reduce_only is None else reduce_only,
             quote_quantity=bool(quote_quantity),
@@ -252,7 +292,7 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
         self.submit_order(order, position.id, client_id, params)
 
     def close_all_positions(
-        self: Any,
+        self,
         instrument_id: InstrumentId,
         position_side: PositionSide | None = None,
         client_id: Any = None,
@@ -278,295 +318,16 @@ class GuardMixin(FeedMixin, WatchMixin, BracketMixin, HandOverMixin, SimulatedMi
                     params,
                 )
 
-    def market_exit(self: Any) -> None:
+    def market_exit(self) -> None:
         """Cancel this strategy's orders and close its positions."""
         self.on_market_exit()
-        mine = {"strategy_id": self.strategy_id}
-        instruments = self._guard_instruments_with_orders()
-        instruments |= {p.instrument_id for p in self.cache.positions_open(**mine)}
+        bound = self._guard_bound()
+        held = self.cache.positions_open(strategy_id=self.strategy_id)
+        instruments = bound.instruments_with_orders() | {one.instrument_id for one in held}
         for instrument_id in sorted(instruments, key=str):
             self.cancel_all_orders(instrument_id)
-            self._guard_leave(instrument_id)
+            bound.exits.leave(instrument_id)
         self.post_market_exit()
-
-    # Machinery
-
-    def _guard_start(self: Any) -> None:
-        """First part of on_start: the view, and the orders that exist already."""
-        gate = self._guard_gate
-        self._guard_id = str(self.strategy_id)
-        self._guard_view = NautilusView(self, gate)
-        self._guard_watch()
-        cache = self.cache
-        for find in (cache.orders_open, cache.orders_inflight):
-            for order in find(strategy_id=self.strategy_id):
-                gate.adopt(live_order(order_facts(order), order.filled_qty.as_decimal()))
-        self._guard_start_brackets()
-        HandOverMixin._guard_take_back(self)
-        if isinstance(self, GuardedStrategy):
-            self._guard_hand_over()
-
-    def _guard_submit(
-        self: Any,
-        order: Any,
-        position_id: Any = None,
-        client_id: Any = None,
-        params: dict[str, Any] | None = None,
-    ) -> bool:
-        if not self._guard_approve(order):
-            return False
-        (sent,) = self._guard_outgoing((order,))
-        self._guard_call(
-            (order,), self._guard_native.submit_order, sent, position_id, client_id, params
-        )
-        return True
-
-    def _guard_call(self: Any, orders: Iterable[Any], native: Any, *args: Any) -> None:
-        """Call NautilusTrader; take the approvals of `orders` back if it refuses by raising."""
-        if (arrivals := self._guard_run.arrivals) is not None:
-            arrivals.command()
-        try:
-            native(self, *args)
-        except BaseException:
-            for order in orders:
-                self._guard_gate.withdraw(str(order.client_order_id))
-            raise
-        if self._guard_pending is not None:
-            self._guard_act()
-
-    def _guard_approve(self: Any, order: Any) -> bool:
-        gate, view = self._guard_ready()
-        facts = order_facts(require_order(order))
-        denial = gate.check(facts, view)
-        if denial is not None:
-            self._guard_deny(order, facts, denial)
-            return False
-        gate.approve(facts, view.now_ns())
-        self._guard_run.note_market(facts.client_order_id, self.cache, order.instrument_id)
-        ticks = self._guard_run.ticks
-        if ticks is not None and isinstance(self._guard_event, TICKS):
-            ticks[facts.client_order_id] = self._guard_event.ts_init
-        return True
-
-    def _guard_refuse_rest(self: Any, orders: list[Any], approved: list[Any], bad: Any) -> None:
-        """One order of a list was refused: the others are not created either."""
-        gate, _ = self._guard_ready()
-        for order in approved:
-            gate.withdraw(str(order.client_order_id))
-        for order in orders:
-            if order is not bad:
-                denial = gate.refuse(
-                    "LIST_DENIED",
-                    f"order {bad.client_order_id} of the same list was refused",
-                    str(order.instrument_id),
-                )
-                self._guard_deny(order, order_facts(order), denial)
-
-    def _guard_approve_modify(
-        self: Any,
-        client_order_id: ClientOrderId,
-        quantity: Quantity | None = None,
-        price: Price | None = None,
-        trigger_price: Price | None = None,
-    ) -> bool:
-        gate, view = self._guard_ready()
-        order = self.cache.order(client_order_id)
-        if order is None or order.is_closed:
-            state = "unknown" if order is None else order.status.name
-            denial = gate.refuse(
-                "ORDER_NOT_OPEN",
-                f"expected an open order, {client_order_id} is {state}",
-                "" if order is None else str(order.instrument_id),
-            )
-            self._guard_note(order, str(client_order_id), "", denial)
-            return False
-        before = order_facts(order)
-        existing = view.pending(before.client_order_id) or live_order(
-            before, order.filled_qty.as_decimal()
-        )
-        change: Change = (
-            None if quantity is None else quantity.as_decimal(),
-            None if price is None else price.as_decimal(),
-            None if trigger_price is None else trigger_price.as_decimal(),
-        )
-        after = msgspec.structs.replace(
-            before,
-            quantity=before.quantity if change[0] is None else change[0],
-            price=before.price if change[1] is None else change[1],
-            trigger_price=before.trigger_price if change[2] is None else change[2],
-            existing=existing,
-            role=existing.role,  # an order that outlived a restart has lost its tags
-        )
-        denial = gate.check(after, view)
-        if denial is not None:
-            self._guard_deny(order, after, denial)
-            return False
-        gate.approve_modify(after, change, view.now_ns())
-        return True
-
-    def _guard_ready(self) -> tuple[RiskGate, NautilusView]:
-        if self._guard_gate is None or self._guard_view is None:
-            raise RuntimeError(
-                "an order was created before on_start, or the strategy is not bound to a gate; "
-                "create orders from on_start on"
-            )
-        return self._guard_gate, self._guard_view
-
-    def _guard_deny(self, order: Any, facts: OrderFacts, denial: Denial) -> None:
-        self._guard_note(order, facts.client_order_id, facts.instrument, denial)
-
-    def _guard_note(self: Any, order: Any, order_id: str, instrument: str, denial: Denial) -> None:
-        record = DenialRecord(
-            strategy=self._guard_id,
-            client_order_id=order_id,
-            instrument=instrument,
-            denial=denial,
-            ts_ns=self._guard_view.now_ns(),
-            order=order,
-        )
-        count = self._guard_run.add_denial(record)
-        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ... of a code: no flood of lines
-            self.log.warning(f"gate refused {order_id} ({count} of this code): {denial}")
-        self.on_gate_denied(order, denial)
-
-    def _guard_safe(self, name: str, handler: Any) -> Any:
-        """`handler` with its exceptions ending the run, for callbacks given to NautilusTrader."""
-        if handler is None:
-            return None
-
-        def safe(event: Any) -> None:
-            try:
-                if self._guard_pending is None:
-                    handler(event)
-                else:
-                    self._guard_act()
-            except BaseException as error:
-                self._guard_fault(name, error)
-
-        return safe
-
-    def _guard_fault(self: Any, callback: str, error: BaseException) -> None:
-        """An exception escaped `callback`: stop the strategy and then the run.
-
-        KeyboardInterrupt (NautilusTrader would log it and go on) is an ordered stop, no fault.
-        """
-        run = self._guard_run
-        if isinstance(error, KeyboardInterrupt):
-            run.interrupted = True
-            reason = "interrupted"
-        else:
-            fault = run.add_fault(self._guard_id, callback, error)
-            reason = f"{self._guard_id} raised {fault.error} in {callback}: {fault.message[:200]}"
-            self._guard_gate.fault(self._guard_id, reason)
-        self._guard_pending = self._guard_pending or reason
-        self._guard_divert()
-        self._guard_act()
-
-    def _guard_breach(self: Any, order_id: str, what: str) -> None:
-        """Note an order that passed no gate. Called where only plain attributes may be touched."""
-        self._guard_run.add_breach(self._guard_id, order_id, what)
-        reason = f"{self._guard_id}: {what} {order_id} was not approved by the gate"
-        self._guard_gate.fault(self._guard_id, reason)
-        self._guard_pending = self._guard_pending or reason
-        self._guard_divert()
-
-    def _guard_divert(self: Any) -> None:
-        """Let the next event of any kind end the run, at no cost to the callbacks before."""
-        if self._guard_stopped:
-            return
-        self._guard_run.turns.leave_all(self)
-
-        def stop_now(event: Any) -> None:
-            self._guard_act()
-
-        for name in DATA_CALLBACKS:
-            setattr(self, name, stop_now)
-        for name in STOPPING - self._guard_user_callbacks:
-            setattr(self, name, type(self)._guard_silent[name].__get__(self))
-
-    def _guard_act(self: Any) -> None:
-        """Silence the strategy, cancel its orders and ask the run to stop; once.
-
-        Inside a native call the strategy is borrowed and nothing can be done: `_guard_pending`
-        stays set, and the next callback or the end of that call comes here again.
-        """
-        if self._guard_stopped or self._guard_pending is None:
-            return
-        run = self._guard_run
-        run.stop_reason = run.stop_reason or self._guard_pending
-        try:
-            instruments = self._guard_instruments_with_orders()
-        except RuntimeError as error:
-            if "borrowed" in str(error):
-                return
-            raise
-        self._guard_stopped = True
-        self._guard_silence()
-        self.log.warning(f"the run stops: {self._guard_pending}")
-        for fault in run.faults[:1]:
-            self.log.warning(fault.traceback)  # to the log's file; the screen has it already
-        try:
-            for instrument_id in sorted(instruments, key=str):
-                self.cancel_all_orders(instrument_id)
-            self._guard_give_up_at(self._guard_native.clock.__get__(self))
-        finally:
-            self._guard_wind_down()
-
-    def _guard_give_up_at(self: Any, clock: Any) -> None:
-        """Ask for the end of the run at the latest after STOP_GRACE_NS."""
-        if self._guard_unsent():
-            at_ns = clock.timestamp_ns() + STOP_GRACE_NS
-            reason = self._guard_pending
-            clock.set_time_alert_ns(
-                f"guard-stop-{self._guard_id}", at_ns, lambda _: self.shutdown_system(reason)
-            )
-
-    def _guard_wind_down(self: Any, order_id: ClientOrderId | None = None) -> None:
-        """Ask for the end of the run when every order of the strategy can be cancelled.
-
-        An order created just before the fault is INITIALIZED and can't be cancelled yet: its next
-        event (`order_id`) brings the cancel, and the end.
-        """
-        if self._guard_ended:
-            return
-        if order_id is not None:
-            order = self.cache.order(order_id)
-            if order is not None and not order.is_closed and not order.is_pending_cancel:
-                self.cancel_order(order_id)
-        if not self._guard_unsent():
-            self._guard_ended = True
-            self.shutdown_system(self._guard_pending)
-
-    def _guard_unsent(self: Any) -> bool:
-        """Whether some order of this strategy was handed over and has had no event yet."""
-        live = self._guard_gate.ledger.live.values()
-        for order_id in [o.client_order_id for o in live if o.strategy == self._guard_id]:
-            order = self.cache.order(ClientOrderId(order_id))
-            if order is not None and order.status == OrderStatus.INITIALIZED:
-                return True
-        return False
-
-    def _guard_silence(self: Any) -> None:
-        """Let no market data or order event reach the strategy's code any more."""
-        bookkeeping = type(self)._guard_silent
-        for name in self._guard_user_callbacks:
-            silent = bookkeeping.get(name)
-            if silent is not None:
-                setattr(self, name, silent.__get__(self))
-
-    def _guard_instruments_with_orders(self: Any) -> set[InstrumentId]:
-        cache, mine = self.cache, {"strategy_id": self.strategy_id}
-        orders = [*cache.orders_open(**mine), *cache.orders_inflight(**mine)]
-        return {order.instrument_id for order in orders}
-
-
-class GuardedStrategy(GuardMixin, Strategy):  # type: ignore[misc]
-    """Base class of strategies written for this engine.
-
-    Write it like a NautilusTrader `Strategy`. Orders that the gate refuses come to
-    `on_gate_denied`; `stop_limit` builds stops of both trigger conditions; what outlived a restart
-    comes to `on_recovered`. The seven order-creating methods can't be overridden (TypeError).
-    """
 
 
 def guard[S: Strategy](cls: type[S]) -> type[S]:
@@ -579,7 +340,7 @@ def guard[S: Strategy](cls: type[S]) -> type[S]:
         raise TypeError(f"expected a NautilusTrader Strategy class, {cls!r} came")
     if getattr(cls, "_guard_final", False):
         return cls
-    own = own_classes(cls, GuardMixin)
+    own = own_classes(cls, GuardedStrategy)
     refuse_overrides(cls, own)
     used = callbacks_of(own)
     callbacks, silent = wrapped_callbacks(cls, used)
@@ -588,6 +349,7 @@ def guard[S: Strategy](cls: type[S]) -> type[S]:
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
         "_guard_final": True,
+        "_guard_is_plain": not issubclass(cls, GuardedStrategy),
         "_guard_user_callbacks": used,
         "_guard_silent": silent,
         **callbacks,
@@ -595,5 +357,5 @@ def guard[S: Strategy](cls: type[S]) -> type[S]:
     for name in _ADDED:
         if any(name in base.__dict__ for base in own):
             namespace[name] = getattr(cls, name)
-    bases = (cls,) if issubclass(cls, GuardMixin) else (GuardMixin, cls)
+    bases = (cls,) if issubclass(cls, GuardedStrategy) else (GuardedStrategy, cls)
     return bind_to_thread(type(cls.__name__, bases, namespace), own, _ADDED)

@@ -14,7 +14,8 @@ from typing import Any
 
 from nautilus_trader.trading import Strategy
 
-from engine.guard.callbacks import CALLBACKS
+from engine.guard.callback_names import CALLBACKS
+from engine.guard.core import Core
 
 _get_ident = threading.get_ident
 # What NautilusTrader calls or reads before there is an owner, or what is plain Python.
@@ -33,8 +34,8 @@ class WrongThreadError(RuntimeError):
 def bind_to_thread[C: type](cls: C, own: Collection[type], added: Collection[str] = ()) -> C:
     """Have what `cls` takes from NautilusTrader, and `added`, refuse every thread but its own.
 
-    `own` are the classes of the strategy's author: what they define is theirs. The owner is the
-    attribute `_guard_thread`; None: nobody yet. A check adds about 0.1 us.
+    `own` are the classes of the strategy's author: what they define is theirs. The owner is who
+    bound it to its gate. A check adds about 0.1 us.
     """
     for name in (*MEMBERS, *added):
         owner = next(base for base in cls.__mro__ if name in vars(base))
@@ -51,9 +52,9 @@ def _checked(name: str, inner: Any) -> Any:
     read = inner.__get__
 
     def attribute(self: Any) -> Any:
-        owner = self._guard_thread
-        if owner is not None and owner != _get_ident():
-            _refuse(self, name)
+        bound = self._guard
+        if bound is not None and bound.thread != _get_ident():
+            _refuse(bound, name)
         return read(self)
 
     return property(attribute, doc=inner.__doc__)
@@ -62,21 +63,21 @@ def _checked(name: str, inner: Any) -> Any:
 def _method(name: str, inner: Any) -> Any:
     @functools.wraps(inner)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        owner = self._guard_thread
-        if owner is not None and owner != _get_ident():
-            _refuse(self, name)
+        bound = self._guard
+        if bound is not None and bound.thread != _get_ident():
+            _refuse(bound, name)
         return inner(self, *args, **kwargs)
 
     return method
 
 
-def _refuse(strategy: Any, name: str) -> None:
+def _refuse(bound: Core, name: str) -> None:
     """Only plain Python attributes may be touched here."""
     came = threading.current_thread().name
     text = (
-        f"{strategy._guard_id}: {name} was used from thread {came}; expected the thread of the "
+        f"{bound.id}: {name} was used from thread {came}; expected the thread of the "
         "strategy's callbacks, so nothing was done; put what another thread finds into a "
         "queue.SimpleQueue, and take it out in a callback or a timer"
     )
-    strategy._guard_run.warn("WRONG-THREAD", text)
+    bound.run.warn("WRONG-THREAD", text)
     raise WrongThreadError(text)

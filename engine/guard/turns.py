@@ -10,7 +10,7 @@ NautilusTrader has fed the indicators of all. A topic with one subscriber passes
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -40,10 +40,22 @@ KEYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+class Subscriber(Protocol):
+    """A strategy's guard, as its turns need it."""
+
+    strategy: Any  # NautilusTrader's Strategy
+    run: Any  # whose `warn` is called
+    id: str
+    place: int  # in the config file
+    shares: bool  # some topic of the strategy has other subscribers
+
+    def runs(self) -> bool: ...
+
+
 class Member(msgspec.Struct):
     """A subscriber; `since_ns` is when it subscribed, -1 while it was being started."""
 
-    strategy: Any
+    guard: Subscriber
     since_ns: int
 
 
@@ -58,11 +70,11 @@ class Topic:
         self._due: list[int] = []  # who will be told of the event that is coming
         self._came: dict[int, tuple[Callback, Any]] = {}
 
-    def join(self, strategy: Any, since_ns: int) -> None:
-        place = strategy._guard_place
+    def join(self, guard: Subscriber, since_ns: int) -> None:
+        place = guard.place
         self._left.discard(place)
         if place not in self.members:
-            self.members[place] = Member(strategy, since_ns)
+            self.members[place] = Member(guard, since_ns)
             self.members = dict(sorted(self.members.items()))
 
     def leave(self, place: int) -> None:
@@ -76,9 +88,9 @@ class Topic:
             if len(self._came) == len(self._due):
                 self._tell()
 
-    def came(self, strategy: Any, event: Any, callback: Callback) -> None:
-        """NautilusTrader tells `strategy`; `callback` is called when all have been told."""
-        place = strategy._guard_place
+    def came(self, guard: Subscriber, event: Any, callback: Callback) -> None:
+        """NautilusTrader tells a strategy; `callback` is called when all have been told."""
+        place = guard.place
         if place in self._came:
             self._go_on()
         if not self._came:
@@ -87,30 +99,29 @@ class Topic:
                 # Who subscribed while this event was on its way may be told of it or not
                 one
                 for one, member in self.members.items()
-                if member.since_ns < now and _runs(member.strategy)
+                if member.since_ns < now and member.guard.runs()
             ]
         if place in self._due:
             self._came[place] = (callback, event)
             if len(self._came) == len(self._due):
                 self._tell()
         elif place not in self.members and place not in self._left:
-            callback(strategy, event)
+            callback(guard.strategy, event)
 
     def _tell(self) -> None:
         came, self._came = self._came, {}
         for place in sorted(came):
             member = self.members.get(place)
-            if member is not None and _runs(member.strategy):  # not stopped by one before it
+            if member is not None and member.guard.runs():  # not stopped by one before it
                 callback, event = came[place]
-                callback(member.strategy, event)
+                callback(member.guard.strategy, event)
 
     def _go_on(self) -> None:
         """The next event is here, and some subscriber was not told of the last: wait no more."""
         for place in [one for one in self._due if one not in self._came]:
             if (member := self.members.pop(place, None)) is not None:
-                strategy = member.strategy
-                text = f"{strategy._guard_id} is not told what it subscribed; others waited for it"
-                strategy._guard_run.warn("DATA-ORDER", text)
+                text = f"{member.guard.id} is not told what it subscribed; others waited for it"
+                member.guard.run.warn("DATA-ORDER", text)
         self._tell()
 
 
@@ -126,63 +137,33 @@ class Turns:
         self._places += 1
         return self._places
 
-    def join(self, strategy: Any, callback: str, key: Any) -> None:
-        """`strategy` subscribed; who shares a topic is marked by `_guard_shares`."""
-        if callback not in strategy._guard_user_callbacks:
+    def join(self, guard: Subscriber, callback: str, key: Any) -> None:
+        """A strategy subscribed; who shares a topic is marked by `shares`."""
+        if callback not in guard.strategy._guard_user_callbacks:
             return
         topic = self.topics.setdefault((callback, key), Topic())
-        topic.join(strategy, strategy.clock.timestamp_ns() if _runs(strategy) else -1)
+        topic.join(guard, guard.strategy.clock.timestamp_ns() if guard.runs() else -1)
         if len(topic.members) > 1:
             for member in topic.members.values():
-                member.strategy._guard_shares = True
+                member.guard.shares = True
 
-    def leave(self, strategy: Any, callback: str, key: Any) -> None:
-        """`strategy` unsubscribed."""
+    def leave(self, guard: Subscriber, callback: str, key: Any) -> None:
+        """A strategy unsubscribed."""
         if (topic := self.topics.get((callback, key))) is not None:
-            topic.leave(strategy._guard_place)
+            topic.leave(guard.place)
 
-    def leave_all(self, strategy: Any) -> None:
-        """`strategy` faulted: its callbacks are called no more."""
+    def leave_all(self, guard: Subscriber) -> None:
+        """A strategy faulted: its callbacks are called no more."""
         for topic in list(self.topics.values()):
-            topic.leave(strategy._guard_place)
+            topic.leave(guard.place)
 
-
-def _runs(strategy: Any) -> bool:
-    return bool(strategy._guard_native.is_running(strategy))
-
-
-def in_turn(strategy: Any, name: str, event: Any, callback: Callback) -> bool:
-    """Whether `callback` is called, or will be, when it is the strategy's turn."""
-    topic = strategy._guard_run.turns.topics.get((name, KEYS[name](event)))
-    if topic is None:
-        return False
-    topic.came(strategy, event, callback)
-    return True
-
-
-class TurnsMixin:
-    """Who shares a topic with other strategies of the run; the ends of subscriptions."""
-
-    _guard_place = 0
-    _guard_shares = False  # some topic of this strategy has other subscribers
-
-    def _guard_join(self: Any, callback: str, key: Any) -> None:
-        self._guard_run.turns.join(self, callback, key)
-
-    def _guard_part(self: Any, callback: str, key: Any) -> None:
-        self._guard_run.turns.leave(self, callback, key)
-
-    def unsubscribe_bars(self: Any, bar_type: Any, *args: Any, **kw: Any) -> None:
-        self._guard_native.unsubscribe_bars(self, bar_type, *args, **kw)
-        self._guard_part("on_bar", bar_type.standard())
-
-
-def _unsubscribe(name: str, callback: str) -> Any:
-    def unsubscribe(self: Any, instrument_id: Any, *args: Any, **kw: Any) -> None:
-        getattr(self._guard_native, name)(self, instrument_id, *args, **kw)
-        self._guard_part(callback, instrument_id)
-
-    return unsubscribe
+    def in_turn(self, guard: Subscriber, name: str, event: Any, callback: Callback) -> bool:
+        """Whether `callback` is called, or will be, when it is the strategy's turn."""
+        topic = self.topics.get((name, KEYS[name](event)))
+        if topic is None:
+            return False
+        topic.came(guard, event, callback)
+        return True
 
 
 # By what is subscribed, for `subscribe_...` and `unsubscribe_...`; the book and bars have their own
@@ -196,5 +177,3 @@ HEARD_AS = {
     "instrument_status": "on_instrument_status",
     "instrument_close": "on_instrument_close",
 }
-for _name, _callback in HEARD_AS.items():
-    setattr(TurnsMixin, f"unsubscribe_{_name}", _unsubscribe(f"unsubscribe_{_name}", _callback))

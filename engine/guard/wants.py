@@ -7,14 +7,11 @@ summary; and an error at the end of `on_start` when nothing of all that a strate
 
 from __future__ import annotations
 
-from typing import Any
-
 from nautilus_trader.model import BarType, InstrumentId, Venue
 
 from engine.guard import offer
 from engine.guard.offer import Offer
 from engine.guard.run_state import RunState
-from engine.guard.turns import HEARD_AS
 
 
 class Wants:
@@ -101,70 +98,3 @@ class Wants:
 
     def _tell(self, what: str, why: str) -> None:
         self._run.warn("DATA-MISSING", f"{self._strategy} asked for {what}: {why}")
-
-
-class WantsMixin:
-    """Subscriptions and requests as NautilusTrader's, after a look at what the run has."""
-
-    _guard_wants: Wants
-
-    def subscribe_bars(self: Any, bar_type: BarType, *args: Any, **kw: Any) -> None:
-        self._guard_wants.bars(bar_type)
-        self._guard_native.subscribe_bars(self, bar_type, *args, **kw)
-        self._guard_join("on_bar", bar_type.standard())
-
-    def subscribe_instruments(self: Any, venue: Venue, *args: Any, **kw: Any) -> None:
-        self._guard_wants.venue(venue)
-        self._guard_native.subscribe_instruments(self, venue, *args, **kw)
-
-    def subscribe_data(self: Any, data_type: Any, *args: Any, **kw: Any) -> None:
-        if kw.get("client_id") is not None or args:  # else: what strategies publish for each other
-            self._guard_wants.other(f"custom data {data_type}")
-        self._guard_native.subscribe_data(self, data_type, *args, **kw)
-
-    def request_bars(self: Any, bar_type: BarType, *args: Any, **kw: Any) -> Any:
-        self._guard_wants.request("bars", bar_type.instrument_id)
-        return self._guard_native.request_bars(self, bar_type, *args, **kw)
-
-
-def _subscribe(name: str, kind: str, callback: str) -> Any:
-    def subscribe(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
-        self._guard_wants.data(kind, instrument_id)
-        getattr(self._guard_native, name)(self, instrument_id, *args, **kw)
-        if callback:
-            self._guard_join(callback, instrument_id)
-
-    return subscribe
-
-
-def _request(name: str, what: str) -> Any:
-    def request(self: Any, instrument_id: InstrumentId, *args: Any, **kw: Any) -> Any:
-        self._guard_wants.request(what, instrument_id)
-        return getattr(self._guard_native, name)(self, instrument_id, *args, **kw)
-
-    return request
-
-
-for _name, _kind in {
-    "subscribe_book_depth": offer.DEPTH,
-    "subscribe_book_at_interval": offer.BOOK,
-    "subscribe_instrument": offer.INSTRUMENT,
-    "subscribe_instrument_status": offer.STATUS,
-    "subscribe_instrument_close": "closing prices",
-    "subscribe_mark_prices": offer.MARK,
-    "subscribe_index_prices": offer.INDEX,
-    "subscribe_funding_rates": offer.FUNDING,
-    "subscribe_option_greeks": "option greeks",
-}.items():
-    _heard_as = HEARD_AS.get(_name.removeprefix("subscribe_"), "")
-    setattr(WantsMixin, _name, _subscribe(_name, _kind, _heard_as))
-for _name, _kind in {
-    "request_trades": offer.TRADES,
-    "request_quotes": offer.QUOTES,
-    "request_book_deltas": offer.BOOK,
-    "request_book_depth": offer.DEPTH,
-    "request_book_snapshot": "a snapshot of the book",
-    "request_funding_rates": offer.FUNDING,
-    "request_instrument": "the instrument",
-}.items():
-    setattr(WantsMixin, _name, _request(_name, _kind))

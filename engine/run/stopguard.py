@@ -139,7 +139,7 @@ def blocker(frame: FrameType) -> str:
     for outer in reversed(stack):
         if outer.f_code.co_filename == _WRAPPERS:
             continue
-        name = getattr(outer.f_locals.get("self"), "_guard_id", None)
+        name = getattr(getattr(outer.f_locals.get("self"), "_guard", None), "id", None)
         if name is not None:
             own = next(one for one in stack if one.f_code.co_filename == outer.f_code.co_filename)
             return (

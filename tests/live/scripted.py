@@ -175,7 +175,7 @@ class Scripted(GuardedStrategy):
         if self.does != "see":
             return
         mine = {"strategy_id": self.strategy_id}
-        gate = self._guard_gate
+        gate = self._guard.gate
         seen = {
             "net": str(self.portfolio.net_position(self.name)),
             "open": [
@@ -187,7 +187,7 @@ class Scripted(GuardedStrategy):
                 for o in self.cache.orders_open()
                 if str(o.strategy_id) == "EXTERNAL"
             ],
-            "gate": str(gate.ledger.by_strategy[self._guard_id, str(self.name)]),
+            "gate": str(gate.ledger.by_strategy[self._guard.id, str(self.name)]),
         }
         Path(self.config.seen).write_text(json.dumps(seen))
         self.cancel_all_orders(self.name)

@@ -83,7 +83,7 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "nothing-handed-over",
         GUARD,
         "a restarted strategy does not get its orders back",
-        one("self.on_recovered(orders, positions)", "self.on_recovered([], positions)"),
+        one("strategy.on_recovered(orders, positions)", "strategy.on_recovered([], positions)"),
         T_HANDOVER,
     ),
     mutant(
@@ -187,19 +187,19 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "breach-unseen",
-        "engine/guard/strategy.py",
+        "engine/guard/stop.py",
         "an order that passed no gate is not noticed",
         one(
-            "        self._guard_run.add_breach(self._guard_id, order_id, what)\n",
+            "        core.run.add_breach(core.id, order_id, what)\n",
             "        return\n",
         ),
         T_GUARD,
     ),
     mutant(
         "fault-forgotten",
-        "engine/guard/strategy.py",
+        "engine/guard/stop.py",
         "a strategy that raised goes on trading",
-        one("            self._guard_gate.fault(self._guard_id, reason)\n", "            pass\n"),
+        one("            core.gate.fault(core.id, reason)\n", "            pass\n"),
         T_GUARD,
         T_MISSING,
     ),

@@ -6,7 +6,7 @@ from tests.mutants.mutant import Mutant, one
 
 GUARD = ("engine/guard/simulated.py",)
 CALLBACKS = ("engine/guard/callbacks.py",)
-CALLS = ("engine/guard/strategy.py",)
+CALLS = ("engine/guard/sending.py",)
 ARRIVAL = ("tests/unit/test_arrival.py",)
 EXITS = ("tests/unit/test_own_exits.py",)
 
@@ -48,7 +48,7 @@ SIMULATED_MUTANTS: tuple[Mutant, ...] = (
         "exits-outlive",
         GUARD,
         "an exit stays when other orders have closed the position",
-        "for exit_ in self._guard_cuttable(instrument, side) if excess > 0 else ():",
+        "for exit_ in self._cuttable(instrument, side) if excess > 0 else ():",
         "for exit_ in ():",
         EXITS,
     ),

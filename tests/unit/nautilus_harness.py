@@ -51,9 +51,10 @@ from nautilus_trader.model import (
 from nautilus_trader.trading import StrategyConfig
 
 from engine.config.model import Risk
+from engine.guard.feeds import FeedKind
 from engine.guard.run_state import RunState
 from engine.guard.simulated import simulate
-from engine.guard.strategy import Feeds, guard
+from engine.guard.strategy import guard
 from engine.matching.client import SimulatedClientFactory, SimulatedExecutionClient, Simulation
 from engine.matching.orders import Fee
 from engine.risk.gate import RiskGate
@@ -141,7 +142,7 @@ class Run:
         *,
         risk: Risk | None = None,
         gate: RiskGate | None = None,
-        feeds: Feeds = "book",
+        feeds: FeedKind = "book",
         steps: int = 20,
         mids: Sequence[float | None] = (),
         instruments: Sequence[InstrumentId] = (IID,),

@@ -170,9 +170,9 @@ def test_exits_go_through_the_gate_and_are_tried_again() -> None:
     class Halted(Bracketed):
         def later(self) -> None:
             if self.books == 3:
-                self._guard_gate.halt("a person", self.clock.timestamp_ns())
+                self._guard.gate.halt("a person", self.clock.timestamp_ns())
             if self.books == 8:
-                self._guard_gate.clear_halt()
+                self._guard.gate.clear_halt()
 
     run = backtest(run_of(Halted, [100.0] * 12))
     assert (set(run.codes()), run.state.faults) == ({"HALTED"}, [])

@@ -335,15 +335,15 @@ CASES = {
     "unknown outcomes": Case(
         ["UNKNOWN_OUTCOMES"],
         {
-            2: lambda s: (s._guard_gate.unknown_outcomes("test", 3), s.limit(BUY, 1, 99)),
-            3: lambda s: (s._guard_gate.unknown_outcomes("test", 2), s.limit(BUY, 1, 99)),
+            2: lambda s: (s._guard.gate.unknown_outcomes("test", 3), s.limit(BUY, 1, 99)),
+            3: lambda s: (s._guard.gate.unknown_outcomes("test", 2), s.limit(BUY, 1, 99)),
         },
     ),
     "clock offset": Case(
         ["CLOCK_OFFSET"],
         {
-            2: lambda s: (s._guard_gate.clock_offset("TEST", -2001.0), s.limit(BUY, 1, 99)),
-            3: lambda s: (s._guard_gate.clock_offset("TEST", 2000.0), s.limit(BUY, 1, 99)),
+            2: lambda s: (s._guard.gate.clock_offset("TEST", -2001.0), s.limit(BUY, 1, 99)),
+            3: lambda s: (s._guard.gate.clock_offset("TEST", 2000.0), s.limit(BUY, 1, 99)),
         },
     ),
     "daily loss": Case(
@@ -376,7 +376,7 @@ CASES = {
     ),
     "halted": Case(
         ["HALTED"],
-        {2: lambda s: (s._guard_gate.halt("test", 1), s.limit(BUY, 1, 99))},
+        {2: lambda s: (s._guard.gate.halt("test", 1), s.limit(BUY, 1, 99))},
     ),
 }
 

@@ -577,7 +577,7 @@ def test_resting_orders_of_the_strategy_count_from_the_start() -> None:
             if self.books == 6:
                 order_id = next(iter(gate.ledger.live))
                 gate.closed(order_id)  # forget, as a new process has
-                self._guard_start()  # type: ignore[attr-defined]
+                self._guard.start()
                 self.submit_order(self.order_factory.limit(IID, BUY, qty(1), px(95)))
 
     run = backtest(Run(Restarting, plain_config(), gate=gate, steps=STEPS))

@@ -9,7 +9,7 @@ import pytest
 from nautilus_trader.model import BookType, OrderSide
 
 from engine.config.model import Risk
-from engine.guard.handover import OwnOrder
+from engine.guard import OwnOrder
 from engine.guard.strategy import GuardedStrategy
 from engine.orders.model import Role, Side, TriggerCondition
 from engine.risk.facts import Declared, OrderFacts
@@ -103,7 +103,7 @@ def test_an_order_of_unknown_outcome_is_handed_over_and_its_absence_told() -> No
         def later(self) -> None:
             if self.books == 3:
                 self.said.append("proven")
-                self._guard_gate.closed(OLD)
+                self._guard.gate.closed(OLD)
 
     run = run_of(Waiting, max_daily_loss=["100000 USDT"])
     run.gate.adopt(unknown())

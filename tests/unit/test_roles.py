@@ -61,7 +61,7 @@ def test_the_role_goes_from_the_strategy_to_order_gate_intent_and_file(mode: str
             )
             self.submit_order(factory.limit(IID, OrderSide.BUY, qty(1), px(97)))
             for order in self.cache.orders():
-                live = self._guard_gate.ledger.live[str(order.client_order_id)]
+                live = self._guard.gate.ledger.live[str(order.client_order_id)]
                 sent = intent_of(order, 0)
                 assert order_facts(order).role is live.role
                 told[str(order.client_order_id)] = (live.role, sent.role)

@@ -307,7 +307,7 @@ def test_what_only_the_gate_subscribed_is_waited_for_by_nobody() -> None:
         if one.name in ("S-1", "S-2"):
             one.subscribe_trades(IID)
         else:
-            one._guard_need_trades(IID)
+            one._guard.need_trades(IID)
 
     made, state = listeners(start)
     heard = hear(made)
@@ -319,7 +319,7 @@ def test_one_subscriber_passes_by() -> None:
     made, _ = listeners(lambda one: one.subscribe_trades(IID) if one.name == "S-3" else None)
     heard = hear(made)
     assert [name for _, _, name in heard] == ["S-3"] * 4
-    assert not any(one._guard_shares for one in made)
+    assert not any(one._guard.shares for one in made)
 
 
 def test_each_kind_of_market_data_has_its_turn() -> None:

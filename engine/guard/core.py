@@ -1,0 +1,76 @@
+"""What every part of a strategy's guard knows: the strategy, its gate, its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import get_ident
+from typing import Any
+
+from nautilus_trader.common import Clock
+from nautilus_trader.model import InstrumentId, OrderStatus
+from nautilus_trader.trading import Strategy
+
+from engine.guard.hooks import Hooks
+from engine.guard.run_state import RunState
+from engine.orders.journal import Journal
+from engine.risk.gate import RiskGate
+from engine.risk.view import NautilusView
+
+Handler = Callable[[Any], None]
+
+
+class Core:
+    """Plain attributes only: they may be touched where a native call has borrowed the strategy."""
+
+    def __init__(self, strategy: Hooks, gate: RiskGate, run: RunState) -> None:
+        self.strategy = strategy
+        self.gate = gate
+        self.run = run
+        self.id = str(strategy.strategy_id)
+        self.native: type[Strategy] = strategy._guard_native
+        self.place = run.turns.place()
+        self.thread = get_ident()  # whose callbacks run in
+        self.view: NautilusView | None = None  # from on_start on
+        self.journals: Mapping[str, Journal] = {}  # the accounts', by venue; none in a simulation
+        self.event: Any = None  # of the callback that runs: what an order sent from it answers
+        self.shares = False  # some topic of the strategy has other subscribers
+
+    def ready(self) -> NautilusView:
+        """Raises RuntimeError before on_start."""
+        if self.view is None:
+            raise RuntimeError(
+                "an order was created before on_start, or the strategy is not bound to a gate; "
+                "create orders from on_start on"
+            )
+        return self.view
+
+    def clock(self) -> Clock:
+        """NautilusTrader's own, for the guard's timers."""
+        own: Clock = self.native.clock.__get__(self.strategy)
+        return own
+
+    def runs(self) -> bool:
+        return bool(self.native.is_running(self.strategy))
+
+    def working(self) -> list[Any]:
+        """NautilusTrader's orders of the strategy that are not over."""
+        cache, mine = self.strategy.cache, self.strategy.strategy_id
+        return [*cache.orders_open(strategy_id=mine), *cache.orders_inflight(strategy_id=mine)]
+
+    def cancel(self, order: Any, *, sent_only: bool = False) -> None:
+        """Cancel one of NautilusTrader's orders, where that is of use.
+
+        `sent_only`: not one that has had no event yet, which NautilusTrader can't cancel.
+        """
+        if order is None or order.is_closed or order.is_pending_cancel:
+            return
+        if not (sent_only and is_unsent(order)):
+            self.strategy.cancel_order(order.client_order_id)
+
+    def instruments_with_orders(self) -> set[InstrumentId]:
+        return {order.instrument_id for order in self.working()}
+
+
+def is_unsent(order: Any) -> bool:
+    """Whether it was handed over and has had no event yet."""
+    return bool(order.status == OrderStatus.INITIALIZED)

@@ -1,0 +1,87 @@
+"""The guard of one strategy: everything that stands between it and its orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model import InstrumentId, OrderSide, Price
+
+from engine.brackets.strategy import StrategyBrackets
+from engine.guard.core import Core, Handler
+from engine.guard.exits import Exits
+from engine.guard.feeds import FeedKind, Feeds
+from engine.guard.handover import HandOver
+from engine.guard.hooks import Hooks
+from engine.guard.rounding import round_price
+from engine.guard.run_state import RunState
+from engine.guard.sending import Sending
+from engine.guard.simulated import Cuts, Ends
+from engine.guard.stop import Stop
+from engine.guard.ticks import Ticks
+from engine.risk.gate import RiskGate, live_order
+from engine.risk.view import NautilusView, order_facts
+
+
+class Guard(Core):
+    """Made when the strategy is bound, and alive from its on_start on."""
+
+    def __init__(self, strategy: Hooks, gate: RiskGate, run: RunState, feeds: FeedKind) -> None:
+        super().__init__(strategy, gate, run)
+        self.stop = Stop(self)
+        self.feeds = Feeds(self, self.stop, feeds)
+        self.sending = Sending(self, self.stop)
+        self.exits = Exits(self)
+        self.handover = HandOver(self)
+        self.brackets = StrategyBrackets(self)
+        self.ends = Ends(self, self.stop)
+        self.cuts = Cuts(self, self.sending, self._bracketed)
+        self._ticks = Ticks(self, self.stop, self.feeds, self.exits, self.handover)
+
+    def start(self) -> None:
+        """First part of on_start: the view, and the orders that exist already."""
+        self.id = str(self.strategy.strategy_id)
+        self.view = NautilusView(self.strategy, self.gate)
+        self._ticks.start()
+        for order in self.working():
+            self.gate.adopt(live_order(order_facts(order), order.filled_qty.as_decimal()))
+        self.brackets.start()
+        self.handover.take_back()
+        self.handover.hand_over()
+
+    def submit(
+        self,
+        order: Any,
+        position_id: Any = None,
+        client_id: Any = None,
+        params: dict[str, Any] | None = None,
+    ) -> bool:
+        """Send one order; False where the gate refused it."""
+        if not self.sending.approve(order):
+            return False
+        (sent,) = self.ends.watched((order,))
+        submit = self.native.submit_order
+        self.sending.call((order,), submit, sent, position_id, client_id, params)
+        return True
+
+    # What its brackets need
+
+    @property
+    def is_silent(self) -> bool:
+        return self.stop.is_silent
+
+    def safe(self, name: str, handler: Callable[[Any], object]) -> Handler:
+        return self.stop.safe(name, handler)
+
+    def need_trades(self, instrument_id: InstrumentId) -> None:
+        self.feeds.need_trades(instrument_id)
+
+    def is_leaving(self, instrument_id: InstrumentId) -> bool:
+        return instrument_id in self.exits.leaving
+
+    def round_price(self, instrument_id: InstrumentId, side: OrderSide, price: Decimal) -> Price:
+        return round_price(self.strategy.cache, instrument_id, side, price)
+
+    def _bracketed(self) -> Iterator[str]:
+        return (name for bracket in self.brackets.open() for name in bracket.exits)

@@ -1,0 +1,149 @@
+"""Orders of a strategy on their way to NautilusTrader: the gate approves each one, or none goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import (
+    ClientOrderId,
+    OrderBookDeltas,
+    OrderBookDepth,
+    Price,
+    Quantity,
+    QuoteTick,
+    TradeTick,
+)
+
+from engine.guard.core import Core
+from engine.guard.handed import require_order
+from engine.guard.run_state import DenialRecord
+from engine.guard.stop import Stop
+from engine.risk.checks import Denial
+from engine.risk.gate import Change, live_order
+from engine.risk.view import order_facts
+
+# Events whose receipt begins the time from tick to order
+TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
+# An order's id with its new quantity, price, trigger price; None leaves a field as it is.
+Update = tuple[ClientOrderId, Quantity | None, Price | None, Price | None]
+
+
+class Sending:
+    """Asks the gate, and calls NautilusTrader."""
+
+    def __init__(self, core: Core, stop: Stop) -> None:
+        self._core = core
+        self._stop = stop
+
+    def call(self, orders: Iterable[Any], native: Callable[..., None], *args: Any) -> None:
+        """Call NautilusTrader; take the approvals of `orders` back if it refuses by raising."""
+        core = self._core
+        if (arrivals := core.run.arrivals) is not None:
+            arrivals.command()
+        try:
+            native(core.strategy, *args)
+        except BaseException:
+            for order in orders:
+                core.gate.withdraw(str(order.client_order_id))
+            raise
+        if self._stop.pending is not None:
+            self._stop.act()
+
+    def approve(self, order: Any) -> bool:
+        """Whether the gate lets a new order through; what it refuses is told."""
+        core, view = self._core, self._core.ready()
+        facts = order_facts(require_order(order))
+        denial = core.gate.check(facts, view)
+        if denial is not None:
+            self._deny(order, facts.client_order_id, facts.instrument, denial)
+            return False
+        core.gate.approve(facts, view.now_ns())
+        core.run.note_market(facts.client_order_id, core.strategy.cache, order.instrument_id)
+        ticks = core.run.ticks
+        if ticks is not None and isinstance(core.event, TICKS):
+            ticks[facts.client_order_id] = core.event.ts_init
+        return True
+
+    def approve_all(self, orders: Sequence[Any]) -> bool:
+        """Every order of a list, else none."""
+        approved: list[Any] = []
+        for order in orders:
+            if not self.approve(order):
+                self._refuse_rest(orders, approved, order)
+                return False
+            approved.append(order)
+        return True
+
+    def _refuse_rest(self, orders: Sequence[Any], approved: Sequence[Any], bad: Any) -> None:
+        """One order of a list was refused: the others are not created either."""
+        gate = self._core.gate
+        for order in approved:
+            gate.withdraw(str(order.client_order_id))
+        for order in orders:
+            if order is not bad:
+                denial = gate.refuse(
+                    "LIST_DENIED",
+                    f"order {bad.client_order_id} of the same list was refused",
+                    str(order.instrument_id),
+                )
+                self._deny(order, str(order.client_order_id), str(order.instrument_id), denial)
+
+    def approve_modify(
+        self,
+        client_order_id: ClientOrderId,
+        quantity: Quantity | None = None,
+        price: Price | None = None,
+        trigger_price: Price | None = None,
+    ) -> bool:
+        """Whether the gate lets an order become this; what it refuses is told."""
+        core, view = self._core, self._core.ready()
+        order = core.strategy.cache.order(client_order_id)
+        if order is None or order.is_closed:
+            state = "unknown" if order is None else order.status.name
+            denial = core.gate.refuse(
+                "ORDER_NOT_OPEN",
+                f"expected an open order, {client_order_id} is {state}",
+                "" if order is None else str(order.instrument_id),
+            )
+            self._deny(order, str(client_order_id), "", denial)
+            return False
+        before = order_facts(order)
+        existing = view.pending(before.client_order_id) or live_order(
+            before, order.filled_qty.as_decimal()
+        )
+        change: Change = (
+            None if quantity is None else quantity.as_decimal(),
+            None if price is None else price.as_decimal(),
+            None if trigger_price is None else trigger_price.as_decimal(),
+        )
+        after = msgspec.structs.replace(
+            before,
+            quantity=before.quantity if change[0] is None else change[0],
+            price=before.price if change[1] is None else change[1],
+            trigger_price=before.trigger_price if change[2] is None else change[2],
+            existing=existing,
+            role=existing.role,  # an order that outlived a restart has lost its tags
+        )
+        found = core.gate.check(after, view)
+        if found is not None:
+            self._deny(order, after.client_order_id, after.instrument, found)
+            return False
+        core.gate.approve_modify(after, change, view.now_ns())
+        return True
+
+    def _deny(self, order: Any, order_id: str, instrument: str, denial: Denial) -> None:
+        core = self._core
+        record = DenialRecord(
+            strategy=core.id,
+            client_order_id=order_id,
+            instrument=instrument,
+            denial=denial,
+            ts_ns=core.ready().now_ns(),
+            order=order,
+        )
+        count = core.run.add_denial(record)
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ... of a code: no flood of lines
+            core.strategy.log.warning(f"gate refused {order_id} ({count} of this code): {denial}")
+        core.strategy.on_gate_denied(order, denial)
