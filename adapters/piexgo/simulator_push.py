@@ -14,8 +14,8 @@ from adapters.piexgo.simulator_public import BAD_SYMBOL, deal_row
 from adapters.piexgo.simulator_state import ACCOUNT, PiexgoState
 from adapters.piexgo.simulator_trading import order_row
 from adapters.simulation.exchange import ExchangeListener
+from adapters.simulation.market import MS
 from adapters.simulation.orders import SimOrder, Trade
-from adapters.simulation.shell import MS
 from engine.orders.model import Side
 
 PATH = "/ws"
