@@ -19,6 +19,7 @@ from adapters.base.limits import (
     RequestLimits,
     StreamLimits,
 )
+from adapters.base.renewals import Renewals
 from adapters.base.transport import TransportError, WsTransport
 from adapters.base.venue import Adapter, StreamItem, StreamProtocol, VenueError
 from engine.recording.gaps import GapRow
@@ -86,6 +87,7 @@ class VenueRuntime:
         self._users = 0
         self._connected = False
         self._lock = asyncio.Lock()
+        self._renewals = Renewals(self._problem, self.fatal)
 
     async def ensure_connected(self) -> None:
         """Connect the adapter once, whichever client comes first.
@@ -100,9 +102,12 @@ class VenueRuntime:
                     self._check_instruments()
                 except Exception as error:
                     self.failure = _failure(self.adapter.venue, error)
-                    self.status.problem(self.now_ns(), self.failure.code, self.failure.message)
+                    self._problem(self.failure.code, self.failure.message)
+                    await self.adapter.close()
                     raise
                 self._connected = True
+                if self.trading:
+                    self._renewals.start(self.adapter.renewals())
             self._users += 1
 
     async def release(self) -> None:
@@ -111,6 +116,7 @@ class VenueRuntime:
             self._users = max(0, self._users - 1)
             if self._users == 0 and self._connected:
                 self._connected = False
+                await self._renewals.stop()
                 await self.adapter.close()
 
     def stream(
@@ -136,8 +142,11 @@ class VenueRuntime:
 
     def fatal(self, code: str, message: str) -> None:
         """The venue's data or orders can't go on: the run must end."""
-        self.status.problem(self.now_ns(), code, message)
+        self._problem(code, message)
         self._on_fatal(code, message)
+
+    def _problem(self, code: str, message: str) -> None:
+        self.status.problem(self.now_ns(), code, message)
 
     def record_gap(self, row: GapRow) -> None:
         """Write a row to the gap sink; a disk that refuses is a problem, never a dead feed."""

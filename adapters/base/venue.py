@@ -6,7 +6,7 @@ one it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -179,6 +179,26 @@ class StreamProtocol(Protocol):
         ...
 
 
+class PrivateProtocol(StreamProtocol, Protocol):
+    """A stream of one account's orders and balances: `OrderPush`, `BalancePush`, `Ready`."""
+
+    def attach(self, send: Callable[[Iterable[str]], None]) -> None:
+        """Take the way to send frames, which never blocks, from the owner of the connection.
+
+        Called once, before the stream starts, at every venue; one that sends nothing of its own
+        there leaves it.
+        """
+        ...
+
+
+class Renewal(msgspec.Struct, frozen=True):
+    """A call that the venue wants every `every_secs`; it raises VenueError."""
+
+    name: str
+    every_secs: float
+    renew: Callable[[], Awaitable[None]]
+
+
 class ParseError(Exception):
     """A payload that is not what the venue's document says. `where` names the parser."""
 
@@ -221,9 +241,15 @@ class VenueError(Exception):
 
 
 class MarketData(Protocol):
-    """A venue's market data half."""
+    """A venue's market data half. What reads raises VenueError, and nothing else.
 
-    def public_stream(self) -> StreamProtocol: ...
+    A history is the last `limit` items (0: all that the venue keeps, bounded) with `ts_event` from
+    `start_ns` to `end_ns`, both included; None is no bound.
+    """
+
+    def public_stream(self) -> StreamProtocol:
+        """A new one for each connection's life; nothing is sent yet. Raises nothing."""
+        ...
 
     async def history_trades(
         self, instrument: str, start_ns: int | None, end_ns: int | None, limit: int
@@ -238,12 +264,20 @@ class MarketData(Protocol):
         ...
 
     async def book_snapshot(self, instrument: str, depth: int) -> Any:
-        """A NautilusTrader OrderBookDeltas snapshot (CLEAR and ADDs)."""
+        """A NautilusTrader OrderBookDeltas snapshot (CLEAR and ADDs).
+
+        `depth` is the least number of levels a side, as far as the venue tells so many; 0 is its
+        default.
+        """
         ...
 
 
 class Adapter(Protocol):
-    """One configured venue account, connected."""
+    """One configured venue account, connected.
+
+    Making one raises VenueError (AUTH) for credentials that can't be used. Its transport is closed
+    by whoever made that, after `close`.
+    """
 
     name: str  # the adapter's name, e.g. "oceanex"
     venue: str  # NautilusTrader's venue, e.g. "OCEANEX"
@@ -268,11 +302,21 @@ class Adapter(Protocol):
         """
         ...
 
-    async def refresh_instruments(self) -> None: ...
+    async def refresh_instruments(self) -> None:
+        """Read instruments anew, into the same mapping. Raises VenueError; then nothing changes."""
+        ...
 
-    def private_stream(self) -> StreamProtocol | None: ...
+    def private_stream(self) -> PrivateProtocol | None:
+        """None where the venue pushes nothing private, and without credentials. Raises nothing."""
+        ...
 
-    async def close(self) -> None: ...
+    def renewals(self) -> Sequence[Renewal]:
+        """What must go on for as long as the run trades; asked for once, after `connect`."""
+        ...
+
+    async def close(self) -> None:
+        """Take back what `connect` left at the venue, also where it failed. Raises nothing."""
+        ...
 
 
 class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 
-from adapters.base.transport import HttpTransport
 from adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
     MarketData,
     ParseError,
+    Renewal,
     VenueError,
     VenueErrorKind,
     VenueInstrument,
@@ -64,7 +64,6 @@ class OceanexAdapter:
         self._named = context.instruments
         self._now_ns = context.now_ns
         self._options = options
-        self._transport: HttpTransport = context.http
         signer = _signer(context.secrets, context.now_ns, options)
         self.http = OceanexHttp(
             options, context.http, signer, now_ns=context.now_ns, reads=context.reads
@@ -140,8 +139,11 @@ class OceanexAdapter:
     def private_stream(self) -> None:
         """None: the venue pushes nothing private (4.2)."""
 
+    def renewals(self) -> tuple[Renewal, ...]:
+        return ()
+
     async def close(self) -> None:
-        await self._transport.close()
+        """Nothing is left at the venue."""
 
 
 def _signer(

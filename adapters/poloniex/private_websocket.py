@@ -70,8 +70,7 @@ class TradeRequests:
         """Whether a request can be sent now: attached, and authenticated."""
         return self._send is not None and self._is_ready
 
-    def attach(self, send: SendFrames | None) -> None:
-        """Give, or take back, the way to send frames on the private connection."""
+    def attach(self, send: SendFrames) -> None:
         self._send = send
 
     def ready(self, is_ready: bool) -> None:
@@ -153,8 +152,8 @@ class PrivateStream:
         self._auth_failures = 0
         self.unknown_channels = 0
 
-    def attach(self, send: SendFrames | None) -> None:
-        """The owner of the connection gives its non-blocking `send` for trade requests."""
+    def attach(self, send: SendFrames) -> None:
+        """For trade requests."""
         self._requests.attach(send)
 
     def opened(self, now_ns: int) -> Sequence[str]:

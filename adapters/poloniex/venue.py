@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
     MarketData,
-    StreamProtocol,
+    PrivateProtocol,
+    Renewal,
     VenueError,
     VenueErrorKind,
     VenueInstrument,
@@ -72,7 +72,7 @@ class PoloniexAdapter:
         self._tracker = Tracker()
         self._requests = TradeRequests(options.request_timeout_secs)
         self._fees: s.FeeInfo | None = None
-        self._renewing: asyncio.Task[None] | None = None
+        self._is_armed = False
         self.http = PoloniexHttp(
             options, context.http, context.secrets, context.now_ns, context.reads
         )
@@ -110,8 +110,7 @@ class PoloniexAdapter:
             self._fees = await self.http.fee_info()
         await self.refresh_instruments()
         if trading and self.options.dead_mans_switch_secs:
-            await self.dead_mans_switch(self.options.dead_mans_switch_secs)
-            self._renewing = asyncio.get_running_loop().create_task(self._renew())
+            await self._arm()
 
     async def refresh_instruments(self) -> None:
         """Read every market; the mapping is changed in place. Raises VenueError."""
@@ -125,8 +124,8 @@ class PoloniexAdapter:
         self._instruments.update(found)
         self._precisions.update({i.symbol: i.size_precision for i in found.values()})
 
-    def private_stream(self) -> StreamProtocol | None:
-        """None without credentials. Its owner calls `attach(send)` to allow trade requests."""
+    def private_stream(self) -> PrivateProtocol | None:
+        """None without credentials."""
         key, secret = self._secrets.get("key"), self._secrets.get("secret")
         if key is None or secret is None:
             return None
@@ -147,14 +146,16 @@ class PoloniexAdapter:
         """
         return await self.http.kill_switch(timeout_secs)
 
-    async def _renew(self) -> None:
-        timeout_secs = self.options.dead_mans_switch_secs
-        while True:
-            await asyncio.sleep(timeout_secs / KILL_RENEWALS)
-            try:
-                await self.dead_mans_switch(timeout_secs)
-            except VenueError as error:
-                logger.warning("the dead man's switch was not renewed: %s", error)
+    def renewals(self) -> Sequence[Renewal]:
+        """The dead man's switch, where the options want one."""
+        secs = self.options.dead_mans_switch_secs
+        if not secs:
+            return ()
+        return (Renewal("the dead man's switch", secs / KILL_RENEWALS, self._arm),)
+
+    async def _arm(self) -> None:
+        await self.dead_mans_switch(self.options.dead_mans_switch_secs)
+        self._is_armed = True
 
     async def measure_clock(self) -> None:
         """Raises VenueError."""
@@ -166,12 +167,10 @@ class PoloniexAdapter:
         return None if offset is None else offset.likely_ns / 1e6
 
     async def close(self) -> None:
-        """Stop renewing and disarm the switch: an ordered stop is not a death."""
-        task, self._renewing = self._renewing, None
-        if task is None:
+        """Disarm the switch: an ordered stop is not a death."""
+        if not self._is_armed:
             return
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        self._is_armed = False
         try:
             await self.dead_mans_switch(-1)
         except VenueError as error:

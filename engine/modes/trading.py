@@ -403,9 +403,7 @@ class VenueTrading:
 
         self._pushes = PrivateItems(desk, on_fault=on_fault, on_error=desk.fail)
         self._private = self.runtime.stream("private", protocol, self._pushes)
-        attach = getattr(protocol, "attach", None)
-        if attach is not None:  # trade requests over the private stream
-            attach(self._private.send)
+        protocol.attach(self._private.send)
         self._private.start()
 
     def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:

@@ -38,6 +38,7 @@ from adapters.base.venue import (
     FeedKind,
     Gap,
     ParseError,
+    Renewal,
     Resynced,
     Send,
     StreamFault,
@@ -354,6 +355,7 @@ class ScriptedAdapter:
         self.connect_error: Exception | None = None
         self.connects = 0
         self.closes = 0
+        self.renewing: tuple[Renewal, ...] = ()
         self.orders: Any = None
 
     async def connect(self, *, trading: bool) -> None:
@@ -362,6 +364,9 @@ class ScriptedAdapter:
             raise self.connect_error
 
     async def refresh_instruments(self) -> None: ...
+
+    def renewals(self) -> Sequence[Renewal]:
+        return self.renewing
 
     def private_stream(self) -> None:
         return None

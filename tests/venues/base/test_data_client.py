@@ -444,6 +444,7 @@ async def test_an_unknown_instrument_is_named_with_the_nearest(
     assert run.runtime.failure is not None
     assert run.runtime.failure.code == "INSTRUMENT-UNKNOWN"
     assert run.runtime.failure.message.endswith(f"did you mean {BTC}?")
+    assert run.adapter.closes == 1, "what connecting left at the venue is taken back"
 
 
 async def test_both_clients_share_one_connection(make_run: Callable[..., Run]) -> None:

@@ -72,12 +72,18 @@ async def served() -> AsyncIterator[Served]:
     """The simulated venue on a free loopback port."""
     running = await serve(OceanexSimulator(now_ns=time.time_ns(), seed=7))
     yield running
+    while _transports:
+        await _transports.pop().close()
     await running.stop()
+
+
+_transports: list[AiohttpTransport] = []  # of contexts made since; an adapter closes none
 
 
 def context_of(served: Served, **options: Any) -> AdapterContext:
     facts = served.describe()
     credentials: Any = facts["credentials"]
+    _transports.append(AiohttpTransport())
     return AdapterContext(
         venue="OCEANEX",
         options=OceanexOptions(
@@ -87,7 +93,7 @@ def context_of(served: Served, **options: Any) -> AdapterContext:
             **options,
         ),
         secrets={name: Secret(text, f"test:{name}") for name, text in credentials.items()},
-        http=AiohttpTransport(),
+        http=_transports[-1],
         now_ns=time.time_ns,
         instruments=("BTC_USDT.OCEANEX",),
     )

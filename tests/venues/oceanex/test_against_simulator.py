@@ -480,10 +480,11 @@ async def test_more_open_orders_than_a_page(adapter: OceanexAdapter) -> None:
 
 
 async def test_an_unreachable_venue_refuses_before_sending(served: Served) -> None:
-    adapter = OceanexAdapter(context_of(served))
+    context = context_of(served)
+    adapter = OceanexAdapter(context)
     await adapter.connect(trading=True)
     await served.stop()
-    await adapter.close()  # no connection is kept
+    await context.http.close()  # no connection is kept
     (outcome,) = await adapter.orders.submit([intent()])
     assert isinstance(outcome, Refused)
     assert outcome.code == "OCEANEX-HTTP-CONNECT"

@@ -16,6 +16,7 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
+from adapters.base.renewals import Renewals
 from adapters.base.venue import (
     BalancePush,
     Feed,
@@ -352,6 +353,11 @@ def test_maintenance_and_a_revoked_key_end_the_private_stream_as_they_should() -
 def test_the_dead_mans_switch_is_renewed_and_works_when_nobody_does() -> None:
     async def session(memory: Memory) -> None:
         await memory.adapter.connect(trading=True)
+        problems: list[tuple[str, ...]] = []
+        renewals = Renewals(
+            lambda *told: problems.append(told), lambda *told: problems.append(told)
+        )
+        renewals.start(memory.adapter.renewals())
         (outcome,) = await memory.adapter.orders.submit([intent(1)])
         assert isinstance(outcome, Accepted)
         first = await memory.adapter.http.kill_switch_status()
@@ -359,10 +365,9 @@ def test_the_dead_mans_switch_is_renewed_and_works_when_nobody_does() -> None:
         assert len(memory.venue.exchange.open_orders("spot")) == 1
         later = await memory.adapter.http.kill_switch_status()  # as the venue holds it
         assert 56_000 < later.cancellation_time - first.cancellation_time < 64_000
-        renewing = memory.adapter._renewing
-        assert renewing is not None
-        renewing.cancel()  # the process is gone
+        await renewals.stop()  # the process is gone
         await asyncio.sleep(11)
+        assert problems == []
         assert memory.venue.exchange.open_orders("spot") == []
 
     in_memory(session, still(), dead_mans_switch_secs=10)
