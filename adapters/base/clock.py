@@ -82,6 +82,10 @@ class VenueClock:
         """Now, by the venue's clock."""
         return self._now_ns() + (0 if self.offset is None else self.offset.likely_ns)
 
+    def earliest_ns(self) -> int:
+        """The earliest that it can be now, by the venue's clock."""
+        return self._now_ns() + (0 if self.offset is None else self.offset.low_ns)
+
     @property
     def offset_ms(self) -> float | None:
         return None if self.offset is None else self.offset.proven_ns / 1e6

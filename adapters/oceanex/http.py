@@ -116,6 +116,7 @@ class OceanexHttp(VenueHttp):
             timeout_secs=options.request_timeout_secs,
             is_keyed=signer is not None,
             reads=reads,
+            clock=None if options.jwt_ttl_secs is None else self.clock,
         )
 
     # -- public (1.1) ------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class OceanexAdapter:
         self._named = context.instruments
         self._now_ns = context.now_ns
         self._options = options
-        signer = _signer(context.secrets, context.now_ns, options)
+        signer = _signer(context.secrets, lambda: self.http.clock.earliest_ns(), options)
         self.http = OceanexHttp(
             options, context.http, signer, now_ns=context.now_ns, reads=context.reads
         )

@@ -163,8 +163,7 @@ class PoloniexAdapter:
 
     @property
     def clock_offset_ms(self) -> float | None:
-        offset = self.http.clock.offset
-        return None if offset is None else offset.likely_ns / 1e6
+        return self.http.clock.offset_ms
 
     async def close(self) -> None:
         """Disarm the switch: an ordered stop is not a death."""

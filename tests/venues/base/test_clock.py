@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base.clock import LOOK_SECS, MEASURE_SECS, ClockWatch, Step, VenueClock
+from adapters.base.transport import HttpRequest, HttpResponse
 from adapters.base.venue import VenueError
+from adapters.oceanex.config import OceanexOptions
+from adapters.oceanex.venue import OceanexAdapter
 from adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from engine.orders.model import Accepted
 from tests.venues.base.test_reads import VENUES, Scene
 
 
@@ -150,3 +155,65 @@ def test_an_offset_lies_within_its_bounds(
     assert found.low_ns <= ahead <= found.high_ns
     assert abs(found.likely_ns - ahead) <= found.uncertainty_ns
     assert abs(found.proven_ns) <= abs(ahead)
+
+
+def test_a_round_trip_across_a_step_back_measures_nothing() -> None:
+    """Its bounds are the wrong way round: it looked like the quickest of all."""
+    ours = true = 1_700_000_000_000_000_000
+    steps = [-(40 * 10**9), 10**8]
+
+    async def ask() -> int:
+        nonlocal ours
+        ours += steps.pop(0) if steps else 10**8
+        return true
+
+    clock = VenueClock(ask, code="X", now_ns=lambda: ours, resolution_ns=10**6)
+    found = asyncio.run(clock.measure())
+    assert found.low_ns <= true - ours + 10**8
+    assert found.uncertainty_ns < 10**9
+    assert found.low_ns <= found.high_ns
+
+    steps = [-(10**9)] * 5
+    with pytest.raises(VenueError, match="X-CLOCK"):
+        asyncio.run(clock.measure())
+
+
+class Behind(Scene):
+    """A machine whose clock is 8 s behind."""
+
+    def now_ns(self) -> int:
+        return self.loop.now_ns() - 8 * 10**9
+
+
+def test_tokens_that_expire_hold_the_venues_time() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        scene = Behind("oceanex", loop)
+        options = OceanexOptions(http_url=scene.options.http_url, jwt_ttl_secs=5)
+        adapter = OceanexAdapter(msgspec.structs.replace(scene.context, options=options))
+        await adapter.connect(trading=True)
+        (outcome,) = await adapter.orders.submit([scene.intent()])
+        assert isinstance(outcome, Accepted)
+
+    run_virtual(work())
+
+
+@pytest.mark.parametrize("key", VENUES)
+def test_an_offset_is_told_as_far_as_it_is_proven(key: str) -> None:
+    """A slow answer proves no offset: half of its time was taken for one at Poloniex."""
+
+    async def work(scene: Watched) -> None:
+        inner = scene.http._inner
+
+        class Slow:
+            async def request(self, request: HttpRequest) -> HttpResponse:
+                answer = await inner.request(request)
+                await asyncio.sleep(0.18)  # on the way back
+                return answer
+
+        scene.http._inner = Slow()  # type: ignore[assignment]
+        await scene.adapter.measure_clock()
+        assert scene.adapter.clock_offset_ms == 0
+
+    at(key, work)

@@ -60,14 +60,14 @@ class Scene:
         self.venue = made(now_ns=loop.now_ns(), seed=3)
         facts: Any = self.venue.describe("http://sim", "ws://sim")
         self.http = Limited(InMemoryHttp(self.venue, loop.now_ns))
-        options: Any = (
+        self.options: Any = (
             OceanexOptions(http_url=facts["rest"])
             if key == "oceanex"
             else PoloniexOptions(http_url=facts["rest"])
         )
-        context = AdapterContext(
+        self.context = AdapterContext(
             venue=key.upper(),
-            options=options,
+            options=self.options,
             secrets={n: Secret(t, "test") for n, t in facts["credentials"].items()},
             http=self.http,
             now_ns=self.now_ns,
@@ -76,7 +76,7 @@ class Scene:
         spec: Callable[[AdapterContext], Adapter] = (
             OceanexAdapter if key == "oceanex" else PoloniexAdapter
         )
-        self.adapter = spec(context)
+        self.adapter = spec(self.context)
         self.instrument = f"BTC_USDT.{key.upper()}"
 
     def now_ns(self) -> int:
