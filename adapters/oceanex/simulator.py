@@ -18,7 +18,7 @@ from adapters.oceanex.simulator_query import QueryServer
 from adapters.oceanex.simulator_routes import answer
 from adapters.oceanex.simulator_state import OceanexState
 from adapters.simulation.shell import Start
-from adapters.simulation.venue import SimRequest, SimResponse, SimSession
+from adapters.simulation.venue import NO_HEADERS, SimRequest, SimResponse, SimSession
 
 __all__ = ["OceanexSimOptions", "OceanexSimulator", "create"]
 
@@ -42,7 +42,12 @@ class OceanexSimulator(OceanexState):
         return answer(self, request, request.path.removeprefix(BASE_PATH).replace("//", "/"))
 
     def open_session(
-        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
+        self,
+        path: str,
+        query: str,
+        send: Callable[[str], None],
+        close: Callable[[], None],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> SimSession:
         if path == QUERY_PATH:
             return self.query.open(send, close)

@@ -20,7 +20,7 @@ from adapters.poloniex.simulator_push import PushServer, PushSession
 from adapters.poloniex.simulator_routes import answer
 from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.simulation.shell import Start
-from adapters.simulation.venue import SimRequest, SimResponse
+from adapters.simulation.venue import NO_HEADERS, SimRequest, SimResponse
 
 __all__ = ["PoloniexSimOptions", "PoloniexSimulator", "create"]
 
@@ -36,7 +36,12 @@ class PoloniexSimulator(PoloniexState):
         return answer(self, request)
 
     def open_session(
-        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
+        self,
+        path: str,
+        query: str,
+        send: Callable[[str], None],
+        close: Callable[[], None],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> PushSession:
         return self.push.open(path, send, close)
 

@@ -138,11 +138,15 @@ class MatchingCore:
             return Refusal(RefusalCode.WOULD_TAKE, "a post-only order would trade at once")
         return refusal
 
-    def _create(self, account: str, new: NewOrder, market: Market) -> SimOrder | Refusal:
+    def _create(
+        self, account: str, new: NewOrder, market: Market, hold: Decimal | None = None
+    ) -> SimOrder | Refusal:
+        """`hold` is what to lock, None: what the order can cost."""
         spec = market.spec
         hold_currency = spec.quote if new.side is Side.BUY else spec.base
         is_held_later = new.trigger_price is not None and self.options.stop_hold == "trigger"
-        hold = ZERO if is_held_later else self._hold(new, market)
+        if hold is None:
+            hold = ZERO if is_held_later else self._hold(new, market)
         if self.ledger.balance(account, hold_currency).free < hold:
             return Refusal(
                 RefusalCode.INSUFFICIENT_FUNDS, f"{hold} {hold_currency} can not be locked"
@@ -330,6 +334,7 @@ class MatchingCore:
             released = paid
             if order.price is not None:
                 released = order.price * quantity * (1 + spec.fees.buy_quote_rate_max)
+                released = min(released, order.hold)  # a dealer's order holds what it costs
             order.hold -= released
             received = quantity - (fee if fee_currency == spec.base else ZERO)
             self._move(order.account, spec.quote, released - paid, -released, reason)

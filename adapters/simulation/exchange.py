@@ -73,6 +73,36 @@ class Exchange(MatchingCore):
         self._finish(market)
         return order
 
+    def deal(
+        self, account: str, new: NewOrder, price: Decimal | None, now_ns: int
+    ) -> SimOrder | Refusal:
+        """Take an order that a dealer fills whole at its own `price`, or kills (None).
+
+        The book is neither asked nor changed. An order whose limit the price is beyond is killed.
+        """
+        self.advance(now_ns)
+        refusal = self._refusal(account, new)
+        if refusal is not None:
+            return refusal
+        market = self.markets[new.market]
+        assert new.quantity is not None, "a dealer is asked for a quantity of base units"
+        if price is not None and not market.book.opposite(new.side).is_within(price, new.price):
+            price = None
+        hold = ZERO
+        if price is not None:
+            rate = 1 + market.spec.fees.buy_quote_rate_max
+            hold = price * new.quantity * rate if new.side is Side.BUY else new.quantity
+        order = self._create(account, new, market, hold)
+        if isinstance(order, Refusal):
+            return order
+        if price is None:
+            self._close(market, order, Status.CANCELED, "fill or kill")
+        else:
+            trade = self._print(market, price, order.quantity, order.side, order, None)
+            self._fill(market, order, trade, is_maker=False, against_market=True)
+        self._finish(market)
+        return order
+
     def cancel(
         self, account: str, order_id: int, now_ns: int, settle_ns: int | None = None
     ) -> SimOrder | Refusal:

@@ -6,13 +6,19 @@ Only the loop's clock is used, so a virtual-time loop runs whole sessions in mil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from adapters.base.transport import HttpRequest, HttpResponse, TransportError
 from adapters.simulation.control import CONTROL_PREFIX, control
-from adapters.simulation.server import TICK_SECS, Outbox, answer
-from adapters.simulation.venue import SimRequest, SimResponse, SimSession, SimulatedVenue
+from adapters.simulation.server import TICK_SECS, Outbox, answer, lowered
+from adapters.simulation.venue import (
+    NO_HEADERS,
+    SimRequest,
+    SimResponse,
+    SimSession,
+    SimulatedVenue,
+)
 from engine.orders import permit
 
 
@@ -64,7 +70,7 @@ class InMemoryHttp:
             method=request.method,
             path=parts.path,
             query=parts.query,
-            headers={name.lower(): value for name, value in request.headers.items()},
+            headers=lowered(request.headers),
             body=request.body,
         )
         if sim_request.path.startswith(CONTROL_PREFIX):
@@ -89,13 +95,17 @@ class InMemoryWs:
         self._now_ns = now_ns
         self._latency_secs = latency_secs
 
-    async def connect(self, url: str) -> InMemoryConnection:
+    async def connect(
+        self, url: str, headers: Mapping[str, str] = NO_HEADERS
+    ) -> InMemoryConnection:
         if self._latency_secs:
             await asyncio.sleep(self._latency_secs)
         parts = urlsplit(url)
         self._venue.advance(self._now_ns())
         outbox = Outbox(self._venue.faults, parts.path)
-        session = self._venue.open_session(parts.path, parts.query, outbox.send, outbox.close)
+        session = self._venue.open_session(
+            parts.path, parts.query, outbox.send, outbox.close, lowered(headers)
+        )
         return InMemoryConnection(self._venue, self._now_ns, outbox, session)
 
 

@@ -83,7 +83,7 @@ class Served:
             method=request.method,
             path=request.rel_url.path,
             query=request.rel_url.raw_query_string,
-            headers={name.lower(): value for name, value in request.headers.items()},
+            headers=lowered(request.headers),
             body=await request.read(),
             remote=request.remote or "127.0.0.1",
         )
@@ -103,7 +103,11 @@ class Served:
         path = request.rel_url.path
         outbox = Outbox(self.venue.faults, path)
         session = self.venue.open_session(
-            path, request.rel_url.raw_query_string, outbox.send, outbox.close
+            path,
+            request.rel_url.raw_query_string,
+            outbox.send,
+            outbox.close,
+            lowered(request.headers),
         )
         writer = asyncio.create_task(self._write(socket, outbox, request))
         try:
@@ -214,6 +218,11 @@ async def answer(
     if kind is HttpFault.HANG_ANSWER:
         await asyncio.sleep(HANG_SECS_MAX)
     return None
+
+
+def lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers as a venue gets them."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _web_response(response: SimResponse) -> web.Response:

@@ -16,6 +16,8 @@ from adapters.simulation.exchange import Exchange
 from adapters.simulation.faults import Faults
 from adapters.simulation.market import MarketDriver
 
+NO_HEADERS: Mapping[str, str] = {}
+
 
 class SimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request as the venue sees it; `path` has no host and no query."""
@@ -64,9 +66,14 @@ class SimulatedVenue(Protocol):
     def http(self, request: SimRequest) -> SimResponse: ...
 
     def open_session(
-        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
+        self,
+        path: str,
+        query: str,
+        send: Callable[[str], None],
+        close: Callable[[], None],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> SimSession:
-        """A WebSocket was opened; `send` and `close` act on it."""
+        """A WebSocket was opened; `send` and `close` act on it. `headers` are the handshake's."""
         ...
 
     def advance(self, now_ns: int) -> None:

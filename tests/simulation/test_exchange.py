@@ -53,6 +53,51 @@ def order(side: Side, quantity: str, price: str | None = None, **more: object) -
     )
 
 
+@pytest.mark.parametrize(("side", "price", "limit"), [(BUY, "101.5", "150"), (SELL, "98", "50")])
+@pytest.mark.parametrize("is_market", [False, True])
+def test_a_dealer_fills_an_order_whole_at_its_own_price(
+    side: Side, price: str, limit: str, is_market: bool
+) -> None:
+    """A limit far beyond holds no more than the deal costs; the book has no part in it."""
+    exchange = make_exchange(FeeSchedule())
+    for each, at in ((BUY, "99"), (SELL, "101")):
+        exchange.set_level(M, each, D(at), D(1), 2)
+    new = order(side, "2", None if is_market else limit, time_in_force=Tif.FOK)
+    done = accepted(exchange.deal("alice", new, D(price), 3))
+    assert (done.status, done.executed, done.avg_price, done.hold) == (
+        *(Status.FILLED, D(2), D(price), D(0)),
+    )
+    (fill,) = exchange.ledger.fills("alice")
+    assert (fill.quantity, fill.price) == (D(2), D(price))
+    sign = 1 if side is BUY else -1
+    assert exchange.ledger.balance("alice", "BTC").free == 10 + sign * 2
+    assert exchange.ledger.balance("alice", "USDT").free == 100_000 - sign * 2 * D(price)
+    assert exchange.ledger.balance("alice", "USDT").locked == 0
+    assert exchange.ledger.total("USDT") == 200_000
+    book = exchange.markets[M].book
+    assert (book.bids.levels(9), book.asks.levels(9)) == ([(D(99), D(1))], [(D(101), D(1))])
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "limit"), [(BUY, None, "150"), (BUY, "101", "100.99"), (SELL, "99", "99.01")]
+)
+def test_a_dealer_kills_what_it_has_no_price_for(side: Side, price: str | None, limit: str) -> None:
+    exchange = make_exchange()
+    before = exchange.ledger.balances("alice")
+    new = order(side, "2", limit, time_in_force=Tif.FOK)
+    done = accepted(exchange.deal("alice", new, None if price is None else D(price), 3))
+    assert (done.status, done.executed, done.reason) == (Status.CANCELED, 0, "fill or kill")
+    assert exchange.ledger.fills("alice") == []
+    assert exchange.ledger.balances("alice") == before
+
+
+def test_a_dealer_refuses_what_can_not_be_paid() -> None:
+    exchange = make_exchange(FeeSchedule())
+    refused = exchange.deal("alice", order(SELL, "11", "100"), D(100), 3)
+    assert isinstance(refused, Refusal)
+    assert refused.code is RefusalCode.INSUFFICIENT_FUNDS
+
+
 def accepted(result: SimOrder | Refusal) -> SimOrder:
     assert isinstance(result, SimOrder), result
     return result

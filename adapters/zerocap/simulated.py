@@ -1,0 +1,84 @@
+"""A simulated Zerocap: REST and WebSocket of both dialects over a dealer's ladder.
+
+Source: the venue document, all sections. It becomes `simulator.py`, where the registry finds it,
+once the adapter is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Unpack
+
+from adapters.simulation.shell import Start
+from adapters.simulation.venue import NO_HEADERS, SimRequest, SimResponse
+from adapters.zerocap.simulator_markets import ZerocapSimOptions
+from adapters.zerocap.simulator_push import PushServer, PushSession
+from adapters.zerocap.simulator_routes import BASE_PATH, answer
+from adapters.zerocap.simulator_state import ZerocapState
+
+__all__ = ["ZerocapSimOptions", "ZerocapSimulator", "create"]
+
+
+class ZerocapSimulator(ZerocapState):
+    """A `SimulatedVenue`."""
+
+    def __init__(self, options: ZerocapSimOptions | None = None, **start: Unpack[Start]) -> None:
+        super().__init__(options, **start)
+        self.push = PushServer(self)
+
+    def http(self, request: SimRequest) -> SimResponse:
+        response = answer(self, request)
+        if self.options.push_first:
+            self.push.publish_orders()
+        return response
+
+    def open_session(
+        self,
+        path: str,
+        query: str,
+        send: Callable[[str], None],
+        close: Callable[[], None],
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> PushSession:
+        return self.push.open(headers, send, close)
+
+    def advance(self, now_ns: int) -> None:
+        self.driver.advance(now_ns)
+        self.exchange.advance(now_ns)
+        self.push.publish(now_ns)
+
+    def vary(self, rng: Random) -> dict[str, Any]:
+        self.change(
+            id_suffix=rng.choice(("", "be")),
+            push_first=rng.random() < 0.5,
+            error_body=rng.choice(("text", "detail", "code")),
+            data_as_text=rng.random() < 0.5,
+            answers_ping_with_error=rng.random() < 0.5,
+        )
+        return {"dialect": rng.choice(("A", "C"))}
+
+    def control(self, body: Mapping[str, object]) -> object:
+        """`{"prices": "down"|"up"}` breaks the price feed, and mends it."""
+        self.push.stream({"down": False, "up": True}[str(body["prices"])])
+        return {"prices": "up" if self.is_price_up else "down"}
+
+    def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
+        """`rest` and `ws` are what a client is configured with."""
+        credentials = {"api_key": self.options.api_key, "api_secret": self.options.api_secret}
+        return {
+            "venue": "zerocap",
+            "rest": f"{http_base}{BASE_PATH}",
+            "ws": f"{ws_base}{BASE_PATH}",
+            "credentials": credentials,
+            "markets": list(self.markets),
+        }
+
+    def take_credentials(self, kept: Mapping[str, str]) -> None:
+        """Raises ValueError for what is no text of a key."""
+        if not kept["api_key"] or not kept["api_secret"]:
+            raise ValueError("api_key and api_secret are empty")
+        self.change(api_key=kept["api_key"], api_secret=kept["api_secret"])
+
+
+create = ZerocapSimulator
