@@ -40,8 +40,11 @@ class PiexgoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float, _doc("Silence after which a WebSocket ping is sent, seconds", gt=0)
     ] = 20.0
     idle_close_secs: Annotated[
-        float, _doc("Time without a frame after which the stream is given up, seconds", gt=0)
+        float, _doc("Time without a frame after which market data is given up, seconds", gt=0)
     ] = 90.0
+    quiet_account_secs: Annotated[
+        float, _doc("As idle_close_secs, of orders and balances: they may be quiet", gt=0)
+    ] = 600.0
     pinfo: Annotated[
         Literal["signed", "unsigned"],
         _doc("How orders and balances are subscribed; the first document shows no key"),

@@ -5,13 +5,9 @@ The document prints headings as -10300 and examples as 10201: the size counts, n
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from adapters.base.venue import VenueError, VenueErrorKind
-
-Purpose = Literal["create", "cancel", "read"]
 
 OK = 0
 RATE_PENALTY_SECS = 2.0  # the venue names no wait

@@ -32,7 +32,7 @@ NOISE = Decimal("1e-13")  # of the number: what a double adds to a decimal of a 
 
 _QUOTE = ord('"')
 _CURRENCY = re.compile(r"[0-9A-Za-z]{1,20}")
-_ORDER_ID = re.compile(r"[0-9A-Za-z-]{1,36}")
+_ORDER_ID = re.compile(s.ORDER_ID)
 _ZERO = Decimal(0)
 
 

@@ -7,8 +7,13 @@ that is money is a Decimal of the digits that came, JSON numbers too. `parse` bo
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
+ORDER_ID = r"\A[0-9A-Za-z-]{1,36}\Z"
+OrderId = Annotated[str, Meta(pattern=ORDER_ID)]
 
 # -- REST ------------------------------------------------------------------------------------------
 
@@ -158,7 +163,7 @@ class TickerV2(msgspec.Struct, frozen=True):
 class Created(msgspec.Struct, frozen=True):
     """`/api/v1/order`."""
 
-    order_id: str
+    order_id: OrderId
     msg: str = ""
     err_code: int = 0
 

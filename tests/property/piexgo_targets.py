@@ -9,15 +9,21 @@ from typing import Any
 from nautilus_trader.model import InstrumentId
 
 from adapters.base.book import Numbers
-from adapters.base.venue import ParseError
-from adapters.piexgo import parse
+from adapters.base.venue import Feed, FeedKind, ParseError
+from adapters.piexgo import http, parse
 from adapters.piexgo import schemas as s
+from adapters.piexgo.config import PiexgoOptions
+from adapters.piexgo.instruments import instrument
+from adapters.piexgo.websocket import EarlyOrders, PrivateStream, PublicStream
+from engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
 from tests.property.state_targets import quiet
 
 SAMPLES = ROOT / "tests" / "venues" / "piexgo" / "samples"
 BTC = InstrumentId.from_str("BTC_USDT.PIEXGO")
 NUMBERS = Numbers(2, 4)
+NOW_NS = 1_553_326_491_000_000_000
+FRAMES = 200  # of one connection
 
 
 def payloads(pattern: str) -> list[bytes]:
@@ -38,14 +44,7 @@ def frame(data: bytes) -> None:
     quiet(lambda: parse.private(message, "PIEXGO"), ParseError)
 
 
-READERS: list[Any] = [
-    parse.Reader(type_)
-    for type_ in (
-        *(s.Account, s.Envelope, s.OrderPage, s.OrderInfo, s.Created, s.ServerTime, s.OrderBook),
-        *(s.Symbols, s.OneTicker, s.Tickers, s.Trades, list[s.AssetV2], dict[str, s.TickerV2]),
-        *(dict[str, s.OrderBookV2], list[s.Deal], dict[str, dict[str, Decimal]], list[str]),
-    )
-]
+READERS: list[Any] = [value for value in vars(http).values() if isinstance(value, parse.Reader)]
 
 
 def answer(data: bytes) -> None:
@@ -66,6 +65,37 @@ def answer(data: bytes) -> None:
             assert order is None or 0 <= order.filled <= order.quantity
 
 
+class Streams:
+    """Both dialogues, each over many frames and some connections."""
+
+    def __init__(self) -> None:
+        row = s.Symbol("BTC_USDT", Decimal("0.0005"), Decimal("0.0015"), 4, 2)
+        built = instrument(row, "PIEXGO", NOW_NS)
+        self._public = PublicStream(PiexgoOptions(), {built.id: built})
+        for kind in (FeedKind.BOOK, FeedKind.TRADES):
+            self._public.subscribe(Feed(kind, built.id))
+        secret = Secret("x", "test")
+        early = EarlyOrders(1_000_000_000)
+        self._private = PrivateStream(PiexgoOptions(), "PIEXGO", secret, secret, early)
+        self._now = NOW_NS
+        self._open()
+
+    def _open(self) -> None:
+        self._left = FRAMES
+        self._public.opened(self._now)
+        self._private.opened(self._now)
+
+    def __call__(self, data: bytes) -> None:
+        self._now += 10_000_000
+        self._left -= 1
+        for stream in (self._public, self._private):
+            quiet(lambda stream=stream: list(stream.received(data, self._now)), ParseError)
+        if not self._left:
+            list(self._public.closed(self._now))
+            list(self._private.closed(self._now))
+            self._open()
+
+
 def answers() -> list[bytes]:
     """`<which reader> <body>` for every reader that takes the body, and one that does not."""
     found = []
@@ -78,5 +108,7 @@ def answers() -> list[bytes]:
 
 
 def piexgo_targets() -> Iterator[Target]:
-    yield Target(name="piexgo-frame", corpus=payloads("ws_*.json") * 2, feed=frame)
+    frames = payloads("ws_*.json") * 2
+    yield Target(name="piexgo-frame", corpus=frames, feed=frame)
+    yield Target(name="piexgo-stream", corpus=frames, feed=Streams())
     yield Target(name="piexgo-rest", corpus=answers(), feed=answer)
