@@ -1,9 +1,28 @@
-"""What ends this process in order, and how one of our own is started beside it."""
+"""What ends this process, in order or at once, and how one of our own is started beside it."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+Answer = Callable[[str, str, int, Mapping[str, Any]], None]
+_answers: list[Answer] = []
+
+
+def answer_by(answer: Answer) -> None:
+    """Who tells a process's reader of an end at once: code, message, exit code, what is known."""
+    _answers[:] = [answer]
+
+
+def end_at_once(code: str, message: str, exit_code: int, **known: Any) -> NoReturn:
+    """Say why, past the loggers, whose locks a blocked thread may hold, and leave."""
+    os.write(2, f"error {code}: {message}\n".encode())
+    for answer in _answers:
+        answer(code, message, exit_code, known)
+    os._exit(exit_code)
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

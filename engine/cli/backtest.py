@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -48,7 +47,7 @@ def command(
     from engine.run.backtest import run_backtest
 
     loaded = load(config)
-    with out_folder(out), _logs_on_stderr():
+    with out_folder(out), process.logs_on_stderr():
         with _terminable(), _progress() as progress:
             result = run_backtest(loaded, progress=progress)
         try:
@@ -97,20 +96,6 @@ def _terminable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _logs_on_stderr() -> Iterator[None]:
-    """NautilusTrader logs to file descriptor 1; the result must be alone there, to be parsed.
-
-    The descriptor is stderr's from now on: its thread may write a last line at any time.
-    """
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    with process.guarded(kept, sys.stdout) as ours, contextlib.redirect_stdout(ours):
-        yield
-    os.close(kept)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 
+from engine.cli.process import answer_of
 from engine.errors import Exit, FairleadError
 
 DEBUG_VARIABLE = "FAIRLEAD_DEBUG"
@@ -16,8 +17,8 @@ DEBUG_VARIABLE = "FAIRLEAD_DEBUG"
 def report(error: Exception, *, as_json: bool = False) -> int:
     """Print an error and give the process's exit code; a traceback only with FAIRLEAD_DEBUG=1.
 
-    With `as_json` stdout gets the same facts as one object: `{"error": {"code", "message",
-    "exit_code"}}`.
+    With `as_json` stdout gets the same facts as one object: `{"outcome", "exit_code", "error":
+    {"code", "message", "exit_code"}}`.
     """
     if os.environ.get(DEBUG_VARIABLE) == "1":
         print(_redacted("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201
@@ -32,9 +33,8 @@ def _tell(code: str, message: str, exit_code: int, as_json: bool) -> int:
     text = _redacted(message)
     print(f"error {code}: {text}", file=sys.stderr)  # noqa: T201
     if as_json:
-        found = {"error": {"code": code, "message": text, "exit_code": exit_code}}
         with contextlib.suppress(OSError):  # stdout may be gone; stderr has it all
-            print(json.dumps(found), flush=True)  # noqa: T201
+            print(json.dumps(answer_of(code, text, exit_code)), flush=True)  # noqa: T201
     return exit_code
 
 

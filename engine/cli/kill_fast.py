@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int | None:
     except Exception as error:
         from engine.cli import errors
 
-        return errors.report(error)
+        return errors.report(error, as_json=wanted.as_json)
 
 
 def read(arguments: list[str]) -> killing.Wanted | None:

@@ -48,7 +48,7 @@ def run(
     problems = [] if mode == "record" else check_loaded(loaded, mode)
     if problems:
         raise ConfigError(told_once(problems))
-    with out_folder(out):
+    with out_folder(out), process.logs_on_stderr():
         ended = run_node(loaded, mode, run_secs=seconds)
         process.ended(int(ended.exit))
         if out is None and mode == "paper" and ended.node is not None:
@@ -60,11 +60,11 @@ def run(
                 figures = write_run(out, figures, *files)
             except FairleadError as error:  # the disk is full: the run has ended as it has
                 typer.echo(f"error {error.code}: {error.message}", err=True)
-    process.name_files(figures.files)
-    if as_json:
-        sys.stdout.write(figures.json().decode() + "\n")
-    else:
-        summary.show([figures], result_console())
+        process.name_files(figures.files)
+        if as_json:
+            sys.stdout.write(figures.json().decode() + "\n")
+        else:
+            summary.show([figures], result_console())
     if ended.exit:
         typer.echo(redact(f"error {ended.reason}"), err=True)
     raise typer.Exit(int(ended.exit))

@@ -3,13 +3,18 @@
 A result that can't be printed (a full disk, a reader that went away) is no reason to end otherwise
 than the run did: the exit code stays the one that was earned, what was meant for stdout goes to
 stderr, and the files that hold the rest are named there.
+
+With `--json` stdout gets one document, however the process ends: where its verb had no time to
+print one, it is what was told last on stderr, with the exit code.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,15 +22,16 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from engine.processes import stop_signals
+from engine.processes import answer_by, stop_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # A signal is how these end; before they have begun it is nothing but that.
 ENDED_BY_SIGNAL = frozenset({"live", "paper", "record", "venue"})
 # These print what can be printed again: a reader that has enough is no loss (`| head`).
 REPEATABLE = frozenset({"check", "config", "explain", "--help", "--version"})
+TAIL_MAX = 8192  # bytes of an output that are kept: more than a line of ours has
 THREADS_SECS = 2.0  # for threads that a strategy has left to end by themselves
 _STDOUT, _STDERR = 1, 2
 _FAILED = 1
@@ -40,6 +46,8 @@ class Output(io.RawIOBase):
         self._fd = fd
         self._instead = instead
         self.lost: OSError | None = None
+        self.count = 0  # bytes that came
+        self.tail = b""  # the last of them
 
     def writable(self) -> bool:
         return True
@@ -51,6 +59,8 @@ class Output(io.RawIOBase):
         return os.isatty(self._fd)
 
     def write(self, data: Any) -> int | None:
+        self.count += len(data)
+        self.tail = (self.tail + bytes(data))[-TAIL_MAX:]
         if self.lost is None:
             try:
                 return os.write(self._fd, data)
@@ -96,8 +106,29 @@ class _Process:
         self.outputs: list[Output] = []
         self.files: dict[str, str] = {}
 
+    def result(self) -> Output | None:
+        """What stdout is now."""
+        found = [one for one in self.outputs if one.fileno() != self.stderr]
+        return found[-1] if found else None
+
+    def answer(self, code: str, message: str, exit_code: int, known: Mapping[str, Any]) -> None:
+        """The one document of `--json`, unless there is one."""
+        result = self.result()
+        if result is None or result.count or "--json" not in sys.argv:
+            return
+        import json
+
+        told = {**answer_of(code, message, exit_code), **known}
+        result.write(json.dumps(told).encode() + b"\n")
+
 
 _process = _Process()
+
+
+def answer_of(code: str, message: str, exit_code: int) -> dict[str, Any]:
+    """What `--json` tells of an end that has no result."""
+    error = {"code": code, "message": message, "exit_code": exit_code}
+    return {"outcome": f"{code}: {message}", "exit_code": exit_code, "error": error}
 
 
 def _verb() -> str:
@@ -110,6 +141,7 @@ def begin() -> None:
     _open_standard_descriptors()
     sys.stdout = guarded(_STDOUT, sys.stdout)
     sys.stderr = guarded(_STDERR, sys.stderr)
+    answer_by(_process.answer)
     if _verb() in ENDED_BY_SIGNAL:
         for number in stop_signals():
             signal.signal(number, _stopped_early)
@@ -153,11 +185,24 @@ def finish(code: int = 0) -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    if code:
+        _process.answer(*_told_last(), code, {})
     if any(one.lost is not None for one in _process.outputs if one.fileno() != _process.stderr):
         for what, path in _process.files.items():
             sys.stderr.write(f"{what}: {path}\n")
     _process.is_whole = True
     threading.Thread(target=_leave, args=(code,), name="leave", daemon=True).start()
+
+
+def _told_last() -> tuple[str, str]:
+    """Code and message of the last error on stderr; those of the command line library have none."""
+    tails = [one.tail for one in _process.outputs if one.fileno() == _process.stderr]
+    text = tails[-1].decode(errors="replace").strip() if tails else ""
+    found = re.findall(r"^(?:error ([A-Z][A-Z0-9-]*): |Error: )(.*)$", text, re.MULTILINE)
+    if not found:
+        return "ENDED", text.rpartition("\n")[2]
+    code, message = found[-1]
+    return code or "USAGE", message
 
 
 def _leave(code: int) -> None:
@@ -180,8 +225,31 @@ def _leave(code: int) -> None:
 def _stopped_early(number: int, _frame: FrameType | None) -> None:
     """Nothing is open and nothing was sent; unwinding half an import would only raise in it."""
     name = signal.Signals(number).name
-    os.write(_STDERR, f"stopped by {name} before it began; nothing was sent\n".encode())
+    text = f"stopped by {name} before it began; nothing was sent"
+    os.write(_STDERR, f"{text}\n".encode())
+    _process.answer("STOPPED", text, 0, {})
     os._exit(0)
+
+
+@contextlib.contextmanager
+def logs_on_stderr() -> Iterator[None]:
+    """NautilusTrader logs to file descriptor 1; the result must be alone there, to be parsed.
+
+    The descriptor is stderr's from now on: its thread may write a last line at any time. In a
+    process of ours so is `sys.stdout` the result's, for what is told of an error, too.
+    """
+    sys.stdout.flush()
+    kept, before = os.dup(_STDOUT), sys.stdout
+    os.dup2(_process.stderr, _STDOUT)
+    sys.stdout = guarded(kept, before)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        if not _process.is_begun:
+            sys.stdout.close()
+            os.close(kept)
+            sys.stdout = before
 
 
 def ended(code: int) -> None:
@@ -203,7 +271,9 @@ def ended(code: int) -> None:
         name = signal.Signals(number).name
         if _process.is_whole:
             os._exit(code)
-        os.write(_process.stderr, f"error: ended by {name} before the summary was whole\n".encode())
+        text = f"ended by {name} before the summary was whole"
+        os.write(_process.stderr, f"error: {text}\n".encode())
+        _process.answer("CUT-SHORT", text, code, {})
         os._exit(code)
 
     for number in stop_signals():

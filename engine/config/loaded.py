@@ -58,18 +58,41 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
         hint: str = "",
     ) -> ConfigProblem:
         """A finding at a key of this file, for checks that need more than the file."""
-        path = tuple(key_path)
-        line, col = self.lines.value(path) or self.lines.nearest(path)
-        return ConfigProblem(
-            file=self.file,
-            line=line,
-            col=col,
-            code=code,
-            key=key_text(path),
-            expected=expected,
-            came=came,
-            hint=hint,
+        return problem_at(
+            self.file, self.lines, tuple(key_path), code, expected=expected, came=came, hint=hint
         )
+
+
+def problem_at(
+    file: str,
+    lines: TomlLines,
+    path: KeyPath,
+    code: str,
+    *,
+    expected: str = "",
+    came: str = "",
+    hint: str = "",
+    at_value: bool = True,
+) -> ConfigProblem:
+    """A finding at a key, or at its value; of credentials what came is not shown."""
+    place = lines.value(path) if at_value else lines.key(path)
+    line, col = place or lines.nearest(path)
+    if came and _holds_secrets(path):
+        came = "something else (not shown)"
+    return ConfigProblem(
+        file=file,
+        line=line,
+        col=col,
+        code=code,
+        key=key_text(path),
+        expected=expected,
+        came=came,
+        hint=hint,
+    )
+
+
+def _holds_secrets(path: KeyPath) -> bool:
+    return len(path) >= 3 and path[0] == "venues" and path[2] == "credentials"
 
 
 def account_files(loaded: LoadedConfig, key: str, *, paper: bool = False) -> AccountFiles:

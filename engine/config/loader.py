@@ -12,8 +12,8 @@ from typing import Any
 
 from adapters import registry
 from engine.config import model
-from engine.config.loaded import LoadedConfig
-from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean, key_text
+from engine.config.loaded import LoadedConfig, problem_at
+from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
 from engine.config.rules import RECORDED, check_rules
 from engine.config.toml_lines import TomlLines
 from engine.config.walk import BAD, Homes, Walker, convert
@@ -40,21 +40,17 @@ class _Findings:
         *,
         at_value: bool = True,
     ) -> None:
-        place = self._lines.value(path) if at_value else self._lines.key(path)
-        line, col = place or self._lines.nearest(path)
-        if _holds_secrets(path):
-            came = "something else (not shown)"
-        problem = ConfigProblem(
-            file=self._file,
-            line=line,
-            col=col,
-            code=code,
-            key=key_text(path),
+        problem = problem_at(
+            self._file,
+            self._lines,
+            path,
+            code,
             expected=expected,
             came=came,
             hint=hint,
+            at_value=at_value,
         )
-        self._found.setdefault((line, col, code, problem.key), problem)
+        self._found.setdefault((problem.line, problem.col, code, problem.key), problem)
 
     def raise_if_any(self) -> None:
         if self._found:
@@ -99,10 +95,6 @@ def _examine(path: Path, data: bytes) -> tuple[TomlLines, Any, dict[str, tuple[t
 @cache
 def _homes() -> Homes:
     return Homes(model.Config)
-
-
-def _holds_secrets(path: KeyPath) -> bool:
-    return len(path) >= 3 and path[0] == "venues" and path[2] == "credentials"
 
 
 def _failure(path: Path, code: str, expected: str, came: str, line: int = 0, col: int = 0) -> Any:

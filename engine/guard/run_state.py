@@ -50,7 +50,10 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DenialRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One order, or a modify of it, that the gate refused; `order` is NautilusTrader's."""
+    """One order, or a modify of it, that the gate refused; `order` is NautilusTrader's.
+
+    `market` is the top of the book then, as `RunState.markets` has it.
+    """
 
     strategy: str
     client_order_id: str
@@ -58,6 +61,7 @@ class DenialRecord(msgspec.Struct, frozen=True, kw_only=True):
     denial: Denial
     ts_ns: int = 0
     order: Any = None
+    market: Any = None
 
 
 class RunState:
@@ -130,6 +134,12 @@ class RunState:
         """Keep the book's top for the orders file: bid, its size, ask, its size."""
         if self.markets is not None and (top := cache.top_of_book(instrument_id)) is not None:
             self.markets[key] = top
+
+    def market_of(self, cache: Any, order: Any) -> Any:
+        """The same of an order that is refused; None where it is not kept."""
+        if self.markets is None or order is None:
+            return None
+        return cache.top_of_book(order.instrument_id)
 
     def add_breach(self, strategy: str, client_order_id: str, what: str) -> None:
         """Keep the first breach; it ends the run."""

@@ -142,6 +142,7 @@ class Sending:
             denial=denial,
             ts_ns=core.ready().now_ns(),
             order=order,
+            market=core.run.market_of(core.strategy.cache, order),
         )
         count = core.run.add_denial(record)
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ... of a code: no flood of lines

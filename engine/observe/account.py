@@ -8,7 +8,6 @@ add up to the instrument's.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -24,9 +23,10 @@ class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's trading. Money is in `quote`, positions in base units.
 
     `opening_position` was held at the start and `opening_cost` is what it cost by the journal
-    (signed, at its average price); `position` is held at the end. `realized` is by average cost and
-    before fees; `fees_value` values fees taken in base currency at the mark; `net` is realized +
-    unrealized - fees_value: the change of equity, with the opening position at `opening_cost`.
+    (signed, at its average price); `position` is held at the end, and `unrealized` is of that.
+    `realized` is by average cost and before fees; a fee taken in base currency is never held, and
+    counts in `fees_value` what it was worth when it was paid; `net` is realized + unrealized -
+    fees_value: the change of equity, with the opening position at `opening_cost`.
     """
 
     instrument: str
@@ -67,7 +67,7 @@ class Account:
         self.opening = self.opening_cost = ZERO
         self.average = ZERO
         self.cash = ZERO  # quote currency in and out, without fees
-        self.fees: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.fees_value = ZERO
 
     def open(self, quantity: Decimal, cost: Decimal) -> None:
         """Held before the first fill: signed base units, signed cost in quote currency."""
@@ -94,23 +94,22 @@ class Account:
     ) -> None:
         """One execution: base units, price in quote currency, fee positive when paid."""
         value = quantity * price * self._multiplier
+        moved = quantity if buying else -quantity
         self.fills += 1
         self.turnover += value
         if buying:
             self.bought += quantity
-            self.cash -= value
         else:
             self.sold += quantity
-            self.cash += value
-        self._move(quantity if buying else -quantity, price)
-        if fee:
-            self.fees[fee_currency] += fee
-        self.position_max = max(self.position_max, abs(self.held))
-
-    @property
-    def held(self) -> Decimal:
-        """The position after the fees that were taken out of it, in base units."""
-        return self.position - self.fees.get(self.base, ZERO)
+        if fee_currency == self.quote:
+            self.fees_value += fee
+        elif fee_currency == self.base:  # as the journal books it
+            moved -= fee
+            self.fees_value += fee * price * self._multiplier
+        self.cash -= moved * price * self._multiplier
+        if moved:
+            self._move(moved, price)
+        self.position_max = max(self.position_max, abs(self.position))
 
     def _move(self, signed: Decimal, price: Decimal) -> None:
         before = self.position
@@ -131,7 +130,6 @@ class Account:
         gross = self.cash + self.position * at * self._multiplier
         unrealized = self.position * (at - self.average) * self._multiplier
         unrealized = round(unrealized, MONEY_DECIMALS)
-        value = self.fees.get(self.quote, ZERO) + self.fees.get(self.base, ZERO) * at
         return InstrumentSummary(
             instrument=str(self.instrument.id),
             base=self.base,
@@ -142,13 +140,13 @@ class Account:
             turnover=self.turnover,
             opening_position=self.opening,
             opening_cost=self.opening_cost,
-            position=self.held,
+            position=self.position,
             position_max=self.position_max,
             mark=mark,
             realized=gross - unrealized,
             unrealized=unrealized,
-            fees_value=value,
-            net=gross - value,
+            fees_value=self.fees_value,
+            net=gross - self.fees_value,
         )
 
 

@@ -155,7 +155,8 @@ def _created(row: dict[str, Any]) -> Iterator[Moment]:
 
 
 def _refused(row: dict[str, Any]) -> Iterator[Moment]:
-    yield Moment(_ns(row["ts"]), f"refused by the risk gate: {row['code']}: {row['message']}")
+    why = f"{row['code']}: {row['message']}{_market(row.get('market'))}"
+    yield Moment(_ns(row["ts"]), f"refused by the risk gate: {why}")
 
 
 def _ns(value: Any) -> int:

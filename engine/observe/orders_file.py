@@ -15,6 +15,7 @@ import msgspec
 from engine.errors import Exit, FairleadError
 from engine.guard.run_state import DenialRecord
 from engine.observe.backtest_story import DENIALS_FILE, ORDERS_FILE, SUMMARY_FILE
+from engine.observe.reasons import plain
 from engine.observe.summary import RunSummary
 from engine.orders.model import REDUCE_TAG, entry_of, role_of
 
@@ -75,6 +76,7 @@ def denial_lines(denials: Iterable[DenialRecord]) -> bytes:
             **({} if one.order is None else _row(one.order, {})),
         }
         denial = {"code": one.denial.code, "message": one.denial.message, "ts": one.ts_ns}
+        denial["market"] = _top(one.market)
         rows.append({**told, **denial})
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
@@ -105,7 +107,7 @@ def _row(order: Any, markets: Mapping[str, Any]) -> dict[str, Any]:
         "ts_init": order.ts_init,
         "ts_accepted": order.ts_accepted,
         "ts_last": order.ts_last,
-        "reason": next((_text(e.reason) for e in reversed(events) if hasattr(e, "reason")), None),
+        "reason": next((_reason(e) for e in reversed(events) if hasattr(e, "reason")), None),
         "market": _top(markets.get(name)),
         "market_at_end": _top(markets.get(f"{name}/end")),
         "changes": _changes(events),
@@ -150,6 +152,10 @@ def _top(top: Any) -> dict[str, str] | None:
 
 def _name(value: Any) -> str | None:
     return None if value is None else str(value.name)
+
+
+def _reason(event: Any) -> str | None:
+    return None if event.reason is None else plain(str(event.reason))
 
 
 def _text(value: Any) -> str | None:

@@ -14,9 +14,26 @@ _ID = re.compile(r"\b(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|O-\
 _NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:[.,]\d+)*(?!\w)")
 
 
+# NautilusTrader's simulated exchange: "because of configuration" is its `reject_stop_orders`
+_PASSED = re.compile(
+    r"\w+ (?P<side>BUY|SELL) order (?:new )?(?:stop|trigger) px of (?P<trigger>\S+) was in the "
+    r"market: bid=(?P<bid>\S+), ask=(?P<ask>[^\s,]+)(?:, but rejected because of configuration)?"
+)
+
+
+def plain(reason: str) -> str:
+    """The reason in the words that it has on paper, too."""
+    found = _PASSED.fullmatch(reason)
+    if found is None:
+        return reason
+    market = found["ask"] if found["side"] == "BUY" else found["bid"]
+    trigger = found["trigger"]
+    return f"TRIGGER-PASSED: the trigger price {trigger} was passed, the market is {market}"
+
+
 def normal(reason: str) -> str:
     """The reason with `#` for each number and id: prices and ids of one order make no kind."""
-    text = _NUMBER.sub("#", _ID.sub("#", " ".join(reason.split())))
+    text = _NUMBER.sub("#", _ID.sub("#", " ".join(plain(reason).split())))
     return text[:REASON_CHARS_MAX] or "(no reason told)"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,13 +33,13 @@ class GivenUp:
     def __init__(self, journal: Journal, now_ns: Callable[[], int]) -> None:
         self._journal = journal
         self._now_ns = now_ns
-        self._watched: dict[str, tuple[LiveOrder, int]] = {}  # until when
+        self._watched: OrderedDict[str, tuple[LiveOrder, int]] = OrderedDict()  # until when
 
     def add(self, order: LiveOrder) -> None:
         """`order` has just been refused as absent."""
         self._watched[order.intent.client_order_id] = (order, self._now_ns() + WATCH_NS)
         if len(self._watched) > WATCHED_MAX:
-            del self._watched[next(iter(self._watched))]
+            self._watched.popitem(last=False)
 
     def recall(self) -> None:
         """After a restart: those that the journal gave up lately."""
@@ -48,11 +48,13 @@ class GivenUp:
     def reconsider(self, back_ns: int) -> None:
         """Look again for those given up in the last `back_ns`."""
         now_ns = self._now_ns()
-        for journaled, ts_ns in self._journal.given_up_since(now_ns - back_ns, WATCHED_MAX):
+        found = self._journal.given_up_since(now_ns - back_ns, WATCHED_MAX)
+        for journaled, ts_ns in reversed(found):
             client_order_id = journaled.intent.client_order_id
             if client_order_id not in self._watched:
                 until_ns = max(ts_ns + WATCH_NS, now_ns + AGAIN_NS)
                 self._watched[client_order_id] = (LiveOrder(journaled), until_ns)
+                self._watched.move_to_end(client_order_id, last=False)  # the oldest of them
 
     def orders(self) -> list[LiveOrder]:
         now_ns = self._now_ns()

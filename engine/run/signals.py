@@ -9,19 +9,18 @@ process ends, the journal is whole: every record in it is a committed transactio
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from engine.errors import Exit
-from engine.processes import stop_signals
+from engine.processes import end_at_once, stop_signals
 
 CUT_OFF_SECS = 2.0  # for a run that was cut off to close its files
 _AT_ONCE = (
-    b"error STOP-AT-ONCE: ended at once by a second signal; orders may be open at the venue, "
-    b"the journal is whole and the next start takes them over\n"
+    "ended at once by a second signal; orders may be open at the venue, the journal is whole and "
+    "the next start takes them over"
 )
 
 
@@ -72,5 +71,4 @@ class StopSignals:
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
-    os.write(2, _AT_ONCE)
-    os._exit(int(Exit.FAILED))
+    end_at_once("STOP-AT-ONCE", _AT_ONCE, int(Exit.FAILED))

@@ -21,6 +21,7 @@ import msgspec
 
 from engine.errors import Exit
 from engine.guard.callbacks import __file__ as _WRAPPERS
+from engine.processes import end_at_once
 
 WAIT_SECS = 2.0  # a loop that has not come back for this long is blocked
 LOOK_SECS = 0.2
@@ -114,11 +115,13 @@ class StopGuard:
                 f"these orders stay open at the venue: {', '.join(names[:NAMES_MAX])}{more}; "
                 "`fairlead kill all` cancels them, and the next start takes them over"
             )
-        _say(
-            f"error STOP-TIMEOUT: the run did not stop within {self._limit:g} s ({reason}) and was "
-            f"cut off: {self._blocker()}; {what}"
+        end_at_once(
+            "STOP-TIMEOUT",
+            f"the run did not stop within {self._limit:g} s ({reason}) and was cut off: "
+            f"{self._blocker()}; {what}",
+            int(stays.exit),
+            left_open=names,
         )
-        os._exit(int(stays.exit))
 
     def _left(self) -> Stays:
         for _ in range(READ_TRIES):

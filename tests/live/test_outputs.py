@@ -139,3 +139,69 @@ def test_a_signal_while_the_config_is_loaded(served: Venue, tmp_path: Path, verb
     if verb == "backtest" and code == 4:
         return  # it looks for its data before it loads a strategy
     assert code == (0 if verb in ("live", "paper") else 1), told
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        ("backtest {config}", 4, "CATALOG-MISSING"),
+        ("import nowhere.json --catalog {folder}/imported", 4, "IMPORT-FILE"),
+        ("kill all --config {folder}/nowhere.toml", 3, "KILL-CONFIG"),
+        ("kill all --config {broken}", 3, "E-CFG"),
+        ("kill --clear --config {config}", 2, "USAGE"),
+        ("kill", 2, "USAGE"),
+        ("resolve no-order --gone --config {config} --reason x", 4, "RESOLVE-NOT-FOUND"),
+        ("resolve no-order --config {config} --reason x", 2, "USAGE"),
+        ("simulate --seeds few", 2, "USAGE"),
+        ("explain no-such-order --config {config}", 4, "ORDER-NOT-FOUND"),
+        ("live {folder}/nowhere.toml", 3, "E-CFG"),
+        ("live", 2, "USAGE"),
+        ("paper {config} --for soon", 2, "USAGE"),
+        ("record {config} --no-such", 2, "USAGE"),
+    ],
+)
+def test_json_is_one_document_of_what_came_of_no_run(
+    desk: Desk, words: str, code: int, error: str
+) -> None:
+    config = desk.config()
+    broken = desk.folder / "broken.toml"
+    broken.write_text(config.read_text().replace("[[strategies]]", "typo = 1\n[[strategies]]"))
+    line = words.format(config=config, folder=desk.folder, broken=broken)
+    ended = subprocess.run(
+        [FAIRLEAD, *line.split(), "--json"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["exit_code"], told["error"]["code"]) == (code, code, error)
+    assert told["error"]["message"] in ended.stderr
+
+
+@pytest.mark.parametrize(("verb", "code"), [("live", 0), ("record", 0), ("check", 1)])
+def test_json_is_one_document_of_a_run_that_a_signal_ends_early(
+    desk: Desk, verb: str, code: int
+) -> None:
+    config = desk.config()
+    if verb != "record":  # which loads no strategy
+        text = config.read_text().replace("tests.live.scripted:", "tests.live.slow_module:")
+        config.write_text(text)
+    else:
+        desk.fault("POST", "/v1/markets", "hang_request", times=9)
+    reached = desk.folder / "reached"
+    env = {**os.environ, "SLOW_MODULE_FILE": str(reached)}
+    before = desk.faults_applied("hang_request")
+    out = desk.folder / "early.out"
+    with out.open("w") as to:
+        process = subprocess.Popen(
+            [FAIRLEAD, verb, str(config), "--json"], stdout=to, cwd=ROOT, env=env
+        )
+    try:
+        wait_for(
+            lambda: reached.exists() or desk.faults_applied("hang_request") > before, "its begin"
+        )
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == code
+    finally:
+        process.kill()
+        process.wait(60)
+    told = json.loads(out.read_text())
+    assert told["exit_code"] == code
+    assert told["outcome"]

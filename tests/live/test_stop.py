@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import subprocess
 
 import pytest
 
 from tests.live.desk import QUICK, Desk, summary
-from tests.support.processes import PATIENCE_SECS, wait_for
+from tests.support.processes import FAIRLEAD, PATIENCE_SECS, ROOT, run, wait_for
 
 KEEP = '[run]\non_stop = "keep"\n' + QUICK
 SLOW_TO_PROVE = QUICK.replace("absent_quarantine_secs = 0.5", "absent_quarantine_secs = 60")
@@ -144,6 +145,37 @@ def test_a_blocked_stop_is_told_and_cut_off_from_outside_the_loop(
         assert _journaled(desk) in cut_off
     else:
         assert "no order is known to be open" in cut_off
+
+
+@pytest.mark.parametrize(("verb", "code"), [("live", 11), ("paper", 124)])
+def test_a_run_that_is_cut_off_prints_its_document(desk: Desk, verb: str, code: int) -> None:
+    ended = run(verb, desk.config("spin", more=BRIEF), "--for", "6", "--json")
+    assert ended.returncode == code, ended.stderr[-3000:]
+    told = summary(ended)
+    (line,) = (one for one in ended.stderr.splitlines() if "error STOP-TIMEOUT" in one)
+    assert f"error {told['outcome']}" == line
+    assert (told["exit_code"], told["error"]["code"]) == (code, "STOP-TIMEOUT")
+    assert told["left_open"] == ([_journaled(desk)] if verb == "live" else [])
+
+
+@pytest.mark.parametrize("verb", ["live", "paper"])
+def test_a_run_that_signals_end_at_once_prints_its_document(desk: Desk, verb: str) -> None:
+    out = desk.folder / "at-once.out"
+    command = [FAIRLEAD, verb, str(desk.config("block")), "--json"]
+    with out.open("w") as to, desk.log.open("w") as log:
+        process = subprocess.Popen(command, stdout=to, stderr=log, cwd=ROOT)
+    try:
+        wait_for(desk.seen.exists, "the strategy to block the loop")
+        process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "STOP-WAITS" in desk.log.read_text(), "the first signal to be heard")
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(PATIENCE_SECS)
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECS)
+    told = json.loads(out.read_text())
+    assert (code, told["exit_code"], told["error"]["code"]) == (1, 1, "STOP-AT-ONCE")
+    assert f"error {told['outcome']}\n" in desk.log.read_text()
 
 
 def _journaled(desk: Desk) -> str:

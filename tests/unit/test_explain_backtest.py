@@ -117,6 +117,7 @@ def test_what_the_gate_refused(config: Path) -> None:
     assert story.state == "refused by the risk gate: PRICE_COLLAR"
     assert "LIMIT @ 2000.0" in story.what
     assert "PRICE_COLLAR: " in story.lines[0].text
+    assert story.lines[0].text.endswith("; bid 999.9 x 5.000, ask 1000.1 x 5.000")
     assert story.lines[0].ts_ns == kit.START_NS + 2_000_000_000
 
 

@@ -139,6 +139,18 @@ def test_a_file_of_a_time_that_is_there_changes_nothing(lines, tmp_path):
     assert tree(tmp_path / "cat") == before
 
 
+@pytest.mark.parametrize("inside_ms", [350, 400])
+def test_a_file_begins_with_its_snapshot(inside_ms, tmp_path):
+    """Its rows would lie within the time that is there."""
+    add(tmp_path, part(0))
+    before = tree(tmp_path / "cat")
+    lines = [snapshot(inside_ms, 100, *WHOLE), *steady(101, 5, first_ms=500)]
+    begin = int(lines[0].split(b" ")[0])
+    with pytest.raises(ImportFailed, match=rf"IMPORT-OVERLAP.* file is from {begin} to "):
+        add(tmp_path, lines)
+    assert tree(tmp_path / "cat") == before
+
+
 def test_files_a_nanosecond_apart_are_joined(tmp_path):
     """The CLEAR has the time of the second one's first row, and stands before it."""
     first, second = part(0), part(1)

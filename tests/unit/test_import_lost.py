@@ -73,6 +73,29 @@ def of(row: GapRow) -> tuple[float, float]:
     return tuple((ns - 500_000) / 1e6 - BEGIN_MS for ns in (row.from_ns, row.to_ns))
 
 
+# -- best quotes of the update that has just come --------------------------------------------------
+
+
+@MARKETS
+def test_quotes_that_come_after_the_depth_of_their_update_check_the_book(name, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 10, True)]
+    report, catalog = imported(tmp_path, lines)
+    book = report.instruments[0].book
+    assert (book.tops_checked, book.tops_agreed, book.contradicted_levels) == (10, 10, 0)
+    assert len(catalog.query_order_book_deltas([name])) == 6 + 10
+
+
+@MARKETS
+def test_what_such_a_quote_shows_to_be_gone_is_gone(name, tmp_path):
+    lines = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 2, False)]
+    gone = quote(name, 250, 5002, "5.0").replace(b"99.95", b"99.85")
+    report, catalog = imported(tmp_path, [*lines, gone, *run(name, 200, 5002, 2, False)])
+    book = report.instruments[0].book
+    assert (book.tops_checked, book.tops_agreed, book.contradicted_levels) == (1, 1, 1)
+    at, last = shown(catalog, name)[-3]
+    assert (at, "99.95" in last["BUY"], "99.85" in last["BUY"]) == (250, False, True)
+
+
 # -- a hole that a snapshot closes -----------------------------------------------------------------
 
 

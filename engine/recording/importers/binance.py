@@ -417,9 +417,7 @@ class _Run:
         if target is None:
             self._report.skip("instrument not wanted")
             return
-        if not target.first_ns:
-            target.first_ns = ts
-        target.last_ns = ts
+        target.seen(ts)
         try:
             if isinstance(event, wire.Ticker):
                 target.ticker(event, ts)
@@ -458,6 +456,7 @@ class _Run:
         if target is None:
             self._report.skip("instrument not wanted")
             return
+        target.seen(ts)
         try:
             target.snapshot(event, ts)
         except Finer as finer:

@@ -86,7 +86,7 @@ class SymbolImport:
             depth=options.depth,
         )
         self.market = market
-        self.first_ns = self.last_ns = 0  # of its events in the file; snapshots name no symbol
+        self.first_ns = self.last_ns = 0  # of what the file says of it
         self._numbers = numbers
         self._staged = staged
         self._book = DiffBook(depth=options.depth, fold_tops=options.fold_tops)
@@ -108,6 +108,11 @@ class SymbolImport:
         self._begun_ns = 0
         self._ahead_least, self._ahead_most = NEVER_NS, -NEVER_NS
         self._trade_ids = ("", "")  # first and last
+
+    def seen(self, ts: int) -> None:
+        """The file says something of it at `ts`."""
+        self.first_ns = self.first_ns or ts
+        self.last_ns = ts
 
     # -- the files before and after -------------------------------------------------------------
 

@@ -252,6 +252,9 @@ class DiffBook:
         if self._tops and top.last < self._tops[-1].last:
             return []
         self._tops.append(top)
+        if top.last == self.last_id and self._recent and self._recent[-1].last == top.last:
+            rows = self._take_tops(top.last - 1, self._recent[-1])  # of what has just come
+            return self._settled(rows, top.last, ts_event, ts_init)
         if not self._fold_tops or self.last_id is None or top.last <= self.last_id:
             return []
         if self._folded is not None and top.last < self._folded.last:

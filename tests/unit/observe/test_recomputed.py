@@ -18,11 +18,13 @@ from nautilus_trader.trading import StrategyConfig
 
 from engine.config.loader import load
 from engine.guard.strategy import GuardedStrategy
+from engine.matching.exchange import PASSED
 from engine.observe.account import Books, InstrumentSummary
 from engine.observe.orders_file import order_lines, write_run
-from engine.observe.reasons import KINDS_MAX, OTHER, counted, normal
+from engine.observe.reasons import KINDS_MAX, OTHER, counted, normal, plain
 from engine.observe.summary import rows
 from engine.run.backtest import run_backtest
+from tests.kernel import bench
 from tests.unit import backtest_kit as kit
 from tests.unit.test_same_bytes import all_strategies
 
@@ -47,28 +49,27 @@ def plainly(
 
     Each fill is whether it bought, quantity, price, fee, and the fee's currency.
     """
-    cash = position = average = in_quote = in_base = bought = sold = ZERO
+    cash = held = average = fees = bought = sold = ZERO
     for buys, quantity, price, fee, currency in told:
         signed = quantity if buys else -quantity
         cash -= signed * price
         bought, sold = bought + max(signed, ZERO), sold + max(-signed, ZERO)
-        if position == 0 or (position > 0) == buys:
-            total = abs(position) * average + quantity * price
-            average = total / (abs(position) + quantity)
-        elif quantity > abs(position):
+        fees += fee if currency == "USDT" else fee * price
+        moved = signed if currency == "USDT" else signed - fee  # a fee in base is never held
+        if held * moved >= 0:
+            average = (abs(held) * average + abs(moved) * price) / abs(held + moved)
+        elif abs(moved) > abs(held):
             average = price
-        position += signed
-        if currency == "USDT":
-            in_quote += fee
-        else:
-            in_base += fee
+        if currency != "USDT":
+            cash += fee * price  # what it was worth, which `fees` has
+        held += moved
     return {
         "bought": bought,
         "sold": sold,
-        "position": position - in_base,
-        "fees_value": in_quote + in_base * mark,
-        "net": cash + position * mark - in_quote - in_base * mark,
-        "unrealized": position * (mark - average) if position else ZERO,
+        "position": held,
+        "fees_value": fees,
+        "net": cash + held * mark - fees,
+        "unrealized": held * (mark - average),
     }
 
 
@@ -113,6 +114,35 @@ def test_they_add_up_without_a_mark_too(told: list[Any]) -> None:
     assert whole.mark is None
     assert sum(one.net for one in parts) == whole.net
     assert sum(one.realized + one.unrealized for one in parts) == whole.realized + whole.unrealized
+
+
+@pytest.mark.parametrize(
+    ("told", "held", "realized", "unrealized", "fees", "net"),
+    [
+        ([(True, "1", "100")], "0.999", "0", "9.99", "0.1", "9.89"),
+        # A whole way out: nothing is held that could gain or lose
+        ([(True, "1", "100"), (False, "0.999", "104")], "0", "3.996", "0", "0.1", "3.896"),
+        ([(True, "1", "100"), (True, "1", "108")], "1.998", "0", "11.988", "0.208", "11.78"),
+        ([(False, "1", "100"), (True, "1", "90")], "-0.001", "9.99", "-0.01", "0.09", "9.89"),
+    ],
+)
+def test_a_fee_in_base_is_never_held(
+    told: list[tuple[bool, str, str]],
+    held: str,
+    realized: str,
+    unrealized: str,
+    fees: str,
+    net: str,
+) -> None:
+    """A spot venue takes it out of what a buyer gets: 0.001 of it, at a mark of 110."""
+    books = Books({PERP: kit.spot(PERP)})
+    for buys, quantity, price in told:
+        for account in books.accounts("A-1", PERP):
+            fee = Decimal(quantity) / 1000 if buys else ZERO
+            account.book(buys, Decimal(quantity), Decimal(price), fee, "BTC")
+    (whole,) = books.instruments({PERP: Decimal(110)})
+    got = whole.position, whole.realized, whole.unrealized, whole.fees_value, whole.net
+    assert got == tuple(map(Decimal, (held, realized, unrealized, fees, net)))
 
 
 def test_what_one_bought_and_another_sold_is_a_position_of_each() -> None:
@@ -294,6 +324,34 @@ def test_a_few_rejections_do_not_shout(tmp_path: Path) -> None:
 )
 def test_a_reason_without_its_numbers(reason: str, text: str) -> None:
     assert normal(reason) == text
+
+
+@pytest.mark.parametrize(
+    ("order", "side", "trigger", "limit", "market"),
+    [
+        ("stop_limit", OrderSide.SELL, 101.0, 97.0, "99.50"),
+        ("stop_limit", OrderSide.BUY, 99.0, 101.0, "100.50"),
+        ("stop_market", OrderSide.SELL, 101.0, None, "99.50"),
+        ("limit_if_touched", OrderSide.BUY, 101.0, 102.0, "100.50"),
+        ("market_if_touched", OrderSide.SELL, 99.0, None, "99.50"),
+    ],
+)
+def test_a_passed_trigger_is_told_as_on_paper(
+    order: str, side: OrderSide, trigger: float, limit: float | None, market: str
+) -> None:
+    """Of NautilusTrader's own text, as its simulated exchange gives it."""
+
+    def send(script: bench.Script) -> None:
+        prices = [bench.px(one) for one in (limit, trigger) if one is not None]
+        build = getattr(script.order_factory, order)
+        script.send("order", build(bench.IID, side, bench.qty(1), *prices))
+
+    data = [bench.book(0, {99.5: 5}, {100.5: 5}), bench.trade(50, 100.0), bench.trade(400, 100.0)]
+    (event,) = bench.run(data, [(60, send)]).events
+    text = f"TRIGGER-PASSED: the trigger price {trigger:.2f} was passed, the market is {market}"
+    assert plain(event.reason) == text
+    # As engine.matching.exchange words it
+    assert normal(event.reason) == normal(f"{PASSED}: {text.partition(': ')[2]}")
 
 
 def test_many_kinds_of_reasons_end_as_one() -> None:
