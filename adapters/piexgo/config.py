@@ -57,3 +57,10 @@ class PiexgoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Literal["base", "refuse"],
         _doc("The document does not say in which currency a market buy is sized: base, or refuse"),
     ] = "base"
+    lists_triggers: Annotated[
+        bool,
+        _doc(
+            "Whether open orders are known to list stops that wait; if not, a lost one stays"
+            " unknown until one is seen there"
+        ),
+    ] = False

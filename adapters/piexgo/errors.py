@@ -64,6 +64,15 @@ def code_error(code: int, message: str) -> VenueError:
     return VenueError(classify(code, message), f"PIEXGO-{abs(code)}", text)
 
 
+def is_undocumented(error: VenueError) -> bool:
+    """Whether the venue answered, with a code that the document does not list.
+
+    How it says that it has no such order, or that one is over, is among them.
+    """
+    code = error.code.removeprefix("PIEXGO-")
+    return code.isdigit() and int(code) not in ERROR_CODES
+
+
 def status_error(status: int, wait_secs: float, excerpt: str) -> VenueError:
     """The VenueError of an answer that is not the venue's: 429 refuses, all else proves nothing."""
     if status == 429:

@@ -12,7 +12,7 @@ from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueIns
 from adapters.piexgo import parse
 from adapters.piexgo.config import PiexgoOptions
 from adapters.piexgo.http import MAX_V2_DEPTH, PiexgoHttp
-from adapters.piexgo.websocket import PublicStream
+from adapters.piexgo.websocket import LastPrices, PublicStream
 
 
 class PiexgoMarketData:
@@ -24,14 +24,16 @@ class PiexgoMarketData:
         http: PiexgoHttp,
         instruments: Mapping[str, VenueInstrument],
         now_ns: Callable[[], int],
+        prices: LastPrices | None = None,
     ) -> None:
         self._options = options
         self._http = http
         self._instruments = instruments
         self._now_ns = now_ns
+        self._prices = prices or LastPrices()
 
     def public_stream(self) -> PublicStream:
-        return PublicStream(self._options, self._instruments)
+        return PublicStream(self._options, self._instruments, self._prices)
 
     def _facts(self, instrument: str) -> VenueInstrument:
         facts = self._instruments.get(instrument)

@@ -80,7 +80,8 @@ class PiexgoSimOptions(SimOptions, frozen=True, kw_only=True):
     inferred from where the last price is when it comes, or refused when that is not the side's.
     `unsigned_pinfo` takes the first document's private subscription too. `acks` answers
     subscriptions. `first_depth` sends a book as soon as it is subscribed. `error_status` is the
-    HTTP status of a refusal, `demands_time` refuses a query without a timestamp.
+    HTTP status of a refusal, `demands_time` refuses a query without a timestamp. `hides_waiting`
+    leaves stops that wait out of the open orders.
     """
 
     markets: tuple[SimMarket, ...] = DEFAULT_MARKETS
@@ -94,6 +95,7 @@ class PiexgoSimOptions(SimOptions, frozen=True, kw_only=True):
     first_depth: bool = True
     error_status: int = 200
     demands_time: bool = False
+    hides_waiting: bool = False
     push_levels: int = 20
     push_interval_ms: int = 100
     history_kept: int = 1000  # orders that each of the two histories shows

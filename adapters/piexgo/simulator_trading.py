@@ -228,7 +228,10 @@ def _page(venue: PiexgoState, params: Params, orders: Sequence[SimOrder]) -> obj
 
 
 def _open_orders(venue: PiexgoState, params: Params) -> object:
-    return _page(venue, params, venue.exchange.open_orders(ACCOUNT))
+    orders = venue.exchange.open_orders(ACCOUNT)
+    if venue.options.hides_waiting:
+        orders = [order for order in orders if order.status is not Status.WAIT_TRIGGER]
+    return _page(venue, params, orders)
 
 
 def _ended(venue: PiexgoState, *statuses: Status) -> list[SimOrder]:

@@ -41,7 +41,7 @@ class PiexgoSimulator(PiexgoState):
         self.push.publish(now_ns)
 
     def vary(self, rng: Random) -> dict[str, Any]:
-        is_unsigned = rng.random() < 0.3
+        is_unsigned, is_hiding = rng.random() < 0.3, rng.random() < 0.5
         self.change(
             settle_ms=rng.choice((0, 20, 500)),
             acks=rng.random() < 0.5,
@@ -49,8 +49,12 @@ class PiexgoSimulator(PiexgoState):
             error_status=rng.choice((200, 400)),
             demands_time=rng.random() < 0.5,
             unsigned_pinfo=is_unsigned,
+            hides_waiting=is_hiding,
         )
-        return {"pinfo": "unsigned" if is_unsigned else "signed"}
+        return {
+            "pinfo": "unsigned" if is_unsigned else "signed",
+            "lists_triggers": rng.random() < 0.5 and not is_hiding,
+        }
 
     def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
         """`rest` and `ws` are what a client is configured with."""

@@ -7,10 +7,11 @@ a subscription is known to work when its first message comes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
-from nautilus_trader.model import InstrumentId
+from nautilus_trader.model import InstrumentId, TradeTick
 
 from adapters.base.book import Numbers, SnapshotBook
 from adapters.base.decode import bounded
@@ -38,6 +39,7 @@ from adapters.piexgo.symbols import DEALS, DEPTH, PRIVATE, topic
 from engine.secrets import Secret
 
 HISTORY_GRACE_NS = 5_000_000_000  # a connection's first deals may be history, older than this
+MAX_PRICE_AGE_NS = 2_000_000_000
 MAX_KNOWN_ORDERS = 100_000  # ids that answers have named
 MAX_EARLY_ORDERS = 1_000  # orders whose events wait
 MAX_EARLY_EVENTS = 100  # of one order; the last ones are kept: each tells the whole state
@@ -134,6 +136,21 @@ class _DealsChannel:
         return items
 
 
+class LastPrices:
+    """The last trade of each market that is streamed, for stops: they name no direction."""
+
+    def __init__(self) -> None:
+        self._prices: dict[str, tuple[Decimal, int]] = {}
+
+    def told(self, instrument: str, price: Decimal, ts_init: int) -> None:
+        self._prices[instrument] = (price, ts_init)
+
+    def fresh(self, instrument: str, now_ns: int) -> Decimal | None:
+        """None where none came within MAX_PRICE_AGE_NS."""
+        price, ts_init = self._prices.get(instrument, (None, 0))
+        return price if now_ns - ts_init <= MAX_PRICE_AGE_NS else None
+
+
 class PublicStream:
     """One market data connection's dialogue (`StreamProtocol`).
 
@@ -141,7 +158,12 @@ class PublicStream:
     ParseError.
     """
 
-    def __init__(self, options: PiexgoOptions, instruments: Mapping[str, VenueInstrument]) -> None:
+    def __init__(
+        self,
+        options: PiexgoOptions,
+        instruments: Mapping[str, VenueInstrument],
+        prices: LastPrices | None = None,
+    ) -> None:
         self.url = options.ws_url
         self.idle_ping_secs = options.idle_ping_secs
         self.idle_close_secs = options.idle_close_secs
@@ -152,6 +174,7 @@ class PublicStream:
         self._deals: dict[str, _DealsChannel] = {}
         self._silent: set[str] = set()  # topics that have told nothing yet
         self._opened_ns = 0
+        self._prices = prices or LastPrices()
 
     # -- what the client asks ----------------------------------------------------------------------
 
@@ -235,7 +258,11 @@ class PublicStream:
         if deals is None:
             self.ignored_count += 1
             return ()
-        return [*self._heard(asked), *deals.update(message, ts_init)]
+        items = deals.update(message, ts_init)
+        for item in items:
+            if isinstance(item, TradeTick):
+                self._prices.told(str(item.instrument_id), item.price.as_decimal(), ts_init)
+        return [*self._heard(asked), *items]
 
     def _depth(self, asked: str, message: s.Frame, ts_init: int) -> Iterable[StreamItem]:
         book = self._books.get(asked)
@@ -325,7 +352,7 @@ class EarlyOrders:
 
 
 class PrivateStream:
-    """Orders and balances of the account. A `StreamProtocol`.
+    """Orders and balances of the account. A `PrivateProtocol`.
 
     `Ready` goes before what a connection tells first: nothing acknowledges the subscription.
     Balances come one number at a time, and which number that is, the document does not say: they
@@ -351,6 +378,9 @@ class PrivateStream:
         self._secret = secret
         self._early = early
         self._is_ready = False
+
+    def attach(self, send: Callable[[Iterable[str]], None]) -> None:
+        """Nothing is sent but the subscription."""
 
     def opened(self, now_ns: int) -> Sequence[str]:
         self._is_ready = False
