@@ -18,6 +18,7 @@ from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueIns
 from adapters.oceanex import parse
 from adapters.oceanex import schemas as s
 from adapters.oceanex.http import MAX_FILTER_PAGE, NewOrder, OceanexHttp
+from engine.orders.live import STOP_KINDS
 from engine.orders.model import (
     Absent,
     Accepted,
@@ -42,6 +43,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
+from engine.orders.trigger import kind_for
 
 BATCH_SUBMIT_MAX = 20
 BATCH_CANCEL_MAX = 50
@@ -58,7 +60,6 @@ OPEN_STATES = ("wait_trigger", "wait", "cancelling")
 # `/orders/filter` documents wait, done and cancel only; the others may be refused (4.7).
 _UNDOCUMENTED = frozenset({"wait_trigger", "cancelling"})
 
-_STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 _row = Answer(s.Order)
 
 
@@ -97,9 +98,9 @@ def unsupported(intent: Intent) -> Refused | None:
     elif intent.post_only:
         reason = "post-only"
     elif (
-        intent.kind in _STOP_KINDS
+        intent.kind in STOP_KINDS
         and intent.trigger_condition is not None
-        and parse.kind_of(intent.side, intent.trigger_condition) is not intent.kind
+        and kind_for(intent.side, intent.trigger_condition) is not intent.kind
     ):
         reason = f"{intent.kind} {intent.side} with {intent.trigger_condition}"
     if not reason:
@@ -114,8 +115,8 @@ def matches(row: VenueOrder, intent: Intent) -> bool:
     """
     if row.side is not intent.side or row.quantity != intent.quantity:
         return False
-    is_stop = intent.kind in _STOP_KINDS
-    if (row.kind in _STOP_KINDS) != is_stop:
+    is_stop = intent.kind in STOP_KINDS
+    if (row.kind in STOP_KINDS) != is_stop:
         return False
     if not is_stop and row.kind is not intent.kind:
         return False
@@ -128,7 +129,7 @@ def matches(row: VenueOrder, intent: Intent) -> bool:
 
 def _with_intent(order: VenueOrder, intent: Intent) -> VenueOrder:
     """Complete what the venue may leave out of a stop order by what was asked for."""
-    if intent.kind not in _STOP_KINDS:
+    if intent.kind not in STOP_KINDS:
         return order
     return msgspec.structs.replace(
         order,
@@ -341,7 +342,7 @@ class OceanexOrders:
             is_new = row.venue_order_id not in known and is_recent
             if is_new and matches(row, intent):
                 candidates[row.venue_order_id] = row
-        if not candidates and intent.kind in _STOP_KINDS and not self._lists_triggers:
+        if not candidates and intent.kind in STOP_KINDS and not self._lists_triggers:
             candidates = await self._near(intent, known, since_ns)
         if len(candidates) > 1:
             ids = ", ".join(sorted(candidates)[:5])
@@ -352,7 +353,7 @@ class OceanexOrders:
             )
         if candidates:
             return Found(_with_intent(next(iter(candidates.values())), intent))
-        if intent.kind in _STOP_KINDS and not self._lists_triggers:
+        if intent.kind in STOP_KINDS and not self._lists_triggers:
             return Unsure("OCEANEX-TRIGGERS-HIDDEN: it may wait for its trigger, unlisted")
         states = ", ".join(state for state in STATES if state not in listing.unlisted)
         return Absent(

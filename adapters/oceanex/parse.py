@@ -18,6 +18,7 @@ from adapters.base.decode import MISREAD, bounded
 from adapters.base.venue import ParseError
 from adapters.oceanex import schemas as s
 from engine.orders.model import Kind, OrderState, Side, TriggerCondition, VenueBalance, VenueOrder
+from engine.orders.trigger import kind_for
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_DECIMAL_DIGITS = 40
@@ -92,12 +93,6 @@ _STATES = {
 }
 
 
-def kind_of(side: Side, condition: TriggerCondition) -> Kind:
-    """What a `stop_limit` of the venue is here (section 6)."""
-    is_stop = (side is Side.BUY) == (condition is TriggerCondition.GTE)
-    return Kind.STOP_LIMIT if is_stop else Kind.LIMIT_IF_TOUCHED
-
-
 def _kind(row: s.Order, side: Side, condition: TriggerCondition | None) -> Kind:
     if row.ord_type == "limit":
         return Kind.LIMIT
@@ -105,7 +100,7 @@ def _kind(row: s.Order, side: Side, condition: TriggerCondition | None) -> Kind:
         return Kind.MARKET
     if row.ord_type == "stop_limit":
         # Without a condition the direction is unknown, and the side doesn't tell it (section 6).
-        return Kind.STOP_LIMIT if condition is None else kind_of(side, condition)
+        return Kind.STOP_LIMIT if condition is None else kind_for(side, condition)
     raise ParseError("order", f"unknown ord_type {row.ord_type[:20]!r}")
 
 

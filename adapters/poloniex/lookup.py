@@ -8,9 +8,10 @@ from adapters.base.venue import ParseError, VenueError, VenueErrorKind
 from adapters.poloniex import schemas as s
 from adapters.poloniex.http import MAX_HISTORY, MAX_OPEN_ORDERS, PoloniexHttp
 from adapters.poloniex.parse import MS, Names, account_fill, regular_order, smart_order
-from adapters.poloniex.requests import STOPS, wire_id
+from adapters.poloniex.requests import wire_id
 from adapters.poloniex.symbols import SMART, WireId, symbol_of
 from adapters.poloniex.tracking import Tracker
+from engine.orders.live import STOP_KINDS
 from engine.orders.model import (
     Absent,
     FindResult,
@@ -119,7 +120,7 @@ class Lookup:
         start_ms = max(0, min(one.ts_sent for one in lost) // MS - HISTORY_MARGIN_MS)
         orders: list[VenueOrder] = []
         # First, so that children are told under their parents' ids.
-        if any(one.intent.kind in STOPS for one in lost):
+        if any(one.intent.kind in STOP_KINDS for one in lost):
             smart = await self._http.smart_order_history(symbol=symbol, start_ms=start_ms)
             _check_whole(smart)
             orders += [self.smart(order) for order in smart]

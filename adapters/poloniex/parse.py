@@ -36,6 +36,7 @@ from engine.orders.model import (
     VenueFill,
     VenueOrder,
 )
+from engine.orders.trigger import kind_for
 
 MS = 1_000_000  # nanoseconds
 MAX_EXPONENT = 40
@@ -189,9 +190,8 @@ class Names(msgspec.Struct, frozen=True):
 
 
 def stop_kind(side: Side, condition: TriggerCondition | None) -> Kind:
-    """Section 8: BUY gte and SELL lte are stops, the other two are limit-if-touched."""
-    touched = (side is Side.BUY) == (condition is TriggerCondition.LTE)
-    return Kind.LIMIT_IF_TOUCHED if condition is not None and touched else Kind.STOP_LIMIT
+    """Section 8. Without a condition the direction is unknown, and the side doesn't tell it."""
+    return Kind.STOP_LIMIT if condition is None else kind_for(side, condition)
 
 
 def _side(text: str) -> Side:

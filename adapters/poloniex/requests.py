@@ -13,9 +13,9 @@ from adapters.poloniex.config import PoloniexOptions
 from adapters.poloniex.http import OrderRequest, PoloniexHttp, plain
 from adapters.poloniex.symbols import WireId, client_id_problem
 from adapters.poloniex.tracking import Tracker
+from engine.orders.live import STOP_KINDS
 from engine.orders.model import Intent, Kind, Refused, Side, Tif, TriggerCondition
 
-STOPS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 _BPS = Decimal(10_000)
 
 
@@ -30,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def wire_id(intent: Intent) -> WireId:
     """The client order id of a first create; a stop's carries its trigger condition."""
-    condition = intent.trigger_condition if intent.kind in STOPS else None
+    condition = intent.trigger_condition if intent.kind in STOP_KINDS else None
     return WireId(client_order_id=intent.client_order_id, condition=condition)
 
 
@@ -56,7 +56,7 @@ class Planner:
         if problem is not None:
             return problem
         try:
-            if intent.kind in STOPS:
+            if intent.kind in STOP_KINDS:
                 return await self._stop(intent, now_ns)
             if intent.kind is Kind.MARKET and intent.side is Side.BUY:
                 return await self._market_buy(intent)
@@ -77,7 +77,7 @@ class Planner:
             return Refused("POLONIEX-POST-ONLY", "only a LIMIT order that is GTC can be post-only")
         if intent.kind is not Kind.MARKET and intent.price is None:
             return Refused("POLONIEX-PRICE", f"a {intent.kind} order needs a price")
-        if intent.kind in STOPS and (not intent.trigger_price or not intent.trigger_condition):
+        if intent.kind in STOP_KINDS and (not intent.trigger_price or not intent.trigger_condition):
             return Refused("POLONIEX-TRIGGER", f"a {intent.kind} needs trigger price and condition")
         return None
 

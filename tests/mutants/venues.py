@@ -202,21 +202,10 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "touch-is-stop",
-        "adapters/oceanex/parse.py",
+        "engine/orders/trigger.py",
         "LIMIT_IF_TOUCHED comes back as STOP_LIMIT",
-        one(
-            "return Kind.STOP_LIMIT if is_stop else Kind.LIMIT_IF_TOUCHED", "return Kind.STOP_LIMIT"
-        ),
+        one("return _KINDS[side, condition]", "return Kind.STOP_LIMIT"),
         T_OCEANEX,
-        T_OCEANEX_SIM,
-    ),
-    mutant(
-        "touch-is-stop-poloniex",
-        "adapters/poloniex/parse.py",
-        "LIMIT_IF_TOUCHED comes back as STOP_LIMIT",
-        one(
-            "touched = (side is Side.BUY) == (condition is TriggerCondition.LTE)", "touched = False"
-        ),
         T_POLONIEX,
     ),
     mutant(
