@@ -15,7 +15,15 @@ import msgspec
 
 from adapters.base.limits import READ_LIMITS, ReadLimits
 from adapters.base.transport import HttpTransport
-from engine.orders.model import Capabilities, VenueBalance, VenueFill, VenueOrder, VenueOrders
+from engine.orders.model import (
+    Capabilities,
+    Fee,
+    Side,
+    VenueBalance,
+    VenueFill,
+    VenueOrder,
+    VenueOrders,
+)
 from engine.secrets import Secret
 
 # In the reason of a refusal: a post-only order that the venue did not let trade.
@@ -53,6 +61,14 @@ class VenueInstrument(msgspec.Struct, frozen=True, kw_only=True):
     buy_fee_in_base: bool = False  # a buyer pays in base currency
     tradable: bool = True
     state: str = ""
+
+    def fee(self, side: Side, quantity: Decimal, price: Decimal) -> Fee:
+        """Of one execution by the venue's table, a taker's where that makes a difference."""
+        per_side = self.buy_fee if side is Side.BUY else self.sell_fee
+        rate = self.taker_fee if per_side is None else per_side
+        if side is Side.BUY and self.buy_fee_in_base:
+            return Fee(quantity * rate, self.base)
+        return Fee(quantity * price * rate, self.quote)
 
 
 class FeedKind(StrEnum):

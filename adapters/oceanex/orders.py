@@ -479,12 +479,7 @@ class OceanexOrders:
 
     def fee(self, instrument: str, side: Side, quantity: Decimal, price: Decimal) -> Fee:
         """Per side: a buyer pays in base, a seller in quote (1.1)."""
-        facts = self._instruments[instrument]
-        if side is Side.BUY:
-            rate = facts.taker_fee if facts.buy_fee is None else facts.buy_fee
-            return Fee(quantity * rate, facts.base)
-        rate = facts.taker_fee if facts.sell_fee is None else facts.sell_fee
-        return Fee(quantity * price * rate, facts.quote)
+        return self._instruments[instrument].fee(side, quantity, price)
 
 
 def _order_id(ref: OrderRef) -> int | None:

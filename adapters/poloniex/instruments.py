@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from decimal import Decimal
 
 from nautilus_trader.model import (
-    CurrencyPair,
     InstrumentId,
     InstrumentStatus,
     MarketStatusAction,
-    Money,
-    Price,
-    Quantity,
-    Symbol,
 )
 
 from adapters.base.book import Numbers
+from adapters.base.spot import FeeTable, spot_instrument
 from adapters.base.venue import ParseError, VenueInstrument
 from adapters.poloniex.schemas import FeeInfo, Market
 from adapters.poloniex.symbols import instrument_of
-from engine.currencies import currency
 
 logger = logging.getLogger(__name__)
 
@@ -56,55 +50,21 @@ def venue_instrument(market: Market, venue: str, fees: FeeInfo | None) -> VenueI
     Raises ParseError when the market contradicts itself or is outside of NautilusTrader's ranges.
     """
     limit = market.symbol_trade_limit
-    name = instrument_of(market.symbol, venue)
-    base, quote = market.base_currency_name.upper(), market.quote_currency_name.upper()
-    try:
-        nautilus = CurrencyPair(
-            InstrumentId.from_str(name),
-            Symbol(market.symbol),
-            currency(base),
-            currency(quote),
-            limit.price_scale,
-            limit.quantity_scale,
-            Price.from_decimal_dp(Decimal(1).scaleb(-limit.price_scale), limit.price_scale),
-            Quantity.from_decimal_dp(
-                Decimal(1).scaleb(-limit.quantity_scale), limit.quantity_scale
-            ),
-            market.tradable_start_time * 1_000_000,
-            market.tradable_start_time * 1_000_000,
-            min_quantity=_min_quantity(limit.min_quantity, limit.quantity_scale),
-            min_notional=_min_notional(limit.min_amount, quote),
-            info={"state": market.state, "amount_scale": limit.amount_scale, **_fee_info(fees)},
-        )
-    except (ValueError, OverflowError, ArithmeticError) as error:
-        raise ParseError("market", f"{market.symbol[:32]}: {str(error)[:120]}") from error
-    return VenueInstrument(
-        id=name,
+    return spot_instrument(
+        id=instrument_of(market.symbol, venue),
         symbol=market.symbol,
-        base=base,
-        quote=quote,
-        nautilus=nautilus,
+        base=market.base_currency_name.upper(),
+        quote=market.quote_currency_name.upper(),
         price_precision=limit.price_scale,
         size_precision=limit.quantity_scale,
-        min_quantity=limit.min_quantity,
-        min_notional=limit.min_amount,
-        maker_fee=fees.maker_rate if fees else Decimal(0),
-        taker_fee=fees.taker_rate if fees else Decimal(0),
-        buy_fee_in_base=True,
+        fees=None if fees is None else FeeTable(maker=fees.maker_rate, taker=fees.taker_rate),
         tradable=market.state in TRADABLE,
         state=market.state,
+        ts_ns=market.tradable_start_time * 1_000_000,
+        min_quantity=limit.min_quantity,
+        min_notional=limit.min_amount,
+        info={"state": market.state, "amount_scale": limit.amount_scale},
     )
-
-
-def _fee_info(fees: FeeInfo | None) -> dict[str, object]:
-    """The account's rates as a recording keeps them; nothing where they are not known."""
-    if fees is None:
-        return {}
-    return {
-        "maker_fee": str(fees.maker_rate),
-        "taker_fee": str(fees.taker_rate),
-        "buy_fee_in_base": True,
-    }
 
 
 def venue_instruments(
@@ -135,11 +95,3 @@ def instrument_status(
         is_trading=state in TRADABLE,
         is_quoting=state in TRADABLE,
     )
-
-
-def _min_quantity(value: Decimal, precision: int) -> Quantity | None:
-    return Quantity.from_decimal_dp(value, precision) if value > 0 else None
-
-
-def _min_notional(value: Decimal, quote: str) -> Money | None:
-    return Money.from_decimal(value, currency(quote)) if value > 0 else None

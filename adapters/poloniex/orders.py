@@ -361,10 +361,7 @@ class PoloniexOrders:
 
     def fee(self, instrument: str, side: Side, quantity: Decimal, price: Decimal) -> Fee:
         """The taker's rate: a buyer pays in base, a seller in quote (section 2)."""
-        facts = self._instruments[instrument]
-        if side is Side.BUY:
-            return Fee(quantity * facts.taker_fee, facts.base)
-        return Fee(quantity * price * facts.taker_fee, facts.quote)
+        return self._instruments[instrument].fee(side, quantity, price)
 
 
 # -- answers --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from adapters.base.venue import VenueInstrument
 from adapters.oceanex.orders import OceanexOrders
 from adapters.poloniex.orders import PoloniexOrders
 from engine.errors import FairleadError
@@ -271,8 +272,16 @@ def test_damage_that_only_a_full_look_finds_refuses_to_open(tmp_path: Path) -> N
     ("side", "amount", "currency"), [(Side.BUY, "0.001", "BTC"), (Side.SELL, "60", "USDT")]
 )
 def test_a_buyer_pays_in_base_and_a_seller_in_quote(side: Side, amount: str, currency: str) -> None:
-    facts = SimpleNamespace(
-        base="BTC", quote="USDT", taker_fee=Decimal("0.002"), buy_fee=None, sell_fee=None
+    facts = VenueInstrument(
+        id=INSTRUMENT,
+        symbol="btcusdt",
+        base="BTC",
+        quote="USDT",
+        nautilus=None,
+        price_precision=2,
+        size_precision=6,
+        taker_fee=Decimal("0.002"),
+        buy_fee_in_base=True,
     )
     account: Any = SimpleNamespace(_instruments={INSTRUMENT: facts})
     for orders in (PoloniexOrders, OceanexOrders):

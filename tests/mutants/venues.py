@@ -154,21 +154,11 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "fee-in-quote",
-        "adapters/oceanex/orders.py",
+        "adapters/base/venue.py",
         "a buyer's fee is booked in the wrong currency",
-        one("return Fee(quantity * rate, facts.base)", "return Fee(quantity * rate, facts.quote)"),
+        one("return Fee(quantity * rate, self.base)", "return Fee(quantity * rate, self.quote)"),
         T_OCEANEX,
         T_OCEANEX_SIM,
-        T_MISSING,
-    ),
-    mutant(
-        "fee-in-quote-poloniex",
-        "adapters/poloniex/orders.py",
-        "a buyer's fee is booked in the wrong currency",
-        one(
-            "Fee(quantity * facts.taker_fee, facts.base)",
-            "Fee(quantity * facts.taker_fee, facts.quote)",
-        ),
         T_POLONIEX,
         T_MISSING,
     ),
