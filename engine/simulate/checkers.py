@@ -5,7 +5,6 @@ Nothing here is shared with the code that is judged, except the words of `engine
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from engine.simulate.checkers_shipped import (
     exits_within_position,
     positions_allowed,
 )
+from engine.simulate.undecided import number_of, undecided
 from engine.simulate.verdict import TERMINAL, Violation
 
 if TYPE_CHECKING:
@@ -180,12 +180,6 @@ class Evidence(msgspec.Struct, kw_only=True):
 
 _intent = msgspec.json.Decoder(Intent).decode
 _fill = msgspec.json.Decoder(VenueFill).decode
-
-
-def number_of(venue_order_id: str) -> int:
-    """The ledger's number of an order, from the venue's text for it (`smart-12` is 12)."""
-    digits = re.sub(r"\D", "", venue_order_id)
-    return int(digits) if digits else -1
 
 
 def check(evidence: Evidence) -> list[Violation]:
@@ -437,7 +431,12 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
 def _late(ev: Evidence) -> dict[int, Decimal]:
     """Quantities of orders that came after they were given up, by the ledger's number."""
     late = {r.client_order_id for r in ev.records if r.kind == "LATE"}
-    return {n: o.quantity for n, o in ev.own_orders().items() if ev.owners.get(n) in late}
+    doubtful = undecided(ev.records, ev.owners)
+    return {
+        number: order.quantity
+        for number, order in ev.own_orders().items()
+        if ev.owners.get(number) in late or number in doubtful
+    }
 
 
 def _overtaken(ev: Evidence) -> dict[int, Decimal]:
