@@ -27,6 +27,8 @@ STOPPING = frozenset({"on_order_submitted", "on_order_accepted"})
 # After these a bracket may have something to do; a refusal waits for its timer.
 MOVES = frozenset({"on_order_filled", "on_order_canceled", "on_order_expired"})
 # Where the end of the run can be asked for when a breach has no order event of its own.
+# Of the book that the gate looks at, whichever of them manages it
+BOOKS = ("on_book_deltas", "on_book_depth")
 DATA_CALLBACKS = frozenset(
     name for name in CALLBACKS - LIFECYCLE if name != "on_start" and not name.startswith("on_order")
 )

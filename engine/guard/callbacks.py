@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from engine.guard.callback_names import CALLBACKS, LIFECYCLE, MOVES, STOPPING
+from engine.guard.callback_names import BOOKS, CALLBACKS, LIFECYCLE, MOVES, STOPPING
 from engine.guard.guard import Guard
 from engine.guard.turns import KEYS
 from engine.risk.view import price_of, side_of
@@ -42,11 +42,10 @@ def wrapped_callbacks(
         if name in LIFECYCLE:
             callbacks[name] = _lifecycle(name, user)
             continue
-        wrap = _book if name == "on_book_deltas" else _market if name in KEYS else _guarded
+        wrap = _book if name in BOOKS else _market if name in KEYS else _guarded
         callbacks[name] = wrap(name, user)
         silent[name] = _ignore
-    if "on_book_deltas" not in used:
-        callbacks["on_book_deltas"] = _note_book
+    callbacks.update({name: _note_book for name in BOOKS if name not in used})
     for name, book in _BOOKKEEPING.items():
         user = getattr(cls, name) if name in used else None
         if user is not None or name not in STOPPING:

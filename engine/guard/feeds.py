@@ -1,6 +1,7 @@
 """Market data of a guarded strategy: what it asked for, and what only the gate needs.
 
-The gate compares prices with the managed book (or quotes), and simulated triggers need trades.
+The gate compares prices with the managed book (or quotes), and simulated triggers need trades. A
+book that is told as whole depths alone is managed by those: no deltas come that could.
 Where the strategy has not subscribed these itself, they are subscribed for it and kept from its
 callbacks, so that a strategy sees the same events with and without the gate.
 """
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from nautilus_trader.model import BarType, BookType, InstrumentId
 
 from engine.guard import offer
+from engine.guard.callback_names import BOOKS
 from engine.guard.core import Core
 from engine.guard.stop import Stop
 from engine.guard.turns import HEARD_AS
@@ -57,6 +59,7 @@ class Feeds:
         # What the strategy itself is to see, by callback
         self._wanted: dict[str, set[InstrumentId]] = {
             "on_book_deltas": set(),
+            "on_book_depth": set(),
             "on_quote": set(),
             "on_trade": set(),
         }
@@ -71,8 +74,11 @@ class Feeds:
         callback = HEARD_AS.get(what, "")
         if callback in self._wanted:
             self._wanted[callback].add(instrument_id)
-        if what == self._kind:
+        is_book = what == "book_depth" and self._is_told_whole(instrument_id)
+        if what == self._kind or is_book:
             self._core.run.fed.add(str(instrument_id))
+        if is_book:
+            args, kw = _managed(*args, **kw), {}
         getattr(self._core.native, f"subscribe_{what}")(
             self._core.strategy, instrument_id, *args, **kw
         )
@@ -105,6 +111,9 @@ class Feeds:
         self._join("on_bar", bar_type.standard())
 
     def unsubscribe(self, what: str, instrument_id: InstrumentId, *args: Any, **kw: Any) -> None:
+        if what == "book_depth" and self._is_told_whole(instrument_id):
+            self._hide("on_book_depth", instrument_id)
+            return
         getattr(self._core.native, f"unsubscribe_{what}")(
             self._core.strategy, instrument_id, *args, **kw
         )
@@ -112,11 +121,11 @@ class Feeds:
 
     def unsubscribe_book(self, instrument_id: InstrumentId, *args: Any) -> None:
         """What the gate needs stays subscribed and is hidden from the strategy."""
-        self._wanted["on_book_deltas"].discard(instrument_id)
-        self._part("on_book_deltas", instrument_id)
         if self._kind == "book":
-            self._filter("on_book_deltas")
+            self._hide("on_book_deltas", instrument_id)
         else:
+            self._wanted["on_book_deltas"].discard(instrument_id)
+            self._part("on_book_deltas", instrument_id)
             self._core.native.unsubscribe_book_deltas(self._core.strategy, instrument_id, *args)
 
     def unsubscribe_bars(self, bar_type: BarType, *args: Any, **kw: Any) -> None:
@@ -161,13 +170,25 @@ class Feeds:
             core.run.fed.add(name)
             instrument_id = InstrumentId.from_str(name)
             if self._kind == "book":
-                self._filter("on_book_deltas")
-                core.native.subscribe_book_deltas(
-                    core.strategy, instrument_id, BookType.L2_MBP, managed=True
-                )
+                self._manage(instrument_id)
             else:
                 self._filter("on_quote")
                 core.native.subscribe_quotes(core.strategy, instrument_id)
+
+    def _is_told_whole(self, instrument_id: InstrumentId) -> bool:
+        """Whether the gate's book has to be managed by depths."""
+        has = self._core.run.offer
+        if has is None or self._kind != "book":
+            return False
+        return bool(has.lacks(instrument_id, offer.BOOK)) and not has.lacks(
+            instrument_id, offer.DEPTH
+        )
+
+    def _manage(self, instrument_id: InstrumentId) -> None:
+        native, is_whole = self._core.native, self._is_told_whole(instrument_id)
+        self._filter("on_book_depth" if is_whole else "on_book_deltas")
+        subscribe = native.subscribe_book_depth if is_whole else native.subscribe_book_deltas
+        subscribe(self._core.strategy, instrument_id, BookType.L2_MBP, managed=True)
 
     def need_trades(self, instrument_id: InstrumentId) -> None:
         """Make sure that trades of the instrument come; the strategy sees what it asked for."""
@@ -178,16 +199,25 @@ class Feeds:
         self._filter("on_trade")
         self._core.native.subscribe_trades(self._core.strategy, instrument_id)
 
+    def _hide(self, callback: str, instrument_id: InstrumentId) -> None:
+        """The strategy wants it no more, and the gate does."""
+        self._wanted[callback].discard(instrument_id)
+        self._part(callback, instrument_id)
+        self._filter(callback)
+
     def _filter(self, callback: str) -> None:
         """Hide from the strategy's `callback` what only the gate subscribed to."""
         strategy = self._core.strategy
         if callback not in strategy._guard_user_callbacks or callback in strategy.__dict__:
             return
         inner, wanted = getattr(strategy, callback), self._wanted[callback]
+        received = self._core.gate.received if callback in BOOKS else None
 
         def filtered(event: Any) -> None:
             if event.instrument_id in wanted:
                 inner(event)
+            elif received is not None:
+                received[event.instrument_id] = event
 
         setattr(strategy, callback, filtered)
 
@@ -196,3 +226,14 @@ class Feeds:
 
     def _part(self, callback: str, key: Any) -> None:
         self._core.run.turns.leave(self._core, callback, key)
+
+
+def _managed(
+    book_type: BookType,
+    depth: int | None = None,
+    client_id: Any = None,
+    managed: bool = False,
+    params: dict[str, Any] | None = None,
+) -> tuple[Any, ...]:
+    """Arguments of `subscribe_book_depth`, as those of a managed book."""
+    return (book_type, depth, client_id, True, params)
