@@ -30,13 +30,13 @@ from engine.orders.model import (
     VenueUnavailable,
     ref_of,
 )
+from engine.orders.search import KNOWN_IDS_WINDOW_NS, Absence
 
 POLL_SECS = 0.2
 CANCEL_AGAIN_SECS = 1.0  # a cancel is safe to repeat
 SETTLE_SECS = 1.0  # orders that were on the wire when the kill came turn up within it
 GONE_LOOKS = 3  # complete looks that leave an order out before it counts as gone
 EXTERNAL = "EXTERNAL"
-KNOWN_IDS_WINDOW_NS = 3_600 * 1_000_000_000
 
 
 class SweptOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,11 +85,10 @@ class Target:
 class Lost:
     """An order of unknown outcome: the run had no answer when it was last able to write."""
 
-    def __init__(self, order: JournaledOrder) -> None:
+    def __init__(self, order: JournaledOrder, quarantine_secs: float) -> None:
         self.order = order
         self.target: Target | None = None
-        self.absent_since: float | None = None
-        self.looks = 0
+        self.absence = Absence(quarantine_secs)
         self.is_absent = False
 
     @property
@@ -141,7 +140,7 @@ class Sweep:
             if not self._covers(intent.strategy) or intent.strategy == KILL_STRATEGY:
                 continue
             if order.venue_order_id is None:
-                self._lost.setdefault(intent.client_order_id, Lost(order))
+                self._lost.setdefault(intent.client_order_id, Lost(order, self._quarantine_secs))
                 continue
             if self._journal.is_displaced(order):
                 continue  # the id names another order now, which may not be covered
@@ -321,10 +320,6 @@ class Sweep:
             lost.target = self._target(intent, result.order.venue_order_id)
             self._saw(lost.target, result.order)
         elif isinstance(result, Absent):
-            lost.looks += 1
-            if lost.absent_since is None:
-                lost.absent_since = began
-            is_long = began - lost.absent_since >= self._quarantine_secs
-            lost.is_absent = is_long and lost.looks >= GONE_LOOKS
+            lost.is_absent = lost.absence.count(began, result) is not None
         else:
-            lost.absent_since, lost.looks = None, 0
+            lost.absence.over()

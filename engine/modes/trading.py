@@ -25,7 +25,6 @@ from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import LiveOrder
-from engine.orders.missing import FORGOTTEN
 from engine.orders.model import (
     Finding,
     Intent,
@@ -35,6 +34,7 @@ from engine.orders.model import (
     ref_of,
 )
 from engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
+from engine.orders.table import FORGOTTEN
 from engine.orders.unjournaled import UnjournaledCancels
 
 if TYPE_CHECKING:
@@ -199,9 +199,9 @@ class VenueTrading:
             settings=settings_of(self._config.execution),
             base_currency=self._base_currency,
             now_ns=self.runtime.now_ns,
+            killed=self.killed,
+            on_unknown=self._on_unknown,
         )
-        self.desk.killed = self.killed
-        self.desk.on_unknown = self._on_unknown
         self.desk.away.on_key_refused = self._key_refused
         return self.desk
 

@@ -7,8 +7,9 @@ import logging
 import math
 from collections.abc import Sequence
 
+from engine.orders.journal import JournalError
 from engine.orders.live import LiveOrder
-from engine.orders.missing import MissingOrders
+from engine.orders.missing import Missing
 from engine.orders.model import (
     CancelAccepted,
     CancelOutcome,
@@ -16,6 +17,8 @@ from engine.orders.model import (
     OrderState,
     Unknown,
 )
+from engine.orders.shared import Part, Shared
+from engine.orders.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +26,43 @@ MAX_CANCEL_TRIES = 8
 CANCEL_AGAIN_SECS = 5.0  # after tries that did not end the order
 
 
-class Cancels(MissingOrders):
-    """The part of the desk that cancels orders."""
+class Cancels(Part):
+    """The part of a desk that cancels orders."""
 
-    def _cancel_of_dead(self, client_order_id: str) -> None:
-        journaled = self.journal.order(client_order_id)
+    def __init__(self, shared: Shared, table: Table, missing: Missing) -> None:
+        super().__init__(shared)
+        self._table = table
+        self._missing = missing
+
+    async def ask(self, client_order_ids: Sequence[str]) -> None:
+        """Cancel these orders; one not proven yet is cancelled once it is."""
+        targets: list[LiveOrder] = []
+        for client_order_id in client_order_ids:
+            order = self._table.live.get(client_order_id)
+            if order is None:
+                self._of_dead(client_order_id)
+                continue
+            targets.append(order)
+        if not targets:
+            return
+        for order in targets:
+            order.cancel_requested = True
+        proven = [o for o in targets if o.is_proven]
+        try:
+            self._journal.cancel_requested([o.intent.client_order_id for o in targets])
+        except JournalError:  # safe without a record, and the last that can be done
+            await self._venue.cancel([order.ref() for order in proven])
+            raise
+        for start in range(0, len(proven), self._can.batch_cancel_max):
+            await self.batch(proven[start : start + self._can.batch_cancel_max])
+
+    async def due(self, order: LiveOrder) -> None:
+        """The order is known at the venue now: send the cancel that waited for that."""
+        if order.cancel_requested and not order.state.is_terminal:
+            await self.batch([order])
+
+    def _of_dead(self, client_order_id: str) -> None:
+        journaled = self._journal.order(client_order_id)
         if journaled is None:
             logger.warning("cancel of %s, which was never journaled", client_order_id)
             return
@@ -38,7 +73,7 @@ class Cancels(MissingOrders):
             self._now_ns(),
         )
 
-    async def _cancel_batch(self, orders: Sequence[LiveOrder], *, is_again: bool = False) -> None:
+    async def batch(self, orders: Sequence[LiveOrder], *, is_again: bool = False) -> None:
         """Try now. What stays open is tried again by the poll; `is_again`: nobody waits to hear."""
         pending = [o for o in orders if not o.state.is_terminal and not o.is_missing]
         self._not_before(pending, math.inf)
@@ -47,12 +82,12 @@ class Cancels(MissingOrders):
         finally:
             self._not_before(pending, asyncio.get_running_loop().time() + CANCEL_AGAIN_SECS)
 
-    def _cancel_again(self) -> None:
+    def again(self) -> None:
         """A cancel that was asked for is asked for until the order has ended."""
         now = asyncio.get_running_loop().time()
         due = [
             order
-            for order in self._live.values()
+            for order in self._table.live.values()
             if order.cancel_requested
             and order.is_proven
             and not order.is_missing
@@ -61,7 +96,7 @@ class Cancels(MissingOrders):
         ]
         for start in range(0, len(due), self._can.batch_cancel_max):
             batch = due[start : start + self._can.batch_cancel_max]
-            self._spawn(self._cancel_batch(batch, is_again=True), "cancel again")
+            self._shared.spawn(self.batch(batch, is_again=True), "cancel again")
 
     def _not_before(self, orders: Sequence[LiveOrder], loop_time: float) -> None:
         for order in orders:
@@ -100,21 +135,21 @@ class Cancels(MissingOrders):
         """True: try again."""
         if order.state.is_terminal:
             return False
-        self.journal.note(
+        self._journal.note(
             "CANCEL_" + type(outcome).__name__.upper(), order.intent.client_order_id, outcome
         )
         if isinstance(outcome, CancelAccepted):
             if outcome.order is not None:
-                self._apply(order, outcome.order)
-            self._poll_now.set()
+                self._table.apply(order, outcome.order)
+            self._shared.poll_now.set()
             return False
-        await self._refresh([order])
+        await self._missing.refresh([order])
         if order.state.is_terminal or order.state is OrderState.CANCELLING:
             return False
         if not isinstance(outcome, CancelRefused):
             return True
         if order.misses and order.replacing is None:
-            self._miss(order)  # its cancel is sent when it is told again
+            self._missing.look_for(order)  # its cancel is sent when it is told again
             return False
         if is_told and order.replacing is None:  # else what takes over is cancelled
             now = self._now_ns()

@@ -12,6 +12,9 @@ from engine.orders.cancels import Cancels
 from engine.orders.journal import Journal
 from engine.orders.live import LiveOrder
 from engine.orders.model import FindResult, Found, Lost, OrderState, Unsure, VenueOrder
+from engine.orders.search import Search
+from engine.orders.shared import Part, Shared
+from engine.orders.table import Table
 
 WATCH_NS = 180 * 1_000_000_000  # how long after it was given up an order is looked for
 # A difference of the balances may tell of one that came at any time since, or while nothing ran.
@@ -70,16 +73,19 @@ class GivenUp:
         self._watched.pop(order.intent.client_order_id, None)
 
 
-class LateOrders(Cancels):
-    """The part of the desk that takes back orders which came after they were given up."""
+class Late(Part):
+    """The part of a desk that takes back orders which came after they were given up."""
 
-    _given_up: GivenUp
+    def __init__(
+        self, shared: Shared, table: Table, search: Search, cancels: Cancels, given_up: GivenUp
+    ) -> None:
+        super().__init__(shared)
+        self._table = table
+        self._search = search
+        self._cancels = cancels
+        self._given_up = given_up
 
-    def given_up(self) -> list[LiveOrder]:
-        """Orders that were proven absent lately: one that the venue shows after all is ours."""
-        return self._given_up.orders()
-
-    async def look_for_late(self, *, at_drift: bool = False) -> LateLook:
+    async def look(self, *, at_drift: bool = False) -> LateLook:
         """Look once more for the orders given up lately; one that is found is booked and cancelled.
 
         Those that are over already are found too. `at_drift`: also for those that could not come
@@ -92,7 +98,10 @@ class LateOrders(Cancels):
         if not orders:
             return LateLook(0, 0)
         results = await self._venue.find_all(
-            [Lost(order.intent, self._known_to(order), self._sent(order)) for order in orders]
+            [
+                Lost(order.intent, self._search.known_to(order), self._search.sent(order))
+                for order in orders
+            ]
         )
         found = 0
         for order, state in _pairs(orders, results):
@@ -108,23 +117,25 @@ class LateOrders(Cancels):
         A strategy may send the same again once it is told that there is none, and where the venue
         keeps no client order id nothing tells the two apart until that one's answer has come.
         """
-        if self.journal.order_by_venue_id(order.intent.instrument, venue_order_id) is not None:
+        if self._journal.order_by_venue_id(order.intent.instrument, venue_order_id) is not None:
             return True
         if self._can.client_order_ids:
             return False
         fields = order.fingerprint()
-        return any(one.fingerprint() == fields for one in self._live.values() if not one.is_proven)
+        return any(
+            one.fingerprint() == fields for one in self._table.live.values() if not one.is_proven
+        )
 
     def _revive(self, order: LiveOrder, state: VenueOrder) -> None:
         """Its executions count, and what rests of it is cancelled."""
         intent = order.intent
         self._given_up.remove(order)
-        former = self.journal.revived(intent, state, order.first_state())
+        former = self._journal.revived(intent, state, order.first_state())
         order.state = order.first_state()
         order.cancel_requested = True
-        self._live[intent.client_order_id] = order
-        self._own(order, state.venue_order_id, former)
-        self._tell(
+        self._table.live[intent.client_order_id] = order
+        self._table.own(order, state.venue_order_id, former)
+        self._shared.tell(
             "ORDER-LATE",
             intent.instrument,
             state.venue_order_id,
@@ -132,9 +143,9 @@ class LateOrders(Cancels):
             f"{state.side} {state.quantity} @ {state.price}, {state.state}",
             "its executions are booked, the rest is cancelled",
         )
-        self._apply(order, state)
+        self._table.apply(order, state)
         if not order.state.is_terminal:
-            self._spawn(self._cancel_batch([order]), "cancel a late order")
+            self._shared.spawn(self._cancels.batch([order]), "cancel a late order")
 
 
 def _pairs(

@@ -29,8 +29,6 @@ class LiveOrder:
     """One order between approval and its terminal state."""
 
     __slots__ = (
-        "absent_looks",
-        "absent_since",
         "cancel_after",
         "cancel_requested",
         "cost",
@@ -72,8 +70,6 @@ class LiveOrder:
         self.replace_ts = 0  # when that was sent, ns
         self.old_ids: list[str] = []  # venue order ids that were replaced
         self.triggered = False
-        self.absent_since: float | None = None
-        self.absent_looks = 0
         self.misses = 0  # answers in a row that left it out
         self.is_missing = False  # the venue accepted it and tells nothing of it: it is looked for
         self.is_forgotten = False  # missing for longer than any lag: a person decides

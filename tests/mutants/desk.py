@@ -11,7 +11,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "an order whose answer was lost is sent again",
         one(
-            "            self._become_unknown(order, outcome.reason)\n",
+            "            self._unproven.begin(order, outcome.reason)\n",
             "            await self._send([order])\n",
         ),
         T_ORDERS,
@@ -21,8 +21,8 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "a lost answer counts as a refusal",
         one(
-            "            self._become_unknown(order, outcome.reason)\n",
-            '            self._refuse(order, "TIMEOUT", outcome.reason, outcome)\n',
+            "            self._unproven.begin(order, outcome.reason)\n",
+            '            self._table.refuse(order, "TIMEOUT", outcome.reason, outcome)\n',
         ),
         T_ORDERS,
     ),
@@ -31,8 +31,8 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "absence counts to where a look ended, which may be long after its first page",
         one(
-            "            self._absent(order, result, began)\n",
-            "            self._absent(order, result, asyncio.get_running_loop().time())\n",
+            "elif (gone := absence.count(began, result)) is not None:",
+            "elif (gone := absence.count(loop.time(), result)) is not None:",
         ),
         T_ORDERS,
     ),
@@ -59,7 +59,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "lost-read-of-executions-is-a-read",
-        "engine/orders/states.py",
+        "engine/orders/table.py",
         "executions whose answer was lost are not asked for again",
         one("            order.owes_read = True\n", "            pass\n"),
         T_ORDERS,
@@ -76,11 +76,11 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "the intent is journaled only after the order was sent",
         (
-            Edit("ts_sent = self.journal.intend(sendable)", "ts_sent = self._now_ns()"),
+            Edit("ts_sent = self._journal.intend(sendable)", "ts_sent = self._now_ns()"),
             Edit(
                 "outcomes = await self._venue.submit(intents)\n",
                 "outcomes = await self._venue.submit(intents)\n"
-                "            self.journal.intend(intents)\n",
+                "            self._journal.intend(intents)\n",
             ),
         ),
         T_ORDERS,
@@ -106,14 +106,14 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "the strategy hears of an acceptance before the journal does",
         (
             Edit(
-                "        former = self.journal.accepted(\n",
+                "        former = self._journal.accepted(\n",
                 "        self._sink.order_accepted(intent, venue_order_id, self._now_ns())\n"
-                "        former = self.journal.accepted(\n",
+                "        former = self._journal.accepted(\n",
             ),
             Edit(
-                "        order.absent_since = None\n"
+                "        order.state = state\n"
                 "        self._sink.order_accepted(intent, venue_order_id, self._now_ns())\n",
-                "        order.absent_since = None\n",
+                "        order.state = state\n",
             ),
         ),
         T_ORDERS,
@@ -124,8 +124,8 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "an execution that was booked before is told again",
         one(
-            "booked = self.journal.fill(intent, fill, base_fee, findings)",
-            "booked = self.journal.fill(intent, fill, base_fee, findings) or fill",
+            "booked = self._journal.fill(intent, fill, base_fee, findings)",
+            "booked = self._journal.fill(intent, fill, base_fee, findings) or fill",
         ),
         T_ORDERS,
         T_MISSING,
@@ -152,7 +152,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "absent-at-once",
         DESK,
         "one look without the order proves that it never was",
-        one("if order.absent_looks >= MIN_ABSENT_LOOKS and absent_secs >= needed:", "if True:"),
+        one("if self._looks >= MIN_ABSENT_LOOKS and secs >= self._needed_secs:", "if True:"),
         T_ORDERS,
     ),
     mutant(
@@ -160,8 +160,8 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "absence is proven before the venue's lag is over",
         one(
-            "if order.absent_looks >= MIN_ABSENT_LOOKS and absent_secs >= needed:",
-            "if order.absent_looks >= MIN_ABSENT_LOOKS:",
+            "if self._looks >= MIN_ABSENT_LOOKS and secs >= self._needed_secs:",
+            "if self._looks >= MIN_ABSENT_LOOKS:",
         ),
         T_ORDERS,
     ),
@@ -170,7 +170,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "the search for a lost order may find one that is another's",
         one(
-            "return self.journal.known_venue_ids(order.intent.instrument, since_ns)",
+            "return self._journal.known_venue_ids(order.intent.instrument, since_ns)",
             "return frozenset()",
         ),
         T_ORDERS,
@@ -264,7 +264,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "a desk that was stopped goes on sending",
         one(
-            "        if self.halted:\n            self._refuse_unsent",
+            "        if self._shared.halted:\n            self._refuse_unsent",
             "        if False:\n            self._refuse_unsent",
         ),
         T_ORDERS,
@@ -274,7 +274,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "dead-desk-trades",
         DESK,
         "orders are created after the desk has failed",
-        one('        self._halt(f"the order desk failed: {error}")\n', ""),
+        one('        self._shared.halt(f"the order desk failed: {error}")\n', ""),
         T_ORDERS,
         T_MISSING,
     ),
@@ -300,10 +300,10 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         DESK,
         "an order that was given up and turns up is left in the market",
         (
-            Edit('self._spawn(self._cancel_batch([order]), "cancel a late order")', "pass"),
+            Edit('self._shared.spawn(self._cancels.batch([order]), "cancel a late order")', "pass"),
             Edit(
-                "        order.cancel_requested = True\n        self._live[",
-                "        order.cancel_requested = False\n        self._live[",
+                "        order.cancel_requested = True\n        self._table.live[",
+                "        order.cancel_requested = False\n        self._table.live[",
             ),
         ),
         T_ORDERS,

@@ -18,10 +18,14 @@ from adapters import registry
 from adapters.simulation.faults import HttpFault, WsFault
 from engine.cli.app import app
 from engine.errors import Exit
-from engine.orders.desk import OrderDesk
+from engine.orders.cancels import Cancels
 from engine.orders.journal import Journal
 from engine.orders.live import LiveOrder
-from engine.orders.model import Accepted, Outcome, Refused, Unknown, VenueOrder
+from engine.orders.model import Absent, Accepted, Outcome, Refused, Unknown, VenueOrder
+from engine.orders.replacement import Replacement
+from engine.orders.search import Absence, Gone
+from engine.orders.submission import Submission
+from engine.orders.table import Table
 from engine.risk.facts import OrderFacts
 from engine.risk.gate import RiskGate
 from engine.risk.verdict import Denial
@@ -143,35 +147,35 @@ def test_a_session_leaves_no_file_open() -> None:
 
 def _resends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost answer is taken for a lost request: the order is sent again."""
-    settle = OrderDesk._settle_submit
+    settle = Submission._settle
 
-    async def again(self: OrderDesk, order: LiveOrder, outcome: Outcome) -> None:
+    async def again(self: Submission, order: LiveOrder, outcome: Outcome) -> None:
         if isinstance(outcome, Unknown):
             outcome = (await self._venue.submit([order.intent]))[0]
         await settle(self, order, outcome)
 
-    monkeypatch.setattr(OrderDesk, "_settle_submit", again)
+    monkeypatch.setattr(Submission, "_settle", again)
 
 
 def _gives_up_at_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer is taken for a no."""
-    settle = OrderDesk._settle_submit
+    settle = Submission._settle
 
-    async def refused(self: OrderDesk, order: LiveOrder, outcome: Outcome) -> None:
+    async def refused(self: Submission, order: LiveOrder, outcome: Outcome) -> None:
         if isinstance(outcome, Unknown):
             outcome = Refused("TIMEOUT", outcome.reason)
         await settle(self, order, outcome)
 
-    monkeypatch.setattr(OrderDesk, "_settle_submit", refused)
+    monkeypatch.setattr(Submission, "_settle", refused)
 
 
 def _believes_one_absence(monkeypatch: pytest.MonkeyPatch) -> None:
     """One look that does not show the order is proof enough."""
 
-    def absent(self: OrderDesk, order: LiveOrder, result: Any, _: float) -> None:
-        self._refuse(order, "ABSENT", "not listed", result)
+    def count(self: Absence, began: float, look: Absent) -> Gone:
+        return Gone(look, 1, 0.0)
 
-    monkeypatch.setattr(OrderDesk, "_absent", absent)
+    monkeypatch.setattr(Absence, "count", count)
 
 
 def _books_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +187,9 @@ def _books_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(LiveOrder, "__init__", fresh)
     monkeypatch.setattr(
-        OrderDesk,
+        Table,
         "_synthesise",
-        lambda self, order, state, real=OrderDesk._synthesise: msgspec.structs.replace(
+        lambda self, order, state, real=Table._synthesise: msgspec.structs.replace(
             real(self, order, state), trade_id=f"{state.venue_order_id}-{self._now_ns()}"
         ),
     )
@@ -194,14 +198,14 @@ def _books_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 def _goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stale page moves an order back."""
 
-    def apply(self: OrderDesk, order: LiveOrder, state: VenueOrder, **more: Any) -> None:
+    def apply(self: Table, order: LiveOrder, state: VenueOrder, **more: Any) -> None:
         if state.state is not order.state and not state.state.is_terminal:
             order.state = state.state
-            self.journal.state(order.intent.client_order_id, state.state, state)
+            self._journal.state(order.intent.client_order_id, state.state, state)
         real(self, order, state, **more)
 
-    real = OrderDesk._apply
-    monkeypatch.setattr(OrderDesk, "_apply", apply)
+    real = Table.apply
+    monkeypatch.setattr(Table, "apply", apply)
 
 
 def _sends_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,25 +229,25 @@ def _sends_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _forgets_a_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancel that met an error is never sent again."""
-    monkeypatch.setattr(OrderDesk, "_cancel_again", lambda self: None)
+    monkeypatch.setattr(Cancels, "again", lambda self: None)
     monkeypatch.setattr("engine.orders.cancels.MAX_CANCEL_TRIES", 1)
 
 
 def _forgets_a_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
     """While an order is replaced its end is believed, and a lost answer is taken for a no."""
 
-    async def replace(self: OrderDesk, client_order_id: str, changed: Any) -> None:
-        order = self._live.get(client_order_id)
+    async def replace(self: Replacement, client_order_id: str, changed: Any) -> None:
+        order = self._table.live.get(client_order_id)
         if order is None or not order.is_proven:
             return
         outcome = await self._guarded_outcome(self._venue.replace(order.ref(), changed))
         if isinstance(outcome, Accepted):
             order.replacing = changed
-            self._replaced(order, outcome.venue_order_id)
+            self.taken_over(order, outcome.venue_order_id)
         else:
             self._sink.replace_refused(order.intent, "LOST", "no answer", self._now_ns())
 
-    monkeypatch.setattr(OrderDesk, "replace", replace)
+    monkeypatch.setattr(Replacement, "replace", replace)
 
 
 def _replacing(seed: int) -> Plan:

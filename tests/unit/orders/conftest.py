@@ -130,14 +130,19 @@ class Bench:
             self.journal.close()
         self.journal = Journal(self.path, fsync=False, now_ns=self.loop.now_ns)
         self.sink = Sink()
-        self.desk = OrderDesk(
+        self.killed: Callable[[Intent], str | None] = lambda _: None
+        self.desk = self.make_desk(self.journal)
+
+    def make_desk(self, journal: Journal) -> OrderDesk:
+        return OrderDesk(
             venue=self.venue,
-            journal=self.journal,
+            journal=journal,
             sink=self.sink,
             capabilities=self.traits,
             settings=DeskSettings(),
             base_currency=lambda _: "BTC",
             now_ns=self.loop.now_ns,
+            killed=lambda one: self.killed(one),
         )
 
     def run[T](self, main: Coroutine[Any, Any, T]) -> T:

@@ -327,7 +327,7 @@ def test_halted_desk_creates_nothing_and_still_cancels(bench: Bench) -> None:
 
     async def main() -> None:
         await bench.desk.submit([intent("A")])
-        bench.desk.halted = "kill switch"
+        bench.desk._shared.halt("kill switch")
         await bench.desk.submit([intent("B")])
         await bench.desk.cancel(["A"])
 

@@ -50,7 +50,7 @@ def test_a_kill_between_journal_and_send_stops_the_order_unsent(bench: Bench) ->
     bench.venue.answer = lambda _: Accepted("V1")
     journal = bench.journal
     assert journal is not None
-    bench.desk.killed = lambda one: "kill" if journal.order(one.client_order_id) else None
+    bench.killed = lambda one: "kill" if journal.order(one.client_order_id) else None
     bench.run(bench.desk.submit([intent("A")]))
     assert bench.venue.creates == []
     assert bench.desk.live_orders() == []
@@ -63,7 +63,7 @@ def test_a_kill_between_journal_and_send_stops_the_order_unsent(bench: Bench) ->
 
 def test_a_kill_between_two_batches_stops_the_second(bench: Bench) -> None:
     bench.venue.answer = lambda one: Accepted("V" + one.client_order_id)
-    bench.desk.killed = lambda _: "kill switch" if bench.venue.creates else None
+    bench.killed = lambda _: "kill switch" if bench.venue.creates else None
     intents = [intent(str(n), price=D(100 + n)) for n in range(15)]
     bench.run(bench.desk.submit(intents))
     assert [one.client_order_id for one in bench.venue.creates] == [str(n) for n in range(10)]
@@ -75,7 +75,7 @@ def test_cancels_pass_a_kill(bench: Bench) -> None:
 
     async def main() -> None:
         await bench.desk.submit([intent("A")])
-        bench.desk.killed = lambda _: "kill switch"
+        bench.killed = lambda _: "kill switch"
         await bench.desk.cancel(["A"])
 
     bench.run(main())
@@ -324,10 +324,7 @@ def _flatten(
 ) -> list[Closed]:
     """Flatten from a second connection to the journal, as `fairlead kill` does."""
     journal = KillJournal(bench.path, fsync=False, now_ns=bench.loop.now_ns)
-    other = Bench(bench.path)
-    desk = other.desk
-    desk.journal = journal
-    desk._venue = bench.venue
+    desk = bench.make_desk(journal)
     ids = iter(f"KILL{n}-{id(journal)}" for n in range(100))
 
     async def touch(_: str) -> tuple[Decimal, Decimal]:
@@ -355,8 +352,6 @@ def _flatten(
         return bench.run(main())
     finally:
         journal.close()
-        assert other.journal is not None
-        other.journal.close()
 
 
 def _positions(bench: Bench) -> dict[str, Decimal]:

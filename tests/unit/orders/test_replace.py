@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from engine.orders.desk import KNOWN_IDS_WINDOW_NS
 from engine.orders.model import (
     Absent,
     Accepted,
@@ -22,6 +21,7 @@ from engine.orders.model import (
     Unknown,
     VenueFill,
 )
+from engine.orders.search import KNOWN_IDS_WINDOW_NS
 from tests.unit.orders.conftest import INSTRUMENT, Bench, Intent, intent, venue_order
 
 D100 = Decimal(100)
@@ -186,7 +186,7 @@ def test_an_end_is_believed_when_the_executions_of_the_whole_chain_were_read_aft
         for _ in range(5):
             live = bench.desk.get("A")
             assert live is not None
-            await bench.desk._read_fills(live)
+            await bench.desk._table.read_fills(live)
         listed.append(trade("t2", "V2", "0.1"))
         bench.venue.book["V2"] = venue_order(
             "V2", filled=Decimal("0.1"), state=OrderState.CANCELED, avg_price=D100

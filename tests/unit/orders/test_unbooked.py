@@ -28,7 +28,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.orders.states import FILL_LAG_READS
+from engine.orders.table import FILL_LAG_READS
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 from tests.unit.orders.test_balance_check import Account, Checked
 

@@ -194,7 +194,7 @@ def test_the_same_execution_by_push_and_by_read_is_booked_once(tmp_path: Path) -
                 "BTC_USDT", Decimal(59000), Decimal(size), Side.SELL, exchange.now_ns
             )
             await asyncio.sleep(0.1)
-            await session.desk._read_fills(order)
+            await session.desk._table.read_fills(order)
         assert order.filled == Decimal("0.0025")
         assert session.sink.names().count("order_filled") == 2
         assert session.findings() == []

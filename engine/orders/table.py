@@ -1,4 +1,4 @@
-"""How a venue's words move an order: states, executions, and their end.
+"""The live orders of an account, and how a venue's words move them: states, executions, their end.
 
 States only move forward, every execution is booked once, and what can't be true (more filled than
 ordered) is a finding that halts the instrument.
@@ -7,75 +7,122 @@ ordered) is a finding that halts the instrument.
 from __future__ import annotations
 
 import asyncio
-import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from engine.orders.away import Away
-from engine.orders.journal import Journal
 from engine.orders.live import CHAIN_READS, LiveOrder
 from engine.orders.model import (
-    Capabilities,
-    EventSink,
     Finding,
-    Intent,
     OrderState,
     Side,
     VenueFill,
     VenueOrder,
-    VenueOrders,
     VenueUnavailable,
 )
-from engine.warner import Warner
-
-logger = logging.getLogger(__name__)
+from engine.orders.shared import Part, Shared
 
 # How far an order has come; what lies behind comes from a page older than what is known.
 _PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2}
 ID_REUSED = "VENUE-ID-REUSED"
+FORGOTTEN = "ORDER-FORGOTTEN"
 FILL_LAG_READS = 5  # that lacked a true execution before their sum is filled in
 
 
-class OrderStates(ABC):
-    """The part of the desk that applies states and executions to live orders."""
+class Table(Part):
+    """Every order that is not terminal, by client order id and by the venue's."""
 
-    def __init__(
-        self,
-        *,
-        venue: VenueOrders,
-        journal: Journal,
-        sink: EventSink,
-        capabilities: Capabilities,
-        base_currency: Callable[[str], str],
-        now_ns: Callable[[], int],
-    ) -> None:
-        self._venue = venue
-        self.journal = journal
-        self._sink = sink
-        self._can = capabilities
-        self._base_currency = base_currency
-        self._now_ns = now_ns
-        self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, asked last
-        self.on_unknown: Callable[[int], None] | None = None  # told the number of unproven orders
-        self.halted = ""  # why nothing may be created, or empty
-        self._withdrawn = asyncio.Event()  # set with it: what waits to be sent is refused
+    def __init__(self, shared: Shared, on_unknown: Callable[[int], None] | None) -> None:
+        super().__init__(shared)
+        self.live: dict[str, LiveOrder] = {}
+        self.by_venue_id: dict[tuple[str, str], str] = {}
+        self._on_unknown = on_unknown  # told the number of unproven orders
         self._unknown_count = 0
-        self._live: dict[str, LiveOrder] = {}
-        self._by_venue_id: dict[tuple[str, str], str] = {}
-        self._warn = Warner(logger)
-        self.away = Away(now_ns, self._warn)
-        self._poll_now = asyncio.Event()
-        self._balances_now = asyncio.Event()
 
-    def _apply(self, order: LiveOrder, state: VenueOrder, *, from_push: bool = False) -> None:
+    def unresolved(self) -> list[LiveOrder]:
+        """Orders whose outcome nothing proves yet."""
+        return [order for order in self.live.values() if not order.is_proven]
+
+    # -- whose an id is ------------------------------------------------------------------------
+
+    def adopt(self, order: LiveOrder, venue_order_id: str) -> None:
+        """The venue has the order: journal it, then tell."""
+        if order.venue_order_id is not None:
+            return
+        intent = order.intent
+        state = order.first_state()
+        former = self._journal.accepted(
+            intent.client_order_id, venue_order_id, instrument=intent.instrument, state=state
+        )
+        self.own(order, venue_order_id, former)
+        order.state = state
+        self._sink.order_accepted(intent, venue_order_id, self._now_ns())
+        self._shared.poll_now.set()
+        self.count_unknown()
+        order.settled.set()
+
+    def own(self, order: LiveOrder, venue_order_id: str, former: str | None = None) -> None:
+        """The id is this order's; `former` is the client order id of another that had it."""
+        cid = order.intent.client_order_id
+        if order.venue_order_id is not None:
+            before = (order.intent.instrument, order.venue_order_id)
+            if self.by_venue_id.get(before) == cid:
+                del self.by_venue_id[before]
+        order.venue_order_id = venue_order_id
+        self.by_venue_id[order.intent.instrument, venue_order_id] = cid
+        order.seen()
+        if former is not None:
+            self._reused(order, former)
+
+    def _reused(self, order: LiveOrder, former: str) -> None:
+        order.is_reuse_told = True
+        known = self._journal.order(former)
+        self._shared.tell(
+            ID_REUSED,
+            order.intent.instrument,
+            order.venue_order_id or "",
+            f"of {former}, {'unknown' if known is None else known.state}",
+            f"given to {order.intent.client_order_id}",
+            "the venue counts anew (was it reset?); the new order and its executions are booked as "
+            "its own",
+        )
+        old = self.live.get(former)
+        if old is not None and old.venue_order_id == order.venue_order_id:
+            self.displaced(old)
+
+    def displaced(self, order: LiveOrder) -> None:
+        """Its id names another order at the venue: nothing is asked or cancelled by it any more."""
+        order.is_displaced = order.is_missing = True
+        self.forget(order, f"{order.venue_order_id} is the id of another order there")
+
+    def forget(self, order: LiveOrder, how: str) -> None:
+        """Said once. It stays open: that it was cancelled, or filled, is not known."""
+        order.is_forgotten = True
+        intent = order.intent
+        cid = intent.client_order_id
+        self._shared.tell(
+            FORGOTTEN,
+            intent.instrument,
+            cid,
+            f"{order.state}, {order.filled} of {intent.quantity} executed",
+            how,
+            "kept as open, no cancel is sent; end this run, look at the venue what became of it, "
+            f"then: fairlead resolve {cid} --gone (or --filled QUANTITY@PRICE) --reason WHY "
+            "--config CONFIG",
+        )
+        if order.cancel_requested:
+            message = "the venue tells nothing of the order; it stays open until a person decides"
+            self._sink.cancel_refused(intent, FORGOTTEN, message, self._now_ns())
+
+    # -- what the venue says -------------------------------------------------------------------
+
+    def apply(self, order: LiveOrder, state: VenueOrder, *, from_push: bool = False) -> None:
         """Move the order to what the venue says. Never back: a stale page changes nothing."""
         if order.state.is_terminal:
             return  # an answer that was overtaken by a push
         order.seen()
         intent = order.intent
         if state.filled > intent.quantity:
-            self._tell(
+            self._shared.tell(
                 "OVERFILL",
                 intent.instrument,
                 intent.client_order_id,
@@ -89,15 +136,15 @@ class OrderStates(ABC):
         order.told_filled = max(order.told_filled, state.filled)
         if not self._can.reports_fills:
             if state.filled > order.filled:
-                self._fill(order, self._synthesise(order, state))
+                self.fill(order, self._synthesise(order, state))
         elif (state.filled > order.filled or order.owes_read) and not from_push:
-            self._fetch_fills(order)
+            self.fetch_fills(order)
         if state.state.is_terminal:
             if order.replacing is None or state.state is OrderState.FILLED:
                 self._terminal(order, state)  # else another order may have taken over
         elif _PROGRESS.get(state.state, -1) > _PROGRESS.get(order.state, -1):
             order.state = state.state
-            self.journal.state(intent.client_order_id, state.state, state)
+            self._journal.state(intent.client_order_id, state.state, state)
 
     def _terminal(self, order: LiveOrder, state: VenueOrder) -> None:
         intent = order.intent
@@ -106,14 +153,14 @@ class OrderStates(ABC):
             # executions that no replacement counted, and only reads from now on are of all of them.
             order.end_reads = order.end_reads or 0
             if order.end_reads < CHAIN_READS:
-                self._fetch_fills(order)
+                self.fetch_fills(order)
                 return
         if order.filled < state.filled and not self._are_fills_missing(order):
-            self._fetch_fills(order)  # true executions are on their way: wait for them
+            self.fetch_fills(order)  # true executions are on their way: wait for them
             return
         if order.filled < state.filled:
             fill = self._synthesise(order, state)
-            self._tell(
+            self._shared.tell(
                 "FILL-SYNTHESISED",
                 intent.instrument,
                 intent.client_order_id,
@@ -121,11 +168,11 @@ class OrderStates(ABC):
                 f"filled {state.filled}",
                 "the venue never listed the execution; booked at the average price",
             )
-            self._fill(order, fill)
-        if intent.client_order_id not in self._live:
+            self.fill(order, fill)
+        if intent.client_order_id not in self.live:
             return  # that last fill was the end
         terminal = state.state
-        self.journal.state(intent.client_order_id, terminal, state)
+        self._journal.state(intent.client_order_id, terminal, state)
         self._finish(order, terminal)
         if terminal is OrderState.CANCELED:
             self._sink.order_canceled(intent, state.venue_order_id, self._now_ns())
@@ -133,7 +180,7 @@ class OrderStates(ABC):
             self._sink.order_expired(intent, state.venue_order_id, self._now_ns())
         elif terminal is OrderState.REFUSED:
             self._sink.order_refused(intent, "VENUE-REJECTED", state.reason, self._now_ns())
-        self._balances_now.set()
+        self._shared.balances_now.set()
 
     def _synthesise(self, order: LiveOrder, state: VenueOrder) -> VenueFill:
         """The execution that explains the change of the executed quantity."""
@@ -166,12 +213,12 @@ class OrderStates(ABC):
             return price if price > 0 else state.avg_price
         return min(price, limit) if order.intent.side is Side.BUY else max(price, limit)
 
-    def _fill(self, order: LiveOrder, fill: VenueFill) -> None:
+    def fill(self, order: LiveOrder, fill: VenueFill) -> None:
         intent = order.intent
         base_fee = Decimal(0)
-        if fill.fee_currency == self._base_currency(intent.instrument):
+        if fill.fee_currency == self._shared.base_currency(intent.instrument):
             base_fee = fill.fee
-        owner = self.journal.order_by_venue_id(fill.instrument, fill.venue_order_id)
+        owner = self._journal.order_by_venue_id(fill.instrument, fill.venue_order_id)
         if owner is not None and owner != intent.client_order_id:
             return  # of another order that has the id by now: booked there
         told: list[Finding] = []
@@ -180,7 +227,7 @@ class OrderStates(ABC):
             told.extend(self._findings_of(order, fill, booked))
             return told
 
-        booked = self.journal.fill(intent, fill, base_fee, findings)
+        booked = self._journal.fill(intent, fill, base_fee, findings)
         if booked is None:
             return  # the same trade again: a replay, or REST after a push
         for finding in told:
@@ -189,12 +236,12 @@ class OrderStates(ABC):
         order.filled += fill.quantity
         order.cost += fill.quantity * fill.price
         if order.old_ids:  # the last of a chain may be open still: the venue tells when it is over
-            self._poll_now.set()
+            self._shared.poll_now.set()
         elif order.filled >= intent.quantity:
-            self.journal.state(intent.client_order_id, OrderState.FILLED, None)
+            self._journal.state(intent.client_order_id, OrderState.FILLED, None)
             self._finish(order, OrderState.FILLED)
         self._sink.order_filled(intent, fill)
-        self._balances_now.set()
+        self._shared.balances_now.set()
 
     def _findings_of(
         self, order: LiveOrder, fill: VenueFill, booked: VenueFill
@@ -203,7 +250,7 @@ class OrderStates(ABC):
         intent = order.intent
         if booked.trade_id != fill.trade_id and not order.is_reuse_told:
             order.is_reuse_told = True
-            yield self._finding(
+            yield self._shared.finding(
                 ID_REUSED,
                 fill.instrument,
                 fill.trade_id,
@@ -212,7 +259,7 @@ class OrderStates(ABC):
                 "the venue gives ids twice (was it reset?); booked as an execution of its own",
             )
         if order.filled + booked.quantity > intent.quantity:
-            yield self._finding(
+            yield self._shared.finding(
                 "OVERFILL",
                 intent.instrument,
                 intent.client_order_id,
@@ -226,7 +273,7 @@ class OrderStates(ABC):
         lag_secs = asyncio.get_running_loop().time() - order.fill_lag_since
         return order.fill_lag >= FILL_LAG_READS and lag_secs >= self._can.max_order_lag_secs
 
-    def _may_be_unbooked(self, order: LiveOrder) -> bool:
+    def may_be_unbooked(self, order: LiveOrder) -> bool:
         """Whether the order may have moved the account by what is not booked yet.
 
         An execution that the venue tells in the order's state and never lists does not count
@@ -241,28 +288,28 @@ class OrderStates(ABC):
         is_told = order.told_filled > order.filled and not self._are_fills_missing(order)
         return is_told or order.owes_read or order.reading is not None
 
-    def _fetch_fills(self, order: LiveOrder) -> None:
+    def fetch_fills(self, order: LiveOrder) -> None:
         """One read at a time: several at once would tell no more than one."""
         if self._can.reports_fills and order.reading is None:
             order.owes_read = False
-            order.reading = self._spawn(self._read_fills(order), "read fills")
+            order.reading = self._shared.spawn(self.read_fills(order), "read fills")
 
-    async def _read_fills(self, order: LiveOrder) -> None:
+    async def read_fills(self, order: LiveOrder) -> None:
         """An answer that is lost tells nothing of the executions, and counts as no read."""
         before = order.filled
         is_of_end = order.end_reads is not None
         try:
             fills = await self._venue.fills(order.refs(), order.ts_sent)
         except VenueUnavailable as error:
-            self.away.failed("executions", error)
+            self._shared.away.failed("executions", error)
             order.owes_read = True
         else:
-            self.away.answered("executions")
+            self._shared.away.answered("executions")
             if is_of_end:
                 order.end_reads = (order.end_reads or 0) + 1
             for fill in fills:
-                if order.intent.client_order_id in self._live:
-                    self._fill(order, fill)
+                if order.intent.client_order_id in self.live:
+                    self.fill(order, fill)
             if order.filled != before or order.told_filled <= order.filled:
                 order.fill_lag = 0  # nothing was lacking
             elif order.fill_lag == 0:
@@ -271,74 +318,28 @@ class OrderStates(ABC):
                 order.fill_lag += 1
         finally:
             order.reading = None
-        self._poll_now.set()
+        self._shared.poll_now.set()
 
-    def _refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
+    def refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
         cid = order.intent.client_order_id
-        self.journal.state(cid, OrderState.REFUSED, evidence)
+        self._journal.state(cid, OrderState.REFUSED, evidence)
         self._finish(order, OrderState.REFUSED)
         self._sink.order_refused(order.intent, code, message, self._now_ns())
 
-    def _stopped(self, intents: Sequence[Intent]) -> str | None:
-        """Why none of these may leave any more: the desk is halted or stops, or a kill; or None."""
-        return self.halted or self._killed(intents)
-
-    def _killed(self, intents: Sequence[Intent]) -> str | None:
-        """Why the kill switch lets none of these leave, or None."""
-        if self.killed is None:
-            return None
-        return next((why for one in intents if (why := self.killed(one)) is not None), None)
-
-    def _without_killed(self, orders: Sequence[LiveOrder]) -> list[LiveOrder]:
-        """Refuse, unsent, what the kill switch or a stop forbids: the last look before the wire."""
-        sendable = []
-        for order in orders:
-            why = self._stopped([order.intent])
-            if why is None:
-                sendable.append(order)
-            else:
-                code = "DESK-HALTED" if self.halted else "DESK-KILLED"
-                self._refuse(order, code, f"{why}; not sent", {"reason": why})
-        return sendable
-
     def _finish(self, order: LiveOrder, state: OrderState) -> None:
         order.state = state
-        self._live.pop(order.intent.client_order_id, None)
+        self.live.pop(order.intent.client_order_id, None)
         if order.venue_order_id is not None:
             key = (order.intent.instrument, order.venue_order_id)
-            if self._by_venue_id.get(key) == order.intent.client_order_id:
-                del self._by_venue_id[key]
+            if self.by_venue_id.get(key) == order.intent.client_order_id:
+                del self.by_venue_id[key]
         order.settled.set()
-        self._count_unknown()
+        self.count_unknown()
 
-    def _count_unknown(self) -> None:
+    def count_unknown(self) -> None:
         """Tell how many outcomes nothing proves now, when that has changed."""
-        count = sum(order.state is OrderState.UNKNOWN for order in self._live.values())
+        count = sum(order.state is OrderState.UNKNOWN for order in self.live.values())
         if count != self._unknown_count:
             self._unknown_count = count
-            if self.on_unknown is not None:
-                self.on_unknown(count)
-
-    def _tell(
-        self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
-    ) -> None:
-        finding = self._finding(code, instrument, subject, journal, venue, action)
-        self.journal.finding(finding)
-        self._sink.finding(finding)
-
-    def _finding(
-        self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
-    ) -> Finding:
-        return Finding(
-            code=code,
-            instrument=instrument,
-            subject=subject,
-            journal=journal,
-            venue=venue,
-            action=action,
-            ts_event=self._now_ns(),
-        )
-
-    @abstractmethod
-    def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-        """Run in the background; the desk supervises its tasks."""
+            if self._on_unknown is not None:
+                self._on_unknown(count)

@@ -1,0 +1,115 @@
+"""What the parts of a desk share: the account's connection and journal, who is told, the brake."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+
+from engine.orders.away import Away
+from engine.orders.journal import Journal
+from engine.orders.live import DeskSettings
+from engine.orders.model import Capabilities, EventSink, Finding, Intent, VenueOrders
+from engine.warner import Warner
+
+logger = logging.getLogger(__name__)
+
+
+class Shared:
+    """Of one desk. `on_failure` is told when a task dies of an exception."""
+
+    def __init__(
+        self,
+        *,
+        venue: VenueOrders,
+        journal: Journal,
+        sink: EventSink,
+        capabilities: Capabilities,
+        settings: DeskSettings,
+        base_currency: Callable[[str], str],
+        now_ns: Callable[[], int],
+        killed: Callable[[Intent], str | None] | None,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self.venue = venue
+        self.journal = journal
+        self.sink = sink
+        self.can = capabilities
+        self.settings = settings
+        self.base_currency = base_currency
+        self.now_ns = now_ns
+        self.warn = Warner(logger)
+        self.away = Away(now_ns, self.warn)
+        self.poll_now = asyncio.Event()
+        self.balances_now = asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.killed = killed  # the kill switch, asked last
+        self.halted = ""  # why nothing may be created, or empty
+        self.withdrawn = asyncio.Event()  # set with it: what waits to be sent is refused
+        self._on_failure = on_failure
+
+    # -- what may leave ------------------------------------------------------------------------
+
+    def halt(self, why: str) -> None:
+        """Nothing is created from now on; what still waits to be sent is refused."""
+        self.halted = self.halted or why
+        self.withdrawn.set()
+
+    def stopped(self, intents: Sequence[Intent]) -> str | None:
+        """Why none of these may leave any more: the desk is halted or stops, or a kill; or None."""
+        if self.halted or self.killed is None:
+            return self.halted or None
+        return next((why for one in intents if (why := self.killed(one)) is not None), None)
+
+    # -- who is told ---------------------------------------------------------------------------
+
+    def tell(
+        self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
+    ) -> None:
+        finding = self.finding(code, instrument, subject, journal, venue, action)
+        self.journal.finding(finding)
+        self.sink.finding(finding)
+
+    def finding(
+        self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
+    ) -> Finding:
+        return Finding(
+            code=code,
+            instrument=instrument,
+            subject=subject,
+            journal=journal,
+            venue=venue,
+            action=action,
+            ts_event=self.now_ns(),
+        )
+
+    # -- tasks ---------------------------------------------------------------------------------
+
+    def spawn(self, coroutine: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """Run in the background, supervised."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        task.set_name(f"desk: {name}")
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self.supervise(task)
+
+    def supervise(self, task: asyncio.Task[None]) -> None:
+        """A desk task that dies of an exception is a bug or a dead journal: stop the run."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(error)
+
+
+class Part:
+    """One part of a desk."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._venue = shared.venue
+        self._journal = shared.journal
+        self._sink = shared.sink
+        self._can = shared.can
+        self._now_ns = shared.now_ns

@@ -1,0 +1,93 @@
+"""Orders that were sent and whose answer proves nothing: looked for until something does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from engine.orders.cancels import Cancels
+from engine.orders.late import GivenUp
+from engine.orders.live import LiveOrder
+from engine.orders.model import FindResult, Found, OrderState, Unsure
+from engine.orders.search import Gone, Search
+from engine.orders.shared import Part, Shared
+from engine.orders.table import Table
+
+logger = logging.getLogger(__name__)
+
+
+class Unproven(Part):
+    """The part of a desk that finds out what became of them."""
+
+    def __init__(
+        self, shared: Shared, table: Table, search: Search, cancels: Cancels, given_up: GivenUp
+    ) -> None:
+        super().__init__(shared)
+        self._table = table
+        self._search = search
+        self._cancels = cancels
+        self._given_up = given_up
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, order: LiveOrder, reason: str) -> None:
+        if order.state is not OrderState.UNKNOWN:
+            self._journal.state(
+                order.intent.client_order_id, OrderState.UNKNOWN, {"reason": reason}
+            )
+            order.state = OrderState.UNKNOWN
+            self._table.count_unknown()
+        logger.warning("%s is UNKNOWN: %s", order.intent.client_order_id, reason)
+        self.look_for(order)
+
+    def look_for(self, order: LiveOrder) -> None:
+        cid = order.intent.client_order_id
+        if cid in self.tasks:
+            return
+        task = asyncio.ensure_future(self._until_proven(order))
+        self.tasks[cid] = task
+        task.add_done_callback(lambda done: self._ended(cid, done))
+
+    def _ended(self, cid: str, task: asyncio.Task[None]) -> None:
+        self.tasks.pop(cid, None)
+        self._shared.supervise(task)
+
+    async def _until_proven(self, order: LiveOrder) -> None:
+        """Query with growing waits until the order is found, or proven absent."""
+
+        async def look() -> FindResult:
+            known, sent = self._search.known_to(order), self._search.sent(order)
+            return await self._venue.find(order.intent, known, sent)
+
+        def is_wanted() -> bool:
+            return not order.is_proven and not order.state.is_terminal
+
+        async def settle(result: Found | Unsure | Gone) -> None:
+            if isinstance(result, Found):
+                self._journal.note("FOUND", order.intent.client_order_id, result.order)
+                self._table.adopt(order, result.order.venue_order_id)
+                self._table.apply(order, result.order)
+                await self._cancels.due(order)
+            elif isinstance(result, Gone):
+                self._absent(order, result)
+            else:
+                self._unsure(order, result)
+
+        await self._search.until_settled(look, is_wanted, settle)
+
+    def _absent(self, order: LiveOrder, gone: Gone) -> None:
+        message = f"{gone} ({gone.last.evidence})"
+        self._table.refuse(order, "ABSENT-PROVEN", message, gone.last)
+        self._given_up.add(order)
+
+    def _unsure(self, order: LiveOrder, result: Unsure) -> None:
+        intent = order.intent
+        self._journal.note("UNSURE", intent.client_order_id, result)
+        if result.ambiguous:
+            self._shared.tell(
+                "ORDER-AMBIGUOUS",
+                intent.instrument,
+                intent.client_order_id,
+                "sent, answer lost",
+                result.reason,
+                "nothing adopted; the instrument is halted until a person decides",
+            )
