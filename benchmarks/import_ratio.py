@@ -2,7 +2,7 @@
 
     python benchmarks/import_ratio.py [--rounds 3] [--file FILE]
 
-Three contenders, each in a process of its own, in turns; printed is the least user time of each:
+Three contenders, each in a process of its own, in turns; printed is the least of each:
 `import` is `fairlead import`, catalog written; `reader` decodes each line with the standard library
 and keeps the book in two dicts of text, checks nothing and writes nothing; `floor` inflates the
 file, decodes each line, and lets NautilusTrader write columns that are there already: what is left
@@ -16,10 +16,10 @@ import argparse
 import gc
 import gzip
 import json
-import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,9 @@ def child(name: str, file: Path, folder: Path) -> None:
     run = RUNS[name](file, folder)
     gc.collect()
     gc.disable()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    before = time.process_time()
     run()
-    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_utime - before))
+    print(json.dumps(time.process_time() - before))
 
 
 def measured(name: str, file: Path) -> float:
@@ -132,7 +132,7 @@ def main() -> int:
                 seconds = measured(name, args.file)
                 least[name] = min(least[name], seconds)
     rows = sum(each.delta_rows + each.trades + each.quotes for each in report.instruments)
-    print(f"{args.file.name}: {report.lines:,} lines, {rows:,} rows; user time, best of each")
+    print(f"{args.file.name}: {report.lines:,} lines, {rows:,} rows; best of each")
     for name, seconds in least.items():
         print(f"  {name:<8}{seconds:8.3f} s{seconds / least['reader']:8.2f} of the reader")
     times = least["import"] / least["floor"]

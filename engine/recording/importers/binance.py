@@ -149,8 +149,8 @@ class BinanceImport:
         lines = parsed_lines(reader, self._parser)
         head = self._read_ahead(lines)
         run = _Run(self, staged)
-        for parsed in chain(head, lines):
-            run.line(*parsed)
+        for number, local_ns, event in chain(head, lines):
+            run.line(number, local_ns, event)
         self._report.damage = reader.damage
         if not self._known:
             why = next((f"line {e.line}: {e.reason}" for e in self._report.malformed_first), "")
@@ -310,7 +310,7 @@ class _Run:
     def line(
         self, number: int, local_ns: int, event: wire.Event | wire.Malformed | wire.Other
     ) -> None:
-        self._report.lines += 1
+        self._report.lines = number
         if isinstance(event, Exception):
             self._no_event(number, event)
             return
@@ -319,10 +319,12 @@ class _Run:
             back_secs = self._order.back_seconds(local_ns, event.ts_event)
             if back_secs:
                 self._refuse_order(number, back_secs)
-        ts = self._clock.tick(local_ns)
-        if self._clock.stepped:
+        clock = self._clock
+        ts = clock.tick(local_ns)
+        if clock.stepped:
             self._clock_step(local_ns, ts)
-        self._first_ns = self._first_ns or ts
+        if not self._first_ns:
+            self._first_ns = ts
         try:
             if isinstance(event, wire.Snapshot):
                 self._snapshot(event, ts)

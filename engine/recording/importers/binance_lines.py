@@ -59,7 +59,7 @@ def parsed_lines(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
     before while the lines after it are not: a clock that stepped stays where it is.
     """
     ahead: deque[Parsed] = deque()  # what a line in doubt was held against
-    lines = _parse(reader, parser)
+    lines = _parsed(reader, parser)
     newest_ns = 0  # of the lines that were believed
     while (parsed := ahead.popleft() if ahead else next(lines, None)) is not None:
         _, local_ns, event = parsed
@@ -80,19 +80,20 @@ def parsed_lines(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
         yield parsed
 
 
-def _parse(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
+def _parsed(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
     parse = parser.line
-    for number, line in reader:
-        try:
-            local_ns, event = parse(line)
-        except wire.Malformed as error:
-            if not isinstance(error, wire.TooLarge):
-                error.kind = wire.kind_of(line)
-            yield number, 0, error
-        except wire.Other as error:
-            yield number, 0, error
-        else:
-            yield number, local_ns, event
+    for first, lines in reader.blocks():
+        for number, line in enumerate(lines, first):
+            try:
+                local_ns, event = parse(line)
+            except wire.Malformed as error:
+                if not isinstance(error, wire.TooLarge):
+                    error.kind = wire.kind_of(line)
+                yield number, 0, error
+            except wire.Other as error:
+                yield number, 0, error
+            else:
+                yield number, local_ns, event
 
 
 def _distrust(local_ns: int, event_ns: int, newest_ns: int, ahead: deque[Parsed]) -> str:

@@ -145,7 +145,7 @@ class SymbolImport:
         at = ts + 1 if after.start_ns > ts + 1 else ts
         if at > ts:
             self._deltas.flush()
-        self._add(self._book.end(at), at)
+        self._end_book(at)
         row = between(self.report.id, ts, until_ns)
         self._staged.gaps.append(row)
         self.report.between_seconds += row.seconds
@@ -290,13 +290,9 @@ class SymbolImport:
 
     # -- the book ------------------------------------------------------------------------------
 
-    def _add(self, batches: list[Batch], ts: int) -> None:
+    def _emit(self, batches: list[Batch], ts: int) -> None:
         for batch in batches:
             self._deltas.add(batch, ts, len(batch.rows) // ROW)
-
-    def _emit(self, batches: list[Batch], ts: int) -> None:
-        if batches:
-            self._add(batches, ts)
         if self._book.shown:
             if not self.report.book_from_ns:
                 self.report.book_from_ns = ts
@@ -305,6 +301,10 @@ class SymbolImport:
         elif batches and self._gap is None:  # its CLEAR: the market left what is known of it
             least = max(1, self.report.depth // 2)
             self._open_gap(ts, f"fewer than {least} levels of a side are known to be complete", 0)
+
+    def _end_book(self, at: int) -> None:
+        for batch in self._book.end(at):
+            self._deltas.add(batch, at)
 
     def _begin_book(self, ts: int) -> None:
         self._begin_ns = self._begin_ns or ts
@@ -329,7 +329,7 @@ class SymbolImport:
             return
         self._open_gap(since_ns, f"depth messages stopped, {meanwhile}", 0)
         at = max(self._deltas.last_ts, since_ns + limit_ns) if is_over else ts
-        self._add(self._book.end(at), at)
+        self._end_book(at)
 
     def _run_ahead(self, had: int, last: int, ts: int) -> None:
         """The next changes will tell whether those until the snapshot are there."""

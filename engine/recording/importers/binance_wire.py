@@ -21,6 +21,7 @@ NS_MAX = 2**63 - 1
 MS_MAX = NS_MAX // 1_000_000
 US_MIN, US_MAX = 10**15, NS_MAX // 1_000  # 16 digits: a stream with timeUnit=MICROSECOND
 DECIMALS_MAX = 16  # NautilusTrader's fixed-point precision
+ONE = 10**DECIMALS_MAX  # raw
 PRICE_MAX = 17_014_118_346_046  # NautilusTrader's largest, whole units
 SIZE_MAX = 34_028_236_692_093
 LEVELS_MAX = 50_000  # of one message and side
@@ -52,7 +53,7 @@ class Market(StrEnum):
     USDM = "usdm"
 
 
-class Depth(msgspec.Struct, frozen=True):
+class Depth(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     market: Market
     previous: int  # id of the update before this message's first
@@ -62,7 +63,7 @@ class Depth(msgspec.Struct, frozen=True):
     ts_event: int
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """A REST depth answer; it names no symbol."""
 
     last: int
@@ -71,7 +72,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     ts_event: int  # 0 on spot, which has no time in it
 
 
-class Trade(msgspec.Struct, frozen=True):
+class Trade(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     market: Market
     id: int
@@ -82,7 +83,7 @@ class Trade(msgspec.Struct, frozen=True):
     ts_event: int
 
 
-class Ticker(Top, frozen=True):
+class Ticker(Top, frozen=True, gc=False):
     symbol: str
     market: Market
     ts_event: int  # 0 on spot, which has no time in it
@@ -91,7 +92,7 @@ class Ticker(Top, frozen=True):
 Event = Depth | Snapshot | Trade | Ticker
 
 
-class _Data(msgspec.Struct):
+class _Data(msgspec.Struct, gc=False):
     e: str = ""
     E: int = 0
     T: int = 0
@@ -110,7 +111,7 @@ class _Data(msgspec.Struct):
     X: str | None = None
 
 
-class _Line(msgspec.Struct, kw_only=True):
+class _Line(msgspec.Struct, kw_only=True, gc=False):
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw()
     lastUpdateId: int = -1
@@ -121,7 +122,7 @@ class _Line(msgspec.Struct, kw_only=True):
     e: str = ""
 
 
-class _Combined(_Line, kw_only=True):
+class _Combined(_Line, kw_only=True, gc=False):
     """The usual line, of a stream whose data is as above: decoded in one go."""
 
     data: _Data  # type: ignore[assignment]
@@ -136,17 +137,20 @@ class Numbers(dict[str, int]):
 
     def __init__(self, most: int) -> None:
         super().__init__()
-        self._most = most
+        self._most = most * ONE
         self.decimals = 0
 
     def __missing__(self, text: str) -> int:
         whole, fraction = parts(text)
-        if int(whole) >= self._most:
-            raise TooLarge(f"{text[:40]} is more than NautilusTrader can hold ({self._most})")
+        raw = int(whole + fraction.ljust(DECIMALS_MAX, "0"))
+        if raw >= self._most:
+            most = self._most // ONE
+            raise TooLarge(f"{text[:40]} is more than NautilusTrader can hold ({most})")
         if len(self) >= _KNOWN_MAX:
             self.clear()
-        self.decimals = max(self.decimals, len(fraction))
-        raw = self[text] = int(whole + fraction.ljust(DECIMALS_MAX, "0"))
+        if len(fraction) > self.decimals:
+            self.decimals = len(fraction)
+        self[text] = raw
         return raw
 
 
@@ -184,7 +188,7 @@ def parts(number: str) -> tuple[str, str]:
 
 def decimals(raw: int) -> int:
     """Significant decimals of a raw number."""
-    return len(f"{raw % 10**DECIMALS_MAX:0{DECIMALS_MAX}}".rstrip("0"))
+    return len(f"{raw % ONE:0{DECIMALS_MAX}}".rstrip("0"))
 
 
 _combined = msgspec.json.Decoder(_Combined)
@@ -294,7 +298,7 @@ class Parser:
         raise Other(data.e or channel)
 
     def _depth(self, data: _Data) -> Depth:
-        numbers = self.numbers(data.s)
+        numbers = self._numbers.get(data.s) or self.numbers(data.s)
         bids, asks = data.b, data.a
         if not isinstance(bids, list) or not isinstance(asks, list):
             raise Malformed("depthUpdate needs lists `b` and `a`")
@@ -306,7 +310,7 @@ class Parser:
         return Depth(data.s, market, previous, data.u, *levels, _need_ns(data.T or data.E))
 
     def _trade(self, data: _Data) -> Trade:
-        numbers = self.numbers(data.s)
+        numbers = self._numbers.get(data.s) or self.numbers(data.s)
         if data.t < 0 or data.m is None:
             raise Malformed("trade needs `t` and `m`")
         on_book = data.X is None or data.X == "MARKET"
@@ -319,7 +323,7 @@ class Parser:
         return Trade(data.s, market, data.t, price, size, data.m, on_book, ts_event)
 
     def _ticker(self, data: _Data) -> Ticker:
-        numbers = self.numbers(data.s)
+        numbers = self._numbers.get(data.s) or self.numbers(data.s)
         bid, ask = data.b, data.a
         if not isinstance(bid, str) or not isinstance(ask, str) or data.u < 0:
             raise Malformed("bookTicker needs `u`, and text `b` and `a`")

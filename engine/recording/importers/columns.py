@@ -12,6 +12,7 @@ import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain
+from operator import mul
 from typing import Any
 
 import msgspec
@@ -113,13 +114,11 @@ class Columns:
     def deltas(self, batches: Sequence[Batch]) -> Stream:
         codes, prices, sizes = _transposed((batch.rows for batch in batches), ROW)
         packed = bytes(codes)
-        flags, sequences, ts_events, ts_inits = [], [], [], []
-        for batch in batches:
-            count = len(batch.rows) // ROW
-            flags.append(_BYTES[batch.flags] * (count - 1) + _BYTES[batch.flags | F_LAST])
-            sequences.append(_pack(batch.sequence) * count)
-            ts_events.append(_pack(batch.ts_event) * count)
-            ts_inits.append(_pack(batch.ts_init) * count)
+        counts = [len(batch.rows) // ROW for batch in batches]
+        flags = [
+            _BYTES[batch.flags] * (count - 1) + _BYTES[batch.flags | F_LAST]
+            for batch, count in zip(batches, counts, strict=True)
+        ]
         kinds = [_CODES[Code(code)] for code in dict.fromkeys(packed)]
         example = [
             OrderBookDelta(self._id, action, BookOrder(side, self._price, self._one, 0), 0, 0, 0, 0)
@@ -136,9 +135,9 @@ class Columns:
                 self._sizes.column(sizes),
                 (bytes(NUMBER_BYTES * len(packed)),),  # order ids
                 (b"".join(flags),),
-                (b"".join(sequences),),
-                (b"".join(ts_events),),
-                (b"".join(ts_inits),),
+                _repeated([batch.sequence for batch in batches], counts),
+                _repeated([batch.ts_event for batch in batches], counts),
+                _repeated([batch.ts_init for batch in batches], counts),
             ],
         )
 
@@ -199,6 +198,10 @@ def _transposed(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
 
 def _numbers(numbers: Iterable[int]) -> Column:
     return (array("q", numbers).tobytes(),)
+
+
+def _repeated(numbers: Iterable[int], counts: Iterable[int]) -> Column:
+    return (b"".join(map(mul, map(_pack, numbers), counts)),)
 
 
 def _indices(codes: bytes, values: dict[int, Any]) -> Column:

@@ -65,7 +65,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     ts_init: int
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One message: the update ids after `previous`, to `last`; sizes are absolute, 0 removes."""
 
     previous: int
@@ -76,7 +76,7 @@ class Change(msgspec.Struct, frozen=True):
     ts_init: int
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """The whole book, or its best levels, as of update id `last`."""
 
     last: int
@@ -86,7 +86,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     ts_init: int
 
 
-class Top(msgspec.Struct, frozen=True):
+class Top(msgspec.Struct, frozen=True, gc=False):
     """The venue's best bid and ask as of update id `last`."""
 
     last: int
@@ -130,7 +130,7 @@ class _Side:
         self.levels: dict[int, tuple[int, int]] = {}
         self.bound = NOWHERE
         self.inside = 0  # levels within `bound`; more than can be where that is everywhere
-        self._heap: list[int] = []
+        self.heap: list[int] = []  # prices times `sign`, those that are gone too
 
     def set(self, price: int, size: int, update_id: int) -> None:
         """Store a level."""
@@ -145,10 +145,10 @@ class _Side:
         at = self.sign * price
         if at <= self.bound:
             self.inside += 1
-        heapq.heappush(self._heap, at)
-        if len(self._heap) > 2 * len(self.levels) + 1024:
-            self._heap = [self.sign * each for each in self.levels]
-            heapq.heapify(self._heap)
+        heapq.heappush(self.heap, at)
+        if len(self.heap) > 2 * len(self.levels) + 1024:
+            self.heap = [self.sign * each for each in self.levels]
+            heapq.heapify(self.heap)
 
     def pop(self, price: int) -> bool:
         """Take a level out; False where its price is not known."""
@@ -162,8 +162,8 @@ class _Side:
         """Take all levels out that are better; their prices, the best first."""
         at = self.sign * price
         gone: list[int] = []
-        while self._heap and self._heap[0] < at:
-            better = self.sign * heapq.heappop(self._heap)
+        while self.heap and self.heap[0] < at:
+            better = self.sign * heapq.heappop(self.heap)
             if self.pop(better):
                 gone.append(better)
         return gone
@@ -177,16 +177,16 @@ class _Side:
             self.inside = sum(self.sign * key <= bound for key in self.levels)
 
     def best(self) -> int | None:
-        while self._heap:
-            key = self.sign * self._heap[0]
+        while self.heap:
+            key = self.sign * self.heap[0]
             if key in self.levels:
                 return key
-            heapq.heappop(self._heap)
+            heapq.heappop(self.heap)
         return None
 
     def clear(self) -> None:
         self.levels.clear()
-        self._heap.clear()
+        self.heap.clear()
         self.bound = NOWHERE
         self.inside = 0
 
@@ -474,8 +474,9 @@ class DiffBook:
         rows: Rows = []
         for side, level in ((self._bids, top.bid), (self._asks, top.ask)):
             price, size = level
-            for gone in side.pop_better(price):
-                rows += (side.delete_code, gone, 0)
+            if side.heap and side.heap[0] < side.sign * price:
+                for gone in side.pop_better(price):
+                    rows += (side.delete_code, gone, 0)
             held = side.levels.get(price)
             if held is None:
                 side.add(price, size, top.last)

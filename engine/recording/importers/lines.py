@@ -6,7 +6,7 @@ import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,8 +51,13 @@ class LineReader:
         self._on_bytes = on_bytes
 
     def __iter__(self) -> Iterator[tuple[int, bytes | None]]:
+        for first, lines in self.blocks():
+            yield from enumerate(lines, first)
+
+    def blocks(self) -> Iterator[tuple[int, Sequence[bytes | None]]]:
+        """Lines as they are read, several at once, and the number of the first; also once."""
         with self.path.open("rb") as file:
-            yield from self._lines(self._chunks(file))
+            yield from self._blocks(self._chunks(file))
 
     def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
         first = file.read(READ_BYTES)
@@ -117,25 +122,24 @@ class LineReader:
         if not inflater.eof:
             self.damage = f"gzip file is truncated at byte {file.tell()}"
 
-    def _lines(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes | None]]:
-        number = 0
+    def _blocks(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, Sequence[bytes | None]]]:
+        first = 1
         tail = b""
         overlong = False
         is_first = True
         for chunk in chunks:
             if is_first:
                 chunk, is_first = chunk.removeprefix(UTF8_MARK), False
-            parts = (tail + chunk).split(b"\n") if tail else chunk.split(b"\n")
-            tail = parts.pop()
-            for part in parts:
-                number += 1
-                yield number, None if overlong else part
+            *lines, tail = (tail + chunk).split(b"\n") if tail else chunk.split(b"\n")
+            if lines:
+                yield first, [None, *lines[1:]] if overlong else lines
+                first += len(lines)
                 overlong = False
             if len(tail) > LINE_BYTES_MAX:
                 overlong = True
                 tail = b""
         if (tail or overlong) and not self.damage:
-            yield number + 1, None if overlong else tail
+            yield first, [None if overlong else tail]
 
     def _progress(self, file: BinaryIO) -> None:
         if self._on_bytes is not None:
