@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ import aiohttp
 from yarl import URL
 
 from adapters.base.transport import (
+    NO_HEADERS,
     HttpRequest,
     HttpResponse,
     TransportError,
@@ -281,7 +282,9 @@ class AiohttpWsTransport:
         self._session: aiohttp.ClientSession | None = None
         self._numbers = itertools.count(1)
 
-    async def connect(self, url: str) -> AiohttpWsConnection:
+    async def connect(
+        self, url: str, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AiohttpWsConnection:
         """Open one WebSocket. Raises TransportError."""
         if self._session is None:
             self._session = _new_session()
@@ -289,6 +292,7 @@ class AiohttpWsTransport:
             async with asyncio.timeout(self._connect_timeout_secs):
                 ws = await self._session.ws_connect(
                     URL(url, encoded=True),
+                    headers=headers,
                     max_msg_size=self._max_frame_bytes,
                     autoping=True,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_SECS),

@@ -22,6 +22,7 @@ from adapters.base.venue import (
     Gap,
     ParseError,
     Send,
+    SignedHandshake,
     StreamFault,
     StreamItem,
     StreamProtocol,
@@ -225,10 +226,13 @@ class StreamSupervisor:
         limit = self._limits.connect_timeout_secs
         try:
             async with asyncio.timeout(limit):
-                connection = await self._transport.connect(self.protocol.url)
+                connection = await self._connect()
         except TransportError as error:
             self.status.connect_failures += 1
             return _End(self._bounded(f"could not connect: {error}"), kind=_UNREACHABLE)
+        except VenueError as error:  # of the handshake: there is nothing to sign it with
+            self.status.connect_failures += 1
+            return _End(self._bounded(error.message), code=error.code)
         except TimeoutError:
             self.status.connect_failures += 1
             return _End(f"could not connect within {limit} s", kind=_UNREACHABLE)
@@ -244,6 +248,12 @@ class StreamSupervisor:
             late = self._deliver_closed()  # first: the books are wrong from now on
             await self._close(connection)
         return end if late is None or end.code else late
+
+    async def _connect(self) -> WsConnection:
+        protocol = self.protocol
+        if isinstance(protocol, SignedHandshake):
+            return await self._transport.connect(protocol.url, protocol.handshake())
+        return await self._transport.connect(protocol.url)
 
     async def _serve(self, connection: WsConnection) -> _End:
         loop = asyncio.get_running_loop()

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import msgspec
 
+NO_HEADERS: Mapping[str, str] = {}
+
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request, complete: `url` holds the query string; `body` is the exact bytes."""
@@ -59,8 +61,8 @@ class WsConnection(Protocol):
 
 
 class WsTransport(Protocol):
-    async def connect(self, url: str) -> WsConnection:
-        """Raises TransportError."""
+    async def connect(self, url: str, headers: Mapping[str, str] = NO_HEADERS) -> WsConnection:
+        """`headers` are the handshake's own. Raises TransportError."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -193,6 +193,13 @@ class StreamProtocol(Protocol):
     def closed(self, ts_init: int) -> Iterable[StreamItem]:
         """The connection is gone: book CLEARs and gaps."""
         ...
+
+
+@runtime_checkable
+class SignedHandshake(Protocol):
+    """A `StreamProtocol` whose connection is opened with headers, made anew for each."""
+
+    def handshake(self) -> Mapping[str, str]: ...
 
 
 class PrivateProtocol(StreamProtocol, Protocol):

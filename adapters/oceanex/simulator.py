@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Unpack
 
+from adapters.base.transport import NO_HEADERS
 from adapters.oceanex.simulator_auth import Authenticator, public_half
 from adapters.oceanex.simulator_markets import OceanexSimOptions
 from adapters.oceanex.simulator_push import PushServer
@@ -18,7 +19,7 @@ from adapters.oceanex.simulator_query import QueryServer
 from adapters.oceanex.simulator_routes import answer
 from adapters.oceanex.simulator_state import OceanexState
 from adapters.simulation.shell import Start
-from adapters.simulation.venue import NO_HEADERS, SimRequest, SimResponse, SimSession
+from adapters.simulation.venue import SimRequest, SimResponse, SimSession
 
 __all__ = ["OceanexSimOptions", "OceanexSimulator", "create"]
 

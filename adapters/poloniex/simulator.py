@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 import msgspec
 
+from adapters.base.transport import NO_HEADERS
 from adapters.poloniex.simulator_auth import Credentials
 from adapters.poloniex.simulator_markets import PoloniexSimOptions
 from adapters.poloniex.simulator_orders import CHILD_OFFSET
@@ -20,7 +21,7 @@ from adapters.poloniex.simulator_push import PushServer, PushSession
 from adapters.poloniex.simulator_routes import answer
 from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from adapters.simulation.shell import Start
-from adapters.simulation.venue import NO_HEADERS, SimRequest, SimResponse
+from adapters.simulation.venue import SimRequest, SimResponse
 
 __all__ = ["PoloniexSimOptions", "PoloniexSimulator", "create"]
 

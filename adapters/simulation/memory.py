@@ -9,11 +9,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from adapters.base.transport import NO_HEADERS, HttpRequest, HttpResponse, TransportError
 from adapters.simulation.control import CONTROL_PREFIX, control
 from adapters.simulation.server import TICK_SECS, Outbox, answer, lowered
 from adapters.simulation.venue import (
-    NO_HEADERS,
     SimRequest,
     SimResponse,
     SimSession,

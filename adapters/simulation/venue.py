@@ -12,11 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from adapters.base.transport import NO_HEADERS
 from adapters.simulation.exchange import Exchange
 from adapters.simulation.faults import Faults
 from adapters.simulation.market import MarketDriver
-
-NO_HEADERS: Mapping[str, str] = {}
 
 
 class SimRequest(msgspec.Struct, frozen=True, kw_only=True):

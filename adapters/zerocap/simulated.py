@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Unpack
 
+from adapters.base.transport import NO_HEADERS
 from adapters.simulation.shell import Start
-from adapters.simulation.venue import NO_HEADERS, SimRequest, SimResponse
+from adapters.simulation.venue import SimRequest, SimResponse
 from adapters.zerocap.simulator_markets import ZerocapSimOptions
 from adapters.zerocap.simulator_push import PushServer, PushSession
 from adapters.zerocap.simulator_routes import BASE_PATH, answer

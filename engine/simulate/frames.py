@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from adapters.base.transport import TransportError
+from adapters.base.transport import NO_HEADERS, TransportError
+from adapters.simulation.server import lowered
 from adapters.simulation.venue import SimSession, SimulatedVenue
 from engine.simulate.plan import FrameFault
 from engine.simulate.trace import Trace
@@ -104,13 +105,15 @@ class FaultyWs:
         self._latency_secs = latency_secs
         self._owner = owner
 
-    async def connect(self, url: str) -> FrameLine:
+    async def connect(self, url: str, headers: Mapping[str, str] = NO_HEADERS) -> FrameLine:
         await asyncio.sleep(self._latency_secs)
         parts = urlsplit(url)
         self._venue.advance(self._now_ns())
         line = FrameLine(self._faults, self._trace, self._advance, self._owner)
         self._faults.opened(line)
-        line.session = self._venue.open_session(parts.path, parts.query, line.push, line.end)
+        line.session = self._venue.open_session(
+            parts.path, parts.query, line.push, line.end, lowered(headers)
+        )
         if self._trace.is_on:
             self._trace.line("book", f"connected to {parts.path}")
         return line

@@ -1,0 +1,170 @@
+"""Zerocap as an adapter: capabilities, connection checks, and the parts put together.
+
+It becomes `venue.py`, where the registry finds it, once it is whole.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+
+from adapters.base.venue import (
+    AdapterContext,
+    AdapterSpec,
+    Credential,
+    MarketData,
+    Renewal,
+    VenueError,
+    VenueErrorKind,
+    VenueInstrument,
+)
+from adapters.zerocap import instruments as instruments_of
+from adapters.zerocap.config import ZerocapMarket, ZerocapOptions
+from adapters.zerocap.errors import CODE, ERROR_CODES
+from adapters.zerocap.http import ZerocapHttp
+from adapters.zerocap.market_data import ZerocapMarketData
+from adapters.zerocap.orders import BATCH_QUERY_MAX, ZerocapOrders
+from adapters.zerocap.signing import Signer
+from adapters.zerocap.websocket import AccountStream, Ladders
+from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
+from engine.secrets import Secret
+
+__all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "ZerocapAdapter"]
+
+NAME = "zerocap"
+
+CAPABILITIES = Capabilities(
+    kinds=frozenset({Kind.LIMIT, Kind.MARKET}),
+    time_in_force=frozenset({Tif.FOK}),
+    client_order_ids=True,
+    private_stream=True,
+    reports_fills=True,
+    batch_query_max=BATCH_QUERY_MAX,
+    public_fees=True,
+)
+
+
+class ZerocapAdapter:
+    """One Zerocap account (`Adapter`)."""
+
+    name = NAME
+    capabilities = CAPABILITIES
+
+    def __init__(self, context: AdapterContext) -> None:
+        """Raises VenueError (AUTH) for credentials that can't be used."""
+        options: ZerocapOptions = context.options
+        self.venue = context.venue
+        self._found: dict[str, VenueInstrument] = {}
+        self.instruments: Mapping[str, VenueInstrument] = self._found
+        self.skipped: dict[str, str] = {}  # symbol -> why it can't be traded here
+        self.ladders = Ladders()
+        self._named = context.instruments
+        self._now_ns = context.now_ns
+        self._options = options
+        key, secret = _credentials(context.secrets)
+
+        def make_signer(now_ns: Callable[[], int]) -> Signer | None:
+            if key is None or secret is None:
+                return None
+            return Signer(options.dialect, key, secret, now_ns)
+
+        self.http = ZerocapHttp(
+            options, context.http, make_signer, now_ns=context.now_ns, reads=context.reads
+        )
+        self.market_data: MarketData = ZerocapMarketData(
+            options, self.instruments, self.ladders, self.http.signer
+        )
+        self.orders: VenueOrders = ZerocapOrders(
+            self.http, options, self.venue, self.instruments, self.ladders
+        )
+
+    async def connect(self, *, trading: bool) -> None:
+        """Load markets; for trading, prove key and, in dialect C, clock. Raises VenueError."""
+        if trading and self._options.dialect == "C":
+            await self._check_clock()
+        await self.refresh_instruments()
+        for named in self._named:
+            if named not in self.instruments:
+                raise self._unknown(named)
+        if trading and self._options.dialect == "A":
+            await self.http.verify_key()
+
+    async def refresh_instruments(self) -> None:
+        """Read markets anew. Raises VenueError; then nothing changes."""
+        found: dict[str, tuple[ZerocapMarket, bool]]
+        skipped: dict[str, str] = {}
+        if self._options.dialect == "A":
+            found = {market.symbol: (market, True) for market in self._options.markets}
+        else:
+            rows = (await self.http.instruments()).instruments
+            found, skipped = instruments_of.markets(rows, self._options.markets)
+        if not found:
+            text = "expected markets, received none"
+            if self._options.dialect == "A":
+                text = "dialect A tells no markets: name them in the option markets"
+            raise VenueError(VenueErrorKind.UNKNOWN, f"{CODE}-NO-MARKETS", text)
+        now_ns = self._now_ns()
+        built = [
+            instruments_of.instrument(market, is_tradable, self.venue, now_ns)
+            for market, is_tradable in found.values()
+        ]
+        self._found.clear()
+        self._found.update({instrument.id: instrument for instrument in built})
+        self.skipped = skipped
+
+    def _unknown(self, named: str) -> VenueError:
+        near = difflib.get_close_matches(named, self.instruments, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return VenueError(
+            VenueErrorKind.REFUSED, f"{CODE}-UNKNOWN-MARKET", f"no market {named[:60]}{hint}"
+        )
+
+    async def measure_clock(self) -> None:
+        """Dialect A has no clock to measure, and holds no time against us. Raises VenueError."""
+        if self._options.dialect == "C":
+            await self.http.clock.measure()
+
+    @property
+    def clock_offset_ms(self) -> float | None:
+        return self.http.clock.offset_ms
+
+    async def _check_clock(self) -> None:
+        """Raises VenueError (CLOCK)."""
+        offset_secs = (await self.http.clock.measure()).proven_ns / 1e9
+        limit = self._options.max_clock_offset_secs
+        if abs(offset_secs) > limit:
+            raise VenueError(
+                VenueErrorKind.CLOCK,
+                f"{CODE}-CLOCK",
+                f"the venue's clock differs by {offset_secs:+.1f} s or more; expected at most "
+                f"{limit:g} s",
+            )
+
+    def private_stream(self) -> AccountStream | None:
+        if self.http.signer is None:
+            return None
+        return AccountStream(self._options, self.venue, self.http.signer)
+
+    def renewals(self) -> Sequence[Renewal]:
+        return ()
+
+    async def close(self) -> None:
+        """Nothing is left at the venue."""
+
+
+def _credentials(secrets: Mapping[str, Secret]) -> tuple[Secret | None, Secret | None]:
+    key, secret = secrets.get("api_key"), secrets.get("api_secret")
+    if secrets and (key is None or secret is None):
+        missing = "api_key" if key is None else "api_secret"
+        text = f"expected credential {missing}, received none"
+        raise VenueError(VenueErrorKind.AUTH, f"{CODE}-KEY", text)
+    return key, secret
+
+
+SPEC = AdapterSpec(
+    name=NAME,
+    options=ZerocapOptions,
+    credentials=(Credential("api_key"), Credential("api_secret")),
+    capabilities=CAPABILITIES,
+    create=ZerocapAdapter,
+)

@@ -1,0 +1,367 @@
+"""The WebSocket's two dialogues, without I/O: prices, and the account's orders (section 4).
+
+One URL for both, each on a connection of its own, with the key's headers in the handshake.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+from nautilus_trader.model import InstrumentId, OrderBookDeltas
+
+from adapters.base.book import SnapshotBook
+from adapters.base.venue import (
+    Feed,
+    FeedKind,
+    Gap,
+    OrderPush,
+    ParseError,
+    Ready,
+    Resynced,
+    Send,
+    StreamFault,
+    StreamItem,
+    Subscribed,
+    VenueError,
+    VenueErrorKind,
+    VenueInstrument,
+)
+from adapters.zerocap import errors, parse
+from adapters.zerocap.config import Dialect, ZerocapOptions
+from adapters.zerocap.ladder import Ladder, levels
+from adapters.zerocap.parse import Fault, Notice, OrderTold, Said, Source, TradeTold
+from adapters.zerocap.signing import Signer
+from engine.orders.model import Side, VenueFill, VenueOrder
+
+MAX_LATE_IN_ROW = 10  # older ladders than the last: then the venue's clock has gone back
+MAX_KNOWN_ORDERS = 1_000
+QUIET_CLOSE_SECS = 600.0  # dialect A's account stream: it says nothing while nothing happens
+PING = '{"type":"message","message":"ping"}'
+_NS_PER_SEC = 1_000_000_000
+
+
+def _frame(message: Mapping[str, object]) -> str:
+    return msgspec.json.encode(message).decode()
+
+
+def _fault(event: Fault) -> StreamFault:
+    action, backoff_secs = errors.fault_action(event.code, event.message)
+    return StreamFault(f"{errors.CODE}-{event.code}", event.message, action, backoff_secs)
+
+
+class _Stream:
+    """What both dialogues have: address, handshake, heartbeat. Without a key none can be had."""
+
+    def __init__(self, options: ZerocapOptions, signer: Signer | None) -> None:
+        self.url = options.ws_url
+        self.dialect: Dialect = options.dialect
+        self.is_greeted = False
+        self.ignored_count = 0
+        self._signer = signer
+
+    def handshake(self) -> Mapping[str, str]:
+        """Raises VenueError (AUTH): the venue tells nothing, not even prices, without a key."""
+        if self._signer is None:
+            raise VenueError(
+                VenueErrorKind.AUTH,
+                f"{errors.CODE}-NO-KEY",
+                "the venue's streams need credentials; this adapter was made without",
+            )
+        return self._signer.headers()
+
+    def ping(self, now_ns: int) -> Sequence[str]:
+        """Dialect C wants a message within 30 s; A knows none, so it is pinged below."""
+        return (PING,) if self.dialect == "C" else ()
+
+
+# -- prices ----------------------------------------------------------------------------------------
+
+
+class Ladders:
+    """The last ladder of each instrument, for as long as it is good."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Ladder] = {}
+
+    def get(self, instrument: str) -> Ladder | None:
+        return self._last.get(instrument)
+
+    def put(self, instrument: str, ladder: Ladder | None) -> None:
+        """None: it is not good any more."""
+        if ladder is None:
+            self._last.pop(instrument, None)
+        else:
+            self._last[instrument] = ladder
+
+
+class _BookChannel:
+    """One subscribed ladder."""
+
+    def __init__(
+        self, instrument: VenueInstrument, options: ZerocapOptions, ladders: Ladders
+    ) -> None:
+        self.instrument = instrument
+        self.book = SnapshotBook(
+            InstrumentId.from_str(instrument.id),
+            instrument.price_precision,
+            instrument.size_precision,
+        )
+        self.last_ns = 0  # when a ladder came last
+        self._options = options
+        self._ladders = ladders
+        self._has_gap = False
+        self._ts_event = 0
+        self._late = 0
+
+    def renewed(self) -> None:
+        """A new connection: what it says first is the newest."""
+        self._ts_event = self._late = 0
+
+    def update(self, ladder: Ladder, ts_init: int) -> Iterable[StreamItem]:
+        if ladder.ts_event and ladder.ts_event < self._ts_event and self._late < MAX_LATE_IN_ROW:
+            self._late += 1
+            return ()
+        self._late, self.last_ns = 0, ts_init
+        self._ts_event = ladder.ts_event
+        sided = ladder.sided(self._options.side_correction)
+        if sided is None:
+            return self.break_off("a crossed ladder", ts_init)
+        facts = self.instrument
+        precisions = facts.price_precision, facts.size_precision
+        bids = levels(sided.bids, Side.BUY, *precisions)
+        asks = levels(sided.asks, Side.SELL, *precisions)
+        was_valid = self.book.is_valid
+        deltas = self.book.diff(asks, bids, sided.ts_event or ts_init, ts_init)
+        if self.book.is_valid:
+            self._ladders.put(facts.id, sided)
+            return self._whole(deltas)
+        self._ladders.put(facts.id, None)
+        if was_valid and deltas is not None:
+            self._has_gap = True
+            return deltas, Gap(facts.id, "a crossed ladder")
+        return ()
+
+    def _whole(self, deltas: OrderBookDeltas | None) -> Iterable[StreamItem]:
+        if not self._has_gap:
+            return () if deltas is None else (deltas,)
+        self._has_gap = False
+        return deltas, Resynced(self.instrument.id)
+
+    def break_off(self, reason: str, ts_init: int) -> Sequence[StreamItem]:
+        """Clear the book if it was whole, and open a gap."""
+        self._ladders.put(self.instrument.id, None)
+        if not self.book.is_valid:
+            return ()
+        self._has_gap = True
+        return self.book.clear(ts_init), Gap(self.instrument.id, reason)
+
+
+class PriceStream(_Stream):
+    """Ladders as books (`StreamProtocol`, `SignedHandshake`).
+
+    `received` yields OrderBookDeltas, Subscribed, Send, Gap, Resynced and StreamFault. A book is
+    cleared when its ladder crosses, when the venue says that the price stream is unavailable, when
+    a frame can't be read, and when it is silent for `stale_secs` while others are not; a connection
+    that is silent altogether is given up.
+    """
+
+    def __init__(
+        self,
+        options: ZerocapOptions,
+        instruments: Mapping[str, VenueInstrument],
+        ladders: Ladders,
+        signer: Signer | None,
+    ) -> None:
+        super().__init__(options, signer)
+        is_today = options.dialect == "C"
+        self.idle_ping_secs = options.ping_secs
+        self.idle_close_secs = options.idle_close_secs if is_today else options.stale_secs
+        self._options = options
+        self._instruments = instruments
+        self._ladders = ladders
+        self._feeds: dict[str, list[Feed]] = {}  # by symbol
+        self._books: dict[str, _BookChannel] = {}
+        self._asked: list[str] = []  # symbols whose acknowledgement is still to come, in order
+
+    # -- what the client asks ----------------------------------------------------------------------
+
+    def opened(self, now_ns: int) -> Sequence[str]:
+        """Start anew; the venue greets first, or says that the key is wrong."""
+        self.is_greeted = False
+        self._asked.clear()
+        for channel in self._books.values():
+            channel.renewed()
+        return ()
+
+    def subscribe(self, feed: Feed) -> Sequence[str]:
+        """Add a feed. Raises VenueError for an unknown market, and for all but books."""
+        symbol = self._symbol(feed)
+        feeds = self._feeds.setdefault(symbol, [])
+        if feed in feeds:
+            return ()
+        feeds.append(feed)
+        if symbol in self._books:
+            return ()
+        facts = self._instruments[feed.instrument]
+        self._books[symbol] = _BookChannel(facts, self._options, self._ladders)
+        return (self._subscribing(symbol),) if self.is_greeted else ()
+
+    def unsubscribe(self, feed: Feed) -> Sequence[str]:
+        """Dialect A can't: its ladders go on coming, and are ignored."""
+        symbol = self._symbol(feed)
+        feeds = self._feeds.get(symbol, [])
+        if feed not in feeds:
+            return ()
+        feeds.remove(feed)
+        if feeds:
+            return ()
+        del self._feeds[symbol], self._books[symbol]
+        self._ladders.put(feed.instrument, None)
+        if self.dialect == "A" or not self.is_greeted:
+            return ()
+        return (_frame({"type": "price", "symbols": [symbol], "is_subscribe": False}),)
+
+    def _subscribing(self, symbol: str) -> str:
+        self._asked.append(symbol)
+        named = {"symbol": symbol} if self.dialect == "A" else {"symbols": [symbol]}
+        return _frame({"type": "price", **named})
+
+    def _symbol(self, feed: Feed) -> str:
+        facts = self._instruments.get(feed.instrument)
+        if facts is None:
+            code, text = "UNKNOWN-MARKET", f"no market {feed.instrument[:60]}"
+            raise VenueError(VenueErrorKind.REFUSED, f"{errors.CODE}-{code}", text)
+        if feed.kind is not FeedKind.BOOK:
+            text = f"{feed.instrument}: the venue streams ladders only, no {feed.kind}"
+            raise VenueError(VenueErrorKind.REFUSED, f"{errors.CODE}-NO-STREAM", text)
+        return facts.symbol
+
+    # -- what the venue says -----------------------------------------------------------------------
+
+    def received(self, frame: bytes | str, ts_init: int) -> Iterator[StreamItem]:
+        try:
+            event = parse.frame(frame)
+        except ParseError as e:
+            yield from self._break_all(f"a frame could not be read: {e}", ts_init)
+            raise
+        if isinstance(event, Ladder):
+            channel = self._books.get(event.symbol)
+            if channel is None:
+                self.ignored_count += 1
+            else:
+                yield from channel.update(event, ts_init)
+        elif isinstance(event, Said):
+            yield from self._said(event, ts_init)
+        elif isinstance(event, Fault):
+            yield _fault(event)
+        else:
+            self.ignored_count += 1
+        yield from self._silent(ts_init)
+
+    def _said(self, event: Said, ts_init: int) -> Iterator[StreamItem]:
+        if event.notice is Notice.CONNECTED and not self.is_greeted:
+            self.is_greeted = True
+            for symbol in self._feeds:
+                yield Send(self._subscribing(symbol))
+        elif event.notice is Notice.SUBSCRIBED and self._asked:
+            for feed in self._feeds.get(self._asked.pop(0), ()):
+                yield Subscribed(feed)
+        elif event.notice is Notice.UNAVAILABLE:
+            yield from self._break_all("price stream unavailable", ts_init)
+
+    def _silent(self, ts_init: int) -> Iterator[StreamItem]:
+        """Books whose ladder has not come for too long, while the connection lives."""
+        limit_ns = int(self._options.stale_secs * _NS_PER_SEC)
+        for channel in self._books.values():
+            if channel.book.is_valid and ts_init - channel.last_ns > limit_ns:
+                reason = f"no ladder for {self._options.stale_secs:g} s"
+                yield from channel.break_off(reason, ts_init)
+
+    def _break_all(self, reason: str, ts_init: int) -> Iterator[StreamItem]:
+        for channel in self._books.values():
+            yield from channel.break_off(reason, ts_init)
+
+    def closed(self, ts_init: int) -> list[StreamItem]:
+        """Every whole book is cleared; the next connection's first ladder fills it again."""
+        self.is_greeted = False
+        return list(self._break_all("connection closed", ts_init))
+
+
+# -- the account -----------------------------------------------------------------------------------
+
+
+class AccountStream(_Stream):
+    """Orders and their executions (`PrivateProtocol`, `SignedHandshake`).
+
+    An execution that is pushed alone is joined with its order by the order's id; one whose order
+    was never told is left to the create's answer, which has it too.
+    """
+
+    def __init__(self, options: ZerocapOptions, venue: str, signer: Signer | None) -> None:
+        super().__init__(options, signer)
+        is_today = options.dialect == "C"
+        self.idle_ping_secs = options.ping_secs
+        self.idle_close_secs = options.idle_close_secs if is_today else QUIET_CLOSE_SECS
+        self._venue = venue
+        self._topics = ("order", "trade") if is_today else ("orders",)
+        self._waiting = 0  # acknowledgements until it is ready
+        self._orders: OrderedDict[str, VenueOrder] = OrderedDict()
+
+    def attach(self, send: Callable[[Iterable[str]], None]) -> None:
+        """Nothing is sent of its own accord."""
+
+    def opened(self, now_ns: int) -> Sequence[str]:
+        self.is_greeted = False
+        self._waiting = len(self._topics)
+        return ()
+
+    def subscribe(self, feed: Feed) -> Sequence[str]:
+        return ()
+
+    def unsubscribe(self, feed: Feed) -> Sequence[str]:
+        return ()
+
+    def received(self, frame: bytes | str, ts_init: int) -> Iterator[StreamItem]:
+        event = parse.frame(frame)
+        if isinstance(event, Said):
+            yield from self._said(event)
+        elif isinstance(event, Fault):
+            yield _fault(event)
+        elif isinstance(event, OrderTold):
+            order = parse.order(event.row, self._venue, Source.PUSH)
+            self._remember(order)
+            fills = parse.fills(event.row, self._venue, Source.PUSH)
+            yield from ([OrderPush(order, fill) for fill in fills] or [OrderPush(order)])
+        elif isinstance(event, TradeTold):
+            yield from self._trade(parse.fill(event.row, self._venue))
+        else:
+            self.ignored_count += 1
+
+    def _said(self, event: Said) -> Iterator[StreamItem]:
+        if event.notice is Notice.CONNECTED and not self.is_greeted:
+            self.is_greeted = True
+            for topic in self._topics:
+                yield Send(_frame({"type": topic}))
+        elif event.notice is Notice.SUBSCRIBED and self._waiting:
+            self._waiting -= 1
+            if not self._waiting:
+                yield Ready()
+
+    def _remember(self, order: VenueOrder) -> None:
+        self._orders[order.venue_order_id] = order
+        self._orders.move_to_end(order.venue_order_id)
+        if len(self._orders) > MAX_KNOWN_ORDERS:
+            self._orders.popitem(last=False)
+
+    def _trade(self, fill: VenueFill) -> Iterator[StreamItem]:
+        order = self._orders.get(fill.venue_order_id)
+        if order is None or order.instrument != fill.instrument:
+            self.ignored_count += 1
+        else:
+            yield OrderPush(order, fill)
+
+    def closed(self, ts_init: int) -> Sequence[StreamItem]:
+        self.is_greeted = False
+        return ()
