@@ -10,13 +10,19 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Unpack
 
+from adapters.base.transport import NO_HEADERS
 from adapters.piexgo.simulator_auth import Credentials
 from adapters.piexgo.simulator_markets import PiexgoSimOptions
 from adapters.piexgo.simulator_push import PATH, PushServer
 from adapters.piexgo.simulator_routes import answer
 from adapters.piexgo.simulator_state import PiexgoState
 from adapters.simulation.shell import Start
-from adapters.simulation.venue import SimRequest, SimResponse, SimSession
+from adapters.simulation.venue import (
+    SimRequest,
+    SimResponse,
+    SimSession,
+    SimulatedVenue,
+)
 
 __all__ = ["PiexgoSimOptions", "PiexgoSimulator", "create"]
 
@@ -32,7 +38,12 @@ class PiexgoSimulator(PiexgoState):
         return answer(self, request)
 
     def open_session(
-        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
+        self,
+        path: str,
+        query: str,
+        send: Callable[[str], None],
+        close: Callable[[], None],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> SimSession:
         return self.push.open(path, send, close)
 
@@ -73,4 +84,4 @@ class PiexgoSimulator(PiexgoState):
         self.credentials = Credentials(kept["key"], kept["secret"])
 
 
-create = PiexgoSimulator
+create: Callable[..., SimulatedVenue] = PiexgoSimulator
