@@ -230,7 +230,7 @@ class PiexgoHttp(VenueHttp):
         params = dict(call.data)
         if call.path != _ACCOUNT:
             params["recv_window"] = str(self._options.recv_window_ms)
-            params["timestamp"] = str(self.clock.now_ns() // MS)
+            params["timestamp"] = str(self.clock.earliest_ns() // MS)
         return HttpRequest(
             method=call.method,
             url=url,
