@@ -1,0 +1,149 @@
+"""`fairlead check` and a live run on the simulated venue, in both dialects."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.simulation.server import Served, serve
+from adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from engine.orders.model import Side
+from tests.support.configs import inline
+from tests.support.patience import PATIENCE_SECS
+from tests.support.processes import ROOT
+
+BOTH = pytest.mark.parametrize("dialect", ["A", "C"])
+USDT = "USDT_AUD.ZEROCAP"
+MARKET = {
+    "symbol": "USDT/AUD",
+    "price_precision": 4,
+    "quantity_precision": 2,
+    "min_quantity": "1",
+}
+RISK = """
+[risk]
+max_order_notional = "100000 AUD"
+max_open_orders = 10
+max_orders_per_second = 100
+price_collar_bps = "1000"
+[execution]
+poll_ms = 100
+absent_quarantine_secs = 1.0
+"""
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    options = ZerocapSimOptions(push_interval_ms=50)
+    running = await serve(ZerocapSimulator(now_ns=time.time_ns(), seed=7, options=options))
+    yield running
+    await running.stop()
+
+
+def write(folder: Path, served: Served, dialect: str, strategy: str, **params: Any) -> Path:
+    told: Any = served.describe()
+    options: dict[str, Any] = {
+        "dialect": dialect,
+        "http_url": told["rest"],
+        "ws_url": told["ws"],
+    }
+    if dialect == "A":
+        options["balances"] = {"USDT": "100000", "AUD": "150000"}
+    for name, text in told["credentials"].items():
+        file = folder / name
+        file.touch(mode=0o600)
+        file.write_text(text)
+    text = [
+        'name = "dealing"',
+        "[venues.zerocap]",
+        'adapter = "zerocap"',
+        f"instruments = {json.dumps([USDT])}",
+        *(f"options.{name} = {inlined(value)}" for name, value in options.items()),
+        *([f"options.markets = [{inline(MARKET)}]"] if dialect == "A" else []),
+        "credentials = " + inline({name: f"file:{name}" for name in told["credentials"]}),
+        "[[strategies]]",
+        'id = "Dealing-1"',
+        f"path = {json.dumps(strategy)}",
+        f"params = {inline({'instrument_id': USDT, **params})}",
+        RISK,
+    ]
+    path = folder / "dealing.toml"
+    path.write_text("\n".join(text))
+    return path
+
+
+def inlined(value: Any) -> str:
+    return inline(value) if isinstance(value, dict) else json.dumps(value)
+
+
+class Running:
+    """A command of ours, and what it has told."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    @staticmethod
+    async def begin(folder: Path, *arguments: str) -> Running:
+        return Running(
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.venues.zerocap.offered", *arguments),
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
+
+    async def end(self) -> tuple[int | None, str]:
+        try:
+            async with asyncio.timeout(PATIENCE_SECS):
+                out, err = await self.process.communicate()
+        finally:
+            if self.process.returncode is None:
+                self.process.kill()
+                await self.process.wait()
+        return self.process.returncode, (out + err).decode(errors="replace")
+
+
+@BOTH
+async def test_a_live_run_deals_and_books_what_the_venue_did(
+    served: Served, dialect: str, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen.jsonl"
+    config = write(
+        tmp_path, served, dialect, "tests.venues.zerocap.dealing:Dealing", seen=str(seen)
+    )
+    code, told = await (await Running.begin(tmp_path, "check", str(config))).end()
+    assert code == 0, told
+
+    running = await Running.begin(tmp_path, "live", str(config), "--json")
+    async with asyncio.timeout(PATIENCE_SECS):
+        while not (seen.exists() and '"denied"' in seen.read_text()):
+            if running.process.returncode is not None:
+                break
+            await asyncio.sleep(0.05)
+    if running.process.returncode is None:
+        running.process.send_signal(signal.SIGINT)
+    code, told = await running.end()
+    lines = [json.loads(line) for line in seen.read_text().splitlines()] if seen.exists() else []
+    assert code == 0, told[-3000:]
+    assert [line["what"] for line in lines] == ["filled", "rejected", "filled", "denied"]
+    assert "ZEROCAP has FOK, GTC came" in told, "the gate's word on the order that would rest"
+    truth = served.venue.exchange.ledger.fills("main")
+    assert [(f.side, f.quantity) for f in truth] == [
+        (Side.BUY, Decimal(100)),
+        (Side.SELL, Decimal(50)),
+    ]
+    assert [Decimal(line["quantity"]) for line in lines if line["what"] == "filled"] == [100, 50]
+    for line, fill in zip((lines[0], lines[2]), truth, strict=True):
+        assert abs(Decimal(line["price"]) - fill.price) <= Decimal("0.0001")
+    assert len(served.venue.deals) == 3  # type: ignore[attr-defined]  # no create was repeated
