@@ -7,16 +7,15 @@ of a command ends in an event or leaves the order with the desk, which goes on a
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from nautilus_trader.config import ExecutionClientConfig
 from nautilus_trader.live.clients import ExecutionClient, ExecutionClientFactory
 from nautilus_trader.model import (
     AccountId,
-    AccountType,
     ClientOrderId,
     ExecutionMassStatus,
     InstrumentId,
@@ -28,95 +27,30 @@ from nautilus_trader.model import (
 )
 
 from adapters.base import translate
+from adapters.base.account import Account
 from adapters.base.venue import POST_ONLY_CROSSED, VenueInstrument
 from engine.currencies import currency
 from engine.errors import FairleadError
-from engine.orders.desk import OrderDesk
-from engine.orders.journal import Journal, JournalError, Position
+from engine.orders.journal import JournalError, Position
 from engine.orders.model import (
     Finding,
     Intent,
     VenueBalance,
     VenueFill,
-    VenueOrder,
-    VenueOrders,
     VenueUnavailable,
 )
 
 logger = logging.getLogger(__name__)
 
 
-class Approvals(Protocol):
-    """The risk gate, as the last look before the wire. Each gives a reason, or None: approved."""
-
-    def order_denial(self, order: Any) -> str | None: ...
-
-    def modify_denial(
-        self, client_order_id: str, quantity: Any, price: Any, trigger_price: Any
-    ) -> str | None: ...
-
-
-class Trading(Protocol):
-    """What one venue account's execution needs; built by the live mode."""
-
-    @property
-    def venue(self) -> str: ...
-    @property
-    def account(self) -> str: ...
-    @property
-    def journal(self) -> Journal: ...
-    @property
-    def orders(self) -> VenueOrders: ...
-    @property
-    def instruments(self) -> Mapping[str, VenueInstrument]: ...
-    @property
-    def approvals(self) -> Approvals: ...
-
-    def now_ns(self) -> int: ...
-
-    def position_tolerance(self) -> Decimal:
-        """Base units by which a position may differ: fees in base leave less than an increment."""
-        ...
-
-    def make_desk(self, sink: VenueExecutionClient) -> OrderDesk: ...
-
-    async def connect(self, desk: OrderDesk) -> None:
-        """Connect the venue, recover the journal, and compare; raises FairleadError."""
-        ...
-
-    async def disconnect(self, desk: OrderDesk) -> None: ...
-
-    def told(self) -> None:
-        """The engine was told what the journal holds now; what comes after comes as events."""
-        ...
-
-    def externals(self) -> Sequence[VenueOrder]:
-        """Open orders at the venue that are not the desk's."""
-        ...
-
-    def found(self, finding: Finding) -> None: ...
-
-    def order_sent(self, intent: Intent) -> None:
-        """An order's request is about to go out: for the tick-to-order figure."""
-        ...
-
-    def order_over(self, client_order_id: str) -> None:
-        """The order is proven to be over: it counts against no limit any more."""
-        ...
-
-    def fatal(self, code: str, message: str) -> None:
-        """The run can't go on; stops the node."""
-        ...
-
-
 class VenueExecutionClient(ExecutionClient):
     """Sends through an `OrderDesk`, and is the desk's `EventSink`."""
 
-    def __init__(self, *, trading: Trading, **kwargs: Any) -> None:
+    def __init__(self, *, trading: Account, **kwargs: Any) -> None:
         super().__init__(
             venue=Venue(trading.venue),
             account_id=AccountId(f"{trading.venue}-{trading.account}"),
-            account_type=AccountType.CASH,
+            account_type=trading.account_type,
             oms_type=OmsType.NETTING,
             **kwargs,
         )
@@ -519,7 +453,7 @@ class VenueExecutionClient(ExecutionClient):
         self._trading.found(finding)
 
 
-def make_execution_factory(trading: Trading) -> ExecutionClientFactory:
+def make_execution_factory(trading: Account) -> ExecutionClientFactory:
     """A factory whose client trades through `trading`."""
 
     class Factory(ExecutionClientFactory):

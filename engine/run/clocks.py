@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from adapters.base.account import Account
 from adapters.base.clock import ClockWatch, Step
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import VenueError
-from engine.modes.trading import VenueTrading
 from engine.orders.journal import JournalError
 from engine.orders.model import Finding
 from engine.recording.gaps import GapKind, GapRow
@@ -26,7 +26,7 @@ class RunClocks:
         self,
         runtimes: Sequence[VenueRuntime],
         gate: RiskGate,
-        trading: Sequence[VenueTrading],
+        trading: Sequence[Account],
         now_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
     ) -> None:

@@ -33,6 +33,7 @@ from nautilus_trader.model import (
     TraderId,
 )
 
+from adapters.base.account import Account
 from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
 from adapters.base.data_client import make_data_factory
 from adapters.base.execution_client import make_execution_factory
@@ -47,7 +48,6 @@ from engine.kill.halts import RunHalts
 from engine.kill.switch import kill_state, switch_of
 from engine.kill.thread import KillThread
 from engine.kill.watch import KillSignal, KillWatch
-from engine.modes.trading import VenueTrading
 from engine.orders.files import require_writable
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
@@ -92,7 +92,7 @@ class NodeRun:
         self.mode = mode
         self.status = RunStatus()
         self.findings: list[Finding] = []
-        self.trading: list[VenueTrading] = []
+        self.trading: list[Account] = []
         self.failure: tuple[str, str] | None = None
         self.stop_reason = ""
         self._run_secs = run_secs
@@ -342,8 +342,8 @@ class NodeRun:
         limit_secs = self.config.run.stop_timeout_secs * POST_STOP_SHARE
         return max(POST_STOP_SECS, min(POST_STOP_SECS + 2 * latency_secs, limit_secs))
 
-    def _trading(self, key: str, runtime: VenueRuntime, held: ExitStack) -> VenueTrading:
-        account = self.config.venues[key].account
+    def _trading(self, key: str, runtime: VenueRuntime, held: ExitStack) -> Account:
+        venue = self.config.venues[key]
         journal = Journal(
             account_files(self.loaded, key).journal,
             fsync=self.config.execution.journal_fsync == "always",
@@ -352,9 +352,10 @@ class NodeRun:
         held.callback(journal.close)
         self._kept[key]()
         self._keep_held(key, runtime, journal)
-        trading = VenueTrading(
+        trading = Account(
             runtime=runtime,
-            account=account,
+            account=venue.account,
+            account_type=venue.account_type,
             journal=journal,
             approvals=GateApprovals(self.gate),
             config=self.config,
@@ -393,7 +394,7 @@ class NodeRun:
         runtime.instruments += tuple(one.instrument for one in held)
         self._held += [one.instrument for one in held]
 
-    def _recovered(self, trading: VenueTrading) -> None:
+    def _recovered(self, trading: Account) -> None:
         """The account is known: what it holds counts against the limits from the first order."""
         assert trading.desk is not None
         if self._kills is not None:
@@ -407,7 +408,7 @@ class NodeRun:
         where = str(self._recording.root) if self._recording is not None else None
         say_running(self.loaded, self.mode, where)
 
-    def _told(self, trading: VenueTrading) -> None:
+    def _told(self, trading: Account) -> None:
         """What was filled since the recovery is in what NautilusTrader was told: count it too."""
         assert trading.desk is not None
         count_again(self.gate, trading.venue, trading.journal, trading.desk)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from adapters.base.account import Account
 from adapters.base.limits import STREAM_LIMITS
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
 from adapters.simulation.memory import InMemoryWs
 from engine.errors import FairleadError
-from engine.modes.trading import VenueTrading
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import (
     Finding,
@@ -285,7 +285,7 @@ class Process:
         self.book: BookFeed | None = None
         if world.true_book is not None:
             self.book = BookFeed(self, self.runtime.adapter, world.true_book, world.frames)
-        self.trading = VenueTrading(
+        self.trading = Account(
             runtime=self.runtime,
             account="main",
             journal=self.journal,
@@ -417,10 +417,10 @@ class Process:
             self._is_halted = True
             self.world.halted(halt.code or "OTHER", halt.reason)
 
-    def _recovered(self, trading: VenueTrading) -> None:
+    def _recovered(self, trading: Account) -> None:
         count_in(self.gate, trading.journal, self.desk)
 
-    def _told(self, trading: VenueTrading) -> None:
+    def _told(self, trading: Account) -> None:
         count_again(self.gate, trading.venue, trading.journal, self.desk)
 
     # -- what a strategy can do -----------------------------------------------------------------

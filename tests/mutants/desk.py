@@ -311,7 +311,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "external-is-ours",
-        "engine/modes/trading.py",
+        "adapters/base/account.py",
         "another's order is handed to a strategy",
         one(
             "[order for order in self._externals if order.instrument not in self._claimed]",

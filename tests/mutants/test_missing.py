@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from adapters.base.account import Account
 from adapters.base.venue import VenueInstrument
 from adapters.oceanex.orders import OceanexOrders
 from adapters.poloniex.orders import PoloniexOrders
 from engine.errors import FairleadError
-from engine.modes.trading import VenueTrading
 from engine.orders.files import AccountLock
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import (
@@ -298,7 +298,7 @@ def test_orders_of_others_are_not_given_to_a_strategy_that_claims_the_instrument
     def ignore(*_: object) -> None: ...
 
     with closing(Journal(tmp_path / "j.sqlite", fsync=False, now_ns=lambda: 1)) as journal:
-        trading = VenueTrading(
+        trading = Account(
             runtime=SimpleNamespace(),  # type: ignore[arg-type]
             account="main",
             journal=journal,

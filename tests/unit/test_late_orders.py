@@ -14,7 +14,7 @@ from nautilus_trader.common import Environment, LoggerConfig
 from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
 from nautilus_trader.live import LiveExecutionEngineConfig, LiveNode
 from nautilus_trader.live.clients import DataClientFactory, MarketDataClient
-from nautilus_trader.model import OrderSide, StrategyId, TraderId
+from nautilus_trader.model import AccountType, OrderSide, StrategyId, TraderId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from adapters.base.execution_client import VenueExecutionClient, make_execution_factory
@@ -66,6 +66,7 @@ class _Trading:
 
     venue = "TEST"
     account = "main"
+    account_type = AccountType.CASH
     approvals = _Yes()
 
     def __init__(self, journal: Journal, orders: ScriptedVenue) -> None:
@@ -151,12 +152,14 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.journal.close()
 
 
-@pytest.fixture
-def trading(tmp_path: Path) -> Iterator[_Trading]:
+@pytest.fixture(params=[AccountType.CASH, AccountType.MARGIN], ids=lambda kind: kind.name)
+def trading(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[_Trading]:
     venue = ScriptedVenue()
     venue.answer = lambda _: Unknown("the answer was lost")
     journal = Journal(tmp_path / "journal.sqlite", fsync=False, now_ns=lambda: 1)
-    yield _Trading(journal, venue)
+    made = _Trading(journal, venue)
+    made.account_type = request.param
+    yield made
     journal.close()
 
 
@@ -225,6 +228,11 @@ def test_a_late_execution_moves_the_position(trading: _Trading) -> None:
         _shows(trading, state=OrderState.FILLED, filled=Decimal("0.5"), avg_price=Decimal(99))
         await trading.desk.look_for_late()
         await _until(lambda: _position(cache) > 0, "the position")
+
+        assert trading.client is not None
+        assert trading.client.account_type == trading.account_type
+        account = cache.account(trading.client.account_id)
+        assert account.account_type == trading.account_type
 
     orders, position = _run(trading, then)
     assert trading.findings == ["ORDER-LATE"]

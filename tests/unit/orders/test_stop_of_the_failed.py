@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.modes.trading import VenueTrading
+from adapters.base.account import Account
 from engine.orders.journal import JournalError
 from engine.orders.model import (
     Accepted,
@@ -251,7 +251,7 @@ def test_without_a_journal_an_id_that_is_another_orders_is_left_alone(bench: Ben
     assert trading.left_open() == []
 
 
-def _trading(bench: Bench) -> VenueTrading:
+def _trading(bench: Bench) -> Account:
     """Of the bench's desk."""
 
     async def release() -> None: ...
@@ -264,7 +264,7 @@ def _trading(bench: Bench) -> VenueTrading:
         execution=SimpleNamespace(settle_timeout_secs=SETTLE_SECS),
     )
     assert bench.journal is not None
-    trading = VenueTrading(
+    trading = Account(
         runtime=SimpleNamespace(  # type: ignore[arg-type]
             adapter=adapter, release=release, instruments=[INSTRUMENT]
         ),

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from adapters.base.account import PrivateItems
 from adapters.base.connection import StreamSupervisor
 from adapters.base.venue import AdapterContext
 from adapters.piexgo.adapter import CAPABILITIES, PiexgoAdapter
@@ -22,7 +23,6 @@ from adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
 from adapters.simulation.memory import InMemoryHttp, InMemoryWs, tick
 from adapters.simulation.orders import FillEntry
 from adapters.simulation.virtual_time import START_NS, VirtualLoop, run_virtual
-from engine.modes.pushes import PrivateItems
 from engine.orders.desk import DeskSettings, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from adapters.base.account import PrivateItems
 from adapters.base.venue import Ready
 from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
 from adapters.poloniex.symbols import parse_wire_id
@@ -21,7 +22,6 @@ from adapters.poloniex.venue import CAPABILITIES
 from adapters.simulation.control import control
 from adapters.simulation.venue import SimRequest
 from adapters.simulation.virtual_time import START_NS
-from engine.modes.pushes import PrivateItems
 from engine.orders.desk import DeskSettings, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill

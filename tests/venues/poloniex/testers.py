@@ -30,6 +30,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.testkit import ExecTesterConfig
 
+from adapters.base.account import Account
 from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
 from adapters.base.execution_client import make_execution_factory
 from adapters.base.runtime import VenueRuntime
@@ -37,7 +38,6 @@ from adapters.poloniex.simulator import PoloniexSimulator
 from adapters.poloniex.venue import PoloniexAdapter
 from adapters.simulation.server import Served, serve
 from engine.config import model
-from engine.modes.trading import VenueTrading
 from engine.orders.journal import Journal
 from engine.status import RunStatus
 from tests.support.patience import PATIENCE_SECS
@@ -199,11 +199,11 @@ def smoke_config() -> ExecTesterConfig:
     )
 
 
-def trading_of(runtime: VenueRuntime, folder: Path) -> VenueTrading:
+def trading_of(runtime: VenueRuntime, folder: Path) -> Account:
     config = model.Config(
         name="tester", venues={"poloniex": model.Venue(adapter="poloniex", instruments=[BTC])}
     )
-    return VenueTrading(
+    return Account(
         runtime=runtime,
         account="main",
         journal=Journal(folder / "journal.sqlite", fsync=False, now_ns=time.time_ns),

@@ -1,4 +1,4 @@
-"""One venue account's trading in live mode: journal, desk, recovery, comparison, private stream."""
+"""One account at a venue that trades: its desk, recovery, comparison, and what is pushed."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import Any, Literal, Protocol
+
+from nautilus_trader.model import AccountType
 
 from adapters.base.connection import StreamSupervisor
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import (
+    BalancePush,
+    OrderPush,
+    Ready,
     StreamFault,
+    StreamItem,
     VenueError,
     VenueInstrument,
 )
 from engine.config import model
 from engine.config.execution import drift_limits_of, settings_of
 from engine.errors import Exit, FairleadError
-from engine.modes.pushes import PrivateItems
 from engine.observe import journaled
 from engine.orders.away import KEY_REFUSALS_MAX
 from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
@@ -26,6 +31,7 @@ from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
 from engine.orders.live import LiveOrder
 from engine.orders.model import (
+    EventSink,
     Finding,
     Intent,
     VenueOrder,
@@ -37,35 +43,45 @@ from engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
 from engine.orders.table import FORGOTTEN
 from engine.orders.unjournaled import UnjournaledCancels
 
-if TYPE_CHECKING:
-    from adapters.base.execution_client import Approvals, VenueExecutionClient
-
 logger = logging.getLogger(__name__)
 
 COMPARE_EVERY_SECS = 30.0
 RECOVER_EXTRA_SECS = 10.0  # on top of the quarantine, for the looks themselves
 CLOSED_FINDINGS = frozenset({"OVERFILL", "ORDER-AMBIGUOUS"})  # halt the instrument
 JOURNAL_LOOK_SECS = 0.25  # a send looks, too
+MAX_WAITING = 10_000  # pushes; at the limit they are told as they come
+MAX_CATCH_UP_SECS = 10.0  # a venue that doesn't answer must not hold executions back
 STOPPED = "STOPPED"
 JOURNAL_EMPTY = "JOURNAL-EMPTY"
 DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", ORDER_OF_ANOTHER, "ORDER-LATE", BALANCE_DRIFT})
 LOUD_FINDINGS = frozenset({ORDER_OF_ANOTHER, JOURNAL_EMPTY, FORGOTTEN})
 
 
-class VenueTrading:
-    """Implements `adapters.base.execution_client.Trading` for one venue account."""
+class Approvals(Protocol):
+    """The risk gate, as the last look before the wire. Each gives a reason, or None: approved."""
+
+    def order_denial(self, order: Any) -> str | None: ...
+
+    def modify_denial(
+        self, client_order_id: str, quantity: Any, price: Any, trigger_price: Any
+    ) -> str | None: ...
+
+
+class Account:
+    """What the execution client trades through, for as long as a run lasts."""
 
     def __init__(
         self,
         *,
         runtime: VenueRuntime,
         account: str,
+        account_type: Literal["cash", "margin"] = "cash",
         journal: Journal,
         approvals: Approvals,
         config: model.Config,
         claimed: frozenset[str] = frozenset(),
-        on_recovered: Callable[[VenueTrading], None],
-        on_told: Callable[[VenueTrading], None] | None = None,
+        on_recovered: Callable[[Account], None],
+        on_told: Callable[[Account], None] | None = None,
         on_halt: Callable[[str, str], None],
         on_sent: Callable[[Intent], None],
         on_over: Callable[[str], None],
@@ -73,6 +89,7 @@ class VenueTrading:
     ) -> None:
         self.runtime = runtime
         self.account = account
+        self.account_type = AccountType.from_str(account_type.upper())
         self.journal = journal
         self._opening = journaled.opening(journal)
         self.approvals = approvals
@@ -121,16 +138,20 @@ class VenueTrading:
         return [order for order in self._externals if order.instrument not in self._claimed]
 
     def told(self) -> None:
+        """The engine was told what the journal holds now; what comes after comes as events."""
         if self._on_told is not None:
             self._on_told(self)
 
     def order_sent(self, intent: Intent) -> None:
+        """An order's request is about to go out: for the tick-to-order figure."""
         self._on_sent(intent)
 
     def order_over(self, client_order_id: str) -> None:
+        """The order is proven to be over: it counts against no limit any more."""
         self._on_over(client_order_id)
 
     def fatal(self, code: str, message: str) -> None:
+        """The run can't go on; stops the node."""
         if code != STOPPED:
             self.runtime.fatal(code, message)
 
@@ -190,7 +211,7 @@ class VenueTrading:
         )
         return Decimal(2).scaleb(-coarsest)
 
-    def make_desk(self, sink: VenueExecutionClient) -> OrderDesk:
+    def make_desk(self, sink: EventSink) -> OrderDesk:
         self.desk = OrderDesk(
             venue=self.orders,
             journal=self.journal,
@@ -421,3 +442,84 @@ class VenueTrading:
 
 def _id(order: LiveOrder) -> str:
     return order.intent.client_order_id
+
+
+class PrivateItems:
+    """Hands the items of one private stream to the desk. Call it with each item.
+
+    `Ready` says that the stream is (again) authenticated and subscribed. What happened before it
+    was not pushed, so the orders are read by REST first; pushes that come meanwhile wait, and
+    follow.
+    """
+
+    def __init__(
+        self,
+        desk: OrderDesk,
+        *,
+        on_fault: Callable[[StreamFault], None],
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        self._desk = desk
+        self._on_fault = on_fault
+        self._on_error = on_error
+        self._catching_up: asyncio.Task[None] | None = None
+        self._waiting: list[OrderPush | BalancePush] = []
+
+    def __call__(self, item: StreamItem) -> None:
+        if isinstance(item, Ready):
+            self._begin()
+        elif isinstance(item, StreamFault):
+            self._on_fault(item)
+        elif isinstance(item, (OrderPush, BalancePush)):
+            if self._catching_up is None:
+                self._tell(item)
+                return
+            self._waiting.append(item)
+            if len(self._waiting) >= MAX_WAITING:
+                logger.warning("%d pushes wait for a read; told now", len(self._waiting))
+                self.close()
+                self._tell_waiting()
+
+    def close(self) -> None:
+        """End a read under way."""
+        task, self._catching_up = self._catching_up, None
+        if task is not None:
+            task.cancel()
+
+    def _begin(self) -> None:
+        self.close()  # of a connection before this one; what it pushed stays in line
+        task = asyncio.get_running_loop().create_task(self._catch_up())
+        self._catching_up = task
+        task.add_done_callback(self._caught_up)
+
+    async def _catch_up(self) -> None:
+        try:
+            async with asyncio.timeout(MAX_CATCH_UP_SECS):
+                await self._desk.refresh()
+        except TimeoutError:
+            logger.warning("the orders were not read in %g s; polls go on", MAX_CATCH_UP_SECS)
+
+    def _caught_up(self, task: asyncio.Task[None]) -> None:
+        if task is not self._catching_up:
+            return  # cancelled, or followed by another
+        self._catching_up = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_error(error)
+            return
+        try:
+            self._tell_waiting()
+        except Exception as error:  # of the journal: nobody awaits a callback
+            self._on_error(error)
+            return
+        self._desk.refresh_soon()  # balances, and what changed since the read
+
+    def _tell_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for item in waiting:
+            self._tell(item)
+
+    def _tell(self, item: OrderPush | BalancePush) -> None:
+        if isinstance(item, OrderPush):
+            self._desk.pushed_order(item.order, item.fill)
+        else:
+            self._desk.pushed_balances(item.balances)
