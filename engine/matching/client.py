@@ -119,14 +119,17 @@ class SimulatedExecutionClient(ExecutionClient):
         self.balances_changed(self._simulation.now_ns())
 
     async def _disconnect(self) -> None:
-        """Nothing stays open, where the config says so. The market is gone: what is on its way yet,
-        after the time that the node leaves it, meets none."""
-        self._is_stopping = True
-        self._line.finish()
+        """Nothing stays open, where the config says so."""
+        self.leave()
         if self._simulation.cancel_at_stop and not self._is_defective:
             for order in self.exchange.open_orders():
                 if not order.is_over:  # with another one
                     self.exchange.cancel(order.id, self._simulation.now_ns())
+
+    def leave(self) -> None:
+        """The run leaves what is on its way no more time: it meets no market."""
+        self._is_stopping = True
+        self._line.finish()
 
     _is_defective = False
     _is_stopping = False

@@ -48,6 +48,7 @@ from engine.kill.halts import RunHalts
 from engine.kill.switch import kill_state, switch_of
 from engine.kill.thread import KillThread
 from engine.kill.watch import KillSignal, KillWatch
+from engine.matching.client import SimulatedExecutionClient
 from engine.orders.files import require_writable
 from engine.orders.journal import Journal
 from engine.orders.model import Finding, Intent
@@ -66,7 +67,7 @@ from engine.run.market_actor import MarketActor
 from engine.run.reach import PlainReach, markets_of
 from engine.run.recovered import count_again, count_in
 from engine.run.signals import StopSignals
-from engine.run.simulated import simulated_account
+from engine.run.simulated import leave_in_time, post_stop_secs, simulated_account
 from engine.run.stopguard import Stays, StopGuard
 from engine.run.venues import venue_secrets, venue_specs
 from engine.secrets import Secret
@@ -74,8 +75,6 @@ from engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 
-POST_STOP_SHARE = 0.7  # of the longest time that a stop may take
-POST_STOP_SECS = 1.0  # for the orders that strategies send in on_stop
 POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
@@ -115,6 +114,7 @@ class NodeRun:
         self._halts: RunHalts | None = None
         self._recovered_count = 0  # venues whose account is known
         self._kept: Mapping[str, Callable[[], None]] = {}  # by venue: its state is here now
+        self._papers: list[SimulatedExecutionClient] = []
         self._held: list[str] = []  # instruments that a journal holds and the config does not name
 
     # -- building ------------------------------------------------------------------------------
@@ -266,7 +266,8 @@ class NodeRun:
                 factory = make_execution_factory(self._trading(key, runtime, held))
                 builder = builder.add_exec_client(name, factory, ExecutionClientConfig())
             elif self.mode == "paper":
-                paper = simulated_account(self.config, key, runtime, GateApprovals(self.gate))
+                approvals = GateApprovals(self.gate)
+                paper = simulated_account(self.config, key, runtime, approvals, self._papers.append)
                 builder = builder.add_exec_client(name, paper, ExecutionClientConfig())
         self._node = builder.build()
         self._handle = self._node.handle()
@@ -314,7 +315,7 @@ class NodeRun:
             streaming=record,
             timeout_connection_secs=CONNECT_SECS + self.config.execution.absent_quarantine_secs,
             timeout_disconnection_secs=float(self.config.run.stop_timeout_secs),
-            delay_post_stop_secs=self._post_stop_secs(),
+            delay_post_stop_secs=post_stop_secs(self.config, paper=self.mode == "paper"),
             logging=logger_config(self.loaded, self.mode),
             data_engine=LiveDataEngineConfig(
                 emit_quotes_from_book=True, time_bars_build_with_no_updates=False
@@ -332,15 +333,6 @@ class NodeRun:
                 allow_overfills=True,
             ),
         )
-
-    def _post_stop_secs(self) -> float:
-        """On paper, what is on its way at the stop arrives, and what answers it (a cancel, an
-        exit), while the market is there: no outcome is left open, and none made up."""
-        if self.mode != "paper":
-            return POST_STOP_SECS
-        latency_secs = float(self.config.simulated.latency_ms) / 1000
-        limit_secs = self.config.run.stop_timeout_secs * POST_STOP_SHARE
-        return max(POST_STOP_SECS, min(POST_STOP_SECS + 2 * latency_secs, limit_secs))
 
     def _trading(self, key: str, runtime: VenueRuntime, held: ExitStack) -> Account:
         venue = self.config.venues[key]
@@ -431,6 +423,8 @@ class NodeRun:
             watching.append(self._kills.run())
         if self._clocks is not None:
             watching.append(self._clocks.run())
+        if self._papers:
+            watching.append(leave_in_time(self._handle, self._papers, self.config))
         watches = [asyncio.ensure_future(watch) for watch in watching]
         for started in watches:
             started.add_done_callback(self._watch_ended)

@@ -1,13 +1,15 @@
-"""The simulated account of a paper run, as its config says."""
+"""The simulated account of a paper run, as its config says, and the end of its time."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from nautilus_trader.live import NodeState
 from nautilus_trader.model import LiquiditySide, OrderSide
 
 from adapters.base.runtime import VenueRuntime
@@ -24,11 +26,19 @@ from engine.orders.model import Side
 from engine.run.fees import commission, fee_rates
 
 MS_NS = 1_000_000
+POST_STOP_SECS = 1.0  # for the orders that strategies send in on_stop
+POST_STOP_SHARE = 0.7  # of the longest time that a stop may take
+SETTLE_SECS = 0.5  # of that time, for NautilusTrader to hear the last answers
+LOOK_SECS = 0.1
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 
 
 def simulated_account(
-    config: Config, key: str, runtime: VenueRuntime, approvals: Approvals | None
+    config: Config,
+    key: str,
+    runtime: VenueRuntime,
+    approvals: Approvals | None,
+    on_client: Callable[[SimulatedExecutionClient], None],
 ) -> SimulatedClientFactory:
     """Of the connected venue `key`, with its instruments, fees and market.
 
@@ -58,6 +68,7 @@ def simulated_account(
 
     def connect(client: SimulatedExecutionClient) -> None:
         runtime.on_market = client.show
+        on_client(client)
 
     return SimulatedClientFactory(simulation, connect)
 
@@ -76,3 +87,27 @@ def _fees(config: Config, key: str, instruments: Sequence[Any]) -> Fees:
         return Fee(paid.as_decimal(), paid.currency.code)
 
     return fee
+
+
+def post_stop_secs(config: Config, *, paper: bool) -> float:
+    """On paper, what is on its way at the stop arrives, and what answers it (a cancel, an exit),
+    while the market is there: no outcome is left open, and none made up."""
+    if not paper:
+        return POST_STOP_SECS
+    latency_secs = float(config.simulated.latency_ms) / 1000
+    limit_secs = config.run.stop_timeout_secs * POST_STOP_SHARE
+    return max(POST_STOP_SECS, min(POST_STOP_SECS + 2 * latency_secs, limit_secs))
+
+
+async def leave_in_time(
+    handle: Any, clients: Sequence[SimulatedExecutionClient], config: Config
+) -> None:
+    """Once the node stops, whoever asked for it: what would come too late is told so, before
+    NautilusTrader looks for orders without an outcome, and calls them an error."""
+    is_up = False
+    while not is_up or handle.state == NodeState.RUNNING:
+        await asyncio.sleep(LOOK_SECS)
+        is_up = is_up or handle.state == NodeState.RUNNING
+    await asyncio.sleep(post_stop_secs(config, paper=True) - SETTLE_SECS - LOOK_SECS)
+    for client in clients:
+        client.leave()

@@ -19,7 +19,7 @@ from engine.config import model
 from engine.errors import FairleadError
 from engine.orders.live import LiveOrder
 from engine.orders.model import Side, VenueBalance
-from engine.run.node import POST_STOP_SECS
+from engine.run.simulated import POST_STOP_SECS
 from engine.simulate.agents import KINDS
 from engine.simulate.books import TrueBook, whole
 from engine.simulate.faults import SimulatedDeath, SwarmFaults

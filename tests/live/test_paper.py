@@ -146,6 +146,21 @@ def test_orders_on_their_way_at_the_stop_meet_the_market(tmp_path: Path, key: st
     assert [line for line in (ended.stderr + log).splitlines() if "ERROR" in line] == []
 
 
+def test_an_order_that_would_come_after_the_end_is_told_in_time(desk: Desk) -> None:
+    """NautilusTrader would find it without an outcome, and call that an error."""
+    more = QUICK + '\n[simulated]\nbalances = ["50000 USDT"]\nlatency_ms = 9500\n'
+    ended = desk.run_until(
+        "paper", desk.config("buy", more=more), desk.did("acted"), "the market order"
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    told = summary(ended)
+    assert told["orders_by_status"] == {"CANCELED": 1, "REJECTED": 1}
+    (reason,) = told["rejection_reasons"]
+    assert reason.startswith("RUN-STOPPED: ")
+    log = (desk.folder / "state" / "logs" / "test-paper.log").read_text()
+    assert [line for line in (ended.stderr + log).splitlines() if "ERROR" in line] == []
+
+
 def test_a_stop_that_fires_on_paper_takes_a_market_that_was_there(desk: Desk) -> None:
     balances = 'balances = ["500000 USDT", "5 BTC"]\nlatency_ms = "5"\n'
     more = QUICK + f'[risk]\noff = ["STOP_SIDE", "PRICE_COLLAR"]\n[simulated]\n{balances}'
