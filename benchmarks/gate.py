@@ -132,7 +132,7 @@ def run(resting: int, state_dir: Path) -> dict[str, list[float]]:
     gate = RiskGate(risk, state=state, kill=kill, capabilities={VENUE.value: ABLE})
     gate.clock_offset(VENUE.value, 1)
     gate.traded(str(IID), Decimal(1))
-    assert len(active_checks(gate.limits, frozenset())) == len(CHECKS)
+    assert len(active_checks(risk)) == len(CHECKS)
     strategy = guard(Bench)(StrategyConfig(strategy_id=StrategyId("B-001"), log_events=False))
     strategy.resting = resting
     strategy.bind(gate, RunState((str(IID),)))  # type: ignore[attr-defined]

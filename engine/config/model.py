@@ -180,16 +180,22 @@ class Risk(Struct, frozen=True, kw_only=True):
     """
 
     max_order_notional: Annotated[
-        Money | None, _doc("Largest price x quantity of one order", unit="quote currency")
+        Money | None,
+        _doc(
+            "Largest price x quantity of one order; market orders are valued at the best ask",
+            unit="quote currency",
+        ),
     ] = None
     max_order_quantity: Annotated[
         dict[str, Decimal],
-        _doc("Largest quantity of one order per instrument id", unit="base currency", above="0"),
+        _doc("Largest quantity of one order, per instrument", unit="base currency", above="0"),
     ] = {}
     max_position: Annotated[
         dict[str, Decimal],
         _doc(
-            "Largest absolute position per instrument id, open orders counted",
+            "Largest absolute position of an instrument if every live order of the side "
+            "fills; orders of unknown outcome count; a reduce-only market order is looked at "
+            "alone",
             unit="base currency",
             above="0",
         ),
@@ -197,8 +203,9 @@ class Risk(Struct, frozen=True, kw_only=True):
     min_position: Annotated[
         dict[str, Decimal],
         _doc(
-            "Least position per instrument id, signed, every live SELL counted as filled; 0 is "
-            "never short",
+            "Least position of an instrument if every live SELL fills, signed; orders of "
+            "unknown outcome count; 0 is never short. A strategy that may not be short has its "
+            "declared inventory as its own",
             unit="base currency",
         ),
     ] = {}
@@ -208,37 +215,60 @@ class Risk(Struct, frozen=True, kw_only=True):
     ] = []
     max_venue_exposure: Annotated[
         list[Money],
-        _doc("Largest sum of absolute position + open orders at one venue", unit="quote currency"),
+        _doc(
+            "Largest sum of absolute position + open orders over the instruments of one "
+            "venue, per currency",
+            unit="quote currency",
+        ),
     ] = []
     max_account_exposure: Annotated[
         list[Money],
         _doc(
-            "Largest sum of absolute position + open orders over venues of the same `account`",
+            "Largest sum of absolute position + open orders over the venues of one account "
+            "name, per currency",
             unit="quote currency",
         ),
     ] = []
     max_resting_notional: Annotated[
-        list[Money], _doc("Largest sum of all open orders of the run", unit="quote currency")
+        list[Money],
+        _doc("Largest sum of all open orders of the run, per currency", unit="quote currency"),
     ] = []
     max_open_orders: Annotated[
-        int, _doc("Most orders open or unproven at once, per run", unit="orders", ge=1)
+        int,
+        _doc(
+            "Most orders open or of unknown outcome, over all strategies of the run",
+            unit="orders",
+            ge=1,
+        ),
     ] = 50
     max_orders_per_second: Annotated[
-        int, _doc("Most orders and modifies in any one second", unit="orders/s", ge=1)
+        int,
+        _doc(
+            "Most orders and modifies approved in any one second, over all strategies",
+            unit="orders/s",
+            ge=1,
+        ),
     ] = 10
     max_modifies_per_second: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        _doc("Most modifies in any one second", unit="modifies/s"),
+        _doc("Most modifies approved in any one second", unit="modifies/s"),
     ] = None
     max_cancels_per_second: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         _doc(
-            "From this many cancels in a second on, orders wait; cancels never do", unit="cancels/s"
+            "From so many cancels in a second on, orders and modifies wait; cancels are never "
+            "refused",
+            unit="cancels/s",
         ),
     ] = None
     max_cancel_to_fill: Annotated[
         Decimal | None,
-        _doc("Most cancelled orders for each filled one, per venue and UTC day", above="0"),
+        _doc(
+            "Most cancelled orders for each filled one, per venue and UTC day, after a least "
+            "number of orders",
+            unit="ratio",
+            above="0",
+        ),
     ] = None
     cancel_to_fill_after: Annotated[
         int, _doc("Orders of the day before max_cancel_to_fill holds", unit="orders", ge=1)
@@ -252,10 +282,22 @@ class Risk(Struct, frozen=True, kw_only=True):
         ),
     ] = Decimal(500)
     stale_after_ms: Annotated[
-        int, _doc("Age after which the book is no reference for the collar", unit="ms", ge=1)
+        int,
+        _doc(
+            "Largest age of the managed book (else the last quote, else the last trade), which "
+            "must be there",
+            unit="ms",
+            ge=1,
+        ),
     ] = 5000
     fat_finger_multiple: Annotated[
-        Decimal | None, _doc("Largest quantity, as a multiple of recent trades' size", above="0")
+        Decimal | None,
+        _doc(
+            "Largest quantity as a multiple of the median (or largest) of the last trades; "
+            "before the first trade nothing passes",
+            unit="multiple",
+            above="0",
+        ),
     ] = None
     fat_finger_measure: Annotated[
         Literal["median", "largest"], _doc("What of the recent trades is compared with")
@@ -264,17 +306,31 @@ class Risk(Struct, frozen=True, kw_only=True):
         int, _doc("How many recent trades are compared with", unit="trades", ge=1, le=1000)
     ] = 100
     max_unknown_outcomes: Annotated[
-        int, _doc("From this many unproven orders at a venue on, it gets no new ones", ge=1)
+        int,
+        _doc(
+            "From so many orders of unknown outcome on a venue gets no new ones",
+            unit="orders",
+            ge=1,
+        ),
     ] = 3
     max_clock_offset_ms: Annotated[
-        int, _doc("Largest difference between a venue's clock and ours", unit="ms", ge=1)
+        int,
+        _doc(
+            "Largest difference between the venue's clock and ours, where it is known",
+            unit="ms",
+            ge=1,
+        ),
     ] = 2000
     max_daily_loss: Annotated[
         list[Money],
-        _doc("Loss since 00:00 UTC, fees and open positions counted, that halts the run"),
+        _doc(
+            "Loss since 00:00 UTC, fees and open positions counted; reaching it halts the run",
+            unit="quote currency",
+        ),
     ] = []
     max_drawdown: Annotated[
-        list[Money], _doc("Fall of the equity from its peak that halts the run")
+        list[Money],
+        _doc("Fall of the equity from its peak; reaching it halts the run", unit="quote currency"),
     ] = []
     on_breach: Annotated[
         Literal["halt", "halt+cancel", "halt+cancel+flatten"],
@@ -282,14 +338,22 @@ class Risk(Struct, frozen=True, kw_only=True):
     ] = "halt"
     cooldown_losses: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        _doc("Losing round trips that pause a strategy", unit="trips"),
+        _doc(
+            "A strategy pauses after so many losing round trips within a time; exits pass",
+            unit="trips",
+        ),
     ] = None
     cooldown_window_secs: Annotated[
         int, _doc("Time within which these losses count", unit="s", ge=1)
     ] = 3600
     cooldown_secs: Annotated[int, _doc("Length of the pause", unit="s", ge=1)] = 900
     kill_switch_file: Annotated[
-        str, _doc("While this file exists no order is created; relative to state_dir")
+        str,
+        _doc(
+            "While the file exists (its path is relative to state_dir), or a kill is in force "
+            "whose scope the order is in, nothing is created (docs/kill.md); a file that "
+            "can't be looked at counts"
+        ),
     ] = "KILL"
     off: Annotated[
         list[CheckCode], _doc("Checks that are switched off, by code; see docs/risk.md")

@@ -1,384 +1,170 @@
 """The registry of the gate's checks: small functions of an order and a view, one code each.
 
 A check returns a `Denial`, or the fraction of its limit that the order would use (1.0 is at the
-limit), or None where it does not apply. `CHECKS` is the order in which they run; `docs/risk.md` is
-made from it.
+limit), or None where it does not apply. `CHECKS` is the order in which they run. What an option of
+`[risk]` limits, its unit and its default are told there (engine/config/model.py); the table of
+docs/risk.md is made of both (engine/risk/document.py).
 """
 
 from __future__ import annotations
 
+from engine.config.model import Risk
 from engine.risk import checks_account as account
 from engine.risk import checks_form as form
 from engine.risk import checks_limits as sizes
 from engine.risk import checks_market as market
-from engine.risk.facts import Limits
 from engine.risk.verdict import Check, Denial, Verdict
 
 __all__ = ["CHECKS", "Check", "Denial", "Verdict", "active_checks"]
 
 CHECKS: tuple[Check, ...] = (
+    Check("KILL_SWITCH", form.kill_switch, key="kill_switch_file", switchable=False),
     Check(
-        code="KILL_SWITCH",
-        key="kill_switch_file",
-        unit="path",
-        default="KILL",
-        doc="While the file exists, or a kill is in force whose scope the order is in, nothing is "
-        "created (docs/kill.md); a file that can't be looked at counts.",
-        run=form.kill_switch,
-        switchable=False,
-    ),
-    Check(
-        code="DUPLICATE_ORDER_ID",
-        key="",
-        unit="",
-        default="on",
-        doc="A client order id is used once; NautilusTrader itself would overwrite the first.",
-        run=form.duplicate_order_id,
+        "DUPLICATE_ORDER_ID",
+        form.duplicate_order_id,
+        text="A client order id is used once; NautilusTrader itself would overwrite the first.",
         on_modify=False,
         switchable=False,
     ),
     Check(
-        code="INSTRUMENT_UNKNOWN",
-        key="",
-        unit="",
-        default="on",
-        doc="The instrument is one of the run's.",
-        run=form.instrument_known,
+        "INSTRUMENT_UNKNOWN",
+        form.instrument_known,
+        text="The instrument is one of the run's.",
         switchable=False,
     ),
     Check(
-        code="QUANTITY",
-        key="",
-        unit="base units",
-        default="on",
-        doc="Above 0; a modify's total is above what is filled.",
-        run=form.quantity_positive,
+        "QUANTITY",
+        form.quantity_positive,
+        text="Above 0; a modify's total is above what is filled.",
         switchable=False,
     ),
     Check(
-        code="EXEC_ALGORITHM",
-        key="",
-        unit="",
-        default="on",
-        doc="No execution algorithm: its child orders would pass no gate.",
-        run=form.exec_algorithm,
+        "EXEC_ALGORITHM",
+        form.exec_algorithm,
+        text="No execution algorithm: its child orders would pass no gate.",
         on_modify=False,
         on_plain=False,
     ),
     Check(
-        code="EMULATION",
-        key="",
-        unit="",
-        default="on",
-        doc="No emulated triggers: they live in memory only. `self.stop_limit` is durable.",
-        run=form.emulation,
+        "EMULATION",
+        form.emulation,
+        text="No emulated triggers: they live in memory only. `self.stop_limit` is durable.",
         on_modify=False,
         on_plain=False,
     ),
     Check(
-        code="UNSUPPORTED",
-        key="",
-        unit="",
-        default="on",
-        doc="Order kind, time in force, post-only, modify and lists as the venue has them, in "
-        "every mode; quantities in base units.",
-        run=form.supported,
+        "UNSUPPORTED",
+        form.supported,
+        text="Order kind, time in force, post-only, modify and lists as the venue has them, "
+        "in every mode; quantities in base units.",
     ),
     Check(
-        code="PRECISION",
-        key="",
-        unit="increments",
-        default="on",
-        doc="Quantity and prices are positive multiples of the instrument's increments.",
-        run=form.precision,
+        "PRECISION",
+        form.precision,
+        text="Quantity and prices are positive multiples of the instrument's increments.",
     ),
     Check(
-        code="PRICE_BOUNDS",
-        key="",
-        unit="",
-        default="on",
-        doc="Price and trigger lie within the instrument's min_price and max_price.",
-        run=form.price_bounds,
+        "PRICE_BOUNDS",
+        form.price_bounds,
+        text="Price and trigger lie within the instrument's min_price and max_price.",
     ),
     Check(
-        code="QUANTITY_BOUNDS",
-        key="",
-        unit="base units",
-        default="on",
-        doc="The quantity lies within the instrument's min_quantity and max_quantity.",
-        run=form.quantity_bounds,
+        "QUANTITY_BOUNDS",
+        form.quantity_bounds,
+        text="The quantity lies within the instrument's min_quantity and max_quantity.",
     ),
     Check(
-        code="REDUCE_ONLY",
-        key="",
-        unit="base units",
-        default="on",
-        doc="A reduce-only order is not larger than its strategy's position.",
-        run=form.reduce_only,
+        "REDUCE_ONLY",
+        form.reduce_only,
+        text="A reduce-only order is not larger than its strategy's position.",
         on_plain=False,
     ),
     Check(
-        code="EXIT_EXCEEDS",
-        key="",
-        unit="base units",
-        default="on",
-        doc="An exit (role exit, stop, target, or reduce-only), with its strategy's live exits of "
-        "the side, of unknown outcome too, asks for no more than position and declared inventory.",
-        run=sizes.exit_exceeds,
+        "EXIT_EXCEEDS",
+        sizes.exit_exceeds,
+        text="An exit (role exit, stop, target, or reduce-only), with its strategy's live "
+        "exits of the side, of unknown outcome too, asks for no more than position and "
+        "declared inventory.",
         on_plain=False,
     ),
+    Check("DAILY_LOSS", account.daily_loss, key="max_daily_loss", also=("on_breach",)),
+    Check("DRAWDOWN", account.drawdown, key="max_drawdown", also=("on_breach",)),
     Check(
-        code="DAILY_LOSS",
-        key="max_daily_loss",
-        unit="money",
-        default="none",
-        doc="Loss since 00:00 UTC, fees and open positions counted; reaching it halts the run.",
-        run=account.daily_loss,
-        also=("on_breach",),
-        active=lambda limits: bool(limits.daily_loss),
-    ),
-    Check(
-        code="DRAWDOWN",
-        key="max_drawdown",
-        unit="money",
-        default="none",
-        doc="Fall of the equity from its peak; reaching it halts the run.",
-        run=account.drawdown,
-        also=("on_breach",),
-        active=lambda limits: bool(limits.drawdown),
-    ),
-    Check(
-        code="COOLDOWN",
+        "COOLDOWN",
+        account.cooldown,
         key="cooldown_losses",
-        unit="round trips",
-        default="none",
-        doc="A strategy pauses after so many losing round trips within a time; exits pass.",
-        run=account.cooldown,
         also=(
             "cooldown_window_secs",
             "cooldown_secs",
         ),
-        active=lambda limits: limits.cooldown_losses is not None,
     ),
+    Check("UNKNOWN_OUTCOMES", account.unknown_outcomes, key="max_unknown_outcomes"),
+    Check("CLOCK_OFFSET", account.clock_offset, key="max_clock_offset_ms"),
     Check(
-        code="UNKNOWN_OUTCOMES",
-        key="max_unknown_outcomes",
-        unit="orders",
-        default="3",
-        doc="From so many orders of unknown outcome on a venue gets no new ones.",
-        run=account.unknown_outcomes,
+        "INVALID_BOOK",
+        market.invalid_book,
+        text="The managed book (else the last quote) is neither empty nor one-sided nor crossed.",
     ),
+    Check("STALE_REFERENCE", market.stale_reference, key="stale_after_ms"),
     Check(
-        code="CLOCK_OFFSET",
-        key="max_clock_offset_ms",
-        unit="milliseconds",
-        default="2000",
-        doc="Largest difference between the venue's clock and ours, where it is known.",
-        run=account.clock_offset,
-    ),
-    Check(
-        code="INVALID_BOOK",
-        key="",
-        unit="",
-        default="on",
-        doc="The managed book (else the last quote) is neither empty nor one-sided nor crossed.",
-        run=market.invalid_book,
-    ),
-    Check(
-        code="STALE_REFERENCE",
-        key="stale_after_ms",
-        unit="milliseconds",
-        default="5000",
-        doc="The managed book (else the last quote, else the last trade) is there and recent.",
-        run=market.stale_reference,
-    ),
-    Check(
-        code="MIN_NOTIONAL",
-        key="",
-        unit="money",
-        default="on",
-        doc="Price x quantity lies within the instrument's min_notional and max_notional; "
+        "MIN_NOTIONAL",
+        sizes.min_notional,
+        text="Price x quantity lies within the instrument's min_notional and max_notional; "
         "market orders are valued at the best bid.",
-        run=sizes.min_notional,
     ),
+    Check("MAX_ORDER_NOTIONAL", sizes.max_order_notional, key="max_order_notional"),
+    Check("MAX_ORDER_QUANTITY", sizes.max_order_quantity, key="max_order_quantity"),
     Check(
-        code="MAX_ORDER_NOTIONAL",
-        key="max_order_notional",
-        unit="money",
-        default="none",
-        doc="Largest price x quantity of one order; market orders are valued at the best ask.",
-        run=sizes.max_order_notional,
-        active=lambda limits: limits.max_order_notional is not None,
-    ),
-    Check(
-        code="MAX_ORDER_QUANTITY",
-        key="max_order_quantity",
-        unit="base units",
-        default="none",
-        doc="Largest quantity of one order, per instrument.",
-        run=sizes.max_order_quantity,
-        active=lambda limits: bool(limits.max_order_quantity),
-    ),
-    Check(
-        code="FAT_FINGER",
+        "FAT_FINGER",
+        market.fat_finger,
         key="fat_finger_multiple",
-        unit="multiple",
-        default="none",
-        doc="Largest quantity as a multiple of the median (or largest) of the last trades; "
-        "before the first trade nothing passes.",
-        run=market.fat_finger,
         also=(
             "fat_finger_measure",
             "fat_finger_trades",
         ),
-        active=lambda limits: limits.fat_finger is not None,
     ),
+    Check("MAX_POSITION", sizes.max_position, key="max_position"),
+    Check("MIN_POSITION", sizes.min_position, key="min_position", always=True),
+    Check("INSTRUMENT_EXPOSURE", sizes.instrument_exposure, key="max_instrument_exposure"),
+    Check("VENUE_EXPOSURE", sizes.venue_exposure, key="max_venue_exposure"),
+    Check("ACCOUNT_EXPOSURE", sizes.account_exposure, key="max_account_exposure"),
+    Check("RESTING_NOTIONAL", sizes.resting_notional, key="max_resting_notional"),
+    Check("MAX_OPEN_ORDERS", sizes.max_open_orders, key="max_open_orders", on_modify=False),
+    Check("PRICE_COLLAR", market.price_collar, key="price_collar_bps"),
     Check(
-        code="MAX_POSITION",
-        key="max_position",
-        unit="base units",
-        default="none",
-        doc="Largest absolute position of an instrument if every live order of the side fills; "
-        "orders of unknown outcome count; a reduce-only market order is looked at alone.",
-        run=sizes.max_position,
-        active=lambda limits: bool(limits.max_position),
-    ),
-    Check(
-        code="MIN_POSITION",
-        key="min_position",
-        unit="base units",
-        default="none",
-        doc="Least position of an instrument if every live SELL fills, signed; orders of unknown "
-        "outcome count. A strategy that may not be short has its declared inventory as its own.",
-        run=sizes.min_position,
-    ),
-    Check(
-        code="INSTRUMENT_EXPOSURE",
-        key="max_instrument_exposure",
-        unit="money",
-        default="none",
-        doc="Largest absolute position + open orders of one instrument.",
-        run=sizes.instrument_exposure,
-        active=lambda limits: bool(limits.instrument_exposure),
-    ),
-    Check(
-        code="VENUE_EXPOSURE",
-        key="max_venue_exposure",
-        unit="money",
-        default="none",
-        doc="Largest sum of absolute position + open orders over the instruments of one venue, "
-        "per currency.",
-        run=sizes.venue_exposure,
-        active=lambda limits: bool(limits.venue_exposure),
-    ),
-    Check(
-        code="ACCOUNT_EXPOSURE",
-        key="max_account_exposure",
-        unit="money",
-        default="none",
-        doc="Largest sum of absolute position + open orders over the venues of one account name, "
-        "per currency.",
-        run=sizes.account_exposure,
-        active=lambda limits: bool(limits.account_exposure),
-    ),
-    Check(
-        code="RESTING_NOTIONAL",
-        key="max_resting_notional",
-        unit="money",
-        default="none",
-        doc="Largest sum of all open orders of the run, per currency.",
-        run=sizes.resting_notional,
-        active=lambda limits: bool(limits.resting_notional),
-    ),
-    Check(
-        code="MAX_OPEN_ORDERS",
-        key="max_open_orders",
-        unit="orders",
-        default="50",
-        doc="Most orders open or of unknown outcome, over all strategies of the run.",
-        run=sizes.max_open_orders,
-        on_modify=False,
-    ),
-    Check(
-        code="PRICE_COLLAR",
-        key="price_collar_bps",
-        unit="basis points",
-        default="500",
-        doc="Most that a limit price may lie through the reference price on the losing side.",
-        run=market.price_collar,
-    ),
-    Check(
-        code="STOP_SIDE",
-        key="",
-        unit="",
-        default="on",
-        doc="The trigger is on the side of the market from which it can still be reached.",
-        run=market.stop_side,
+        "STOP_SIDE",
+        market.stop_side,
+        text="The trigger is on the side of the market from which it can still be reached.",
         on_plain=False,
     ),
     Check(
-        code="SELF_CROSS",
-        key="",
-        unit="",
-        default="on",
-        doc="No order that would trade with an own resting order, of whatever strategy of the run.",
-        run=market.self_cross,
+        "SELF_CROSS",
+        market.self_cross,
+        text="No order that would trade with an own resting order, of whatever strategy of "
+        "the run.",
     ),
     Check(
-        code="FREE_BALANCE",
-        key="",
-        unit="money",
-        default="on",
-        doc="Balance for the order and its fee after all live orders, on cash and margin accounts.",
-        run=account.free_balance,
+        "FREE_BALANCE",
+        account.free_balance,
+        text="Balance for the order and its fee after all live orders, on cash and margin "
+        "accounts.",
     ),
     Check(
-        code="CANCEL_TO_FILL",
+        "CANCEL_TO_FILL",
+        sizes.cancel_to_fill,
         key="max_cancel_to_fill",
-        unit="ratio",
-        default="none",
-        doc="Most cancelled orders for each filled one, per venue and UTC day, after a least "
-        "number of orders.",
-        run=sizes.cancel_to_fill,
         also=("cancel_to_fill_after",),
-        active=lambda limits: limits.cancel_to_fill is not None,
     ),
-    Check(
-        code="CANCEL_RATE",
-        key="max_cancels_per_second",
-        unit="cancels per second",
-        default="none",
-        doc="From so many cancels in a second on, orders and modifies wait; cancels are "
-        "never refused.",
-        run=sizes.cancel_rate,
-        active=lambda limits: limits.max_cancels_per_second is not None,
-    ),
-    Check(
-        code="MODIFY_RATE",
-        key="max_modifies_per_second",
-        unit="modifies per second",
-        default="none",
-        doc="Most modifies approved in any one second.",
-        run=sizes.modify_rate,
-        active=lambda limits: limits.max_modifies_per_second is not None,
-        on_plain=False,
-    ),
-    Check(
-        code="ORDER_RATE",
-        key="max_orders_per_second",
-        unit="orders per second",
-        default="10",
-        doc="Most orders and modifies approved in any one second, over all strategies.",
-        run=sizes.order_rate,
-    ),
+    Check("CANCEL_RATE", sizes.cancel_rate, key="max_cancels_per_second"),
+    Check("MODIFY_RATE", sizes.modify_rate, key="max_modifies_per_second", on_plain=False),
+    Check("ORDER_RATE", sizes.order_rate, key="max_orders_per_second"),
 )
 
 
-def active_checks(limits: Limits, off: frozenset[str]) -> tuple[Check, ...]:
+def active_checks(config: Risk) -> tuple[Check, ...]:
     """The checks that have something to compare with and are not switched off."""
     return tuple(
         check
         for check in CHECKS
-        if (check.active is None or check.active(limits))
-        and not (check.switchable and check.code in off)
+        if not check.switchable or (check.is_set(config) and check.code not in config.off)
     )

@@ -139,7 +139,7 @@ class RiskGate:
         self._approved: dict[str, Terms] = {}
         self._modifies: dict[str, list[Change]] = {}
         self._over: dict[str, int | None] = {}  # order_over: since when, by the checks' clock
-        active = active_checks(self.limits, frozenset[str](config.off))
+        active = active_checks(config)
         self._plans = {one.venue: Plans(active, one.state.counters) for one in self._states.all}
         self._any_plans = Plans(active, {})  # of a venue that the run has not
 

@@ -8,7 +8,8 @@ from typing import final
 
 import msgspec
 
-from engine.risk.facts import Limits, OrderFacts
+from engine.config.model import Risk
+from engine.risk.facts import OrderFacts
 from engine.risk.look import Look
 
 
@@ -26,23 +27,26 @@ class Denial(msgspec.Struct, frozen=True):
 Verdict = Denial | float | Decimal | None
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the registry. `key` is the option of `[risk]` that sets it, if any.
+class Check(msgspec.Struct, frozen=True):
+    """One entry of the registry: a code, and the function that looks.
 
-    `also` are further options that it reads. `active` tells from the limits whether there is
-    anything to check; a check that is not active costs nothing. `switchable` checks can be named
-    in `[risk].off`. Without `on_plain` it has nothing to look at in a new order that is neither
+    `key` is the option of `[risk]` that sets it, whose description says what is held; a check
+    without one says it in `text`. `also` are further options that it reads. `always`: it has
+    something to look at where its option is not set, too. `switchable` checks can be named in
+    `[risk].off`. Without `on_plain` it has nothing to look at in a new order that is neither
     reduce-only, nor has a trigger price, an execution algorithm or an emulation.
     """
 
     code: str
-    key: str
-    unit: str
-    default: str
-    doc: str
     run: Callable[[OrderFacts, Look], Verdict]
+    key: str = ""
+    text: str = ""
+    also: tuple[str, ...] = ()
+    always: bool = False
     on_modify: bool = True
     on_plain: bool = True
-    also: tuple[str, ...] = ()
-    active: Callable[[Limits], bool] | None = None
     switchable: bool = True
+
+    def is_set(self, config: Risk) -> bool:
+        """Whether there is anything to compare with; what is not set costs nothing."""
+        return not self.key or self.always or getattr(config, self.key) not in (None, [], {})
