@@ -43,9 +43,10 @@ class GuardedStrategy(Strategy):
 def plain_maker() -> type[Any]:
     """The maker's class from the same source text, on NautilusTrader's own base class."""
     source = (REPOSITORY / "strategies" / "imbalance_maker.py").read_text()
-    guarded = "from engine.guard import GuardedStrategy\n"
+    guarded = "from strategies.inventory import "
     assert guarded in source
-    source = source.replace(guarded, PLAIN_BASE)
+    assert " GuardedStrategy," in source
+    source = source.replace(" GuardedStrategy,", "", 1).replace(guarded, PLAIN_BASE + guarded, 1)
     module = types.ModuleType("plain_maker")
     sys.modules["plain_maker"] = module
     exec(compile(source, "plain_maker", "exec"), module.__dict__)

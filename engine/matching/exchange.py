@@ -56,6 +56,7 @@ class Exchange:
         self._fees = fees
         self._events = events
         self._name = name
+        self.queue_position, self.liquidity_consumption = queue_position, liquidity_consumption
         self._working = {
             name: Working(
                 market, self, queues=queue_position, consumes=liquidity_consumption, judges=True

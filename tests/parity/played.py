@@ -88,8 +88,8 @@ class Play(Bench):
         exchange: Exchange = self.exchange
         return Rules(
             latency_ns=self.latency_ns,
-            queue=exchange._queue_position,
-            consumption=exchange._liquidity_consumption,
+            queue=exchange.queue_position,
+            consumption=exchange.liquidity_consumption,
         )
 
     def run(self) -> Played:
