@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from tests.crash.launch import Request
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT
 
 LOOK_SECS = 0.05
@@ -115,10 +116,10 @@ def forking() -> Iterator[Starter]:
         assert parent.stdin is not None
         parent.stdin.close()
         try:
-            parent.wait(60)
+            parent.wait(PATIENCE_SECS)
         except subprocess.TimeoutExpired:  # it holds nothing that a death could harm
             parent.kill()
-            parent.wait(60)
+            parent.wait(PATIENCE_SECS)
 
 
 def hold(life: Life) -> None:

@@ -78,10 +78,10 @@ class Run:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(60)
+            return self.process.wait(PATIENCE_SECS)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return self.process.wait(60)
+            return self.process.wait(PATIENCE_SECS)
 
     def end_at(self, text: str) -> int:
         """End the run once its log has the text."""
@@ -91,7 +91,7 @@ class Run:
             assert self.process.poll() is None, self.log.read_text()
             return text in self.log.read_text()
 
-        wait_for(there, f"{text!r}; see {self.log}", 40)
+        wait_for(there, f"{text!r}; see {self.log}")
         return self.end()
 
     # -- the run's journal ----------------------------------------------------------------------

@@ -22,6 +22,7 @@ from engine.guard import GuardedStrategy
 from engine.orders.journal import Journal, JournaledOrder, JournalError
 from engine.risk.checks import Denial
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, start, wait_for
 
 MARKETS = {"oceanex": "btcusdt", "poloniex": "BTC_USDT"}
@@ -170,11 +171,11 @@ class Bench:
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
-            return self._process.wait(60)
+            return self._process.wait(PATIENCE_SECS)
         finally:
             if self._process.poll() is None:
                 self._process.kill()
-                self._process.wait(60)
+                self._process.wait(PATIENCE_SECS)
 
     def wait(self, condition: Any, what: str) -> None:
         assert self._process is not None

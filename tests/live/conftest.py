@@ -9,6 +9,7 @@ import pytest
 
 from tests.live.blocked_run import Run
 from tests.live.desk import Desk
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, venue
 
 
@@ -34,4 +35,4 @@ def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
         yield run
         if run.process is not None and run.process.poll() is None:
             run.process.kill()
-            run.process.wait(60)
+            run.process.wait(PATIENCE_SECS)

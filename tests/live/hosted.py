@@ -16,6 +16,7 @@ from adapters.oceanex.simulator_markets import OceanexSimOptions
 from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
 from adapters.simulation.server import serve
 from engine.cli.venue import write_credentials
+from tests.support.patience import PATIENCE_SECS
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def simulated(
     finally:
         call(served.stop())
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(60)
+        thread.join(PATIENCE_SECS)
         loop.close()
 
 
@@ -80,4 +81,4 @@ def web_pages() -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(60)
+        thread.join(PATIENCE_SECS)

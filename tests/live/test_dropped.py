@@ -15,6 +15,7 @@ from engine.orders.journal import Journal
 from engine.orders.model import Side, VenueFill
 from tests.live.desk import QUICK
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run, start, venue, wait_for
 from tests.unit.orders.conftest import intent
 
@@ -94,7 +95,7 @@ def account(served: Venue, tmp_path: Path) -> Account:
         f"a filled and an open order; see {log}",
     )
     process.terminate()
-    assert process.wait(60) == 0, log.read_text()[-3000:]
+    assert process.wait(PATIENCE_SECS) == 0, log.read_text()[-3000:]
     assert made.positions()[name] > 0
     return made
 

@@ -22,6 +22,7 @@ from adapters.oceanex.simulator_markets import OceanexSimOptions
 from adapters.poloniex.simulator_markets import PoloniexSimOptions
 from tests.live import hosted
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, start, wait_for
 
 HALTED = 8
@@ -73,7 +74,7 @@ class Exit:
             assert self.process.poll() is None, self.log.read_text()[-3000:]
             return bool(condition())
 
-        wait_for(now, f"{what}; see {self.log}", 40)
+        wait_for(now, f"{what}; see {self.log}")
 
     def ticks(self, count: int) -> None:
         """Wait for so many more seconds of the gate's timer: it writes its state each."""
@@ -85,7 +86,7 @@ class Exit:
     def end(self, code: int = 0) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == code, self.log.read_text()[-3000:]
+        assert self.process.wait(PATIENCE_SECS) == code, self.log.read_text()[-3000:]
 
     # -- the venue's truth, and the journal's ------------------------------------------------------
 
@@ -145,7 +146,7 @@ def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Exit]:
         yield run
         if run.process is not None and run.process.poll() is None:
             run.process.kill()
-            run.process.wait(60)
+            run.process.wait(PATIENCE_SECS)
 
 
 @pytest.mark.parametrize("how", ["close_position", "close_all_positions"])

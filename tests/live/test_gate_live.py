@@ -19,6 +19,7 @@ from adapters.poloniex.simulator_markets import SimMarket as PoloniexMarket
 from engine.config.model import Risk
 from tests.live import hosted
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, Venue, run_until, start, wait_for
 from tests.unit.test_gate_modes import CASES
 
@@ -196,10 +197,10 @@ def test_case_of_a_book_that_a_lost_connection_clears(market: Venue, tmp_path: P
         market.post("faults", method="WS", path="/app", kind="drop")
         wait_for(said.with_suffix(".acted").exists, f"the cleared book; see {log}")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, log.read_text()[-3000:]
+        assert process.wait(PATIENCE_SECS) == 0, log.read_text()[-3000:]
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(60)
+            process.wait(PATIENCE_SECS)
     assert told(tmp_path, (name,)) == {name: CASES[name].codes}
     assert CASES[name].codes == ["INVALID_BOOK"] * 2

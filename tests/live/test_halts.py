@@ -20,6 +20,7 @@ from engine.risk.state import Halt, RiskState
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, Venue, run, wait_for
 
 BALANCES = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
@@ -41,7 +42,7 @@ def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
         yield made
         if made.process is not None and made.process.poll() is None:
             made.process.kill()
-            made.process.wait(60)
+            made.process.wait(PATIENCE_SECS)
 
 
 def told(live: Run, text: str) -> None:
@@ -50,7 +51,7 @@ def told(live: Run, text: str) -> None:
         assert live.process.poll() is None, live.log.read_text()
         return text in live.log.read_text()
 
-    wait_for(there, f"{text!r}; see {live.log}", 40)
+    wait_for(there, f"{text!r}; see {live.log}")
 
 
 def notes(live: Run, subject: str) -> list[tuple[str, Any]]:

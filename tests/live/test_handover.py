@@ -17,6 +17,7 @@ from engine.orders.journal import Journal
 from engine.orders.model import OrderState, Role
 from tests.live.desk import INSTRUMENT, QUICK, Desk
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import wait_for
 
 KEEP = '[run]\non_stop = "keep"\n' + QUICK
@@ -54,7 +55,7 @@ def killed(desk: Desk) -> Desk:
     )
     assert process.poll() is None, desk.log.read_text()[-3000:]
     process.send_signal(signal.SIGKILL)
-    process.wait(60)
+    process.wait(PATIENCE_SECS)
     desk.seen.unlink()
     return desk
 
@@ -125,7 +126,7 @@ def test_two_strategies_of_one_instrument_get_each_their_own(desk: Desk) -> None
         lambda: sorted(desk.states()) == rested or process.poll() is not None, "orders to rest"
     )
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(PATIENCE_SECS)
     owners = {name: order.intent.strategy for name, order in journaled(desk).items()}
     assert sorted(owners.values()) == ["Taking-1"] * 2 + ["Taking-2"] * 2
     ended = desk.run("live", config(desk, "Cancelling", "Cancelling", more=KEEP), 2.0)
@@ -152,7 +153,7 @@ def test_a_stop_of_unknown_outcome_is_handed_over_and_counts(killed: Desk) -> No
     journal.state(name, OrderState.UNKNOWN, {"reason": "the process ended"})
     journal.close()
     process = killed.start("live", config(killed, more=KEEP))
-    wait_for(lambda: killed.seen.exists() or process.poll() is not None, "the start", 60)
+    wait_for(lambda: killed.seen.exists() or process.poll() is not None, "the start")
     assert killed.stop(process) == Exit.UNRESOLVED, killed.log.read_text()[-3000:]
     told = {order["id"]: order for order in seen(killed)["orders"]}
     assert (told[name]["proven"], told[name]["role"]) == (False, "stop")

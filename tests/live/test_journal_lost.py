@@ -19,6 +19,7 @@ from engine.errors import Exit
 from engine.orders.journal import Journal, JournalError
 from tests.live import hosted
 from tests.live.blocked_run import Run
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run, wait_for
 
 SECOND_NS = 1_000_000_000
@@ -33,7 +34,7 @@ def live(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
         yield made
         if made.process is not None and made.process.poll() is None:
             made.process.kill()
-            made.process.wait(10)
+            made.process.wait(PATIENCE_SECS)
 
 
 def _removed(path: Path) -> None:
@@ -69,7 +70,7 @@ def test_a_journal_that_goes_away_ends_the_run(
     since_ns = time.time_ns()
     harm(path)
     assert live.process is not None
-    assert live.process.wait(40) == Exit.FAILED, live.log.read_text()[-3000:]
+    assert live.process.wait(PATIENCE_SECS) == Exit.FAILED, live.log.read_text()[-3000:]
     last = live.log.read_text().splitlines()[-1]
     assert last.startswith(f"error JRN-CHANGED: the order journal {path} {said} while this run")
     assert not live.created_after(since_ns + SECOND_NS // 4)
@@ -84,7 +85,7 @@ def test_an_idle_run_notices_too(live: Run) -> None:
     live.at_least(1)
     _removed(live.folder / "state" / "oceanex-main.journal.sqlite")
     assert live.process is not None
-    assert live.process.wait(60) == Exit.FAILED, live.log.read_text()[-3000:]
+    assert live.process.wait(PATIENCE_SECS) == Exit.FAILED, live.log.read_text()[-3000:]
     assert len(live.orders()) == 1
     assert not live.open()
     assert "LEFT-OPEN" not in live.log.read_text()
@@ -97,7 +98,7 @@ def test_an_empty_journal_meets_an_account_with_orders(live: Run) -> None:
     live.at_least(2)
     assert live.process is not None
     live.process.kill()
-    live.process.wait(10)
+    live.process.wait(PATIENCE_SECS)
     _removed(live.folder / "state" / f"{live.key}-main.journal.sqlite")
     if live.key == "poloniex":
         refused = run("live", live.config, "--for", "5", "--json")
@@ -134,7 +135,7 @@ def test_a_start_beside_a_saved_journal_is_refused_until_a_person_says(live: Run
     path = _bought(live)
     _removed(path)
     assert live.process is not None
-    assert live.process.wait(40) == Exit.FAILED, live.log.read_text()[-3000:]
+    assert live.process.wait(PATIENCE_SECS) == Exit.FAILED, live.log.read_text()[-3000:]
     (saved,) = path.parent.glob("*.saved-*")
     refused = run("live", live.config, "--for", "3", "--json")
     assert refused.returncode == Exit.DRIFT, refused.stderr
@@ -204,6 +205,6 @@ def test_a_lock_that_is_a_link_is_refused(live: Run) -> None:
     (live.folder / "state" / "oceanex-main.lock").symlink_to(target)
     live.start({"rests": 1, "goes_on": False})
     assert live.process is not None
-    assert live.process.wait(40) == Exit.FAILED
+    assert live.process.wait(PATIENCE_SECS) == Exit.FAILED
     assert "oceanex-main.lock can't be opened" in live.log.read_text()
     assert target.read_text() == "precious"

@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import Exit
 from tests.live.blocked_run import Run
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import wait_for
 
 STEP = Decimal("0.000001")
@@ -202,7 +203,7 @@ def test_what_a_dead_run_left_is_cancelled_and_closed(live: Run) -> None:
     wait_for(lambda: live.btc() > before, "the buy to fill")
     assert live.process is not None
     live.process.kill()
-    live.process.wait(60)
+    live.process.wait(PATIENCE_SECS)
     kill = live.kill("all", "--action", "flatten")
     assert kill["is_clean"]
     assert not live.open()

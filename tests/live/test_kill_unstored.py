@@ -59,7 +59,7 @@ def test_a_full_disk_keeps_no_cancel_of_a_dead_run_back(live: Run) -> None:
     live.at_least(6)
     assert live.process is not None
     live.process.kill()
-    live.process.wait(60)
+    live.process.wait(PATIENCE_SECS)
     halted = told(kill(live, "all", "--action", "halt", "--json"), "all")
     assert halted["venues"] == []
     assert len(live.open()) == 6
@@ -107,7 +107,7 @@ def test_a_journal_that_cannot_be_read_is_not_a_strategy_without_orders(live: Ru
     live.at_least(3)
     assert live.process is not None
     live.process.kill()
-    live.process.wait(60)
+    live.process.wait(PATIENCE_SECS)
     journal = live.folder / "state" / "oceanex-main.journal.sqlite"
     for path in journal.parent.glob(f"{journal.name}*"):
         path.unlink()

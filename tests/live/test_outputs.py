@@ -129,10 +129,10 @@ def test_a_signal_while_the_config_is_loaded(served: Venue, tmp_path: Path, verb
     try:
         wait_for(lambda: reached.exists() or process.poll() is not None, "the module's import")
         process.send_signal(signal.SIGINT)
-        code = process.wait(60)
+        code = process.wait(PATIENCE_SECS)
     finally:
         process.kill()
-        process.wait(60)
+        process.wait(PATIENCE_SECS)
     told = desk.log.read_text()
     assert "Traceback" not in told
     assert "E-UNEXPECTED" not in told
@@ -198,10 +198,10 @@ def test_json_is_one_document_of_a_run_that_a_signal_ends_early(
             lambda: reached.exists() or desk.faults_applied("hang_request") > before, "its begin"
         )
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == code
+        assert process.wait(PATIENCE_SECS) == code
     finally:
         process.kill()
-        process.wait(60)
+        process.wait(PATIENCE_SECS)
     told = json.loads(out.read_text())
     assert told["exit_code"] == code
     assert told["outcome"]

@@ -22,6 +22,7 @@ from engine.recording.journal import has_leftovers
 from engine.recording.raw import raw_files, read, verify
 from engine.recording.rawformat import Direction
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run, start, venue, wait_for
 
 SECOND = 1_000_000_000
@@ -55,7 +56,7 @@ def killed(verb: str, config: Path) -> int:
         wait_for(lambda: _are_seen(seen, started_ns), "two books")
     finally:
         running.send_signal(signal.SIGKILL)
-        running.wait(60)
+        running.wait(PATIENCE_SECS)
     return time.time_ns()
 
 
@@ -238,7 +239,7 @@ def test_a_kill_in_the_first_second_is_a_hole_until_the_next_run(
             wait_for(lambda: _has_rows(catalog), "the first rows")
         finally:
             running.send_signal(signal.SIGKILL)
-            running.wait(60)
+            running.wait(PATIENCE_SECS)
         killed_ns = time.time_ns()
         names = ["BTC_USDT.POLONIEX", "ETH_USDT.POLONIEX"]
         if between == "backtest":  # brings in what the killed run left, be it of one instrument
@@ -284,7 +285,7 @@ def test_two_runs_of_a_venue_do_not_share_a_folder(tmp_path: Path) -> None:
             second = run("record", config, "--for", "4")
         finally:
             first.send_signal(signal.SIGTERM)
-            assert first.wait(60) == 0, log.read_text()
+            assert first.wait(PATIENCE_SECS) == 0, log.read_text()
     assert second.returncode == 12
     assert "RECORD-LOCKED" in second.stderr
 
@@ -304,7 +305,7 @@ def test_a_kill_while_the_stream_is_down_is_a_hole_from_when_it_went(
         down_ns = time.time_ns()
         wait_for(lambda: "gap, the book is cleared" in (tmp_path / "run.log").read_text(), "a gap")
         running.send_signal(signal.SIGKILL)
-        running.wait(60)
+        running.wait(PATIENCE_SECS)
     with venue(key, tmp_path / "v", "--seed", "4") as served:
         ended("record", config_of(tmp_path, served))
     (hole,) = holes(catalog, f"BTC_USDT.{key.upper()}")
@@ -331,12 +332,12 @@ def test_a_journal_that_is_taken_away_is_told_at_once_and_a_gap(
             _take_away(catalog, what)
             wait_for(lambda: "under the run: events since" in log.read_text(), "a word of it")
             if verb == "record":  # ends by itself: so whoever started it can start it again
-                assert running.wait(60) == code, log.read_text()
+                assert running.wait(PATIENCE_SECS) == code, log.read_text()
             else:
                 wait_for(lambda: time.time_ns() > gone_ns + 4 * SECOND, "more to be lost")
         finally:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(60) == code, log.read_text()[-3000:]
+            assert running.wait(PATIENCE_SECS) == code, log.read_text()[-3000:]
         ended_ns = time.time_ns()
         told = log.read_text()
         assert told.count("session: RECORDING: the f") == 1

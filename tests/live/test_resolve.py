@@ -80,7 +80,7 @@ def test_what_the_venue_forgot_is_settled_by_a_persons_word(tmp_path: Path, key:
         held = resolve(live, first, *gone)
         assert held.returncode == Exit.LOCKED, held.stderr
         live.process.kill()
-        live.process.wait(10)
+        live.process.wait(PATIENCE_SECS)
         alive = resolve(live, first, *gone)
         assert alive.returncode == Exit.DRIFT, alive.stderr
         assert "RESOLVE-ALIVE" in alive.stderr

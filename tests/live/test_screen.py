@@ -101,7 +101,7 @@ def test_a_recording_across_connections_replays_without_disorder(key: str, tmp_p
                 f"gap {cuts} in {gaps}",
             )
         recording.terminate()
-        assert recording.wait(60) == 0, log.read_text()[-2000:]
+        assert recording.wait(PATIENCE_SECS) == 0, log.read_text()[-2000:]
     is_quiet(run("backtest", config))
     assert DISORDER not in (tmp_path / "state" / "logs" / "test-backtest.log").read_text()
 

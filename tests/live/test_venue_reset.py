@@ -19,6 +19,7 @@ from engine.orders.model import OrderState
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support import configs
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, venue, wait_for
 
 OPTIONS = {"oceanex": OceanexSimOptions(), "poloniex": PoloniexSimOptions()}
@@ -38,7 +39,7 @@ def test_orders_that_the_venue_lost_in_a_run_end_it_unresolved(tmp_path: Path, k
         live.start({"rests": 2, "goes_on": False})
         live.at_least(2)
         first.process.kill()
-        first.process.wait(10)
+        first.process.wait(PATIENCE_SECS)
         port = urlsplit(str(first.line["rest"])).port
     with venue(key, keys, "--port", str(port)):
         wait_for(lambda: live.log.read_text().count("ORDER-FORGOTTEN") >= 2, "the loud word")

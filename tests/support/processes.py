@@ -91,7 +91,7 @@ def run(
     verb: str,
     config: Path,
     *arguments: str,
-    timeout_secs: float = 110,  # below what pytest allows a test
+    timeout_secs: float = PATIENCE_SECS,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """A fairlead run to its end, outputs kept apart."""

@@ -113,7 +113,7 @@ def test_nobody_who_reads_the_output_stops_no_kill(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
         process.stdout.close()
-        assert process.wait(60) == Exit.OK
+        assert process.wait(PATIENCE_SECS) == Exit.OK
     assert (tmp_path / "state" / "kill-switch" / "all.json").exists()
 
 

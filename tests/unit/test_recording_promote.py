@@ -439,7 +439,7 @@ def test_joining_makes_way_for_who_waits(tmp_path):
             pass
         assert compact(tmp_path, begin + 50 * hour, [], is_over=held.is_wanted) == 0
         held.release()
-        waiter.join(60)
+        waiter.join(PATIENCE_SECS)
         assert taken == [True]
         assert not held.is_wanted()
     assert promote(tmp_path, joins=Joins.NONE, now_ns=lambda: begin + 50 * hour).merged == 0

@@ -18,6 +18,7 @@ from engine.recording.raw import RawRecorder, RawSettings, open_new, raw_files, 
 from engine.recording.rawformat import HEADER_BYTES, Direction, RawFault, RawRecord
 from engine.recording.redact import MARK, Redactor
 from engine.secrets import Secret
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,7 +183,7 @@ def test_full_queue_is_counted_and_marked_and_never_blocks(tmp_path):
     gate = threading.Event()
 
     def opener(path: Path) -> int:
-        assert gate.wait(60)
+        assert gate.wait(PATIENCE_SECS)
         return open_new(path)
 
     gaps = GapLog(gaps_path(tmp_path))
@@ -207,7 +208,7 @@ def test_queue_is_bounded_in_bytes(tmp_path):
     gate = threading.Event()
 
     def opener(path: Path) -> int:
-        assert gate.wait(60)
+        assert gate.wait(PATIENCE_SECS)
         return open_new(path)
 
     settings = RawSettings(queue_bytes=100_000, block_bytes=10)
@@ -236,7 +237,7 @@ def test_a_full_disk_stops_recording_loudly_and_nothing_else(tmp_path, caplog):
         settings=RawSettings(block_bytes=10),
     )
     tap.frame("c", "in", "x", T0)
-    assert heard.wait(60)
+    assert heard.wait(PATIENCE_SECS)
     tap.frame("c", "in", "y", T0 + 1)  # goes on without an exception
     assert tap.close()
     assert tap.status.stopped
@@ -317,7 +318,7 @@ def test_a_file_that_is_removed_under_the_run_stops_it_loudly(tmp_path, caplog):
     wait_for(lambda: raw_files(tmp_path), "the file")
     raw_files(tmp_path)[0].unlink()
     tap.frame("c", "in", b"two", 2)
-    assert stopped.wait(60)
+    assert stopped.wait(PATIENCE_SECS)
     tap.close()
     gaps.close()
     assert "removed under the run" in tap.status.error
