@@ -43,7 +43,7 @@ from adapters.base.venue import (
     Subscribed,
     VenueInstrument,
 )
-from engine.guard.offer import bar_minutes
+from engine.bars import bar_minutes
 from engine.recording.gaps import GapKind, GapRow
 from engine.status import BookState, StreamState, trades_counter
 from engine.warner import Warner

@@ -10,7 +10,7 @@ import msgspec
 from nautilus_trader.model import BarType, PriceType
 
 from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
-from engine.guard.offer import bar_minutes
+from engine.bars import bar_minutes
 
 ROWS_MAX = 200_000  # of one answer to a strategy
 LATEST_ROWS_MAX = 10_000  # where no start is named, and no limit

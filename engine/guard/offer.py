@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import msgspec
 from nautilus_trader.model import BarType, InstrumentId, PriceType
 
+from engine.bars import bar_minutes
+
 BOOK = "book deltas"
 DEPTH = "book depths"
 QUOTES = "quotes"
@@ -102,12 +104,3 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             else "no ready-made bars"
         )
         return f"{source.where} has {has}; ask for INTERNAL ones, which are built here"
-
-
-def bar_minutes(bar_type: BarType) -> int:
-    """Length of a time bar in minutes; 0 where it is not a whole number of them."""
-    spec = bar_type.spec
-    if not spec.is_time_aggregated():
-        return 0
-    minutes, rest = divmod(spec.get_interval_ns(), 60_000_000_000)
-    return 0 if rest else int(minutes)
