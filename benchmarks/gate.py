@@ -151,7 +151,8 @@ def wrapper_cost_us() -> float:
         def on_quote(self, quote: Any) -> None:
             pass
 
-    guarded = guard(Plain)()
+    guarded = guard(Plain)(StrategyConfig(strategy_id=StrategyId("P-001")))
+    guarded.bind(RiskGate(Risk()), RunState())  # type: ignore[attr-defined]
     plain = Plain()
     return best_us(guarded.on_quote) - best_us(plain.on_quote)
 
