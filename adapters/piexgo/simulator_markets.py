@@ -110,6 +110,13 @@ def size_text(value: Decimal) -> str:
     return f"{value:.{SIZE_DECIMALS}f}"
 
 
+def money_text(value: Decimal) -> str:
+    """As balances and fees are written: eight decimals, and more where the value has them."""
+    exponent = value.normalize().as_tuple().exponent
+    decimals = -exponent if isinstance(exponent, int) else 0
+    return f"{value:.{max(decimals, SIZE_DECIMALS)}f}"
+
+
 def bare(value: Decimal) -> str:
     """As books write numbers: no zeros at the end."""
     text = f"{value:f}"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from adapters.piexgo.simulator_auth import BAD_KEY, is_pinfo_signed
-from adapters.piexgo.simulator_markets import size_text
+from adapters.piexgo.simulator_markets import money_text
 from adapters.piexgo.simulator_public import BAD_SYMBOL, deal_row
 from adapters.piexgo.simulator_state import ACCOUNT, PiexgoState
 from adapters.piexgo.simulator_trading import order_row
@@ -71,7 +71,7 @@ class PushServer(ExchangeListener):
             data = {
                 "token": currency,
                 "type": "balance",
-                "value": size_text(value),
+                "value": money_text(value),
                 "id": self._balance_id,
             }
             self._send_all(PRIVATE, {"topic": PRIVATE, "type": "balance", "data": data})

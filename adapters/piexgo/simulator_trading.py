@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from adapters.piexgo.simulator_auth import EMPTY, Params
-from adapters.piexgo.simulator_markets import SimMarket, price_text, seconds, size_text
+from adapters.piexgo.simulator_markets import SimMarket, money_text, price_text, seconds, size_text
 from adapters.piexgo.simulator_public import need_market
 from adapters.piexgo.simulator_state import ACCOUNT, PiexgoState
 from adapters.simulation.core import NO_FUNDS_AT_TRIGGER
@@ -201,7 +201,7 @@ def _order_info(venue: PiexgoState, params: Params) -> object:
             "price": price_text(average_of(order, market)),
             "volume": size_text(order.quantity),
             "filled_volume": size_text(order.executed),
-            "fee": size_text(sum((fill.fee for fill in fills), Decimal(0))),
+            "fee": money_text(sum((fill.fee for fill in fills), Decimal(0))),
             "type": order.side.value.lower(),
             "timestamp": seconds(order.ts_created),
             "update_time": seconds(order.ts_updated),
@@ -262,8 +262,8 @@ def _account(venue: PiexgoState, params: Params) -> object:
         rows.append(
             {
                 "market": currency,
-                "balance": size_text(balance.free),
-                "locked": size_text(balance.locked),
+                "balance": money_text(balance.free),
+                "locked": money_text(balance.locked),
                 "otc_balance": size_text(Decimal(0)),
                 "otc_locked": size_text(Decimal(0)),
             }

@@ -165,6 +165,17 @@ def test_an_order_rests_trades_in_part_and_ends(desk: Desk) -> None:
     assert balances(desk)["BTC"][0] == Decimal("2.49975")
 
 
+def test_balances_are_the_ledgers_to_the_last_digit(desk: Desk) -> None:
+    """A fee of 0.05 % of a price with cents has more than eight decimals."""
+    order_id = desk.order("SELL", "0.0333", "60500.01")
+    desk.print("60501", "9", Side.BUY)
+    usdt = desk.sim.exchange.ledger.balance("main", "USDT")
+    assert usdt.free != round(usdt.free, 8)
+    assert balances(desk)["USDT"] == (usdt.free, usdt.locked)
+    (fill, *more) = desk.sim.exchange.ledger.fills_of(int(order_id))
+    assert Decimal(desk.info(order_id)["fee"]) == sum((f.fee for f in more), fill.fee)
+
+
 def test_answers_have_the_documents_shape(desk: Desk) -> None:
     fields = {"symbol": "BTC_USDT", "side": "BUY", "type": "LIMIT", "quantity": 1, "price": 100}
     created = desk.ok("/api/v1/order", **fields)
