@@ -347,7 +347,7 @@ class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
 
     venue: str  # NautilusTrader venue name for instrument ids
     options: Any  # the adapter's own options struct (`AdapterSpec.options`)
-    secrets: Mapping[str, Secret]  # by credential name; empty when only market data is wanted
+    secrets: Mapping[str, Secret]  # by credential name; empty where none are needed
     http: HttpTransport
     now_ns: Callable[[], int]
     instruments: tuple[str, ...]  # instrument ids the config names
@@ -362,3 +362,4 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     credentials: tuple[Credential, ...]
     capabilities: Capabilities
     create: Callable[[AdapterContext], Adapter]
+    keyed_data: bool = False  # market data needs the credentials too: paper and record read them

@@ -167,4 +167,5 @@ SPEC = AdapterSpec(
     credentials=(Credential("api_key"), Credential("api_secret")),
     capabilities=CAPABILITIES,
     create=ZerocapAdapter,
+    keyed_data=True,
 )

@@ -122,8 +122,9 @@ class NodeRun:
     def run(self) -> Ended:
         """Blocks until the run has ended. Raises FairleadError for what prevents a start."""
         specs = venue_specs(self.loaded, self.mode)
-        # Read in live mode only: paper and record never need them.
-        secrets = venue_secrets(self.loaded, specs, specs if self.mode == "live" else ())
+        # Paper and record need them only where market data does.
+        needed = [key for key, spec in specs.items() if self.mode == "live" or spec.keyed_data]
+        secrets = venue_secrets(self.loaded, specs, needed)
         with ExitStack() as held:
             if self.mode != "record":  # of an account: the owner's alone, also what others open
                 held.callback(os.umask, os.umask(0o077))

@@ -76,6 +76,11 @@ class Dealing(GuardedStrategy):
         self._tell("rejected", event, reason=str(event.reason))
         self._next()
 
+    def on_order_canceled(self, event: Any) -> None:
+        """What a simulated exchange makes of a limit that can't be filled at once."""
+        self._tell("canceled", event)
+        self._next()
+
     def on_order_denied(self, event: Any) -> None:
         self._tell("denied", event, reason=str(event.reason))
 

@@ -93,7 +93,7 @@ class Running:
         self.process = process
 
     @staticmethod
-    async def begin(folder: Path, *arguments: str) -> Running:
+    async def begin(*arguments: str) -> Running:
         return Running(
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.venues.zerocap.offered", *arguments),
@@ -114,18 +114,9 @@ class Running:
         return self.process.returncode, (out + err).decode(errors="replace")
 
 
-@BOTH
-async def test_a_live_run_deals_and_books_what_the_venue_did(
-    served: Served, dialect: str, tmp_path: Path
-) -> None:
-    seen = tmp_path / "seen.jsonl"
-    config = write(
-        tmp_path, served, dialect, "tests.venues.zerocap.dealing:Dealing", seen=str(seen)
-    )
-    code, told = await (await Running.begin(tmp_path, "check", str(config))).end()
-    assert code == 0, told
-
-    running = await Running.begin(tmp_path, "live", str(config), "--json")
+async def dealt(verb: str, config: Path, seen: Path) -> tuple[list[dict[str, str]], str]:
+    """A run that is stopped once the strategy has seen the end of its last order."""
+    running = await Running.begin(verb, str(config), "--json")
     async with asyncio.timeout(PATIENCE_SECS):
         while not (seen.exists() and '"denied"' in seen.read_text()):
             if running.process.returncode is not None:
@@ -136,6 +127,21 @@ async def test_a_live_run_deals_and_books_what_the_venue_did(
     code, told = await running.end()
     lines = [json.loads(line) for line in seen.read_text().splitlines()] if seen.exists() else []
     assert code == 0, told[-3000:]
+    return lines, told
+
+
+@BOTH
+async def test_a_live_run_deals_and_books_what_the_venue_did(
+    served: Served, dialect: str, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen.jsonl"
+    config = write(
+        tmp_path, served, dialect, "tests.venues.zerocap.dealing:Dealing", seen=str(seen)
+    )
+    code, told = await (await Running.begin("check", str(config))).end()
+    assert code == 0, told
+
+    lines, told = await dealt("live", config, seen)
     assert [line["what"] for line in lines] == ["filled", "rejected", "filled", "denied"]
     assert "ZEROCAP has FOK, GTC came" in told, "the gate's word on the order that would rest"
     truth = served.venue.exchange.ledger.fills("main")
@@ -147,3 +153,19 @@ async def test_a_live_run_deals_and_books_what_the_venue_did(
     for line, fill in zip((lines[0], lines[2]), truth, strict=True):
         assert abs(Decimal(line["price"]) - fill.price) <= Decimal("0.0001")
     assert len(served.venue.deals) == 3  # type: ignore[attr-defined]  # no create was repeated
+
+
+@BOTH
+async def test_a_paper_run_sees_the_venue_s_ladders_and_sends_it_nothing(
+    served: Served, dialect: str, tmp_path: Path
+) -> None:
+    """The venue tells its prices to none without a key, so that paper reads the credentials."""
+    seen = tmp_path / "seen.jsonl"
+    config = write(
+        tmp_path, served, dialect, "tests.venues.zerocap.dealing:Dealing", seen=str(seen)
+    )
+    with config.open("a") as file:
+        file.write('[simulated]\nbalances = ["150000 AUD", "100000 USDT"]\n')
+    lines, _ = await dealt("paper", config, seen)
+    assert [line["what"] for line in lines] == ["filled", "canceled", "filled", "denied"]
+    assert served.venue.deals == {}  # type: ignore[attr-defined]
