@@ -1,42 +1,28 @@
 """The book as a strategy sees it, through the venue's public stream, held against the true book.
 
-The real market data client and public stream serve one book per life of the process over a faulty
-wire. Each book that is shown must have been the venue's true book at some moment. What is judged
-is what NautilusTrader's data engine would be handed.
+Each book that is shown must have been the venue's true book at some moment. What is judged is what
+NautilusTrader's data engine would be handed.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from decimal import Decimal
-from random import Random
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from nautilus_trader.config import DataClientConfig
-from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBookDeltas, OrderSide
+from nautilus_trader.model import BookAction, OrderBookDeltas, OrderSide
 
-from adapters.base.data_client import VenueDataClient
-from adapters.base.runtime import VenueRuntime
-from adapters.base.venue import Gap
 from adapters.simulation.exchange import ExchangeListener
+from adapters.simulation.orders import Trade
 from engine.orders.model import Side
 from engine.recording.gaps import GapKind, GapRow
-from engine.risk.facts import Reference
-from engine.simulate.frames import FaultyWs, FrameFaults, FrameLine
 from engine.simulate.trace import Trace
-from engine.status import RunStatus
 
 if TYPE_CHECKING:
-    from adapters.base.venue import Adapter
     from adapters.simulation.venue import SimulatedVenue
-    from engine.simulate.process import Process
 
 DEPTH_MIN = 20  # a shown side may end after so many levels, or where the true side ends
 LEVELS_MAX = 10_000
-LOOK_SECS = 0.25
-SILENT_SLACK_SECS = 5.0  # beyond the protocol's own limit of silence
 
 Levels = dict[Decimal, Decimal]
 
@@ -73,6 +59,18 @@ class TrueBook(ExchangeListener):
             self.moments.append(
                 (dict(book.bids.levels(LEVELS_MAX)), dict(book.asks.levels(LEVELS_MAX)))
             )
+
+
+class Tape(ExchangeListener):
+    """Every trade of a market since the session began."""
+
+    def __init__(self, market: str) -> None:
+        self.trades: list[Trade] = []
+        self._market = market
+
+    def traded(self, trade: Trade) -> None:
+        if trade.market == self._market:
+            self.trades.append(trade)
 
 
 class ShownBook:
@@ -199,141 +197,3 @@ def _is_top(shown: Levels, true: Levels) -> bool:
     if not DEPTH_MIN <= len(shown) < len(true):
         return False
     return shown == dict(list(true.items())[: len(shown)])
-
-
-class _Runtime(VenueRuntime):
-    """The other half of the process connects the adapter, once for both."""
-
-    async def ensure_connected(self) -> None: ...
-
-    async def release(self) -> None: ...
-
-
-class _Client(VenueDataClient):
-    """The market data client, whose data engine is a `ShownBook`."""
-
-    def __init__(
-        self, hand_on: Callable[[OrderBookDeltas], None], on_gap: Callable[[], None], **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self._hand_on = hand_on
-        self._tell_gap = on_gap
-
-    def _on_gap(self, gap: Gap) -> None:
-        if not self._stopping:
-            self._tell_gap()
-        super()._on_gap(gap)
-
-    def _handle_instrument(self, instrument: object) -> None: ...
-
-    def _handle_data(self, data: object) -> None:
-        if isinstance(data, OrderBookDeltas):
-            self._hand_on(data)
-
-
-class BookFeed:
-    """The subscribed book of one life: stream, client and judge."""
-
-    def __init__(
-        self, process: Process, adapter: Adapter, true: TrueBook, faults: FrameFaults
-    ) -> None:
-        world = process.world
-        self._process = process
-        self._loop = world.loop
-        self._sequenced = adapter.capabilities.sequenced_books
-        self.shown = ShownBook(true, self._sequenced, self._broken, world.trace)
-        self._ws = FaultyWs(
-            world.venue,
-            faults,
-            world.trace,
-            world.loop.now_ns,
-            world.plan.latency_secs,
-            self,
-        )
-        self._is_stopping = False
-        self._defects = 0
-        plan = world.plan
-        runtime = _Runtime(
-            adapter=adapter,
-            ws=self._ws,
-            instruments=(world.instrument,),
-            trading=False,
-            now_ns=process.now_ns,
-            rng=Random(f"book/{plan.venue}/{plan.seed}/{process.life}"),  # noqa: S311 - simulation
-            status=RunStatus(),
-            on_fatal=lambda code, message: self._broken("BOOK-FATAL", f"{code}: {message}"),
-            gaps=self.shown,
-        )
-        self._client = _Client(
-            self._handed_on,
-            self.shown.gap,
-            runtime=runtime,
-            name=world.venue_name,
-            config=DataClientConfig(),
-            cache=cast(Any, None),
-            clock=cast(Any, None),
-        )
-
-    async def start(self) -> None:
-        instrument_id = InstrumentId.from_str(self._process.world.instrument)
-        await self._client._connect()
-        await self._client._subscribe_book_deltas(
-            SimpleNamespace(
-                instrument_id=instrument_id, book_type=BookType.L2_MBP, depth=None, managed=True
-            )
-        )
-
-    async def stop(self) -> None:
-        """An ordered stop: what is open is recorded."""
-        self._is_stopping = True
-        await self._client._disconnect()
-        self.shown.check_recorded()
-
-    def reference(self, now_ns: int) -> Reference:
-        """What the gate prices against. Its age is by receipt: a clock that is off would make
-        the venue's own times useless."""
-        shown = self.shown
-        if not shown.bids or not shown.asks:
-            return Reference("book", now_ns, valid=False)
-        return Reference("book", shown.ts_init, max(shown.bids), min(shown.asks), None, valid=True)
-
-    def unreadable(self) -> None:
-        """Without a sequence the next frame can't tell what was in one that can't be read."""
-        if not self._sequenced and self.shown.levels:
-            self._broken("BOOK-UNREADABLE", "a frame could not be read, and the book is shown on")
-
-    def closed(self, line: FrameLine) -> None:
-        """No book outlives its connection, and a silent one is not kept for longer than its
-        protocol says."""
-        if self.shown.levels:
-            self._broken("BOOK-UNCLEARED", "its connection is closed, and the book is shown on")
-        stream = self._client._stream
-        if stream is not None and stream.status.defects > self._defects:
-            self._defects = stream.status.defects
-            self._broken("BOOK-DEFECT", stream.status.last_error or "in the stream")
-        if line.silent_since is None or stream is None:
-            return
-        secs = self._loop.time() - line.silent_since
-        if secs > stream.protocol.idle_close_secs + SILENT_SLACK_SECS:
-            self._broken("BOOK-SILENT", f"a connection silent for {secs:.1f} s was kept")
-
-    def _handed_on(self, deltas: OrderBookDeltas) -> None:
-        if not self._process.is_dead:
-            self.shown.apply(deltas, is_stopping=self._is_stopping)
-            if self._process.node is not None:
-                self._process.node.market.keep()
-
-    def _broken(self, code: str, detail: str) -> None:
-        if not self._process.is_dead:
-            self._process.world.broken(code, self._process.world.instrument, detail)
-
-
-async def whole(feed: BookFeed, secs: float) -> bool:
-    """Wait until the shown book is the true one of this moment."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + secs
-    while loop.time() < deadline:
-        await asyncio.sleep(LOOK_SECS)  # first: what is on its way at this moment may be older
-        if feed.shown.is_now():
-            return True
-    return False

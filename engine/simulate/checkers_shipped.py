@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from adapters.simulation.orders import FillEntry, OrderEntry
 from engine.orders.model import Intent, Role, Side, VenueFill
+from engine.simulate.evidence import Evidence
 from engine.simulate.verdict import TERMINAL, Violation
-
-if TYPE_CHECKING:
-    from engine.simulate.checkers import Evidence
 
 ZERO = Decimal(0)
 DUST_STEPS = 2  # size steps: what a rounded position may be off, over restarts
@@ -27,14 +24,6 @@ EXITS = frozenset({Role.EXIT, Role.STOP, Role.TARGET})
 
 _intent = msgspec.json.Decoder(Intent).decode
 _fill = msgspec.json.Decoder(VenueFill).decode
-
-
-class Allowed(msgspec.Struct, frozen=True):
-    """Of one shipped strategy, base units: what it was handed, and what its position may be."""
-
-    inventory: Decimal
-    lowest: Decimal
-    highest: Decimal
 
 
 class _Held:

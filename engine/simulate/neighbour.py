@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 from engine.config import model
 from engine.kill.state import FOLDER, KillState
@@ -14,9 +13,7 @@ from engine.orders.files import AccountFiles
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
 from engine.risk.states import RiskStates
-
-if TYPE_CHECKING:
-    from engine.simulate.world import World
+from engine.simulate.scene import Scene
 
 OWN, OTHER = "main", "second"
 REASON = "a limit of the other account"
@@ -36,25 +33,25 @@ def kill_switch(folder: Path) -> KillSwitch:
 class Neighbour:
     """The risk gate of the account `OTHER`, in one life after the other."""
 
-    def __init__(self, world: World) -> None:
-        plan = world.plan
-        self._world = world
+    def __init__(self, scene: Scene) -> None:
+        plan = scene.plan
+        self._scene = scene
         self._rng = Random(f"neighbour/{plan.venue}/{plan.seed}")  # noqa: S311 - simulation
         self._halts_at = self._rng.uniform(1, plan.secs)
         self._has_halted = False
 
     def _start(self, account: str = OTHER) -> RiskGate:
-        world = self._world
-        states = risk_states(world.folder, world.plan.venue, account)
-        return RiskGate(model.Risk(), state=states, kill=kill_switch(world.folder))
+        scene = self._scene
+        states = risk_states(scene.folder, scene.plan.venue, account)
+        return RiskGate(model.Risk(), state=states, kill=kill_switch(scene.folder))
 
     async def run(self) -> None:
-        world = self._world
+        scene = self._scene
         gate = self._start()
-        while not world.is_over:
+        while not scene.is_over:
             await asyncio.sleep(self._rng.uniform(0.5, 5))
-            if not self._has_halted and world.loop.time() >= self._halts_at:
-                gate.halt(REASON, world.loop.now_ns())
+            if not self._has_halted and scene.loop.time() >= self._halts_at:
+                gate.halt(REASON, scene.loop.now_ns())
                 self._has_halted = True
             elif self._rng.random() < 0.3:
                 gate = self._start()
@@ -63,10 +60,10 @@ class Neighbour:
 
     def judge(self) -> None:
         """Each account has its own halt, for its next start, and none of the other's."""
-        for account, has_halted in ((OWN, bool(self._world.halts)), (OTHER, self._has_halted)):
+        for account, has_halted in ((OWN, bool(self._scene.halts)), (OTHER, self._has_halted)):
             halt = self._start(account).halt_in_force
             if has_halted and halt is None:
-                self._world.broken("HALT-LOST", account, "the next start would trade")
+                self._scene.broken("HALT-LOST", account, "the next start would trade")
             is_others = halt is not None and (halt.reason == REASON) is not (account == OTHER)
             if is_others:
-                self._world.broken("HALT-OF-ANOTHER", account, str(halt))
+                self._scene.broken("HALT-OF-ANOTHER", account, str(halt))

@@ -49,17 +49,17 @@ from engine.run.approvals import GateApprovals
 from engine.run.recovered import count_again, count_in
 from engine.run.simulated import POST_STOP_SECS
 from engine.secrets import Secret
-from engine.simulate.books import BookFeed
 from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
+from engine.simulate.feed import BookFeed
 from engine.simulate.host.node import HostNode
 from engine.simulate.neighbour import OWN, kill_switch, risk_states
+from engine.simulate.scene import Scene
 from engine.simulate.wire import FaultyHttp, OrdersTap
 from engine.status import RunStatus
 
 if TYPE_CHECKING:
     from adapters.base.execution_client import VenueExecutionClient
     from engine.orders.desk import OrderDesk
-    from engine.simulate.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -245,7 +245,7 @@ class WatchedGate(RiskGate):
 class Process:
     """From start to death or ordered stop. Its tasks are those created while `owner` is set."""
 
-    def __init__(self, world: World, life: int, spec: AdapterSpec, folder: Path) -> None:
+    def __init__(self, world: Scene, life: int, spec: AdapterSpec, folder: Path) -> None:
         plan = world.plan
         self.world = world
         self.life = life
@@ -284,7 +284,15 @@ class Process:
         self.runtime = self._runtime(spec)
         self.book: BookFeed | None = None
         if world.true_book is not None:
-            self.book = BookFeed(self, self.runtime.adapter, world.true_book, world.frames)
+            self.book = BookFeed(
+                world,
+                self.runtime.adapter,
+                world.true_book,
+                life=life,
+                now_ns=self.now_ns,
+                is_dead=lambda: self.is_dead,
+                on_shown=self._shown,
+            )
         self.trading = Account(
             runtime=self.runtime,
             account="main",
@@ -342,6 +350,10 @@ class Process:
             stream_limits=STREAM_LIMITS,
         )
 
+    def _shown(self) -> None:
+        if self.node is not None:
+            self.node.market.keep()
+
     @property
     def instruments(self) -> Mapping[str, VenueInstrument]:
         return self.runtime.adapter.instruments
@@ -393,7 +405,7 @@ class Process:
 
     def _die(self, where: str) -> None:
         self.is_dead = True
-        self.world.died(self, where)
+        self.world.died(where)
         self.failed.set()
 
     def fatal(self, code: str, message: str) -> None:

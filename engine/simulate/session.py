@@ -13,13 +13,15 @@ from typing import Any
 import msgspec
 
 from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.simulate.checkers import Evidence, check
+from engine.simulate.checkers import check
+from engine.simulate.evidence import Evidence
 from engine.simulate.faults import SimulatedDeath
 from engine.simulate.plan import Plan
 from engine.simulate.process import owner
+from engine.simulate.scene import instrument_of
 from engine.simulate.trace import Trace
 from engine.simulate.verdict import Violation
-from engine.simulate.world import World, instrument_of
+from engine.simulate.world import World
 
 
 class Result(msgspec.Struct, kw_only=True):

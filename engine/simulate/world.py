@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from adapters import registry
-from adapters.base.venue import AdapterContext, AdapterSpec
-from adapters.simulation.market import MarketDriver, SeededFlow, SeededFlowOptions
 from adapters.simulation.orders import NewOrder, SimOrder
-from adapters.simulation.venue import SimulatedVenue
-from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.config import model
+from adapters.simulation.virtual_time import VirtualLoop
 from engine.errors import FairleadError
 from engine.orders.live import LiveOrder
-from engine.orders.model import Side, VenueBalance
+from engine.orders.model import Side
 from engine.run.simulated import POST_STOP_SECS
 from engine.simulate.agents import KINDS
-from engine.simulate.books import TrueBook, whole
-from engine.simulate.faults import SimulatedDeath, SwarmFaults
-from engine.simulate.frames import FrameFaults
-from engine.simulate.host.market import Tape
-from engine.simulate.host.shipped import KINDS as SHIPPED
-from engine.simulate.host.shipped import shipped_of
+from engine.simulate.faults import SimulatedDeath
+from engine.simulate.feed import whole
 from engine.simulate.neighbour import Neighbour
-from engine.simulate.plan import Gap, Plan
+from engine.simulate.plan import Plan
 from engine.simulate.process import Process, owner
+from engine.simulate.scene import Scene
+from engine.simulate.shipped import KINDS as SHIPPED
 from engine.simulate.trace import Trace
 from engine.simulate.verdict import Violation
-from engine.simulate.wire import FaultyHttp, WireLog
 
 TICK_SECS = 0.2
 RESOLVE_SECS = 120.0  # by when every UNKNOWN and every cancel has ended, after healing
@@ -46,158 +36,14 @@ RESTART_SECS_MAX = 10.0
 MAX_LIVES = 40
 
 
-class World:
-    """Everything of one session that outlives a process."""
+class World(Scene):
+    """A session's scene, and who plays on it: processes that live and die, healing, the end."""
 
     def __init__(self, plan: Plan, folder: Path, trace: Trace, loop: VirtualLoop) -> None:
-        self.plan = plan
-        self.folder = folder
-        self.trace = trace
-        self.loop = loop
-        trace.now = loop.time
-        self.spec = registry.spec(plan.venue)
-        self.venue_name = plan.venue.upper()
-        self.wire = WireLog()
-        self.healed = False
-        self.is_over = False  # the agents stop
-        self.is_closing = False  # brackets send no more exits
-        self.halts: list[float] = []
-        self.externals: set[int] = set()
-        self.problems: list[Violation] = []
+        super().__init__(plan, folder, trace, loop)
         self.process: Process | None = None
         self.lives = 0
-        self.stuck: list[str] = []
-        self.last_balances: tuple[VenueBalance, ...] | None = None
-        self.events: list[list[tuple[str, str]]] = []  # what strategies heard, life by life
         self._ended = asyncio.Event()
-        lag = self.spec.capabilities.max_order_lag_secs
-        self.faults = SwarmFaults(plan, lag, loop.time)
-        make = registry.simulator(plan.venue)
-        self.venue: SimulatedVenue = make(now_ns=loop.now_ns(), seed=plan.seed)
-        described: Any = self.venue.describe("", "")
-        self.credentials: dict[str, str] = dict(described["credentials"])
-        self._options: dict[str, Any] = {}
-        if plan.vary_venue:
-            self._options = self.venue.vary(Random(f"vary/{plan.seed}"))  # noqa: S311 - simulation
-        self.venue.faults = self.faults
-        self.instrument, self.market = instrument_of(plan.venue)
-        self.account = self.venue.account
-        self._quicken()
-        start = self.venue.exchange.markets[self.market].tape.last_price
-        assert start is not None
-        self.shipped = shipped_of(plan, self.instrument, start)
-        self.tape = Tape(self.market)
-        if self.shipped:
-            self.venue.exchange.listeners.append(self.tape)
-        self.frames = FrameFaults(plan.frames or {}, f"{plan.venue}/{plan.seed}")
-        self.true_book = None if plan.frames is None else TrueBook(self.venue, self.market)
-
-    def _quicken(self) -> None:
-        """One market only, with few events: the session is about orders."""
-        exchange = self.venue.exchange
-        market = exchange.markets[self.market]
-        start = market.tape.last_price
-        assert start is not None
-        now_ns = self.loop.now_ns()
-        exchange.replace_background(self.market, {}, {}, now_ns)
-        options = SeededFlowOptions(
-            book_events_per_sec=3.0,
-            trades_per_sec=1.5,
-            levels=6,
-            grid_bps=1.0,
-            level_funds=self.plan.level_funds,
-            trade_funds=self.plan.trade_funds,
-            volatility_bps=self.plan.volatility_bps,
-            reversion_secs=120.0,
-            history_minutes=1,
-        )
-        rng = Random(f"market/{self.plan.venue}/{self.plan.seed}")  # noqa: S311 - simulation
-        flow = SeededFlow(market.spec, start, rng, options)
-        self.venue.driver = MarketDriver(exchange, [flow], now_ns)
-
-    # -- what the parts ask --------------------------------------------------------------------
-
-    def config(self) -> model.Config:
-        plan = self.plan
-        return model.Config(
-            name="simulated",
-            venues={plan.venue: model.Venue(adapter=plan.venue, instruments=[self.instrument])},
-            run=model.Run(on_stop=plan.on_stop),
-            risk=model.Risk(
-                max_order_notional=f"{plan.max_order_notional} {self.instrument_quote()}",
-                max_position={self.instrument: Decimal(plan.max_position)},
-                min_position=self._min_position(),
-                max_open_orders=plan.max_open_orders,
-                max_daily_loss=(
-                    [f"{plan.max_daily_loss} {self.instrument_quote()}"]
-                    if plan.max_daily_loss is not None
-                    else []
-                ),
-                kill_switch_file="KILL",
-            ),
-            # Any difference is taken over: what people trade by hand here is right.
-            execution=model.Execution(
-                poll_ms=plan.poll_ms, journal_fsync="never", max_drift_share=Decimal(1)
-            ),
-        )
-
-    def _min_position(self) -> dict[str, Decimal]:
-        """Where nobody else trades: what the shipped strategies may be short together."""
-        if not self.shipped or len(self.shipped) < len(self._agents()):
-            return {}
-        return {self.instrument: sum((one.allowed.lowest for one in self.shipped), Decimal(0))}
-
-    def instrument_quote(self) -> str:
-        return self.venue.exchange.markets[self.market].spec.quote
-
-    def adapter_options(self, spec: AdapterSpec) -> Any:
-        return spec.options(**self._options)
-
-    def touch(self) -> tuple[Decimal | None, Decimal | None]:
-        book = self.venue.exchange.markets[self.market].book
-        bid, ask = book.bids.best(), book.asks.best()
-        return (bid.price if bid else None, ask.price if ask else None)
-
-    def gap(self) -> Gap | None:
-        """What is wrong with the engine's book now."""
-        if self.healed:
-            return None
-        now = self.loop.time()
-        return next((g for g in self.plan.gaps if g.at <= now < g.at + g.secs), None)
-
-    def engine_now_ns(self) -> int:
-        now = self.loop.time()
-        if self.healed:
-            return self.loop.now_ns()
-        off = self.plan.skew_secs
-        for step in self.plan.clock_steps:
-            if now >= step.at:
-                off += step.by
-        return self.loop.now_ns() + round(off * 1e9)
-
-    def is_disk_full(self) -> bool:
-        now = self.loop.time()
-        return not self.healed and any(w.at <= now < w.at + w.secs for w in self.plan.disk_full)
-
-    def died(self, process: Process, where: str) -> None:
-        self.trace.count("deaths")
-        self.trace.line("process", f"dies at {where}")
-
-    def halted(self, code: str, why: str) -> None:
-        self.halts.append(self.loop.time())
-        self.trace.count("halts")
-        self.trace.count(f"halt:{code}")
-        self.trace.line("gate", f"halted: {why}")
-
-    def defect(self, where: str, error: BaseException) -> None:
-        """An exception that should not exist."""
-        text = f"{where}: {type(error).__name__}: {error}"
-        self.trace.line("defect", text)
-        self.problems.append(Violation("DEFECT", "", text))
-
-    def broken(self, code: str, subject: str, detail: str) -> None:
-        """A promise that was seen to break."""
-        self.problems.append(Violation(code, subject, detail))
 
     # -- the session ---------------------------------------------------------------------------
 
@@ -277,7 +123,7 @@ class World:
                 came_up = True
                 if process.node is not None:
                     process.node.start()
-                for number, kind in enumerate(self._agents()):
+                for number, kind in enumerate(self.agents()):
                     if kind not in SHIPPED:
                         self._add_agent(process, number, kind)
                 await ending
@@ -297,9 +143,6 @@ class World:
         if not isinstance(error, FairleadError | SimulatedDeath):
             self.defect("start", error)
         return False
-
-    def _agents(self) -> tuple[str, ...]:
-        return (*self.plan.agents, "bracketeer") if self.plan.brackets else self.plan.agents
 
     def _add_agent(self, process: Process, number: int, kind: str) -> None:
         rng = Random(f"agent/{self.plan.seed}/{number}/{process.life}")  # noqa: S311 - simulation
@@ -493,52 +336,3 @@ class World:
         if not await whole(process.book, BOOK_SECS) and not process.failed.is_set():
             text = f"not the venue's book {when}, for {BOOK_SECS} s"
             self.problems.append(Violation("BOOK-LIVENESS", self.instrument, text))
-
-
-@lru_cache
-def instrument_of(venue: str) -> tuple[str, str]:
-    """The instrument to trade, and its name at the venue: BTC in USDT where there is one."""
-    spec = registry.spec(venue)
-    loop = VirtualLoop()
-    simulated = registry.simulator(venue)(now_ns=loop.now_ns(), seed=1)
-
-    class Life:
-        life = 0
-        is_dead = False
-
-        class steps:
-            @staticmethod
-            def reached(point: str) -> None: ...
-
-    async def look() -> tuple[str, str]:
-        plan = Plan(seed=0, venue=venue)
-        http = FaultyHttp(
-            simulated,
-            process=Life(),  # type: ignore[arg-type]
-            log=WireLog(),
-            faults=SwarmFaults(plan, 0.0, loop.time),
-            trace=Trace(),
-            now_ns=loop.now_ns,
-            latency_secs=0.0,
-            lag_secs=0.0,
-        )
-        adapter = spec.create(
-            AdapterContext(
-                venue=venue.upper(),
-                options=spec.options(),
-                secrets={},
-                http=http,
-                now_ns=loop.now_ns,
-                instruments=(),
-            )
-        )
-        await adapter.refresh_instruments()
-        usable = [
-            (i.quote != "USDT", i.base != "BTC", name)
-            for name, i in adapter.instruments.items()
-            if i.tradable
-        ]
-        name = min(usable)[2]
-        return name, adapter.instruments[name].symbol
-
-    return run_virtual(look(), loop)

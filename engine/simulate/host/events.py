@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nautilus_trader.common import Clock, OrderFactory
 from nautilus_trader.core import UUID4
@@ -35,16 +35,13 @@ from nautilus_trader.model import (
 from adapters.base import translate
 from engine.orders.journal import Position as JournalPosition
 from engine.orders.model import Side
-from engine.simulate.host.strategy import TRADER
-
-if TYPE_CHECKING:
-    from engine.simulate.host.node import HostNode
+from engine.simulate.host.base import TRADER, Host
 
 
 class Outbox:
     """Where the execution client's events and reports go: into the node's queue."""
 
-    def __init__(self, node: HostNode) -> None:
+    def __init__(self, node: Host) -> None:
         self._node = node
 
     def _put(self, kind: Any, order: Any, *fields: Any) -> None:
@@ -184,7 +181,7 @@ class Outbox:
         self._node.put(lambda: _reconcile(self._node, report, fills or []))
 
 
-def _reconcile(node: HostNode, report: Any, fills: Sequence[Any]) -> None:
+def _reconcile(node: Host, report: Any, fills: Sequence[Any]) -> None:
     """A report of an order: one that is not known becomes one of its strategy's, with events."""
     owner = node.owner_of(report)
     if owner is None:
@@ -209,7 +206,7 @@ ENDS: dict[Any, Any] = {OrderStatus.CANCELED: OrderCanceled, OrderStatus.EXPIRED
 
 
 def from_report(
-    node: HostNode, report: Any, fills: Sequence[Any], owner: str, *, is_start: bool
+    node: Host, report: Any, fills: Sequence[Any], owner: str, *, is_start: bool
 ) -> tuple[Any, Any]:
     """An accepted order as an external report makes one, without its tags, and that event.
 
@@ -251,7 +248,7 @@ def from_report(
     return order, accepted
 
 
-def _inferred(node: HostNode, order: Any, report: Any, now: int) -> OrderFilled:
+def _inferred(node: Host, order: Any, report: Any, now: int) -> OrderFilled:
     """What was filled before the start, as one execution."""
     instrument = node.process.instruments[str(order.instrument_id)]
     return OrderFilled(
@@ -275,7 +272,7 @@ def _inferred(node: HostNode, order: Any, report: Any, now: int) -> OrderFilled:
     )
 
 
-def _filled(node: HostNode, order: Any, fill: Any) -> OrderFilled:
+def _filled(node: Host, order: Any, fill: Any) -> OrderFilled:
     instrument = node.process.instruments[str(order.instrument_id)]
     return OrderFilled(
         TRADER,
@@ -300,7 +297,7 @@ def _filled(node: HostNode, order: Any, fill: Any) -> OrderFilled:
     )
 
 
-def synthetic(node: HostNode, held: JournalPosition) -> Any | None:
+def synthetic(node: Host, held: JournalPosition) -> Any | None:
     """The position that a report of the journal's becomes, or None for less than an increment."""
     instrument = node.process.instruments[held.instrument]
     now = node.process.now_ns()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nautilus_trader.model import (
     AggressorSide,
@@ -25,29 +25,14 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from adapters.simulation.core import ExchangeListener
 from adapters.simulation.orders import Trade
 from engine.orders.model import Side
-
-if TYPE_CHECKING:
-    from engine.simulate.host.node import HostNode
+from engine.simulate.host.base import Host
 
 LOOK_SECS = 0.2
 LEVELS = 5
 Level = tuple[Decimal, Decimal]
 Shown = tuple[list[Level], list[Level]]
-
-
-class Tape(ExchangeListener):
-    """Every trade of a market since the session began."""
-
-    def __init__(self, market: str) -> None:
-        self.trades: list[Trade] = []
-        self._market = market
-
-    def traded(self, trade: Trade) -> None:
-        if trade.market == self._market:
-            self.trades.append(trade)
 
 
 class _Bars:
@@ -96,7 +81,7 @@ class _Bars:
 class HostMarket:
     """The market data of one life of the process."""
 
-    def __init__(self, node: HostNode) -> None:
+    def __init__(self, node: Host) -> None:
         process = node.process
         self._node = node
         self._process = process

@@ -10,15 +10,13 @@ from nautilus_trader.common import Clock, OrderFactory
 from nautilus_trader.model import Bar, BarType, ClientOrderId, InstrumentId, TraderId
 
 from engine.guard.strategy import guard
+from engine.simulate.host.base import TRADER, Host
 from engine.simulate.host.clock import HostClock
 
 if TYPE_CHECKING:
     from random import Random
 
     from engine.simulate.host.cache import HostCache
-    from engine.simulate.host.node import HostNode
-
-TRADER = TraderId("FAIRLEAD-001")
 
 
 class _Native:
@@ -62,7 +60,7 @@ class _Native:
 class _Log:
     """A strategy's log is part of the session's story."""
 
-    def __init__(self, node: HostNode, name: str) -> None:
+    def __init__(self, node: Host, name: str) -> None:
         self._node = node
         self._name = name
 
@@ -99,13 +97,13 @@ class HostMixin:
     """What a strategy inherits from NautilusTrader, where it reads or changes something."""
 
     _guard_native: ClassVar[Any] = _Native
-    _host_node: HostNode
+    _host_node: Host
     _host_clock: HostClock
     _host_cache: HostCache
     _host_is_lent = False  # inside a native call: NautilusTrader lends the strategy to nobody
     _host_runs = False
 
-    def host(self: Any, node: HostNode, rng: Random) -> None:
+    def host(self: Any, node: Host, rng: Random) -> None:
         """Put the strategy into a session. Call once, before `on_start`."""
         self._host_node = node
         self._host_cache = node.cache
@@ -143,7 +141,7 @@ class HostMixin:
 
     def subscribe_bars(self: Any, bar_type: BarType, *args: Any, **named: Any) -> None:
         self._host_subscribed.add("trades")
-        self._host_node.market.subscribe_bars(bar_type, self._host_bar)
+        self._host_node.subscribe_bars(bar_type, self._host_bar)
 
     def _host_bar(self: Any, bar: Bar) -> None:
         if self._host_runs:

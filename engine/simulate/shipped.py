@@ -11,10 +11,17 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import InstrumentId, StrategyId
 
-from engine.simulate.checkers_shipped import Allowed
 from engine.simulate.plan import Plan
 
 BAR = "1-SECOND-LAST"
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    """Of one shipped strategy, base units: what it was handed, and what its position may be."""
+
+    inventory: Decimal
+    lowest: Decimal
+    highest: Decimal
 
 
 class Kind(msgspec.Struct, frozen=True):
