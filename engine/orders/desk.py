@@ -247,9 +247,12 @@ class OrderDesk:
         """Cancel or keep open orders, settle, and end. Gives the orders still unproven."""
         self._shared.halt("the engine is stopping")
         deadline = asyncio.get_running_loop().time() + self._settings.settle_timeout_secs
+        may_move = bool(self._table.live)
         try:
             async with asyncio.timeout_at(deadline):
                 await self._settle_all(cancel_open=cancel_open)
+                if may_move and self.failure is None:
+                    await self._read_balances()
         except TimeoutError:
             logger.warning("the stop was not settled in %g s", self._settings.settle_timeout_secs)
         finally:
@@ -295,14 +298,17 @@ class OrderDesk:
             await self._missing.refresh([o for o in self._table.live.values() if o.is_proven])
             self._cancels.again()
 
+    async def _read_balances(self) -> None:
+        try:
+            balances = await self._venue.balances()
+            self.away.answered("balances")
+            self._shared.sink.balances(balances, self._shared.now_ns())
+        except VenueUnavailable as error:
+            self.away.failed("balances", error)
+
     async def _poll_balances(self) -> None:
         while True:
-            try:
-                balances = await self._venue.balances()
-                self.away.answered("balances")
-                self._shared.sink.balances(balances, self._shared.now_ns())
-            except VenueUnavailable as error:
-                self.away.failed("balances", error)
+            await self._read_balances()
             period = self._settings.balance_poll_secs
             await _wait(self._shared.balances_now, period, at_least=period * SOONEST_SHARE)
 

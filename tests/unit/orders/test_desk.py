@@ -13,16 +13,20 @@ from engine.orders.model import (
     Absent,
     Accepted,
     CancelAccepted,
+    CancelOutcome,
     CancelRefused,
     FindResult,
     Found,
     Intent,
+    OrderRef,
     OrderState,
     Refused,
     Side,
     Unknown,
     Unsure,
+    VenueBalance,
     VenueFill,
+    VenueUnavailable,
 )
 from engine.orders.reconcile import compare
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
@@ -388,3 +392,33 @@ def test_more_than_were_given_up_are_nobodys(bench: Bench) -> None:
 
     assert bench.run(main()) == 0
     assert bench.venue.cancels == []
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_stop_tells_what_its_cancels_made_of_the_balances(bench: Bench, is_away: bool) -> None:
+    """The last word on an account is of after the last order, where the venue still answers."""
+    bench.venue.answer = lambda _: Accepted("V1", venue_order())
+    bench.venue.book["V1"] = venue_order()
+
+    def cancelled(_: OrderRef) -> CancelOutcome:
+        bench.venue.book["V1"] = venue_order(state=OrderState.CANCELED)
+        return CancelAccepted()
+
+    async def balances() -> list[VenueBalance]:
+        held = Decimal(0 if bench.venue.book["V1"].state.is_terminal else 7)
+        if is_away and not held:
+            raise VenueUnavailable("AWAY", "no answer")
+        return [VenueBalance(currency="USDT", free=Decimal(1000) - held, locked=held)]
+
+    bench.venue.cancel_answer = cancelled
+    bench.venue.balances = balances  # type: ignore[method-assign]
+
+    async def main() -> None:
+        await bench.desk.submit([intent()])
+        bench.desk.start()
+        await asyncio.sleep(0.1)
+        assert await bench.desk.stop(cancel_open=True) == []
+
+    bench.run(main())
+    told = [subject for name, _, (subject, *_) in bench.sink.events if name == "balances"]
+    assert [one[0].locked for one in told] == ([7] if is_away else [7, 0])
