@@ -67,10 +67,10 @@ def timely(cls: type[Any], on_command: Any) -> type[Any]:
 def run_bare(path: Path) -> dict[str, Any]:
     from nautilus_trader.backtest import BacktestNode, BacktestRunConfig
 
-    from engine.config.loader import load
     from engine.config.strategy_params import build_strategy_config
     from engine.run.backtest import RUN_ID, engine_config, venue_configs
     from engine.run.backtest_data import select
+    from engine.run.config import load
 
     loaded = load(path)
     cls = plain_maker()
@@ -95,7 +95,6 @@ def run_bare(path: Path) -> dict[str, Any]:
 
 def run_helped(path: Path) -> dict[str, Any]:
     """The bare strategy, no gate, on our simulated exchange: commands when due, true fills."""
-    from engine.config.loader import load
     from engine.config.strategy_params import build_strategy_config
     from engine.guard.simulated import Arrivals
     from engine.run.backtest import (
@@ -107,6 +106,7 @@ def run_helped(path: Path) -> dict[str, Any]:
     )
     from engine.run.backtest_data import select
     from engine.run.backtest_engine import Engine
+    from engine.run.config import load
 
     loaded = load(path)
     cls = plain_maker()
@@ -147,8 +147,8 @@ def measured(
 
 
 def run_fairlead(path: Path) -> dict[str, Any]:
-    from engine.config.loader import load
     from engine.run.backtest import run_backtest
+    from engine.run.config import load
 
     loaded = load(path)
     began = time.perf_counter()

@@ -13,15 +13,15 @@ from typer.core import TyperCommand, TyperGroup
 from engine.cli import errors
 from engine.errors import Exit, exit_table
 
-# verb -> its module, and its line in the overview
+# verb -> its module (with the function's name where that is not `command`), its line of overview
 VERBS: dict[str, tuple[str, str]] = {
     "demo": ("engine.cli.demo", "Trade a simulated venue for a minute, then backtest that minute."),
     "check": ("engine.cli.check", "Check a config: file, strategies, venues, secrets."),
     "config": ("engine.cli.config", "Explain the config's keys, or print its JSON Schema."),
-    "live": ("engine.cli.live", "Trade live, with real orders."),
-    "paper": ("engine.cli.paper", "Trade live data with simulated execution."),
+    "live": ("engine.cli.node:live", "Trade live, with real orders."),
+    "paper": ("engine.cli.node:paper", "Trade live data with simulated execution."),
     "backtest": ("engine.cli.backtest", "Run the same config on recorded data."),
-    "record": ("engine.cli.record", "Record market data without trading."),
+    "record": ("engine.cli.node:record", "Record market data without trading."),
     "import": ("engine.cli.import_", "Import recordings of other tools into a catalog."),
     "explain": ("engine.cli.explain", "Tell the story of one order, from signal to fills."),
     "simulate": ("engine.cli.simulate", "Run seeded sessions of the order path under faults."),
@@ -42,7 +42,9 @@ class LazyVerb(TyperCommand):
         return self._load().make_context(info_name, args, parent, **extra)
 
     def _load(self) -> Any:
-        command: Callable[..., Any] | typer.Typer = import_module(self._module).command
+        module, _, name = self._module.partition(":")
+        command: Callable[..., Any] | typer.Typer
+        command = getattr(import_module(module), name or "command")
         if not isinstance(command, typer.Typer):
             wrapped = typer.Typer(add_completion=False, rich_markup_mode=None)
             wrapped.command(self.name)(command)

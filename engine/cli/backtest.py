@@ -8,21 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from engine.cli import process
-from engine.cli.out import out_folder
-from engine.config.loaded import LoadedConfig
-from engine.config.loader import load
-from engine.errors import Exit, FairleadError
+from engine.cli.out import exit_with, out_folder, show_result, written
 from engine.processes import stop_signals
-from engine.secrets import redact
-
-if TYPE_CHECKING:
-    from engine.observe.summary import RunSummary
-    from engine.run.backtest import RunResult
+from engine.run.config import load
 
 Progress = Callable[[float], None]
 
@@ -44,6 +37,8 @@ def command(
     Prints orders, fills, fees and profit and loss, and what they rest on. The same file runs live
     and on paper. `fairlead explain` tells the story of one of its orders.
     """
+    from engine.observe.backtest_story import FOLDERS
+    from engine.observe.orders_file import run_files
     from engine.run.backtest import run_backtest
 
     loaded = load(config)
@@ -51,35 +46,13 @@ def command(
         with _terminable(), _progress() as progress:
             result = run_backtest(loaded, progress=progress)
         try:
-            summary = _written(result, loaded, out)
+            files = run_files(result.cache, result.parts.run_state)
+            folder = out or loaded.state_dir / FOLDERS["backtest"]  # that one may be read-only
+            summary = written(folder, result.summary, files, may_fail=out is None)
         finally:
             result.dispose()
-        process.name_files(summary.files)
-        if as_json:
-            typer.echo(summary.json().decode())
-        else:
-            from engine.cli.console import result_console
-            from engine.observe.summary import show
-
-            show([summary], result_console())
-    if summary.exit_code != Exit.OK:
-        typer.echo(redact(f"error {summary.outcome}"), err=True)
-        raise typer.Exit(summary.exit_code)
-
-
-def _written(result: RunResult, loaded: LoadedConfig, out: Path | None) -> RunSummary:
-    """The summary, with the files that could be written; a state folder may be read-only."""
-    from engine.observe.backtest_story import FOLDERS
-    from engine.observe.orders_file import denial_lines, order_lines, write_run
-
-    run = result.parts.run_state
-    files = (order_lines(result.cache, run.markets), denial_lines(run.denials))
-    try:
-        return write_run(out or loaded.state_dir / FOLDERS["backtest"], result.summary, *files)
-    except FairleadError as error:  # the disk is full: the run has ended as it has
-        if out is not None:
-            typer.echo(f"error {error.code}: {error.message}", err=True)
-        return result.summary
+        show_result(summary, as_json=as_json)
+    exit_with(summary)
 
 
 @contextlib.contextmanager

@@ -10,9 +10,9 @@ import msgspec
 import typer
 
 from engine.config.loaded import LoadedConfig
-from engine.config.loader import load
 from engine.config.problems import ConfigError, ConfigProblem, told_once
 from engine.errors import Exit
+from engine.run.config import load
 
 
 def command(
@@ -36,20 +36,22 @@ def command(
     none, 3 otherwise; 9 when a journal of the state_dir is damaged (with --journals; a run may go
     on meanwhile).
     """
-    from engine.config.checks import check_loaded
+    from engine.config.resolved import resolve
     from engine.guard.building import build_problems
-    from engine.run.readiness import start_notes, start_problems
+    from engine.run.readiness import start_look
 
     loaded = None
+    noted: list[str] = []
     try:
         loaded = load(config)
-        problems = check_loaded(loaded, mode)
-        problems += build_problems(loaded, problems)
-        problems = told_once(problems + start_problems(loaded, mode))
+        resolved = resolve(loaded, mode)
+        problems = [*resolved.problems]
+        problems += build_problems(loaded, resolved.strategies, problems)
+        more, noted = start_look(loaded, mode)
+        problems = told_once(problems + more)
     except ConfigError as e:
         problems = list(e.problems)
     damage = _damage(loaded.state_dir) if loaded is not None and journals else {}
-    noted = start_notes(loaded, mode) if loaded is not None else []
     if as_json:
         _print_json(loaded.config.name if loaded else None, problems, noted, damage)
     else:

@@ -28,7 +28,7 @@ def command(
     """Trade a simulated venue live for a minute, kill and restart the run in the middle, record
     it, backtest the recording with the same config, and show both side by side.
     """
-    from engine.cli.console import result_console
+    from engine.cli.out import result_console
     from engine.observe import summary
     from engine.run.demo import demo_files, run_demo
 

@@ -119,8 +119,8 @@ def _folders(config: Path) -> tuple[Path, Path | None]:
         raw = home / Path(record.dir).expanduser() / "raw" if record and record.raw else None
         return (home / Path(run.state_dir).expanduser()).resolve(), raw and raw.resolve()
     except (OSError, ValueError, msgspec.MsgspecError, RuntimeError) as error:
-        from engine.config.loader import load
         from engine.errors import Exit
+        from engine.run.config import load
 
         load(config)  # tells what is wrong, and where
         raise FairleadError("EXPLAIN-CONFIG", f"{config}: {error}", Exit.CONFIG) from error

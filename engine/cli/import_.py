@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -23,7 +23,8 @@ from engine.recording.importers.diffbook import DEPTH
 from engine.recording.importers.report import ImportReport, InstrumentReport, MalformedLine
 from engine.recording.importers.staging import ImportFailed
 
-FORMATS = ("binance",)
+# What `--format` takes: each reads its files into a catalog, and tells what it found in one form
+IMPORTERS: Mapping[str, Callable[..., ImportReport]] = {"binance": import_binance}
 MALFORMED_SHOWN = 5
 FEE_MAX = Decimal(FEE_RATE_MAX)
 
@@ -96,8 +97,8 @@ def command(
     Malformed lines are counted and named, and do not stop the rest. A damaged file gives what could
     be read, and exit code 9. Nothing is written when the import fails.
     """
-    if format_ not in FORMATS:
-        raise typer.BadParameter(f"expected one of {', '.join(FORMATS)}, received {format_!r}")
+    if (importer := IMPORTERS.get(format_)) is None:
+        raise typer.BadParameter(f"expected one of {', '.join(IMPORTERS)}, received {format_!r}")
     maker, taker = _fee("--maker-fee", maker_fee), _fee("--taker-fee", taker_fee)
     rules = Rules(
         tick_size=_above_zero("--tick-size", tick_size),
@@ -106,7 +107,7 @@ def command(
     )
     try:
         with _progress(quiet=as_json and not sys.stderr.isatty()) as progress:
-            report = import_binance(
+            report = importer(
                 file,
                 catalog,
                 instruments=instrument or (),

@@ -161,8 +161,8 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
     import gc
 
     gc.disable()  # the process is short, and imports make garbage collections that find nothing
-    from engine.config.loader import load
     from engine.kill.command import kill_venues
+    from engine.run.config import load
     from engine.run.reach import PlainReach
     from engine.secrets import redact
 

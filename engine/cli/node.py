@@ -1,30 +1,38 @@
-"""What the verbs live, paper and record share."""
+"""`fairlead live`, `fairlead paper`, `fairlead record`: what runs on a node until it is stopped."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.cli import process
-from engine.cli.out import out_folder
-from engine.errors import FairleadError
+from engine.cli.out import exit_with, out_folder, show_result, written
 
 if TYPE_CHECKING:
-    from engine.run.ended import Ended, Mode
+    from engine.run.modes import NodeMode
 
 
+ConfigFile = Annotated[Path, typer.Argument(help="The run's TOML file.")]
 RunSeconds = Annotated[
     float | None,
     typer.Option("--for", min=0, help="Stop in order so many seconds after the run is up."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Folder for summary.json, orders.jsonl and denials.jsonl; default: paper in "
+        "the state folder, where each run replaces the one before.",
+    ),
 ]
 
 
 def run(
     config: Path,
-    mode: Mode,
+    mode: NodeMode,
     *,
     seconds: float | None,
     as_json: bool,
@@ -34,45 +42,44 @@ def run(
 
     `out` is a folder for the results as files; a paper run's own is in the state folder.
     """
-    from engine.cli.console import result_console
-    from engine.config.checks import check_loaded
-    from engine.config.loader import load
-    from engine.config.problems import ConfigError, told_once
-    from engine.observe import summary
+    from engine.config.resolved import resolve
     from engine.observe.backtest_story import FOLDERS
-    from engine.observe.orders_file import write_run
-    from engine.run.live import run_node, sum_up
-    from engine.secrets import redact
+    from engine.observe.orders_file import run_files
+    from engine.run.config import load
+    from engine.run.node import run_node
+    from engine.run.summary import sum_up
 
     loaded = load(config)
-    problems = [] if mode == "record" else check_loaded(loaded, mode)
-    if problems:
-        raise ConfigError(told_once(problems))
+    resolved = resolve(loaded, mode).require()
     with out_folder(out), process.logs_on_stderr():
-        ended = run_node(loaded, mode, run_secs=seconds)
+        ended = run_node(resolved, mode, run_secs=seconds)
         process.ended(int(ended.exit))
-        if out is None and mode == "paper" and ended.node is not None:
-            out = loaded.state_dir / FOLDERS["paper"]
-        files = _files(ended) if out is not None else ()
+        if out is None and mode in FOLDERS and ended.node is not None:
+            out = loaded.state_dir / FOLDERS[mode]
+        # Before the cache is gone
+        files = None if out is None else run_files(ended.cache, ended.run_state)
         figures = sum_up(loaded, mode, ended)
-        if out is not None:
-            try:
-                figures = write_run(out, figures, *files)
-            except FairleadError as error:  # the disk is full: the run has ended as it has
-                typer.echo(f"error {error.code}: {error.message}", err=True)
-        process.name_files(figures.files)
-        if as_json:
-            sys.stdout.write(figures.json().decode() + "\n")
-        else:
-            summary.show([figures], result_console())
-    if ended.exit:
-        typer.echo(redact(f"error {ended.reason}"), err=True)
-    raise typer.Exit(int(ended.exit))
+        if out is not None and files is not None:
+            figures = written(out, figures, files)
+        show_result(figures, as_json=as_json)
+    exit_with(figures)
 
 
-def _files(ended: Ended) -> tuple[bytes, bytes]:
-    """Orders and refusals of a run, before its cache is gone."""
-    from engine.observe.orders_file import denial_lines, order_lines
+def live(config: ConfigFile, seconds: RunSeconds = None, as_json: AsJson = False) -> None:
+    """Trade live, with real orders, until SIGINT, SIGTERM or SIGHUP (or --for SECONDS)."""
+    run(config, "live", seconds=seconds, as_json=as_json)
 
-    state = ended.run_state
-    return order_lines(ended.cache, state.markets), denial_lines(state.denials)
+
+def paper(
+    config: ConfigFile, seconds: RunSeconds = None, as_json: AsJson = False, out: Out = None
+) -> None:
+    """Trade live data with simulated execution: fees, latency and queue position on.
+
+    `fairlead explain` tells the story of one of its orders, once the run has ended.
+    """
+    run(config, "paper", seconds=seconds, as_json=as_json, out=out)
+
+
+def record(config: ConfigFile, seconds: RunSeconds = None, as_json: AsJson = False) -> None:
+    """Record market data without trading: raw frames and a normalized catalog."""
+    run(config, "record", seconds=seconds, as_json=as_json)

@@ -1,10 +1,26 @@
-"""The folder of `--out`: proven before the run, and gone again where the run left nothing in it."""
+"""Where the results of a run go: the folder of `--out`, stdout, and the exit code."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from engine.cli import process
+from engine.errors import FairleadError
+from engine.secrets import redact
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from engine.observe.summary import RunSummary
+
+WIDE = 118  # columns where nothing says how many there are: rich's 80 break every second line
 
 
 @contextlib.contextmanager
@@ -26,3 +42,46 @@ def out_folder(out: Path | None) -> Iterator[None]:
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def written(
+    folder: Path, summary: RunSummary, files: tuple[bytes, bytes], *, may_fail: bool = False
+) -> RunSummary:
+    """The summary with the files that could be written: a full disk ends no run otherwise."""
+    from engine.observe.orders_file import write_run
+
+    try:
+        return write_run(folder, summary, *files)
+    except FairleadError as error:
+        if not may_fail:
+            typer.echo(f"error {error.code}: {error.message}", err=True)
+        return summary
+
+
+def show_result(summary: RunSummary, *, as_json: bool) -> None:
+    """On stdout, alone there."""
+    process.name_files(summary.files)
+    if as_json:
+        typer.echo(summary.json().decode())
+    else:
+        from engine.observe.summary import show
+
+        show([summary], result_console())
+
+
+def exit_with(summary: RunSummary) -> None:
+    """Raises typer.Exit with the run's code, where that is not 0."""
+    if summary.exit_code:
+        typer.echo(redact(f"error {summary.outcome}"), err=True)
+        raise typer.Exit(summary.exit_code)
+
+
+def result_console(record: bool = False) -> Console:
+    """Stdout as wide as the terminal; into a file or a pipe as wide as two runs need.
+
+    `record` keeps what is printed, to export it.
+    """
+    from rich.console import Console
+
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(record=record, width=WIDE if record or not told else None)

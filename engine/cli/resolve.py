@@ -44,8 +44,8 @@ def command(
     import msgspec
 
     from engine.cli.killing import who
-    from engine.config.loader import load
     from engine.orders.resolve import Word
+    from engine.run.config import load
     from engine.run.resolve import resolve_order
 
     if gone == bool(filled):

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from adapters import registry
 from engine.config import model
-from engine.config.loaded import parse_key_path
+from engine.config.loaded import Adapters, parse_key_path
 from engine.config.problems import did_you_mean, key_text
 from engine.config.walk import DECIMAL_LIMITS, bare
 from engine.errors import Exit, FairleadError
@@ -18,12 +17,12 @@ from engine.errors import Exit, FairleadError
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema(adapters: Adapters) -> dict[str, Any]:
     """JSON Schema (2020-12) of a config file, the adapters' own options included.
 
     Every option has its description and default; `x-unit` is its unit.
     """
-    options = {name: registry.spec(name).options for name in registry.names()}
+    options = {name: adapters.spec(name).options for name in adapters.names()}
     types = [model.Config, *options.values()]
     (root, *refs), components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     by_title = {kind.__name__: kind for kind in _struct_types(types)}
@@ -32,7 +31,7 @@ def json_schema() -> dict[str, Any]:
             _add_defaults(component, kind)
     _drop_null(components)
     venue = components["Venue"]
-    venue["properties"]["adapter"]["enum"] = [*registry.names(), "recorded"]
+    venue["properties"]["adapter"]["enum"] = [*adapters.names(), "recorded"]
     if refs:
         venue["allOf"] = [
             {
@@ -44,7 +43,7 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": _DIALECT, "title": "fairlead config", **root, "$defs": components}
 
 
-def explain(key: str) -> str:
+def explain(key: str, adapters: Adapters) -> str:
     """Meaning, type, unit, default and limits of one key, or the keys of a section.
 
     `key` is written as in TOML: `risk.max_open_orders`, `venues.NAME.account`,
@@ -56,8 +55,8 @@ def explain(key: str) -> str:
     adapter = ""
     for depth, part in enumerate(parts):
         section = key_text(tuple(parts[:depth]))
-        if field is not None and field.name == "options" and adapter in registry.names():
-            options = inspect.type_info(registry.spec(adapter).options)
+        if field is not None and field.name == "options" and adapter in adapters.names():
+            options = inspect.type_info(adapters.spec(adapter).options)
             assert isinstance(options, inspect.StructType)
             field = _field(options, part, section)
         elif isinstance(kind, inspect.DictType):  # a name of the user's own, e.g. a venue's
@@ -75,10 +74,10 @@ def explain(key: str) -> str:
     return _option(shown, field)
 
 
-def overview() -> str:
+def overview(adapters: Adapters) -> str:
     """Every section with its keys, in the order of the model; options of adapters left out."""
     sections = ["", *_sections(inspect.type_info(model.Config), "")]
-    return "\n\n".join(explain(section) for section in sections)
+    return "\n\n".join(explain(section, adapters) for section in sections)
 
 
 def _sections(kind: inspect.Type, prefix: str) -> Iterator[str]:

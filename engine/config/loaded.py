@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,13 +13,36 @@ from engine.config import model
 from engine.config.problems import ConfigProblem, KeyPath, key_text
 from engine.config.toml_lines import TomlLines
 from engine.orders.files import PAPER, AccountFiles
+from engine.orders.model import Capabilities
+from engine.secrets import CredentialSpec
+
+
+class AdapterTold(Protocol):
+    """What a config has to know of an adapter (`adapters.base.venue.AdapterSpec`)."""
+
+    @property
+    def options(self) -> type: ...
+    @property
+    def credentials(self) -> Sequence[CredentialSpec]: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+    @property
+    def keyed_data(self) -> bool: ...
+
+
+class Adapters(Protocol):
+    """Which adapters there are, by name (`adapters.registry`)."""
+
+    def names(self) -> tuple[str, ...]: ...
+    def spec(self, name: str, /) -> AdapterTold: ...
 
 
 class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A valid config and where it came from.
 
     `sha256` is the hex digest of the file's bytes, `file` its path as it was given (for messages).
-    `options` are the adapters' own option structs by venue key (none for recorded venues).
+    `options` are the adapters' own option structs by venue key, and `specs` what else is known of
+    them (none for recorded venues); `adapters` are the names of all that there are.
     """
 
     config: model.Config
@@ -27,6 +50,8 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     sha256: str
     options: Mapping[str, Any]
+    specs: Mapping[str, AdapterTold]
+    adapters: tuple[str, ...]
     lines: TomlLines
 
     def resolve(self, relative: str) -> Path:

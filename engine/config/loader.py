@@ -10,9 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from adapters import registry
 from engine.config import model
-from engine.config.loaded import LoadedConfig, problem_at
+from engine.config.loaded import Adapters, AdapterTold, LoadedConfig, problem_at
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
 from engine.config.rules import RECORDED, check_rules
 from engine.config.toml_lines import TomlLines
@@ -58,14 +57,14 @@ class _Findings:
             raise ConfigError(ordered[:PROBLEMS_MAX])
 
 
-def load(path: Path) -> LoadedConfig:
-    """Read, check and convert a config.
+def load(path: Path, adapters: Adapters) -> LoadedConfig:
+    """Read, check and convert a config; only the `adapters` that it names are looked up.
 
     Raises `ConfigError` with up to `PROBLEMS_MAX` problems in the order of the file.
     """
     data = _read(path)
     try:
-        lines, clean, options = _examine(path, data)
+        lines, clean, venues = _examine(path, data, adapters)
     except RecursionError as e:
         raise _failure(path, "E-CFG-003", "TOML", "too many brackets in each other", 1, 1) from e
     return LoadedConfig(
@@ -73,23 +72,27 @@ def load(path: Path) -> LoadedConfig:
         path=path.absolute(),
         file=str(path),
         sha256=hashlib.sha256(data).hexdigest(),
-        options={name: convert(kind, table) for name, (kind, table) in options.items()},
+        options={name: convert(spec.options, table) for name, (spec, table) in venues.items()},
+        specs={name: spec for name, (spec, _) in venues.items()},
+        adapters=adapters.names(),
         lines=lines,
     )
 
 
-def _examine(path: Path, data: bytes) -> tuple[TomlLines, Any, dict[str, tuple[type, Any]]]:
+def _examine(
+    path: Path, data: bytes, adapters: Adapters
+) -> tuple[TomlLines, Any, dict[str, tuple[AdapterTold, Any]]]:
     """Parse and hold against types and rules; raises `ConfigError` with all that was found."""
     text, raw = _parse(path, data)
     lines = TomlLines(text)
     findings = _Findings(str(path), lines)
     walker = Walker(findings, _homes())
     clean = walker.table(model.Config, raw, ())
-    check_rules(raw, registry.names(), findings)
-    options = _options(raw, walker, findings)
+    check_rules(raw, adapters.names(), findings)
+    venues = _options(raw, adapters, walker, findings)
     findings.raise_if_any()
     assert clean is not BAD
-    return lines, clean, options
+    return lines, clean, venues
 
 
 @cache
@@ -147,22 +150,22 @@ def _lower(text: str) -> str:
 
 
 def _options(
-    raw: Mapping[str, Any], walker: Walker, findings: _Findings
-) -> dict[str, tuple[type, Any]]:
+    raw: Mapping[str, Any], adapters: Adapters, walker: Walker, findings: _Findings
+) -> dict[str, tuple[AdapterTold, Any]]:
     """Walk each venue's options and credential names against what its adapter has."""
-    clean: dict[str, tuple[type, Any]] = {}
+    clean: dict[str, tuple[AdapterTold, Any]] = {}
     venues = raw.get("venues")
     for name, venue in (venues if isinstance(venues, dict) else {}).items():
         adapter = venue.get("adapter") if isinstance(venue, dict) else None
-        if not isinstance(adapter, str) or adapter not in registry.names():
+        if not isinstance(adapter, str) or adapter not in adapters.names():
             if adapter == RECORDED:
                 _none_of_these(venue, ("venues", name), findings)
             continue
-        spec = registry.spec(adapter)
+        spec = adapters.spec(adapter)
         options = venue.get("options", {})
         if isinstance(options, dict):
             table = walker.table(spec.options, options, ("venues", name, "options"))
-            clean[name] = (spec.options, table)
+            clean[name] = (spec, table)
         known = [credential.name for credential in spec.credentials]
         credentials = venue.get("credentials")
         for key in credentials if isinstance(credentials, dict) else ():

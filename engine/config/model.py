@@ -491,3 +491,8 @@ class Config(Struct, frozen=True, kw_only=True):
     simulated: Annotated[Simulated, _doc("Execution on paper and in a backtest")] = Simulated()
     record: Annotated[Record | None, _doc("Present: the run is recorded")] = None
     backtest: Annotated[Backtest, _doc("The data of a backtest")] = Backtest()
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Every instrument id that the file names, in its order."""
+        return tuple(name for venue in self.venues.values() for name in venue.instruments)

@@ -96,7 +96,19 @@ class _Unfit(Exception):
     """A value that does not fit its annotation; the text says what was expected."""
 
 
+class Configured(msgspec.Struct, frozen=True):
+    """A strategy's own StrategyConfig, and every parameter of it with the value in force."""
+
+    config: Any
+    params: dict[str, Any]
+
+
 def build_strategy_config(cls: type[Any], strategy: model.Strategy, **extra: Any) -> Any:
+    """The StrategyConfig of one strategy, see `configure`."""
+    return configure(cls, strategy, **extra).config
+
+
+def configure(cls: type[Any], strategy: model.Strategy, **extra: Any) -> Configured:
     """Build the StrategyConfig of one strategy, the same way in every mode.
 
     Values are converted by annotation: exact decimals from text, identifiers, bar types and the
@@ -109,6 +121,8 @@ def build_strategy_config(cls: type[Any], strategy: model.Strategy, **extra: Any
     values, problems = _convert_all(config_class, params, strategy.params)
     if problems:
         raise ParamsError(strategy.id, problems)
+    defaults = {name: param.default for name, param in params.items() if not param.required}
+    in_force = {**defaults, **values}
     native: dict[str, Any] = {
         "strategy_id": StrategyId(strategy.id),
         "use_uuid_client_order_ids": True,
@@ -116,25 +130,11 @@ def build_strategy_config(cls: type[Any], strategy: model.Strategy, **extra: Any
         **extra,
     }
     try:
-        return _construct(config_class, values, native)
+        return Configured(_construct(config_class, values, native), in_force)
     except KeyboardInterrupt:
         raise
     except BaseException as e:
         raise ParamsError(strategy.id, [_refused(config_class, e)]) from e
-
-
-def effective_params(cls: type[Any], strategy: model.Strategy) -> dict[str, Any]:
-    """Every parameter that the strategy's config class takes, with the value in force.
-
-    Raises ParamsError, as `build_strategy_config` does.
-    """
-    config_class = config_class_of(cls, strategy)
-    params = params_of(config_class)
-    values, problems = _convert_all(config_class, params, strategy.params)
-    if problems:
-        raise ParamsError(strategy.id, problems)
-    defaults = {name: param.default for name, param in params.items() if not param.required}
-    return {**defaults, **values}
 
 
 def _refused(config_class: type[Any], error: BaseException) -> ParamProblem:
@@ -148,15 +148,6 @@ def _refused(config_class: type[Any], error: BaseException) -> ParamProblem:
         came=redact(told(error)),
         traceback="" if is_refusal else redact(text),
     )
-
-
-def param_problems(cls: type[Any], strategy: model.Strategy) -> tuple[ParamProblem, ...]:
-    """Everything about the parameters that `build_strategy_config` would refuse."""
-    try:
-        build_strategy_config(cls, strategy)
-    except ParamsError as e:
-        return e.problems
-    return ()
 
 
 def placed(

@@ -69,7 +69,7 @@ class _NotNow(Exception):
 
     Told that it gets nothing, NautilusTrader cancels it. Of an answer that fails it keeps the
     order as it is, and asks again with the next event that meets its trigger. It logs the failure;
-    `engine.run.kernel_log` keeps that away.
+    `engine.run.kernel` keeps that away.
     """
 
 

@@ -13,11 +13,16 @@ from typing import Any
 import msgspec
 
 from engine.errors import Exit, FairleadError
-from engine.guard.run_state import DenialRecord
+from engine.guard.run_state import DenialRecord, RunState
 from engine.observe.backtest_story import DENIALS_FILE, ORDERS_FILE, SUMMARY_FILE
 from engine.observe.reasons import plain
 from engine.observe.summary import RunSummary
 from engine.orders.model import REDUCE_TAG, entry_of, role_of
+
+
+def run_files(cache: Any, state: RunState) -> tuple[bytes, bytes]:
+    """Orders and refusals of a run, as `write_run` takes them."""
+    return order_lines(cache, state.markets), denial_lines(state.denials)
 
 
 def write_run(

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig, account_files
+from engine.config.loaded import account_files
+from engine.config.resolved import Resolved
 from engine.kill.elsewhere import Place, note_place, require_no_halt_elsewhere
 from engine.orders.files import AccountLock, key_lock
 from engine.risk.continuity import require_continued
-from engine.secrets import Secret
 
 
 def hold_accounts(
     held: ExitStack,
-    loaded: LoadedConfig,
-    secrets: Mapping[str, Mapping[str, Secret]],
+    resolved: Resolved,
     *,
     live: bool,
 ) -> dict[str, Callable[[], None]]:
@@ -27,6 +26,7 @@ def hold_accounts(
     By venue key, what is to be called once the account's journal is there.
     """
     kept: dict[str, Callable[[], None]] = {}
+    loaded = resolved.loaded
     for key, venue in loaded.config.venues.items():
         files = account_files(loaded, key, paper=not live)
         held.enter_context(AccountLock(files.lock))
@@ -34,7 +34,7 @@ def hold_accounts(
             continue
         options = msgspec.to_builtins(loaded.options[key])
         addresses = {n: str(value) for n, value in options.items() if n.endswith("url")}
-        lock = key_lock(venue.adapter, addresses, secrets[key], loaded.state_dir)
+        lock = key_lock(venue.adapter, addresses, resolved.secrets[key], loaded.state_dir)
         held.enter_context(lock)
         here = Place(
             folder=str(loaded.state_dir),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from nautilus_trader.model import InstrumentId
 
 from engine.config.loaded import LoadedConfig
 from engine.config.model import NO_FEES
-from engine.config.strategies import import_strategy
-from engine.config.strategy_params import effective_params
+from engine.config.resolved import ResolvedStrategy
 from engine.observe.assumptions import (
     Assumptions,
     Data,
@@ -36,6 +35,7 @@ _LIBRARIES = frozenset({"nautilus_trader", "engine", "builtins"})
 def assumptions(
     loaded: LoadedConfig,
     cache: Any,
+    strategies: Sequence[StrategyUsed],
     *,
     fees_from: str,
     data: Data | None = None,
@@ -47,15 +47,10 @@ def assumptions(
     run that is not `simulated` executes at its venues: they charge what they charge.
     """
     config = loaded.config
-    strategies = [strategy_used(loaded, at) for at in range(len(config.strategies))]
     simulation = config.simulated
     fees = _fees(loaded, cache.instrument, fees_from) if simulated else {}
     settled = config_hash(config, loaded.options, strategies)
-    ids = {
-        name: InstrumentId.from_str(name)
-        for venue in config.venues.values()
-        for name in venue.instruments
-    }
+    ids = {name: InstrumentId.from_str(name) for name in config.instruments}
     found = Assumptions(
         execution=Execution(
             latency_ms=simulation.latency_ms,
@@ -72,7 +67,7 @@ def assumptions(
         },
         data=data,
         config=settled,
-        strategies=strategies,
+        strategies=[*strategies],
         versions=versions(),
         inputs="",
     )
@@ -113,16 +108,15 @@ def _fees(
     return found
 
 
-def strategy_used(loaded: LoadedConfig, position: int) -> StrategyUsed:
-    """The strategy at `position` of the config. Raises ConfigError, ParamsError."""
-    configured = loaded.config.strategies[position]
-    cls = import_strategy(loaded, position)
+def strategy_used(loaded: LoadedConfig, resolved: ResolvedStrategy) -> StrategyUsed:
+    """What is told of a strategy: its parameters in force, the hash of its source."""
+    configured = loaded.config.strategies[resolved.position]
     return StrategyUsed(
         id=configured.id,
         path=configured.path,
-        params=params_told(effective_params(cls, configured)),
+        params=params_told(resolved.configured.params),
         given=tuple(configured.params),
-        code=_code(cls),
+        code=_code(resolved.cls),
     )
 
 

@@ -35,28 +35,29 @@ from nautilus_trader.risk import RiskEngineConfig
 from engine.config.loaded import LoadedConfig
 from engine.config.model import Venue as VenueConfig
 from engine.config.priced import require_priced
+from engine.config.problems import ConfigError, told_once
+from engine.config.resolved import resolve_strategies
 from engine.currencies import money
 from engine.errors import Exit, FairleadError
 from engine.guard.order_ids import SeededIds
 from engine.guard.simulated import simulate
 from engine.matching.closing import Closing, closing
 from engine.matching.fill_model import MarketFills
-from engine.observe.equity import balance_changes, equity
-from engine.observe.summary import RunSummary, figures, merged, trading
+from engine.observe.summary import RunSummary, trading
 from engine.recording.catalog import utc
 from engine.recording.gaps import summary_of
 from engine.recording.reading import reading
 from engine.risk.view import instrument_facts
-from engine.run.assumed import assumptions
 from engine.run.backtest_data import Selection, select
 from engine.run.backtest_engine import Engine
-from engine.run.build import Parts, build_parts, ending, tell_idle_balances
+from engine.run.build import Parts, build_parts, tell_idle_balances
 from engine.run.data_used import data_used
+from engine.run.ended import ending
 from engine.run.fees import fee_model
-from engine.run.kernel_log import log_path, logger_config
+from engine.run.kernel import TRADER_ID, log_path, logger_config
+from engine.run.summary import summed_up
 
 RUN_ID = "backtest"
-TRADER_ID = "FAIRLEAD-001"
 MS_NS = 1_000_000
 TRADES_PER_REPORT = 1000
 NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
@@ -145,7 +146,10 @@ def _run(
     progress: Progress | None,
     monotonic: Callable[[], float],
 ) -> RunResult:
-    parts = build_parts(loaded)
+    strategies, problems = resolve_strategies(loaded)
+    if problems:
+        raise ConfigError(told_once(problems))
+    parts = build_parts(loaded, strategies)
     parts.run_state.offer = selection.offer()
     parts.run_state.markets = {}
     parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of
@@ -176,10 +180,16 @@ def _run(
         if ends.error is not None:
             raise ends.error
         wall_secs = monotonic() - began
-    summary = _summarize(loaded, selection, parts, node, result, wall_secs)
-    assumed = assumptions(loaded, node.cache, fees_from="recorded", data=data)
-    notes = [*notes, *summary.notes]
-    summary = msgspec.structs.replace(summary, assumptions=assumed, notes=notes)
+    summary = _summarize(
+        loaded,
+        selection,
+        parts,
+        node,
+        notes,
+        data=data,
+        events=result.iterations,
+        wall_secs=wall_secs,
+    )
     return RunResult(summary=summary, node=node, parts=parts)
 
 
@@ -288,26 +298,20 @@ def _summarize(
     selection: Selection,
     parts: Parts,
     node: Engine,
-    result: BacktestResult,
-    wall_secs: float,
+    notes: list[str],
+    **more: Any,
 ) -> RunSummary:
-    cache = node.cache
     names = [source.id for source in selection.sources]
-    traded = trading(cache, names)
-    code, outcome = ending(parts.run_state)
     start_ns, end_ns = selection.range_ns
-    venues = [key.upper() for key in loaded.config.venues]
-    return RunSummary(
-        name=loaded.config.name,
-        mode="backtest",
-        exit_code=int(code),
-        outcome=outcome,
-        start_ns=start_ns,
-        end_ns=end_ns,
-        **figures(traded),
-        denials=merged(parts.run_state.denial_counts, traded.native_denials),
-        equity=equity(cache, venues, traded.instruments, traded.strategies),
-        balance_changes=balance_changes(cache, venues, loaded.config.simulated.balances),
+    return summed_up(
+        loaded,
+        "backtest",
+        trading(node.cache, names),
+        node.cache,
+        end=ending(parts.run_state),
+        span_ns=selection.range_ns,
+        run_state=parts.run_state,
+        used=parts.used,
         # As asked for: a run may begin or end within a gap, before the first or after the last row
         gaps=summary_of(
             selection.catalog,
@@ -315,19 +319,18 @@ def _summarize(
             end_ns=selection.end_ns or end_ns,
             instruments=names,
         ),
-        events=result.iterations,
-        wall_secs=wall_secs,
         notes=[
+            *notes,
             *(
                 f"HALTED, nothing was created after it: {halt.reason}"
                 for _, halt in parts.gate.halts()
             ),
             *parts.run_state.warned(),
             *_notes(selection),
-            *_untold(cache, end_ns),
+            *_untold(node.cache, end_ns),
         ],
-        faults=list(parts.run_state.faults),
         files=_files(loaded, selection),
+        **more,
     )
 
 

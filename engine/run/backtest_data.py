@@ -142,8 +142,9 @@ def select(config: Config, root: Path) -> Selection:
             f"{root} defines no instruments; expected a catalog written by `fairlead import` "
             "or `fairlead record`",
         )
-    wanted = [name for venue in config.venues.values() for name in venue.instruments]
-    sources = tuple(_source(catalog, root, known, name, start_ns, end_ns) for name in wanted)
+    sources = tuple(
+        _source(catalog, root, known, name, start_ns, end_ns) for name in config.instruments
+    )
     return Selection(catalog=root, sources=sources, start_ns=start_ns, end_ns=end_ns)
 
 

@@ -1,26 +1,27 @@
-"""What the three modes share: the gate, the strategies behind it, and the meaning of an end."""
+"""What the modes share of a run: the gate, the strategies behind it, and what they are offered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from adapters import registry
 from engine.config.loaded import LoadedConfig, account_files
 from engine.config.priced import currencies_of, idle_balances
+from engine.config.resolved import ResolvedStrategy
 from engine.config.rules import RECORDED
-from engine.errors import MEANING, Exit
 from engine.guard.building import build_strategies
 from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
 from engine.guard.run_state import RunState
 from engine.kill.switch import KillSwitch, switch_of
+from engine.observe.assumptions import StrategyUsed
 from engine.orders.files import old_risk_file
 from engine.orders.model import Capabilities
 from engine.risk.gate import RiskGate
 from engine.risk.state import RiskStateFile
 from engine.risk.states import RiskStates
+from engine.run.assumed import strategy_used
 from engine.run.fees import configured_rates
 
 # What `adapters.base.data_client` streams of every venue.
@@ -33,11 +34,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     gate: RiskGate
     run_state: RunState
     strategies: tuple[Any, ...]
-
-
-def instrument_ids(loaded: LoadedConfig) -> tuple[str, ...]:
-    """Every instrument id that the config names, in its order."""
-    return tuple(name for venue in loaded.config.venues.values() for name in venue.instruments)
+    used: tuple[StrategyUsed, ...] = ()  # as they were when they were built
 
 
 def capabilities(loaded: LoadedConfig) -> dict[str, Capabilities]:
@@ -45,7 +42,7 @@ def capabilities(loaded: LoadedConfig) -> dict[str, Capabilities]:
     found: dict[str, Capabilities] = {}
     for key, venue in loaded.config.venues.items():
         if venue.adapter != RECORDED:
-            found[key.upper()] = registry.spec(venue.adapter).capabilities
+            found[key.upper()] = loaded.specs[key].capabilities
     return found
 
 
@@ -57,7 +54,7 @@ def venue_offer(loaded: LoadedConfig) -> Offer:
             sources[name] = Source(
                 where=f"venue {key}",
                 kinds=SERVED,
-                bar_minutes=registry.spec(venue.adapter).capabilities.bar_minutes,
+                bar_minutes=loaded.specs[key].capabilities.bar_minutes,
             )
     return Offer(sources=sources)
 
@@ -97,21 +94,21 @@ def build_gate(
 
 def build_parts(
     loaded: LoadedConfig,
+    strategies: Sequence[ResolvedStrategy],
     state: RiskStates | None = None,
     kill: KillSwitch | None = None,
-    **extra: Any,
 ) -> Parts:
-    """Gate, run state, and every strategy of the config, put behind the gate.
+    """Gate, run state, and every strategy put behind the gate.
 
-    `extra` are NautilusTrader's own settings for each strategy's config. Raises ConfigError,
-    RiskStateError.
+    Raises ConfigError, RiskStateError.
     """
     gate = build_gate(loaded, state, kill)
-    run_state = RunState(instrument_ids(loaded))
-    strategies = build_strategies(loaded, **extra)
-    for strategy in strategies:
+    run_state = RunState(loaded.config.instruments)
+    used = tuple(strategy_used(loaded, one) for one in strategies)
+    built = build_strategies(loaded, strategies)
+    for strategy in built:
         strategy.bind(gate, run_state)
-    return Parts(gate=gate, run_state=run_state, strategies=tuple(strategies))
+    return Parts(gate=gate, run_state=run_state, strategies=tuple(built), used=used)
 
 
 def tell_idle_balances(
@@ -120,17 +117,3 @@ def tell_idle_balances(
     """Warn of simulated balances in a currency of none of NautilusTrader's `instruments`."""
     for line in idle_balances(loaded, currencies_of(instruments).__contains__):
         run_state.warn("BALANCE-IDLE", line)
-
-
-def ending(run_state: RunState) -> tuple[Exit, str]:
-    """Exit code and a line for people. A breach outweighs a fault, a fault everything else."""
-    if run_state.breach is not None:
-        breach = run_state.breach
-        return Exit.BREACH, f"{MEANING[Exit.BREACH]}: {breach.strategy}: {breach.what}"
-    if run_state.fault_count:
-        return Exit.FAULTED, f"{MEANING[Exit.FAULTED]}: {run_state.faults[0]}"
-    if run_state.interrupted:
-        return Exit.FAILED, "interrupted"
-    if run_state.stop_reason:
-        return Exit.OK, f"stopped: {run_state.stop_reason}"
-    return Exit.OK, MEANING[Exit.OK]

@@ -23,14 +23,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.config.loaded import LoadedConfig, account_files
-from engine.config.loader import load
 from engine.errors import Exit, FairleadError
+from engine.guard.run_state import RunState
 from engine.observe import journaled, summary
 from engine.observe.summary import RunSummary
 from engine.processes import module_command
 from engine.recording.gaps import summary_of
-from engine.run.assumed import assumptions
-from engine.run.backtest import run_backtest
+from engine.run.backtest import RunResult, run_backtest
+from engine.run.config import load
+from engine.run.summary import summed_up
 
 CONFIG = "demo.toml"
 VENUE_IN_CONFIG = "127.0.0.1:8610"
@@ -69,9 +70,8 @@ def run_demo(template: Path, folder: Path, *, seconds: float, seed: int, tell: T
         proof, is_whole = _proof(journal, _get(line, "ledger"), line)
     tell("backtesting what was recorded")
     result = run_backtest(loaded)
-    live = _live_summary(loaded, result.cache, outputs, begin_ns, end_ns)
-    # The demo names its own files, and what only one of the two columns has is left out.
-    backtest = msgspec.structs.replace(result.summary, files={}, equity={}, balance_changes={})
+    live = _live_summary(loaded, result, outputs, (begin_ns, end_ns))
+    backtest = _column(result.summary)
     result.dispose()
     return DemoResult(live=live, backtest=backtest, proof=proof, is_whole=is_whole, folder=folder)
 
@@ -206,30 +206,32 @@ def _proof(journal: Path, ledger: Any, line: Mapping[str, Any]) -> tuple[str, bo
 
 
 def _live_summary(
-    loaded: LoadedConfig, cache: Any, outputs: list[dict[str, Any]], begin_ns: int, end_ns: int
+    loaded: LoadedConfig, result: RunResult, outputs: list[dict[str, Any]], span_ns: tuple[int, int]
 ) -> RunSummary:
     """Both live runs as one, from the journal; marks and instruments are the recording's."""
     from nautilus_trader.model import InstrumentId
 
-    ids = {
-        name: InstrumentId.from_str(name)
-        for venue in loaded.config.venues.values()
-        for name in venue.instruments
-    }
+    cache, (begin_ns, end_ns) = result.cache, span_ns
+    ids = {name: InstrumentId.from_str(name) for name in loaded.config.instruments}
     instruments = {name: cache.instrument(one) for name, one in ids.items()}
     marks = {name: mark for name, one in ids.items() if (mark := summary.mark_price(cache, one))}
     traded = journaled.trading(_journal(loaded), instruments, marks, begin_ns, end_ns)
     second = outputs[-1]
-    return RunSummary(
-        name=loaded.config.name,
-        mode="live, 2 runs",
-        exit_code=int(second["exit_code"]),
-        outcome="killed, then stopped",
-        start_ns=begin_ns,
-        end_ns=end_ns,
-        **summary.figures(traded),
-        denials=second["denials"],
-        assumptions=assumptions(loaded, cache, fees_from="venue", simulated=False),
+    found = summed_up(
+        loaded,
+        "live",
+        traded,
+        cache,
+        end=(int(second["exit_code"]), "killed, then stopped"),
+        span_ns=span_ns,
+        run_state=RunState(),
+        used=result.parts.used,
         gaps=summary_of(loaded.resolve("data/catalog"), start_ns=begin_ns, end_ns=end_ns),
         tick_to_order_ns=second["tick_to_order_ns"],
     )
+    return _column(found, mode="live, 2 runs", denials=second["denials"])
+
+
+def _column(found: RunSummary, **changes: Any) -> RunSummary:
+    """The demo names its own files; what only one of two columns has, or can have, is left out."""
+    return msgspec.structs.replace(found, files={}, equity={}, balance_changes={}, **changes)

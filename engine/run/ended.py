@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from adapters.base.runtime import VenueRuntime
-from engine.errors import Exit
+from engine.errors import MEANING, Exit
 from engine.guard.run_state import RunState
+from engine.observe.assumptions import StrategyUsed
 from engine.observe.journaled import Booked
 from engine.orders.journal_reads import JournalError
 from engine.orders.model import Finding
 from engine.recording.session import Recording
 from engine.status import RunStatus
-
-Mode = Literal["live", "paper", "record"]
 
 CUT_OFF = frozenset({"STOP-TIMEOUT", "STOP-AT-ONCE"})
 EXITS: Mapping[str, Exit] = {
@@ -55,8 +53,8 @@ class Ended(msgspec.Struct, kw_only=True):
     left_open: list[str]
     seconds: float
     node: Any  # stopped; `close` ends it
-    gate: Any
     run_state: RunState
+    used: Sequence[StrategyUsed] = ()
     recording: Recording | None
     is_closed: bool = False
     booked: Sequence[Booked | JournalError] = ()  # of a live run, what each journal has of it
@@ -87,8 +85,52 @@ class NoCache:
         return None
 
 
-def connect_exit(runtime: VenueRuntime) -> Exit:
-    """A venue that answers, but lacks an instrument of the config: the config is wrong."""
-    known = runtime.adapter.instruments
-    lacks = [name for name in runtime.instruments if name not in known]
-    return Exit.CONFIG if known and lacks else Exit.VENUE
+def ending(run_state: RunState) -> tuple[Exit, str]:
+    """Exit code and a line for people. A breach outweighs a fault, a fault everything else."""
+    if run_state.breach is not None:
+        breach = run_state.breach
+        return Exit.BREACH, f"{MEANING[Exit.BREACH]}: {breach.strategy}: {breach.what}"
+    if run_state.fault_count:
+        return Exit.FAULTED, f"{MEANING[Exit.FAULTED]}: {run_state.faults[0]}"
+    if run_state.interrupted:
+        return Exit.FAILED, "interrupted"
+    if run_state.stop_reason:
+        return Exit.OK, f"stopped: {run_state.stop_reason}"
+    return Exit.OK, MEANING[Exit.OK]
+
+
+def verdict(
+    run_state: RunState,
+    failure: tuple[str, str] | None,
+    stop_reason: str,
+    *,
+    unresolved: Sequence[str],
+    left_open: Sequence[str],
+    killed: str | None,
+    halted: str | None,
+) -> tuple[Exit, str]:
+    """A strategy's end comes first, then what ended the run, then what the stop left behind.
+
+    `failure` is a code and a message, `killed` and `halted` what is in force.
+    """
+    exit_code, reason = ending(run_state)
+    if exit_code is not Exit.OK:
+        return exit_code, reason
+    if failure is not None and failure[0] not in CUT_OFF:
+        code, message = failure
+        return EXITS.get(code, Exit.VENUE), f"{code}: {message}"
+    if unresolved:
+        text = "the outcome of these orders is unknown; the next start goes on asking: "
+        return Exit.UNRESOLVED, text + ", ".join(unresolved)
+    if left_open:
+        text = "the venue did not confirm the cancel of these orders: "
+        return Exit.UNRESOLVED, text + ", ".join(left_open)
+    if failure is not None:
+        code, message = failure
+        return EXITS[code], f"{code}: {message}"
+    reason = stop_reason or reason
+    if killed is not None:
+        return Exit.KILLED, f"{killed}; {reason}"
+    if halted is not None:
+        return Exit.KILLED, f"{halted} ({reason})"
+    return Exit.OK, reason

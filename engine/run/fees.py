@@ -16,8 +16,8 @@ import msgspec
 from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
 from nautilus_trader.model import LiquiditySide, Money, OrderSide, Price, Quantity
 
-from engine.config.checks import missing_fees_hint
 from engine.config.model import Fees
+from engine.config.resolved import missing_fees_hint
 from engine.errors import Exit, FairleadError
 from engine.risk.facts import unit_worth
 

@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
 from adapters import registry
 from adapters.base.plain_transport import PlainTransport
+from adapters.base.transport import HttpTransport
 from adapters.base.venue import Adapter, AdapterContext, ParseError, VenueError, VenueInstrument
 from engine.config.loaded import LoadedConfig
 from engine.kill.account import Market, Markets, Touch
 from engine.orders.model import Capabilities, Kind, VenueOrders, VenueUnavailable
-from engine.secrets import read_credentials
+from engine.secrets import Secret, read_credentials
 
 
 class PlainReach:
-    """Implements `engine.kill.account.Reached`. Raises SecretError."""
+    """Implements `engine.kill.account.Reached`; reads the keys that are not given.
 
-    def __init__(self, loaded: LoadedConfig, key: str) -> None:
+    Raises SecretError.
+    """
+
+    def __init__(
+        self, loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret] | None = None
+    ) -> None:
         venue = loaded.config.venues[key]
-        spec = registry.spec(venue.adapter)
-        secrets, failed = read_credentials(venue.credentials, spec.credentials, loaded.path.parent)
-        for error in failed.values():
-            raise error
+        if secrets is None:
+            wanted = loaded.specs[key].credentials
+            secrets, failed = read_credentials(venue.credentials, wanted, loaded.path.parent)
+            for error in failed.values():
+                raise error
         self._account_type = venue.account_type
         self._transport = PlainTransport()
-        self.adapter: Adapter = spec.create(
-            AdapterContext(
-                venue=key.upper(),
-                options=loaded.options[key],
-                secrets=secrets,
-                http=self._transport,
-                now_ns=time.time_ns,
-                instruments=tuple(venue.instruments),
-            )
-        )
+        self.adapter = adapter_of(loaded, key, secrets, self._transport)
 
     @property
     def orders(self) -> VenueOrders:
@@ -56,6 +55,23 @@ class PlainReach:
 
     async def close(self) -> None:
         await self._transport.close()
+
+
+def adapter_of(
+    loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret], http: HttpTransport
+) -> Adapter:
+    """Of the venue `key` of the config, not connected."""
+    venue = loaded.config.venues[key]
+    return registry.spec(venue.adapter).create(
+        AdapterContext(
+            venue=key.upper(),
+            options=loaded.options[key],
+            secrets=secrets,
+            http=http,
+            now_ns=time.time_ns,
+            instruments=tuple(venue.instruments),
+        )
+    )
 
 
 def markets_of(adapter: Adapter, account_type: Literal["cash", "margin"]) -> Markets:

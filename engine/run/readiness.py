@@ -9,41 +9,25 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.config.checks import Mode
 from engine.config.loaded import LoadedConfig
 from engine.config.priced import currencies_of, idle_balances, idle_by_name
 from engine.config.problems import ConfigError, ConfigProblem, KeyPath
+from engine.config.resolved import Mode
 from engine.errors import FairleadError
 
 
-def start_problems(loaded: LoadedConfig, mode: Mode | None) -> list[ConfigProblem]:
-    """Folders that take no file, and what a backtest's catalog lacks. Nothing is written."""
+def start_look(loaded: LoadedConfig, mode: Mode | None) -> tuple[list[ConfigProblem], list[str]]:
+    """Folders that take no file, what a backtest's catalog lacks; and notes of what prevents
+    nothing, and that a person should know of. Nothing is written.
+    """
+    from engine.run.takeover import held_notes
+
     if mode == "backtest":
-        return list(_backtest(loaded))
-    return list(_folders(loaded))
-
-
-def start_notes(loaded: LoadedConfig, mode: Mode | None) -> list[str]:
-    """What prevents nothing, and that a person should know of."""
-    from engine.run.held import notes
-
-    found = list(notes(loaded)) if mode in (None, "live") else []
-    if mode == "backtest":
-        found += _idle_in_catalog(loaded)
-    elif mode != "live":
-        found += idle_by_name(loaded, stated=mode is None)
-    return found
-
-
-def _idle_in_catalog(loaded: LoadedConfig) -> list[str]:
-    from engine.run.backtest_data import select
-
-    try:
-        selected = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
-    except FairleadError:
-        return []  # a problem, and told as one
-    known = currencies_of(source.instrument for source in selected.sources)
-    return list(idle_balances(loaded, known.__contains__))
+        return _backtest(loaded)
+    notes = list(held_notes(loaded)) if mode in (None, "live") else []
+    if mode != "live":
+        notes += idle_by_name(loaded, stated=mode is None)
+    return list(_folders(loaded)), notes
 
 
 def _folders(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
@@ -71,18 +55,24 @@ def unwritable(folder: Path) -> str | None:
         return f"{there}: {error.strerror}"
 
 
-def _backtest(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
+def _backtest(loaded: LoadedConfig) -> tuple[list[ConfigProblem], list[str]]:
     from engine.run.backtest import venue_configs
     from engine.run.backtest_data import select
 
+    notes: list[str] = []
     try:
-        venue_configs(loaded, select(loaded.config, loaded.resolve(loaded.config.backtest.catalog)))
+        selected = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
+        known = currencies_of(source.instrument for source in selected.sources)
+        notes += idle_balances(loaded, known.__contains__)
+        venue_configs(loaded, selected)
     except ConfigError as error:
-        yield from error.problems
+        return list(error.problems), notes
     except FairleadError as error:
-        yield loaded.problem(
+        problem = loaded.problem(
             ("backtest", "catalog"),
             "E-CFG-070",
             expected="a catalog that this backtest can run on",
             hint=f"{error.code}: {error.message}",
         )
+        return [problem], notes
+    return [], notes

@@ -89,10 +89,10 @@ def _fees(config: Config, key: str, instruments: Sequence[Any]) -> Fees:
     return fee
 
 
-def post_stop_secs(config: Config, *, paper: bool) -> float:
+def post_stop_secs(config: Config, *, simulated: bool) -> float:
     """On paper, what is on its way at the stop arrives, and what answers it (a cancel, an exit),
     while the market is there: no outcome is left open, and none made up."""
-    if not paper:
+    if not simulated:
         return POST_STOP_SECS
     latency_secs = float(config.simulated.latency_ms) / 1000
     limit_secs = config.run.stop_timeout_secs * POST_STOP_SHARE
@@ -108,6 +108,6 @@ async def leave_in_time(
     while not is_up or handle.state == NodeState.RUNNING:
         await asyncio.sleep(LOOK_SECS)
         is_up = is_up or handle.state == NodeState.RUNNING
-    await asyncio.sleep(post_stop_secs(config, paper=True) - SETTLE_SECS - LOOK_SECS)
+    await asyncio.sleep(post_stop_secs(config, simulated=True) - SETTLE_SECS - LOOK_SECS)
     for client in clients:
         client.leave()

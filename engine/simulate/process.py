@@ -46,8 +46,8 @@ from engine.risk.look import STOPS
 from engine.risk.verdict import Denial
 from engine.risk.view import instrument_facts
 from engine.run.approvals import GateApprovals
-from engine.run.recovered import count_again, count_in
 from engine.run.simulated import POST_STOP_SECS
+from engine.run.takeover import count_again, count_in
 from engine.secrets import Secret
 from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
 from engine.simulate.feed import BookFeed

@@ -22,7 +22,12 @@ from engine.cli.main import main
 from engine.simulate.plan import Death
 from tests.crash import seam
 
-PRELOADED = ("engine.cli.live", "engine.cli.node", "engine.run.live", "engine.config.checks")
+PRELOADED = (
+    "engine.cli.node",
+    "engine.run.node",
+    "engine.run.summary",
+    "engine.config.resolved",
+)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.base.execution_client import VenueExecutionClient
 from engine.cli.app import app
-from engine.run import node
+from engine.run import kernel
 
 answer = VenueExecutionClient._generate_position_status_reports
 
@@ -23,6 +23,6 @@ async def counted(client: VenueExecutionClient, command: Any) -> list[Any]:
 
 
 if __name__ == "__main__":
-    node.POSITION_CHECK_SECS = 0.5
+    kernel.POSITION_CHECK_SECS = 0.5
     VenueExecutionClient._generate_position_status_reports = counted  # type: ignore[method-assign]
     app()

@@ -363,7 +363,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "claims-shared",
-        "engine/run/claims.py",
+        "engine/run/takeover.py",
         "an instrument is claimed by every strategy that names it",
         one("                names.remove(name)\n", ""),
         T_MISSING,

@@ -31,7 +31,7 @@ from engine.orders.model import (
     Unknown,
     VenueFill,
 )
-from engine.run.claims import claims
+from engine.run.takeover import claims
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.config.loader import load
 from engine.observe.orders_file import order_lines
 from engine.recording.importers.binance import import_binance
 from engine.run.backtest import run_backtest
+from engine.run.config import load
 from tests.parity import generate
 from tests.parity.oracle import MS_NS, Violation, judge
 from tests.parity.orders import Order, Rules, orders_of

@@ -39,7 +39,6 @@ from adapters.poloniex.symbols import parse_wire_id
 from adapters.poloniex.tracking import Tracker
 from adapters.poloniex.websocket import PublicStream
 from engine.config.loaded import parse_key_path
-from engine.config.loader import load
 from engine.config.problems import ConfigError
 from engine.config.toml_lines import TomlLines
 from engine.recording.gaps import read_gaps, summarize
@@ -51,6 +50,7 @@ from engine.recording.importers.staging import ImportFailed
 from engine.recording.raw import read, verify
 from engine.recording.rawformat import Direction, RawFault, RawRecord, pack_block, pack_record
 from engine.recording.redact import Redactor
+from engine.run.config import load
 from engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
 from tests.property.mutation import BINARY, JSON, JSON_LINES, TEXT, TOML, Mutator

@@ -15,12 +15,12 @@ from adapters.base.book import padded
 from adapters.base.ratelimit import retry_after_secs
 from adapters.base.venue import ParseError, VenueErrorKind
 from adapters.oceanex.errors import RATE_PENALTY_SECS, status_error
-from engine.config.loader import load
 from engine.config.problems import ConfigError, came_text
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import Intent, Kind, Side
 from engine.recording.raw import verify
 from engine.recording.redact import MARK, Redactor
+from engine.run.config import load
 from tests.property.bombs import bombs
 
 MIB = 1 << 20

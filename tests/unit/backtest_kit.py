@@ -23,8 +23,8 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from backtests.synthetic import START_NS, perpetual, spot, write_catalog
 from engine.config.loaded import LoadedConfig
-from engine.config.loader import load
 from engine.run.backtest import RunResult, run_backtest
+from engine.run.config import load
 
 SECOND_NS = 1_000_000_000
 BOOK_LEVELS = 5

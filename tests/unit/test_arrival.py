@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.config.loader import load
 from engine.observe.orders_file import order_lines
 from engine.run.backtest import RunResult, run_backtest
+from engine.run.config import load
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,

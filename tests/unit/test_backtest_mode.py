@@ -26,12 +26,12 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.config.loader import load
 from engine.errors import FairleadError
 from engine.observe.summary import Account, rows, shown
 from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
 from engine.run.backtest import run_backtest
 from engine.run.backtest_data import book_at
+from engine.run.config import load
 from engine.run.fees import FeeRates, rates_from_info
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.backtest_kit import (

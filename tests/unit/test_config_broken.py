@@ -9,8 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from engine.config.codes import CODES
-from engine.config.loader import CONFIG_BYTES_MAX, load
+from engine.config.loader import CONFIG_BYTES_MAX
 from engine.config.problems import ConfigError, ConfigProblem
+from engine.run.config import load
 from tests.unit.config_stub import stub_adapter
 
 BASE = """\

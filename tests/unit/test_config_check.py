@@ -20,8 +20,8 @@ from adapters import registry
 from engine.cli.app import VERBS, app
 from engine.config import model
 from engine.config.codes import CODES
-from engine.config.explain import explain, json_schema
 from engine.errors import MEANING, Exit, FairleadError
+from engine.run.config import explain, json_schema
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.config_stub import CONFIGS, stub_adapter
 
@@ -371,7 +371,7 @@ def test_an_error_is_one_line_and_its_exit_code(
     def fail(_: str) -> str:
         raise error
 
-    monkeypatch.setattr("engine.config.explain.explain", fail)
+    monkeypatch.setattr("engine.run.config.explain", fail)
     if debug:
         monkeypatch.setenv("FAIRLEAD_DEBUG", debug)
     result = run("config", "--explain", "x")

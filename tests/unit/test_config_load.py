@@ -16,8 +16,8 @@ from adapters import registry
 from adapters.base.venue import AdapterSpec
 from engine.config import model
 from engine.config.loaded import LoadedConfig
-from engine.config.loader import load
 from engine.errors import FairleadError
+from engine.run.config import load
 from tests.unit.config_stub import CONFIGS, STUB, StubOptions, stub_adapter
 
 FULL = CONFIGS / "full.toml"

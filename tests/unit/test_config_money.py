@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from engine.cli.app import app
 from engine.config import model, rules
-from engine.config.loader import load
 from engine.config.problems import ConfigError
 from engine.run.backtest import run_backtest
+from engine.run.config import load
 from tests.unit import backtest_kit as kit
 
 CONFIG = """\

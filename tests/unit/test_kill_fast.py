@@ -132,7 +132,7 @@ def test_the_state_is_durable_before_anything_heavy_is_imported() -> None:
 
 def test_cancelling_imports_nothing_that_only_a_run_needs() -> None:
     code = (
-        "import sys; import engine.kill.command, engine.run.reach, engine.config.loader\n"
+        "import sys; import engine.kill.command, engine.run.reach, engine.run.config\n"
         "from adapters import registry\n"
         "for name in registry.names(): registry.spec(name)\n"
         "heavy = {'typer', 'aiohttp', 'uvloop', 'engine.orders.desk', 'engine.kill.flatten',\n"

@@ -9,10 +9,10 @@ import urllib.parse
 
 import pytest
 
-from engine.config.loader import load
 from engine.recording.raw import read
 from engine.recording.redact import MARK, Redactor
 from engine.recording.session import Recording
+from engine.run.config import load
 from engine.secrets import Secret
 from engine.status import RunStatus
 

@@ -11,7 +11,7 @@ from adapters.simulation.virtual_time import VirtualLoop
 from engine.config.model import Risk
 from engine.orders.model import Accepted, Outcome, Side, Unknown
 from engine.risk.gate import RiskGate
-from engine.run.recovered import count_in
+from engine.run.takeover import count_in
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent
 
 LARGER = Decimal("0.9")

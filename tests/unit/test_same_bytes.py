@@ -21,10 +21,10 @@ from nautilus_trader.model import (
     TraderId,
 )
 
-from engine.config.loader import load
 from engine.guard.order_ids import SeededFactory, SeededIds
 from engine.observe.orders_file import order_lines
 from engine.run.backtest import run_backtest
+from engine.run.config import load
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.backtest_kit import (
     MAKER,

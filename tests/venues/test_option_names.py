@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from adapters import registry
-from engine.config.loader import load
 from engine.config.problems import ConfigError
+from engine.run.config import load
 
 CONFIG = """
 name = "names"

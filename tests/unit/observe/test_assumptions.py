@@ -17,10 +17,12 @@ from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 from rich.console import Console
 
-from engine.config.loader import load
+from engine.config.loaded import LoadedConfig
 from engine.config.model import Backtest
+from engine.config.resolved import resolve_strategies
 from engine.observe.assumptions import (
     Assumptions,
+    StrategyUsed,
     canonical,
     digest,
     params_told,
@@ -29,6 +31,7 @@ from engine.observe.orders_file import order_lines, write_run
 from engine.observe.summary import RunSummary, rows, table
 from engine.run.assumed import assumptions, strategy_used
 from engine.run.backtest import run_backtest
+from engine.run.config import load
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,
@@ -57,6 +60,12 @@ def of(folder: Path, catalog: Path, params: Any = TRADING, **more: Any) -> Assum
     found = run(folder, catalog, MAKER, params, **more).summary.assumptions
     assert found is not None
     return found
+
+
+def used(ready: LoadedConfig) -> list[StrategyUsed]:
+    strategies, problems = resolve_strategies(ready)
+    assert problems == []
+    return [strategy_used(ready, one) for one in strategies]
 
 
 def at(seconds: float) -> str:
@@ -134,18 +143,18 @@ def test_a_mark_by_trades_or_by_nothing_is_named_so(tmp_path: Path) -> None:
         quote=lambda _: None,
         trade=lambda _: object(),
     )
-    assert assumptions(ready, trades, fees_from="venue").marks == {PERP: "last trade"}
+    assert assumptions(ready, trades, used(ready), fees_from="venue").marks == {PERP: "last trade"}
     nothing = SimpleNamespace(**{**vars(trades), "trade": lambda _: None})
-    assert assumptions(ready, nothing, fees_from="venue").marks == {PERP: "no mark"}
+    assert assumptions(ready, nothing, used(ready), fees_from="venue").marks == {PERP: "no mark"}
     unknown = SimpleNamespace(**{**vars(trades), "instrument": lambda _: None})
-    found = assumptions(ready, unknown, fees_from="venue")
+    found = assumptions(ready, unknown, used(ready), fees_from="venue")
     assert (found.marks, found.fees) == ({}, {})
 
 
 def test_a_live_run_has_no_simulated_execution_or_fees(tmp_path: Path) -> None:
     ready = loaded(tmp_path, tmp_path, MAKER, TRADING)
     cache = SimpleNamespace(instrument=lambda _: perpetual(PERP), top_of_book=lambda _: object())
-    found = assumptions(ready, cache, fees_from="venue", simulated=False)
+    found = assumptions(ready, cache, used(ready), fees_from="venue", simulated=False)
     assert (found.execution, found.fees, found.data) == (None, {}, None)
     assert found.config
     assert found.strategies
@@ -319,7 +328,7 @@ def test_the_strategys_source_is_part_of_the_inputs(tmp_path: Path, catalog: Pat
         module.write_text(source.read_text() + more)
         sys.modules.pop("mine_for_hashes", None)
         ready = load(config(tmp_path, catalog, "mine_for_hashes:Plain", params))
-        codes.append(strategy_used(ready, 0).code)
+        codes.append(used(ready)[0].code)
     assert codes[0] != codes[1]
 
 
@@ -339,7 +348,8 @@ def test_no_secret_is_told_or_hashed(tmp_path: Path, catalog: Path) -> None:
             )
         )
         cache = SimpleNamespace(instrument=lambda _: None)
-        found.append(assumptions(load(file), cache, fees_from="venue"))
+        ready = load(file)
+        found.append(assumptions(ready, cache, used(ready), fees_from="venue"))
     assert found[0] == found[1]
     assert b"env:ONE" not in msgspec.json.encode(found[0])
 

@@ -18,7 +18,7 @@ from engine.orders.journal import Journal
 from engine.orders.journal_reads import JournalError
 from engine.orders.model import Intent, OrderState, Side, VenueFill
 from engine.run.ended import Ended, NoCache
-from engine.run.live import _traded
+from engine.run.summary import _traded
 from engine.status import RunStatus
 from tests.unit.nautilus_harness import IID, pair, px, qty
 from tests.unit.orders.conftest import intent, venue_order
@@ -155,7 +155,6 @@ def test_a_journal_that_cannot_be_read_is_told_and_counts_nothing(journal: Journ
         left_open=[],
         seconds=1.0,
         node=None,
-        gate=None,
         run_state=RunState(),
         recording=None,
         booked=[error],

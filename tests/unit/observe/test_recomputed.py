@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from engine.config.loader import load
 from engine.guard.strategy import GuardedStrategy
 from engine.matching.exchange import PASSED
 from engine.observe.account import Books, InstrumentSummary
@@ -24,6 +23,7 @@ from engine.observe.orders_file import order_lines, write_run
 from engine.observe.reasons import KINDS_MAX, OTHER, counted, normal, plain
 from engine.observe.summary import rows
 from engine.run.backtest import run_backtest
+from engine.run.config import load
 from tests.kernel import bench
 from tests.unit import backtest_kit as kit
 from tests.unit.test_same_bytes import all_strategies

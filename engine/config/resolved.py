@@ -1,0 +1,227 @@
+"""A config with what it refers to: keys read, strategies imported, parameters converted, each once.
+
+A check tells what is wrong with them; a run takes the same objects.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from engine.config import model
+from engine.config.loaded import LoadedConfig
+from engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
+from engine.config.rules import RECORDED
+from engine.config.strategies import import_strategy
+from engine.config.strategy_params import Configured, ParamsError, configure, placed
+from engine.orders.model import Capabilities
+from engine.secrets import Secret, read_credentials
+
+Mode = Literal["live", "paper", "record", "backtest"]
+
+Check = Callable[[LoadedConfig, int, type[Any]], Iterable[ConfigProblem]]
+
+_VENUE_OF = re.compile(r"[^\s.]+\.([A-Z][A-Z0-9_]*)(?:-\d+-.+)?")
+
+
+class ResolvedStrategy(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the config: its class, and what is given to that."""
+
+    position: int
+    cls: type[Any]
+    configured: Configured
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """`secrets` are by venue key and name; none of the venues whose keys the mode does not need.
+
+    `strategies` are those without a problem of their own.
+    """
+
+    loaded: LoadedConfig
+    secrets: Mapping[str, Mapping[str, Secret]]
+    strategies: tuple[ResolvedStrategy, ...]
+    problems: tuple[ConfigProblem, ...]
+
+    def require(self) -> Resolved:
+        """Raises ConfigError with every problem."""
+        if self.problems:
+            raise ConfigError(told_once(list(self.problems)))
+        return self
+
+
+def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
+    """Follow every reference, and find every problem beyond the file's own text.
+
+    Secrets are read for `live`, for a venue that tells its market data to none without, and
+    without a mode for the venues that name any. A recorded venue is refused where venues are
+    connected, and a recorder takes no strategies.
+    """
+    problems: list[ConfigProblem] = []
+    secrets: dict[str, Mapping[str, Secret]] = {key: {} for key in loaded.config.venues}
+    for key, venue in loaded.config.venues.items():
+        if venue.adapter == RECORDED:
+            problems += _recorded(loaded, key, mode)
+        elif _needs_secrets(loaded, key, mode):
+            secrets[key], failed = _secrets(loaded, key, venue)
+            problems += failed
+        if mode == "paper" and venue.adapter != RECORDED:
+            problems += _fees(loaded, key, venue)
+    strategies: tuple[ResolvedStrategy, ...] = ()
+    if mode != "record":
+        if not loaded.config.strategies and mode is not None:
+            problems.append(
+                loaded.problem(
+                    ("strategies",), "E-CFG-010", expected="at least one strategy", came="nothing"
+                )
+            )
+        strategies, failed = resolve_strategies(loaded, _capabilities)
+        problems += failed
+    return Resolved(
+        loaded=loaded,
+        secrets=secrets,
+        strategies=strategies,
+        problems=tuple(sorted(problems, key=lambda one: (one.line, one.col, one.code))),
+    )
+
+
+def resolve_strategies(
+    loaded: LoadedConfig, *checks: Check
+) -> tuple[tuple[ResolvedStrategy, ...], list[ConfigProblem]]:
+    """Classes and parameters; those that do not fit are problems, and left out.
+
+    `checks` find more of a class that could be imported.
+    """
+    found: list[ResolvedStrategy] = []
+    problems: list[ConfigProblem] = []
+    for position, strategy in enumerate(loaded.config.strategies):
+        try:
+            cls = import_strategy(loaded, position)
+            for check in checks:
+                problems += check(loaded, position, cls)
+            configured = configure(cls, strategy)
+        except ConfigError as error:
+            problems += error.problems
+        except ParamsError as error:
+            problems += placed(loaded, position, error.problems)
+        else:
+            found.append(ResolvedStrategy(position=position, cls=cls, configured=configured))
+    return tuple(found), problems
+
+
+def _recorded(loaded: LoadedConfig, key: str, mode: Mode | None) -> Iterator[ConfigProblem]:
+    if mode in ("live", "paper", "record"):
+        yield loaded.problem(
+            ("venues", key, "adapter"),
+            "E-CFG-038",
+            expected=f"one of {', '.join(loaded.adapters)} to run {mode}",
+            came=f'"{RECORDED}"',
+            hint="a recorded venue exists only in a catalog: backtest it",
+        )
+
+
+def missing_fees_hint(key: str) -> str:
+    """What to do where nobody tells the fees of venue `key`."""
+    return (
+        f'add [venues.{key}.fees] with maker = "..." and taker = "...", '
+        f'or fees = "{model.NO_FEES}" in [venues.{key}] to trade without fees'
+    )
+
+
+def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
+    """Paper runs read no secret, and some venues tell their fees to account holders only."""
+    if venue.fees is None and not loaded.specs[key].capabilities.public_fees:
+        yield loaded.problem(
+            ("venues", key, "fees"),
+            "FEES-MISSING",
+            expected="the maker and taker rates, which the venue tells only to an account",
+            came="nothing",
+            hint=missing_fees_hint(key),
+        )
+
+
+def _needs_secrets(loaded: LoadedConfig, key: str, mode: Mode | None) -> bool:
+    if mode is None:
+        return bool(loaded.config.venues[key].credentials)
+    if mode == "backtest":
+        return False
+    return mode == "live" or loaded.specs[key].keyed_data
+
+
+def _secrets(
+    loaded: LoadedConfig, key: str, venue: model.Venue
+) -> tuple[dict[str, Secret], list[ConfigProblem]]:
+    spec = loaded.specs[key]
+    found, failed = read_credentials(venue.credentials, spec.credentials, loaded.path.parent)
+    return found, [
+        loaded.problem(
+            ("venues", key, "credentials", name),
+            error.code,
+            expected="a usable secret",
+            hint=error.message,
+        )
+        for name, error in failed.items()
+    ]
+
+
+def _capabilities(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterator[ConfigProblem]:
+    """Compare what the strategy says it sends with what its venues can do."""
+    strategy = loaded.config.strategies[position]
+    kinds = _declared(cls, "order_kinds")
+    times = _declared(cls, "times_in_force")
+    post_only = bool(strategy.params.get("post_only", getattr(cls, "post_only", False)))
+    path: KeyPath = ("strategies", position, "path")
+    for key, able in _venues_of(loaded, strategy):
+        lacks = [
+            ("E-CFG-060", "an order type", sorted(kinds - able.kinds), able.kinds),
+            (
+                "E-CFG-061",
+                "a time in force",
+                sorted(times - able.time_in_force),
+                able.time_in_force,
+            ),
+        ]
+        for code, what, missing, has in lacks:
+            for name in missing:
+                yield loaded.problem(
+                    path,
+                    code,
+                    expected=f"{what} that {key} has ({', '.join(sorted(has))})",
+                    came=f"{name}, which {cls.__name__} sends",
+                )
+        if post_only and not able.post_only:
+            where = ("strategies", position, "params", "post_only")
+            yield loaded.problem(
+                where if loaded.line_of(where) else path,
+                "E-CFG-062",
+                expected=f"no post-only orders, which {key} does not have",
+                came=f"post_only of {cls.__name__}",
+            )
+
+
+def _declared(cls: type[Any], attribute: str) -> frozenset[str]:
+    return frozenset(str(item) for item in getattr(cls, attribute, ()) or ())
+
+
+def _venues_of(
+    loaded: LoadedConfig, strategy: model.Strategy
+) -> Iterator[tuple[str, Capabilities]]:
+    """The venues named in the parameters; all of them when none is. Recorded ones can all."""
+    named = set(_venue_names(strategy.params))
+    for key, venue in loaded.config.venues.items():
+        if venue.adapter != RECORDED and (not named or key.upper() in named):
+            yield key, loaded.specs[key].capabilities
+
+
+def _venue_names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _venue_names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _venue_names(inner)
+    elif isinstance(value, str) and (match := _VENUE_OF.fullmatch(value)):
+        yield match[1]

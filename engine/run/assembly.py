@@ -1,0 +1,244 @@
+"""A connected run becomes a NautilusTrader node: gate, strategies, clients, and their watches."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from nautilus_trader.live import LiveNodeBuilder
+
+from adapters.base.account import Account
+from adapters.base.execution_client import make_execution_factory
+from adapters.base.runtime import VenueRuntime
+from engine.config.loaded import account_files
+from engine.config.resolved import Resolved
+from engine.errors import Exit, FairleadError
+from engine.guard.run_state import RunState
+from engine.kill.account import Markets
+from engine.kill.halts import RunHalts
+from engine.kill.switch import KillSwitch
+from engine.kill.watch import KillWatch
+from engine.matching.client import SimulatedExecutionClient
+from engine.orders.journal import Journal
+from engine.orders.model import Intent
+from engine.recording.session import Recording
+from engine.risk.state import RiskStateError
+from engine.run import build
+from engine.run.approvals import GateApprovals
+from engine.run.clocks import RunClocks
+from engine.run.connection import VenueConnection
+from engine.run.kernel import MarketActor, node_config
+from engine.run.modes import MODES, NodeMode
+from engine.run.reach import markets_of
+from engine.run.simulated import simulated_account
+from engine.run.takeover import claims, count_again, count_in, held_beyond, unlisted
+from engine.status import RunStatus
+
+logger = logging.getLogger(__name__)
+
+
+class Assembly:
+    """The parts of a run that has connected its venues; a node is made of them by `build`.
+
+    `trading` fills with the real accounts, `held` with the instruments that a journal holds and
+    the config does not name. `on_known` is called once what the accounts hold is counted.
+    """
+
+    def __init__(
+        self,
+        resolved: Resolved,
+        mode: NodeMode,
+        connections: Mapping[str, VenueConnection],
+        trading: list[Account],
+        switch: KillSwitch,
+        status: RunStatus,
+        on_known: Callable[[], None],
+    ) -> None:
+        self._loaded = loaded = resolved.loaded
+        self._mode = mode
+        self._traits = traits = MODES[mode]
+        self._connections = connections
+        self._trading = trading
+        self._status = status
+        self._on_known = on_known
+        self._known_count = 0
+        self.held: list[str] = []
+        self.papers: list[SimulatedExecutionClient] = []
+        self.node: Any = None
+        self.handle: Any = None  # of the node, which can't be asked for it while it runs
+        self.parts = parts = self._parts(resolved, switch)
+        self.halts: RunHalts | None = None
+        self.kills: KillWatch | None = None
+        if traits.trades:
+            self._prepare(parts.run_state)
+            self.halts = RunHalts(
+                loaded, parts.gate, status, trading, time.time_ns, paper=not traits.is_real
+            )
+            self.kills = KillWatch(
+                loaded,
+                switch,
+                self.halts,
+                status,
+                trading,
+                lambda: parts.strategies,
+                self._markets,
+                time.time_ns,
+            )
+        self.clocks = RunClocks(
+            [one.runtime for one in connections.values()],
+            parts.gate,
+            trading,
+            time.time_ns,
+            time.monotonic_ns,
+        )
+
+    def _parts(self, resolved: Resolved, switch: KillSwitch) -> build.Parts:
+        """Gate and strategies; without execution no strategies, whatever the config names."""
+        if not self._traits.trades:
+            gate = build.build_gate(self._loaded)
+            return build.Parts(gate=gate, run_state=RunState(), strategies=())
+        try:
+            states = build.risk_states(self._loaded, paper=not self._traits.is_real)
+            return build.build_parts(self._loaded, resolved.strategies, states, switch)
+        except RiskStateError as error:
+            raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
+
+    def _prepare(self, state: RunState) -> None:
+        """What strategies are offered, and what is kept of their orders."""
+        state.offer = build.venue_offer(self._loaded)
+        if self._traits.is_real:
+            state.ticks = {}
+        else:  # a real run's orders are told from its journal
+            state.markets = {}
+            build.tell_idle_balances(self._loaded, state, self._instruments())
+
+    def build(
+        self,
+        recording: Recording | None,
+        kept: Mapping[str, Callable[[], None]],
+        stack: ExitStack,
+    ) -> None:
+        """Make the node; what is opened for it is closed with `stack`. Raises FairleadError.
+
+        `kept` is called for each account once its journal is there.
+        """
+        streaming = None if recording is None else recording.streaming(self._instruments())
+        config = node_config(self._loaded, self._mode, streaming)
+        builder = LiveNodeBuilder.from_config(self._loaded.config.name, config)
+        for key, connection in self._connections.items():
+            execution = None
+            if self._traits.is_real:
+                execution = make_execution_factory(self._account(key, connection, kept, stack))
+            elif self._traits.is_simulated:
+                approvals = GateApprovals(self.parts.gate)
+                execution = simulated_account(
+                    self._loaded.config, key, connection.runtime, approvals, self.papers.append
+                )
+            builder = connection.add_to(builder, execution)
+        self.node = builder.build()
+        self.handle = self.node.handle()
+        journals = {trading.venue: trading.journal for trading in self._trading}
+        claimed = claims(self._loaded, journals.values())
+        for strategy in self.parts.strategies:
+            strategy.keep_brackets_in(journals)
+            self.node.add_strategy(strategy)
+            strategy.set_external_order_instrument_ids(claimed[str(strategy.strategy_id)])
+        watched = tuple(self.held)
+        if recording is not None or self._traits.watches_all:
+            watched = (*self._loaded.config.instruments, *watched)
+        if watched:
+            self.node.add_actor(MarketActor(watched))
+
+    def _instruments(self) -> Iterator[Any]:
+        """NautilusTrader's own, of the connected venues."""
+        for connection in self._connections.values():
+            yield from connection.instruments()
+
+    def _markets(self, venue: str) -> Markets:
+        key = venue.lower()
+        adapter = self._connections[key].runtime.adapter
+        return markets_of(adapter, self._loaded.config.venues[key].account_type)
+
+    # -- real accounts -------------------------------------------------------------------------
+
+    def _account(
+        self,
+        key: str,
+        connection: VenueConnection,
+        kept: Mapping[str, Callable[[], None]],
+        stack: ExitStack,
+    ) -> Account:
+        config, gate = self._loaded.config, self.parts.gate
+        journal = Journal(
+            account_files(self._loaded, key).journal,
+            fsync=config.execution.journal_fsync == "always",
+            now_ns=time.time_ns,
+        )
+        stack.callback(journal.close)
+        kept[key]()
+        self._keep_held(key, connection.runtime, journal)
+        claimed = claims(self._loaded, [journal])
+        trading = Account(
+            runtime=connection.runtime,
+            account=config.venues[key].account,
+            account_type=config.venues[key].account_type,
+            journal=journal,
+            approvals=GateApprovals(gate),
+            config=config,
+            claimed=frozenset(str(name) for names in claimed.values() for name in names),
+            on_recovered=self._recovered,
+            on_told=self._told,
+            on_halt=lambda instrument, why: gate.halt(
+                f"{instrument}: {why}", time.time_ns(), instrument
+            ),
+            on_sent=self._sent,
+            on_over=gate.order_over,
+            on_unknown=lambda count: gate.unknown_outcomes(key, count),
+        )
+        if self.kills is not None:
+            trading.killed = self.kills.killed
+        if self.halts is not None:
+            self.halts.opened(trading)
+        self._trading.append(trading)
+        return trading
+
+    def _keep_held(self, key: str, runtime: VenueRuntime, journal: Journal) -> None:
+        """Load also what the journal holds and the config names no more. Raises FairleadError."""
+        held = held_beyond(journal, self._loaded.config.venues[key].instruments)
+        error = unlisted(held, runtime.adapter.instruments, journal.path)
+        if error is not None:
+            raise error
+        for one in held:
+            logger.warning(
+                "%s holds %s, which the config does not name: kept and counted, and no strategy "
+                "trades it",
+                journal.path,
+                one,
+            )
+        runtime.instruments += tuple(one.instrument for one in held)
+        self.held += [one.instrument for one in held]
+
+    def _recovered(self, trading: Account) -> None:
+        """The account is known: what it holds counts against the limits from the first order."""
+        assert trading.desk is not None
+        if self.kills is not None:
+            self.kills.recovered(trading)
+        count_in(self.parts.gate, trading.journal, trading.desk)
+        self._known_count += 1
+        if self._known_count == len(self._trading):
+            self._on_known()
+
+    def _told(self, trading: Account) -> None:
+        """What was filled since the recovery is in what NautilusTrader was told: count it too."""
+        assert trading.desk is not None
+        count_again(self.parts.gate, trading.venue, trading.journal, trading.desk)
+
+    def _sent(self, intent: Intent) -> None:
+        """Tick to order: from the receipt of what the strategy answered to, until the send."""
+        ticks = self.parts.run_state.ticks
+        received = ticks.pop(intent.client_order_id, 0) if ticks else 0
+        if received:
+            self._status.tick_to_order.record(time.time_ns() - received)

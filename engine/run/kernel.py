@@ -1,0 +1,116 @@
+"""NautilusTrader's node as a run sets it up: settings, its own log, who keeps market data coming.
+
+Its log is a file of the state folder, and on the screen its errors only. Its warnings are many, and
+some describe what is right (an order book that begins anew, an order that is filled as it
+triggers). They are kept, in the file, where a person can look them up.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from nautilus_trader.common import (
+    DataActor,
+    Environment,
+    FileWriterConfig,
+    LoggerConfig,
+    LogLevel,
+)
+from nautilus_trader.live import (
+    LiveDataEngineConfig,
+    LiveExecutionEngineConfig,
+    LiveNodeConfig,
+    SubmissionRecoveryPolicy,
+)
+from nautilus_trader.model import BookType, InstrumentId, TraderId
+from nautilus_trader.persistence import StreamingConfig
+
+from engine.config.loaded import LoadedConfig
+from engine.run.modes import MODES, Mode, NodeMode
+from engine.run.simulated import post_stop_secs
+
+TRADER_ID = "FAIRLEAD-001"
+CONNECT_SECS = 60  # on top of the quarantine of unproven orders
+POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
+FOLDER = "logs"  # in the state folder
+# A backtest's orders that go on waiting are failures there, an ERROR each time
+EXCHANGE = "nautilus_execution::matching_engine"
+LEVELS = {name: getattr(LogLevel, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
+
+
+def node_config(
+    loaded: LoadedConfig, mode: NodeMode, streaming: StreamingConfig | None
+) -> LiveNodeConfig:
+    """Of a run that is no backtest; `streaming` is where its events are recorded."""
+    is_real = MODES[mode].is_real
+    return LiveNodeConfig(
+        environment=Environment.LIVE if is_real else Environment.SANDBOX,
+        trader_id=TraderId(TRADER_ID),
+        streaming=streaming,
+        timeout_connection_secs=CONNECT_SECS + loaded.config.execution.absent_quarantine_secs,
+        timeout_disconnection_secs=float(loaded.config.run.stop_timeout_secs),
+        delay_post_stop_secs=post_stop_secs(loaded.config, simulated=MODES[mode].is_simulated),
+        logging=logger_config(loaded, mode),
+        data_engine=LiveDataEngineConfig(
+            emit_quotes_from_book=True, time_bars_build_with_no_updates=False
+        ),
+        exec_engine=LiveExecutionEngineConfig(
+            reconciliation=is_real,
+            reconciliation_startup_delay_secs=0.0,
+            submission_recovery_policy=SubmissionRecoveryPolicy.RETAIN_UNRESOLVED,
+            # Where nothing is sent there is nobody else to ask.
+            inflight_check_interval_ms=2_000 if is_real else 0,
+            open_check_interval_secs=10.0 if is_real else None,
+            open_check_open_only=False,
+            position_check_interval_secs=POSITION_CHECK_SECS if is_real else None,
+            # What the venue executed is true, whatever was ordered: else positions are wrong.
+            allow_overfills=True,
+        ),
+    )
+
+
+class MarketActor(DataActor):
+    """Subscribes to book and trades: a recording is whole, and what is held has a price."""
+
+    def __init__(self, instruments: tuple[str, ...]) -> None:
+        super().__init__()
+        self._instruments = instruments
+
+    def on_start(self) -> None:
+        for name in self._instruments:
+            instrument_id = InstrumentId.from_str(name)
+            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
+            self.subscribe_trades(instrument_id)
+
+
+def log_path(loaded: LoadedConfig, mode: Mode) -> Path:
+    """The file that a run of this mode appends to."""
+    return loaded.state_dir / FOLDER / f"{loaded.config.name}-{mode}.log"
+
+
+def logger_config(loaded: LoadedConfig, mode: Mode) -> LoggerConfig:
+    """Of a run; one that may not write its state folder (a backtest may run so) has no file."""
+    path = log_path(loaded, mode)
+    return LoggerConfig(
+        stdout_level=LogLevel.ERROR,
+        fileout_level=LEVELS[loaded.config.run.log_level],
+        component_levels={EXCHANGE: "OFF"} if mode == "backtest" else None,
+        is_colored=False,
+        file_config=FileWriterConfig(str(path.parent), path.stem) if _is_ready(path) else None,
+    )
+
+
+def _is_ready(path: Path) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                os.fchmod(fd, 0o600)  # one of before, or of a mode that made it for all
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,155 @@
+"""What a run did, in numbers: the same summary of a node, a backtest, and the demo's live runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from engine.config.loaded import LoadedConfig, account_files
+from engine.guard.run_state import RunState
+from engine.observe import journaled, summary
+from engine.observe.assumptions import Data, StrategyUsed
+from engine.observe.equity import balance_changes, equity
+from engine.observe.recorded import recorded
+from engine.observe.summary import RunSummary, figures, merged
+from engine.orders.journal_reads import JournalError
+from engine.recording.gaps import GapKind, summary_of
+from engine.run.assumed import assumptions
+from engine.run.ended import Ended
+from engine.run.modes import MODES, Mode, NodeMode
+
+BEFORE = frozenset({GapKind.BETWEEN_RUNS})  # told whole, in a note of its own
+
+
+def summed_up(
+    loaded: LoadedConfig,
+    mode: Mode,
+    traded: summary.Trading,
+    cache: Any,
+    *,
+    end: tuple[int, str],
+    span_ns: tuple[int, int],
+    run_state: RunState,
+    used: Sequence[StrategyUsed],
+    data: Data | None = None,
+    **more: Any,
+) -> RunSummary:
+    """The one place where a RunSummary is filled; `end` is exit code and outcome.
+
+    `cache` is NautilusTrader's (None: the run ended before it had one), `data` what a backtest
+    read, `more` are fields that only some runs have.
+    """
+    config, traits = loaded.config, MODES[mode]
+    venues = [key.upper() for key in config.venues]
+    assumed, worth, moved = None, {}, {}
+    if traits.trades and cache is not None:
+        assumed = assumptions(
+            loaded,
+            cache,
+            used,
+            fees_from=traits.fees_from,
+            data=data,
+            simulated=traits.is_simulated,
+        )
+        worth = equity(cache, venues, traded.instruments, traded.strategies)
+        if traits.is_simulated:
+            moved = balance_changes(cache, venues, config.simulated.balances)
+    return RunSummary(
+        name=config.name,
+        mode=mode,
+        exit_code=int(end[0]),
+        outcome=end[1],
+        start_ns=span_ns[0],
+        end_ns=span_ns[1],
+        **figures(traded),
+        denials=merged(run_state.denial_counts, traded.native_denials),
+        equity=worth,
+        balance_changes=moved,
+        assumptions=assumed,
+        faults=list(run_state.faults),
+        **more,
+    )
+
+
+def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
+    """The figures of a node's run, counted like a backtest's. Closes the run."""
+    names = [*loaded.config.instruments]
+    names += [name for name in ended.held if name not in names]
+    traded, unread = _traded(mode, ended, names)
+    end_ns = time.time_ns()
+    span_ns = end_ns - int(ended.seconds * 1e9), end_ns
+    found = summed_up(
+        loaded,
+        mode,
+        traded,
+        None if ended.node is None else ended.cache,
+        end=(ended.exit, ended.reason),
+        span_ns=span_ns,
+        run_state=ended.run_state,
+        used=ended.used,
+        events=sum(stream.frames for stream in ended.status.streams.values()),
+        wall_secs=ended.seconds,
+        tick_to_order_ns=ended.status.tick_to_order.snapshot(),
+    )
+    ended.close()
+    files = {"state": str(loaded.state_dir)}
+    for key in loaded.config.venues if MODES[mode].is_real else ():
+        files[f"journal {key}"] = str(account_files(loaded, key).journal)
+    gaps = told = None
+    if (recording := ended.recording) is not None:
+        files["recording"] = str(recording.root)
+        told = recorded(recording, ended.status, names)
+        try:
+            gaps = summary_of(
+                recording.catalog,
+                start_ns=span_ns[0],
+                end_ns=end_ns,
+                instruments=names,
+                leave_out=BEFORE,
+            )
+        except OSError as error:
+            unread += [f"the recording's gaps can't be read: {error.strerror}"]
+    notes = [*ended.run_state.warned(), *unread, *_left(ended), *_of_recording(ended)]
+    return msgspec.structs.replace(found, gaps=gaps, recorded=told, notes=notes, files=files)
+
+
+def _traded(
+    mode: NodeMode, ended: Ended, instruments: Sequence[str]
+) -> tuple[summary.Trading, list[str]]:
+    """The figures, and what a person must know of them. Of real accounts their journals tell."""
+    if not MODES[mode].is_real:
+        return summary.trading(ended.cache, instruments), []
+    runs = [one for one in ended.booked if isinstance(one, journaled.Booked)]
+    notes = [
+        f"{one.code} what this account executed in the run is not summed up here: {one.message}"
+        for one in ended.booked
+        if isinstance(one, JournalError)
+    ]
+    return journaled.live_trading(ended.cache, instruments, runs), notes
+
+
+def _left(ended: Ended) -> Iterator[str]:
+    """What the comparison with the venue found, and what the stop left behind."""
+    for one in ended.findings:
+        yield (
+            f"{one.code} {one.instrument} {one.subject}: journal {one.journal}, "
+            f"venue {one.venue}; {one.action}"
+        )
+    for name in ended.unresolved:
+        yield f"UNRESOLVED {name}: the next start goes on asking"
+    for name in ended.left_open:
+        yield f"LEFT-OPEN {name}: its cancel was not confirmed"
+
+
+def _of_recording(ended: Ended) -> list[str]:
+    """What a person must know of the recording beside its gaps within the run."""
+    if ended.recording is None:
+        return []
+    notes = [f"RECORDING {problem}" for problem in ended.recording.problems]
+    holes = sorted(ended.recording.holes, key=lambda one: one.instrument)
+    return notes + [
+        f"GAP {row.instrument}: {row.seconds:,.3f} s before this run, {row.reason}" for row in holes
+    ]

@@ -1,0 +1,189 @@
+"""What the journals hold of earlier runs: whose it is, what nobody names, what counts.
+
+A position or an open order in an instrument that the config names no more is still the account's,
+and such an order may still fill: a live run loads the instrument all the same, so that both are
+kept and counted, though no strategy trades them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import InstrumentId
+
+from engine.config.loaded import LoadedConfig, account_files
+from engine.errors import Exit, FairleadError
+from engine.orders.desk import OrderDesk
+from engine.orders.journal import Journal, JournalError
+from engine.orders.live import LiveOrder
+from engine.risk.facts import LiveOrder as GateOrder
+from engine.risk.gate import RiskGate
+
+
+class Held(msgspec.Struct, kw_only=True):
+    """One instrument's share of a journal: net position in base units, orders not over."""
+
+    instrument: str
+    position: Decimal = Decimal(0)
+    strategies: set[str] = msgspec.field(default_factory=set)
+    open_orders: list[str] = msgspec.field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = []
+        if self.position:
+            parts.append(f"a position of {self.position.normalize():f}")
+        if self.open_orders:
+            several = "s" if len(self.open_orders) > 1 else ""
+            parts.append(f"{len(self.open_orders)} open order{several}")
+        whose = ", ".join(sorted(self.strategies))
+        return f"{' and '.join(parts)} in {self.instrument} ({whose})"
+
+
+def held_beyond(journal: Journal, configured: Collection[str]) -> list[Held]:
+    """What the journal holds beyond these instruments, by instrument. Raises JournalError."""
+    found: dict[str, Held] = {}
+
+    def of(instrument: str, strategy: str) -> Held:
+        held = found.setdefault(instrument, Held(instrument=instrument))
+        held.strategies.add(strategy)
+        return held
+
+    for position in journal.positions():
+        if position.quantity and position.instrument not in configured:
+            of(position.instrument, position.strategy).position += position.quantity
+    for order in journal.open_orders():
+        if order.intent.instrument not in configured:
+            held = of(order.intent.instrument, order.intent.strategy)
+            held.open_orders.append(order.intent.client_order_id)
+    return sorted(found.values(), key=lambda held: held.instrument)
+
+
+def unlisted(held: Iterable[Held], listed: Collection[str], journal: Path) -> FairleadError | None:
+    """Why a run can't start: the venue lists an instrument no more that the journal holds."""
+    gone = [one for one in held if one.instrument not in listed]
+    if not gone:
+        return None
+    return FairleadError(
+        "JRN-INSTRUMENT",
+        f"{journal} holds {'; '.join(map(str, gone))}, which the venue does not list any more, so "
+        "that it can't be counted; cancel and close it at the venue, then move the journal away "
+        "and start with a new one (docs/journal.md)",
+        Exit.DRIFT,
+    )
+
+
+def held_notes(loaded: LoadedConfig) -> Iterator[str]:
+    """A line for each that `fairlead check` tells: it prevents nothing, but nobody trades it."""
+    for key, venue in loaded.config.venues.items():
+        path = account_files(loaded, key).journal
+        if not path.exists():
+            continue
+        try:
+            with closing(Journal.reading(path)) as journal:
+                found = held_beyond(journal, venue.instruments)
+        except JournalError:
+            continue  # a start says what is wrong with it, and so does `check --journals`
+        for held in found:
+            yield (
+                f"{path} holds {held}, which [venues.{key}] does not name: a live run loads and "
+                "counts it, and no strategy trades it; what is open in it is cancelled at an "
+                f'ordered stop unless run.on_stop = "keep"; add "{held.instrument}" to '
+                "instruments for a strategy that does, or close it with `fairlead kill`"
+            )
+
+
+def claims(loaded: LoadedConfig, journals: Iterable[Journal] = ()) -> dict[str, list[InstrumentId]]:
+    """Instruments by strategy id: each goes to the first strategy whose params name it.
+
+    But to one that has orders or a position in it, by the accounts' journals, where that one has
+    none. NautilusTrader allows one claimant for an instrument. One that nobody names or holds goes
+    to nobody, and its orders show up as external.
+    """
+    claimed = _named(loaded)
+    listed = loaded.config.instruments
+    for name, holders in _holders(journals).items():
+        having = [strategy for strategy in claimed if strategy in holders]
+        instrument = InstrumentId.from_str(name)
+        if name not in listed or not having or any(instrument in claimed[one] for one in having):
+            continue
+        for mine in claimed.values():
+            if instrument in mine:
+                mine.remove(instrument)
+        claimed[having[0]].append(instrument)
+    return claimed
+
+
+def _holders(journals: Iterable[Journal]) -> dict[str, set[str]]:
+    """Strategies by instrument, of what is not over."""
+    found: dict[str, set[str]] = {}
+    for journal in journals:
+        for order in journal.open_orders():
+            found.setdefault(order.intent.instrument, set()).add(order.intent.strategy)
+        for position in journal.positions():
+            if position.quantity:
+                found.setdefault(position.instrument, set()).add(position.strategy)
+    return found
+
+
+def _named(loaded: LoadedConfig) -> dict[str, list[InstrumentId]]:
+    """Instruments by strategy id, as the params name them."""
+    names = set(loaded.config.instruments)
+    claimed: dict[str, list[InstrumentId]] = {}
+    for strategy in loaded.config.strategies:
+        mine = claimed.setdefault(strategy.id, [])
+        for text in _texts(strategy.params):
+            # A bar type starts with its instrument: BTC_USDT.VENUE-5-SECOND-LAST-INTERNAL.
+            name = next((n for n in names if text == n or text.startswith(f"{n}-")), None)
+            if name is not None:
+                mine.append(InstrumentId.from_str(name))
+                names.remove(name)
+    return claimed
+
+
+def _texts(params: Mapping[str, Any]) -> Iterator[str]:
+    for value in params.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from (item for item in value if isinstance(item, str))
+
+
+def count_in(gate: RiskGate, journal: Journal, desk: OrderDesk) -> None:
+    """Positions by strategy, and every order that is not proven to be over."""
+    by_strategy: dict[str, dict[str, Decimal]] = {}
+    for position in journal.positions():
+        by_strategy.setdefault(position.strategy, {})[position.instrument] = position.quantity
+    for strategy, positions in by_strategy.items():
+        gate.seed_positions(positions, strategy)
+    for order in desk.live_orders():
+        gate.adopt(_standing(order))
+
+
+def count_again(gate: RiskGate, venue: str, journal: Journal, desk: OrderDesk) -> None:
+    """The same at a later moment, before the first order: what is over counts no more."""
+    for order in list(gate.ledger.live.values()):
+        if order.instrument.rpartition(".")[2] == venue:
+            gate.closed(order.client_order_id)
+    count_in(gate, journal, desk)
+
+
+def _standing(order: LiveOrder) -> GateOrder:
+    """One whose replacement is not settled may have either quantity: it counts with the larger."""
+    intent, changed = order.intent, order.replacing
+    return GateOrder(
+        client_order_id=intent.client_order_id,
+        strategy=intent.strategy,
+        instrument=intent.instrument,
+        side=intent.side,
+        quantity=max(intent.quantity, changed.quantity) if changed else intent.quantity,
+        filled=order.filled,
+        reduce_only=intent.reduce_only,
+        kind=intent.kind,
+        price=intent.price,
+        role=intent.role,
+    )

@@ -1,0 +1,114 @@
+"""What a config refers to is followed once, and a run takes what its check has found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from adapters import registry
+from adapters.base.venue import AdapterContext
+from engine.config.problems import ConfigError
+from engine.config.resolved import Mode, resolve
+from engine.guard.building import build_strategies
+from engine.run.config import load
+from engine.run.modes import MODES, NodeMode
+from engine.run.reach import PlainReach
+from engine.secrets import SecretError
+from tests.unit.config_stub import CONFIGS, STUB
+
+KEY = "hunter2-hunter2"
+COUNTED = """
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+made = []
+
+class CountedConfig(StrategyConfig):
+    def __init__(self, size: int = 1, **native):
+        made.append(size)
+
+class Counted(Strategy):
+    def __init__(self, config: CountedConfig):
+        super().__init__(config)
+"""
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[AdapterContext]]:
+    """What the stub's adapter was made with."""
+    contexts: list[AdapterContext] = []
+
+    def create(context: AdapterContext) -> Any:
+        contexts.append(context)
+        return object()
+
+    monkeypatch.setattr(sys, "path", [str(CONFIGS), *sys.path])
+    monkeypatch.setenv("STUBEX_KEY", KEY)
+    with registry.registered(msgspec.structs.replace(STUB, create=create)):
+        yield contexts
+
+
+def config(folder: Path, strategy: str = "sample_strategies:Maker") -> Path:
+    """The full config without the key file that is not there; its other venue is recorded."""
+    text = (CONFIGS / "full.toml").read_text()
+    path = folder / "run.toml"
+    text = text.replace('private_key = "file:stubex.pem"\n', "")
+    path.write_text(text.replace("sample_strategies:Maker", strategy))
+    return path
+
+
+@pytest.mark.parametrize("mode", get_args(NodeMode))
+def test_a_recorded_venue_is_connected_in_no_mode(tmp_path: Path, mode: Mode) -> None:
+    resolved = resolve(load(config(tmp_path)), mode)
+    assert "E-CFG-038" in {one.code for one in resolved.problems}
+    with pytest.raises(ConfigError, match=f"to run {mode}"):
+        resolved.require()
+
+
+def test_a_kill_beside_a_run_needs_the_key_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[AdapterContext]
+) -> None:
+    loaded = load(config(tmp_path))
+    secrets = resolve(loaded, "live").secrets
+    monkeypatch.delenv("STUBEX_KEY")
+    with pytest.raises(SecretError):
+        PlainReach(loaded, "stubex")
+    PlainReach(loaded, "stubex", secrets["stubex"])
+    assert [one.secrets["key"].reveal() for one in told] == [KEY]
+
+
+@pytest.mark.parametrize("mode", ["paper", "record", "backtest"])
+def test_keys_are_read_where_orders_are_sent_only(tmp_path: Path, mode: Mode) -> None:
+    assert not any(resolve(load(config(tmp_path)), mode).secrets.values())
+
+
+def test_parameters_are_converted_once_from_check_to_run(tmp_path: Path) -> None:
+    (tmp_path / "counted_once.py").write_text(COUNTED)
+    text = config(tmp_path).read_text()
+    start = text.index("[[strategies]]")
+    path = tmp_path / "one.toml"
+    path.write_text(
+        text[:start] + '[[strategies]]\nid = "one-1"\npath = "counted_once:Counted"\n'
+        "[strategies.params]\nsize = 3\n"
+    )
+    resolved = resolve(load(path), "backtest").require()
+    (built,) = build_strategies(resolved.loaded, resolved.strategies)
+    assert built is not None
+    assert resolved.strategies[0].configured.params == {"size": 3}
+    assert sys.modules["counted_once"].made == [3]  # type: ignore[attr-defined]
+
+
+def test_a_recorder_takes_no_strategies(tmp_path: Path) -> None:
+    resolved = resolve(load(config(tmp_path, "nowhere.at.all:Maker")), "record")
+    assert resolved.strategies == ()
+    assert {one.code for one in resolved.problems} == {"E-CFG-038"}
+
+
+def test_each_mode_has_its_row() -> None:
+    assert set(MODES) == set(get_args(Mode))
+    assert [mode for mode, traits in MODES.items() if traits.is_real] == ["live"]
+    assert [mode for mode, traits in MODES.items() if not traits.trades] == ["record"]
