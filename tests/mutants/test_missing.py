@@ -16,6 +16,7 @@ from adapters.base.account import Account
 from adapters.base.venue import VenueInstrument
 from adapters.oceanex.orders import OceanexOrders
 from adapters.poloniex.orders import PoloniexOrders
+from engine.config import model
 from engine.errors import FairleadError
 from engine.orders.files import AccountLock
 from engine.orders.journal import Journal, JournalError
@@ -316,12 +317,13 @@ def test_orders_of_others_are_not_given_to_a_strategy_that_claims_the_instrument
 
 
 def test_an_instrument_is_claimed_by_the_first_strategy_that_names_it() -> None:
-    def strategy(name: str, instrument: object) -> SimpleNamespace:
-        return SimpleNamespace(id=name, params={"instrument_id": instrument})
+    def strategy(name: str, instrument: object) -> model.Strategy:
+        return model.Strategy(id=name, path="a:B", params={"instrument_id": instrument})
 
-    venue = SimpleNamespace(instruments=("BTC_USDT.X", "ETH_USDT.X"))
-    config = SimpleNamespace(
-        venues={"X": venue},
+    venue = model.Venue(adapter="x", instruments=["BTC_USDT.X", "ETH_USDT.X"])
+    config = model.Config(
+        name="claims",
+        venues={"x": venue},
         strategies=[strategy("A-1", "BTC_USDT.X"), strategy("B-1", ["BTC_USDT.X", "ETH_USDT.X"])],
     )
     found = claims(SimpleNamespace(config=config))  # type: ignore[arg-type]
