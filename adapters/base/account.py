@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from nautilus_trader.model import AccountType
 
@@ -42,6 +42,7 @@ from engine.orders.model import (
 from engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
 from engine.orders.table import FORGOTTEN
 from engine.orders.unjournaled import UnjournaledCancels
+from engine.risk.approval import Approvals
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +56,6 @@ STOPPED = "STOPPED"
 JOURNAL_EMPTY = "JOURNAL-EMPTY"
 DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", ORDER_OF_ANOTHER, "ORDER-LATE", BALANCE_DRIFT})
 LOUD_FINDINGS = frozenset({ORDER_OF_ANOTHER, JOURNAL_EMPTY, FORGOTTEN})
-
-
-class Approvals(Protocol):
-    """The risk gate, as the last look before the wire. Each gives a reason, or None: approved."""
-
-    def order_denial(self, order: Any) -> str | None: ...
-
-    def modify_denial(
-        self, client_order_id: str, quantity: Any, price: Any, trigger_price: Any
-    ) -> str | None: ...
 
 
 class Account:

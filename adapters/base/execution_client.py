@@ -31,6 +31,7 @@ from adapters.base.account import Account
 from adapters.base.venue import POST_ONLY_CROSSED, VenueInstrument
 from engine.currencies import currency
 from engine.errors import FairleadError
+from engine.orders.approved import Approved
 from engine.orders.journal import JournalError, Position
 from engine.orders.model import (
     Finding,
@@ -39,6 +40,7 @@ from engine.orders.model import (
     VenueFill,
     VenueUnavailable,
 )
+from engine.risk.approval import NOT_APPROVED
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +97,7 @@ class VenueExecutionClient(ExecutionClient):
         await self._submit([init.client_order_id for init in command.order_inits])
 
     async def _submit(self, client_order_ids: Sequence[Any]) -> None:
-        intents: list[Intent] = []
+        approved: list[Approved] = []
         for client_order_id in client_order_ids:
             order = self._ordered(client_order_id)
             try:
@@ -103,17 +105,17 @@ class VenueExecutionClient(ExecutionClient):
             except ValueError as error:
                 self.generate_order_denied(order, f"UNSUPPORTED: {error}")
                 continue
-            reason = self._trading.approvals.order_denial(order)
-            if reason is not None:
-                self.generate_order_denied(order, reason)
+            sendable = self._trading.approvals.order(intent)
+            if sendable is None:
+                self.generate_order_denied(order, NOT_APPROVED.format("order"))
                 continue
-            intents.append(intent)
-        if not intents:
+            approved.append(sendable)
+        if not approved:
             return
         try:
-            await self._desk.submit(intents)
+            await self._desk.submit(approved)
         except JournalError as error:
-            self._not_journaled(intents, error)
+            self._not_journaled([one.intent for one in approved], error)
         except Exception as error:  # a bug: the orders stay with the journal, the run stops
             self._desk.fail(error)
 
@@ -137,16 +139,16 @@ class VenueExecutionClient(ExecutionClient):
         except ValueError as error:
             self._reject_modify(order, f"UNSUPPORTED: {error}")
             return
-        asked = (command.quantity, command.price, command.trigger_price)
+        dec = translate.dec
+        change = dec(command.quantity), dec(command.price), dec(command.trigger_price)
         known = self._desk.get(before.client_order_id)
         if known is not None:  # an order that outlived a restart has lost its tags
             before = msgspec.structs.replace(before, role=known.intent.role)
-        changed = translate.changed_intent(before, *asked)
-        reason = self._trading.approvals.modify_denial(before.client_order_id, *asked)
-        if reason is not None:
-            self._reject_modify(order, reason)
+        changed = self._trading.approvals.replacement(before, change)
+        if changed is None:
+            self._reject_modify(order, NOT_APPROVED.format("modify"))
             return
-        await self._guarded(self._desk.replace(before.client_order_id, changed))
+        await self._guarded(self._desk.replace(changed))
 
     def _reject_modify(self, order: Any, reason: str) -> None:
         now = self._trading.now_ns()

@@ -285,14 +285,3 @@ def position_report(position: Position, quantity: Decimal, account: Any, now: in
         avg_px_open=position.avg_price,
         avg_px_open_reconciliation=AvgPxReconciliation.OPENING_ONLY,
     )
-
-
-def changed_intent(before: Intent, quantity: Any, price: Any, trigger_price: Any) -> Intent:
-    """What the order would be after a modify; None keeps a field."""
-    import msgspec
-
-    changes: dict[str, Any] = {}
-    for name, value in (("quantity", quantity), ("price", price), ("trigger_price", trigger_price)):
-        if value is not None:
-            changes[name] = dec(value)
-    return msgspec.structs.replace(before, **changes)

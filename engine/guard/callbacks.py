@@ -191,13 +191,13 @@ def _is_lent(guard: Guard, name: str, event: Any) -> bool:
 
 def _initialized(guard: Guard, event: Any) -> None:
     order_id = str(event.client_order_id)
-    if not guard.gate.is_approved(order_id) and not event.reconciliation:
+    if order_id not in guard.gate.approvals and not event.reconciliation:
         guard.stop.breach(order_id, "order")
 
 
 def _pending_update(guard: Guard, event: Any) -> None:
     order_id = str(event.client_order_id)
-    if not guard.gate.has_pending_modify(order_id) and not event.reconciliation:
+    if not guard.gate.approvals.changes(order_id) and not event.reconciliation:
         guard.stop.breach(order_id, "modify of order")
 
 

@@ -20,8 +20,9 @@ from engine.guard.core import Core
 from engine.guard.handed import require_order
 from engine.guard.run_state import DenialRecord
 from engine.guard.stop import Stop
+from engine.risk.approval import Change
 from engine.risk.checks import Denial
-from engine.risk.gate import Change, live_order
+from engine.risk.gate import live_order
 from engine.risk.view import order_facts
 
 # Events whose receipt begins the time from tick to order

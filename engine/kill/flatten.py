@@ -41,6 +41,7 @@ from engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
+from engine.risk.approval import approve_closing
 
 ROUNDS = 3  # orders per instrument, at most
 ROUND_SECS = 5.0  # for an order to end
@@ -163,16 +164,16 @@ class Flattener:
         self._take_over()
         details: dict[str, str] = {}
         for _ in range(ROUNDS):
-            intents = [
-                intent
+            approved = [
+                approve_closing(intent, quantity)
                 for name, quantity in self.positions().items()
                 if (intent := await self._closing(name, quantity, details)) is not None
             ]
-            if not intents:
+            if not approved:
                 break
-            await self._desk.submit(intents)
+            await self._desk.submit(approved)
             if not await self._settled(ROUND_SECS):
-                await self._desk.cancel([intent.client_order_id for intent in intents])
+                await self._desk.cancel([one.intent.client_order_id for one in approved])
                 if not await self._settled(ROUND_SECS):
                     break  # of unknown outcome: sending another could close twice
         after = self.positions()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from nautilus_trader.config import ExecutionClientConfig
@@ -41,21 +41,13 @@ from engine.matching.line import Line
 from engine.matching.native import levels_of, listing_of, new_order_of, print_of
 from engine.matching.orders import Fees, Fill, NewOrder, Order
 from engine.matching.working import NOT_AT_ONCE, NOT_WHOLE
+from engine.risk.approval import NOT_APPROVED, Approvals
+from engine.risk.view import order_facts
 
 logger = logging.getLogger(__name__)
 
 ORDINARY = frozenset({NOT_AT_ONCE, NOT_WHOLE})  # ends that the order itself asked for
 STOPPED = "RUN-STOPPED: the run ended while the order was on its way"
-
-
-class Approvals(Protocol):
-    """The risk gate, as the last look before the exchange. A reason, or None: approved."""
-
-    def order_denial(self, order: Any) -> str | None: ...
-
-    def modify_denial(
-        self, client_order_id: str, quantity: Any, price: Any, trigger_price: Any
-    ) -> str | None: ...
 
 
 class Simulation(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,8 +190,9 @@ class SimulatedExecutionClient(ExecutionClient):
             self.generate_order_rejected(self._cached(one.id), STOPPED, now_ns, False)
 
     def _denial(self, order: Any) -> str | None:
-        approvals = self._simulation.approvals
-        reason = None if approvals is None else approvals.order_denial(order)
+        approvals, reason = self._simulation.approvals, None
+        if approvals is not None and not approvals.has(order_facts(order)):
+            reason = NOT_APPROVED.format("order")
         if reason is None and str(order.instrument_id) not in self._instruments:
             reason = f"UNSUPPORTED: {order.instrument_id} is not in the config"
         if reason is None:
@@ -212,15 +205,13 @@ class SimulatedExecutionClient(ExecutionClient):
     async def _modify_order(self, command: Any) -> None:
         order: Any = self.cache.order(command.client_order_id)
         asked = (command.quantity, command.price, command.trigger_price)
-        approvals = self._simulation.approvals
-        if approvals is not None:
-            reason = approvals.modify_denial(str(command.client_order_id), *asked)
-            if reason is not None:
-                now = self._simulation.now_ns()
-                self.generate_order_modify_rejected(order, order.venue_order_id, reason, now)
-                return
         name = str(command.client_order_id)
         quantity, price, trigger = (None if one is None else one.as_decimal() for one in asked)
+        approvals = self._simulation.approvals
+        if approvals is not None and (quantity, price, trigger) not in approvals.changes(name):
+            now, reason = self._simulation.now_ns(), NOT_APPROVED.format("modify")
+            self.generate_order_modify_rejected(order, order.venue_order_id, reason, now)
+            return
         self._send(
             command.ts_init,
             lambda now: self.exchange.modify(

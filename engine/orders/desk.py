@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from engine.orders.approved import Approved, intents_of
 from engine.orders.away import Away
 from engine.orders.cancels import Cancels
 from engine.orders.journal import Journal, JournalError
@@ -123,17 +124,18 @@ class OrderDesk:
     def get(self, client_order_id: str) -> LiveOrder | None:
         return self._table.live.get(client_order_id)
 
-    async def submit(self, intents: Sequence[Intent]) -> None:
+    async def submit(self, approved: Sequence[Approved]) -> None:
         """Journal, send once, and report. Returns when every answer is known or UNKNOWN."""
-        await self._submission.submit(intents)
+        await self._submission.submit(intents_of(approved))
 
     async def cancel(self, client_order_ids: Sequence[str]) -> None:
         """Ask the venue to cancel; an order not proven yet is cancelled once it is."""
         await self._cancels.ask(client_order_ids)
 
-    async def replace(self, client_order_id: str, changed: Intent) -> None:
+    async def replace(self, changed: Approved) -> None:
         """Cancel-replace at the venue; the order keeps its client order id here."""
-        await self._replacement.replace(client_order_id, changed)
+        (intent,) = intents_of([changed])
+        await self._replacement.replace(intent)
 
     async def query(self, client_order_id: str) -> None:
         """Ask the venue for one order now."""

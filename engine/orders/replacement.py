@@ -45,8 +45,9 @@ class Replacement(Part):
         self._missing = missing
         self._cancels = cancels
 
-    async def replace(self, client_order_id: str, changed: Intent) -> None:
+    async def replace(self, changed: Intent) -> None:
         """Cancel-replace at the venue; the order keeps its client order id here."""
+        client_order_id = changed.client_order_id
         order = self._table.live.get(client_order_id)
         stopped = self._shared.stopped([changed])
         can = order is not None and order.is_proven and order.replacing is None

@@ -1,7 +1,7 @@
 """The risk gate: every order of every mode is checked here before it exists.
 
-`check` tells, `approve` remembers. What was approved is known by client order id with the order's
-fields, so that a live execution client can refuse anything else as the last step before the wire.
+`check` tells, `approve` remembers. Of what was approved, and of nothing else, `approvals` gives
+what a desk takes, as the last step before the wire.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from engine.config.model import Risk
 from engine.errors import clear_command
 from engine.orders.model import Capabilities, Side
+from engine.risk.approval import Approvals, Change
 from engine.risk.books import Books
 from engine.risk.checks import Denial, active_checks
 from engine.risk.checks_account import base_held
@@ -36,13 +37,6 @@ from engine.risk.states import AccountState, Clearing, RiskStates, forget_loss, 
 
 OVER_GRACE_NS = 2_000_000_000  # how long an order that is over waits for its last event
 WRITE_EVERY_NS = 900_000_000  # counters: less than the second between two ticks
-PENDING_MODIFIES_MAX = 16  # approved modifies of one order that the venue has not answered
-
-# What an approval binds: instrument, side, kind, quantity, price, trigger price.
-Terms = tuple[str, Side, str, Decimal, Decimal | None, Decimal | None]
-# What a modify asks for: quantity, price, trigger price; None leaves a field as it is.
-Change = tuple[Decimal | None, Decimal | None, Decimal | None]
-
 
 # Told of a halt as it begins and as a person ends it: the accounts' venues ("" for every), the
 # halt, and the person's word.
@@ -58,17 +52,6 @@ class GateSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: int
     positions: dict[str, Decimal]
     counters: dict[str, Counter]
-
-
-def terms_of(order: OrderFacts) -> Terms:
-    return (
-        order.instrument,
-        order.side,
-        order.kind,
-        order.quantity,
-        order.price,
-        order.trigger_price,
-    )
 
 
 class Stops(Protocol):
@@ -136,8 +119,7 @@ class RiskGate:
         self._faulted: dict[str, str] = {}
         # Each book's last update by its instrument id, whichever strategy it came to
         self.received: dict[Any, Any] = {}
-        self._approved: dict[str, Terms] = {}
-        self._modifies: dict[str, list[Change]] = {}
+        self.approvals = Approvals()
         self._over: dict[str, int | None] = {}  # order_over: since when, by the checks' clock
         active = active_checks(config)
         self._plans = {one.venue: Plans(active, one.state.counters) for one in self._states.all}
@@ -201,7 +183,7 @@ class RiskGate:
 
     def approve(self, order: OrderFacts, now_ns: int) -> None:
         """Remember that `order` passed; from now on it counts as live."""
-        self._approved[order.client_order_id] = terms_of(order)
+        self.approvals.add(order)
         self.books.approved(order, now_ns)
 
     def withdraw(self, client_order_id: str) -> None:
@@ -209,28 +191,10 @@ class RiskGate:
         self.closed(client_order_id)
         self.rate.undo()
 
-    def approved(self, client_order_id: str, order: OrderFacts) -> bool:
-        """Whether exactly this order was approved: the last look before the wire."""
-        return self._approved.get(client_order_id) == terms_of(order)
-
-    def is_approved(self, client_order_id: str) -> bool:
-        """Whether an order of this id was approved, whatever its fields."""
-        return client_order_id in self._approved
-
     def approve_modify(self, order: OrderFacts, change: Change, now_ns: int) -> None:
         """Remember that the modify passed; the larger of both quantities counts until answered."""
-        pending = self._modifies.setdefault(order.client_order_id, [])
-        pending.append(change)
-        del pending[:-PENDING_MODIFIES_MAX]
+        self.approvals.add_change(order.client_order_id, change)
         self.books.modified(order, now_ns)
-
-    def approved_modify(self, client_order_id: str, change: Change) -> bool:
-        """Whether exactly this modify was approved and is not answered yet."""
-        return change in self._modifies.get(client_order_id, ())
-
-    def has_pending_modify(self, client_order_id: str) -> bool:
-        """Whether some modify of the order was approved and is not answered yet."""
-        return bool(self._modifies.get(client_order_id))
 
     # What became of orders
 
@@ -240,8 +204,7 @@ class RiskGate:
 
     def closed(self, client_order_id: str) -> None:
         """The order is proven to be over: filled, canceled, expired, refused or denied."""
-        self._approved.pop(client_order_id, None)
-        self._modifies.pop(client_order_id, None)
+        self.approvals.over(client_order_id)
         self._over.pop(client_order_id, None)
         self.ledger.closed(client_order_id)
 
@@ -306,9 +269,7 @@ class RiskGate:
         self, client_order_id: str, quantity: Decimal, price: Decimal | None = None
     ) -> None:
         """A modify was done or refused; the order's total is now `quantity` base units."""
-        pending = self._modifies.get(client_order_id)
-        if pending:
-            pending.pop(0)
+        self.approvals.answered(client_order_id)
         self.books.modify_answered(client_order_id, quantity, price)
 
     def seed_positions(self, positions: Mapping[str, Decimal], strategy: str = "") -> None:

@@ -27,7 +27,6 @@ from engine.orders.model import Intent
 from engine.recording.session import Recording
 from engine.risk.state import RiskStateError
 from engine.run import build
-from engine.run.approvals import GateApprovals
 from engine.run.clocks import RunClocks
 from engine.run.connection import VenueConnection
 from engine.run.kernel import MarketActor, node_config
@@ -133,7 +132,7 @@ class Assembly:
             if self._traits.is_real:
                 execution = make_execution_factory(self._account(key, connection, kept, stack))
             elif self._traits.is_simulated:
-                approvals = GateApprovals(self.parts.gate)
+                approvals = self.parts.gate.approvals
                 execution = simulated_account(
                     self._loaded.config, key, connection.runtime, approvals, self.papers.append
                 )
@@ -186,7 +185,7 @@ class Assembly:
             account=config.venues[key].account,
             account_type=config.venues[key].account_type,
             journal=journal,
-            approvals=GateApprovals(gate),
+            approvals=gate.approvals,
             config=config,
             claimed=frozenset(str(name) for names in claimed.values() for name in names),
             on_recovered=self._recovered,

@@ -15,14 +15,10 @@ from nautilus_trader.model import LiquiditySide, OrderSide
 from adapters.base.runtime import VenueRuntime
 from engine.config.model import Config
 from engine.currencies import money
-from engine.matching.client import (
-    Approvals,
-    SimulatedClientFactory,
-    SimulatedExecutionClient,
-    Simulation,
-)
+from engine.matching.client import SimulatedClientFactory, SimulatedExecutionClient, Simulation
 from engine.matching.orders import Fee, Fees
 from engine.orders.model import Side
+from engine.risk.approval import Approvals
 from engine.run.fees import commission, fee_rates
 
 MS_NS = 1_000_000

@@ -264,9 +264,9 @@ class _BracketOwner(BracketView):
             client_order_id=client_order_id,
             reduce_only=True,
         )
-        intents = self._agent.process.approve([wanted])
-        self._agent.process.spawn(self._agent.process.send(intents), "exit")
-        return bool(intents)
+        approved = self._agent.process.approve([wanted])
+        self._agent.process.spawn(self._agent.process.send(approved), "exit")
+        return bool(approved)
 
     def cancel(self, instrument: str, client_order_ids: Sequence[str]) -> None:
         self._agent.cancel(list(client_order_ids))

@@ -11,14 +11,13 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
 from adapters.base.account import Account
 from adapters.base.limits import STREAM_LIMITS
 from adapters.base.runtime import VenueRuntime
 from adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
 from adapters.simulation.memory import InMemoryWs
 from engine.errors import FairleadError
+from engine.orders.approved import Approved
 from engine.orders.journal import Journal, JournalError
 from engine.orders.model import (
     Finding,
@@ -45,7 +44,6 @@ from engine.risk.gateview import GateView
 from engine.risk.look import STOPS
 from engine.risk.verdict import Denial
 from engine.risk.view import instrument_facts
-from engine.run.approvals import GateApprovals
 from engine.run.simulated import POST_STOP_SECS
 from engine.run.takeover import count_again, count_in
 from engine.secrets import Secret
@@ -297,7 +295,7 @@ class Process:
             runtime=self.runtime,
             account="main",
             journal=self.journal,
-            approvals=GateApprovals(self.gate),
+            approvals=self.gate.approvals,
             config=self.config,
             on_recovered=self._recovered,
             on_told=self._told,
@@ -441,7 +439,7 @@ class Process:
         """Each through the gate, then to the desk together."""
         await self.send(self.approve(wanted))
 
-    def approve(self, wanted: Sequence[OrderFacts]) -> list[Intent]:
+    def approve(self, wanted: Sequence[OrderFacts]) -> list[Approved]:
         """Those that pass the gate, which count as live from now on."""
         passed: list[OrderFacts] = []
         for facts in wanted:
@@ -450,25 +448,22 @@ class Process:
             self.gate.approve(facts, self.now_ns())
             self.ids.add(facts.client_order_id)
             passed.append(facts)
-        return [
-            _intent(facts, self.now_ns())
-            for facts in passed
-            if self.gate.approved(facts.client_order_id, facts)
-        ]
+        found = [self.gate.approvals.order(_intent(facts, self.now_ns())) for facts in passed]
+        return [approved for approved in found if approved is not None]
 
-    async def send(self, intents: Sequence[Intent]) -> None:
-        if not intents:
+    async def send(self, approved: Sequence[Approved]) -> None:
+        if not approved:
             return
         trace = self.world.trace
-        trace.count("orders", len(intents))
-        for intent in intents:
-            trace.line("agent", f"submit {_words(intent)}")
+        trace.count("orders", len(approved))
+        for one in approved:
+            trace.line("agent", f"submit {_words(one.intent)}")
         try:
-            await self.desk.submit(intents)
+            await self.desk.submit(approved)
         except JournalError as error:
-            for intent in intents:
-                if self.desk.get(intent.client_order_id) is None:
-                    self.gate.closed(intent.client_order_id)
+            for one in approved:
+                if self.desk.get(one.intent.client_order_id) is None:
+                    self.gate.closed(one.intent.client_order_id)
             self.desk.fail(error)
         except Exception as error:
             self.world.defect("submit", error)
@@ -505,17 +500,19 @@ class Process:
     async def replace(self, client_order_id: str, quantity: Decimal, price: Decimal) -> None:
         live = self.desk.get(client_order_id)
         pending = self.gate.ledger.live.get(client_order_id)
-        if live is None or pending is None or self.gate.has_pending_modify(client_order_id):
+        if live is None or pending is None or self.gate.approvals.changes(client_order_id):
             return
         intent = live.intent
         facts = _facts(intent, quantity, price, pending)
         if self._denial(facts) is not None:
             return
-        self.gate.approve_modify(facts, (quantity, price, None), self.now_ns())
+        change = (quantity, price, None)
+        self.gate.approve_modify(facts, change, self.now_ns())
         self.world.trace.count("replaces")
         self.world.trace.line("agent", f"replace {client_order_id}: {quantity} @ {price}")
-        changed = _changed(intent, quantity, price)
-        await self._guarded(self.desk.replace(client_order_id, changed))
+        changed = self.gate.approvals.replacement(intent, change)
+        assert changed is not None, "the gate gives what it has let through"
+        await self._guarded(self.desk.replace(changed))
 
     async def _guarded(self, doing: Any) -> None:
         try:
@@ -571,10 +568,6 @@ def _facts(intent: Intent, quantity: Decimal, price: Decimal, pending: LiveOrder
         existing=pending,
         role=intent.role,
     )
-
-
-def _changed(intent: Intent, quantity: Decimal, price: Decimal) -> Intent:
-    return msgspec.structs.replace(intent, quantity=quantity, price=price)
 
 
 def _words(intent: Intent) -> str:

@@ -207,7 +207,7 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "last-look-skipped",
         "adapters/base/execution_client.py",
         "an order that the gate never approved is sent",
-        one("reason = self._trading.approvals.order_denial(order)", "reason = None"),
+        one("sendable = self._trading.approvals.order(intent)", "sendable = Approved(intent)"),
         T_LIVE,
     ),
 )

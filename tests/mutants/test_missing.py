@@ -33,6 +33,7 @@ from engine.orders.model import (
     VenueFill,
 )
 from engine.run.takeover import claims
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 
@@ -78,7 +79,7 @@ def test_an_acceptance_is_journaled_before_it_is_told(make: Callable[..., Bench]
         seen.append(journaled and journaled.venue_order_id)
 
     bench.sink.order_accepted = told  # type: ignore[method-assign]
-    bench.run(bench.desk.submit([intent()]))
+    bench.run(bench.desk.submit(approved(intent())))
     assert seen == ["V1"]
 
 
@@ -92,7 +93,7 @@ def test_an_intent_is_journaled_before_it_is_sent(make: Callable[..., Bench]) ->
         return Accepted("V1")
 
     bench.venue.answer = answer
-    bench.run(bench.desk.submit([intent()]))
+    bench.run(bench.desk.submit(approved(intent())))
     assert seen == [OrderState.INTENDED]
 
 
@@ -100,7 +101,7 @@ def test_a_page_older_than_what_is_known_moves_nothing_back(make: Callable[..., 
     bench = make()
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         for state in (OrderState.CANCELLING, OrderState.OPEN):
             bench.venue.book["V1"] = venue_order(state=state)
             await bench.desk.query("A")
@@ -124,9 +125,9 @@ def test_the_search_for_a_lost_order_is_told_whose_the_others_are(
     bench.venue.find = find  # type: ignore[method-assign]
 
     async def main() -> None:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         bench.venue.answer = lambda _: Unknown("timeout")
-        await bench.desk.submit([intent("B", price=Decimal(99))])
+        await bench.desk.submit(approved(intent("B", price=Decimal(99))))
         await asyncio.sleep(5)
         await bench.desk.abandon()
 
@@ -144,7 +145,7 @@ def test_a_rounded_average_books_nothing_worse_than_the_limit(
     bench = make()
 
     async def main() -> None:
-        await bench.desk.submit([intent(side=side)])
+        await bench.desk.submit(approved(intent(side=side)))
         bench.venue.book["V1"] = venue_order(
             side=side, filled=Decimal("0.2"), avg_price=Decimal(average)
         )
@@ -168,7 +169,7 @@ def test_the_end_of_an_order_waits_for_executions_that_the_venue_lists_late(
 
     async def main() -> None:
         bench.desk.start()
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         bench.venue.book["V1"] = venue_order(
             state=OrderState.CANCELED, filled=Decimal("0.2"), avg_price=Decimal(100)
         )
@@ -189,7 +190,7 @@ def test_an_execution_that_is_never_listed_is_booked_and_is_a_finding(
 
     async def main() -> None:
         bench.desk.start()
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         bench.venue.book["V1"] = venue_order(
             state=OrderState.CANCELED, filled=Decimal("0.2"), avg_price=Decimal(100)
         )
@@ -208,7 +209,7 @@ def test_more_filled_than_ordered_is_booked_and_is_a_finding(make: Callable[...,
     bench = make(reports_fills=True, private_stream=True)
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         for trade_id, quantity in (("T1", "0.3"), ("T2", "0.4")):
             state = venue_order(filled=Decimal("0.3"), avg_price=Decimal(100))
             bench.desk.pushed_order(state, fill(trade_id, quantity))
@@ -226,7 +227,7 @@ def test_a_desk_that_failed_creates_nothing(make: Callable[..., Bench]) -> None:
 
     async def main() -> None:
         bench.desk.fail(RuntimeError("a bug"))
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
 
     bench.run(main())
     assert len(failed) == 1
@@ -242,7 +243,7 @@ def test_an_order_that_turns_up_after_it_was_given_up_is_cancelled(
 
     async def main() -> None:
         bench.desk.start()
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         await asyncio.sleep(60)
         assert [order.intent.client_order_id for order in bench.desk.given_up()] == ["A"]
         bench.venue.look = lambda _: Found(venue_order("V9"))

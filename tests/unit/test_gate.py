@@ -190,11 +190,10 @@ def test_a_pending_modify_counts_the_larger_quantity() -> None:
     live = gate.ledger.live["A"]
     gate.approve_modify(order(quantity="2", existing=live), (D(2), None, None), NOW)
     assert gate.ledger.working_quantity(BTC, Side.BUY) == 2
-    assert gate.approved_modify("A", (D(2), None, None))
-    assert not gate.approved_modify("A", (D(3), None, None))
+    assert gate.approvals.changes("A") == [(D(2), None, None)]
     gate.modify_answered("A", D(1))
     assert gate.ledger.working_quantity(BTC, Side.BUY) == 1
-    assert not gate.approved_modify("A", (D(2), None, None))
+    assert gate.approvals.changes("A") == []
 
 
 def test_order_filled_before_its_modify_was_refused_is_over() -> None:
@@ -264,7 +263,7 @@ def test_approval_binds_the_fields() -> None:
     gate = RiskGate(Risk())
     facts = order(price="100.10")
     gate.approve(facts, NOW)
-    assert gate.approved("A", order(price="100.1"))
+    assert gate.approvals.has(order(price="100.1"))
     for change in (
         {"quantity": D(2)},
         {"price": D("100.2")},
@@ -273,17 +272,17 @@ def test_approval_binds_the_fields() -> None:
         {"instrument": "ETH_USDT.TEST"},
         {"trigger_price": D(1)},
     ):
-        assert not gate.approved("A", msgspec.structs.replace(facts, **change))
-    assert not gate.approved("B", facts)
+        assert not gate.approvals.has(msgspec.structs.replace(facts, **change))
+    assert not gate.approvals.has(msgspec.structs.replace(facts, client_order_id="B"))
     gate.closed("A")
-    assert not gate.approved("A", facts)
+    assert not gate.approvals.has(facts)
 
 
 def test_fill_ends_the_approval() -> None:
     gate = RiskGate(Risk())
     gate.approve(order(), NOW)
     gate.filled("A", "S-001", BTC, Side.BUY, D(1))
-    assert not gate.is_approved("A")
+    assert "A" not in gate.approvals
     gate.fill_voided("S-001", BTC, Side.BUY, D(1))
     assert gate.ledger.positions[BTC] == 0
 

@@ -424,7 +424,7 @@ def test_modify_through_the_gate_is_done(mode: str) -> None:
     assert (run.state.breach, run.state.faults, run.codes()) == (None, [], [])
     (live,) = run.gate.ledger.live.values()
     assert live.quantity == 2
-    assert not run.gate.has_pending_modify(live.client_order_id)
+    assert run.gate.approvals.changes(str(live.client_order_id)) == []
 
 
 # Market data

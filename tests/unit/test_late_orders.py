@@ -34,6 +34,7 @@ from engine.orders.model import (
     Unknown,
     VenueOrder,
 )
+from tests.support.approving import ApproveAll, approved
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.nautilus_harness import IID, VENUE, pair, px, qty
 from tests.unit.orders.conftest import Bench, ScriptedVenue, intent, venue_order
@@ -55,19 +56,13 @@ class _InstrumentsFactory(DataClientFactory):
         return _Instruments(name=name, config=config, cache=cache, clock=clock, venue=VENUE)
 
 
-class _Yes:
-    def order_denial(self, order: Any) -> None: ...
-
-    def modify_denial(self, client_order_id: str, *asked: Any) -> None: ...
-
-
 class _Trading:
     """One account of the scripted venue; whatever else a live run has is left out."""
 
     venue = "TEST"
     account = "main"
     account_type = AccountType.CASH
-    approvals = _Yes()
+    approvals = ApproveAll()
 
     def __init__(self, journal: Journal, orders: ScriptedVenue) -> None:
         self.journal = journal
@@ -281,7 +276,7 @@ def test_an_order_sent_since_with_the_same_fields_is_not_taken_for_the_late_one(
     shown = venue_order(LATE_ID)
 
     async def until_given_up() -> None:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         while bench.desk.unresolved():
             await asyncio.sleep(1)
 
@@ -294,7 +289,7 @@ def test_an_order_sent_since_with_the_same_fields_is_not_taken_for_the_late_one(
     bench.venue.answer = lambda _: Unknown("the answer was lost")
     bench.run(until_given_up())
     bench.venue.submit = while_the_second_is_in_flight  # type: ignore[assignment]
-    bench.run(bench.desk.submit([intent("B")]))
+    bench.run(bench.desk.submit(approved(intent("B"))))
     assert bench.run(bench.desk.look_for_late()).found == 0, "it is known as another's now"
     assert bench.sink.names().count("finding") == 0
     assert [o.intent.client_order_id for o in bench.desk.live_orders()] == ["B"]

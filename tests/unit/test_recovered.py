@@ -12,6 +12,7 @@ from engine.config.model import Risk
 from engine.orders.model import Accepted, Outcome, Side, Unknown
 from engine.risk.gate import RiskGate
 from engine.run.takeover import count_in
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent
 
 LARGER = Decimal("0.9")
@@ -28,8 +29,8 @@ def test_a_replacement_of_unknown_outcome_counts_with_the_larger_quantity(tmp_pa
 
     async def first_life() -> None:
         order = intent()
-        await bench.desk.submit([order])
-        await bench.desk.replace("A", msgspec.structs.replace(order, quantity=LARGER))
+        await bench.desk.submit(approved(order))
+        await bench.desk.replace(*approved(msgspec.structs.replace(order, quantity=LARGER)))
         await bench.desk.abandon()
 
     bench.run(first_life())

@@ -17,6 +17,7 @@ from engine.orders.balance_check import (
 )
 from engine.orders.late import WATCH_NS
 from engine.orders.model import Absent, Finding, Found, OrderState, Unknown, Unsure, VenueBalance
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, ScriptedVenue, intent, venue_order
 
 OTHER = "ETH_EUR.TEST"
@@ -108,7 +109,7 @@ def test_what_still_moves_and_what_is_unproven_tells_nothing(bench: Bench) -> No
     assert one.found == []
     venue = bench.venue
     venue.answer = lambda _: Unknown("lost")
-    bench.run(bench.desk.submit([intent()]))
+    bench.run(bench.desk.submit(approved(intent())))
     one.compare()
     assert one.found == []
 
@@ -149,7 +150,7 @@ def _given_up_then_filled(bench: Bench, *, passes_ns: int) -> Checked:
 
 
 async def _until_given_up(bench: Bench) -> None:
-    await bench.desk.submit([intent()])
+    await bench.desk.submit(approved(intent()))
     while bench.desk.unresolved():
         await asyncio.sleep(1)
 

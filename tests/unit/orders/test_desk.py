@@ -29,6 +29,7 @@ from engine.orders.model import (
     VenueUnavailable,
 )
 from engine.orders.reconcile import compare
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 
@@ -39,7 +40,7 @@ def test_accepted_order_is_filled_in_parts_with_exact_prices_and_fees(bench: Ben
 
     async def main() -> None:
         bench.desk.start()
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         bench.venue.book["V1"] = first
         await asyncio.sleep(1.5)
         bench.venue.book["V1"] = done
@@ -70,7 +71,7 @@ def test_lost_answer_is_looked_for_and_adopted_never_sent_again(bench: Bench) ->
     bench.venue.look = lambda _: next(looks)
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         assert [o.state for o in bench.desk.unresolved()] == [OrderState.UNKNOWN]
         await asyncio.sleep(30)
         await bench.desk.stop(cancel_open=False)
@@ -88,7 +89,7 @@ def test_absence_is_proof_only_after_the_quarantine(bench: Bench) -> None:
     refused_at: list[float] = []
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         while not refused_at:
             await asyncio.sleep(0.1)
             if "order_refused" in bench.sink.names():
@@ -115,7 +116,7 @@ def test_a_look_that_began_early_proves_nothing_by_lasting_long(bench: Bench) ->
     bench.venue.look = look
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         while "order_refused" not in bench.sink.names():
             await asyncio.sleep(0.1)
 
@@ -132,7 +133,7 @@ def test_a_failed_look_starts_the_quarantine_anew(bench: Bench) -> None:
     )
 
     async def main() -> float:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         while "order_refused" not in bench.sink.names():
             await asyncio.sleep(0.1)
         return asyncio.get_running_loop().time()
@@ -144,9 +145,9 @@ def test_unproven_twin_is_refused_before_it_is_sent(bench: Bench) -> None:
     bench.venue.answer = lambda _: Unknown("timeout")
 
     async def main() -> None:
-        await bench.desk.submit([intent("A")])
-        await bench.desk.submit([intent("B")])
-        await bench.desk.submit([intent("C", price=Decimal("100.01"))])
+        await bench.desk.submit(approved(intent("A")))
+        await bench.desk.submit(approved(intent("B")))
+        await bench.desk.submit(approved(intent("C", price=Decimal("100.01"))))
         await bench.desk.stop(cancel_open=False)
 
     bench.run(main())
@@ -159,7 +160,7 @@ def test_used_id_is_refused_also_after_a_restart(bench: Bench) -> None:
     bench.venue.answer = lambda _: Refused("X-1", "no")
 
     async def main() -> None:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
 
     bench.run(main())
     bench.restart()
@@ -176,7 +177,7 @@ def test_adapter_that_raises_leaves_the_order_unknown(bench: Bench) -> None:
     bench.venue.look = lambda _: Found(venue_order("V9"))
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         assert len(bench.desk.unresolved()) == 1
         await asyncio.sleep(5)
         assert not bench.desk.unresolved()
@@ -191,7 +192,7 @@ def test_cancel_of_an_unknown_order_waits_for_its_proof(bench: Bench) -> None:
     gone = venue_order("V1", state=OrderState.CANCELED)
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         await bench.desk.cancel(["A"])
         assert bench.venue.cancels == []
         bench.venue.look = lambda _: Found(venue_order("V1"))
@@ -214,7 +215,7 @@ def test_refused_cancel_of_a_filled_order_ends_in_its_fill(bench: Bench) -> None
     )
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         await bench.desk.cancel(["A"])
 
     bench.run(main())
@@ -228,7 +229,7 @@ def test_lost_cancel_is_repeated_until_the_order_is_gone(bench: Bench) -> None:
     bench.venue.cancel_answer = lambda _: next(answers)
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         await bench.desk.cancel(["A"])
 
     bench.run(main())
@@ -239,7 +240,7 @@ def test_stale_state_never_moves_an_order_back(bench: Bench) -> None:
     bench.venue.answer = lambda _: Accepted("V1")
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         newer = venue_order(filled=Decimal("0.4"), avg_price=Decimal("99"))
         bench.desk.pushed_order(newer, None)
         bench.desk.pushed_order(venue_order(filled=Decimal("0.1"), avg_price=Decimal("99")), None)
@@ -271,7 +272,7 @@ def test_pushed_trade_counts_once_and_true_twins_count_twice(bench: Bench) -> No
         )
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         for trade_id in ("t1", "t1", "t2", "t1"):
             filled = venue_order(filled=Decimal("0.2"), avg_price=Decimal("100"))
             bench.desk.pushed_order(filled, trade(trade_id))
@@ -305,7 +306,7 @@ def test_comparison_names_external_and_late_orders(bench: Bench) -> None:
     bench.venue.answer = lambda _: Accepted("V1")
 
     async def main() -> list[str]:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         bench.venue.book["V1"] = venue_order("V1", state=OrderState.CANCELED)
         await bench.desk.query("A")
         await asyncio.sleep(61)  # longer than a list may lag
@@ -320,7 +321,7 @@ def test_nothing_is_sent_when_the_intent_cannot_be_journaled(bench: Bench) -> No
     async def main() -> None:
         bench.desk.journal._db.execute("PRAGMA query_only = ON")
         with pytest.raises(JournalError, match="No order is sent without it"):
-            await bench.desk.submit([intent()])
+            await bench.desk.submit(approved(intent()))
 
     bench.run(main())
     assert bench.venue.creates == []
@@ -330,9 +331,9 @@ def test_halted_desk_creates_nothing_and_still_cancels(bench: Bench) -> None:
     bench.venue.answer = lambda _: Accepted("V1")
 
     async def main() -> None:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         bench.desk._shared.halt("kill switch")
-        await bench.desk.submit([intent("B")])
+        await bench.desk.submit(approved(intent("B")))
         await bench.desk.cancel(["A"])
 
     bench.run(main())
@@ -353,7 +354,7 @@ def test_two_of_the_same_that_both_come_late_are_both_taken_back(bench: Bench) -
     )
 
     async def give_up(cid: str) -> None:
-        await bench.desk.submit([intent(cid, price=price)])
+        await bench.desk.submit(approved(intent(cid, price=price)))
         while bench.desk.unresolved():
             await asyncio.sleep(0.5)
 
@@ -382,7 +383,7 @@ def test_more_than_were_given_up_are_nobodys(bench: Bench) -> None:
     came = tuple(venue_order(f"V{n}") for n in (1, 2))
 
     async def main() -> int:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         while bench.desk.unresolved():
             await asyncio.sleep(0.5)
         bench.venue.look = lambda _: Unsure("2 fit", ambiguous=True, candidates=came)
@@ -414,7 +415,7 @@ def test_a_stop_tells_what_its_cancels_made_of_the_balances(bench: Bench, is_awa
     bench.venue.balances = balances  # type: ignore[method-assign]
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         bench.desk.start()
         await asyncio.sleep(0.1)
         assert await bench.desk.stop(cancel_open=True) == []

@@ -35,6 +35,7 @@ from engine.orders.model import (
     VenueUnavailable,
 )
 from engine.orders.reconcile import compare
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 D = Decimal
@@ -51,7 +52,7 @@ def test_a_kill_between_journal_and_send_stops_the_order_unsent(bench: Bench) ->
     journal = bench.journal
     assert journal is not None
     bench.killed = lambda one: "kill" if journal.order(one.client_order_id) else None
-    bench.run(bench.desk.submit([intent("A")]))
+    bench.run(bench.desk.submit(approved(intent("A"))))
     assert bench.venue.creates == []
     assert bench.desk.live_orders() == []
     order = journal.order("A")
@@ -65,7 +66,7 @@ def test_a_kill_between_two_batches_stops_the_second(bench: Bench) -> None:
     bench.venue.answer = lambda one: Accepted("V" + one.client_order_id)
     bench.killed = lambda _: "kill switch" if bench.venue.creates else None
     intents = [intent(str(n), price=D(100 + n)) for n in range(15)]
-    bench.run(bench.desk.submit(intents))
+    bench.run(bench.desk.submit(approved(*intents)))
     assert [one.client_order_id for one in bench.venue.creates] == [str(n) for n in range(10)]
     assert len(bench.desk.live_orders()) == 10
 
@@ -74,7 +75,7 @@ def test_cancels_pass_a_kill(bench: Bench) -> None:
     bench.venue.answer = lambda _: Accepted("V1")
 
     async def main() -> None:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         bench.killed = lambda _: "kill switch"
         await bench.desk.cancel(["A"])
 

@@ -22,6 +22,7 @@ from engine.orders.model import (
     VenueFill,
 )
 from engine.orders.search import KNOWN_IDS_WINDOW_NS
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, Intent, intent, venue_order
 
 D100 = Decimal(100)
@@ -60,8 +61,8 @@ def test_what_was_filled_beyond_a_smaller_replacement_is_told_and_the_rest_cance
 
     async def main() -> None:
         order = intent()
-        await bench.desk.submit([order])
-        await bench.desk.replace("A", msgspec.structs.replace(order, quantity=SMALLER))
+        await bench.desk.submit(approved(order))
+        await bench.desk.replace(*approved(msgspec.structs.replace(order, quantity=SMALLER)))
         await asyncio.sleep(0.5)
         await bench.desk.abandon()
 
@@ -96,7 +97,7 @@ class Lost:
 
     def submit(self, cid: str) -> None:
         async def main() -> None:
-            await self.bench.desk.submit([intent(cid)])
+            await self.bench.desk.submit(approved(intent(cid)))
             await self.bench.desk.abandon()
 
         self.bench.run(main())
@@ -110,7 +111,7 @@ class Lost:
 
     def replace_a(self, secs: float) -> None:
         async def main() -> None:
-            await self.bench.desk.replace("A", intent(quantity=SMALLER))
+            await self.bench.desk.replace(*approved(intent(quantity=SMALLER)))
             await asyncio.sleep(secs)
             await self.bench.desk.abandon()
 
@@ -180,8 +181,8 @@ def test_an_end_is_believed_when_the_executions_of_the_whole_chain_were_read_aft
 
     async def main() -> None:
         order = intent()
-        await bench.desk.submit([order])
-        await bench.desk.replace("A", order)
+        await bench.desk.submit(approved(order))
+        await bench.desk.replace(*approved(order))
         listed.append(trade("t1", "V1", "0.3"))  # just before it was replaced
         for _ in range(5):
             live = bench.desk.get("A")

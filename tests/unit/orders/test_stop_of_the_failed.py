@@ -30,6 +30,7 @@ from engine.orders.model import (
     VenueOrder,
 )
 from engine.orders.unjournaled import UnjournaledCancels
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 A_BUG = KeyError("a bug")
@@ -66,7 +67,7 @@ def test_it_waits_for_the_end_of_what_it_cancels(bench: Bench) -> None:
     settles_late(bench)
 
     async def main() -> list[OrderState]:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         bench.desk.fail(A_BUG)
         await bench.desk.stop(cancel_open=True)
         return [order.state for order in bench.desk.live_orders()]
@@ -82,7 +83,7 @@ def test_it_looks_for_an_order_without_an_answer_and_cancels_it(bench: Bench) ->
     settles_late(bench)
 
     async def main() -> list[OrderState]:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         bench.desk.fail(A_BUG)
         await bench.desk.stop(cancel_open=True)
         return [order.state for order in bench.desk.live_orders()]
@@ -98,7 +99,7 @@ def test_a_bug_in_its_reads_ends_the_wait(bench: Bench) -> None:
         raise KeyError("a bug")
 
     async def main() -> float:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         bench.venue.orders = broken  # type: ignore[method-assign]
         bench.desk.fail(A_BUG)
         began = asyncio.get_running_loop().time()
@@ -153,7 +154,7 @@ def test_without_a_journal_a_cancel_is_sent_until_the_venue_has_ended_the_order(
     trading = _trading(bench)
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         taken = _dead(bench)
         await trading.disconnect(bench.desk)
         _back(bench, taken)
@@ -172,7 +173,7 @@ def test_without_a_journal_what_the_venue_does_not_end_is_left_open(bench: Bench
     trading = _trading(bench)
 
     async def main() -> float:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         taken = _dead(bench)
         began = asyncio.get_running_loop().time()
         await trading.disconnect(bench.desk)
@@ -193,7 +194,7 @@ def test_without_a_journal_an_order_without_an_answer_is_cancelled_where_it_turn
     trading = _trading(bench)
 
     async def main() -> None:
-        await bench.desk.submit([intent(**sent)])
+        await bench.desk.submit(approved(intent(**sent)))
         taken = _dead(bench)
         bench.venue.book = {"V7": venue_order("V7", **listed)}
         await trading.disconnect(bench.desk)
@@ -217,8 +218,8 @@ def test_without_a_journal_what_replaces_an_order_is_cancelled_where_it_turns_up
     changed = intent(price=Decimal(99))
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
-        await bench.desk.replace("A", changed)
+        await bench.desk.submit(approved(intent()))
+        await bench.desk.replace(*approved(changed))
         taken = _dead(bench)
         bench.venue.book["V2"] = venue_order("V2", price=Decimal(99))
         await trading.disconnect(bench.desk)
@@ -235,7 +236,7 @@ def test_without_a_journal_an_id_that_is_another_orders_is_left_alone(bench: Ben
     trading = _trading(bench)
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         order = bench.desk.get("A")
         assert order is not None
         order.is_displaced = order.is_missing = True

@@ -29,6 +29,7 @@ from engine.orders.model import (
     VenueUnavailable,
 )
 from engine.orders.table import FILL_LAG_READS
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 from tests.unit.orders.test_balance_check import Account, Checked
 
@@ -131,7 +132,7 @@ def test_an_execution_that_is_not_read_yet_is_no_difference(
     quantity = ALL if state is OrderState.FILLED else PART
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         ledger.trade("V1", quantity, state)
         ledger.reads = reads
         await _compare(one, 3, starting=starting)
@@ -149,7 +150,7 @@ def test_an_execution_that_is_never_listed_does_not_hide_differences_for_ever(
     bench, ledger, one = _based(tmp_path)
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         ledger.trade("V1", PART, OrderState.OPEN)
         ledger.reads = "lists late"
         await _compare(one, FILL_LAG_READS + 2)
@@ -168,9 +169,9 @@ def test_what_a_replacement_of_unknown_outcome_trades_is_no_difference(tmp_path:
 
     async def main() -> None:
         order = intent()
-        await bench.desk.submit([order])
+        await bench.desk.submit(approved(order))
         ledger.book["V1"] = venue_order("V1", state=OrderState.CANCELED)
-        await bench.desk.replace("A", msgspec.structs.replace(order, price=Decimal(101)))
+        await bench.desk.replace(*approved(msgspec.structs.replace(order, price=Decimal(101))))
         ledger.trade("V2", PART, OrderState.OPEN, price=Decimal(101))
         await _compare(one, 3)
         assert (one.found, one.halted) == ([], [])
@@ -192,7 +193,7 @@ def test_what_was_executed_before_a_replacement_was_counted_is_read(
 
     async def main() -> None:
         order = intent()
-        await bench.desk.submit([order])
+        await bench.desk.submit(approved(order))
         ledger.trade("V1", Decimal("0.1"), OrderState.OPEN)
         ledger.read_secs = 1.0
         await bench.desk.refresh()
@@ -200,7 +201,7 @@ def test_what_was_executed_before_a_replacement_was_counted_is_read(
         ledger.reads = "" if case == "under way" else "is away"
         ledger.trade("V1", Decimal("0.2"), OrderState.CANCELED)
         ledger.book["V2"] = venue_order("V2", filled=Decimal("0.1"), avg_price=PRICE)
-        await bench.desk.replace("A", msgspec.structs.replace(order, price=Decimal(101)))
+        await bench.desk.replace(*approved(msgspec.structs.replace(order, price=Decimal(101))))
         if case != "restarted":
             await _compare(one, 3)
             assert (one.found, one.halted) == ([], [])
@@ -228,7 +229,7 @@ def test_what_a_missing_order_may_have_done_is_no_difference_until_it_is_forgott
     bench, ledger, one = _based(tmp_path, reports_fills=False, client_order_ids=False)
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         ledger.trade("V1", PART, OrderState.OPEN)
         del ledger.book["V1"]
         await _compare(one, MIN_ABSENT_LOOKS)
@@ -254,7 +255,7 @@ def test_a_difference_is_told_though_something_is_executed_all_the_time(tmp_path
         return [ledger.book["V1"]]
 
     async def main() -> None:
-        await bench.desk.submit([intent()])
+        await bench.desk.submit(approved(intent()))
         ledger.orders = orders  # type: ignore[method-assign]
         ledger.deposits += 7
         await _compare(one, 1)
@@ -280,7 +281,7 @@ def test_balances_are_not_agreed_on_while_an_order_comes_and_goes(tmp_path: Path
         told = await balances()
         if not ledger.trades:
             ledger.trade("V1", ALL, OrderState.FILLED)
-            await bench.desk.submit([intent()])
+            await bench.desk.submit(approved(intent()))
         return told
 
     ledger.balances = slow  # type: ignore[method-assign]
@@ -301,8 +302,8 @@ def test_reads_that_lacked_nothing_are_no_reads_that_lacked_an_execution(tmp_pat
 
     async def main() -> None:
         order = intent()
-        await bench.desk.submit([order])
-        await bench.desk.replace("A", msgspec.structs.replace(order, price=Decimal(101)))
+        await bench.desk.submit(approved(order))
+        await bench.desk.replace(*approved(msgspec.structs.replace(order, price=Decimal(101))))
         await asyncio.sleep(60)
         ledger.reads = "lists late"
         ledger.trade("V2", PART, OrderState.CANCELED)

@@ -25,6 +25,7 @@ from engine.orders.model import (
 )
 from engine.orders.reconcile import compare
 from engine.orders.resolve import require_forgotten
+from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 NOT_FOUND = CancelRefused("TEST-NOT-FOUND", "the order does not exist")
@@ -83,7 +84,7 @@ def test_executions_of_a_venue_that_counts_anew_are_booked_and_told(bench: Bench
         bench.venue.book.clear()
         bench.desk.adopt_journal()
         bench.desk.start()
-        await bench.desk.submit([intent(name)])
+        await bench.desk.submit(approved(intent(name)))
         bench.venue.book["V1"] = done
         await asyncio.sleep(3)
         await bench.desk.stop(cancel_open=False)
@@ -110,8 +111,8 @@ def test_an_open_order_whose_id_is_anothers_by_now_is_never_fed_nor_cancelled(
 
     async def main() -> None:
         bench.desk.start()
-        await bench.desk.submit([intent("A")])
-        await bench.desk.submit([intent("B")])  # the venue was reset in between
+        await bench.desk.submit(approved(intent("A")))
+        await bench.desk.submit(approved(intent("B")))  # the venue was reset in between
         await bench.desk.cancel(["A"])
         bench.venue.book["V1"] = venue_order(
             filled=Decimal("0.5"), avg_price=Decimal(100), state=OrderState.FILLED
@@ -153,9 +154,9 @@ def test_what_has_the_id_of_a_lost_order_is_not_taken_for_it(bench: Bench, names
 
     async def main() -> None:
         bench.desk.start()
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         bench.venue.book["V1"] = new
-        await bench.desk.submit([intent("B", quantity=Decimal("0.7"))])
+        await bench.desk.submit(approved(intent("B", quantity=Decimal("0.7"))))
         await bench.desk.query("A")
         order = bench.desk.get("A")
         assert order is not None
@@ -171,12 +172,12 @@ def test_a_listed_order_is_whose_client_order_id_it_bears(bench: Bench) -> None:
     bench.venue.answer = lambda one: Accepted("V1") if one.client_order_id == "A" else Unknown("-")
 
     async def main() -> list[str]:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         bench.venue.book["V1"] = venue_order(state=OrderState.CANCELED)
         await bench.desk.query("A")
         await asyncio.sleep(61)
         bench.venue.book["V1"] = venue_order(client_order_id="B")
-        sent = asyncio.ensure_future(bench.desk.submit([intent("B")]))
+        sent = asyncio.ensure_future(bench.desk.submit(approved(intent("B"))))
         await asyncio.sleep(0)
         seen = await compare(bench.venue, bench.desk, [INSTRUMENT], bench.loop.now_ns)
         await sent
@@ -200,7 +201,7 @@ def test_a_lost_order_is_looked_for_said_once_and_never_cancelled_again(bench: B
 
     async def main() -> list[str]:
         bench.desk.start()
-        await bench.desk.submit([intent("A"), intent("B", price=Decimal(99))])
+        await bench.desk.submit(approved(intent("A"), intent("B", price=Decimal(99))))
         for _ in range(LONG_SECS):
             await bench.desk.cancel(["A"])
             await asyncio.sleep(1)
@@ -233,7 +234,7 @@ def test_an_order_told_again_is_cancelled_as_it_was_asked(bench: Bench) -> None:
     bench.venue.cancel_answer = cancelled
 
     async def main() -> None:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         await bench.desk.cancel(["A"])
         await asyncio.sleep(2)
         bench.venue.book["V1"] = venue_order()
@@ -251,7 +252,7 @@ def test_a_forgotten_order_that_comes_back_goes_on(bench: Bench) -> None:
 
     async def main() -> None:
         bench.desk.start()
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         await asyncio.sleep(LONG_SECS)
         assert bench.desk.missing()
         bench.venue.book["V1"] = venue_order(
@@ -271,7 +272,7 @@ def test_looks_that_could_not_be_read_prove_nothing(bench: Bench) -> None:
         raise VenueUnavailable("TEST-AWAY", "no answer")
 
     async def main() -> None:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
         bench.venue.open_orders = unreadable  # type: ignore[method-assign]
         await bench.desk.cancel(["A"])
         await asyncio.sleep(LONG_SECS)
@@ -303,7 +304,7 @@ def test_where_client_ids_are_kept_the_history_is_asked_too(bench: Bench) -> Non
     made.venue.answer = answer
 
     async def main() -> None:
-        await made.desk.submit([intent("A")])
+        await made.desk.submit(approved(intent("A")))
         await made.desk.cancel(["A"])
         await asyncio.sleep(2)
 
@@ -316,7 +317,7 @@ def test_a_start_looks_for_what_the_venue_leaves_out(bench: Bench) -> None:
     lost(bench)
 
     async def first() -> None:
-        await bench.desk.submit([intent("A")])
+        await bench.desk.submit(approved(intent("A")))
 
     bench.run(first())
     bench.restart()

@@ -15,6 +15,7 @@ from adapters.simulation.virtual_time import VirtualLoop, run_virtual
 from engine.orders.desk import DeskSettings, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import OrderState
+from tests.support.approving import approved
 from tests.unit.orders.conftest import Sink
 from tests.venues.base.test_reads import VENUES, Scene
 
@@ -49,7 +50,7 @@ class Session(Scene):
         """As NautilusTrader does: a task for each order."""
         return [
             asyncio.ensure_future(
-                self.desk.submit([msgspec.structs.replace(self.intent(n), price=1000 + n)])
+                self.desk.submit(approved(msgspec.structs.replace(self.intent(n), price=1000 + n)))
             )
             for n in range(ORDERS)
         ]

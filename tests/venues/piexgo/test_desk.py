@@ -28,6 +28,7 @@ from engine.orders.journal import Journal
 from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
 from engine.secrets import Secret
 from engine.status import StreamStatus
+from tests.support.approving import approved
 from tests.unit.orders.conftest import Sink
 from tests.venues.piexgo.test_orders import intent
 
@@ -171,7 +172,7 @@ def test_nothing_is_lost_or_doubled_on_a_bad_wire(seed: int, pinfo: str, tmp_pat
         tape = venue.exchange.markets["BTC_USDT"].tape
         for number in range(ORDERS):
             assert tape.last_price is not None
-            await session.desk.submit([wanted(number, rng, tape.last_price)])
+            await session.desk.submit(approved(wanted(number, rng, tape.last_price)))
             live = session.desk.live_orders()
             if live and rng.random() < 0.3:
                 await session.desk.cancel([rng.choice(live).intent.client_order_id])
@@ -207,7 +208,7 @@ def test_events_that_come_before_the_answer_wait_for_it(answer: Any, tmp_path: P
         await session.until(lambda: venue.push._topics)
         venue.faults.next("POST", "/api/v1/order", answer, secs=2.0)
         one = intent(1, price=Decimal(50000), quantity=Decimal("0.01"))
-        sending = asyncio.ensure_future(session.desk.submit([one]))
+        sending = asyncio.ensure_future(session.desk.submit(approved(one)))
         await session.until(lambda: venue.exchange.open_orders("main"))
         trade(venue, "49999", "0.004")
         await asyncio.sleep(0.2)
@@ -232,7 +233,7 @@ def test_events_alone_tell_every_fill_in_order(tmp_path: Path) -> None:
         await session.start(polls=False)
         await session.until(lambda: venue.push._topics)
         one = intent(1, price=Decimal(50000), quantity=Decimal("0.01"))
-        await session.desk.submit([one])
+        await session.desk.submit(approved(one))
         for size in ("0.002", "0.003", "0.005"):
             trade(venue, "49999", size)
             await asyncio.sleep(0.1)
@@ -262,7 +263,7 @@ def test_a_stop_waits_fires_and_fills(side: Side, tmp_path: Path) -> None:
             1, side=side, kind=Kind.STOP_LIMIT, price=limit, trigger_price=trigger,
             trigger_condition=TRIGGERS[side],
         )  # fmt: skip
-        await session.desk.submit([one])
+        await session.desk.submit(approved(one))
         await asyncio.sleep(1.0)
         trade(venue, str(trigger), "0.001")
         await session.until(lambda: not session.desk.live_orders())

@@ -25,6 +25,7 @@ from adapters.simulation.virtual_time import START_NS
 from engine.orders.desk import DeskSettings, OrderDesk
 from engine.orders.journal import Journal
 from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
+from tests.support.approving import approved
 from tests.unit.orders.conftest import Sink
 from tests.venues.poloniex.simulator_kit import Memory, in_memory, intent, stop
 
@@ -99,7 +100,7 @@ async def replace_one(session: Session, rng: random.Random) -> None:
     order = rng.choice(resting)
     assert order.intent.price is not None
     moved = msgspec.structs.replace(order.intent, price=order.intent.price + Decimal("0.5"))
-    await session.desk.replace(order.intent.client_order_id, moved)
+    await session.desk.replace(*approved(moved))
 
 
 def ledger_of(venue: PoloniexSimulator) -> Any:
@@ -153,7 +154,7 @@ def test_nothing_is_lost_or_doubled_on_a_bad_wire(
         tape = venue.exchange.markets["BTC_USDT"].tape
         for number in range(ORDERS):
             assert tape.last_price is not None
-            await session.desk.submit([wanted(number, rng, tape.last_price)])
+            await session.desk.submit(approved(wanted(number, rng, tape.last_price)))
             live = session.desk.live_orders()
             if live and rng.random() < 0.3:
                 await session.desk.cancel([rng.choice(live).intent.client_order_id])
@@ -185,7 +186,7 @@ def test_the_same_execution_by_push_and_by_read_is_booked_once(tmp_path: Path) -
         session = Session(memory, tmp_path / "journal.sqlite")
         await session.start()
         one = intent(1, price=Decimal(59000), quantity=Decimal("0.003"))
-        await session.desk.submit([one])
+        await session.desk.submit(approved(one))
         order = session.desk.get(one.client_order_id)
         assert order is not None
         for size in ("0.002", "0.0005"):  # the first read again would exceed the whole
@@ -231,7 +232,7 @@ def test_a_stop_that_triggers_before_its_answer_keeps_one_id(
         trade(venue, "60000", "0.001", Side.BUY)
         venue.faults.next("POST", "/smartorders", answer, secs=2.0)
         one = stop(1, Side.SELL, TriggerCondition.LTE, "59500", "50000")
-        sending = asyncio.ensure_future(session.desk.submit([one]))
+        sending = asyncio.ensure_future(session.desk.submit(approved(one)))
         await session.stream.until(lambda: venue.exchange.open_orders("spot"))
         trade(venue, "59500", "0.001", Side.SELL)
         await asyncio.sleep(0.5)
@@ -302,7 +303,7 @@ def test_a_reconnect_logs_in_subscribes_and_reads_while_pushes_wait(tmp_path: Pa
         await session.start(polls=False)
         one = intent(1, price=Decimal(59000), quantity=Decimal("0.003"))
         two = intent(2, price=Decimal(58000), quantity=Decimal("0.001"))
-        await session.desk.submit([one, two])
+        await session.desk.submit(approved(one, two))
         first = session.desk.get(one.client_order_id)
         assert first is not None
         wire.clear()
@@ -337,7 +338,7 @@ def test_reconnects_while_orders_fill_lose_and_double_nothing(tmp_path: Path) ->
         tape = venue.exchange.markets["BTC_USDT"].tape
         for number in range(ORDERS):
             assert tape.last_price is not None
-            await session.desk.submit([wanted(number, rng, tape.last_price)])
+            await session.desk.submit(approved(wanted(number, rng, tape.last_price)))
             if number % 3 == 0:
                 venue.push.drop_all()
             await asyncio.sleep(rng.uniform(0, 0.7))
@@ -358,7 +359,7 @@ def test_a_read_that_is_not_answered_holds_nothing_back(tmp_path: Path) -> None:
         session = Session(memory, tmp_path / "journal.sqlite")
         await session.start(polls=False)
         one = intent(1, price=Decimal(59000), quantity=Decimal("0.003"))
-        await session.desk.submit([one])
+        await session.desk.submit(approved(one))
         first = session.desk.get(one.client_order_id)
         assert first is not None
         venue.faults.next("GET", "/orders", "hang_request", times=20)

@@ -18,6 +18,7 @@ import pytest
 
 from adapters.base.transport import HttpRequest, HttpResponse
 from engine.orders.model import Intent, Side, TriggerCondition
+from tests.support.approving import approved
 from tests.venues.poloniex.simulator_kit import Memory, in_memory, intent, stop
 from tests.venues.poloniex.test_against_simulator_desk import Session, still
 
@@ -133,7 +134,7 @@ def test_an_order_ends_in_the_state_that_the_venue_has(case: Case, tmp_path: Pat
             venue.faults.next("POST", "/smartorders" if case.order else "/orders", case.fault)
         real = http.clock._now_ns
         http.clock._now_ns = lambda: real() + int(case.clock_secs * SECOND_NS)
-        await session.desk.submit([one])
+        await session.desk.submit(approved(one))
         http.clock._now_ns = real
         ended = ("order_refused", "order_accepted")
         await session.stream.until(lambda: set(ended) & set(session.sink.names()))
@@ -167,7 +168,7 @@ def test_a_duplicate_client_id_is_the_order_that_exists(tmp_path: Path) -> None:
         http: Any = memory.adapter.http
         case = Case("duplicate", 400, "", "")
         http._transport.request = watched(http._transport.request, case, answers)
-        await session.desk.submit([intent(1)])
+        await session.desk.submit(approved(intent(1)))
         await session.stream.until(lambda: "order_accepted" in session.sink.names())
         ((status, body),) = answers
         assert (status, json.loads(body)["code"]) == (400, 21312)

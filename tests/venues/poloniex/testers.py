@@ -40,23 +40,12 @@ from adapters.simulation.server import Served, serve
 from engine.config import model
 from engine.orders.journal import Journal
 from engine.status import RunStatus
+from tests.support.approving import ApproveAll
 from tests.support.patience import PATIENCE_SECS
 from tests.venues.poloniex.simulator_kit import BTC, context_of
 from tests.venues.tester_nodes import builder, data_tester
 
 POST_STOP_SECS = 5  # for the cancels of the stop
-
-
-class ApproveAll:
-    """The testers are not of fairlead: no gate stands before them."""
-
-    def order_denial(self, order: Any) -> str | None:
-        return None
-
-    def modify_denial(
-        self, client_order_id: str, quantity: Any, price: Any, trigger_price: Any
-    ) -> str | None:
-        return None
 
 
 async def until(condition: Any) -> None:
@@ -207,7 +196,7 @@ def trading_of(runtime: VenueRuntime, folder: Path) -> Account:
         runtime=runtime,
         account="main",
         journal=Journal(folder / "journal.sqlite", fsync=False, now_ns=time.time_ns),
-        approvals=ApproveAll(),
+        approvals=ApproveAll(),  # the testers are not of fairlead: no gate stands before them
         config=config,
         on_recovered=lambda _: None,
         on_halt=stopped,
