@@ -77,7 +77,7 @@ class NodeRun:
         self._stopping = asyncio.Event()
         self._running: asyncio.Future[None] | None = None
         self._kill_state = kill_state(loaded)
-        self._guard: StopGuard | None = None
+        self._stop_guard: StopGuard | None = None
         self._kept: Mapping[str, Callable[[], None]] = {}  # by venue: its state is here now
 
     # -- from start to end ---------------------------------------------------------------------
@@ -102,9 +102,9 @@ class NodeRun:
     async def _main(self, held: ExitStack) -> Ended:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
-        self._guard = StopGuard(loop, self._settings.stop_timeout_secs, self._stays)
-        stops = StopSignals(loop, self._signalled, self._cut_off, self._guard.asked)
-        with self._guard, stops, KillSignal(self._kill_state):
+        self._stop_guard = StopGuard(loop, self._settings.stop_timeout_secs, self._stays)
+        stops = StopSignals(loop, self._signalled, self._cut_off, self._stop_guard.asked)
+        with self._stop_guard, stops, KillSignal(self._kill_state):
             if self._traits.is_real:
                 held.enter_context(KillThread(self.loaded, self._kill_state, self._reach))
             if self._is_recording:
@@ -241,8 +241,8 @@ class NodeRun:
             if self._stopping.is_set():
                 break
             await asyncio.sleep(UP_LOOK_SECS)  # its time counts from when it is up
-        if self._run_secs is not None and self._guard is not None:
-            self._guard.asked(f"ran for {self._run_secs:g} s", self._run_secs)
+        if self._run_secs is not None and self._stop_guard is not None:
+            self._stop_guard.asked(f"ran for {self._run_secs:g} s", self._run_secs)
         try:
             async with asyncio.timeout(self._run_secs):
                 await self._stopping.wait()
@@ -269,8 +269,8 @@ class NodeRun:
             return
         self.stop_reason = reason
         self._stopping.set()
-        if self._guard is not None:
-            self._guard.asked(reason)
+        if self._stop_guard is not None:
+            self._stop_guard.asked(reason)
         for trading in self.trading:
             trading.give_up_connecting()
         if self._assembly is None:
