@@ -29,7 +29,7 @@ def command(
     it, backtest the recording with the same config, and show both side by side.
     """
     from engine.cli.out import result_console
-    from engine.observe import summary
+    from engine.observe.table import show
     from engine.run.demo import demo_files, run_demo
 
     started = time.monotonic()
@@ -41,7 +41,7 @@ def command(
     process.name_files({name: str(path) for name, path in files.items()})
     result = run_demo(TEMPLATE, folder, seconds=seconds, seed=seed, tell=tell)
     console = result_console(record=svg is not None)
-    summary.show([result.live, result.backtest], console, "The same config, live and as a backtest")
+    show([result.live, result.backtest], console, "The same config, live and as a backtest")
     console.print(f"kill -9 and restart: {result.proof}")
     for name, path in files.items():
         console.print(f"{name:>10}  {path}", soft_wrap=True)

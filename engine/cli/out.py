@@ -64,7 +64,7 @@ def show_result(summary: RunSummary, *, as_json: bool) -> None:
     if as_json:
         typer.echo(summary.json().decode())
     else:
-        from engine.observe.summary import show
+        from engine.observe.table import show
 
         show([summary], result_console())
 

@@ -11,18 +11,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from nautilus_trader.model import InstrumentId
 
 from engine.config.loaded import LoadedConfig, account_files
 from engine.errors import Exit, FairleadError
-from engine.orders.desk import OrderDesk
 from engine.orders.journal import Journal, JournalError
-from engine.orders.live import LiveOrder
 from engine.risk.facts import LiveOrder as GateOrder
-from engine.risk.gate import RiskGate
+
+if TYPE_CHECKING:  # a check does not import what trades
+    from engine.orders.desk import OrderDesk
+    from engine.orders.live import LiveOrder
+    from engine.risk.gate import RiskGate
 
 
 class Held(msgspec.Struct, kw_only=True):

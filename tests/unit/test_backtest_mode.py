@@ -27,7 +27,8 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from engine.errors import FairleadError
-from engine.observe.summary import Account, rows, shown
+from engine.observe.summary import Account
+from engine.observe.table import rows, shown
 from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
 from engine.run.backtest import run_backtest
 from engine.run.backtest_data import book_at

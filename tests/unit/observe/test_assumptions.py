@@ -28,7 +28,8 @@ from engine.observe.assumptions import (
     params_told,
 )
 from engine.observe.orders_file import order_lines, write_run
-from engine.observe.summary import RunSummary, rows, table
+from engine.observe.summary import RunSummary
+from engine.observe.table import rows, table
 from engine.run.assumed import assumptions, strategy_used
 from engine.run.backtest import run_backtest
 from engine.run.config import load

@@ -21,7 +21,7 @@ from engine.matching.exchange import PASSED
 from engine.observe.account import Books, InstrumentSummary
 from engine.observe.orders_file import order_lines, write_run
 from engine.observe.reasons import KINDS_MAX, OTHER, counted, normal, plain
-from engine.observe.summary import rows
+from engine.observe.table import rows
 from engine.run.backtest import run_backtest
 from engine.run.config import load
 from tests.kernel import bench
