@@ -302,7 +302,10 @@ def _convert(value: Any, kind: Any) -> Any:
         return value
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
-        return _convert(value, typing.get_args(kind)[0])
+        inner, *told = typing.get_args(kind)
+        converted = _convert(value, inner)
+        limited = any(isinstance(one, msgspec.Meta) for one in told)
+        return _within(converted, kind) if limited else converted
     if origin in (typing.Union, types.UnionType):
         return _convert_union(value, kind)
     if origin is typing.Literal:
@@ -314,6 +317,14 @@ def _convert(value: Any, kind: Any) -> Any:
     if scalar := _SCALARS.get(kind):
         return scalar(value)
     return _convert_object(value, kind)
+
+
+def _within(value: Any, kind: Any) -> Any:
+    """The limits of a `msgspec.Meta` hold; one on what can't have it is said, not passed over."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, TypeError) as e:
+        raise _Unfit(str(e).removeprefix("Expected ")) from e
 
 
 def _convert_union(value: Any, kind: Any) -> Any:

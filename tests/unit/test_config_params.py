@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from msgspec import Meta
 from nautilus_trader.model import BarType, InstrumentId, StrategyId
 from nautilus_trader.trading import StrategyConfig
 
@@ -111,6 +112,26 @@ def test_a_config_class_of_annotations_only() -> None:
     config = build_strategy_config(Sample, strategy(size="0.5"))
     assert (config.size, config.levels) == (Decimal("0.5"), 2)
     assert problems(Sample)["size"][0] == "E-CFG-055"
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad", "expected"),
+    [
+        (Annotated[int, Meta(ge=5)], 5, 4, "`int` >= 5"),
+        (Annotated[str, Meta(max_length=2)], "ab", "abc", "`str` of length <= 2"),
+        (Annotated[list[Decimal], Meta(min_length=1)], ["1.5"], [], "`array` of length >= 1"),
+        (Annotated[InstrumentId, Meta(description="of the market")], IID, 1, "an instrument id"),
+        (Annotated[int | None, "in seconds"], 3, "x", "a whole number"),
+    ],
+)
+def test_limits_of_an_annotation_hold(kind: Any, good: Any, bad: Any, expected: str) -> None:
+    class Sample:
+        config_class = type("Fields", (StrategyConfig,), {"__annotations__": {"size": kind}})
+
+    assert build_strategy_config(Sample, strategy(size=good)) is not None
+    code, text = problems(Sample, size=bad)["size"]
+    assert code == "E-CFG-056"
+    assert expected in text
 
 
 def test_a_config_named_in_an_optional_annotation(module: Any) -> None:
