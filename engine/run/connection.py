@@ -21,7 +21,11 @@ from engine.status import RunStatus
 
 
 class VenueConnection:
-    """Through an adapter of ours; `close` it when the run has ended."""
+    """Through an adapter of ours; `close` it when the run has ended.
+
+    Where another maker of clients comes in (NautilusTrader's own factories): the run calls
+    `connect`, `instruments`, `add_to` and `close`; what trades a real account takes `runtime`.
+    """
 
     def __init__(
         self,

@@ -86,6 +86,16 @@ def test_keys_are_read_where_orders_are_sent_only(tmp_path: Path, mode: Mode) ->
     assert not any(resolve(load(config(tmp_path)), mode).secrets.values())
 
 
+@pytest.mark.parametrize("mode", ["paper", "record"])
+def test_keys_are_read_where_market_data_needs_them(tmp_path: Path, mode: Mode) -> None:
+    path = config(tmp_path)
+    path.write_text(path.read_text().replace('adapter = "stubex"', 'adapter = "keyedex"'))
+    with registry.registered(msgspec.structs.replace(STUB, name="keyedex", keyed_data=True)):
+        loaded = load(path)
+    assert [one.reveal() for one in resolve(loaded, mode).secrets["stubex"].values()] == [KEY]
+    assert not any(resolve(loaded, "backtest").secrets.values())
+
+
 def test_parameters_are_converted_once_from_check_to_run(tmp_path: Path) -> None:
     (tmp_path / "counted_once.py").write_text(COUNTED)
     text = config(tmp_path).read_text()
