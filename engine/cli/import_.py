@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from engine.recording.importers.staging import ImportFailed
 # What `--format` takes: each reads its files into a catalog, and tells what it found in one form
 IMPORTERS: Mapping[str, Callable[..., ImportReport]] = {"binance": import_binance}
 MALFORMED_SHOWN = 5
+_PARTIAL = re.compile(r"depth[0-9]")
 FEE_MAX = Decimal(FEE_RATE_MAX)
 
 
@@ -201,6 +203,12 @@ def render(report: ImportReport) -> str:
     if report.skipped:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(report.skipped.items()))
         lines.append(f"  skipped        {kinds}")
+    for kind in sorted(report.skipped):
+        if _PARTIAL.match(kind):
+            lines.append(
+                f"  WARNING        {kind} is left out: partial depth is no depth stream; record "
+                "depth@100ms and a REST snapshot for a book"
+            )
     if report.clock_steps:
         lines.append(f"  clock steps    {report.clock_steps:,} backward")
     for each in report.instruments:

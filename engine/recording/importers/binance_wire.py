@@ -2,7 +2,8 @@
 
 Depth changes (`depthUpdate`), trades (`trade`), best bid and ask (`bookTicker`) and REST depth
 snapshots (`lastUpdateId`), of spot and of USD-M futures. Spot depth has no `pu`, its bookTicker
-no `e`, `E`, `T`; that is how the market is known. Prices and sizes become raw: integers in units of
+no `e`, `E`, `T`; that is how the market is known. Partial depth (`depth5`, `depth10`, `depth20`) is
+not imported: on USD-M its messages are whole books in the form of changes. Prices and sizes become raw: integers in units of
 10 ** -DECIMALS_MAX.
 """
 
@@ -26,8 +27,8 @@ PRICE_MAX = 17_014_118_346_046  # NautilusTrader's largest, whole units
 SIZE_MAX = 34_028_236_692_093
 LEVELS_MAX = 50_000  # of one message and side
 _NUMBER = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,30}))?")
-_STREAM = re.compile(rb"@(depth|trade|bookTicker)")
-_CHANNELS = ("depth", "trade", "bookTicker")
+_STREAM = re.compile(rb'@(depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?"')
+_CHANNEL = re.compile(r"(?:depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?")
 _KNOWN_MAX = 200_000  # texts remembered of each kind
 _SYMBOLS_MAX = 1_000
 
@@ -280,7 +281,7 @@ class Parser:
         if not stream:
             raise Malformed("a combined stream line needs `stream`")
         channel = stream.partition("@")[2]
-        if not channel.startswith(_CHANNELS):
+        if _CHANNEL.fullmatch(channel) is None:  # `depth20`: whole books that look like changes
             raise Other(channel or stream)
         if len(self._streams) < _KNOWN_MAX:
             self._streams[stream] = channel
@@ -289,7 +290,7 @@ class Parser:
     def _event(self, stream: str, data: _Data) -> Event:
         channel = self._streams.get(stream) or self._channel(stream)
         kind = data.e
-        if kind == "bookTicker" or (not kind and channel == "bookTicker"):
+        if kind == "bookTicker" or (not kind and channel.startswith("bookTicker")):
             return self._ticker(data)
         if kind == "depthUpdate":
             return self._depth(data)
