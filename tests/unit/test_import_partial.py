@@ -1,4 +1,4 @@
-"""Partial depth (`depth5`, `depth10`, `depth20`) is no depth: whole books in the form of changes."""
+"""Partial depth (`depth5`, `depth20`...) is no depth: whole books in the form of changes."""
 
 from __future__ import annotations
 
@@ -133,6 +133,18 @@ def test_partial_depth_beside_the_changes_costs_no_book(name, diffs, channel, tm
     assert report.gaps == 0
     seen = [(at, book) for at, book in shown(catalog, name) if at >= 500]
     assert seen == want
+
+
+@MARKETS
+def test_a_snapshot_that_nothing_follows_is_a_book_for_ten_seconds(name, tmp_path):
+    market = Market(name, 414)
+    book = market.book()
+    lines = [market.snapshot(0)]
+    lines += [market.trade(100 * i) for i in range(1, 301)]
+    report, catalog = imported(tmp_path, lines)
+    assert shown(catalog, name) == [(0, book), (10_000, {"BUY": {}, "SELL": {}})]
+    assert report.gaps == report.instruments[0].depth_stops == 1
+    assert report.instruments[0].gap_seconds == pytest.approx(30)
 
 
 def test_bare_changes_are_left_out_whatever_they_are(tmp_path):

@@ -39,7 +39,13 @@ from engine.recording.importers.binance_lines import (
     Parsed,
     parsed_lines,
 )
-from engine.recording.importers.binance_symbol import Finer, Options, SymbolImport, most_decimals
+from engine.recording.importers.binance_symbol import (
+    Finer,
+    Options,
+    SymbolImport,
+    is_plausible,
+    most_decimals,
+)
 from engine.recording.importers.diffbook import DEPTH, Level
 from engine.recording.importers.lines import LineReader, Unreadable
 from engine.recording.importers.listing import read_listing
@@ -58,6 +64,7 @@ MALFORMED_KEPT_MAX = 20  # malformed lines that are named one by one
 MALFORMED_REFUSED_MIN = 10  # of a kind, if they are more than those that can be read
 SYMBOLS_MAX = 1_000
 SNAPSHOTS_WAITING_MAX = 64  # of several symbols' files: until a change tells whose they are
+IDS_NEAR = 10_000  # update ids that a symbol's next messages may reach
 BEGINNINGS_MAX = 64  # each knows more than the one before
 
 _BOOKS = (wire.Depth, wire.Snapshot)
@@ -72,6 +79,15 @@ class Known(msgspec.Struct):
     first_ns: int
     price_decimals: int = 0
     size_decimals: int = 0
+    reference: int = 0  # the first price that is told in the lines read ahead, raw
+    ids: tuple[int, int] | None = None  # of the first depth message of these lines
+
+    def learn(self, event: wire.Depth | wire.Trade | wire.Ticker) -> None:
+        """Of a line read ahead."""
+        if isinstance(event, wire.Depth):
+            self.ids = self.ids or (event.previous, event.last)
+        elif not self.reference:
+            self.reference = event.price if isinstance(event, wire.Trade) else event.bid[0]
 
 
 class _Again(Exception):
@@ -183,6 +199,7 @@ class BinanceImport:
             ts = clock.tick(local_ns)
             if not isinstance(event, wire.Snapshot):
                 self.know(event, ts)
+                self._known[event.symbol].learn(event)
             if isinstance(event, _BOOKS):
                 levels += len(event.bids) + len(event.asks)
                 if levels > HEAD_LEVELS:
@@ -263,7 +280,11 @@ class BinanceImport:
             instrument = build_instrument(symbol, known.market, decimals, terms, known.first_ns)
             staged.catalog.write_instruments([instrument])
         numbers = self._parser.numbers(symbol)
-        return SymbolImport(instrument, known.market, numbers, staged, self._options)
+        options = self._options
+        return SymbolImport(instrument, known.market, numbers, staged, options, known.reference)
+
+    def symbols(self) -> Iterator[tuple[str, Known]]:
+        yield from self._known.items()
 
     def finer(self, symbol: str, finer: Finer) -> _Again:
         known = self._known[symbol]
@@ -443,7 +464,8 @@ class _Run:
         among = [s for s, (first, last) in self._ids.items() if first <= event.last <= last]
         wanted = {s: target for s, target in self._imports.items() if target is not None}
         fitting = [s for s in among if s not in wanted or wanted[s].spans(event)]
-        if len(fitting) == 1 and fitting[0] in wanted:
+        is_one = len(fitting) == 1 and fitting[0] in wanted
+        if is_one and not self._is_also_of_others(event, fitting[0]):
             self._give(fitting[0], event, ts)
         elif fitting:
             self._report.skip("snapshot without symbol")
@@ -465,9 +487,29 @@ class _Run:
             raise self._owner.finer(symbol, finer) from None
 
     def _give_waiting(self, target: SymbolImport, event: wire.Depth, ts: int) -> None:
-        for snapshot in [each for each in self._waiting if target.awaits(each, event)]:
+        fitting = [each for each in self._waiting if target.awaits(each, event)]
+        for snapshot in fitting:
             self._waiting.remove(snapshot)
-            target.snapshot(snapshot, ts)
+            # Two books of one update id are of two symbols, even where only one is known.
+            is_two = any(each.last == snapshot.last and each != snapshot for each in fitting)
+            if is_two or self._is_also_of_others(snapshot, event.symbol):
+                self._report.skip("snapshot without symbol")
+            else:
+                target.snapshot(snapshot, ts)
+
+    def _is_also_of_others(self, snapshot: wire.Snapshot, symbol: str) -> bool:
+        """Whether a snapshot lies among another symbol's update ids too, or may soon."""
+        for other, known in self._owner.symbols():
+            ids = self._ids.get(other, known.ids)
+            if other == symbol or ids is None:
+                continue
+            if not ids[0] <= snapshot.last <= ids[1] + IDS_NEAR:
+                continue
+            target = self._imports.get(other)
+            reference = known.reference if target is None else target.reference
+            if is_plausible(snapshot, reference):
+                return True
+        return False
 
     # -- what is wrong -------------------------------------------------------------------------
 

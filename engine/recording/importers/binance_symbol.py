@@ -62,6 +62,15 @@ class _Ahead(msgspec.Struct):
     until_ns: int
 
 
+def is_plausible(snapshot: wire.Snapshot, reference: int) -> bool:
+    """Whether its prices are like a symbol's own; a `reference` of 0 is none, and excludes none."""
+    side = snapshot.bids or snapshot.asks
+    if not reference or not side:
+        return True
+    ratio = side[0][0] / reference
+    return 1 / PLAUSIBLE_RATIO <= ratio <= PLAUSIBLE_RATIO
+
+
 class SymbolImport:
     """What the file says of one symbol, written to `staged` as it comes."""
 
@@ -72,6 +81,7 @@ class SymbolImport:
         numbers: wire.SymbolNumbers,
         staged: StagedCatalog,
         options: Options,
+        reference: int = 0,
     ) -> None:
         self.report = InstrumentReport(
             id=str(instrument.id),
@@ -102,7 +112,7 @@ class SymbolImport:
         self._depth_ns = (0, 0)  # first and newest depth message
         self._ahead: _Ahead | None = None
         self._begin_ns = 0  # the first depth message or snapshot
-        self._reference = 0  # a recent price, to know a snapshot by
+        self.reference = reference  # a recent price, to know a snapshot by; 0: none
         self._gap: GapRow | None = None  # open: `to_ns` is not known yet
         self._before: Before | None = None
         self._begun_ns = 0
@@ -226,7 +236,7 @@ class SymbolImport:
         if len(self._told) > TRADES_KEPT_MAX:
             self._told.popitem(last=False)
         self._require_within(((event.price, event.size),))
-        self._reference = event.price
+        self.reference = event.price
         row = (event.price, event.size, event.buyer_is_maker, name, event.ts_event, ts)
         self._trades.add(row, ts)
 
@@ -247,7 +257,7 @@ class SymbolImport:
         if not bid_price or bid_price >= ask_price or not bid_size or not ask_size:
             self.report.quotes_unusable += 1
             return
-        self._reference = bid_price
+        self.reference = bid_price
         book = self._book
         is_silent = ts - self._known_ns > SILENT_NS
         if is_silent and book.shown and event.last > (book.last_id or 0):
@@ -275,18 +285,13 @@ class SymbolImport:
 
     def spans(self, snapshot: wire.Snapshot) -> bool:
         """Whether a snapshot, which names no symbol, is of this one's book as it is known."""
-        return self._book.spans(snapshot.last) and self._is_plausible(snapshot)
+        return self._book.spans(snapshot.last) and is_plausible(snapshot, self.reference)
 
     def awaits(self, snapshot: wire.Snapshot, event: wire.Depth) -> bool:
         """Whether a snapshot from before is of the moment that `event` is about."""
-        return event.previous <= snapshot.last <= event.last and self._is_plausible(snapshot)
-
-    def _is_plausible(self, snapshot: wire.Snapshot) -> bool:
-        side = snapshot.bids or snapshot.asks
-        if not self._reference or not side:
-            return True
-        ratio = side[0][0] / self._reference
-        return 1 / PLAUSIBLE_RATIO <= ratio <= PLAUSIBLE_RATIO
+        return event.previous <= snapshot.last <= event.last and is_plausible(
+            snapshot, self.reference
+        )
 
     # -- the book ------------------------------------------------------------------------------
 
@@ -318,9 +323,9 @@ class SymbolImport:
         first_ns, last_ns = self._depth_ns
         since_ns = max(last_ns, self._known_ns)
         messages = self.report.depth_messages
-        if ts - since_ns <= SILENT_NS or messages < 2:
+        if ts - since_ns <= SILENT_NS or (messages < 2 and not self._book.shown):
             return
-        usual_ns = (last_ns - first_ns) / (messages - 1)
+        usual_ns = (last_ns - first_ns) / (messages - 1) if messages > 1 else 0
         limit_ns = max(SILENT_NS, int(SILENT_TIMES * usual_ns))
         if ts - since_ns <= limit_ns:
             return

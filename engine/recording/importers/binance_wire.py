@@ -3,8 +3,8 @@
 Depth changes (`depthUpdate`), trades (`trade`), best bid and ask (`bookTicker`) and REST depth
 snapshots (`lastUpdateId`), of spot and of USD-M futures. Spot depth has no `pu`, its bookTicker
 no `e`, `E`, `T`; that is how the market is known. Partial depth (`depth5`, `depth10`, `depth20`) is
-not imported: on USD-M its messages are whole books in the form of changes. Prices and sizes become raw: integers in units of
-10 ** -DECIMALS_MAX.
+not imported: on USD-M its messages are whole books in the form of changes. Prices and sizes become
+raw: integers in units of 10 ** -DECIMALS_MAX.
 """
 
 from __future__ import annotations
