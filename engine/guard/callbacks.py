@@ -91,11 +91,18 @@ def _note_book(self: Guarded, event: Any) -> None:
 
 
 def _book(name: str, user: Callback) -> Callback:
-    heard = _market(name, user)
+    told = _guarded(name, user)
 
-    def callback(self: Guarded, event: Any) -> None:
-        self._guard.gate.received[event.instrument_id] = event
-        heard(self, event)
+    def callback(self: Guarded, event: Any) -> None:  # as `_market`, without a call more
+        guard = self._guard
+        guard.gate.received[event.instrument_id] = event
+        if guard.shares and guard.run.turns.in_turn(guard, name, event, told):
+            return
+        guard.event = event
+        try:
+            user(self, event)
+        except BaseException as error:
+            self._guard.stop.fault(name, error)
 
     return callback
 

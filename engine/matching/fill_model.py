@@ -13,8 +13,9 @@ is fed with, as far as the exchange has come, and only when a question comes.
 from __future__ import annotations
 
 import weakref
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
@@ -47,6 +48,7 @@ from engine.matching.taking import ZERO, Offer, walk
 from engine.matching.tape import Tape
 from engine.orders.model import Side
 
+JUMP_MIN = 2000  # events that take longer than a copy of the book that was told them
 _COMMANDED = (OrderSubmitted, OrderAccepted, OrderUpdated)
 _BARE = frozenset({OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED})
 _OTHER = {OrderSide.BUY: OrderSide.SELL, OrderSide.SELL: OrderSide.BUY}
@@ -142,7 +144,7 @@ class MarketFills(FillModel):
         for line in self._lines.values():
             self._turn(line)
             assert line.tape is not None
-            self._advance(line, len(line.tape.events))
+            self._advance(line, len(line.tape.events), is_over=True)
 
     def _answer(self, line: _Line, order: Any) -> list[Offer]:
         order_id = str(order.client_order_id)
@@ -199,26 +201,38 @@ class MarketFills(FillModel):
         known = tape.known(begin, end, cache.book_update_count(iid), _trades(cache, iid, now))
         return known if is_command else min(known + 1, end)
 
-    def _advance(self, line: _Line, end: int) -> None:
-        """Apply the tape's events up to `end`, and what became of orders, in their order."""
+    def _advance(self, line: _Line, end: int, *, is_over: bool = False) -> None:
+        """Apply the tape's events up to `end`, and what became of orders, in their order.
+
+        `is_over`: everyone has all of them.
+        """
         assert line.tape is not None
-        tape, shadow = line.tape, line.shadow
+        tape, shadow, at = line.tape, line.shadow, line.at
         changes = deque(sorted(self._changes(line), key=_turn_of))
-        for at in range(line.at, end):
+        while at < end:
             while changes and changes[0].ts < tape.times[at]:
                 changes.popleft().apply()
-            event = tape.events[at]
-            if type(event) is OrderBookDeltas:
-                shadow.told(event)
-                if id(event) in tape.lasts:
-                    shadow.market.lost()
-            elif type(event) is TradeTick:
-                shadow.traded(print_of(event))
+            if shadow.is_idle:  # most of the time
+                until = bisect_right(tape.times, changes[0].ts, at, end) if changes else end
+                self._pass_over(line, at, until, is_over=is_over and until == end)
+                at = until
             else:
-                shadow.told_whole(event)
+                _tell(shadow, tape.events[at], tape.lasts)
+                at += 1
         line.at = max(line.at, end)
         for change in changes:
             change.apply()
+
+    def _pass_over(self, line: _Line, begin: int, end: int, *, is_over: bool) -> None:
+        tape, shadow, iid = line.tape, line.shadow, line.instrument.id
+        assert tape is not None
+        events, cache = tape.events[begin:end], self._closing.cache
+        if is_over and len(events) >= JUMP_MIN and cache.book_update_count(iid) == tape.total:
+            book = cache.order_book(iid)
+            if book is not None and book.book_type == BookType.L2_MBP:
+                shadow.jump(book, events, tape.lasts)
+                return
+        shadow.pass_over(events, tape.lasts)
 
     # -- what became of orders -----------------------------------------------------------------
 
@@ -259,6 +273,17 @@ class MarketFills(FillModel):
         is_long = new.side is Side.SELL
         held = [one.quantity.as_decimal() for one in positions if one.is_long == is_long]
         return sum(held, ZERO)
+
+
+def _tell(shadow: Shadow, event: Any, lasts: Collection[int]) -> None:
+    if type(event) is OrderBookDeltas:
+        shadow.told(event)
+        if id(event) in lasts:
+            shadow.market.lost()
+    elif type(event) is TradeTick:
+        shadow.traded(print_of(event))
+    else:
+        shadow.told_whole(event)
 
 
 def _change(order: Any, ts: int, apply: Callable[..., None], *args: Any) -> _Change:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
+from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from nautilus_trader.model import (
@@ -13,23 +15,31 @@ from nautilus_trader.model import (
     OrderBookDeltas,
     OrderSide,
     Price,
+    Quantity,
+    TradeTick,
 )
 
-from engine.matching.market import LEVELS, ZERO, Market
+from engine.matching.market import LEVELS, NEWER_MAX, ZERO, Market
+from engine.matching.native import print_of
 from engine.matching.taking import Offer
 from engine.orders.model import Side
 
 GROWTH = 8  # of the levels that are read, where those before were too few
+KEPT_MAX = 256  # prices of orders about which something is kept
 
 
 class KernelSide:
     """One side of `book`, of an instrument with these precisions."""
 
     def __init__(self, book: OrderBook, side: Side, instrument: Any) -> None:
-        self._book, self._is_bid = book, side is Side.BUY
+        self.book, self._is_bid = book, side is Side.BUY
         self._taker = OrderSide.SELL if self._is_bid else OrderSide.BUY
-        self._price_precision = instrument.price_precision
         self._size_precision = instrument.size_precision
+        dp = instrument.price_precision
+        # Asked for again and again while an order rests
+        self._native = lru_cache(KEPT_MAX)(lambda price: Price.from_decimal_dp(price, dp))
+        self._best: tuple[int, Decimal] = (0, ZERO)  # raw, and the same as a Decimal
+        self._beyond: dict[Decimal, Price] = {}  # a level behind a price at which nothing stood
 
     def __iter__(self) -> Iterator[Offer]:
         """Best first."""
@@ -40,17 +50,34 @@ class KernelSide:
             done = len(levels)
 
     def best(self) -> Decimal | None:
-        found = self._book.best_bid_price() if self._is_bid else self._book.best_ask_price()
-        return None if found is None else found.as_decimal()
+        found = self.book.best_bid_price() if self._is_bid else self.book.best_ask_price()
+        if found is None:
+            return None
+        raw = found.raw
+        if raw != self._best[0]:
+            self._best = raw, found.as_decimal()
+        return self._best[1]
 
     def size(self, price: Decimal) -> Decimal | None:
         """What stands at a price; None where the book does not reach so far."""
-        at = Price.from_decimal_dp(price, self._price_precision)
-        shown = self._book.get_quantity_at_level(at, self._taker, self._size_precision)
+        at = self._native(price)
+        shown = self._shown(at)
         if shown.raw:
             return shown.as_decimal()
+        beyond = self._beyond.get(price)
+        if beyond is not None and self._shown(beyond).raw:
+            return ZERO
+        return self._look_beyond(price, at)
+
+    def _shown(self, at: Price) -> Quantity:
+        return self.book.get_quantity_at_level(at, self._taker, self._size_precision)
+
+    def _look_beyond(self, price: Decimal, at: Price) -> Decimal | None:
         for levels in self._read():
             if levels and self._is_as_far(levels[-1].price.raw, at.raw):
+                if len(self._beyond) >= KEPT_MAX:
+                    self._beyond.clear()
+                self._beyond[price] = levels[-1].price
                 return ZERO
         return None
 
@@ -61,11 +88,15 @@ class KernelSide:
         """The best levels, then more of them: a few are mostly enough."""
         count = LEVELS
         while True:
-            levels = self._book.bids(count) if self._is_bid else self._book.asks(count)
+            levels = self.book.bids(count) if self._is_bid else self.book.asks(count)
             yield levels
             if len(levels) < count:
                 return
             count *= GROWTH
+
+
+def _is_trade(event: Any) -> bool:
+    return type(event) is TradeTick
 
 
 class KernelMarket(Market):
@@ -73,7 +104,8 @@ class KernelMarket(Market):
 
     def __init__(self, instrument: Any) -> None:
         self._book = OrderBook(instrument.id, BookType.L2_MBP)
-        super().__init__({side: KernelSide(self._book, side, instrument) for side in Side})
+        self._own = {side: KernelSide(self._book, side, instrument) for side in Side}
+        super().__init__(self._own)
         self._bids, self._asks = self.taken[Side.BUY], self.taken[Side.SELL]
 
     def told(self, deltas: OrderBookDeltas) -> None:
@@ -84,6 +116,50 @@ class KernelMarket(Market):
             self.settled()
         elif self.newer:
             self.newer.clear()
+
+    def pass_over(self, events: Iterable[Any], lasts: Collection[int]) -> None:
+        """Books and trades that no order hears of: as if told one by one.
+
+        `lasts`: ids of the batches behind which nobody knows the book.
+        """
+        apply, bids, asks = self._book.apply_deltas, self._bids.taken, self._asks.taken
+        newer: list[TradeTick] = []  # than the book
+        last: TradeTick | None = None
+        for event in events:
+            if type(event) is TradeTick:
+                newer.append(event)
+                last = event
+                continue
+            if newer:
+                newer.clear()
+            if type(event) is not OrderBookDeltas:
+                self.told_whole(event)
+            elif bids or asks or self.newer:
+                self.told(event)
+            else:
+                apply(event)
+            if lasts and id(event) in lasts:
+                self.lost()
+        for trade in newer[-NEWER_MAX:]:
+            self.trade(print_of(trade))
+        if last is not None:
+            self.last_price = last.price.as_decimal()
+
+    def jump(self, book: OrderBook, events: Sequence[Any], lasts: Collection[int]) -> None:
+        """As `pass_over`, where `book` is one that was told them all already."""
+        count = len(list(takewhile(_is_trade, reversed(events))))  # of trades newer than the book
+        if count == len(events) or self._bids.taken or self._asks.taken:
+            self.pass_over(events, lasts)
+            return
+        self._book = book
+        for side in self._own.values():
+            side.book = book
+        self.newer.clear()
+        if id(events[-1 - count]) in lasts:
+            self.lost()
+        if (trade := next(filter(_is_trade, reversed(events)), None)) is not None:
+            self.last_price = trade.price.as_decimal()
+        self.pass_over(events[len(events) - count :], ())
 
     def told_whole(self, depth: Any) -> None:
         """An OrderBookDepth."""

@@ -6,11 +6,12 @@ one follows it, knows the market that each of them meets, and decides on the fil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+from nautilus_trader.model import OrderBook
 
 from engine.matching.kernel_book import KernelMarket
 from engine.matching.orders import ZERO, NewOrder, Order, State, Watched
@@ -81,6 +82,19 @@ class Shadow:
             self._working.remove(order)
 
     # -- the market ----------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no order that hears of the market."""
+        return not self._working.orders
+
+    def pass_over(self, events: Iterable[Any], lasts: Collection[int]) -> None:
+        """While it is idle: as `KernelMarket.pass_over`."""
+        self.market.pass_over(events, lasts)
+
+    def jump(self, book: OrderBook, events: Sequence[Any], lasts: Collection[int]) -> None:
+        """While it is idle: as `KernelMarket.jump`."""
+        self.market.jump(book, events, lasts)
 
     def told(self, deltas: Any) -> None:
         """A batch of the book."""

@@ -19,7 +19,11 @@ def ordered(rows: Iterable[Any]) -> list[Any]:
     would be taken off the queue of a resting order twice, by the book and by itself. Only the
     venue's clock can say that it was later, where it is known of all of them.
     """
-    found = sorted(sorted(rows, key=_is_book), key=attrgetter("ts_init"))
+    trades: list[Any] = []
+    books: list[Any] = []
+    for one in rows:
+        (trades if type(one) is TradeTick else books).append(one)
+    found = sorted(trades + books, key=attrgetter("ts_init"))
     times = [one.ts_init for one in found]
     done = 0
     for begin in [at for at, (one, next_) in enumerate(pairwise(times)) if one == next_]:
@@ -45,7 +49,7 @@ class Tape:
 
     `sizes`: the changes in each batch, by its `id`. `lasts`: ids of the batches that a gap follows,
     so that the book is known no more once they are over. `updates`: changes of the book before the
-    first event, as NautilusTrader's cache counts them.
+    first event, as NautilusTrader's cache counts them; `total`: after the last; None: not counted.
     """
 
     def __init__(
@@ -54,20 +58,20 @@ class Tape:
         sizes: Mapping[int, int],
         lasts: Collection[int],
         updates: int,
+        total: int | None = None,
     ) -> None:
         self.events = events
-        self.times = [one.ts_init for one in events]
+        self.times = list(map(attrgetter("ts_init"), events))
         self.lasts = lasts
+        self.total = total
         self._sizes, self._before = sizes, updates
 
     @cached_property
     def _updates(self) -> list[int]:
-        return list(accumulate(map(self._count, self.events), initial=self._before))
-
-    def _count(self, event: Any) -> int:
-        if isinstance(event, TradeTick):
-            return 0
-        return self._sizes.get(id(event), 1)
+        counts = (
+            0 if type(one) is TradeTick else self._sizes.get(id(one), 1) for one in self.events
+        )
+        return list(accumulate(counts, initial=self._before))
 
     def moment(self, now: int) -> tuple[int, int]:
         """What comes at `now`: the first event's number, and the one behind the last."""

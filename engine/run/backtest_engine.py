@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise, zip_longest
+from itertools import compress, pairwise, zip_longest
+from operator import attrgetter
 from typing import Any
 
 from nautilus_trader.backtest import (
@@ -41,6 +42,8 @@ FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
 CLOSING_NS = 1_000_000_000
 GROWTH = 8  # of a window of time, at most, where few rows were in the one before
+_flags = attrgetter("flags")
+_IS_LAST = bytes(bool(flags & RecordFlag.F_LAST.value) for flags in range(256))
 
 
 class _Rows:
@@ -81,19 +84,22 @@ class _Rows:
     def _query(self, begin: int, end: int) -> Sequence[Any]:
         if begin > end:
             return []
-        found: Sequence[Any] = self._catalog.query(
-            self._kind, [self._name], start=begin, end=end, optimize_file_loading=True
+        catalog, names = self._catalog, [self._name]
+        if self.is_changes:  # the same by a shorter way
+            return catalog.query_order_book_deltas(names, start=begin, end=end)
+        found: Sequence[Any] = catalog.query(
+            self._kind, names, start=begin, end=end, optimize_file_loading=True
         )
         return found
 
     def _batches(self, rows: Sequence[OrderBookDelta]) -> _Part:
-        last = RecordFlag.F_LAST.value
         if self._rest:
             rows = [*self._rest, *rows]
-        ends = [index for index, row in enumerate(rows, 1) if row.flags & last]
+        is_last = bytes(map(_flags, rows)).translate(_IS_LAST)
+        ends = list(compress(range(1, len(rows) + 1), is_last))
         spans = list(pairwise([0, *ends]))
         self._rest = list(rows[ends[-1] :] if ends else rows)
-        gaps = {begin for begin, end in spans if end - begin == 1 and _is_gap(rows[begin])}
+        gaps = {begin for begin, end in spans if end - begin == 1 and rows[begin].is_clear}
         if gaps and self._closes is not None:
             closing = {at for at in gaps if rows[at].ts_init >= self._closes}
             spans = [span for span in spans if span[0] not in closing]
@@ -140,16 +146,20 @@ class _Part:
 
     @classmethod
     def of_batches(
-        cls, rows: Sequence[OrderBookDelta], spans: Sequence[tuple[int, int]], gaps: Container[int]
+        cls, rows: Sequence[OrderBookDelta], spans: Sequence[tuple[int, int]], gaps: Collection[int]
     ) -> _Part:
         """`spans` of `rows`; `gaps`: where such begin as are one."""
-        made = cls([OrderBookDeltas(rows[a].instrument_id, rows[a:b]) for a, b in spans])
+        if not spans:
+            return cls([])
+        instrument_id = rows[0].instrument_id
+        made = cls([OrderBookDeltas(instrument_id, rows[a:b]) for a, b in spans])
         made.sizes = {id(one): b - a for one, (a, b) in zip(made.data, spans, strict=True)}
-        is_gap = [begin in gaps for begin, _ in spans]
-        made.is_gap_first = is_gap[:1] == [True]
-        made.lasts = {
-            id(one) for one, is_next in zip(made.data, is_gap[1:], strict=False) if is_next
-        }
+        if gaps:
+            is_gap = [begin in gaps for begin, _ in spans]
+            made.is_gap_first = is_gap[:1] == [True]
+            made.lasts = {
+                id(one) for one, is_next in zip(made.data, is_gap[1:], strict=False) if is_next
+            }
         return made
 
     @property
@@ -262,8 +272,11 @@ class Engine:
             lasts |= part.lasts
             if self._is_gap_next(part) if after is None else after.is_gap_first:
                 lasts.add(id(part.data[-1]))
-        rows = self._mixed.get(instrument_id, [])
-        return Tape(rows, sizes, lasts, self._updates[instrument_id])
+        rows, before = self._mixed.get(instrument_id, []), self._updates[instrument_id]
+        changes = [
+            one.changes for one in self._parts if one.is_book and one.instrument_id == instrument_id
+        ]
+        return Tape(rows, sizes, lasts, before, before + sum(changes))
 
     def _is_gap_next(self, part: _Part) -> bool:
         """Whether a book is known no more after this part of it."""

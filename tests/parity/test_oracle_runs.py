@@ -8,8 +8,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from engine.matching import fill_model
+from engine.matching.kernel_book import KernelMarket
 from engine.recording.importers.binance import import_binance
+from tests.parity import generate
 from tests.parity.markets import RANDOM, SHIPPED, fills_of, judge_market, judge_run
+from tests.parity.markets import config_text as config_of_market
 from tests.parity.tape import of_file
 from tests.support.configs import inline
 from tests.support.processes import ROOT
@@ -56,6 +60,34 @@ def test_every_fill_in_a_seeded_market_could_have_been(seed: int, tmp_path: Path
     assert {one.strategy for one in judged} == {*SHIPPED, RANDOM}
     assert [one.outcome for one in judged if one.outcome != "ok"] == []
     assert [str(violation) for one in judged for violation in one.found] == []
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_book_is_the_same_copied_or_told(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no order heard of a part of a run, its book is copied from the kernel's cache."""
+    source, catalog = tmp_path / "market.txt", tmp_path / "catalog"
+    source.write_bytes(b"\n".join(generate.lines(seed)) + b"\n")
+    import_binance(source, catalog)
+    tapes = of_file(source)
+    copied: list[int] = []
+    jump = KernelMarket.jump
+
+    def counted(self: KernelMarket, book: Any, events: Any, lasts: Any) -> None:
+        copied.append(len(events))
+        jump(self, book, events, lasts)
+
+    monkeypatch.setattr(KernelMarket, "jump", counted)
+    text = config_of_market(seed, "breakout", sorted(tapes), catalog) + "chunk_size = 1000\n"
+    orders, outcome, found = judge_run("told", text, tapes, tmp_path)
+    assert (outcome, found, copied) == ("ok", [], [])
+    monkeypatch.setattr(fill_model, "JUMP_MIN", 1)
+    assert judge_run("copied", text, tapes, tmp_path)[1:] == (outcome, found)
+    told = (tmp_path / "told.orders.jsonl").read_bytes()
+    assert (tmp_path / "copied.orders.jsonl").read_bytes() == told
+    assert fills_of(orders)
+    assert sum(copied) > 100
 
 
 @pytest.mark.slow

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
+from typing import Any
 
-from nautilus_trader.model import OrderBookDelta, OrderBookDeltas, OrderSide
+import pytest
+from nautilus_trader.model import (
+    AggressorSide,
+    BookType,
+    OrderBook,
+    OrderBookDelta,
+    OrderBookDeltas,
+    OrderSide,
+    TradeTick,
+)
 
 from engine.matching.kernel_book import KernelMarket
 from engine.matching.market import LevelMarket
+from engine.matching.native import print_of
 from engine.orders.model import Side
-from tests.kernel.bench import IID, at, level, pair
+from tests.kernel.bench import IID, at, level, pair, trade
 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 _REACH = 300  # prices of a side: more levels than are read at once
@@ -71,3 +82,64 @@ def test_a_book_that_is_cleared_is_not_known_and_what_was_taken_of_it_is_forgott
     both.kernel.lost()
     both.plain.replaced()
     both.assert_equal()
+
+
+def events(draw: random.Random, count: int) -> list[Any]:
+    """Changes of a book and trades, and now and then a book that is cleared."""
+    found: list[Any] = []
+    for ms in range(count):
+        price = 100 + draw.randrange(-30, 30) / 100
+        if draw.random() < 0.4:
+            found.append(trade(ms, price, draw.randrange(1, 9), AggressorSide.BUY))
+        elif draw.random() < 0.02:
+            found.append(OrderBookDeltas(IID, [OrderBookDelta.clear(IID, 0, at(ms), at(ms))]))
+        else:
+            side = OrderSide.BUY if price < 100 else OrderSide.SELL
+            found.append(level(ms, side, price, draw.randrange(0, 9)))
+    return found
+
+
+def state(market: KernelMarket) -> tuple[Any, ...]:
+    return (
+        {side: list(levels) for side, levels in market.sides.items()},
+        {side: taken.taken for side, taken in market.taken.items()},
+        market.newer,
+        market.last_price,
+        market.is_known,
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("takes", [True, False])
+@pytest.mark.parametrize("jumps", [True, False])
+def test_what_no_order_hears_of_leaves_the_market_as_if_it_was_told(
+    seed: int, takes: bool, jumps: bool
+) -> None:
+    draw = random.Random(seed)
+    told, passed = KernelMarket(pair(IID)), KernelMarket(pair(IID))
+    known = OrderBook(IID, BookType.L2_MBP)  # of who is told of no gap before it is there
+    for _ in range(4):
+        some = events(draw, draw.choice((0, 1, 2, 60)))
+        books = [one for one in some if not isinstance(one, TradeTick)]
+        lasts = {id(one) for one in books if draw.random() < 0.05}
+        for one in some:
+            if isinstance(one, TradeTick):
+                told.trade(print_of(one))
+                continue
+            known.apply_deltas(one)
+            told.told(one)
+            if id(one) in lasts:
+                told.lost()
+                known.reset()
+        if jumps:
+            copy = OrderBook(IID, BookType.L2_MBP)
+            if known.best_bid_price() is not None or known.best_ask_price() is not None:
+                copy.apply_deltas(known.to_deltas(at(0), at(0)))
+            passed.jump(copy, some, lasts)
+        else:
+            passed.pass_over(some, lasts)
+        assert state(passed) == state(told)
+        if takes:
+            for market in (told, passed):
+                market.take(Side.BUY, market.offers(Side.BUY, None)[:2])
+            assert state(passed) == state(told)
