@@ -12,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.base.venue import AdapterSpec
-from engine.errors import Exit, FairleadError
+from fairlead.adapters.base.venue import AdapterSpec
+from fairlead.engine.errors import Exit, FairleadError
 
 if TYPE_CHECKING:
-    from adapters.simulation.venue import SimulatedVenue
+    from fairlead.adapters.simulation.venue import SimulatedVenue
 
 FOLDER = Path(__file__).parent
 SHARED = {"base", "simulation"}
@@ -62,7 +62,7 @@ def _with(file: str) -> set[str]:
 
 
 def _found(name: str, module: str, attribute: str) -> Any:
-    where = f"adapters.{name}.{module}"
+    where = f"fairlead.adapters.{name}.{module}"
     try:
         return getattr(import_module(where), attribute)
     except (ImportError, AttributeError) as e:

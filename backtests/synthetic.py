@@ -28,7 +28,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.currencies import currency
+from fairlead.engine.currencies import currency
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000  # a book update each 100 ms

@@ -22,8 +22,8 @@ PEAK_MB_MAX = 700
 
 
 def run(config: Path) -> dict[str, Any]:
-    from engine.run.backtest import run_backtest
-    from engine.run.config import load
+    from fairlead.engine.run.backtest import run_backtest
+    from fairlead.engine.run.config import load
 
     summary = run_backtest(load(config)).summary
     return {

@@ -43,7 +43,7 @@ class GuardedStrategy(Strategy):
 def plain_maker() -> type[Any]:
     """The maker's class from the same source text, on NautilusTrader's own base class."""
     source = (REPOSITORY / "strategies" / "imbalance_maker.py").read_text()
-    guarded = "from strategies.inventory import "
+    guarded = "from fairlead.strategies.inventory import "
     assert guarded in source
     assert " GuardedStrategy," in source
     source = source.replace(" GuardedStrategy,", "", 1).replace(guarded, PLAIN_BASE + guarded, 1)
@@ -67,10 +67,10 @@ def timely(cls: type[Any], on_command: Any) -> type[Any]:
 def run_bare(path: Path) -> dict[str, Any]:
     from nautilus_trader.backtest import BacktestNode, BacktestRunConfig
 
-    from engine.config.strategy_params import build_strategy_config
-    from engine.run.backtest import RUN_ID, engine_config, venue_configs
-    from engine.run.backtest_data import select
-    from engine.run.config import load
+    from fairlead.engine.config.strategy_params import build_strategy_config
+    from fairlead.engine.run.backtest import RUN_ID, engine_config, venue_configs
+    from fairlead.engine.run.backtest_data import select
+    from fairlead.engine.run.config import load
 
     loaded = load(path)
     cls = plain_maker()
@@ -95,18 +95,18 @@ def run_bare(path: Path) -> dict[str, Any]:
 
 def run_helped(path: Path) -> dict[str, Any]:
     """The bare strategy, no gate, on our simulated exchange: commands when due, true fills."""
-    from engine.config.strategy_params import build_strategy_config
-    from engine.guard.simulated import Arrivals
-    from engine.run.backtest import (
+    from fairlead.engine.config.strategy_params import build_strategy_config
+    from fairlead.engine.guard.simulated import Arrivals
+    from fairlead.engine.run.backtest import (
         RUN_ID,
         engine_config,
         latency_ns,
         true_fills,
         venue_configs,
     )
-    from engine.run.backtest_data import select
-    from engine.run.backtest_engine import Engine
-    from engine.run.config import load
+    from fairlead.engine.run.backtest_data import select
+    from fairlead.engine.run.backtest_engine import Engine
+    from fairlead.engine.run.config import load
 
     loaded = load(path)
     cls = plain_maker()
@@ -133,7 +133,7 @@ def run_helped(path: Path) -> dict[str, Any]:
 def measured(
     result: Any, cache: Any, selection: Any, began: float, before: float
 ) -> dict[str, Any]:
-    from engine.observe.summary import trading
+    from fairlead.engine.observe.summary import trading
 
     after = time.perf_counter()
     traded = trading(cache, [one.id for one in selection.sources])
@@ -147,8 +147,8 @@ def measured(
 
 
 def run_fairlead(path: Path) -> dict[str, Any]:
-    from engine.run.backtest import run_backtest
-    from engine.run.config import load
+    from fairlead.engine.run.backtest import run_backtest
+    from fairlead.engine.run.config import load
 
     loaded = load(path)
     began = time.perf_counter()

@@ -7,8 +7,8 @@ from pathlib import Path
 from nautilus_trader.model import NautilusDataType, OrderBookDelta, TradeTick
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from backtests.synthetic import perpetual, write_catalog
-from engine.recording.importers.binance import import_binance
+from fairlead.backtests.synthetic import perpetual, write_catalog
+from fairlead.engine.recording.importers.binance import import_binance
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORDING = REPOSITORY / ".." / "shared" / "data" / "binance_usdm_btcusdt_20240808.gz"
@@ -27,7 +27,7 @@ account_type = "margin"
 fees = {{ maker = "0.0002", taker = "0.0005" }}
 [[strategies]]
 id = "Maker-001"
-path = "strategies.imbalance_maker:ImbalanceMaker"
+path = "fairlead.strategies.imbalance_maker:ImbalanceMaker"
 [strategies.params]
 instrument_id = "BTCUSDT-PERP.BINANCE"
 order_quantity = "0.010"

@@ -28,16 +28,16 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from engine.config.model import Risk
-from engine.guard.run_state import RunState
-from engine.guard.strategy import guard
-from engine.kill.state import FOLDER, KillState
-from engine.kill.switch import KillSwitch
-from engine.orders.model import Capabilities, Kind, Tif
-from engine.risk.checks import CHECKS, active_checks
-from engine.risk.gate import RiskGate
-from engine.risk.state import RiskStateFile
-from engine.risk.view import order_facts
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.guard.strategy import guard
+from fairlead.engine.kill.state import FOLDER, KillState
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.model import Capabilities, Kind, Tif
+from fairlead.engine.risk.checks import CHECKS, active_checks
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.state import RiskStateFile
+from fairlead.engine.risk.view import order_facts
 from tests.unit.nautilus_harness import IID, VENUE, exchange, px, qty
 
 PROMISE_US = 25.0

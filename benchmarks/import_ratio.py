@@ -33,7 +33,7 @@ FLOOR_TIMES_MAX = 6.0
 
 
 def run_import(file: Path, folder: Path) -> Callable[[], object]:
-    from engine.recording.importers.binance import import_binance
+    from fairlead.engine.recording.importers.binance import import_binance
 
     return lambda: import_binance(file, folder / "new")
 
@@ -62,10 +62,10 @@ def run_reader(file: Path, folder: Path) -> Callable[[], object]:
 def run_floor(file: Path, folder: Path) -> Callable[[], object]:
     import msgspec
 
-    from engine.recording.importers import binance
-    from engine.recording.importers.columns import Stream
-    from engine.recording.importers.lines import LineReader
-    from engine.recording.importers.staging import StagedCatalog
+    from fairlead.engine.recording.importers import binance
+    from fairlead.engine.recording.importers.columns import Stream
+    from fairlead.engine.recording.importers.lines import LineReader
+    from fairlead.engine.recording.importers.staging import StagedCatalog
 
     streams: list[Stream] = []
 
@@ -122,7 +122,7 @@ def main() -> int:
         child(args.child, args.file, args.folder)
         return 0
 
-    from engine.recording.importers.binance import import_binance
+    from fairlead.engine.recording.importers.binance import import_binance
 
     with tempfile.TemporaryDirectory() as folder:
         report: Any = import_binance(args.file, Path(folder) / "catalog")

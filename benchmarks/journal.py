@@ -35,11 +35,11 @@ from uuid import UUID
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from engine.orders.desk import OrderDesk  # noqa: E402
-from engine.orders.journal import Journal  # noqa: E402
-from engine.orders.journal_schema import SCHEMA_VERSION  # noqa: E402
-from engine.orders.live import DeskSettings  # noqa: E402
-from engine.orders.model import (  # noqa: E402
+from fairlead.engine.orders.desk import OrderDesk  # noqa: E402
+from fairlead.engine.orders.journal import Journal  # noqa: E402
+from fairlead.engine.orders.journal_schema import SCHEMA_VERSION  # noqa: E402
+from fairlead.engine.orders.live import DeskSettings  # noqa: E402
+from fairlead.engine.orders.model import (  # noqa: E402
     Absent,
     Capabilities,
     Intent,
@@ -74,7 +74,7 @@ instruments = ["BTC_USDT.OCEANEX", "ETH_USDT.OCEANEX", "XRP_USDT.OCEANEX"]
 
 [[strategies]]
 id = "Breakout-001"
-path = "strategies.breakout:Breakout"
+path = "fairlead.strategies.breakout:Breakout"
 
 [risk]
 max_order_notional = "1000 USDT"

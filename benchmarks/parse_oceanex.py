@@ -24,11 +24,11 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from adapters.base.venue import Feed, FeedKind
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.instruments import instrument
-from adapters.oceanex.schemas import FeeRate, Market, PushBook, PushFrame, TradingFee
-from adapters.oceanex.websocket import OceanexStream
+from fairlead.adapters.base.venue import Feed, FeedKind
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.instruments import instrument
+from fairlead.adapters.oceanex.schemas import FeeRate, Market, PushBook, PushFrame, TradingFee
+from fairlead.adapters.oceanex.websocket import OceanexStream
 
 LEVELS = 20  # per side
 FRAMES = 4_000

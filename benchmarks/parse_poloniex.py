@@ -78,10 +78,10 @@ def ours(markets: str, frames: Frames, rounds: int) -> dict[str, Result]:
     sys.path.insert(0, str(ROOT))
     import msgspec
 
-    from adapters.base.venue import Feed, FeedKind
-    from adapters.poloniex.instruments import venue_instruments
-    from adapters.poloniex.schemas import Market
-    from adapters.poloniex.websocket import PublicStream
+    from fairlead.adapters.base.venue import Feed, FeedKind
+    from fairlead.adapters.poloniex.instruments import venue_instruments
+    from fairlead.adapters.poloniex.schemas import Market
+    from fairlead.adapters.poloniex.websocket import PublicStream
 
     rows = msgspec.json.decode(markets, type=list[Market])
     instruments = venue_instruments(rows, "POLONIEX", None)

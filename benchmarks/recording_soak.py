@@ -37,9 +37,9 @@ from nautilus_trader.model import (  # noqa: E402
     TradeTick,
 )
 
-from engine.recording.compact import Joins, compact  # noqa: E402
-from engine.recording.promote import CatalogLock  # noqa: E402
-from engine.recording.rows import KINDS, write_rows  # noqa: E402
+from fairlead.engine.recording.compact import Joins, compact  # noqa: E402
+from fairlead.engine.recording.promote import CatalogLock  # noqa: E402
+from fairlead.engine.recording.rows import KINDS, write_rows  # noqa: E402
 from tests.support import configs  # noqa: E402
 from tests.support.processes import Venue, run, start, venue  # noqa: E402
 

@@ -90,7 +90,7 @@ def place_of(error: BaseException) -> str:
 def clear_command(scope: object, config: Path | str | None) -> str:
     """What a person runs to end kills and halts of a scope; without the file where it is unknown.
 
-    `scope` is an `engine.kill.state.Scope`, or its text.
+    `scope` is a `fairlead.engine.kill.state.Scope`, or its text.
     """
     import shlex  # not on the way of a kill
 

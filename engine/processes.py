@@ -28,7 +28,7 @@ def end_at_once(code: str, message: str, exit_code: int, **known: Any) -> NoRetu
 def module_command(module: str, *arguments: str) -> list[str]:
     """The command line that runs one of our modules with this interpreter.
 
-    `-P`: an `engine.py` or a `types.py` in the folder that the run was started from is not ours.
+    `-P`: a `fairlead.py` or a `types.py` in the folder that the run was started from is not ours.
     """
     return [sys.executable, "-P", "-m", module, *arguments]
 

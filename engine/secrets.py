@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote
 
-from engine.errors import Exit, FairleadError
+from fairlead.engine.errors import Exit, FairleadError
 
 SECRET_BYTES_MAX = 64 * 1024
 REDACTED: Final = "[secret]"
@@ -56,7 +56,7 @@ class SecretError(FairleadError):
 
 
 class CredentialSpec(Protocol):
-    """What an adapter says of one credential key (`adapters.base.venue.Credential`)."""
+    """What an adapter says of one credential key (`fairlead.adapters.base.venue.Credential`)."""
 
     @property
     def name(self) -> str: ...

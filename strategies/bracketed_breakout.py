@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 from nautilus_trader.model import Bar, BarType, BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import Declared, GuardedStrategy, Kind, OwnOrder, Tif
-from strategies.inventory import price_down, price_up, quantity_down
-from strategies.restart import Spares
+from fairlead.engine.guard import Declared, GuardedStrategy, Kind, OwnOrder, Tif
+from fairlead.strategies.inventory import price_down, price_up, quantity_down
+from fairlead.strategies.restart import Spares
 
 BPS = Decimal(10_000)
 LOOKBACK_MAX = 10_000
@@ -99,9 +99,10 @@ class BracketedBreakout(GuardedStrategy):
         if instrument is None:
             raise ValueError(f"instrument {c.instrument_id} is not known to the venue")
         self._instrument = instrument
-        self._quantity = quantity_down(instrument, c.order_quantity)
-        if self._quantity is None:
+        quantity = quantity_down(instrument, c.order_quantity)
+        if quantity is None:
             raise ValueError(f"order_quantity {c.order_quantity} is below what the venue takes")
+        self._quantity = quantity
         # The book tells where the market is; trades fire the stop.
         self.subscribe_book_deltas(c.instrument_id, BookType.L2_MBP, managed=True)
         self.subscribe_trades(c.instrument_id)

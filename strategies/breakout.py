@@ -30,7 +30,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import (
+from fairlead.engine.guard import (
     Declared,
     Denial,
     GuardedStrategy,
@@ -40,8 +40,8 @@ from engine.guard import (
     Tif,
     TriggerCondition,
 )
-from strategies.inventory import Inventory, price_down, price_up, quantity_down
-from strategies.restart import CANCEL_RETRY_NS, Spares
+from fairlead.strategies.inventory import Inventory, price_down, price_up, quantity_down
+from fairlead.strategies.restart import CANCEL_RETRY_NS, Spares
 
 BPS = Decimal(10_000)
 MS_NS = 1_000_000

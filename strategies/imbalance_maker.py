@@ -28,9 +28,9 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
-from strategies.inventory import Inventory, price_down, price_up, quantity_down
-from strategies.restart import CANCEL_RETRY_NS, Spares
+from fairlead.engine.guard import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
+from fairlead.strategies.inventory import Inventory, price_down, price_up, quantity_down
+from fairlead.strategies.restart import CANCEL_RETRY_NS, Spares
 
 BPS = Decimal(10_000)
 MS_NS = 1_000_000
@@ -231,6 +231,7 @@ class ImbalanceMaker(GuardedStrategy):
             bids, asks = touch[1].as_decimal(), touch[3].as_decimal()
         else:  # copies the book (some 200 us for 3,000 levels a side), hence only when requoting
             book = self.cache.order_book(self._c.instrument_id)
+            assert book is not None  # the touch is its best
             levels = self._c.imbalance_levels
             bids = sum(book.bids_to_dict(levels).values(), Decimal(0))
             asks = sum(book.asks_to_dict(levels).values(), Decimal(0))

@@ -27,8 +27,8 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
-from strategies.inventory import Inventory, quantity_down
+from fairlead.engine.guard import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
+from fairlead.strategies.inventory import Inventory, quantity_down
 
 PERIOD_MAX = 10_000
 TOP_UP_FRACTION = Decimal("0.1")  # a smaller gap (a fee taken in base currency) is left alone

@@ -10,9 +10,9 @@ from typing import Literal
 
 from nautilus_trader.model import AccountType
 
-from adapters.base.connection import StreamSupervisor
-from adapters.base.runtime import VenueRuntime
-from adapters.base.venue import (
+from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.venue import (
     BalancePush,
     OrderPush,
     Ready,
@@ -21,16 +21,16 @@ from adapters.base.venue import (
     VenueError,
     VenueInstrument,
 )
-from engine.config import model
-from engine.config.execution import drift_limits_of, settings_of
-from engine.errors import Exit, FairleadError
-from engine.observe import journaled
-from engine.orders.away import KEY_REFUSALS_MAX
-from engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
-from engine.orders.desk import OrderDesk
-from engine.orders.journal import Journal, JournalError
-from engine.orders.live import LiveOrder
-from engine.orders.model import (
+from fairlead.engine.config import model
+from fairlead.engine.config.execution import drift_limits_of, settings_of
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe import journaled
+from fairlead.engine.orders.away import KEY_REFUSALS_MAX
+from fairlead.engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
+from fairlead.engine.orders.desk import OrderDesk
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import (
     EventSink,
     Finding,
     Intent,
@@ -39,10 +39,10 @@ from engine.orders.model import (
     VenueUnavailable,
     ref_of,
 )
-from engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
-from engine.orders.table import FORGOTTEN
-from engine.orders.unjournaled import UnjournaledCancels
-from engine.risk.approval import Approvals
+from fairlead.engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
+from fairlead.engine.orders.table import FORGOTTEN
+from fairlead.engine.orders.unjournaled import UnjournaledCancels
+from fairlead.engine.risk.approval import Approvals
 
 logger = logging.getLogger(__name__)
 

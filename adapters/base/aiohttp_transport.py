@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from adapters.base.transport import (
+from fairlead.adapters.base.transport import (
     NO_HEADERS,
     HttpRequest,
     HttpResponse,
     TransportError,
     WireTap,
 )
-from engine.orders import permit
+from fairlead.engine.orders import permit
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 MAX_FRAME_BYTES = 16 * 1024 * 1024

@@ -26,7 +26,7 @@ from nautilus_trader.model import (
     RecordFlag,
 )
 
-from adapters.base.venue import ParseError
+from fairlead.adapters.base.venue import ParseError
 
 MAX_LEVELS = 5_000  # per side of one frame
 MAX_CACHED_NUMBERS = 65_536  # price or size objects kept by text, per instrument

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
 
 LOOK_SECS = 0.25  # between looks at this machine's clock; an order looks once more
 STEP_NS = 250_000_000  # beyond it a difference within one look is no slewing

@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from adapters.base.limits import STREAM_LIMITS, StreamLimits
-from adapters.base.transport import TransportError, WsConnection, WsTransport
-from adapters.base.venue import (
+from fairlead.adapters.base.limits import STREAM_LIMITS, StreamLimits
+from fairlead.adapters.base.transport import TransportError, WsConnection, WsTransport
+from fairlead.adapters.base.venue import (
     Feed,
     Gap,
     ParseError,
@@ -28,9 +28,9 @@ from adapters.base.venue import (
     StreamProtocol,
     VenueError,
 )
-from engine.orders.away import clock_text
-from engine.status import StreamState, StreamStatus
-from engine.warner import Warner
+from fairlead.engine.orders.away import clock_text
+from fairlead.engine.status import StreamState, StreamStatus
+from fairlead.engine.warner import Warner
 
 logger = logging.getLogger(__name__)
 

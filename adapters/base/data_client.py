@@ -29,11 +29,11 @@ from nautilus_trader.model import (
     Venue,
 )
 
-from adapters.base.connection import StreamSupervisor
-from adapters.base.data_requests import DataRequests
-from adapters.base.runtime import VenueRuntime
-from adapters.base.streamed_book import DEPTH_LEVELS_DEFAULT, StreamedBook
-from adapters.base.venue import (
+from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.data_requests import DataRequests
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.streamed_book import DEPTH_LEVELS_DEFAULT, StreamedBook
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -43,10 +43,10 @@ from adapters.base.venue import (
     Subscribed,
     VenueInstrument,
 )
-from engine.bars import bar_minutes
-from engine.recording.gaps import GapKind, GapRow
-from engine.status import BookState, StreamState, trades_counter
-from engine.warner import Warner
+from fairlead.engine.bars import bar_minutes
+from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.status import BookState, StreamState, trades_counter
+from fairlead.engine.warner import Warner
 
 logger = logging.getLogger(__name__)
 

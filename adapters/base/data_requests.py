@@ -26,9 +26,9 @@ from nautilus_trader.live import (
 from nautilus_trader.live.clients import MarketDataClient
 from nautilus_trader.model import BookType, InstrumentId, OrderBook, Venue
 
-from adapters.base.runtime import VenueRuntime
-from adapters.base.streamed_book import StreamedBook
-from engine.warner import Warner
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.streamed_book import StreamedBook
+from fairlead.engine.warner import Warner
 
 
 class DataRequests(MarketDataClient):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.base.venue import ParseError
+from fairlead.adapters.base.venue import ParseError
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_EXPONENT = 40

@@ -26,21 +26,21 @@ from nautilus_trader.model import (
     VenueOrderId,
 )
 
-from adapters.base import translate
-from adapters.base.account import Account
-from adapters.base.venue import POST_ONLY_CROSSED, VenueInstrument
-from engine.currencies import currency
-from engine.errors import FairleadError
-from engine.orders.approved import Approved
-from engine.orders.journal import JournalError, Position
-from engine.orders.model import (
+from fairlead.adapters.base import translate
+from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.venue import POST_ONLY_CROSSED, VenueInstrument
+from fairlead.engine.currencies import currency
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.orders.approved import Approved
+from fairlead.engine.orders.journal import JournalError, Position
+from fairlead.engine.orders.model import (
     Finding,
     Intent,
     VenueBalance,
     VenueFill,
     VenueUnavailable,
 )
-from engine.risk.approval import NOT_APPROVED
+from fairlead.engine.risk.approval import NOT_APPROVED
 
 logger = logging.getLogger(__name__)
 

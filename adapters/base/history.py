@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import BarType, PriceType
 
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
-from engine.bars import bar_minutes
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
+from fairlead.engine.bars import bar_minutes
 
 ROWS_MAX = 200_000  # of one answer to a strategy
 LATEST_ROWS_MAX = 10_000  # where no start is named, and no limit

@@ -2,7 +2,7 @@
 
 A venue's `http.py` is a `VenueHttp` with a method for each endpoint and two hooks: what a request
 looks like, signed, and what an answer says. Reads are asked again within the limits of
-`adapters.base.reads`; a create or a cancel is sent once.
+`fairlead.adapters.base.reads`; a create or a cancel is sent once.
 """
 
 from __future__ import annotations
@@ -13,19 +13,24 @@ from typing import Any, Literal
 
 import msgspec
 
-from adapters.base.clock import VenueClock
-from adapters.base.decode import MAX_BODY_BYTES, Answer
-from adapters.base.limits import READ_LIMITS, ReadLimits
-from adapters.base.ratelimit import (
+from fairlead.adapters.base.clock import VenueClock
+from fairlead.adapters.base.decode import MAX_BODY_BYTES, Answer
+from fairlead.adapters.base.limits import READ_LIMITS, ReadLimits
+from fairlead.adapters.base.ratelimit import (
     LIMITED_STATUSES,
     Priority,
     RateLimited,
     RateLimiter,
     retry_after_secs,
 )
-from adapters.base.reads import repeated
-from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport, TransportError
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind
+from fairlead.adapters.base.reads import repeated
+from fairlead.adapters.base.transport import (
+    HttpRequest,
+    HttpResponse,
+    HttpTransport,
+    TransportError,
+)
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind
 
 Purpose = Literal["create", "cancel", "read"]
 _PRIORITIES: dict[Purpose, Priority] = {"create": "create", "cancel": "cancel", "read": "query"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind
-from engine.orders.model import (
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind
+from fairlead.engine.orders.model import (
     CancelOutcome,
     CancelRefused,
     Outcome,

@@ -14,8 +14,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
-from engine.orders import permit
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.engine.orders import permit
 
 THREADS = 8
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.orders import permit
+from fairlead.engine.orders import permit
 
 MAX_WAITING = 1_000  # callers waiting at once, per scope and priority
 MAX_WAIT_SECS = 10.0

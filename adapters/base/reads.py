@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from adapters.base.limits import READ_LIMITS, ReadLimits
-from adapters.base.venue import VenueError, VenueErrorKind
-from engine.orders import permit
+from fairlead.adapters.base.limits import READ_LIMITS, ReadLimits
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.engine.orders import permit
 
 # Of what was not sent: a connection that was not made may be made a moment later. (Also not sent is
 # what the rate limiter had no room for, or what a broken URL or certificate keeps here.)

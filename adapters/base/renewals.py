@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from adapters.base.venue import Renewal, VenueError
+from fairlead.adapters.base.venue import Renewal, VenueError
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from adapters.base.connection import StreamSupervisor
-from adapters.base.limits import (
+from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.limits import (
     BOOK_LIMITS,
     REQUEST_LIMITS,
     STREAM_LIMITS,
@@ -19,15 +19,15 @@ from adapters.base.limits import (
     RequestLimits,
     StreamLimits,
 )
-from adapters.base.renewals import Renewals
-from adapters.base.transport import TransportError, WsTransport
-from adapters.base.venue import Adapter, StreamItem, StreamProtocol, VenueError
-from engine.recording.gaps import GapRow
-from engine.status import RunStatus, StreamState
+from fairlead.adapters.base.renewals import Renewals
+from fairlead.adapters.base.transport import TransportError, WsTransport
+from fairlead.adapters.base.venue import Adapter, StreamItem, StreamProtocol, VenueError
+from fairlead.engine.recording.gaps import GapRow
+from fairlead.engine.status import RunStatus, StreamState
 
 
 class GapSink(Protocol):
-    """Where holes in the data are recorded; `engine.recording.gaps.GapLog` is one."""
+    """Where holes in the data are recorded; `fairlead.engine.recording.gaps.GapLog` is one."""
 
     def append(self, row: GapRow) -> None:
         """Raises OSError when the disk refuses."""

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import CurrencyPair, InstrumentId, Money, Price, Quantity, Symbol
 
-from adapters.base.venue import ParseError, VenueInstrument
-from engine.currencies import currency
+from fairlead.adapters.base.venue import ParseError, VenueInstrument
+from fairlead.engine.currencies import currency
 
 MAX_PRECISION = 16
 _ZERO = Decimal(0)
@@ -93,7 +93,7 @@ def spot_instrument(
 
 
 def _told(fees: FeeTable | None, *, buy_fee_in_base: bool) -> dict[str, object]:
-    """What `engine.run.fees` reads."""
+    """What `fairlead.engine.run.fees` reads."""
     if fees is None:
         return {}
     rates = {

@@ -23,8 +23,8 @@ from nautilus_trader.model import (
     RecordFlag,
 )
 
-from adapters.base.venue import Feed
-from engine.status import BookState, BookStatus
+from fairlead.adapters.base.venue import Feed
+from fairlead.engine.status import BookState, BookStatus
 
 DEPTH_LEVELS_DEFAULT = 10  # levels of an OrderBookDepth where the subscription names none
 _F_LAST = RecordFlag.F_LAST.value

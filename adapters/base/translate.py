@@ -29,11 +29,11 @@ from nautilus_trader.model import (
     VenueOrderId,
 )
 
-from adapters.base.venue import VenueInstrument
-from engine.currencies import currency
-from engine.orders.journal import Position
-from engine.orders.live import STOP_KINDS, LiveOrder
-from engine.orders.model import (
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.currencies import currency
+from fairlead.engine.orders.journal import Position
+from fairlead.engine.orders.live import STOP_KINDS, LiveOrder
+from fairlead.engine.orders.model import (
     Intent,
     Kind,
     OrderState,
@@ -44,7 +44,7 @@ from engine.orders.model import (
     VenueOrder,
     role_of,
 )
-from engine.orders.trigger import condition_of
+from fairlead.engine.orders.trigger import condition_of
 
 ORDER_TYPES: Mapping[Kind, Any] = {
     Kind.LIMIT: OrderType.LIMIT,

@@ -13,9 +13,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from adapters.base.limits import READ_LIMITS, ReadLimits
-from adapters.base.transport import HttpTransport
-from engine.orders.model import (
+from fairlead.adapters.base.limits import READ_LIMITS, ReadLimits
+from fairlead.adapters.base.transport import HttpTransport
+from fairlead.engine.orders.model import (
     Capabilities,
     Fee,
     Side,
@@ -24,7 +24,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueOrders,
 )
-from engine.secrets import Secret
+from fairlead.engine.secrets import Secret
 
 # In the reason of a refusal: a post-only order that the venue did not let trade.
 POST_ONLY_CROSSED = "a post-only order would have traded"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
 
 _REFUSED = VenueErrorKind.REFUSED
 _UNKNOWN = VenueErrorKind.UNKNOWN

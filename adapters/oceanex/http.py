@@ -13,18 +13,18 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from adapters.base.clock import VenueClock
-from adapters.base.decode import Answer, bounded
-from adapters.base.http import Call, Purpose, VenueHttp
-from adapters.base.limits import READ_LIMITS, ReadLimits
-from adapters.base.ratelimit import LIMITED_STATUSES, Rate, RateLimiter
-from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind
-from adapters.oceanex import errors, parse
-from adapters.oceanex import schemas as s
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.signing import Signer
-from adapters.oceanex.symbols import is_market
+from fairlead.adapters.base.clock import VenueClock
+from fairlead.adapters.base.decode import Answer, bounded
+from fairlead.adapters.base.http import Call, Purpose, VenueHttp
+from fairlead.adapters.base.limits import READ_LIMITS, ReadLimits
+from fairlead.adapters.base.ratelimit import LIMITED_STATUSES, Rate, RateLimiter
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind
+from fairlead.adapters.oceanex import errors, parse
+from fairlead.adapters.oceanex import schemas as s
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.signing import Signer
+from fairlead.adapters.oceanex.symbols import is_market
 
 SCOPE_ORDERS = "orders"  # created orders, counted one by one
 SCOPE_PRIVATE = "private"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from adapters.base.spot import FeeTable, spot_instrument
-from adapters.base.venue import ParseError, VenueInstrument
-from adapters.oceanex import parse
-from adapters.oceanex.schemas import Market, TradingFee
-from adapters.oceanex.symbols import instrument_id, is_market, split_name
+from fairlead.adapters.base.spot import FeeTable, spot_instrument
+from fairlead.adapters.base.venue import ParseError, VenueInstrument
+from fairlead.adapters.oceanex import parse
+from fairlead.adapters.oceanex.schemas import Market, TradingFee
+from fairlead.adapters.oceanex.symbols import instrument_id, is_market, split_name
 
 MAX_FEE = Decimal("0.1")
 

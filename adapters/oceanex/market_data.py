@@ -7,14 +7,14 @@ from typing import Any
 
 from nautilus_trader.model import Bar, InstrumentId, OrderBookDeltas, TradeTick
 
-from adapters.base.book import Numbers, SnapshotBook
-from adapters.base.history import PAGES_MAX, Histories, Window
-from adapters.base.venue import VenueInstrument
-from adapters.oceanex import parse
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.http import MAX_CANDLES, MAX_TRADES, OceanexHttp
-from adapters.oceanex.schemas import Candle, Trade
-from adapters.oceanex.websocket import OceanexStream
+from fairlead.adapters.base.book import Numbers, SnapshotBook
+from fairlead.adapters.base.history import PAGES_MAX, Histories, Window
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.adapters.oceanex import parse
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.http import MAX_CANDLES, MAX_TRADES, OceanexHttp
+from fairlead.adapters.oceanex.schemas import Candle, Trade
+from fairlead.adapters.oceanex.websocket import OceanexStream
 
 PERIODS = (1, 5, 15, 30, 60, 120, 240, 360, 720, 1440, 4320, 10080)  # minutes
 DEFAULT_DEPTH = 300

@@ -12,14 +12,14 @@ from typing import Literal
 
 import msgspec
 
-from adapters.base.decode import Answer
-from adapters.base.outcomes import batch_outcome, cancel_outcome, create_outcome, reading
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
-from adapters.oceanex import parse
-from adapters.oceanex import schemas as s
-from adapters.oceanex.http import MAX_FILTER_PAGE, NewOrder, OceanexHttp
-from engine.orders.live import STOP_KINDS
-from engine.orders.model import (
+from fairlead.adapters.base.decode import Answer
+from fairlead.adapters.base.outcomes import batch_outcome, cancel_outcome, create_outcome, reading
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
+from fairlead.adapters.oceanex import parse
+from fairlead.adapters.oceanex import schemas as s
+from fairlead.adapters.oceanex.http import MAX_FILTER_PAGE, NewOrder, OceanexHttp
+from fairlead.engine.orders.live import STOP_KINDS
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelAccepted,
@@ -43,7 +43,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.orders.trigger import kind_for
+from fairlead.engine.orders.trigger import kind_for
 
 BATCH_SUBMIT_MAX = 20
 BATCH_CANCEL_MAX = 50

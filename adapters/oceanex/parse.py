@@ -1,6 +1,7 @@
 """Bytes of the venue to values. Pure and total: any bytes give a value or raise `ParseError`.
 
-Prices and sizes of the hot path stay text for `adapters.base.book`; everything else is Decimal.
+Prices and sizes of the hot path stay text for `fairlead.adapters.base.book`; everything else is
+Decimal.
 """
 
 from __future__ import annotations
@@ -13,12 +14,19 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import AggressorSide, Bar, BarType, InstrumentId, TradeId, TradeTick
 
-from adapters.base.book import Numbers, padded
-from adapters.base.decode import MISREAD, bounded
-from adapters.base.venue import ParseError
-from adapters.oceanex import schemas as s
-from engine.orders.model import Kind, OrderState, Side, TriggerCondition, VenueBalance, VenueOrder
-from engine.orders.trigger import kind_for
+from fairlead.adapters.base.book import Numbers, padded
+from fairlead.adapters.base.decode import MISREAD, bounded
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.oceanex import schemas as s
+from fairlead.engine.orders.model import (
+    Kind,
+    OrderState,
+    Side,
+    TriggerCondition,
+    VenueBalance,
+    VenueOrder,
+)
+from fairlead.engine.orders.trigger import kind_for
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_DECIMAL_DIGITS = 40

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from adapters.base.venue import VenueError, VenueErrorKind
-from engine.secrets import Secret
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.engine.secrets import Secret
 
 MIN_KEY_BITS = 2048
 KEYS_KEPT = 8

@@ -1,7 +1,8 @@
 """A simulated OceanEx: REST v1, push websocket and query websocket over the simulated exchange.
 
-Source: the venue document, sections 1 to 7. Serve it with `adapters.simulation.server.serve`, or
-in memory with `adapters.simulation.memory`.
+Source: the venue document, sections 1 to 7. Serve it with
+`fairlead.adapters.simulation.server.serve`, or in memory with
+`fairlead.adapters.simulation.memory`.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Unpack
 
-from adapters.base.transport import NO_HEADERS
-from adapters.oceanex.simulator_auth import Authenticator, public_half
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.oceanex.simulator_push import PushServer
-from adapters.oceanex.simulator_query import PATH as QUERY_PATH
-from adapters.oceanex.simulator_query import QueryServer
-from adapters.oceanex.simulator_routes import answer
-from adapters.oceanex.simulator_state import OceanexState
-from adapters.simulation.shell import Start
-from adapters.simulation.venue import SimRequest, SimResponse, SimSession
+from fairlead.adapters.base.transport import NO_HEADERS
+from fairlead.adapters.oceanex.simulator_auth import Authenticator, public_half
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.oceanex.simulator_push import PushServer
+from fairlead.adapters.oceanex.simulator_query import PATH as QUERY_PATH
+from fairlead.adapters.oceanex.simulator_query import QueryServer
+from fairlead.adapters.oceanex.simulator_routes import answer
+from fairlead.adapters.oceanex.simulator_state import OceanexState
+from fairlead.adapters.simulation.shell import Start
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse, SimSession
 
 __all__ = ["OceanexSimOptions", "OceanexSimulator", "create"]
 

@@ -16,10 +16,10 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.simulation.market import SECOND_NS
-from adapters.simulation.routes import ApiError
-from adapters.simulation.venue import SimRequest
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.routes import ApiError
+from fairlead.adapters.simulation.venue import SimRequest
 
 TOKENS_KEPT = 512
 

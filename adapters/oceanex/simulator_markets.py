@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from adapters.simulation.orders import FeeSchedule, MarketSpec
-from adapters.simulation.shell import QUOTE_VALUES, SimOptions
+from fairlead.adapters.simulation.orders import FeeSchedule, MarketSpec
+from fairlead.adapters.simulation.shell import QUOTE_VALUES, SimOptions
 
 
 class SimMarket(msgspec.Struct, frozen=True, kw_only=True):

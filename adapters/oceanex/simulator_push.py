@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from adapters.oceanex.simulator_markets import SimMarket, epoch, number
-from adapters.oceanex.simulator_rest import full_ticker
-from adapters.oceanex.simulator_state import OceanexState
-from adapters.simulation.orders import Trade
-from adapters.simulation.push import MarketNews
+from fairlead.adapters.oceanex.simulator_markets import SimMarket, epoch, number
+from fairlead.adapters.oceanex.simulator_rest import full_ticker
+from fairlead.adapters.oceanex.simulator_state import OceanexState
+from fairlead.adapters.simulation.orders import Trade
+from fairlead.adapters.simulation.push import MarketNews
 
 PROTOCOLS = range(3, 8)
 SUBSCRIPTIONS_MAX = 1000

@@ -12,8 +12,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
-from adapters.oceanex.simulator_rest import (
+from fairlead.adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
+from fairlead.adapters.oceanex.simulator_rest import (
     ORDER_SCOPE,
     QUERY_SCOPE,
     Params,
@@ -21,12 +21,12 @@ from adapters.oceanex.simulator_rest import (
     is_descending,
     listed,
 )
-from adapters.oceanex.simulator_routes import ROUTES
-from adapters.oceanex.simulator_state import ACCOUNT, OceanexState
-from adapters.oceanex.simulator_trading import order_row
-from adapters.simulation.orders import FillEntry, SimOrder
-from adapters.simulation.routes import ApiError
-from engine.orders.model import Side
+from fairlead.adapters.oceanex.simulator_routes import ROUTES
+from fairlead.adapters.oceanex.simulator_state import ACCOUNT, OceanexState
+from fairlead.adapters.oceanex.simulator_trading import order_row
+from fairlead.adapters.simulation.orders import FillEntry, SimOrder
+from fairlead.adapters.simulation.routes import ApiError
+from fairlead.engine.orders.model import Side
 
 PATH = "/ws/v1"
 PING_NS = 60_000_000_000

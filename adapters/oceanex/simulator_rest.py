@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
-from adapters.oceanex.simulator_state import OceanexState
-from adapters.simulation.routes import ApiError, Endpoint
-from adapters.simulation.tape import every
-from engine.orders.model import Side
+from fairlead.adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
+from fairlead.adapters.oceanex.simulator_state import OceanexState
+from fairlead.adapters.simulation.routes import ApiError, Endpoint
+from fairlead.adapters.simulation.tape import every
+from fairlead.engine.orders.model import Side
 
 Params = dict[str, Any]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from adapters.oceanex.simulator_auth import parameters, rate_error
-from adapters.oceanex.simulator_rest import PUBLIC, SUCCESS
-from adapters.oceanex.simulator_state import OceanexState
-from adapters.oceanex.simulator_trading import PRIVATE
-from adapters.simulation.routes import ApiError, Routes
-from adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.oceanex.simulator_auth import parameters, rate_error
+from fairlead.adapters.oceanex.simulator_rest import PUBLIC, SUCCESS
+from fairlead.adapters.oceanex.simulator_state import OceanexState
+from fairlead.adapters.oceanex.simulator_trading import PRIVATE
+from fairlead.adapters.simulation.routes import ApiError, Routes
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse
 
 ROUTES = Routes((*PUBLIC, *PRIVATE))
 

@@ -7,13 +7,13 @@ from typing import Unpack
 
 import msgspec
 
-from adapters.oceanex.simulator_auth import Authenticator, generated_key_pair
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.simulation.exchange import Exchange, ExchangeOptions
-from adapters.simulation.market import SECOND_NS
-from adapters.simulation.routes import RateWindows
-from adapters.simulation.shell import SimState, Start
-from adapters.simulation.tape import MINUTE_NS
+from fairlead.adapters.oceanex.simulator_auth import Authenticator, generated_key_pair
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.simulation.exchange import Exchange, ExchangeOptions
+from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.routes import RateWindows
+from fairlead.adapters.simulation.shell import SimState, Start
+from fairlead.adapters.simulation.tape import MINUTE_NS
 
 ACCOUNT = "main"
 FIRST_ORDER_ID = 5_862_630_855  # beyond 32 bits, as on the venue

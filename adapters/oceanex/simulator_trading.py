@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from adapters.oceanex.simulator_auth import funds_error, rate_error
-from adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
-from adapters.oceanex.simulator_rest import (
+from fairlead.adapters.oceanex.simulator_auth import funds_error, rate_error
+from fairlead.adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
+from fairlead.adapters.oceanex.simulator_rest import (
     BOTH,
     ORDER_SCOPE,
     QUERY_SCOPE,
@@ -18,11 +18,11 @@ from adapters.oceanex.simulator_rest import (
     listed,
     need_market,
 )
-from adapters.oceanex.simulator_state import ACCOUNT, OceanexState
-from adapters.oceanex.simulator_wallet import WALLET
-from adapters.simulation.orders import NewOrder, Refusal, RefusalCode, SimOrder, Status
-from adapters.simulation.routes import ApiError, Endpoint
-from engine.orders.model import Side, TriggerCondition
+from fairlead.adapters.oceanex.simulator_state import ACCOUNT, OceanexState
+from fairlead.adapters.oceanex.simulator_wallet import WALLET
+from fairlead.adapters.simulation.orders import NewOrder, Refusal, RefusalCode, SimOrder, Status
+from fairlead.adapters.simulation.routes import ApiError, Endpoint
+from fairlead.engine.orders.model import Side, TriggerCondition
 
 FILTER_STATES = ("wait", "done", "cancel")
 FILTER_LIMIT_MAX = 1000

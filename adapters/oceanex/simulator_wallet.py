@@ -6,16 +6,16 @@ import hashlib
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from adapters.oceanex.simulator_auth import funds_error
-from adapters.oceanex.simulator_markets import epoch, iso, number
-from adapters.oceanex.simulator_rest import WALLET_SCOPE, Params, integer
-from adapters.oceanex.simulator_state import (
+from fairlead.adapters.oceanex.simulator_auth import funds_error
+from fairlead.adapters.oceanex.simulator_markets import epoch, iso, number
+from fairlead.adapters.oceanex.simulator_rest import WALLET_SCOPE, Params, integer
+from fairlead.adapters.oceanex.simulator_state import (
     ACCOUNT,
     WITHDRAW_FEE,
     OceanexState,
     Withdrawal,
 )
-from adapters.simulation.routes import ApiError, Endpoint
+from fairlead.adapters.simulation.routes import ApiError, Endpoint
 
 HISTORY_LIMIT_MAX = 1000
 TID_CHARS_MAX = 64

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from adapters.base.venue import ParseError
+from fairlead.adapters.base.venue import ParseError
 
 _NAME = re.compile(r"([A-Za-z0-9]{1,20})/([A-Za-z0-9]{1,20})")
 _MARKET = re.compile(r"[a-z0-9]{1,40}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
@@ -16,21 +16,21 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from adapters.oceanex import instruments as instruments_of
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.errors import ERROR_CODES
-from adapters.oceanex.http import OceanexHttp
-from adapters.oceanex.market_data import OceanexMarketData
-from adapters.oceanex.orders import (
+from fairlead.adapters.oceanex import instruments as instruments_of
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.errors import ERROR_CODES
+from fairlead.adapters.oceanex.http import OceanexHttp
+from fairlead.adapters.oceanex.market_data import OceanexMarketData
+from fairlead.adapters.oceanex.orders import (
     BATCH_CANCEL_MAX,
     BATCH_QUERY_MAX,
     BATCH_SUBMIT_MAX,
     OceanexOrders,
 )
-from adapters.oceanex.schemas import ApiKey
-from adapters.oceanex.signing import Signer, load_key
-from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
-from engine.secrets import Secret
+from fairlead.adapters.oceanex.schemas import ApiKey
+from fairlead.adapters.oceanex.signing import Signer, load_key
+from fairlead.engine.orders.model import Capabilities, Kind, Tif, VenueOrders
+from fairlead.engine.secrets import Secret
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "OceanexAdapter"]
 

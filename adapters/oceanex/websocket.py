@@ -13,9 +13,9 @@ from typing import Literal
 import msgspec
 from nautilus_trader.model import InstrumentId, TradeTick
 
-from adapters.base.book import Numbers, SnapshotBook
-from adapters.base.decode import bounded
-from adapters.base.venue import (
+from fairlead.adapters.base.book import Numbers, SnapshotBook
+from fairlead.adapters.base.decode import bounded
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -29,10 +29,10 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from adapters.oceanex import parse
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.schemas import MarketTicker, PushError, PushFrame
-from adapters.oceanex.symbols import TICKERS_CHANNEL, book_channel, trades_channel
+from fairlead.adapters.oceanex import parse
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.schemas import MarketTicker, PushError, PushFrame
+from fairlead.adapters.oceanex.symbols import TICKERS_CHANNEL, book_channel, trades_channel
 
 CLIENT_QUERY = "protocol=7&version=4.3.1&flash=false&client=js"
 MAX_SEEN_TRADES = 20_000  # trade ids remembered per market

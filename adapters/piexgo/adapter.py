@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
@@ -19,14 +19,14 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from adapters.piexgo import instruments as instruments_of
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.errors import ERROR_CODES
-from adapters.piexgo.http import MAX_CANCELS, PiexgoHttp
-from adapters.piexgo.market_data import PiexgoMarketData
-from adapters.piexgo.orders import BATCH_QUERY_MAX, KINDS, PiexgoOrders
-from adapters.piexgo.websocket import EarlyOrders, LastPrices, PrivateStream
-from engine.orders.model import Capabilities, Tif, VenueOrders
+from fairlead.adapters.piexgo import instruments as instruments_of
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.errors import ERROR_CODES
+from fairlead.adapters.piexgo.http import MAX_CANCELS, PiexgoHttp
+from fairlead.adapters.piexgo.market_data import PiexgoMarketData
+from fairlead.adapters.piexgo.orders import BATCH_QUERY_MAX, KINDS, PiexgoOrders
+from fairlead.adapters.piexgo.websocket import EarlyOrders, LastPrices, PrivateStream
+from fairlead.engine.orders.model import Capabilities, Tif, VenueOrders
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "PiexgoAdapter"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
 
 OK = 0
 RATE_PENALTY_SECS = 2.0  # the venue names no wait

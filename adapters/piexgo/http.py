@@ -13,19 +13,19 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from adapters.base.clock import VenueClock
-from adapters.base.decode import bounded
-from adapters.base.http import Call, Purpose, VenueHttp
-from adapters.base.limits import READ_LIMITS, ReadLimits
-from adapters.base.ratelimit import Rate, RateLimiter
-from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind
-from adapters.piexgo import errors
-from adapters.piexgo import schemas as s
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.parse import Reader, Unit, time_ns
-from adapters.piexgo.signing import sign
-from engine.secrets import Secret
+from fairlead.adapters.base.clock import VenueClock
+from fairlead.adapters.base.decode import bounded
+from fairlead.adapters.base.http import Call, Purpose, VenueHttp
+from fairlead.adapters.base.limits import READ_LIMITS, ReadLimits
+from fairlead.adapters.base.ratelimit import Rate, RateLimiter
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind
+from fairlead.adapters.piexgo import errors
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.parse import Reader, Unit, time_ns
+from fairlead.adapters.piexgo.signing import sign
+from fairlead.engine.secrets import Secret
 
 PUBLIC, PRIVATE = "public", "private"  # budgets
 ALL = "all"  # every symbol, of the v2 endpoints that take it

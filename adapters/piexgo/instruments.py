@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from adapters.base.spot import MAX_PRECISION, FeeTable, spot_instrument
-from adapters.base.venue import ParseError, VenueInstrument
-from adapters.piexgo import parse
-from adapters.piexgo import schemas as s
-from adapters.piexgo.symbols import instrument_id, rest_symbol, split_symbol
+from fairlead.adapters.base.spot import MAX_PRECISION, FeeTable, spot_instrument
+from fairlead.adapters.base.venue import ParseError, VenueInstrument
+from fairlead.adapters.piexgo import parse
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.symbols import instrument_id, rest_symbol, split_symbol
 
 MAX_FEE = Decimal("0.1")
 VOLUME_ABOVE = Decimal("0.0001")  # an order's volume must be more (code 10302)

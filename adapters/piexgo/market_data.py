@@ -7,13 +7,13 @@ from typing import Any
 
 from nautilus_trader.model import Bar, InstrumentId, OrderBookDeltas, TradeTick
 
-from adapters.base.book import Numbers, SnapshotBook
-from adapters.base.history import Histories, Window
-from adapters.base.venue import ParseError, VenueInstrument
-from adapters.piexgo import parse
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.http import MAX_V2_DEPTH, PiexgoHttp
-from adapters.piexgo.websocket import LastPrices, PublicStream
+from fairlead.adapters.base.book import Numbers, SnapshotBook
+from fairlead.adapters.base.history import Histories, Window
+from fairlead.adapters.base.venue import ParseError, VenueInstrument
+from fairlead.adapters.piexgo import parse
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.http import MAX_V2_DEPTH, PiexgoHttp
+from fairlead.adapters.piexgo.websocket import LastPrices, PublicStream
 
 
 class PiexgoMarketData:

@@ -11,16 +11,16 @@ from decimal import Decimal
 
 import msgspec
 
-from adapters.base.outcomes import cancel_outcome, create_outcome, reading
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
-from adapters.piexgo import parse
-from adapters.piexgo import schemas as s
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.errors import is_undocumented
-from adapters.piexgo.http import MAX_CANCELS, NewOrder, PiexgoHttp
-from adapters.piexgo.symbols import rest_symbol
-from adapters.piexgo.websocket import EarlyOrders, LastPrices
-from engine.orders.model import (
+from fairlead.adapters.base.outcomes import cancel_outcome, create_outcome, reading
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
+from fairlead.adapters.piexgo import parse
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.errors import is_undocumented
+from fairlead.adapters.piexgo.http import MAX_CANCELS, NewOrder, PiexgoHttp
+from fairlead.adapters.piexgo.symbols import rest_symbol
+from fairlead.adapters.piexgo.websocket import EarlyOrders, LastPrices
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelAccepted,
@@ -44,7 +44,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.orders.trigger import default_condition
+from fairlead.engine.orders.trigger import default_condition
 
 BATCH_QUERY_MAX = 50
 MAX_PAGES = 200

@@ -16,12 +16,12 @@ from enum import IntEnum
 import msgspec
 from nautilus_trader.model import AggressorSide, InstrumentId, TradeId, TradeTick
 
-from adapters.base.book import Numbers
-from adapters.base.decode import MISREAD, Answer, bounded
-from adapters.base.venue import ParseError
-from adapters.piexgo import schemas as s
-from adapters.piexgo.symbols import instrument_id
-from engine.orders.model import Kind, OrderState, Side, VenueBalance, VenueOrder
+from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.decode import MISREAD, Answer, bounded
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.symbols import instrument_id
+from fairlead.engine.orders.model import Kind, OrderState, Side, VenueBalance, VenueOrder
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_DEALS = 5_000  # of one message

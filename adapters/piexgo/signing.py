@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from engine.secrets import Secret
+from fairlead.engine.secrets import Secret
 
 
 def string_to_sign(params: Mapping[str, str]) -> str:

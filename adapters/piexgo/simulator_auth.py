@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from adapters.simulation.routes import ApiError
-from adapters.simulation.venue import SimRequest
+from fairlead.adapters.simulation.routes import ApiError
+from fairlead.adapters.simulation.venue import SimRequest
 
 Params = dict[str, str]
 

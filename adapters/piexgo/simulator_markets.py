@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from adapters.simulation.orders import FeeSchedule, MarketSpec
-from adapters.simulation.shell import SimOptions
+from fairlead.adapters.simulation.orders import FeeSchedule, MarketSpec
+from fairlead.adapters.simulation.shell import SimOptions
 
 PRICE_DECIMALS, SIZE_DECIMALS = 10, 8  # as texts are padded, whatever the market's precision
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from adapters.piexgo.simulator_auth import EMPTY, Params
-from adapters.piexgo.simulator_markets import (
+from fairlead.adapters.piexgo.simulator_auth import EMPTY, Params
+from fairlead.adapters.piexgo.simulator_markets import (
     SimMarket,
     bare,
     millis,
@@ -15,10 +15,10 @@ from adapters.piexgo.simulator_markets import (
     seconds,
     size_text,
 )
-from adapters.piexgo.simulator_state import PiexgoState
-from adapters.simulation.orders import Trade
-from adapters.simulation.routes import ApiError, Endpoint
-from engine.orders.model import Side
+from fairlead.adapters.piexgo.simulator_state import PiexgoState
+from fairlead.adapters.simulation.orders import Trade
+from fairlead.adapters.simulation.routes import ApiError, Endpoint
+from fairlead.engine.orders.model import Side
 
 V1, V2 = "v1", "v2"  # groups: v2 has no envelope, and answers {} for what it refuses
 BAD_SYMBOL = 10201

@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from adapters.piexgo.simulator_auth import BAD_KEY, is_pinfo_signed
-from adapters.piexgo.simulator_markets import money_text
-from adapters.piexgo.simulator_public import BAD_SYMBOL, deal_row
-from adapters.piexgo.simulator_state import ACCOUNT, PiexgoState
-from adapters.piexgo.simulator_trading import order_row
-from adapters.simulation.exchange import ExchangeListener
-from adapters.simulation.market import MS
-from adapters.simulation.orders import SimOrder, Trade
-from engine.orders.model import Side
+from fairlead.adapters.piexgo.simulator_auth import BAD_KEY, is_pinfo_signed
+from fairlead.adapters.piexgo.simulator_markets import money_text
+from fairlead.adapters.piexgo.simulator_public import BAD_SYMBOL, deal_row
+from fairlead.adapters.piexgo.simulator_state import ACCOUNT, PiexgoState
+from fairlead.adapters.piexgo.simulator_trading import order_row
+from fairlead.adapters.simulation.exchange import ExchangeListener
+from fairlead.adapters.simulation.market import MS
+from fairlead.adapters.simulation.orders import SimOrder, Trade
+from fairlead.engine.orders.model import Side
 
 PATH = "/ws"
 PRIVATE = "pinfo"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.piexgo.simulator_auth import Params, check, parameters
-from adapters.piexgo.simulator_markets import millis
-from adapters.piexgo.simulator_public import PUBLIC, V2
-from adapters.piexgo.simulator_state import PiexgoState
-from adapters.piexgo.simulator_trading import PRIVATE, TIMED
-from adapters.simulation.routes import ApiError, Endpoint, Routes
-from adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.piexgo.simulator_auth import Params, check, parameters
+from fairlead.adapters.piexgo.simulator_markets import millis
+from fairlead.adapters.piexgo.simulator_public import PUBLIC, V2
+from fairlead.adapters.piexgo.simulator_state import PiexgoState
+from fairlead.adapters.piexgo.simulator_trading import PRIVATE, TIMED
+from fairlead.adapters.simulation.routes import ApiError, Endpoint, Routes
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse
 
 ROUTES = Routes((*PUBLIC, *PRIVATE))
 BARE = "/api/v1/time"  # has no envelope

@@ -6,10 +6,10 @@ from typing import Unpack
 
 import msgspec
 
-from adapters.piexgo.simulator_auth import Credentials
-from adapters.piexgo.simulator_markets import PiexgoSimOptions
-from adapters.simulation.exchange import ExchangeOptions
-from adapters.simulation.shell import SimState, Start
+from fairlead.adapters.piexgo.simulator_auth import Credentials
+from fairlead.adapters.piexgo.simulator_markets import PiexgoSimOptions
+from fairlead.adapters.simulation.exchange import ExchangeOptions
+from fairlead.adapters.simulation.shell import SimState, Start
 
 ACCOUNT = "main"
 FIRST_ORDER_ID = 1_136_203_593_297_424_385  # 19 digits, as in the document

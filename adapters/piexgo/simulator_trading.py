@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from adapters.piexgo.simulator_auth import EMPTY, Params
-from adapters.piexgo.simulator_markets import SimMarket, money_text, price_text, seconds, size_text
-from adapters.piexgo.simulator_public import need_market
-from adapters.piexgo.simulator_state import ACCOUNT, PiexgoState
-from adapters.simulation.core import NO_FUNDS_AT_TRIGGER
-from adapters.simulation.ledger import Balance
-from adapters.simulation.orders import NewOrder, Refusal, RefusalCode, SimOrder, Status
-from adapters.simulation.routes import ApiError, Endpoint
-from engine.orders.model import Side, TriggerCondition
+from fairlead.adapters.piexgo.simulator_auth import EMPTY, Params
+from fairlead.adapters.piexgo.simulator_markets import (
+    SimMarket,
+    money_text,
+    price_text,
+    seconds,
+    size_text,
+)
+from fairlead.adapters.piexgo.simulator_public import need_market
+from fairlead.adapters.piexgo.simulator_state import ACCOUNT, PiexgoState
+from fairlead.adapters.simulation.core import NO_FUNDS_AT_TRIGGER
+from fairlead.adapters.simulation.ledger import Balance
+from fairlead.adapters.simulation.orders import NewOrder, Refusal, RefusalCode, SimOrder, Status
+from fairlead.adapters.simulation.routes import ApiError, Endpoint
+from fairlead.engine.orders.model import Side, TriggerCondition
 
 SIGNED, TIMED = "signed", "timed"  # groups: `timed` demands a timestamp
 

@@ -1,7 +1,7 @@
 """A simulated PiexGo: REST v1 and v2, and the WebSocket, over the simulated exchange.
 
-Source: the venue document. Serve it with `adapters.simulation.server.serve`, or in memory with
-`adapters.simulation.memory`.
+Source: the venue document. Serve it with `fairlead.adapters.simulation.server.serve`, or in
+memory with `fairlead.adapters.simulation.memory`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Unpack
 
-from adapters.base.transport import NO_HEADERS
-from adapters.piexgo.simulator_auth import Credentials
-from adapters.piexgo.simulator_markets import PiexgoSimOptions
-from adapters.piexgo.simulator_push import PATH, PushServer
-from adapters.piexgo.simulator_routes import answer
-from adapters.piexgo.simulator_state import PiexgoState
-from adapters.simulation.shell import Start
-from adapters.simulation.venue import (
+from fairlead.adapters.base.transport import NO_HEADERS
+from fairlead.adapters.piexgo.simulator_auth import Credentials
+from fairlead.adapters.piexgo.simulator_markets import PiexgoSimOptions
+from fairlead.adapters.piexgo.simulator_push import PATH, PushServer
+from fairlead.adapters.piexgo.simulator_routes import answer
+from fairlead.adapters.piexgo.simulator_state import PiexgoState
+from fairlead.adapters.simulation.shell import Start
+from fairlead.adapters.simulation.venue import (
     SimRequest,
     SimResponse,
     SimSession,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from adapters.base.venue import ParseError
+from fairlead.adapters.base.venue import ParseError
 
 _SYMBOL = re.compile(r"([A-Za-z0-9]{1,20})_([A-Za-z0-9]{1,20})")
 

@@ -13,9 +13,9 @@ from decimal import Decimal
 import msgspec
 from nautilus_trader.model import InstrumentId, TradeTick
 
-from adapters.base.book import Numbers, SnapshotBook
-from adapters.base.decode import bounded
-from adapters.base.venue import (
+from fairlead.adapters.base.book import Numbers, SnapshotBook
+from fairlead.adapters.base.decode import bounded
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -30,13 +30,13 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from adapters.piexgo import parse
-from adapters.piexgo import schemas as s
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.errors import OK
-from adapters.piexgo.signing import pinfo_signature
-from adapters.piexgo.symbols import DEALS, DEPTH, PRIVATE, topic
-from engine.secrets import Secret
+from fairlead.adapters.piexgo import parse
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.errors import OK
+from fairlead.adapters.piexgo.signing import pinfo_signature
+from fairlead.adapters.piexgo.symbols import DEALS, DEPTH, PRIVATE, topic
+from fairlead.engine.secrets import Secret
 
 HISTORY_GRACE_NS = 5_000_000_000  # a connection's first deals may be history, older than this
 MAX_PRICE_AGE_NS = 2_000_000_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
 
 OK = 200
 MAX_MESSAGE_CHARS = 200

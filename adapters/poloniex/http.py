@@ -13,18 +13,18 @@ from urllib.parse import quote
 
 import msgspec
 
-from adapters.base.clock import VenueClock
-from adapters.base.decode import Answer
-from adapters.base.http import Call, Purpose, VenueHttp
-from adapters.base.limits import READ_LIMITS, ReadLimits
-from adapters.base.ratelimit import Rate, RateLimiter
-from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.poloniex import schemas as s
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.errors import OK, http_error, read_error_body, venue_error
-from adapters.poloniex.signing import encode_query, sign, string_to_sign
-from engine.secrets import Secret
+from fairlead.adapters.base.clock import VenueClock
+from fairlead.adapters.base.decode import Answer
+from fairlead.adapters.base.http import Call, Purpose, VenueHttp
+from fairlead.adapters.base.limits import READ_LIMITS, ReadLimits
+from fairlead.adapters.base.ratelimit import Rate, RateLimiter
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.errors import OK, http_error, read_error_body, venue_error
+from fairlead.adapters.poloniex.signing import encode_query, sign, string_to_sign
+from fairlead.engine.secrets import Secret
 
 PUBLIC, PRIVATE, BULK = "public", "private", "bulk"  # budgets (section 0)
 CANCEL_RESERVE = 0.2  # share of each budget that creates can't use

@@ -11,11 +11,11 @@ from nautilus_trader.model import (
     MarketStatusAction,
 )
 
-from adapters.base.book import Numbers
-from adapters.base.spot import FeeTable, spot_instrument
-from adapters.base.venue import ParseError, VenueInstrument
-from adapters.poloniex.schemas import FeeInfo, Market
-from adapters.poloniex.symbols import instrument_of
+from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.spot import FeeTable, spot_instrument
+from fairlead.adapters.base.venue import ParseError, VenueInstrument
+from fairlead.adapters.poloniex.schemas import FeeInfo, Market
+from fairlead.adapters.poloniex.symbols import instrument_of
 
 logger = logging.getLogger(__name__)
 

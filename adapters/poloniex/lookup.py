@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind
-from adapters.poloniex import schemas as s
-from adapters.poloniex.http import MAX_HISTORY, MAX_OPEN_ORDERS, PoloniexHttp
-from adapters.poloniex.parse import MS, Names, account_fill, regular_order, smart_order
-from adapters.poloniex.requests import wire_id
-from adapters.poloniex.symbols import SMART, WireId, symbol_of
-from adapters.poloniex.tracking import Tracker
-from engine.orders.live import STOP_KINDS
-from engine.orders.model import (
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.http import MAX_HISTORY, MAX_OPEN_ORDERS, PoloniexHttp
+from fairlead.adapters.poloniex.parse import MS, Names, account_fill, regular_order, smart_order
+from fairlead.adapters.poloniex.requests import wire_id
+from fairlead.adapters.poloniex.symbols import SMART, WireId, symbol_of
+from fairlead.adapters.poloniex.tracking import Tracker
+from fairlead.engine.orders.live import STOP_KINDS
+from fairlead.engine.orders.model import (
     Absent,
     FindResult,
     Found,

@@ -7,16 +7,21 @@ from typing import Any
 
 from nautilus_trader.model import BarType
 
-from adapters.base.history import MINUTE_NS, PAGES_MAX, Histories, Window
-from adapters.base.venue import VenueInstrument
-from adapters.poloniex import schemas as s
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.http import BOOK_LIMITS, MAX_CANDLES, MAX_PUBLIC_TRADES, PoloniexHttp
-from adapters.poloniex.instruments import StreamInstrument
-from adapters.poloniex.parse import MS, bar, book_snapshot, trade_tick
-from adapters.poloniex.symbols import INTERVALS
-from adapters.poloniex.tracking import Tracker
-from adapters.poloniex.websocket import PublicStream
+from fairlead.adapters.base.history import MINUTE_NS, PAGES_MAX, Histories, Window
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.http import (
+    BOOK_LIMITS,
+    MAX_CANDLES,
+    MAX_PUBLIC_TRADES,
+    PoloniexHttp,
+)
+from fairlead.adapters.poloniex.instruments import StreamInstrument
+from fairlead.adapters.poloniex.parse import MS, bar, book_snapshot, trade_tick
+from fairlead.adapters.poloniex.symbols import INTERVALS
+from fairlead.adapters.poloniex.tracking import Tracker
+from fairlead.adapters.poloniex.websocket import PublicStream
 
 
 class PoloniexMarketData:

@@ -12,19 +12,19 @@ from decimal import Decimal
 
 import msgspec
 
-from adapters.base.outcomes import cancel_outcome, create_outcome, reading
-from adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
-from adapters.poloniex import schemas as s
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.errors import OK, venue_error
-from adapters.poloniex.http import MAX_BATCH, PoloniexHttp, ReplaceRequest, plain
-from adapters.poloniex.lookup import Lookup
-from adapters.poloniex.parse import Names, account_balances, stop_kind
-from adapters.poloniex.private_websocket import TradeRequests
-from adapters.poloniex.requests import Plan, Planner, wire_id
-from adapters.poloniex.symbols import SMART, WireId, client_id_problem, symbol_of, units_of
-from adapters.poloniex.tracking import Tracker
-from engine.orders.model import (
+from fairlead.adapters.base.outcomes import cancel_outcome, create_outcome, reading
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.errors import OK, venue_error
+from fairlead.adapters.poloniex.http import MAX_BATCH, PoloniexHttp, ReplaceRequest, plain
+from fairlead.adapters.poloniex.lookup import Lookup
+from fairlead.adapters.poloniex.parse import Names, account_balances, stop_kind
+from fairlead.adapters.poloniex.private_websocket import TradeRequests
+from fairlead.adapters.poloniex.requests import Plan, Planner, wire_id
+from fairlead.adapters.poloniex.symbols import SMART, WireId, client_id_problem, symbol_of, units_of
+from fairlead.adapters.poloniex.tracking import Tracker
+from fairlead.engine.orders.model import (
     Accepted,
     CancelAccepted,
     CancelOutcome,

@@ -21,12 +21,12 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from adapters.base.book import BookGap, SequencedBook, padded
-from adapters.base.venue import POST_ONLY_CROSSED, ParseError
-from adapters.poloniex import schemas as s
-from adapters.poloniex.instruments import StreamInstrument
-from adapters.poloniex.symbols import SMART, WireId, instrument_of, parse_wire_id
-from engine.orders.model import (
+from fairlead.adapters.base.book import BookGap, SequencedBook, padded
+from fairlead.adapters.base.venue import POST_ONLY_CROSSED, ParseError
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.instruments import StreamInstrument
+from fairlead.adapters.poloniex.symbols import SMART, WireId, instrument_of, parse_wire_id
+from fairlead.engine.orders.model import (
     Kind,
     OrderState,
     Side,
@@ -36,7 +36,7 @@ from engine.orders.model import (
     VenueFill,
     VenueOrder,
 )
-from engine.orders.trigger import kind_for
+from fairlead.engine.orders.trigger import kind_for
 
 MS = 1_000_000  # nanoseconds
 MAX_EXPONENT = 40

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     BalancePush,
     Feed,
     OrderPush,
@@ -19,19 +19,25 @@ from adapters.base.venue import (
     VenueError,
     VenueErrorKind,
 )
-from adapters.poloniex import schemas as s
-from adapters.poloniex.parse import Names, decode, pushed_balance, pushed_fill, pushed_order
-from adapters.poloniex.signing import ws_signature
-from adapters.poloniex.tracking import Tracker, renamed
-from adapters.poloniex.websocket import (
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.parse import (
+    Names,
+    decode,
+    pushed_balance,
+    pushed_fill,
+    pushed_order,
+)
+from fairlead.adapters.poloniex.signing import ws_signature
+from fairlead.adapters.poloniex.tracking import Tracker, renamed
+from fairlead.adapters.poloniex.websocket import (
     IDLE_CLOSE_SECS,
     IDLE_PING_SECS,
     PING,
     frame_of,
     stream_fault,
 )
-from engine.orders.model import VenueBalance
-from engine.secrets import Secret
+from fairlead.engine.orders.model import VenueBalance
+from fairlead.engine.secrets import Secret
 
 AUTH = "auth"
 ORDERS = "orders"

@@ -8,13 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.http import OrderRequest, PoloniexHttp, plain
-from adapters.poloniex.symbols import WireId, client_id_problem
-from adapters.poloniex.tracking import Tracker
-from engine.orders.live import STOP_KINDS
-from engine.orders.model import Intent, Kind, Refused, Side, Tif, TriggerCondition
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.http import OrderRequest, PoloniexHttp, plain
+from fairlead.adapters.poloniex.symbols import WireId, client_id_problem
+from fairlead.adapters.poloniex.tracking import Tracker
+from fairlead.engine.orders.live import STOP_KINDS
+from fairlead.engine.orders.model import Intent, Kind, Refused, Side, Tif, TriggerCondition
 
 _BPS = Decimal(10_000)
 

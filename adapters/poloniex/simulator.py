@@ -1,7 +1,8 @@
 """A simulated Poloniex spot: its REST API and both WebSockets over the simulated exchange.
 
-Source: the venue document, sections 0 to 8. Serve it with `adapters.simulation.server.serve`, or
-in memory with `adapters.simulation.memory`.
+Source: the venue document, sections 0 to 8. Serve it with
+`fairlead.adapters.simulation.server.serve`, or in memory with
+`fairlead.adapters.simulation.memory`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from typing import Any, Unpack
 
 import msgspec
 
-from adapters.base.transport import NO_HEADERS
-from adapters.poloniex.simulator_auth import Credentials
-from adapters.poloniex.simulator_markets import PoloniexSimOptions
-from adapters.poloniex.simulator_orders import CHILD_OFFSET
-from adapters.poloniex.simulator_push import PushServer, PushSession
-from adapters.poloniex.simulator_routes import answer
-from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
-from adapters.simulation.shell import Start
-from adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.base.transport import NO_HEADERS
+from fairlead.adapters.poloniex.simulator_auth import Credentials
+from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
+from fairlead.adapters.poloniex.simulator_orders import CHILD_OFFSET
+from fairlead.adapters.poloniex.simulator_push import PushServer, PushSession
+from fairlead.adapters.poloniex.simulator_routes import answer
+from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
+from fairlead.adapters.simulation.shell import Start
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse
 
 __all__ = ["PoloniexSimOptions", "PoloniexSimulator", "create"]
 

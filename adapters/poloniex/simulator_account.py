@@ -5,19 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_markets import millis, number
-from adapters.poloniex.simulator_orders import (
+from fairlead.adapters.poloniex.simulator_auth import ApiError
+from fairlead.adapters.poloniex.simulator_markets import millis, number
+from fairlead.adapters.poloniex.simulator_orders import (
     PAGE_OFFSET,
     fill_row,
     find_regular,
 )
-from adapters.poloniex.simulator_public import Call, currencies_of
-from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
-from adapters.poloniex.simulator_trading import page, window
-from adapters.simulation.market import MS
-from adapters.simulation.orders import FillEntry
-from adapters.simulation.routes import Endpoint
+from fairlead.adapters.poloniex.simulator_public import Call, currencies_of
+from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
+from fairlead.adapters.poloniex.simulator_trading import page, window
+from fairlead.adapters.simulation.market import MS
+from fairlead.adapters.simulation.orders import FillEntry
+from fairlead.adapters.simulation.routes import Endpoint
 
 TRADES_MAX = 1000
 TRADES_WINDOW_MS = 180 * 86_400_000

@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-from adapters.simulation import routes
-from adapters.simulation.venue import SimRequest
+from fairlead.adapters.simulation import routes
+from fairlead.adapters.simulation.venue import SimRequest
 
 MESSAGES = {
     400: "signTimestamp is more than 1 second from the server time",

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from adapters.poloniex.simulator_markets import millis, number
-from adapters.poloniex.simulator_orders import (
+from fairlead.adapters.poloniex.simulator_markets import millis, number
+from fairlead.adapters.poloniex.simulator_orders import (
     client_id,
     is_smart,
     quantity_text,
@@ -17,7 +17,7 @@ from adapters.poloniex.simulator_orders import (
     state_of,
     type_of,
 )
-from adapters.poloniex.simulator_public import (
+from fairlead.adapters.poloniex.simulator_public import (
     INTERVALS,
     candle_end,
     candle_start,
@@ -26,10 +26,10 @@ from adapters.poloniex.simulator_public import (
     market_row,
     ticker_row,
 )
-from adapters.poloniex.simulator_state import PoloniexState
-from adapters.simulation.book import Book
-from adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Trade
-from engine.orders.model import Side
+from fairlead.adapters.poloniex.simulator_state import PoloniexState
+from fairlead.adapters.simulation.book import Book
+from fairlead.adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Trade
+from fairlead.engine.orders.model import Side
 
 WINDOW_LEVELS = 20
 FIRST_BOOK_ID = 4_485_675

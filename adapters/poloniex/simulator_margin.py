@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_markets import number
-from adapters.poloniex.simulator_public import Call, currencies_of, mark_price
-from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
-from adapters.simulation.routes import Endpoint
+from fairlead.adapters.poloniex.simulator_auth import ApiError
+from fairlead.adapters.poloniex.simulator_markets import number
+from fairlead.adapters.poloniex.simulator_public import Call, currencies_of, mark_price
+from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
+from fairlead.adapters.simulation.routes import Endpoint
 
 DOLLAR = "USDT"
 HOURLY_RATE = Decimal("0.000001")

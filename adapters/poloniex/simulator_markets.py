@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from adapters.simulation.market import MS
-from adapters.simulation.orders import FeeSchedule, MarketSpec
-from adapters.simulation.shell import SimOptions
+from fairlead.adapters.simulation.market import MS
+from fairlead.adapters.simulation.orders import FeeSchedule, MarketSpec
+from fairlead.adapters.simulation.shell import SimOptions
 
 
 class SimMarket(msgspec.Struct, frozen=True, kw_only=True):

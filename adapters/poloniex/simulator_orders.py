@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_markets import SimMarket, millis, number
-from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
-from adapters.simulation.core import NO_FUNDS_AT_TRIGGER, POST_ONLY_TAKES
-from adapters.simulation.orders import (
+from fairlead.adapters.poloniex.simulator_auth import ApiError
+from fairlead.adapters.poloniex.simulator_markets import SimMarket, millis, number
+from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
+from fairlead.adapters.simulation.core import NO_FUNDS_AT_TRIGGER, POST_ONLY_TAKES
+from fairlead.adapters.simulation.orders import (
     FillEntry,
     NewOrder,
     Offset,
@@ -28,9 +28,9 @@ from adapters.simulation.orders import (
     Status,
     Trail,
 )
-from adapters.simulation.trailing import first_trigger
-from adapters.simulation.validate import is_on_step
-from engine.orders.model import Side, Tif, TriggerCondition
+from fairlead.adapters.simulation.trailing import first_trigger
+from fairlead.adapters.simulation.validate import is_on_step
+from fairlead.engine.orders.model import Side, Tif, TriggerCondition
 
 CHILD_OFFSET = 100_000_000_000_000_000
 PAGE_OFFSET = 32_164_924_271_503_616  # pageId - id

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_markets import SimMarket, millis, number
-from adapters.poloniex.simulator_state import PoloniexState
-from adapters.simulation.market import MS, SECOND_NS
-from adapters.simulation.routes import Endpoint
-from adapters.simulation.tape import MINUTE_NS, MinuteBar
+from fairlead.adapters.poloniex.simulator_auth import ApiError
+from fairlead.adapters.poloniex.simulator_markets import SimMarket, millis, number
+from fairlead.adapters.poloniex.simulator_state import PoloniexState
+from fairlead.adapters.simulation.market import MS, SECOND_NS
+from fairlead.adapters.simulation.routes import Endpoint
+from fairlead.adapters.simulation.tape import MINUTE_NS, MinuteBar
 
 BOOK_LIMITS = (5, 10, 20, 50, 100, 150)
 CANDLES_MAX = 500

@@ -8,22 +8,22 @@ from typing import Any
 
 import msgspec
 
-from adapters.poloniex import simulator_feeds as feeds
-from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_feeds import CANDLE_CHANNELS, BookFeed, encode
-from adapters.poloniex.simulator_orders import (
+from fairlead.adapters.poloniex import simulator_feeds as feeds
+from fairlead.adapters.poloniex.simulator_auth import ApiError
+from fairlead.adapters.poloniex.simulator_feeds import CANDLE_CHANNELS, BookFeed, encode
+from fairlead.adapters.poloniex.simulator_orders import (
     create,
     find_regular,
     is_regular,
     is_smart,
     read_order,
 )
-from adapters.poloniex.simulator_public import currencies_of
-from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
-from adapters.poloniex.simulator_trading import cancel_all, cancel_named, cancel_row
-from adapters.simulation.market import SECOND_NS
-from adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Status
-from adapters.simulation.push import MarketNews
+from fairlead.adapters.poloniex.simulator_public import currencies_of
+from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
+from fairlead.adapters.poloniex.simulator_trading import cancel_all, cancel_named, cancel_row
+from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Status
+from fairlead.adapters.simulation.push import MarketNews
 
 PUBLIC_PATH, PRIVATE_PATH = "/ws/public", "/ws/private"
 ALL = "all"

@@ -6,15 +6,15 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from adapters.poloniex.simulator_account import ACCOUNTS
-from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_margin import MARGIN
-from adapters.poloniex.simulator_public import PUBLIC, Call
-from adapters.poloniex.simulator_state import PoloniexState
-from adapters.poloniex.simulator_trading import TRADING
-from adapters.poloniex.simulator_wallet import WALLET
-from adapters.simulation.routes import Routes
-from adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.poloniex.simulator_account import ACCOUNTS
+from fairlead.adapters.poloniex.simulator_auth import ApiError
+from fairlead.adapters.poloniex.simulator_margin import MARGIN
+from fairlead.adapters.poloniex.simulator_public import PUBLIC, Call
+from fairlead.adapters.poloniex.simulator_state import PoloniexState
+from fairlead.adapters.poloniex.simulator_trading import TRADING
+from fairlead.adapters.poloniex.simulator_wallet import WALLET
+from fairlead.adapters.simulation.routes import Routes
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse
 
 ROUTES = Routes((*MARGIN, *PUBLIC, *WALLET, *ACCOUNTS, *TRADING))
 _STATUS = {400: 400, 408: 408, 429: 429, 404: 404}

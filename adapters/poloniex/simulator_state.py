@@ -8,13 +8,13 @@ from typing import Unpack
 
 import msgspec
 
-from adapters.poloniex.simulator_auth import ApiError, Authenticator, Credentials
-from adapters.poloniex.simulator_markets import PoloniexSimOptions, millis
-from adapters.simulation.exchange import Exchange, ExchangeOptions
-from adapters.simulation.market import SECOND_NS
-from adapters.simulation.orders import FeeSchedule
-from adapters.simulation.routes import RateWindows
-from adapters.simulation.shell import SimState, Start
+from fairlead.adapters.poloniex.simulator_auth import ApiError, Authenticator, Credentials
+from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions, millis
+from fairlead.adapters.simulation.exchange import Exchange, ExchangeOptions
+from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.orders import FeeSchedule
+from fairlead.adapters.simulation.routes import RateWindows
+from fairlead.adapters.simulation.shell import SimState, Start
 
 ACCOUNT = "spot"
 FIRST_ORDER_ID = 205_343_650_954_092_544  # beyond 2**53, as on the venue

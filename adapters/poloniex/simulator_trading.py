@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_markets import millis
-from adapters.poloniex.simulator_orders import (
+from fairlead.adapters.poloniex.simulator_auth import ApiError
+from fairlead.adapters.poloniex.simulator_markets import millis
+from fairlead.adapters.poloniex.simulator_orders import (
     SMART_TYPES,
     asked_again,
     cancel,
@@ -28,10 +28,10 @@ from adapters.poloniex.simulator_orders import (
     smart_type_of,
     state_of,
 )
-from adapters.poloniex.simulator_public import Call
-from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
-from adapters.simulation.orders import SimOrder, Status
-from adapters.simulation.routes import Endpoint
+from fairlead.adapters.poloniex.simulator_public import Call
+from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
+from fairlead.adapters.simulation.orders import SimOrder, Status
+from fairlead.adapters.simulation.routes import Endpoint
 
 BATCH_MAX = 20
 OPEN_LIMIT_MAX = 2000

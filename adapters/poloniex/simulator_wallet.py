@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from adapters.poloniex.simulator_auth import ApiError
-from adapters.poloniex.simulator_markets import millis, number
-from adapters.poloniex.simulator_orders import positive
-from adapters.poloniex.simulator_public import Call, currencies_of
-from adapters.poloniex.simulator_state import ACCOUNT, PoloniexState, Transfer, Withdrawal
-from adapters.poloniex.simulator_trading import page, window
-from adapters.simulation.market import SECOND_NS
-from adapters.simulation.orders import BalanceEntry
-from adapters.simulation.routes import Endpoint
+from fairlead.adapters.poloniex.simulator_auth import ApiError
+from fairlead.adapters.poloniex.simulator_markets import millis, number
+from fairlead.adapters.poloniex.simulator_orders import positive
+from fairlead.adapters.poloniex.simulator_public import Call, currencies_of
+from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState, Transfer, Withdrawal
+from fairlead.adapters.poloniex.simulator_trading import page, window
+from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.orders import BalanceEntry
+from fairlead.adapters.simulation.routes import Endpoint
 
 ACCOUNT_TYPES = ("SPOT", "FUTURES")
 WITHDRAW_FEE = Decimal("0.5")

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.orders.model import TriggerCondition
+from fairlead.engine.orders.model import TriggerCondition
 
 # Bar length in minutes -> the venue's interval (section 1); MONTH_1 has no fixed length.
 INTERVALS: dict[int, str] = {

@@ -10,10 +10,10 @@ from collections import OrderedDict
 
 import msgspec
 
-from adapters.base.venue import OrderPush
-from adapters.poloniex.parse import adopted
-from adapters.poloniex.symbols import SMART, WireId
-from engine.orders.model import OrderState, VenueBalance, VenueFill, VenueOrder
+from fairlead.adapters.base.venue import OrderPush
+from fairlead.adapters.poloniex.parse import adopted
+from fairlead.adapters.poloniex.symbols import SMART, WireId
+from fairlead.engine.orders.model import OrderState, VenueBalance, VenueFill, VenueOrder
 
 MAX_TRACKED = 10_000  # smart orders, links and replacements each; the oldest go first
 MAX_PRICE_AGE_NS = 2_000_000_000

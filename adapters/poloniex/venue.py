@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
@@ -16,19 +16,19 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from adapters.poloniex import schemas as s
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.errors import ERROR_CODES
-from adapters.poloniex.http import MS, PoloniexHttp
-from adapters.poloniex.instruments import venue_instruments
-from adapters.poloniex.market_data import PoloniexMarketData
-from adapters.poloniex.orders import PoloniexOrders
-from adapters.poloniex.parse import Names, account_balances
-from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
-from adapters.poloniex.symbols import INTERVALS
-from adapters.poloniex.tracking import Tracker
-from adapters.poloniex.websocket import BOOK_DEPTHS
-from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.errors import ERROR_CODES
+from fairlead.adapters.poloniex.http import MS, PoloniexHttp
+from fairlead.adapters.poloniex.instruments import venue_instruments
+from fairlead.adapters.poloniex.market_data import PoloniexMarketData
+from fairlead.adapters.poloniex.orders import PoloniexOrders
+from fairlead.adapters.poloniex.parse import Names, account_balances
+from fairlead.adapters.poloniex.private_websocket import PrivateStream, TradeRequests
+from fairlead.adapters.poloniex.symbols import INTERVALS
+from fairlead.adapters.poloniex.tracking import Tracker
+from fairlead.adapters.poloniex.websocket import BOOK_DEPTHS
+from fairlead.engine.orders.model import Capabilities, Kind, Tif, VenueOrders
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import BarType, OrderBookDeltas
 
-from adapters.base.book import BookGap, SequencedBook
-from adapters.base.venue import (
+from fairlead.adapters.base.book import BookGap, SequencedBook
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -28,10 +28,10 @@ from adapters.base.venue import (
     Subscribed,
     VenueInstrument,
 )
-from adapters.poloniex import schemas as s
-from adapters.poloniex.instruments import StreamInstrument, instrument_status
-from adapters.poloniex.parse import DECODE_ERRORS, MS, bar, decode, mark_price, trade_tick
-from adapters.poloniex.symbols import (
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.instruments import StreamInstrument, instrument_status
+from fairlead.adapters.poloniex.parse import DECODE_ERRORS, MS, bar, decode, mark_price, trade_tick
+from fairlead.adapters.poloniex.symbols import (
     CANDLE_CHANNELS,
     INTERVALS,
     bar_type_text,

@@ -11,8 +11,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from adapters.simulation.orders import ZERO, SimOrder
-from engine.orders.model import Side
+from fairlead.adapters.simulation.orders import ZERO, SimOrder
+from fairlead.engine.orders.model import Side
 
 
 class Resting:

@@ -20,10 +20,10 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from adapters.simulation.faults import Faults
-from adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
-from adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
-from engine.orders.model import Side
+from fairlead.adapters.simulation.faults import Faults
+from fairlead.adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
+from fairlead.engine.orders.model import Side
 
 CONTROL_PREFIX = "/_sim/"
 BOOK_DEPTH = 1000

@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from adapters.simulation.book import Book, Level
-from adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT, Ledger
-from adapters.simulation.orders import (
+from fairlead.adapters.simulation.book import Book, Level
+from fairlead.adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT, Ledger
+from fairlead.adapters.simulation.orders import (
     ZERO,
     FillEntry,
     MarketSpec,
@@ -21,15 +21,15 @@ from adapters.simulation.orders import (
     Status,
     Trade,
 )
-from adapters.simulation.tape import Tape
-from adapters.simulation.trailing import is_fired, limit_price
-from adapters.simulation.validate import (
+from fairlead.adapters.simulation.tape import Tape
+from fairlead.adapters.simulation.trailing import is_fired, limit_price
+from fairlead.adapters.simulation.validate import (
     notional_refusal,
     number_refusal,
     shape_refusal,
     would_take,
 )
-from engine.orders.model import Side, Tif, TriggerCondition
+from fairlead.engine.orders.model import Side, Tif, TriggerCondition
 
 
 class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):

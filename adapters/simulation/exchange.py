@@ -11,14 +11,14 @@ from __future__ import annotations
 import heapq
 from decimal import Decimal
 
-from adapters.simulation.core import (
+from fairlead.adapters.simulation.core import (
     ExchangeListener,
     ExchangeOptions,
     Market,
     MatchingCore,
     is_triggered,
 )
-from adapters.simulation.orders import (
+from fairlead.adapters.simulation.orders import (
     ZERO,
     NewOrder,
     Refusal,
@@ -26,7 +26,7 @@ from adapters.simulation.orders import (
     SimOrder,
     Status,
 )
-from engine.orders.model import Side
+from fairlead.engine.orders.model import Side
 
 __all__ = ["Exchange", "ExchangeListener", "ExchangeOptions", "Market", "is_triggered"]
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from adapters.simulation.orders import (
+from fairlead.adapters.simulation.orders import (
     ZERO,
     BalanceEntry,
     FillEntry,

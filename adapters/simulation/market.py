@@ -16,11 +16,11 @@ from typing import Protocol
 
 import msgspec
 
-from adapters.simulation.book import BookSide, Level
-from adapters.simulation.exchange import Exchange
-from adapters.simulation.orders import MarketSpec
-from adapters.simulation.tape import MINUTE_NS, MinuteBar
-from engine.orders.model import Side
+from fairlead.adapters.simulation.book import BookSide, Level
+from fairlead.adapters.simulation.exchange import Exchange
+from fairlead.adapters.simulation.orders import MarketSpec
+from fairlead.adapters.simulation.tape import MINUTE_NS, MinuteBar
+from fairlead.engine.orders.model import Side
 
 MS = 1_000_000
 SECOND_NS = 1_000_000_000

@@ -9,16 +9,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from adapters.base.transport import NO_HEADERS, HttpRequest, HttpResponse, TransportError
-from adapters.simulation.control import CONTROL_PREFIX, control
-from adapters.simulation.server import TICK_SECS, Outbox, answer, lowered
-from adapters.simulation.venue import (
+from fairlead.adapters.base.transport import NO_HEADERS, HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.simulation.control import CONTROL_PREFIX, control
+from fairlead.adapters.simulation.server import TICK_SECS, Outbox, answer, lowered
+from fairlead.adapters.simulation.venue import (
     SimRequest,
     SimResponse,
     SimSession,
     SimulatedVenue,
 )
-from engine.orders import permit
+from fairlead.engine.orders import permit
 
 
 def loop_clock(start_ns: int) -> Callable[[], int]:

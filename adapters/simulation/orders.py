@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.orders.model import Side, Tif, TriggerCondition
+from fairlead.engine.orders.model import Side, Tif, TriggerCondition
 
 ZERO = Decimal(0)
 ORDER_VALUE_MAX = Decimal(10) ** 15  # largest price, quantity or amount taken from a request

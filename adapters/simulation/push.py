@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from adapters.simulation.exchange import Exchange, ExchangeListener
-from adapters.simulation.market import MS
-from adapters.simulation.orders import Trade
-from engine.orders.model import Side
+from fairlead.adapters.simulation.exchange import Exchange, ExchangeListener
+from fairlead.adapters.simulation.market import MS
+from fairlead.adapters.simulation.orders import Trade
+from fairlead.engine.orders.model import Side
 
 
 class Due:

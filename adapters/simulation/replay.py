@@ -13,9 +13,9 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from adapters.simulation.exchange import Exchange
-from adapters.simulation.orders import ZERO, MarketSpec
-from engine.orders.model import Side
+from fairlead.adapters.simulation.exchange import Exchange
+from fairlead.adapters.simulation.orders import ZERO, MarketSpec
+from fairlead.engine.orders.model import Side
 
 WINDOW_NS = 3_000_000_000  # what is read from a catalog at a time
 OPENING_NS_MAX = 1_000_000_000  # how far into a recording its first snapshot is looked for

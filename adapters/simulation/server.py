@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 from aiohttp import WSMsgType, web
 
-from adapters.simulation.control import CONTROL_PREFIX, control
-from adapters.simulation.faults import HANG_SECS_MAX, Faults, HttpFault, WsFault
-from adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
+from fairlead.adapters.simulation.control import CONTROL_PREFIX, control
+from fairlead.adapters.simulation.faults import HANG_SECS_MAX, Faults, HttpFault, WsFault
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
 
 HTML_PAGE = b"<html><head><title>503</title></head><body><h1>Service unavailable</h1></body></html>"
 TICK_SECS = 0.005  # how often a served venue is advanced

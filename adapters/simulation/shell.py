@@ -13,11 +13,17 @@ from typing import Any, Literal, Required, TypedDict
 
 import msgspec
 
-from adapters.simulation.exchange import Exchange, ExchangeOptions
-from adapters.simulation.faults import Faults
-from adapters.simulation.market import MS, MarketDriver, MarketFlow, SeededFlow, SeededFlowOptions
-from adapters.simulation.orders import MarketSpec
-from adapters.simulation.replay import ReplayFlow, ReplaySource
+from fairlead.adapters.simulation.exchange import Exchange, ExchangeOptions
+from fairlead.adapters.simulation.faults import Faults
+from fairlead.adapters.simulation.market import (
+    MS,
+    MarketDriver,
+    MarketFlow,
+    SeededFlow,
+    SeededFlowOptions,
+)
+from fairlead.adapters.simulation.orders import MarketSpec
+from fairlead.adapters.simulation.replay import ReplayFlow, ReplaySource
 
 QUIET_EVENTS_PER_SEC = 0.5
 QUOTE_VALUES = {"BTC": 60_000.0, "ETH": 3_000.0}

@@ -9,7 +9,7 @@ from itertools import groupby, takewhile
 
 import msgspec
 
-from adapters.simulation.orders import ZERO, Trade
+from fairlead.adapters.simulation.orders import ZERO, Trade
 
 TRADES_KEPT = 10_000
 MINUTES_KEPT = 7 * 24 * 60

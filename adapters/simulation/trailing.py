@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from adapters.simulation.orders import Offset, SimOrder, Trail
-from engine.orders.model import Side, TriggerCondition
+from fairlead.adapters.simulation.orders import Offset, SimOrder, Trail
+from fairlead.engine.orders.model import Side, TriggerCondition
 
 
 def first_trigger(trail: Trail, side: Side, last: Decimal) -> Decimal:

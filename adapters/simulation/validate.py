@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from adapters.simulation.book import Book
-from adapters.simulation.orders import (
+from fairlead.adapters.simulation.book import Book
+from fairlead.adapters.simulation.orders import (
     ORDER_VALUE_MAX,
     MarketSpec,
     NewOrder,
     Refusal,
     RefusalCode,
 )
-from engine.orders.model import Side, Tif
+from fairlead.engine.orders.model import Side, Tif
 
 
 def is_on_step(value: Decimal, precision: int) -> bool:

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from adapters.base.transport import NO_HEADERS
-from adapters.simulation.exchange import Exchange
-from adapters.simulation.faults import Faults
-from adapters.simulation.market import MarketDriver
+from fairlead.adapters.base.transport import NO_HEADERS
+from fairlead.adapters.simulation.exchange import Exchange
+from fairlead.adapters.simulation.faults import Faults
+from fairlead.adapters.simulation.market import MarketDriver
 
 
 class SimRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
@@ -18,16 +18,16 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from adapters.zerocap import instruments as instruments_of
-from adapters.zerocap.config import ZerocapMarket, ZerocapOptions
-from adapters.zerocap.errors import CODE, ERROR_CODES
-from adapters.zerocap.http import ZerocapHttp
-from adapters.zerocap.market_data import ZerocapMarketData
-from adapters.zerocap.orders import BATCH_QUERY_MAX, ZerocapOrders
-from adapters.zerocap.signing import Signer
-from adapters.zerocap.websocket import AccountStream, Ladders
-from engine.orders.model import Capabilities, Kind, Tif, VenueOrders
-from engine.secrets import Secret
+from fairlead.adapters.zerocap import instruments as instruments_of
+from fairlead.adapters.zerocap.config import ZerocapMarket, ZerocapOptions
+from fairlead.adapters.zerocap.errors import CODE, ERROR_CODES
+from fairlead.adapters.zerocap.http import ZerocapHttp
+from fairlead.adapters.zerocap.market_data import ZerocapMarketData
+from fairlead.adapters.zerocap.orders import BATCH_QUERY_MAX, ZerocapOrders
+from fairlead.adapters.zerocap.signing import Signer
+from fairlead.adapters.zerocap.websocket import AccountStream, Ladders
+from fairlead.engine.orders.model import Capabilities, Kind, Tif, VenueOrders
+from fairlead.engine.secrets import Secret
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "ZerocapAdapter"]
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from adapters.base.decode import MISREAD, bounded
-from adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.base.decode import MISREAD, bounded
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
 
 CODE = "ZEROCAP"
 RATE_PENALTY_SECS = 1.0  # the limit is per second

@@ -14,17 +14,17 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from adapters.base.clock import VenueClock
-from adapters.base.decode import Answer
-from adapters.base.http import Call, Purpose, VenueHttp
-from adapters.base.limits import READ_LIMITS, ReadLimits
-from adapters.base.ratelimit import Rate, RateLimiter
-from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind
-from adapters.zerocap import errors, parse
-from adapters.zerocap import schemas as s
-from adapters.zerocap.config import Dialect, ZerocapOptions
-from adapters.zerocap.signing import Signer
+from fairlead.adapters.base.clock import VenueClock
+from fairlead.adapters.base.decode import Answer
+from fairlead.adapters.base.http import Call, Purpose, VenueHttp
+from fairlead.adapters.base.limits import READ_LIMITS, ReadLimits
+from fairlead.adapters.base.ratelimit import Rate, RateLimiter
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, HttpTransport
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind
+from fairlead.adapters.zerocap import errors, parse
+from fairlead.adapters.zerocap import schemas as s
+from fairlead.adapters.zerocap.config import Dialect, ZerocapOptions
+from fairlead.adapters.zerocap.signing import Signer
 
 MAX_PAGE = 500
 CLOCK_TOLERANCE_NS = 30 * 1_000_000_000

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from nautilus_trader.model import CurrencyPair, InstrumentId, Price, Quantity, Symbol
 
-from adapters.base.venue import ParseError, VenueInstrument
-from adapters.zerocap.config import ZerocapMarket
-from adapters.zerocap.schemas import Instrument
-from adapters.zerocap.symbols import instrument_id, split_name
-from engine.currencies import currency
+from fairlead.adapters.base.venue import ParseError, VenueInstrument
+from fairlead.adapters.zerocap.config import ZerocapMarket
+from fairlead.adapters.zerocap.schemas import Instrument
+from fairlead.adapters.zerocap.symbols import instrument_id, split_name
+from fairlead.engine.currencies import currency
 
 MAX_PRECISION = 12
 

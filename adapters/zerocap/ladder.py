@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from adapters.zerocap.config import SideCorrection
-from engine.orders.model import Side
+from fairlead.adapters.zerocap.config import SideCorrection
+from fairlead.engine.orders.model import Side
 
 
 class Tier(NamedTuple):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
-from adapters.zerocap.config import ZerocapOptions
-from adapters.zerocap.errors import CODE
-from adapters.zerocap.signing import Signer
-from adapters.zerocap.websocket import Ladders, PriceStream
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
+from fairlead.adapters.zerocap.config import ZerocapOptions
+from fairlead.adapters.zerocap.errors import CODE
+from fairlead.adapters.zerocap.signing import Signer
+from fairlead.adapters.zerocap.websocket import Ladders, PriceStream
 
 
 class ZerocapMarketData:

@@ -13,16 +13,16 @@ from typing import Literal
 
 import msgspec
 
-from adapters.base.outcomes import create_outcome, reading
-from adapters.base.venue import ParseError, VenueError, VenueInstrument
-from adapters.zerocap import parse
-from adapters.zerocap import schemas as s
-from adapters.zerocap.config import ZerocapOptions
-from adapters.zerocap.errors import CODE
-from adapters.zerocap.http import NewOrder, ZerocapHttp
-from adapters.zerocap.parse import Source
-from adapters.zerocap.websocket import Ladders
-from engine.orders.model import (
+from fairlead.adapters.base.outcomes import create_outcome, reading
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueInstrument
+from fairlead.adapters.zerocap import parse
+from fairlead.adapters.zerocap import schemas as s
+from fairlead.adapters.zerocap.config import ZerocapOptions
+from fairlead.adapters.zerocap.errors import CODE
+from fairlead.adapters.zerocap.http import NewOrder, ZerocapHttp
+from fairlead.adapters.zerocap.parse import Source
+from fairlead.adapters.zerocap.websocket import Ladders
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelOutcome,

@@ -12,19 +12,27 @@ from typing import Any
 
 import msgspec
 
-from adapters.base.decode import MAX_EXPONENT, MISREAD, Answer, bounded
-from adapters.base.venue import ParseError
-from adapters.zerocap import errors
-from adapters.zerocap import schemas as s
-from adapters.zerocap.ladder import Ladder, Tier
-from adapters.zerocap.symbols import (
+from fairlead.adapters.base.decode import MAX_EXPONENT, MISREAD, Answer, bounded
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.zerocap import errors
+from fairlead.adapters.zerocap import schemas as s
+from fairlead.adapters.zerocap.ladder import Ladder, Tier
+from fairlead.adapters.zerocap.symbols import (
     ORDER_CHANNELS,
     TRADE_CHANNELS,
     channel_symbol,
     instrument_id,
     split_name,
 )
-from engine.orders.model import Kind, OrderState, Side, Tif, VenueBalance, VenueFill, VenueOrder
+from fairlead.engine.orders.model import (
+    Kind,
+    OrderState,
+    Side,
+    Tif,
+    VenueBalance,
+    VenueFill,
+    VenueOrder,
+)
 
 MAX_FRAME_BYTES = 1024 * 1024
 MAX_TEXTS_DEEP = 3  # JSON texts within JSON texts

@@ -10,8 +10,8 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
-from adapters.zerocap.config import Dialect
-from engine.secrets import Secret
+from fairlead.adapters.zerocap.config import Dialect
+from fairlead.engine.secrets import Secret
 
 _NS_PER_SEC = 1_000_000_000
 

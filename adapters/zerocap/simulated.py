@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Unpack
 
-from adapters.base.transport import NO_HEADERS
-from adapters.simulation.shell import Start
-from adapters.simulation.venue import SimRequest, SimResponse
-from adapters.zerocap.simulator_markets import ZerocapSimOptions
-from adapters.zerocap.simulator_push import PushServer, PushSession
-from adapters.zerocap.simulator_routes import BASE_PATH, answer
-from adapters.zerocap.simulator_state import ZerocapState
+from fairlead.adapters.base.transport import NO_HEADERS
+from fairlead.adapters.simulation.shell import Start
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.zerocap.simulator_markets import ZerocapSimOptions
+from fairlead.adapters.zerocap.simulator_push import PushServer, PushSession
+from fairlead.adapters.zerocap.simulator_routes import BASE_PATH, answer
+from fairlead.adapters.zerocap.simulator_state import ZerocapState
 
 __all__ = ["ZerocapSimOptions", "ZerocapSimulator", "create"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from adapters.simulation.market import MS
-from adapters.simulation.routes import Endpoint
-from adapters.zerocap.simulator_rest import Asked, decimal_of, invalid, numbered, worded
-from adapters.zerocap.simulator_rows import iso
-from adapters.zerocap.simulator_state import ACCOUNT, Transaction, ZerocapState
+from fairlead.adapters.simulation.market import MS
+from fairlead.adapters.simulation.routes import Endpoint
+from fairlead.adapters.zerocap.simulator_rest import Asked, decimal_of, invalid, numbered, worded
+from fairlead.adapters.zerocap.simulator_rows import iso
+from fairlead.adapters.zerocap.simulator_state import ACCOUNT, Transaction, ZerocapState
 
 TRADING = "prime"  # what the balances call it; transfers say trading
 _FIAT = frozenset({"AUD", "USD"})

@@ -10,11 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from adapters.simulation.book import BookSide
-from adapters.simulation.orders import FeeSchedule, MarketSpec
-from adapters.simulation.shell import QUOTE_VALUES, SimOptions
-from adapters.zerocap.ladder import Tier
-from engine.orders.model import Side
+from fairlead.adapters.simulation.book import BookSide
+from fairlead.adapters.simulation.orders import FeeSchedule, MarketSpec
+from fairlead.adapters.simulation.shell import QUOTE_VALUES, SimOptions
+from fairlead.adapters.zerocap.ladder import Tier
+from fairlead.engine.orders.model import Side
 
 DEALT = Decimal("1E-9")  # the step of the dealer's prices
 

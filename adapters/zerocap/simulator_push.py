@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from adapters.simulation.market import SECOND_NS
-from adapters.simulation.push import MarketNews
-from adapters.simulation.routes import ApiError
-from adapters.zerocap.config import Dialect
-from adapters.zerocap.ladder import Tier
-from adapters.zerocap.simulator_rows import clock, pushed, trade
-from adapters.zerocap.simulator_state import Deal, ZerocapState
+from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.push import MarketNews
+from fairlead.adapters.simulation.routes import ApiError
+from fairlead.adapters.zerocap.config import Dialect
+from fairlead.adapters.zerocap.ladder import Tier
+from fairlead.adapters.zerocap.simulator_rows import clock, pushed, trade
+from fairlead.adapters.zerocap.simulator_state import Deal, ZerocapState
 
 UNAVAILABLE = "Price stream unavailable."
 SYMBOLS_MAX = 100

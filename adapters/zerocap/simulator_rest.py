@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from adapters.simulation.market import MS, SECOND_NS
-from adapters.simulation.orders import ORDER_VALUE_MAX
-from adapters.simulation.routes import ApiError, Endpoint
-from adapters.zerocap.config import Dialect
-from adapters.zerocap.simulator_rows import created, fetched, iso
-from adapters.zerocap.simulator_state import Deal, FirmQuote, ZerocapState
-from engine.orders.model import Side
+from fairlead.adapters.simulation.market import MS, SECOND_NS
+from fairlead.adapters.simulation.orders import ORDER_VALUE_MAX
+from fairlead.adapters.simulation.routes import ApiError, Endpoint
+from fairlead.adapters.zerocap.config import Dialect
+from fairlead.adapters.zerocap.simulator_rows import created, fetched, iso
+from fairlead.adapters.zerocap.simulator_state import Deal, FirmQuote, ZerocapState
+from fairlead.engine.orders.model import Side
 
 PAGE_MAX = 500
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}

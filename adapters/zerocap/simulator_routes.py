@@ -7,12 +7,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from adapters.simulation.routes import ApiError, Endpoint, Routes
-from adapters.simulation.venue import SimRequest, SimResponse
-from adapters.zerocap.config import Dialect
-from adapters.zerocap.simulator_account import REST as ACCOUNT_REST
-from adapters.zerocap.simulator_rest import REST, Asked
-from adapters.zerocap.simulator_state import ZerocapState
+from fairlead.adapters.simulation.routes import ApiError, Endpoint, Routes
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.zerocap.config import Dialect
+from fairlead.adapters.zerocap.simulator_account import REST as ACCOUNT_REST
+from fairlead.adapters.zerocap.simulator_rest import REST, Asked
+from fairlead.adapters.zerocap.simulator_state import ZerocapState
 
 BASE_PATH = "/v2"
 ROUTES = Routes((*REST, *ACCOUNT_REST))

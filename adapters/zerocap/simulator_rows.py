@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from adapters.simulation.market import MS
-from adapters.zerocap.config import Dialect
-from adapters.zerocap.simulator_state import Deal
+from fairlead.adapters.simulation.market import MS
+from fairlead.adapters.zerocap.config import Dialect
+from fairlead.adapters.zerocap.simulator_state import Deal
 
 _COST_A = Decimal("1E-8")
 _COST_C = Decimal("1E-3")  # cut off, as the document's own examples are

@@ -11,15 +11,15 @@ from uuid import UUID
 
 import msgspec
 
-from adapters.simulation.exchange import ExchangeOptions
-from adapters.simulation.market import SECOND_NS
-from adapters.simulation.orders import NewOrder, Refusal, SimOrder, Status
-from adapters.simulation.routes import ApiError, RateWindows
-from adapters.simulation.shell import SimState, Start
-from adapters.zerocap.config import Dialect
-from adapters.zerocap.ladder import Tier
-from adapters.zerocap.simulator_markets import SimMarket, ZerocapSimOptions, ladder
-from engine.orders.model import Side, Tif
+from fairlead.adapters.simulation.exchange import ExchangeOptions
+from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.orders import NewOrder, Refusal, SimOrder, Status
+from fairlead.adapters.simulation.routes import ApiError, RateWindows
+from fairlead.adapters.simulation.shell import SimState, Start
+from fairlead.adapters.zerocap.config import Dialect
+from fairlead.adapters.zerocap.ladder import Tier
+from fairlead.adapters.zerocap.simulator_markets import SimMarket, ZerocapSimOptions, ladder
+from fairlead.engine.orders.model import Side, Tif
 
 ACCOUNT = "main"
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 from nautilus_trader.model import InstrumentId, OrderBookDeltas
 
-from adapters.base.book import SnapshotBook
-from adapters.base.venue import (
+from fairlead.adapters.base.book import SnapshotBook
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -28,12 +28,12 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from adapters.zerocap import errors, parse
-from adapters.zerocap.config import Dialect, ZerocapOptions
-from adapters.zerocap.ladder import Ladder, levels
-from adapters.zerocap.parse import Fault, Notice, OrderTold, Said, Source, TradeTold
-from adapters.zerocap.signing import Signer
-from engine.orders.model import Side, VenueFill, VenueOrder
+from fairlead.adapters.zerocap import errors, parse
+from fairlead.adapters.zerocap.config import Dialect, ZerocapOptions
+from fairlead.adapters.zerocap.ladder import Ladder, levels
+from fairlead.adapters.zerocap.parse import Fault, Notice, OrderTold, Said, Source, TradeTold
+from fairlead.adapters.zerocap.signing import Signer
+from fairlead.engine.orders.model import Side, VenueFill, VenueOrder
 
 MAX_LATE_IN_ROW = 10  # older ladders than the last: then the venue's clock has gone back
 MAX_KNOWN_ORDERS = 1_000

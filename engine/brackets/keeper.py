@@ -1,7 +1,8 @@
 """The brackets of one strategy: looks at each, does its next step, and remembers what was decided.
 
 What a bracket is, and which exits it has, is stored before an exit is created, so that a restart
-finds every order that may be out there. See `engine.brackets.steps` for the steps themselves.
+finds every order that may be out there. See `fairlead.engine.brackets.steps` for the steps
+themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.brackets.steps import (
+from fairlead.engine.brackets.steps import (
     Bracket,
     Cancel,
     Done,
@@ -23,8 +24,8 @@ from engine.brackets.steps import (
     held_by,
     next_step,
 )
-from engine.orders.journal import Journal, JournalError
-from engine.orders.model import OrderState, Side
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.model import OrderState, Side
 
 logger = logging.getLogger(__name__)
 

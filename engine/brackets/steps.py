@@ -19,7 +19,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from engine.orders.model import Kind, Side
+from fairlead.engine.orders.model import Kind, Side
 
 EXITS_AT_ONCE = 4  # each growth of the entry gets its own exit, until they are joined into one
 _ZERO = Decimal(0)

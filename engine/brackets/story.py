@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.brackets.keeper import subject_of
-from engine.brackets.steps import Bracket
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.brackets.keeper import subject_of
+from fairlead.engine.brackets.steps import Bracket
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournaledOrder
 
 RECORDS_MAX = 1_000  # of the strategy's brackets, from its entry's on; each growth writes one
 

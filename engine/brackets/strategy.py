@@ -17,13 +17,13 @@ from nautilus_trader.model import (
     TriggerType,
 )
 
-from engine.brackets.keeper import LOOK_NS, Brackets, JournalStore, MemoryStore
-from engine.brackets.steps import Bracket, Leg, Place
-from engine.brackets.view import BracketView
-from engine.orders.journal import Journal
-from engine.orders.model import ENTRY_TAG, Role, Side, with_role
-from engine.risk.gate import RiskGate
-from engine.risk.view import NautilusView, order_facts, side_of
+from fairlead.engine.brackets.keeper import LOOK_NS, Brackets, JournalStore, MemoryStore
+from fairlead.engine.brackets.steps import Bracket, Leg, Place
+from fairlead.engine.brackets.view import BracketView
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import ENTRY_TAG, Role, Side, with_role
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.view import NautilusView, order_facts, side_of
 
 logger = logging.getLogger(__name__)
 
@@ -228,7 +228,7 @@ class StrategyBrackets:
 
 
 class _Owner(BracketView):
-    """Implements `engine.brackets.keeper.Owner` for a guarded strategy."""
+    """Implements `fairlead.engine.brackets.keeper.Owner` for a guarded strategy."""
 
     def __init__(self, guard: Guarding, brackets: StrategyBrackets) -> None:
         super().__init__(guard.id, guard.gate, guard.ready(), guard.journals)

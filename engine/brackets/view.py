@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from engine.brackets.keeper import JournalLegs
-from engine.brackets.steps import Bracket, Grid, Leg
-from engine.orders.journal import Journal
-from engine.orders.model import Kind, Side
-from engine.risk.facts import RiskView
-from engine.risk.gate import RiskGate
+from fairlead.engine.brackets.keeper import JournalLegs
+from fairlead.engine.brackets.steps import Bracket, Grid, Leg
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Kind, Side
+from fairlead.engine.risk.facts import RiskView
+from fairlead.engine.risk.gate import RiskGate
 
 
 class BracketView:
-    """The reading half of an `engine.brackets.keeper.Owner`.
+    """The reading half of a `fairlead.engine.brackets.keeper.Owner`.
 
     `journals` are those of the accounts, by NautilusTrader venue name; none in a simulation of
     NautilusTrader's own.

@@ -10,24 +10,39 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from engine.cli import errors
-from engine.errors import Exit, exit_table
+from fairlead.engine.cli import errors
+from fairlead.engine.errors import Exit, exit_table
 
 # verb -> its module (with the function's name where that is not `command`), its line of overview
 VERBS: dict[str, tuple[str, str]] = {
-    "demo": ("engine.cli.demo", "Trade a simulated venue for a minute, then backtest that minute."),
-    "check": ("engine.cli.check", "Check a config: file, strategies, venues, secrets."),
-    "config": ("engine.cli.config", "Explain the config's keys, or print its JSON Schema."),
-    "live": ("engine.cli.node:live", "Trade live, with real orders."),
-    "paper": ("engine.cli.node:paper", "Trade live data with simulated execution."),
-    "backtest": ("engine.cli.backtest", "Run the same config on recorded data."),
-    "record": ("engine.cli.node:record", "Record market data without trading."),
-    "import": ("engine.cli.import_", "Import recordings of other tools into a catalog."),
-    "explain": ("engine.cli.explain", "Tell the story of one order, from signal to fills."),
-    "simulate": ("engine.cli.simulate", "Run seeded sessions of the order path under faults."),
-    "resolve": ("engine.cli.resolve", "Settle an order that the venue has forgotten, by hand."),
-    "kill": ("engine.cli.kill", "Stop orders, cancel, flatten: also when the run hangs."),
-    "venue": ("engine.cli.venue", "Serve a simulated venue on loopback."),
+    "demo": (
+        "fairlead.engine.cli.demo",
+        "Trade a simulated venue for a minute, then backtest that minute.",
+    ),
+    "check": ("fairlead.engine.cli.check", "Check a config: file, strategies, venues, secrets."),
+    "config": (
+        "fairlead.engine.cli.config",
+        "Explain the config's keys, or print its JSON Schema.",
+    ),
+    "live": ("fairlead.engine.cli.node:live", "Trade live, with real orders."),
+    "paper": ("fairlead.engine.cli.node:paper", "Trade live data with simulated execution."),
+    "backtest": ("fairlead.engine.cli.backtest", "Run the same config on recorded data."),
+    "record": ("fairlead.engine.cli.node:record", "Record market data without trading."),
+    "import": ("fairlead.engine.cli.import_", "Import recordings of other tools into a catalog."),
+    "explain": (
+        "fairlead.engine.cli.explain",
+        "Tell the story of one order, from signal to fills.",
+    ),
+    "simulate": (
+        "fairlead.engine.cli.simulate",
+        "Run seeded sessions of the order path under faults.",
+    ),
+    "resolve": (
+        "fairlead.engine.cli.resolve",
+        "Settle an order that the venue has forgotten, by hand.",
+    ),
+    "kill": ("fairlead.engine.cli.kill", "Stop orders, cancel, flatten: also when the run hangs."),
+    "venue": ("fairlead.engine.cli.venue", "Serve a simulated venue on loopback."),
 }
 
 

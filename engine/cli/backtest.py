@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import process
-from engine.cli.out import exit_with, out_folder, show_result, written
-from engine.processes import stop_signals
-from engine.run.config import load
+from fairlead.engine.cli import process
+from fairlead.engine.cli.out import exit_with, out_folder, show_result, written
+from fairlead.engine.processes import stop_signals
+from fairlead.engine.run.config import load
 
 Progress = Callable[[float], None]
 
@@ -37,9 +37,9 @@ def command(
     Prints orders, fills, fees and profit and loss, and what they rest on. The same file runs live
     and on paper. `fairlead explain` tells the story of one of its orders.
     """
-    from engine.observe.backtest_story import FOLDERS
-    from engine.observe.orders_file import run_files
-    from engine.run.backtest import run_backtest
+    from fairlead.engine.observe.backtest_story import FOLDERS
+    from fairlead.engine.observe.orders_file import run_files
+    from fairlead.engine.run.backtest import run_backtest
 
     loaded = load(config)
     with out_folder(out), process.logs_on_stderr():

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from engine.config.loaded import LoadedConfig
-from engine.config.problems import ConfigError, ConfigProblem, told_once
-from engine.errors import Exit
-from engine.run.config import load
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.problems import ConfigError, ConfigProblem, told_once
+from fairlead.engine.errors import Exit
+from fairlead.engine.run.config import load
 
 
 def command(
@@ -36,9 +36,9 @@ def command(
     none, 3 otherwise; 9 when a journal of the state_dir is damaged (with --journals; a run may go
     on meanwhile).
     """
-    from engine.config.resolved import resolve
-    from engine.guard.building import build_problems
-    from engine.run.readiness import start_look
+    from fairlead.engine.config.resolved import resolve
+    from fairlead.engine.guard.building import build_problems
+    from fairlead.engine.run.readiness import start_look
 
     loaded = None
     noted: list[str] = []
@@ -91,7 +91,7 @@ def _print_text(
 
 def _damage(state_dir: Path) -> dict[str, list[str]]:
     """What is wrong with each journal, by path."""
-    from engine.orders.journal import Journal, JournalError
+    from fairlead.engine.orders.journal import Journal, JournalError
 
     found: dict[str, list[str]] = {}
     for path in sorted(state_dir.glob("*.journal.sqlite")):

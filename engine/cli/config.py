@@ -20,7 +20,7 @@ def command(
     """List the config's keys; explain one (meaning, unit, default, limits); or print it all as JSON
     Schema.
     """
-    from engine.run import config as docs
+    from fairlead.engine.run import config as docs
 
     if schema and explain is not None:
         raise typer.BadParameter("expected one of --schema and --explain KEY")

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import process
-from engine.errors import Exit
+from fairlead.engine.cli import process
+from fairlead.engine.errors import Exit
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 
@@ -28,9 +28,9 @@ def command(
     """Trade a simulated venue live for a minute, kill and restart the run in the middle, record
     it, backtest the recording with the same config, and show both side by side.
     """
-    from engine.cli.out import result_console
-    from engine.observe.table import show
-    from engine.run.demo import demo_files, run_demo
+    from fairlead.engine.cli.out import result_console
+    from fairlead.engine.observe.table import show
+    from fairlead.engine.run.demo import demo_files, run_demo
 
     started = time.monotonic()
 

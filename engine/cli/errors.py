@@ -8,8 +8,8 @@ import os
 import sys
 import traceback
 
-from engine.cli.process import answer_of
-from engine.errors import Exit, FairleadError
+from fairlead.engine.cli.process import answer_of
+from fairlead.engine.errors import Exit, FairleadError
 
 DEBUG_VARIABLE = "FAIRLEAD_DEBUG"
 
@@ -39,6 +39,6 @@ def _tell(code: str, message: str, exit_code: int, as_json: bool) -> int:
 
 
 def _redacted(text: str) -> str:
-    from engine.secrets import redact
+    from fairlead.engine.secrets import redact
 
     return redact(text)

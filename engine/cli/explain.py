@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import FairleadError
+from fairlead.engine.errors import FairleadError
 
 if TYPE_CHECKING:
-    from engine.observe.backtest_story import BacktestStory
-    from engine.observe.explain import Story
+    from fairlead.engine.observe.backtest_story import BacktestStory
+    from fairlead.engine.observe.explain import Story
 
 
 def command(
@@ -31,8 +31,8 @@ def command(
     raw frames; then from the files of the config's newest paper run and newest backtest. With
     --run, from the files of that run alone.
     """
-    from engine.observe.backtest_story import FOLDERS
-    from engine.observe.explain import explain
+    from fairlead.engine.observe.backtest_story import FOLDERS
+    from fairlead.engine.observe.explain import explain
 
     story: Story | BacktestStory
     if run is not None:
@@ -54,8 +54,8 @@ def command(
 
 def _of_files(order_id: str, folders: Sequence[Path], before: str = "") -> BacktestStory:
     """Raises FairleadError ORDER-NOT-FOUND, naming all that was searched."""
-    from engine.errors import Exit
-    from engine.observe.backtest_story import ORDERS_FILE, explain_backtest
+    from fairlead.engine.errors import Exit
+    from fairlead.engine.observe.backtest_story import ORDERS_FILE, explain_backtest
 
     searched = []
     for folder in folders:
@@ -75,8 +75,8 @@ def _of_files(order_id: str, folders: Sequence[Path], before: str = "") -> Backt
 def _tell(story: Story | BacktestStory, as_json: bool) -> None:
     import msgspec
 
-    from engine.observe.backtest_story import BacktestStory
-    from engine.observe.explain import clock
+    from fairlead.engine.observe.backtest_story import BacktestStory
+    from fairlead.engine.observe.explain import clock
 
     if as_json:
         typer.echo(msgspec.json.encode(story).decode())
@@ -109,7 +109,7 @@ def _folders(config: Path) -> tuple[Path, Path | None]:
 
     import msgspec
 
-    from engine.config import model
+    from fairlead.engine.config import model
 
     try:
         tables = tomllib.loads(config.read_text())
@@ -119,8 +119,8 @@ def _folders(config: Path) -> tuple[Path, Path | None]:
         raw = home / Path(record.dir).expanduser() / "raw" if record and record.raw else None
         return (home / Path(run.state_dir).expanduser()).resolve(), raw and raw.resolve()
     except (OSError, ValueError, msgspec.MsgspecError, RuntimeError) as error:
-        from engine.errors import Exit
-        from engine.run.config import load
+        from fairlead.engine.errors import Exit
+        from fairlead.engine.run.config import load
 
         load(config)  # tells what is wrong, and where
         raise FairleadError("EXPLAIN-CONFIG", f"{config}: {error}", Exit.CONFIG) from error

@@ -14,15 +14,15 @@ from typing import Annotated
 
 import typer
 
-from engine.cli import process
-from engine.config.model import FEE_RATE_MAX
-from engine.errors import Exit
-from engine.recording.importers.binance import Progress, import_binance
-from engine.recording.importers.binance_instruments import Rules, decimals_of
-from engine.recording.importers.binance_wire import DECIMALS_MAX
-from engine.recording.importers.diffbook import DEPTH
-from engine.recording.importers.report import ImportReport, InstrumentReport, MalformedLine
-from engine.recording.importers.staging import ImportFailed
+from fairlead.engine.cli import process
+from fairlead.engine.config.model import FEE_RATE_MAX
+from fairlead.engine.errors import Exit
+from fairlead.engine.recording.importers.binance import Progress, import_binance
+from fairlead.engine.recording.importers.binance_instruments import Rules, decimals_of
+from fairlead.engine.recording.importers.binance_wire import DECIMALS_MAX
+from fairlead.engine.recording.importers.diffbook import DEPTH
+from fairlead.engine.recording.importers.report import ImportReport, InstrumentReport, MalformedLine
+from fairlead.engine.recording.importers.staging import ImportFailed
 
 # What `--format` takes: each reads its files into a catalog, and tells what it found in one form
 IMPORTERS: Mapping[str, Callable[..., ImportReport]] = {"binance": import_binance}

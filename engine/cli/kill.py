@@ -1,4 +1,4 @@
-"""`fairlead kill`: the verb's arguments; `engine.cli.killing` does it."""
+"""`fairlead kill`: the verb's arguments; `fairlead.engine.cli.killing` does it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.killing import TIMEOUT_SECS, Misspelt, Wanted, carry_out
-from engine.kill.state import Action
+from fairlead.engine.cli.killing import TIMEOUT_SECS, Misspelt, Wanted, carry_out
+from fairlead.engine.kill.state import Action
 
 
 def command(

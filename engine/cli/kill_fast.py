@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from engine.cli import killing
-from engine.errors import Exit
-from engine.kill.state import Action
+from fairlead.engine.cli import killing
+from fairlead.engine.errors import Exit
+from fairlead.engine.kill.state import Action
 
 _VALUES = ("--config", "--action", "--reason", "--timeout")
 _POSITIONS_MAX = 2
@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int | None:
         print("interrupted: the state is kept, cancels may be unfinished", file=sys.stderr)  # noqa: T201
         return int(Exit.FAILED)
     except Exception as error:
-        from engine.cli import errors
+        from fairlead.engine.cli import errors
 
         return errors.report(error, as_json=wanted.as_json)
 

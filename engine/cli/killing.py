@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.errors import Exit, FairleadError, clear_command
-from engine.kill.state import (
+from fairlead.engine.errors import Exit, FairleadError, clear_command
+from fairlead.engine.kill.state import (
     ALL,
     FOLDER,
     SCOPE_KINDS,
@@ -31,8 +31,8 @@ from engine.kill.state import (
 )
 
 if TYPE_CHECKING:
-    from engine.kill.command import VenueReport
-    from engine.kill.halts import Account
+    from fairlead.engine.kill.command import VenueReport
+    from fairlead.engine.kill.halts import Account
 
 TIMEOUT_SECS = 30.0
 
@@ -124,7 +124,7 @@ def who(verb: str = "kill") -> str:
 
 def _note(wanted: Wanted, raw: dict[str, Any], kill: Kill, cleared: Cleared | None = None) -> None:
     """In the journals of the accounts that no run holds; a run notes what it sees."""
-    from engine.kill.records import KillRecord, note_alone
+    from fairlead.engine.kill.records import KillRecord, note_alone
 
     covered = [
         one.files
@@ -141,7 +141,7 @@ def _note(wanted: Wanted, raw: dict[str, Any], kill: Kill, cleared: Cleared | No
 
 def _accounts(config: Path, raw: dict[str, Any]) -> list[Account]:
     """Live and paper accounts that the config names."""
-    from engine.kill.halts import accounts_of
+    from fairlead.engine.kill.halts import accounts_of
 
     venues = {
         key: str(venue.get("account", "main"))
@@ -161,10 +161,10 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
     import gc
 
     gc.disable()  # the process is short, and imports make garbage collections that find nothing
-    from engine.kill.command import kill_venues
-    from engine.run.config import load
-    from engine.run.reach import PlainReach
-    from engine.secrets import redact
+    from fairlead.engine.kill.command import kill_venues
+    from fairlead.engine.run.config import load
+    from fairlead.engine.run.reach import PlainReach
+    from fairlead.engine.secrets import redact
 
     def tell(line: str) -> None:
         if not wanted.as_json:
@@ -281,8 +281,8 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
 
     Those of another config are cleared by their own name only.
     """
-    from engine.kill.halts import clear_halts, halts_in, others_in
-    from engine.orders.files import PAPER
+    from fairlead.engine.kill.halts import clear_halts, halts_in, others_in
+    from fairlead.engine.orders.files import PAPER
 
     folder, kill_file = _state_dir(wanted.config, raw), _kill_file(wanted.config, raw)
     accounts, by = _accounts(wanted.config, raw), who()
@@ -332,7 +332,7 @@ def _how(wanted: Wanted, scope: object, *, is_told: bool = False) -> str:
 
 
 def _show(wanted: Wanted, raw: dict[str, Any], state: KillState) -> int:
-    from engine.kill.halts import halts_in
+    from fairlead.engine.kill.halts import halts_in
 
     kills, kill_file = state.in_force(), _kill_file(wanted.config, raw)
     is_file = kill_file.exists()

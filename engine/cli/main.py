@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from engine.cli import process
+from fairlead.engine.cli import process
 
 
 def main() -> None:
@@ -25,11 +25,11 @@ def _run() -> int | str | None:
     import than the kill needs to be in force.
     """
     if sys.argv[1:2] == ["kill"]:
-        from engine.cli import kill_fast
+        from fairlead.engine.cli import kill_fast
 
         if (code := kill_fast.run(sys.argv[2:])) is not None:
             return code
-    from engine.cli.app import app
+    from fairlead.engine.cli.app import app
 
     app(prog_name="fairlead")
     return None

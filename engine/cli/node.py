@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli import process
-from engine.cli.out import exit_with, out_folder, show_result, written
+from fairlead.engine.cli import process
+from fairlead.engine.cli.out import exit_with, out_folder, show_result, written
 
 if TYPE_CHECKING:
-    from engine.run.modes import NodeMode
+    from fairlead.engine.run.modes import NodeMode
 
 
 ConfigFile = Annotated[Path, typer.Argument(help="The run's TOML file.")]
@@ -42,12 +42,12 @@ def run(
 
     `out` is a folder for the results as files; a paper run's own is in the state folder.
     """
-    from engine.config.resolved import resolve
-    from engine.observe.backtest_story import FOLDERS
-    from engine.observe.orders_file import run_files
-    from engine.run.config import load
-    from engine.run.node import run_node
-    from engine.run.summary import sum_up
+    from fairlead.engine.config.resolved import resolve
+    from fairlead.engine.observe.backtest_story import FOLDERS
+    from fairlead.engine.observe.orders_file import run_files
+    from fairlead.engine.run.config import load
+    from fairlead.engine.run.node import run_node
+    from fairlead.engine.run.summary import sum_up
 
     loaded = load(config)
     resolved = resolve(loaded, mode).require()

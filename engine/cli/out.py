@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from engine.cli import process
-from engine.errors import FairleadError
-from engine.secrets import redact
+from fairlead.engine.cli import process
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.secrets import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from engine.observe.summary import RunSummary
+    from fairlead.engine.observe.summary import RunSummary
 
 WIDE = 118  # columns where nothing says how many there are: rich's 80 break every second line
 
@@ -29,7 +29,7 @@ def out_folder(out: Path | None) -> Iterator[None]:
 
     Raises FairleadError `OUT-UNWRITABLE`.
     """
-    from engine.orders.files import require_writable
+    from fairlead.engine.orders.files import require_writable
 
     if out is None:
         yield
@@ -48,7 +48,7 @@ def written(
     folder: Path, summary: RunSummary, files: tuple[bytes, bytes], *, may_fail: bool = False
 ) -> RunSummary:
     """The summary with the files that could be written: a full disk ends no run otherwise."""
-    from engine.observe.orders_file import write_run
+    from fairlead.engine.observe.orders_file import write_run
 
     try:
         return write_run(folder, summary, *files)
@@ -64,7 +64,7 @@ def show_result(summary: RunSummary, *, as_json: bool) -> None:
     if as_json:
         typer.echo(summary.json().decode())
     else:
-        from engine.observe.table import show
+        from fairlead.engine.observe.table import show
 
         show([summary], result_console())
 

@@ -22,7 +22,7 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from engine.processes import answer_by, stop_signals
+from fairlead.engine.processes import answer_by, stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -43,10 +43,10 @@ def command(
     """
     import msgspec
 
-    from engine.cli.killing import who
-    from engine.orders.resolve import Word
-    from engine.run.config import load
-    from engine.run.resolve import resolve_order
+    from fairlead.engine.cli.killing import who
+    from fairlead.engine.orders.resolve import Word
+    from fairlead.engine.run.config import load
+    from fairlead.engine.run.resolve import resolve_order
 
     if gone == bool(filled):
         raise typer.BadParameter("expected either --gone or --filled QTY@PRICE")

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.errors import Exit, FairleadError
+from fairlead.engine.errors import Exit, FairleadError
 
 if TYPE_CHECKING:
-    from adapters.simulation.faults import Profile
-    from adapters.simulation.venue import SimulatedVenue
+    from fairlead.adapters.simulation.faults import Profile
+    from fairlead.adapters.simulation.venue import SimulatedVenue
 
 HOST = "127.0.0.1"
 PROFILES: tuple[Profile, ...] = ("none", "mild", "bad")
@@ -70,12 +70,12 @@ def _build(
     name: str, seed: int, replay: Path | None, instrument: str | None, market: str | None
 ) -> SimulatedVenue:
     """Raises FairleadError for a venue without simulator, or a recording that can't be used."""
-    from adapters.simulation.replay import CatalogReplay
+    from fairlead.adapters.simulation.replay import CatalogReplay
 
     more: dict[str, Any] = {}
     try:
         if replay is not None and instrument is not None:
-            from engine.recording.reading import bring_in
+            from fairlead.engine.recording.reading import bring_in
 
             for note in bring_in(replay):
                 typer.echo(note, err=True)
@@ -92,7 +92,7 @@ def _build(
 
 
 def _simulator(name: str) -> Callable[..., SimulatedVenue]:
-    from adapters import registry
+    from fairlead.adapters import registry
 
     known = registry.simulated()
     if name in known:
@@ -103,7 +103,7 @@ def _simulator(name: str) -> Callable[..., SimulatedVenue]:
 
 
 async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> int:
-    from adapters.simulation.server import serve
+    from fairlead.adapters.simulation.server import serve
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

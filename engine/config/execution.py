@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.config import model
-from engine.orders.balance_check import DriftLimits
-from engine.orders.live import DeskSettings
+from fairlead.engine.config import model
+from fairlead.engine.orders.balance_check import DriftLimits
+from fairlead.engine.orders.live import DeskSettings
 
 
 def settings_of(execution: model.Execution) -> DeskSettings:

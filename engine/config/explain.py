@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from engine.config import model
-from engine.config.loaded import Adapters, parse_key_path
-from engine.config.problems import did_you_mean, key_text
-from engine.config.walk import DECIMAL_LIMITS, bare
-from engine.errors import Exit, FairleadError
+from fairlead.engine.config import model
+from fairlead.engine.config.loaded import Adapters, parse_key_path
+from fairlead.engine.config.problems import did_you_mean, key_text
+from fairlead.engine.config.walk import DECIMAL_LIMITS, bare
+from fairlead.engine.errors import Exit, FairleadError
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

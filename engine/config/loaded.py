@@ -9,16 +9,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from engine.config import model
-from engine.config.problems import ConfigProblem, KeyPath, key_text
-from engine.config.toml_lines import TomlLines
-from engine.orders.files import PAPER, AccountFiles
-from engine.orders.model import Capabilities
-from engine.secrets import CredentialSpec
+from fairlead.engine.config import model
+from fairlead.engine.config.problems import ConfigProblem, KeyPath, key_text
+from fairlead.engine.config.toml_lines import TomlLines
+from fairlead.engine.orders.files import PAPER, AccountFiles
+from fairlead.engine.orders.model import Capabilities
+from fairlead.engine.secrets import CredentialSpec
 
 
 class AdapterTold(Protocol):
-    """What a config has to know of an adapter (`adapters.base.venue.AdapterSpec`)."""
+    """What a config has to know of an adapter (`fairlead.adapters.base.venue.AdapterSpec`)."""
 
     @property
     def options(self) -> type: ...
@@ -31,7 +31,7 @@ class AdapterTold(Protocol):
 
 
 class Adapters(Protocol):
-    """Which adapters there are, by name (`adapters.registry`)."""
+    """Which adapters there are, by name (`fairlead.adapters.registry`)."""
 
     def names(self) -> tuple[str, ...]: ...
     def spec(self, name: str, /) -> AdapterTold: ...

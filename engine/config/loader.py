@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engine.config import model
-from engine.config.loaded import Adapters, AdapterTold, LoadedConfig, problem_at
-from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
-from engine.config.rules import RECORDED, check_rules
-from engine.config.toml_lines import TomlLines
-from engine.config.walk import BAD, Homes, Walker, convert
+from fairlead.engine.config import model
+from fairlead.engine.config.loaded import Adapters, AdapterTold, LoadedConfig, problem_at
+from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
+from fairlead.engine.config.rules import RECORDED, check_rules
+from fairlead.engine.config.toml_lines import TomlLines
+from fairlead.engine.config.walk import BAD, Homes, Walker, convert
 
 CONFIG_BYTES_MAX = 1024 * 1024
 PROBLEMS_MAX = 100

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig
-from engine.config.problems import ConfigError, came_text
-from engine.config.rules import RECORDED, money_limits, priced_in
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.problems import ConfigError, came_text
+from fairlead.engine.config.rules import RECORDED, money_limits, priced_in
 
 
 def require_priced(loaded: LoadedConfig, currencies: Collection[str]) -> None:

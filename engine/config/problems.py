@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from engine.config.codes import CODES
-from engine.errors import Exit, FairleadError
+from fairlead.engine.config.codes import CODES
+from fairlead.engine.errors import Exit, FairleadError
 
 KeyPath = tuple[str | int, ...]
 

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.config import model
-from engine.config.loaded import LoadedConfig
-from engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
-from engine.config.rules import RECORDED
-from engine.config.strategies import import_strategy
-from engine.config.strategy_params import Configured, ParamsError, configure, placed
-from engine.orders.model import Capabilities
-from engine.secrets import Secret, read_credentials
+from fairlead.engine.config import model
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
+from fairlead.engine.config.rules import RECORDED
+from fairlead.engine.config.strategies import import_strategy
+from fairlead.engine.config.strategy_params import Configured, ParamsError, configure, placed
+from fairlead.engine.orders.model import Capabilities
+from fairlead.engine.secrets import Secret, read_credentials
 
 Mode = Literal["live", "paper", "record", "backtest"]
 

@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from engine.config.problems import KeyPath, came_text, did_you_mean, nearest
-from engine.config.walk import Report
-from engine.orders.files import PAPER
-from engine.secrets import is_reference
+from fairlead.engine.config.problems import KeyPath, came_text, did_you_mean, nearest
+from fairlead.engine.config.walk import Report
+from fairlead.engine.orders.files import PAPER
+from fairlead.engine.secrets import is_reference
 
 RECORDED: Final = "recorded"
 # What a beginner pays at large exchanges: an example for a config without fees.

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig
-from engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
-from engine.errors import place_of
-from engine.secrets import redact
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
+from fairlead.engine.errors import place_of
+from fairlead.engine.secrets import redact
 
 
 def import_strategy(loaded: LoadedConfig, position: int) -> type[Any]:

@@ -20,8 +20,8 @@ import msgspec
 from nautilus_trader.model import StrategyId
 from nautilus_trader.trading import StrategyConfig
 
-from engine.config import model
-from engine.config.problems import (
+from fairlead.engine.config import model
+from fairlead.engine.config.problems import (
     STRATEGY_RAISED,
     ConfigProblem,
     KeyPath,
@@ -29,13 +29,13 @@ from engine.config.problems import (
     did_you_mean,
     nearest,
 )
-from engine.config.strategies import told
-from engine.config.walk import is_exact_decimal
-from engine.errors import Exit, FairleadError
-from engine.secrets import redact
+from fairlead.engine.config.strategies import told
+from fairlead.engine.config.walk import is_exact_decimal
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.secrets import redact
 
 if TYPE_CHECKING:
-    from engine.config.loaded import LoadedConfig
+    from fairlead.engine.config.loaded import LoadedConfig
 
 # NautilusTrader's own settings that a config file may set; the rest belong to the engine
 NATIVE_PARAMS: Final = frozenset(

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate
 
-from engine.config.problems import KeyPath
+from fairlead.engine.config.problems import KeyPath
 
 # Possessive throughout: a valid document never needs a step back, and its size is not bounded here.
 _BLANKS = r"(?: [ \t\n]++ | \#[^\n]*+ )*+"

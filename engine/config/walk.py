@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec import inspect
 
-from engine.config.problems import KeyPath, came_text, key_text, nearest
+from fairlead.engine.config.problems import KeyPath, came_text, key_text, nearest
 
 BAD: Final = object()
 

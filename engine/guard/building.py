@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from engine.config.loaded import LoadedConfig
-from engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
-from engine.config.resolved import ResolvedStrategy
-from engine.config.strategies import raised
-from engine.guard.strategy import guard
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
+from fairlead.engine.config.resolved import ResolvedStrategy
+from fairlead.engine.config.strategies import raised
+from fairlead.engine.guard.strategy import guard
 
 
 def build_strategy(loaded: LoadedConfig, resolved: ResolvedStrategy) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from engine.guard.callback_names import BOOKS, CALLBACKS, LIFECYCLE, MOVES, STOPPING
-from engine.guard.guard import Guard
-from engine.guard.turns import KEYS
-from engine.risk.view import price_of, side_of
+from fairlead.engine.guard.callback_names import BOOKS, CALLBACKS, LIFECYCLE, MOVES, STOPPING
+from fairlead.engine.guard.guard import Guard
+from fairlead.engine.guard.turns import KEYS
+from fairlead.engine.risk.view import price_of, side_of
 
 Callback = Callable[..., Any]
 

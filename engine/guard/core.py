@@ -10,11 +10,11 @@ from nautilus_trader.common import Clock
 from nautilus_trader.model import InstrumentId, OrderStatus
 from nautilus_trader.trading import Strategy
 
-from engine.guard.hooks import Hooks
-from engine.guard.run_state import RunState
-from engine.orders.journal import Journal
-from engine.risk.gate import RiskGate
-from engine.risk.view import NautilusView
+from fairlead.engine.guard.hooks import Hooks
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.view import NautilusView
 
 Handler = Callable[[Any], None]
 

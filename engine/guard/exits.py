@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from nautilus_trader.model import ClientOrderId, InstrumentId, Position, PositionSide, Quantity
 
-from engine.guard.core import Core
-from engine.guard.rounding import round_quantity
-from engine.orders.model import Kind, Side
-from engine.risk.facts import LiveOrder
+from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.rounding import round_quantity
+from fairlead.engine.orders.model import Kind, Side
+from fairlead.engine.risk.facts import LiveOrder
 
 RETRY_FIRST_NS = 1_000_000_000  # after an exit that closed nothing; doubled from then on
 RETRY_MAX_NS = 60_000_000_000

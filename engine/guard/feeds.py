@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from nautilus_trader.model import BarType, BookType, InstrumentId
 
-from engine.guard import offer
-from engine.guard.callback_names import BOOKS
-from engine.guard.core import Core
-from engine.guard.stop import Stop
-from engine.guard.turns import HEARD_AS
-from engine.guard.wants import Wants
+from fairlead.engine.guard import offer
+from fairlead.engine.guard.callback_names import BOOKS
+from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.stop import Stop
+from fairlead.engine.guard.turns import HEARD_AS
+from fairlead.engine.guard.wants import Wants
 
 # What the gate subscribes to where no strategy does: the managed book, quotes, or nothing.
 FeedKind = Literal["book", "quotes"] | None

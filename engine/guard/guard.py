@@ -8,20 +8,20 @@ from typing import Any
 
 from nautilus_trader.model import InstrumentId, OrderSide, Price
 
-from engine.brackets.strategy import StrategyBrackets
-from engine.guard.core import Core, Handler
-from engine.guard.exits import Exits
-from engine.guard.feeds import FeedKind, Feeds
-from engine.guard.handover import HandOver
-from engine.guard.hooks import Hooks
-from engine.guard.rounding import round_price
-from engine.guard.run_state import RunState
-from engine.guard.sending import Sending
-from engine.guard.simulated import Cuts, Ends
-from engine.guard.stop import Stop
-from engine.guard.ticks import Ticks
-from engine.risk.gate import RiskGate, live_order
-from engine.risk.view import NautilusView, order_facts
+from fairlead.engine.brackets.strategy import StrategyBrackets
+from fairlead.engine.guard.core import Core, Handler
+from fairlead.engine.guard.exits import Exits
+from fairlead.engine.guard.feeds import FeedKind, Feeds
+from fairlead.engine.guard.handover import HandOver
+from fairlead.engine.guard.hooks import Hooks
+from fairlead.engine.guard.rounding import round_price
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.guard.sending import Sending
+from fairlead.engine.guard.simulated import Cuts, Ends
+from fairlead.engine.guard.stop import Stop
+from fairlead.engine.guard.ticks import Ticks
+from fairlead.engine.risk.gate import RiskGate, live_order
+from fairlead.engine.risk.view import NautilusView, order_facts
 
 
 class Guard(Core):

@@ -6,8 +6,8 @@ from typing import Any
 
 from nautilus_trader.model import Price
 
-from engine.orders.model import Side, TriggerCondition
-from engine.orders.trigger import default_condition
+from fairlead.engine.orders.model import Side, TriggerCondition
+from fairlead.engine.orders.trigger import default_condition
 
 
 def chosen_condition(side: Side, wanted: TriggerCondition | str | None) -> TriggerCondition:

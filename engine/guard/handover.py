@@ -19,13 +19,13 @@ from nautilus_trader.model import (
     TraderId,
 )
 
-from engine.guard.core import Core
-from engine.guard.hooks import OwnOrder
-from engine.orders.journal import JournaledOrder
-from engine.orders.model import Kind, Side
-from engine.orders.trigger import condition_of
-from engine.risk.facts import LiveOrder
-from engine.risk.view import order_facts
+from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.hooks import OwnOrder
+from fairlead.engine.orders.journal import JournaledOrder
+from fairlead.engine.orders.model import Kind, Side
+from fairlead.engine.orders.trigger import condition_of
+from fairlead.engine.risk.facts import LiveOrder
+from fairlead.engine.risk.view import order_facts
 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 NEVER_THERE = "ABSENT-PROVEN: its outcome was unknown at the start, and the venue never had it"

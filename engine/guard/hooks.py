@@ -10,9 +10,9 @@ import msgspec
 from nautilus_trader.model import ClientOrderId, InstrumentId, OrderSide
 from nautilus_trader.trading import Strategy
 
-from engine.orders.model import Role, TriggerCondition
-from engine.risk.checks import Denial
-from engine.risk.facts import Declared
+from fairlead.engine.orders.model import Role, TriggerCondition
+from fairlead.engine.risk.checks import Denial
+from fairlead.engine.risk.facts import Declared
 
 
 class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from nautilus_trader.model import BarType, InstrumentId, PriceType
 
-from engine.bars import bar_minutes
+from fairlead.engine.bars import bar_minutes
 
 BOOK = "book deltas"
 DEPTH = "book depths"

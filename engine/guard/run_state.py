@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import place_of
-from engine.guard.offer import Offer
-from engine.guard.turns import Turns
-from engine.risk.checks import Denial
-from engine.secrets import redact
+from fairlead.engine.errors import place_of
+from fairlead.engine.guard.offer import Offer
+from fairlead.engine.guard.turns import Turns
+from fairlead.engine.risk.checks import Denial
+from fairlead.engine.secrets import redact
 
 logger = logging.getLogger(__name__)
 

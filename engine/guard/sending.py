@@ -16,14 +16,14 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from engine.guard.core import Core
-from engine.guard.handed import require_order
-from engine.guard.run_state import DenialRecord
-from engine.guard.stop import Stop
-from engine.risk.approval import Change
-from engine.risk.checks import Denial
-from engine.risk.gate import live_order
-from engine.risk.view import order_facts
+from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.handed import require_order
+from fairlead.engine.guard.run_state import DenialRecord
+from fairlead.engine.guard.stop import Stop
+from fairlead.engine.risk.approval import Change
+from fairlead.engine.risk.checks import Denial
+from fairlead.engine.risk.gate import live_order
+from fairlead.engine.risk.view import order_facts
 
 # Events whose receipt begins the time from tick to order
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)

@@ -26,14 +26,14 @@ import msgspec
 from nautilus_trader.common import DataActor
 from nautilus_trader.model import ClientOrderId, OrderInitialized, OrderType, Quantity, TimeInForce
 
-from engine.guard.core import Core
-from engine.guard.run_state import RunState
-from engine.guard.sending import Sending
-from engine.guard.stop import Stop
-from engine.orders.model import REDUCE_TAG, Kind, Side
-from engine.risk.facts import LiveOrder
-from engine.risk.gate import RiskGate
-from engine.risk.view import order_facts
+from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.guard.sending import Sending
+from fairlead.engine.guard.stop import Stop
+from fairlead.engine.orders.model import REDUCE_TAG, Kind, Side
+from fairlead.engine.risk.facts import LiveOrder
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.view import order_facts
 
 _ZERO = Decimal(0)
 _SIDES = tuple(Side)

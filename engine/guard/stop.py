@@ -10,8 +10,8 @@ from typing import Any
 from nautilus_trader.common import Clock
 from nautilus_trader.model import ClientOrderId, InstrumentId
 
-from engine.guard.callback_names import DATA_CALLBACKS, STOPPING
-from engine.guard.core import Core, Handler, is_unsent
+from fairlead.engine.guard.callback_names import DATA_CALLBACKS, STOPPING
+from fairlead.engine.guard.core import Core, Handler, is_unsent
 
 # How long the end of the run waits for an order that is on its way into the engine.
 STOP_GRACE_NS = 2_000_000_000

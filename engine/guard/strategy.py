@@ -31,24 +31,24 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy
 
-from engine.brackets.steps import Bracket
-from engine.guard import rounding
-from engine.guard.callbacks import callbacks_of, wrapped_callbacks
-from engine.guard.feeds import FeedKind
-from engine.guard.guard import Guard
-from engine.guard.handed import chosen_condition, require_marketable
-from engine.guard.hooks import OwnOrder
-from engine.guard.order_ids import SeededFactory
-from engine.guard.overrides import own_classes, refuse_overrides
-from engine.guard.run_state import RunState
-from engine.guard.sending import Update
-from engine.guard.subscriptions import Subscriptions
-from engine.guard.thread import bind_to_thread
-from engine.orders.journal import Journal
-from engine.orders.model import Kind, Role, TriggerCondition, with_role
-from engine.orders.trigger import kind_for
-from engine.risk.gate import RiskGate
-from engine.risk.view import side_of
+from fairlead.engine.brackets.steps import Bracket
+from fairlead.engine.guard import rounding
+from fairlead.engine.guard.callbacks import callbacks_of, wrapped_callbacks
+from fairlead.engine.guard.feeds import FeedKind
+from fairlead.engine.guard.guard import Guard
+from fairlead.engine.guard.handed import chosen_condition, require_marketable
+from fairlead.engine.guard.hooks import OwnOrder
+from fairlead.engine.guard.order_ids import SeededFactory
+from fairlead.engine.guard.overrides import own_classes, refuse_overrides
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.guard.sending import Update
+from fairlead.engine.guard.subscriptions import Subscriptions
+from fairlead.engine.guard.thread import bind_to_thread
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Kind, Role, TriggerCondition, with_role
+from fairlead.engine.orders.trigger import kind_for
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.view import side_of
 
 # Names that are added and that a plain strategy may use for something else: its own stay in force.
 _ADDED = (

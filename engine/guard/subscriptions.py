@@ -6,11 +6,11 @@ from typing import Any
 
 from nautilus_trader.model import BarType, BookType, InstrumentId, Venue
 
-from engine.guard.clock import GuardedClock
-from engine.guard.feeds import REQUESTED, SUBSCRIBED
-from engine.guard.guard import Guard
-from engine.guard.hooks import Hooks
-from engine.guard.turns import HEARD_AS
+from fairlead.engine.guard.clock import GuardedClock
+from fairlead.engine.guard.feeds import REQUESTED, SUBSCRIBED
+from fairlead.engine.guard.guard import Guard
+from fairlead.engine.guard.hooks import Hooks
+from fairlead.engine.guard.turns import HEARD_AS
 
 
 class Subscriptions(Hooks):

@@ -14,8 +14,8 @@ from typing import Any
 
 from nautilus_trader.trading import Strategy
 
-from engine.guard.callback_names import CALLBACKS
-from engine.guard.core import Core
+from fairlead.engine.guard.callback_names import CALLBACKS
+from fairlead.engine.guard.core import Core
 
 _get_ident = threading.get_ident
 # What NautilusTrader calls or reads before there is an owner, or what is plain Python.

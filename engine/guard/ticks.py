@@ -6,11 +6,11 @@ from typing import Any
 
 from nautilus_trader.model import InstrumentId, OrderType
 
-from engine.guard.core import Core
-from engine.guard.exits import Exits
-from engine.guard.feeds import Feeds
-from engine.guard.handover import HandOver
-from engine.guard.stop import Stop
+from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.exits import Exits
+from fairlead.engine.guard.feeds import Feeds
+from fairlead.engine.guard.handover import HandOver
+from fairlead.engine.guard.stop import Stop
 
 TICK_NS = 1_000_000_000  # how often the gate values positions and writes its state
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from nautilus_trader.model import BarType, InstrumentId, Venue
 
-from engine.guard import offer
-from engine.guard.offer import Offer
-from engine.guard.run_state import RunState
+from fairlead.engine.guard import offer
+from fairlead.engine.guard.offer import Offer
+from fairlead.engine.guard.run_state import RunState
 
 
 class Wants:

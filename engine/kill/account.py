@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from engine.orders.journal import Journal
-from engine.orders.model import Capabilities, VenueOrders
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Capabilities, VenueOrders
 
 if TYPE_CHECKING:
-    from engine.config.loaded import LoadedConfig
-    from engine.orders.desk import OrderDesk
+    from fairlead.engine.config.loaded import LoadedConfig
+    from fairlead.engine.orders.desk import OrderDesk
 
 # Best bid and ask of an instrument, read from the venue. Raises VenueUnavailable, and LookupError
 # on an empty side.

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig, account_files
-from engine.config.rules import RECORDED
-from engine.errors import FairleadError
-from engine.kill.account import Reach, Reached
-from engine.kill.state import Action, Kill
-from engine.kill.sweep import Sweep, SweptOrder
-from engine.orders.journal import Journal, JournalError
-from engine.orders.model import VenueUnavailable
-from engine.secrets import SecretError
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.config.rules import RECORDED
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.kill.account import Reach, Reached
+from fairlead.engine.kill.state import Action, Kill
+from fairlead.engine.kill.sweep import Sweep, SweptOrder
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.model import VenueUnavailable
+from fairlead.engine.secrets import SecretError
 
 if TYPE_CHECKING:
-    from engine.kill.flatten import Closed
+    from fairlead.engine.kill.flatten import Closed
 
 
 class VenueReport(msgspec.Struct, kw_only=True):
@@ -171,11 +171,11 @@ class VenueKill:
             self._told(order)
         if self._kill.action is not Action.FLATTEN:
             return
-        from engine.risk.continuity import require_not_lost
+        from fairlead.engine.risk.continuity import require_not_lost
 
         require_not_lost(self._path)  # else positions would be unknown, and seem flat
         if self._require_journal_to_flatten():
-            from engine.kill.flatten import VenueFlatten
+            from fairlead.engine.kill.flatten import VenueFlatten
 
             flatten = VenueFlatten(self._loaded, self._key, self._covers, self._tell, self._fail)
             self.report.closed = await flatten.run(reached, sweep.filled())

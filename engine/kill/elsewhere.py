@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import Exit, FairleadError, clear_command
-from engine.files import decoded, write_whole
-from engine.kill.halts import Account, halts_in
-from engine.orders.files import AccountFiles, AccountLock
+from fairlead.engine.errors import Exit, FairleadError, clear_command
+from fairlead.engine.files import decoded, write_whole
+from fairlead.engine.kill.halts import Account, halts_in
+from fairlead.engine.orders.files import AccountFiles, AccountLock
 
 logger = logging.getLogger(__name__)
 

@@ -21,16 +21,16 @@ from uuid import uuid4
 
 import msgspec
 
-from engine.config.execution import settings_of
-from engine.config.loaded import LoadedConfig, account_files
-from engine.errors import FairleadError
-from engine.files import open_private
-from engine.kill.account import Market, Markets, Reached
-from engine.orders.desk import OrderDesk
-from engine.orders.files import AccountLock
-from engine.orders.journal import Journal, JournaledOrder, JournalError
-from engine.orders.live import KILL_STRATEGY
-from engine.orders.model import (
+from fairlead.engine.config.execution import settings_of
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.files import open_private
+from fairlead.engine.kill.account import Market, Markets, Reached
+from fairlead.engine.orders.desk import OrderDesk
+from fairlead.engine.orders.files import AccountLock
+from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
+from fairlead.engine.orders.live import KILL_STRATEGY
+from fairlead.engine.orders.model import (
     Finding,
     Intent,
     Kind,
@@ -41,7 +41,7 @@ from engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
-from engine.risk.approval import approve_closing
+from fairlead.engine.risk.approval import approve_closing
 
 ROUNDS = 3  # orders per instrument, at most
 ROUND_SECS = 5.0  # for an order to end

@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from engine.errors import Exit, FairleadError, clear_command
-from engine.kill.records import HaltRecord, halt_of, note
-from engine.orders.files import PAPER, AccountFiles, AccountLock, old_risk_file
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournalError
-from engine.risk.facts import LOSS_CODES
-from engine.risk.state import Halt, RiskStateError, RiskStateFile
-from engine.risk.states import Clearing, ClearingFile, RiskStates, clearing_file, forget_loss
+from fairlead.engine.errors import Exit, FairleadError, clear_command
+from fairlead.engine.kill.records import HaltRecord, halt_of, note
+from fairlead.engine.orders.files import PAPER, AccountFiles, AccountLock, old_risk_file
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.risk.facts import LOSS_CODES
+from fairlead.engine.risk.state import Halt, RiskStateError, RiskStateFile
+from fairlead.engine.risk.states import (
+    Clearing,
+    ClearingFile,
+    RiskStates,
+    clearing_file,
+    forget_loss,
+)
 
 if TYPE_CHECKING:
-    from engine.config.loaded import LoadedConfig
-    from engine.risk.gate import RiskGate
-    from engine.status import RunStatus
+    from fairlead.engine.config.loaded import LoadedConfig
+    from fairlead.engine.risk.gate import RiskGate
+    from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 

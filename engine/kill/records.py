@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from engine.errors import FairleadError
-from engine.kill.state import Cleared, Kill
-from engine.orders.files import AccountFiles, AccountLock
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournalError
-from engine.risk.state import Halt
-from engine.risk.states import Clearing
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.kill.state import Cleared, Kill
+from fairlead.engine.orders.files import AccountFiles, AccountLock
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.risk.state import Halt
+from fairlead.engine.risk.states import Clearing
 
 HALT_SUBJECT = "halt"  # stands where a client order id does
 KILL_SUBJECT = "kill"

@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
-from engine.files import make_folder, sync, write_whole
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.files import make_folder, sync, write_whole
 
 FOLDER = "kill-switch"  # within state_dir
 KILL_BYTES_MAX = 64 * 1024

@@ -14,9 +14,9 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.orders.journal import Journal, JournaledOrder
-from engine.orders.live import KILL_STRATEGY, could_be
-from engine.orders.model import (
+from fairlead.engine.orders.journal import Journal, JournaledOrder
+from fairlead.engine.orders.live import KILL_STRATEGY, could_be
+from fairlead.engine.orders.model import (
     Absent,
     CancelOutcome,
     CancelRefused,
@@ -30,7 +30,7 @@ from engine.orders.model import (
     VenueUnavailable,
     ref_of,
 )
-from engine.orders.search import KNOWN_IDS_WINDOW_NS, Absence
+from fairlead.engine.orders.search import KNOWN_IDS_WINDOW_NS, Absence
 
 POLL_SECS = 0.2
 CANCEL_AGAIN_SECS = 1.0  # a cancel is safe to repeat

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.config.loaded import LoadedConfig
-from engine.errors import clear_command
-from engine.kill.state import FOLDER, Action, Kill, KillState, Scope
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.errors import clear_command
+from fairlead.engine.kill.state import FOLDER, Action, Kill, KillState, Scope
 
 # A backtest reaches no venue: an order may pass this long after the kill switch file came.
 FILE_NS = 100_000_000

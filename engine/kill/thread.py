@@ -13,10 +13,10 @@ import logging
 import threading
 import time
 
-from engine.config.loaded import LoadedConfig
-from engine.kill.account import Reach
-from engine.kill.command import VenueKill, covered
-from engine.kill.state import FOLDER, Action, Kill, KillState
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.kill.account import Reach
+from fairlead.engine.kill.command import VenueKill, covered
+from fairlead.engine.kill.state import FOLDER, Action, Kill, KillState
 
 logger = logging.getLogger(__name__)
 

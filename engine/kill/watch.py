@@ -18,18 +18,18 @@ from types import FrameType
 from typing import Any
 from uuid import uuid4
 
-from engine.config.loaded import LoadedConfig, account_files
-from engine.errors import FairleadError, clear_command
-from engine.kill.account import Markets, TradedAccount
-from engine.kill.flatten import Flattener, FlattenLock
-from engine.kill.halts import RunHalts
-from engine.kill.records import KillRecord, note
-from engine.kill.state import ALL, Action, Kill, KillState
-from engine.kill.switch import KillSwitch
-from engine.orders.journal import JournalError
-from engine.orders.live import KILL_STRATEGY, LiveOrder
-from engine.orders.model import Intent
-from engine.status import RunStatus
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.errors import FairleadError, clear_command
+from fairlead.engine.kill.account import Markets, TradedAccount
+from fairlead.engine.kill.flatten import Flattener, FlattenLock
+from fairlead.engine.kill.halts import RunHalts
+from fairlead.engine.kill.records import KillRecord, note
+from fairlead.engine.kill.state import ALL, Action, Kill, KillState
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.journal import JournalError
+from fairlead.engine.orders.live import KILL_STRATEGY, LiveOrder
+from fairlead.engine.orders.model import Intent
+from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
-from engine.matching.orders import ZERO, Fees, Fill, Listing, NewOrder, Order
-from engine.matching.taking import Offer
-from engine.orders.model import Side
-from engine.risk.facts import unit_worth
+from fairlead.engine.matching.orders import ZERO, Fees, Fill, Listing, NewOrder, Order
+from fairlead.engine.matching.taking import Offer
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.facts import unit_worth
 
 
 class Balance(msgspec.Struct, frozen=True):

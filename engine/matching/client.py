@@ -34,15 +34,15 @@ from nautilus_trader.model import (
     VenueOrderId,
 )
 
-from engine.currencies import currency
-from engine.matching.accounts import CashAccount, MarginAccount
-from engine.matching.exchange import Exchange
-from engine.matching.line import Line
-from engine.matching.native import levels_of, listing_of, new_order_of, print_of
-from engine.matching.orders import Fees, Fill, NewOrder, Order
-from engine.matching.working import NOT_AT_ONCE, NOT_WHOLE
-from engine.risk.approval import NOT_APPROVED, Approvals
-from engine.risk.view import order_facts
+from fairlead.engine.currencies import currency
+from fairlead.engine.matching.accounts import CashAccount, MarginAccount
+from fairlead.engine.matching.exchange import Exchange
+from fairlead.engine.matching.line import Line
+from fairlead.engine.matching.native import levels_of, listing_of, new_order_of, print_of
+from fairlead.engine.matching.orders import Fees, Fill, NewOrder, Order
+from fairlead.engine.matching.working import NOT_AT_ONCE, NOT_WHOLE
+from fairlead.engine.risk.approval import NOT_APPROVED, Approvals
+from fairlead.engine.risk.view import order_facts
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.matching import linked
-from engine.matching.accounts import Account
-from engine.matching.market import Level, LevelMarket, Market
-from engine.matching.orders import (
+from fairlead.engine.matching import linked
+from fairlead.engine.matching.accounts import Account
+from fairlead.engine.matching.market import Level, LevelMarket, Market
+from fairlead.engine.matching.orders import (
     Events,
     Fees,
     Fill,
@@ -26,9 +26,9 @@ from engine.matching.orders import (
     Trigger,
     Watched,
 )
-from engine.matching.taking import Print, walk
-from engine.matching.working import POST_ONLY, Working
-from engine.orders.model import Side
+from fairlead.engine.matching.taking import Print, walk
+from fairlead.engine.matching.working import POST_ONLY, Working
+from fairlead.engine.orders.model import Side
 
 SET_BACK_NS = 1_000_000_000  # what comes out of order is far nearer
 NO_MARKET = "NO-MARKET"

@@ -40,13 +40,13 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from engine.matching.closing import Closing
-from engine.matching.native import new_order_of, print_of
-from engine.matching.orders import NewOrder
-from engine.matching.shadow import Shadow
-from engine.matching.taking import ZERO, Offer, walk
-from engine.matching.tape import Tape
-from engine.orders.model import Side
+from fairlead.engine.matching.closing import Closing
+from fairlead.engine.matching.native import new_order_of, print_of
+from fairlead.engine.matching.orders import NewOrder
+from fairlead.engine.matching.shadow import Shadow
+from fairlead.engine.matching.taking import ZERO, Offer, walk
+from fairlead.engine.matching.tape import Tape
+from fairlead.engine.orders.model import Side
 
 JUMP_MIN = 2000  # events that take longer than a copy of the book that was told them
 _COMMANDED = (OrderSubmitted, OrderAccepted, OrderUpdated)
@@ -71,7 +71,7 @@ class _NotNow(Exception):
 
     Told that it gets nothing, NautilusTrader cancels it. Of an answer that fails it keeps the
     order as it is, and asks again with the next event that meets its trigger. It logs the failure;
-    `engine.run.kernel` keeps that away.
+    `fairlead.engine.run.kernel` keeps that away.
     """
 
 

@@ -19,10 +19,10 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from engine.matching.market import LEVELS, NEWER_MAX, ZERO, Market
-from engine.matching.native import print_of
-from engine.matching.taking import Offer
-from engine.orders.model import Side
+from fairlead.engine.matching.market import LEVELS, NEWER_MAX, ZERO, Market
+from fairlead.engine.matching.native import print_of
+from fairlead.engine.matching.taking import Offer
+from fairlead.engine.orders.model import Side
 
 GROWTH = 8  # of the levels that are read, where those before were too few
 KEPT_MAX = 256  # prices of orders about which something is kept

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.matching.exchange import Exchange
+from fairlead.engine.matching.exchange import Exchange
 
 MS_NS = 1_000_000
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from engine.matching.orders import ZERO, NewOrder, Order, State
+from fairlead.engine.matching.orders import ZERO, NewOrder, Order, State
 
 _SIBLINGS = ("OCO", "OUO")
 

@@ -11,10 +11,10 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.matching.market import Market, opposite
-from engine.matching.orders import ZERO, Order, State
-from engine.matching.taking import Offer, Print, walk
-from engine.orders.model import Side
+from fairlead.engine.matching.market import Market, opposite
+from fairlead.engine.matching.orders import ZERO, Order, State
+from fairlead.engine.matching.taking import Offer, Print, walk
+from fairlead.engine.orders.model import Side
 
 
 class MakerFill(msgspec.Struct, frozen=True):

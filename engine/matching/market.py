@@ -13,8 +13,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Protocol
 
-from engine.matching.taking import Consumed, Offer, Print, met
-from engine.orders.model import Side
+from fairlead.engine.matching.taking import Consumed, Offer, Print, met
+from fairlead.engine.orders.model import Side
 
 ZERO = Decimal(0)
 LEVELS = 20  # of a side that are looked at first, where so many are mostly enough

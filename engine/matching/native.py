@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from nautilus_trader.model import AggressorSide, BookAction, OrderSide
 
-from engine.matching.market import Level
-from engine.matching.orders import (
+from fairlead.engine.matching.market import Level
+from fairlead.engine.matching.orders import (
     Contingency,
     Listing,
     NewOrder,
@@ -16,8 +16,8 @@ from engine.matching.orders import (
     Trigger,
     Watched,
 )
-from engine.matching.taking import Print
-from engine.orders.model import Side
+from fairlead.engine.matching.taking import Print
+from fairlead.engine.orders.model import Side
 
 ZERO = Decimal(0)
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}

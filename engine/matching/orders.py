@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from engine.orders.model import Side
+from fairlead.engine.orders.model import Side
 
 ZERO = Decimal(0)
 

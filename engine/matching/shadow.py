@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import OrderBook
 
-from engine.matching.kernel_book import KernelMarket
-from engine.matching.orders import ZERO, NewOrder, Order, State, Watched
-from engine.matching.taking import Offer, Print
-from engine.matching.working import Working
+from fairlead.engine.matching.kernel_book import KernelMarket
+from fairlead.engine.matching.orders import ZERO, NewOrder, Order, State, Watched
+from fairlead.engine.matching.taking import Offer, Print
+from fairlead.engine.matching.working import Working
 
 Reducible = Callable[[NewOrder], Decimal]
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.orders.model import Side
+from fairlead.engine.orders.model import Side
 
 ZERO = Decimal(0)
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Protocol
 
-from engine.matching.makers import by_priority, from_book, from_trade
-from engine.matching.market import Market, opposite
-from engine.matching.orders import ZERO, Order, State, Watched
-from engine.matching.taking import Offer, Print, walk
-from engine.orders.model import Side
+from fairlead.engine.matching.makers import by_priority, from_book, from_trade
+from fairlead.engine.matching.market import Market, opposite
+from fairlead.engine.matching.orders import ZERO, Order, State, Watched
+from fairlead.engine.matching.taking import Offer, Print, walk
+from fairlead.engine.orders.model import Side
 
 NOT_WHOLE = "fill or kill: the market did not hold its quantity"
 NOT_AT_ONCE = "immediate or cancel: the rest found no market"

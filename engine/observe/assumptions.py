@@ -5,7 +5,7 @@ short in the table. The hashes say whether two runs had the same inputs:
 
 - `config`: everything that the config file says, defaults included, credentials left out. Comments,
   the order of keys, and how a number is written (`5`, `"5.0"`) do not change it.
-- `data`: see `engine.run.data_used`.
+- `data`: see `fairlead.engine.run.data_used`.
 - `strategies[].code`: the source files of the strategy's class and of its bases that are neither
   NautilusTrader's nor the engine's. Other modules that they import are not covered.
 - `inputs`: all of these, with the fees, the parameters and the versions. Two backtests with equal
@@ -28,7 +28,7 @@ from typing import Any
 
 import msgspec
 
-from engine.secrets import REDACTED, redact
+from fairlead.engine.secrets import REDACTED, redact
 
 SHOWN_CHARS = 12  # of a hash, in the table
 PARAMS_CHARS = 110  # of a strategy's parameters, in the table

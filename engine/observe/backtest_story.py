@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import FairleadError
+from fairlead.engine.errors import FairleadError
 
 SUMMARY_FILE, ORDERS_FILE, DENIALS_FILE = "summary.json", "orders.jsonl", "denials.jsonl"
 # In the state folder, by mode: the newest run without --out.

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import AccountType, Venue
 
-from engine.currencies import money
-from engine.observe.account import InstrumentSummary
+from fairlead.engine.currencies import money
+from fairlead.engine.observe.account import InstrumentSummary
 
 ZERO = Decimal(0)
 

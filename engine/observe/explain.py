@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.brackets.story import BracketStory, bracket_of
-from engine.errors import Exit, FairleadError
-from engine.orders.journal import Journal
-from engine.orders.model import Intent
+from fairlead.engine.brackets.story import BracketStory, bracket_of
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Intent
 
 if TYPE_CHECKING:
-    from engine.recording.rawformat import RawRecord
+    from fairlead.engine.recording.rawformat import RawRecord
 
 WIRE_MARGIN_NS = 2_000_000_000  # before the intent and after the last record
 WIRE_LINES_MAX = 200
@@ -151,8 +151,11 @@ def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> list[L
 
     A poll that is answered the same again is told once, with how often and until when.
     """
-    from engine.recording.raw import raw_files, read  # most runs have none, and it takes a while
-    from engine.recording.rawformat import Direction
+    from fairlead.engine.recording.raw import (  # most runs have none, and it takes a while
+        raw_files,
+        read,
+    )
+    from fairlead.engine.recording.rawformat import Direction
 
     needles = [name.encode() for name in names]
     requests: dict[tuple[str, int], RawRecord] = {}
@@ -191,7 +194,7 @@ def _wire(raw: Path, names: tuple[str, ...], from_ns: int, to_ns: int) -> list[L
 
 
 def _frame(record: RawRecord) -> str:
-    from engine.recording.rawformat import Direction
+    from fairlead.engine.recording.rawformat import Direction
 
     text = record.payload.decode("utf-8", "replace")
     short = text if len(text) <= EXCERPT_CHARS else text[:EXCERPT_CHARS] + "..."

@@ -19,12 +19,12 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import InstrumentId
 
-from engine.observe import summary
-from engine.observe.account import Books
-from engine.observe.reasons import counted
-from engine.orders.journal import Journal, JournaledOrder
-from engine.orders.journal_reads import JournalReads
-from engine.orders.model import OrderState, Side, VenueFill
+from fairlead.engine.observe import summary
+from fairlead.engine.observe.account import Books
+from fairlead.engine.observe.reasons import counted
+from fairlead.engine.orders.journal import Journal, JournaledOrder
+from fairlead.engine.orders.journal_reads import JournalReads
+from fairlead.engine.orders.model import OrderState, Side, VenueFill
 
 ZERO = Decimal(0)
 UNOWNED = "(no order of it)"  # a fill whose order the journal has lost

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
-from engine.guard.run_state import DenialRecord, RunState
-from engine.observe.backtest_story import DENIALS_FILE, ORDERS_FILE, SUMMARY_FILE
-from engine.observe.reasons import plain
-from engine.observe.summary import RunSummary
-from engine.orders.model import REDUCE_TAG, entry_of, role_of
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard.run_state import DenialRecord, RunState
+from fairlead.engine.observe.backtest_story import DENIALS_FILE, ORDERS_FILE, SUMMARY_FILE
+from fairlead.engine.observe.reasons import plain
+from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.orders.model import REDUCE_TAG, entry_of, role_of
 
 
 def run_files(cache: Any, state: RunState) -> tuple[bytes, bytes]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.status import RunStatus, trades_counter
+from fairlead.engine.status import RunStatus, trades_counter
 
 if TYPE_CHECKING:
-    from engine.recording.session import Recording
+    from fairlead.engine.recording.session import Recording
 
 KIB = 1024
 

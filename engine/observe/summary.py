@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import InstrumentId, OrderFilled
 
-from engine.guard.run_state import Fault
-from engine.observe.account import Account, Books, InstrumentSummary, StrategySummary
-from engine.observe.assumptions import Assumptions
-from engine.observe.equity import Equity
-from engine.observe.reasons import counted
-from engine.observe.recorded import Recorded
-from engine.recording.gaps import GapSummary
+from fairlead.engine.guard.run_state import Fault
+from fairlead.engine.observe.account import Account, Books, InstrumentSummary, StrategySummary
+from fairlead.engine.observe.assumptions import Assumptions
+from fairlead.engine.observe.equity import Equity
+from fairlead.engine.observe.reasons import counted
+from fairlead.engine.observe.recorded import Recorded
+from fairlead.engine.recording.gaps import GapSummary
 
 __all__ = [
     "Account",

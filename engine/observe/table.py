@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.observe import assumptions as assumed
-from engine.observe import recorded as of_recording
-from engine.observe.account import InstrumentSummary
-from engine.observe.summary import RunSummary
+from fairlead.engine.observe import assumptions as assumed
+from fairlead.engine.observe import recorded as of_recording
+from fairlead.engine.observe.account import InstrumentSummary
+from fairlead.engine.observe.summary import RunSummary
 
 SHOWN_DECIMALS = 8
 DATE_CHARS = len("2025-01-31")

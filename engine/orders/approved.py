@@ -7,13 +7,13 @@ from typing import final
 
 import msgspec
 
-from engine.orders.model import Intent
+from fairlead.engine.orders.model import Intent
 
 
 @final
 class Approved(msgspec.Struct, frozen=True):
-    """An order, or what an order changes to, as it was let through. `engine.risk.approval` alone
-    makes it."""
+    """An order, or what an order changes to, as it was let through. `fairlead.engine.risk.approval`
+    alone makes it."""
 
     intent: Intent
 

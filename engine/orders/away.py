@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from engine.orders.model import VenueUnavailable
-from engine.warner import Warner
+from fairlead.engine.orders.model import VenueUnavailable
+from fairlead.engine.warner import Warner
 
 logger = logging.getLogger(__name__)
 

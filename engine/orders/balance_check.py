@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
-from engine.orders.balances import Balances, Drift
-from engine.orders.desk import OrderDesk
-from engine.orders.model import Finding, VenueOrders
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.balances import Balances, Drift
+from fairlead.engine.orders.desk import OrderDesk
+from fairlead.engine.orders.model import Finding, VenueOrders
 
 BALANCE_DRIFT = "BALANCE-DRIFT"
 BALANCE_LOOKS = 3  # that must show the same difference: a fill may be on its way

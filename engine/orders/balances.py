@@ -12,8 +12,8 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.orders.journal import Journal
-from engine.orders.model import Side, VenueBalance, VenueFill
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Side, VenueBalance, VenueFill
 
 SUBJECT = "BALANCES"  # kind and subject of the record
 # A difference within DUST + ROUNDING x turnover is the venue's rounding, and the next agreement

@@ -7,18 +7,18 @@ import logging
 import math
 from collections.abc import Sequence
 
-from engine.orders.journal import JournalError
-from engine.orders.live import LiveOrder
-from engine.orders.missing import Missing
-from engine.orders.model import (
+from fairlead.engine.orders.journal import JournalError
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.missing import Missing
+from fairlead.engine.orders.model import (
     CancelAccepted,
     CancelOutcome,
     CancelRefused,
     OrderState,
     Unknown,
 )
-from engine.orders.shared import Part, Shared
-from engine.orders.table import Table
+from fairlead.engine.orders.shared import Part, Shared
+from fairlead.engine.orders.table import Table
 
 logger = logging.getLogger(__name__)
 

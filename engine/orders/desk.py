@@ -16,14 +16,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from engine.orders.approved import Approved, intents_of
-from engine.orders.away import Away
-from engine.orders.cancels import Cancels
-from engine.orders.journal import Journal, JournalError
-from engine.orders.late import GivenUp, Late, LateLook
-from engine.orders.live import DeskSettings, LiveOrder
-from engine.orders.missing import Missing
-from engine.orders.model import (
+from fairlead.engine.orders.approved import Approved, intents_of
+from fairlead.engine.orders.away import Away
+from fairlead.engine.orders.cancels import Cancels
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.late import GivenUp, Late, LateLook
+from fairlead.engine.orders.live import DeskSettings, LiveOrder
+from fairlead.engine.orders.missing import Missing
+from fairlead.engine.orders.model import (
     Capabilities,
     EventSink,
     Intent,
@@ -34,12 +34,12 @@ from engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
-from engine.orders.replacement import Replacement
-from engine.orders.search import Search
-from engine.orders.shared import Shared
-from engine.orders.submission import Submission
-from engine.orders.table import Table
-from engine.orders.unproven import Unproven
+from fairlead.engine.orders.replacement import Replacement
+from fairlead.engine.orders.search import Search
+from fairlead.engine.orders.shared import Shared
+from fairlead.engine.orders.submission import Submission
+from fairlead.engine.orders.table import Table
+from fairlead.engine.orders.unproven import Unproven
 
 logger = logging.getLogger(__name__)
 

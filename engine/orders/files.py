@@ -18,9 +18,9 @@ from types import TracebackType
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
-from engine.files import make_folder, open_private
-from engine.secrets import Secret
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.files import make_folder, open_private
+from fairlead.engine.secrets import Secret
 
 PAPER = "paper"  # stands for the account of a run that sends nothing to a venue
 HOLDER_BYTES_MAX = 4096

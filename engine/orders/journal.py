@@ -20,10 +20,15 @@ from urllib.parse import quote
 
 import msgspec
 
-from engine.files import make_folder, make_private
-from engine.orders.journal_check import all_problems, boot_id, start_problem, structure_problem
-from engine.orders.journal_file import JournalFile, is_empty, make_journal
-from engine.orders.journal_reads import (
+from fairlead.engine.files import make_folder, make_private
+from fairlead.engine.orders.journal_check import (
+    all_problems,
+    boot_id,
+    start_problem,
+    structure_problem,
+)
+from fairlead.engine.orders.journal_file import JournalFile, is_empty, make_journal
+from fairlead.engine.orders.journal_reads import (
     CHANGED,
     REPAIR,
     JournaledOrder,
@@ -32,8 +37,8 @@ from engine.orders.journal_reads import (
     Position,
     repair_of,
 )
-from engine.orders.journal_schema import SCHEMA, SCHEMA_VERSION, position_crc, record_crc
-from engine.orders.model import Finding, Intent, OrderState, Side, VenueFill, VenueOrder
+from fairlead.engine.orders.journal_schema import SCHEMA, SCHEMA_VERSION, position_crc, record_crc
+from fairlead.engine.orders.model import Finding, Intent, OrderState, Side, VenueFill, VenueOrder
 
 __all__ = ["Journal", "JournalError", "JournaledOrder", "Position", "move_position"]
 

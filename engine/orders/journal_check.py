@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.orders.journal_schema import OPEN_ORDERS, position_crc, record_crc
-from engine.orders.model import OrderState
+from fairlead.engine.orders.journal_schema import OPEN_ORDERS, position_crc, record_crc
+from fairlead.engine.orders.model import OrderState
 
 NEWEST_RECORDS = 20_000
 PROBLEMS_MAX = 20

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from engine.files import make_private, open_private, sync
+from fairlead.engine.files import make_private, open_private, sync
 
 MAGIC = b"SQLite format 3\0"
 SQLITES_OWN = ("-wal", "-shm")  # beside a database that is open, or was when it died

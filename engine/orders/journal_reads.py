@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import FairleadError
-from engine.orders.journal_check import NEWEST_RECORDS, damaged_records
-from engine.orders.journal_schema import OPEN_ORDERS
-from engine.orders.model import Intent, OrderState, VenueFill
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.orders.journal_check import NEWEST_RECORDS, damaged_records
+from fairlead.engine.orders.journal_schema import OPEN_ORDERS
+from fairlead.engine.orders.model import Intent, OrderState, VenueFill
 
 GIVEN_UP_RECORDS = NEWEST_RECORDS  # that a restart looks through for orders given up
 CHANGED = (

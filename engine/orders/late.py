@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from engine.orders.cancels import Cancels
-from engine.orders.journal import Journal
-from engine.orders.live import LiveOrder
-from engine.orders.model import FindResult, Found, Lost, OrderState, Unsure, VenueOrder
-from engine.orders.search import Search
-from engine.orders.shared import Part, Shared
-from engine.orders.table import Table
+from fairlead.engine.orders.cancels import Cancels
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import FindResult, Found, Lost, OrderState, Unsure, VenueOrder
+from fairlead.engine.orders.search import Search
+from fairlead.engine.orders.shared import Part, Shared
+from fairlead.engine.orders.table import Table
 
 WATCH_NS = 180 * 1_000_000_000  # how long after it was given up an order is looked for
 # A difference of the balances may tell of one that came at any time since, or while nothing ran.

@@ -6,8 +6,8 @@ import asyncio
 
 import msgspec
 
-from engine.orders.journal import JournaledOrder
-from engine.orders.model import Intent, Kind, OrderRef, OrderState, VenueOrder
+from fairlead.engine.orders.journal import JournaledOrder
+from fairlead.engine.orders.model import Intent, Kind, OrderRef, OrderState, VenueOrder
 
 MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be proven
 CHAIN_READS = 2  # of the executions of an order that was replaced, once its end is told

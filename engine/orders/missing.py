@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from engine.orders.live import STOP_KINDS, LiveOrder
-from engine.orders.model import (
+from fairlead.engine.orders.live import STOP_KINDS, LiveOrder
+from fairlead.engine.orders.model import (
     Absent,
     FindResult,
     Found,
@@ -21,9 +21,9 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.orders.search import Gone, Search
-from engine.orders.shared import Part, Shared
-from engine.orders.table import Table
+from fairlead.engine.orders.search import Gone, Search
+from fairlead.engine.orders.shared import Part, Shared
+from fairlead.engine.orders.table import Table
 
 MISSES_BEFORE_LOOK = 3  # polls that leave out an order before it is looked for
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
-from engine.orders.journal_reads import JournaledOrder
-from engine.orders.model import Side
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.model import Side
 
 PRICE_SHARE = Decimal("0.2")  # beyond the limit and the market, for the better
 FEE_SHARE = Decimal("0.01")  # 1 % of the value

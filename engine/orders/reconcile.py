@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine.orders.desk import OrderDesk
-from engine.orders.journal import JournaledOrder
-from engine.orders.live import KILL_STRATEGY, STOP_KINDS, could_be, fired
-from engine.orders.model import Finding, OrderState, VenueOrder, VenueOrders, ref_of
+from fairlead.engine.orders.desk import OrderDesk
+from fairlead.engine.orders.journal import JournaledOrder
+from fairlead.engine.orders.live import KILL_STRATEGY, STOP_KINDS, could_be, fired
+from fairlead.engine.orders.model import Finding, OrderState, VenueOrder, VenueOrders, ref_of
 
 ORDER_OF_ANOTHER = "ORDER-OF-ANOTHER-ENGINE"
 LEFT_ALONE = "left alone: it is no strategy's, and this run does not cancel it"

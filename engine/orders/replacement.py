@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 
-from engine.orders.cancels import Cancels
-from engine.orders.live import LiveOrder, could_be
-from engine.orders.missing import Missing
-from engine.orders.model import (
+from fairlead.engine.orders.cancels import Cancels
+from fairlead.engine.orders.live import LiveOrder, could_be
+from fairlead.engine.orders.missing import Missing
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     FindResult,
@@ -25,10 +25,10 @@ from engine.orders.model import (
     Unsure,
     VenueOrder,
 )
-from engine.orders.permit import asking
-from engine.orders.search import Gone, Search
-from engine.orders.shared import Part, Shared
-from engine.orders.table import Table
+from fairlead.engine.orders.permit import asking
+from fairlead.engine.orders.search import Gone, Search
+from fairlead.engine.orders.shared import Part, Shared
+from fairlead.engine.orders.table import Table
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournaledOrder
-from engine.orders.live import could_be
-from engine.orders.model import (
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.live import could_be
+from fairlead.engine.orders.model import (
     Found,
     OrderRef,
     OrderState,

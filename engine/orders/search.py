@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from engine.orders.live import MIN_ABSENT_LOOKS, LiveOrder
-from engine.orders.model import Absent, FindResult, Found, Unsure
-from engine.orders.shared import Part
+from fairlead.engine.orders.live import MIN_ABSENT_LOOKS, LiveOrder
+from fairlead.engine.orders.model import Absent, FindResult, Found, Unsure
+from fairlead.engine.orders.shared import Part
 
 KNOWN_IDS_WINDOW_NS = 3_600 * 1_000_000_000
 

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 
-from engine.orders.away import Away
-from engine.orders.journal import Journal
-from engine.orders.live import DeskSettings
-from engine.orders.model import Capabilities, EventSink, Finding, Intent, VenueOrders
-from engine.warner import Warner
+from fairlead.engine.orders.away import Away
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.live import DeskSettings
+from fairlead.engine.orders.model import Capabilities, EventSink, Finding, Intent, VenueOrders
+from fairlead.engine.warner import Warner
 
 logger = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ import logging
 from collections.abc import Sequence
 from decimal import Decimal
 
-from engine.orders.cancels import Cancels
-from engine.orders.journal import JournaledOrder
-from engine.orders.live import LiveOrder, fingerprint
-from engine.orders.model import Accepted, Intent, OrderState, Outcome, Refused, Unknown
-from engine.orders.permit import Permit, asking
-from engine.orders.shared import Part, Shared
-from engine.orders.table import Table
-from engine.orders.unproven import Unproven
+from fairlead.engine.orders.cancels import Cancels
+from fairlead.engine.orders.journal import JournaledOrder
+from fairlead.engine.orders.live import LiveOrder, fingerprint
+from fairlead.engine.orders.model import Accepted, Intent, OrderState, Outcome, Refused, Unknown
+from fairlead.engine.orders.permit import Permit, asking
+from fairlead.engine.orders.shared import Part, Shared
+from fairlead.engine.orders.table import Table
+from fairlead.engine.orders.unproven import Unproven
 
 logger = logging.getLogger(__name__)
 

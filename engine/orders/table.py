@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from engine.orders.live import CHAIN_READS, LiveOrder
-from engine.orders.model import (
+from fairlead.engine.orders.live import CHAIN_READS, LiveOrder
+from fairlead.engine.orders.model import (
     Finding,
     OrderState,
     Side,
@@ -19,7 +19,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.orders.shared import Part, Shared
+from fairlead.engine.orders.shared import Part, Shared
 
 # How far an order has come; what lies behind comes from a page older than what is known.
 _PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2}

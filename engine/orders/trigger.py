@@ -6,7 +6,7 @@ is a STOP_LIMIT; one that waits for a better price (BUY below, SELL above) is a 
 
 from __future__ import annotations
 
-from engine.orders.model import Kind, Side, TriggerCondition
+from fairlead.engine.orders.model import Kind, Side, TriggerCondition
 
 _KINDS = {
     (Side.BUY, TriggerCondition.GTE): Kind.STOP_LIMIT,

@@ -9,8 +9,8 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
 
-from engine.orders.live import STOP_KINDS, LiveOrder, could_be, fired
-from engine.orders.model import (
+from fairlead.engine.orders.live import STOP_KINDS, LiveOrder, could_be, fired
+from fairlead.engine.orders.model import (
     CancelAccepted,
     Capabilities,
     Intent,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from engine.orders.cancels import Cancels
-from engine.orders.late import GivenUp
-from engine.orders.live import LiveOrder
-from engine.orders.model import FindResult, Found, OrderState, Unsure
-from engine.orders.search import Gone, Search
-from engine.orders.shared import Part, Shared
-from engine.orders.table import Table
+from fairlead.engine.orders.cancels import Cancels
+from fairlead.engine.orders.late import GivenUp
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import FindResult, Found, OrderState, Unsure
+from fairlead.engine.orders.search import Gone, Search
+from fairlead.engine.orders.shared import Part, Shared
+from fairlead.engine.orders.table import Table
 
 logger = logging.getLogger(__name__)
 

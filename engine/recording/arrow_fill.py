@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from engine.recording.arrow_tail import body_length
+from fairlead.engine.recording.arrow_tail import body_length
 
 _HEAD = struct.Struct("<Ii")  # the mark, and the length of the metadata
 _LENGTH = struct.Struct("<q")

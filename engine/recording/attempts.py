@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.files import decoded, write_whole
-from engine.recording.commit import JOURNAL
+from fairlead.engine.files import decoded, write_whole
+from fairlead.engine.recording.commit import JOURNAL
 
 ATTEMPTS_MAX = 3  # a kill may have come from outside: once is no proof
 _FILE = "attempts.json"

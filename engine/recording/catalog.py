@@ -8,8 +8,8 @@ from pathlib import Path
 from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.errors import FairleadError
-from engine.recording.parquet_rows import parquet_rows
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.recording.parquet_rows import parquet_rows
 
 # What a backtest reads. Everything else in a catalog (orders, accounts) is a record of a run.
 MARKET_DATA = (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.files import decoded, sync, write_whole
+from fairlead.engine.files import decoded, sync, write_whole
 
 JOURNAL = "journal"
 _PLAN = "commit.json"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.recording.attempts import ATTEMPTS_MAX, Attempts
-from engine.recording.commit import commit, new_stage
-from engine.recording.parquet_rows import ParquetFault, parquet_rows
-from engine.recording.rows import (
+from fairlead.engine.recording.attempts import ATTEMPTS_MAX, Attempts
+from fairlead.engine.recording.commit import commit, new_stage
+from fairlead.engine.recording.parquet_rows import ParquetFault, parquet_rows
+from fairlead.engine.recording.rows import (
     KINDS,
     Kind,
     Span,

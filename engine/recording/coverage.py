@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from engine.files import decoded, write_whole
-from engine.recording.commit import JOURNAL
-from engine.recording.gaps import GapKind, GapLog, GapRow
-from engine.recording.journal import JournaledRun, journaled_runs
-from engine.recording.rows import spans_in
-from engine.status import BookState, RunStatus
+from fairlead.engine.files import decoded, write_whole
+from fairlead.engine.recording.commit import JOURNAL
+from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow
+from fairlead.engine.recording.journal import JournaledRun, journaled_runs
+from fairlead.engine.recording.rows import spans_in
+from fairlead.engine.status import BookState, RunStatus
 
 SECOND_NS = 1_000_000_000
 UNSURE_NS = SECOND_NS  # the newest rows may not be on the disk yet, see FLUSH_INTERVAL_MS

@@ -11,7 +11,7 @@ from typing import Any
 
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.commit import JOURNAL
+from fairlead.engine.recording.commit import JOURNAL
 
 _INFO = "info"
 _TIMES = ("ts_event", "ts_init")  # when it was asked for, not what it is

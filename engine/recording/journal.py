@@ -2,8 +2,8 @@
 
 Each run has a folder `journal/<start_ns>-<pid>/` in the catalog, in which NautilusTrader writes
 Feather files as events come, flushed twice a second. The run holds a lock on its folder; a folder
-without a holder is what a stopped or killed run left. `engine.recording.promote` moves the rows
-into the catalog.
+without a holder is what a stopped or killed run left. `fairlead.engine.recording.promote` moves
+the rows into the catalog.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import msgspec
 from nautilus_trader.model import NautilusDataType, NautilusRecordType
 from nautilus_trader.persistence import RotationConfig, StreamingConfig
 
-from engine.files import decoded, write_whole
-from engine.recording.commit import JOURNAL, is_unfinished
-from engine.recording.locks import FileLock, is_held
+from fairlead.engine.files import decoded, write_whole
+from fairlead.engine.recording.commit import JOURNAL, is_unfinished
+from fairlead.engine.recording.locks import FileLock, is_held
 
 FLUSH_INTERVAL_MS = 500  # what a killed run can lose
 ROTATE_SECS = 60  # a Feather file is closed at this age, and can be promoted then
@@ -37,7 +37,7 @@ STREAMED_TYPES = (
     NautilusDataType.TradeTick,
     NautilusDataType.Bar,
     NautilusDataType.InstrumentStatus,
-)  # quotes are made from the book again; instruments are written by `engine.recording.definitions`
+)  # quotes are made from the book again; instruments are what `definitions` writes
 NEVER_WRITTEN = "PositionSnapshot"  # a record type; the stubs do not declare its members
 
 

@@ -1,9 +1,9 @@
 """Journal to catalog: every row of every run once, in files by minutes and size.
 
 `promote` may be called at any time, by any process, and killed at any time: each step is one
-commit (`engine.recording.commit`), so that a row is either still in the journal or in the catalog.
-`python -m engine.recording.promote` does it in a process of its own, so that a trading
-process never waits for it, and prints its report as JSON.
+commit (`fairlead.engine.recording.commit`), so that a row is either still in the journal or in the
+catalog. `python -m fairlead.engine.recording.promote` does it in a process of its own, so that a
+trading process never waits for it, and prints its report as JSON.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from nautilus_trader.model import (
     RecordFlag,
 )
 
-from engine.recording.attempts import ATTEMPTS_MAX, Attempts
-from engine.recording.commit import JOURNAL, commit, drop_stage, new_stage, redo
-from engine.recording.compact import Joins, compact
-from engine.recording.definitions import define
-from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
-from engine.recording.journal import (
+from fairlead.engine.recording.attempts import ATTEMPTS_MAX, Attempts
+from fairlead.engine.recording.commit import JOURNAL, commit, drop_stage, new_stage, redo
+from fairlead.engine.recording.compact import Joins, compact
+from fairlead.engine.recording.definitions import define
+from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
+from fairlead.engine.recording.journal import (
     DAMAGED,
     PARTIAL,
     JournaledRun,
@@ -38,8 +38,8 @@ from engine.recording.journal import (
     remove_unborn,
     started_ns,
 )
-from engine.recording.locks import FileLock
-from engine.recording.rows import (
+from fairlead.engine.recording.locks import FileLock
+from fairlead.engine.recording.rows import (
     KINDS,
     Kind,
     Span,
@@ -322,7 +322,7 @@ def _clear(last: OrderBookDelta) -> OrderBookDelta:
 
 
 def main() -> None:
-    """`python -m engine.recording.promote CATALOG WAIT_SECS all|recent|none`."""
+    """`python -m fairlead.engine.recording.promote CATALOG WAIT_SECS all|recent|none`."""
     os.nice(NICE)
     catalog, wait_secs, joins = sys.argv[1:]
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from engine.files import decoded
-from engine.processes import module_command
-from engine.recording.compact import Joins
-from engine.recording.promote import Promoted
+from fairlead.engine.files import decoded
+from fairlead.engine.processes import module_command
+from fairlead.engine.recording.compact import Joins
+from fairlead.engine.recording.promote import Promoted
 
 
 class Promotion:
@@ -16,7 +16,7 @@ class Promotion:
 
     def __init__(self, catalog: Path, joins: Joins, wait_secs: float = 0.0) -> None:
         how = [str(catalog), f"{wait_secs}", joins.value]
-        command = module_command("engine.recording.promote", *how)
+        command = module_command("fairlead.engine.recording.promote", *how)
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command,
             stdin=subprocess.DEVNULL,

@@ -18,8 +18,8 @@ from typing import Protocol
 import msgspec
 import zstandard
 
-from engine.recording.gaps import GapKind, GapLog, GapRow
-from engine.recording.rawformat import (
+from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow
+from fairlead.engine.recording.rawformat import (
     RECORD_BYTES_MAX,
     SUFFIX,
     Direction,
@@ -29,7 +29,7 @@ from engine.recording.rawformat import (
     pack_record,
     read_blocks,
 )
-from engine.recording.redact import Redactor
+from fairlead.engine.recording.redact import Redactor
 
 logger = logging.getLogger(__name__)
 

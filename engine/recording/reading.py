@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import FairleadError
-from engine.recording.commit import JOURNAL
-from engine.recording.compact import Joins
-from engine.recording.journal import has_leftovers, is_recording
-from engine.recording.promote import CatalogLock
-from engine.recording.promotion import Promotion
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.recording.commit import JOURNAL
+from fairlead.engine.recording.compact import Joins
+from fairlead.engine.recording.journal import has_leftovers, is_recording
+from fairlead.engine.recording.promote import CatalogLock
+from fairlead.engine.recording.promotion import Promotion
 
 WAIT_SECS = 60.0  # for a promotion that is at work
 _LOCKED = 12  # exit code: locked by another process

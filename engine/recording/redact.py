@@ -13,7 +13,7 @@ import re
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
-from engine.secrets import LITERAL_CHARS_MIN, Secret
+from fairlead.engine.secrets import LITERAL_CHARS_MIN, Secret
 
 MARK = "<redacted>"
 HINT_CHARS = 3  # of an added name, which may be spelled with `-` or `_` after them

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from engine.recording.raw import read
-from engine.recording.rawformat import Direction, RawFault, RawRecord
+from fairlead.engine.recording.raw import read
+from fairlead.engine.recording.rawformat import Direction, RawFault, RawRecord
 
 OPENED = b"opened"
 CLOSED = b"closed"

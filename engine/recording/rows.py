@@ -25,8 +25,8 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.arrow_tail import whole_bytes
-from engine.recording.journal import FEATHER
+from fairlead.engine.recording.arrow_tail import whole_bytes
+from fairlead.engine.recording.journal import FEATHER
 
 ROW_GROUP_SIZE = 8_192  # rows; a reader holds a whole group of each file
 SECOND_NS = 1_000_000_000

@@ -12,22 +12,22 @@ from typing import Any
 
 from nautilus_trader.persistence import StreamingConfig
 
-from engine.config.loaded import LoadedConfig
-from engine.config.model import Record
-from engine.errors import FairleadError
-from engine.recording.catalog import utc
-from engine.recording.compact import Joins
-from engine.recording.coverage import Coverage
-from engine.recording.definitions import define
-from engine.recording.gaps import GAPS_FILE, GapKind, GapLog, GapRow
-from engine.recording.journal import ROTATE_SECS, RunJournal
-from engine.recording.locks import FileLock
-from engine.recording.promotion import Promotion
-from engine.recording.raw import RawRecorder, RawSettings, RawStatus
-from engine.recording.redact import Redactor
-from engine.recording.watch import JournalWatch, Lost
-from engine.secrets import LITERAL_CHARS_MIN, Secret
-from engine.status import RunStatus
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.model import Record
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.recording.catalog import utc
+from fairlead.engine.recording.compact import Joins
+from fairlead.engine.recording.coverage import Coverage
+from fairlead.engine.recording.definitions import define
+from fairlead.engine.recording.gaps import GAPS_FILE, GapKind, GapLog, GapRow
+from fairlead.engine.recording.journal import ROTATE_SECS, RunJournal
+from fairlead.engine.recording.locks import FileLock
+from fairlead.engine.recording.promotion import Promotion
+from fairlead.engine.recording.raw import RawRecorder, RawSettings, RawStatus
+from fairlead.engine.recording.redact import Redactor
+from fairlead.engine.recording.watch import JournalWatch, Lost
+from fairlead.engine.secrets import LITERAL_CHARS_MIN, Secret
+from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 

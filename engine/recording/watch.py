@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.recording.gaps import SECOND_NS
-from engine.recording.journal import RunJournal, started_ns
+from fairlead.engine.recording.gaps import SECOND_NS
+from fairlead.engine.recording.journal import RunJournal, started_ns
 
 UNSURE_NS = SECOND_NS  # an event is received before the file that it goes to is begun
 AGAIN_SECS = 0.05

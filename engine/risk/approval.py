@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.orders.approved import Approved
-from engine.orders.model import Intent, Side
+from fairlead.engine.orders.approved import Approved
+from fairlead.engine.orders.model import Intent, Side
 
 if TYPE_CHECKING:
-    from engine.risk.facts import OrderFacts
+    from fairlead.engine.risk.facts import OrderFacts
 
 PENDING_MODIFIES_MAX = 16  # approved modifies of one order that the venue has not answered
 NOT_APPROVED = "NOT_APPROVED: the risk gate never approved this {}; it was not sent"

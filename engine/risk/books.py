@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from engine.orders.model import Side
-from engine.risk.facts import InstrumentFacts, Limits, LiveOrder, OrderFacts, RateWindow, unit_worth
-from engine.risk.flow import DayFlows, Spent, Tape
-from engine.risk.ledger import Ledger
-from engine.risk.money import Equity, RoundTrips
-from engine.risk.states import RiskStates
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.facts import (
+    InstrumentFacts,
+    Limits,
+    LiveOrder,
+    OrderFacts,
+    RateWindow,
+    unit_worth,
+)
+from fairlead.engine.risk.flow import DayFlows, Spent, Tape
+from fairlead.engine.risk.ledger import Ledger
+from fairlead.engine.risk.money import Equity, RoundTrips
+from fairlead.engine.risk.states import RiskStates
 
 _ONE = Decimal(1)
 _ZERO = Decimal(0)

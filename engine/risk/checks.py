@@ -8,12 +8,12 @@ docs/risk.md is made of both (engine/risk/document.py).
 
 from __future__ import annotations
 
-from engine.config.model import Risk
-from engine.risk import checks_account as account
-from engine.risk import checks_form as form
-from engine.risk import checks_limits as sizes
-from engine.risk import checks_market as market
-from engine.risk.verdict import Check, Denial, Verdict
+from fairlead.engine.config.model import Risk
+from fairlead.engine.risk import checks_account as account
+from fairlead.engine.risk import checks_form as form
+from fairlead.engine.risk import checks_limits as sizes
+from fairlead.engine.risk import checks_market as market
+from fairlead.engine.risk.verdict import Check, Denial, Verdict
 
 __all__ = ["CHECKS", "Check", "Denial", "Verdict", "active_checks"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from engine.risk.facts import Funds, InstrumentFacts, OrderFacts
-from engine.risk.look import Look
-from engine.risk.verdict import Denial, Verdict
+from fairlead.engine.risk.facts import Funds, InstrumentFacts, OrderFacts
+from fairlead.engine.risk.look import Look
+from fairlead.engine.risk.verdict import Denial, Verdict
 
 _ZERO = Decimal(0)
 # An order that needs no more than this part of what is free passes on an older balance.

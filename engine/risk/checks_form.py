@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from engine.risk.facts import InstrumentFacts, OrderFacts
-from engine.risk.look import Look
-from engine.risk.verdict import Denial, Verdict
+from fairlead.engine.risk.facts import InstrumentFacts, OrderFacts
+from fairlead.engine.risk.look import Look
+from fairlead.engine.risk.verdict import Denial, Verdict
 
 
 def kill_switch(order: OrderFacts, view: Look) -> Verdict:

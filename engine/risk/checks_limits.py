@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from engine.risk.facts import OrderFacts
-from engine.risk.look import Look
-from engine.risk.verdict import Denial, Verdict
+from fairlead.engine.risk.facts import OrderFacts
+from fairlead.engine.risk.look import Look
+from fairlead.engine.risk.verdict import Denial, Verdict
 
 
 def min_notional(order: OrderFacts, view: Look) -> Verdict:

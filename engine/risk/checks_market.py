@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.orders.model import Side
-from engine.risk.facts import OrderFacts, Reference
-from engine.risk.ledger import RESTING_KINDS
-from engine.risk.look import STOPS, TRIGGER, Look
-from engine.risk.verdict import Denial, Verdict
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.facts import OrderFacts, Reference
+from fairlead.engine.risk.ledger import RESTING_KINDS
+from fairlead.engine.risk.look import STOPS, TRIGGER, Look
+from fairlead.engine.risk.verdict import Denial, Verdict
 
 _TOUCHES = frozenset({"LIMIT_IF_TOUCHED", "MARKET_IF_TOUCHED"})
 

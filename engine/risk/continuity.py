@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import Exit, FairleadError
-from engine.orders.files import AccountFiles
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournalError
-from engine.risk.state import RiskStateError, RiskStateFile
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.files import AccountFiles
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.risk.state import RiskStateError, RiskStateFile
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from engine.config.model import Risk
-from engine.risk.checks import CHECKS, Check
+from fairlead.engine.config.model import Risk
+from fairlead.engine.risk.checks import CHECKS, Check
 
 HEAD = (
     "| code | option of `[risk]` | unit | default | what it holds | modifies |",

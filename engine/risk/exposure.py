@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from engine.orders.model import Side
-from engine.risk.facts import InstrumentFacts, LiveOrder
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.facts import InstrumentFacts, LiveOrder
 
 _ZERO = Decimal(0)
 

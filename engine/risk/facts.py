@@ -8,8 +8,8 @@ from typing import Protocol
 
 import msgspec
 
-from engine.config.model import Risk
-from engine.orders.model import Capabilities, Role, Side
+from fairlead.engine.config.model import Risk
+from fairlead.engine.orders.model import Capabilities, Role, Side
 
 
 class LiveOrder(msgspec.Struct, gc=False):

@@ -6,8 +6,8 @@ from bisect import bisect_left, insort
 from collections import defaultdict, deque
 from decimal import Decimal
 
-from engine.risk.state import DayFlow
-from engine.risk.states import RiskStates
+from fairlead.engine.risk.state import DayFlow
+from fairlead.engine.risk.states import RiskStates
 
 _ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000

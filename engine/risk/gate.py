@@ -13,14 +13,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from engine.config.model import Risk
-from engine.errors import clear_command
-from engine.orders.model import Capabilities, Side
-from engine.risk.approval import Approvals, Change
-from engine.risk.books import Books
-from engine.risk.checks import Denial, active_checks
-from engine.risk.checks_account import base_held
-from engine.risk.facts import (
+from fairlead.engine.config.model import Risk
+from fairlead.engine.errors import clear_command
+from fairlead.engine.orders.model import Capabilities, Side
+from fairlead.engine.risk.approval import Approvals, Change
+from fairlead.engine.risk.books import Books
+from fairlead.engine.risk.checks import Denial, active_checks
+from fairlead.engine.risk.checks_account import base_held
+from fairlead.engine.risk.facts import (
     FLATTEN_PASSES,
     LOSS_CODES,
     Declared,
@@ -30,10 +30,16 @@ from engine.risk.facts import (
     OrderFacts,
     RiskView,
 )
-from engine.risk.look import Look
-from engine.risk.plans import Plans, is_plain
-from engine.risk.state import Counter, Halt, RiskStateError, RiskStateFile
-from engine.risk.states import AccountState, Clearing, RiskStates, forget_loss, merged_counters
+from fairlead.engine.risk.look import Look
+from fairlead.engine.risk.plans import Plans, is_plain
+from fairlead.engine.risk.state import Counter, Halt, RiskStateError, RiskStateFile
+from fairlead.engine.risk.states import (
+    AccountState,
+    Clearing,
+    RiskStates,
+    forget_loss,
+    merged_counters,
+)
 
 OVER_GRACE_NS = 2_000_000_000  # how long an order that is over waits for its last event
 WRITE_EVERY_NS = 900_000_000  # counters: less than the second between two ticks

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine.orders.model import Capabilities
-from engine.risk.facts import LiveOrder, OrderFacts
-from engine.risk.gate import RiskGate
+from fairlead.engine.orders.model import Capabilities
+from fairlead.engine.risk.facts import LiveOrder, OrderFacts
+from fairlead.engine.risk.gate import RiskGate
 
 
 class GateView:

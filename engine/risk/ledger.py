@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from engine.orders.model import Side
-from engine.risk.exposure import Exposure
-from engine.risk.facts import Declared, LiveOrder
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.exposure import Exposure
+from fairlead.engine.risk.facts import Declared, LiveOrder
 
 _ZERO = Decimal(0)
 # Kinds that stand in the book; a stop does not until it fires.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from engine.orders.model import Capabilities, Role, Side
-from engine.risk.books import Books
-from engine.risk.facts import (
+from fairlead.engine.orders.model import Capabilities, Role, Side
+from fairlead.engine.risk.books import Books
+from fairlead.engine.risk.facts import (
     Declared,
     Funds,
     InstrumentFacts,

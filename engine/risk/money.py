@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from engine.risk.facts import InstrumentFacts, Limits, unit_worth
-from engine.risk.state import CurrencyEquity, Held, Trip
+from fairlead.engine.risk.facts import InstrumentFacts, Limits, unit_worth
+from fairlead.engine.risk.state import CurrencyEquity, Held, Trip
 
 if TYPE_CHECKING:
-    from engine.risk.states import RiskStates
+    from fairlead.engine.risk.states import RiskStates
 
 _ZERO = Decimal(0)
 DAY_NS = 86_400_000_000_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from engine.risk.checks import CHECKS, Check
-from engine.risk.facts import OrderFacts
-from engine.risk.state import Counter
+from fairlead.engine.risk.checks import CHECKS, Check
+from fairlead.engine.risk.facts import OrderFacts
+from fairlead.engine.risk.state import Counter
 
 
 class _Step:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.files import make_folder, write_whole
+from fairlead.engine.files import make_folder, write_whole
 
 
 class Halt(msgspec.Struct, frozen=True, kw_only=True):

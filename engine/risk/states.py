@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.files import decoded, sync, write_whole
-from engine.risk.facts import LOSS_CODES, unit_worth
-from engine.risk.state import (
+from fairlead.engine.files import decoded, sync, write_whole
+from fairlead.engine.risk.facts import LOSS_CODES, unit_worth
+from fairlead.engine.risk.state import (
     Counter,
     CurrencyEquity,
     Halt,

@@ -8,9 +8,9 @@ from typing import final
 
 import msgspec
 
-from engine.config.model import Risk
-from engine.risk.facts import OrderFacts
-from engine.risk.look import Look
+from fairlead.engine.config.model import Risk
+from fairlead.engine.risk.facts import OrderFacts
+from fairlead.engine.risk.look import Look
 
 
 @final

@@ -14,16 +14,16 @@ from nautilus_trader.model import (
     TimeInForce,
 )
 
-from engine import currencies
-from engine.orders.model import REDUCE_TAG, Side, role_of
-from engine.risk.facts import (
+from fairlead.engine import currencies
+from fairlead.engine.orders.model import REDUCE_TAG, Side, role_of
+from fairlead.engine.risk.facts import (
     Funds,
     InstrumentFacts,
     OrderFacts,
     Reference,
 )
-from engine.risk.gate import RiskGate
-from engine.risk.gateview import GateView
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.gateview import GateView
 
 if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy

@@ -8,11 +8,11 @@ from functools import partial
 
 import msgspec
 
-from engine.config.loaded import account_files
-from engine.config.resolved import Resolved
-from engine.kill.elsewhere import Place, note_place, require_no_halt_elsewhere
-from engine.orders.files import AccountLock, key_lock
-from engine.risk.continuity import require_continued
+from fairlead.engine.config.loaded import account_files
+from fairlead.engine.config.resolved import Resolved
+from fairlead.engine.kill.elsewhere import Place, note_place, require_no_halt_elsewhere
+from fairlead.engine.orders.files import AccountLock, key_lock
+from fairlead.engine.risk.continuity import require_continued
 
 
 def hold_accounts(

@@ -10,31 +10,31 @@ from typing import Any
 
 from nautilus_trader.live import LiveNodeBuilder
 
-from adapters.base.account import Account
-from adapters.base.execution_client import make_execution_factory
-from adapters.base.runtime import VenueRuntime
-from engine.config.loaded import account_files
-from engine.config.resolved import Resolved
-from engine.errors import Exit, FairleadError
-from engine.guard.run_state import RunState
-from engine.kill.account import Markets
-from engine.kill.halts import RunHalts
-from engine.kill.switch import KillSwitch
-from engine.kill.watch import KillWatch
-from engine.matching.client import SimulatedExecutionClient
-from engine.orders.journal import Journal
-from engine.orders.model import Intent
-from engine.recording.session import Recording
-from engine.risk.state import RiskStateError
-from engine.run import build
-from engine.run.clocks import RunClocks
-from engine.run.connection import VenueConnection
-from engine.run.kernel import MarketActor, node_config
-from engine.run.modes import MODES, NodeMode
-from engine.run.reach import markets_of
-from engine.run.simulated import simulated_account
-from engine.run.takeover import claims, count_again, count_in, held_beyond, unlisted
-from engine.status import RunStatus
+from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.execution_client import make_execution_factory
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.engine.config.loaded import account_files
+from fairlead.engine.config.resolved import Resolved
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.kill.account import Markets
+from fairlead.engine.kill.halts import RunHalts
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.kill.watch import KillWatch
+from fairlead.engine.matching.client import SimulatedExecutionClient
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Intent
+from fairlead.engine.recording.session import Recording
+from fairlead.engine.risk.state import RiskStateError
+from fairlead.engine.run import build
+from fairlead.engine.run.clocks import RunClocks
+from fairlead.engine.run.connection import VenueConnection
+from fairlead.engine.run.kernel import MarketActor, node_config
+from fairlead.engine.run.modes import MODES, NodeMode
+from fairlead.engine.run.reach import markets_of
+from fairlead.engine.run.simulated import simulated_account
+from fairlead.engine.run.takeover import claims, count_again, count_in, held_beyond, unlisted
+from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 

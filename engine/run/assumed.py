@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import InstrumentId
 
-from engine.config.loaded import LoadedConfig
-from engine.config.model import NO_FEES
-from engine.config.resolved import ResolvedStrategy
-from engine.observe.assumptions import (
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.model import NO_FEES
+from fairlead.engine.config.resolved import ResolvedStrategy
+from fairlead.engine.observe.assumptions import (
     Assumptions,
     Data,
     Execution,
@@ -26,10 +26,10 @@ from engine.observe.assumptions import (
     params_told,
     versions,
 )
-from engine.observe.summary import mark_source
-from engine.run.fees import fee_rates
+from fairlead.engine.observe.summary import mark_source
+from fairlead.engine.run.fees import fee_rates
 
-_LIBRARIES = frozenset({"nautilus_trader", "engine", "builtins"})
+_LIBRARIES = ("nautilus_trader.", "fairlead.engine.", "builtins.")
 
 
 def assumptions(
@@ -125,7 +125,7 @@ def _code(cls: type) -> str:
     found = hashlib.sha256()
     for name in sorted({base.__module__ for base in cls.__mro__}):
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file is None or name.partition(".")[0] in _LIBRARIES:
+        if file is None or f"{name}.".startswith(_LIBRARIES):
             continue
         found.update(f"{name}\n".encode())
         with contextlib.suppress(OSError):  # gone meanwhile: no reason to lose a run's summary

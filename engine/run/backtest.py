@@ -32,30 +32,30 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.risk import RiskEngineConfig
 
-from engine.config.loaded import LoadedConfig
-from engine.config.model import Venue as VenueConfig
-from engine.config.priced import require_priced
-from engine.config.problems import ConfigError, told_once
-from engine.config.resolved import resolve_strategies
-from engine.currencies import money
-from engine.errors import Exit, FairleadError
-from engine.guard.order_ids import SeededIds
-from engine.guard.simulated import simulate
-from engine.matching.closing import Closing, closing
-from engine.matching.fill_model import MarketFills
-from engine.observe.summary import RunSummary, trading
-from engine.recording.catalog import utc
-from engine.recording.gaps import summary_of
-from engine.recording.reading import reading
-from engine.risk.view import instrument_facts
-from engine.run.backtest_data import Selection, select
-from engine.run.backtest_engine import Engine
-from engine.run.build import Parts, build_parts, tell_idle_balances
-from engine.run.data_used import data_used
-from engine.run.ended import ending
-from engine.run.fees import fee_model
-from engine.run.kernel import TRADER_ID, log_path, logger_config
-from engine.run.summary import summed_up
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.model import Venue as VenueConfig
+from fairlead.engine.config.priced import require_priced
+from fairlead.engine.config.problems import ConfigError, told_once
+from fairlead.engine.config.resolved import resolve_strategies
+from fairlead.engine.currencies import money
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard.order_ids import SeededIds
+from fairlead.engine.guard.simulated import simulate
+from fairlead.engine.matching.closing import Closing, closing
+from fairlead.engine.matching.fill_model import MarketFills
+from fairlead.engine.observe.summary import RunSummary, trading
+from fairlead.engine.recording.catalog import utc
+from fairlead.engine.recording.gaps import summary_of
+from fairlead.engine.recording.reading import reading
+from fairlead.engine.risk.view import instrument_facts
+from fairlead.engine.run.backtest_data import Selection, select
+from fairlead.engine.run.backtest_engine import Engine
+from fairlead.engine.run.build import Parts, build_parts, tell_idle_balances
+from fairlead.engine.run.data_used import data_used
+from fairlead.engine.run.ended import ending
+from fairlead.engine.run.fees import fee_model
+from fairlead.engine.run.kernel import TRADER_ID, log_path, logger_config
+from fairlead.engine.run.summary import summed_up
 
 RUN_ID = "backtest"
 MS_NS = 1_000_000

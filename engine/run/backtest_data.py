@@ -28,12 +28,12 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.config.model import Config
-from engine.errors import Exit, FairleadError
-from engine.guard import offer
-from engine.guard.offer import INSTRUMENT, QUOTES, Offer
-from engine.recording.catalog import CatalogEmpty, NoDataInRange, open_catalog, utc
-from engine.recording.parquet_rows import ParquetFault
+from fairlead.engine.config.model import Config
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard import offer
+from fairlead.engine.guard.offer import INSTRUMENT, QUOTES, Offer
+from fairlead.engine.recording.catalog import CatalogEmpty, NoDataInRange, open_catalog, utc
+from fairlead.engine.recording.parquet_rows import ParquetFault
 
 NAMED_MAX = 8  # instruments named in an error
 REPLAY_WINDOW_NS = 60_000_000_000

@@ -34,9 +34,9 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.currencies import money
-from engine.matching.fill_model import MarketFills
-from engine.matching.tape import Tape, ordered
+from fairlead.engine.currencies import money
+from fairlead.engine.matching.fill_model import MarketFills
+from fairlead.engine.matching.tape import Tape, ordered
 
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000

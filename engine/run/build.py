@@ -7,24 +7,33 @@ from typing import Any
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig, account_files
-from engine.config.priced import currencies_of, idle_balances
-from engine.config.resolved import ResolvedStrategy
-from engine.config.rules import RECORDED
-from engine.guard.building import build_strategies
-from engine.guard.offer import BOOK, DEPTH, INSTRUMENT, QUOTES, STATUS, TRADES, Offer, Source
-from engine.guard.run_state import RunState
-from engine.kill.switch import KillSwitch, switch_of
-from engine.observe.assumptions import StrategyUsed
-from engine.orders.files import old_risk_file
-from engine.orders.model import Capabilities
-from engine.risk.gate import RiskGate
-from engine.risk.state import RiskStateFile
-from engine.risk.states import RiskStates
-from engine.run.assumed import strategy_used
-from engine.run.fees import configured_rates
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.config.priced import currencies_of, idle_balances
+from fairlead.engine.config.resolved import ResolvedStrategy
+from fairlead.engine.config.rules import RECORDED
+from fairlead.engine.guard.building import build_strategies
+from fairlead.engine.guard.offer import (
+    BOOK,
+    DEPTH,
+    INSTRUMENT,
+    QUOTES,
+    STATUS,
+    TRADES,
+    Offer,
+    Source,
+)
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.kill.switch import KillSwitch, switch_of
+from fairlead.engine.observe.assumptions import StrategyUsed
+from fairlead.engine.orders.files import old_risk_file
+from fairlead.engine.orders.model import Capabilities
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.state import RiskStateFile
+from fairlead.engine.risk.states import RiskStates
+from fairlead.engine.run.assumed import strategy_used
+from fairlead.engine.run.fees import configured_rates
 
-# What `adapters.base.data_client` streams of every venue.
+# What `fairlead.adapters.base.data_client` streams of every venue.
 SERVED = frozenset({BOOK, DEPTH, QUOTES, TRADES, STATUS, INSTRUMENT})
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from adapters.base.account import Account
-from adapters.base.clock import ClockWatch, Step
-from adapters.base.runtime import VenueRuntime
-from adapters.base.venue import VenueError
-from engine.orders.journal import JournalError
-from engine.orders.model import Finding
-from engine.recording.gaps import GapKind, GapRow
-from engine.risk.gate import RiskGate
+from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.clock import ClockWatch, Step
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.venue import VenueError
+from fairlead.engine.orders.journal import JournalError
+from fairlead.engine.orders.model import Finding
+from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.risk.gate import RiskGate
 
 logger = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
 
-from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
-from adapters.base.data_client import make_data_factory
-from adapters.base.runtime import VenueRuntime
-from engine.config.loaded import LoadedConfig
-from engine.errors import Exit, FairleadError
-from engine.recording.session import Recording
-from engine.run.reach import adapter_of
-from engine.secrets import Secret
-from engine.status import RunStatus
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
+from fairlead.adapters.base.data_client import make_data_factory
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.recording.session import Recording
+from fairlead.engine.run.reach import adapter_of
+from fairlead.engine.secrets import Secret
+from fairlead.engine.status import RunStatus
 
 
 class VenueConnection:

@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.observe.assumptions import Data
-from engine.recording.gaps import crossing, read_gaps
-from engine.run.backtest_data import Selection, Source
+from fairlead.engine.observe.assumptions import Data
+from fairlead.engine.recording.gaps import crossing, read_gaps
+from fairlead.engine.run.backtest_data import Selection, Source
 
 BLOCK_BYTES = 1 << 20
 

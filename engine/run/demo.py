@@ -22,16 +22,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig, account_files
-from engine.errors import Exit, FairleadError
-from engine.guard.run_state import RunState
-from engine.observe import journaled, summary
-from engine.observe.summary import RunSummary
-from engine.processes import module_command
-from engine.recording.gaps import summary_of
-from engine.run.backtest import RunResult, run_backtest
-from engine.run.config import load
-from engine.run.summary import summed_up
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.observe import journaled, summary
+from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.processes import module_command
+from fairlead.engine.recording.gaps import summary_of
+from fairlead.engine.run.backtest import RunResult, run_backtest
+from fairlead.engine.run.config import load
+from fairlead.engine.run.summary import summed_up
 
 CONFIG = "demo.toml"
 VENUE_IN_CONFIG = "127.0.0.1:8610"
@@ -164,7 +164,7 @@ def _trade(config: Path, folder: Path, seconds: float, tell: Tell) -> list[dict[
 
 
 def _fairlead(*arguments: str) -> list[str]:
-    return module_command("engine.cli.main", *arguments)
+    return module_command("fairlead.engine.cli.main", *arguments)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import MEANING, Exit
-from engine.guard.run_state import RunState
-from engine.observe.assumptions import StrategyUsed
-from engine.observe.journaled import Booked
-from engine.orders.journal_reads import JournalError
-from engine.orders.model import Finding
-from engine.recording.session import Recording
-from engine.status import RunStatus
+from fairlead.engine.errors import MEANING, Exit
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.observe.assumptions import StrategyUsed
+from fairlead.engine.observe.journaled import Booked
+from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.orders.model import Finding
+from fairlead.engine.recording.session import Recording
+from fairlead.engine.status import RunStatus
 
 CUT_OFF = frozenset({"STOP-TIMEOUT", "STOP-AT-ONCE"})
 EXITS: Mapping[str, Exit] = {

@@ -16,10 +16,10 @@ import msgspec
 from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
 from nautilus_trader.model import LiquiditySide, Money, OrderSide, Price, Quantity
 
-from engine.config.model import Fees
-from engine.config.resolved import missing_fees_hint
-from engine.errors import Exit, FairleadError
-from engine.risk.facts import unit_worth
+from fairlead.engine.config.model import Fees
+from fairlead.engine.config.resolved import missing_fees_hint
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.risk.facts import unit_worth
 
 Configured = Fees | str | None  # of a venue in the config; the text is "none"
 

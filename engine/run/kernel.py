@@ -27,9 +27,9 @@ from nautilus_trader.live import (
 from nautilus_trader.model import BookType, InstrumentId, TraderId
 from nautilus_trader.persistence import StreamingConfig
 
-from engine.config.loaded import LoadedConfig
-from engine.run.modes import MODES, Mode, NodeMode
-from engine.run.simulated import post_stop_secs
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.run.modes import MODES, Mode, NodeMode
+from fairlead.engine.run.simulated import post_stop_secs
 
 TRADER_ID = "FAIRLEAD-001"
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from engine.config import resolved
+from fairlead.engine.config import resolved
 
 NodeMode = Literal["live", "paper", "record"]
 Mode = resolved.Mode

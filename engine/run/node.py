@@ -1,6 +1,6 @@
 """A NautilusTrader node that runs live, on paper or to record: connected, watched, stopped.
 
-How the three differ is told by `engine.run.modes`.
+How the three differ is told by `fairlead.engine.run.modes`.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ import msgspec
 import uvloop
 from nautilus_trader.live import NodeState
 
-from adapters.base.account import Account
-from engine.config.loaded import LoadedConfig, account_files
-from engine.config.model import Record
-from engine.config.resolved import Resolved
-from engine.errors import Exit
-from engine.guard.run_state import RunState
-from engine.kill.switch import kill_state, switch_of
-from engine.kill.thread import KillThread
-from engine.kill.watch import KillSignal
-from engine.orders.files import require_writable
-from engine.recording.session import Recording
-from engine.risk.state import RiskStateError
-from engine.run.accounts import hold_accounts
-from engine.run.assembly import Assembly
-from engine.run.connection import VenueConnection
-from engine.run.ended import Ended, verdict
-from engine.run.kernel import log_path
-from engine.run.modes import MODES, NodeMode
-from engine.run.reach import PlainReach
-from engine.run.signals import StopSignals
-from engine.run.simulated import leave_in_time
-from engine.run.stopguard import Stays, StopGuard
-from engine.secrets import RedactingFilter
-from engine.status import RunStatus
+from fairlead.adapters.base.account import Account
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.config.model import Record
+from fairlead.engine.config.resolved import Resolved
+from fairlead.engine.errors import Exit
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.kill.switch import kill_state, switch_of
+from fairlead.engine.kill.thread import KillThread
+from fairlead.engine.kill.watch import KillSignal
+from fairlead.engine.orders.files import require_writable
+from fairlead.engine.recording.session import Recording
+from fairlead.engine.risk.state import RiskStateError
+from fairlead.engine.run.accounts import hold_accounts
+from fairlead.engine.run.assembly import Assembly
+from fairlead.engine.run.connection import VenueConnection
+from fairlead.engine.run.ended import Ended, verdict
+from fairlead.engine.run.kernel import log_path
+from fairlead.engine.run.modes import MODES, NodeMode
+from fairlead.engine.run.reach import PlainReach
+from fairlead.engine.run.signals import StopSignals
+from fairlead.engine.run.simulated import leave_in_time
+from fairlead.engine.run.stopguard import Stays, StopGuard
+from fairlead.engine.secrets import RedactingFilter
+from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
 people = logging.getLogger("fairlead")  # shown at INFO, whatever the run's log level

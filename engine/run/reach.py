@@ -7,18 +7,24 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
-from adapters import registry
-from adapters.base.plain_transport import PlainTransport
-from adapters.base.transport import HttpTransport
-from adapters.base.venue import Adapter, AdapterContext, ParseError, VenueError, VenueInstrument
-from engine.config.loaded import LoadedConfig
-from engine.kill.account import Market, Markets, Touch
-from engine.orders.model import Capabilities, Kind, VenueOrders, VenueUnavailable
-from engine.secrets import Secret, read_credentials
+from fairlead.adapters import registry
+from fairlead.adapters.base.plain_transport import PlainTransport
+from fairlead.adapters.base.transport import HttpTransport
+from fairlead.adapters.base.venue import (
+    Adapter,
+    AdapterContext,
+    ParseError,
+    VenueError,
+    VenueInstrument,
+)
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.kill.account import Market, Markets, Touch
+from fairlead.engine.orders.model import Capabilities, Kind, VenueOrders, VenueUnavailable
+from fairlead.engine.secrets import Secret, read_credentials
 
 
 class PlainReach:
-    """Implements `engine.kill.account.Reached`; reads the keys that are not given.
+    """Implements `fairlead.engine.kill.account.Reached`; reads the keys that are not given.
 
     Raises SecretError.
     """

@@ -9,18 +9,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.config.loaded import LoadedConfig
-from engine.config.priced import currencies_of, idle_balances, idle_by_name
-from engine.config.problems import ConfigError, ConfigProblem, KeyPath
-from engine.config.resolved import Mode
-from engine.errors import FairleadError
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.priced import currencies_of, idle_balances, idle_by_name
+from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath
+from fairlead.engine.config.resolved import Mode
+from fairlead.engine.errors import FairleadError
 
 
 def start_look(loaded: LoadedConfig, mode: Mode | None) -> tuple[list[ConfigProblem], list[str]]:
     """Folders that take no file, what a backtest's catalog lacks; and notes of what prevents
     nothing, and that a person should know of. Nothing is written.
     """
-    from engine.run.takeover import held_notes
+    from fairlead.engine.run.takeover import held_notes
 
     if mode == "backtest":
         return _backtest(loaded)
@@ -56,8 +56,8 @@ def unwritable(folder: Path) -> str | None:
 
 
 def _backtest(loaded: LoadedConfig) -> tuple[list[ConfigProblem], list[str]]:
-    from engine.run.backtest import venue_configs
-    from engine.run.backtest_data import select
+    from fairlead.engine.run.backtest import venue_configs
+    from fairlead.engine.run.backtest_data import select
 
     notes: list[str] = []
     try:

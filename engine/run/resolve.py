@@ -8,16 +8,16 @@ from contextlib import closing
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig, account_files
-from engine.errors import Exit, FairleadError
-from engine.kill.account import Markets
-from engine.orders.files import AccountLock
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournaledOrder
-from engine.orders.model import OrderState, VenueUnavailable
-from engine.orders.plausible import Market, Told, require_plausible
-from engine.orders.resolve import Word, require_forgotten, resolve
-from engine.run.reach import PlainReach
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.kill.account import Markets
+from fairlead.engine.orders.files import AccountLock
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.model import OrderState, VenueUnavailable
+from fairlead.engine.orders.plausible import Market, Told, require_plausible
+from fairlead.engine.orders.resolve import Word, require_forgotten, resolve
+from fairlead.engine.run.reach import PlainReach
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):

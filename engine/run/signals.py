@@ -14,8 +14,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from engine.errors import Exit
-from engine.processes import end_at_once, stop_signals
+from fairlead.engine.errors import Exit
+from fairlead.engine.processes import end_at_once, stop_signals
 
 CUT_OFF_SECS = 2.0  # for a run that was cut off to close its files
 _AT_ONCE = (

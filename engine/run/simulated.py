@@ -12,14 +12,18 @@ from typing import Any
 from nautilus_trader.live import NodeState
 from nautilus_trader.model import LiquiditySide, OrderSide
 
-from adapters.base.runtime import VenueRuntime
-from engine.config.model import Config
-from engine.currencies import money
-from engine.matching.client import SimulatedClientFactory, SimulatedExecutionClient, Simulation
-from engine.matching.orders import Fee, Fees
-from engine.orders.model import Side
-from engine.risk.approval import Approvals
-from engine.run.fees import commission, fee_rates
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.engine.config.model import Config
+from fairlead.engine.currencies import money
+from fairlead.engine.matching.client import (
+    SimulatedClientFactory,
+    SimulatedExecutionClient,
+    Simulation,
+)
+from fairlead.engine.matching.orders import Fee, Fees
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.approval import Approvals
+from fairlead.engine.run.fees import commission, fee_rates
 
 MS_NS = 1_000_000
 POST_STOP_SECS = 1.0  # for the orders that strategies send in on_stop

@@ -19,9 +19,9 @@ from types import CodeType, FrameType
 
 import msgspec
 
-from engine.errors import Exit
-from engine.guard.callbacks import __file__ as _WRAPPERS
-from engine.processes import end_at_once
+from fairlead.engine.errors import Exit
+from fairlead.engine.guard.callbacks import __file__ as _WRAPPERS
+from fairlead.engine.processes import end_at_once
 
 WAIT_SECS = 2.0  # a loop that has not come back for this long is blocked
 LOOK_SECS = 0.2

@@ -8,18 +8,18 @@ from typing import Any
 
 import msgspec
 
-from engine.config.loaded import LoadedConfig, account_files
-from engine.guard.run_state import RunState
-from engine.observe import journaled, summary
-from engine.observe.assumptions import Data, StrategyUsed
-from engine.observe.equity import balance_changes, equity
-from engine.observe.recorded import recorded
-from engine.observe.summary import RunSummary, figures, merged
-from engine.orders.journal_reads import JournalError
-from engine.recording.gaps import GapKind, summary_of
-from engine.run.assumed import assumptions
-from engine.run.ended import Ended
-from engine.run.modes import MODES, Mode, NodeMode
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.observe import journaled, summary
+from fairlead.engine.observe.assumptions import Data, StrategyUsed
+from fairlead.engine.observe.equity import balance_changes, equity
+from fairlead.engine.observe.recorded import recorded
+from fairlead.engine.observe.summary import RunSummary, figures, merged
+from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.recording.gaps import GapKind, summary_of
+from fairlead.engine.run.assumed import assumptions
+from fairlead.engine.run.ended import Ended
+from fairlead.engine.run.modes import MODES, Mode, NodeMode
 
 BEFORE = frozenset({GapKind.BETWEEN_RUNS})  # told whole, in a note of its own
 

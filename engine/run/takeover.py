@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from nautilus_trader.model import InstrumentId
 
-from engine.config.loaded import LoadedConfig, account_files
-from engine.errors import Exit, FairleadError
-from engine.orders.journal import Journal, JournalError
-from engine.risk.facts import LiveOrder as GateOrder
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.risk.facts import LiveOrder as GateOrder
 
 if TYPE_CHECKING:  # a check does not import what trades
-    from engine.orders.desk import OrderDesk
-    from engine.orders.live import LiveOrder
-    from engine.risk.gate import RiskGate
+    from fairlead.engine.orders.desk import OrderDesk
+    from fairlead.engine.orders.live import LiveOrder
+    from fairlead.engine.risk.gate import RiskGate
 
 
 class Held(msgspec.Struct, kw_only=True):

@@ -9,18 +9,18 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from engine.brackets.keeper import Brackets, JournalStore
-from engine.brackets.steps import Bracket, Place
-from engine.brackets.view import BracketView
-from engine.orders.journal import JournalError
-from engine.orders.live import LiveOrder
-from engine.orders.model import Kind, Side
-from engine.risk.facts import OrderFacts
+from fairlead.engine.brackets.keeper import Brackets, JournalStore
+from fairlead.engine.brackets.steps import Bracket, Place
+from fairlead.engine.brackets.view import BracketView
+from fairlead.engine.orders.journal import JournalError
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import Kind, Side
+from fairlead.engine.risk.facts import OrderFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.simulate.process import Process
+    from fairlead.engine.simulate.process import Process
 
 BPS = Decimal("0.0001")
 FLOOD_ORDERS = 15
@@ -246,7 +246,7 @@ class Bracketeer(Agent):
 
 
 class _BracketOwner(BracketView):
-    """Implements `engine.brackets.keeper.Owner` for an agent."""
+    """Implements `fairlead.engine.brackets.keeper.Owner` for an agent."""
 
     def __init__(self, agent: Agent) -> None:
         process = agent.process

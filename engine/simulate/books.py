@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from nautilus_trader.model import BookAction, OrderBookDeltas, OrderSide
 
-from adapters.simulation.exchange import ExchangeListener
-from adapters.simulation.orders import Trade
-from engine.orders.model import Side
-from engine.recording.gaps import GapKind, GapRow
-from engine.simulate.trace import Trace
+from fairlead.adapters.simulation.exchange import ExchangeListener
+from fairlead.adapters.simulation.orders import Trade
+from fairlead.engine.orders.model import Side
+from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.simulate.trace import Trace
 
 if TYPE_CHECKING:
-    from adapters.simulation.venue import SimulatedVenue
+    from fairlead.adapters.simulation.venue import SimulatedVenue
 
 DEPTH_MIN = 20  # a shown side may end after so many levels, or where the true side ends
 LEVELS_MAX = 10_000
@@ -103,7 +103,7 @@ class ShownBook:
     # -- what the client hands on --------------------------------------------------------------
 
     def append(self, row: GapRow) -> None:
-        """Implements `adapters.base.runtime.GapSink`."""
+        """Implements `fairlead.adapters.base.runtime.GapSink`."""
         self.rows.append(row)
         if self._trace.is_on:
             self._trace.line("book", f"recorded: {row.kind} {row.reason}")

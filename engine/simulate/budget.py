@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.simulation.faults import HttpFault
-from engine.simulate.wire import Sent
+from fairlead.adapters.simulation.faults import HttpFault
+from fairlead.engine.simulate.wire import Sent
 
 WINDOW_SECS = 1.0  # of the tightest documented limit
 

@@ -1,6 +1,7 @@
 """The verdict on one session, from the journal file, the wire log and the venue's own ledger.
 
-Nothing here is shared with the code that is judged, except the words of `engine.orders.model`.
+Nothing here is shared with the code that is judged, except the words of
+`fairlead.engine.orders.model`.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from decimal import Decimal
 
 import msgspec
 
-from adapters.simulation.orders import FillEntry, OrderEntry, SimOrder, Status
-from adapters.simulation.virtual_time import START_NS
-from engine.orders.model import Kind, OrderState, Side
-from engine.simulate.budget import over_budget
-from engine.simulate.checkers_shipped import (
+from fairlead.adapters.simulation.orders import FillEntry, OrderEntry, SimOrder, Status
+from fairlead.adapters.simulation.virtual_time import START_NS
+from fairlead.engine.orders.model import Kind, OrderState, Side
+from fairlead.engine.simulate.budget import over_budget
+from fairlead.engine.simulate.checkers_shipped import (
     exits_at_venue,
     exits_within_position,
     positions_allowed,
 )
-from engine.simulate.evidence import Evidence
-from engine.simulate.undecided import number_of, undecided
-from engine.simulate.verdict import TERMINAL, Violation
+from fairlead.engine.simulate.evidence import Evidence
+from fairlead.engine.simulate.undecided import number_of, undecided
+from fairlead.engine.simulate.verdict import TERMINAL, Violation
 
 ZERO = Decimal(0)
 VALUE_TOLERANCE = Decimal("1e-6")  # of a fill's value, where the venue tells averages only

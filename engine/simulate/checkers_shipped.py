@@ -12,10 +12,10 @@ from decimal import Decimal
 
 import msgspec
 
-from adapters.simulation.orders import FillEntry, OrderEntry
-from engine.orders.model import Intent, Role, Side, VenueFill
-from engine.simulate.evidence import Evidence
-from engine.simulate.verdict import TERMINAL, Violation
+from fairlead.adapters.simulation.orders import FillEntry, OrderEntry
+from fairlead.engine.orders.model import Intent, Role, Side, VenueFill
+from fairlead.engine.simulate.evidence import Evidence
+from fairlead.engine.simulate.verdict import TERMINAL, Violation
 
 ZERO = Decimal(0)
 DUST_STEPS = 2  # size steps: what a rounded position may be off, over restarts

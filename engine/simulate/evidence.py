@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from adapters.simulation.orders import OrderEntry, SimOrder
-from engine.orders.model import Intent, VenueFill
-from engine.simulate.scene import Scene
-from engine.simulate.shipped import Allowed
-from engine.simulate.wire import WireLog
+from fairlead.adapters.simulation.orders import OrderEntry, SimOrder
+from fairlead.engine.orders.model import Intent, VenueFill
+from fairlead.engine.simulate.scene import Scene
+from fairlead.engine.simulate.shipped import Allowed
+from fairlead.engine.simulate.wire import WireLog
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from adapters.simulation.faults import Fault, Faults, HttpFault, WsFault
-from engine.simulate.plan import Death, Plan
-from engine.simulate.trace import Trace
+from fairlead.adapters.simulation.faults import Fault, Faults, HttpFault, WsFault
+from fairlead.engine.simulate.plan import Death, Plan
+from fairlead.engine.simulate.trace import Trace
 
 STORM_SHARE = 0.9
 DELAY_SECS = 3.0

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, cast
 from nautilus_trader.config import DataClientConfig
 from nautilus_trader.model import BookType, InstrumentId, OrderBookDeltas
 
-from adapters.base.data_client import VenueDataClient
-from adapters.base.runtime import VenueRuntime
-from adapters.base.venue import Gap
-from engine.risk.facts import Reference
-from engine.simulate.books import ShownBook, TrueBook
-from engine.simulate.frames import FaultyWs, FrameLine
-from engine.simulate.scene import Scene
-from engine.status import RunStatus
+from fairlead.adapters.base.data_client import VenueDataClient
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.venue import Gap
+from fairlead.engine.risk.facts import Reference
+from fairlead.engine.simulate.books import ShownBook, TrueBook
+from fairlead.engine.simulate.frames import FaultyWs, FrameLine
+from fairlead.engine.simulate.scene import Scene
+from fairlead.engine.status import RunStatus
 
 if TYPE_CHECKING:
-    from adapters.base.venue import Adapter
+    from fairlead.adapters.base.venue import Adapter
 
 LOOK_SECS = 0.25
 SILENT_SLACK_SECS = 5.0  # beyond the protocol's own limit of silence

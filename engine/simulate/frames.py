@@ -14,11 +14,11 @@ from random import Random
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from adapters.base.transport import NO_HEADERS, TransportError
-from adapters.simulation.server import lowered
-from adapters.simulation.venue import SimSession, SimulatedVenue
-from engine.simulate.plan import FrameFault
-from engine.simulate.trace import Trace
+from fairlead.adapters.base.transport import NO_HEADERS, TransportError
+from fairlead.adapters.simulation.server import lowered
+from fairlead.adapters.simulation.venue import SimSession, SimulatedVenue
+from fairlead.engine.simulate.plan import FrameFault
+from fairlead.engine.simulate.trace import Trace
 
 DELAY_SECS_MAX = 3.0
 FRAMES_KEPT = 64  # that can come again

@@ -6,14 +6,14 @@ import asyncio
 from pathlib import Path
 from random import Random
 
-from engine.config import model
-from engine.kill.state import FOLDER, KillState
-from engine.kill.switch import KillSwitch
-from engine.orders.files import AccountFiles
-from engine.risk.gate import RiskGate
-from engine.risk.state import RiskStateFile
-from engine.risk.states import RiskStates
-from engine.simulate.scene import Scene
+from fairlead.engine.config import model
+from fairlead.engine.kill.state import FOLDER, KillState
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.files import AccountFiles
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.state import RiskStateFile
+from fairlead.engine.risk.states import RiskStates
+from fairlead.engine.simulate.scene import Scene
 
 OWN, OTHER = "main", "second"
 REASON = "a limit of the other account"

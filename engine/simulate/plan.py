@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from adapters.simulation.faults import HttpFault, WsFault
+from fairlead.adapters.simulation.faults import HttpFault, WsFault
 
 AGENTS = ("walker", "maker", "stops", "adversary")
 SHIPPED = ("Breakout", "ImbalanceMaker", "TrendFollower", "BracketedBreakout")

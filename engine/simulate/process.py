@@ -11,15 +11,15 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
-from adapters.base.account import Account
-from adapters.base.limits import STREAM_LIMITS
-from adapters.base.runtime import VenueRuntime
-from adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
-from adapters.simulation.memory import InMemoryWs
-from engine.errors import FairleadError
-from engine.orders.approved import Approved
-from engine.orders.journal import Journal, JournalError
-from engine.orders.model import (
+from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.limits import STREAM_LIMITS
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
+from fairlead.adapters.simulation.memory import InMemoryWs
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.orders.approved import Approved
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.model import (
     Finding,
     Intent,
     Kind,
@@ -31,7 +31,7 @@ from engine.orders.model import (
     VenueFill,
     VenueUnavailable,
 )
-from engine.risk.facts import (
+from fairlead.engine.risk.facts import (
     Funds,
     InstrumentFacts,
     LiveOrder,
@@ -39,25 +39,25 @@ from engine.risk.facts import (
     Reference,
     RiskView,
 )
-from engine.risk.gate import RiskGate
-from engine.risk.gateview import GateView
-from engine.risk.look import STOPS
-from engine.risk.verdict import Denial
-from engine.risk.view import instrument_facts
-from engine.run.simulated import POST_STOP_SECS
-from engine.run.takeover import count_again, count_in
-from engine.secrets import Secret
-from engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
-from engine.simulate.feed import BookFeed
-from engine.simulate.host.node import HostNode
-from engine.simulate.neighbour import OWN, kill_switch, risk_states
-from engine.simulate.scene import Scene
-from engine.simulate.wire import FaultyHttp, OrdersTap
-from engine.status import RunStatus
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.gateview import GateView
+from fairlead.engine.risk.look import STOPS
+from fairlead.engine.risk.verdict import Denial
+from fairlead.engine.risk.view import instrument_facts
+from fairlead.engine.run.simulated import POST_STOP_SECS
+from fairlead.engine.run.takeover import count_again, count_in
+from fairlead.engine.secrets import Secret
+from fairlead.engine.simulate.faults import DyingDatabase, SimulatedDeath, Steps
+from fairlead.engine.simulate.feed import BookFeed
+from fairlead.engine.simulate.host.node import HostNode
+from fairlead.engine.simulate.neighbour import OWN, kill_switch, risk_states
+from fairlead.engine.simulate.scene import Scene
+from fairlead.engine.simulate.wire import FaultyHttp, OrdersTap
+from fairlead.engine.status import RunStatus
 
 if TYPE_CHECKING:
-    from adapters.base.execution_client import VenueExecutionClient
-    from engine.orders.desk import OrderDesk
+    from fairlead.adapters.base.execution_client import VenueExecutionClient
+    from fairlead.engine.orders.desk import OrderDesk
 
 logger = logging.getLogger(__name__)
 

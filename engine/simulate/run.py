@@ -14,11 +14,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import msgspec
 
-from engine.simulate.faults import SimulatedDeath
-from engine.simulate.plan import Plan, draw
-from engine.simulate.session import Result, run_session
-from engine.simulate.trace import Trace
-from engine.simulate.verdict import Violation
+from fairlead.engine.simulate.faults import SimulatedDeath
+from fairlead.engine.simulate.plan import Plan, draw
+from fairlead.engine.simulate.session import Result, run_session
+from fairlead.engine.simulate.trace import Trace
+from fairlead.engine.simulate.verdict import Violation
 
 CHUNK_SEEDS = 20
 FAILED_KEPT = 200

@@ -8,21 +8,21 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from adapters import registry
-from adapters.base.venue import AdapterContext, AdapterSpec
-from adapters.simulation.market import MarketDriver, SeededFlow, SeededFlowOptions
-from adapters.simulation.venue import SimulatedVenue
-from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.config import model
-from engine.orders.model import VenueBalance
-from engine.simulate.books import Tape, TrueBook
-from engine.simulate.faults import SwarmFaults
-from engine.simulate.frames import FrameFaults
-from engine.simulate.plan import Gap, Plan
-from engine.simulate.shipped import shipped_of
-from engine.simulate.trace import Trace
-from engine.simulate.verdict import Violation
-from engine.simulate.wire import FaultyHttp, WireLog
+from fairlead.adapters import registry
+from fairlead.adapters.base.venue import AdapterContext, AdapterSpec
+from fairlead.adapters.simulation.market import MarketDriver, SeededFlow, SeededFlowOptions
+from fairlead.adapters.simulation.venue import SimulatedVenue
+from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from fairlead.engine.config import model
+from fairlead.engine.orders.model import VenueBalance
+from fairlead.engine.simulate.books import Tape, TrueBook
+from fairlead.engine.simulate.faults import SwarmFaults
+from fairlead.engine.simulate.frames import FrameFaults
+from fairlead.engine.simulate.plan import Gap, Plan
+from fairlead.engine.simulate.shipped import shipped_of
+from fairlead.engine.simulate.trace import Trace
+from fairlead.engine.simulate.verdict import Violation
+from fairlead.engine.simulate.wire import FaultyHttp, WireLog
 
 
 class Scene:

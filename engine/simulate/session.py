@@ -12,16 +12,16 @@ from typing import Any
 
 import msgspec
 
-from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.simulate.checkers import check
-from engine.simulate.evidence import Evidence
-from engine.simulate.faults import SimulatedDeath
-from engine.simulate.plan import Plan
-from engine.simulate.process import owner
-from engine.simulate.scene import instrument_of
-from engine.simulate.trace import Trace
-from engine.simulate.verdict import Violation
-from engine.simulate.world import World
+from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from fairlead.engine.simulate.checkers import check
+from fairlead.engine.simulate.evidence import Evidence
+from fairlead.engine.simulate.faults import SimulatedDeath
+from fairlead.engine.simulate.plan import Plan
+from fairlead.engine.simulate.process import owner
+from fairlead.engine.simulate.scene import instrument_of
+from fairlead.engine.simulate.trace import Trace
+from fairlead.engine.simulate.verdict import Violation
+from fairlead.engine.simulate.world import World
 
 
 class Result(msgspec.Struct, kw_only=True):

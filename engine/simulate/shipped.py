@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import InstrumentId, StrategyId
 
-from engine.simulate.plan import Plan
+from fairlead.engine.simulate.plan import Plan
 
 BAR = "1-SECOND-LAST"
 
@@ -90,22 +90,22 @@ def _inventory(rng: Random, size: Decimal) -> dict[str, Any]:
 
 KINDS: dict[str, Kind] = {
     "Breakout": Kind(
-        "strategies.breakout",
+        "fairlead.strategies.breakout",
         "Breakout",
         _breakout,
         lambda s: (*(one.client_order_id for one in s._all()), *s._spares._sides),
     ),
     "ImbalanceMaker": Kind(
-        "strategies.imbalance_maker",
+        "fairlead.strategies.imbalance_maker",
         "ImbalanceMaker",
         _maker,
         lambda s: (s._bid.client_order_id, s._ask.client_order_id, *s._spares._sides),
     ),
     "TrendFollower": Kind(
-        "strategies.trend_follower", "TrendFollower", _trend, lambda s: s._working
+        "fairlead.strategies.trend_follower", "TrendFollower", _trend, lambda s: s._working
     ),
     "BracketedBreakout": Kind(
-        "strategies.bracketed_breakout",
+        "fairlead.strategies.bracketed_breakout",
         "BracketedBreakout",
         _bracketed,
         lambda s: (

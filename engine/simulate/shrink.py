@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from engine.simulate.plan import Plan
+from fairlead.engine.simulate.plan import Plan
 
 RUNS_MAX = 200
 SHORTEST_SECS = 5.0

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
-from adapters.simulation.faults import Fault, HttpFault
-from adapters.simulation.server import HTML_PAGE
-from adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
-from engine.orders.model import (
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.simulation.faults import Fault, HttpFault
+from fairlead.adapters.simulation.server import HTML_PAGE
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
+from fairlead.engine.orders.model import (
     CancelOutcome,
     FindResult,
     Intent,
@@ -31,8 +31,8 @@ from engine.orders.model import (
     VenueOrder,
     VenueOrders,
 )
-from engine.simulate.faults import SimulatedDeath, Steps, SwarmFaults
-from engine.simulate.trace import Trace
+from fairlead.engine.simulate.faults import SimulatedDeath, Steps, SwarmFaults
+from fairlead.engine.simulate.trace import Trace
 
 STALE_SECS = 30.0  # the oldest answer given again, where no absence is concluded from it
 ANSWERS_KEPT = 200

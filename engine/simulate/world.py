@@ -7,22 +7,22 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
-from adapters.simulation.orders import NewOrder, SimOrder
-from adapters.simulation.virtual_time import VirtualLoop
-from engine.errors import FairleadError
-from engine.orders.live import LiveOrder
-from engine.orders.model import Side
-from engine.run.simulated import POST_STOP_SECS
-from engine.simulate.agents import KINDS
-from engine.simulate.faults import SimulatedDeath
-from engine.simulate.feed import whole
-from engine.simulate.neighbour import Neighbour
-from engine.simulate.plan import Plan
-from engine.simulate.process import Process, owner
-from engine.simulate.scene import Scene
-from engine.simulate.shipped import KINDS as SHIPPED
-from engine.simulate.trace import Trace
-from engine.simulate.verdict import Violation
+from fairlead.adapters.simulation.orders import NewOrder, SimOrder
+from fairlead.adapters.simulation.virtual_time import VirtualLoop
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import Side
+from fairlead.engine.run.simulated import POST_STOP_SECS
+from fairlead.engine.simulate.agents import KINDS
+from fairlead.engine.simulate.faults import SimulatedDeath
+from fairlead.engine.simulate.feed import whole
+from fairlead.engine.simulate.neighbour import Neighbour
+from fairlead.engine.simulate.plan import Plan
+from fairlead.engine.simulate.process import Process, owner
+from fairlead.engine.simulate.scene import Scene
+from fairlead.engine.simulate.shipped import KINDS as SHIPPED
+from fairlead.engine.simulate.trace import Trace
+from fairlead.engine.simulate.verdict import Violation
 
 TICK_SECS = 0.2
 RESOLVE_SECS = 120.0  # by when every UNKNOWN and every cancel has ended, after healing

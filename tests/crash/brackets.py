@@ -22,9 +22,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import Exit
-from engine.orders.live import STOP_KINDS
-from engine.orders.model import Kind, OrderState, Side
+from fairlead.engine.errors import Exit
+from fairlead.engine.orders.live import STOP_KINDS
+from fairlead.engine.orders.model import Kind, OrderState, Side
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request
 from tests.crash.lives import Starter, ended, forking

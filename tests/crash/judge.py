@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from engine.orders.journal import Journal
-from engine.orders.model import Kind, OrderState, Side, VenueFill
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Kind, OrderState, Side, VenueFill
 from tests.support.audit import ORDER_IDS, audit, plain_id
 
 ENDS = {"filled": OrderState.FILLED, "canceled": OrderState.CANCELED}

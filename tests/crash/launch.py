@@ -17,16 +17,16 @@ from pathlib import Path
 
 import msgspec
 
-from adapters import registry
-from engine.cli.main import main
-from engine.simulate.plan import Death
+from fairlead.adapters import registry
+from fairlead.engine.cli.main import main
+from fairlead.engine.simulate.plan import Death
 from tests.crash import seam
 
 PRELOADED = (
-    "engine.cli.node",
-    "engine.run.node",
-    "engine.run.summary",
-    "engine.config.resolved",
+    "fairlead.engine.cli.node",
+    "fairlead.engine.run.node",
+    "fairlead.engine.run.summary",
+    "fairlead.engine.config.resolved",
 )
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
-from adapters.oceanex import simulator_markets as oceanex
-from adapters.poloniex import simulator_markets as poloniex
-from engine.orders.journal import Journal, JournaledOrder, JournalError
-from engine.orders.model import OrderState, Role
+from fairlead.adapters.oceanex import simulator_markets as oceanex
+from fairlead.adapters.poloniex import simulator_markets as poloniex
+from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
+from fairlead.engine.orders.model import OrderState, Role
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request
 from tests.crash.lives import END_SECS, Life, Starter, _wait, ended, hold
@@ -116,7 +116,7 @@ class Restarts:
         strategies = [
             {
                 "id": name,
-                "path": f"strategies.{path}",
+                "path": f"fairlead.strategies.{path}",
                 "params": {"instrument_id": f"{base}_USDT.{key.upper()}", **params},
             }
             for base, (name, (path, params)) in zip(BASES, STRATEGIES.items(), strict=True)

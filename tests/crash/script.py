@@ -13,8 +13,8 @@ import msgspec
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import GuardedStrategy
-from engine.orders.model import Capabilities, Kind, Side, TriggerCondition
+from fairlead.engine.guard import GuardedStrategy
+from fairlead.engine.orders.model import Capabilities, Kind, Side, TriggerCondition
 from tests.crash import seam
 from tests.support.patience import PATIENCE_SECS
 

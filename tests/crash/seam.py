@@ -1,7 +1,8 @@
 """The numbered steps of the order path in a real process, and death by SIGKILL at one of them.
 
-The seams are those of the seeded simulation (`engine.simulate.faults`): the journal's transactions
-and the wire. Each is wrapped from outside, so the code that is killed is the code that trades.
+The seams are those of the seeded simulation (`fairlead.engine.simulate.faults`): the journal's
+transactions and the wire. Each is wrapped from outside, so the code that is killed is the code that
+trades.
 
 A step is a point and the number of the times it was passed. Points:
 
@@ -28,13 +29,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsConnection
-from adapters.base.transport import HttpRequest, HttpResponse
-from engine.orders.desk import OrderDesk
-from engine.orders.journal import Journal, JournaledOrder
-from engine.simulate.faults import DyingDatabase, Steps
-from engine.simulate.plan import Death
-from engine.simulate.trace import Trace
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsConnection
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse
+from fairlead.engine.orders.desk import OrderDesk
+from fairlead.engine.orders.journal import Journal, JournaledOrder
+from fairlead.engine.simulate.faults import DyingDatabase, Steps
+from fairlead.engine.simulate.plan import Death
+from fairlead.engine.simulate.trace import Trace
 
 DONE = "done"
 DIED = "died"

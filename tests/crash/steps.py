@@ -26,11 +26,11 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
-from adapters import registry
-from engine.errors import Exit
-from engine.orders.journal import Journal, JournalError
-from engine.orders.live import STOP_KINDS
-from engine.orders.model import Capabilities, Kind, OrderState, Side
+from fairlead.adapters import registry
+from fairlead.engine.errors import Exit
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.live import STOP_KINDS
+from fairlead.engine.orders.model import Capabilities, Kind, OrderState, Side
 from tests.crash import seam
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Exit
-from engine.orders.model import Kind
+from fairlead.engine.errors import Exit
+from fairlead.engine.orders.model import Kind
 from tests.crash.launch import Request
 from tests.crash.lives import Starter, forking
 from tests.support import configs

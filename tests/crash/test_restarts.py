@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Exit
+from fairlead.engine.errors import Exit
 from tests.crash.lives import forking
 from tests.crash.restarts import Restarts, options
 from tests.live import hosted

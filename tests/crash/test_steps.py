@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from adapters import registry
-from engine.orders.model import Kind, Side
+from fairlead.adapters import registry
+from fairlead.engine.orders.model import Kind, Side
 from tests.crash import steps
 from tests.crash.judge import judge
 from tests.crash.lives import Spawned, forking

@@ -9,7 +9,7 @@ from typing import Any
 from nautilus_trader.model import BookType, ClientOrderId, InstrumentId, OrderSide, Price, Quantity
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import GuardedStrategy
+from fairlead.engine.guard import GuardedStrategy
 
 BUY = OrderSide.BUY
 SIZE = Quantity.from_str("0.100")

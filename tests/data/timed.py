@@ -8,9 +8,9 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide, Price, Quantity
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import GuardedStrategy
-from strategies.bracketed_breakout import BracketedBreakout
-from strategies.imbalance_maker import ImbalanceMaker
+from fairlead.engine.guard import GuardedStrategy
+from fairlead.strategies.bracketed_breakout import BracketedBreakout
+from fairlead.strategies.imbalance_maker import ImbalanceMaker
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 FAR = Decimal("0.9")  # of the price: nothing comes there

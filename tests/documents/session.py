@@ -20,7 +20,8 @@ from tests.support.processes import ROOT, wait_for
 
 DOCUMENTED_PORT = "8610"
 BIN = Path(sys.executable).parent
-LINKED = (".ci", "Makefile", "adapters", "backtests", "benchmarks", "engine", "strategies", "tests")
+LINKED = (".ci", "Makefile", "adapters", "backtests", "benchmarks", "engine", "fairlead")
+LINKED += ("strategies", "tests")
 UP_SECS = 60.0
 
 

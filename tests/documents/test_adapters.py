@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters import registry
+from fairlead.adapters import registry
 from tests.documents.extract import commands
 from tests.documents.session import Session
 from tests.support.processes import ROOT

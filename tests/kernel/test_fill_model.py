@@ -1,6 +1,6 @@
 """What NautilusTrader asks a fill model in Python, and what it does with the answers.
 
-Each test is of the bare library; `engine.matching` leans on it, or corrects it.
+Each test is of the bare library; `fairlead.engine.matching` leans on it, or corrects it.
 """
 
 from __future__ import annotations

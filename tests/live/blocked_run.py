@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from engine.errors import Exit
+from fairlead.engine.errors import Exit
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, Venue, start, wait_for

@@ -11,7 +11,7 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import GuardedStrategy
+from fairlead.engine.guard import GuardedStrategy
 
 FAR = Decimal("0.02")  # from the market: rests
 

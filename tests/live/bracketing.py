@@ -14,13 +14,13 @@ from typing import Any
 from nautilus_trader.model import BookType, ClientOrderId, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.poloniex.simulator_markets import PoloniexSimOptions
-from engine.brackets.keeper import SUBJECT
-from engine.brackets.steps import Bracket
-from engine.guard import GuardedStrategy
-from engine.orders.journal import Journal, JournaledOrder, JournalError
-from engine.risk.checks import Denial
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
+from fairlead.engine.brackets.keeper import SUBJECT
+from fairlead.engine.brackets.steps import Bracket
+from fairlead.engine.guard import GuardedStrategy
+from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
+from fairlead.engine.risk.checks import Denial
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, start, wait_for

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from adapters.base.execution_client import VenueExecutionClient
-from engine.cli.app import app
-from engine.run import kernel
+from fairlead.adapters.base.execution_client import VenueExecutionClient
+from fairlead.engine.cli.app import app
+from fairlead.engine.run import kernel
 
 answer = VenueExecutionClient._generate_position_status_reports
 

@@ -10,8 +10,8 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import GuardedStrategy
-from engine.risk.checks import Denial
+from fairlead.engine.guard import GuardedStrategy
+from fairlead.engine.risk.checks import Denial
 from tests.support.patience import PATIENCE_SECS
 
 

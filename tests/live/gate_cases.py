@@ -8,7 +8,7 @@ from typing import Any
 from nautilus_trader.model import InstrumentId
 from nautilus_trader.trading import StrategyConfig
 
-from engine.risk.checks import Denial
+from fairlead.engine.risk.checks import Denial
 from tests.unit.test_gate_modes import CASES, Script
 
 

@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-from adapters.oceanex.simulator import OceanexSimulator
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from adapters.simulation.server import serve
-from engine.cli.venue import write_credentials
+from fairlead.adapters.oceanex.simulator import OceanexSimulator
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
+from fairlead.adapters.simulation.server import serve
+from fairlead.engine.cli.venue import write_credentials
 from tests.support.patience import PATIENCE_SECS
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from adapters import registry
-from adapters.base.venue import AdapterContext
-from adapters.oceanex.venue import SPEC, OceanexAdapter
-from engine.cli.app import app
-from engine.orders.model import Kind
+from fairlead.adapters import registry
+from fairlead.adapters.base.venue import AdapterContext
+from fairlead.adapters.oceanex.venue import SPEC, OceanexAdapter
+from fairlead.engine.cli.app import app
+from fairlead.engine.orders.model import Kind
 
 CAPABILITIES = msgspec.structs.replace(
     SPEC.capabilities, kinds=frozenset({Kind.LIMIT, Kind.MARKET})

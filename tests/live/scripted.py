@@ -14,7 +14,7 @@ from typing import Any
 from nautilus_trader.model import BookType, ExecAlgorithmId, InstrumentId, OrderSide
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from engine.guard import GuardedStrategy
+from fairlead.engine.guard import GuardedStrategy
 
 BLOCK_SECS = 30
 

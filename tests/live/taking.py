@@ -9,8 +9,8 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from engine.guard import GuardedStrategy
-from engine.orders.model import Role
+from fairlead.engine.guard import GuardedStrategy
+from fairlead.engine.orders.model import Role
 
 PARTS = (97, 96, 95)  # of the price, in per cent: trigger, limit, quote
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.orders.journal import Journal
-from engine.orders.model import Side, VenueFill
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Side, VenueFill
 from tests.live.desk import QUICK
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS

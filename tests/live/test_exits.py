@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.poloniex.simulator_markets import PoloniexSimOptions
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
 from tests.live import hosted
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS

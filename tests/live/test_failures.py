@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.poloniex.simulator import PoloniexSimOptions
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.poloniex.simulator import PoloniexSimOptions
 from tests.live import hosted, scripted
 from tests.live.blocked_run import Run
 from tests.live.desk import Desk, summary

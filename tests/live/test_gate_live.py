@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.oceanex.simulator_markets import OceanexSimOptions, SimMarket
-from adapters.poloniex.simulator import PoloniexSimOptions
-from adapters.poloniex.simulator_markets import SimMarket as PoloniexMarket
-from engine.config.model import Risk
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions, SimMarket
+from fairlead.adapters.poloniex.simulator import PoloniexSimOptions
+from fairlead.adapters.poloniex.simulator_markets import SimMarket as PoloniexMarket
+from fairlead.engine.config.model import Risk
 from tests.live import hosted
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS

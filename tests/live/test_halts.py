@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.poloniex.simulator_markets import PoloniexSimOptions
-from engine.errors import Exit
-from engine.risk.state import Halt, RiskState
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
+from fairlead.engine.errors import Exit
+from fairlead.engine.risk.state import Halt, RiskState
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support import configs
@@ -67,7 +67,7 @@ def notes(live: Run, subject: str) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)
 def test_a_reached_loss_limit_is_loud_and_lasts_until_a_person_clears_it(live: Run) -> None:
     live.start({"buys": 1, "every_ms": 20})
-    told(live, f"CRITICAL engine.kill.halts: HALTED {live.key} main: DAILY_LOSS: lost ")
+    told(live, f"CRITICAL fairlead.engine.kill.halts: HALTED {live.key} main: DAILY_LOSS: lost ")
     line = next(one for one in live.log.read_text().splitlines() if "HALTED" in one)
     assert "the limit is 0.1. Nothing new is sent, open orders stay; " in line
     clear = f"fairlead kill venue {live.key} --clear --reason TEXT --config {live.config}"
@@ -82,7 +82,7 @@ def test_a_reached_loss_limit_is_loud_and_lasts_until_a_person_clears_it(live: R
     (live.folder / "state" / f"{live.key}-main.risk.json").unlink()  # not a person's word
     live.log.write_text("")
     live.start({"buys": 1, "every_ms": 20})
-    told(live, f"CRITICAL engine.kill.halts: HALTED {live.key} main: DAILY_LOSS")
+    told(live, f"CRITICAL fairlead.engine.kill.halts: HALTED {live.key} main: DAILY_LOSS")
     done = live.kill("venue", live.key, "--clear", *WORD)
     ((outcome,), left) = (done["halts_cleared"], done["halts"])
     assert outcome["is_cleared"]
@@ -156,7 +156,7 @@ def test_kills_and_their_ends_are_in_the_journal_with_a_run_and_without(live: Ru
         ("KILL", "without a run", None),
         ("KILL-CLEARED", "without a run", "gone"),
     ]
-    assert " ERROR engine.kill.watch: cleared" not in live.log.read_text()
+    assert " ERROR fairlead.engine.kill.watch: cleared" not in live.log.read_text()
 
 
 @pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)

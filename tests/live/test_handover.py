@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.errors import Exit
-from engine.orders.journal import Journal
-from engine.orders.model import OrderState, Role
+from fairlead.engine.errors import Exit
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import OrderState, Role
 from tests.live.desk import INSTRUMENT, QUICK, Desk
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS

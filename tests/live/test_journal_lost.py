@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.poloniex.simulator_markets import PoloniexSimOptions
-from engine.errors import Exit
-from engine.orders.journal import Journal, JournalError
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
+from fairlead.engine.errors import Exit
+from fairlead.engine.orders.journal import Journal, JournalError
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support.patience import PATIENCE_SECS
@@ -110,7 +110,7 @@ def test_an_empty_journal_meets_an_account_with_orders(live: Run) -> None:
         assert live.end_at("ORDER-OF-ANOTHER-ENGINE") == Exit.OK
     else:
         live.start({"rests": 0, "goes_on": False})
-        assert live.end_at("CRITICAL adapters.base.account: JOURNAL-EMPTY") == Exit.OK
+        assert live.end_at("CRITICAL fairlead.adapters.base.account: JOURNAL-EMPTY") == Exit.OK
     assert len(live.open()) == 2, "they are left alone"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Exit
+from fairlead.engine.errors import Exit
 from tests.live.blocked_run import Run
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import wait_for
@@ -169,7 +169,7 @@ def test_a_signal_kills_while_the_loop_is_blocked(live: Run) -> None:
 @pytest.mark.slow
 def test_a_run_flattens_by_itself(live: Run) -> None:
     """A kill that was written without `fairlead kill`, as a limit does it."""
-    from engine.kill.state import ALL, Action, KillState
+    from fairlead.engine.kill.state import ALL, Action, KillState
 
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Exit
+from fairlead.engine.errors import Exit
 from tests.live.blocked_run import Run
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, wait_for

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Exit
+from fairlead.engine.errors import Exit
 from tests.live.desk import QUICK, Desk, summary
 from tests.parity.oracle import MS_NS, judge
 from tests.parity.orders import Rules, orders_of

@@ -17,10 +17,10 @@ import pytest
 from nautilus_trader.model import BookAction, RecordFlag
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.gaps import GapKind, GapRow, read_gaps
-from engine.recording.journal import has_leftovers
-from engine.recording.raw import raw_files, read, verify
-from engine.recording.rawformat import Direction
+from fairlead.engine.recording.gaps import GapKind, GapRow, read_gaps
+from fairlead.engine.recording.journal import has_leftovers
+from fairlead.engine.recording.raw import raw_files, read, verify
+from fairlead.engine.recording.rawformat import Direction
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run, start, venue, wait_for

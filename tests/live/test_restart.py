@@ -10,12 +10,12 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.base.aiohttp_transport import AiohttpTransport
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.http import NewOrder, OceanexHttp
-from adapters.oceanex.signing import Signer, load_key
-from engine.errors import Exit
-from engine.secrets import Secret
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.http import NewOrder, OceanexHttp
+from fairlead.adapters.oceanex.signing import Signer, load_key
+from fairlead.engine.errors import Exit
+from fairlead.engine.secrets import Secret
 from tests.live.desk import INSTRUMENT, QUICK, Desk, summary
 from tests.support.processes import wait_for
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from adapters.oceanex.simulator_auth import generated_key_pair
-from adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.oceanex.simulator_auth import generated_key_pair
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from tests.live import hosted
 from tests.live.desk import Desk
 from tests.support import configs

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from adapters import registry
-from adapters.oceanex.simulator_markets import OceanexSimOptions
-from adapters.poloniex.simulator_markets import PoloniexSimOptions
-from engine.cli.venue import _build
-from engine.errors import Exit
-from engine.orders.journal import Journal
-from engine.orders.model import OrderState
+from fairlead.adapters import registry
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
+from fairlead.engine.cli.venue import _build
+from fairlead.engine.errors import Exit
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import OrderState
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support import configs

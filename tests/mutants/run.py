@@ -86,7 +86,7 @@ def try_one(mutant: Mutant, tree: Path, left_out: Sequence[str] = ()) -> Result:
 
 def failing(tree: Path, mutants: Sequence[Mutant]) -> list[str]:
     """Tests that fail without a mutant. Raises SystemExit unless it is the copy that is tested."""
-    where = "import engine, adapters; print(engine.__file__, adapters.__file__)"
+    where = "from fairlead import adapters, engine; print(engine.__file__, adapters.__file__)"
     env = os.environ | {"PYTHONPATH": str(tree)}
     shown = subprocess.run(
         [sys.executable, "-c", where], cwd=tree, env=env, capture_output=True, text=True, check=True
@@ -109,7 +109,7 @@ def run(
         trees: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
             tree = Path(folder).resolve() / f"tree{number}"
-            shutil.copytree(ROOT, tree, ignore=LEFT_OUT)
+            shutil.copytree(ROOT, tree, symlinks=True, ignore=LEFT_OUT)
             trees.put(tree)
         if is_checked:
             tree = trees.get()

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from adapters.base.account import Account
-from adapters.base.venue import VenueInstrument
-from adapters.oceanex.orders import OceanexOrders
-from adapters.poloniex.orders import PoloniexOrders
-from engine.config import model
-from engine.errors import FairleadError
-from engine.orders.files import AccountLock
-from engine.orders.journal import Journal, JournalError
-from engine.orders.model import (
+from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.adapters.oceanex.orders import OceanexOrders
+from fairlead.adapters.poloniex.orders import PoloniexOrders
+from fairlead.engine.config import model
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.orders.files import AccountLock
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     FindResult,
@@ -32,7 +32,7 @@ from engine.orders.model import (
     Unknown,
     VenueFill,
 )
-from engine.run.takeover import claims
+from fairlead.engine.run.takeover import claims
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 

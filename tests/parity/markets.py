@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.observe.orders_file import order_lines
-from engine.recording.importers.binance import import_binance
-from engine.run.backtest import run_backtest
-from engine.run.config import load
+from fairlead.engine.observe.orders_file import order_lines
+from fairlead.engine.recording.importers.binance import import_binance
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.config import load
 from tests.parity import generate
 from tests.parity.oracle import MS_NS, Violation, judge
 from tests.parity.orders import Order, Rules, orders_of
@@ -26,15 +26,15 @@ from tests.unit.backtest_kit import toml
 LATENCIES_MS = ("0", "1", "5", "20", "50", "100")
 SHIPPED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "trend": (
-        "strategies.trend_follower:TrendFollower",
+        "fairlead.strategies.trend_follower:TrendFollower",
         {"bar": "1-SECOND-LAST", "fast": 2, "slow": 4, "atr": 3, "channel_atr": "0.1"},
     ),
     "breakout": (
-        "strategies.breakout:Breakout",
+        "fairlead.strategies.breakout:Breakout",
         {"bar": "1-SECOND-LAST", "lookback": 2, "stop_bps": "5", "limit_bps": "20"},
     ),
     "bracketed": (
-        "strategies.bracketed_breakout:BracketedBreakout",
+        "fairlead.strategies.bracketed_breakout:BracketedBreakout",
         {
             "bar": "1-SECOND-LAST",
             "lookback": 2,
@@ -44,7 +44,7 @@ SHIPPED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         },
     ),
     "maker": (
-        "strategies.imbalance_maker:ImbalanceMaker",
+        "fairlead.strategies.imbalance_maker:ImbalanceMaker",
         {"max_inventory": "5.0", "half_spread_bps": "0.5", "requote_ms": 100},
     ),
 }

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from engine.matching.exchange import Exchange
-from engine.matching.orders import Fill, NewOrder, Order, Trigger, Watched
-from engine.matching.taking import Print
-from engine.orders.model import Side
+from fairlead.engine.matching.exchange import Exchange
+from fairlead.engine.matching.orders import Fill, NewOrder, Order, Trigger, Watched
+from fairlead.engine.matching.taking import Print
+from fairlead.engine.orders.model import Side
 from tests.parity import generate
 from tests.parity.oracle import MS_NS, Violation, judge
 from tests.parity.orders import Rules, orders_of

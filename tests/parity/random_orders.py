@@ -17,8 +17,8 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import GuardedStrategy
-from engine.risk.view import order_facts
+from fairlead.engine.guard import GuardedStrategy
+from fairlead.engine.risk.view import order_facts
 
 SIZES = (1, 2, 5, 10, 20, 60)  # units
 SIDES = (OrderSide.BUY, OrderSide.SELL)

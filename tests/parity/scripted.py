@@ -8,7 +8,7 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide, Price, Quantity, TriggerType
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import GuardedStrategy
+from fairlead.engine.guard import GuardedStrategy
 
 MS_NS = 1_000_000
 

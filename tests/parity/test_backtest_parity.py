@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.backtest_ratio import run_fairlead, run_helped
 from benchmarks.datasets import INSTRUMENT, RECORDING, write_config
-from engine.recording.importers.binance import import_binance
-from engine.run.backtest import run_backtest
-from engine.run.config import load
+from fairlead.engine.recording.importers.binance import import_binance
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.config import load
 from tests.unit.backtest_kit import perpetual, write_catalog
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.importers.binance import import_binance
-from engine.recording.importers.report import ImportReport
+from fairlead.engine.recording.importers.binance import import_binance
+from fairlead.engine.recording.importers.report import ImportReport
 from tests.parity.scripted import Scripted
 from tests.support.processes import ROOT
 from tests.unit import backtest_kit as kit

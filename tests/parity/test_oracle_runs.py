@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from engine.matching import fill_model
-from engine.matching.kernel_book import KernelMarket
-from engine.recording.importers.binance import import_binance
+from fairlead.engine.matching import fill_model
+from fairlead.engine.matching.kernel_book import KernelMarket
+from fairlead.engine.recording.importers.binance import import_binance
 from tests.parity import generate
 from tests.parity.markets import RANDOM, SHIPPED, fills_of, judge_market, judge_run
 from tests.parity.markets import config_text as config_of_market

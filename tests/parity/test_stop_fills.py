@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.observe.orders_file import order_lines
-from engine.recording.importers.binance import import_binance
+from fairlead.engine.observe.orders_file import order_lines
+from fairlead.engine.recording.importers.binance import import_binance
 from tests.parity.oracle import judge
 from tests.parity.orders import Rules, orders_of
 from tests.parity.tape import of_catalog

@@ -8,7 +8,7 @@ import zlib
 
 import zstandard
 
-from engine.recording.rawformat import pack_block
+from fairlead.engine.recording.rawformat import pack_block
 
 MIB = 1 << 20
 _BOOK = b'{"event":"update","channel":"market-ocevet-8-global","data":'

@@ -27,7 +27,7 @@ CORPUS_MAX = 4_000
 KEPT_INPUT_BYTES_MAX = 16 * 1024
 HISTORY_MAX = 300  # inputs before an escape: a stream's state is made of them
 _TOOL = 4  # of sys.monitoring; 0 to 2 and 5 have names
-_SOURCES = tuple(str(ROOT / folder) for folder in ("adapters", "engine"))
+_SOURCES = tuple(str(ROOT / "fairlead" / folder) for folder in ("adapters", "engine"))
 
 Feed = Callable[[bytes], None]
 

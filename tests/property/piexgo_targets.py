@@ -8,14 +8,14 @@ from typing import Any
 
 from nautilus_trader.model import InstrumentId
 
-from adapters.base.book import Numbers
-from adapters.base.venue import Feed, FeedKind, ParseError
-from adapters.piexgo import http, parse
-from adapters.piexgo import schemas as s
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.instruments import instrument
-from adapters.piexgo.websocket import EarlyOrders, PrivateStream, PublicStream
-from engine.secrets import Secret
+from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.venue import Feed, FeedKind, ParseError
+from fairlead.adapters.piexgo import http, parse
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.instruments import instrument
+from fairlead.adapters.piexgo.websocket import EarlyOrders, PrivateStream, PublicStream
+from fairlead.engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
 from tests.property.state_targets import quiet
 

@@ -23,28 +23,35 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from adapters.base.venue import VenueError
-from adapters.oceanex.signing import load_key
-from engine import secrets
-from engine.cli import killing
-from engine.cli.explain import _folders
-from engine.cli.simulate import _plan
-from engine.errors import FairleadError
-from engine.files import decoded
-from engine.kill.state import ALL, Action, Kill, KillState, Scope
-from engine.observe.backtest_story import explain_backtest
-from engine.observe.explain import explain
-from engine.orders.journal import Journal, JournalError
-from engine.orders.journal_check import all_problems, start_problem
-from engine.orders.model import Intent, Kind, OrderState, Side, VenueFill
-from engine.recording.commit import JOURNAL, redo
-from engine.recording.coverage import Seen
-from engine.recording.journal import AboutRun
-from engine.recording.parquet_rows import ParquetFault, parquet_rows
-from engine.recording.promote import Promoted
-from engine.risk.state import CurrencyEquity, Halt, Held, RiskState, RiskStateError, RiskStateFile
-from engine.risk.states import Clearing
-from engine.simulate.plan import draw
+from fairlead.adapters.base.venue import VenueError
+from fairlead.adapters.oceanex.signing import load_key
+from fairlead.engine import secrets
+from fairlead.engine.cli import killing
+from fairlead.engine.cli.explain import _folders
+from fairlead.engine.cli.simulate import _plan
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.files import decoded
+from fairlead.engine.kill.state import ALL, Action, Kill, KillState, Scope
+from fairlead.engine.observe.backtest_story import explain_backtest
+from fairlead.engine.observe.explain import explain
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.journal_check import all_problems, start_problem
+from fairlead.engine.orders.model import Intent, Kind, OrderState, Side, VenueFill
+from fairlead.engine.recording.commit import JOURNAL, redo
+from fairlead.engine.recording.coverage import Seen
+from fairlead.engine.recording.journal import AboutRun
+from fairlead.engine.recording.parquet_rows import ParquetFault, parquet_rows
+from fairlead.engine.recording.promote import Promoted
+from fairlead.engine.risk.state import (
+    CurrencyEquity,
+    Halt,
+    Held,
+    RiskState,
+    RiskStateError,
+    RiskStateFile,
+)
+from fairlead.engine.risk.states import Clearing
+from fairlead.engine.simulate.plan import draw
 from tests.property.fuzzing import ROOT, Target
 from tests.property.mutation import BINARY, TEXT, TOML, Mutator
 from tests.support.spy import sitecustomize as spy

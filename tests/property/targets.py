@@ -19,39 +19,45 @@ import msgspec
 import zstandard
 from nautilus_trader.model import BarType, InstrumentId
 
-from adapters.base.book import Numbers
-from adapters.base.decode import Answer
-from adapters.base.transport import HttpResponse
-from adapters.base.venue import Feed, FeedKind, ParseError, VenueError, VenueInstrument
-from adapters.oceanex import http as oceanex_http
-from adapters.oceanex import parse as oceanex
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.instruments import instrument as oceanex_instrument
-from adapters.oceanex.schemas import FeeRate, Market, TradingFee
-from adapters.oceanex.websocket import OceanexStream
-from adapters.poloniex import errors as poloniex_errors
-from adapters.poloniex import http as poloniex_http
-from adapters.poloniex import parse as poloniex
-from adapters.poloniex import schemas as ps
-from adapters.poloniex.instruments import StreamInstrument, venue_instruments
-from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
-from adapters.poloniex.symbols import parse_wire_id
-from adapters.poloniex.tracking import Tracker
-from adapters.poloniex.websocket import PublicStream
-from engine.config.loaded import parse_key_path
-from engine.config.problems import ConfigError
-from engine.config.toml_lines import TomlLines
-from engine.recording.gaps import read_gaps, summarize
-from engine.recording.importers.binance_instruments import instrument_name
-from engine.recording.importers.binance_wire import Malformed, Other, parse_line
-from engine.recording.importers.lines import LineReader, Unreadable
-from engine.recording.importers.listing import read_listing
-from engine.recording.importers.staging import ImportFailed
-from engine.recording.raw import read, verify
-from engine.recording.rawformat import Direction, RawFault, RawRecord, pack_block, pack_record
-from engine.recording.redact import Redactor
-from engine.run.config import load
-from engine.secrets import Secret
+from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.decode import Answer
+from fairlead.adapters.base.transport import HttpResponse
+from fairlead.adapters.base.venue import Feed, FeedKind, ParseError, VenueError, VenueInstrument
+from fairlead.adapters.oceanex import http as oceanex_http
+from fairlead.adapters.oceanex import parse as oceanex
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.instruments import instrument as oceanex_instrument
+from fairlead.adapters.oceanex.schemas import FeeRate, Market, TradingFee
+from fairlead.adapters.oceanex.websocket import OceanexStream
+from fairlead.adapters.poloniex import errors as poloniex_errors
+from fairlead.adapters.poloniex import http as poloniex_http
+from fairlead.adapters.poloniex import parse as poloniex
+from fairlead.adapters.poloniex import schemas as ps
+from fairlead.adapters.poloniex.instruments import StreamInstrument, venue_instruments
+from fairlead.adapters.poloniex.private_websocket import PrivateStream, TradeRequests
+from fairlead.adapters.poloniex.symbols import parse_wire_id
+from fairlead.adapters.poloniex.tracking import Tracker
+from fairlead.adapters.poloniex.websocket import PublicStream
+from fairlead.engine.config.loaded import parse_key_path
+from fairlead.engine.config.problems import ConfigError
+from fairlead.engine.config.toml_lines import TomlLines
+from fairlead.engine.recording.gaps import read_gaps, summarize
+from fairlead.engine.recording.importers.binance_instruments import instrument_name
+from fairlead.engine.recording.importers.binance_wire import Malformed, Other, parse_line
+from fairlead.engine.recording.importers.lines import LineReader, Unreadable
+from fairlead.engine.recording.importers.listing import read_listing
+from fairlead.engine.recording.importers.staging import ImportFailed
+from fairlead.engine.recording.raw import read, verify
+from fairlead.engine.recording.rawformat import (
+    Direction,
+    RawFault,
+    RawRecord,
+    pack_block,
+    pack_record,
+)
+from fairlead.engine.recording.redact import Redactor
+from fairlead.engine.run.config import load
+from fairlead.engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
 from tests.property.mutation import BINARY, JSON, JSON_LINES, TEXT, TOML, Mutator
 from tests.property.piexgo_targets import piexgo_targets

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.base.book import padded
-from adapters.base.ratelimit import retry_after_secs
-from adapters.base.venue import ParseError, VenueErrorKind
-from adapters.oceanex.errors import RATE_PENALTY_SECS, status_error
-from engine.config.problems import ConfigError, came_text
-from engine.orders.journal import Journal, JournalError
-from engine.orders.model import Intent, Kind, Side
-from engine.recording.raw import verify
-from engine.recording.redact import MARK, Redactor
-from engine.run.config import load
+from fairlead.adapters.base.book import padded
+from fairlead.adapters.base.ratelimit import retry_after_secs
+from fairlead.adapters.base.venue import ParseError, VenueErrorKind
+from fairlead.adapters.oceanex.errors import RATE_PENALTY_SECS, status_error
+from fairlead.engine.config.problems import ConfigError, came_text
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.model import Intent, Kind, Side
+from fairlead.engine.recording.raw import verify
+from fairlead.engine.recording.redact import MARK, Redactor
+from fairlead.engine.run.config import load
 from tests.property.bombs import bombs
 
 MIB = 1 << 20

@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.matching.orders import Fill, Order, State, Watched
-from engine.matching.taking import Print
-from engine.orders.model import Side
+from fairlead.engine.matching.orders import Fill, Order, State, Watched
+from fairlead.engine.matching.taking import Print
+from fairlead.engine.orders.model import Side
 from tests.unit.matching.kit import BUY, MS, SELL, Bench, base_fee, new, quote_fee
 
 ZERO = Decimal(0)

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
-from adapters.oceanex.simulator_auth import generated_key_pair
-from adapters.simulation.venue import SimRequest
-from engine.orders.model import Side
+from fairlead.adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
+from fairlead.adapters.oceanex.simulator_auth import generated_key_pair
+from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.engine.orders.model import Side
 
 T0 = 1_800_000_000_000_000_000
 MS = 1_000_000

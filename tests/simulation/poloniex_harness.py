@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from adapters.simulation.venue import SimRequest
-from engine.orders.model import Side
+from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
+from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.engine.orders.model import Side
 
 T0 = 1_800_000_000_000_000_000
 MS = 1_000_000

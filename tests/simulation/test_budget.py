@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from adapters.simulation.faults import HttpFault
-from engine.simulate.budget import over_budget
-from engine.simulate.wire import Sent
+from fairlead.adapters.simulation.faults import HttpFault
+from fairlead.engine.simulate.budget import over_budget
+from fairlead.engine.simulate.wire import Sent
 
 
 def sent(ts: float, arrived: float, *, fault: str = "", life: int = 1) -> Sent:

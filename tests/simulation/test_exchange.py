@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.simulation.exchange import Exchange, ExchangeListener, ExchangeOptions
-from adapters.simulation.orders import (
+from fairlead.adapters.simulation.exchange import Exchange, ExchangeListener, ExchangeOptions
+from fairlead.adapters.simulation.orders import (
     FeeSchedule,
     FillEntry,
     MarketSpec,
@@ -18,7 +18,7 @@ from adapters.simulation.orders import (
     SimOrder,
     Status,
 )
-from engine.orders.model import Side, Tif, TriggerCondition
+from fairlead.engine.orders.model import Side, Tif, TriggerCondition
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL

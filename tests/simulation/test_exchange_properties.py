@@ -7,9 +7,9 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.simulation.exchange import Exchange, ExchangeListener, ExchangeOptions
-from adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
-from adapters.simulation.orders import (
+from fairlead.adapters.simulation.exchange import Exchange, ExchangeListener, ExchangeOptions
+from fairlead.adapters.simulation.ledger import FEE_ACCOUNT, MARKET_ACCOUNT
+from fairlead.adapters.simulation.orders import (
     BalanceEntry,
     FeeSchedule,
     MarketSpec,
@@ -18,7 +18,7 @@ from adapters.simulation.orders import (
     Status,
     Trade,
 )
-from engine.orders.model import Side, Tif, TriggerCondition
+from fairlead.engine.orders.model import Side, Tif, TriggerCondition
 
 D = Decimal
 M = "btcusdt"

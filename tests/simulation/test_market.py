@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from adapters.simulation.exchange import Exchange
-from adapters.simulation.market import CATCH_UP_NS_MAX, SECOND_NS, MarketDriver, SeededFlow
-from adapters.simulation.orders import MarketSpec, NewOrder, SimOrder, Status
-from adapters.simulation.replay import (
+from fairlead.adapters.simulation.exchange import Exchange
+from fairlead.adapters.simulation.market import CATCH_UP_NS_MAX, SECOND_NS, MarketDriver, SeededFlow
+from fairlead.adapters.simulation.orders import MarketSpec, NewOrder, SimOrder, Status
+from fairlead.adapters.simulation.replay import (
     LOOP_PAUSE_NS,
     CatalogReplay,
     LevelSet,
@@ -21,8 +21,8 @@ from adapters.simulation.replay import (
     ReplayItem,
     Snapshot,
 )
-from adapters.simulation.tape import every
-from engine.orders.model import Side
+from fairlead.adapters.simulation.tape import every
+from fairlead.engine.orders.model import Side
 
 D = Decimal
 M = "btcusdt"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.orders.model import Side
+from fairlead.engine.orders.model import Side
 from tests.simulation.oceanex_harness import Desk, Line, shape
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "oceanex_simulator"

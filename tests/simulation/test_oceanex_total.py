@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.oceanex.simulator_routes import ROUTES
-from adapters.simulation.routes import ApiError, Endpoint
+from fairlead.adapters.oceanex.simulator_routes import ROUTES
+from fairlead.adapters.simulation.routes import ApiError, Endpoint
 from tests.simulation.oceanex_harness import Desk, Line
 
 PATHS = [e.path.replace("{market}", "btcusdt") for e in ROUTES.endpoints]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.orders.model import Side
+from fairlead.engine.orders.model import Side
 from tests.simulation.poloniex_harness import BTC, Desk, Line, private_line, sample, shape
 
 

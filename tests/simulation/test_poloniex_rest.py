@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from adapters.poloniex.simulator import PoloniexSimulator, create
-from adapters.poloniex.simulator_auth import Authenticator, Credentials
-from adapters.simulation.control import control
-from adapters.simulation.replay import Print, ReplayItem, Snapshot
-from adapters.simulation.venue import SimRequest
-from engine.orders.model import Side
+from fairlead.adapters.poloniex.simulator import PoloniexSimulator, create
+from fairlead.adapters.poloniex.simulator_auth import Authenticator, Credentials
+from fairlead.adapters.simulation.control import control
+from fairlead.adapters.simulation.replay import Print, ReplayItem, Snapshot
+from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.engine.orders.model import Side
 from tests.simulation.poloniex_harness import BTC, MS, SAMPLES, T0, Desk, Line, sample, shape
 
 VECTORS = SAMPLES / "auth_vectors.json"

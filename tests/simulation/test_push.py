@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from adapters.simulation.exchange import Exchange
-from adapters.simulation.orders import MarketSpec
-from adapters.simulation.push import Due, MarketNews
-from engine.orders.model import Side
+from fairlead.adapters.simulation.exchange import Exchange
+from fairlead.adapters.simulation.orders import MarketSpec
+from fairlead.adapters.simulation.push import Due, MarketNews
+from fairlead.engine.orders.model import Side
 
 MS = 1_000_000
 T0 = 1_000 * MS

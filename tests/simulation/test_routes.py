@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.simulation.routes import Endpoint, RateWindows, Routes
+from fairlead.adapters.simulation.routes import Endpoint, RateWindows, Routes
 
 
 def handler(state: None, call: None) -> None: ...

@@ -13,13 +13,13 @@ import aiohttp
 import jwt
 import pytest
 
-from adapters.base.transport import HttpRequest, TransportError
-from adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
-from adapters.oceanex.simulator_auth import generated_key_pair
-from adapters.simulation.faults import Faults, HttpFault, WsFault
-from adapters.simulation.memory import InMemoryHttp, InMemoryWs, loop_clock, tick
-from adapters.simulation.server import Served, serve
-from adapters.simulation.virtual_time import START_NS, run_virtual
+from fairlead.adapters.base.transport import HttpRequest, TransportError
+from fairlead.adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
+from fairlead.adapters.oceanex.simulator_auth import generated_key_pair
+from fairlead.adapters.simulation.faults import Faults, HttpFault, WsFault
+from fairlead.adapters.simulation.memory import InMemoryHttp, InMemoryWs, loop_clock, tick
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.adapters.simulation.virtual_time import START_NS, run_virtual
 from tests.support.patience import PATIENCE_SECS
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}

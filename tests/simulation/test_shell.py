@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from adapters.simulation.exchange import ExchangeOptions
-from adapters.simulation.market import SeededFlow
-from adapters.simulation.orders import MarketSpec, NewOrder, SimOrder
-from adapters.simulation.shell import QUIET_EVENTS_PER_SEC, SimOptions, SimState
-from engine.orders.model import Side
+from fairlead.adapters.simulation.exchange import ExchangeOptions
+from fairlead.adapters.simulation.market import SeededFlow
+from fairlead.adapters.simulation.orders import MarketSpec, NewOrder, SimOrder
+from fairlead.adapters.simulation.shell import QUIET_EVENTS_PER_SEC, SimOptions, SimState
+from fairlead.engine.orders.model import Side
 
 T0 = 1_800_000_000_000_000_000
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from adapters import registry
-from engine.orders.files import AccountFiles
-from engine.risk.look import Look
-from engine.simulate.plan import SHIPPED, Death, Plan, draw
-from engine.simulate.run import run_plan
-from strategies.breakout import Breakout
-from strategies.imbalance_maker import ImbalanceMaker
-from strategies.trend_follower import TrendFollower
+from fairlead.adapters import registry
+from fairlead.engine.orders.files import AccountFiles
+from fairlead.engine.risk.look import Look
+from fairlead.engine.simulate.plan import SHIPPED, Death, Plan, draw
+from fairlead.engine.simulate.run import run_plan
+from fairlead.strategies.breakout import Breakout
+from fairlead.strategies.imbalance_maker import ImbalanceMaker
+from fairlead.strategies.trend_follower import TrendFollower
 
 VENUES = registry.simulated()
 SEEDS = (1, 2, 3)

@@ -14,24 +14,24 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from adapters import registry
-from adapters.simulation.faults import HttpFault, WsFault
-from engine.cli.app import app
-from engine.errors import Exit
-from engine.orders.cancels import Cancels
-from engine.orders.journal import Journal
-from engine.orders.live import LiveOrder
-from engine.orders.model import Absent, Accepted, Outcome, Refused, Unknown, VenueOrder
-from engine.orders.replacement import Replacement
-from engine.orders.search import Absence, Gone
-from engine.orders.submission import Submission
-from engine.orders.table import Table
-from engine.risk.facts import OrderFacts
-from engine.risk.gate import RiskGate
-from engine.risk.verdict import Denial
-from engine.simulate.plan import Gap, Plan, draw
-from engine.simulate.run import describe, run_many, run_plan
-from engine.simulate.shrink import shrink
+from fairlead.adapters import registry
+from fairlead.adapters.simulation.faults import HttpFault, WsFault
+from fairlead.engine.cli.app import app
+from fairlead.engine.errors import Exit
+from fairlead.engine.orders.cancels import Cancels
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import Absent, Accepted, Outcome, Refused, Unknown, VenueOrder
+from fairlead.engine.orders.replacement import Replacement
+from fairlead.engine.orders.search import Absence, Gone
+from fairlead.engine.orders.submission import Submission
+from fairlead.engine.orders.table import Table
+from fairlead.engine.risk.facts import OrderFacts
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.verdict import Denial
+from fairlead.engine.simulate.plan import Gap, Plan, draw
+from fairlead.engine.simulate.run import describe, run_many, run_plan
+from fairlead.engine.simulate.shrink import shrink
 from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def test_plan_that_failed_once(path: Path) -> None:
 
 
 def _hashes(hash_seed: str, python: str = sys.executable) -> dict[str, Any]:
-    command = [python, "-m", "engine.cli.main", "simulate", "--seeds", "1..4", "--json"]
+    command = [python, "-m", "fairlead.engine.cli.main", "simulate", "--seeds", "1..4", "--json"]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -230,7 +230,7 @@ def _sends_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 def _forgets_a_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancel that met an error is never sent again."""
     monkeypatch.setattr(Cancels, "again", lambda self: None)
-    monkeypatch.setattr("engine.orders.cancels.MAX_CANCEL_TRIES", 1)
+    monkeypatch.setattr("fairlead.engine.orders.cancels.MAX_CANCEL_TRIES", 1)
 
 
 def _forgets_a_replacement(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from nautilus_trader.model import InstrumentId, OrderBookDeltas
 
-from adapters import registry
-from adapters.base.book import SequencedBook
-from adapters.base.connection import StreamSupervisor
-from adapters.base.data_client import VenueDataClient
-from adapters.oceanex.websocket import _BookChannel
-from engine.recording.gaps import GapKind, GapRow
-from engine.simulate.books import ShownBook
-from engine.simulate.plan import FRAME_RATES, FrameFault, Plan, draw
-from engine.simulate.run import run_plan
-from engine.simulate.session import Result
-from engine.simulate.trace import Trace
+from fairlead.adapters import registry
+from fairlead.adapters.base.book import SequencedBook
+from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.data_client import VenueDataClient
+from fairlead.adapters.oceanex.websocket import _BookChannel
+from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.simulate.books import ShownBook
+from fairlead.engine.simulate.plan import FRAME_RATES, FrameFault, Plan, draw
+from fairlead.engine.simulate.run import run_plan
+from fairlead.engine.simulate.session import Result
+from fairlead.engine.simulate.trace import Trace
 
 VENUES = registry.simulated()
 ALL = {kind: rate / 2 for kind, rate in FRAME_RATES.items()}

@@ -19,7 +19,7 @@ from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run
 
-COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()", "venue"]
+COMMAND = [sys.executable, "-c", "from fairlead.engine.cli.main import main; main()", "venue"]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

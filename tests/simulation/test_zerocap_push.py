@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from adapters.zerocap.config import Dialect
-from engine.orders.model import Side
+from fairlead.adapters.zerocap.config import Dialect
+from fairlead.engine.orders.model import Side
 from tests.simulation.zerocap_harness import SYMBOL, Desk, Line, shape
 from tests.venues.zerocap.conftest import SAMPLES
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.zerocap.simulator_routes import ROUTES
+from fairlead.adapters.zerocap.simulator_routes import ROUTES
 from tests.simulation.zerocap_harness import SYMBOL, Desk, Line
 
 PATHS = sorted({(e.methods, e.path) for e in ROUTES.endpoints})
@@ -50,7 +50,7 @@ def test_any_request_is_answered(dialect: Any, calls: list[Any]) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"[" * 9000])
 def test_a_body_that_is_no_object_is_422(body: bytes) -> None:
     desk = Desk("A")
-    from adapters.simulation.venue import SimRequest
+    from fairlead.adapters.simulation.venue import SimRequest
 
     request = SimRequest(
         method="POST", path="/v2/orders/fetch_orders", query="", headers=desk.headers(), body=body

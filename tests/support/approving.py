@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.orders.approved import Approved
-from engine.orders.model import Intent
-from engine.risk.approval import Approvals, Change
+from fairlead.engine.orders.approved import Approved
+from fairlead.engine.orders.model import Intent
+from fairlead.engine.risk.approval import Approvals, Change
 
 
 def approved(*intents: Intent) -> list[Approved]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.orders.model import Intent, Kind, VenueFill
+from fairlead.engine.orders.model import Intent, Kind, VenueFill
 
 
 def plain_id(order: dict[str, Any]) -> str:

@@ -15,7 +15,14 @@ from nautilus_trader.model import (
     Quantity,
 )
 
-from engine.recording.importers.diffbook import Batch, Change, Code, DiffBook, Snapshot, Top
+from fairlead.engine.recording.importers.diffbook import (
+    Batch,
+    Change,
+    Code,
+    DiffBook,
+    Snapshot,
+    Top,
+)
 
 F_LAST = 128
 SIDES = {"": None, "BID": OrderSide.BUY, "ASK": OrderSide.SELL}

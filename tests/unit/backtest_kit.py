@@ -21,18 +21,18 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from backtests.synthetic import START_NS, perpetual, spot, write_catalog
-from engine.config.loaded import LoadedConfig
-from engine.run.backtest import RunResult, run_backtest
-from engine.run.config import load
+from fairlead.backtests.synthetic import START_NS, perpetual, spot, write_catalog
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.run.backtest import RunResult, run_backtest
+from fairlead.engine.run.config import load
 
 SECOND_NS = 1_000_000_000
 BOOK_LEVELS = 5
 BOOK_SIZE = "5.000"
 FEES = '{ maker = "0.0002", taker = "0.0005" }'
-MAKER = "strategies.imbalance_maker:ImbalanceMaker"
-TREND = "strategies.trend_follower:TrendFollower"
-BREAKOUT = "strategies.breakout:Breakout"
+MAKER = "fairlead.strategies.imbalance_maker:ImbalanceMaker"
+TREND = "fairlead.strategies.trend_follower:TrendFollower"
+BREAKOUT = "fairlead.strategies.breakout:Breakout"
 MAKER_PARAMS = {
     "order_quantity": "0.010",
     "max_inventory": "0.050",
@@ -157,7 +157,7 @@ catalog = "{catalog}"
 
 
 def _names(path: str) -> tuple[str, ...]:
-    return ("instrument_id",) if path.startswith("strategies.") else ()
+    return ("instrument_id",) if path.startswith("fairlead.strategies.") else ()
 
 
 def config(folder: Path, catalog: Path, path: str, params: Mapping[str, Any], **more: Any) -> Path:

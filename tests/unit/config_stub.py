@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from adapters import registry
-from adapters.base.venue import AdapterContext, AdapterSpec, Credential
-from engine.orders.model import Capabilities, Kind, Tif
+from fairlead.adapters import registry
+from fairlead.adapters.base.venue import AdapterContext, AdapterSpec, Credential
+from fairlead.engine.orders.model import Capabilities, Kind, Tif
 
 CONFIGS = Path(__file__).resolve().parents[1] / "data" / "configs"
 

@@ -50,14 +50,18 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from engine.config.model import Risk
-from engine.guard.feeds import FeedKind
-from engine.guard.run_state import RunState
-from engine.guard.simulated import simulate
-from engine.guard.strategy import guard
-from engine.matching.client import SimulatedClientFactory, SimulatedExecutionClient, Simulation
-from engine.matching.orders import Fee
-from engine.risk.gate import RiskGate
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard.feeds import FeedKind
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.guard.simulated import simulate
+from fairlead.engine.guard.strategy import guard
+from fairlead.engine.matching.client import (
+    SimulatedClientFactory,
+    SimulatedExecutionClient,
+    Simulation,
+)
+from fairlead.engine.matching.orders import Fee
+from fairlead.engine.risk.gate import RiskGate
 from tests.support.patience import PATIENCE_SECS
 
 VENUE = Venue("TEST")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.observe.orders_file import order_lines
-from engine.run.backtest import RunResult, run_backtest
-from engine.run.config import load
+from fairlead.engine.observe.orders_file import order_lines
+from fairlead.engine.run.backtest import RunResult, run_backtest
+from fairlead.engine.run.config import load
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,
@@ -66,7 +66,7 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def named(path: str, params: dict[str, Any]) -> dict[str, Any]:
     """The kit names the instrument to shipped strategies itself."""
-    return params if path.startswith("strategies.") else {"instrument_id": IID, **params}
+    return params if path.startswith("fairlead.strategies.") else {"instrument_id": IID, **params}
 
 
 def delays(result: RunResult) -> Iterator[tuple[str, str, int]]:
@@ -144,7 +144,7 @@ CASES = {
     "timed": (TIMED, "tests.data.timed:TickingTimed", {"every_us": 37_700}),
     "maker": (MAKER, "tests.data.timed:TickingMaker", MAKER_PARAMS),
     "brackets": (
-        "strategies.bracketed_breakout:BracketedBreakout",
+        "fairlead.strategies.bracketed_breakout:BracketedBreakout",
         "tests.data.timed:TickingBrackets",
         {
             "order_quantity": "0.010",

@@ -11,10 +11,10 @@ import pytest
 from nautilus_trader.model import BookAction, OrderBookDelta
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.errors import FairleadError
-from engine.recording.definitions import define
-from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
-from engine.run.backtest_data import select
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.recording.definitions import define
+from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
+from fairlead.engine.run.backtest_data import select
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,

@@ -28,8 +28,8 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from backtests.synthetic import START_NS, perpetual
-from engine.run.backtest_engine import Engine
+from fairlead.backtests.synthetic import START_NS, perpetual
+from fairlead.engine.run.backtest_engine import Engine
 from tests.unit.backtest_kit import SECOND_NS, book, cleared, trade
 
 KINDS = (

@@ -26,14 +26,14 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.errors import FairleadError
-from engine.observe.summary import Account
-from engine.observe.table import rows, shown
-from engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
-from engine.run.backtest import run_backtest
-from engine.run.backtest_data import book_at
-from engine.run.config import load
-from engine.run.fees import FeeRates, rates_from_info
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.observe.summary import Account
+from fairlead.engine.observe.table import rows, shown
+from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.backtest_data import book_at
+from fairlead.engine.run.config import load
+from fairlead.engine.run.fees import FeeRates, rates_from_info
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.backtest_kit import (
     MAKER,
@@ -64,7 +64,12 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fairlead(*args: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from engine.cli.main import main; main()", *map(str, args)],
+        [
+            sys.executable,
+            "-c",
+            "from fairlead.engine.cli.main import main; main()",
+            *map(str, args),
+        ],
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECS,

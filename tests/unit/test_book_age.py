@@ -16,8 +16,8 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from engine.config.model import Risk
-from engine.guard.strategy import guard
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard.strategy import guard
 from tests.unit.nautilus_harness import IID, SECOND, Run, backtest, book, px, qty, trade
 
 STEPS = 10

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from nautilus_trader.model import BookType, OrderSide
 
-from engine.config.model import Risk
-from engine.guard.strategy import GuardedStrategy
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard.strategy import GuardedStrategy
 from tests.unit.nautilus_harness import IID, Run, backtest, paper, px, qty, strategy_config
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from engine.brackets.keeper import Brackets, MemoryStore
-from engine.brackets.steps import Bracket, Place
-from engine.brackets.view import BracketView
-from engine.config.model import Risk
-from engine.kill.switch import KillSwitch
-from engine.orders.journal import Journal
-from engine.orders.model import OrderState, Side, VenueFill
-from engine.risk.facts import Reference
-from engine.risk.gate import RiskGate
+from fairlead.engine.brackets.keeper import Brackets, MemoryStore
+from fairlead.engine.brackets.steps import Bracket, Place
+from fairlead.engine.brackets.view import BracketView
+from fairlead.engine.config.model import Risk
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import OrderState, Side, VenueFill
+from fairlead.engine.risk.facts import Reference
+from fairlead.engine.risk.gate import RiskGate
 from tests.unit.orders.conftest import intent
 from tests.unit.test_gate import BTC, NOW, View, order
 

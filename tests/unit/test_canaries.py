@@ -25,12 +25,12 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from adapters.oceanex.signing import Signer, load_key
-from adapters.oceanex.simulator_auth import generated_key_pair
-from adapters.poloniex.signing import sign
-from engine.recording.raw import RawRecorder
-from engine.recording.redact import Redactor
-from engine.secrets import Secret
+from fairlead.adapters.oceanex.signing import Signer, load_key
+from fairlead.adapters.oceanex.simulator_auth import generated_key_pair
+from fairlead.adapters.poloniex.signing import sign
+from fairlead.engine.recording.raw import RawRecorder
+from fairlead.engine.recording.redact import Redactor
+from fairlead.engine.secrets import Secret
 from tests.support.canaries import Canaries, Found, scan
 from tests.support.patience import PATIENCE_SECS
 from tests.support.spy import sitecustomize as spy
@@ -153,8 +153,9 @@ def test_child_processes_tell_what_they_have(tmp_path: Path) -> None:
     (tmp_path / "private_key").write_text(private)
     (tmp_path / "private_key").chmod(0o600)
     code = (
-        "import sys; from pathlib import Path; from engine.secrets import read_secret\n"
-        "from adapters.poloniex.signing import sign; from adapters.oceanex import signing\n"
+        "import sys; from pathlib import Path; from fairlead.engine.secrets import read_secret\n"
+        "from fairlead.adapters.poloniex.signing import sign\n"
+        "from fairlead.adapters.oceanex import signing\n"
         "pem = read_secret('file:private_key', Path(sys.argv[1]), kind='pem')\n"
         "signing.Signer('ID1', None, signing.load_key(pem), lambda: 1).token({})\n"
         "sign('secret', 'text')\n"
@@ -173,7 +174,7 @@ def test_child_processes_tell_what_they_have(tmp_path: Path) -> None:
 
 LEAK = """
 import os
-from engine.secrets import read_secret
+from fairlead.engine.secrets import read_secret
 
 def test_leak(tmp_path):
     (tmp_path / "key").write_text("{canary}")

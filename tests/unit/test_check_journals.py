@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from engine.cli.app import app
-from engine.errors import Exit
-from engine.orders.journal import Journal
+from fairlead.engine.cli.app import app
+from fairlead.engine.errors import Exit
+from fairlead.engine.orders.journal import Journal
 from tests.unit.orders.conftest import intent
 
 CONFIG = """
@@ -24,7 +24,7 @@ fees = { maker = "0.0002", taker = "0.0005" }
 
 [[strategies]]
 id = "Breakout-001"
-path = "strategies.breakout:Breakout"
+path = "fairlead.strategies.breakout:Breakout"
 params = { instrument_id = "BTC_USDT.SIM", order_quantity = "0.002" }
 
 [risk]

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
-from engine.config.codes import CODES
-from engine.config.loader import CONFIG_BYTES_MAX
-from engine.config.problems import ConfigError, ConfigProblem
-from engine.run.config import load
+from fairlead.engine.config.codes import CODES
+from fairlead.engine.config.loader import CONFIG_BYTES_MAX
+from fairlead.engine.config.problems import ConfigError, ConfigProblem
+from fairlead.engine.run.config import load
 from tests.unit.config_stub import stub_adapter
 
 BASE = """\

@@ -16,12 +16,12 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapters import registry
-from engine.cli.app import VERBS, app
-from engine.config import model
-from engine.config.codes import CODES
-from engine.errors import MEANING, Exit, FairleadError
-from engine.run.config import explain, json_schema
+from fairlead.adapters import registry
+from fairlead.engine.cli.app import VERBS, app
+from fairlead.engine.config import model
+from fairlead.engine.config.codes import CODES
+from fairlead.engine.errors import MEANING, Exit, FairleadError
+from fairlead.engine.run.config import explain, json_schema
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.config_stub import CONFIGS, stub_adapter
 
@@ -199,7 +199,7 @@ def only_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def structs(kind: msgspec.inspect.Type) -> Iterator[type]:
-    from engine.config.explain import _walk_structs
+    from fairlead.engine.config.explain import _walk_structs
 
     yield from _walk_structs(kind)
 
@@ -371,7 +371,7 @@ def test_an_error_is_one_line_and_its_exit_code(
     def fail(_: str) -> str:
         raise error
 
-    monkeypatch.setattr("engine.run.config.explain", fail)
+    monkeypatch.setattr("fairlead.engine.run.config.explain", fail)
     if debug:
         monkeypatch.setenv("FAIRLEAD_DEBUG", debug)
     result = run("config", "--explain", "x")
@@ -383,7 +383,7 @@ def test_an_error_is_one_line_and_its_exit_code(
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from engine.cli.app import app\n"
+        "import sys; from fairlead.engine.cli.app import app\n"
         "try: app(['--help'], prog_name='fairlead')\n"
         "except SystemExit: pass\n"
         "heavy = {'nautilus_trader', 'aiohttp', 'rich', 'cryptography'} & sys.modules.keys()\n"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.config.loader import PROBLEMS_MAX
-from engine.config.problems import ConfigError
-from engine.run.config import load
+from fairlead.engine.config.loader import PROBLEMS_MAX
+from fairlead.engine.config.problems import ConfigError
+from fairlead.engine.run.config import load
 from tests.unit.config_stub import CONFIGS, stub_adapter
 
 FULL = (CONFIGS / "full.toml").read_text()

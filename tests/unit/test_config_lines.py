@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config.loaded import parse_key_path
-from engine.config.problems import KeyPath, key_text
-from engine.config.toml_lines import TomlLines
+from fairlead.engine.config.loaded import parse_key_path
+from fairlead.engine.config.problems import KeyPath, key_text
+from fairlead.engine.config.toml_lines import TomlLines
 
 DOCUMENT = '''\
 # a comment with [a.table] = 1 in it

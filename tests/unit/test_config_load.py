@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters import registry
-from adapters.base.venue import AdapterSpec
-from engine.config import model
-from engine.config.loaded import LoadedConfig
-from engine.errors import FairleadError
-from engine.run.config import load
+from fairlead.adapters import registry
+from fairlead.adapters.base.venue import AdapterSpec
+from fairlead.engine.config import model
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.run.config import load
 from tests.unit.config_stub import CONFIGS, STUB, StubOptions, stub_adapter
 
 FULL = CONFIGS / "full.toml"

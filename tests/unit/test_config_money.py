@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli.app import app
-from engine.config import model, rules
-from engine.config.problems import ConfigError
-from engine.run.backtest import run_backtest
-from engine.run.config import load
+from fairlead.engine.cli.app import app
+from fairlead.engine.config import model, rules
+from fairlead.engine.config.problems import ConfigError
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.config import load
 from tests.unit import backtest_kit as kit
 
 CONFIG = """\

@@ -12,8 +12,8 @@ from msgspec import Meta
 from nautilus_trader.model import BarType, InstrumentId, StrategyId
 from nautilus_trader.trading import StrategyConfig
 
-from engine.config.model import Strategy
-from engine.config.strategy_params import (
+from fairlead.engine.config.model import Strategy
+from fairlead.engine.config.strategy_params import (
     ParamsError,
     build_strategy_config,
     config_class_of,

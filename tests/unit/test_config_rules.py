@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import rules
-from engine.config.model import Risk
-from engine.config.problems import ConfigError
-from engine.run.config import load
+from fairlead.engine.config import rules
+from fairlead.engine.config.model import Risk
+from fairlead.engine.config.problems import ConfigError
+from fairlead.engine.run.config import load
 from tests.unit import backtest_kit as kit
 
 WRONG = ("BTC_USDT", "BTCUSD.TEST", "btcusdt.TEST", "BTCUSDT.OTHER")

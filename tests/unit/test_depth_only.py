@@ -19,7 +19,7 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard.strategy import GuardedStrategy
+from fairlead.engine.guard.strategy import GuardedStrategy
 from tests.unit import backtest_kit as kit
 
 NAME = "BTCUSDT.TEST"

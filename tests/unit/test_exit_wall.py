@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from nautilus_trader.model import OrderSide
 
-from engine.config.model import Risk
-from engine.orders.model import Role, Side
-from engine.risk.facts import Declared
-from engine.risk.gate import RiskGate, live_order
+from fairlead.engine.config.model import Risk
+from fairlead.engine.orders.model import Role, Side
+from fairlead.engine.risk.facts import Declared
+from fairlead.engine.risk.gate import RiskGate, live_order
 from tests.unit.nautilus_harness import IID, Run, backtest, px, qty
 from tests.unit.test_gate import BTC, D, View, code, order
 from tests.unit.test_guarded import Plain, plain_config

@@ -13,15 +13,15 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from engine.brackets import story as bracket_story
-from engine.brackets.keeper import JournalStore
-from engine.brackets.steps import Bracket
-from engine.errors import Exit, FairleadError
-from engine.observe.explain import explain
-from engine.orders.journal import Journal, JournalError
-from engine.orders.model import OrderState, Side
-from engine.recording.raw import RawRecorder
-from engine.recording.redact import Redactor
+from fairlead.engine.brackets import story as bracket_story
+from fairlead.engine.brackets.keeper import JournalStore
+from fairlead.engine.brackets.steps import Bracket
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.explain import explain
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.model import OrderState, Side
+from fairlead.engine.recording.raw import RawRecorder
+from fairlead.engine.recording.redact import Redactor
 from tests.unit.orders.conftest import INSTRUMENT, intent, venue_order
 
 CONFIG = """
@@ -35,7 +35,7 @@ adapter = "no such adapter"
 """
 RUN = """
 import sys
-from engine.cli.main import main
+from fairlead.engine.cli.main import main
 sys.argv = ["fairlead", "explain", "V-2", "--config", "run.toml", "--json"]
 try:
     main()

@@ -15,10 +15,10 @@ from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 from typer.testing import CliRunner
 
-from engine.cli.app import app
-from engine.errors import Exit, FairleadError
-from engine.guard.strategy import GuardedStrategy
-from engine.observe.backtest_story import BacktestStory, explain_backtest
+from fairlead.engine.cli.app import app
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.observe.backtest_story import BacktestStory, explain_backtest
 from tests.support.patience import PATIENCE_SECS
 from tests.unit import backtest_kit as kit
 
@@ -226,7 +226,7 @@ def test_a_folder_that_was_there_stays(tmp_path: Path, verb: str) -> None:
 
 def fairlead(*words: str | Path, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.cli.main", *map(str, words)],
+        [sys.executable, "-m", "fairlead.engine.cli.main", *map(str, words)],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,

@@ -19,9 +19,9 @@ from nautilus_trader.model import (
     TriggerType,
 )
 
-from engine.matching.closing import closing
-from engine.matching.fill_model import MarketFills
-from engine.matching.tape import Tape, ordered
+from fairlead.engine.matching.closing import closing
+from fairlead.engine.matching.fill_model import MarketFills
+from fairlead.engine.matching.tape import Tape, ordered
 from tests.kernel.bench import (
     IID,
     MS,

@@ -11,16 +11,23 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from engine.config.model import CheckCode, Risk
-from engine.kill.switch import KillSwitch
-from engine.orders.model import Capabilities, Kind, Side, Tif, TriggerCondition
-from engine.orders.trigger import condition_of, default_condition, kind_for
-from engine.risk.checks import CHECKS, Denial
-from engine.risk.document import table
-from engine.risk.facts import Funds, InstrumentFacts, LiveOrder, OrderFacts, RateWindow, Reference
-from engine.risk.gate import OVER_GRACE_NS, RiskGate
-from engine.risk.ledger import Ledger
-from engine.risk.state import RiskStateError, RiskStateFile
+from fairlead.engine.config.model import CheckCode, Risk
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif, TriggerCondition
+from fairlead.engine.orders.trigger import condition_of, default_condition, kind_for
+from fairlead.engine.risk.checks import CHECKS, Denial
+from fairlead.engine.risk.document import table
+from fairlead.engine.risk.facts import (
+    Funds,
+    InstrumentFacts,
+    LiveOrder,
+    OrderFacts,
+    RateWindow,
+    Reference,
+)
+from fairlead.engine.risk.gate import OVER_GRACE_NS, RiskGate
+from fairlead.engine.risk.ledger import Ledger
+from fairlead.engine.risk.state import RiskStateError, RiskStateFile
 
 BTC = "BTC_USDT.TEST"
 NOW = 1_700_000_000_000_000_000
@@ -434,7 +441,7 @@ def test_codes_are_unique_and_documented() -> None:
     assert sorted(get_args(CheckCode)) == sorted(switchable)
     assert all(bool(check.key) is not bool(check.text) for check in CHECKS)  # told once
     document = (Path(__file__).parents[2] / "docs" / "risk.md").read_text()
-    assert f"\n\n{table()}\n\n" in document  # python -m engine.risk.document
+    assert f"\n\n{table()}\n\n" in document  # python -m fairlead.engine.risk.document
 
 
 @pytest.mark.parametrize("side", Side)

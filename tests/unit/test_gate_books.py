@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config.model import Risk
-from engine.orders.model import Side
-from engine.risk.facts import InstrumentFacts, Limits, LiveOrder, RateWindow, Reference
-from engine.risk.flow import DAY_NS, Spent, Tape
-from engine.risk.gate import RiskGate
-from engine.risk.ledger import Ledger
-from engine.risk.money import RoundTrips
-from engine.risk.state import RiskState, RiskStateError, RiskStateFile
-from engine.risk.states import RiskStates
+from fairlead.engine.config.model import Risk
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.facts import InstrumentFacts, Limits, LiveOrder, RateWindow, Reference
+from fairlead.engine.risk.flow import DAY_NS, Spent, Tape
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.ledger import Ledger
+from fairlead.engine.risk.money import RoundTrips
+from fairlead.engine.risk.state import RiskState, RiskStateError, RiskStateFile
+from fairlead.engine.risk.states import RiskStates
 from tests.unit.test_gate import BTC, NOW, D, View, code, order
 
 ETH = "ETH_USDT.TEST"

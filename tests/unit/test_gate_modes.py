@@ -22,12 +22,12 @@ from nautilus_trader.model import (
     TriggerType,
 )
 
-from engine.config.model import Risk
-from engine.guard.strategy import GuardedStrategy
-from engine.kill.switch import KillSwitch
-from engine.orders.model import Capabilities, Kind, Tif
-from engine.risk.checks import CHECKS, Denial
-from engine.risk.gate import RiskGate
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.model import Capabilities, Kind, Tif
+from fairlead.engine.risk.checks import CHECKS, Denial
+from fairlead.engine.risk.gate import RiskGate
 from tests.unit.nautilus_harness import IID, MODES, OTHER, Run, book, cleared, px, qty
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

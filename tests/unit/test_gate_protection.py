@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from engine.config.model import Risk
-from engine.orders.model import Role, Side
-from engine.risk.facts import Declared, OrderFacts, Reference
-from engine.risk.gate import RiskGate
+from fairlead.engine.config.model import Risk
+from fairlead.engine.orders.model import Role, Side
+from fairlead.engine.risk.facts import Declared, OrderFacts, Reference
+from fairlead.engine.risk.gate import RiskGate
 from tests.unit.nautilus_harness import IID, cleared, px, qty
 from tests.unit.test_gate import BTC, NOW, D, View, code, order
 from tests.unit.test_gate_modes import BUY, MODES, SELL, Run, Script

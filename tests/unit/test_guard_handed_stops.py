@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.guard.handed import chosen_condition
-from engine.orders.model import Side, TriggerCondition
+from fairlead.engine.guard.handed import chosen_condition
+from fairlead.engine.orders.model import Side, TriggerCondition
 
 
 @pytest.mark.parametrize("side", list(Side))

@@ -10,9 +10,9 @@ import pytest
 from nautilus_trader.model import BookType, ClientOrderId, OrderSide, TimeInForce
 from nautilus_trader.trading import Strategy
 
-from engine.guard.overrides import ORDER_METHODS
-from engine.guard.strategy import GuardedStrategy
-from engine.guard.thread import MEMBERS, WrongThreadError
+from fairlead.engine.guard.overrides import ORDER_METHODS
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.guard.thread import MEMBERS, WrongThreadError
 from tests.unit.nautilus_harness import IID, MODES, Run, px, qty, strategy_config
 
 ID = ClientOrderId("O-1")

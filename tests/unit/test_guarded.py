@@ -16,11 +16,11 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from engine.config.model import Risk
-from engine.guard.overrides import ORDER_METHODS
-from engine.guard.run_state import RunState
-from engine.guard.strategy import GuardedStrategy, guard
-from engine.risk.gate import RiskGate
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard.overrides import ORDER_METHODS
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.guard.strategy import GuardedStrategy, guard
+from fairlead.engine.risk.gate import RiskGate
 from tests.unit.nautilus_harness import (
     IID,
     MODES,

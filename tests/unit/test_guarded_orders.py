@@ -12,9 +12,9 @@ from nautilus_trader.model import (
     TimeInForce,
 )
 
-from engine.config.model import Risk
-from engine.orders.model import Side
-from engine.risk.gate import RiskGate
+from fairlead.engine.config.model import Risk
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.gate import RiskGate
 from tests.unit.nautilus_harness import (
     IID,
     MODES,

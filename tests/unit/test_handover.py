@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from nautilus_trader.model import BookType, OrderSide
 
-from engine.config.model import Risk
-from engine.guard import OwnOrder
-from engine.guard.strategy import GuardedStrategy
-from engine.orders.model import Role, Side, TriggerCondition
-from engine.risk.facts import Declared, OrderFacts
-from engine.risk.gate import live_order
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard import OwnOrder
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.orders.model import Role, Side, TriggerCondition
+from fairlead.engine.risk.facts import Declared, OrderFacts
+from fairlead.engine.risk.gate import live_order
 from tests.unit.nautilus_harness import IID, MODES, Run, backtest, px, qty
 from tests.unit.test_guarded import Plain, plain_config
 

@@ -17,12 +17,12 @@ import pytest
 from nautilus_trader.model import BookAction, InstrumentId, OrderBookDelta
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.gaps import GapKind, read_gaps
-from engine.recording.importers import binance
-from engine.recording.importers.binance import BinanceImport, import_binance
-from engine.recording.importers.binance_wire import Malformed, Other, parse_line
-from engine.recording.importers.report import ImportReport
-from engine.recording.importers.staging import ImportFailed
+from fairlead.engine.recording.gaps import GapKind, read_gaps
+from fairlead.engine.recording.importers import binance
+from fairlead.engine.recording.importers.binance import BinanceImport, import_binance
+from fairlead.engine.recording.importers.binance_wire import Malformed, Other, parse_line
+from fairlead.engine.recording.importers.report import ImportReport
+from fairlead.engine.recording.importers.staging import ImportFailed
 from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -536,7 +536,7 @@ def test_many_small_files_hold_the_same_rows(tmp_path):
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from engine.recording.importers.binance import BinanceImport
+from fairlead.engine.recording.importers.binance import BinanceImport
 run = BinanceImport(Path(sys.argv[1]), Path(sys.argv[2]), chunk_rows=5000)
 print(run.run().instruments[0].quotes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from engine.cli.import_ import command
+from fairlead.engine.cli.import_ import command
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "recording"
 USDM = DATA / "binance_usdm_400.gz"

@@ -18,15 +18,15 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.serialization import quotes_to_arrow_record_batch_bytes
 
-from engine.recording.arrow_fill import filled
-from engine.recording.importers.binance import BinanceImport
-from engine.recording.importers.binance_instruments import build_instrument
-from engine.recording.importers.binance_wire import PRICE_MAX, SIZE_MAX, Market
-from engine.recording.importers.columns import ONE, Columns
-from engine.recording.importers.diffbook import Batch, Code
-from engine.recording.importers.listing import Listed
-from engine.recording.importers.staging import CHUNK_ROWS, ImportFailed, StagedCatalog
-from engine.recording.rows import ROW_GROUP_SIZE, span_of
+from fairlead.engine.recording.arrow_fill import filled
+from fairlead.engine.recording.importers.binance import BinanceImport
+from fairlead.engine.recording.importers.binance_instruments import build_instrument
+from fairlead.engine.recording.importers.binance_wire import PRICE_MAX, SIZE_MAX, Market
+from fairlead.engine.recording.importers.columns import ONE, Columns
+from fairlead.engine.recording.importers.diffbook import Batch, Code
+from fairlead.engine.recording.importers.listing import Listed
+from fairlead.engine.recording.importers.staging import CHUNK_ROWS, ImportFailed, StagedCatalog
+from fairlead.engine.recording.rows import ROW_GROUP_SIZE, span_of
 from tests.support.delta_book import deltas_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,10 +11,10 @@ import pytest
 from nautilus_trader.model import BookAction
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.importers.binance import import_binance
-from engine.recording.importers.binance_instruments import Rules
-from engine.recording.importers.report import ImportReport
-from engine.recording.importers.staging import ImportFailed
+from fairlead.engine.recording.importers.binance import import_binance
+from fairlead.engine.recording.importers.binance_instruments import Rules
+from fairlead.engine.recording.importers.report import ImportReport
+from fairlead.engine.recording.importers.staging import ImportFailed
 
 BEGIN_MS = 1_800_000_000_000
 SYMBOL, NAME = "AAAUSDT", "AAAUSDT.BINANCE"
@@ -94,7 +94,7 @@ def test_trades_told_twice_are_once_in_the_catalog(tmp_path):
 
 
 def test_the_newest_trades_are_remembered(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.recording.importers.binance_symbol.TRADES_KEPT_MAX", 3)
+    monkeypatch.setattr("fairlead.engine.recording.importers.binance_symbol.TRADES_KEPT_MAX", 3)
     told = [1, 2, 3, 4, 5, 3, 5, 1]  # the first has been forgotten by then
     when = [{"E": BEGIN_MS + 100 * number, "T": BEGIN_MS + 100 * number} for number in told]
     lines = [trade(1000 + i, number, "99.90", "0.7", **when[i]) for i, number in enumerate(told)]
@@ -158,7 +158,7 @@ def test_a_snapshot_finer_than_the_stream_sets_the_precision(tmp_path):
 
 
 def test_a_finer_number_far_behind_the_head_begins_the_import_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.recording.importers.binance.HEAD_LINES", 3)
+    monkeypatch.setattr("fairlead.engine.recording.importers.binance.HEAD_LINES", 3)
     lines = [snapshot(0, 1000, *WHOLE), *steady(1001, 20), trade(3000, 1, "100.123", "0.0001")]
     report, catalog = imported(tmp_path, lines)
     (each,) = report.instruments

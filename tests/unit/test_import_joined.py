@@ -9,10 +9,10 @@ import pytest
 from nautilus_trader.model import BookAction
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.gaps import GapKind, GapRow, read_gaps, summary_of
-from engine.recording.importers.binance import import_binance
-from engine.recording.importers.report import ImportReport
-from engine.recording.importers.staging import ImportFailed
+from fairlead.engine.recording.gaps import GapKind, GapRow, read_gaps, summary_of
+from fairlead.engine.recording.importers.binance import import_binance
+from fairlead.engine.recording.importers.report import ImportReport
+from fairlead.engine.recording.importers.staging import ImportFailed
 from tests.unit.test_import_binance import tree
 from tests.unit.test_import_faults import (
     BEGIN_MS,

@@ -11,10 +11,10 @@ import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 from typer.testing import CliRunner
 
-from engine.cli.app import app
-from engine.recording.importers.binance import import_binance
-from engine.recording.importers.binance_instruments import Rules
-from engine.recording.importers.staging import ImportFailed
+from fairlead.engine.cli.app import app
+from fairlead.engine.recording.importers.binance import import_binance
+from fairlead.engine.recording.importers.binance_instruments import Rules
+from fairlead.engine.recording.importers.staging import ImportFailed
 from tests.unit.test_import_faults import WHOLE, imported, snapshot, steady, trade
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "recording"

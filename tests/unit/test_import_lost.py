@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.cli.import_ import render
-from engine.recording.gaps import GapKind, GapRow, read_gaps
-from engine.recording.importers.binance import BinanceImport
-from engine.recording.importers.report import ImportReport
-from engine.recording.importers.staging import CHUNK_ROWS, ImportFailed
+from fairlead.engine.cli.import_ import render
+from fairlead.engine.recording.gaps import GapKind, GapRow, read_gaps
+from fairlead.engine.recording.importers.binance import BinanceImport
+from fairlead.engine.recording.importers.report import ImportReport
+from fairlead.engine.recording.importers.staging import CHUNK_ROWS, ImportFailed
 from tests.unit.test_import_binance import tree
 from tests.unit.test_import_faults import BEGIN_MS, WHOLE, shown, snapshot, stamped, trade
 
@@ -244,7 +244,7 @@ def test_a_full_disk_leaves_the_gap_file_as_it_was(rows_before, tmp_path, monkey
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(descriptor, data)
 
-    monkeypatch.setattr("engine.recording.gaps.os.write", refused)
+    monkeypatch.setattr("fairlead.engine.recording.gaps.os.write", refused)
     with pytest.raises(ImportFailed, match=r"IMPORT-DISK.*No space left"):
         BinanceImport(tmp_path / "later.txt", tmp_path / "cat").run()
     (tmp_path / "later.txt").unlink()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.import_ import render
-from engine.recording.importers.binance_wire import kind_of
+from fairlead.engine.cli.import_ import render
+from fairlead.engine.recording.importers.binance_wire import kind_of
 from tests.unit.test_import_faults import BEGIN_MS, Side, imported, shown, stamped, trade
 
 SYMBOL, SPOT, USDM = "AAAUSDT", "AAAUSDT.BINANCE", "AAAUSDT-PERP.BINANCE"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli import kill, kill_fast
-from engine.cli.app import app
-from engine.cli.killing import Wanted
-from engine.errors import Exit
+from fairlead.engine.cli import kill, kill_fast
+from fairlead.engine.cli.app import app
+from fairlead.engine.cli.killing import Wanted
+from fairlead.engine.errors import Exit
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT
 
@@ -119,7 +119,7 @@ def test_nobody_who_reads_the_output_stops_no_kill(tmp_path: Path) -> None:
 
 def test_the_state_is_durable_before_anything_heavy_is_imported() -> None:
     code = (
-        "import sys; from engine.cli import kill_fast\n"
+        "import sys; from fairlead.engine.cli import kill_fast\n"
         "heavy = {'typer', 'asyncio', 'nautilus_trader', 'aiohttp', 'jwt', 'sqlite3'}\n"
         "heavy &= sys.modules.keys()\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
@@ -132,11 +132,14 @@ def test_the_state_is_durable_before_anything_heavy_is_imported() -> None:
 
 def test_cancelling_imports_nothing_that_only_a_run_needs() -> None:
     code = (
-        "import sys; import engine.kill.command, engine.run.reach, engine.run.config\n"
-        "from adapters import registry\n"
+        "import sys; import fairlead.engine.kill.command, fairlead.engine.run.reach\n"
+        "import fairlead.engine.run.config\n"
+        "from fairlead.adapters import registry\n"
         "for name in registry.names(): registry.spec(name)\n"
-        "heavy = {'typer', 'aiohttp', 'uvloop', 'engine.orders.desk', 'engine.kill.flatten',\n"
-        "         'nautilus_trader.trading', 'nautilus_trader.live'} & sys.modules.keys()\n"
+        "heavy = {'typer', 'aiohttp', 'uvloop'}\n"
+        "heavy |= {f'nautilus_trader.{one}' for one in ('trading', 'live')}\n"
+        "heavy |= {f'fairlead.engine.{one}' for one in ('orders.desk', 'kill.flatten')}\n"
+        "heavy &= sys.modules.keys()\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run(

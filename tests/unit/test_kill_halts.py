@@ -13,17 +13,17 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from adapters import registry
-from engine.cli import kill_fast
-from engine.cli.app import app
-from engine.errors import Exit
-from engine.kill.command import VenueKill
-from engine.kill.records import HaltRecord, halt_of, note
-from engine.kill.state import FOLDER, Action, KillState, Scope
-from engine.kill.switch import KillSwitch
-from engine.orders.journal import Journal
-from engine.risk.state import Halt, RiskState, RiskStateFile
-from engine.risk.states import Clearing, clearing_file
+from fairlead.adapters import registry
+from fairlead.engine.cli import kill_fast
+from fairlead.engine.cli.app import app
+from fairlead.engine.errors import Exit
+from fairlead.engine.kill.command import VenueKill
+from fairlead.engine.kill.records import HaltRecord, halt_of, note
+from fairlead.engine.kill.state import FOLDER, Action, KillState, Scope
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.risk.state import Halt, RiskState, RiskStateFile
+from fairlead.engine.risk.states import Clearing, clearing_file
 
 BTC = "BTC_USDT.OCEANEX"
 HALT = Halt(reason="DAILY_LOSS: lost 25.3 USDT today", ts_ns=1, code="DAILY_LOSS")

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters.base.plain_transport import PlainTransport
-from adapters.base.ratelimit import Rate, RateLimited, RateLimiter
-from adapters.base.transport import HttpRequest, TransportError
-from engine.kill.state import (
+from fairlead.adapters.base.plain_transport import PlainTransport
+from fairlead.adapters.base.ratelimit import Rate, RateLimited, RateLimiter
+from fairlead.adapters.base.transport import HttpRequest, TransportError
+from fairlead.engine.kill.state import (
     ALL,
     SETTLED_NS,
     Action,
@@ -25,8 +25,8 @@ from engine.kill.state import (
     KillStateError,
     Scope,
 )
-from engine.kill.switch import KillSwitch
-from engine.orders.permit import asking, refusal
+from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.permit import asking, refusal
 
 BTC = "BTC_USDT.OCEANEX"
 WORD = {"reason": "looked at", "by": "tests"}
@@ -73,7 +73,7 @@ def test_scopes(
 
 def test_a_kill_is_there_for_other_processes_and_after_a_restart(state: KillState) -> None:
     code = (
-        "import sys; from pathlib import Path; from engine.kill.state import *;"
+        "import sys; from pathlib import Path; from fairlead.engine.kill.state import *;"
         "KillState(Path(sys.argv[1])).engage(ALL, Action.HALT, reason='other', by='other')"
     )
     assert state.in_force() == ()
@@ -340,7 +340,7 @@ async def test_a_create_that_waits_for_rate_budget_is_stopped_by_a_kill() -> Non
 
 
 async def test_transports_send_nothing_that_was_killed() -> None:
-    from adapters.base.aiohttp_transport import AiohttpTransport
+    from fairlead.adapters.base.aiohttp_transport import AiohttpTransport
 
     reached: list[bytes] = []
 

@@ -17,11 +17,11 @@ from nautilus_trader.live.clients import DataClientFactory, MarketDataClient
 from nautilus_trader.model import AccountType, OrderSide, StrategyId, TraderId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from adapters.base.execution_client import VenueExecutionClient, make_execution_factory
-from adapters.base.venue import VenueInstrument
-from engine.orders.desk import DeskSettings, OrderDesk
-from engine.orders.journal import Journal
-from engine.orders.model import (
+from fairlead.adapters.base.execution_client import VenueExecutionClient, make_execution_factory
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.orders.desk import DeskSettings, OrderDesk
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import (
     Accepted,
     Capabilities,
     Finding,

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from engine.matching.taking import Consumed, Print, met, walk
-from engine.orders.model import Side
+from fairlead.engine.matching.taking import Consumed, Print, met, walk
+from fairlead.engine.orders.model import Side
 
 BIDS = [
     (Decimal("99.50"), Decimal(5)),

@@ -12,10 +12,10 @@ import pytest
 from nautilus_trader.model import AggressorSide
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.observe.orders_file import order_lines
-from engine.recording.importers.binance import import_binance
-from engine.run.backtest import RunResult, run_backtest
-from engine.run.config import load
+from fairlead.engine.observe.orders_file import order_lines
+from fairlead.engine.recording.importers.binance import import_binance
+from fairlead.engine.run.backtest import RunResult, run_backtest
+from fairlead.engine.run.config import load
 from tests.kernel.bench import BEGIN, book, pair, trade
 from tests.kernel.bench import IID as BENCH_IID
 from tests.support.processes import ROOT

@@ -17,9 +17,9 @@ from nautilus_trader.model import (
     TriggerType,
 )
 
-from engine.guard.simulated import plain
-from engine.orders.model import REDUCE_TAG, Role
-from engine.risk.view import order_facts
+from fairlead.engine.guard.simulated import plain
+from fairlead.engine.orders.model import REDUCE_TAG, Role
+from fairlead.engine.risk.view import order_facts
 from tests.unit.nautilus_harness import IID, px, qty
 
 FACTORY = OrderFactory(TraderId("T-001"), StrategyId("S-001"), Clock.new_test())

@@ -16,9 +16,9 @@ from nautilus_trader.live import LiveExecutionEngineConfig, LiveNode
 from nautilus_trader.model import OrderSide, PositionSide, StrategyId, TraderId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from adapters.base.execution_client import make_execution_factory
-from engine.orders.journal import Journal
-from engine.orders.model import Accepted, Intent, OrderState, Side, VenueBalance, VenueFill
+from fairlead.adapters.base.execution_client import make_execution_factory
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Accepted, Intent, OrderState, Side, VenueBalance, VenueFill
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.nautilus_harness import IID
 from tests.unit.orders.conftest import ScriptedVenue, intent, venue_order

@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from engine.processes import module_command
+from fairlead.engine.processes import module_command
 
 
 def test_modules_of_the_working_folder_are_not_ours(tmp_path: Path) -> None:
-    for name in ("engine", "types", "msgspec"):
+    for name in ("fairlead", "types", "msgspec"):
         (tmp_path / f"{name}.py").write_text('raise SystemExit("of the working folder")\n')
-    command = module_command("engine.cli.main", "--help")
+    command = module_command("fairlead.engine.cli.main", "--help")
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "Usage" in ended.stdout

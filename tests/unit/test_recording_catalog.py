@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from nautilus_trader.model import NautilusDataType
 
-from engine.recording.catalog import CatalogEmpty, CatalogMissing, open_catalog
-from engine.recording.importers.binance import import_binance
-from engine.recording.parquet_rows import ParquetFault, parquet_rows
+from fairlead.engine.recording.catalog import CatalogEmpty, CatalogMissing, open_catalog
+from fairlead.engine.recording.importers.binance import import_binance
+from fairlead.engine.recording.parquet_rows import ParquetFault, parquet_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "recording"

@@ -8,12 +8,12 @@ import pytest
 from nautilus_trader.model import CurrencyPair
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.coverage import UNSURE_NS, Coverage
-from engine.recording.definitions import define
-from engine.recording.gaps import GapKind, GapLog, gaps_path, read_gaps
-from engine.recording.journal import RunJournal
-from engine.recording.rows import KINDS, write_rows
-from engine.status import BookState, RunStatus
+from fairlead.engine.recording.coverage import UNSURE_NS, Coverage
+from fairlead.engine.recording.definitions import define
+from fairlead.engine.recording.gaps import GapKind, GapLog, gaps_path, read_gaps
+from fairlead.engine.recording.journal import RunJournal
+from fairlead.engine.recording.rows import KINDS, write_rows
+from fairlead.engine.status import BookState, RunStatus
 from tests.unit.backtest_kit import spot
 from tests.unit.test_recording_promote import X, delta
 

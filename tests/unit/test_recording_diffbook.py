@@ -7,7 +7,7 @@ import random
 import pytest
 from nautilus_trader.model import BookAction, InstrumentId, OrderBookDelta, Price, Quantity
 
-from engine.recording.importers.diffbook import (
+from fairlead.engine.recording.importers.diffbook import (
     OLD_CHANGES_MAX,
     Change,
     Level,

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from engine.recording.gaps import (
+from fairlead.engine.recording.gaps import (
     REASON_CHARS_MAX,
     GapKind,
     GapLog,

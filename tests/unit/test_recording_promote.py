@@ -25,14 +25,19 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.arrow_tail import whole_bytes
-from engine.recording.attempts import ATTEMPTS_MAX, Attempts
-from engine.recording.commit import JOURNAL, is_unfinished
-from engine.recording.compact import Joins, compact
-from engine.recording.gaps import GapKind, read_gaps
-from engine.recording.journal import RunJournal, has_leftovers, is_recording, journaled_runs
-from engine.recording.promote import CatalogLock, promote
-from engine.recording.rows import KINDS, span_of, spans_in, write_rows
+from fairlead.engine.recording.arrow_tail import whole_bytes
+from fairlead.engine.recording.attempts import ATTEMPTS_MAX, Attempts
+from fairlead.engine.recording.commit import JOURNAL, is_unfinished
+from fairlead.engine.recording.compact import Joins, compact
+from fairlead.engine.recording.gaps import GapKind, read_gaps
+from fairlead.engine.recording.journal import (
+    RunJournal,
+    has_leftovers,
+    is_recording,
+    journaled_runs,
+)
+from fairlead.engine.recording.promote import CatalogLock, promote
+from fairlead.engine.recording.rows import KINDS, span_of, spans_in, write_rows
 from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -222,7 +227,7 @@ def counted(real):
     return call
 for name in ("replace", "unlink", "rename"):
     setattr(os, name, counted(getattr(os, name)))
-from engine.recording.promote import promote
+from fairlead.engine.recording.promote import promote
 print(promote(catalog, now_ns=lambda: now_ns).problems)
 """
 
@@ -280,7 +285,7 @@ class Journal:
     def __init__(self, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.catalog = catalog
         self._rows: dict[Path, list] = {}
-        monkeypatch.setattr("engine.recording.promote.read_feather", self._read)
+        monkeypatch.setattr("fairlead.engine.recording.promote.read_feather", self._read)
 
     def run(self, start_ns: int, **files: list) -> None:
         """A run that has ended, with one file of each type."""
@@ -373,7 +378,7 @@ def test_hours_then_days_are_joined_and_large_files_left_alone(tmp_path, monkeyp
     assert compact(tmp_path, begin + 50 * hour, problems) == 0
     assert len(spans_in(tmp_path / TRADES)) == 1
     assert trades(tmp_path) == [quarter for quarter in range(24 * 4) for _ in range(2)]
-    monkeypatch.setattr("engine.recording.compact.MERGED_ROWS_MAX", 1)
+    monkeypatch.setattr("fairlead.engine.recording.compact.MERGED_ROWS_MAX", 1)
     write_rows([trade(0, begin + 25 * hour)], KINDS["trades"], tmp_path)
     write_rows([trade(0, begin + 25 * hour + 1)], KINDS["trades"], tmp_path)
     assert compact(tmp_path, begin + 50 * hour, problems) == 0

@@ -12,12 +12,19 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from adapters.base.transport import HttpRequest, HttpResponse, WireTap
-from engine.recording.gaps import GapKind, GapLog, gaps_path, read_gaps
-from engine.recording.raw import RawRecorder, RawSettings, open_new, raw_files, read, verify
-from engine.recording.rawformat import HEADER_BYTES, Direction, RawFault, RawRecord
-from engine.recording.redact import MARK, Redactor
-from engine.secrets import Secret
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, WireTap
+from fairlead.engine.recording.gaps import GapKind, GapLog, gaps_path, read_gaps
+from fairlead.engine.recording.raw import (
+    RawRecorder,
+    RawSettings,
+    open_new,
+    raw_files,
+    read,
+    verify,
+)
+from fairlead.engine.recording.rawformat import HEADER_BYTES, Direction, RawFault, RawRecord
+from fairlead.engine.recording.redact import MARK, Redactor
+from fairlead.engine.secrets import Secret
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import wait_for
 
@@ -258,8 +265,8 @@ def test_frames_after_close_are_counted_as_lost(tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from engine.recording.raw import RawRecorder, RawSettings
-from engine.recording.redact import Redactor
+from fairlead.engine.recording.raw import RawRecorder, RawSettings
+from fairlead.engine.recording.redact import Redactor
 settings = RawSettings(block_secs=0.05)
 tap = RawRecorder(Path(sys.argv[1]), "X", redactor=Redactor(), settings=settings)
 i = 0

@@ -9,12 +9,12 @@ import urllib.parse
 
 import pytest
 
-from engine.recording.raw import read
-from engine.recording.redact import MARK, Redactor
-from engine.recording.session import Recording
-from engine.run.config import load
-from engine.secrets import Secret
-from engine.status import RunStatus
+from fairlead.engine.recording.raw import read
+from fairlead.engine.recording.redact import MARK, Redactor
+from fairlead.engine.recording.session import Recording
+from fairlead.engine.run.config import load
+from fairlead.engine.secrets import Secret
+from fairlead.engine.status import RunStatus
 
 CANARY = 'cAnArY+/="secret"&%21'
 PEM = """-----BEGIN PRIVATE KEY-----

@@ -19,11 +19,11 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from adapters.base.venue import ParseError
-from engine.recording.raw import RawRecorder, raw_files
-from engine.recording.rawformat import RawFault
-from engine.recording.redact import Redactor
-from engine.recording.replay import ReplayFault, compare, replay_raw
+from fairlead.adapters.base.venue import ParseError
+from fairlead.engine.recording.raw import RawRecorder, raw_files
+from fairlead.engine.recording.rawformat import RawFault
+from fairlead.engine.recording.redact import Redactor
+from fairlead.engine.recording.replay import ReplayFault, compare, replay_raw
 
 IID = InstrumentId.from_str("BTC_USDT.X")
 T0 = 1_700_000_000_000_000_000

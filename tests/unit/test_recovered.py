@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from adapters.simulation.virtual_time import VirtualLoop
-from engine.config.model import Risk
-from engine.orders.model import Accepted, Outcome, Side, Unknown
-from engine.risk.gate import RiskGate
-from engine.run.takeover import count_in
+from fairlead.adapters.simulation.virtual_time import VirtualLoop
+from fairlead.engine.config.model import Risk
+from fairlead.engine.orders.model import Accepted, Outcome, Side, Unknown
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.run.takeover import count_in
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent
 

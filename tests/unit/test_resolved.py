@@ -10,15 +10,15 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from adapters import registry
-from adapters.base.venue import AdapterContext
-from engine.config.problems import ConfigError
-from engine.config.resolved import Mode, resolve
-from engine.guard.building import build_strategies
-from engine.run.config import load
-from engine.run.modes import MODES, NodeMode
-from engine.run.reach import PlainReach
-from engine.secrets import SecretError
+from fairlead.adapters import registry
+from fairlead.adapters.base.venue import AdapterContext
+from fairlead.engine.config.problems import ConfigError
+from fairlead.engine.config.resolved import Mode, resolve
+from fairlead.engine.guard.building import build_strategies
+from fairlead.engine.run.config import load
+from fairlead.engine.run.modes import MODES, NodeMode
+from fairlead.engine.run.reach import PlainReach
+from fairlead.engine.secrets import SecretError
 from tests.unit.config_stub import CONFIGS, STUB
 
 KEY = "hunter2-hunter2"

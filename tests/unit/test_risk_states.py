@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.config.model import Risk
-from engine.orders.model import Side
-from engine.risk.facts import InstrumentFacts
-from engine.risk.gate import RiskGate
-from engine.risk.state import (
+from fairlead.engine.config.model import Risk
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.facts import InstrumentFacts
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.state import (
     Counter,
     CurrencyEquity,
     DayFlow,
@@ -23,7 +23,7 @@ from engine.risk.state import (
     RiskStateFile,
     Trip,
 )
-from engine.risk.states import Clearing, RiskStates, clearing_file
+from fairlead.engine.risk.states import Clearing, RiskStates, clearing_file
 from tests.unit.test_gate_books import DAY_NS, FACTS, NOW
 
 A, B = "BTC_USDT.OCEANEX", "BTC_USDT.POLONIEX"

@@ -21,10 +21,10 @@ from nautilus_trader.model import (
     TraderId,
 )
 
-from engine.guard.order_ids import SeededFactory, SeededIds
-from engine.observe.orders_file import order_lines
-from engine.run.backtest import run_backtest
-from engine.run.config import load
+from fairlead.engine.guard.order_ids import SeededFactory, SeededIds
+from fairlead.engine.observe.orders_file import order_lines
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.config import load
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.backtest_kit import (
     MAKER,
@@ -43,7 +43,7 @@ WALL = {"wall_secs", "files"}
 OTHERS = f"""
 [[strategies]]
 id = "Trend-002"
-path = "strategies.trend_follower:TrendFollower"
+path = "fairlead.strategies.trend_follower:TrendFollower"
 [strategies.params]
 instrument_id = "{PERP}"
 order_quantity = "0.010"
@@ -56,7 +56,7 @@ allow_short = true
 
 [[strategies]]
 id = "Breakout-003"
-path = "strategies.breakout:Breakout"
+path = "fairlead.strategies.breakout:Breakout"
 [strategies.params]
 instrument_id = "{PERP}"
 order_quantity = "0.010"
@@ -69,7 +69,7 @@ allow_short = true
 
 [[strategies]]
 id = "Bracketed-004"
-path = "strategies.bracketed_breakout:BracketedBreakout"
+path = "fairlead.strategies.bracketed_breakout:BracketedBreakout"
 [strategies.params]
 instrument_id = "{PERP}"
 order_quantity = "0.010"
@@ -105,7 +105,16 @@ def all_strategies(folder: Path, catalog: Path, *names: str) -> Path:
 def ran(file: Path, out: Path, **env: str) -> tuple[bytes, dict[str, object]]:
     """The file of a run in a process of its own, and its JSON less what the wall clock decides."""
     ended = subprocess.run(
-        [sys.executable, "-m", "engine.cli.main", "backtest", str(file), "--json", "--out", out],
+        [
+            sys.executable,
+            "-m",
+            "fairlead.engine.cli.main",
+            "backtest",
+            str(file),
+            "--json",
+            "--out",
+            out,
+        ],
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECS,

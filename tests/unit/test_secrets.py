@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from engine import secrets
-from engine.secrets import Secret, SecretError, read_credentials, read_secret, redact
+from fairlead.engine import secrets
+from fairlead.engine.secrets import Secret, SecretError, read_credentials, read_secret, redact
 from tests.unit.config_stub import STUB
 
 WORD = "hunter2-hunter2"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from nautilus_trader.model import OrderSide
 
-from engine.config.problems import ConfigError
-from engine.run.backtest import RunResult
+from fairlead.engine.config.problems import ConfigError
+from fairlead.engine.run.backtest import RunResult
 from tests.unit.backtest_kit import (
     BREAKOUT,
     MAKER,
@@ -26,7 +26,7 @@ from tests.unit.backtest_kit import (
 )
 
 SECOND_NS = 1_000_000_000
-BRACKETED = "strategies.bracketed_breakout:BracketedBreakout"
+BRACKETED = "fairlead.strategies.bracketed_breakout:BracketedBreakout"
 PERP = "BTCUSDT.TEST"
 OCEANEX = "BTC_USDT.OCEANEX"
 # Fees come with the instrument: per side, the buyer's in base currency.

@@ -20,11 +20,11 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from engine.config.model import Risk
-from engine.guard.run_state import RunState
-from engine.guard.strategy import guard
-from engine.guard.turns import KEYS
-from engine.risk.gate import RiskGate
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.guard.strategy import guard
+from fairlead.engine.guard.turns import KEYS
+from fairlead.engine.risk.gate import RiskGate
 from tests.unit.nautilus_harness import IID, MID, SECOND, book, exchange, px, qty, quote, trade
 
 # Six in another order than that of their names: by chance it comes right once in 720 times.

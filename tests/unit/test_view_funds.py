@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from nautilus_trader.model import Money
 
-from engine.config.model import Risk
-from engine.risk.checks import Denial
-from engine.risk.checks_account import free_balance
-from engine.risk.gate import RiskGate
-from engine.risk.look import Look
-from engine.risk.view import FUNDS_AGE_NS, FUNDS_MAX_NS, NautilusView
+from fairlead.engine.config.model import Risk
+from fairlead.engine.risk.checks import Denial
+from fairlead.engine.risk.checks_account import free_balance
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.risk.look import Look
+from fairlead.engine.risk.view import FUNDS_AGE_NS, FUNDS_MAX_NS, NautilusView
 from tests.unit.test_gate import NOW, D, View, order
 
 

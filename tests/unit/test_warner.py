@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from engine.warner import KINDS_MAX, Warner
+from fairlead.engine.warner import KINDS_MAX, Warner
 
 
 class Told:

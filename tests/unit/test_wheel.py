@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.processes import ROOT
 
-PARTS = ("engine", "adapters", "strategies", "backtests", "configs")
+PARTS = ("fairlead", "engine", "adapters", "strategies", "backtests", "configs")
 NOT_SOURCES = shutil.ignore_patterns("__pycache__", "venv", "state", "data", "logs")
 
 
@@ -44,7 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     source, made = folder / "source", folder / "made"
     source.mkdir()
     for part in PARTS:
-        shutil.copytree(ROOT / part, source / part, ignore=NOT_SOURCES)
+        shutil.copytree(ROOT / part, source / part, symlinks=True, ignore=NOT_SOURCES)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
@@ -65,7 +65,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_the_demo_runs_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
-    where = says(installed / "python", "import engine; print(engine.__file__)")
+    where = says(installed / "python", "import fairlead; print(fairlead.__file__)")
     assert Path(where).is_relative_to(installed.parent)
     ended = run([str(installed / "fairlead"), "demo", "--seconds", "4"], tmp_path)
     assert "0 lost, 0 doubled" in ended.stdout

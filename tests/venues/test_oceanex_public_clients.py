@@ -14,9 +14,9 @@ import ccxt.async_support as ccxt
 import pysher
 import pytest
 
-from adapters.oceanex.simulator import OceanexSimulator
-from adapters.simulation.server import Served, serve
-from engine.orders.model import Side
+from fairlead.adapters.oceanex.simulator import OceanexSimulator
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.engine.orders.model import Side
 from tests.support.patience import PATIENCE_SECS
 
 SYMBOL = "BTC/USDT"

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters import registry
-from engine.config.problems import ConfigError
-from engine.run.config import load
+from fairlead.adapters import registry
+from fairlead.engine.config.problems import ConfigError
+from fairlead.engine.run.config import load
 
 CONFIG = """
 name = "names"
@@ -18,7 +18,7 @@ adapter = "poloniex"
 instruments = ["BTC_USDT.POLONIEX"]
 options.{option} = "http://127.0.0.1:9"
 [[strategies]]
-class = "strategies.trend_follower:TrendFollower"
+class = "fairlead.strategies.trend_follower:TrendFollower"
 """
 
 

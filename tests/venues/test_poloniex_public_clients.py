@@ -13,10 +13,10 @@ import ccxt.async_support
 import ccxt.pro
 import pytest
 
-from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from adapters.poloniex.simulator_orders import ACCOUNT
-from adapters.simulation.server import Served, serve
-from engine.orders.model import Side
+from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
+from fairlead.adapters.poloniex.simulator_orders import ACCOUNT
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.engine.orders.model import Side
 from tests.support.patience import PATIENCE_SECS
 
 SYMBOL, MARKET = "BTC/USDT", "BTC_USDT"

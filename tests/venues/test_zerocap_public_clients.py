@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from adapters.simulation.server import Served, serve
-from adapters.zerocap import parse
-from adapters.zerocap import schemas as s
-from adapters.zerocap.parse import Source
-from adapters.zerocap.simulated import ZerocapSimulator
-from engine.orders.model import OrderState
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.adapters.zerocap import parse
+from fairlead.adapters.zerocap import schemas as s
+from fairlead.adapters.zerocap.parse import Source
+from fairlead.adapters.zerocap.simulated import ZerocapSimulator
+from fairlead.engine.orders.model import OrderState
 from tests.support.patience import PATIENCE_SECS
 from tests.support.tls_front import tls_front
 

@@ -10,8 +10,8 @@ from nautilus_trader.live import LiveDataEngineConfig, LiveNode
 from nautilus_trader.model import BarType, ClientId, InstrumentId, TraderId
 from nautilus_trader.testkit import DataTesterConfig
 
-from adapters.base.data_client import make_data_factory
-from adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.data_client import make_data_factory
+from fairlead.adapters.base.runtime import VenueRuntime
 
 POST_STOP_SECS = 2
 

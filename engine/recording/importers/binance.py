@@ -20,9 +20,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.recording.gaps import GapKind, GapRow
-from engine.recording.importers import binance_wire as wire
-from engine.recording.importers.binance_instruments import (
+from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.recording.importers import binance_wire as wire
+from fairlead.engine.recording.importers.binance_instruments import (
     Fees,
     Rules,
     build_instrument,
@@ -32,26 +32,26 @@ from engine.recording.importers.binance_instruments import (
     require_as_held,
     terms_of,
 )
-from engine.recording.importers.binance_lines import (
+from fairlead.engine.recording.importers.binance_lines import (
     KINDS,
     Clock,
     Order,
     Parsed,
     parsed_lines,
 )
-from engine.recording.importers.binance_symbol import (
+from fairlead.engine.recording.importers.binance_symbol import (
     Finer,
     Options,
     SymbolImport,
     is_plausible,
     most_decimals,
 )
-from engine.recording.importers.diffbook import DEPTH, Level
-from engine.recording.importers.lines import LineReader, Unreadable
-from engine.recording.importers.listing import read_listing
-from engine.recording.importers.neighbours import Neighbours
-from engine.recording.importers.report import ImportReport, MalformedLine
-from engine.recording.importers.staging import (
+from fairlead.engine.recording.importers.diffbook import DEPTH, Level
+from fairlead.engine.recording.importers.lines import LineReader, Unreadable
+from fairlead.engine.recording.importers.listing import read_listing
+from fairlead.engine.recording.importers.neighbours import Neighbours
+from fairlead.engine.recording.importers.report import ImportReport, MalformedLine
+from fairlead.engine.recording.importers.staging import (
     CHUNK_ROWS,
     NO_DATA,
     ImportFailed,

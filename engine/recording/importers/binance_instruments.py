@@ -18,10 +18,10 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.currencies import currency
-from engine.recording.importers.binance_wire import Market
-from engine.recording.importers.listing import Listed, of_instrument
-from engine.recording.importers.staging import ImportFailed
+from fairlead.engine.currencies import currency
+from fairlead.engine.recording.importers.binance_wire import Market
+from fairlead.engine.recording.importers.listing import Listed, of_instrument
+from fairlead.engine.recording.importers.staging import ImportFailed
 
 # Binance's fee schedule for an account without volume or discounts, fractions of executed value.
 DEFAULT_FEES = {

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
-from engine.recording.importers import binance_wire as wire
-from engine.recording.importers.lines import LineReader
+from fairlead.engine.recording.importers import binance_wire as wire
+from fairlead.engine.recording.importers.lines import LineReader
 
 STEP_NS_MAX = 86_400 * 10**9  # a local time further off than this is damage, not a clock
 AHEAD_NS = 5 * 10**9  # further ahead of its neighbours than this, a line may stand alone

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from engine.recording.gaps import GapKind, GapRow
-from engine.recording.importers import binance_wire as wire
-from engine.recording.importers.columns import Columns
-from engine.recording.importers.diffbook import (
+from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.recording.importers import binance_wire as wire
+from fairlead.engine.recording.importers.columns import Columns
+from fairlead.engine.recording.importers.diffbook import (
     ROW,
     Batch,
     Change,
@@ -20,10 +20,16 @@ from engine.recording.importers.diffbook import (
     Place,
     Snapshot,
 )
-from engine.recording.importers.neighbours import After, Before, between, goes_on, is_between
-from engine.recording.importers.report import InstrumentReport
-from engine.recording.importers.staging import ChunkWriter, StagedCatalog
-from engine.recording.importers.trade_ids import TradeIds
+from fairlead.engine.recording.importers.neighbours import (
+    After,
+    Before,
+    between,
+    goes_on,
+    is_between,
+)
+from fairlead.engine.recording.importers.report import InstrumentReport
+from fairlead.engine.recording.importers.staging import ChunkWriter, StagedCatalog
+from fairlead.engine.recording.importers.trade_ids import TradeIds
 
 AT_END = "; the file ends before the book is whole again"
 TRADES_KEPT_MAX = 65_536  # newest trades that a repeated one is held against

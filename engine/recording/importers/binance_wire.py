@@ -15,7 +15,7 @@ from enum import StrEnum
 
 import msgspec
 
-from engine.recording.importers.diffbook import Level, Top
+from fairlead.engine.recording.importers.diffbook import Level, Top
 
 NS_MIN = 10**18  # 2001; earlier local times are not nanoseconds
 NS_MAX = 2**63 - 1

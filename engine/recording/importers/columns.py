@@ -37,8 +37,8 @@ from nautilus_trader.serialization import (
     trades_to_arrow_record_batch_bytes,
 )
 
-from engine.recording.arrow_fill import Column, filled
-from engine.recording.importers.diffbook import F_LAST, ROW, Batch, Code
+from fairlead.engine.recording.arrow_fill import Column, filled
+from fairlead.engine.recording.importers.diffbook import F_LAST, ROW, Batch, Code
 
 ONE = 10**FIXED_PRECISION  # raw
 PACKED_MAX = 200_000  # distinct prices or sizes kept as bytes

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.importers.binance_wire import SIZE_MAX, Malformed, Market, parts
-from engine.recording.importers.staging import NO_DATA, ImportFailed
+from fairlead.engine.recording.importers.binance_wire import SIZE_MAX, Malformed, Market, parts
+from fairlead.engine.recording.importers.staging import NO_DATA, ImportFailed
 
 FILE_BYTES_MAX = 256 << 20
 NAMED_MAX = 8  # instruments named in an error

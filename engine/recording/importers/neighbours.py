@@ -13,7 +13,7 @@ import msgspec
 from nautilus_trader.model import BookAction, NautilusDataType, OrderBookDelta
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.recording.gaps import GapKind, GapRow, read_gaps
+from fairlead.engine.recording.gaps import GapKind, GapRow, read_gaps
 
 KINDS = (NautilusDataType.OrderBookDelta, NautilusDataType.TradeTick, NautilusDataType.QuoteTick)
 REASON = "nothing was imported between two files"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from engine.recording.importers.diffbook import BookCounts
+from fairlead.engine.recording.importers.diffbook import BookCounts
 
 
 class MalformedLine(msgspec.Struct, frozen=True):

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from engine.errors import FairleadError
-from engine.files import write_whole
-from engine.recording.gaps import GapLog, GapRow, gaps_path, read_gaps
-from engine.recording.importers.columns import Stream
-from engine.recording.parquet_rows import parquet_rows
-from engine.recording.rows import ROW_GROUP_SIZE
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.files import write_whole
+from fairlead.engine.recording.gaps import GapLog, GapRow, gaps_path, read_gaps
+from fairlead.engine.recording.importers.columns import Stream
+from fairlead.engine.recording.parquet_rows import parquet_rows
+from fairlead.engine.recording.rows import ROW_GROUP_SIZE
 
 CHUNK_ROWS = 200_000  # rows of one Parquet file; bounds the memory of an import
 NO_DATA = 4  # exit code: not found, or no data

@@ -27,18 +27,18 @@ from nautilus_trader.model import (
     TraderId,
 )
 
-from adapters.base.account import Account
-from adapters.base.execution_client import VenueExecutionClient
-from adapters.base.venue import VenueInstrument
-from engine.guard.run_state import RunState
-from engine.orders.desk import OrderDesk
-from engine.orders.journal import Journal
-from engine.orders.model import Intent
-from engine.risk.gate import RiskGate
-from engine.simulate.faults import SimulatedDeath
-from engine.simulate.feed import BookFeed
-from engine.simulate.host.cache import HostCache
-from engine.simulate.scene import Scene
+from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.execution_client import VenueExecutionClient
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.orders.desk import OrderDesk
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Intent
+from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.simulate.faults import SimulatedDeath
+from fairlead.engine.simulate.feed import BookFeed
+from fairlead.engine.simulate.host.cache import HostCache
+from fairlead.engine.simulate.scene import Scene
 
 TRADER = TraderId("FAIRLEAD-001")
 # What a fault of a strategy's callback may be: the disk is full, or the process is dying.

@@ -32,10 +32,10 @@ from nautilus_trader.model import (
     VenueOrderId,
 )
 
-from adapters.base import translate
-from engine.orders.journal import Position as JournalPosition
-from engine.orders.model import Side
-from engine.simulate.host.base import TRADER, Host
+from fairlead.adapters.base import translate
+from fairlead.engine.orders.journal import Position as JournalPosition
+from fairlead.engine.orders.model import Side
+from fairlead.engine.simulate.host.base import TRADER, Host
 
 
 class Outbox:

@@ -25,9 +25,9 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from adapters.simulation.orders import Trade
-from engine.orders.model import Side
-from engine.simulate.host.base import Host
+from fairlead.adapters.simulation.orders import Trade
+from fairlead.engine.orders.model import Side
+from fairlead.engine.simulate.host.base import Host
 
 LOOK_SECS = 0.2
 LEVELS = 5

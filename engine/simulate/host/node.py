@@ -9,13 +9,13 @@ from typing import Any, cast
 from nautilus_trader.config import ExecutionClientConfig
 from nautilus_trader.model import Bar, BarType, ClientOrderId
 
-from adapters.base.execution_client import VenueExecutionClient
-from engine.simulate.host.base import TRADER, Host, Life
-from engine.simulate.host.clock import HostClock
-from engine.simulate.host.events import Outbox, from_report, synthetic
-from engine.simulate.host.market import HostMarket
-from engine.simulate.host.strategy import hosted
-from engine.simulate.shipped import Shipped
+from fairlead.adapters.base.execution_client import VenueExecutionClient
+from fairlead.engine.simulate.host.base import TRADER, Host, Life
+from fairlead.engine.simulate.host.clock import HostClock
+from fairlead.engine.simulate.host.events import Outbox, from_report, synthetic
+from fairlead.engine.simulate.host.market import HostMarket
+from fairlead.engine.simulate.host.strategy import hosted
+from fairlead.engine.simulate.shipped import Shipped
 
 
 class _Trading:

@@ -9,14 +9,14 @@ from uuid import UUID
 from nautilus_trader.common import Clock, OrderFactory
 from nautilus_trader.model import Bar, BarType, ClientOrderId, InstrumentId, TraderId
 
-from engine.guard.strategy import guard
-from engine.simulate.host.base import TRADER, Host
-from engine.simulate.host.clock import HostClock
+from fairlead.engine.guard.strategy import guard
+from fairlead.engine.simulate.host.base import TRADER, Host
+from fairlead.engine.simulate.host.clock import HostClock
 
 if TYPE_CHECKING:
     from random import Random
 
-    from engine.simulate.host.cache import HostCache
+    from fairlead.engine.simulate.host.cache import HostCache
 
 
 class _Native:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from nautilus_trader.model import BarType, InstrumentId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from engine.orders.model import Kind, Tif
+from fairlead.engine.orders.model import Kind, Tif
 
 
 class BaseConfig(StrategyConfig):

@@ -28,8 +28,8 @@ from nautilus_trader.model import (
     Venue,
 )
 
-from engine.recording.definitions import define
-from engine.recording.journal import RunJournal
+from fairlead.engine.recording.definitions import define
+from fairlead.engine.recording.journal import RunJournal
 
 IID = InstrumentId.from_str("BTC_USDT.X")
 CATALOG, COUNT, FIRST, ROTATE_SECS = Path(sys.argv[1]), *map(int, sys.argv[2:])

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from engine.matching.accounts import Account, CashAccount, MarginAccount
-from engine.matching.exchange import Exchange
-from engine.matching.market import Level
-from engine.matching.orders import (
+from fairlead.engine.matching.accounts import Account, CashAccount, MarginAccount
+from fairlead.engine.matching.exchange import Exchange
+from fairlead.engine.matching.market import Level
+from fairlead.engine.matching.orders import (
     Fee,
     Fill,
     Listing,
@@ -20,8 +20,8 @@ from engine.matching.orders import (
     Trigger,
     Watched,
 )
-from engine.matching.taking import Print
-from engine.orders.model import Side
+from fairlead.engine.matching.taking import Print
+from fairlead.engine.orders.model import Side
 
 BUY, SELL = Side.BUY, Side.SELL
 BTC, ETH = "BTC_USDT.TEST", "ETH_USDT.TEST"

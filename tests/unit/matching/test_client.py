@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from nautilus_trader.model import BookType, OrderSide, TimeInForce, TrailingOffsetType, TriggerType
 
-from engine.config.model import Risk
-from engine.guard.strategy import GuardedStrategy
-from engine.matching.exchange import Exchange
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.matching.exchange import Exchange
 from tests.unit.nautilus_harness import IID, VENUE, Run, paper, px, qty
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

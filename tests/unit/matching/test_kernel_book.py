@@ -17,10 +17,10 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from engine.matching.kernel_book import KernelMarket
-from engine.matching.market import LevelMarket
-from engine.matching.native import print_of
-from engine.orders.model import Side
+from fairlead.engine.matching.kernel_book import KernelMarket
+from fairlead.engine.matching.market import LevelMarket
+from fairlead.engine.matching.native import print_of
+from fairlead.engine.orders.model import Side
 from tests.kernel.bench import IID, at, level, pair, trade
 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}

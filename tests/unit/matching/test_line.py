@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.matching.line import Line
-from engine.matching.orders import NewOrder
-from engine.matching.taking import Print
+from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from fairlead.engine.matching.line import Line
+from fairlead.engine.matching.orders import NewOrder
+from fairlead.engine.matching.taking import Print
 from tests.unit.matching.kit import BTC, BUY, MS, SELL, Bench, new
 
 BIDS = [(BUY, Decimal("99"), Decimal(5))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.matching.orders import Watched
+from fairlead.engine.matching.orders import Watched
 from tests.unit.matching.kit import BUY, SELL, Bench
 
 QUIET = ({"99.50": 5, "99.40": 5, "99.30": 5}, {"100.50": 5, "100.60": 5})

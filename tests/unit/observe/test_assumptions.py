@@ -17,22 +17,22 @@ from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 from rich.console import Console
 
-from engine.config.loaded import LoadedConfig
-from engine.config.model import Backtest
-from engine.config.resolved import resolve_strategies
-from engine.observe.assumptions import (
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.model import Backtest
+from fairlead.engine.config.resolved import resolve_strategies
+from fairlead.engine.observe.assumptions import (
     Assumptions,
     StrategyUsed,
     canonical,
     digest,
     params_told,
 )
-from engine.observe.orders_file import order_lines, write_run
-from engine.observe.summary import RunSummary
-from engine.observe.table import rows, table
-from engine.run.assumed import assumptions, strategy_used
-from engine.run.backtest import run_backtest
-from engine.run.config import load
+from fairlead.engine.observe.orders_file import order_lines, write_run
+from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.observe.table import rows, table
+from fairlead.engine.run.assumed import assumptions, strategy_used
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.config import load
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,

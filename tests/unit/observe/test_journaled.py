@@ -11,15 +11,15 @@ import pytest
 from nautilus_trader.common import Clock, OrderFactory
 from nautilus_trader.model import OrderSide, StrategyId, TraderId
 
-from engine.errors import Exit
-from engine.guard.run_state import RunState
-from engine.observe import journaled
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournalError
-from engine.orders.model import Intent, OrderState, Side, VenueFill
-from engine.run.ended import Ended, NoCache
-from engine.run.summary import _traded
-from engine.status import RunStatus
+from fairlead.engine.errors import Exit
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.observe import journaled
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.orders.model import Intent, OrderState, Side, VenueFill
+from fairlead.engine.run.ended import Ended, NoCache
+from fairlead.engine.run.summary import _traded
+from fairlead.engine.status import RunStatus
 from tests.unit.nautilus_harness import IID, pair, px, qty
 from tests.unit.orders.conftest import intent, venue_order
 

@@ -12,8 +12,8 @@ import pytest
 from nautilus_trader.model import BookType, InstrumentId, OrderSide, TimeInForce
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard.strategy import GuardedStrategy
-from engine.observe.orders_file import order_lines
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.observe.orders_file import order_lines
 from tests.unit import backtest_kit as kit
 
 NAME = InstrumentId.from_str("BTCUSDT.TEST")

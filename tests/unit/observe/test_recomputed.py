@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from nautilus_trader.model import BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard.strategy import GuardedStrategy
-from engine.matching.exchange import PASSED
-from engine.observe.account import Books, InstrumentSummary
-from engine.observe.orders_file import order_lines, write_run
-from engine.observe.reasons import KINDS_MAX, OTHER, counted, normal, plain
-from engine.observe.table import rows
-from engine.run.backtest import run_backtest
-from engine.run.config import load
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.matching.exchange import PASSED
+from fairlead.engine.observe.account import Books, InstrumentSummary
+from fairlead.engine.observe.orders_file import order_lines, write_run
+from fairlead.engine.observe.reasons import KINDS_MAX, OTHER, counted, normal, plain
+from fairlead.engine.observe.table import rows
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.config import load
 from tests.kernel import bench
 from tests.unit import backtest_kit as kit
 from tests.unit.test_same_bytes import all_strategies
@@ -350,7 +350,7 @@ def test_a_passed_trigger_is_told_as_on_paper(
     (event,) = bench.run(data, [(60, send)]).events
     text = f"TRIGGER-PASSED: the trigger price {trigger:.2f} was passed, the market is {market}"
     assert plain(event.reason) == text
-    # As engine.matching.exchange words it
+    # As fairlead.engine.matching.exchange words it
     assert normal(event.reason) == normal(f"{PASSED}: {text.partition(': ')[2]}")
 
 

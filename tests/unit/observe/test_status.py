@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.status import PROBLEMS_MAX, BookState, LatencyHistogram, RunStatus
+from fairlead.engine.status import PROBLEMS_MAX, BookState, LatencyHistogram, RunStatus
 
 
 @given(

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.orders.desk import DeskSettings, OrderDesk
-from engine.orders.journal import Journal
-from engine.orders.model import (
+from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from fairlead.engine.orders.desk import DeskSettings, OrderDesk
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import (
     Absent,
     CancelAccepted,
     CancelOutcome,

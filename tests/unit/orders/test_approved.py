@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.config.model import Risk
-from engine.orders.approved import Approved
-from engine.orders.model import Side
-from engine.risk.approval import approve_closing
-from engine.risk.gate import RiskGate
+from fairlead.engine.config.model import Risk
+from fairlead.engine.orders.approved import Approved
+from fairlead.engine.orders.model import Side
+from fairlead.engine.risk.approval import approve_closing
+from fairlead.engine.risk.gate import RiskGate
 from tests.unit.orders.conftest import Bench, intent
 from tests.unit.test_gate import NOW, order
 

@@ -7,16 +7,24 @@ from decimal import Decimal
 
 import pytest
 
-from engine.errors import Exit, FairleadError
-from engine.orders.balance_check import (
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.balance_check import (
     BALANCE_LOOK_SECS,
     BALANCE_LOOKS,
     POSTPONED_MAX,
     BalanceCheck,
     DriftLimits,
 )
-from engine.orders.late import WATCH_NS
-from engine.orders.model import Absent, Finding, Found, OrderState, Unknown, Unsure, VenueBalance
+from fairlead.engine.orders.late import WATCH_NS
+from fairlead.engine.orders.model import (
+    Absent,
+    Finding,
+    Found,
+    OrderState,
+    Unknown,
+    Unsure,
+    VenueBalance,
+)
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, ScriptedVenue, intent, venue_order
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.orders.balances import Balances, Drift
-from engine.orders.journal import Journal
-from engine.orders.model import Side, VenueBalance, VenueFill
+from fairlead.engine.orders.balances import Balances, Drift
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Side, VenueBalance, VenueFill
 from tests.unit.orders.conftest import intent
 
 D = Decimal

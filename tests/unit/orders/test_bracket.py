@@ -10,7 +10,7 @@ from random import Random
 import msgspec
 import pytest
 
-from engine.brackets.keeper import (
+from fairlead.engine.brackets.keeper import (
     CANCEL_AGAIN_NS,
     EXITS_KEPT,
     GATE_MAX_NS,
@@ -20,7 +20,7 @@ from engine.brackets.keeper import (
     Brackets,
     MemoryStore,
 )
-from engine.brackets.steps import (
+from fairlead.engine.brackets.steps import (
     EXITS_AT_ONCE,
     WAIT,
     Bracket,
@@ -32,8 +32,8 @@ from engine.brackets.steps import (
     held_by,
     next_step,
 )
-from engine.orders.journal import JournalError
-from engine.orders.model import Kind, Side
+from fairlead.engine.orders.journal import JournalError
+from fairlead.engine.orders.model import Kind, Side
 
 D = Decimal
 GRID = Grid(step=D("0.01"), min_quantity=D("0.05"), min_notional=D(5))

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.brackets.keeper import JournalLegs, JournalStore
-from engine.brackets.steps import Bracket, Leg
-from engine.orders.journal import Journal
-from engine.orders.model import OrderState, Side, VenueFill
+from fairlead.engine.brackets.keeper import JournalLegs, JournalStore
+from fairlead.engine.brackets.steps import Bracket, Leg
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import OrderState, Side, VenueFill
 from tests.unit.orders.conftest import intent
 
 D = Decimal

@@ -8,8 +8,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from engine.orders.journal import JournalError
-from engine.orders.model import (
+from fairlead.engine.orders.journal import JournalError
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelAccepted,
@@ -28,7 +28,7 @@ from engine.orders.model import (
     VenueFill,
     VenueUnavailable,
 )
-from engine.orders.reconcile import compare
+from fairlead.engine.orders.reconcile import compare
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, cast
 
-from engine.orders.journal import Journal
-from engine.orders.journal_reads import JournaledOrder
-from engine.orders.late import WATCHED_MAX, GivenUp
-from engine.orders.live import LiveOrder
-from engine.orders.model import Intent, Kind, OrderState, Side, Tif
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.late import WATCHED_MAX, GivenUp
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import Intent, Kind, OrderState, Side, Tif
 
 
 class Kept:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.orders.journal import Journal, JournalError, move_position
-from engine.orders.model import Absent, Finding, OrderState, Refused, VenueFill
+from fairlead.engine.orders.journal import Journal, JournalError, move_position
+from fairlead.engine.orders.model import Absent, Finding, OrderState, Refused, VenueFill
 from tests.unit.orders.conftest import intent
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.orders import journal_check
-from engine.orders.journal import Journal, JournalError
-from engine.orders.journal_schema import OPEN_ORDERS
-from engine.orders.model import Absent, OrderState, Side, Unknown, VenueFill
+from fairlead.engine.orders import journal_check
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.journal_schema import OPEN_ORDERS
+from fairlead.engine.orders.model import Absent, OrderState, Side, Unknown, VenueFill
 from tests.unit.orders.conftest import INSTRUMENT, intent, venue_order
 
 NEWEST = 50  # records that a start looks through here
@@ -134,8 +134,8 @@ def test_the_first_start_of_the_machine_opens_what_is_whole_and_looks_once(
         looks.append("all")
         return journal_check.structure_problem(db)
 
-    monkeypatch.setattr("engine.orders.journal.structure_problem", look)
-    monkeypatch.setattr("engine.orders.journal.boot_id", lambda: "this one")
+    monkeypatch.setattr("fairlead.engine.orders.journal.structure_problem", look)
+    monkeypatch.setattr("fairlead.engine.orders.journal.boot_id", lambda: "this one")
     for _ in range(3):
         opened(path).close()
     assert looks == ["all"]

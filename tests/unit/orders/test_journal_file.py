@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.orders.journal import CHECKPOINT_EVERY, Journal, JournalError
-from engine.orders.model import Intent, Kind, Side
+from fairlead.engine.orders.journal import CHECKPOINT_EVERY, Journal, JournalError
+from fairlead.engine.orders.model import Intent, Kind, Side
 
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
-from engine.orders.journal import Journal
+from fairlead.engine.orders.journal import Journal
 journal = Journal(Path(sys.argv[1]), fsync=False, now_ns=lambda: 1)
 for _ in range(400):
     journal.note("NOTE", "other", None)
@@ -201,7 +201,7 @@ def test_an_empty_journal_was_cut_and_is_not_a_new_one(tmp_path: Path, beside: s
 MAKING = """
 import os, sys
 from pathlib import Path
-from engine.orders import journal_file
+from fairlead.engine.orders import journal_file
 step, path = sys.argv[1:]
 for name in ("make_private", "sync"):
     def dies(*args, real=getattr(journal_file, name), name=name):

@@ -10,22 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from engine.kill.records import HaltRecord, note
-from engine.orders.journal import Journal
-from engine.risk.state import Halt
+from fairlead.engine.kill.records import HaltRecord, note
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.risk.state import Halt
 from tests.support.processes import ROOT
 
 HALT = HaltRecord(halt=Halt(reason="a limit", ts_ns=1))
 WRITE = (
-    "import os, sys, time; from pathlib import Path; from engine.orders.journal import Journal\n"
-    "from engine.kill.records import *; from engine.risk.state import Halt\n"
+    "import os, sys, time; from pathlib import Path\n"
+    "from fairlead.engine.orders.journal import Journal\n"
+    "from fairlead.engine.kill.records import *; from fairlead.engine.risk.state import Halt\n"
     "one = Journal(Path(sys.argv[1]), fsync=True, now_ns=time.time_ns)\n"
     "note(one, HaltRecord(halt=Halt(reason='a limit', ts_ns=1)))\n"
     "os._exit(0)\n"
 )
 READ = (
-    "import sys; from pathlib import Path; from engine.orders.journal import Journal\n"
-    "from engine.kill.records import halt_of\n"
+    "import sys; from pathlib import Path; from fairlead.engine.orders.journal import Journal\n"
+    "from fairlead.engine.kill.records import halt_of\n"
     "print(halt_of(Journal.reading(Path(sys.argv[1]))))\n"
 )
 

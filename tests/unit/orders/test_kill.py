@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.kill.account import Market, Markets
-from engine.kill.flatten import Closed, Flattener, FlattenLock, KillJournal
-from engine.kill.sweep import EXTERNAL, Sweep, SweptOrder
-from engine.orders.journal import Journal, JournalError
-from engine.orders.live import KILL_STRATEGY
-from engine.orders.model import (
+from fairlead.engine.kill.account import Market, Markets
+from fairlead.engine.kill.flatten import Closed, Flattener, FlattenLock, KillJournal
+from fairlead.engine.kill.sweep import EXTERNAL, Sweep, SweptOrder
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.live import KILL_STRATEGY
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelAccepted,
@@ -34,7 +34,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.orders.reconcile import compare
+from fairlead.engine.orders.reconcile import compare
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 

@@ -6,10 +6,10 @@ from decimal import Decimal as D
 
 import pytest
 
-from engine.errors import FairleadError
-from engine.orders.journal_reads import JournaledOrder
-from engine.orders.model import Intent, Kind, OrderState, Side
-from engine.orders.plausible import Market, Told, require_plausible
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.model import Intent, Kind, OrderState, Side
+from fairlead.engine.orders.plausible import Market, Told, require_plausible
 
 MARKET = Market(base="BTC", quote="USDT", step=D("0.0001"), mid=D(100))
 

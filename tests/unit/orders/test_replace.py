@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.orders.model import (
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     FindResult,
@@ -21,7 +21,7 @@ from engine.orders.model import (
     Unknown,
     VenueFill,
 )
-from engine.orders.search import KNOWN_IDS_WINDOW_NS
+from fairlead.engine.orders.search import KNOWN_IDS_WINDOW_NS
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, Intent, intent, venue_order
 

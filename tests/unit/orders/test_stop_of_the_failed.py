@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.account import Account
-from engine.orders.journal import JournalError
-from engine.orders.model import (
+from fairlead.adapters.base.account import Account
+from fairlead.engine.orders.journal import JournalError
+from fairlead.engine.orders.model import (
     Accepted,
     CancelAccepted,
     CancelOutcome,
@@ -29,7 +29,7 @@ from engine.orders.model import (
     Unknown,
     VenueOrder,
 )
-from engine.orders.unjournaled import UnjournaledCancels
+from fairlead.engine.orders.unjournaled import UnjournaledCancels
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.orders.live import MIN_ABSENT_LOOKS
-from engine.orders.model import (
+from fairlead.engine.orders.live import MIN_ABSENT_LOOKS
+from fairlead.engine.orders.model import (
     Accepted,
     FindResult,
     Found,
@@ -28,7 +28,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.orders.table import FILL_LAG_READS
+from fairlead.engine.orders.table import FILL_LAG_READS
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 from tests.unit.orders.test_balance_check import Account, Checked

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from engine.orders.journal import Journal
-from engine.orders.model import (
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import (
     Accepted,
     CancelOutcome,
     CancelRefused,
@@ -23,8 +23,8 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.orders.reconcile import compare
-from engine.orders.resolve import require_forgotten
+from fairlead.engine.orders.reconcile import compare
+from fairlead.engine.orders.resolve import require_forgotten
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 

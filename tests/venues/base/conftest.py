@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.base.aiohttp_transport import AiohttpWsTransport
+from fairlead.adapters.base.aiohttp_transport import AiohttpWsTransport
 from tests.venues.base.scripted import ScriptedProtocol, ScriptedVenue
 
 

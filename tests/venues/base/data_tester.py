@@ -17,9 +17,9 @@ import time
 
 from nautilus_trader.live import LiveNode
 
-from adapters.base.aiohttp_transport import AiohttpWsTransport
-from adapters.base.runtime import VenueRuntime
-from engine.status import BookState, RunStatus
+from fairlead.adapters.base.aiohttp_transport import AiohttpWsTransport
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.engine.status import BookState, RunStatus
 from tests.venues.base.scripted import (
     BTC,
     ETH,

@@ -33,7 +33,7 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -47,7 +47,7 @@ from adapters.base.venue import (
     VenueErrorKind,
     VenueInstrument,
 )
-from engine.orders.model import Capabilities, Kind, Tif
+from fairlead.engine.orders.model import Capabilities, Kind, Tif
 from tests.support.patience import PATIENCE_SECS
 
 BTC = "BTC_USDT.SCRIPTED"

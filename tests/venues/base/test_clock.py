@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base.clock import LOOK_SECS, MEASURE_SECS, ClockWatch, Step, VenueClock
-from adapters.base.transport import HttpRequest, HttpResponse
-from adapters.base.venue import VenueError
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.venue import OceanexAdapter
-from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.orders.model import Accepted
+from fairlead.adapters.base.clock import LOOK_SECS, MEASURE_SECS, ClockWatch, Step, VenueClock
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse
+from fairlead.adapters.base.venue import VenueError
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.venue import OceanexAdapter
+from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from fairlead.engine.orders.model import Accepted
 from tests.venues.base.test_reads import VENUES, Scene
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from nautilus_trader.model import OrderBookDeltas, TradeTick
 
-from adapters.base.connection import StreamSupervisor
-from adapters.base.limits import StreamLimits
-from adapters.base.transport import TransportError
-from adapters.base.venue import (
+from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.limits import StreamLimits
+from fairlead.adapters.base.transport import TransportError
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -24,7 +24,7 @@ from adapters.base.venue import (
     VenueError,
     VenueErrorKind,
 )
-from engine.status import StreamState, StreamStatus
+from fairlead.engine.status import StreamState, StreamStatus
 from tests.venues.base.scripted import (
     BTC,
     ETH,

@@ -25,12 +25,12 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from adapters.base.data_client import make_data_factory
-from adapters.base.limits import BookLimits, RequestLimits, StreamLimits
-from adapters.base.runtime import Failure, VenueRuntime
-from adapters.base.transport import TransportError
-from engine.recording.gaps import GapKind, GapRow
-from engine.status import BookState, RunStatus
+from fairlead.adapters.base.data_client import make_data_factory
+from fairlead.adapters.base.limits import BookLimits, RequestLimits, StreamLimits
+from fairlead.adapters.base.runtime import Failure, VenueRuntime
+from fairlead.adapters.base.transport import TransportError
+from fairlead.engine.recording.gaps import GapKind, GapRow
+from fairlead.engine.status import BookState, RunStatus
 from tests.venues.base.scripted import (
     BTC,
     ETH,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from nautilus_trader.model import BarType
 
-from adapters.base.history import LATEST_ROWS_MAX, ROWS_MAX, Histories, Window
-from adapters.base.venue import VenueError
+from fairlead.adapters.base.history import LATEST_ROWS_MAX, ROWS_MAX, Histories, Window
+from fairlead.adapters.base.venue import VenueError
 from tests.venues.base.test_reads import VENUES, Scene, at
 
 MINUTE = 60 * 10**9

@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from adapters.base.clock import VenueClock
-from adapters.base.decode import MAX_BODY_BYTES, Answer
-from adapters.base.http import Call, Purpose, VenueHttp
-from adapters.base.limits import ReadLimits
-from adapters.base.ratelimit import Rate, RateLimiter
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.simulation.virtual_time import run_virtual
+from fairlead.adapters.base.clock import VenueClock
+from fairlead.adapters.base.decode import MAX_BODY_BYTES, Answer
+from fairlead.adapters.base.http import Call, Purpose, VenueHttp
+from fairlead.adapters.base.limits import ReadLimits
+from fairlead.adapters.base.ratelimit import Rate, RateLimiter
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.simulation.virtual_time import run_virtual
 
 KIND = VenueErrorKind
 NUMBERS = Answer(list[int])

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from adapters.base.outcomes import batch_outcome, cancel_outcome, create_outcome, reading
-from adapters.base.transport import HttpResponse, TransportError
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind
-from engine.orders.model import CancelRefused, OrderRef, Refused, Unknown, VenueUnavailable
+from fairlead.adapters.base.outcomes import batch_outcome, cancel_outcome, create_outcome, reading
+from fairlead.adapters.base.transport import HttpResponse, TransportError
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind
+from fairlead.engine.orders.model import CancelRefused, OrderRef, Refused, Unknown, VenueUnavailable
 from tests.venues.base.test_reads import VENUES, Scene, at
 
 KIND = VenueErrorKind

@@ -9,21 +9,26 @@ from typing import Any
 
 import pytest
 
-from adapters.base.limits import READ_LIMITS
-from adapters.base.ratelimit import MAX_PENALTY_SECS, Rate, RateLimiter, retry_after_secs
-from adapters.base.reads import repeated
-from adapters.base.transport import HttpRequest, HttpResponse, HttpTransport, TransportError
-from adapters.base.venue import Adapter, AdapterContext, VenueError, VenueErrorKind
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.simulator import OceanexSimulator
-from adapters.oceanex.venue import OceanexAdapter
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.simulator import PoloniexSimulator
-from adapters.poloniex.venue import PoloniexAdapter
-from adapters.simulation.memory import InMemoryHttp
-from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.orders.model import Accepted, Intent, Kind, OrderRef, Refused, Side, Unknown
-from engine.secrets import Secret
+from fairlead.adapters.base.limits import READ_LIMITS
+from fairlead.adapters.base.ratelimit import MAX_PENALTY_SECS, Rate, RateLimiter, retry_after_secs
+from fairlead.adapters.base.reads import repeated
+from fairlead.adapters.base.transport import (
+    HttpRequest,
+    HttpResponse,
+    HttpTransport,
+    TransportError,
+)
+from fairlead.adapters.base.venue import Adapter, AdapterContext, VenueError, VenueErrorKind
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.simulator import OceanexSimulator
+from fairlead.adapters.oceanex.venue import OceanexAdapter
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.simulator import PoloniexSimulator
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.adapters.simulation.memory import InMemoryHttp
+from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from fairlead.engine.orders.model import Accepted, Intent, Kind, OrderRef, Refused, Side, Unknown
+from fairlead.engine.secrets import Secret
 
 VENUES = ["oceanex", "poloniex"]
 READS = {

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from adapters.base.aiohttp_transport import AiohttpWsTransport
-from adapters.base.renewals import Renewals
-from adapters.base.runtime import VenueRuntime
-from adapters.base.venue import Renewal, VenueError, VenueErrorKind
-from adapters.simulation.virtual_time import run_virtual
-from engine.status import RunStatus
+from fairlead.adapters.base.aiohttp_transport import AiohttpWsTransport
+from fairlead.adapters.base.renewals import Renewals
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.venue import Renewal, VenueError, VenueErrorKind
+from fairlead.adapters.simulation.virtual_time import run_virtual
+from fairlead.engine.status import RunStatus
 from tests.venues.base.scripted import ScriptedAdapter, ScriptedProtocol
 
 Told = list[tuple[str, str]]

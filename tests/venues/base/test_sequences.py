@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from nautilus_trader.model import InstrumentId, OrderBookDeltas
 
-from adapters.base.book import SequencedBook, SnapshotBook
-from adapters.base.streamed_book import StreamedBook
-from adapters.base.venue import Feed, FeedKind
-from engine.status import BookStatus
+from fairlead.adapters.base.book import SequencedBook, SnapshotBook
+from fairlead.adapters.base.streamed_book import StreamedBook
+from fairlead.adapters.base.venue import Feed, FeedKind
+from fairlead.engine.status import BookStatus
 
 IID = InstrumentId.from_str("BTC_USDT.TEST")
 ASKS, BIDS = [("11.0", "1.00")], [("10.0", "1.00")]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from adapters.base.spot import FeeTable, spot_instrument
-from adapters.base.venue import ParseError
-from adapters.oceanex.instruments import instrument
-from adapters.oceanex.schemas import Market
-from engine.orders.model import Fee, Side
-from engine.run.fees import rates_from_info
+from fairlead.adapters.base.spot import FeeTable, spot_instrument
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.oceanex.instruments import instrument
+from fairlead.adapters.oceanex.schemas import Market
+from fairlead.engine.orders.model import Fee, Side
+from fairlead.engine.run.fees import rates_from_info
 
 FACTS: dict[str, Any] = {
     "id": "BTC_USDT.X",

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.ratelimit import Rate, RateLimiter
-from adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from engine.orders.desk import DeskSettings, OrderDesk
-from engine.orders.journal import Journal
-from engine.orders.model import OrderState
+from fairlead.adapters.base.ratelimit import Rate, RateLimiter
+from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from fairlead.engine.orders.desk import DeskSettings, OrderDesk
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import OrderState
 from tests.support.approving import approved
 from tests.unit.orders.conftest import Sink
 from tests.venues.base.test_reads import VENUES, Scene

@@ -12,15 +12,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from adapters.base.aiohttp_transport import AiohttpTransport
-from adapters.base.venue import AdapterContext, VenueInstrument
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.instruments import instrument
-from adapters.oceanex.schemas import FeeRate, Market, TradingFee
-from adapters.oceanex.simulator import OceanexSimulator
-from adapters.oceanex.venue import OceanexAdapter
-from adapters.simulation.server import Served, serve
-from engine.secrets import Secret
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport
+from fairlead.adapters.base.venue import AdapterContext, VenueInstrument
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.instruments import instrument
+from fairlead.adapters.oceanex.schemas import FeeRate, Market, TradingFee
+from fairlead.adapters.oceanex.simulator import OceanexSimulator
+from fairlead.adapters.oceanex.venue import OceanexAdapter
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.engine.secrets import Secret
 
 DATA = Path(__file__).parents[2] / "data" / "oceanex"
 

@@ -21,9 +21,9 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from adapters.base.aiohttp_transport import AiohttpWsTransport
-from adapters.base.transport import TransportError
-from adapters.base.venue import (
+from fairlead.adapters.base.aiohttp_transport import AiohttpWsTransport
+from fairlead.adapters.base.transport import TransportError
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -34,13 +34,13 @@ from adapters.base.venue import (
     VenueError,
     VenueErrorKind,
 )
-from adapters.oceanex.http import WithdrawalsDisabled
-from adapters.oceanex.orders import OceanexOrders
-from adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
-from adapters.oceanex.venue import OceanexAdapter
-from adapters.oceanex.websocket import OceanexStream
-from adapters.simulation.server import Served, serve
-from engine.orders.model import (
+from fairlead.adapters.oceanex.http import WithdrawalsDisabled
+from fairlead.adapters.oceanex.orders import OceanexOrders
+from fairlead.adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
+from fairlead.adapters.oceanex.venue import OceanexAdapter
+from fairlead.adapters.oceanex.websocket import OceanexStream
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.engine.orders.model import (
     Accepted,
     CancelAccepted,
     CancelRefused,
@@ -54,7 +54,7 @@ from engine.orders.model import (
     Unknown,
     VenueOrder,
 )
-from engine.secrets import Secret
+from fairlead.engine.secrets import Secret
 from tests.support.patience import PATIENCE_SECS
 from tests.venues.oceanex.conftest import context_of, pem_of
 

@@ -17,7 +17,7 @@ from nautilus_trader.model import (
     Quantity,
 )
 
-from adapters.base.book import (
+from fairlead.adapters.base.book import (
     F_LAST,
     F_SNAPSHOT,
     MAX_LEVELS,
@@ -27,7 +27,7 @@ from adapters.base.book import (
     SnapshotBook,
     padded,
 )
-from adapters.base.venue import ParseError
+from fairlead.adapters.base.venue import ParseError
 
 IID = InstrumentId.from_str("BTC_USDT.OCEANEX")
 Levels = list[tuple[str, str]]

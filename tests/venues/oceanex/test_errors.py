@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from adapters.base.transport import HttpResponse
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.oceanex import errors
-from adapters.oceanex.http import _opened
+from fairlead.adapters.base.transport import HttpResponse
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.oceanex import errors
+from fairlead.adapters.oceanex.http import _opened
 
 KIND = VenueErrorKind
 DOCUMENTED = {

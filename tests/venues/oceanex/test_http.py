@@ -13,14 +13,14 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from adapters.base.limits import ReadLimits
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
-from adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.http import NewOrder, OceanexHttp
-from adapters.oceanex.orders import FIND_SKEW_SECS, OceanexOrders
-from adapters.oceanex.signing import Signer
-from engine.orders.model import (
+from fairlead.adapters.base.limits import ReadLimits
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.http import NewOrder, OceanexHttp
+from fairlead.adapters.oceanex.orders import FIND_SKEW_SECS, OceanexOrders
+from fairlead.adapters.oceanex.signing import Signer
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelAccepted,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
-from adapters.oceanex.venue import OceanexAdapter
-from adapters.simulation.server import Served, serve
-from engine.orders.model import (
+from fairlead.adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
+from fairlead.adapters.oceanex.venue import OceanexAdapter
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.engine.orders.model import (
     Absent,
     Found,
     Intent,

@@ -10,12 +10,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.base.decode import Answer
-from adapters.base.venue import Feed, FeedKind, ParseError, VenueInstrument
-from adapters.oceanex import parse
-from adapters.oceanex import schemas as s
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.websocket import OceanexStream
+from fairlead.adapters.base.decode import Answer
+from fairlead.adapters.base.venue import Feed, FeedKind, ParseError, VenueInstrument
+from fairlead.adapters.oceanex import parse
+from fairlead.adapters.oceanex import schemas as s
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.websocket import OceanexStream
 
 OCEVET = "OCE_VET.OCEANEX"
 FEW = settings(

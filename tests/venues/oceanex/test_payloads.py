@@ -12,13 +12,13 @@ import msgspec
 import pytest
 from nautilus_trader.model import AggressorSide, BarType, InstrumentId
 
-from adapters.base.book import Numbers
-from adapters.base.decode import Answer
-from adapters.base.venue import ParseError
-from adapters.oceanex import parse
-from adapters.oceanex import schemas as s
-from adapters.oceanex.http import NewOrder
-from engine.orders.model import Kind, OrderState, Side, TriggerCondition
+from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.decode import Answer
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.oceanex import parse
+from fairlead.adapters.oceanex import schemas as s
+from fairlead.adapters.oceanex.http import NewOrder
+from fairlead.engine.orders.model import Kind, OrderState, Side, TriggerCondition
 
 DATA = Path(__file__).parents[2] / "data" / "oceanex"
 SHARED = Path(__file__).parents[4] / "shared" / "venues" / "samples" / "oceanex"

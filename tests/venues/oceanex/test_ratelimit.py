@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.base.ratelimit import Priority, Rate, RateLimited, RateLimiter
-from adapters.simulation.virtual_time import run_virtual
+from fairlead.adapters.base.ratelimit import Priority, Rate, RateLimited, RateLimiter
+from fairlead.adapters.simulation.virtual_time import run_virtual
 
 Grants = list[tuple[float, Priority, int]]
 

@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.oceanex.signing import Signer, load_key
-from engine.secrets import Secret
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.oceanex.signing import Signer, load_key
+from fairlead.engine.secrets import Secret
 from tests.venues.oceanex.conftest import pem_of
 
 NOW_NS = 1_700_000_000_123_000_000

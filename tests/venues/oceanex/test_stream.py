@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nautilus_trader.model import AggressorSide, BookAction, OrderBookDeltas, TradeTick
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -21,8 +21,8 @@ from adapters.base.venue import (
     VenueError,
     VenueInstrument,
 )
-from adapters.oceanex.config import OceanexOptions
-from adapters.oceanex.websocket import HISTORY_GRACE_NS, OceanexStream, fault_action
+from fairlead.adapters.oceanex.config import OceanexOptions
+from fairlead.adapters.oceanex.websocket import HISTORY_GRACE_NS, OceanexStream, fault_action
 
 OCEVET = "OCE_VET.OCEANEX"
 BTCUSDT = "BTC_USDT.OCEANEX"

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
 
 Reply = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.base.venue import VenueInstrument
-from adapters.piexgo import schemas as s
-from adapters.piexgo.instruments import instrument
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.instruments import instrument
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters import registry
-from adapters.piexgo.adapter import SPEC
-from adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
-from adapters.simulation.server import serve
-from engine.cli.app import app
-from engine.cli.venue import write_credentials
+from fairlead.adapters import registry
+from fairlead.adapters.piexgo.adapter import SPEC
+from fairlead.adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
+from fairlead.adapters.simulation.server import serve
+from fairlead.engine.cli.app import app
+from fairlead.engine.cli.venue import write_credentials
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
-from adapters.simulation.venue import SimRequest
-from engine.orders.model import Side
+from fairlead.adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
+from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.engine.orders.model import Side
 
 T0 = 1_800_000_000_123_000_000
 MS = 1_000_000

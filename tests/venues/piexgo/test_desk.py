@@ -14,20 +14,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.account import PrivateItems
-from adapters.base.connection import StreamSupervisor
-from adapters.base.venue import AdapterContext
-from adapters.piexgo.adapter import CAPABILITIES, PiexgoAdapter
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
-from adapters.simulation.memory import InMemoryHttp, InMemoryWs, tick
-from adapters.simulation.orders import FillEntry
-from adapters.simulation.virtual_time import START_NS, VirtualLoop, run_virtual
-from engine.orders.desk import DeskSettings, OrderDesk
-from engine.orders.journal import Journal
-from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
-from engine.secrets import Secret
-from engine.status import StreamStatus
+from fairlead.adapters.base.account import PrivateItems
+from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.venue import AdapterContext
+from fairlead.adapters.piexgo.adapter import CAPABILITIES, PiexgoAdapter
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
+from fairlead.adapters.simulation.memory import InMemoryHttp, InMemoryWs, tick
+from fairlead.adapters.simulation.orders import FillEntry
+from fairlead.adapters.simulation.virtual_time import START_NS, VirtualLoop, run_virtual
+from fairlead.engine.orders.desk import DeskSettings, OrderDesk
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
+from fairlead.engine.secrets import Secret
+from fairlead.engine.status import StreamStatus
 from tests.support.approving import approved
 from tests.unit.orders.conftest import Sink
 from tests.venues.piexgo.test_orders import intent

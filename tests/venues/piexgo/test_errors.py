@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.base.venue import VenueErrorKind
-from adapters.piexgo.errors import ERROR_CODES, classify, code_error, status_error
+from fairlead.adapters.base.venue import VenueErrorKind
+from fairlead.adapters.piexgo.errors import ERROR_CODES, classify, code_error, status_error
 
 DOCUMENTED = [
     *(10101, 10102, 10103, 10104, 10440, 10201),

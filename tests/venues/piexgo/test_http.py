@@ -11,17 +11,17 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from adapters.base.limits import ReadLimits
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.piexgo import schemas as s
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.errors import ERROR_CODES
-from adapters.piexgo.http import NewOrder, PiexgoHttp
-from adapters.piexgo.signing import sign
-from adapters.piexgo.simulator_venue import PiexgoSimulator
-from adapters.simulation.memory import InMemoryHttp
-from engine.secrets import Secret
+from fairlead.adapters.base.limits import ReadLimits
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.errors import ERROR_CODES
+from fairlead.adapters.piexgo.http import NewOrder, PiexgoHttp
+from fairlead.adapters.piexgo.signing import sign
+from fairlead.adapters.piexgo.simulator_venue import PiexgoSimulator
+from fairlead.adapters.simulation.memory import InMemoryHttp
+from fairlead.engine.secrets import Secret
 from tests.venues.piexgo.simulator_kit import MS, T0, Desk
 from tests.venues.piexgo.test_payloads import SAMPLES
 

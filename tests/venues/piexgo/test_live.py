@@ -12,8 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from adapters.simulation.orders import Status
-from engine.errors import Exit
+from fairlead.adapters.simulation.orders import Status
+from fairlead.engine.errors import Exit
 from tests.support.configs import ROOMY, inline
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import ROOT, wait_for

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from nautilus_trader.model import BarType, BookAction
 
-from adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
-from adapters.piexgo import schemas as s
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.instruments import instrument
-from adapters.piexgo.market_data import PiexgoMarketData
-from engine.orders.model import Side
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.instruments import instrument
+from fairlead.adapters.piexgo.market_data import PiexgoMarketData
+from fairlead.engine.orders.model import Side
 from tests.venues.piexgo.simulator_kit import MS, T0
 from tests.venues.piexgo.test_http import World
 

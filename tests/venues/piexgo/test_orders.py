@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.limits import ReadLimits
-from adapters.base.venue import AdapterContext, Feed, FeedKind, VenueError, VenueErrorKind
-from adapters.piexgo.adapter import CAPABILITIES, SPEC, PiexgoAdapter
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.errors import ERROR_CODES
-from adapters.piexgo.orders import FIND_SKEW_SECS, OPEN_AT_ONCE_MAX
-from adapters.simulation.memory import InMemoryHttp
-from engine.orders.model import (
+from fairlead.adapters.base.limits import ReadLimits
+from fairlead.adapters.base.venue import AdapterContext, Feed, FeedKind, VenueError, VenueErrorKind
+from fairlead.adapters.piexgo.adapter import CAPABILITIES, SPEC, PiexgoAdapter
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.errors import ERROR_CODES
+from fairlead.adapters.piexgo.orders import FIND_SKEW_SECS, OPEN_AT_ONCE_MAX
+from fairlead.adapters.simulation.memory import InMemoryHttp
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelAccepted,
@@ -36,7 +36,7 @@ from engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from engine.secrets import Secret
+from fairlead.engine.secrets import Secret
 from tests.venues.piexgo.simulator_kit import MS, Desk
 
 BTC, ETH = "BTC_USDT.PIEXGO", "ETH_USDT.PIEXGO"

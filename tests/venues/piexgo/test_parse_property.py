@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import InstrumentId
 
-from adapters.base.book import Numbers
-from adapters.base.venue import ParseError
-from adapters.piexgo import parse
-from adapters.piexgo import schemas as s
-from engine.orders.model import VenueOrder
+from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.piexgo import parse
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.engine.orders.model import VenueOrder
 
 SAMPLES = Path(__file__).parent / "samples"
 BTC = InstrumentId.from_str("BTC_USDT.PIEXGO")

@@ -12,12 +12,12 @@ import msgspec
 import pytest
 from nautilus_trader.model import AggressorSide, InstrumentId
 
-from adapters.base.book import Numbers
-from adapters.base.venue import ParseError
-from adapters.piexgo import parse
-from adapters.piexgo import schemas as s
-from adapters.piexgo.symbols import instrument_id, rest_symbol, split_symbol, topic
-from engine.orders.model import Kind, OrderState, Side
+from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.piexgo import parse
+from fairlead.adapters.piexgo import schemas as s
+from fairlead.adapters.piexgo.symbols import instrument_id, rest_symbol, split_symbol, topic
+from fairlead.engine.orders.model import Kind, OrderState, Side
 
 SAMPLES = Path(__file__).parent / "samples"
 SHARED = Path(__file__).parents[4] / "shared" / "venues" / "samples" / "piexgo"

@@ -6,8 +6,8 @@ import re
 
 import msgspec
 
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.simulator_markets import PiexgoSimOptions
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.simulator_markets import PiexgoSimOptions
 from tests.support.processes import ROOT
 
 PAGE = (ROOT / "adapters" / "piexgo" / "README.md").read_text()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.piexgo.signing import pinfo_signature, sign, string_to_sign
-from engine.secrets import Secret
+from fairlead.adapters.piexgo.signing import pinfo_signature, sign, string_to_sign
+from fairlead.engine.secrets import Secret
 
 SECRET = Secret("example-secret", "test")
 SAMPLES = Path(__file__).parent / "samples"

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from engine.orders.model import Side
+from fairlead.engine.orders.model import Side
 from tests.venues.piexgo.simulator_kit import MS, T0, Desk, Line, shape
 from tests.venues.piexgo.test_signing import VECTORS
 

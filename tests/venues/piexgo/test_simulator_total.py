@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.piexgo.simulator_public import V2
-from adapters.piexgo.simulator_routes import ROUTES
-from adapters.simulation.routes import Endpoint
+from fairlead.adapters.piexgo.simulator_public import V2
+from fairlead.adapters.piexgo.simulator_routes import ROUTES
+from fairlead.adapters.simulation.routes import Endpoint
 from tests.venues.piexgo.simulator_kit import Desk, Line
 
 NAMES = ("symbol", "side", "type", "quantity", "price", "stop_price", "page", "order_id", "depth")

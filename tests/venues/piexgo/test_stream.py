@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nautilus_trader.model import BookAction, OrderBookDeltas, TradeTick
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -22,9 +22,9 @@ from adapters.base.venue import (
     VenueError,
     VenueInstrument,
 )
-from adapters.piexgo.config import PiexgoOptions
-from adapters.piexgo.websocket import EarlyOrders, PrivateStream, PublicStream
-from engine.secrets import Secret
+from fairlead.adapters.piexgo.config import PiexgoOptions
+from fairlead.adapters.piexgo.websocket import EarlyOrders, PrivateStream, PublicStream
+from fairlead.engine.secrets import Secret
 from tests.venues.piexgo.test_payloads import SAMPLES
 
 BTC = "BTC_USDT.PIEXGO"

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.base.limits import ReadLimits
-from adapters.base.venue import AdapterContext
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.venue import PoloniexAdapter
-from engine.secrets import Secret
+from fairlead.adapters.base.limits import ReadLimits
+from fairlead.adapters.base.venue import AdapterContext
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.engine.secrets import Secret
 from tests.venues.poloniex.support import INSTRUMENTS, KEY, NOW_NS, SECRET, ScriptedRest
 
 

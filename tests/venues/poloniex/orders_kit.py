@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from adapters.poloniex.venue import PoloniexAdapter
-from engine.orders.model import (
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.engine.orders.model import (
     Accepted,
     Intent,
     Kind,

@@ -9,19 +9,19 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from adapters.base.aiohttp_transport import AiohttpTransport
-from adapters.base.connection import StreamSupervisor
-from adapters.base.transport import HttpTransport
-from adapters.base.venue import AdapterContext
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.simulator import PoloniexSimulator
-from adapters.poloniex.venue import PoloniexAdapter
-from adapters.simulation.memory import InMemoryHttp, InMemoryWs, tick
-from adapters.simulation.server import Served
-from adapters.simulation.virtual_time import START_NS, VirtualLoop, run_virtual
-from engine.orders.model import Intent, Kind, OrderRef, Side, TriggerCondition
-from engine.secrets import Secret
-from engine.status import StreamState, StreamStatus
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport
+from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.transport import HttpTransport
+from fairlead.adapters.base.venue import AdapterContext
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.simulator import PoloniexSimulator
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.adapters.simulation.memory import InMemoryHttp, InMemoryWs, tick
+from fairlead.adapters.simulation.server import Served
+from fairlead.adapters.simulation.virtual_time import START_NS, VirtualLoop, run_virtual
+from fairlead.engine.orders.model import Intent, Kind, OrderRef, Side, TriggerCondition
+from fairlead.engine.secrets import Secret
+from fairlead.engine.status import StreamState, StreamStatus
 
 BTC, ETH = "BTC_USDT.POLONIEX", "ETH_USDT.POLONIEX"
 NONE: frozenset[str] = frozenset()

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
-from adapters.poloniex import schemas as s
-from adapters.poloniex.instruments import venue_instruments
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.instruments import venue_instruments
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT / "tests" / "data" / "poloniex"

@@ -12,12 +12,12 @@ import pytest
 from msgspec.structs import replace
 from nautilus_trader.model import BarType
 
-from adapters.base.aiohttp_transport import AiohttpTransport
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from adapters.poloniex.venue import PoloniexAdapter
-from adapters.simulation.server import Served, serve
-from engine.orders.model import (
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelAccepted,
@@ -35,7 +35,7 @@ from engine.orders.model import (
     Unsure,
     VenueOrder,
 )
-from engine.secrets import Secret
+from fairlead.engine.secrets import Secret
 from tests.support.patience import PATIENCE_SECS
 from tests.venues.poloniex.simulator_kit import (
     BTC,

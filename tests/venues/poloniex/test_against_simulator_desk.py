@@ -14,17 +14,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.account import PrivateItems
-from adapters.base.venue import Ready
-from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from adapters.poloniex.symbols import parse_wire_id
-from adapters.poloniex.venue import CAPABILITIES
-from adapters.simulation.control import control
-from adapters.simulation.venue import SimRequest
-from adapters.simulation.virtual_time import START_NS
-from engine.orders.desk import DeskSettings, OrderDesk
-from engine.orders.journal import Journal
-from engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
+from fairlead.adapters.base.account import PrivateItems
+from fairlead.adapters.base.venue import Ready
+from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
+from fairlead.adapters.poloniex.symbols import parse_wire_id
+from fairlead.adapters.poloniex.venue import CAPABILITIES
+from fairlead.adapters.simulation.control import control
+from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.adapters.simulation.virtual_time import START_NS
+from fairlead.engine.orders.desk import DeskSettings, OrderDesk
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.model import Intent, Kind, Side, TriggerCondition, VenueFill
 from tests.support.approving import approved
 from tests.unit.orders.conftest import Sink
 from tests.venues.poloniex.simulator_kit import Memory, in_memory, intent, stop

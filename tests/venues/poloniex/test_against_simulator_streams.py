@@ -16,8 +16,8 @@ from nautilus_trader.model import (
     TradeTick,
 )
 
-from adapters.base.renewals import Renewals
-from adapters.base.venue import (
+from fairlead.adapters.base.renewals import Renewals
+from fairlead.adapters.base.venue import (
     BalancePush,
     Feed,
     FeedKind,
@@ -28,9 +28,9 @@ from adapters.base.venue import (
     StreamFault,
     Subscribed,
 )
-from adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from adapters.simulation.virtual_time import START_NS
-from engine.orders.model import (
+from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
+from fairlead.adapters.simulation.virtual_time import START_NS
+from fairlead.engine.orders.model import (
     Accepted,
     CancelAccepted,
     Kind,
@@ -39,7 +39,7 @@ from engine.orders.model import (
     Side,
     TriggerCondition,
 )
-from engine.status import StreamState
+from fairlead.engine.status import StreamState
 from tests.venues.poloniex.simulator_kit import (
     BTC,
     Memory,

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.transport import HttpRequest, HttpResponse
-from engine.orders.model import Intent, Side, TriggerCondition
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse
+from fairlead.engine.orders.model import Intent, Side, TriggerCondition
 from tests.support.approving import approved
 from tests.venues.poloniex.simulator_kit import Memory, in_memory, intent, stop
 from tests.venues.poloniex.test_against_simulator_desk import Session, still

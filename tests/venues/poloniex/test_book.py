@@ -11,10 +11,18 @@ import msgspec
 import pytest
 from nautilus_trader.model import BookType, InstrumentId, OrderBook, OrderBookDeltas, TradeTick
 
-from adapters.base.venue import Feed, FeedKind, Gap, Resynced, Send, StreamFault, Subscribed
-from adapters.poloniex import schemas as s
-from adapters.poloniex.instruments import venue_instruments
-from adapters.poloniex.websocket import PublicStream
+from fairlead.adapters.base.venue import (
+    Feed,
+    FeedKind,
+    Gap,
+    Resynced,
+    Send,
+    StreamFault,
+    Subscribed,
+)
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.instruments import venue_instruments
+from fairlead.adapters.poloniex.websocket import PublicStream
 from tests.venues.poloniex.support import BTC, DATA, INSTRUMENTS, SHARED, payload, recorded
 
 FULL = SHARED / "cryptofeed_POLONIEX.ws.1.0"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from adapters.base.transport import HttpResponse
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.poloniex.errors import ERROR_CODES, http_error
-from adapters.poloniex.http import OrderRequest, PoloniexHttp, ReplaceRequest
-from adapters.poloniex.venue import PoloniexAdapter
+from fairlead.adapters.base.transport import HttpResponse
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.poloniex.errors import ERROR_CODES, http_error
+from fairlead.adapters.poloniex.http import OrderRequest, PoloniexHttp, ReplaceRequest
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
 from tests.venues.poloniex.support import DATA, HTML, ScriptedRest, payload
 
 NEW = OrderRequest(symbol="BTC_USDT", side="BUY", type="LIMIT", price="1", quantity="2")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Exit
+from fairlead.engine.errors import Exit
 from tests.crash.test_kill9 import PROOF_SECS, hammer
 from tests.support import configs
 from tests.support.audit import audit, smart_id

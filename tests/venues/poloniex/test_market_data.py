@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from nautilus_trader.model import BarType, InstrumentStatus, MarketStatusAction, OrderBookDeltas
 
-from adapters.base.venue import Feed, FeedKind, ParseError, Subscribed, VenueError
-from adapters.poloniex import schemas as s
-from adapters.poloniex.config import PoloniexOptions
-from adapters.poloniex.instruments import venue_instruments
-from adapters.poloniex.symbols import INTERVALS, bar_type_text
-from adapters.poloniex.venue import SPEC, PoloniexAdapter
-from adapters.poloniex.websocket import PublicStream
+from fairlead.adapters.base.venue import Feed, FeedKind, ParseError, Subscribed, VenueError
+from fairlead.adapters.poloniex import schemas as s
+from fairlead.adapters.poloniex.config import PoloniexOptions
+from fairlead.adapters.poloniex.instruments import venue_instruments
+from fairlead.adapters.poloniex.symbols import INTERVALS, bar_type_text
+from fairlead.adapters.poloniex.venue import SPEC, PoloniexAdapter
+from fairlead.adapters.poloniex.websocket import PublicStream
 from tests.venues.poloniex.conftest import Clock, make_adapter
 from tests.venues.poloniex.support import (
     BTC,

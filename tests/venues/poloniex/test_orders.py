@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.poloniex.symbols import WireId, client_id_problem, parse_wire_id
-from adapters.poloniex.venue import PoloniexAdapter
-from engine.orders.model import (
+from fairlead.adapters.poloniex.symbols import WireId, client_id_problem, parse_wire_id
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.engine.orders.model import (
     Accepted,
     CancelAccepted,
     Intent,

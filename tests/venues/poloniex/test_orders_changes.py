@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from adapters.poloniex.venue import PoloniexAdapter
-from engine.orders.model import (
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.engine.orders.model import (
     Accepted,
     CancelAccepted,
     CancelRefused,
@@ -194,7 +194,7 @@ async def test_replace_of_what_cant_be(
 async def test_a_lost_replace_is_looked_for(
     adapter: PoloniexAdapter, rest: ScriptedRest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.poloniex.orders.REPLACE_LOOKS_SECS", (0.0, 0.0))
+    monkeypatch.setattr("fairlead.adapters.poloniex.orders.REPLACE_LOOKS_SECS", (0.0, 0.0))
     rest.on("GET", "/orders/500", order())
     rest.on("PUT", "/orders/500", LOST)
     wire = f"{CID}_r500_f0"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from adapters.poloniex.venue import PoloniexAdapter
-from engine.orders.model import (
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.engine.orders.model import (
     Absent,
     Found,
     Intent,

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.poloniex.venue import PoloniexAdapter
-from engine.orders.model import (
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.engine.orders.model import (
     Accepted,
     CancelAccepted,
     Kind,

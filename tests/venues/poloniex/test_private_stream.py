@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     BalancePush,
     OrderPush,
     ParseError,
@@ -20,10 +20,10 @@ from adapters.base.venue import (
     VenueError,
     VenueErrorKind,
 )
-from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
-from adapters.poloniex.signing import ws_signature
-from adapters.poloniex.venue import PoloniexAdapter
-from engine.orders.model import Kind, OrderState, Side, VenueOrder
+from fairlead.adapters.poloniex.private_websocket import PrivateStream, TradeRequests
+from fairlead.adapters.poloniex.signing import ws_signature
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.engine.orders.model import Kind, OrderState, Side, VenueOrder
 from tests.venues.poloniex.support import KEY, NOW_NS, SECRET, payload
 
 

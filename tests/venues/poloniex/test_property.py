@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.base.venue import Feed, FeedKind, ParseError
-from adapters.poloniex.parse import Names
-from adapters.poloniex.private_websocket import PrivateStream, TradeRequests
-from adapters.poloniex.symbols import parse_wire_id
-from adapters.poloniex.tracking import Tracker
-from adapters.poloniex.websocket import PublicStream
-from engine.secrets import Secret
+from fairlead.adapters.base.venue import Feed, FeedKind, ParseError
+from fairlead.adapters.poloniex.parse import Names
+from fairlead.adapters.poloniex.private_websocket import PrivateStream, TradeRequests
+from fairlead.adapters.poloniex.symbols import parse_wire_id
+from fairlead.adapters.poloniex.tracking import Tracker
+from fairlead.adapters.poloniex.websocket import PublicStream
+from fairlead.engine.secrets import Secret
 from tests.venues.poloniex.support import BTC, DATA, INSTRUMENTS, recorded
 
 SAMPLES = [p.read_text() for p in sorted(DATA.glob("polo_ws_*.json"))]

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.poloniex.signing import sign, string_to_sign, ws_signature
-from adapters.poloniex.venue import PoloniexAdapter
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.poloniex.signing import sign, string_to_sign, ws_signature
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
 from tests.venues.poloniex.conftest import Clock
 from tests.venues.poloniex.support import DATA, ScriptedRest, http_error
 

@@ -30,16 +30,16 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.testkit import ExecTesterConfig
 
-from adapters.base.account import Account
-from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
-from adapters.base.execution_client import make_execution_factory
-from adapters.base.runtime import VenueRuntime
-from adapters.poloniex.simulator import PoloniexSimulator
-from adapters.poloniex.venue import PoloniexAdapter
-from adapters.simulation.server import Served, serve
-from engine.config import model
-from engine.orders.journal import Journal
-from engine.status import RunStatus
+from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
+from fairlead.adapters.base.execution_client import make_execution_factory
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.poloniex.simulator import PoloniexSimulator
+from fairlead.adapters.poloniex.venue import PoloniexAdapter
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.engine.config import model
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.status import RunStatus
 from tests.support.approving import ApproveAll
 from tests.support.patience import PATIENCE_SECS
 from tests.venues.poloniex.simulator_kit import BTC, context_of

@@ -10,7 +10,7 @@ from typing import Any
 from nautilus_trader.model import BookType, InstrumentId, OrderSide, TimeInForce
 from nautilus_trader.trading import StrategyConfig
 
-from engine.guard import GuardedStrategy
+from fairlead.engine.guard import GuardedStrategy
 
 
 class DealingConfig(StrategyConfig):

@@ -5,9 +5,9 @@ python -m tests.venues.zerocap.offered VERB ...
 
 from __future__ import annotations
 
-from adapters import registry
-from adapters.zerocap.adapter import SPEC
-from engine.cli.app import app
+from fairlead.adapters import registry
+from fairlead.adapters.zerocap.adapter import SPEC
+from fairlead.engine.cli.app import app
 
 if __name__ == "__main__":
     with registry.registered(SPEC):

@@ -6,12 +6,12 @@ import contextlib
 from decimal import Decimal
 from typing import Any
 
-from adapters.base.venue import ParseError
-from adapters.zerocap import errors, parse
-from adapters.zerocap import schemas as s
-from adapters.zerocap.ladder import Ladder, levels
-from adapters.zerocap.parse import OrderTold, Source, TradeTold
-from engine.orders.model import Side
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.zerocap import errors, parse
+from fairlead.adapters.zerocap import schemas as s
+from fairlead.adapters.zerocap.ladder import Ladder, levels
+from fairlead.adapters.zerocap.parse import OrderTold, Source, TradeTold
+from fairlead.engine.orders.model import Side
 
 PAYLOADS = (
     *(s.OrderRow, s.OrderPage, s.KeyProof, s.Instruments, s.Quote, s.FirmQuote, s.Risk),

@@ -12,15 +12,15 @@ import msgspec
 import pytest
 from nautilus_trader.model import OrderBookDeltas
 
-from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
-from adapters.base.connection import StreamSupervisor
-from adapters.base.limits import StreamLimits
-from adapters.base.venue import Feed, FeedKind, OrderPush, Ready
-from adapters.simulation.server import Served, serve
-from adapters.zerocap.adapter import ZerocapAdapter
-from adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
-from engine.orders.model import Accepted, OrderState, ref_of
-from engine.status import StreamStatus
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
+from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.limits import StreamLimits
+from fairlead.adapters.base.venue import Feed, FeedKind, OrderPush, Ready
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.adapters.zerocap.adapter import ZerocapAdapter
+from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.engine.orders.model import Accepted, OrderState, ref_of
+from fairlead.engine.status import StreamStatus
 from tests.support.patience import PATIENCE_SECS
 from tests.venues.zerocap.test_orders import USDT, context, intent
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.base.venue import VenueErrorKind
-from adapters.zerocap import errors
+from fairlead.adapters.base.venue import VenueErrorKind
+from fairlead.adapters.zerocap import errors
 
 KIND = VenueErrorKind
 DOCUMENTED = {

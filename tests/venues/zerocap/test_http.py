@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from adapters.base.limits import ReadLimits
-from adapters.base.transport import HttpRequest, HttpResponse, TransportError
-from adapters.base.venue import VenueError, VenueErrorKind
-from adapters.simulation.memory import InMemoryHttp
-from adapters.zerocap.config import ZerocapOptions
-from adapters.zerocap.http import NewOrder, WithdrawalsDisabled, ZerocapHttp
-from adapters.zerocap.signing import Signer
-from adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
-from engine.secrets import Secret
+from fairlead.adapters.base.limits import ReadLimits
+from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.simulation.memory import InMemoryHttp
+from fairlead.adapters.zerocap.config import ZerocapOptions
+from fairlead.adapters.zerocap.http import NewOrder, WithdrawalsDisabled, ZerocapHttp
+from fairlead.adapters.zerocap.signing import Signer
+from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.engine.secrets import Secret
 
 D = Decimal
 KIND = VenueErrorKind

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.zerocap import parse
-from adapters.zerocap.ladder import Ladder, Tier, levels
-from engine.orders.model import Side
+from fairlead.adapters.zerocap import parse
+from fairlead.adapters.zerocap.ladder import Ladder, Tier, levels
+from fairlead.engine.orders.model import Side
 
 
 def tiers(*pairs: tuple[str, str]) -> tuple[Tier, ...]:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from adapters.simulation.server import Served, serve
-from adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
-from engine.orders.model import Side
+from fairlead.adapters.simulation.server import Served, serve
+from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.engine.orders.model import Side
 from tests.support.configs import inline
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import ROOT

@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.limits import ReadLimits
-from adapters.base.venue import AdapterContext, VenueError, VenueErrorKind
-from adapters.simulation.memory import InMemoryHttp
-from adapters.zerocap import schemas as s
-from adapters.zerocap.adapter import ZerocapAdapter
-from adapters.zerocap.config import ZerocapMarket, ZerocapOptions
-from adapters.zerocap.orders import is_echo
-from adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
-from adapters.zerocap.websocket import PriceStream
-from engine.orders.model import (
+from fairlead.adapters.base.limits import ReadLimits
+from fairlead.adapters.base.venue import AdapterContext, VenueError, VenueErrorKind
+from fairlead.adapters.simulation.memory import InMemoryHttp
+from fairlead.adapters.zerocap import schemas as s
+from fairlead.adapters.zerocap.adapter import ZerocapAdapter
+from fairlead.adapters.zerocap.config import ZerocapMarket, ZerocapOptions
+from fairlead.adapters.zerocap.orders import is_echo
+from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.adapters.zerocap.websocket import PriceStream
+from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     CancelRefused,
@@ -36,7 +36,7 @@ from engine.orders.model import (
     Unsure,
     VenueUnavailable,
 )
-from engine.secrets import Secret
+from fairlead.engine.secrets import Secret
 
 D = Decimal
 USDT = "USDT_AUD.ZEROCAP"
@@ -70,7 +70,7 @@ class Desk:
         """The ladder of USDT/AUD comes in, as by the price stream."""
         stream = self.adapter.market_data.public_stream()
         assert isinstance(stream, PriceStream)
-        from adapters.base.venue import Feed, FeedKind
+        from fairlead.adapters.base.venue import Feed, FeedKind
 
         stream.subscribe(Feed(FeedKind.BOOK, USDT))
         list(stream.received(self.sim.push.frame("USDT/AUD", "C"), time.time_ns()))
@@ -231,8 +231,8 @@ async def test_an_answer_that_does_not_fit_proves_nothing(
     }  # fmt: skip
 
     async def answer(order: Any) -> s.OrderRow:
-        from adapters.base.venue import ParseError
-        from adapters.zerocap import parse
+        from fairlead.adapters.base.venue import ParseError
+        from fairlead.adapters.zerocap import parse
 
         try:
             return parse.Reader(s.OrderRow)(json.dumps(row | change).encode())

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.base.venue import ParseError
-from adapters.zerocap import parse
-from adapters.zerocap import schemas as s
-from adapters.zerocap.ladder import Ladder
-from adapters.zerocap.parse import Fault, Notice, OrderTold, Said, Source, TradeTold
-from engine.orders.model import Kind, OrderState, Side, Tif
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.zerocap import parse
+from fairlead.adapters.zerocap import schemas as s
+from fairlead.adapters.zerocap.ladder import Ladder
+from fairlead.adapters.zerocap.parse import Fault, Notice, OrderTold, Said, Source, TradeTold
+from fairlead.engine.orders.model import Kind, OrderState, Side, Tif
 from tests.venues.zerocap.conftest import SAMPLES
 
 SHARED = Path(__file__).parents[4] / "shared" / "venues" / "samples" / "zerocap"

@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.base.venue import ParseError
-from adapters.zerocap import parse
-from adapters.zerocap import schemas as s
-from adapters.zerocap.ladder import Ladder, levels
-from engine.orders.model import Side
+from fairlead.adapters.base.venue import ParseError
+from fairlead.adapters.zerocap import parse
+from fairlead.adapters.zerocap import schemas as s
+from fairlead.adapters.zerocap.ladder import Ladder, levels
+from fairlead.engine.orders.model import Side
 from tests.venues.zerocap.reading import feed, order, used
 
 FEW = settings(max_examples=150, deadline=None)

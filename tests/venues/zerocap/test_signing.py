@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from adapters.zerocap.signing import Signer, signature
-from engine.secrets import Secret
+from fairlead.adapters.zerocap.signing import Signer, signature
+from fairlead.engine.secrets import Secret
 
 
 def test_vectors(sample: Any) -> None:

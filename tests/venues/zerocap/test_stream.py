@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import BookAction, OrderBookDeltas
 
-from adapters.base.venue import (
+from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
     Gap,
@@ -28,12 +28,12 @@ from adapters.base.venue import (
     VenueError,
     VenueInstrument,
 )
-from adapters.zerocap.config import ZerocapMarket, ZerocapOptions
-from adapters.zerocap.instruments import instrument
-from adapters.zerocap.signing import Signer
-from adapters.zerocap.websocket import AccountStream, Ladders, PriceStream
-from engine.orders.model import OrderState, Side
-from engine.secrets import Secret
+from fairlead.adapters.zerocap.config import ZerocapMarket, ZerocapOptions
+from fairlead.adapters.zerocap.instruments import instrument
+from fairlead.adapters.zerocap.signing import Signer
+from fairlead.adapters.zerocap.websocket import AccountStream, Ladders, PriceStream
+from fairlead.engine.orders.model import OrderState, Side
+from fairlead.engine.secrets import Secret
 from tests.simulation.zerocap_harness import SYMBOL, Desk
 
 BOTH = pytest.mark.parametrize("dialect", ["A", "C"])
