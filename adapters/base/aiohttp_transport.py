@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -77,6 +77,20 @@ def _text_of(error: BaseException) -> str:
     return (str(error) or type(error).__name__)[:MAX_ERROR_CHARS]
 
 
+def _url_of(text: str, kind: Literal["http", "ws"]) -> URL:
+    """Raises TransportError (`HTTP-URL`, `WS-URL`): aiohttp takes any scheme for one it knows."""
+    why = "the URL is not valid"
+    try:
+        url = URL(text, encoded=True)
+        if url.scheme not in (kind, f"{kind}s"):
+            why = f"the URL begins with neither {kind}s:// nor {kind}://"
+        elif url.host and url.port:
+            return url
+    except ValueError:  # no port can be so large
+        pass
+    raise TransportError(f"{kind.upper()}-URL", why, sent=False)
+
+
 def _connect_code(error: BaseException) -> str | None:
     """The code of an error while connecting, or None for any other error."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -129,7 +143,7 @@ class AiohttpTransport:
         try:
             async with self._session.request(
                 request.method,
-                URL(request.url, encoded=True),
+                _url_of(request.url, "http"),
                 data=request.body or None,
                 headers=dict(request.headers) | {"Accept-Encoding": "identity"},
                 skip_auto_headers=_SKIPPED_HEADERS,
@@ -291,7 +305,7 @@ class AiohttpWsTransport:
         try:
             async with asyncio.timeout(self._connect_timeout_secs):
                 ws = await self._session.ws_connect(
-                    URL(url, encoded=True),
+                    _url_of(url, "ws"),
                     headers=headers,
                     max_msg_size=self._max_frame_bytes,
                     autoping=True,
@@ -305,6 +319,8 @@ class AiohttpWsTransport:
             raise TransportError(
                 "WS-REFUSED", f"HTTP status {e.status}: {e.message[:MAX_ERROR_CHARS]}", sent=True
             ) from e
+        except TransportError:
+            raise
         except aiohttp.InvalidURL as e:
             raise TransportError("WS-URL", "the URL is not valid", sent=False) from e
         except (aiohttp.ClientError, OSError, ValueError) as e:

@@ -12,7 +12,7 @@ import http.client
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
 from fairlead.engine.orders import permit
@@ -25,7 +25,7 @@ REUSE_SECS = 1.0  # a connection idle for longer may be dead at the other end
 
 class PlainTransport:
     """One per process. TransportError codes: HTTP-CONNECT, HTTP-TLS, HTTP-TIMEOUT, HTTP-RESET,
-    HTTP-PROTOCOL, HTTP-TOO-LARGE, HTTP-STOPPED.
+    HTTP-PROTOCOL, HTTP-TOO-LARGE, HTTP-URL, HTTP-STOPPED.
     """
 
     def __init__(self, max_response_bytes: int = MAX_RESPONSE_BYTES) -> None:
@@ -54,7 +54,7 @@ class PlainTransport:
         self._idle.clear()
 
     def _send(self, request: HttpRequest) -> HttpResponse:
-        parts = urlsplit(request.url)
+        parts = _parts_of(request.url)
         place = (parts.scheme, parts.netloc)
         connection = self._connected(place, request.timeout_secs)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -102,6 +102,18 @@ class PlainTransport:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _failure(error, sent=False) from error
         return made
+
+
+def _parts_of(url: str) -> SplitResult:
+    """Raises TransportError (`HTTP-URL`)."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:  # no port can be so large
+        pass
+    why = "the URL begins with neither https:// nor http://, or is not valid"
+    raise TransportError("HTTP-URL", why, sent=False)
 
 
 def _failure(error: Exception, *, sent: bool) -> TransportError:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from adapters.base.urls import HttpUrl, WsUrl
+
 
 def _doc(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)
@@ -15,10 +17,10 @@ def _doc(text: str, **limits: Any) -> Meta:
 class OceanexOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[venues.NAME.options]` of an OceanEx account."""
 
-    http_url: Annotated[str, _doc("Base URL of REST v1, without a slash at the end")] = (
+    http_url: Annotated[HttpUrl, _doc("Base URL of REST v1, without a slash at the end")] = (
         "https://api.oceanex.cc/v1"
     )
-    ws_url: Annotated[str, _doc("Base URL of the Pusher server, without /app")] = (
+    ws_url: Annotated[WsUrl, _doc("Base URL of the Pusher server, without /app")] = (
         "wss://ws-slanger.oceanex.cc"
     )
     app_key: Annotated[str, _doc("Pusher app key")] = "03e22cd99036bbfee126ce6b9725"

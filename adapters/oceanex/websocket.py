@@ -144,7 +144,7 @@ class OceanexStream:
     """
 
     def __init__(self, options: OceanexOptions, instruments: Mapping[str, VenueInstrument]) -> None:
-        self.url = f"{options.ws_url}/app/{options.app_key}?{CLIENT_QUERY}"
+        self.url = f"{options.ws_url.rstrip('/')}/app/{options.app_key}?{CLIENT_QUERY}"
         self.idle_ping_secs = options.activity_timeout_secs
         self.idle_close_secs = options.activity_timeout_secs + options.pong_timeout_secs
         self.tickers: dict[str, MarketTicker] = {}

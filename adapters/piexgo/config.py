@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from adapters.base.urls import HttpUrl, WsUrl
+
 
 def _doc(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)
@@ -15,10 +17,10 @@ def _doc(text: str, **limits: Any) -> Meta:
 class PiexgoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[venues.NAME.options]` of a PiexGo account."""
 
-    http_url: Annotated[str, _doc("Base URL of REST, without /api and a slash at the end")] = (
+    http_url: Annotated[HttpUrl, _doc("Base URL of REST, without /api and a slash at the end")] = (
         "https://api.piexgo.com"
     )
-    ws_url: Annotated[str, _doc("The WebSocket")] = "wss://api.piexgo.com/ws"
+    ws_url: Annotated[WsUrl, _doc("The WebSocket")] = "wss://api.piexgo.com/ws"
     request_timeout_secs: Annotated[float, _doc("Longest wait for one answer, seconds", gt=0)] = 5.0
     recv_window_ms: Annotated[
         int, _doc("How old a signed request may be when it arrives, milliseconds", ge=1, le=60_000)

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from adapters.base.urls import HttpUrl, WsUrl
+
 
 def _doc(text: str, ge: int | None = None, formerly: str = "") -> Meta:
     """`formerly` is a name that the option had: the config error names the one of today."""
@@ -19,12 +21,12 @@ class PoloniexOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """URLs, choices where the venue leaves one, and limits. Unknown keys are refused."""
 
     http_url: Annotated[
-        str, _doc("Base of the REST API, no trailing slash", formerly="rest_url")
+        HttpUrl, _doc("Base of the REST API, no trailing slash", formerly="rest_url")
     ] = "https://api.poloniex.com"
-    ws_url: Annotated[str, _doc("Public WebSocket", formerly="public_ws_url")] = (
+    ws_url: Annotated[WsUrl, _doc("Public WebSocket", formerly="public_ws_url")] = (
         "wss://ws.poloniex.com/ws/public"
     )
-    private_ws_url: Annotated[str, _doc("Private WebSocket")] = "wss://ws.poloniex.com/ws/private"
+    private_ws_url: Annotated[WsUrl, _doc("Private WebSocket")] = "wss://ws.poloniex.com/ws/private"
     order_transport: Annotated[
         Literal["rest", "websocket"],
         _doc("Where creates and cancels go; REST is used while the private WebSocket is down"),

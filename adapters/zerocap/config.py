@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from adapters.base.urls import HttpUrl, WsUrl
+
 Dialect = Literal["A", "C"]
 SideCorrection = Literal["auto", "never", "always"]
 
@@ -39,10 +41,10 @@ class ZerocapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "A: the venue as client 0.1.15 (2023) talks to it; C: as client 0.1.38 (today's) does"
         ),
     ] = "A"
-    http_url: Annotated[str, _doc("Base URL of REST v2, without a slash at the end")] = (
+    http_url: Annotated[HttpUrl, _doc("Base URL of REST v2, without a slash at the end")] = (
         "https://dma-api.zerocap.com/v2"
     )
-    ws_url: Annotated[str, _doc("URL of the WebSocket")] = "wss://dma-ws.zerocap.com/v2"
+    ws_url: Annotated[WsUrl, _doc("URL of the WebSocket")] = "wss://dma-ws.zerocap.com/v2"
     customer_id: Annotated[str, _doc("Dialect A: the header customer-id of an order")] = ""
     markets: Annotated[
         tuple[ZerocapMarket, ...],

@@ -161,9 +161,11 @@ def _schema_of(kind: inspect.Type) -> dict[str, Any]:
 def _limits(kind: inspect.Type) -> Iterator[str]:
     """The limits of every layer, in words."""
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    form = ""  # a pattern in words
     while isinstance(kind, inspect.Metadata):
         for name, limit in (kind.extra or {}).items():
             yield f"{DECIMAL_LIMITS[name]} {limit}"
+        form = form or (kind.extra_json_schema or {}).get("x-form", "")
         kind = kind.type
     if isinstance(kind, inspect.UnionType):
         yield from _limits(kind.types[0])
@@ -171,7 +173,7 @@ def _limits(kind: inspect.Type) -> Iterator[str]:
         if (limit := getattr(kind, name, None)) is not None:
             yield f"{word} {limit}"
     if pattern := getattr(kind, "pattern", None):
-        yield f"of the form {pattern}"
+        yield form or f"of the form {pattern}"
     if least := getattr(kind, "min_length", None):
         yield f"at least {least} long"
     if isinstance(kind, inspect.ListType):

@@ -214,7 +214,7 @@ class Walker:
         if not isinstance(value, str):
             return self._wrong(path, f"a text in quotes{_such(meta)}", value)
         if kind.pattern and (not re.search(kind.pattern, value) or value != value.strip()):
-            expected = f"a text{_such(meta) or f' of the form {kind.pattern}'}"
+            expected = _form(meta) or f"a text{_such(meta) or f' of the form {kind.pattern}'}"
             self._report(path, "E-CFG-025", expected, came_text(value), _form_hint(value, kind))
             return BAD
         if "\0" in value:  # no path, name or address has one
@@ -418,12 +418,23 @@ def _number_text(value: str) -> bool:
     return re.fullmatch(r"-?\d+(\.\d+)?", value) is not None
 
 
+def _form(meta: inspect.Metadata | None) -> str:
+    """What a text is to be, in words, for a pattern that no one would want to read."""
+    schema = (meta.extra_json_schema if meta else None) or {}
+    words = schema.get("x-form")
+    return f"{words},{_such(meta)}" if words else ""
+
+
 def _form_hint(value: str, kind: inspect.StrType) -> str:
-    """The same text in the right form, where upper case, a blank or a dash is all it lacks."""
+    """The same text in the right form, where upper case, a blank, a dash or a scheme lacks."""
     pattern = kind.pattern or ""
     spaced = re.sub(r"^(\d+(?:\.\d+)?)([A-Za-z])", r"\1 \2", value.strip())
     dashed = re.sub(r"[^A-Za-z0-9_.-]+", "-", value.strip())
-    for repaired in (value.strip(), value.upper(), spaced, spaced.upper(), dashed, f"{value}-1"):
+    address = re.sub(r"^[A-Za-z]{0,6}:?//", "", value.strip())
+    secure = "" if re.match(r"(127\.|localhost\b|\[::1\])", address) else "s"
+    urls = [f"{scheme}{secure}://{address}" for scheme in ("http", "ws")]
+    texts = (value.strip(), value.upper(), spaced, spaced.upper(), dashed, f"{value}-1", *urls)
+    for repaired in texts:
         if re.search(pattern, repaired):
             return f'write "{repaired}"'
     return ""
