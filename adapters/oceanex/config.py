@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from adapters.base.urls import HttpUrl, WsUrl
+from fairlead.adapters.base.urls import HttpUrl, WsUrl
 
 
 def _doc(text: str, **limits: Any) -> Meta:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from adapters.base.urls import HttpUrl, WsUrl
+from fairlead.adapters.base.urls import HttpUrl, WsUrl
 
 
 def _doc(text: str, ge: int | None = None, formerly: str = "") -> Meta:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from adapters.base.urls import HttpUrl, WsUrl
+from fairlead.adapters.base.urls import HttpUrl, WsUrl
 
 Dialect = Literal["A", "C"]
 SideCorrection = Literal["auto", "never", "always"]

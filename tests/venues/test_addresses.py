@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters import registry
-from adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
-from adapters.base.plain_transport import PlainTransport
-from adapters.base.transport import HttpRequest, TransportError
-from engine.config.problems import ConfigError
-from engine.run.config import load
+from fairlead.adapters import registry
+from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
+from fairlead.adapters.base.plain_transport import PlainTransport
+from fairlead.adapters.base.transport import HttpRequest, TransportError
+from fairlead.engine.config.problems import ConfigError
+from fairlead.engine.run.config import load
 
 ROOT = Path(__file__).resolve().parents[2]
 HTTP, WS = "a URL that begins with https:// or http://", "a URL that begins with wss:// or ws://"
@@ -52,7 +52,9 @@ WRONG = (
 def kinds() -> list[tuple[type, str, str]]:
     """Options, name and scheme of every option that is an address, offered or not yet."""
     files = sorted((ROOT / "adapters").glob("*/config.py"))
-    modules = [importlib.import_module(f"adapters.{file.parent.name}.config") for file in files]
+    modules = [
+        importlib.import_module(f"fairlead.adapters.{file.parent.name}.config") for file in files
+    ]
     return [
         (kind, field.name, "ws" if "ws" in field.name else "http")
         for module in modules
