@@ -12,7 +12,7 @@ Wider channels and longer averages trade less and pay less.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -122,8 +122,11 @@ class TrendFollower(GuardedStrategy):
         self.subscribe_trades(c.instrument_id)
         self.subscribe_bars(self._bar_type)
 
+    def flat_on_stop(self) -> Collection[InstrumentId]:
+        return (self._c.instrument_id,) if self._c.flatten_on_stop else ()
+
     def on_stop(self) -> None:
-        if self._c.flatten_on_stop and not self._working:
+        if self._c.flatten_on_stop and not self._working:  # what still comes is closed after it
             self._target = Decimal(0)
             self._trade()
 

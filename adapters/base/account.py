@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Literal
 
@@ -99,6 +100,11 @@ class Account:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._is_given_up = False
+        self._is_open = False  # recovered, and streaming
+        self._is_settled = False  # the orders are, at the stop
+        self._commands = 0  # of the engine, that wait for the venue's answer
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._ended_unjournaled: frozenset[str] = frozenset()  # at the stop, with a dead journal
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
@@ -136,6 +142,18 @@ class Account:
     def order_sent(self, intent: Intent) -> None:
         """An order's request is about to go out: for the tick-to-order figure."""
         self._on_sent(intent)
+
+    @contextmanager
+    def commanded(self) -> Iterator[None]:
+        """Around a command of the engine: a stop that settles waits for its end."""
+        self._commands += 1
+        self._is_idle.clear()
+        try:
+            yield
+        finally:
+            self._commands -= 1
+            if not self._commands:
+                self._is_idle.set()
 
     def order_over(self, client_order_id: str) -> None:
         """The order is proven to be over: it counts against no limit any more."""
@@ -264,6 +282,7 @@ class Account:
         self._on_recovered(self)
         await self._open_private_stream(desk)
         self._spawn(self._compare_for_ever(desk, balances), "compare")
+        self._is_open = True
 
     async def _recover(self, desk: OrderDesk, balances: BalanceCheck) -> None:
         adopted = desk.adopt_journal()
@@ -363,14 +382,30 @@ class Account:
             else:
                 desk.away.answered("comparison")
 
-    async def disconnect(self, desk: OrderDesk) -> None:
-        """Cancel or keep what is open, settle what is unproven, close."""
-        await self._end_tasks()
+    async def settle(self, most_secs: float) -> None:
+        """Cancel or keep what is open and settle what is unproven, in so much time; once.
+
+        For a stop whose run still hears what becomes of its orders, and of commands under way.
+        """
+        if self.desk is None or not self._is_open or self._is_settled:
+            return
+        deadline = asyncio.get_running_loop().time() + most_secs
+        await self._settle(self.desk, most_secs)
         try:
-            await desk.stop(cancel_open=self._config.run.on_stop == "cancel")
+            async with asyncio.timeout_at(deadline):
+                await self._is_idle.wait()
+        except TimeoutError:
+            logger.warning("%s: commands wait for their answers still", self.venue)
+
+    async def _settle(self, desk: OrderDesk, most_secs: float | None = None) -> None:
+        self._is_settled = True
+        await self._end_tasks()
+        cancels_open = self._config.run.on_stop == "cancel"
+        try:
+            await desk.stop(cancel_open=cancels_open, most_secs=most_secs)
         except JournalError as error:
             logger.error("the journal is dead at the stop: %s", error)
-            if self._config.run.on_stop == "cancel":
+            if cancels_open:
                 cancels = UnjournaledCancels(
                     self.orders,
                     self.runtime.adapter.capabilities,
@@ -378,6 +413,12 @@ class Account:
                 )
                 settle_secs = self._config.execution.settle_timeout_secs
                 self._ended_unjournaled = await cancels.end(desk.live_orders(), settle_secs)
+
+    async def disconnect(self, desk: OrderDesk) -> None:
+        """Settle, where that was not done before, and close."""
+        try:
+            if not self._is_settled:
+                await self._settle(desk)
         finally:
             await self._end_private_stream()
             await self.runtime.release()

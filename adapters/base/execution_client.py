@@ -113,7 +113,8 @@ class VenueExecutionClient(ExecutionClient):
         if not approved:
             return
         try:
-            await self._desk.submit(approved)
+            with self._trading.commanded():
+                await self._desk.submit(approved)
         except JournalError as error:
             self._not_journaled([one.intent for one in approved], error)
         except Exception as error:  # a bug: the orders stay with the journal, the run stops
@@ -176,7 +177,8 @@ class VenueExecutionClient(ExecutionClient):
 
     async def _guarded(self, doing: Any) -> None:
         try:
-            await doing
+            with self._trading.commanded():
+                await doing
         except Exception as error:
             self._desk.fail(error)
 

@@ -32,3 +32,7 @@ BOOKS = ("on_book_deltas", "on_book_depth")
 DATA_CALLBACKS = frozenset(
     name for name in CALLBACKS - LIFECYCLE if name != "on_start" and not name.startswith("on_order")
 )
+# What tells of the market, and not of the strategy's own doing
+MARKET_CALLBACKS = frozenset(
+    name for name in DATA_CALLBACKS if not name.startswith(("on_position", "on_time"))
+)

@@ -44,7 +44,7 @@ def wrapped_callbacks(
             continue
         wrap = _book if name in BOOKS else _market if name in KEYS else _guarded
         callbacks[name] = wrap(name, user)
-        silent[name] = _ignore
+        silent[name] = _note_book if name in BOOKS else _ignore
     callbacks.update({name: _note_book for name in BOOKS if name not in used})
     for name, book in _BOOKKEEPING.items():
         user = getattr(cls, name) if name in used else None
@@ -134,11 +134,18 @@ def _start(user: Callback) -> Callback:
 
 def _stop(user: Callback) -> Callback:
     def on_stop(self: Guarded) -> None:
+        guard = self._guard
+        down = guard.winddown
+        if down.has_stopped:  # called before NautilusTrader did, in an ordered stop
+            return
+        down.has_stopped = down.is_stopping = True
         try:
             user(self)
-            self._guard.brackets.end()
+            guard.brackets.end()
         except BaseException as error:
-            self._guard.stop.fault("on_stop", error)
+            guard.stop.fault("on_stop", error)
+        finally:
+            down.is_stopping = False
 
     return on_stop
 

@@ -39,14 +39,18 @@ class Exits:
         A fee in base currency leaves a cash account less than was bought, and NautilusTrader
         rounds the rest: such an exit is limited to what the account has, in whole increments.
         """
-        view = self._core.ready()
-        name = str(position.instrument_id)
-        quantity = position.quantity
-        if position.side == PositionSide.LONG:
-            held = self._core.gate.base_held(name, view)
-            if held is not None and held < quantity.as_decimal():
-                cache = self._core.strategy.cache
-                quantity = round_quantity(cache, position.instrument_id, max(held, Decimal(0)))
+        size = position.quantity.as_decimal()
+        is_long = position.side == PositionSide.LONG
+        return self.closable(position.instrument_id, size if is_long else -size)
+
+    def closable(self, instrument_id: InstrumentId, held: Decimal) -> Quantity | None:
+        """The same of what is held, signed base units."""
+        view, cache = self._core.ready(), self._core.strategy.cache
+        name, most = str(instrument_id), abs(held)
+        if held > 0:
+            has = self._core.gate.base_held(name, view)
+            most = most if has is None else min(most, max(has, Decimal(0)))
+        quantity = round_quantity(cache, instrument_id, most)
         size, facts, market = quantity.as_decimal(), view.instrument(name), view.reference(name)
         assert facts is not None, "a position is in an instrument of the cache"
         if size <= 0 or (facts.min_quantity is not None and size < facts.min_quantity):

@@ -20,6 +20,7 @@ from fairlead.engine.guard.sending import Sending
 from fairlead.engine.guard.simulated import Cuts, Ends
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.ticks import Ticks
+from fairlead.engine.guard.winddown import WindDown
 from fairlead.engine.risk.gate import RiskGate, live_order
 from fairlead.engine.risk.view import NautilusView, order_facts
 
@@ -38,12 +39,14 @@ class Guard(Core):
         self.ends = Ends(self, self.stop)
         self.cuts = Cuts(self, self.sending, self._bracketed)
         self._ticks = Ticks(self, self.stop, self.feeds, self.exits, self.handover)
+        self.winddown = WindDown(self, self.stop, self._ticks, self.exits, self.handover)
 
     def start(self) -> None:
         """First part of on_start: the view, and the orders that exist already."""
         self.id = str(self.strategy.strategy_id)
         self.view = NautilusView(self.strategy, self.gate)
         self._ticks.start()
+        self.winddown.has_stopped = False
         for order in self.working():
             self.gate.adopt(live_order(order_facts(order), order.filled_qty.as_decimal()))
         self.brackets.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -57,6 +57,16 @@ class Hooks(Strategy):
         Its exits may sell that besides its position; without `may_short` it never sells more.
         """
         return {}
+
+    def flat_on_stop(self) -> Collection[InstrumentId]:
+        """Where this strategy is to hold nothing once the run is stopped; asked at the stop.
+
+        What its `on_stop` left there, and what is filled after it, is closed at the market while
+        the stop lasts; a run that ends with something left says so, and is no success. Where
+        `on_stop` itself closes a position (`close_position`, `close_all_positions`,
+        `market_exit`) that holds without a word here.
+        """
+        return ()
 
     def on_recovered(
         self, orders: Sequence[OwnOrder], positions: Mapping[InstrumentId, Decimal]

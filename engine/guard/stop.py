@@ -79,7 +79,7 @@ class Stop:
         for name in DATA_CALLBACKS:
             setattr(core.strategy, name, stop_now)
         for name in STOPPING - core.strategy._guard_user_callbacks:
-            self._put_silent(name)
+            self.put_silent(name)
 
     def act(self) -> None:
         """Silence the strategy, cancel its orders and ask the run to stop; once.
@@ -99,7 +99,7 @@ class Stop:
             raise
         self.is_silent = True
         for name in core.strategy._guard_user_callbacks:
-            self._put_silent(name)
+            self.put_silent(name)
         core.strategy.log.warning(f"the run stops: {self.pending}")
         for fault in core.run.faults[:1]:
             core.strategy.log.warning(fault.traceback)  # to the log's file; the screen has it
@@ -108,7 +108,7 @@ class Stop:
         finally:
             self.wind_down()
 
-    def _put_silent(self, name: str) -> None:
+    def put_silent(self, name: str) -> None:
         """Let the event reach the bookkeeping, and the strategy's code no more."""
         strategy = self._core.strategy
         silent = strategy._guard_silent.get(name)

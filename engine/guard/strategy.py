@@ -54,7 +54,7 @@ from fairlead.engine.risk.view import side_of
 _ADDED = (
     *("stop_limit", "bracket", "cancel_bracket", "open_brackets"),
     *("round_price", "round_quantity", "on_gate_denied"),
-    *("own_orders", "own_position", "declared", "on_recovered"),
+    *("own_orders", "own_position", "declared", "on_recovered", "flat_on_stop"),
 )
 
 
@@ -277,6 +277,7 @@ class GuardedStrategy(Subscriptions):
         Own exits that rest for it are cancelled first.
         """
         exits = self._guard_bound().exits
+        self._guard_bound().winddown.promise(position.instrument_id)
         if position.is_closed or exits.go_first(position):
             return
         side = OrderSide.SELL if position.side == PositionSide.LONG else OrderSide.BUY
@@ -303,6 +304,7 @@ class GuardedStrategy(Subscriptions):
         params: dict[str, Any] | None = None,
     ) -> None:
         """Close this strategy's positions of an instrument, each with a market order."""
+        self._guard_bound().winddown.promise(instrument_id)
         positions = self.cache.positions_open(
             instrument_id=instrument_id, strategy_id=self.strategy_id
         )
@@ -325,6 +327,7 @@ class GuardedStrategy(Subscriptions):
         held = self.cache.positions_open(strategy_id=self.strategy_id)
         instruments = bound.instruments_with_orders() | {one.instrument_id for one in held}
         for instrument_id in sorted(instruments, key=str):
+            bound.winddown.promise(instrument_id)
             self.cancel_all_orders(instrument_id)
             bound.exits.leave(instrument_id)
         self.post_market_exit()

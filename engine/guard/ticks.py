@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nautilus_trader.model import InstrumentId, OrderType
@@ -26,6 +27,7 @@ class Ticks:
         self._feeds = feeds
         self._exits = exits
         self._handover = handover
+        self._trade: Callable[[Any], object] | None = None  # what hears trades after the tape
 
     def start(self) -> None:
         """Part of on_start: what the gate needs to value, compare and write."""
@@ -49,16 +51,23 @@ class Ticks:
         core = self._core
         for name in core.run.instruments:
             self._feeds.need_trades(InstrumentId.from_str(name))
-        inner, gate, mine = core.strategy.on_trade, core.gate, core.id
+        gate, mine = core.gate, core.id
+        self._trade = core.strategy.on_trade
         tape = gate.books.tape
 
         def taped(tick: Any) -> None:
             name = str(tick.instrument_id)
             if tape.feeds(name, mine):
                 gate.traded(name, tick.size.as_decimal())
-            inner(tick)
+            if self._trade is not None:
+                self._trade(tick)
 
         setattr(core.strategy, "on_trade", taped)  # noqa: B010 - mypy takes methods for constants
+
+    def tape_only(self) -> bool:
+        """Let trades come to the tape alone from now on; False where there is none."""
+        is_taped, self._trade = self._trade is not None, None
+        return is_taped
 
     def _tick(self, event: Any) -> None:
         """Let the gate look at the market, and do what a broken limit asks for."""

@@ -245,10 +245,16 @@ class OrderDesk:
         self._shared.spawn(self._poll_orders(), "poll orders")
         self._shared.spawn(self._poll_balances(), "poll balances")
 
-    async def stop(self, *, cancel_open: bool) -> list[LiveOrder]:
-        """Cancel or keep open orders, settle, and end. Gives the orders still unproven."""
+    async def stop(self, *, cancel_open: bool, most_secs: float | None = None) -> list[LiveOrder]:
+        """Cancel or keep open orders, settle, and end. Gives the orders still unproven.
+
+        It takes as long as the settings say, and not more than `most_secs`.
+        """
         self._shared.halt("the engine is stopping")
-        deadline = asyncio.get_running_loop().time() + self._settings.settle_timeout_secs
+        limit_secs = self._settings.settle_timeout_secs
+        if most_secs is not None:
+            limit_secs = min(limit_secs, most_secs)
+        deadline = asyncio.get_running_loop().time() + limit_secs
         may_move = bool(self._table.live)
         try:
             async with asyncio.timeout_at(deadline):
@@ -256,7 +262,7 @@ class OrderDesk:
                 if may_move and self.failure is None:
                     await self._read_balances()
         except TimeoutError:
-            logger.warning("the stop was not settled in %g s", self._settings.settle_timeout_secs)
+            logger.warning("the stop was not settled in %g s", limit_secs)
         finally:
             await self.abandon()
         return self.unresolved()

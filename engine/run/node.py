@@ -43,6 +43,7 @@ from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.run.signals import StopSignals
 from fairlead.engine.run.simulated import leave_in_time
 from fairlead.engine.run.stopguard import Stays, StopGuard
+from fairlead.engine.run.winddown import wind_down
 from fairlead.engine.secrets import RedactingFilter
 from fairlead.engine.status import RunStatus
 
@@ -76,6 +77,7 @@ class NodeRun:
         self._rng = random.Random(self._settings.seed)  # noqa: S311 - jitter, not secrets
         self._stopping = asyncio.Event()
         self._running: asyncio.Future[None] | None = None
+        self._winding: asyncio.Task[None] | None = None  # an ordered stop, before the node's
         self._kill_state = kill_state(loaded)
         self._stop_guard: StopGuard | None = None
         self._kept: Mapping[str, Callable[[], None]] = {}  # by venue: its state is here now
@@ -221,6 +223,8 @@ class NodeRun:
         except RuntimeError as error:
             self._node_failed(str(error))
         finally:
+            if self._winding is not None:
+                watches.append(self._winding)
             for watch in watches:
                 watch.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
@@ -273,11 +277,23 @@ class NodeRun:
             self._stop_guard.asked(reason)
         for trading in self.trading:
             trading.give_up_connecting()
-        if self._assembly is None:
+        if (assembly := self._assembly) is None:
             return
+        is_up = assembly.handle.state == NodeState.RUNNING
+        if not is_up or self.failure is not None or not self._traits.trades:
+            self._stop_node(assembly)
+            return
+        self._winding = asyncio.create_task(self._wind_down(assembly))
+        self._winding.add_done_callback(self._watch_ended)
+
+    async def _wind_down(self, assembly: Assembly) -> None:
+        await wind_down(assembly.parts.strategies, self.trading, self._settings)
+        self._stop_node(assembly)
+
+    def _stop_node(self, assembly: Assembly) -> None:
         if self._traits.is_simulated and self._settings.on_stop == "cancel":
-            self._cancel_simulated(self._assembly)
-        self._assembly.handle.stop()
+            self._cancel_simulated(assembly)
+        assembly.handle.stop()
 
     def _cancel_simulated(self, assembly: Assembly) -> None:
         """What the order desk does in a live run: no order stays open."""

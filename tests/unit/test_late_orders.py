@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,9 @@ class _Trading:
         self.findings.append(finding.code)
 
     def order_sent(self, intent: Intent) -> None: ...
+
+    def commanded(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def order_over(self, client_order_id: str) -> None: ...
 

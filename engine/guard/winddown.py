@@ -1,0 +1,161 @@
+"""How a strategy ends in an ordered stop: it holds at the end what it promised to hold.
+
+From the stop on its code hears of its orders and of no market any more. Once the outcome of each
+order is known, its own `on_stop` is called while it still runs, and then its code hears nothing.
+What it promised to close is closed by then, or tried until the time of the stop is over: a fill
+that came late, an exit that was refused for the moment (a stale book), one that closed a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model import ClientOrderId, InstrumentId, OrderSide
+
+from fairlead.engine.guard.callback_names import MARKET_CALLBACKS
+from fairlead.engine.guard.core import Core, is_unsent
+from fairlead.engine.guard.exits import Exits
+from fairlead.engine.guard.handover import HandOver
+from fairlead.engine.guard.stop import Stop
+from fairlead.engine.guard.ticks import Ticks
+from fairlead.engine.orders.model import Kind, Role
+from fairlead.engine.risk.checks import Denial
+
+RETRY_NS = 500_000_000  # after an exit that was refused, or closed nothing
+
+
+class WindDown:
+    """Of one strategy. Who stops the run calls `begin`, `is_settled`, `end` and `look`."""
+
+    def __init__(
+        self, core: Core, stop: Stop, ticks: Ticks, exits: Exits, handover: HandOver
+    ) -> None:
+        self._core = core
+        self._stop = stop
+        self._ticks = ticks
+        self._exits = exits
+        self._handover = handover
+        self._promised: set[InstrumentId] = set()
+        self._retry_ns: dict[InstrumentId, int] = {}
+        self._cancelled: set[str] = set()
+        self._before: set[str] = set()  # live orders when on_stop was called
+        self._cancels = False
+        self.is_stopping = False  # its own on_stop runs just now
+        self.has_stopped = False  # and it will not be called again
+        self.refusal = ""  # why the gate refused the last exit
+
+    def begin(self, *, cancels: bool) -> None:
+        """Its code sees no more market; `cancels`: what of its orders is no exit is cancelled."""
+        self._cancels = cancels
+        if not self._acts():
+            return
+        core = self._core
+        core.run.turns.leave_all(core)
+        for name in MARKET_CALLBACKS & core.strategy._guard_user_callbacks:
+            if name != "on_trade" or not self._ticks.tape_only():
+                self._stop.put_silent(name)
+
+    def is_settled(self) -> bool:
+        """Do what is next before on_stop: whether each outcome is known, of cancels too."""
+        if not self._acts():
+            return True
+        if self._cancels and not self.has_stopped:
+            self._cancel(exits=False)
+        return not any(order.is_inflight or is_unsent(order) for _, order in self._live())
+
+    def end(self) -> None:
+        """The strategy's own on_stop; its code hears nothing after it."""
+        if not self._acts() or self.has_stopped:
+            return
+        core = self._core
+        self._before = {str(order.client_order_id) for _, order in self._live()}
+        core.strategy.on_stop()
+        for name in core.strategy._guard_user_callbacks - MARKET_CALLBACKS:
+            self._stop.put_silent(name)
+        setattr(core.strategy, "on_gate_denied", self._refused)  # noqa: B010 - as elsewhere
+
+    def has_sent(self) -> bool:
+        """Whether an order that its on_stop sent, or that followed, is not over."""
+        if not self._acts():
+            return False
+        return any(str(order.client_order_id) not in self._before for _, order in self._live())
+
+    def promise(self, instrument_id: InstrumentId) -> None:
+        """A position is being closed: what is closed in on_stop is to stay closed."""
+        if self.is_stopping:
+            self._promised.add(instrument_id)
+
+    def promised(self) -> frozenset[InstrumentId]:
+        """Where nothing may be held in the end, by its word or by what it did in on_stop."""
+        core = self._core
+        if core.strategy._guard_is_plain:
+            return frozenset(self._promised)
+        return frozenset(self._promised) | frozenset(core.strategy.flat_on_stop())
+
+    def look(self) -> bool:
+        """Do what is next for the promise; whether there is nothing more to do for it."""
+        if not self._acts():
+            return True
+        return all([self._close(name) for name in sorted(self.promised(), key=str)])
+
+    def is_held(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
+        """Whether a position of `quantity`, signed base units, could be closed by an order."""
+        return self._exits.closable(instrument_id, quantity) is not None
+
+    def _acts(self) -> bool:
+        """Not before its on_start, nor once it was silenced for a fault or stopped by others."""
+        core = self._core
+        return core.view is not None and not self._stop.is_silent and core.runs()
+
+    def _live(self, instrument_id: InstrumentId | None = None) -> Iterator[tuple[bool, Any]]:
+        """Own orders that count as live, with whether each is an exit."""
+        core, wanted = self._core, None if instrument_id is None else str(instrument_id)
+        for live in list(core.gate.ledger.live.values()):
+            if live.strategy != core.id or wanted not in (None, live.instrument):
+                continue
+            order = core.strategy.cache.order(ClientOrderId(live.client_order_id))
+            if order is not None and not order.is_closed:
+                yield live.is_exit, order
+
+    def _cancel(self, instrument_id: InstrumentId | None = None, *, exits: bool) -> None:
+        """What rests, each once: the order desk goes on until it is over."""
+        for is_exit, order in self._live(instrument_id):
+            name = str(order.client_order_id)
+            if order.order_type.name == Kind.MARKET or is_unsent(order) or name in self._cancelled:
+                continue
+            if exits or not is_exit:
+                self._cancelled.add(name)
+                self._core.cancel(order)
+
+    def _close(self, instrument_id: InstrumentId) -> bool:
+        """One market order at a time, and none while another order may still change what is held.
+
+        Orders that stay by the config's word are waited for no longer than they are in flight.
+        """
+        core = self._core
+        if self._cancels:
+            self._cancel(instrument_id, exits=True)
+        if any(
+            self._cancels or is_exit or order.is_inflight or is_unsent(order)
+            for is_exit, order in self._live(instrument_id)
+        ):
+            return False
+        held = self._handover.own_position(instrument_id)
+        quantity = self._exits.closable(instrument_id, held)
+        if quantity is None or core.gate.is_stopped(core.id, str(instrument_id)):
+            return True
+        now_ns = core.ready().now_ns()
+        if now_ns >= self._retry_ns.get(instrument_id, 0):
+            self._retry_ns[instrument_id] = now_ns + RETRY_NS
+            side = OrderSide.SELL if held > 0 else OrderSide.BUY
+            core.strategy.submit_order(
+                core.strategy.order_factory.market(
+                    instrument_id, side, quantity, reduce_only=True, tags=[Role.EXIT.tag]
+                )
+            )
+        return False
+
+    def _refused(self, order: Any, denial: Denial) -> None:
+        self.refusal = str(denial)
