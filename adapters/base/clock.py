@@ -71,6 +71,8 @@ class VenueClock:
         check_secs: float = math.inf,
     ) -> None:
         self.offset: Offset | None = None
+        self._base_secs = 0.0  # our clock less the loop's, when it was measured
+        self._measured_secs = -math.inf  # by the loop's clock
         self._ask = ask
         self._code = code
         self._now_ns = now_ns
@@ -117,8 +119,26 @@ class VenueClock:
                 f"{self._code}-CLOCK",
                 f"expected a round trip that proves the venue's time, came: {took} {samples}",
             )
+        loop_secs = asyncio.get_running_loop().time()
+        self._base_secs, self._measured_secs = self._now_ns() / 1e9 - loop_secs, loop_secs
         self.offset = best
         return best
+
+    @property
+    def was_set(self) -> bool:
+        """Whether this machine's clock was set since the offset was measured: that is void then."""
+        base_secs = self._now_ns() / 1e9 - asyncio.get_running_loop().time()
+        return abs(base_secs - self._base_secs) * 1e9 > STEP_NS
+
+    async def known(self) -> Offset:
+        """For a look at times that the venue told: measured anew if it is old, or void.
+
+        Raises VenueError.
+        """
+        age_secs = asyncio.get_running_loop().time() - self._measured_secs
+        if self.offset is None or self.was_set or age_secs > MEASURE_SECS:
+            return await self.measure()
+        return self.offset
 
     async def fresh(self, *, is_reading: bool) -> None:
         """Before a signed request: measure if never measured, or refused; by age only on reads.

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from fairlead.adapters.base import lost as lost_orders
+from fairlead.adapters.base.clock import Offset
 from fairlead.adapters.base.decode import Answer
 from fairlead.adapters.base.outcomes import batch_outcome, cancel_outcome, create_outcome, reading
 from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
@@ -27,7 +29,6 @@ from fairlead.engine.orders.model import (
     CancelRefused,
     Fee,
     FindResult,
-    Found,
     Intent,
     Kind,
     Lost,
@@ -50,9 +51,6 @@ BATCH_CANCEL_MAX = 50
 BATCH_QUERY_MAX = 50
 MAX_PAGES = 100
 PROBE_BEHIND, PROBE_AHEAD, PROBE_BATCH = 200, 800, 250  # ids around our newest one
-# `created_on` may be this much before our time of sending (4.1): whole seconds, and clocks that are
-# set while we run. Older orders of ours are known by id, so that a wide window costs nothing.
-FIND_SKEW_SECS = 120
 
 # In the order an order passes through them: one that moves while it is looked for is met later.
 STATES = ("wait_trigger", "wait", "cancelling", "done", "cancel")
@@ -285,13 +283,15 @@ class OceanexOrders:
 
     # -- read --------------------------------------------------------------------------------------
 
-    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         """Look through every state for an order with the intent's fields (4.1).
 
         Absent only when all states that could hold it were listed to the time of sending. A stop
         order that is not found is Unsure while the venue has never listed a waiting trigger.
         """
-        return (await self.find_all([Lost(intent, known, ts_sent)]))[0]
+        return (await self.find_all([Lost(intent, known, ts_sent, slack_ns)]))[0]
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         """`find` for each; the lists of an instrument are read once, back to its first send."""
@@ -299,26 +299,26 @@ class OceanexOrders:
         for index, one in enumerate(lost):
             markets.setdefault(one.intent.instrument, []).append(index)
         results: dict[int, FindResult] = {}
+        try:
+            offset = await self._http.clock.known()
+        except VenueError as e:
+            return [Unsure(f"{e.code}: {e.message}")] * len(lost)
         for instrument, indexes in markets.items():
             listing: _Listing | Unsure
             if instrument not in self._instruments:
                 listing = Unsure(f"no market {instrument[:60]}")
             else:
-                listing = await self._list(
-                    instrument, self._since_ns(min(lost[i].ts_sent for i in indexes))
-                )
+                first_ns = lost_orders.listed_since_ns([lost[i] for i in indexes], offset)
+                listing = await self._list(instrument, first_ns)
             for index in indexes:
                 results[index] = (
                     listing
                     if isinstance(listing, Unsure)
-                    else await self._find_in(listing, lost[index])
+                    else await self._find_in(listing, lost[index], offset)
                 )
+        if self._http.clock.was_set:
+            return [Unsure("this machine's clock was set during the look")] * len(lost)
         return [results[index] for index in range(len(lost))]
-
-    def _since_ns(self, ts_sent: int) -> int:
-        offset = self._http.clock.offset
-        behind_ns = 0 if offset is None else min(offset.low_ns, 0)
-        return ts_sent + behind_ns - FIND_SKEW_SECS * 10**9
 
     async def _list(self, instrument: str, since_ns: int) -> _Listing | Unsure:
         """Every order since then, in the order in which it may pass through the states."""
@@ -333,37 +333,25 @@ class OceanexOrders:
             return Unsure(str(e))
         return _Listing(found, unlisted)
 
-    async def _find_in(self, listing: _Listing, lost: Lost) -> FindResult:
-        intent, known = lost.intent, lost.known
-        since_ns = self._since_ns(lost.ts_sent)
-        candidates: dict[str, VenueOrder] = {}
-        for row in listing.rows:
-            is_recent = row.ts_created >= since_ns or row.ts_created == 0
-            is_new = row.venue_order_id not in known and is_recent
-            if is_new and matches(row, intent):
-                candidates[row.venue_order_id] = row
-        if not candidates and intent.kind in STOP_KINDS and not self._lists_triggers:
-            candidates = await self._near(intent, known, since_ns)
-        if len(candidates) > 1:
-            ids = ", ".join(sorted(candidates)[:5])
-            return Unsure(
-                f"{len(candidates)} orders have these fields: {ids}",
-                ambiguous=True,
-                candidates=tuple(_with_intent(one, intent) for one in candidates.values()),
-            )
-        if candidates:
-            return Found(_with_intent(next(iter(candidates.values())), intent))
-        if intent.kind in STOP_KINDS and not self._lists_triggers:
+    async def _find_in(self, listing: _Listing, lost: Lost, offset: Offset) -> FindResult:
+        intent = lost.intent
+        rows = [_with_intent(row, intent) for row in listing.rows if matches(row, intent)]
+        found = lost_orders.chosen(rows, lost, offset)
+        may_hide = intent.kind in STOP_KINDS and not self._lists_triggers
+        if found is None and may_hide:
+            near = await self._near(intent, lost.known)
+            found = lost_orders.chosen(near, lost, offset)
+        if found is not None:
+            return found
+        if may_hide:
             return Unsure("OCEANEX-TRIGGERS-HIDDEN: it may wait for its trigger, unlisted")
         states = ", ".join(state for state in STATES if state not in listing.unlisted)
         return Absent(
-            f"none of {len(listing.rows)} orders of {intent.instrument} since {since_ns} ns in "
-            f"states {states} has these fields"
+            f"none of {len(listing.rows)} orders of {intent.instrument} since "
+            f"{lost_orders.since_ns(lost, offset)} ns in states {states} has these fields"
         )
 
-    async def _near(
-        self, intent: Intent, known: frozenset[str], since_ns: int
-    ) -> dict[str, VenueOrder]:
+    async def _near(self, intent: Intent, known: frozenset[str]) -> list[VenueOrder]:
         """Ask for the ids around our newest one: `GET /orders` tells waiting triggers too.
 
         Ids count up over the whole venue, and others' orders are left out of the answer. What is
@@ -372,13 +360,13 @@ class OceanexOrders:
         symbol = self._symbol(intent.instrument)
         newest = max((int(one) for one in known if one.isdigit()), default=0)
         if not newest:
-            return {}
+            return []
         ids = [
             one
             for one in range(max(1, newest - PROBE_BEHIND), newest + PROBE_AHEAD)
             if str(one) not in known
         ]
-        found: dict[str, VenueOrder] = {}
+        found: list[VenueOrder] = []
         for start in range(0, len(ids), PROBE_BATCH):
             try:
                 rows = await self._http.orders(ids[start : start + PROBE_BATCH])
@@ -387,9 +375,7 @@ class OceanexOrders:
                 ]
             except (VenueError, ParseError):
                 return found  # a look that failed is a look that found nothing more
-            for state in states:
-                if state.ts_created >= since_ns and matches(state, intent):
-                    found[state.venue_order_id] = state
+            found += [_with_intent(state, intent) for state in states if matches(state, intent)]
         return found
 
     async def _listed(

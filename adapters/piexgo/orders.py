@@ -11,6 +11,8 @@ from decimal import Decimal
 
 import msgspec
 
+from fairlead.adapters.base import lost as lost_orders
+from fairlead.adapters.base.clock import Offset
 from fairlead.adapters.base.outcomes import cancel_outcome, create_outcome, reading
 from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
 from fairlead.adapters.piexgo import parse
@@ -53,9 +55,6 @@ OPEN_PASSES = 4  # over more than one page of open orders, until none is new
 # when the lost one was sent may stand before it: so many older rows are read on.
 OPEN_AT_ONCE_MAX = 200
 EXACT_PAGES = 5  # of a history, for the exact amount of an order that ended long ago
-# `timestamp` has whole seconds, and clocks are set while we run. Older orders of ours are known by
-# id, so that a wide window costs nothing.
-FIND_SKEW_SECS = 120
 
 KINDS = frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT})
 _TYPES = {Kind.LIMIT: "LIMIT", Kind.MARKET: "MARKET", Kind.STOP_LIMIT: "STOP_LIMIT"}
@@ -288,54 +287,47 @@ class PiexgoOrders:
 
     # -- read --------------------------------------------------------------------------------------
 
-    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         """Look through open orders and both histories for one with the intent's fields.
 
         Absent only when all three were listed back to the time of sending. A stop that is not found
         is Unsure while the venue has never listed one that waits.
         """
-        return (await self.find_all([Lost(intent, known, ts_sent)]))[0]
+        return (await self.find_all([Lost(intent, known, ts_sent, slack_ns)]))[0]
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         """`find` for each; the lists are of the whole account, and read once."""
-        since_ns = self._since_ns(min((one.ts_sent for one in lost), default=0))
         rows: list[VenueOrder] = []
         try:
+            offset = await self._http.clock.known()
+            since_ns = lost_orders.listed_since_ns(lost, offset)
             # In the order in which an order passes through them: one that moves is met later.
             rows += (await self._open()).values()
             for pages in self._histories:
                 rows += await self._ended(pages, since_ns)
+        except VenueError as e:
+            return [Unsure(f"{e.code}: {e.message}")] * len(lost)
         except VenueUnavailable as e:
             return [Unsure(str(e))] * len(lost)
-        return [self._find_in(rows, one) for one in lost]
+        if self._http.clock.was_set:
+            return [Unsure("this machine's clock was set during the look")] * len(lost)
+        return [self._find_in(rows, one, offset) for one in lost]
 
-    def _since_ns(self, ts_sent: int) -> int:
-        offset = self._http.clock.offset
-        behind_ns = 0 if offset is None else min(offset.low_ns, 0)
-        return ts_sent + behind_ns - FIND_SKEW_SECS * 10**9
-
-    def _find_in(self, rows: Sequence[VenueOrder], lost: Lost) -> FindResult:
-        intent, since_ns = lost.intent, self._since_ns(lost.ts_sent)
-        candidates: dict[str, VenueOrder] = {}
-        for row in rows:
-            is_recent = row.ts_created >= since_ns or row.ts_created == 0
-            if row.venue_order_id not in lost.known and is_recent and matches(row, intent):
-                candidates[row.venue_order_id] = _with_intent(row, intent)
-        if len(candidates) > 1:
-            ids = ", ".join(sorted(candidates)[:5])
-            return Unsure(
-                f"{len(candidates)} orders have these fields: {ids}",
-                ambiguous=True,
-                candidates=tuple(candidates.values()),
-            )
-        if candidates:
-            (found,) = candidates.values()
-            self._early.named(found.venue_order_id)
-            return Found(found)
+    def _find_in(self, rows: Sequence[VenueOrder], lost: Lost, offset: Offset) -> FindResult:
+        intent = lost.intent
+        alike = [_with_intent(row, intent) for row in rows if matches(row, intent)]
+        found = lost_orders.chosen(alike, lost, offset)
+        if found is not None:
+            if isinstance(found, Found):
+                self._early.named(found.order.venue_order_id)
+            return found
         if intent.kind is Kind.STOP_LIMIT and not self._lists_triggers:
             return Unsure("PIEXGO-TRIGGERS-HIDDEN: it may wait for its trigger, unlisted")
         return Absent(
-            f"none of {len(rows)} orders, open or ended, since {since_ns} ns has these fields"
+            f"none of {len(rows)} orders, open or ended, since "
+            f"{lost_orders.since_ns(lost, offset)} ns has these fields"
         )
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:

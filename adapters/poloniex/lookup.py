@@ -77,9 +77,11 @@ class Lookup:
 
     # -- a lost order --------------------------------------------------------------------------
 
-    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         """By client order id, then through the open orders and the history since it was sent."""
-        return (await self.find_all([Lost(intent, known, ts_sent)]))[0]
+        return (await self.find_all([Lost(intent, known, ts_sent, slack_ns)]))[0]
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         """`find` for each; the lists of an instrument are read once, back to its first send."""

@@ -334,8 +334,10 @@ class PoloniexOrders:
 
     # -- read ----------------------------------------------------------------------------------
 
-    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
-        return await self._lookup.find(intent, known, ts_sent)
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
+        return await self._lookup.find(intent, known, ts_sent, slack_ns)
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         return await self._lookup.find_all(lost)

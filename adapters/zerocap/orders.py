@@ -219,9 +219,11 @@ class ZerocapOrders:
 
     # -- read --------------------------------------------------------------------------------------
 
-    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         """Look for an order by its client order id, from the time of sending on."""
-        return (await self.find_all([Lost(intent, known, ts_sent)]))[0]
+        return (await self.find_all([Lost(intent, known, ts_sent, slack_ns)]))[0]
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         """`find` for each; the list is read once, from the first send on."""

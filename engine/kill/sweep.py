@@ -30,7 +30,7 @@ from fairlead.engine.orders.model import (
     VenueUnavailable,
     ref_of,
 )
-from fairlead.engine.orders.search import KNOWN_IDS_WINDOW_NS, Absence
+from fairlead.engine.orders.search import CLOCK_SET_NS, KNOWN_IDS_WINDOW_NS, Absence
 
 POLL_SECS = 0.2
 CANCEL_AGAIN_SECS = 1.0  # a cancel is safe to repeat
@@ -315,7 +315,7 @@ class Sweep:
         assert self._journal is not None, "lost orders come from a journal"
         known = self._journal.known_venue_ids(intent.instrument, ts_sent - KNOWN_IDS_WINDOW_NS)
         began = asyncio.get_running_loop().time()  # a look can last longer than the lag
-        result = await self._venue.find(intent, known, ts_sent)
+        result = await self._venue.find(intent, known, ts_sent, CLOCK_SET_NS)
         if isinstance(result, Found):
             lost.target = self._target(intent, result.order.venue_order_id)
             self._saw(lost.target, result.order)

@@ -99,7 +99,12 @@ class Late(Part):
             return LateLook(0, 0)
         results = await self._venue.find_all(
             [
-                Lost(order.intent, self._search.known_to(order), self._search.sent(order))
+                Lost(
+                    order.intent,
+                    self._search.known_to(order),
+                    self._search.sent(order),
+                    self._search.slack(order),
+                )
                 for order in orders
             ]
         )

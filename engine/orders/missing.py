@@ -167,7 +167,9 @@ class Missing(Part):
         if not self._can.client_order_ids:
             return Absent("neither told by its id nor open")
         known = self._search.known_to(order) - {order.venue_order_id or ""}
-        result = await self._venue.find(order.intent, known, self._search.sent(order))
+        result = await self._venue.find(
+            order.intent, known, self._search.sent(order), self._search.slack(order)
+        )
         if isinstance(result, Found):
             state = self._told_of(order, [result.order])
             return Absent("what was found is another") if state is None else Found(state)

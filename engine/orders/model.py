@@ -296,11 +296,16 @@ class Fee(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """An order to look for. `known` are venue order ids of other orders, which are never it."""
+    """An order to look for. `known` are venue order ids of other orders, which are never it.
+
+    It was sent at `ts_sent` by this machine's clock of now, or up to `slack_ns` before: the clock
+    may have been set since another process noted the time.
+    """
 
     intent: Intent
     known: frozenset[str]
     ts_sent: int
+    slack_ns: int = 0
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -342,10 +347,13 @@ class VenueOrders(Protocol):
         """Cancel `ref` and create `intent` in its place, where the venue can (capability)."""
         ...
 
-    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
-        """Look for an order whose answer was lost.
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
+        """Look for an order whose answer was lost; the arguments are those of `Lost`.
 
-        `known` are venue order ids that belong to other orders and are never the answer.
+        Where the venue keeps no client order id, what is older than the order is never it, and what
+        may be older (`slack_ns`) leaves it unsure.
         """
         ...
 

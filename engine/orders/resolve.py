@@ -20,6 +20,7 @@ from fairlead.engine.orders.model import (
     VenueOrder,
     VenueOrders,
 )
+from fairlead.engine.orders.search import CLOCK_SET_NS
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ async def require_forgotten(venue: VenueOrders, journal: Journal, order: Journal
     if order.venue_order_id is None:
         mine += [one for one in listed if _could_be(journal, order, one)]
         known = journal.known_venue_ids(intent.instrument, 0)
-        found = await venue.find(intent, known, order.ts_sent)
+        found = await venue.find(intent, known, order.ts_sent, CLOCK_SET_NS)
         if isinstance(found, Found):
             mine.append(found.order)
         if isinstance(found, Unsure) and found.ambiguous:

@@ -17,6 +17,7 @@ from fairlead.engine.orders.model import Absent, FindResult, Found, Unsure
 from fairlead.engine.orders.shared import Part
 
 KNOWN_IDS_WINDOW_NS = 3_600 * 1_000_000_000
+CLOCK_SET_NS = 120 * 1_000_000_000  # by which a clock may have been set between two processes
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -87,6 +88,11 @@ class Search(Part):
         """Venue order ids that are other orders', as far back as it matters."""
         since_ns = self.sent(order) - KNOWN_IDS_WINDOW_NS
         return self._journal.known_venue_ids(order.intent.instrument, since_ns)
+
+    @staticmethod
+    def slack(order: LiveOrder) -> int:
+        """How much earlier than `sent` says it may have been, ns: see `Lost`."""
+        return CLOCK_SET_NS if order.loop_sent is None else 0
 
     def sent(self, order: LiveOrder) -> int:
         """When the order was sent: the earlier of what the clock said then and says of it now.

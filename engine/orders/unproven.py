@@ -56,7 +56,7 @@ class Unproven(Part):
 
         async def look() -> FindResult:
             known, sent = self._search.known_to(order), self._search.sent(order)
-            return await self._venue.find(order.intent, known, sent)
+            return await self._venue.find(order.intent, known, sent, self._search.slack(order))
 
         def is_wanted() -> bool:
             return not order.is_proven and not order.state.is_terminal

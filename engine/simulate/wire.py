@@ -133,9 +133,11 @@ class OrdersTap:
         with self._call("replace", [intent.client_order_id]):
             return await self._orders.replace(ref, intent)
 
-    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         with self._call("find", [intent.client_order_id]):
-            return await self._orders.find(intent, known, ts_sent)
+            return await self._orders.find(intent, known, ts_sent, slack_ns)
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         with self._call("find", [one.intent.client_order_id for one in lost]):

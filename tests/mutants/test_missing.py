@@ -118,7 +118,9 @@ def test_the_search_for_a_lost_order_is_told_whose_the_others_are(
     bench = make()
     asked: list[frozenset[str]] = []
 
-    async def find(lost: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        lost: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         asked.append(known)
         return Found(venue_order("V2")) if len(asked) > 1 else Absent("scripted")
 

@@ -60,7 +60,9 @@ class ScriptedVenue:
     async def replace(self, ref: OrderRef, intent: Intent) -> Outcome:
         return Unknown("no script")
 
-    async def find(self, intent: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         result = self.look(intent)
         await asyncio.sleep(self.look_secs())
         return result

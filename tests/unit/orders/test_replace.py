@@ -91,7 +91,9 @@ class Lost:
     async def replace(self, ref: OrderRef, changed: Intent) -> Outcome:
         return Unknown("timeout")
 
-    async def find(self, wanted: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        self, wanted: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         self.known.append(known)
         return self.finds.pop(0) if self.finds else Absent("scripted")
 
@@ -210,7 +212,9 @@ def test_a_replacement_is_not_absent_by_one_look_that_lasts(tmp_path: Path) -> N
     began: list[float] = []
     ended: list[float] = []
 
-    async def find(wanted: Intent, known: frozenset[str], ts_sent: int) -> FindResult:
+    async def find(
+        wanted: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
         loop = asyncio.get_running_loop()
         began.append(loop.time())
         await asyncio.sleep(9.0 if began[-1] > began[0] + 4 else 0.0)

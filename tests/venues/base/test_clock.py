@@ -217,3 +217,29 @@ def test_an_offset_is_told_as_far_as_it_is_proven(key: str) -> None:
         assert scene.adapter.clock_offset_ms == 0
 
     at(key, work)
+
+
+def test_an_offset_is_asked_for_again_when_it_is_old_or_void() -> None:
+    async def work(scene: Watched) -> None:
+        asked = 0
+
+        async def ask() -> int:
+            nonlocal asked
+            asked += 1
+            return scene.loop.now_ns()
+
+        clock = VenueClock(ask, code="X", now_ns=scene.now_ns, resolution_ns=10**6)
+        assert (await clock.known()).likely_ns == pytest.approx(0, abs=10**6)
+        assert not clock.was_set
+        await clock.known()
+        assert asked == 1
+        scene.shift(5)
+        assert clock.was_set
+        assert (await clock.known()).likely_ns == pytest.approx(-5 * 10**9, abs=10**6)
+        assert not clock.was_set
+        assert asked == 2
+        await asyncio.sleep(MEASURE_SECS + 1)
+        await clock.known()
+        assert asked == 3
+
+    at("oceanex", work)

@@ -13,12 +13,13 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from fairlead.adapters.base.clock import Offset
 from fairlead.adapters.base.limits import ReadLimits
 from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
 from fairlead.adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
 from fairlead.adapters.oceanex.config import OceanexOptions
 from fairlead.adapters.oceanex.http import NewOrder, OceanexHttp
-from fairlead.adapters.oceanex.orders import FIND_SKEW_SECS, OceanexOrders
+from fairlead.adapters.oceanex.orders import OceanexOrders
 from fairlead.adapters.oceanex.signing import Signer
 from fairlead.engine.orders.model import (
     Absent,
@@ -351,7 +352,18 @@ def row(number: int, **fields: Any) -> dict[str, Any]:
 def orders_of(
     script: Script, key: rsa.RSAPrivateKey, instruments: Mapping[str, VenueInstrument]
 ) -> OceanexOrders:
-    return OceanexOrders(client(script, key), instruments)
+    http = client(script, key)
+    http.clock = Steady()  # type: ignore[assignment]
+    return OceanexOrders(http, instruments)
+
+
+class Steady:
+    """A clock that is the venue's own, and is never asked for."""
+
+    was_set = False
+
+    async def known(self) -> Offset:
+        return Offset(0, 0, NOW_NS)
 
 
 BUY = intent()
@@ -499,9 +511,9 @@ class Listing(Script):
     ("change", "is_found"),
     [
         ({}, True),
-        ({"created_on": NOW_NS // 10**9 - FIND_SKEW_SECS}, True),
+        ({"created_on": NOW_NS // 10**9 - 2}, True),
         ({"created_on": None}, True),
-        ({"created_on": NOW_NS // 10**9 - FIND_SKEW_SECS - 1}, False),
+        ({"created_on": NOW_NS // 10**9 - 3}, False),
         ({"side": "sell"}, False),
         ({"price": "1001.1"}, False),
         ({"volume": "0.3"}, False),

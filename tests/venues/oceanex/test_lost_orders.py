@@ -177,3 +177,21 @@ async def test_many_are_found_in_one_reading_of_the_lists(
     simulator.faults.next("POST", "/v1/orders/filter", "unavailable", times=5)
     results = await adapter.orders.find_all(lost)
     assert [type(one) for one in results] == [Unsure] * 3
+
+
+@pytest.mark.parametrize("kind", [Kind.LIMIT, Kind.MARKET])
+async def test_an_order_by_hand_of_before_is_not_the_lost_one(
+    adapter: OceanexAdapter, served: Served, kind: Kind
+) -> None:
+    """The same fields, four seconds before the send whose request never came."""
+    wanted = intent() if kind is Kind.LIMIT else intent(kind=kind, price=None)
+    by_hand = await accepted(adapter, wanted)
+    simulator: Any = served.venue
+    simulator.faults.next("POST", "/v1/orders", "lose_request")
+    (outcome,) = await adapter.orders.submit([intent()])
+    assert isinstance(outcome, Unknown)
+    ts_sent = by_hand.ts_created + 5_000_000_000
+    assert isinstance(await adapter.orders.find(wanted, NONE, ts_sent), Absent)
+    after_a_restart = await adapter.orders.find(wanted, NONE, ts_sent, 120_000_000_000)
+    assert isinstance(after_a_restart, Unsure)
+    assert after_a_restart.ambiguous

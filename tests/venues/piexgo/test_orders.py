@@ -14,7 +14,7 @@ from fairlead.adapters.base.venue import AdapterContext, Feed, FeedKind, VenueEr
 from fairlead.adapters.piexgo.adapter import CAPABILITIES, SPEC, PiexgoAdapter
 from fairlead.adapters.piexgo.config import PiexgoOptions
 from fairlead.adapters.piexgo.errors import ERROR_CODES
-from fairlead.adapters.piexgo.orders import FIND_SKEW_SECS, OPEN_AT_ONCE_MAX
+from fairlead.adapters.piexgo.orders import OPEN_AT_ONCE_MAX
 from fairlead.adapters.simulation.memory import InMemoryHttp
 from fairlead.engine.orders.model import (
     Absent,
@@ -42,6 +42,8 @@ from tests.venues.piexgo.simulator_kit import MS, Desk
 BTC, ETH = "BTC_USDT.PIEXGO", "ETH_USDT.PIEXGO"
 NONE: frozenset[str] = frozenset()
 GTE, LTE = TriggerCondition.GTE, TriggerCondition.LTE
+
+LATER_MS = 4_000  # what is that much older than an order is not it
 
 
 class World:
@@ -396,7 +398,7 @@ async def test_every_field_counts(change: dict[str, Any], is_found: bool) -> Non
 async def test_older_orders_are_not_it() -> None:
     venue = await world()
     await lose(venue, intent())
-    venue.desk.wait(FIND_SKEW_SECS * 1000 + 2000)
+    venue.desk.wait(LATER_MS)
     result = await venue.orders.find(intent(), NONE, venue.desk.now_ns)
     assert isinstance(result, Absent)
 
@@ -433,7 +435,7 @@ async def test_long_lived_orders_that_ended_lately_hide_nothing() -> None:
     funds = {"USDT": Decimal(10**6), "BTC": Decimal(1)}
     venue = await world(balances=funds, history_kept=10_000)
     old = [venue.desk.order("BUY", "0.001", "50000") for _ in range(120)]
-    venue.desk.wait(FIND_SKEW_SECS * 1000 + 2000)
+    venue.desk.wait(LATER_MS)
     sent = await lose(venue, intent(side=Side.SELL, price=Decimal("60000")))
     lost = venue.sim.exchange.orders("main")[-1]
     venue.desk.print("60500", "9", Side.BUY)
