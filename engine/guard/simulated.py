@@ -24,9 +24,10 @@ from typing import Any
 
 import msgspec
 from nautilus_trader.common import DataActor
-from nautilus_trader.model import ClientOrderId, OrderInitialized, OrderType, Quantity, TimeInForce
+from nautilus_trader.model import ClientOrderId, OrderInitialized, OrderType, TimeInForce
 
 from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.rounding import round_quantity
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.sending import Sending
 from fairlead.engine.guard.stop import Stop
@@ -196,9 +197,13 @@ class Cuts:
             core.strategy.cancel_order(order.client_order_id)
             return
         facts = order_facts(order)
-        quantity = facts.quantity - cut
+        # On the instrument's grid: the order may have been told in fewer digits
+        smaller = round_quantity(core.strategy.cache, order.instrument_id, facts.quantity - cut)
+        quantity = smaller.as_decimal()
+        if quantity <= order.filled_qty.as_decimal():
+            core.strategy.cancel_order(order.client_order_id)
+            return
         after = msgspec.structs.replace(facts, quantity=quantity, role=exit_.role, existing=exit_)
         # Less than was approved before: nothing to check.
         core.gate.approve_modify(after, (quantity, None, None), core.ready().now_ns())
-        smaller = Quantity.from_str(f"{quantity:.{order.quantity.precision}f}")
         self._sending.call((), core.native.modify_order, order.client_order_id, smaller)

@@ -435,6 +435,20 @@ def test_exit_is_cut_to_what_other_orders_have_left(
 
 
 @SIDES
+def test_an_exit_told_in_few_digits_is_cut_on_the_grid(tmp_path: Path, side: str) -> None:
+    """A size of no decimals can be cut to one of three all the same."""
+    steps = [
+        [110, "market", "own", side, "1.000"],
+        [150, "limit", "out", other(side), "1", mirrored(side, "105.00"), True],
+        [300, "market", "some", other(side), "0.300"],
+    ]
+    strategy, rows = outcome(tmp_path, rising(side).write(tmp_path), steps)
+    cut = one(rows, strategy, "out")
+    assert (Decimal(cut["filled"]), cut["status"]) == (Decimal("0.7"), "FILLED")
+    assert strategy.held[-1][1] == 0
+
+
+@SIDES
 def test_exit_is_cancelled_when_the_position_is_closed_or_turned(tmp_path: Path, side: str) -> None:
     steps = [
         [110, "market", "own", side, "1.000"],
