@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jwt
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -103,6 +102,8 @@ class Signer:
         if token is None:
             if len(self._tokens) >= TOKENS_KEPT:
                 self._tokens.clear()
+            import jwt  # 50 ms, which a check or a backtest that signs nothing does not need
+
             token = self._tokens[name] = jwt.encode(payload, self._key, algorithm="RS256")
         return token
 

@@ -6,7 +6,7 @@ A check tells what is wrong with them; a run takes the same objects.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -21,8 +21,6 @@ from fairlead.engine.orders.model import Capabilities
 from fairlead.engine.secrets import Secret, read_credentials
 
 Mode = Literal["live", "paper", "record", "backtest"]
-
-Check = Callable[[LoadedConfig, int, type[Any]], Iterable[ConfigProblem]]
 
 _VENUE_OF = re.compile(r"[^\s.]+\.([A-Z][A-Z0-9_]*)(?:-\d+-.+)?")
 
@@ -78,7 +76,7 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
                     ("strategies",), "E-CFG-010", expected="at least one strategy", came="nothing"
                 )
             )
-        strategies, failed = resolve_strategies(loaded, _capabilities)
+        strategies, failed = _strategies(loaded)
         problems += failed
     return Resolved(
         loaded=loaded,
@@ -88,20 +86,14 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
     )
 
 
-def resolve_strategies(
-    loaded: LoadedConfig, *checks: Check
-) -> tuple[tuple[ResolvedStrategy, ...], list[ConfigProblem]]:
-    """Classes and parameters; those that do not fit are problems, and left out.
-
-    `checks` find more of a class that could be imported.
-    """
+def _strategies(loaded: LoadedConfig) -> tuple[tuple[ResolvedStrategy, ...], list[ConfigProblem]]:
+    """Classes and parameters; those that do not fit are problems, and left out."""
     found: list[ResolvedStrategy] = []
     problems: list[ConfigProblem] = []
     for position, strategy in enumerate(loaded.config.strategies):
         try:
             cls = import_strategy(loaded, position)
-            for check in checks:
-                problems += check(loaded, position, cls)
+            problems += _capabilities(loaded, position, cls)
             configured = configure(cls, strategy)
         except ConfigError as error:
             problems += error.problems

@@ -35,8 +35,7 @@ from nautilus_trader.risk import RiskEngineConfig
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.model import Venue as VenueConfig
 from fairlead.engine.config.priced import require_priced
-from fairlead.engine.config.problems import ConfigError, told_once
-from fairlead.engine.config.resolved import resolve_strategies
+from fairlead.engine.config.resolved import Resolved, resolve
 from fairlead.engine.currencies import money
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard.order_ids import SeededIds
@@ -125,31 +124,24 @@ def run_backtest(
     """Run every strategy of the config over the catalog's data.
 
     `progress` is called with the fraction done now and then. A KeyboardInterrupt ends the run in
-    order, and what was done until then is summed up. Raises FairleadError: missing
-    or empty catalogs, instruments or dates without data, fees missing, wrong parameters.
+    order, and what was done until then is summed up. Raises FairleadError: what a check of the
+    config finds, missing or empty catalogs, instruments or dates without data, fees missing.
     """
-    if not loaded.config.strategies:
-        raise FairleadError(
-            "NO-STRATEGIES",
-            f"{loaded.path} has no [[strategies]]; a backtest needs at least one",
-            int(Exit.CONFIG),
-        )
+    resolved = resolve(loaded, "backtest").require()
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     with reading(catalog) as notes:
-        return _run(loaded, select(loaded.config, catalog), notes, progress, monotonic)
+        return _run(resolved, select(loaded.config, catalog), notes, progress, monotonic)
 
 
 def _run(
-    loaded: LoadedConfig,
+    resolved: Resolved,
     selection: Selection,
     notes: list[str],
     progress: Progress | None,
     monotonic: Callable[[], float],
 ) -> RunResult:
-    strategies, problems = resolve_strategies(loaded)
-    if problems:
-        raise ConfigError(told_once(problems))
-    parts = build_parts(loaded, strategies)
+    loaded = resolved.loaded
+    parts = build_parts(loaded, resolved.strategies)
     parts.run_state.offer = selection.offer()
     parts.run_state.markets = {}
     parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of

@@ -7,6 +7,7 @@ from tests.mutants.parts import (
     GUARD,
     KILL,
     RISK,
+    T_APPROVED,
     T_GATE,
     T_GUARD,
     T_HANDOVER,
@@ -145,6 +146,28 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "a reduce-only order turns the position round",
         one("    if remaining <= reducible:\n", "    if True:\n"),
         T_GATE,
+    ),
+    mutant(
+        "desk-takes-anything",
+        "engine/orders/approved.py",
+        "an intent that nobody approved is sent",
+        one(
+            """        if not isinstance(one, Approved):
+            raise TypeError(f"expected an Approved, {type(one).__name__} came; nothing was sent")
+    return [one.intent for one in approved]
+""",
+            """        pass
+    return [getattr(one, "intent", one) for one in approved]
+""",
+        ),
+        T_APPROVED,
+    ),
+    mutant(
+        "kill-opens",
+        RISK,
+        "a kill's order may turn a position round",
+        one(" or not 0 < intent.quantity <= abs(held):", ":"),
+        T_APPROVED,
     ),
     mutant(
         "approval-without-price",

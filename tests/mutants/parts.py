@@ -32,6 +32,7 @@ T_GATE = (
     *("tests/unit/test_killswitch.py", "tests/unit/test_guarded.py"),
 )
 T_GUARD = ("tests/unit/test_guarded.py",)
+T_APPROVED = ("tests/unit/orders/test_approved.py",)
 T_WALL = ("tests/unit/test_exit_wall.py",)
 T_PROTECTION = ("tests/unit/test_gate_protection.py",)
 T_HANDOVER = ("tests/unit/test_handover.py",)

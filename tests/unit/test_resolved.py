@@ -15,6 +15,7 @@ from fairlead.adapters.base.venue import AdapterContext
 from fairlead.engine.config.problems import ConfigError
 from fairlead.engine.config.resolved import Mode, resolve
 from fairlead.engine.guard.building import build_strategies
+from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.reach import PlainReach
@@ -61,6 +62,17 @@ def config(folder: Path, strategy: str = "sample_strategies:Maker") -> Path:
     return path
 
 
+def with_one(folder: Path, strategy: str, params: str = "") -> Path:
+    """The same with this strategy alone."""
+    text = config(folder).read_text()
+    path = folder / "one.toml"
+    path.write_text(
+        f'{text[: text.index("[[strategies]]")]}[[strategies]]\nid = "one-1"\n'
+        f'path = "{strategy}"\n[strategies.params]\n{params}\n'
+    )
+    return path
+
+
 @pytest.mark.parametrize("mode", get_args(NodeMode))
 def test_a_recorded_venue_is_connected_in_no_mode(tmp_path: Path, mode: Mode) -> None:
     resolved = resolve(load(config(tmp_path)), mode)
@@ -98,18 +110,22 @@ def test_keys_are_read_where_market_data_needs_them(tmp_path: Path, mode: Mode) 
 
 def test_parameters_are_converted_once_from_check_to_run(tmp_path: Path) -> None:
     (tmp_path / "counted_once.py").write_text(COUNTED)
-    text = config(tmp_path).read_text()
-    start = text.index("[[strategies]]")
-    path = tmp_path / "one.toml"
-    path.write_text(
-        text[:start] + '[[strategies]]\nid = "one-1"\npath = "counted_once:Counted"\n'
-        "[strategies.params]\nsize = 3\n"
-    )
+    path = with_one(tmp_path, "counted_once:Counted", "size = 3")
     resolved = resolve(load(path), "backtest").require()
     (built,) = build_strategies(resolved.loaded, resolved.strategies)
     assert built is not None
     assert resolved.strategies[0].configured.params == {"size": 3}
     assert sys.modules["counted_once"].made == [3]  # type: ignore[attr-defined]
+
+
+def test_a_backtest_is_refused_for_what_its_check_finds(tmp_path: Path) -> None:
+    """Before it looks for its data, which is not there."""
+    stops = 'Counted.order_kinds = frozenset({"STOP_LIMIT"})\n'
+    (tmp_path / "stops_only.py").write_text(COUNTED + stops)
+    loaded = load(with_one(tmp_path, "stops_only:Counted"))
+    with pytest.raises(ConfigError, match="E-CFG-060"):
+        run_backtest(loaded)
+    assert {one.code for one in resolve(loaded, "backtest").problems} == {"E-CFG-060"}
 
 
 def test_a_recorder_takes_no_strategies(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.model import Backtest
-from fairlead.engine.config.resolved import resolve_strategies
+from fairlead.engine.config.resolved import resolve
 from fairlead.engine.observe.assumptions import (
     Assumptions,
     StrategyUsed,
@@ -64,8 +64,7 @@ def of(folder: Path, catalog: Path, params: Any = TRADING, **more: Any) -> Assum
 
 
 def used(ready: LoadedConfig) -> list[StrategyUsed]:
-    strategies, problems = resolve_strategies(ready)
-    assert problems == []
+    strategies = resolve(ready, "backtest").require().strategies
     return [strategy_used(ready, one) for one in strategies]
 
 
