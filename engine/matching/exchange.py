@@ -152,13 +152,16 @@ class Exchange:
     ) -> None:
         """One batch of the book: sizes that stand now. `is_whole`: nothing else does."""
         self.advance(now_ns)
-        self.markets[instrument].update(levels, is_whole=is_whole)
+        market = self.markets[instrument]
+        market.now_ns = self.now_ns
+        market.update(levels, is_whole=is_whole)
         self._working[instrument].book_told()
         self._finish()
 
     def trade(self, instrument: str, seen: Print, now_ns: int) -> None:
         """A trade of the market."""
         self.advance(now_ns)
+        self.markets[instrument].now_ns = self.now_ns
         self._working[instrument].traded(seen)
         self._finish()
 

@@ -276,6 +276,7 @@ class MarketFills(FillModel):
 
 
 def _tell(shadow: Shadow, event: Any, lasts: Collection[int]) -> None:
+    shadow.market.now_ns = event.ts_init
     if type(event) is OrderBookDeltas:
         shadow.told(event)
         if id(event) in lasts:

@@ -127,14 +127,20 @@ class KernelMarket(Market):
         last: TradeTick | None = None
         for event in events:
             if type(event) is TradeTick:
-                newer.append(event)
                 last = event
+                if bids or asks or event.ts_init <= self.late_until_ns:
+                    self.now_ns = event.ts_init
+                    self.trade(print_of(event))
+                else:
+                    newer.append(event)
                 continue
             if newer:
                 newer.clear()
             if type(event) is not OrderBookDeltas:
+                self.now_ns = event.ts_init
                 self.told_whole(event)
             elif bids or asks or self.newer:
+                self.now_ns = event.ts_init
                 self.told(event)
             else:
                 apply(event)
@@ -178,9 +184,9 @@ class KernelMarket(Market):
     def _told_again(self, deltas: OrderBookDeltas) -> None:
         for row in deltas.deltas:
             if row.action == BookAction.CLEAR:
-                self._bids.replaced()
-                self._asks.replaced()
+                self._bids.replaced(self.now_ns)
+                self._asks.replaced(self.now_ns)
                 continue
             taken = self._bids if row.order.side == OrderSide.BUY else self._asks
             if taken.taken:
-                taken.told(row.order.price.as_decimal())
+                taken.told(row.order.price.as_decimal(), self.now_ns)

@@ -57,11 +57,15 @@ def from_book(market: Market, resting: Sequence[Order]) -> Iterator[MakerFill]:
             order.ahead = shown if order.ahead is None else min(order.ahead, shown)
 
 
-def from_trade(market: Market, seen: Print, resting: Sequence[Order]) -> Iterator[MakerFill]:
+def from_trade(
+    seen: Print, hit: Side | None, fresh: Decimal, resting: Sequence[Order]
+) -> Iterator[MakerFill]:
     """Whom a trade fills; all together at most its size.
 
-    An order that it ran through has had its turn. At its own price, the order's turn comes after
-    what is ahead, and after what stands before it of the run's own orders.
+    An order that it ran through has had its turn: what the trade brought trades with it, or, if
+    the trade is of another one on its side, what that took from the side that was `hit`, as far as
+    it is `fresh`: not taken by the run before. At its own price, the order's turn comes after what
+    is ahead, and after what stands before it of the run's own orders.
     """
     left = seen.size
     for order in resting:
@@ -69,12 +73,13 @@ def from_trade(market: Market, seen: Print, resting: Sequence[Order]) -> Iterato
         if order.state is not State.RESTING or not _is_through(order, seen.price):
             continue
         order.ahead = ZERO
-        part = min(order.remaining, left)
+        is_rival = hit is opposite(order.side)
+        part = min(order.remaining, left, fresh if is_rival else left)
         if part > 0:
             before = order.filled
-            yield MakerFill(order, order.price, part)
+            yield MakerFill(order, order.price, part, ((seen.price, part),) if is_rival else ())
             left -= order.filled - before
-    hit = _side_hit(market, seen)
+            fresh -= order.filled - before if is_rival else ZERO
     for order in resting:
         if order.state is not State.RESTING or order.price != seen.price or order.side is not hit:
             continue
@@ -96,14 +101,3 @@ def _reaches(order: Order, best: Decimal) -> bool:
 def _is_through(order: Order, price: Decimal) -> bool:
     assert order.price is not None
     return price < order.price if order.side is Side.BUY else price > order.price
-
-
-def _side_hit(market: Market, seen: Print) -> Side | None:
-    """The side of the book that the trade took from; None where nobody can tell."""
-    if seen.aggressor is not None:
-        return opposite(seen.aggressor)
-    for side in Side:
-        best = market.sides[side].best()
-        if best is not None and (seen.price <= best if side is Side.BUY else seen.price >= best):
-            return side
-    return None

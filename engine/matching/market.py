@@ -85,11 +85,17 @@ class Market(ABC):
         self.taken = {side: Consumed() for side in Side}  # of the run, by book side
         self.newer: list[Print] = []  # trades since the book, oldest first
         self.last_price: Decimal | None = None
+        self.now_ns = 0  # when what is told next was received
 
     @property
     def is_known(self) -> bool:
         """Whether there is a book: none has come yet, or a gap has cleared it."""
         return any(side.best() is not None for side in self.sides.values())
+
+    @property
+    def late_until_ns(self) -> int:
+        """Up to when a trade may be of a level that the run took from and that was told since."""
+        return max(taken.late_until_ns for taken in self.taken.values())
 
     @abstractmethod
     def clear(self) -> None:
@@ -99,7 +105,7 @@ class Market(ABC):
         """What stood is gone, and what the run took of it."""
         self.clear()
         for side in Side:
-            self.taken[side].replaced()
+            self.taken[side].replaced(self.now_ns)
 
     def settled(self) -> None:
         """The book is as new as the market now."""
@@ -112,12 +118,36 @@ class Market(ABC):
         """What was taken of a trade, where the book shows nothing that could be told anew."""
         taken = self.taken[side]
         for price in [price for price in taken.taken if not self.sides[side].size(price)]:
-            taken.told(price)
+            taken.told(price, self.now_ns)
 
-    def trade(self, seen: Print) -> None:
-        self.newer.append(seen)
+    def trade(self, seen: Print) -> tuple[Side | None, Decimal]:
+        """The side of the book that it took from, and how much of it the run had not taken before.
+
+        None where nobody can tell.
+        """
+        price, hit, late = seen.price, self.hit(seen), ZERO
+        for side in Side if hit is None else (hit,):
+            part = self.taken[side].late(price, seen.size - late, self.now_ns)
+            hit, late = (side, late + part) if part else (hit, late)
+        size = fresh = seen.size - late
+        if hit is not None and (late or price in self.taken[hit].taken):
+            shown = self.sides[hit].size(price) or ZERO
+            fresh = self.taken[hit].fresh(price, size, shown)
+            size += ZERO if shown else late  # a taker meets it behind better levels only
+        self.newer.append(Print(price, size, seen.aggressor) if late else seen)
         del self.newer[:-NEWER_MAX]
-        self.last_price = seen.price
+        self.last_price = price
+        return hit, fresh
+
+    def hit(self, seen: Print) -> Side | None:
+        """The side of the book that the trade took from; None where nobody can tell."""
+        if seen.aggressor is not None:
+            return opposite(seen.aggressor)
+        for side in Side:
+            best, price = self.sides[side].best(), seen.price
+            if best is not None and (price <= best if side is Side.BUY else price >= best):
+                return side
+        return None
 
     def left_of_trade(self, size: Decimal) -> None:
         """The newest trade's size, less what it filled of the run's resting orders."""
@@ -126,9 +156,11 @@ class Market(ABC):
 
     def take(self, taker: Side, parts: Iterable[Offer]) -> None:
         """Remember what an order of `taker` took, or what crossed one that it traded with."""
+        side = opposite(taker)
         for price, size in parts:
             if size:
-                self.taken[opposite(taker)].take(price, size)
+                mine = (one for one in self.newer if one.price == price and self.hit(one) is side)
+                self.taken[side].take(price, size, sum((one.size for one in mine), ZERO))
 
     def touch(self, side: Side) -> Decimal | None:
         """The price that an order of `side` would get by the book: the ask for a BUY."""
@@ -175,7 +207,7 @@ class LevelMarket(Market):
             self.replaced()
         for side, price, size in levels:
             self._own[side].set(price, size)
-            self.taken[side].told(price)
+            self.taken[side].told(price, self.now_ns)
         self.settled()
 
     def clear(self) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from fairlead.engine.orders.model import Side
 
 ZERO = Decimal(0)
+LATE_NS = 1_000_000_000  # a trade may come so much after the book that it led to
 
 Offer = tuple[Decimal, Decimal]  # price in quote currency, size in base units
 
@@ -30,21 +31,56 @@ class Print(msgspec.Struct, frozen=True):
 
 
 class Consumed:
-    """What the run took of one side's levels, base units by price."""
+    """What the run took of one side's levels, base units by price.
+
+    Others traded there as well: of one level, or of another that nobody had told of.
+    """
 
     def __init__(self) -> None:
         self.taken: dict[Decimal, Decimal] = {}
+        self.traded: dict[Decimal, Decimal] = {}  # by others, of what the run took from
+        self._late: dict[Decimal, tuple[Decimal, int]] = {}  # taken of what is told anew, until
+        self.late_until_ns = 0
 
-    def take(self, price: Decimal, size: Decimal) -> None:
+    def take(self, price: Decimal, size: Decimal, traded: Decimal = ZERO) -> None:
+        """`traded`: by others, since the level was told."""
+        if price not in self.taken:
+            self.traded[price] = traded
         self.taken[price] = self.taken.get(price, ZERO) + size
 
-    def told(self, price: Decimal) -> None:
+    def told(self, price: Decimal, now_ns: int) -> None:
         """The market data said anew what stands at `price`, were it the same size as before."""
-        self.taken.pop(price, None)
+        taken = self.taken.pop(price, ZERO)
+        if taken:
+            self._late = {one: late for one, late in self._late.items() if late[1] >= now_ns}
+            late, _ = self._late.get(price, (ZERO, 0))
+            late += max(taken - self.traded.pop(price), ZERO)
+            if late:
+                self.late_until_ns = now_ns + LATE_NS
+                self._late[price] = late, self.late_until_ns
 
-    def replaced(self) -> None:
+    def replaced(self, now_ns: int) -> None:
         """A snapshot: every level was told anew."""
-        self.taken.clear()
+        for price in list(self.taken):
+            self.told(price, now_ns)
+
+    def late(self, price: Decimal, size: Decimal, now_ns: int) -> Decimal:
+        """How much of a trade took what the run had taken before, of a level that has been told
+        anew since: the trade came after the book that it led to."""
+        if price not in self._late:
+            return ZERO
+        left, until_ns = self._late[price]
+        part = ZERO if now_ns > until_ns else min(left, size)
+        self._late[price] = left - part, until_ns
+        return part
+
+    def fresh(self, price: Decimal, size: Decimal, shown: Decimal) -> Decimal:
+        """How much of a trade shows that more stood than the run took, of `shown` by the book."""
+        if price not in self.taken:
+            return size
+        self.traded[price] += size
+        stood = max(shown, self.traded[price])
+        return max(min(stood - self.taken[price], size), ZERO)
 
 
 def met(

@@ -86,13 +86,15 @@ class Working:
     def traded(self, seen: Print) -> None:
         """A trade of the market: it fills resting orders, and is then what takers meet."""
         market = self.market
-        market.trade(seen)
+        hit, fresh = market.trade(seen)
         if not self.orders:
             return
-        left = seen.size
-        for fill in from_trade(market, seen, by_priority(self.orders.values())):
-            left -= self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
-        market.left_of_trade(left)
+        left = market.newer[-1].size
+        for fill in from_trade(seen, hit, fresh, by_priority(self.orders.values())):
+            done = self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
+            market.take(fill.order.side, walk(fill.met, done))
+            left -= ZERO if fill.met else done
+        market.left_of_trade(max(left, ZERO))
         self._take_on()
         self._fire(self._waiting(), dict.fromkeys(Side, seen.price), Watched.LAST)
 
@@ -142,10 +144,9 @@ class Working:
         return bool(self.market.offers(order.side, order.price, whole=True))
 
     def offers(self, order: Order) -> list[Offer]:
-        """What it meets now, best first."""
-        return self.market.offers(
-            order.side, order.price, whole=not self._consumes, enough=order.remaining
-        )
+        """What it meets now, best first: without consumption the whole, but that once."""
+        whole = not self._consumes and not order.filled
+        return self.market.offers(order.side, order.price, whole=whole, enough=order.remaining)
 
     def _take(self, order: Order) -> None:
         """Take what the order meets now; what remains waits for the next market, rests, or ends."""

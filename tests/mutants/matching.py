@@ -52,7 +52,7 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
         "for-ever",
         MARKET,
         "a level that was taken is gone for ever, also when it is told anew",
-        "            self.taken[side].told(price)\n        self.settled",
+        "            self.taken[side].told(price, self.now_ns)\n        self.settled",
         "        self.settled",
     ),
     _mutant(
@@ -66,9 +66,8 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
         "trade-used-twice",
         MAKERS,
         "two resting orders each get the whole of a trade",
-        "            yield MakerFill(order, order.price, part)\n"
-        "            left -= order.filled - before\n    hit",
-        "            yield MakerFill(order, order.price, part)\n    hit",
+        "            left -= order.filled - before\n            fresh",
+        "            fresh",
     ),
     _mutant(
         "no-queue",
@@ -79,10 +78,10 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "wrong-queue",
-        MAKERS,
+        MARKET,
         "a trade fills the side of the book that it did not take from",
-        "        return opposite(seen.aggressor)\n",
-        "        return seen.aggressor\n",
+        "            return opposite(seen.aggressor)\n",
+        "            return seen.aggressor\n",
     ),
     _mutant(
         "resized-exit",

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from tests.parity.standing import ZERO, Market, is_better
-from tests.parity.tape import Event, Print, Told
+from tests.parity.tape import Event, Print
 
 Fault = tuple[str, str]  # kind, and the market in words
+
+
+class _Came(NamedTuple):
+    """What orders of the run could have traded with, once over all of them.
+
+    Of event `number`: a trade, what a trade of another one on their `side` took, or the level at
+    `price` that orders of that side meet.
+    """
+
+    number: int
+    side: str = ""
+    price: Decimal | None = None
 
 
 class _Place:
@@ -16,15 +29,18 @@ class _Place:
     def __init__(self, side: str, price: Decimal, start: int) -> None:
         self.side, self.price, self.start = side, price, start
         self.ahead: Decimal | None = None  # None: it is not there yet
-        self.is_through = False
-        self.came: list[tuple[int, Decimal]] = []  # event number and size that reached it
+        self.came: dict[_Came, Decimal] = {}  # what of it reached it and is not used
 
 
 class Resting:
-    """Follows the queues of resting orders. A trade's size is used once over all of them.
+    """Follows the queues of resting orders. A size is used once over all of them.
 
     The size shown at a price when an order comes there is before it. What trades there takes away
     from that; and so does a smaller size shown, since more than is shown can't be ahead.
+
+    What the other side shows at its price or beyond it meets the order, each time that it is told.
+    A trade beyond its price, whose taker was of its own side, took just that: only what it took
+    more of than was shown is something else.
     """
 
     def __init__(self, market: Market, queue: bool, slack_ns: int) -> None:
@@ -32,7 +48,9 @@ class Resting:
         self._queue = queue
         self._slack = slack_ns
         self._places: dict[str, list[_Place]] = {}
-        self._left: dict[int, Decimal] = {}  # by event number: what no order has used of a trade
+        self._left: dict[_Came, Decimal] = {}  # what no order has used of it
+        self._at: dict[_Came, int] = {}  # when it stood at last
+        self._traded: dict[tuple[str, Decimal], tuple[int, Decimal]] = {}  # since it was told
 
     def add(self, order: str, side: str, price: Decimal, start: int) -> None:
         self._places.setdefault(order, []).append(_Place(side, price, start))
@@ -51,36 +69,51 @@ class Resting:
 
     def apply(self, event: Event, number: int) -> None:
         """`event` was applied to the market and is its `number`th."""
+        more = self._more(event) if isinstance(event, Print) else ZERO
         for places in self._places.values():
             for place in places:
                 if place.ahead is None:
                     continue
                 if isinstance(event, Print):
-                    self._trade(place, event, number)
+                    self._trade(place, event, number, more)
                 else:
-                    self._told(place, event)
+                    self._told(place, event.ts)
 
-    def _trade(self, place: _Place, one: Print, number: int) -> None:
+    def _more(self, one: Print) -> Decimal:
+        """How much a trade took of what was not shown at its price."""
+        told, shown = self._market.told(one.taker, one.price)
+        since, before = self._traded.get((one.taker, one.price), (told, ZERO))
+        if since != told:
+            before = ZERO
+        self._traded[one.taker, one.price] = told, before + one.size
+        return max(before + one.size - shown, ZERO) - max(before - shown, ZERO)
+
+    def _trade(self, place: _Place, one: Print, number: int, more: Decimal) -> None:
         assert place.ahead is not None
+        if is_better(place.side, place.price, one.price):
+            return
+        is_rival = one.taker == place.side
+        came = one.size
         if one.price == place.price:
-            before = ZERO if one.taker == place.side else place.ahead
-            came = one.size - before
+            came -= place.ahead
             place.ahead = max(place.ahead - one.size, ZERO)
-            if came > 0:
-                place.came.append((number, came))
-                self._left.setdefault(number, one.size)
-        elif is_better(place.side, one.price, place.price):
-            place.is_through = True  # one of them sold lower, or bought higher, than it asks
+        if is_rival:
+            self._comes(place, _Came(number, place.side), one.ts, more, of=more)
+        else:
+            self._comes(place, _Came(number), one.ts, came, of=one.size)
 
-    def _told(self, place: _Place, event: Told) -> None:
+    def _told(self, place: _Place, ts: int) -> None:
         assert place.ahead is not None
         place.ahead = min(place.ahead, self._shown(place))
-        offered = event.asks if place.side == "BUY" else event.bids
-        if any(
-            size and not is_better(place.side, place.price, price)
-            for price, size in offered.items()
-        ):
-            place.is_through = True
+        for offer in self._market.crossing(place.side, place.price):
+            came = _Came(offer.told, place.side, offer.price)
+            self._comes(place, came, ts, offer.most, of=offer.most)
+
+    def _comes(self, place: _Place, came: _Came, ts: int, size: Decimal, *, of: Decimal) -> None:
+        self._at[came] = ts
+        if size > 0 and came not in place.came:
+            place.came[came] = size
+            self._left.setdefault(came, of)
 
     def _shown(self, place: _Place) -> Decimal:
         return self._market.displayed(place.side, place.price)
@@ -98,14 +131,16 @@ class Resting:
             return "maker at another price", f"it rested at {[str(one) for one in prices]}"
         place = here[-1]
         left = quantity
-        for at, (number, came) in reversed(list(enumerate(place.came))):
-            used = min(left, came, self._left[number])
+        uses: list[tuple[_Came, Decimal]] = []
+        at = self._at
+        for came in sorted(place.came, key=lambda one: (at[one] > ts, abs(ts - at[one]))):
+            used = min(left, place.came[came], self._left[came])
             left -= used
-            self._left[number] -= used
-            place.came[at] = (number, came - used)
-            if not left:
-                return None
-        if place.is_through:
+            uses.append((came, used))
+        if not left:
+            for came, used in uses:
+                place.came[came] -= used
+                self._left[came] -= used
             return None
         sheet = self._market.sheet().text()
         if left == quantity and place.ahead:

@@ -157,6 +157,19 @@ class Market:
         level = self._book[_other(side)].get(price)
         return ZERO if level is None else level.size
 
+    def told(self, taker: str, price: Decimal) -> tuple[int, Decimal]:
+        """When the size at `price` that `taker` meets was told, as the event's number, and it."""
+        level = self._book.get(taker, {}).get(price)
+        return (0, ZERO) if level is None else (level.told, level.size)
+
+    def crossing(self, taker: str, limit: Decimal) -> Iterator[Offer]:
+        """What stands for `taker` within its limit, by book and quote."""
+        best = self.best(taker)
+        if best is not None and not is_better(taker, limit, best):
+            for offer in self._levels(taker, LEVELS):
+                if not is_better(taker, limit, offer.price):
+                    yield offer
+
     def best(self, taker: str) -> Decimal | None:
         """The best price that `taker` meets by book and quote."""
         return next(iter(self._nearest(taker, 1)), None)

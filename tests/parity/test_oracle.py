@@ -86,6 +86,11 @@ def resting(*fills: dict[str, Any], quantity: str = "2", **more: Any) -> dict[st
     return order(10, "BUY", quantity, *fills, kind="LIMIT", **{"price": "99.5"} | more)
 
 
+def offer(*fills: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return order(10, "SELL", "9", *fills, kind="LIMIT", **{"price": "99.55"} | more)
+
+
+COMES = book(20, {"99.57": "3"}, {})  # upon the offer
 RUN_THROUGH = [trade(30, "99.5", "5", "SELL"), trade(30, "98.95", "3", "SELL")]
 WHOLE_QUEUE = [trade(40, "99.5", "5", "SELL")]
 MINE = trade(50, "99.5", "2", "SELL")
@@ -126,7 +131,7 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
     ),
     "a stop beyond its limit, resting, that the market comes back to": (
         [stop(fill(60, "99.2", "1"), price="99.2")],
-        [*RUN_THROUGH, trade(60, "99.3", "0.1", "BUY")],
+        [*RUN_THROUGH, trade(60, "99.3", "1", "BUY")],
     ),
     "a touched order": (
         [
@@ -153,7 +158,19 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
     ),
     "a maker that the market went through": (
         [resting(fill(40, "99.5", "2", "MAKER"))],
-        [trade(40, "99.4", "0.1", "SELL")],
+        [trade(40, "99.4", "2", "SELL")],
+    ),
+    "a maker that met a level, and what a trade took besides": (
+        [offer(fill(20, "99.55", "3", "MAKER"), fill(40, "99.55", "1", "MAKER"))],
+        [COMES, trade(40, "99.57", "4", "SELL")],
+    ),
+    "a maker that met a level that was told again": (
+        [offer(fill(20, "99.55", "3", "MAKER"), fill(40, "99.55", "2", "MAKER"))],
+        [COMES, book(40, {"99.57": "2"}, {})],
+    ),
+    "a maker that met a level in its way, and a buyer": (
+        [offer(fill(20, "99.55", "3", "MAKER"), fill(40, "99.55", "3", "MAKER"))],
+        [COMES, trade(40, "99.6", "3", "BUY")],
     ),
     "a level that was told again at the same size": (
         [
@@ -290,6 +307,29 @@ WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
         "more than was traded",
         [resting(fill(40, "99.5", "2", "MAKER"))],
         [trade(40, "99.5", "6", "SELL")],
+    ),
+    "a maker that met a level, and the trade that took it": (
+        "more than was traded",
+        [offer(fill(20, "99.55", "3", "MAKER"), fill(40, "99.55", "3", "MAKER"))],
+        [COMES, trade(40, "99.57", "3", "SELL")],
+    ),
+    "a maker that met a level twice": (
+        "more than was traded",
+        [offer(fill(20, "99.55", "3", "MAKER"), fill(40, "99.55", "3", "MAKER"))],
+        [COMES, book(40, {"99.3": "1"}, {})],
+    ),
+    "two makers that met one level": (
+        "more than was traded",
+        [
+            offer(fill(20, "99.55", "3", "MAKER")),
+            offer(fill(20, "99.55", "3", "MAKER"), client_order_id="O-b"),
+        ],
+        [COMES],
+    ),
+    "more than a trade beyond a maker's price was": (
+        "more than was traded",
+        [resting(fill(40, "99.5", "2", "MAKER"))],
+        [trade(40, "99.4", "1.9", "SELL")],
     ),
     "one trade for two orders": (
         "more than was traded",

@@ -69,9 +69,9 @@ def test_what_was_taken_is_gone_until_the_level_is_told_again():
     consumed.take(Decimal("99.50"), Decimal(3))
     consumed.take(Decimal("99.40"), Decimal(1))
     assert met(Side.SELL, BIDS, taken=consumed.taken) == of("3@99.40 3@98.90")
-    consumed.told(Decimal("99.50"))
+    consumed.told(Decimal("99.50"), 0)
     assert met(Side.SELL, BIDS, taken=consumed.taken) == of("5@99.50 3@99.40 3@98.90")
-    consumed.replaced()
+    consumed.replaced(0)
     assert met(Side.SELL, BIDS, taken=consumed.taken) == BIDS
 
 

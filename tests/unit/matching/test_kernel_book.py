@@ -102,7 +102,7 @@ def events(draw: random.Random, count: int) -> list[Any]:
 def state(market: KernelMarket) -> tuple[Any, ...]:
     return (
         {side: list(levels) for side, levels in market.sides.items()},
-        {side: taken.taken for side, taken in market.taken.items()},
+        {side: (taken.taken, taken.traded) for side, taken in market.taken.items()},
         market.newer,
         market.last_price,
         market.is_known,
@@ -123,6 +123,7 @@ def test_what_no_order_hears_of_leaves_the_market_as_if_it_was_told(
         books = [one for one in some if not isinstance(one, TradeTick)]
         lasts = {id(one) for one in books if draw.random() < 0.05}
         for one in some:
+            told.now_ns = one.ts_init
             if isinstance(one, TradeTick):
                 told.trade(print_of(one))
                 continue
