@@ -1,4 +1,4 @@
-"""The public names of fairlead: what a strategy is written with, and what is raised.
+"""The public names of fairlead: what a strategy is written with, and what a notebook runs it by.
 
 These are promised: a release that changes one says so in its CHANGELOG. Everything else below
 `fairlead.` may move from one release to the next.
@@ -7,7 +7,8 @@ These are promised: a release that changes one says so in its CHANGELOG. Everyth
   behind it, too, when a config names it; this one has `stop_limit`, `bracket`, `on_gate_denied`.
 - `Declared`, `Denial`, `Kind`, `OwnOrder`, `Role`, `Tif`, `TriggerCondition`: the words in which
   such a strategy says what it sends, and hears what became of it.
-- `FairleadError`, `Exit`: every error that is explained to a person, and the exit codes.
+- `load`, `run_backtest`: a config from its file; its backtest, whose `summary` has the numbers.
+- `FairleadError`, `Exit`: what is raised, in words for a person; the exit codes of a process.
 
 Each is imported when it is first asked for, so that `import fairlead` costs nothing.
 """
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
         Tif,
         TriggerCondition,
     )
+    from fairlead.engine.run.backtest import run_backtest
+    from fairlead.engine.run.config import load
 
 __all__ = [
     "Declared",
@@ -39,16 +42,22 @@ __all__ = [
     "Role",
     "Tif",
     "TriggerCondition",
+    "load",
+    "run_backtest",
 ]
-_GROUND = ("Exit", "FairleadError")
+_NOT_THE_GUARDS = {
+    "Exit": "errors",
+    "FairleadError": "errors",
+    "load": "run.config",
+    "run_backtest": "run.backtest",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = "errors" if name in _GROUND else "guard"
-    found = getattr(import_module(f"{__name__}.engine.{room}"), name)
-    globals()[name] = found
+    module = import_module(f"{__name__}.engine.{_NOT_THE_GUARDS.get(name, 'guard')}")
+    found = globals()[name] = getattr(module, name)
     return found
 
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from nautilus_trader.model import Bar, BarType, BookType, InstrumentId, OrderSide
 from nautilus_trader.trading import StrategyConfig
 
-from fairlead.engine.guard import Declared, GuardedStrategy, Kind, OwnOrder, Tif
+from fairlead import Declared, GuardedStrategy, Kind, OwnOrder, Tif
 from fairlead.strategies.inventory import price_down, price_up, quantity_down
 from fairlead.strategies.restart import Spares
 

@@ -30,7 +30,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from fairlead.engine.guard import (
+from fairlead import (
     Declared,
     Denial,
     GuardedStrategy,

@@ -28,7 +28,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from fairlead.engine.guard import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
+from fairlead import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
 from fairlead.strategies.inventory import Inventory, price_down, price_up, quantity_down
 from fairlead.strategies.restart import CANCEL_RETRY_NS, Spares
 

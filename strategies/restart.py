@@ -4,7 +4,7 @@ from typing import Any
 
 from nautilus_trader.model import ClientOrderId, OrderSide
 
-from fairlead.engine.guard import OwnOrder
+from fairlead import OwnOrder
 
 CANCEL_RETRY_NS = 5_000_000_000
 

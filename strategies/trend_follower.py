@@ -27,7 +27,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import StrategyConfig
 
-from fairlead.engine.guard import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
+from fairlead import Declared, Denial, GuardedStrategy, Kind, OwnOrder, Role, Tif
 from fairlead.strategies.inventory import Inventory, quantity_down
 
 PERIOD_MAX = 10_000

@@ -32,6 +32,7 @@ CODES: dict[str, str] = {
     "E-CFG-041": "the adapter has no such credential",
     "E-CFG-042": "a credential that the adapter needs is not named",
     "E-CFG-043": "a currency named twice",
+    "E-CFG-044": "an adapter's name that more than one package offers",
     "E-CFG-050": "a strategy's path can't be imported",
     "E-CFG-051": "a strategy's module has no such class",
     "E-CFG-052": "the path's class is not a NautilusTrader Strategy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ def json_schema(adapters: Adapters) -> dict[str, Any]:
 
     Every option has its description and default; `x-unit` is its unit.
     """
-    options = {name: adapters.spec(name).options for name in adapters.names()}
+    options = dict(_options(adapters))
     types = [model.Config, *options.values()]
     (root, *refs), components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     by_title = {kind.__name__: kind for kind in _struct_types(types)}
@@ -41,6 +42,13 @@ def json_schema(adapters: Adapters) -> dict[str, Any]:
             for name, ref in zip(options, refs, strict=True)
         ]
     return {"$schema": _DIALECT, "title": "fairlead config", **root, "$defs": components}
+
+
+def _options(adapters: Adapters) -> Iterator[tuple[str, type]]:
+    """Of each adapter. One of another package that does not load is told when a config names it."""
+    for name in adapters.names():
+        with suppress(FairleadError):
+            yield name, adapters.spec(name).options
 
 
 def explain(key: str, adapters: Adapters) -> str:

@@ -35,6 +35,7 @@ class Adapters(Protocol):
 
     def names(self) -> tuple[str, ...]: ...
     def spec(self, name: str, /) -> AdapterTold: ...
+    def clash(self, name: str, /) -> str: ...
 
 
 class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +43,8 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `sha256` is the hex digest of the file's bytes, `file` its path as it was given (for messages).
     `options` are the adapters' own option structs by venue key, and `specs` what else is known of
-    them (none for recorded venues); `adapters` are the names of all that there are.
+    them (none for recorded venues); `adapters` are the names of all that there are, and
+    `clashes` tells by venue key who else offers the adapter's name.
     """
 
     config: model.Config
@@ -52,6 +54,7 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, Any]
     specs: Mapping[str, AdapterTold]
     adapters: tuple[str, ...]
+    clashes: Mapping[str, str]
     lines: TomlLines
 
     def resolve(self, relative: str) -> Path:

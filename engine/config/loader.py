@@ -67,14 +67,16 @@ def load(path: Path, adapters: Adapters) -> LoadedConfig:
         lines, clean, venues = _examine(path, data, adapters)
     except RecursionError as e:
         raise _failure(path, "E-CFG-003", "TOML", "too many brackets in each other", 1, 1) from e
+    config = convert(model.Config, clean)
     return LoadedConfig(
-        config=convert(model.Config, clean),
+        config=config,
         path=path.absolute(),
         file=str(path),
         sha256=hashlib.sha256(data).hexdigest(),
         options={name: convert(spec.options, table) for name, (spec, table) in venues.items()},
         specs={name: spec for name, (spec, _) in venues.items()},
         adapters=adapters.names(),
+        clashes={name: adapters.clash(config.venues[name].adapter) for name in venues},
         lines=lines,
     )
 

@@ -126,9 +126,10 @@ class Strategy(Struct, frozen=True, kw_only=True):
     path: Annotated[
         str,
         _doc(
-            "module:Class of a NautilusTrader Strategy",
-            pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
-            examples=["strategies.maker:Maker"],
+            "module:Class of a NautilusTrader Strategy, or file.py:Class, the file relative to "
+            "the config file's folder",
+            pattern=r"^([A-Za-z_][\w.]*|.+\.py):[A-Za-z_]\w*$",
+            examples=["fairlead.strategies.breakout:Breakout", "./mine.py:Mine"],
         ),
     ]
     params: Annotated[dict[str, Any], _doc("Keyword arguments of the strategy's config class")] = {}

@@ -61,6 +61,7 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
     problems: list[ConfigProblem] = []
     secrets: dict[str, Mapping[str, Secret]] = {key: {} for key in loaded.config.venues}
     for key, venue in loaded.config.venues.items():
+        problems += _clash(loaded, key, venue)
         if venue.adapter == RECORDED:
             problems += _recorded(loaded, key, mode)
         elif _needs_secrets(loaded, key, mode):
@@ -112,6 +113,18 @@ def _recorded(loaded: LoadedConfig, key: str, mode: Mode | None) -> Iterator[Con
             expected=f"one of {', '.join(loaded.adapters)} to run {mode}",
             came=f'"{RECORDED}"',
             hint="a recorded venue exists only in a catalog: backtest it",
+        )
+
+
+def _clash(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
+    """Not found when the file is loaded: a kill goes on with the adapter that is ours."""
+    if offered := loaded.clashes.get(key):
+        yield loaded.problem(
+            ("venues", key, "adapter"),
+            "E-CFG-044",
+            expected="a name that one package has",
+            came=f'"{venue.adapter}": {offered}',
+            hint="uninstall the one that is not meant",
         )
 
 

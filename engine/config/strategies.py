@@ -1,13 +1,15 @@
-"""Import the strategies of a config: `module:Class` -> a NautilusTrader Strategy class."""
+"""Import the strategies of a config: `module:Class` or `file.py:Class` -> a Strategy class."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 import traceback
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,22 +21,32 @@ from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath,
 from fairlead.engine.errors import place_of
 from fairlead.engine.secrets import redact
 
+_FILE = ".py"  # the end of what names a file, and no module
+_OF_FILE = "@"  # between the name of a file's module and what tells it from files of equal name
+
 
 def import_strategy(loaded: LoadedConfig, position: int) -> type[Any]:
     """Import the class of `strategies[position]`.
 
     The config file's folder and the working folder come first on `sys.path` from then on, so that
-    a user's own modules are found. Raises `ConfigError` with one problem.
+    a user's own modules are found. A file is found from the config file's folder, and is loaded
+    once, under a name of its own. Raises `ConfigError` with one problem.
     """
     add_search_path(loaded)
     path: KeyPath = ("strategies", position, "path")
-    module_name, _, class_name = loaded.config.strategies[position].path.partition(":")
+    module_name, _, class_name = loaded.config.strategies[position].path.rpartition(":")
+    file = _file(loaded, path, module_name)
     try:
-        module = importlib.import_module(module_name)
+        module = importlib.import_module(module_name) if file is None else _of_file(file)
     except KeyboardInterrupt:
         raise
     except BaseException as e:  # also sys.exit() in the module
-        raise ConfigError([_import_problem(loaded, path, module_name, e)]) from e
+        if file is None:
+            problem = _import_problem(loaded, path, module_name, e)
+        else:
+            expected = "a file that can be imported"
+            problem = raised(loaded, path, expected, f"{module_name}: ", e)
+        raise ConfigError([problem]) from e
     found = getattr(module, class_name, None)
     choices = _strategy_names(module)
     if found is None:
@@ -57,6 +69,51 @@ def import_strategy(loaded: LoadedConfig, position: int) -> type[Any]:
         raise ConfigError([problem])
     strategy_class: type[Any] = found
     return strategy_class
+
+
+def plain_name(module: str) -> str:
+    """A module's name without what depends on the folder that its file is in."""
+    return module.partition(_OF_FILE)[0]
+
+
+def _file(loaded: LoadedConfig, path: KeyPath, named: str) -> Path | None:
+    """The readable file that is named; None where it is a module. Raises `ConfigError`."""
+    if not named.endswith(_FILE):
+        return None
+    try:
+        file = loaded.resolve(named)
+        with file.open("rb"):
+            return file
+    except (OSError, RuntimeError, ValueError) as e:  # RuntimeError: ~ of nobody
+        reason = e.strerror if isinstance(e, OSError) else str(e)
+        folder = (loaded.path.parent / named).parent
+        beside = [one.name for one in folder.glob(f"*{_FILE}")]
+        problem = loaded.problem(
+            path,
+            "E-CFG-050",
+            expected=f"a file that can be read, from {loaded.path.parent}",
+            came=f"{named} ({(reason or type(e).__name__).lower()})",
+            hint=did_you_mean(Path(named).name, beside, among=False),
+        )
+        raise ConfigError([problem]) from e
+
+
+def _of_file(file: Path) -> ModuleType:
+    """Two files of one name are two modules, and neither is one that `import` finds."""
+    mark = hashlib.sha256(os.fsencode(file)).hexdigest()[:8]
+    name = f"{file.stem.replace('.', '_')}{_OF_FILE}{mark}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def add_search_path(loaded: LoadedConfig) -> None:
@@ -92,10 +149,20 @@ def _import_problem(
             "E-CFG-050",
             expected="a module that can be imported",
             came=f"{module_name} (no module {error.name})",
-            hint=did_you_mean(module_name, _modules_beside(loaded, module_name))
+            hint=_ours(module_name)
+            or did_you_mean(module_name, _modules_beside(loaded, module_name))
             or f"looked in {loaded.path.parent}, {Path.cwd()}, and the installed packages",
         )
     return raised(loaded, path, "a module that can be imported", f"{module_name}: ", error)
+
+
+def _ours(module_name: str) -> str:
+    """A strategy of ours, without the name of the package."""
+    ours = f"{__name__.partition('.')[0]}.{module_name}"
+    try:
+        return f"did you mean {ours}?" if find_spec(ours) else ""
+    except (ImportError, ValueError):
+        return ""
 
 
 def raised(

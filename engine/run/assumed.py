@@ -15,6 +15,7 @@ from nautilus_trader.model import InstrumentId
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.model import NO_FEES
 from fairlead.engine.config.resolved import ResolvedStrategy
+from fairlead.engine.config.strategies import plain_name
 from fairlead.engine.observe.assumptions import (
     Assumptions,
     Data,
@@ -127,7 +128,7 @@ def _code(cls: type) -> str:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file is None or f"{name}.".startswith(_LIBRARIES):
             continue
-        found.update(f"{name}\n".encode())
+        found.update(f"{plain_name(name)}\n".encode())
         with contextlib.suppress(OSError):  # gone meanwhile: no reason to lose a run's summary
             found.update(Path(file).read_bytes())
     return found.hexdigest()
