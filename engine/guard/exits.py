@@ -10,7 +10,7 @@ from nautilus_trader.model import ClientOrderId, InstrumentId, Position, Positio
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.rounding import round_quantity
 from fairlead.engine.orders.model import Kind, Side
-from fairlead.engine.risk.facts import LiveOrder
+from fairlead.engine.risk.facts import CountedOrder
 
 RETRY_FIRST_NS = 1_000_000_000  # after an exit that closed nothing; doubled from then on
 RETRY_MAX_NS = 60_000_000_000
@@ -107,7 +107,7 @@ class Exits:
         self._cancel_exits(position.instrument_id)
         return True
 
-    def _resting(self, instrument: str) -> Iterator[LiveOrder]:
+    def _resting(self, instrument: str) -> Iterator[CountedOrder]:
         for order in self._core.gate.ledger.working(instrument):
             if order.strategy != self._core.id or not order.is_exit:
                 continue

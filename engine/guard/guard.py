@@ -21,7 +21,7 @@ from fairlead.engine.guard.simulated import Cuts, Ends
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.ticks import Ticks
 from fairlead.engine.guard.winddown import WindDown
-from fairlead.engine.risk.gate import RiskGate, live_order
+from fairlead.engine.risk.gate import RiskGate, counted_order
 from fairlead.engine.risk.view import NautilusView, order_facts
 
 
@@ -48,7 +48,7 @@ class Guard(Core):
         self._ticks.start()
         self.winddown.has_stopped = False
         for order in self.working():
-            self.gate.adopt(live_order(order_facts(order), order.filled_qty.as_decimal()))
+            self.gate.adopt(counted_order(order_facts(order), order.filled_qty.as_decimal()))
         self.brackets.start()
         self.handover.take_back()
         self.handover.hand_over()

@@ -24,7 +24,7 @@ from fairlead.engine.guard.hooks import OwnOrder
 from fairlead.engine.orders.journal import JournaledOrder
 from fairlead.engine.orders.model import Kind, Side
 from fairlead.engine.orders.trigger import condition_of
-from fairlead.engine.risk.facts import LiveOrder
+from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.view import order_facts
 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
@@ -81,7 +81,7 @@ class HandOver:
         positions = {instrument_id: self.own_position(instrument_id) for instrument_id in held}
         strategy.on_recovered(orders, positions)
 
-    def _own(self, live: LiveOrder) -> OwnOrder:
+    def _own(self, live: CountedOrder) -> OwnOrder:
         """As NautilusTrader has it, else as the journal has it, else as the gate approved it."""
         client_order_id = ClientOrderId(live.client_order_id)
         order = self._core.strategy.cache.order(client_order_id)
@@ -110,7 +110,7 @@ class HandOver:
             is_proven=proven,
         )
 
-    def _journaled(self, live: LiveOrder) -> JournaledOrder | None:
+    def _journaled(self, live: CountedOrder) -> JournaledOrder | None:
         journal = self._core.journals.get(live.instrument.rpartition(".")[2])
         return None if journal is None else journal.order(live.client_order_id)
 

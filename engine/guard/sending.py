@@ -22,7 +22,7 @@ from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.risk.approval import Change
 from fairlead.engine.risk.checks import Denial
-from fairlead.engine.risk.gate import live_order
+from fairlead.engine.risk.gate import counted_order
 from fairlead.engine.risk.view import order_facts
 
 # Events whose receipt begins the time from tick to order
@@ -111,7 +111,7 @@ class Sending:
             self._deny(order, str(client_order_id), "", denial)
             return False
         before = order_facts(order)
-        existing = view.pending(before.client_order_id) or live_order(
+        existing = view.pending(before.client_order_id) or counted_order(
             before, order.filled_qty.as_decimal()
         )
         change: Change = (

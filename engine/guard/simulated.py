@@ -32,7 +32,7 @@ from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.sending import Sending
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.model import REDUCE_TAG, Kind, Side
-from fairlead.engine.risk.facts import LiveOrder
+from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import order_facts
 
@@ -173,7 +173,7 @@ class Cuts:
         declared = ledger.declared.get(key)
         return max(held + (_ZERO if declared is None else declared.inventory), _ZERO)
 
-    def _cuttable(self, instrument: str, side: Side) -> list[LiveOrder]:
+    def _cuttable(self, instrument: str, side: Side) -> list[CountedOrder]:
         bracketed = set(self._bracketed())
         return [
             order
@@ -186,7 +186,7 @@ class Cuts:
             and order.client_order_id not in bracketed
         ]
 
-    def _cut(self, exit_: LiveOrder, cut: Decimal) -> None:
+    def _cut(self, exit_: CountedOrder, cut: Decimal) -> None:
         """Take `cut` base units off an exit: a smaller one, or none where it can't be changed."""
         core = self._core
         order = core.strategy.cache.order(ClientOrderId(exit_.client_order_id))

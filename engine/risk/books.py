@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from fairlead.engine.orders.model import Side
 from fairlead.engine.risk.facts import (
+    CountedOrder,
     InstrumentFacts,
     Limits,
-    LiveOrder,
     OrderFacts,
     RateWindow,
     unit_worth,
@@ -57,9 +57,9 @@ class Books:
         if self.equity.is_open:
             self.equity.mark(instrument, facts, price)
 
-    def approved(self, order: OrderFacts, now_ns: int) -> LiveOrder:
+    def approved(self, order: OrderFacts, now_ns: int) -> CountedOrder:
         """A new order passed."""
-        live = LiveOrder(
+        live = CountedOrder(
             client_order_id=order.client_order_id,
             strategy=order.strategy,
             instrument=order.instrument,

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from fairlead.engine.orders.model import Side
-from fairlead.engine.risk.facts import InstrumentFacts, LiveOrder
+from fairlead.engine.risk.facts import CountedOrder, InstrumentFacts
 
 _ZERO = Decimal(0)
 
@@ -75,7 +75,7 @@ class Exposure:
     def __init__(self, accounts: Mapping[str, str] | None = None) -> None:
         self._accounts = dict(accounts or {})
         self._entries: defaultdict[str, _Entry] = defaultdict(_Entry)
-        self._waiting: defaultdict[str, dict[str, LiveOrder]] = defaultdict(dict)
+        self._waiting: defaultdict[str, dict[str, CountedOrder]] = defaultdict(dict)
         self._by_venue: defaultdict[tuple[str, str], Sums] = defaultdict(Sums)
         self._by_account: defaultdict[tuple[str, str], Sums] = defaultdict(Sums)
         self._by_currency: defaultdict[str, Sums] = defaultdict(Sums)
@@ -139,7 +139,7 @@ class Exposure:
         entry.position = position
         self._refresh(entry)
 
-    def opened(self, order: LiveOrder) -> None:
+    def opened(self, order: CountedOrder) -> None:
         """`order` was added to the ledger; its notional counts from now on."""
         entry = self._entries[order.instrument]
         if order.unit_value is None:
@@ -148,7 +148,7 @@ class Exposure:
             self._waiting[order.instrument][order.client_order_id] = order
         self.remaining_changed(order, order.remaining)
 
-    def closed(self, order: LiveOrder) -> None:
+    def closed(self, order: CountedOrder) -> None:
         """`order` is over; what remained of it counts no more."""
         self.remaining_changed(order, -order.remaining)
         waiting = self._waiting.get(order.instrument)
@@ -157,13 +157,13 @@ class Exposure:
             if not waiting:
                 del self._waiting[order.instrument]
 
-    def remaining_changed(self, order: LiveOrder, change: Decimal) -> None:
+    def remaining_changed(self, order: CountedOrder, change: Decimal) -> None:
         """What remains of `order` changed by so many base units."""
         if order.unit_value is None or not change:
             return
         self._add(order, change * order.unit_value, change)
 
-    def repriced(self, order: LiveOrder, unit_value: Decimal | None) -> None:
+    def repriced(self, order: CountedOrder, unit_value: Decimal | None) -> None:
         """The worth of one base unit of `order` changed."""
         if unit_value is None or unit_value == order.unit_value:
             return
@@ -177,7 +177,7 @@ class Exposure:
 
     # Sums
 
-    def _add(self, order: LiveOrder, value: Decimal, quantity: Decimal) -> None:
+    def _add(self, order: CountedOrder, value: Decimal, quantity: Decimal) -> None:
         entry = self._entries[order.instrument]
         facts = entry.facts
         assert facts is not None  # an order is only valued when they are known
@@ -228,7 +228,7 @@ class Exposure:
             del self._waiting[instrument]
 
 
-def _unit_value(entry: _Entry, order: LiveOrder) -> Decimal | None:
+def _unit_value(entry: _Entry, order: CountedOrder) -> Decimal | None:
     price = order.price if order.price is not None else entry.mark
     if entry.facts is None or price is None or price <= 0:
         return None

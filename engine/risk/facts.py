@@ -12,8 +12,8 @@ from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Capabilities, Role, Side
 
 
-class LiveOrder(msgspec.Struct, gc=False):
-    """An order that may still fill: open, in flight, or of unknown outcome.
+class CountedOrder(msgspec.Struct, gc=False):
+    """An order that counts, as it may still fill: open, in flight, or of unknown outcome.
 
     `quantity` is in base units and counts what a pending modify asks for, where that is more.
     `price` is the limit price (None for a market order), `unit_value` the notional of one base
@@ -70,7 +70,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     emulation: str | None = None
     contingency: str | None = None
     parent: str | None = None  # client order id of the parent in an order list
-    existing: LiveOrder | None = None  # set for a modify
+    existing: CountedOrder | None = None  # set for a modify
     role: Role = Role.NONE
     fired: bool = False  # a stop whose trigger went off: a limit order from then on
 
@@ -183,7 +183,7 @@ class RiskView(Protocol):
 
     def now_ns(self) -> int: ...
 
-    def pending(self, client_order_id: str) -> LiveOrder | None:
+    def pending(self, client_order_id: str) -> CountedOrder | None:
         """The live order of this id."""
         ...
 

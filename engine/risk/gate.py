@@ -23,10 +23,10 @@ from fairlead.engine.risk.checks_account import base_held
 from fairlead.engine.risk.facts import (
     FLATTEN_PASSES,
     LOSS_CODES,
+    CountedOrder,
     Declared,
     InstrumentFacts,
     Limits,
-    LiveOrder,
     OrderFacts,
     RiskView,
 )
@@ -204,7 +204,7 @@ class RiskGate:
 
     # What became of orders
 
-    def adopt(self, order: LiveOrder) -> None:
+    def adopt(self, order: CountedOrder) -> None:
         """Count an order that existed before this run, or that others created."""
         self.ledger.opened(order)
 
@@ -514,9 +514,9 @@ def _how_cleared(venues: Sequence[str]) -> str:
     return clear_command(f"venue {one}" if one else "all", None)
 
 
-def live_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) -> LiveOrder:
+def counted_order(facts: OrderFacts, filled: Decimal = Decimal(0), **changes: Any) -> CountedOrder:
     """The ledger's entry for an order that exists already."""
-    return LiveOrder(
+    return CountedOrder(
         client_order_id=facts.client_order_id,
         strategy=facts.strategy,
         instrument=facts.instrument,

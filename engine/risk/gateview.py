@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairlead.engine.orders.model import Capabilities
-from fairlead.engine.risk.facts import LiveOrder, OrderFacts
+from fairlead.engine.risk.facts import CountedOrder, OrderFacts
 from fairlead.engine.risk.gate import RiskGate
 
 
@@ -15,7 +15,7 @@ class GateView:
     def __init__(self, gate: RiskGate) -> None:
         self._gate = gate
 
-    def pending(self, client_order_id: str) -> LiveOrder | None:
+    def pending(self, client_order_id: str) -> CountedOrder | None:
         return self._gate.ledger.live.get(client_order_id)
 
     def capabilities(self, instrument: str) -> Capabilities | None:

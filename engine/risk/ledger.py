@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from fairlead.engine.orders.model import Side
 from fairlead.engine.risk.exposure import Exposure
-from fairlead.engine.risk.facts import Declared, LiveOrder
+from fairlead.engine.risk.facts import CountedOrder, Declared
 
 _ZERO = Decimal(0)
 # Kinds that stand in the book; a stop does not until it fires.
@@ -30,7 +30,7 @@ class Ledger:
     def __init__(self, accounts: Mapping[str, str] | None = None) -> None:
         self.positions: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.by_strategy: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        self.live: dict[str, LiveOrder] = {}
+        self.live: dict[str, CountedOrder] = {}
         self.exposure = Exposure(accounts)
         self.declared: dict[tuple[str, str], Declared] = {}
         self.base_fees: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
@@ -66,7 +66,7 @@ class Ledger:
         """The part of `owned_quantity` that exits ask for."""
         return self._exits.get((strategy, instrument, side), _ZERO)
 
-    def working(self, instrument: str) -> Iterable[LiveOrder]:
+    def working(self, instrument: str) -> Iterable[CountedOrder]:
         return [order for order in self.live.values() if order.instrument == instrument]
 
     def best_price(self, instrument: str, side: Side) -> Decimal | None:
@@ -76,7 +76,7 @@ class Ledger:
             return None
         return prices[-1] if side is Side.BUY else prices[0]
 
-    def opened(self, order: LiveOrder) -> None:
+    def opened(self, order: CountedOrder) -> None:
         """An order was approved, or found at the start. A known one is left as it is."""
         if order.client_order_id in self.live:
             return
@@ -135,11 +135,11 @@ class Ledger:
         if order.filled >= order.quantity:
             self.closed(client_order_id)
 
-    def _count(self, order: LiveOrder, change: Decimal) -> None:
+    def _count(self, order: CountedOrder, change: Decimal) -> None:
         self._sum(order, change)
         self.exposure.remaining_changed(order, change)
 
-    def _sum(self, order: LiveOrder, change: Decimal) -> None:
+    def _sum(self, order: CountedOrder, change: Decimal) -> None:
         if order.contingent:
             return
         self._working[order.instrument, order.side] += change
@@ -148,11 +148,11 @@ class Ledger:
         if order.is_exit:
             self._exits[key] += change
 
-    def _stand(self, order: LiveOrder) -> None:
+    def _stand(self, order: CountedOrder) -> None:
         if order.price is not None and order.kind in RESTING_KINDS:
             insort(self._prices[order.instrument, order.side], order.price)
 
-    def _leave(self, order: LiveOrder) -> None:
+    def _leave(self, order: CountedOrder) -> None:
         if order.price is not None and order.kind in RESTING_KINDS:
             prices = self._prices[order.instrument, order.side]
             del prices[bisect_left(prices, order.price)]

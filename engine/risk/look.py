@@ -8,11 +8,11 @@ from decimal import Decimal
 from fairlead.engine.orders.model import Capabilities, Role, Side
 from fairlead.engine.risk.books import Books
 from fairlead.engine.risk.facts import (
+    CountedOrder,
     Declared,
     Funds,
     InstrumentFacts,
     Limits,
-    LiveOrder,
     OrderFacts,
     Reference,
     RiskView,
@@ -198,5 +198,5 @@ class Look:
     def open_order_count(self) -> int:
         return len(self._ledger.live)
 
-    def pending(self, client_order_id: str) -> LiveOrder | None:
+    def pending(self, client_order_id: str) -> CountedOrder | None:
         return self._ledger.live.get(client_order_id)

@@ -20,7 +20,7 @@ from fairlead.engine.orders.resolve import Word, require_forgotten, resolve
 from fairlead.engine.run.reach import PlainReach
 
 
-class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What was booked."""
 
     client_order_id: str
@@ -35,7 +35,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 def resolve_order(
     loaded: LoadedConfig, order_id: str, word: Word, *, force: bool = False
-) -> Resolved:
+) -> Settled:
     """Settle one order; `force` takes an unlikely word.
 
     Raises FairleadError: not found, over, alive, locked, venue away, not plausible.
@@ -71,7 +71,7 @@ async def _resolve(
     word: Word,
     *,
     force: bool,
-) -> Resolved:
+) -> Settled:
     intent = order.intent
     if order.state.is_terminal:
         raise FairleadError(
@@ -98,7 +98,7 @@ async def _resolve(
     state = resolve(journal, order, word, base=market.base, quote=market.quote, now_ns=now_ns)
     after = journal.order(intent.client_order_id)
     assert after is not None, "rows are never removed"
-    return Resolved(
+    return Settled(
         client_order_id=intent.client_order_id,
         venue=key,
         account=loaded.config.venues[key].account,

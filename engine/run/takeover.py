@@ -19,7 +19,7 @@ from nautilus_trader.model import InstrumentId
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.orders.journal import Journal, JournalError
-from fairlead.engine.risk.facts import LiveOrder as GateOrder
+from fairlead.engine.risk.facts import CountedOrder
 
 if TYPE_CHECKING:  # a check does not import what trades
     from fairlead.engine.orders.desk import OrderDesk
@@ -174,10 +174,10 @@ def count_again(gate: RiskGate, venue: str, journal: Journal, desk: OrderDesk) -
     count_in(gate, journal, desk)
 
 
-def _standing(order: LiveOrder) -> GateOrder:
+def _standing(order: LiveOrder) -> CountedOrder:
     """One whose replacement is not settled may have either quantity: it counts with the larger."""
     intent, changed = order.intent, order.replacing
-    return GateOrder(
+    return CountedOrder(
         client_order_id=intent.client_order_id,
         strategy=intent.strategy,
         instrument=intent.instrument,

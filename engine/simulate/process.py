@@ -32,9 +32,9 @@ from fairlead.engine.orders.model import (
     VenueUnavailable,
 )
 from fairlead.engine.risk.facts import (
+    CountedOrder,
     Funds,
     InstrumentFacts,
-    LiveOrder,
     OrderFacts,
     Reference,
     RiskView,
@@ -553,7 +553,7 @@ def _intent(facts: OrderFacts, now_ns: int) -> Intent:
     )
 
 
-def _facts(intent: Intent, quantity: Decimal, price: Decimal, pending: LiveOrder) -> OrderFacts:
+def _facts(intent: Intent, quantity: Decimal, price: Decimal, pending: CountedOrder) -> OrderFacts:
     return OrderFacts(
         client_order_id=intent.client_order_id,
         strategy=intent.strategy,

@@ -11,7 +11,7 @@ from nautilus_trader.model import OrderSide
 from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Role, Side
 from fairlead.engine.risk.facts import Declared
-from fairlead.engine.risk.gate import RiskGate, live_order
+from fairlead.engine.risk.gate import RiskGate, counted_order
 from tests.unit.nautilus_harness import IID, Run, backtest, px, qty
 from tests.unit.test_gate import BTC, D, View, code, order
 from tests.unit.test_guarded import Plain, plain_config
@@ -49,7 +49,7 @@ def test_all_exits_together_ask_for_no_more_than_is_held(role: Role) -> None:
 def test_an_exit_of_unknown_outcome_counts_until_it_is_proven() -> None:
     gate, view = gate_with("3")
     unknown = order("90", "3", client_order_id="old", side=Side.SELL, role=Role.STOP)
-    gate.adopt(live_order(unknown))
+    gate.adopt(counted_order(unknown))
     assert put(gate, view, "A", "0.001", role=Role.STOP) == "EXIT_EXCEEDS"
     gate.filled("old", "S-001", BTC, Side.SELL, D(1))
     assert put(gate, view, "A", "0.001", role=Role.STOP) == "EXIT_EXCEEDS"
@@ -120,7 +120,7 @@ def test_a_strategy_that_may_not_be_short_sells_what_it_has_whatever_the_role() 
 
 def test_min_position_counts_every_live_sell_of_all_strategies() -> None:
     gate, view = gate_with("1", min_position={BTC: D(-1)})
-    gate.adopt(live_order(order("90", "1", client_order_id="old", side=Side.SELL)))
+    gate.adopt(counted_order(order("90", "1", client_order_id="old", side=Side.SELL)))
     assert put(gate, view, "A", "1.001", strategy="S-002") == "MIN_POSITION"
     assert put(gate, view, "A", "1", strategy="S-002") is None
     assert put(gate, view, "B", "0.001", role=Role.EXIT) == "MIN_POSITION"

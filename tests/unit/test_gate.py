@@ -18,9 +18,9 @@ from fairlead.engine.orders.trigger import condition_of, default_condition, kind
 from fairlead.engine.risk.checks import CHECKS, Denial
 from fairlead.engine.risk.document import table
 from fairlead.engine.risk.facts import (
+    CountedOrder,
     Funds,
     InstrumentFacts,
-    LiveOrder,
     OrderFacts,
     RateWindow,
     Reference,
@@ -60,7 +60,7 @@ class View:
     def now_ns(self) -> int:
         return self.now
 
-    def pending(self, client_order_id: str) -> LiveOrder | None:
+    def pending(self, client_order_id: str) -> CountedOrder | None:
         return self.gate.ledger.live.get(client_order_id)
 
     def reference(self, instrument: str) -> Reference | None:
@@ -304,7 +304,7 @@ def test_an_order_that_is_over_counts_until_its_event_or_the_grace() -> None:
     assert gate.ledger.live == {}
     assert code(gate, order(), view) == "MAX_POSITION"
     gate.seed_positions({BTC: D(0)}, "S-001")
-    gate.adopt(LiveOrder("X", "EXTERNAL", BTC, Side.BUY, D(1)))
+    gate.adopt(CountedOrder("X", "EXTERNAL", BTC, Side.BUY, D(1)))
     gate.order_over("X")
     assert code(gate, order(), view) == "MAX_POSITION"
     view.now += OVER_GRACE_NS + 1
@@ -386,7 +386,7 @@ def test_ledger_sums_equal_its_orders(seed: int) -> None:
             case 0:
                 side = chance.choice((Side.BUY, Side.SELL))
                 ledger.opened(
-                    LiveOrder(name, f"S-{step % 2}", instrument, side, D(chance.randint(1, 9)))
+                    CountedOrder(name, f"S-{step % 2}", instrument, side, D(chance.randint(1, 9)))
                 )
             case 1:
                 ledger.closed(name)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Side
-from fairlead.engine.risk.facts import InstrumentFacts, Limits, LiveOrder, RateWindow, Reference
+from fairlead.engine.risk.facts import CountedOrder, InstrumentFacts, Limits, RateWindow, Reference
 from fairlead.engine.risk.flow import DAY_NS, Spent, Tape
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.ledger import Ledger
@@ -83,7 +83,9 @@ def do(ledger: Ledger, step: tuple[Any, ...]) -> None:
     match step:
         case ("open", name, instrument, side, size, price, reduce_only):
             ledger.opened(
-                LiveOrder(name, "S", instrument, side, size, reduce_only=reduce_only, price=price)
+                CountedOrder(
+                    name, "S", instrument, side, size, reduce_only=reduce_only, price=price
+                )
             )
         case ("close", name):
             ledger.closed(name)

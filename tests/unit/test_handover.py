@@ -13,7 +13,7 @@ from fairlead.engine.guard import OwnOrder
 from fairlead.engine.guard.strategy import GuardedStrategy
 from fairlead.engine.orders.model import Role, Side, TriggerCondition
 from fairlead.engine.risk.facts import Declared, OrderFacts
-from fairlead.engine.risk.gate import live_order
+from fairlead.engine.risk.gate import counted_order
 from tests.unit.nautilus_harness import IID, MODES, Run, backtest, px, qty
 from tests.unit.test_guarded import Plain, plain_config
 
@@ -31,7 +31,7 @@ def unknown(role: Role = Role.STOP, strategy: str = "S-001") -> Any:
         price=Decimal(90),
         role=role,
     )
-    return live_order(facts, Decimal("0.5"))
+    return counted_order(facts, Decimal("0.5"))
 
 
 class Watching(GuardedStrategy):
