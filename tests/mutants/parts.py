@@ -19,6 +19,7 @@ T_OCEANEX = (
     *("tests/venues/oceanex/test_payloads.py", "tests/venues/oceanex/test_errors.py"),
     *("tests/venues/oceanex/test_http.py", "tests/venues/oceanex/test_ratelimit.py"),
 )
+T_LOST = ("tests/venues/base/test_lost.py",)
 T_OCEANEX_SIM = ("tests/venues/oceanex/test_against_simulator.py",)
 T_POLONIEX = (
     *("tests/venues/poloniex/test_book.py", "tests/venues/poloniex/test_market_data.py"),
