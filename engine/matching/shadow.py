@@ -34,7 +34,7 @@ class Shadow:
         self.market = KernelMarket(instrument)
         self._working = Working(self.market, self, queues=queues, consumes=consumes, judges=False)
         self._reducible = reducible
-        self._due: dict[str, list[Offer]] = {}
+        self._due: dict[str, tuple[NewOrder, list[Offer]]] = {}
 
     # -- what the other exchange did -----------------------------------------------------------
 
@@ -111,13 +111,18 @@ class Shadow:
     # -- what comes of it ----------------------------------------------------------------------
 
     def fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
-        part = min(quantity, self._reducible(order.new)) if order.new.reduce_only else quantity
+        part = min(quantity, self._room(order.new)) if order.new.reduce_only else quantity
         if part > 0:
             order.filled += part
-            self._due.setdefault(order.id, []).append((price, part))
+            self._due.setdefault(order.id, (order.new, []))[1].append((price, part))
         if order.remaining <= 0 or part < quantity:
             self.end(order, "")
         return max(part, ZERO)
+
+    def _room(self, new: NewOrder) -> Decimal:
+        """What it may reduce the position by: what is due has not reached that yet."""
+        due = [parts for one, parts in self._due.values() if _reduces_the_same(one, new)]
+        return self._reducible(new) - sum((size for parts in due for _, size in parts), ZERO)
 
     def end(self, order: Order, reason: str) -> None:
         self._working.remove(order)
@@ -126,7 +131,8 @@ class Shadow:
 
     def take(self, order_id: str) -> list[Offer]:
         """What the order is due since the last time, in the order of its fills."""
-        return self._due.pop(order_id, [])
+        _, parts = self._due.pop(order_id, (None, []))
+        return parts
 
     def has(self, order_id: str) -> bool:
         """Whether it may come to more than it is due."""
@@ -146,3 +152,7 @@ class Shadow:
 
     def _order(self, order_id: str) -> Order | None:
         return self._working.orders.get(order_id)
+
+
+def _reduces_the_same(one: NewOrder, other: NewOrder) -> bool:
+    return one.strategy == other.strategy and one.side is other.side

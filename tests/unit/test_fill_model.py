@@ -401,6 +401,16 @@ def test_an_order_that_is_cut_to_the_position_takes_no_more_than_that():
     assert parts(seen, "other") == [(150.0, 99.5, 0.6), (150.0, 99.4, 0.4)]
 
 
+def test_an_order_that_is_cut_on_several_levels_takes_no_more_than_that():
+    """What it is due on one level is not yet off the position when it comes to the next."""
+    bids = book(0, {99.5: 0.2, 99.4: 0.2, 99.3: 1.0}, {100.5: 50})
+    data = sorted([bids, *TICKS], key=_ts)
+    steps = [(50, buy("entry", 0.4)), (100, sell("cut", 5.0, reduce_only=True))]
+    seen = fill(data, [*steps, (150, sell("other", 1.0))])
+    assert parts(seen, "cut") == [(100.0, 99.5, 0.2), (100.0, 99.4, 0.2)]
+    assert parts(seen, "other") == [(150.0, 99.3, 1.0)]
+
+
 def test_on_data_that_repeats_each_order_is_filled():
     market = [book(100 * i, {99.5: 1}, {100.5: 1}) for i in range(40)]
     data = sorted([*market, *(trade(100 * i + 1, 100.0, 0.1) for i in range(40))], key=_ts)
