@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.engine.orders.key_lock import FOLDER_VARIABLE
 from tests.support import canaries
 from tests.support.spy import sitecustomize as spy
 
@@ -67,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     temporary = base / "tmp"
     temporary.mkdir()
     os.environ["TMPDIR"] = str(temporary)
+    os.environ[FOLDER_VARIABLE] = str(base / "runtime")  # of what takes it over at its import
     tempfile.tempdir = None  # it is read again
     logging.getLogger().addHandler(logging.FileHandler(base / "session.log"))
     _keep_outputs(base / "outputs")
@@ -153,4 +155,4 @@ def _own_runtime_folder(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each test has accounts of its own, though the keys of a served venue are the same."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("runtime")))

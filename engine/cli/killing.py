@@ -314,7 +314,10 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
     for one in outcomes:
         _say(f"{'cleared' if one.is_cleared else 'NOT CLEARED'}: {one.halt} ({one.detail})")
     if not removed and not outcomes:
-        _say(f"no kill of {scope} was in force, and no halt")
+        _say(
+            f"no file says that a kill of {scope} was in force, and there was no halt; a run that "
+            "had seen a kill's file go trades on by this"
+        )
     told = {str(one.halt) for one in outcomes if not one.is_cleared}
     for kill in kept:
         _say(f"still in force: {kill}{_how(wanted, kill.scope)}")

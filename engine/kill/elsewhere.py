@@ -13,7 +13,8 @@ import msgspec
 from fairlead.engine.errors import Exit, FairleadError, clear_command
 from fairlead.engine.files import decoded, write_whole
 from fairlead.engine.kill.halts import Account, halts_in
-from fairlead.engine.orders.files import AccountFiles, AccountLock
+from fairlead.engine.orders.files import AccountFiles
+from fairlead.engine.orders.lock import AccountLock
 
 logger = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ from fairlead.engine.errors import FairleadError
 from fairlead.engine.files import open_private
 from fairlead.engine.kill.account import Market, Markets, Reached
 from fairlead.engine.orders.desk import OrderDesk
-from fairlead.engine.orders.files import AccountLock
 from fairlead.engine.orders.journal import Journal, JournaledOrder, JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY
+from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.orders.model import (
     Finding,
     Intent,

@@ -14,9 +14,10 @@ import msgspec
 
 from fairlead.engine.errors import Exit, FairleadError, clear_command
 from fairlead.engine.kill.records import HaltRecord, halt_of, note
-from fairlead.engine.orders.files import PAPER, AccountFiles, AccountLock, old_risk_file
+from fairlead.engine.orders.files import PAPER, AccountFiles, old_risk_file
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.risk.facts import LOSS_CODES
 from fairlead.engine.risk.state import Halt, RiskStateError, RiskStateFile
 from fairlead.engine.risk.states import (

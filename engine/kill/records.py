@@ -9,9 +9,10 @@ import msgspec
 
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.state import Cleared, Kill
-from fairlead.engine.orders.files import AccountFiles, AccountLock
+from fairlead.engine.orders.files import AccountFiles
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.risk.state import Halt
 from fairlead.engine.risk.states import Clearing
 

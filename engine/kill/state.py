@@ -2,9 +2,9 @@
 
 Any process may write one, every order of every process looks, and only a person takes one away
 (`fairlead kill --clear`, which leaves their word beside it): a run that sees a kill's file go
-without that word stays killed. A file is written whole, synced, and renamed into the folder, so
-that a kill is in force or is not, whatever dies in between. A file that can't be understood counts
-as a kill of everything.
+without that word stays killed, and writes it again. A file is written whole, synced, and renamed
+into the folder, so that a kill is in force or is not, whatever dies in between. A file that can't
+be understood counts as a kill of everything.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _SUFFIX = ".json"
 _TEMPORARY = ".new-"
 _CLEARED = ".cleared-"
 _DAMAGED = "damaged-"
+_FOLDER_ITSELF = ""  # stands for a file's name where the folder can't be listed
+_NEVER_SEEN = -1  # no inode
 
 ScopeKind = Literal["all", "account", "venue", "strategy"]
 SCOPE_KINDS: tuple[ScopeKind, ...] = ("all", "account", "venue", "strategy")
@@ -128,6 +130,7 @@ class KillState:
         self._read_at: tuple[int, int] | None = None  # the folder's inode and time when read
         self._kills: tuple[Kill, ...] = ()
         self._by_name: dict[str, Kill] = {}  # by the name of the file that was read
+        self._inode: int | None = _NEVER_SEEN  # of what was last at the folder's path
         # In force in this process only: the disk refused them, or lost their files.
         # A dict, as a signal handler adds to it in the midst of a look.
         self._unwritten: dict[Kill, None] = {}
@@ -169,34 +172,50 @@ class KillState:
         try:
             found = os.stat(self._folder)
         except FileNotFoundError:
-            self._seen({})
+            self._seen({}, None)
             return ()
         except OSError as error:
-            return (self._unreadable(self._folder, error.strerror or "unknown error"),)
+            seen = {_FOLDER_ITSELF: self._out_of_sight(error)}
+            self._seen(seen, _inode_of(self._folder, self._inode))
+            return self._kills
         mark = (found.st_ino, found.st_mtime_ns)
         if mark != self._read_at:
-            self._seen(self._read())
+            read = self._read()
+            self._seen(read, found.st_ino)
             is_settled = self._now_ns() - found.st_mtime_ns > SETTLED_NS
-            self._read_at = mark if is_settled else None
+            self._read_at = mark if is_settled and _FOLDER_ITSELF not in read else None
         return self._kills
 
-    def _seen(self, found: dict[str, Kill]) -> None:
-        """Keep what was read. A kill whose file is gone, damaged or weaker than it was, without a
-        person's word, stays in force; so does a damaged file that is gone.
+    def _out_of_sight(self, error: OSError) -> Kill:
+        """The same at each look while that lasts."""
+        before = self._by_name.get(_FOLDER_ITSELF)
+        now = self._unreadable(self._folder, error.strerror or "unknown error")
+        if before is not None and before.reason == now.reason:
+            return before
+        return msgspec.structs.replace(now, ts_ns=self._now_ns())  # no earlier word is about it
+
+    def _seen(self, found: dict[str, Kill], inode: int | None) -> None:
+        """Keep what was read, of the folder with this inode (None: there is nothing).
+
+        A kill whose file is gone, damaged or weaker than it was, without a person's word, stays in
+        force; so does a damaged file that is gone, and what stood in the folder's place. A folder
+        that could not be listed and is there again has nothing to hide.
         """
         for name, kill in self._by_name.items():
             now = found.get(name)
-            is_followed = (
-                now is not None
-                and now.is_readable >= kill.is_readable
-                and now.action.rank >= kill.action.rank
-            )
+            if now is None and name == _FOLDER_ITSELF:
+                is_followed = inode == self._inode
+            else:
+                is_followed = (
+                    now is not None
+                    and now.is_readable >= kill.is_readable
+                    and now.action.rank >= kill.action.rank
+                )
             if not is_followed and self.cleared(kill) is None:
                 self._unwritten[kill] = None
         for kill in found.values():
             self._unwritten.pop(kill, None)  # its file is back
-        # A folder that can't be listed counts as a kill while that lasts: it is no file that goes.
-        self._by_name = {name: kill for name, kill in found.items() if name}
+        self._by_name, self._inode = found, inode
         self._kills = tuple(
             sorted(found.values(), key=lambda k: (SCOPE_KINDS.index(k.scope.kind), k.scope.key))
         )
@@ -235,11 +254,12 @@ class KillState:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            return {"": self._unreadable(self._folder, error.strerror or "unknown error")}
+            why = error.strerror or "unknown error"
+            return {_FOLDER_ITSELF: self._unreadable(self._folder, why)}
         return {name: kill for name in names if (kill := self._read_one(name)) is not None}
 
     def _read_one(self, name: str) -> Kill | None:
-        """The kill of one file; None when it was cleared meanwhile."""
+        """The kill of one file; None when a person's word has ended it, or it is gone."""
         path = os.path.join(self._folder, name)
         try:
             with open(path, "rb") as file:
@@ -256,7 +276,7 @@ class KillState:
             return self._unreadable(path, f"expected a kill as JSON: {error}")
         if kill.version != 1 or kill.scope.file_name != name:
             return self._unreadable(path, "it is of another version or another scope's file")
-        return kill
+        return kill if self.cleared(kill) is None else None
 
     def _unreadable(self, path: str, why: str) -> Kill:
         return Kill(
@@ -279,17 +299,15 @@ class KillState:
         before = self._known(scope)
         if before is not None and before.action.rank >= action.rank:
             return before
-        word = self._word(scope)  # of an earlier kill: it may be of a clock that was ahead
-        kill = Kill(
-            scope=scope,
-            action=action,
-            reason=reason[:REASON_CHARS_MAX],
-            by=by,
-            ts_ns=max(self._now_ns(), 0 if word is None else word.ts_ns + 1),
+        kill = self._after_word(
+            Kill(scope=scope, action=action, reason=reason[:REASON_CHARS_MAX], by=by, ts_ns=0)
         )
         try:
             self._set_aside(scope)
             self._write(kill)
+            while self.cleared(kill) is not None:  # one that was said while it was written
+                kill = self._after_word(kill)
+                self._write(kill)
         except OSError as error:
             self._unwritten[kill] = None
             kept = "" if before is None else f", only by the {before.action} of before"
@@ -300,6 +318,34 @@ class KillState:
                 kill,
             ) from error
         return kill
+
+    def _after_word(self, kill: Kill) -> Kill:
+        """The last word on its scope is of an earlier kill, by whatever clock."""
+        word = self._word(kill.scope)
+        ts_ns = max(self._now_ns(), 0 if word is None else word.ts_ns + 1)
+        return msgspec.structs.replace(kill, ts_ns=ts_ns)
+
+    def restore(self) -> list[Kill]:
+        """Write again what is in force in this process only; gives those that are written.
+
+        A damaged file stays: it is a person's to look at, and stops everybody already.
+        """
+        written = []
+        for kill in tuple(self._unwritten):
+            name = kill.scope.file_name
+            there = self._read_one(name) if os.path.isdir(self._folder) else None
+            if there is not None and not there.is_readable:
+                continue
+            if there is not None and there.action.rank >= kill.action.rank:
+                self._unwritten.pop(kill, None)  # the file says as much
+                continue
+            try:
+                self._write(msgspec.structs.replace(kill, is_readable=True))
+            except OSError:
+                continue  # the same disk
+            self._unwritten.pop(kill, None)
+            written.append(kill)
+        return written
 
     def _known(self, scope: Scope) -> Kill | None:
         found = self._read_one(scope.file_name) if os.path.isdir(self._folder) else None
@@ -327,8 +373,9 @@ class KillState:
         """
         over = [kill.ts_ns for kill in self.in_force() if kill.scope == scope]
         ts_ns = max([self._now_ns(), *over])  # a clock may have been set back since
+        is_known = self._known(scope) is not None
         self._say(Cleared(scope=scope, reason=reason[:REASON_CHARS_MAX], by=by, ts_ns=ts_ns))
-        names = [scope.file_name] if scope.kind == "all" or self._known(scope) is not None else []
+        names = [scope.file_name] if scope.kind == "all" or is_known else []
         if scope.kind == "all" and os.path.isdir(self._folder):
             names += [
                 name
@@ -380,6 +427,14 @@ class KillState:
             return False
         kill = self._read_one(name)
         return kill is None or kill.is_readable
+
+
+def _inode_of(path: str, otherwise: int | None) -> int | None:
+    """Of what is there, a link that leads nowhere included; `otherwise` where nobody can tell."""
+    try:
+        return os.lstat(path).st_ino
+    except OSError:
+        return otherwise
 
 
 def _changed_ns(path: str) -> int:

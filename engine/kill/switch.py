@@ -25,6 +25,7 @@ class KillSwitch:
     """Looked at for each order: one `stat` of the file and one of the kills' folder, about 4 us.
 
     `path` is the file of `kill_switch_file`, `state` the durable kills; None turns either off.
+    `lost` is why this run alone may create nothing more, whatever a person clears.
     `config` is the run's file, for the command that clears. `look_every_ns` of the `monotonic_ns`
     clock may pass between two looks at the file that find nothing: 0 (each order looks) where
     orders reach a venue, more in a backtest.
@@ -36,6 +37,7 @@ class KillSwitch:
         "_looked_ns",
         "_monotonic_ns",
         "_path",
+        "lost",
         "path",
         "state",
     )
@@ -51,6 +53,7 @@ class KillSwitch:
     ) -> None:
         self.path = path
         self.state = state
+        self.lost: str | None = None
         self._config = config
         self._path = os.fspath(path) if path is not None else None
         self._look_every_ns = look_every_ns
@@ -62,6 +65,8 @@ class KillSwitch:
 
         Without them: why nothing at all may be. A file that can't be looked at counts as there.
         """
+        if self.lost is not None:
+            return self.lost
         if self._path is not None and (found := self._look(self._path)) is not None:
             return found
         if self.state is None:

@@ -38,6 +38,7 @@ CANCEL_AGAIN_SECS = 5.0
 FLATTEN_AGAIN_SECS = 5.0
 FLATTEN_TRIES = 10  # per run and account; each tries a few orders
 PAPER_AGAIN_SECS = 1.0
+PUT_BACK_SECS = 1.0
 
 
 class KillSignal:
@@ -103,6 +104,7 @@ class KillWatch:
         self._asked: dict[str, float] = {}  # client order id -> when its cancel was asked for
         self._acting: dict[str, asyncio.Task[None]] = {}
         self._paper_at = 0.0
+        self._put_back_at = 0.0
 
     # -- the order path ------------------------------------------------------------------------
 
@@ -153,8 +155,7 @@ class KillWatch:
         kills = self._state.in_force()
         if kills != self._told:
             self._tell(kills)
-        for kill in self._state.without_file:
-            self._tell_lost(kill)
+        self._put_back()
         if not kills:
             return
         now = asyncio.get_running_loop().time()
@@ -177,13 +178,26 @@ class KillWatch:
         for kill in self._told:
             if kill not in kills:
                 word = self._state.cleared(kill)
-                if word is None:  # a stronger kill of the scope, or a file that is whole again
-                    logger.warning("another kill took the place of: %s", kill)
+                if word is None:
+                    is_other = any(one.scope == kill.scope for one in kills)
+                    what = "another kill took the place of" if is_other else "it can be read again"
+                    logger.warning("%s: %s", what, kill)
                     continue
                 logger.warning("cleared by %s: %s: %s", word.by, word.reason, kill)
                 self._note(KillRecord(kill=kill, cleared=word))
         self._status.gauges["kill_switch"] = "; ".join(str(kill) for kill in kills)
         self._told = kills
+
+    def _put_back(self) -> None:
+        """What no file says any more, other processes and the next start are to know, too."""
+        kills = self._state.without_file
+        for kill in kills:
+            self._tell_lost(kill)
+        now = asyncio.get_running_loop().time()
+        if kills and now >= self._put_back_at:
+            self._put_back_at = now + PUT_BACK_SECS
+            for kill in self._state.restore():
+                logger.warning("its file is written again: %s", kill)
 
     def _tell_lost(self, kill: Kill) -> None:
         if kill not in self._lost:

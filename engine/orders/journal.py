@@ -68,19 +68,22 @@ class Journal(JournalReads):
                 raise _not_opened(path, EMPTY)
             self._file: JournalFile | None = JournalFile(path)
         except OSError as error:
-            raise _not_opened(path, error.strerror or str(error)) from error
+            why = error.strerror or str(error)
+            raise _not_opened(path, why, repair_of(error, path)) from error
         except sqlite3.Error as error:
-            raise _not_opened(path, str(error), repair_of(error)) from error
-        self._db = sqlite3.connect(path, isolation_level=None)
+            raise _not_opened(path, str(error), repair_of(error, path)) from error
+        db = None
         try:
+            self._db = db = sqlite3.connect(path, isolation_level=None)
             self._open(fsync=fsync)
             self._file.settle(self._db)
         except (sqlite3.Error, JournalError) as error:
-            self._db.close()
+            if db is not None:
+                db.close()
             self._file.close()
             if isinstance(error, JournalError):
                 raise
-            raise _not_opened(path, str(error), repair_of(error)) from error
+            raise _not_opened(path, str(error), repair_of(error, path)) from error
 
     def _open(self, *, fsync: bool) -> None:
         """Raises sqlite3.Error, JournalError."""
@@ -117,7 +120,9 @@ class Journal(JournalReads):
                 # the file is, where all is in it; else alone, which a run that lives refuses.
                 journal._read(path, alone=not _is_closed(path))
         except sqlite3.Error as error:
-            raise JournalError("JRN-READ", f"{path} can't be read: {error}") from error
+            raise JournalError(
+                "JRN-READ", f"{path} can't be read: {error}. {repair_of(error, path)}"
+            ) from error
         return journal
 
     def _read(self, path: Path, *, alone: bool | None) -> None:
@@ -542,7 +547,7 @@ class _Transaction:
         return JournalError(
             "JRN-WRITE",
             f"the order journal {self._path} can't be written: {error}. No order is sent without "
-            f"it. {repair_of(error, 'Free or repair the disk, then start again')}",
+            f"it. {repair_of(error, self._path, 'Repair the disk, then start again')}",
         )
 
 
@@ -556,7 +561,8 @@ def _is_closed(path: Path) -> bool:
 
 def _not_opened(path: Path, why: str, repair: str = REPAIR) -> JournalError:
     return JournalError(
-        "JRN-OPEN", f"the order journal {path} can't be opened: {why}. Nothing was sent. {repair}"
+        "JRN-OPEN",
+        f"the order journal {path} can't be opened: {why}. No order is sent without it. {repair}",
     )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -27,13 +31,79 @@ HELD = (
     "again"
 )
 REPAIR = "Restore it from a copy, or move it away and start anew; docs/journal.md tells how"
+WHOLE = "Nothing says that the file is damaged: leave it where it is"
+FULL = f"{WHOLE}, free the disk, then again"
+MANY = f"{WHOLE}, allow this process more open files (ulimit -n), then again"
+CLOSED = f"{WHOLE}, let this user read and write it and its folder, then again"
+AWAY = f"{WHOLE}, see to its disk and folder, then again"
+MEMORY = f"{WHOLE}, free memory, then again"
+
+FILES = 5  # that an open journal has, and one more
+DAMAGE = (
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_DATA,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+)
+_BY_ERRNO = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EMFILE: MANY,
+    errno.ENFILE: MANY,
+    errno.EACCES: CLOSED,
+    errno.EPERM: CLOSED,
+    errno.EROFS: CLOSED,
+    errno.ENOMEM: MEMORY,
+}
+_BY_CODE = {
+    sqlite3.SQLITE_BUSY: HELD,
+    sqlite3.SQLITE_LOCKED: HELD,
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_PERM: CLOSED,
+    sqlite3.SQLITE_READONLY: CLOSED,
+    sqlite3.SQLITE_NOMEM: MEMORY,
+    sqlite3.SQLITE_IOERR: AWAY,
+    sqlite3.SQLITE_CANTOPEN: AWAY,
+}
 
 
-def repair_of(error: sqlite3.Error, otherwise: str = REPAIR) -> str:
-    """What to do about a journal that can't be opened, read or written."""
+def repair_of(error: sqlite3.Error | OSError, path: Path, otherwise: str = REPAIR) -> str:
+    """What to do about a journal that can't be opened, read or written, by the cause.
+
+    `otherwise` for what only damage explains. SQLite does not tell why a file can't be opened: that
+    is tried again at `path`.
+    """
+    if isinstance(error, OSError):
+        return _BY_ERRNO.get(error.errno or 0, AWAY)
     code = getattr(error, "sqlite_errorcode", None) or 0
-    is_held = code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return HELD if is_held else otherwise
+    if code in DAMAGE:
+        return otherwise
+    code &= 0xFF
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+        refused = _refused(path)
+        if refused is not None:
+            return f"{refused.strerror}. {repair_of(refused, path)}"
+    return _BY_CODE.get(code, otherwise)
+
+
+def _refused(path: Path) -> OSError | None:
+    """Why its folder takes no file, or the file can't be opened to be written.
+
+    Not the file itself while it is open: closing a second descriptor drops SQLite's locks.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            for _ in range(FILES):
+                opened.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            probe = opened.enter_context(tempfile.TemporaryFile(dir=path.parent))
+            probe.write(b"0")
+            probe.flush()
+        except OSError as error:
+            return error
+    return (
+        None
+        if os.access(path, os.R_OK | os.W_OK)
+        else PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    )
 
 
 class JournalError(FairleadError):
@@ -289,9 +359,10 @@ class JournalReads:
         try:
             return self._db.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
+            repair = repair_of(error, self.path)
             raise JournalError(
-                "JRN-CORRUPT",
-                f"the order journal {self.path} can't be read: {error}. {repair_of(error)}",
+                "JRN-CORRUPT" if repair is REPAIR else "JRN-READ",
+                f"the order journal {self.path} can't be read: {error}. {repair}",
             ) from error
 
 
@@ -334,6 +405,6 @@ def _readable() -> Iterator[None]:
     except _UNREADABLE as error:
         raise JournalError(
             "JRN-CORRUPT",
-            f"the order journal holds a value that it never wrote: {str(error)[:200]}. Nothing was "
-            f"sent. {REPAIR}",
+            f"the order journal holds a value that it never wrote: {str(error)[:200]}. No order "
+            f"is sent without it. {REPAIR}",
         ) from error

@@ -117,12 +117,12 @@ class Assembly:
     def build(
         self,
         recording: Recording | None,
-        kept: Mapping[str, Callable[[], None]],
+        kept: Callable[[str], None],
         stack: ExitStack,
     ) -> None:
         """Make the node; what is opened for it is closed with `stack`. Raises FairleadError.
 
-        `kept` is called for each account once its journal is there.
+        `kept` is called with the venue key of each account once its journal is there.
         """
         streaming = None if recording is None else recording.streaming(self._instruments())
         config = node_config(self._loaded, self._mode, streaming)
@@ -167,7 +167,7 @@ class Assembly:
         self,
         key: str,
         connection: VenueConnection,
-        kept: Mapping[str, Callable[[], None]],
+        kept: Callable[[str], None],
         stack: ExitStack,
     ) -> Account:
         config, gate = self._loaded.config, self.parts.gate
@@ -177,7 +177,7 @@ class Assembly:
             now_ns=time.time_ns,
         )
         stack.callback(journal.close)
-        kept[key]()
+        kept(key)
         self._keep_held(key, connection.runtime, journal)
         claimed = claims(self._loaded, [journal])
         trading = Account(

@@ -7,6 +7,7 @@ own; the config is the file that stays in the demo's folder.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe import journaled, summary
 from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.orders.key_lock import FOLDER_VARIABLE
 from fairlead.engine.processes import module_command
 from fairlead.engine.recording.gaps import summary_of
 from fairlead.engine.run.backtest import RunResult, run_backtest
@@ -128,12 +130,15 @@ def _config(template: Path, folder: Path, line: Mapping[str, Any]) -> Path:
 def _trade(config: Path, folder: Path, seconds: float, tell: Tell) -> list[dict[str, Any]]:
     """Two live runs: killed without warning, then started again and stopped in order."""
     first = seconds / 2
+    # The venue ends with the demo: nothing of its account is to stay in the user's home.
+    env = {**os.environ, FOLDER_VARIABLE: str((folder / "locks").resolve())}
     with (folder / "live.log").open("w") as log:
         killed = subprocess.Popen(  # noqa: S603
             [*_fairlead("live", str(config)), "--json"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=env,
         )
         tell(f"live run 1: {first:.0f} s, then kill -9")
         try:
@@ -152,6 +157,7 @@ def _trade(config: Path, folder: Path, seconds: float, tell: Tell) -> list[dict[
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
+            env=env,
             text=True,
             timeout=seconds + READY_SECS + STOP_SECS,
             check=False,

@@ -26,6 +26,7 @@ EXITS: Mapping[str, Exit] = {
     "PAPER-DEFECT": Exit.FAILED,
     "NODE": Exit.FAILED,
     "JRN-WRITE": Exit.FAILED,
+    "JRN-READ": Exit.FAILED,
     "JRN-CORRUPT": Exit.FAILED,
     "JRN-CHANGED": Exit.FAILED,
     "STOP-TIMEOUT": Exit.TIMED_OUT,

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ from fairlead.engine.kill.watch import KillSignal
 from fairlead.engine.orders.files import require_writable
 from fairlead.engine.recording.session import Recording
 from fairlead.engine.risk.state import RiskStateError
-from fairlead.engine.run.accounts import hold_accounts
+from fairlead.engine.run.accounts import HeldAccounts, hold_accounts
 from fairlead.engine.run.assembly import Assembly
 from fairlead.engine.run.connection import VenueConnection
 from fairlead.engine.run.ended import Ended, verdict
@@ -80,7 +80,8 @@ class NodeRun:
         self._winding: asyncio.Task[None] | None = None  # an ordered stop, before the node's
         self._kill_state = kill_state(loaded)
         self._stop_guard: StopGuard | None = None
-        self._kept: Mapping[str, Callable[[], None]] = {}  # by venue: its state is here now
+        self._switch = switch_of(loaded, self._kill_state)
+        self._accounts = HeldAccounts()
 
     # -- from start to end ---------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ class NodeRun:
                 record = self.loaded.config.record or Record()
                 require_writable(self.loaded.resolve(record.dir))
             if self._traits.trades:
-                self._kept = hold_accounts(held, self._resolved, live=self._traits.is_real)
+                self._accounts = hold_accounts(held, self._resolved, live=self._traits.is_real)
             return uvloop.run(self._main(held))
 
     @property
@@ -126,11 +127,11 @@ class NodeRun:
                         self.mode,
                         self._connections,
                         self.trading,
-                        switch_of(self.loaded, self._kill_state),
+                        self._switch,
                         self.status,
                         self._say_running,
                     )
-                    assembly.build(self._recording, self._kept, held)
+                    assembly.build(self._recording, self._accounts.kept, held)
                     self._assembly = assembly
                     await self._run_node(assembly)
             finally:
@@ -169,6 +170,8 @@ class NodeRun:
         if self._traits.trades:
             strategies = (f"{one.id} ({one.path.rpartition(':')[2]})" for one in config.strategies)
             people.info("strategies: %s", ", ".join(strategies))
+        for remark in self._accounts.remarks:
+            people.warning("%s", remark)
         files = {"log": log_path(self.loaded, self.mode)}
         for key in config.venues if is_real else ():
             files[f"journal of {key}"] = account_files(self.loaded, key).journal
@@ -209,6 +212,7 @@ class NodeRun:
         ]
         if assembly.kills is not None:
             watching.append(assembly.kills.run())
+            watching.append(self._accounts.watch(self._switch, self.status))
         if assembly.papers:
             config = self.loaded.config
             watching.append(leave_in_time(assembly.handle, assembly.papers, config))

@@ -11,9 +11,9 @@ import msgspec
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.kill.account import Markets
-from fairlead.engine.orders.files import AccountLock
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.orders.model import OrderState, VenueUnavailable
 from fairlead.engine.orders.plausible import Market, Told, require_plausible
 from fairlead.engine.orders.resolve import Word, require_forgotten, resolve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -157,6 +158,30 @@ def test_kills_and_their_ends_are_in_the_journal_with_a_run_and_without(live: Ru
         ("KILL-CLEARED", "without a run", "gone"),
     ]
     assert " ERROR fairlead.engine.kill.watch: cleared" not in live.log.read_text()
+
+
+@pytest.mark.parametrize("verb", ["live", "paper"])
+def test_a_kill_that_is_taken_away_is_written_again_shown_and_ended_by_a_clear(
+    live: Run, verb: str
+) -> None:
+    live.verb = verb
+    live.more = configs.ROOMY + '[simulated]\nbalances = ["10000 USDT", "1 BTC"]\n'
+    live.start({"rests": 1, "goes_on": False})
+    told(live, "; Ctrl-C stops it in order")
+    live.kill("all", "--action", "halt", "--reason", "with a run")
+    told(live, "with a run; nothing is created")
+    shutil.rmtree(live.state)
+    live.state.touch()
+    told(live, f"{live.state} can't be read")
+    live.state.unlink()
+    told(live, "its file is written again: kill switch (all, halt)")
+    assert "another kill took the place" not in live.log.read_text()
+    shown = live.kill("--status", code=Exit.KILLED)["in_force"]
+    assert "with a run" in [kill["reason"] for kill in shown]
+    assert live.kill("all", "--clear", *WORD)["removed"] == ["all.json"]
+    told(live, "cleared by ")
+    assert live.kill("--status")["in_force"] == []
+    assert live.end() == Exit.OK
 
 
 @pytest.mark.parametrize("live", sorted(OPTIONS), indirect=True)

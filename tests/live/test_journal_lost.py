@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import time
@@ -17,6 +18,7 @@ from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.key_lock import FOLDER_VARIABLE
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support.patience import PATIENCE_SECS
@@ -186,16 +188,49 @@ def test_an_account_is_traded_once_whatever_the_state_folder(live: Run, tmp_path
     live.start({"rests": 1, "goes_on": False})
     live.at_least(1)
     assert live.process is not None
-    other = tmp_path / "other.toml"
-    other.write_text(live.config.read_text() + '[run]\nstate_dir = "elsewhere"\n')
-    second = run("live", other, "--for", "3", "--json")
-    assert second.returncode == Exit.LOCKED, second.stderr
-    (line,) = second.stderr.splitlines()
-    assert f"process {live.process.pid}, state folder {tmp_path / 'state'}," in line
+    other = _elsewhere(live)
+    (tmp_path / "apart").mkdir(mode=0o700)
+    names = ("XDG_RUNTIME_DIR", "TMPDIR", "HOME")  # cron's, a service's and a shell's differ
+    for env in ({}, *({name: str(tmp_path / "apart")} for name in names)):
+        second = run("live", other, "--for", "3", "--json", env=env)
+        assert second.returncode == Exit.LOCKED, second.stderr
+        (line,) = second.stderr.splitlines()
+        assert f"process {live.process.pid}, state folder {tmp_path / 'state'}," in line
     assert live.end() == Exit.OK
     for path in (tmp_path / "state").rglob("*"):
         allowed = 0o700 if path.is_dir() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == allowed, path
+
+
+def _elsewhere(live: Run) -> Path:
+    """The config with another state folder."""
+    other = live.folder / "other.toml"
+    other.write_text(live.config.read_text() + '[run]\nstate_dir = "elsewhere"\n')
+    return other
+
+
+@pytest.mark.parametrize("live", ["oceanex", "poloniex"], indirect=True)
+def test_an_account_is_traded_once_though_its_locks_are_removed(live: Run) -> None:
+    """As what cleans temporary folders up does after days."""
+    live.start({"rests": 1, "goes_on": False})
+    live.at_least(1)
+    assert live.process is not None
+    state, shared = live.folder / "state", Path(os.environ[FOLDER_VARIABLE])
+    own = state / f"{live.key}-main.lock"
+    shutil.rmtree(shared)
+    own.unlink()
+    second = run("live", _elsewhere(live), "--for", "3", "--json")
+    assert second.returncode == Exit.LOCKED, second.stderr
+    wait_for(lambda: own.exists() and any(shared.glob("*.place.json")), "locks and place")
+    third = run("live", live.config, "--for", "3", "--json")
+    assert third.returncode == Exit.LOCKED, third.stderr
+    assert str(live.process.pid) in third.stderr.splitlines()[-1]
+    assert live.end() == Exit.OK
+    text = live.log.read_text()
+    assert f"WARNING fairlead: {FOLDER_VARIABLE} is set" in text
+    assert f"LOCK-LOST: the lock {own} was taken away" in text
+    assert f"LOCK-LOST: the lock {shared}" in text
+    assert len(live.orders()) == 1
 
 
 def test_a_lock_that_is_a_link_is_refused(live: Run) -> None:

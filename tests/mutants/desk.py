@@ -356,7 +356,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "lock-shared",
-        "engine/orders/files.py",
+        "engine/orders/lock.py",
         "two processes trade one account",
         one("fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB"),
         T_MISSING,

@@ -18,8 +18,8 @@ from fairlead.adapters.oceanex.orders import OceanexOrders
 from fairlead.adapters.poloniex.orders import PoloniexOrders
 from fairlead.engine.config import model
 from fairlead.engine.errors import FairleadError
-from fairlead.engine.orders.files import AccountLock
 from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.orders.model import (
     Absent,
     Accepted,

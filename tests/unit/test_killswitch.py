@@ -278,6 +278,126 @@ def test_a_folder_that_cannot_be_read_counts_as_a_kill(tmp_path: Path) -> None:
     assert "can't be read" in kill.reason
 
 
+def _file_in_its_place(folder: Path) -> None:
+    folder.touch()
+
+
+def _loop_in_its_place(folder: Path) -> None:
+    folder.symlink_to(folder)
+
+
+@pytest.mark.parametrize("stand_in", [_file_in_its_place, _loop_in_its_place])
+@pytest.mark.parametrize("was_there", [False, True], ids=["no folder before", "a folder before"])
+def test_what_stood_in_the_place_of_the_folder_and_goes_leaves_a_kill(
+    state: KillState, stand_in: Callable[[Path], None], was_there: bool
+) -> None:
+    state.folder.parent.mkdir()
+    engage(state, ALL)
+    state.clear(ALL, **WORD)  # an old word, which is not about it
+    assert state.in_force() == ()
+    if not was_there:
+        shutil.rmtree(state.folder)
+    assert state.in_force() == ()
+    shutil.rmtree(state.folder, ignore_errors=True)
+    stand_in(state.folder)
+    (kill,) = state.in_force()
+    assert state.in_force() == (kill,), "the same at each look"
+    state.folder.unlink()
+    assert state.in_force() == (kill,)
+    assert state.in_force() == (kill,)
+    KillState(state.folder).clear(ALL, **WORD)
+    assert state.in_force() == ()
+
+
+def test_a_folder_that_could_not_be_listed_and_can_again_has_nothing_to_hide(
+    state: KillState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a process has too many files open for a moment."""
+    engage(state, Scope("venue", "oceanex"))
+    old = os.stat(state.folder).st_mtime_ns + 2 * SETTLED_NS
+    later = KillState(state.folder, ACCOUNTS, now_ns=lambda: old)
+    listed = os.listdir
+
+    def refuse(path: str) -> list[str]:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert later.in_force()[0].scope == ALL
+    monkeypatch.setattr(os, "listdir", listed)
+    assert [kill.scope for kill in later.in_force()] == [Scope("venue", "oceanex")]
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "damage", "weaker"])
+def test_a_run_writes_again_what_was_taken_away(state: KillState, what: str) -> None:
+    kill = engage(state, ALL)
+    venue = engage(state, Scope("venue", "oceanex"), Action.FLATTEN)
+    assert state.in_force() == (kill, venue)
+    path = state.folder / venue.scope.file_name
+    if what == "damage":
+        path.write_bytes(b"garbage")
+        os.utime(state.folder)
+        assert state.action_of("S-1", BTC) is Action.FLATTEN
+        assert state.restore() == [], "it is a person's to look at"
+        assert path.read_bytes() == b"garbage"
+        path.unlink()
+    elif what == "weaker":
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(venue, action=Action.HALT)))
+        os.utime(state.folder)
+    elif what == "folder":
+        shutil.rmtree(state.folder)
+    else:
+        path.unlink()
+    assert state.action_of("S-1", BTC) is Action.FLATTEN
+    assert venue in state.without_file
+    state.restore()
+    other = KillState(state.folder, ACCOUNTS)
+    assert {str(kill), str(venue)} <= {str(one) for one in other.in_force()}
+    state.in_force()
+    assert state.without_file == ()
+    assert other.action_of("S-1", BTC) is Action.FLATTEN
+    other.clear(venue.scope, **WORD)
+    other.clear(ALL, **WORD)
+    assert state.in_force() == other.in_force() == ()
+
+
+def test_damage_that_goes_is_written_as_the_kill_that_it_counted_as(state: KillState) -> None:
+    state.folder.mkdir(parents=True)
+    (state.folder / "strategy-S.json").write_bytes(b"garbage")
+    assert state.in_force()[0].scope == ALL
+    (state.folder / "strategy-S.json").unlink()
+    assert state.of_order("S-2", BTC) is not None
+    state.restore()
+    (found,) = KillState(state.folder).in_force()
+    assert (found.scope, found.action, found.is_readable) == (ALL, Action.HALT, True)
+    assert "strategy-S.json can't be read" in found.reason
+    assert [str(kill) for kill in state.in_force()] == [str(found)]
+    KillState(state.folder).clear(ALL, **WORD)
+    assert state.in_force() == ()
+
+
+def test_what_no_disk_took_is_written_once_it_takes_something(state: KillState) -> None:
+    state.folder.parent.write_text("a file, no folder")
+    with pytest.raises(KillStateError):
+        engage(state, ALL)
+    assert state.restore() == []
+    state.folder.parent.unlink()
+    assert len(state.restore()) == 1
+    assert "a test" in [kill.reason for kill in KillState(state.folder).in_force()]
+
+
+def test_a_file_that_is_written_again_during_its_clear_is_none(state: KillState) -> None:
+    """A run found no word, a person clears, and the run writes only then."""
+    kill = engage(state, ALL, Action.FLATTEN)
+    content = (state.folder / "all.json").read_bytes()
+    state.clear(ALL, **WORD)
+    (state.folder / "all.json").write_bytes(content)
+    for one in (state, KillState(state.folder)):
+        assert one.in_force() == ()
+    again = engage(state, ALL, Action.HALT)
+    assert again != kill
+    assert KillState(state.folder).in_force() == (again,)
+
+
 def test_a_disk_that_refuses_stops_this_process_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, no folder")
     state = KillState(tmp_path / "state")

@@ -1,0 +1,131 @@
+"""The lock of the one process that trades an account.
+
+A lock file can be taken away under its holder, by a person or by what cleans folders up: the holder
+looks again, and makes it anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.files import make_folder, open_private
+
+HOLDER_BYTES_MAX = 4096
+TAKE_TRIES = 20  # others that end at the same moment may take the file away each time
+TOUCH_SECS = 3600.0  # what cleans up goes by a file's age
+
+
+class AccountLock:
+    """Held from the start of a live run to its end; the kernel frees it when the process dies.
+
+    `note` is kept in the file, for the message to whoever comes second.
+    """
+
+    def __init__(self, path: Path, note: str = "") -> None:
+        self.path = path
+        self.is_lost = False  # another process has taken it meanwhile
+        self._note = note
+        self._file: int | None = None
+        self._touched = 0.0
+
+    def __enter__(self) -> AccountLock:
+        self._file = self._take()
+        return self
+
+    def _take(self) -> int:
+        """Raises FairleadError."""
+        for _ in range(TAKE_TRIES):
+            file = self._open()
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = os.pread(file, HOLDER_BYTES_MAX, 0).decode(errors="replace")
+                os.close(file)
+                raise self._held_by(" ".join(holder.split()) or "unknown") from error
+            except OSError as error:
+                os.close(file)
+                raise self._refused("locked", error) from error
+            if self._is_at_its_path(file):
+                with contextlib.suppress(OSError):  # a full disk: it holds without a name
+                    os.ftruncate(file, 0)
+                    os.pwrite(file, f"{os.getpid()}{self._note}\n".encode(), 0)
+                self._touched = time.monotonic()
+                return file
+            os.close(file)  # it was taken away before it was locked: it locks nothing
+        raise self._held_by("unknown")
+
+    def _held_by(self, holder: str) -> FairleadError:
+        return FairleadError(
+            "STATE-LOCKED",
+            f"process {holder} already trades this account ({self.path}); "
+            "stop it first, or give this run another account and state_dir",
+            Exit.LOCKED,
+        )
+
+    def _refused(self, what: str, error: OSError) -> FairleadError:
+        return FairleadError(
+            "STATE-UNWRITABLE",
+            f"the lock {self.path} can't be {what}: {error.strerror}",
+            Exit.FAILED,
+        )
+
+    def _open(self) -> int:
+        try:
+            make_folder(self.path.parent)
+            return open_private(self.path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise self._refused("opened", error) from error
+
+    def _is_at_its_path(self, file: int) -> bool:
+        """Whether a second start would meet this file."""
+        try:
+            there = os.lstat(self.path)
+        except OSError:
+            return False
+        return os.path.samestat(os.fstat(file), there)
+
+    def look(self) -> str | None:
+        """See that a second start would still meet the lock, and make it anew where it is gone.
+
+        Gives what a person must know, None while there is nothing. Once another process holds it,
+        `is_lost` is True for good. Never raises.
+        """
+        if self._file is None or self.is_lost:
+            return None
+        if self._is_at_its_path(self._file):
+            self._touch(self._file)
+            return None
+        try:
+            file = self._take()
+        except FairleadError as error:
+            self.is_lost = error.exit_code == Exit.LOCKED
+            what = "" if self.is_lost else "; a second start on this account may not be refused"
+            return f"the lock {self.path} was taken away, and {error.message}{what}"
+        os.close(self._file)
+        self._file = file
+        return (
+            f"the lock {self.path} was taken away while this run held it; it is made anew. Until "
+            "then a second start on this account may not have been refused"
+        )
+
+    def _touch(self, file: int) -> None:
+        if time.monotonic() - self._touched >= TOUCH_SECS:
+            self._touched = time.monotonic()
+            with contextlib.suppress(OSError):
+                os.utime(file)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
