@@ -13,12 +13,23 @@ from typing import Any
 import msgspec
 
 PROBLEMS_MAX = 100  # kept for display; `problem_count` counts all
-PROBLEM_CHARS_MAX = 300
+CUT = " [...]"
+PROBLEM_CHARS_MAX = 1_000  # a sentence that says what to do, paths and all
 
 
 def trades_counter(instrument: str) -> str:
     """The name of the counter of an instrument's trades."""
     return f"trades {instrument}"
+
+
+def shortened(text: str, chars_max: int) -> str:
+    """At most so many characters; where it is cut, between words if it can be, it says so."""
+    if len(text) <= chars_max:
+        return text
+    room = chars_max - len(CUT)
+    begin = text[:room]
+    words = begin.rpartition(" ")[0]
+    return (words if len(words) > room // 2 else begin) + CUT
 
 
 class StreamState(StrEnum):
@@ -164,7 +175,7 @@ class RunStatus:
     def problem(self, ts_ns: int, code: str, message: str) -> None:
         """Something an operator should know; the newest `PROBLEMS_MAX` are kept."""
         self.problem_count += 1
-        self.problems.append(Problem(ts_ns, code, message[:PROBLEM_CHARS_MAX]))
+        self.problems.append(Problem(ts_ns, code, shortened(message, PROBLEM_CHARS_MAX)))
 
     def book_is_valid(self, instrument: str) -> bool:
         book = self.books.get(instrument)

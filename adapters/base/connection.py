@@ -28,8 +28,9 @@ from fairlead.adapters.base.venue import (
     StreamProtocol,
     VenueError,
 )
+from fairlead.engine.errors import FairleadError
 from fairlead.engine.orders.away import clock_text
-from fairlead.engine.status import StreamState, StreamStatus
+from fairlead.engine.status import StreamState, StreamStatus, shortened
 from fairlead.engine.warner import Warner
 
 logger = logging.getLogger(__name__)
@@ -206,7 +207,7 @@ class StreamSupervisor:
 
     def _fail(self, code: str, message: str) -> None:
         text = f"{self.status.name}: {message}"
-        self.status.last_error = text[: self._limits.excerpt_chars_max]
+        self.status.last_error = self._bounded(text)
         logger.error(f"{code}: {text}")
         self._set_state(StreamState.FAILED, message)
         self._on_fatal(code, text)
@@ -215,7 +216,7 @@ class StreamSupervisor:
         self.status.state = state
         if state is StreamState.WAITING:
             self.status.connected_since_ns = 0
-            self.status.last_error = reason[: self._limits.excerpt_chars_max]
+            self.status.last_error = self._bounded(reason)
         if self._on_state is not None and state is not StreamState.CONNECTING:
             self._on_state(state, reason)
 
@@ -331,12 +332,15 @@ class StreamSupervisor:
         self._defects_in_row += 1
         trace = "".join(traceback.format_exception(error))
         logger.warning(f"{self.status.name}: defect in {where}:\n{trace}")
-        reason = self._bounded(f"defect in {where}: {type(error).__name__}: {error}")
+        if isinstance(error, FairleadError):  # whole: it says what to do
+            reason = str(error)
+        else:
+            reason = self._bounded(f"defect in {where}: {type(error).__name__}: {error}")
         is_final = self._defects_in_row >= self._limits.defects_in_row_max
         return _End(reason, code="STREAM-DEFECT" if is_final else "")
 
     def _bounded(self, text: str) -> str:
-        return text[: self._limits.excerpt_chars_max]
+        return shortened(text, self._limits.excerpt_chars_max)
 
     # -- parts of a session -----------------------------------------------------------------------
 

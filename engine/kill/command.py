@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import closing
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
 class VenueReport(msgspec.Struct, kw_only=True):
     """One venue account. `first_cancel_ms` is from the kill in force to the first cancel sent,
-    `first_cancel_cpu_ms` this process's own time until then, its start and imports included.
+    `first_cancel_cpu_ms` this process's own time until then, its start and imports included; None
+    where none was sent, or the venue refused all of the first.
     """
 
     venue: str
@@ -123,7 +126,34 @@ class VenueKill:
             self.report.is_unreachable = isinstance(error, VenueUnavailable)
         except Exception as error:
             self._fail(f"{type(error).__name__}: {error}")
+        if self._kill.action is Action.FLATTEN and self.report.problem and not self.report.closed:
+            self._tell_positions()
         return self.report
+
+    def _tell_positions(self) -> None:
+        """What is still held, by the journal: nothing was closed."""
+        from fairlead.engine.kill.flatten import Closed
+
+        held: dict[str, Decimal] = {}
+        if not self._path.exists():
+            return
+        try:
+            with closing(Journal.reading(self._path)) as journal:
+                for one in journal.positions():
+                    if self._covers(one.strategy):
+                        held[one.instrument] = held.get(one.instrument, Decimal(0)) + one.quantity
+        except JournalError as error:
+            self._tell(f"{self._key}: what is held is not known: {error.message}")
+            return
+        for name, quantity in sorted(held.items()):
+            if quantity:
+                why = "by the journal; this command did not close it"
+                self._tell(f"{name} position {quantity:f}: LEFT {quantity:f} {why}")
+                self.report.closed.append(
+                    Closed(
+                        instrument=name, before=quantity, left=quantity, is_flat=False, detail=why
+                    )
+                )
 
     async def first(self) -> int:
         """Only the first part: cancel by the journal's ids, once. How many were asked for.
@@ -155,9 +185,12 @@ class VenueKill:
         deadline = asyncio.get_running_loop().time() + self._timeout_secs
         try:
             sweep.read_journal()
-            self.report.first_cancel_ms = (time.time_ns() - self._since_ns) / 1e6
-            self.report.first_cancel_cpu_ms = time.process_time_ns() / 1e6
+            sent_ms = (time.time_ns() - self._since_ns) / 1e6
+            sent_cpu_ms = time.process_time_ns() / 1e6
             await sweep.cancel()  # by the journal's ids: nothing needs to be read before
+            if sweep.is_heeded:
+                self.report.first_cancel_ms = sent_ms
+                self.report.first_cancel_cpu_ms = sent_cpu_ms
             await reached.connect()
             await sweep.finish(deadline)
         finally:

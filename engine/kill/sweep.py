@@ -125,6 +125,7 @@ class Sweep:
         self._targets: dict[tuple[str, str], Target] = {}
         self._lost: dict[str, Lost] = {}
         self.problem = ""  # why the last look failed, or empty
+        self.is_heeded = False  # a cancel was sent that the venue did not refuse
 
     # -- what is there -------------------------------------------------------------------------
 
@@ -212,6 +213,7 @@ class Sweep:
             self._cancelled(target, outcome)
 
     def _cancelled(self, target: Target, outcome: CancelOutcome) -> None:
+        self.is_heeded |= not isinstance(outcome, CancelRefused)
         if isinstance(outcome, CancelRefused):
             target.detail = f"{outcome.code}: {outcome.message}"
         elif isinstance(outcome, Unknown):

@@ -101,10 +101,10 @@ class Journal(JournalReads):
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", (boot,))
 
     @classmethod
-    def reading(cls, path: Path) -> Journal:
+    def reading(cls, path: Path, *, at_rest: bool = False) -> Journal:
         """A journal that another process may hold and write: through this one nothing is written.
 
-        Raises JournalError.
+        One `at_rest` is held by nobody: SQLite then leaves no file beside it. Raises JournalError.
         """
         journal = cls.__new__(cls)
         journal.path = path
@@ -114,7 +114,7 @@ class Journal(JournalReads):
             raise JournalError("JRN-READ", f"{path} can't be read: {EMPTY}. {REPAIR}")
         try:
             try:
-                journal._read(path, alone=None)
+                journal._read(path, alone=False if at_rest and _is_closed(path) else None)
             except sqlite3.OperationalError:
                 # Reading needs a small file beside it, which a full disk does not take. Without: as
                 # the file is, where all is in it; else alone, which a run that lives refuses.

@@ -78,7 +78,7 @@ def _is_known(path: Path, saved: Path) -> bool:
     A saved one that can't be read is not known: nobody can tell what it held.
     """
     try:
-        with closing(Journal.reading(saved)) as old:
+        with closing(Journal.reading(saved, at_rest=True)) as old:
             last = old.newest_record()
     except JournalError:
         last = (0, b"unreadable")

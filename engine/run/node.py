@@ -88,8 +88,7 @@ class NodeRun:
     def run(self) -> Ended:
         """Blocks until the run has ended. Raises FairleadError for what prevents a start."""
         with ExitStack() as held:
-            if self._traits.trades:  # of an account: the owner's alone, also what others open
-                held.callback(os.umask, os.umask(0o077))
+            held.callback(os.umask, os.umask(0o077))  # the owner's alone, also what others open
             require_writable(self.loaded.state_dir)
             if self._is_recording:
                 record = self.loaded.config.record or Record()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,12 @@ import pytest
 
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from fairlead.adapters.poloniex.simulator import PoloniexSimOptions
+from fairlead.engine.errors import Exit
 from tests.live import hosted, scripted
 from tests.live.blocked_run import Run
 from tests.live.desk import Desk, summary
 from tests.support import configs
-from tests.support.processes import PATIENCE_SECS, Venue, wait_for
+from tests.support.processes import FAIRLEAD, PATIENCE_SECS, ROOT, Venue, wait_for
 
 RAISING = {
     "raise_on_start": "on_start",
@@ -211,3 +213,37 @@ def test_a_key_that_is_refused_again_and_again_ends_the_run(tmp_path: Path, key:
         assert run.process.wait(PATIENCE_SECS) == 5, run.log.read_text()[-3000:]
         last = run.log.read_text().splitlines()[-1]
         assert last.startswith(f"error KEY-REFUSED: {key.upper()} refused the key 5 times"), last
+
+
+@pytest.mark.parametrize("key", ["oceanex", "poloniex"])
+def test_a_flatten_with_a_key_that_is_refused_names_what_is_held(tmp_path: Path, key: str) -> None:
+    options = OceanexSimOptions() if key == "oceanex" else PoloniexSimOptions()
+    with hosted.simulated(tmp_path / "keys", options) as line:
+        run = Run(tmp_path, Venue(subprocess.Popen(["true"]), line), key)
+        run.more = configs.ROOMY + '[run]\non_stop = "keep"\n'
+        run.start({"goes_on": False, "buys": 1, "rests": 1})
+        run.at_least(2)
+        wait_for(lambda: run.held() > 0, f"the fill; see {run.log}")
+        run.end()
+        held = run.held()
+        if key == "oceanex":
+            msgspec.structs.force_setattr(options, "key_enabled", False)
+        else:
+            line["simulator"].auth.revoked = True
+        (report,) = run.kill("all", "--action", "flatten", code=Exit.VENUE)["venues"]
+        assert report["first_cancel_ms"] is None, "the venue refused it"
+        (closed,) = report["closed"]
+        assert closed["instrument"] == run.instrument
+        assert Decimal(closed["left"]) == held
+        assert not closed["is_flat"]
+        told = subprocess.run(
+            [FAIRLEAD, "kill", "all", "--action", "flatten", "--config", str(run.config)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=False,
+        )
+        assert told.returncode == Exit.VENUE, told.stderr
+        assert f"{run.instrument} position {held:f}: LEFT {held:f}" in told.stdout
+        assert "0 of 1 positions flat" in told.stdout
+        assert "first cancel" not in told.stdout

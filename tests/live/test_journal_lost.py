@@ -148,6 +148,8 @@ def test_a_start_beside_a_saved_journal_is_refused_until_a_person_says(live: Run
     assert not path.exists(), "nothing lies in the place that it is to be put back to"
     left = live.kill("all", "--action", "flatten", code=Exit.UNRESOLVED)
     assert "JOURNAL-SAVED" in json.dumps(left), "an unknown position is not flat"
+    beside = sorted(path.parent.glob("*.saved-*"))
+    assert beside == [saved], "the command of the message takes all of it along"
     live.kill("all", "--clear", "--reason", "looked")
 
     kept = saved.rename(path.with_name("kept"))

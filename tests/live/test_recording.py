@@ -258,6 +258,21 @@ def _has_rows(catalog: Path) -> bool:
     return any(path.stat().st_size for path in found)
 
 
+def test_what_is_recorded_is_its_owner_s(tmp_path: Path) -> None:
+    with venue("oceanex", tmp_path / "o", "--seed", "4") as served:
+        config = config_of(tmp_path, served)
+        before = os.umask(0o022)
+        try:
+            ended("record", config)
+        finally:
+            os.umask(before)
+    files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert [one.name for one in files if one.suffix == ".parquet"]
+    assert {str(one): oct(one.stat().st_mode & 0o777) for one in files} == {
+        str(one): "0o600" for one in files
+    }
+
+
 def test_what_a_trading_run_leaves_stays_its_owner_s_in_a_backtest(tmp_path: Path) -> None:
     with venue("oceanex", tmp_path / "o", "--seed", "4") as served:
         config = config_of(tmp_path, served)

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.engine.status import PROBLEMS_MAX, BookState, LatencyHistogram, RunStatus
+from fairlead.engine.status import (
+    CUT,
+    PROBLEM_CHARS_MAX,
+    PROBLEMS_MAX,
+    BookState,
+    LatencyHistogram,
+    RunStatus,
+    shortened,
+)
 
 
 @given(
@@ -73,7 +81,9 @@ def test_a_snapshot_is_json_with_totals() -> None:
     assert shown["books"][0]["state"] == "RESYNC"
     assert shown["counters"] == {"orders": 1}
     assert shown["latencies"]["tick_to_order"]["count"] == 1
-    assert len(shown["problems"][0]["message"]) == 300
+    message = shown["problems"][0]["message"]
+    assert len(message) == PROBLEM_CHARS_MAX
+    assert message.endswith(CUT)
 
 
 def test_problems_are_bounded_and_all_counted() -> None:
@@ -83,6 +93,16 @@ def test_problems_are_bounded_and_all_counted() -> None:
     assert len(status.problems) == PROBLEMS_MAX
     assert status.problem_count == PROBLEMS_MAX + 50
     assert status.problems[0].ts_ns == 50
+
+
+def test_what_is_cut_says_so_and_no_word_is_torn() -> None:
+    assert shortened("whole", 10) == "whole"
+    text = "Nothing new is sent; cancels are. Don't start again before the journal is back"
+    assert (
+        shortened(text, 70)
+        == "Nothing new is sent; cancels are. Don't start again before the [...]"
+    )
+    assert [len(shortened("x" * 500, size)) for size in (10, 100, 499)] == [10, 100, 499]
 
 
 def test_a_book_is_valid_only_when_whole() -> None:

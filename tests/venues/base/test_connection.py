@@ -24,6 +24,7 @@ from fairlead.adapters.base.venue import (
     VenueError,
     VenueErrorKind,
 )
+from fairlead.engine.errors import FairleadError
 from fairlead.engine.status import StreamState, StreamStatus
 from tests.venues.base.scripted import (
     BTC,
@@ -47,6 +48,7 @@ class Watched:
         self.fatal: list[tuple[str, str]] = []
         self.status = StreamStatus(name="SCRIPTED/public")
         self.fail_on: Callable[[Any], bool] = lambda _item: False
+        self.error: Exception = ValueError("a consumer's bug")
         self.stream = StreamSupervisor(
             status=self.status,
             protocol=protocol,
@@ -62,7 +64,7 @@ class Watched:
     def _item(self, item: Any) -> None:
         self.items.append(item)
         if self.fail_on(item):
-            raise ValueError("a consumer's bug")
+            raise self.error
 
     def of(self, kind: type) -> list[Any]:
         return [item for item in self.items if isinstance(item, kind)]
@@ -260,6 +262,22 @@ async def test_a_defect_is_retried_then_fatal(
     assert code == "STREAM-DEFECT"
     assert "bug" in message
     assert watched.status.defects == QUICK.defects_in_row_max
+
+
+async def test_what_a_person_has_to_do_is_told_whole(
+    watch: Callable[..., Watched], venue: ScriptedVenue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a journal that was taken away, which the consumer of a fill finds."""
+    watched = watch()
+    text = "Don't start again before the journal is back. " + "What to do is told. " * 20 + "Over"
+    watched.error = FairleadError("JRN-CHANGED", text)
+    watched.fail_on = lambda item: isinstance(item, Resynced)
+    watched.stream.add_feed(BOOK)
+    await until(lambda: watched.fatal)
+    told = [record.getMessage() for record in caplog.records]
+    (line,) = [one for one in told if one.endswith("; connecting again until it is back")]
+    assert f"JRN-CHANGED: {text}; connecting again" in line
+    assert watched.fatal == [("STREAM-DEFECT", f"SCRIPTED/public: JRN-CHANGED: {text}")]
 
 
 async def test_an_unreachable_venue_is_tried_again_with_growing_bounded_waits(
