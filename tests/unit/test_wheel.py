@@ -42,10 +42,21 @@ def says(python: Path, code: str) -> str:
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 
 
+PACK = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+
+
+def packed(source: Path, made: Path) -> Path:
+    """The source distribution of a project's folder, in another."""
+    made.mkdir()
+    run([sys.executable, "-c", PACK, str(made)], source)
+    (sdist,) = made.glob("*.tar.gz")
+    return sdist
+
+
 def built(source: Path, made: Path) -> Path:
-    """The wheel of a project's folder, in another."""
+    """The wheel of a project's folder, or of its source distribution, in another."""
     options = ["--no-deps", "--no-build-isolation", "--no-index", "-w", str(made)]
-    run([*PIP, "wheel", ".", *options], source)
+    run([*PIP, "wheel", str(source), *options], source.parent)
     (wheel,) = made.glob("*.whl")
     return wheel
 
@@ -57,7 +68,10 @@ def install(python: Path, wheel: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The bin folder of a fresh environment: the built wheel, and the dependencies of this one."""
+    """The bin folder of a fresh environment: the built wheel, and the dependencies of this one.
+
+    The wheel is that of the source distribution: what one lacks, the other lacks.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     source, made = folder / "source", folder / "made"
     source.mkdir()
@@ -65,8 +79,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.copytree(ROOT / part, source / part, symlinks=True, ignore=NOT_SOURCES)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
-    wheel = built(source, made)
-    shutil.rmtree(source)
+    wheel = built(packed(source, folder / "sdist"), made)
+    for copied in (source, folder / "sdist"):
+        shutil.rmtree(copied)
     home = folder / "venv"
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
