@@ -62,24 +62,26 @@ def from_trade(
 ) -> Iterator[MakerFill]:
     """Whom a trade fills; all together at most its size.
 
-    An order that it ran through has had its turn: what the trade brought trades with it, or, if
-    the trade is of another one on its side, what that took from the side that was `hit`, as far as
-    it is `fresh`: not taken by the run before. At its own price, the order's turn comes after what
-    is ahead, and after what stands before it of the run's own orders.
+    An order that it ran through has had its turn. At its own price, the order's turn comes after
+    what is ahead, and after what stands before it of the run's own orders. A trade of another one
+    on the order's side took from the side that was `hit` what the order would have met, as far as
+    it is `fresh`, not taken by the run before: that comes last.
     """
     left = seen.size
+    rivals: list[Order] = []
     for order in resting:
         assert order.price is not None
         if order.state is not State.RESTING or not _is_through(order, seen.price):
             continue
         order.ahead = ZERO
-        is_rival = hit is opposite(order.side)
-        part = min(order.remaining, left, fresh if is_rival else left)
+        if hit is opposite(order.side):
+            rivals.append(order)
+            continue
+        part = min(order.remaining, left)
         if part > 0:
             before = order.filled
-            yield MakerFill(order, order.price, part, ((seen.price, part),) if is_rival else ())
+            yield MakerFill(order, order.price, part)
             left -= order.filled - before
-            fresh -= order.filled - before if is_rival else ZERO
     for order in resting:
         if order.state is not State.RESTING or order.price != seen.price or order.side is not hit:
             continue
@@ -90,6 +92,14 @@ def from_trade(
         if part > 0:
             before = order.filled
             yield MakerFill(order, order.price, part)
+            left -= order.filled - before
+    left = min(left, fresh)
+    for order in rivals:
+        part = min(order.remaining, left)
+        if order.state is State.RESTING and part > 0:
+            assert order.price is not None
+            before = order.filled
+            yield MakerFill(order, order.price, part, ((seen.price, part),))
             left -= order.filled - before
 
 

@@ -51,6 +51,16 @@ class Shadow:
         self._working.add(order)
         if state is State.TAKING:
             self._working.enter(order)
+        elif self._is_fired(order):
+            self._working.fire(order)
+
+    def _is_fired(self, order: Order) -> bool:
+        """Whether a book of the moment in which it came, that was told before, fires it: when it
+        was accepted its trigger had not been passed."""
+        trigger = order.trigger
+        if trigger is None or trigger.watched is Watched.LAST:
+            return False
+        return trigger.is_met(self.market.touch(order.side))
 
     def change(
         self, order_id: str, quantity: Decimal, price: Decimal | None, trigger: Decimal | None
@@ -111,7 +121,7 @@ class Shadow:
     # -- what comes of it ----------------------------------------------------------------------
 
     def fill(self, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
-        part = min(quantity, self._room(order.new)) if order.new.reduce_only else quantity
+        part = min(quantity, self._left_of(order.new)) if order.new.reduce_only else quantity
         if part > 0:
             order.filled += part
             self._due.setdefault(order.id, (order.new, []))[1].append((price, part))
@@ -119,10 +129,14 @@ class Shadow:
             self.end(order, "")
         return max(part, ZERO)
 
-    def _room(self, new: NewOrder) -> Decimal:
-        """What it may reduce the position by: what is due has not reached that yet."""
-        due = [parts for one, parts in self._due.values() if _reduces_the_same(one, new)]
-        return self._reducible(new) - sum((size for parts in due for _, size in parts), ZERO)
+    def _left_of(self, new: NewOrder) -> Decimal:
+        """What it may reduce after all that is due: the position knows what is booked only."""
+        left = self._reducible(new)
+        for other, fills in self._due.values():
+            if other.strategy == new.strategy:
+                size = sum((part for _, part in fills), ZERO)
+                left += -size if other.side is new.side else size
+        return left
 
     def end(self, order: Order, reason: str) -> None:
         self._working.remove(order)
@@ -131,8 +145,7 @@ class Shadow:
 
     def take(self, order_id: str) -> list[Offer]:
         """What the order is due since the last time, in the order of its fills."""
-        _, parts = self._due.pop(order_id, (None, []))
-        return parts
+        return self._due.pop(order_id, (None, []))[1]
 
     def has(self, order_id: str) -> bool:
         """Whether it may come to more than it is due."""
@@ -152,7 +165,3 @@ class Shadow:
 
     def _order(self, order_id: str) -> Order | None:
         return self._working.orders.get(order_id)
-
-
-def _reduces_the_same(one: NewOrder, other: NewOrder) -> bool:
-    return one.strategy == other.strategy and one.side is other.side

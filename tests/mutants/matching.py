@@ -66,8 +66,9 @@ MATCHING_MUTANTS: tuple[Mutant, ...] = (
         "trade-used-twice",
         MAKERS,
         "two resting orders each get the whole of a trade",
-        "            left -= order.filled - before\n            fresh",
-        "            fresh",
+        "            yield MakerFill(order, order.price, part)\n"
+        "            left -= order.filled - before\n    for",
+        "            yield MakerFill(order, order.price, part)\n    for",
     ),
     _mutant(
         "no-queue",

@@ -401,14 +401,17 @@ def test_an_order_that_is_cut_to_the_position_takes_no_more_than_that():
     assert parts(seen, "other") == [(150.0, 99.5, 0.6), (150.0, 99.4, 0.4)]
 
 
-def test_an_order_that_is_cut_on_several_levels_takes_no_more_than_that():
-    """What it is due on one level is not yet off the position when it comes to the next."""
-    bids = book(0, {99.5: 0.2, 99.4: 0.2, 99.3: 1.0}, {100.5: 50})
-    data = sorted([bids, *TICKS], key=_ts)
-    steps = [(50, buy("entry", 0.4)), (100, sell("cut", 5.0, reduce_only=True))]
-    seen = fill(data, [*steps, (150, sell("other", 1.0))])
-    assert parts(seen, "cut") == [(100.0, 99.5, 0.2), (100.0, 99.4, 0.2)]
-    assert parts(seen, "other") == [(150.0, 99.3, 1.0)]
+@pytest.mark.parametrize("side", [SELL, BUY])
+def test_an_order_that_is_cut_to_the_position_is_cut_once_over_all_levels(side):
+    """Each of the levels is smaller than the position, all together are more."""
+    bids, asks = {99.5: 0.3, 99.4: 0.3, 99.3: 5}, {100.5: 0.3, 100.6: 0.3, 100.7: 5}
+    data = sorted([book(0, bids, asks), *TICKS], key=_ts)
+    enter, leave = (buy, sell) if side is SELL else (sell, buy)
+    steps = [(50, enter("entry", 0.4)), (100, leave("cut", 1.0, reduce_only=True))]
+    seen = fill(data, [*steps, (150, leave("other", 1.0))])
+    best, next_, last = bids if side is SELL else asks
+    assert parts(seen, "cut") == [(100.0, best, 0.3), (100.0, next_, 0.1)]
+    assert parts(seen, "other") == [(150.0, next_, 0.2), (150.0, last, 0.8)]
 
 
 def test_on_data_that_repeats_each_order_is_filled():

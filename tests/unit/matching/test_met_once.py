@@ -267,3 +267,20 @@ def test_without_consumption_an_order_still_takes_a_level_once(side: Side) -> No
     assert [one.partition("@")[0] for one in b.filled_of("order")] == ["5"]
     b.order(130, "other", side, 4)
     assert b.filled_of("other") == [f"4@{mirrored('99.4', side)} T"]
+
+
+@BOTH
+@QUEUES
+def test_who_met_the_trade_s_taker_comes_before_who_met_what_it_took(
+    side: Side, queues: bool
+) -> None:
+    """Two of the run that cross each other: the buyer would have had the cheaper of them."""
+    b = Bench(queue=queues)
+    other = BUY if side is SELL else SELL
+    b.book(0, *((BIDS, ASKS) if side is SELL else _mirrored_book()))
+    b.order(10, "rival", other, 1, mirrored("100.3", side))
+    b.order(20, "met", side, 1, mirrored("100.1", side))
+    b.trade(100, mirrored("100.2", side), "0.4", side=other)
+    b.trade(110, mirrored("100.2", side), 1, side=other)
+    assert [one.partition("@")[0] for one in b.filled_of("met")] == ["0.4", "0.6"]
+    assert [one.partition("@")[0] for one in b.filled_of("rival")] == ["0.4"]
