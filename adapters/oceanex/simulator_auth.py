@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.numbers import exact
 from fairlead.adapters.simulation.routes import ApiError
 from fairlead.adapters.simulation.venue import SimRequest
 
@@ -73,7 +74,7 @@ def _public_pem(key: rsa.RSAPrivateKey) -> str:
 def parameters(request: SimRequest) -> dict[str, Any]:
     """Query, then body: a form, a multipart form, or a JSON object. `name[]` collects a list.
 
-    Raises ApiError 9002 for a body that is none of these.
+    Raises ApiError 9002 for a body that is none of these, and for a name that is both.
     """
     found: dict[str, Any] = {}
     pairs = parse_qsl(request.query, keep_blank_values=True)
@@ -82,7 +83,7 @@ def parameters(request: SimRequest) -> dict[str, Any]:
     if body.startswith(b"{"):
         try:
             decoded = msgspec.json.decode(body)
-        except msgspec.DecodeError as e:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise ApiError(9002, "The request body is not valid JSON") from e
         found.update(decoded)
     elif content_type.startswith("multipart/form-data"):
@@ -93,10 +94,13 @@ def parameters(request: SimRequest) -> dict[str, Any]:
         except UnicodeDecodeError as e:
             raise ApiError(9002, "The request body is not a form") from e
     for name, value in pairs:
-        if name.endswith("[]"):
-            found.setdefault(name[:-2], []).append(value)
-        else:
+        if not name.endswith("[]"):
+            is_fit = not isinstance(found.get(name), list)
             found[name] = value
+        elif is_fit := isinstance(found.setdefault(name[:-2], []), list):
+            found[name[:-2]].append(value)
+        if not is_fit:
+            raise ApiError(9002, f"{name} is one value and a list of values")
     return found
 
 
@@ -142,9 +146,13 @@ class Authenticator:
         self._check_account(payload)
         if known is None:
             self._check_signature(token, payload)
-        expires = payload.get("exp")
-        if isinstance(expires, int | float) and expires * SECOND_NS < now_ns:
-            raise ApiError(2001, "The token is expired")
+        if "exp" in payload:
+            told = payload["exp"]
+            expires = None if isinstance(told, str) else exact(told)
+            if expires is None:
+                raise ApiError(1010, "Token verification failed: exp is no number")
+            if expires * SECOND_NS < now_ns:
+                raise ApiError(2001, "The token is expired")
         if self._options.allowed_ips and remote not in self._options.allowed_ips:
             raise ApiError(1011, f"This IP '{remote}' is not allowed")
         return data
@@ -153,7 +161,7 @@ class Authenticator:
         """The payload, not verified."""
         try:
             opened = jwt.decode_complete(token, options={"verify_signature": False})
-        except jwt.InvalidTokenError as e:
+        except (jwt.InvalidTokenError, RecursionError) as e:
             raise ApiError(1001, "The token is not a JWT") from e
         payload: dict[str, Any] = opened["payload"]
         if opened["header"].get("alg") != "RS256":

@@ -14,6 +14,7 @@ import msgspec
 from fairlead.adapters.oceanex.simulator_markets import SimMarket, epoch, number
 from fairlead.adapters.oceanex.simulator_rest import full_ticker
 from fairlead.adapters.oceanex.simulator_state import OceanexState
+from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.orders import Trade
 from fairlead.adapters.simulation.push import MarketNews
 
@@ -98,7 +99,7 @@ class PushServer:
         if key != self._venue.options.app_key:
             session.error(4001, f"Could not find app by key {key}")
             close()
-        elif not protocol.isdecimal() or int(protocol) not in PROTOCOLS:
+        elif natural(protocol) not in PROTOCOLS:
             session.error(4007, "Unsupported protocol version")
             close()
         else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fairlead.adapters.oceanex.simulator_markets import SimMarket, epoch, iso, number
 from fairlead.adapters.oceanex.simulator_state import OceanexState
+from fairlead.adapters.simulation.numbers import whole
 from fairlead.adapters.simulation.routes import ApiError, Endpoint
 from fairlead.adapters.simulation.tape import every
 from fairlead.engine.orders.model import Side
@@ -35,12 +36,8 @@ def need_market(venue: OceanexState, params: Params, code: int = 9002) -> SimMar
 
 
 def integer(params: Params, name: str, default: int, least: int = 0) -> int:
-    value = params.get(name, default)
-    try:
-        found = int(value)
-    except (TypeError, ValueError, OverflowError) as e:
-        raise ApiError(9002, f"{name} does not have a valid value") from e
-    if found < least:
+    found = whole(params.get(name, default))
+    if found is None or found < least:
         raise ApiError(9002, f"{name} does not have a valid value")
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from fairlead.adapters.oceanex.simulator_auth import funds_error, rate_error
@@ -20,6 +20,7 @@ from fairlead.adapters.oceanex.simulator_rest import (
 )
 from fairlead.adapters.oceanex.simulator_state import ACCOUNT, OceanexState
 from fairlead.adapters.oceanex.simulator_wallet import WALLET
+from fairlead.adapters.simulation.numbers import exact, whole
 from fairlead.adapters.simulation.orders import NewOrder, Refusal, RefusalCode, SimOrder, Status
 from fairlead.adapters.simulation.routes import ApiError, Endpoint
 from fairlead.engine.orders.model import Side, TriggerCondition
@@ -125,11 +126,8 @@ def _decimal(params: Params, name: str) -> Decimal | None:
     value = params.get(name)
     if value is None or value == "":
         return None
-    try:
-        found = Decimal(str(value))
-    except InvalidOperation as e:
-        raise ApiError(2002, f"{name} does not have a valid value") from e
-    if isinstance(value, bool) or not found.is_finite():
+    found = exact(value)
+    if found is None:
         raise ApiError(2002, f"{name} does not have a valid value")
     return found
 
@@ -216,10 +214,11 @@ def _create_multi(venue: OceanexState, params: Params) -> object:
 
 
 def _ids(params: Params) -> list[int]:
-    try:
-        return [int(value) for value in listed(params, "ids")]
-    except (TypeError, ValueError, OverflowError) as e:
-        raise ApiError(9002, "ids does not have a valid value") from e
+    ids = [whole(value) for value in listed(params, "ids")]
+    found = [each for each in ids if each is not None]
+    if len(found) < len(ids):
+        raise ApiError(9002, "ids does not have a valid value")
+    return found
 
 
 def _status(venue: OceanexState, params: Params) -> object:

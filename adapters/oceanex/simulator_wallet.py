@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fairlead.adapters.oceanex.simulator_auth import funds_error
@@ -15,6 +14,7 @@ from fairlead.adapters.oceanex.simulator_state import (
     OceanexState,
     Withdrawal,
 )
+from fairlead.adapters.simulation.numbers import exact
 from fairlead.adapters.simulation.routes import ApiError, Endpoint
 
 HISTORY_LIMIT_MAX = 1000
@@ -165,13 +165,12 @@ def _withdraw(venue: OceanexState, params: Params) -> object:
     for earlier in venue.wallet.withdrawals:
         if tid is not None and earlier.tid == str(tid):
             return _withdraw_row(earlier)
-    try:
-        amount = Decimal(str(params["amount"]))
-    except InvalidOperation as e:
-        raise ApiError(9002, "amount does not have a valid value") from e
+    amount = exact(params["amount"])
+    if amount is None:
+        raise ApiError(9002, "amount does not have a valid value")
     if rid not in venue.options.withdraw_rids:
         raise ApiError(3002, "The withdraw address is not in the whitelist")
-    if not amount.is_finite() or amount <= WITHDRAW_FEE:
+    if amount <= WITHDRAW_FEE:
         raise ApiError(3001, "The withdraw amount is too small")
     now_ns, total = venue.exchange.now_ns, amount + WITHDRAW_FEE
     withdrawal = Withdrawal(

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.routes import ApiError
 from fairlead.adapters.simulation.venue import SimRequest
 
@@ -50,7 +51,7 @@ def parameters(request: SimRequest) -> Params:
             found |= {name: _text(value) for name, value in decoded.items()}
         elif body:
             found |= dict(parse_qsl(body.decode(), keep_blank_values=True))
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ApiError(EMPTY, "Parameter is empty.") from error
     return found
 
@@ -90,9 +91,10 @@ def check(
 
 
 def _integer(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    found = natural(text)
+    if found is None:
         raise ApiError(EMPTY, "Parameter timestamp or recv_window is empty.")
-    return int(text)
+    return found
 
 
 def is_pinfo_signed(credentials: Credentials, key: object, signature: object) -> bool:

@@ -16,6 +16,7 @@ from fairlead.adapters.piexgo.simulator_markets import (
     size_text,
 )
 from fairlead.adapters.piexgo.simulator_state import PiexgoState
+from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.orders import Trade
 from fairlead.adapters.simulation.routes import ApiError, Endpoint
 from fairlead.engine.orders.model import Side
@@ -154,10 +155,10 @@ def _each(
 
 def _order_book_v2(venue: PiexgoState, params: Params) -> object:
     """Worst levels first: the document's example is in no order."""
-    text = params.get("depth", str(V2_DEPTH))
-    if not (text.isascii() and text.isdigit() and len(text) < 9):
+    asked = natural(params.get("depth", str(V2_DEPTH)))
+    if asked is None:
         raise ApiError(EMPTY, "Parameter depth is empty.")
-    depth = min(int(text), V2_DEPTH_MAX)
+    depth = min(asked, V2_DEPTH_MAX)
 
     def rows(levels: list[tuple[Decimal, Decimal]]) -> list[dict[str, str]]:
         return [{"price": bare(price), "quantity": bare(size)} for price, size in levels[::-1]]

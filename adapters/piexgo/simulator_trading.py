@@ -19,6 +19,7 @@ from fairlead.adapters.piexgo.simulator_public import need_market
 from fairlead.adapters.piexgo.simulator_state import ACCOUNT, PiexgoState
 from fairlead.adapters.simulation.core import NO_FUNDS_AT_TRIGGER
 from fairlead.adapters.simulation.ledger import Balance
+from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.orders import NewOrder, Refusal, RefusalCode, SimOrder, Status
 from fairlead.adapters.simulation.routes import ApiError, Endpoint
 from fairlead.engine.orders.model import Side, TriggerCondition
@@ -165,8 +166,8 @@ def _order(venue: PiexgoState, params: Params) -> object:
 
 
 def _find(venue: PiexgoState, market: SimMarket, text: str) -> SimOrder:
-    is_id = text.isascii() and text.isdigit() and len(text) < 20
-    order = venue.exchange.order(ACCOUNT, int(text)) if is_id else None
+    wanted = natural(text)
+    order = None if wanted is None else venue.exchange.order(ACCOUNT, wanted)
     if order is None or order.market != market.id:
         raise ApiError(NO_ORDER, "Order does not exist.")
     return order
@@ -221,10 +222,10 @@ def _order_info(venue: PiexgoState, params: Params) -> object:
 
 def _page(venue: PiexgoState, params: Params, orders: Sequence[SimOrder]) -> object:
     """Newest first; `orders` come oldest first."""
-    text = params.get("page") or "0"
-    if not (text.isascii() and text.isdigit() and len(text) < 9):
+    page = natural(params.get("page") or "0")
+    if page is None:
         raise ApiError(EMPTY, "Parameter page is empty.")
-    first = int(text) * PAGE
+    first = page * PAGE
     newest = orders[::-1]
     return {
         "total": len(orders),

@@ -16,6 +16,7 @@ from fairlead.adapters.poloniex.simulator_public import Call, currencies_of
 from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from fairlead.adapters.poloniex.simulator_trading import page, window
 from fairlead.adapters.simulation.market import MS
+from fairlead.adapters.simulation.numbers import whole
 from fairlead.adapters.simulation.orders import FillEntry
 from fairlead.adapters.simulation.routes import Endpoint
 
@@ -96,10 +97,9 @@ def _order_trades(venue: PoloniexState, call: Call) -> object:
 
 
 def _kill_switch(venue: PoloniexState, call: Call) -> object:
-    text = str(call.body.get("timeout", "")) if isinstance(call.body, dict) else ""
-    if not text.lstrip("-").isdecimal():
+    secs = whole(call.body.get("timeout")) if isinstance(call.body, dict) else None
+    if secs is None:
         raise ApiError(602, "Missing parameter timeout")
-    secs = int(text)
     if secs == KILL_OFF:
         venue.kill_switch.due_ms = None
         return {"startTime": venue.now_ms, "cancellationTime": 0}

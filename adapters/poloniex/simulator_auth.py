@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote
 import msgspec
 
 from fairlead.adapters.simulation import routes
+from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.venue import SimRequest
 
 MESSAGES = {
@@ -110,37 +111,39 @@ class Authenticator:
         for name in ("key", "signtimestamp", "signature"):
             if not headers.get(name):
                 raise ApiError(602, f"Missing header {name}")
-        stamp = headers["signtimestamp"]
-        if not stamp.isdecimal():
+        stamp = natural(headers["signtimestamp"])
+        if stamp is None:
             raise ApiError(400)
-        window = headers.get("recvwindow")
-        if window is not None and not window.isdecimal():
+        told = headers.get("recvwindow")
+        window = natural(told)
+        if told is not None and window is None:
             raise ApiError(601, "Invalid recvWindow")
-        self._check_pair(headers["key"], headers["signature"], _signed_texts(request, stamp))
-        self._check_clock(int(stamp), now_ms)
-        if window is not None and now_ms > int(stamp) + int(window):
+        texts = _signed_texts(request, headers["signtimestamp"])
+        self._check_pair(headers["key"], headers["signature"], texts)
+        self._check_clock(stamp, now_ms)
+        if window is not None and now_ms > stamp + window:
             raise ApiError(408)
 
     def check_frame(self, params: Mapping[str, Any], now_ms: int) -> bool:
         """The auth frame of the private WebSocket; `signTimestamp` is a number or text."""
-        stamp = str(params.get("signTimestamp", ""))
-        if not stamp.isdecimal():
+        stamp = natural(params.get("signTimestamp"))
+        if stamp is None:
             return False
-        text = f"GET\n/ws\nsignTimestamp={stamp}"
+        text = f"GET\n/ws\nsignTimestamp={params['signTimestamp']}"
         try:
             self._check_pair(str(params.get("key")), str(params.get("signature")), [text])
-            self._check_clock(int(stamp), now_ms)
+            self._check_clock(stamp, now_ms)
         except ApiError:
             return False
         return True
 
     def _check_pair(self, key: str, signature: str, texts: Iterator[str] | list[str]) -> None:
         good = self.credentials
-        if self.revoked or not hmac.compare_digest(key.encode(), good.key.encode()):
+        if self.revoked or not hmac.compare_digest(_bytes(key), good.key.encode()):
             raise ApiError(401)
-        told = signature.encode()
+        told = _bytes(signature)
         for text in texts:
-            digest = hmac.new(good.secret.encode(), text.encode(), hashlib.sha256).digest()
+            digest = hmac.new(good.secret.encode(), _bytes(text), hashlib.sha256).digest()
             if hmac.compare_digest(told, base64.b64encode(digest)):
                 return
         raise ApiError(401)
@@ -148,6 +151,11 @@ class Authenticator:
     def _check_clock(self, stamp_ms: int, now_ms: int) -> None:
         if abs(now_ms - stamp_ms) > self._tolerance_ms:
             raise ApiError(400)
+
+
+def _bytes(text: str) -> bytes:
+    """Also of a text with bytes that are not UTF-8, as a header may have."""
+    return text.encode(errors="replace")
 
 
 def _signed_texts(request: SimRequest, stamp: str) -> Iterator[str]:

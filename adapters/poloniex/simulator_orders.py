@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -18,6 +18,7 @@ from fairlead.adapters.poloniex.simulator_auth import ApiError
 from fairlead.adapters.poloniex.simulator_markets import SimMarket, millis, number
 from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from fairlead.adapters.simulation.core import NO_FUNDS_AT_TRIGGER, POST_ONLY_TAKES
+from fairlead.adapters.simulation.numbers import exact, natural
 from fairlead.adapters.simulation.orders import (
     FillEntry,
     NewOrder,
@@ -70,9 +71,9 @@ def find_regular(venue: PoloniexState, text: str) -> SimOrder:
     """By id, or `cid:` and client order id. Raises ApiError 21301 or 21346."""
     if text.startswith("cid:"):
         return _find_client_id(venue, text.removeprefix("cid:"))
-    if not text.isdecimal():
+    wanted = natural(text)
+    if wanted is None:
         raise ApiError(21346)
-    wanted = int(text)
     for candidate in (wanted, wanted - CHILD_OFFSET):
         order = venue.exchange.order(ACCOUNT, candidate)
         if order is not None and is_regular(order) and regular_id(order) == wanted:
@@ -92,8 +93,8 @@ def find_smart(venue: PoloniexState, text: str, code: int) -> SimOrder:
     order = None
     if text.startswith("cid:"):
         order = venue.exchange.order_by_client_id(ACCOUNT, text.removeprefix("cid:"))
-    elif text.isdecimal():
-        order = venue.exchange.order(ACCOUNT, int(text))
+    elif (wanted := natural(text)) is not None:
+        order = venue.exchange.order(ACCOUNT, wanted)
     if order is None or not is_smart(order):
         raise ApiError(code)
     return order
@@ -243,13 +244,10 @@ def positive(body: Mapping[str, Any], name: str, code: int) -> Decimal | None:
     value = body.get(name)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+    parsed = exact(value)
+    if parsed is None:
         raise ApiError(601, f"Invalid {name}")
-    try:
-        parsed = Decimal(str(value))
-    except InvalidOperation:
-        raise ApiError(601, f"Invalid {name}") from None
-    if not parsed.is_finite() or not 0 < parsed <= _NUMBER_MAX:
+    if not 0 < parsed <= _NUMBER_MAX:
         raise ApiError(code)
     return parsed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -13,10 +13,12 @@ from fairlead.adapters.poloniex.simulator_auth import ApiError
 from fairlead.adapters.poloniex.simulator_markets import SimMarket, millis, number
 from fairlead.adapters.poloniex.simulator_state import PoloniexState
 from fairlead.adapters.simulation.market import MS, SECOND_NS
+from fairlead.adapters.simulation.numbers import exact, natural, whole
 from fairlead.adapters.simulation.routes import Endpoint
 from fairlead.adapters.simulation.tape import MINUTE_NS, MinuteBar
 
 BOOK_LIMITS = (5, 10, 20, 50, 100, 150)
+SCALE_MIN, SCALE_MAX = Decimal("1e-12"), Decimal(10) ** 9
 CANDLES_MAX = 500
 TRADES_MAX = 1000
 DAY_MS = 86_400_000
@@ -50,23 +52,24 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     def count(self, default: int, limit_max: int) -> int:
         """`limit`. Raises ApiError: 21345 below 1, 24104 above the largest, 601 for no number."""
-        text = self.params.get("limit", str(default))
-        if not text.lstrip("-").isdecimal():
+        asked = whole(self.params.get("limit", str(default)))
+        if asked is None:
             raise ApiError(601, "Invalid limit")
-        if int(text) <= 0:
+        if asked <= 0:
             raise ApiError(21345)
-        if int(text) > limit_max:
+        if asked > limit_max:
             raise ApiError(24104)
-        return int(text)
+        return asked
 
     def time(self, name: str, default: int | None, code: int = 601) -> int | None:
         """Milliseconds. Raises ApiError with `code`."""
         text = self.params.get(name)
         if text is None:
             return default
-        if not text.isdecimal():
+        found = natural(text)
+        if found is None:
             raise ApiError(code, f"Invalid {name}")
-        return int(text)
+        return found
 
 
 def market_of(venue: PoloniexState, call: Call) -> SimMarket:
@@ -282,13 +285,13 @@ def _mark_components(venue: PoloniexState, call: Call) -> object:
 
 def _order_book(venue: PoloniexState, call: Call) -> object:
     market = market_of(venue, call)
-    limit = call.params.get("limit", "10")
-    if not limit.isdecimal() or int(limit) not in BOOK_LIMITS:
+    limit = natural(call.params.get("limit", "10"))
+    if limit not in BOOK_LIMITS:
         raise ApiError(24106)
     step = _scale(call.params.get("scale"))
     book = venue.exchange.markets[market.symbol].book
     asks, bids = (
-        side.levels(int(limit)) if step is None else side.grouped(step, int(limit))
+        side.levels(limit) if step is None else side.grouped(step, limit)
         for side in (book.asks, book.bids)
     )
     return {
@@ -303,11 +306,8 @@ def _order_book(venue: PoloniexState, call: Call) -> object:
 def _scale(text: str | None) -> Decimal | None:
     if text is None or text == "-1":
         return None
-    try:
-        step = Decimal(text)
-    except InvalidOperation:
-        raise ApiError(601, "Invalid scale") from None
-    if not step.is_finite() or step <= 0:
+    step = exact(text)
+    if step is None or not SCALE_MIN <= step <= SCALE_MAX:
         raise ApiError(601, "Invalid scale")
     return step
 

@@ -349,7 +349,7 @@ class PushSession:
         if not self._is_private or not self.is_authenticated:
             self.error("User must be authenticated!")
             return
-        params = message.get("params") or {}
+        params = {} if message.get("params") is None else message["params"]
         counts = self._server.trade_requests
         counts[event] = counts.get(event, 0) + 1
         try:

@@ -56,9 +56,13 @@ def _query(request: SimRequest) -> dict[str, str]:
 
 
 def _body(request: SimRequest) -> object:
+    """None where there is none; a body of `null` says nothing, and is refused."""
     if not request.body.strip():
         return None
     try:
-        return msgspec.json.decode(request.body)
-    except msgspec.DecodeError:
+        body: object = msgspec.json.decode(request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ApiError(601, "The request body is not valid JSON") from None
+    if body is None:
+        raise ApiError(601, "The request body is not an object")
+    return body

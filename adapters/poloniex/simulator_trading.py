@@ -30,6 +30,7 @@ from fairlead.adapters.poloniex.simulator_orders import (
 )
 from fairlead.adapters.poloniex.simulator_public import Call
 from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
+from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.orders import SimOrder, Status
 from fairlead.adapters.simulation.routes import Endpoint
 
@@ -198,8 +199,13 @@ def _texts(body: dict[str, Any], name: str) -> list[str]:
 
 
 def cancel_all(venue: PoloniexState, body: object, *, smart: bool) -> list[dict[str, Any]]:
-    """`symbols` and `accountTypes` (or singular); no symbols: everything. Raises ApiError 601."""
-    wanted = body if isinstance(body, dict) else {}
+    """`symbols` and `accountTypes` (or singular); no symbols: everything. Raises ApiError 601.
+
+    A body that is no object may name a market: it is refused, and nothing is cancelled.
+    """
+    wanted = {} if body is None else body
+    if not isinstance(wanted, dict):
+        raise ApiError(601, "The request body is not an object")
     symbols = _texts(wanted, "symbols") or _texts(wanted, "symbol")
     kinds = _texts(wanted, "accountTypes") or _texts(wanted, "accountType")
     if any(kind != "SPOT" for kind in kinds):
@@ -270,14 +276,15 @@ def page[T](
     if start is None or start == "0":
         return newest_first
     direction = call.params.get("direction", direction)
-    if not start.isdecimal() or direction not in ("PRE", "NEXT"):
+    first = natural(start)
+    if first is None or direction not in ("PRE", "NEXT"):
         raise ApiError(601, "Invalid from or direction")
-    at = next((i for i, row in enumerate(newest_first) if key(row) == int(start)), None)
+    at = next((i for i, row in enumerate(newest_first) if key(row) == first), None)
     if at is not None:
         return newest_first[at + 1 :] if direction == "NEXT" else newest_first[:at]
     if direction == "NEXT":
-        return [row for row in newest_first if key(row) < int(start)]
-    return [row for row in newest_first if key(row) > int(start)]
+        return [row for row in newest_first if key(row) < first]
+    return [row for row in newest_first if key(row) > first]
 
 
 def _filtered(orders: Iterable[SimOrder], call: Call) -> list[SimOrder]:

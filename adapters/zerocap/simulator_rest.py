@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
 from fairlead.adapters.simulation.market import MS, SECOND_NS
+from fairlead.adapters.simulation.numbers import exact, whole
 from fairlead.adapters.simulation.orders import ORDER_VALUE_MAX
 from fairlead.adapters.simulation.routes import ApiError, Endpoint
 from fairlead.adapters.zerocap.config import Dialect
@@ -44,10 +45,10 @@ def worded(asked: Asked, name: str, default: str | None = None) -> str:
 def numbered(asked: Asked, name: str, default: int) -> int:
     """A parameter that is a whole number, or its text; "" and 0 stand for the default."""
     value = asked.params.get(name, default)
-    try:
-        return int(value or default)
-    except (TypeError, ValueError) as e:
-        raise invalid(name, "value is not a valid integer") from e
+    found = whole(default if value in ("", 0, None) else value)
+    if found is None:
+        raise invalid(name, "value is not a valid integer")
+    return found
 
 
 def decimal_of(asked: Asked, name: str, default: str | None = None) -> Decimal:
@@ -56,11 +57,8 @@ def decimal_of(asked: Asked, name: str, default: str | None = None) -> Decimal:
         raise invalid(name, "field required")
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         raise invalid(name, "str type expected")
-    try:
-        value = Decimal(str(raw))
-    except InvalidOperation as e:
-        raise invalid(name, "value is not a valid decimal") from e
-    if not value.is_finite() or not 0 <= value <= ORDER_VALUE_MAX:
+    value = exact(raw)
+    if value is None or not 0 <= value <= ORDER_VALUE_MAX:
         raise invalid(name, "value is not a valid decimal")
     return value
 

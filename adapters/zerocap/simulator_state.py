@@ -13,6 +13,7 @@ import msgspec
 
 from fairlead.adapters.simulation.exchange import ExchangeOptions
 from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.orders import NewOrder, Refusal, SimOrder, Status
 from fairlead.adapters.simulation.routes import ApiError, RateWindows
 from fairlead.adapters.simulation.shell import SimState, Start
@@ -108,15 +109,16 @@ class ZerocapState(SimState[ZerocapSimOptions]):
         dialect: Dialect = "A" if timestamp is None else "C"
         if dialect not in options.dialects or key != options.api_key or not signature:
             raise ApiError(401, "Unauthorized.")
-        if timestamp is not None and not (timestamp.isascii() and timestamp.isdecimal()):
+        stamp = natural(timestamp)
+        if timestamp is not None and stamp is None:
             raise ApiError(401, "invalid timestamp")
         message = options.api_key if timestamp is None else timestamp
         if not hmac.compare_digest(self.signature(message), signature):
             raise ApiError(401, "encryption check is fail")
         if options.allowed_ips and remote not in options.allowed_ips:
             raise ApiError(401, "Unauthorized IP address.")
-        if timestamp is not None:
-            skew = abs(int(timestamp[:15]) - self.exchange.now_ns // SECOND_NS)
+        if stamp is not None:
+            skew = abs(stamp - self.exchange.now_ns // SECOND_NS)
             if skew > options.clock_tolerance_secs:
                 raise ApiError(408, f"timestamp is {skew} s off")
         return dialect

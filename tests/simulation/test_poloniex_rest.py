@@ -342,7 +342,7 @@ def test_post_only_that_would_trade(desk: Desk) -> None:
         ({"price": "-1"}, 21309),
         ({"price": "1.234"}, 21335),
         ({"price": "one"}, 601),
-        ({"price": "NaN"}, 21309),
+        ({"price": "NaN"}, 601),
         ({"quantity": "0"}, 21328),
         ({"quantity": "0.0000001"}, 21336),
         ({"quantity": "0.00001"}, 21322),
