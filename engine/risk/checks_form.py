@@ -20,7 +20,8 @@ def duplicate_order_id(order: OrderFacts, view: Look) -> Verdict:
         return None
     return Denial(
         "DUPLICATE_ORDER_ID",
-        f"expected a new client order id, {order.client_order_id} was used before; "
+        f"expected a new client order id, {order.client_order_id} was submitted already "
+        "(stop_limit and bracket submit what they return); "
         "build a new order with the order factory",
     )
 

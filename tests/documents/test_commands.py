@@ -115,6 +115,21 @@ def traces(session: Session, command: str) -> None:
     assert session.run(command, is_kept=False).returncode == 0
 
 
+def first(says: str) -> Step:
+    """On the files that the page has the reader write."""
+
+    def step(session: Session, command: str) -> None:
+        page = (ROOT / "docs" / "strategies.md").read_text()
+        (session.folder / "mine").mkdir(exist_ok=True)
+        for language, suffix in (("python", "py"), ("toml", "toml")):
+            (block,) = re.findall(rf"^```{language}\n(.*?)^```", page, re.M | re.S)
+            (session.folder / "mine" / f"first.{suffix}").write_text(block)
+        told = _ends(session, command)
+        assert says in told, told
+
+    return step
+
+
 def other_python(session: Session, command: str) -> None:
     """By another interpreter, which few machines have: by this one, to the same hashes."""
     prefix = ".venv-3.14/bin/"
@@ -167,6 +182,8 @@ COMMANDS: dict[str, Step] = {
     "sqlite3 DAMAGED .dump": dumps,
     "fairlead import FILE.gz --catalog data/binance": written(**{"FILE.gz": SAMPLE}),
     "fairlead backtest configs/btcusdt-backtest-maker.toml": written(says="net PnL"),
+    "fairlead check mine/first.toml --mode backtest": first("ok: first"),
+    "fairlead backtest mine/first.toml": first("MARKET 1, STOP_LIMIT 1"),
     "fairlead import FILE --catalog DIR [--instrument ID]... [--format binance] "
     "[--instruments RULES] [--maker-fee RATE] [--taker-fee RATE] "
     "[--tick-size N] [--step-size N] [--min-notional N] "
@@ -202,6 +219,8 @@ COMMANDS: dict[str, Step] = {
     "fairlead check": named,
     "fairlead explain": named,
     "fairlead kill": named,
+    "fairlead live": named,
+    "fairlead paper": named,
     "fairlead resolve": named,
     "make": written(says="make demo"),
     "make demo": dry,

@@ -6,6 +6,7 @@ import random
 import re
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import msgspec
@@ -16,6 +17,7 @@ from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif, TriggerCondition
 from fairlead.engine.orders.trigger import condition_of, default_condition, kind_for
 from fairlead.engine.risk.checks import CHECKS, Denial
+from fairlead.engine.risk.checks_form import duplicate_order_id
 from fairlead.engine.risk.document import table
 from fairlead.engine.risk.facts import (
     CountedOrder,
@@ -420,6 +422,13 @@ def test_every_denial_says_what_to_do() -> None:
     assert str(denial) == (
         "MAX_ORDER_NOTIONAL: expected at most 1 USDT, 100 came (1 at 100); lower the quantity"
     )
+
+
+def test_an_order_that_is_submitted_twice_is_told_what_submitted_it() -> None:
+    order, view = SimpleNamespace(client_order_id="a"), SimpleNamespace(seen=lambda _name: True)
+    denial = duplicate_order_id(order, view)
+    assert denial is not None
+    assert "a was submitted already (stop_limit and bracket submit what they return)" in str(denial)
 
 
 def test_venue_abilities_are_named() -> None:
