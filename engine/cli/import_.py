@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ import typer
 
 from fairlead.engine.cli import process
 from fairlead.engine.config.model import FEE_RATE_MAX
+from fairlead.engine.config.walk import is_exact_decimal
 from fairlead.engine.errors import Exit
 from fairlead.engine.recording.importers.binance import Progress, import_binance
 from fairlead.engine.recording.importers.binance_instruments import Rules, decimals_of
@@ -134,10 +135,7 @@ def command(
 def _fee(option: str, text: str | None) -> Decimal | None:
     if text is None:
         return None
-    try:
-        fee = Decimal(text)
-    except InvalidOperation:
-        fee = Decimal("NaN")
+    fee = Decimal(text if is_exact_decimal(text) else "NaN")
     if not fee.is_finite() or abs(fee) > FEE_MAX:
         raise typer.BadParameter(
             f"{option}: expected a fraction between -{FEE_MAX} and {FEE_MAX}, received {text!r}"
@@ -148,10 +146,7 @@ def _fee(option: str, text: str | None) -> Decimal | None:
 def _above_zero(option: str, text: str | None) -> Decimal | None:
     if text is None:
         return None
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("NaN")
+    value = Decimal(text if is_exact_decimal(text) else "NaN")
     if not value.is_finite() or not 0 < value < 10**12 or decimals_of(value) > DECIMALS_MAX:
         raise typer.BadParameter(
             f"{option}: expected a number above 0 with at most {DECIMALS_MAX} decimals, "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 DIGITS_MAX = 28  # beyond them sums are rounded
+_NUMBER = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?")
 
 
 def command(
@@ -84,12 +86,10 @@ def _fill(text: str) -> tuple[Decimal, Decimal]:
 
 
 def _number(text: str, option: str) -> Decimal:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise typer.BadParameter(f"{option}: expected a number, received {text!r}") from None
-    if not number.is_finite():
-        raise typer.BadParameter(f"{option}: expected a finite number, received {text!r}")
+    # Decimal takes underscores, blanks around, and the digits of every script
+    if _NUMBER.fullmatch(text) is None:
+        raise typer.BadParameter(f"{option}: expected a number, received {text[:60]!r}")
+    number = Decimal(text)
     if len(number.as_tuple().digits) > DIGITS_MAX or abs(number.adjusted()) > DIGITS_MAX:
         raise typer.BadParameter(
             f"{option}: expected a number of at most {DIGITS_MAX} digits, received {text[:60]!r}"

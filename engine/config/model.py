@@ -41,7 +41,7 @@ def _doc(
 
 Money = Annotated[
     str,
-    _doc("Amount and currency", pattern=r"^\d+(\.\d+)? [A-Z0-9]+$", examples=["500 USDT"]),
+    _doc("Amount and currency", pattern=r"^[0-9]+(\.[0-9]+)? [A-Z0-9]+$", examples=["500 USDT"]),
 ]
 
 

@@ -22,7 +22,7 @@ from fairlead.engine.secrets import Secret, read_credentials
 
 Mode = Literal["live", "paper", "record", "backtest"]
 
-_VENUE_OF = re.compile(r"[^\s.]+\.([A-Z][A-Z0-9_]*)(?:-\d+-.+)?")
+_VENUE_OF = re.compile(r"[^\s.]+\.([A-Z][A-Z0-9_]*)(?:-[0-9]+-.+)?")
 
 
 class ResolvedStrategy(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ OF_MONEY: Final = (  # keys of [risk], too
 _VENUE_KEY = re.compile(r"[a-z][a-z0-9_]*")
 _INSTRUMENT = re.compile(
     r"(?P<id>[A-Za-z0-9_/:-]+\.(?P<venue>[A-Za-z][A-Za-z0-9_]*))"
-    r"(?:-\d+-[A-Z_]+-(?:LAST|BID|ASK|MID|MARK)-(?:INTERNAL|EXTERNAL)(?:@.+)?)?"
+    r"(?:-[0-9]+-[A-Z_]+-(?:LAST|BID|ASK|MID|MARK)-(?:INTERNAL|EXTERNAL)(?:@.+)?)?"
 )
 _FOLDER_KEYS = (("run", "state_dir"), ("record", "dir"), ("backtest", "catalog"))
 _INSTRUMENT_KEYS = ("instrument_id", "instrument_ids", "bar_type", "bar_types")

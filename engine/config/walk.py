@@ -22,7 +22,7 @@ from fairlead.engine.config.problems import KeyPath, came_text, key_text, neares
 
 BAD: Final = object()
 
-_EXACT = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
+_EXACT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _DECIMAL_DOC = 'an exact decimal as a string, e.g. "{}"'
 DECIMAL_LIMITS: Final = {"least": "at least", "above": "more than", "most": "at most"}
 _BREAKS: Final = {"least": operator.lt, "above": operator.le, "most": operator.gt}
@@ -415,7 +415,7 @@ def _text(value: Any) -> bool:
 
 
 def _number_text(value: str) -> bool:
-    return re.fullmatch(r"-?\d+(\.\d+)?", value) is not None
+    return re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value) is not None
 
 
 def _form(meta: inspect.Metadata | None) -> str:
@@ -428,7 +428,7 @@ def _form(meta: inspect.Metadata | None) -> str:
 def _form_hint(value: str, kind: inspect.StrType) -> str:
     """The same text in the right form, where upper case, a blank, a dash or a scheme lacks."""
     pattern = kind.pattern or ""
-    spaced = re.sub(r"^(\d+(?:\.\d+)?)([A-Za-z])", r"\1 \2", value.strip())
+    spaced = re.sub(r"^([0-9]+(?:\.[0-9]+)?)([A-Za-z])", r"\1 \2", value.strip())
     dashed = re.sub(r"[^A-Za-z0-9_.-]+", "-", value.strip())
     address = re.sub(r"^[A-Za-z]{0,6}:?//", "", value.strip())
     secure = "" if re.match(r"(127\.|localhost\b|\[::1\])", address) else "s"
