@@ -140,6 +140,7 @@ def measure(
     name: str, kills: int, stop: Callable[[Run], Callable[[], None]], busy: bool
 ) -> list[Sample]:
     with tempfile.TemporaryDirectory(prefix="kill-") as folder, _venue(name, folder) as served:
+        os.environ["FAIRLEAD_RUNTIME_DIR"] = folder  # no locks of its accounts in the user's home
         run = Run(Path(folder), served, name)
         run.start({"every_ms": 60, "block_secs": BLOCK_SECS, "busy": busy})
         try:

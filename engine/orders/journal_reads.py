@@ -94,9 +94,8 @@ def _refused(path: Path) -> OSError | None:
         try:
             for _ in range(FILES):
                 opened.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-            probe = opened.enter_context(tempfile.TemporaryFile(dir=path.parent))
-            probe.write(b"0")
-            probe.flush()
+            with tempfile.TemporaryFile(dir=path.parent, buffering=0) as probe:
+                probe.write(b"0")
         except OSError as error:
             return error
     return (

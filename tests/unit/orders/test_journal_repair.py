@@ -108,6 +108,17 @@ def test_a_process_with_too_many_files_open_is_told_so(
         assert "Nothing was sent" not in error.message, "a kill has sent its cancels by then"
 
 
+def test_a_disk_that_takes_no_byte_is_told_for_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    path = made(tmp_path / "j.sqlite")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        told = repair_of(refused_by("SQLITE_CANTOPEN"), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert told.startswith(f"{os.strerror(errno.EFBIG)}. {WHOLE}")
+
+
 def test_a_full_disk_under_a_write_is_told_as_that(tmp_path: Path) -> None:
     path = made(tmp_path / "j.sqlite")
     journal = Journal(path, fsync=False, now_ns=time.time_ns)
