@@ -18,6 +18,7 @@ from fairlead.engine.currencies import money
 from fairlead.engine.observe.account import InstrumentSummary
 
 ZERO = Decimal(0)
+ROUNDED = Decimal("0.00000002")  # of a balance with a fill: its result and its fee
 
 
 class Equity(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +30,15 @@ class Equity(msgspec.Struct, frozen=True, kw_only=True):
     it: what was held at the start at the marks of the end, what was deposited meanwhile included.
     A position that a live run took over counts in `change` from its cost by the journal, as in
     `net` of its instrument.
+
+    A simulated account starts with what the config says. Its balances are rounded with each fill,
+    `change` is exact: `end` is `start` + `change` + `rounding`.
     """
 
     start: Decimal
     end: Decimal
     change: Decimal
+    rounding: Decimal = ZERO
 
 
 def equity(
@@ -41,13 +46,17 @@ def equity(
     venues: Iterable[str],
     instruments: Sequence[InstrumentSummary],
     strategies: Sequence[InstrumentSummary],
+    started: Iterable[str] | None = None,
 ) -> dict[str, dict[str, Equity]]:
     """By NautilusTrader venue and quote currency; one that lacks a mark is left out.
+
+    `started` are the balances of the config with which simulated accounts begin; None: live.
 
     `strategies` are their parts: on margin each has its own position, open against each other's or
     not. What is base of one instrument and quote of another counts in both currencies.
     """
     found: dict[str, dict[str, Equity]] = {}
+    before = None if started is None else _sums(started)
     for venue in venues:
         account = cache.account_for_venue(Venue(venue))
         mine = [one for one in instruments if one.instrument.rpartition(".")[2] == venue]
@@ -57,19 +66,29 @@ def equity(
         by_quote: defaultdict[str, list[InstrumentSummary]] = defaultdict(list)
         for one in mine:
             by_quote[one.quote].append(one)
-        worth = {
-            quote: _open_worth(quote, venue, strategies, totals)
-            if account.account_type == AccountType.MARGIN
-            else _worth(ones, totals)
-            for quote, ones in by_quote.items()
-        }
-        found[venue] = {
-            quote: Equity(start=end - change, end=end, change=change)
-            for quote, end in worth.items()
-            if end is not None
-            for change in (sum((one.net for one in by_quote[quote]), ZERO),)
-        }
+        is_margin = account.account_type == AccountType.MARGIN
+        found[venue] = {}
+        for quote, ones in by_quote.items():
+            if is_margin:
+                end: Decimal | None = _open_worth(quote, venue, strategies, totals)
+                first = None if before is None else before.get(quote, ZERO)
+            else:
+                end = _worth(ones, totals)
+                first = None if before is None else _worth(ones, before)
+            if end is not None:
+                found[venue][quote] = _equity(ones, end, first)
     return found
+
+
+def _equity(ones: Sequence[InstrumentSummary], end: Decimal, first: Decimal | None) -> Equity:
+    """Of the instruments of one quote currency. `first`: what the account began with by the config,
+    where it is known: more than rounding apart, it was moved by what has another quote currency."""
+    change = sum((one.net for one in ones), ZERO)
+    start, rounding = end - change, ZERO
+    most = ROUNDED * sum(one.fills for one in ones)
+    if first is not None and abs(start - first) <= most:
+        start, rounding = first, start - first
+    return Equity(start=start, end=end, change=change, rounding=rounding)
 
 
 def _open_worth(
@@ -106,10 +125,7 @@ def balance_changes(
 
     `started` are the balances of the config, with which each account begins.
     """
-    before: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for text in started:
-        amount = money(text)
-        before[amount.currency.code] += amount.as_decimal()
+    before = _sums(started)
     changes = {}
     for venue in venues:
         account = cache.account_for_venue(Venue(venue))
@@ -117,6 +133,15 @@ def balance_changes(
             totals = _totals(account)
             changes[venue] = {name: total - before[name] for name, total in totals.items()}
     return changes
+
+
+def _sums(amounts: Iterable[str]) -> defaultdict[str, Decimal]:
+    """By currency."""
+    found: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for text in amounts:
+        amount = money(text)
+        found[amount.currency.code] += amount.as_decimal()
+    return found
 
 
 def _totals(account: Any) -> dict[str, Decimal]:

@@ -71,6 +71,8 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
     for venue, worths in summary.equity.items():
         for quote, worth in worths.items():
             change = f"{shown(worth.change, signed=True)}, all at the last marks"
+            if worth.rounding:
+                change += f", balances rounded by {worth.rounding:+f}"
             text = f"{shown(worth.start)} to {shown(worth.end)} {quote} ({change})"
             yield f"equity {venue}", text
     for venue, moved in summary.balance_changes.items():

@@ -54,9 +54,10 @@ def summed_up(
             data=data,
             simulated=traits.is_simulated,
         )
-        worth = equity(cache, venues, traded.instruments, traded.strategies)
-        if traits.is_simulated:
-            moved = balance_changes(cache, venues, config.simulated.balances)
+        started = config.simulated.balances if traits.is_simulated else None
+        worth = equity(cache, venues, traded.instruments, traded.strategies, started)
+        if started is not None:
+            moved = balance_changes(cache, venues, started)
     return RunSummary(
         name=config.name,
         mode=mode,

@@ -128,6 +128,27 @@ def test_strategies_that_hold_against_each_other_are_worth_what_the_account_says
     assert (worth.start, worth.change) == (100_000, one.net)
 
 
+def test_an_account_starts_with_what_the_config_says_and_its_rounding_is_told(
+    tmp_path: Path, catalog: Path
+) -> None:
+    """Seven parts of two prices: no decimal number is their average."""
+    bought = [[1000 * at, "market", f"in-{at}", "BUY", f"0.00{at}"] for at in (3, 4)]
+    sold = [[1000 * at, "market", f"out-{at}", "SELL", "0.001"] for at in range(10, 16)]
+    steps = json.dumps([*bought, *sold]).replace('"', '\\"')
+    params = {"steps": steps, "begin_ns": START_NS, "instrument_id": "BTCUSDT.TEST"}
+    file = config(tmp_path, catalog, "tests.data.exits:BracketSteps", params)
+    summary = run_backtest(load(file)).summary
+    (one,) = summary.instruments
+    worth = summary.equity["TEST"]["USDT"]
+    assert one.fills == 8
+    assert worth.start == 100_000
+    assert (worth.change, worth.end) == (one.net, worth.start + one.net + worth.rounding)
+    assert 0 < abs(worth.rounding) < Decimal("0.0000002")
+    assert worth.end == 100_000 + summary.balance_changes["TEST"]["USDT"] + one.unrealized
+    (text,) = [text for name, text in rows(summary) if name.startswith("equity")]
+    assert f"balances rounded by {worth.rounding:+f}" in text
+
+
 def test_spot_equity_is_quote_change_and_base_at_the_mark(tmp_path: Path) -> None:
     info = {"buy_fee": "0.002", "sell_fee": "0.001", "buy_fee_in_base": True}
     root = write_catalog(tmp_path / "c", spot(OCEANEX, info), seconds=60, seed=11)
