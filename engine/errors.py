@@ -28,6 +28,7 @@ class Exit(IntEnum):
     LOCKED = 12
     NOT_STORED = 13
     TIMED_OUT = 124
+    INTERRUPTED = 130
 
 
 MEANING: dict[Exit, str] = {
@@ -46,6 +47,7 @@ MEANING: dict[Exit, str] = {
     Exit.LOCKED: "the state folder is locked by another process",
     Exit.NOT_STORED: "the kill is not stored: what was open is cancelled, nothing stays stopped",
     Exit.TIMED_OUT: "timed out",
+    Exit.INTERRUPTED: "cut short by a signal; not of what runs until it is told to stop",
 }
 
 

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import os
+import select
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
+
+SAY_SECS = 0.2  # for a screen that takes nothing
+BUSY_SECS = 5.0  # for one that would, in a process that gets no time on its processor
 
 Answer = Callable[[str, str, int, Mapping[str, Any]], None]
 _answers: list[Answer] = []
+_STDERR = 2
+
+
+class Speech:
+    """How a line gets to stderr: `write` may block or raise, `fd` is what it writes to."""
+
+    def __init__(self) -> None:
+        self.fd = _STDERR
+        self.write: Callable[[bytes], object] = partial(os.write, _STDERR)
+        self.is_hurried = False  # a second signal came
+
+
+speech = Speech()
 
 
 def answer_by(answer: Answer) -> None:
@@ -17,11 +38,52 @@ def answer_by(answer: Answer) -> None:
     _answers[:] = [answer]
 
 
+def say(text: str) -> None:
+    """A line on stderr, past the loggers, whose locks a blocked thread may hold.
+
+    For signal handlers and the threads that guard a run: it never raises, and it gives up where
+    stderr takes nothing.
+    """
+    write_within(partial(speech.write, f"{text}\n".encode(errors="replace")), speech.fd)
+
+
+def write_within(write: Callable[[], object], fd: int) -> None:
+    """`write` to `fd` in a thread, left behind where `fd` takes nothing for SAY_SECS."""
+    done = _thread.allocate_lock()
+    done.acquire()
+
+    def work() -> None:
+        with contextlib.suppress(BaseException):  # a thread has nobody to tell
+            write()
+        done.release()
+
+    try:
+        # Not `threading`: the handler may have come within its locks
+        _thread.start_new_thread(work, ())
+    except RuntimeError:
+        return
+    until = time.monotonic() + BUSY_SECS
+    while not done.acquire(timeout=SAY_SECS):
+        if not _takes(fd) or time.monotonic() > until:
+            return
+
+
+def _takes(fd: int) -> bool:
+    """Whether a write would not block, or would fail at once."""
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        return bool(poll.poll(0))
+    except OSError:
+        return False
+
+
 def end_at_once(code: str, message: str, exit_code: int, **known: Any) -> NoReturn:
-    """Say why, past the loggers, whose locks a blocked thread may hold, and leave."""
-    os.write(2, f"error {code}: {message}\n".encode())
+    """Say why, and leave: within a second, whatever the outputs take."""
+    say(f"error {code}: {message}")
     for answer in _answers:
-        answer(code, message, exit_code, known)
+        with contextlib.suppress(Exception):
+            answer(code, message, exit_code, known)
     os._exit(exit_code)
 
 

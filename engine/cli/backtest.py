@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from fairlead.engine.cli import process
 from fairlead.engine.cli.out import exit_with, out_folder, show_result, written
-from fairlead.engine.processes import stop_signals
+from fairlead.engine.errors import Exit
 from fairlead.engine.run.config import load
 
 Progress = Callable[[float], None]
@@ -43,8 +41,9 @@ def command(
 
     loaded = load(config)
     with out_folder(out), process.logs_on_stderr():
-        with _terminable(), _progress() as progress:
+        with _progress() as progress:
             result = run_backtest(loaded, progress=progress)
+        process.end_by_signals(int(Exit.INTERRUPTED))
         try:
             files = run_files(result.cache, result.parts.run_state)
             folder = out or loaded.state_dir / FOLDERS["backtest"]  # that one may be read-only
@@ -53,22 +52,6 @@ def command(
             result.dispose()
         show_result(summary, as_json=as_json)
     exit_with(summary)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the run as SIGINT does: what was done so far is summed up."""
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [number for number in stop_signals() if number != signal.SIGINT]
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from fairlead.engine.cli import killing
-from fairlead.engine.errors import Exit
 from fairlead.engine.kill.state import Action
 
 _VALUES = ("--config", "--action", "--reason", "--timeout")
@@ -28,7 +27,7 @@ def run(arguments: list[str]) -> int | None:
         return None  # nothing was done; the library says the same in its own words
     except KeyboardInterrupt:
         print("interrupted: the state is kept, cancels may be unfinished", file=sys.stderr)  # noqa: T201
-        return int(Exit.FAILED)
+        raise
     except Exception as error:
         from fairlead.engine.cli import errors
 

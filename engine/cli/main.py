@@ -16,8 +16,7 @@ def main() -> None:
         code = process.interrupted() if process.is_interrupt(end.code) else end.code
     except KeyboardInterrupt:
         code = process.interrupted()
-    process.finish(code if isinstance(code, int) else int(code is not None))
-    sys.exit(code)
+    sys.exit(process.finish(code if isinstance(code, int) else int(code is not None)))
 
 
 def _run() -> int | str | None:

@@ -51,7 +51,7 @@ def run(
 
     loaded = load(config)
     resolved = resolve(loaded, mode).require()
-    with out_folder(out), process.logs_on_stderr():
+    with out_folder(out), process.logs_on_stderr(waits=False):
         ended = run_node(resolved, mode, run_secs=seconds)
         process.ended(int(ended.exit))
         if out is None and mode in FOLDERS and ended.node is not None:
@@ -61,6 +61,7 @@ def run(
         figures = sum_up(loaded, mode, ended)
         if out is not None and files is not None:
             figures = written(out, figures, files)
+        process.hurry()
         show_result(figures, as_json=as_json)
     exit_with(figures)
 

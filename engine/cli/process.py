@@ -15,14 +15,25 @@ import errno
 import io
 import os
 import re
+import select
 import signal
+import stat
 import sys
 import threading
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from fairlead.engine.processes import answer_by, stop_signals
+from fairlead.engine.errors import Exit
+from fairlead.engine.processes import (
+    answer_by,
+    end_at_once,
+    say,
+    speech,
+    stop_signals,
+    write_within,
+)
+from fairlead.engine.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,19 +44,25 @@ ENDED_BY_SIGNAL = frozenset({"live", "paper", "record", "venue"})
 REPEATABLE = frozenset({"check", "config", "explain", "--help", "--version"})
 TAIL_MAX = 8192  # bytes of an output that are kept: more than a line of ours has
 THREADS_SECS = 2.0  # for threads that a strategy has left to end by themselves
+LAST_SECS = 5.0  # for a stderr that takes nothing, after a run that did not wait for it
+HURRY_SECS = 0.5  # to print what a second signal has left of a run
 _STDOUT, _STDERR = 1, 2
-_FAILED = 1
-_INTERRUPTED = 130  # the command line library's own, which is not of our table
+_INTERRUPTED = int(Exit.INTERRUPTED)  # the command line library's own, too
 
 
 class Output(io.RawIOBase):
-    """A descriptor whose writes never raise: once one fails, the rest goes to `instead`."""
+    """A descriptor whose writes never raise: once one fails, the rest goes to `instead`.
 
-    def __init__(self, fd: int, instead: int | None = None) -> None:
+    With a `screen` they never wait either.
+    """
+
+    def __init__(self, fd: int, instead: Output | None = None) -> None:
         super().__init__()
         self._fd = fd
         self._instead = instead
+        self.screen: Screen | None = None
         self.lost: OSError | None = None
+        self.is_told = False  # that it is lost: somebody misses it
         self.count = 0  # bytes that came
         self.tail = b""  # the last of them
 
@@ -61,6 +78,36 @@ class Output(io.RawIOBase):
     def write(self, data: Any) -> int | None:
         self.count += len(data)
         self.tail = (self.tail + bytes(data))[-TAIL_MAX:]
+        if self.screen is not None:
+            self.screen.put(bytes(data))
+            return len(data)
+        return self._write(data)
+
+    def begin_screen(self) -> None:
+        self.screen = Screen(self._write_all)
+
+    def end_screen(self) -> None:
+        """What waits is written before this returns; from now on writes wait again."""
+        if self.screen is not None:
+            self.screen.wait()
+            self.screen = None
+
+    def write_through(self, data: bytes) -> None:
+        """Until it is written: also what waits before it."""
+        self.write(data)
+        if self.screen is not None:
+            self.screen.wait()
+
+    def _write_all(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            count = self._write(left)
+            if count is None:  # who started this process has made it one that never waits
+                select.select([], [self._fd], [])
+            else:
+                left = left[count:]
+
+    def _write(self, data: Any) -> int | None:
         if self.lost is None:
             try:
                 return os.write(self._fd, data)
@@ -72,11 +119,8 @@ class Output(io.RawIOBase):
         return self._write_instead(data)
 
     def move(self, fd: int) -> None:
-        """From now on stderr is `fd`."""
-        if self._fd == _STDERR:
-            self._fd = fd
-        elif self._instead is not None:
-            self._instead = fd
+        """It is the descriptor `fd` from now on."""
+        self._fd = fd
 
     def _tell(self, error: OSError) -> None:
         if self._instead is None:
@@ -84,15 +128,13 @@ class Output(io.RawIOBase):
         if error.errno == errno.EPIPE and _verb() in REPEATABLE:
             self._instead = None
             return
+        self.is_told = True
         text = f"error OUTPUT-LOST: stdout: {error.strerror}; what was meant for it follows\n"
         self._write_instead(text.encode())
 
     def _write_instead(self, data: Any) -> int:
-        try:
-            if self._instead is not None:
-                os.write(self._instead, data)
-        except OSError:
-            self._instead = None  # nothing is left to say it on
+        if self._instead is not None:
+            self._instead.write(data)
         return len(data)
 
 
@@ -102,24 +144,25 @@ class _Process:
     def __init__(self) -> None:
         self.is_begun = False
         self.is_whole = False  # all that is to be said was said
-        self.stderr = _STDERR
-        self.outputs: list[Output] = []
+        self.signal = ""  # that is about to end the process
+        self.stderr = Output(_STDERR)
+        self.results: list[Output] = []  # what stdout is, and was
         self.files: dict[str, str] = {}
 
-    def result(self) -> Output | None:
-        """What stdout is now."""
-        found = [one for one in self.outputs if one.fileno() != self.stderr]
-        return found[-1] if found else None
-
     def answer(self, code: str, message: str, exit_code: int, known: Mapping[str, Any]) -> None:
-        """The one document of `--json`, unless there is one."""
-        result = self.result()
-        if result is None or result.count or "--json" not in sys.argv:
-            return
+        """The one document of `--json`, unless there is one; given up where nobody takes it."""
+        if text := self.document(code, message, exit_code, known):
+            result = self.results[-1]
+            write_within(lambda: result.write_through(text), result.fileno())
+
+    def document(self, code: str, message: str, exit_code: int, known: Mapping[str, Any]) -> bytes:
+        """Empty where there was one, or nobody asked for it."""
+        if not self.results or self.results[-1].count or "--json" not in sys.argv:
+            return b""
         import json
 
         told = {**answer_of(code, message, exit_code), **known}
-        result.write(json.dumps(told).encode() + b"\n")
+        return json.dumps(told).encode() + b"\n"
 
 
 _process = _Process()
@@ -140,23 +183,28 @@ def begin() -> None:
     _process.is_begun = True
     _open_standard_descriptors()
     sys.stdout = guarded(_STDOUT, sys.stdout)
-    sys.stderr = guarded(_STDERR, sys.stderr)
+    sys.stderr = _text(_process.stderr, sys.stderr)
+    speech.write = _process.stderr.write_through
     answer_by(_process.answer)
-    if _verb() in ENDED_BY_SIGNAL:
-        for number in stop_signals():
-            signal.signal(number, _stopped_early)
+    for number in stop_signals():
+        signal.signal(number, _stopped_early if _verb() in ENDED_BY_SIGNAL else _interrupt)
 
 
 def guarded(fd: int, like: Any = None) -> io.TextIOWrapper:
-    """Text for the descriptor, which is stdout's unless it is stderr's own."""
-    raw = Output(fd, None if fd == _STDERR else _STDERR)
-    _process.outputs.append(raw)
+    """Text for a descriptor that is stdout's; what it does not take goes to stderr."""
+    result = Output(fd, _process.stderr)
+    _process.results.append(result)
+    return _text(result, like)
+
+
+def _text(raw: Output, like: Any) -> io.TextIOWrapper:
+    is_stderr = raw is _process.stderr
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=getattr(like, "encoding", None) or "utf-8",
         errors=getattr(like, "errors", None) or "strict",
-        line_buffering=fd == _STDERR or raw.isatty(),
-        write_through=fd == _STDERR,
+        line_buffering=is_stderr or raw.isatty(),
+        write_through=is_stderr,
     )
 
 
@@ -178,26 +226,34 @@ def name_files(files: Mapping[str, str]) -> None:
     _process.files.update(files)
 
 
-def finish(code: int = 0) -> None:
+def finish(code: int = 0) -> int:
     """Write what is buffered; where stdout was lost, say what is in which file.
 
-    Then the process ends with `code`, whatever threads a strategy has left.
+    Then the process ends, whatever threads a strategy has left, with the exit code that is given
+    back: `code`, but for a verb that had nothing but its stdout to give, and has lost that.
     """
+    if _verb() not in ENDED_BY_SIGNAL:
+        end_by_signals(_INTERRUPTED)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    if code:
-        _process.answer(*_told_last(), code, {})
-    if any(one.lost is not None for one in _process.outputs if one.fileno() != _process.stderr):
+    if code and (document := _process.document(*_told_last(), code, {})):
+        _process.results[-1].write(document)
+    if not code and _verb() in REPEATABLE and any(one.is_told for one in _process.results):
+        code = int(Exit.FAILED)
+    if any(one.lost is not None for one in _process.results):
         for what, path in _process.files.items():
             sys.stderr.write(f"{what}: {path}\n")
     _process.is_whole = True
+    end_by_signals(code)
+    if _process.stderr.screen is not None:
+        _process.stderr.screen.wait(LAST_SECS)
     threading.Thread(target=_leave, args=(code,), name="leave", daemon=True).start()
+    return code
 
 
 def _told_last() -> tuple[str, str]:
     """Code and message of the last error on stderr; those of the command line library have none."""
-    tails = [one.tail for one in _process.outputs if one.fileno() == _process.stderr]
-    text = tails[-1].decode(errors="replace").strip() if tails else ""
+    text = _process.stderr.tail.decode(errors="replace").strip()
     found = re.findall(r"^(?:error ([A-Z][A-Z0-9-]*): |Error: )(.*)$", text, re.MULTILINE)
     if not found:
         return "ENDED", text.rpartition("\n")[2]
@@ -214,11 +270,11 @@ def _leave(code: int) -> None:
         if not one.daemon and one is not threading.main_thread()
     ]
     if left:
-        text = (
+        say(
             f"warning THREADS-LEFT: still at work and ended with the process: {', '.join(left)}; "
-            "a strategy ends its threads in on_stop, or makes them daemons\n"
+            "a strategy ends its threads in on_stop, or makes them daemons"
         )
-        os.write(_process.stderr, text.encode())
+    if left or _process.stderr.screen is not None:  # NautilusTrader's log may hang on stderr, too
         os._exit(code)
 
 
@@ -226,26 +282,40 @@ def _stopped_early(number: int, _frame: FrameType | None) -> None:
     """Nothing is open and nothing was sent; unwinding half an import would only raise in it."""
     name = signal.Signals(number).name
     text = f"stopped by {name} before it began; nothing was sent"
-    os.write(_STDERR, f"{text}\n".encode())
+    say(text)
     _process.answer("STOPPED", text, 0, {})
     os._exit(0)
 
 
 @contextlib.contextmanager
-def logs_on_stderr() -> Iterator[None]:
+def logs_on_stderr(*, waits: bool = True) -> Iterator[None]:
     """NautilusTrader logs to file descriptor 1; the result must be alone there, to be parsed.
 
     The descriptor is stderr's from now on: its thread may write a last line at any time. In a
-    process of ours so is `sys.stdout` the result's, for what is told of an error, too.
+    process of ours so is `sys.stdout` the result's, for what is told of an error, too. Where the
+    run `waits` for neither, they are written by threads (see engine/screen.py): stdout until the
+    run is over, stderr to the end of the process.
     """
     sys.stdout.flush()
     kept, before = os.dup(_STDOUT), sys.stdout
-    os.dup2(_process.stderr, _STDOUT)
+    if not waits and _process.is_begun:
+        _move_stderr()
+        _process.stderr.begin_screen()
+        _never_waits(_STDERR)
+    os.dup2(_STDERR, _STDOUT)
     sys.stdout = guarded(kept, before)
+    result = _process.results[-1]
+    if _process.stderr.screen is not None:
+        result.begin_screen()
     try:
         yield
+    except BaseException:
+        if not waits:
+            end_by_signals(int(Exit.FAILED))
+        raise
     finally:
         sys.stdout.flush()
+        result.end_screen()
         if not _process.is_begun:
             sys.stdout.close()
             os.close(kept)
@@ -260,31 +330,80 @@ def ended(code: int) -> None:
     """
     if not _process.is_begun:
         return
-    _process.stderr = os.dup(_STDERR)
-    for output in _process.outputs:
-        output.move(_process.stderr)
+    _move_stderr()
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, _STDERR)
     os.close(silent)
+    end_by_signals(code)
+    sys.stdout.flush()
+    _process.results[-1].end_screen()
+
+
+def end_by_signals(code: int) -> None:
+    """What is left is to print: a signal ends the process with `code`, and says so."""
+    if not _process.is_begun:
+        return
 
     def end_now(number: int, _frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
         if _process.is_whole:
             os._exit(code)
-        text = f"ended by {name} before the summary was whole"
-        os.write(_process.stderr, f"error: {text}\n".encode())
+        name = signal.Signals(number).name
+        by = "a second signal" if number == signal.SIGALRM else name
+        text = f"ended by {by} before the summary was whole"
+        say(f"error: {text}")
         _process.answer("CUT-SHORT", text, code, {})
         os._exit(code)
 
-    for number in stop_signals():
+    for number in (*stop_signals(), signal.SIGALRM):
         signal.signal(number, end_now)
 
 
+def hurry() -> None:
+    """After a second signal: print what there is, and don't wait for who takes none of it."""
+    if _process.is_begun and speech.is_hurried:
+        signal.setitimer(signal.ITIMER_REAL, HURRY_SECS)
+
+
+def _move_stderr() -> None:
+    """To a descriptor of its own, once: number 2 is what others write to."""
+    if speech.fd == _STDERR:
+        speech.fd = os.dup(_STDERR)
+        _process.stderr.move(speech.fd)
+
+
+def _never_waits(fd: int) -> None:
+    """What NautilusTrader writes to a terminal or a pipe is lost where that takes nothing.
+
+    The file is opened anew for it: the flag is of an open file, which a terminal's processes share.
+    A socket can't be: its thread waits there, and the run goes on.
+    """
+    if not (os.isatty(fd) or stat.S_ISFIFO(os.fstat(fd).st_mode)):
+        return
+    with contextlib.suppress(OSError):
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+        anew = os.open(f"/proc/self/fd/{fd}", flags)
+        os.dup2(anew, fd)
+        os.close(anew)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """Of a verb that has something to finish: it is cut short, once in order, twice at once."""
+    name = signal.Signals(number).name
+    if _process.signal and number == signal.SIGHUP:
+        return  # one closed terminal tells of it more than once
+    if _process.signal:
+        end_at_once("INTERRUPTED", f"ended at once by {name}", _INTERRUPTED)
+    _process.signal = name
+    raise KeyboardInterrupt
+
+
 def interrupted() -> int:
-    """The exit code of a process that SIGINT ended, after a line."""
-    sys.stderr.write("error INTERRUPTED: ended by SIGINT\n")
-    return _FAILED
+    """The exit code of a process that a signal has ended, after a line."""
+    name = _process.signal or signal.SIGINT.name
+    sys.stderr.write(f"error INTERRUPTED: ended by {name} before it was done\n")
+    return _INTERRUPTED
 
 
 def is_interrupt(code: object) -> bool:
-    return code == _INTERRUPTED
+    """Whether the command line library ends for KeyboardInterrupt: not a run's own exit code."""
+    return code == _INTERRUPTED and bool(_process.signal)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.processes import stop_signals
 
 if TYPE_CHECKING:
     from fairlead.adapters.simulation.faults import Profile
@@ -50,7 +50,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Serve a simulated venue until SIGINT or SIGTERM.
+    """Serve a simulated venue until SIGINT, SIGTERM or SIGHUP.
 
     When ready, one line of JSON tells its URLs and test credentials; `credentials` are references
     that a config takes as they are. The true ledger is at `/_sim/ledger`.
@@ -107,7 +107,7 @@ async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> 
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
     try:
         served = await serve(venue, HOST, port)

@@ -29,6 +29,7 @@ from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY, LiveOrder
 from fairlead.engine.orders.model import Intent
+from fairlead.engine.processes import say
 from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,11 @@ class KillSignal:
                 ALL, Action.CANCEL, reason="signal SIGUSR1", by=f"a signal to process {os.getpid()}"
             )
         except FairleadError as error:  # in force in this process all the same
-            os.write(2, f"error {error.code}: {error.message}\n".encode())
+            say(f"error {error.code}: {error.message}")
+        except Exception as error:  # never into the strategy that was at work
+            say(
+                f"error KILL-SIGNAL: {type(error).__name__}: {error}; `fairlead kill` does the same"
+            )
 
 
 class KillWatch:

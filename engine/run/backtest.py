@@ -123,9 +123,10 @@ def run_backtest(
 ) -> RunResult:
     """Run every strategy of the config over the catalog's data.
 
-    `progress` is called with the fraction done now and then. A KeyboardInterrupt ends the run in
-    order, and what was done until then is summed up. Raises FairleadError: what a check of the
-    config finds, missing or empty catalogs, instruments or dates without data, fees missing.
+    `progress` is called with the fraction done now and then. SIGINT, SIGTERM or SIGHUP end the run
+    in order at the next event, and what was done until then is summed up: exit code 130 and a note.
+    Raises FairleadError: what a check of the config finds, missing or empty catalogs, instruments
+    or dates without data, fees missing.
     """
     resolved = resolve(loaded, "backtest").require()
     catalog = loaded.resolve(loaded.config.backtest.catalog)
@@ -160,10 +161,12 @@ def _run(
         node.add_strategy(ends)
         for strategy in parts.strategies:
             node.add_strategy(strategy)
+        node.interrupts.shut_down = ends.shutdown_system
         gc.freeze()  # what is loaded stays: the collector need not look at it again and again
         began = monotonic()
         try:
-            result: BacktestResult = node.run()
+            with node.interrupts:
+                result: BacktestResult = node.run()
         except RuntimeError as error:
             node.dispose()
             raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
@@ -295,23 +298,30 @@ def _summarize(
 ) -> RunSummary:
     names = [source.id for source in selection.sources]
     start_ns, end_ns = selection.range_ns
+    end, cut = ending(parts.run_state), []
+    if node.is_cut:
+        till = min(node.end_ns or start_ns, end_ns)
+        words = f"INTERRUPTED: ended by {node.interrupts.name} at {utc(till)}"
+        cut = [f"{words}; the data after that, until {utc(end_ns)}, is not in these figures"]
+        end, end_ns = end if end[0] else (Exit.INTERRUPTED, words), till
     return summed_up(
         loaded,
         "backtest",
         trading(node.cache, names),
         node.cache,
-        end=ending(parts.run_state),
-        span_ns=selection.range_ns,
+        end=end,
+        span_ns=(start_ns, end_ns),
         run_state=parts.run_state,
         used=parts.used,
         # As asked for: a run may begin or end within a gap, before the first or after the last row
         gaps=summary_of(
             selection.catalog,
             start_ns=selection.start_ns or start_ns,
-            end_ns=selection.end_ns or end_ns,
+            end_ns=end_ns if cut else selection.end_ns or end_ns,
             instruments=names,
         ),
         notes=[
+            *cut,
             *notes,
             *(
                 f"HALTED, nothing was created after it: {halt.reason}"

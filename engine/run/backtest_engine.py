@@ -37,6 +37,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from fairlead.engine.currencies import money
 from fairlead.engine.matching.fill_model import MarketFills
 from fairlead.engine.matching.tape import Tape, ordered
+from fairlead.engine.run.interrupts import Interrupts
 
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
@@ -203,6 +204,8 @@ class Engine:
         self._tapes: dict[InstrumentId, Tape] = {}  # of these parts, as far as asked for
         self._updates: Counter[InstrumentId] = Counter()  # of books, before these parts
         self._turn: Callable[[], None] | None = None
+        self.interrupts = Interrupts()
+        self.is_cut = False  # by one of them
         self._engine = BacktestEngine(engine)
         self._rows = [_Rows(config) for config in data]
         for venue in venues:
@@ -214,6 +217,12 @@ class Engine:
     @property
     def cache(self) -> Any:
         return self._engine.cache
+
+    @property
+    def end_ns(self) -> int | None:
+        """Of what was run; None: nothing was."""
+        end = self._engine.get_result().backtest_end
+        return None if end is None else int(end)
 
     @property
     def portfolio(self) -> Any:
@@ -237,15 +246,19 @@ class Engine:
         chunk = next(chunks, None)
         while chunk is not None:
             following = next(chunks, None)
+            if self.interrupts:
+                break
             end, parts = chunk
             self._next(parts, following[1] if following else [])
             for rows in self._fed():
                 self._engine.add_data(rows, validate=False, sort=True)
             self._engine.run(begin, end if following else None, self._id, streaming=True)
             self._engine.clear_data()
-            if self._engine.run_finished is not None:  # a strategy ended it
+            if self._engine.run_finished is not None:  # a strategy ended it, or a signal
+                self.is_cut = bool(self.interrupts)
                 return self._engine.get_result()
             begin, chunk = end, following
+        self.is_cut = chunk is not None
         self._engine.end()
         return self._engine.get_result()
 

@@ -94,7 +94,7 @@ def ending(run_state: RunState) -> tuple[Exit, str]:
     if run_state.fault_count:
         return Exit.FAULTED, f"{MEANING[Exit.FAULTED]}: {run_state.faults[0]}"
     if run_state.interrupted:
-        return Exit.FAILED, "interrupted"
+        return Exit.INTERRUPTED, "interrupted"
     if run_state.stop_reason:
         return Exit.OK, f"stopped: {run_state.stop_reason}"
     return Exit.OK, MEANING[Exit.OK]

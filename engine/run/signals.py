@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Any
 
 from fairlead.engine.errors import Exit
-from fairlead.engine.processes import end_at_once, stop_signals
+from fairlead.engine.processes import end_at_once, speech, stop_signals
 
-CUT_OFF_SECS = 2.0  # for a run that was cut off to close its files
+CUT_OFF_SECS = 0.5  # for a run that was cut off to close its files
 _AT_ONCE = (
     "ended at once by a second signal; orders may be open at the venue, the journal is whole and "
     "the next start takes them over"
@@ -64,6 +64,7 @@ class StopSignals:
             self._asked(f"signal {name}")
             self._loop.call_soon_threadsafe(self._on_stop, name)
         elif self._count == 2:
+            speech.is_hurried = True
             signal.setitimer(signal.ITIMER_REAL, CUT_OFF_SECS)
             self._loop.call_soon_threadsafe(self._on_cut_off)
         else:

@@ -8,7 +8,6 @@ process, with the names of what blocks and of what stays open.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import sys
 import threading
@@ -21,7 +20,7 @@ import msgspec
 
 from fairlead.engine.errors import Exit
 from fairlead.engine.guard.callbacks import __file__ as _WRAPPERS
-from fairlead.engine.processes import end_at_once
+from fairlead.engine.processes import end_at_once, say
 
 WAIT_SECS = 2.0  # a loop that has not come back for this long is blocked
 LOOK_SECS = 0.2
@@ -99,7 +98,7 @@ class StopGuard:
         self._beat = time.monotonic()
 
     def _tell(self, due: tuple[float, str], now: float) -> None:
-        _say(
+        say(
             f"warning STOP-WAITS: the stop ({due[1]}) waits: {self._blocker()}; the run is cut "
             f"off in {max(0.0, due[0] + self._limit - now):.0f} s, and a second signal ends it at "
             "once"
@@ -129,11 +128,16 @@ class StopGuard:
                 return self._stays()
             except RuntimeError:  # the strategy changes what is read, in its endless callback
                 continue
+            except Exception:
+                break
         return Stays(["(unknown: they change while they are read)"], Exit.UNRESOLVED)
 
     def _blocker(self) -> str:
         frame = sys._current_frames().get(self._owner)
-        return blocker(frame) if frame is not None else "the event loop is blocked"
+        try:
+            return blocker(frame) if frame is not None else "the event loop is blocked"
+        except Exception:  # of a strategy's own attribute; the run is cut off all the same
+            return "the event loop is blocked"
 
 
 def blocker(frame: FrameType) -> str:
@@ -160,8 +164,3 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
 
 def _place(code: CodeType, line: int | None) -> str:
     return f"{Path(code.co_filename).name}:{line}, in {code.co_name}"
-
-
-def _say(text: str) -> None:
-    """Past the loggers, whose locks the blocked thread may hold."""
-    os.write(2, f"{text}\n".encode())

@@ -20,6 +20,7 @@ from fairlead.engine.recording.gaps import GapKind, summary_of
 from fairlead.engine.run.assumed import assumptions
 from fairlead.engine.run.ended import Ended
 from fairlead.engine.run.modes import MODES, Mode, NodeMode
+from fairlead.engine.screen import dropped
 
 BEFORE = frozenset({GapKind.BETWEEN_RUNS})  # told whole, in a note of its own
 
@@ -113,7 +114,7 @@ def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
             )
         except OSError as error:
             unread += [f"the recording's gaps can't be read: {error.strerror}"]
-    notes = [*ended.run_state.warned(), *unread, *_left(ended), *_of_recording(ended)]
+    notes = [*ended.run_state.warned(), *unread, *_left(ended), *_of_recording(ended), *dropped()]
     return msgspec.structs.replace(found, gaps=gaps, recorded=told, notes=notes, files=files)
 
 

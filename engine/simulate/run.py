@@ -96,9 +96,15 @@ def run_many(
     else:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-            running = [pool.submit(_run_chunk, venue, part) for venue, part in chunks]
-            for ended in as_completed(running):
-                done(ended.result())
+            try:
+                running = [pool.submit(_run_chunk, venue, part) for venue, part in chunks]
+                for ended in as_completed(running):
+                    done(ended.result())
+            except BaseException:  # KeyboardInterrupt: leaving the block waits for all of them
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                raise
     summary.failed.sort(key=lambda failure: (failure.venue, failure.seed))
     summary.wall_secs = time.monotonic() - started
     return summary

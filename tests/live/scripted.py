@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 import zlib
@@ -129,6 +130,10 @@ class Scripted(GuardedStrategy):
         Path(self.config.seen).write_text("blocked")
         while True:
             pass
+
+    def _do_flood(self) -> None:
+        for _ in range(30_000):
+            print("x" * 99, file=sys.stderr)
 
     def _do_thread(self) -> None:
         threading.Thread(target=time.sleep, args=(BLOCK_SECS * 10,), name="mine").start()

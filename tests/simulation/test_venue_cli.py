@@ -52,7 +52,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Any]:
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serves_until_it_is_told_to_stop(running: Any, number: signal.Signals) -> None:
     process, told = running("oceanex", "--seed", "4", "--faults", "none")
     assert fetch(f"{told['rest']}/timestamp")["code"] == 0

@@ -472,8 +472,8 @@ def test_signal_ends_the_run_in_order(tmp_path: Path, catalog: Path, number: int
     file = config(tmp_path, catalog, "signalling:Signalling", PLAIN_PARAMS)
     done = fairlead("backtest", file, "--json")
     summary = json.loads(done.stdout)
-    assert done.returncode == summary["exit_code"] == 1
-    assert summary["outcome"] == "interrupted"
+    assert done.returncode == summary["exit_code"] == 130
+    assert summary["outcome"].startswith(f"INTERRUPTED: ended by {signal.Signals(number).name} at ")
     assert summary["events"] < 100
 
 

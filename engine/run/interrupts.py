@@ -1,0 +1,68 @@
+"""SIGINT, SIGTERM and SIGHUP of a backtest: once ends it in order, twice at once.
+
+Nothing is raised where Python happens to be: mostly that is a callback from NautilusTrader, which
+would drop the exception, and with it the rest of what the callback had to do.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from fairlead.engine.errors import Exit
+from fairlead.engine.processes import end_at_once, stop_signals
+
+AGAIN_SECS = 0.01
+
+
+class Interrupts:
+    """In a with block around the run; in another thread than the main one it hears nothing.
+
+    `name` is the first signal's. `shut_down(reason)` ends a run at its next event; it may raise
+    RuntimeError where NautilusTrader is in the midst of something, and is asked again.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.shut_down: Callable[[str], object] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in stop_signals():
+                self._before[number] = signal.signal(number, self._came)
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.name)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        if self.name and number == signal.SIGHUP:
+            return  # one closed terminal tells of it more than once
+        if self.name:
+            end_at_once(
+                "STOP-AT-ONCE",
+                "ended at once by a second signal; nothing was summed up",
+                int(Exit.INTERRUPTED),
+            )
+        self.name = signal.Signals(number).name
+        self._again(number, frame)
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        if self.shut_down is None:
+            return
+        try:
+            self.shut_down(f"ended by {self.name}")
+        except RuntimeError:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECS)
