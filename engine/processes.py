@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 SAY_SECS = 0.2  # for a screen that takes nothing
@@ -85,6 +86,14 @@ def end_at_once(code: str, message: str, exit_code: int, **known: Any) -> NoRetu
         with contextlib.suppress(Exception):
             answer(code, message, exit_code, known)
     os._exit(exit_code)
+
+
+def boot_id() -> str:
+    """The machine's last start, to which its monotonic clock belongs; empty if unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

@@ -229,6 +229,7 @@ class Account:
             settings=settings_of(self._config.execution),
             base_currency=self._base_currency,
             now_ns=self.runtime.now_ns,
+            boot=self.runtime.boot,
             killed=self.killed,
             on_unknown=self._on_unknown,
         )

@@ -46,6 +46,7 @@ class VenueRuntime:
 
     Built by the mode before the node; `ensure_connected` and `release` are called by each client.
     `on_fatal(code, message)` is called when a stream can't go on; the mode ends the run.
+    `boot` is the machine's last start, to which the loop's clock belongs; empty if unknown.
     `engine_quotes` says that the node runs with `emit_quotes_from_book`: quotes of a managed book
     are then made by the engine, and the data client must not make them a second time.
     """
@@ -61,6 +62,7 @@ class VenueRuntime:
         rng: random.Random,
         status: RunStatus,
         on_fatal: Callable[[str, str], None],
+        boot: str = "",
         gaps: GapSink | None = None,
         engine_quotes: bool = True,
         stream_limits: StreamLimits = STREAM_LIMITS,
@@ -72,6 +74,7 @@ class VenueRuntime:
         self.instruments = instruments
         self.trading = trading
         self.now_ns = now_ns
+        self.boot = boot
         self.rng = rng
         self.status = status
         self.engine_quotes = engine_quotes

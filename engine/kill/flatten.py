@@ -41,6 +41,7 @@ from fairlead.engine.orders.model import (
     VenueOrders,
     VenueUnavailable,
 )
+from fairlead.engine.processes import boot_id
 from fairlead.engine.risk.approval import approve_closing
 
 ROUNDS = 3  # orders per instrument, at most
@@ -349,6 +350,7 @@ class VenueFlatten:
             ),
             base_currency=lambda name: markets.by_name[name].base,
             now_ns=time.time_ns,
+            boot=boot_id(),
         )
         flattener = Flattener(
             venue=reached.orders,

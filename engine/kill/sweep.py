@@ -30,7 +30,8 @@ from fairlead.engine.orders.model import (
     VenueUnavailable,
     ref_of,
 )
-from fairlead.engine.orders.search import CLOCK_SET_NS, KNOWN_IDS_WINDOW_NS, Absence
+from fairlead.engine.orders.search import KNOWN_IDS_WINDOW_NS, Absence
+from fairlead.engine.orders.sent import CLOCK_SET_NS
 
 POLL_SECS = 0.2
 CANCEL_AGAIN_SECS = 1.0  # a cancel is safe to repeat

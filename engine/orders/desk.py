@@ -36,6 +36,7 @@ from fairlead.engine.orders.model import (
 )
 from fairlead.engine.orders.replacement import Replacement
 from fairlead.engine.orders.search import Search
+from fairlead.engine.orders.sent import Sent
 from fairlead.engine.orders.shared import Shared
 from fairlead.engine.orders.submission import Submission
 from fairlead.engine.orders.table import Table
@@ -63,6 +64,7 @@ class OrderDesk:
         settings: DeskSettings,
         base_currency: Callable[[str], str],
         now_ns: Callable[[], int],
+        boot: str = "",
         killed: Callable[[Intent], str | None] | None = None,
         on_unknown: Callable[[int], None] | None = None,
     ) -> None:
@@ -79,16 +81,18 @@ class OrderDesk:
             settings=settings,
             base_currency=base_currency,
             now_ns=now_ns,
+            boot=boot,
             killed=killed,
             on_failure=self.fail,
         )
         self._table = table = Table(shared, on_unknown)
-        self._search = search = Search(shared)
+        times = Sent(shared)
+        self._search = search = Search(shared, times)
         self._given_up = GivenUp(journal, now_ns)
         self._missing = missing = Missing(shared, table, search, self._told_again)
         self._cancels = cancels = Cancels(shared, table, missing)
         self._unproven = Unproven(shared, table, search, cancels, self._given_up)
-        self._submission = Submission(shared, table, cancels, self._unproven)
+        self._submission = Submission(shared, table, cancels, self._unproven, times)
         self._replacement = Replacement(shared, table, search, missing, cancels)
         self._late = Late(shared, table, search, cancels, self._given_up)
 
@@ -255,11 +259,10 @@ class OrderDesk:
         if most_secs is not None:
             limit_secs = min(limit_secs, most_secs)
         deadline = asyncio.get_running_loop().time() + limit_secs
-        may_move = bool(self._table.live)
         try:
             async with asyncio.timeout_at(deadline):
                 await self._settle_all(cancel_open=cancel_open)
-                if may_move and self.failure is None:
+                if self.failure is None:
                     await self._read_balances()
         except TimeoutError:
             logger.warning("the stop was not settled in %g s", limit_secs)

@@ -306,6 +306,14 @@ class JournalReads:
         with _readable():
             return (rows[0][0], msgspec.json.decode(rows[0][1], type=kind)) if rows else None
 
+    def intended_at(self, client_order_id: str) -> int | None:
+        """The number (seq) of the record that an order was written down with."""
+        rows = self._rows(
+            "SELECT MIN(seq) FROM records WHERE client_order_id = ? AND kind = 'INTENT'",
+            (client_order_id,),
+        )
+        return None if rows[0][0] is None else int(rows[0][0])
+
     def note_before[T](self, subject: str, seq: int, kind: type[T]) -> tuple[int, T] | None:
         """The newest record of this subject that is older than `seq`: (seq, body)."""
         rows = self._rows(

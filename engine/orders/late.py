@@ -54,7 +54,8 @@ class GivenUp:
         found = self._journal.given_up_since(now_ns - back_ns, WATCHED_MAX)
         for journaled, ts_ns in reversed(found):
             client_order_id = journaled.intent.client_order_id
-            if client_order_id not in self._watched:
+            _, watched_until_ns = self._watched.get(client_order_id, (None, 0))
+            if now_ns > watched_until_ns:
                 until_ns = max(ts_ns + WATCH_NS, now_ns + AGAIN_NS)
                 self._watched[client_order_id] = (LiveOrder(journaled), until_ns)
                 self._watched.move_to_end(client_order_id, last=False)  # the oldest of them
@@ -102,8 +103,8 @@ class Late(Part):
                 Lost(
                     order.intent,
                     self._search.known_to(order),
-                    self._search.sent(order),
-                    self._search.slack(order),
+                    self._search.times.at(order),
+                    self._search.times.slack(order),
                 )
                 for order in orders
             ]

@@ -168,7 +168,7 @@ class Missing(Part):
             return Absent("neither told by its id nor open")
         known = self._search.known_to(order) - {order.venue_order_id or ""}
         result = await self._venue.find(
-            order.intent, known, self._search.sent(order), self._search.slack(order)
+            order.intent, known, self._search.times.at(order), self._search.times.slack(order)
         )
         if isinstance(result, Found):
             state = self._told_of(order, [result.order])

@@ -20,7 +20,7 @@ from fairlead.engine.orders.model import (
     VenueOrder,
     VenueOrders,
 )
-from fairlead.engine.orders.search import CLOCK_SET_NS
+from fairlead.engine.orders.sent import CLOCK_SET_NS
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):

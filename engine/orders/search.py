@@ -14,10 +14,10 @@ import msgspec
 
 from fairlead.engine.orders.live import MIN_ABSENT_LOOKS, LiveOrder
 from fairlead.engine.orders.model import Absent, FindResult, Found, Unsure
-from fairlead.engine.orders.shared import Part
+from fairlead.engine.orders.sent import Sent
+from fairlead.engine.orders.shared import Part, Shared
 
 KNOWN_IDS_WINDOW_NS = 3_600 * 1_000_000_000
-CLOCK_SET_NS = 120 * 1_000_000_000  # by which a clock may have been set between two processes
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -55,7 +55,11 @@ class Absence:
 
 
 class Search(Part):
-    """How this venue is looked through."""
+    """How this venue is looked through, from when an order was sent (`times`)."""
+
+    def __init__(self, shared: Shared, times: Sent) -> None:
+        super().__init__(shared)
+        self.times = times
 
     async def until_settled(
         self,
@@ -86,21 +90,5 @@ class Search(Part):
 
     def known_to(self, order: LiveOrder) -> frozenset[str]:
         """Venue order ids that are other orders', as far back as it matters."""
-        since_ns = self.sent(order) - KNOWN_IDS_WINDOW_NS
+        since_ns = self.times.at(order) - KNOWN_IDS_WINDOW_NS
         return self._journal.known_venue_ids(order.intent.instrument, since_ns)
-
-    @staticmethod
-    def slack(order: LiveOrder) -> int:
-        """How much earlier than `sent` says it may have been, ns: see `Lost`."""
-        return CLOCK_SET_NS if order.loop_sent is None else 0
-
-    def sent(self, order: LiveOrder) -> int:
-        """When the order was sent: the earlier of what the clock said then and says of it now.
-
-        A clock that was set in between would else make the order look newer than it is, and the
-        venue's own time of it too old to be the answer.
-        """
-        if order.loop_sent is None:
-            return order.ts_sent
-        age_ns = int((asyncio.get_running_loop().time() - order.loop_sent) * 1e9)
-        return min(order.ts_sent, self._now_ns() - age_ns)

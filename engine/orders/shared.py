@@ -28,6 +28,7 @@ class Shared:
         settings: DeskSettings,
         base_currency: Callable[[str], str],
         now_ns: Callable[[], int],
+        boot: str,
         killed: Callable[[Intent], str | None] | None,
         on_failure: Callable[[BaseException], None],
     ) -> None:
@@ -38,6 +39,7 @@ class Shared:
         self.settings = settings
         self.base_currency = base_currency
         self.now_ns = now_ns
+        self.boot = boot
         self.warn = Warner(logger)
         self.away = Away(now_ns, self.warn)
         self.poll_now = asyncio.Event()

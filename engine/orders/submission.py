@@ -15,6 +15,7 @@ from fairlead.engine.orders.journal import JournaledOrder
 from fairlead.engine.orders.live import LiveOrder, fingerprint
 from fairlead.engine.orders.model import Accepted, Intent, OrderState, Outcome, Refused, Unknown
 from fairlead.engine.orders.permit import Permit, asking
+from fairlead.engine.orders.sent import Sent
 from fairlead.engine.orders.shared import Part, Shared
 from fairlead.engine.orders.table import Table
 from fairlead.engine.orders.unproven import Unproven
@@ -25,8 +26,11 @@ logger = logging.getLogger(__name__)
 class Submission(Part):
     """The part of a desk that sends orders."""
 
-    def __init__(self, shared: Shared, table: Table, cancels: Cancels, unproven: Unproven) -> None:
+    def __init__(
+        self, shared: Shared, table: Table, cancels: Cancels, unproven: Unproven, times: Sent
+    ) -> None:
         super().__init__(shared)
+        self._times = times
         self._table = table
         self._cancels = cancels
         self._unproven = unproven
@@ -46,6 +50,7 @@ class Submission(Part):
         sendable = self._without_twins(intents)
         if not sendable:
             return
+        self._times.note()
         ts_sent = self._journal.intend(sendable)  # durable before anything leaves this machine
         orders = []
         for intent in sendable:

@@ -55,8 +55,8 @@ class Unproven(Part):
         """Query with growing waits until the order is found, or proven absent."""
 
         async def look() -> FindResult:
-            known, sent = self._search.known_to(order), self._search.sent(order)
-            return await self._venue.find(order.intent, known, sent, self._search.slack(order))
+            known, times = self._search.known_to(order), self._search.times
+            return await self._venue.find(order.intent, known, times.at(order), times.slack(order))
 
         def is_wanted() -> bool:
             return not order.is_proven and not order.state.is_terminal

@@ -14,6 +14,7 @@ from fairlead.adapters.base.data_client import make_data_factory
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.processes import boot_id
 from fairlead.engine.recording.session import Recording
 from fairlead.engine.run.reach import adapter_of
 from fairlead.engine.secrets import Secret
@@ -48,6 +49,7 @@ class VenueConnection:
             instruments=tuple(loaded.config.venues[key].instruments),
             trading=trading,
             now_ns=time.time_ns,
+            boot=boot_id(),
             rng=rng,
             status=status,
             on_fatal=on_fatal,

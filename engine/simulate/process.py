@@ -342,6 +342,7 @@ class Process:
             instruments=(world.instrument,),
             trading=True,
             now_ns=self.now_ns,
+            boot="session",
             rng=Random(f"runtime/{world.plan.seed}/{self.life}"),  # noqa: S311 - simulation
             status=RunStatus(),
             on_fatal=self.fatal,

@@ -124,6 +124,8 @@ class Bench:
             )
         )
         self.loop = VirtualLoop()
+        self.boot = ""
+        self.clock_set_ns = 0
         self.journal: Journal | None = None
         self.restart()
 
@@ -143,7 +145,8 @@ class Bench:
             capabilities=self.traits,
             settings=DeskSettings(),
             base_currency=lambda _: "BTC",
-            now_ns=self.loop.now_ns,
+            now_ns=lambda: self.loop.now_ns() + self.clock_set_ns,
+            boot=self.boot,
             killed=lambda one: self.killed(one),
         )
 
