@@ -27,7 +27,7 @@ from fairlead.engine.orders.live import STOP_KINDS
 from fairlead.engine.orders.model import Kind, OrderState, Side
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request
-from tests.crash.lives import Starter, ended, forking
+from tests.crash.lives import Forked, Starter, ended
 from tests.crash.script import Scenario
 from tests.crash.steps import Step, _steps
 from tests.live import hosted
@@ -197,11 +197,11 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="keep journals and logs in this folder")
     args = parser.parse_args()
     results = []
-    with tempfile.TemporaryDirectory(prefix="brackets-") as temporary, forking() as starter:
+    with tempfile.TemporaryDirectory(prefix="brackets-") as temporary:
         root: Path = (args.keep or Path(temporary)).absolute()
         steps = slice(args.first, None, args.every)
         for key in [args.only] if args.only else sorted(OPTIONS):
-            for result in run(key, root / key, starter, lambda found: found[steps]):
+            for result in run(key, root / key, Forked(), lambda found: found[steps]):
                 print(result, flush=True)
                 results.append(result)
     failed = failures(results)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from tests.crash.launch import Request
-from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import FAIRLEAD, ROOT
+from tests.support.processes import FAIRLEAD, ROOT, forks
 
 LOOK_SECS = 0.05
 END_SECS = 60.0  # for a signal that nothing can refuse
@@ -64,62 +61,15 @@ class Spawned:
 
 
 class Forked:
-    """Each life is forked from one process that has imported the command; one at a time."""
-
-    def __init__(self, parent: subprocess.Popen[bytes]) -> None:
-        self._parent = parent
+    """Each life is forked from the process that has imported the command."""
 
     def start(self, request: Request) -> Life:
-        assert self._parent.stdin is not None
-        self._parent.stdin.write(msgspec.json.encode(request) + b"\n")
-        self._parent.stdin.flush()
-        return Child(self._parent)
-
-
-class Child:
-    """A life whose parent tells its end."""
-
-    def __init__(self, parent: subprocess.Popen[bytes]) -> None:
-        assert parent.stdout is not None
-        self._told = parent.stdout.fileno()
-        self.pid = int(self._line())
-        self._code: int | None = None
-
-    def poll(self) -> int | None:
-        if self._code is None and select.select([self._told], [], [], 0)[0]:
-            self._code = int(self._line())
-        return self._code
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def _line(self) -> bytes:
-        line = b""
-        while not line.endswith(b"\n"):
-            byte = os.read(self._told, 1)
-            assert byte, "the process that forks has ended"
-            line += byte
-        return line
-
-
-@contextmanager
-def forking() -> Iterator[Starter]:
-    """A process that forks lives, ended with the block."""
-    command = [sys.executable, "-m", "tests.crash.launch", "--fork"]
-    parent = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=ENV, bufsize=0
-    )
-    try:
-        yield Forked(parent)
-    finally:
-        assert parent.stdin is not None
-        parent.stdin.close()
-        try:
-            parent.wait(PATIENCE_SECS)
-        except subprocess.TimeoutExpired:  # it holds nothing that a death could harm
-            parent.kill()
-            parent.wait(PATIENCE_SECS)
+        with Path(request.log).open("a") as out:
+            return forks().start(
+                [msgspec.json.encode(request).decode()],
+                stdout=out,
+                program="tests.crash.launch:main",
+            )
 
 
 def hold(life: Life) -> None:

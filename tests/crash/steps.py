@@ -34,7 +34,7 @@ from fairlead.engine.orders.model import Capabilities, Kind, OrderState, Side
 from tests.crash import seam
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request
-from tests.crash.lives import Spawned, Starter, ended, forking
+from tests.crash.lives import Forked, Spawned, Starter, ended
 from tests.crash.script import UNITS, Scenario, scenarios
 from tests.support import configs
 from tests.support.processes import Venue, venue
@@ -443,10 +443,8 @@ def main() -> int:
 
         def work(unit: Unit) -> list[Result]:
             folder = root / unit.name.replace("/", "-").replace(" ", "-")
-            if args.spawn:
-                return run_unit(unit, folder, Spawned(), every=args.every, claimed=claimed)
-            with forking() as starter:
-                return run_unit(unit, folder, starter, every=args.every, claimed=claimed)
+            starter = Spawned() if args.spawn else Forked()
+            return run_unit(unit, folder, starter, every=args.every, claimed=claimed)
 
         with ThreadPoolExecutor(args.jobs) as pool:
             results: list[Result] = [one for part in pool.map(work, chosen) for one in part]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import brackets
-from tests.crash.lives import forking
+from tests.crash.lives import Forked
 from tests.crash.steps import Step
 
 # In the order of a bracket's life. Steps of an entry that never left take long: absence is proven.
@@ -37,8 +37,7 @@ def chosen(steps: list[Step]) -> list[Step]:
 @pytest.mark.slow
 @pytest.mark.parametrize("key", brackets.OPTIONS)
 def test_a_bracket_ends_as_it_should_after_a_death_at_any_moment(key: str, tmp_path: Path) -> None:
-    with forking() as starter:
-        results = list(brackets.run(key, tmp_path, starter, chosen))
+    results = list(brackets.run(key, tmp_path, Forked(), chosen))
     assert not brackets.failures(results), "\n".join(map(str, results))
     assert len(results) == len(MOMENTS)
     assert all(result.found and result.found.fills == 2 for result in results), results

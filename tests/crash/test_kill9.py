@@ -16,7 +16,7 @@ import pytest
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.model import Kind
 from tests.crash.launch import Request
-from tests.crash.lives import Starter, forking
+from tests.crash.lives import Forked, Starter
 from tests.support import configs
 from tests.support.audit import ORDER_IDS, audit, plain_id
 from tests.support.processes import Venue, run, venue, wait_for
@@ -43,13 +43,13 @@ def hammer(key: str, *, idle: bool, seed: int, every_ms: int = 0) -> list[dict[s
 def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> None:
     moments = random.Random(f"kills of {key}")
     log = tmp_path / "live.log"
-    with venue(key, tmp_path / "venue", "--seed", "5") as served, forking() as starter:
+    with venue(key, tmp_path / "venue", "--seed", "5") as served:
         journal = tmp_path / "state" / f"{key}-main.journal.sqlite"
         for kill in range(KILLS):
             config = configs.write(
                 tmp_path, served, strategies=hammer(key, idle=False, seed=kill), more=configs.ROOMY
             )
-            _run_and_kill(starter, config, journal, log, moments.uniform(0.0, 0.6))
+            _run_and_kill(Forked(), config, journal, log, moments.uniform(0.0, 0.6))
             if kill % 4 == 3:
                 _trigger_stops(served, ledger_id(key))
         config = configs.write(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.engine.errors import Exit
-from tests.crash.lives import forking
+from tests.crash.lives import Forked
 from tests.crash.restarts import Restarts, options
 from tests.live import hosted
 from tests.support.processes import Venue
@@ -18,9 +18,9 @@ KILLS = 5
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["oceanex", "poloniex"])
 def test_strategies_go_on_with_their_orders_after_every_kill(key: str, tmp_path: Path) -> None:
-    with hosted.simulated(tmp_path / "keys", options(key)) as line, forking() as starter:
+    with hosted.simulated(tmp_path / "keys", options(key)) as line:
         served = Venue(None, line)  # type: ignore[arg-type]  # it has no process of its own
-        case = Restarts(key, served, tmp_path, starter)
+        case = Restarts(key, served, tmp_path, Forked())
         for _ in range(KILLS):
             case.live_and_die()
         assert case.live_and_stop() == Exit.OK, case.log.read_text()[-3000:]

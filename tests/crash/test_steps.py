@@ -14,7 +14,7 @@ from fairlead.adapters import registry
 from fairlead.engine.orders.model import Kind, Side
 from tests.crash import steps
 from tests.crash.judge import judge
-from tests.crash.lives import Spawned, forking
+from tests.crash.lives import Forked, Spawned
 from tests.crash.script import Scenario, scenarios
 from tests.support.processes import venue
 
@@ -59,8 +59,7 @@ def test_reads_are_numbered_once_and_writes_each_time() -> None:
 def test_nothing_is_lost_or_doubled_by_a_death_at_some_steps(name: str, tmp_path: Path) -> None:
     unit = steps.Unit(ROUTES[name], Scenario(Kind.LIMIT, Side.BUY, "part"))
     offset = list(ROUTES).index(name)  # other steps on each route
-    with forking() as starter:
-        results = steps.run_unit(unit, tmp_path, starter, every=EVERY, first=offset, claimed=set())
+    results = steps.run_unit(unit, tmp_path, Forked(), every=EVERY, first=offset, claimed=set())
     assert not steps.failures(results), steps.table(results)
     assert len(results) >= 5, results
     assert any(" > " in result.step for result in results), "no death while restarting"

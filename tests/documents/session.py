@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support import processes
+from tests.support.forks import Process
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import ROOT, wait_for
 
@@ -64,9 +66,12 @@ class Session:
         self, command: str, cwd: Path | None = None, *, is_kept: bool = True, **fill: str
     ) -> subprocess.CompletedProcess[str]:
         """To its end. `fill` are the placeholders of the text, each of which must be there."""
+        words, place = self._words(command, fill), cwd or self.folder
+        if words[0] == "fairlead":
+            return processes.command(*words[1:], cwd=place, env=self._env)
         return subprocess.run(
-            self._words(command, fill),
-            cwd=cwd or self.folder,
+            words,
+            cwd=place,
             env=self._env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if is_kept else subprocess.DEVNULL,
@@ -83,10 +88,15 @@ class Session:
             text = text.replace(name, value)
         return shlex.split(text)
 
-    def start(self, command: str, log: Path) -> subprocess.Popen[str]:
+    def start(self, command: str, log: Path) -> subprocess.Popen[str] | Process:
+        words = self._words(command, {})
         with log.open("w") as out:
+            if words[0] == "fairlead":
+                return processes.forks().start(
+                    words[1:], stdout=out, environment=self._env, cwd=self.folder
+                )
             return subprocess.Popen(
-                self._words(command, {}),
+                words,
                 cwd=self.folder,
                 env=self._env,
                 stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from typing import Any
 from fairlead.engine.errors import Exit
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import FAIRLEAD, ROOT, Venue, start, wait_for
+from tests.support.processes import Venue, command, start, wait_for
 
 ACCOUNTS = {"oceanex": "main", "poloniex": "spot"}  # at the simulated venue
 
@@ -62,14 +62,7 @@ class Run:
         self.block_file.with_suffix(".release").touch()
 
     def kill(self, *arguments: str, code: Exit = Exit.OK) -> dict[str, Any]:
-        done = subprocess.run(
-            [FAIRLEAD, "kill", *arguments, "--config", str(self.config), "--json"],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=PATIENCE_SECS,
-            check=False,
-        )
+        done = command("kill", *arguments, "--config", str(self.config), "--json")
         assert done.returncode == code, done.stdout + done.stderr
         return json.loads(done.stdout) if done.stdout else {}
 

@@ -1,6 +1,6 @@
 """`fairlead` whose NautilusTrader compares its positions with the account's all the time.
 
-python -m tests.live.checking VERB ...; the file that CHECKS_FILE names gets a letter a comparison.
+The file that CHECKS_FILE names gets a letter a comparison.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ async def counted(client: VenueExecutionClient, command: Any) -> list[Any]:
     return await answer(client, command)
 
 
-if __name__ == "__main__":
+def main() -> None:
     kernel.POSITION_CHECK_SECS = 0.5
     VenueExecutionClient._generate_position_status_reports = counted  # type: ignore[method-assign]
     app()

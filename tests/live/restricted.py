@@ -1,7 +1,4 @@
-"""`fairlead` with one more adapter, `nostops`: an OceanEx whose capability table has no stops.
-
-python -m tests.live.restricted VERB ...
-"""
+"""`fairlead` with one more adapter, `nostops`: an OceanEx whose capability table has no stops."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ def create(context: AdapterContext) -> Any:
     return adapter
 
 
-if __name__ == "__main__":
+def main() -> None:
     stub = msgspec.structs.replace(SPEC, name="nostops", capabilities=CAPABILITIES, create=create)
     with registry.registered(stub):
         app(prog_name="fairlead")

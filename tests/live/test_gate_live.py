@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -19,8 +18,9 @@ from fairlead.adapters.poloniex.simulator_markets import SimMarket as PoloniexMa
 from fairlead.engine.config.model import Risk
 from tests.live import hosted
 from tests.support import configs
+from tests.support.forks import COMMAND
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import FAIRLEAD, Venue, run_until, start, wait_for
+from tests.support.processes import Venue, run_until, start, wait_for
 from tests.unit.test_gate_modes import CASES
 
 # The cases trade a BTC_USDT of about 100 USDT on a venue named TEST; OceanEx has the precisions.
@@ -131,7 +131,7 @@ def codes(market: Venue, folder: Path, names: tuple[str, ...], risk: Risk) -> di
 
 
 def run_cases(
-    config: Path, folder: Path, names: tuple[str, ...], program: tuple[str, ...] = (FAIRLEAD,)
+    config: Path, folder: Path, names: tuple[str, ...], program: str = COMMAND
 ) -> subprocess.CompletedProcess[str]:
     """A live run until every case has done all that it does."""
     done = [(folder / "told" / name).with_suffix(".done") for name in names]
@@ -180,8 +180,7 @@ def test_case_of_a_kind_that_the_venue_lacks(market: Venue, tmp_path: Path) -> N
     name = "kind the venue lacks"
     config = prepared(market, tmp_path, (name,), CASES[name].risk)
     config.write_text(config.read_text().replace('adapter = "oceanex"', 'adapter = "nostops"'))
-    program = (sys.executable, "-m", "tests.live.restricted")
-    ended = run_cases(config, tmp_path, (name,), program)
+    ended = run_cases(config, tmp_path, (name,), "tests.live.restricted:main")
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-3000:]
     assert told(tmp_path, (name,)) == {name: CASES[name].codes}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import FAIRLEAD, ROOT, Venue, run, wait_for
+from tests.support.processes import Venue, command, run, wait_for
 
 BALANCES = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
 OPTIONS = {
@@ -114,13 +113,7 @@ def test_a_halt_of_the_file_that_accounts_shared_is_cleared_while_no_run_is_up(
     assert halt["reason"] == OLD.reason
     scope = halt["scope"].split()
     assert "HALTED" in live.log.read_text().splitlines()[-1]
-    refused = subprocess.run(
-        [FAIRLEAD, "kill", *scope, "--clear", "--config", str(live.config)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
+    refused = command("kill", *scope, "--clear", "--config", str(live.config))
     assert refused.returncode == Exit.USAGE
     assert "--clear needs --reason TEXT" in refused.stderr
     (outcome,) = live.kill(*scope, "--clear", *WORD)["halts_cleared"]
@@ -192,7 +185,7 @@ def test_a_halt_is_seen_from_another_state_folder(live: Run, tmp_path: Path) -> 
     state = tmp_path / "state"
     other = tmp_path / "other.toml"
     roomy = live.config.read_text().replace("0.1 USDT", "1000 USDT")
-    other.write_text(roomy + '[run]\nstate_dir = "elsewhere"\n')
+    other.write_text(roomy.replace("[run]", '[run]\nstate_dir = "elsewhere"'))
     for lost in ("nothing", "the file"):
         refused = run("live", other, "--for", "3", "--json")
         assert refused.returncode == Exit.KILLED, (lost, refused.stderr)
@@ -227,7 +220,7 @@ def test_the_folder_of_a_start_that_was_refused_is_no_place_of_a_state(
     text = live.config.read_text()
     other = tmp_path / "other.toml"
     missing = text.replace(live.instrument, live.instrument.replace("BTC_", "XYZ_"))
-    other.write_text(missing + '[run]\nstate_dir = "elsewhere"\n')
+    other.write_text(missing.replace("[run]", '[run]\nstate_dir = "elsewhere"'))
     refused = run("live", other, "--for", "2", "--json")
     assert refused.returncode == Exit.CONFIG, refused.stderr
     back = run("live", live.config, "--for", "2", "--json")

@@ -207,7 +207,7 @@ def test_an_account_is_traded_once_whatever_the_state_folder(live: Run, tmp_path
 def _elsewhere(live: Run) -> Path:
     """The config with another state folder."""
     other = live.folder / "other.toml"
-    other.write_text(live.config.read_text() + '[run]\nstate_dir = "elsewhere"\n')
+    other.write_text(live.config.read_text().replace("[run]", '[run]\nstate_dir = "elsewhere"'))
     return other
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.live.desk import Desk
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import FAIRLEAD, ROOT, Venue, wait_for
+from tests.support.processes import FAIRLEAD, ROOT, Venue, command, wait_for
 
 
 def ends(
@@ -178,9 +178,7 @@ def test_json_is_one_document_of_what_came_of_no_run(
     broken = desk.folder / "broken.toml"
     broken.write_text(config.read_text().replace("[[strategies]]", "typo = 1\n[[strategies]]"))
     line = words.format(config=config, folder=desk.folder, broken=broken)
-    ended = subprocess.run(
-        [FAIRLEAD, *line.split(), "--json"], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    ended = command(*line.split(), "--json")
     told = json.loads(ended.stdout)
     assert (ended.returncode, told["exit_code"], told["error"]["code"]) == (code, code, error)
     assert told["error"]["message"] in ended.stderr

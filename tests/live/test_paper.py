@@ -16,6 +16,11 @@ from tests.parity.tape import of_catalog
 from tests.support import configs
 from tests.support.processes import run, run_until, venue
 
+# An order that takes nearly as long as a stop may.
+BEYOND = (
+    '[simulated]\nbalances = ["50000 USDT"]\nlatency_ms = 9500\n[run]\nstop_timeout_secs = 10\n'
+)
+
 
 def test_paper_trades_without_the_venue_and_with_its_fees(desk: Desk) -> None:
     more = QUICK + '\n[simulated]\nbalances = ["5000 USDT"]\nlatency_ms = 5\n'
@@ -148,7 +153,7 @@ def test_orders_on_their_way_at_the_stop_meet_the_market(tmp_path: Path, key: st
 
 def test_an_order_that_would_come_after_the_end_is_told_in_time(desk: Desk) -> None:
     """NautilusTrader would find it without an outcome, and call that an error."""
-    more = QUICK + '\n[simulated]\nbalances = ["50000 USDT"]\nlatency_ms = 9500\n'
+    more = QUICK + BEYOND
     ended = desk.run_until(
         "paper", desk.config("buy", more=more), desk.did("acted"), "the market order"
     )

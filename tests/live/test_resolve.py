@@ -19,7 +19,7 @@ from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import FAIRLEAD, ROOT, Venue, run
+from tests.support.processes import Venue, command, run
 
 BALANCES = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
 OPTIONS = {
@@ -29,14 +29,7 @@ OPTIONS = {
 
 
 def resolve(live: Run, order: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [FAIRLEAD, "resolve", order, *words, "--config", str(live.config), "--json"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=PATIENCE_SECS,
-        check=False,
-    )
+    return command("resolve", order, *words, "--config", str(live.config), "--json")
 
 
 NEVER = ("RESOLVE-QUANTITY of a grid", "RESOLVE-FEE as large as the value")

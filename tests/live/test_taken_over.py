@@ -6,7 +6,6 @@ import json
 import re
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -54,7 +53,7 @@ class Runs:
         def all_done() -> bool:
             return done() and len(self.checks.read_text()) >= CHECKS
 
-        program = (sys.executable, "-m", "tests.live.checking")
+        program = "tests.live.checking:main"
         ended = run_until(
             "live", self.config(does), all_done, does, folder=self.folder, program=program
         )

@@ -32,6 +32,11 @@ poll_ms = 100
 absent_quarantine_secs = 1.0
 """
 ROOMY = ROOMY_RISK + QUICK_DESK
+# An ordered stop on a machine whose cores are all busy.
+PATIENT_STOP = """
+[run]
+stop_timeout_secs = 30
+"""
 
 
 def write(
@@ -67,6 +72,8 @@ def write(
             f"path = {json.dumps(strategy['path'])}",
             f"params = {inline(strategy.get('params', {}))}",
         ]
+    if "[run]" not in more:
+        text.append(PATIENT_STOP)
     path = folder / f"{name}.toml"
     path.write_text("\n".join([*text, more, ""]))
     return path

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.forks import COMMAND, ROOT, Forks, Process
 from tests.support.patience import PATIENCE_SECS
 
-ROOT = Path(__file__).resolve().parents[2]
 FAIRLEAD = str(Path(sys.executable).with_name("fairlead"))
+
+
+@functools.cache
+def forks() -> Forks:
+    """One a test process: what it forks has imported the command already."""
+    return Forks(Path(tempfile.mkdtemp(prefix="forks-")))
 
 
 class Venue:
     """A served simulated venue: `line` is its JSON line, with URLs and test credentials."""
 
-    def __init__(self, process: subprocess.Popen[str], line: Mapping[str, Any]) -> None:
+    def __init__(self, process: Process, line: Mapping[str, Any]) -> None:
         self.process = process
         self.line = line
 
@@ -55,8 +63,8 @@ class Venue:
 @contextmanager
 def venue(name: str, folder: Path, *arguments: str) -> Iterator[Venue]:
     """`fairlead venue NAME` on a free loopback port, ended with the block."""
-    command = [FAIRLEAD, "venue", name, "--port", "0", "--account-dir", str(folder), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    words = ["venue", name, "--port", "0", "--account-dir", str(folder), *arguments]
+    process = forks().start(words, stdout=subprocess.PIPE, stderr=2)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -73,18 +81,12 @@ def venue(name: str, folder: Path, *arguments: str) -> Iterator[Venue]:
 
 def start(
     verb: str, config: Path, *arguments: str, log: Path, env: Mapping[str, str] | None = None
-) -> subprocess.Popen[str]:
+) -> Process:
     """A fairlead run in the background; both outputs go to `log`, appended."""
     with log.open("a") as out:
-        return subprocess.Popen(
-            [FAIRLEAD, verb, str(config), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, **(env or {})},
-        )
+        environment = {**os.environ, **(env or {})}
+        words = [verb, str(config), *arguments]
+        return forks().start(words, stdout=out, environment=environment)
 
 
 def run(
@@ -94,38 +96,52 @@ def run(
     timeout_secs: float = PATIENCE_SECS,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """A fairlead run to its end, outputs kept apart."""
-    return subprocess.run(
-        [FAIRLEAD, verb, str(config), *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=timeout_secs,
-        check=False,
-        env={**os.environ, **(env or {})},
+    """A fairlead run to its end, outputs kept apart.
+
+    Raises subprocess.TimeoutExpired.
+    """
+    return command(verb, str(config), *arguments, timeout_secs=timeout_secs, env=env)
+
+
+def command(
+    *words: str | Path,
+    timeout_secs: float = PATIENCE_SECS,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+) -> subprocess.CompletedProcess[str]:
+    """Any fairlead command, as `run`."""
+    folder = Path(tempfile.mkdtemp(prefix="command-"))
+    out, err = folder / "out", folder / "err"
+    with out.open("w") as to_out, err.open("w") as to_err:
+        environment = {**os.environ, **(env or {})}
+        process = forks().start(
+            [str(word) for word in words],
+            stdout=to_out,
+            stderr=to_err,
+            environment=environment,
+            cwd=cwd,
+        )
+    try:
+        code = process.wait(timeout_secs)
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECS)
+    return subprocess.CompletedProcess(
+        [str(word) for word in words], code, out.read_text(), err.read_text()
     )
 
 
 def run_until(
-    verb: str,
-    config: Path,
-    done: Any,
-    what: str,
-    *,
-    folder: Path,
-    program: Sequence[str] = (FAIRLEAD,),
+    verb: str, config: Path, done: Any, what: str, *, folder: Path, program: str = COMMAND
 ) -> subprocess.CompletedProcess[str]:
     """A fairlead run that is stopped once `done` is true, or ends by itself before.
 
     Its outputs are in `run.out` and `run.err` of `folder` meanwhile, from this run only.
     """
     out, err = folder / "run.out", folder / "run.err"
-    command = [*program, verb, str(config), "--json"]
+    words = [verb, str(config), "--json"]
     with out.open("w") as to_out, err.open("w") as to_err:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err, text=True, cwd=ROOT
-        )
+        process = forks().start(words, stdout=to_out, stderr=to_err, program=program)
     try:
         wait_for(lambda: process.poll() is not None or done(), f"{what}; see {err}")
         if process.poll() is None:
@@ -135,7 +151,9 @@ def run_until(
         if process.poll() is None:
             process.kill()
             process.wait(PATIENCE_SECS)
-    return subprocess.CompletedProcess(command, code, out.read_text(), err.read_text())
+    return subprocess.CompletedProcess(
+        [str(word) for word in words], code, out.read_text(), err.read_text()
+    )
 
 
 def wait_for(condition: Any, what: str, timeout_secs: float = PATIENCE_SECS) -> None:
