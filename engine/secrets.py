@@ -188,7 +188,7 @@ def _from_file(base: Path, where: str) -> str:
         reason = (getattr(e, "strerror", None) or str(e)).lower()
         raise SecretError("E-SEC-004", f"the key file {path} can't be read: {reason}") from None
     try:
-        _check_file(path, os.fstat(descriptor))
+        _check_file(path, os.fstat(descriptor), base)
     except SecretError:
         os.close(descriptor)
         raise
@@ -204,15 +204,23 @@ def _from_file(base: Path, where: str) -> str:
         raise SecretError("E-SEC-007", f"the key file {path} is not text") from None
 
 
-def _check_file(path: Path, found: os.stat_result) -> None:
+def _check_file(path: Path, found: os.stat_result, base: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise SecretError("E-SEC-005", f"the key file {path} is not a regular file")
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
+        remedy = f"run: chmod 600 {shlex.quote(str(path))}"
+        if found.st_uid != os.geteuid():
+            remedy = "it is another user's: put the credential into a file of your own, mode 0600"
+        elif not path.resolve().is_relative_to(base.resolve()):  # others may need to read it
+            remedy = (
+                "it is outside the config's folder: put the credential into a file of its own, "
+                "mode 0600; if it is one already, make it yours alone"
+            )
         raise SecretError(
             "E-SEC-006",
             f"the key file {path} has mode {mode:04o}; expected 0600 or 0400, so that nobody else "
-            f"reads it; run: chmod 600 {shlex.quote(str(path))}",
+            f"reads it; {remedy}",
         )
 
 

@@ -29,13 +29,15 @@ def out_folder(out: Path | None) -> Iterator[None]:
 
     Raises FairleadError `OUT-UNWRITABLE`.
     """
+    from fairlead.engine.errors import Exit
     from fairlead.engine.orders.files import require_writable
 
     if out is None:
         yield
         return
     made = [one for one in (out, *out.parents) if not one.exists()]
-    require_writable(out, "OUT-UNWRITABLE", "choose another --out")
+    undone = "nothing was run"
+    require_writable(out, "OUT-UNWRITABLE", "choose another --out", undone, Exit.USAGE)
     try:
         yield
     finally:

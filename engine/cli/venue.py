@@ -102,6 +102,11 @@ def _simulator(name: str) -> Callable[..., SimulatedVenue]:
     raise typer.BadParameter(f"no adapter {name!r}; known: {', '.join(known)}", param_hint="NAME")
 
 
+def _reason(error: OSError) -> str:
+    """asyncio wraps the system's own words in a sentence with the address in it."""
+    return os.strerror(error.errno) if error.errno else str(error.strerror)
+
+
 async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> int:
     from fairlead.adapters.simulation.server import serve
 
@@ -113,7 +118,10 @@ async def _serve(venue: SimulatedVenue, port: int, account_dir: Path | None) -> 
         served = await serve(venue, HOST, port)
     except OSError as e:
         raise FairleadError(
-            "E-VENUE-PORT", f"can't listen on {HOST}:{port}: {e.strerror}", Exit.VENUE
+            "E-VENUE-PORT",
+            f"can't listen on {HOST}:{port}: {_reason(e)}; "
+            "choose another --port, or --port 0 for a free one",
+            Exit.USAGE,
         ) from e
     try:
         with _account_folder(account_dir) as folder:

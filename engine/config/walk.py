@@ -280,8 +280,7 @@ class Walker:
     def _datetime(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
         expected = "a UTC date-time, e.g. 2026-11-01T00:00:00Z"
         if not isinstance(value, datetime):
-            hint = "without quotes" if isinstance(value, str) else ""
-            return self._wrong(path, expected, value, hint)
+            return self._wrong(path, expected, value, _date_hint(value))
         if value.tzinfo is None:
             hint = f"write {value.isoformat()}Z"
             self._report(path, "E-CFG-026", expected, came_text(value), hint)
@@ -416,6 +415,16 @@ def _text(value: Any) -> bool:
 
 def _number_text(value: str) -> bool:
     return re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value) is not None
+
+
+def _date_hint(value: Any) -> str:
+    if not isinstance(value, str):
+        return ""
+    try:
+        datetime.fromisoformat(value)
+    except ValueError as e:  # which says what is wrong with it: a month 13, no date at all
+        return f"without quotes; and {value[:40]!r} is no date-time ({e})"
+    return "without quotes"
 
 
 def _form(meta: inspect.Metadata | None) -> str:

@@ -57,7 +57,10 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
     made = "maker not told" if summary.maker_fills is None else None
     yield "fills", f"{summary.fills:,} ({made or f'{summary.maker_fills:,} maker'})"
     if summary.fill_ratio is not None:
-        yield "orders filled", f"{summary.fill_ratio:.1%} of {summary.sent:,} that were sent"
+        yield (
+            "orders filled",
+            f"{summary.fill_ratio:.1%} of {summary.sent:,} that were sent, whole or in part",
+        )
     yield "denials", _counts(summary.denials)
     yield "venue rejections", _reasons(summary)
     yield "fees", _amounts(summary.fees)

@@ -50,7 +50,11 @@ def old_risk_file(folder: Path, *, paper: bool = False) -> Path:
 
 
 def require_writable(
-    folder: Path, code: str = "STATE-UNWRITABLE", remedy: str = "name another folder in the config"
+    folder: Path,
+    code: str = "STATE-UNWRITABLE",
+    remedy: str = "name another folder in the config",
+    undone: str = "nothing was sent",
+    exit_code: Exit = Exit.FAILED,
 ) -> None:
     """Make the folder and prove that it takes a file, so that no start fails half-way.
 
@@ -64,7 +68,6 @@ def require_writable(
     except OSError as error:
         raise FairleadError(
             code,
-            f"can't write in {folder}: {error.strerror}; nothing was sent. "
-            f"Free the disk or {remedy}",
-            Exit.FAILED,
+            f"can't write in {folder}: {error.strerror}; {undone}. Free the disk or {remedy}",
+            exit_code,
         ) from error

@@ -103,6 +103,8 @@ CASES = [
          "venues.stubex.instruments[1]", "a text in quotes", "the integer 7", ""),
     Case("date as text", "2026-11-01T00:00:00Z", '"2026-11-01"', 18, "E-CFG-020",
          "backtest.start", "a UTC date-time", "2026-11-01", "without quotes"),
+    Case("no date as text", "2026-11-01T00:00:00Z", '"2026-13-01"', 18, "E-CFG-020",
+         "backtest.start", "a UTC date-time", "2026-13-01", "is no date-time (month must be in"),
     Case("date only", "2026-11-01T00:00:00Z", "2026-11-01", 18, "E-CFG-020", "backtest.start",
          "2026-11-01T00:00:00Z", "the date 2026-11-01", ""),
     Case("decimal as boolean", '"150"', "true", 14, "E-CFG-020", "risk.price_collar_bps",

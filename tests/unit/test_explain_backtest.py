@@ -184,7 +184,11 @@ def test_a_backtest_whose_files_can_t_be_written_runs_all_the_same(
     assert "orders" not in told["files"]
     assert "OUT-UNWRITABLE" not in done.stderr
     asked = fairlead("backtest", file, "--json", "--out", tmp_path / "state" / "backtest")
-    assert "OUT-UNWRITABLE" in asked.stderr + asked.stdout
+    told = asked.stderr + asked.stdout
+    assert asked.returncode == 2
+    assert "OUT-UNWRITABLE" in told
+    assert "nothing was run" in told
+    assert "nothing was sent" not in told
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])

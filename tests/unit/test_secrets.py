@@ -80,6 +80,31 @@ def test_a_file_that_others_can_read(tmp_path: Path, mode: int) -> None:
     assert f"chmod 600 '{path}'" in error.message
 
 
+def test_no_file_of_others_is_to_be_made_unreadable(tmp_path: Path) -> None:
+    """`chmod 600 /etc/passwd` would take it from everyone."""
+    system = refused("file:/etc/passwd", tmp_path)
+    assert system.code == "E-SEC-006"
+    assert "chmod" not in system.message
+    (tmp_path / "config").mkdir()
+    key_file(tmp_path, "never read", 0o644)
+    for where in ("file:../key file", f"file:{tmp_path}/key file"):
+        outside = refused(where, tmp_path / "config")
+        assert "outside the config's folder: put the credential into a file of its own" in str(
+            outside
+        )
+        assert "chmod" not in outside.message
+
+
+def test_a_file_of_another_user_is_not_to_be_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_file(tmp_path, "never read", 0o644)
+    monkeypatch.setattr("os.geteuid", lambda: 65_533)
+    told = refused("file:key file", tmp_path).message
+    assert "another user's: put the credential into a file of your own" in told
+    assert "chmod" not in told
+
+
 def test_a_variable_that_is_not_set(tmp_path: Path) -> None:
     error = refused("env:KEY", tmp_path, environ={})
     assert error.code == "E-SEC-002"

@@ -270,7 +270,7 @@ def test_rejections_are_counted_by_reason_and_seen_at_first_sight(tmp_path: Path
     assert (summary.accepted, summary.sent, summary.fill_ratio) == (1, 8, 1 / 8)
     shown = dict(rows(summary))
     assert shown["outcome"].endswith("7 OF 8 ORDERS REJECTED by the venue")
-    assert shown["orders filled"] == "12.5% of 8 that were sent"
+    assert shown["orders filled"] == "12.5% of 8 that were sent, whole or in part"
     assert shown["venue rejections"] == f"7:\n7 {reason}"
 
 
