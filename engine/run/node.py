@@ -41,7 +41,7 @@ from fairlead.engine.run.kernel import log_path
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.run.signals import StopSignals
-from fairlead.engine.run.simulated import leave_in_time
+from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
 from fairlead.engine.run.stopguard import Stays, StopGuard
 from fairlead.engine.run.winddown import wind_down
 from fairlead.engine.secrets import RedactingFilter
@@ -290,7 +290,8 @@ class NodeRun:
         self._winding.add_done_callback(self._watch_ended)
 
     async def _wind_down(self, assembly: Assembly) -> None:
-        await wind_down(assembly.parts.strategies, self.trading, self._settings)
+        after_secs = post_stop_secs(self.loaded.config, simulated=self._traits.is_simulated)
+        await wind_down(assembly.parts.strategies, self.trading, self._settings, after_secs)
         self._stop_node(assembly)
 
     def _stop_node(self, assembly: Assembly) -> None:

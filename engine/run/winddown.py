@@ -21,16 +21,22 @@ from fairlead.engine.config.model import Run
 
 LOOK_SECS = 0.02
 WAIT_SHARE = 0.5  # of the longest time that a stop may take: for outcomes and exits
-AFTER_SECS = 2.0  # of that time: for NautilusTrader's own stop
+AFTER_SECS = 1.0  # of that time: for NautilusTrader's own stop, beside what it waits itself
 SENT_SECS = 1.0  # for what strategies send in on_stop: it may be there to rest for a moment
 HEARD_SECS = 1.0  # for NautilusTrader to hear the last answers
 
 
-async def wind_down(strategies: Sequence[Any], accounts: Sequence[Account], settings: Run) -> None:
-    """Returns in `stop_timeout_secs` less what NautilusTrader's stop takes, whatever happens."""
+async def wind_down(
+    strategies: Sequence[Any], accounts: Sequence[Account], settings: Run, post_stop_secs: float
+) -> None:
+    """Returns in `stop_timeout_secs` less what NautilusTrader's stop takes, whatever happens.
+
+    That waits `post_stop_secs`: on paper, for what is on its way.
+    """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    latest = began + settings.stop_timeout_secs * WAIT_SHARE
+    ours_secs = settings.stop_timeout_secs - AFTER_SECS - post_stop_secs
+    latest = began + min(settings.stop_timeout_secs * WAIT_SHARE, ours_secs)
     downs = [strategy._guard.winddown for strategy in strategies]
     for down in downs:
         down.begin(cancels=settings.on_stop == "cancel")
@@ -42,9 +48,10 @@ async def wind_down(strategies: Sequence[Any], accounts: Sequence[Account], sett
     await _until(
         lambda: not any(down.has_sent() for down in downs), min(latest, loop.time() + SENT_SECS)
     )
-    left = began + settings.stop_timeout_secs - AFTER_SECS - loop.time()
+    left = began + ours_secs - loop.time()
     await asyncio.gather(*(account.settle(max(left, 0.0)) for account in accounts))
-    await _until(lambda: _all(down.is_settled() for down in downs), loop.time() + HEARD_SECS)
+    heard = min(loop.time() + HEARD_SECS, began + ours_secs)
+    await _until(lambda: _all(down.is_settled() for down in downs), heard)
 
 
 def _all(done: Iterable[bool]) -> bool:
