@@ -50,6 +50,8 @@ class Resting:
         self._places: dict[str, list[_Place]] = {}
         self._left: dict[_Came, Decimal] = {}  # what no order has used of it
         self._at: dict[_Came, int] = {}  # when it stood at last
+        self._told_now: set[int] = set()  # events of this moment
+        self._now = 0
         self._traded: dict[tuple[str, Decimal], tuple[int, Decimal]] = {}  # since it was told
 
     def add(self, order: str, side: str, price: Decimal, start: int) -> None:
@@ -69,6 +71,10 @@ class Resting:
 
     def apply(self, event: Event, number: int) -> None:
         """`event` was applied to the market and is its `number`th."""
+        if event.ts != self._now:
+            self._told_now.clear()
+            self._now = event.ts
+        self._told_now.add(number)
         more = self._more(event) if isinstance(event, Print) else ZERO
         for places in self._places.values():
             for place in places:
@@ -80,8 +86,14 @@ class Resting:
                     self._told(place, event.ts)
 
     def _more(self, one: Print) -> Decimal:
-        """How much a trade took of what was not shown at its price."""
+        """How much a trade took of what was not shown at its price.
+
+        Of a level of the same moment nobody knows whether it was shown before the trade or is what
+        the trade left.
+        """
         told, shown = self._market.told(one.taker, one.price)
+        if told in self._told_now:
+            shown = ZERO
         since, before = self._traded.get((one.taker, one.price), (told, ZERO))
         if since != told:
             before = ZERO
@@ -132,8 +144,7 @@ class Resting:
         place = here[-1]
         left = quantity
         uses: list[tuple[_Came, Decimal]] = []
-        at = self._at
-        for came in sorted(place.came, key=lambda one: (at[one] > ts, abs(ts - at[one]))):
+        for came in sorted(place.came, key=lambda one: self._at[one]):  # some are booked late
             used = min(left, place.came[came], self._left[came])
             left -= used
             uses.append((came, used))

@@ -158,8 +158,11 @@ class Market:
         return ZERO if level is None else level.size
 
     def told(self, taker: str, price: Decimal) -> tuple[int, Decimal]:
-        """When the size at `price` that `taker` meets was told, as the event's number, and it."""
-        level = self._book.get(taker, {}).get(price)
+        """When the size at `price` that `taker` meets was told, as the event's number, and it.
+
+        Nothing is shown while nobody knows the book.
+        """
+        level = None if self._is_silent else self._book.get(taker, {}).get(price)
         return (0, ZERO) if level is None else (level.told, level.size)
 
     def crossing(self, taker: str, limit: Decimal) -> Iterator[Offer]:

@@ -168,6 +168,28 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
         [offer(fill(20, "99.55", "3", "MAKER"), fill(40, "99.55", "2", "MAKER"))],
         [COMES, book(40, {"99.57": "2"}, {})],
     ),
+    "a trade of the moment in which its level was told, before or after it": (
+        [offer(fill(20, "99.55", "3", "MAKER"), fill(20, "99.55", "3", "MAKER"))],
+        [COMES, trade(20, "99.57", "3", "SELL")],
+    ),
+    "a trade at a level that nobody knows any more": (
+        [offer(fill(20, "99.55", "3", "MAKER"), fill(40, "99.55", "3", "MAKER"))],
+        [COMES, book(30, {}, {}, "silence"), trade(40, "99.57", "3", "SELL")],
+    ),
+    "makers of which one is booked late": (
+        [
+            order(10, "SELL", "2", fill(40, "99.55", "2", "MAKER"), kind="LIMIT", price="99.55"),
+            order(
+                25,
+                "SELL",
+                "2",
+                fill(40, "99.56", "2", "MAKER"),
+                kind="LIMIT",
+                price="99.56",
+            ),
+        ],
+        [trade(22, "99.58", "2", "SELL"), trade(40, "99.6", "2", "BUY")],
+    ),
     "a maker that met a level in its way, and a buyer": (
         [offer(fill(20, "99.55", "3", "MAKER"), fill(40, "99.55", "3", "MAKER"))],
         [COMES, trade(40, "99.6", "3", "BUY")],
