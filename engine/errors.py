@@ -27,6 +27,7 @@ class Exit(IntEnum):
     UNRESOLVED = 11
     LOCKED = 12
     NOT_STORED = 13
+    NOT_FLAT = 14
     TIMED_OUT = 124
     INTERRUPTED = 130
 
@@ -46,6 +47,7 @@ MEANING: dict[Exit, str] = {
     Exit.UNRESOLVED: "orders unresolved at the stop",
     Exit.LOCKED: "the state folder is locked by another process",
     Exit.NOT_STORED: "the kill is not stored: what was open is cancelled, nothing stays stopped",
+    Exit.NOT_FLAT: "a position stays that a strategy was to close at the stop",
     Exit.TIMED_OUT: "timed out",
     Exit.INTERRUPTED: "cut short by a signal; not of what runs until it is told to stop",
 }

@@ -14,6 +14,7 @@ from fairlead.engine.observe.journaled import Booked
 from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.orders.model import Finding
 from fairlead.engine.recording.session import Recording
+from fairlead.engine.run.remains import Held, not_flat
 from fairlead.engine.status import RunStatus
 
 CUT_OFF = frozenset({"STOP-TIMEOUT", "STOP-AT-ONCE"})
@@ -60,6 +61,7 @@ class Ended(msgspec.Struct, kw_only=True):
     is_closed: bool = False
     booked: Sequence[Booked | JournalError] = ()  # of a live run, what each journal has of it
     held: tuple[str, ...] = ()  # instruments of a journal that the config does not name
+    remains: Sequence[Held] = ()  # positions at the end
 
     @property
     def cache(self) -> Any:
@@ -109,10 +111,11 @@ def verdict(
     left_open: Sequence[str],
     killed: str | None,
     halted: str | None,
+    held: Sequence[Held] = (),
 ) -> tuple[Exit, str]:
     """A strategy's end comes first, then what ended the run, then what the stop left behind.
 
-    `failure` is a code and a message, `killed` and `halted` what is in force.
+    `failure` is a code and a message, `killed` and `halted` what is in force, `held` what is held.
     """
     exit_code, reason = ending(run_state)
     if exit_code is not Exit.OK:
@@ -134,4 +137,6 @@ def verdict(
         return Exit.KILLED, f"{killed}; {reason}"
     if halted is not None:
         return Exit.KILLED, f"{halted} ({reason})"
+    if (broken := not_flat(held)) is not None:
+        return Exit.NOT_FLAT, f"{broken} ({reason})"
     return Exit.OK, reason

@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -40,6 +40,7 @@ from fairlead.engine.run.ended import Ended, verdict
 from fairlead.engine.run.kernel import log_path
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.reach import PlainReach
+from fairlead.engine.run.remains import Held, remains, tell
 from fairlead.engine.run.signals import StopSignals
 from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
 from fairlead.engine.run.stopguard import Stays, StopGuard
@@ -355,8 +356,10 @@ class NodeRun:
         assembly = self._assembly
         run_state = RunState() if assembly is None else assembly.parts.run_state
         kills = halts = None
+        held: Sequence[Held] = ()
         if assembly is not None:
             kills, halts = assembly.kills, assembly.halts
+            held = remains(self.trading, assembly.parts.strategies)
         exit_code, reason = verdict(
             run_state,
             self.failure,
@@ -365,7 +368,9 @@ class NodeRun:
             left_open=left_open,
             killed=None if kills is None else kills.everything(),
             halted=None if halts is None else halts.verdict(),
+            held=held,
         )
+        tell(held, reason)
         if assembly is not None and self._traits.trades:
             exit_code, reason = _persisted(assembly, exit_code, reason)
         return Ended(
@@ -385,6 +390,7 @@ class NodeRun:
             recording=self._recording,
             held=() if assembly is None else tuple(assembly.held),
             booked=[trading.booked() for trading in self.trading],
+            remains=held,
         )
 
 

@@ -17,6 +17,7 @@ from fairlead.engine.observe.recorded import recorded
 from fairlead.engine.observe.summary import RunSummary, figures, merged
 from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.recording.gaps import GapKind, summary_of
+from fairlead.engine.run import remains
 from fairlead.engine.run.assumed import assumptions
 from fairlead.engine.run.ended import Ended
 from fairlead.engine.run.modes import MODES, Mode, NodeMode
@@ -144,6 +145,7 @@ def _left(ended: Ended) -> Iterator[str]:
         yield f"UNRESOLVED {name}: the next start goes on asking"
     for name in ended.left_open:
         yield f"LEFT-OPEN {name}: its cancel was not confirmed"
+    yield from remains.notes(ended.remains)
 
 
 def _of_recording(ended: Ended) -> list[str]:

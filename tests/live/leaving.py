@@ -38,11 +38,16 @@ class Leaving(GuardedStrategy):
         self.subscribe_book_deltas(self._c.instrument_id, BookType.L2_MBP, managed=True)
 
     def on_book_deltas(self, deltas: Any) -> None:
-        if not self._is_in and self.cache.top_of_book(self._c.instrument_id) is not None:
+        if self.cache.top_of_book(self._c.instrument_id) is None:
+            self._tell("cleared" if self._is_in else "waiting")
+        elif not self._is_in:
             self._is_in = True
-            size = self.cache.instrument(self._c.instrument_id).make_qty(QUANTITY)
-            order = self.order_factory.market(self._c.instrument_id, OrderSide.BUY, size)
+            order = self.order_factory.market(self._c.instrument_id, OrderSide.BUY, self._size())
             self.submit_order(order)
+            self._tell("sent")
+
+    def _size(self) -> Any:
+        return self.cache.instrument(self._c.instrument_id).make_qty(QUANTITY)
 
     def on_order_filled(self, event: Any) -> None:
         self._tell("filled")
@@ -54,6 +59,27 @@ class Leaving(GuardedStrategy):
         elif self._c.how == "close_all_positions":
             self.close_all_positions(self._c.instrument_id)
 
+    def on_gate_denied(self, order: Any, denial: Any) -> None:
+        self._tell(denial.code)
+
     def _tell(self, what: str) -> None:
         with Path(self._c.told).open("a") as file:
             file.write(f"{what}\n")
+
+
+class Moving(Leaving):
+    """Rests an order, and with each further book cancels what rests and rests another."""
+
+    config_class = LeavingConfig
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        name = self._c.instrument_id
+        if (touch := self.cache.top_of_book(name)) is None:
+            return
+        self.cancel_all_orders(name)
+        known = self.cache.instrument(name)
+        far = known.make_price(touch[0].as_decimal() * Decimal("0.97"))
+        self.submit_order(self.order_factory.limit(name, OrderSide.BUY, self._size(), far))
+
+    def on_order_accepted(self, event: Any) -> None:
+        self._tell("accepted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.engine.errors import Exit as Code
 from tests.live import hosted
 from tests.live.test_exits import CREATE, OPTIONS, STEP, Exit
 from tests.support import configs
@@ -31,6 +33,11 @@ TREND = {"path": "fairlead.strategies.trend_follower:TrendFollower"} | {
         "flatten_on_stop": True,
     }
 }
+PATIENT = "[run]\nstop_timeout_secs = 40\n"
+CHANGES = {
+    "oceanex": (("POST", "/v1/orders$"), ("POST", "/v1/order/delete")),
+    "poloniex": (("POST", "/orders$"), ("DELETE", "/orders")),
+}
 LATE_SECS = 2.2  # of the answer to the entry: longer than NautilusTrader waits after on_stop
 
 
@@ -42,7 +49,7 @@ class Leave(Exit):
         strategies = [{"id": "Leaving-1", **strategy, "params": params}]
         text = configs.ROOMY_RISK + QUICK + more
         config = configs.write(self.folder, self.served, strategies=strategies, more=text)
-        self.process = start(verb, config, log=self.log)
+        self.process = start(verb, config, "--json", log=self.log)
 
     def leaving(self, how: str) -> dict[str, Any]:
         params = {"how": how, "told": str(self.told)}
@@ -51,6 +58,12 @@ class Leave(Exit):
     def delay(self, secs: float, times: int = 1) -> None:
         fault = {"method": "POST", "path": CREATE[self.key], "kind": "delay"}
         self.served.post("faults", **fault, secs=secs, times=times)
+
+    def summary(self) -> dict[str, Any]:
+        """Of the run that has ended: the JSON document among what it printed."""
+        text = self.log.read_text()
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(text[text.index("\n{") + 1 :])[0]
+        return found
 
     def heard(self, what: str) -> int:
         return self.told.read_text().split().count(what) if self.told.exists() else 0
@@ -80,3 +93,65 @@ def test_an_entry_that_is_answered_late_is_left_again(run: Leave, how: str) -> N
     told = run.log.read_text()
     assert "recovery incomplete" not in told
     assert "abandoned" not in told
+
+
+def test_an_exit_that_is_refused_for_want_of_a_book_is_tried_again(run: Leave) -> None:
+    run.begin(run.leaving("close_all_positions"), more=PATIENT)
+    run.wait(lambda: run.heard("filled"), "the entry")
+    run.served.post("faults", method="WS", path="", kind="drop", times=3)
+    run.wait(lambda: run.heard("cleared"), "the book to be gone")
+    run.end()
+    assert run.heard("INVALID_BOOK") or run.heard("STALE_REFERENCE"), run.told.read_text()
+    assert 0 <= run.btc() < STEP
+    assert "holding" not in run.log.read_text()
+
+
+def test_a_position_that_can_not_be_closed_is_told_and_no_success(run: Leave) -> None:
+    run.begin(run.leaving("close_all_positions"))
+    run.wait(lambda: run.heard("filled"), "the entry")
+    run.served.post("faults", method="WS", path="", kind="drop", times=1000)
+    run.wait(lambda: run.heard("cleared"), "the book to be gone")
+    run.end(Code.NOT_FLAT)
+    told = run.log.read_text()
+    (line,) = (line for line in told.splitlines() if "NOT-FLAT" in line and "error" in line)
+    assert line.startswith("error NOT-FLAT: to be closed at the stop, and still held: 0.0099")
+    assert f"BTC_USDT.{run.key.upper()} (Leaving-1) (the last refusal: " in line
+    assert run.summary()["notes"][-1].startswith("NOT-FLAT 0.0099")
+    assert run.orders("SELL") == []
+
+
+def test_a_run_that_ends_holding_says_so(run: Leave) -> None:
+    run.begin(run.leaving(""))
+    run.wait(lambda: run.heard("filled"), "the entry")
+    run.end()
+    held = f"{run.btc().normalize():f} BTC_USDT.{run.key.upper()} (Leaving-1)"
+    assert f"the run ends holding {held}\n" in run.log.read_text()
+    assert run.summary()["notes"] == [f"HELD {held}"]
+
+
+def test_on_paper_an_entry_on_its_way_at_the_stop_is_left_again(run: Leave) -> None:
+    slow = '[simulated]\nbalances = ["10000 USDT"]\nlatency_ms = "2000"\n' + PATIENT
+    slow += f'[venues.{run.key}.fees]\nmaker = "0.001"\ntaker = "0.001"\n'
+    run.begin(run.leaving("close_all_positions"), "paper", more=slow)
+    run.wait(lambda: run.heard("sent"), "the entry to be sent")
+    run.end()
+    ended = run.summary()
+    assert ended["orders_by_status"] == {"FILLED": 2}, ended
+    assert ended["notes"] == []
+
+
+def test_what_is_under_way_at_the_stop_is_no_error_of_anybody(run: Leave) -> None:
+    """Cancels and creates whose answers are late: the journal knows the end of each."""
+    strategy = run.leaving("") | {"path": "tests.live.leaving:Moving"}
+    run.begin(strategy)
+    run.wait(lambda: run.heard("accepted") >= 3, "orders to be moved")
+    for method, path in CHANGES[run.key]:
+        fault = {"method": method, "path": path, "kind": "delay", "secs": 1.4}
+        run.served.post("faults", **fault, times=3)
+    run.wait(lambda: run.served._get("faults")["applied"].get("delay", 0) >= 2, "late answers")
+    run.end()
+    told = run.log.read_text()
+    assert "ERROR" not in told, told
+    assert "recovery incomplete" not in told
+    states = {state for (state,) in run.journal("SELECT state FROM orders")}
+    assert states <= {"CANCELED", "FILLED", "REFUSED"}, states

@@ -89,6 +89,21 @@ def test_a_timer_that_runs_on_after_the_stop_creates_none_and_is_no_fault(mode: 
     assert len(run.strategy.open_brackets()) == 1
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_bracket_that_outlives_the_stop_is_not_cancelled_any_more(
+    mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stays for the next start, which a late `cancel_bracket` (of a timer) must not spoil."""
+    run = MODES[mode](run_of(Bracketed, FLAT))
+    (bracket,) = run.strategy.open_brackets()
+    orders = list(run.orders)
+    run.strategy.cancel_bracket(run.strategy.entry.client_order_id)
+    assert run.strategy.open_brackets() == (bracket,)
+    assert (run.state.faults, list(run.orders)) == ([], orders)
+    (told,) = (one.getMessage() for one in caplog.records if "stays as it is" in one.getMessage())
+    assert bracket.entry in told
+
+
 def test_market_turns_back_before_the_target_has_filled() -> None:
     class Large(Bracketed):
         quantity = 4.0  # at the target the book takes less

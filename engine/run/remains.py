@@ -1,0 +1,124 @@
+"""What a run holds when it has ended, and whether that breaks a strategy's word."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import InstrumentId
+
+from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.orders.journal_reads import JournalError
+
+logger = logging.getLogger(__name__)
+people = logging.getLogger("fairlead")
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A position, signed base units; `broken`: why it is there though its strategy was to close
+    it at the stop ("": no reason is known), or None where nobody said so.
+    """
+
+    strategy: str
+    instrument: str
+    quantity: Decimal
+    broken: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f} {self.instrument} ({self.strategy})"
+
+
+def remains(trading: Sequence[Account], strategies: Iterable[Any]) -> list[Held]:
+    """Of real accounts by their journals, dust left out; of simulated ones only broken words."""
+    found: dict[tuple[str, str], Decimal] = {}
+    known: dict[str, VenueInstrument] = {}
+    for account in trading:
+        known |= account.instruments
+        try:
+            for position in account.journal.positions():
+                found[position.strategy, position.instrument] = position.quantity
+        except JournalError:
+            continue  # it is told what is wrong with it
+    broken = dict(_broken(strategies, found if trading else None))
+    held = [
+        Held(strategy=strategy, instrument=name, quantity=quantity)
+        for (strategy, name), quantity in found.items()
+        if (strategy, name) not in broken and not _is_dust(quantity, known.get(name))
+    ]
+    return [*broken.values(), *held]
+
+
+def _broken(
+    strategies: Iterable[Any], journaled: Mapping[tuple[str, str], Decimal] | None
+) -> Iterator[tuple[tuple[str, str], Held]]:
+    for strategy in strategies:
+        guard = strategy._guard
+        if guard.view is None:
+            continue  # it was never started
+        for instrument_id in sorted(guard.winddown.promised(), key=str):
+            key = guard.id, str(instrument_id)
+            quantity = _position(guard, instrument_id)
+            if journaled is not None:
+                quantity = journaled.get(key, Decimal(0))
+            if quantity and guard.winddown.is_held(instrument_id, quantity):
+                yield (
+                    key,
+                    Held(
+                        strategy=key[0],
+                        instrument=key[1],
+                        quantity=quantity,
+                        broken=guard.winddown.refusal,
+                    ),
+                )
+
+
+def _position(guard: Any, instrument_id: InstrumentId) -> Decimal:
+    position: Decimal = guard.handover.own_position(instrument_id)
+    return position
+
+
+def _is_dust(quantity: Decimal, instrument: VenueInstrument | None) -> bool:
+    if instrument is None:
+        return not quantity
+    least = max(Decimal(1).scaleb(-instrument.size_precision), instrument.min_quantity or 0)
+    return abs(quantity) < least
+
+
+def not_flat(held: Sequence[Held]) -> str | None:
+    """A line for people on what was to be closed and is not."""
+    broken = [one for one in held if one.broken is not None]
+    if not broken:
+        return None
+    reasons = sorted({one.broken for one in broken if one.broken})
+    why = f" (the last refusal: {'; '.join(reasons)})" if reasons else ""
+    return (
+        f"NOT-FLAT: to be closed at the stop, and still held: {', '.join(map(str, broken))}{why}; "
+        "close it at the venue or with `fairlead kill`, or start again: the next run has it"
+    )
+
+
+def tell(held: Sequence[Held], outcome: str) -> None:
+    """On the screen, a line each, where the outcome does not say it."""
+    broken = not_flat(held)
+    if broken is not None and broken not in outcome:
+        logger.error("%s", broken)
+    kept = ", ".join(str(one) for one in held if one.broken is None)
+    if kept:
+        people.info("the run ends holding %s", kept)
+
+
+def notes(held: Sequence[Held]) -> Iterator[str]:
+    """A line each for the summary."""
+    for one in held:
+        if one.broken is None:
+            yield f"HELD {one}"
+        else:
+            yield f"NOT-FLAT {one}: it was to be closed at the stop{_because(one.broken)}"
+
+
+def _because(why: str) -> str:
+    return f"; {why}" if why else ""
