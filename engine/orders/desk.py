@@ -277,6 +277,8 @@ class OrderDesk:
                 self._unproven.begin(order, "the run stopped before the answer came")
         if cancel_open:
             await self.cancel(list(self._table.live))
+        elif self.failure is None:  # what is kept is booked as far as the venue has filled it
+            await self._missing.refresh([o for o in self.live_orders() if o.is_proven])
         while waiting := self._unsettled(cancel_open=cancel_open):
             try:
                 await self._missing.refresh([o for o in waiting if o.is_proven])

@@ -423,3 +423,18 @@ def test_a_stop_tells_what_its_cancels_made_of_the_balances(bench: Bench, is_awa
     bench.run(main())
     told = [subject for name, _, (subject, *_) in bench.sink.events if name == "balances"]
     assert [one[0].locked for one in told] == ([7] if is_away else [7, 0])
+
+
+def test_a_stop_that_keeps_orders_books_what_they_have_filled(bench: Bench) -> None:
+    bench.venue.answer = lambda _: Accepted("V1")
+    bench.venue.book["V1"] = venue_order()
+
+    async def main() -> None:
+        await bench.desk.submit(approved(intent()))
+        bench.venue.book["V1"] = venue_order(
+            filled=Decimal("0.5"), avg_price=Decimal(100), state=OrderState.FILLED
+        )
+        await bench.desk.stop(cancel_open=False)
+
+    bench.run(main())
+    assert bench.sink.names()[-1] == "order_filled"
