@@ -11,8 +11,8 @@ import typer
 from fairlead.engine.errors import Exit
 
 if TYPE_CHECKING:
-    from fairlead.engine.simulate.plan import Plan
-    from fairlead.engine.simulate.run import Summary
+    from fairlead.engine.sessions.plan import Plan
+    from fairlead.engine.sessions.run import Summary
 
 PROGRESS_SECS = 30.0
 
@@ -78,7 +78,7 @@ def _seeds(text: str) -> list[int]:
 def _plan(path: Path | None, seeds: list[int], venues: list[str]) -> Plan:
     import msgspec
 
-    from fairlead.engine.simulate.plan import Plan, draw
+    from fairlead.engine.sessions.plan import Plan, draw
 
     if path is None:
         return draw(seeds[0], venues[0])
@@ -92,9 +92,9 @@ def _one(plan: Plan, is_traced: bool, is_shrunk: bool, as_json: bool) -> int:
 
     import msgspec
 
-    from fairlead.engine.simulate.run import run_plan
-    from fairlead.engine.simulate.shrink import shrink
-    from fairlead.engine.simulate.trace import Trace
+    from fairlead.engine.sessions.run import run_plan
+    from fairlead.engine.sessions.shrink import shrink
+    from fairlead.engine.sessions.trace import Trace
 
     result = run_plan(plan)
     if is_shrunk and result.violations:
@@ -125,7 +125,7 @@ def _many(
 ) -> int:
     import msgspec
 
-    from fairlead.engine.simulate.run import describe, run_many
+    from fairlead.engine.sessions.run import describe, run_many
 
     known = _known(hashes)
     progress = _Progress(len(venues) * len(seeds))
@@ -153,7 +153,7 @@ def _known(path: Path | None) -> dict[str, str] | None:
 def _is_same(path: Path, found: dict[str, str], known: dict[str, str] | None) -> bool:
     import msgspec
 
-    from fairlead.engine.simulate.run import compare
+    from fairlead.engine.sessions.run import compare
 
     if known is None:
         try:

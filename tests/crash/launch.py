@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from fairlead.engine.cli import main as command
-from fairlead.engine.simulate.plan import Death
+from fairlead.engine.sessions.plan import Death
 from tests.crash import seam
 
 

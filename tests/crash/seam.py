@@ -1,6 +1,6 @@
 """The numbered steps of the order path in a real process, and death by SIGKILL at one of them.
 
-The seams are those of the seeded simulation (`fairlead.engine.simulate.faults`): the journal's
+The seams are those of the seeded simulation (`fairlead.engine.sessions.faults`): the journal's
 transactions and the wire. Each is wrapped from outside, so the code that is killed is the code that
 trades.
 
@@ -33,9 +33,9 @@ from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWs
 from fairlead.adapters.base.transport import HttpRequest, HttpResponse
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import Journal, JournaledOrder
-from fairlead.engine.simulate.faults import DyingDatabase, Steps
-from fairlead.engine.simulate.plan import Death
-from fairlead.engine.simulate.trace import Trace
+from fairlead.engine.sessions.faults import DyingDatabase, Steps
+from fairlead.engine.sessions.plan import Death
+from fairlead.engine.sessions.trace import Trace
 
 DONE = "done"
 DIED = "died"

@@ -229,15 +229,16 @@ COMMANDS: dict[str, Step] = {
     "make lint": dry,
     "make bench": dry,
     "pytest tests/parity": collects,
-    "pytest tests/unit/test_gate_modes.py tests/unit/test_guarded.py tests/live": collects,
+    "pytest tests/unit/risk/test_gate_modes.py tests/unit/guard/test_guarded.py "
+    "tests/live": collects,
     "pytest tests/crash tests/unit/orders": collects,
     "pytest tests/venues": collects,
-    "pytest tests/unit -k recording": collects,
+    "pytest tests/unit/recording": collects,
     "pytest tests/venues -k public_clients": collects,
     "pytest tests/live/test_kill.py": collects,
     "pytest tests/live/test_restart.py": collects,
     "pytest tests/simulation -k python": collects,
-    "python -m pytest tests/live/test_kill.py tests/unit/test_killswitch.py "
+    "python -m pytest tests/live/test_kill.py tests/unit/kill/test_switch.py "
     "tests/unit/orders/test_kill.py": collects,
     "python -m tests.crash.steps": loads,
     "python -m tests.crash.brackets": loads,

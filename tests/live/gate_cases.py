@@ -9,7 +9,7 @@ from nautilus_trader.model import InstrumentId
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead.engine.risk.checks import Denial
-from tests.unit.test_gate_modes import CASES, Script
+from tests.unit.risk.test_gate_modes import CASES, Script
 
 
 class CaseConfig(StrategyConfig):

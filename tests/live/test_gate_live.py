@@ -1,4 +1,4 @@
-"""The gate's cases of tests/unit/test_gate_modes.py in live runs: the same codes."""
+"""The gate's cases of tests/unit/risk/test_gate_modes.py in live runs: the same codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support import configs
 from tests.support.forks import COMMAND
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, run_until, start, wait_for
-from tests.unit.test_gate_modes import CASES
+from tests.unit.risk.test_gate_modes import CASES
 
 # The cases trade a BTC_USDT of about 100 USDT on a venue named TEST; OceanEx has the precisions.
 MARKET = SimMarket(

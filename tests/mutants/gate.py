@@ -199,7 +199,7 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         RISK,
         "an order is paid with a scarce balance of before the last fill",
         one("        again = verdict > AMPLE and ", "        again = False and "),
-        ("tests/unit/test_view_funds.py",),
+        ("tests/unit/risk/test_view_funds.py",),
     ),
     mutant(
         "unreadable-kill-ignored",
@@ -248,13 +248,13 @@ SECRET_MUTANTS: tuple[Mutant, ...] = (
         "engine/recording/redact.py",
         "signatures and keys are recorded",
         one("MARK if hide else self.text(value)", "self.text(value)"),
-        ("tests/unit/test_recording_redact.py",),
+        ("tests/unit/recording/test_redact.py",),
     ),
     mutant(
         "bodies-recorded",
         "engine/recording/redact.py",
         "credentials in bodies are recorded",
         one("        for pattern in _PAIRS:\n", "        for pattern in ():\n"),
-        ("tests/unit/test_recording_redact.py",),
+        ("tests/unit/recording/test_redact.py",),
     ),
 )

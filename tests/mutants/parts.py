@@ -29,17 +29,21 @@ T_POLONIEX = (
 )
 T_BOOKS = ("tests/simulation/test_simulated_books.py",)
 T_GATE = (
-    *("tests/unit/test_gate.py", "tests/unit/test_gate_books.py", "tests/unit/test_gate_modes.py"),
-    *("tests/unit/test_killswitch.py", "tests/unit/test_guarded.py"),
+    *(
+        "tests/unit/risk/test_gate.py",
+        "tests/unit/risk/test_gate_books.py",
+        "tests/unit/risk/test_gate_modes.py",
+    ),
+    *("tests/unit/kill/test_switch.py", "tests/unit/guard/test_guarded.py"),
 )
-T_GUARD = ("tests/unit/test_guarded.py",)
+T_GUARD = ("tests/unit/guard/test_guarded.py",)
 T_APPROVED = ("tests/unit/orders/test_approved.py",)
-T_WALL = ("tests/unit/test_exit_wall.py",)
-T_PROTECTION = ("tests/unit/test_gate_protection.py",)
-T_HANDOVER = ("tests/unit/test_handover.py",)
+T_WALL = ("tests/unit/risk/test_exit_wall.py",)
+T_PROTECTION = ("tests/unit/risk/test_gate_protection.py",)
+T_HANDOVER = ("tests/unit/guard/test_handover.py",)
 T_MISSING = ("tests/mutants/test_missing.py",)
 T_BRACKETS = (
     *("tests/unit/orders/test_bracket.py", "tests/unit/orders/test_bracket_store.py"),
-    *("tests/unit/test_bracketview.py", "tests/unit/test_bracketing.py"),
+    *("tests/unit/brackets/test_view.py", "tests/unit/brackets/test_bracketing.py"),
 )
 T_MATCHING = ("tests/unit/matching", "tests/property/test_matching.py")

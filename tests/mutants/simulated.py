@@ -7,8 +7,8 @@ from tests.mutants.mutant import Mutant, one
 GUARD = ("engine/guard/simulated.py",)
 CALLBACKS = ("engine/guard/callbacks.py",)
 CALLS = ("engine/guard/sending.py",)
-ARRIVAL = ("tests/unit/test_arrival.py",)
-EXITS = ("tests/unit/test_own_exits.py",)
+ARRIVAL = ("tests/unit/matching/test_arrival.py",)
+EXITS = ("tests/unit/matching/test_own_exits.py",)
 
 
 def _mutant(

@@ -51,7 +51,7 @@ from fairlead.engine.risk.state import (
     RiskStateFile,
 )
 from fairlead.engine.risk.states import Clearing
-from fairlead.engine.simulate.plan import draw
+from fairlead.engine.sessions.plan import draw
 from tests.property.fuzzing import ROOT, Target
 from tests.property.mutation import BINARY, TEXT, TOML, Mutator
 from tests.support.spy import sitecustomize as spy

@@ -48,7 +48,7 @@ REASONS = {
     "adapters/piexgo/simulator": "a simulated venue: tests/venues/piexgo/test_simulator_total.py",
     "adapters/poloniex/simulator": "a simulated venue: tests/simulation/test_poloniex_*.py",
     "adapters/zerocap/simulator": "a simulated venue: tests/simulation/test_zerocap_total.py",
-    "engine/simulate/": "reads what the same process has just written",
+    "engine/sessions/": "reads what the same process has just written",
     "engine/run/demo.py": "reads its own child processes",
     "engine/observe/journaled.py": "sums up a journal that the run's start has checked",
 }

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from fairlead.adapters.simulation.faults import HttpFault
-from fairlead.engine.simulate.budget import over_budget
-from fairlead.engine.simulate.wire import Sent
+from fairlead.engine.sessions.budget import over_budget
+from fairlead.engine.sessions.wire import Sent
 
 
 def sent(ts: float, arrived: float, *, fault: str = "", life: int = 1) -> Sent:

@@ -10,8 +10,8 @@ import pytest
 from fairlead.adapters import registry
 from fairlead.engine.orders.files import AccountFiles
 from fairlead.engine.risk.look import Look
-from fairlead.engine.simulate.plan import SHIPPED, Death, Plan, draw
-from fairlead.engine.simulate.run import run_plan
+from fairlead.engine.sessions.plan import SHIPPED, Death, Plan, draw
+from fairlead.engine.sessions.run import run_plan
 from fairlead.strategies.breakout import Breakout
 from fairlead.strategies.imbalance_maker import ImbalanceMaker
 from fairlead.strategies.trend_follower import TrendFollower

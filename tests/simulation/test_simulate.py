@@ -29,9 +29,9 @@ from fairlead.engine.orders.table import Table
 from fairlead.engine.risk.facts import OrderFacts
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.verdict import Denial
-from fairlead.engine.simulate.plan import Gap, Plan, draw
-from fairlead.engine.simulate.run import describe, run_many, run_plan
-from fairlead.engine.simulate.shrink import shrink
+from fairlead.engine.sessions.plan import Gap, Plan, draw
+from fairlead.engine.sessions.run import describe, run_many, run_plan
+from fairlead.engine.sessions.shrink import shrink
 from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,11 +16,11 @@ from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.data_client import VenueDataClient
 from fairlead.adapters.oceanex.websocket import _BookChannel
 from fairlead.engine.recording.gaps import GapKind, GapRow
-from fairlead.engine.simulate.books import ShownBook
-from fairlead.engine.simulate.plan import FRAME_RATES, FrameFault, Plan, draw
-from fairlead.engine.simulate.run import run_plan
-from fairlead.engine.simulate.session import Result
-from fairlead.engine.simulate.trace import Trace
+from fairlead.engine.sessions.books import ShownBook
+from fairlead.engine.sessions.plan import FRAME_RATES, FrameFault, Plan, draw
+from fairlead.engine.sessions.run import run_plan
+from fairlead.engine.sessions.session import Result
+from fairlead.engine.sessions.trace import Trace
 
 VENUES = registry.simulated()
 ALL = {kind: rate / 2 for kind, rate in FRAME_RATES.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.engine.simulate.undecided import undecided
+from fairlead.engine.sessions.undecided import undecided
 
 
 class _Record(msgspec.Struct):

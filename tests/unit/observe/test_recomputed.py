@@ -26,7 +26,7 @@ from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from tests.kernel import bench
 from tests.unit import backtest_kit as kit
-from tests.unit.test_same_bytes import all_strategies
+from tests.unit.observe.test_same_bytes import all_strategies
 
 PERP = "BTCUSDT.TEST"
 IID = InstrumentId.from_str(PERP)

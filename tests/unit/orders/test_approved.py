@@ -17,7 +17,7 @@ from fairlead.engine.orders.model import Side
 from fairlead.engine.risk.approval import approve_closing
 from fairlead.engine.risk.gate import RiskGate
 from tests.unit.orders.conftest import Bench, intent
-from tests.unit.test_gate import NOW, order
+from tests.unit.risk.test_gate import NOW, order
 
 ROOT = Path(__file__).resolve().parents[3]
 D = Decimal

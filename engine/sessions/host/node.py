@@ -1,0 +1,117 @@
+"""A node that builds the shipped strategies, starts them with what outlived a restart, and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, cast
+
+from nautilus_trader.config import ExecutionClientConfig
+from nautilus_trader.model import Bar, BarType, ClientOrderId
+
+from fairlead.adapters.base.execution_client import VenueExecutionClient
+from fairlead.engine.sessions.host.base import TRADER, Host, Life
+from fairlead.engine.sessions.host.clock import HostClock
+from fairlead.engine.sessions.host.events import Outbox, from_report, synthetic
+from fairlead.engine.sessions.host.market import HostMarket
+from fairlead.engine.sessions.host.strategy import hosted
+from fairlead.engine.sessions.shipped import Shipped
+
+
+class _Trading:
+    """The account's trading half, whose desk exists already."""
+
+    def __init__(self, process: Life) -> None:
+        self._process = process
+
+    def make_desk(self, sink: Any) -> Any:
+        return self._process.desk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process.trading, name)
+
+
+class HostNode(Host):
+    """The stand-in for a node: one per life of the process, shared by its strategies."""
+
+    def __init__(self, process: Life, shipped: Sequence[Shipped]) -> None:
+        super().__init__(process)
+        self.market = HostMarket(self)
+        self.shipped = {one.id: one for one in shipped}
+        for one in shipped:
+            self.strategies[one.id] = self._build(one)
+        self.client = VenueExecutionClient(
+            trading=cast(Any, _Trading(process)),
+            name=process.world.venue_name,
+            config=ExecutionClientConfig(),
+            cache=self.cache,
+            clock=HostClock(process.now_ns, lambda: process.is_dead),
+            trader_id=TRADER,
+        )
+        self.client._output = Outbox(self)
+
+    def _build(self, one: Shipped) -> Any:
+        process = self.process
+        strategy = hosted(one.strategy_class())(one.config())
+        seed = f"host/{process.world.plan.seed}/{one.id}/{process.life}"
+        strategy.host(self, Random(seed))  # noqa: S311 - simulation
+        strategy.bind(process.gate, self.run_state)
+        strategy.keep_brackets_in({process.world.venue_name: process.journal})
+        return strategy
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """As a node: orders and positions that outlived the restart first, then `on_start`."""
+        self._reconcile()
+        self.process.spawn(self.market.run(), "market data")
+        for strategy in self.strategies.values():
+            strategy.on_start()
+            strategy._host_runs = True
+        self.check_owned("after a start")
+        self._after()
+
+    def stop(self) -> None:
+        """Strategies get no more events from here on."""
+        for strategy in self.strategies.values():
+            if strategy._host_runs:
+                strategy.on_stop()
+                strategy._host_runs = strategy._host_is_open = False
+                strategy._host_clock.cancel_timers()
+
+    def _reconcile(self) -> None:
+        """The mass status: what the execution client reports is in the cache before `on_start`."""
+        process, client = self.process, self.client
+        for report in client._order_reports(None):
+            owner = self.owner_of(report)
+            if owner is not None:
+                order, _ = from_report(self, report, [], owner, is_start=True)
+                self.cache.add_order(order)
+        for position in process.journal.positions():
+            if position.strategy in self.strategies:
+                found = synthetic(self, position)
+                if found is not None:
+                    self.cache.add_position(found)
+        client._is_told = True
+        process.trading.told()
+
+    def subscribe_bars(self, bar_type: BarType, hear: Callable[[Bar], None]) -> None:
+        self.market.subscribe_bars(bar_type, hear)
+
+    def check_owned(self, when: str) -> None:
+        """No order that outlived a restart, or is left, is one that its strategy doesn't know."""
+        process = self.process
+        for name, strategy in self.strategies.items():
+            # One that was stopped, as by a disk that is full, gets what is left at the next start
+            if process.gate.faulted(name) or not strategy._host_runs:
+                continue
+            owned = self.shipped[name].owned(strategy)
+            for order in process.desk.live_orders():
+                cid = order.intent.client_order_id
+                is_left = order.is_proven and not order.cancel_requested
+                if order.intent.strategy != name or not is_left or cid in owned:
+                    continue
+                cached = self.cache.order(ClientOrderId(cid))
+                if cached is None or not cached.is_pending_cancel:
+                    text = f"{order.intent.role} {order.intent.side} {order.state}, {when}"
+                    process.world.broken("ORDER-UNOWNED", cid, text)

@@ -1,0 +1,153 @@
+"""What a strategy is given at its start, and what it can ask for later, in paper and backtest."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from nautilus_trader.model import BookType, OrderSide
+
+from fairlead.engine.config.model import Risk
+from fairlead.engine.guard import OwnOrder
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.orders.model import Role, Side, TriggerCondition
+from fairlead.engine.risk.facts import Declared, OrderFacts
+from fairlead.engine.risk.gate import counted_order
+from tests.unit.guard.test_guarded import Plain, plain_config
+from tests.unit.nautilus_harness import IID, MODES, Run, backtest, px, qty
+
+OLD = "5d9a2f52-0000-4000-8000-000000000001"
+
+
+def unknown(role: Role = Role.STOP, strategy: str = "S-001") -> Any:
+    facts = OrderFacts(
+        client_order_id=OLD,
+        strategy=strategy,
+        instrument=str(IID),
+        side=Side.SELL,
+        kind="STOP_LIMIT",
+        quantity=Decimal(2),
+        price=Decimal(90),
+        role=role,
+    )
+    return counted_order(facts, Decimal("0.5"))
+
+
+class Watching(GuardedStrategy):
+    """Notes what is handed over, then subscribes."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.books = 0
+        self.said: list[str] = []
+        self.given: list[OwnOrder] = []
+        self.held: dict[Any, Decimal] = {}
+
+    def on_recovered(self, orders: Any, positions: Any) -> None:
+        self.said.append("recovered")
+        self.given, self.held = list(orders), dict(positions)
+
+    def on_start(self) -> None:
+        self.said.append("start")
+        self.subscribe_book_deltas(IID, BookType.L2_MBP, managed=True)
+
+    def on_order_rejected(self, event: Any) -> None:
+        self.said.append(f"rejected {event.client_order_id}")
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self.books += 1
+        self.later()
+
+    def later(self) -> None: ...
+
+
+def run_of(cls: type, **risk: Any) -> Run:
+    return Run(cls, plain_config(), risk=Risk(**risk), steps=12)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_first_start_is_handed_nothing_and_told_so(mode: str) -> None:
+    run = MODES[mode](run_of(Watching))
+    assert run.state.faults == []
+    assert run.strategy.said[:2] == ["recovered", "start"]
+    assert (run.strategy.given, run.strategy.held) == ([], {})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_live_orders_can_be_asked_for_with_their_roles(mode: str) -> None:
+    found: list[OwnOrder] = []
+
+    class Asking(Watching):
+        def later(self) -> None:
+            if self.books == 2:
+                self.submit_order(self.order_factory.market(IID, OrderSide.BUY, qty(2)))
+            if self.books == 6:
+                self.stop_limit(IID, OrderSide.SELL, qty(2), px(95), px(94), role=Role.STOP)
+            if self.books == 9:
+                found.extend(self.own_orders(IID))
+                self.held[IID] = self.own_position(IID)
+
+    run = MODES[mode](run_of(Asking))
+    assert (run.codes(), run.state.faults) == ([], [])
+    (stop,) = found
+    assert (stop.role, stop.side, stop.kind) == (Role.STOP, OrderSide.SELL, "STOP_LIMIT")
+    assert (stop.quantity, stop.remaining) == (Decimal(2), Decimal(2))
+    assert (stop.trigger_price, stop.price) == (Decimal(95), Decimal(94))
+    assert (stop.trigger_condition, stop.is_proven) == (TriggerCondition.LTE, True)
+    assert run.strategy.held[IID] == Decimal(2)
+
+
+def test_an_order_of_unknown_outcome_is_handed_over_and_its_absence_told() -> None:
+    class Waiting(Watching):
+        def later(self) -> None:
+            if self.books == 3:
+                self.said.append("proven")
+                self._guard.gate.closed(OLD)
+
+    run = run_of(Waiting, max_daily_loss=["100000 USDT"])
+    run.gate.adopt(unknown())
+    run.gate.seed_positions({str(IID): Decimal("1.5")}, "S-001")
+    backtest(run)
+    assert run.state.faults == []
+    (order,) = run.strategy.given
+    assert (order.role, order.remaining, order.is_proven) == (Role.STOP, Decimal("1.5"), False)
+    assert run.strategy.held == {IID: Decimal("1.5")}
+    assert run.strategy.said == ["recovered", "start", "proven", f"rejected {OLD}"]
+
+
+def test_orders_and_positions_of_others_are_not_handed_over() -> None:
+    run = run_of(Watching)
+    run.gate.adopt(unknown(strategy="S-002"))
+    run.gate.seed_positions({str(IID): Decimal(1)}, "S-002")
+    backtest(run)
+    assert (run.strategy.given, run.strategy.held) == ([], {})
+
+
+def test_what_a_strategy_declares_is_known_to_the_gate_from_the_start() -> None:
+    class Owning(Watching):
+        def declared(self) -> Any:
+            return {IID: Declared(Decimal(3), may_short=False)}
+
+        def later(self) -> None:
+            if self.books in (2, 4):
+                order = self.order_factory.limit(IID, OrderSide.SELL, qty(2), px(101))
+                self.submit_order(order)
+
+    run = backtest(run_of(Owning))
+    assert (run.codes(), run.state.faults) == (["MIN_POSITION"], [])
+
+
+def test_a_plain_strategy_keeps_its_own_use_of_the_names() -> None:
+    class Own(Plain):
+        declared = "mine"
+
+        def on_recovered(self) -> str:
+            return "mine"
+
+        def own_orders(self) -> str:
+            return "mine"
+
+    run = backtest(Run(Own, plain_config(), steps=4))
+    assert run.state.faults == []
+    assert (run.strategy.declared, run.strategy.on_recovered()) == ("mine", "mine")
