@@ -37,7 +37,7 @@ from fairlead.engine.run.summary import summed_up
 
 CONFIG = "demo.toml"
 VENUE_IN_CONFIG = "127.0.0.1:8610"
-READY_SECS = 20.0
+END_SECS = 300.0  # a start and an ordered stop, on a machine that is busy with something else
 STOP_SECS = 20.0
 
 Tell = Callable[[str], None]
@@ -152,16 +152,20 @@ def _trade(config: Path, folder: Path, seconds: float, tell: Tell) -> list[dict[
             killed.send_signal(signal.SIGKILL)
             killed.wait()
         tell(f"live run 2: takes over the journal, {seconds - first:.0f} s, then an ordered stop")
-        ended = subprocess.run(  # noqa: S603
-            [*_fairlead("live", str(config)), "--json", "--for", str(seconds - first)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=env,
-            text=True,
-            timeout=seconds + READY_SECS + STOP_SECS,
-            check=False,
-        )
+        try:
+            ended = subprocess.run(  # noqa: S603
+                [*_fairlead("live", str(config)), "--json", "--for", str(seconds - first)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=env,
+                text=True,
+                timeout=seconds + END_SECS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            late = f"expected live run 2 to end within {error.timeout:.0f} s: {log.name}"
+            raise FairleadError("DEMO-LIVE", late) from None
         if ended.returncode != Exit.OK:
             raise FairleadError(
                 "DEMO-LIVE", f"live run 2 ended with {ended.returncode}: {log.name}"
