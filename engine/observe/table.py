@@ -117,6 +117,11 @@ def _instrument_rows(name: str, one: InstrumentSummary, *, brief: bool) -> list[
         held = f"{_exact(one.opening_position)} at the start, {held} at the end"
         cost = f"the position at the start at its cost, {shown(one.opening_cost)}"
         told = f" ({cost})" if brief else f"{told[:-1]}; {cost})"
+    parts = (
+        f" = realized {shown(one.realized, True)}, unrealized {shown(one.unrealized, True)}, "
+        f"fees {shown(-one.fees_value, True)}"
+    )
+    split = "" if brief else parts  # in half a screen its three figures fold over four lines
     return [
         (
             f"{name} turnover",
@@ -129,9 +134,7 @@ def _instrument_rows(name: str, one: InstrumentSummary, *, brief: bool) -> list[
         ),
         (
             f"{name} PnL",
-            f"{shown(one.net, signed=True)} {one.quote} = realized {shown(one.realized, True)}, "
-            f"unrealized {shown(one.unrealized, True)}, fees {shown(-one.fees_value, True)}"
-            f"{told}",
+            f"{shown(one.net, signed=True)} {one.quote}{split}{told}",
         ),
     ]
 
