@@ -29,6 +29,7 @@ SHARED = {"base", "simulation"}
 RESERVED = {*SHARED, "recorded"}  # the last one: of a config whose venue is only in a catalog
 ADAPTERS, SIMULATORS = "fairlead.adapters", "fairlead.simulators"  # groups of entry points
 _extra: dict[str, AdapterSpec] = {}
+_extra_simulators: dict[str, Callable[..., SimulatedVenue]] = {}
 
 
 def names() -> tuple[str, ...]:
@@ -38,7 +39,9 @@ def names() -> tuple[str, ...]:
 
 def simulated() -> tuple[str, ...]:
     """Every venue that has a simulator, sorted. Imports none of them."""
-    return tuple(sorted(_with("simulator.py") | _offered(SIMULATORS).keys()))
+    return tuple(
+        sorted(_with("simulator.py") | _extra_simulators.keys() | _offered(SIMULATORS).keys())
+    )
 
 
 def spec(name: str) -> AdapterSpec:
@@ -59,6 +62,8 @@ def spec(name: str) -> AdapterSpec:
 
 def simulator(name: str) -> Callable[..., SimulatedVenue]:
     """What makes a venue's simulator: it takes `shell.Start` by name. Raises as `spec` does."""
+    if name in _extra_simulators:
+        return _extra_simulators[name]
     made: Callable[..., SimulatedVenue] = _found(name, "simulator", "create", SIMULATORS)
     if not callable(made):
         raise _wrong(name, "a function that makes one", f"a {type(made).__name__}", SIMULATORS)
@@ -127,12 +132,17 @@ def _packages(entries: tuple[EntryPoint, ...]) -> str:
 
 
 @contextmanager
-def registered(stub: AdapterSpec) -> Iterator[None]:
+def registered(
+    stub: AdapterSpec, simulator: Callable[..., SimulatedVenue] | None = None
+) -> Iterator[None]:
     """Add an adapter for the length of a with block, for tests and for adapters kept elsewhere."""
     if stub.name in names():
         raise ValueError(f"adapter {stub.name} is already registered")
     _extra[stub.name] = stub
+    if simulator is not None:
+        _extra_simulators[stub.name] = simulator
     try:
         yield
     finally:
         del _extra[stub.name]
+        _extra_simulators.pop(stub.name, None)

@@ -37,6 +37,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "fairlead.engine.cli.simulate",
         "Run seeded sessions of the order path under faults.",
     ),
+    "conformance": (
+        "fairlead.engine.cli.conformance",
+        "Show whether an adapter keeps its contract, card by card.",
+    ),
     "resolve": (
         "fairlead.engine.cli.resolve",
         "Settle an order that the venue has forgotten, by hand.",

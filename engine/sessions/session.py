@@ -39,10 +39,10 @@ def run_session(plan: Plan, trace: Trace | None = None, *, keep: Path | None = N
     """Run one plan from start to verdict. `keep` is where the journal file is left."""
     trace = trace or Trace()
     instrument_of(plan.venue)  # runs a loop of its own
-    with tempfile.TemporaryDirectory(prefix="fairlead-simulate-", dir=_memory_folder()) as name:
+    with tempfile.TemporaryDirectory(prefix="fairlead-simulate-", dir=memory_folder()) as name:
         folder = keep or Path(name)
         loop = VirtualLoop()
-        loop.set_task_factory(_owned)
+        loop.set_task_factory(owned)
         holder: list[World] = []
 
         async def main() -> None:
@@ -66,12 +66,13 @@ def run_session(plan: Plan, trace: Trace | None = None, *, keep: Path | None = N
         )
 
 
-def _memory_folder() -> str | None:
+def memory_folder() -> str | None:
     """A folder in memory where there is one: 10,000 journals need no disk."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
-def _owned(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asyncio.Task[Any]:
+def owned(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asyncio.Task[Any]:
+    """A task of the process that makes it: the task factory of a session's loop."""
     task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **more)
     process = owner.get()
     if process is not None:

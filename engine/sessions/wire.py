@@ -53,6 +53,11 @@ _UNEXECUTED = (
 _purpose: ContextVar[tuple[str, int]] = ContextVar("purpose", default=("other", 0))
 
 
+def purpose() -> str:
+    """The desk's call that a request made now belongs to: submit, cancel, find...; else other."""
+    return _purpose.get()[0]
+
+
 class Call(msgspec.Struct, frozen=True):
     """One call of the desk to the venue's adapter. `ids` are client order ids, where known."""
 

@@ -1,0 +1,1 @@
+"""Whether an adapter keeps its contract: cards, played on its own simulated venue."""

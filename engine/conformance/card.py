@@ -1,0 +1,35 @@
+"""What a card is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from fairlead.engine.conformance.stage import Stage
+from fairlead.engine.orders.model import Capabilities, Kind, Tif
+
+Need = Callable[[Capabilities], str]  # why an adapter does not offer it; empty: it does
+
+
+class Card(msgspec.Struct, frozen=True):
+    """One thing that every adapter must do, and the play that shows it.
+
+    `play` gives in words what was seen, and raises Broken for what must not be.
+    """
+
+    name: str  # group.subject
+    asks: str  # one line: what must hold
+    play: Callable[[Stage], Awaitable[str]]
+    need: Need = lambda can: ""
+
+    @property
+    def group(self) -> str:
+        return self.name.partition(".")[0]
+
+
+def rests(can: Capabilities) -> str:
+    """Of cards with an order that stays open."""
+    if Kind.LIMIT in can.kinds and Tif.GTC in can.time_in_force:
+        return ""
+    return "no order stays open: there are no LIMIT orders that are GTC"

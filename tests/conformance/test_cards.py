@@ -1,0 +1,71 @@
+"""Our own venues pass the cards that everybody's must; an adapter with a fault fails its card."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from fairlead.adapters import registry
+from fairlead.engine.cli.app import app
+from fairlead.engine.conformance.card import Card
+from fairlead.engine.conformance.run import CARDS, play
+from fairlead.engine.conformance.verdict import Result, Verdict
+from fairlead.engine.errors import Exit
+from tests.conformance.mutants import MUTANTS, SOUND, mutant
+
+VENUES = [name for name in registry.simulated() if name in registry.names()]
+SEEDS = 2
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_our_venues_pass(venue: str, card: Card) -> None:
+    verdict = play(venue, card, seeds=SEEDS)
+    assert verdict.result is not Result.FAILED, verdict.seen
+    assert verdict.seen
+
+
+@pytest.mark.parametrize("fault", MUTANTS)
+def test_a_fault_fails_its_card_and_no_other(fault: str) -> None:
+    wanted, plant = MUTANTS[fault]
+    with registry.registered(mutant(plant), registry.simulator(SOUND)):
+        failed = {one.card: one.seen for one in verdicts() if one.is_failed}
+    assert set(failed) == {wanted}, failed
+
+
+def verdicts() -> list[Verdict]:
+    """All but of the seeded sessions, which lie under all of them."""
+    return [play("mutant", card) for card in CARDS if card.group != "sessions"]
+
+
+def test_every_card_can_fail() -> None:
+    assert {card.name for card in CARDS} == {card for card, _ in MUTANTS.values()}
+
+
+def test_the_command_prints_a_table_and_its_exit_code_tells() -> None:
+    words = ["conformance", SOUND, "--cards", "orders.lost-answer"]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == Exit.OK, told.output
+    assert "orders.lost-answer     passed" in told.stdout
+    assert told.stdout.splitlines()[-1] == f"{SOUND}: 1 cards, 1 passed"
+    _, plant = MUTANTS["a lost answer is a rejection"]
+    with registry.registered(mutant(plant), registry.simulator(SOUND)):
+        told = CliRunner().invoke(app, ["conformance", "mutant", *words[2:], "--json"])
+    assert told.exit_code == Exit.BREACH
+    row = msgspec.json.decode(told.stdout)
+    assert (row["failed"], row["cards"][0]["result"]) == (1, "FAILED")
+    assert "the venue has the order, and it was told REJECTED" in row["cards"][0]["seen"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["nowhere"], "E-VENUE-NONE"),
+        (["poloniex", "--cards", "orders.none"], "E-CARD"),
+    ],
+)
+def test_what_is_not_there_is_named(words: list[str], code: str) -> None:
+    told = CliRunner().invoke(app, ["conformance", *words])
+    assert told.exit_code == Exit.USAGE
+    assert code in told.output
