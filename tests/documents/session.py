@@ -68,7 +68,7 @@ class Session:
         """To its end. `fill` are the placeholders of the text, each of which must be there."""
         words, place = self._words(command, fill), cwd or self.folder
         if words[0] == "fairlead":
-            return processes.command(*words[1:], cwd=place, env=self._env)
+            return processes.command(*words[1:], cwd=place, env=self._env, is_kept=is_kept)
         return subprocess.run(
             words,
             cwd=place,

@@ -57,7 +57,7 @@ def over(bench: Bench) -> None:
 def ended(bench: Bench) -> None:
     bench.wait(lambda: bench.brackets() == [], "the end of the bracket")
     assert bench.standing() == []
-    assert abs(bench.held()) < STEP
+    bench.wait(lambda: abs(bench.held()) < STEP, "the fill of what closes it")
 
 
 def test_target_takes_the_place_of_the_stop(bench: Bench) -> None:

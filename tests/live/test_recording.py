@@ -341,7 +341,8 @@ def test_a_journal_that_is_taken_away_is_told_at_once_and_a_gap(
         config.write_text(config.read_text().replace("promote_secs = 1", "promote_secs = 3"))
         running = start(verb, config, log=log)
         try:
-            wait_for(lambda: any((catalog / "data").rglob("order_book_deltas/*/*")), "the catalog")
+            books = catalog / "data" / "order_book_deltas"
+            wait_for(lambda: len({file.parent for file in books.glob("*/*")}) == 2, "the catalog")
             wait_for(lambda: len(_seen(journal / "seen-oceanex.json")) == 2, "two books")
             gone_ns = time.time_ns()
             _take_away(catalog, what)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,8 +109,9 @@ def command(
     timeout_secs: float = PATIENCE_SECS,
     env: Mapping[str, str] | None = None,
     cwd: Path = ROOT,
+    is_kept: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Any fairlead command, as `run`."""
+    """Any fairlead command, as `run`; `is_kept`: the search for credentials finds what it wrote."""
     folder = Path(tempfile.mkdtemp(prefix="command-"))
     out, err = folder / "out", folder / "err"
     with out.open("w") as to_out, err.open("w") as to_err:
@@ -126,9 +128,10 @@ def command(
     finally:
         process.kill()
         process.wait(PATIENCE_SECS)
-    return subprocess.CompletedProcess(
-        [str(word) for word in words], code, out.read_text(), err.read_text()
-    )
+    told = out.read_text(), err.read_text()
+    if not is_kept:
+        shutil.rmtree(folder)
+    return subprocess.CompletedProcess([str(word) for word in words], code, *told)
 
 
 def run_until(
