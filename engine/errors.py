@@ -28,6 +28,7 @@ class Exit(IntEnum):
     LOCKED = 12
     NOT_STORED = 13
     NOT_FLAT = 14
+    NOT_CONFORMING = 15
     TIMED_OUT = 124
     INTERRUPTED = 130
 
@@ -48,6 +49,7 @@ MEANING: dict[Exit, str] = {
     Exit.LOCKED: "the state folder is locked by another process",
     Exit.NOT_STORED: "the kill is not stored: what was open is cancelled, nothing stays stopped",
     Exit.NOT_FLAT: "a position stays that a strategy was to close at the stop",
+    Exit.NOT_CONFORMING: "an adapter fails a card of the conformance kit",
     Exit.TIMED_OUT: "timed out",
     Exit.INTERRUPTED: "cut short by a signal; not of what runs until it is told to stop",
 }

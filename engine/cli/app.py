@@ -17,7 +17,7 @@ from fairlead.engine.errors import Exit, exit_table
 VERBS: dict[str, tuple[str, str]] = {
     "demo": (
         "fairlead.engine.cli.demo",
-        "Trade a simulated venue for a minute, then backtest that minute.",
+        "Trade a simulated venue for a minute, then backtest it.",
     ),
     "check": ("fairlead.engine.cli.check", "Check a config: file, strategies, venues, secrets."),
     "config": (

@@ -27,7 +27,7 @@ def command(
 
     The real adapter trades with its own simulator through the real order desk, gate and journal,
     on a clock that jumps. A card that the adapter's capabilities rule out is "not offered", with
-    the reason. Exit code 7 if a card failed.
+    the reason. Exit code 15 if a card failed.
     """
     from fairlead.engine.conformance.run import chosen, play_all, require_venue
 
@@ -48,7 +48,7 @@ def command(
         typer.echo(msgspec.json.encode(told).decode())
     else:
         typer.echo(_sum(name, verdicts))
-    raise typer.Exit(int(Exit.BREACH if failed else Exit.OK))
+    raise typer.Exit(int(Exit.NOT_CONFORMING if failed else Exit.OK))
 
 
 def _tell(verdict: Verdict) -> None:

@@ -52,7 +52,7 @@ def test_the_command_prints_a_table_and_its_exit_code_tells() -> None:
     _, plant = MUTANTS["a lost answer is a rejection"]
     with registry.registered(mutant(plant), registry.simulator(SOUND)):
         told = CliRunner().invoke(app, ["conformance", "mutant", *words[2:], "--json"])
-    assert told.exit_code == Exit.BREACH
+    assert told.exit_code == Exit.NOT_CONFORMING
     row = msgspec.json.decode(told.stdout)
     assert (row["failed"], row["cards"][0]["result"]) == (1, "FAILED")
     assert "the venue has the order, and it was told REJECTED" in row["cards"][0]["seen"]
