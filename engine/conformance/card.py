@@ -15,13 +15,15 @@ Need = Callable[[Capabilities], str]  # why an adapter does not offer it; empty:
 class Card(msgspec.Struct, frozen=True):
     """One thing that every adapter must do, and the play that shows it.
 
-    `play` gives in words what was seen, and raises Broken for what must not be.
+    `play` gives in words what was seen, and raises Broken for what must not be. A card that brings
+    its own loop has `alone` in its place: it gets the venue's name, and how many seeds are wanted.
     """
 
     name: str  # group.subject
     asks: str  # one line: what must hold
-    play: Callable[[Stage], Awaitable[str]]
+    play: Callable[[Stage], Awaitable[str]] | None
     need: Need = lambda can: ""
+    alone: Callable[[str, int], str] | None = None
 
     @property
     def group(self) -> str:

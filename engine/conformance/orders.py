@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from fairlead.adapters.simulation.faults import HttpFault
-from fairlead.engine.conformance.card import Card
-from fairlead.engine.conformance.stage import Stage
-from fairlead.engine.conformance.verdict import require
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from fairlead.adapters.simulation.faults import HttpFault, WsFault
+from fairlead.adapters.simulation.orders import SimOrder, Status
+from fairlead.engine.conformance.card import Card, rests
+from fairlead.engine.conformance.stage import Stage, with_tif
+from fairlead.engine.conformance.verdict import Broken, require
+from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif
+from fairlead.engine.risk.facts import OrderFacts
 
 EXECUTED = (
     HttpFault.LOSE_ANSWER,
@@ -15,6 +22,8 @@ EXECUTED = (
     HttpFault.LATE,
 )
 NOT_EXECUTED = (HttpFault.LOSE_REQUEST, HttpFault.HANG_REQUEST, HttpFault.UNAVAILABLE)
+SLOW_SECS = 3.0
+FILLS = ("FILLS", "FILLS-SUM", "FILL-VALUE", "FILL-AFTER-END", "POSITION")
 
 
 async def lost_answer(stage: Stage) -> str:
@@ -27,9 +36,8 @@ async def lost_answer(stage: Stage) -> str:
         (cid,) = await stage.submit(trader.plain(stage.can, number))
         require(stage.script.waiting == 0, f"{kind}: no request was sent for a create")
         is_there = kind in EXECUTED
-        if is_there:
-            told = [name for name in stage.told(cid) if name == "refused"]
-            require(not told, f"{kind}: the venue has the order, and it was told REJECTED")
+        if is_there and "refused" in stage.told(cid):
+            raise Broken(f"{kind}: the venue has the order, and it was told REJECTED")
         await stage.settled(cid)
         sent = len(stage.creates(cid))
         require(sent == 1, f"{kind}: {sent} requests to create one order")
@@ -42,14 +50,268 @@ async def lost_answer(stage: Stage) -> str:
         else:
             require("accepted" not in told, f"{kind}: accepted, though the venue never had it")
             require("refused" in told, f"{kind}: never told that the venue has it not: {state}")
-        live = stage.process.desk.get(cid)
-        if live is not None:
-            await stage.cancel(cid)
-            await stage.over(cid)
+        await _end(stage, cid)
     return (
         f"{len(EXECUTED)} ways to lose the answer, each order found; {len(NOT_EXECUTED)} to lose "
         "the request, each proven absent; one create an order"
     )
+
+
+async def slow_answer(stage: Stage) -> str:
+    """The order is pushed, polled and traded before the answer to its create comes."""
+    await stage.begin()
+    stage.script.on("submit", HttpFault.DELAY, secs=SLOW_SECS)
+    (cid,) = await stage.submit(stage.trader().plain(stage.can))
+    await stage.settled(cid)
+    told = stage.told(cid)
+    for name in ("submitted", "accepted"):
+        count = told.count(name)
+        require(count == 1, f"told {name} {count} times: {', '.join(told)}")
+    require("refused" not in told, "told REJECTED, though only the answer was slow")
+    await _end(stage, cid)
+    return f"an answer {SLOW_SECS:g} s late: accepted once"
+
+
+async def rejected(stage: Stage) -> str:
+    """What the venue refuses is a rejection, with the venue's reason, and is not there."""
+    await stage.begin()
+    order = stage.trader().plain(stage.can)
+    currency = stage.instrument_quote()
+    exchange, now_ns = stage.venue.exchange, stage.loop.now_ns()
+    free = exchange.ledger.balance(stage.account, currency).free
+    exchange.adjust(stage.account, currency, -free, Decimal(0), "withdrawn", now_ns)
+    (cid,) = await stage.submit(order)
+    await stage.settled(cid)
+    told = stage.told(cid)
+    require(told[-1:] == ["refused"], f"no money: told {', '.join(told)}, not a rejection")
+    require("UNKNOWN" not in stage.story(cid), "a definite no was taken for an unknown outcome")
+    require(not stage.open_at_venue(), "refused, and yet open at the venue")
+    codes = [name.partition(":")[2] for name in stage.trace.counts if name.startswith("refused:")]
+    return f"not enough {currency}: rejected at once with {', '.join(codes)}"
+
+
+# -- each kind ------------------------------------------------------------------------------------
+
+
+def _of_kind(kind: Kind) -> Card:
+    async def play(stage: Stage) -> str:
+        await stage.begin()
+        seen = []
+        for side in (Side.BUY, Side.SELL):
+            await _fund(stage)
+            order = _order_of(stage, kind, side)
+            (cid,) = await stage.submit(order)
+            await stage.settled(cid)
+            require("refused" not in stage.told(cid), f"a {kind} {side} is refused")
+            _require_same(order, stage.at_venue()[-1], kind)
+            seen.append(f"{side} {order.quantity} as asked")
+            await _end(stage, cid)
+        return ", ".join(seen)
+
+    def need(can: Capabilities) -> str:
+        return "" if kind in can.kinds else "the venue has no such orders (`kinds`)"
+
+    name = f"orders.{kind.value.lower().replace('_', '-')}"
+    return Card(name, f"a {kind} order is at the venue what it was asked to be", play, need)
+
+
+def _of_tif(tif: Tif) -> Card:
+    async def play(stage: Stage) -> str:
+        """More than the book has within the limit: IOC takes what there is, FOK nothing."""
+        await stage.begin()
+        trader = stage.trader()
+        price, size = stage.asks()[0]
+        order = trader.facts(Side.BUY, Kind.LIMIT, size + trader.worth(Decimal(100)), price)
+        (cid,) = await stage.submit(with_tif(order, tif))
+        await stage.over(cid)
+        filled = stage.at_venue()[-1].executed
+        wanted = size if tif is Tif.IOC else Decimal(0)
+        require(filled == wanted, f"{filled} traded of {order.quantity}, expected {wanted}")
+        return f"{order.quantity} asked for, {size} there: {filled} traded, and it is over"
+
+    def need(can: Capabilities) -> str:
+        return "" if tif in can.time_in_force else "the venue has none (`time_in_force`)"
+
+    return Card(f"orders.{tif.value.lower()}", f"{tif} orders do not rest", play, need)
+
+
+async def post_only(stage: Stage) -> str:
+    """One that would trade does not; one that would not rests."""
+    await stage.begin()
+    trader = stage.trader()
+    crossing = replace(trader.resting(bps=-20.0), post_only=True)
+    passive = replace(trader.resting(bps=30.0), post_only=True)
+    (first,) = await stage.submit(crossing)
+    (second,) = await stage.submit(passive)
+    await stage.over(first)
+    await stage.settled(second)
+    traded = [order.id for order in stage.at_venue() if order.executed]
+    require(not traded, "a post-only order took liquidity")
+    require(stage.process.desk.get(second) is not None, "a passive post-only order does not rest")
+    await _end(stage, second)
+    return f"one that would trade: {stage.told(first)[-1]}; one that would not: open"
+
+
+async def replaced(stage: Stage) -> str:
+    await stage.begin()
+    trader = stage.trader()
+    order = trader.resting()
+    (cid,) = await stage.submit(order)
+    await stage.settled(cid)
+    price = trader.near(Side.BUY, 20.0)
+    assert price is not None
+    quantity = order.quantity * 2
+    await stage.replace(cid, quantity, price)
+    await stage.until(lambda: "replaced" in stage.told(cid), "a replacement is not told")
+    live = stage.open_at_venue()
+    require(len(live) == 1, f"{len(live)} orders at the venue after one was replaced")
+    require(
+        (live[0].price, live[0].quantity) == (price, quantity),
+        f"asked for {quantity} @ {price}, open is {live[0].quantity} @ {live[0].price}",
+    )
+    await _end(stage, cid)
+    return f"{order.quantity} @ {order.price} became {quantity} @ {price}, one order"
+
+
+# -- executions and cancels -----------------------------------------------------------------------
+
+
+async def fills_once(stage: Stage) -> str:
+    """An execution is told by pushes, again by pushes, and by polls: it is counted once."""
+    await stage.begin()
+    trader = stage.trader()
+    order = trader.inside(Side.BUY, parts=4)
+    (cid,) = await stage.submit(order)
+    await stage.settled(cid)
+    assert order.price is not None
+    for _ in range(4):
+        if stage.can.private_stream:
+            stage.script.pushes.extend([WsFault.DUPLICATE] * 3)
+        stage.sweep(Side.SELL, order.quantity / 4, order.price)
+        await stage.process.desk.refresh()
+    await stage.over(cid)
+    stage.script.pushes.clear()
+    await stage.stop()
+    stage.require_promises(*FILLS)
+    pushed = "pushed twice and polled" if stage.can.private_stream else "polled again and again"
+    return f"4 executions, {pushed}: each is counted once, position as by the venue's ledger"
+
+
+async def partial(stage: Stage) -> str:
+    """Half of it trades, the rest is cancelled."""
+    await stage.begin()
+    order = stage.trader().inside(Side.BUY, parts=2)
+    (cid,) = await stage.submit(order)
+    await stage.settled(cid)
+    assert order.price is not None
+    stage.sweep(Side.SELL, order.quantity / 2, order.price)
+    await stage.until(lambda: "filled" in stage.told(cid), "a partial execution is not told")
+    live = stage.process.desk.get(cid)
+    require(live is not None, "an order that is filled in part is taken for over")
+    await stage.cancel(cid)
+    await stage.over(cid)
+    told = stage.told(cid)
+    require(told[-2:] == ["filled", "canceled"], f"told {', '.join(told)}")
+    await stage.stop()
+    journaled = stage.journaled(cid)
+    require(
+        (journaled.state, journaled.filled) == ("CANCELED", order.quantity / 2),
+        f"it ended as {journaled.state} with {journaled.filled} of {order.quantity} filled",
+    )
+    return f"{order.quantity / 2} of {order.quantity} traded, the rest cancelled"
+
+
+async def cancel_race(stage: Stage) -> str:
+    """It is executed while its cancel is on the way: it is filled, and nothing else is told."""
+    await stage.begin()
+    order = stage.trader().inside(Side.BUY, parts=2)
+    (cid,) = await stage.submit(order)
+    await stage.settled(cid)
+    assert order.price is not None
+    stage.begin_cancel(cid)
+    stage.sweep(Side.SELL, order.quantity, order.price)
+    await stage.over(cid)
+    told = stage.told(cid)
+    require("canceled" not in told, f"it was filled, and told {', '.join(told)}")
+    await stage.stop()
+    state = stage.journaled(cid)
+    require(state.state == "FILLED", f"it was filled, and ended as {state.state}")
+    require(state.filled == order.quantity, f"{state.filled} of {order.quantity} are booked")
+    return "executed before its cancel came: filled, not cancelled"
+
+
+async def cancel_lost(stage: Stage) -> str:
+    """The answer to a cancel, or the cancel itself, is lost: the order is over, and told once."""
+    await stage.begin()
+    trader = stage.trader()
+    kinds = (HttpFault.LOSE_ANSWER, HttpFault.LOSE_REQUEST, HttpFault.UNAVAILABLE)
+    for number, kind in enumerate(kinds):
+        (cid,) = await stage.submit(trader.resting(bps=40.0 + number))
+        await stage.settled(cid)
+        stage.script.on("cancel", kind)
+        await stage.cancel(cid)
+        require(stage.script.waiting == 0, f"{kind}: no request was sent for a cancel")
+        await stage.over(cid)
+        told = stage.told(cid)
+        require(told.count("canceled") == 1, f"{kind}: told {', '.join(told)}")
+        require(not stage.open_at_venue(), f"{kind}: told as cancelled, and open at the venue")
+    return f"{len(kinds)} cancels lost on one way or the other: each order over, told once"
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+
+async def _end(stage: Stage, client_order_id: str) -> None:
+    if stage.process.desk.get(client_order_id) is not None:
+        await stage.cancel(client_order_id)
+        await stage.over(client_order_id)
+
+
+async def _fund(stage: Stage) -> None:
+    """Enough to sell, as the venue and the gate know it."""
+    exchange = stage.venue.exchange
+    base = exchange.markets[stage.market].spec.base
+    more = stage.trader().worth(Decimal(1000))
+    exchange.adjust(stage.account, base, more, Decimal(0), "deposit", stage.loop.now_ns())
+    process = stage.process
+    process.sink.balances(await process.trading.orders.balances(), process.now_ns())
+
+
+def _order_of(stage: Stage, kind: Kind, side: Side) -> OrderFacts:
+    trader = stage.trader()
+    quantity = trader.worth(Decimal(100))
+    if kind is Kind.MARKET:
+        order = trader.facts(side, kind, quantity, None)
+    elif kind is Kind.LIMIT:
+        if rests(stage.can):
+            return trader.taking(stage.can, side=side)
+        order = trader.resting(side)
+    else:
+        # A stop is beyond the market in its direction, one if touched on the better side of it.
+        bps = -60.0 if kind is Kind.STOP_LIMIT else 60.0
+        trigger = trader.near(side, bps)
+        order = trader.facts(side, kind, quantity, trigger, trigger_price=trigger)
+    return order
+
+
+def _require_same(asked: OrderFacts, there: SimOrder, kind: Kind) -> None:
+    pairs: list[tuple[str, object, object]] = [("side", asked.side, there.side)]
+    pairs.append(("trigger price", asked.trigger_price, there.trigger_price))
+    if kind is not Kind.MARKET:  # some venues take what to spend, or a limit beyond the market
+        pairs.append(("quantity", asked.quantity, there.quantity))
+        pairs.append(("price", asked.price, there.price))
+    elif there.status is Status.FILLED:
+        pairs.append(("quantity", asked.quantity, there.executed))
+    for name, wanted, came in pairs:
+        require(wanted == came, f"{kind} {asked.side}: {name} {wanted} asked, {came} at the venue")
+
+
+def _only_post_only(can: Capabilities) -> str:
+    return rests(can) or ("" if can.post_only else "the venue has none (`post_only`)")
+
+
+def _only_replace(can: Capabilities) -> str:
+    return rests(can) or ("" if can.replace else "the venue replaces no order (`replace`)")
 
 
 CARDS = (
@@ -58,4 +320,14 @@ CARDS = (
         "a create whose answer is lost is never a rejection, and never sent twice",
         lost_answer,
     ),
+    Card("orders.slow-answer", "an answer that is late changes nothing", slow_answer),
+    Card("orders.rejected", "what the venue refuses is a rejection", rejected),
+    *(_of_kind(kind) for kind in Kind),
+    *(_of_tif(tif) for tif in (Tif.IOC, Tif.FOK)),
+    Card("orders.post-only", "a post-only order takes nothing", post_only, _only_post_only),
+    Card("orders.replace", "a replaced order is one order", replaced, _only_replace),
+    Card("orders.fills", "an execution is counted once", fills_once, rests),
+    Card("orders.partial", "what is filled in part stays open, then ends so", partial, rests),
+    Card("orders.cancel-race", "what is filled is not cancelled", cancel_race, rests),
+    Card("orders.cancel-lost", "a cancel that is lost is tried again", cancel_lost, rests),
 )

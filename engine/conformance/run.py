@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from fairlead.adapters import registry
 from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
-from fairlead.engine.conformance import orders
+from fairlead.engine.conformance import alone, data, orders, parsers, process
 from fairlead.engine.conformance.card import Card
 from fairlead.engine.conformance.stage import Stage
 from fairlead.engine.conformance.verdict import Broken, NotOffered, Result, Verdict
@@ -21,7 +21,13 @@ from fairlead.engine.sessions.scene import instrument_of
 from fairlead.engine.sessions.session import memory_folder, owned
 from fairlead.engine.sessions.trace import Trace
 
-CARDS: tuple[Card, ...] = (*orders.CARDS,)
+CARDS: tuple[Card, ...] = (
+    *orders.CARDS,
+    *data.CARDS,
+    *process.CARDS,
+    *parsers.CARDS,
+    *alone.CARDS,
+)
 SEEDS = 200  # of the card of seeded sessions
 VIRTUAL_SECS_MAX = 24 * 3600.0  # of one card
 
@@ -78,7 +84,10 @@ def play(
     was_disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        return verdict(Result.PASSED, _seen(venue, card, emit))
+        if card.alone is not None:
+            return verdict(Result.PASSED, card.alone(venue, seeds))
+        assert card.play is not None, f"{card.name} has no play"
+        return verdict(Result.PASSED, _seen(venue, card.play, emit))
     except NotOffered as lack:
         return verdict(Result.NOT_OFFERED, str(lack))
     except Broken as broken:
@@ -89,7 +98,11 @@ def play(
         logging.disable(was_disabled)
 
 
-def _seen(venue: str, card: Card, emit: Callable[[str], None] | None) -> str:
+def _seen(
+    venue: str,
+    play: Callable[[Stage], Awaitable[str]],
+    emit: Callable[[str], None] | None,
+) -> str:
     instrument_of(venue)  # runs a loop of its own
     with tempfile.TemporaryDirectory(prefix="fairlead-card-", dir=memory_folder()) as folder:
         loop = VirtualLoop()
@@ -100,7 +113,7 @@ def _seen(venue: str, card: Card, emit: Callable[[str], None] | None) -> str:
             loop.set_exception_handler(lambda _, context: _unhandled(stage, context))
             try:
                 async with asyncio.timeout(VIRTUAL_SECS_MAX):
-                    seen = await card.play(stage)
+                    seen = await play(stage)
             finally:
                 await stage.close()
             for problem in stage.problems:

@@ -18,16 +18,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from fairlead.adapters.base.transport import HttpTransport, WireTap, WsTransport
 from fairlead.adapters.simulation.faults import Fault, HttpFault, WsFault
 from fairlead.adapters.simulation.memory import tick
 from fairlead.adapters.simulation.orders import SimOrder
 from fairlead.adapters.simulation.virtual_time import VirtualLoop
+from fairlead.engine.config import model
+from fairlead.engine.conformance.taps import TappedHttp, TappedWs
 from fairlead.engine.conformance.verdict import Broken, require
 from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif
 from fairlead.engine.risk.facts import OrderFacts
 from fairlead.engine.sessions.agents import Agent
 from fairlead.engine.sessions.checkers import check
-from fairlead.engine.sessions.evidence import Evidence
+from fairlead.engine.sessions.evidence import Evidence, Journaled
 from fairlead.engine.sessions.faults import SwarmFaults
 from fairlead.engine.sessions.feed import whole
 from fairlead.engine.sessions.frames import FrameFaults
@@ -135,11 +138,19 @@ class Trader(Agent):
             return self.facts(Side.BUY, Kind.MARKET, self.worth(WORTH + 10 * number), None)
         return self.taking(can, number)
 
-    def taking(self, can: Capabilities, number: int = 0) -> OrderFacts:
+    def taking(self, can: Capabilities, number: int = 0, side: Side = Side.BUY) -> OrderFacts:
         """A limit order that trades at once."""
-        price = self.near(Side.BUY, -50.0 - number)
-        limit = self.facts(Side.BUY, Kind.LIMIT, self.worth(WORTH), price)
+        price = self.near(side, -50.0 - number)
+        limit = self.facts(side, Kind.LIMIT, self.worth(WORTH), price)
         return with_tif(limit, best_tif(can))
+
+    def inside(self, side: Side, parts: int) -> OrderFacts:
+        """The best of its side, of a quantity that is so many valid parts."""
+        bid, ask = self.process.world.touch()
+        assert bid is not None, "the market shows both sides"
+        assert ask is not None, "the market shows both sides"
+        price = bid + self.tick if side is Side.BUY else ask - self.tick
+        return self.facts(side, Kind.LIMIT, self.worth(WORTH) * parts, price)
 
 
 class Stage(Scene):
@@ -154,8 +165,15 @@ class Stage(Scene):
         self.frames = self.frame_script
         self.lives = 0
         self.is_breathing = True
+        self.tap: WireTap | None = None  # set before `begin`
         self._living: Process | None = None
+        self._trader: Trader | None = None
         self._background: list[asyncio.Task[None]] = []
+
+    def config(self) -> model.Config:
+        """As of a session; the gate has room for a burst, which the venue's limits must hold."""
+        config = super().config()
+        return replace(config, risk=replace(config.risk, max_orders_per_second=1_000))
 
     # -- lives ---------------------------------------------------------------------------------
 
@@ -220,6 +238,10 @@ class Stage(Scene):
         """What the market displays at a price; 0 is nothing."""
         self.venue.exchange.set_level(self.market, side, price, size, self.loop.now_ns())
 
+    def asks(self) -> list[tuple[Decimal, Decimal]]:
+        """As `bids`."""
+        return self.venue.exchange.markets[self.market].book.asks.levels(LEVELS_MAX)
+
     def bids(self) -> list[tuple[Decimal, Decimal]]:
         """Price and size of the true book's levels, best first."""
         return self.venue.exchange.markets[self.market].book.bids.levels(LEVELS_MAX)
@@ -234,8 +256,17 @@ class Stage(Scene):
             owner.reset(token)
 
     def trader(self) -> Trader:
-        seed = f"trader/{self.plan.venue}/{self.lives}"
-        return Trader(self.process, "Card-001", Random(seed))  # noqa: S311 - simulation
+        """Who trades in this life of the process."""
+        if self._trader is None or self._trader.process is not self.process:
+            seed = f"trader/{self.plan.venue}/{self.lives}"
+            self._trader = Trader(self.process, "Card-001", Random(seed))  # noqa: S311 - simulation
+        return self._trader
+
+    def wired(self, http: HttpTransport, ws: WsTransport) -> tuple[HttpTransport, WsTransport]:
+        """With a tap on both, as a recording has, where a card wants one."""
+        if self.tap is None:
+            return http, ws
+        return TappedHttp(http, self.tap, self.loop.now_ns), TappedWs(ws, self.tap)
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -264,6 +295,10 @@ class Stage(Scene):
     async def replace(self, client_order_id: str, quantity: Decimal, price: Decimal) -> None:
         with self.owned():
             await self.process.replace(client_order_id, quantity, price)
+
+    def begin_cancel(self, *client_order_ids: str) -> None:
+        """The same beside what the card does next."""
+        self._beside(self.cancel(*client_order_ids))
 
     def _beside(self, doing: Coroutine[Any, Any, Any]) -> None:
         with self.owned():
@@ -316,6 +351,13 @@ class Stage(Scene):
     def open_at_venue(self) -> list[SimOrder]:
         return [one for one in self.at_venue() if not one.status.is_terminal]
 
+    def journaled(self, client_order_id: str) -> Journaled:
+        """What its journal holds. After `stop`."""
+        return self._evidence().orders[client_order_id]
+
+    def _evidence(self) -> Evidence:
+        return Evidence.read(self, self.folder / "journal.sqlite")
+
     def creates(self, client_order_id: str) -> list[Sent]:
         """Requests that could create this order."""
         calls = {
@@ -330,8 +372,7 @@ class Stage(Scene):
 
         After `stop`. Raises Broken.
         """
-        evidence = Evidence.read(self, self.folder / "journal.sqlite")
-        for found in check(evidence):
+        for found in check(self._evidence()):
             if found.code in codes:
                 raise Broken(f"{found.code} {found.subject}: {found.detail}")
 

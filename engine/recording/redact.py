@@ -75,7 +75,7 @@ class Redactor:
         self._hints = (*_PREFILTER, *(name[:HINT_CHARS].encode() for name in sorted(added)))
         literals: set[str] = set()
         for secret in secrets:
-            literals.update(_forms(secret.reveal() if isinstance(secret, Secret) else secret))
+            literals.update(forms(secret.reveal() if isinstance(secret, Secret) else secret))
         self._literals = sorted(literals, key=len, reverse=True)
         self._literal_bytes = [text.encode("utf-8", "surrogateescape") for text in self._literals]
 
@@ -140,7 +140,7 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
-def _forms(text: str) -> set[str]:
+def forms(text: str) -> set[str]:
     """The ways a secret's text can look on the wire."""
     stripped = text.strip()
     if len(stripped) < LITERAL_CHARS_MIN:

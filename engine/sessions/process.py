@@ -311,7 +311,7 @@ class Process:
         self.desk.on_failure = lambda error: self.trading.fatal("DESK-FAILED", str(error))
 
     def _runtime(self, spec: AdapterSpec) -> VenueRuntime:
-        world = self.world
+        world, latency_secs = self.world, self.world.plan.latency_secs
         http = FaultyHttp(
             world.venue,
             process=self,
@@ -319,9 +319,10 @@ class Process:
             faults=world.faults,
             trace=world.trace,
             now_ns=world.loop.now_ns,
-            latency_secs=world.plan.latency_secs,
+            latency_secs=latency_secs,
             lag_secs=spec.capabilities.max_order_lag_secs,
         )
+        wired = world.wired(http, InMemoryWs(world.venue, world.loop.now_ns, latency_secs))
         secrets = {
             name: Secret(value, f"simulated {name}") for name, value in world.credentials.items()
         }
@@ -330,7 +331,7 @@ class Process:
                 venue=world.venue_name,
                 options=world.adapter_options(spec),
                 secrets=secrets,
-                http=http,
+                http=wired[0],
                 now_ns=self.now_ns,
                 instruments=(world.instrument,),
             )
@@ -338,7 +339,7 @@ class Process:
         adapter.orders = cast(Any, OrdersTap(adapter.orders, world.wire, self, world.loop.time))
         return VenueRuntime(
             adapter=adapter,
-            ws=InMemoryWs(world.venue, world.loop.now_ns, world.plan.latency_secs),
+            ws=wired[1],
             instruments=(world.instrument,),
             trading=True,
             now_ns=self.now_ns,

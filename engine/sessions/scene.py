@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from fairlead.adapters import registry
+from fairlead.adapters.base.transport import HttpTransport, WsTransport
 from fairlead.adapters.base.venue import AdapterContext, AdapterSpec
 from fairlead.adapters.simulation.market import MarketDriver, SeededFlow, SeededFlowOptions
 from fairlead.adapters.simulation.venue import SimulatedVenue
@@ -128,6 +129,10 @@ class Scene:
 
     def instrument_quote(self) -> str:
         return self.venue.exchange.markets[self.market].spec.quote
+
+    def wired(self, http: HttpTransport, ws: WsTransport) -> tuple[HttpTransport, WsTransport]:
+        """The transports of a process, as its adapter gets them."""
+        return http, ws
 
     def adapter_options(self, spec: AdapterSpec) -> Any:
         return spec.options(**self._options)

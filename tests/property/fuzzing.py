@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from tests.property.mutation import JSON, Mutation, Mutator
+from fairlead.adapters.simulation.mutation import JSON, Mutation, Mutator
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS_MAX = 4_000

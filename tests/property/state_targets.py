@@ -25,6 +25,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.adapters.base.venue import VenueError
 from fairlead.adapters.oceanex.signing import load_key
+from fairlead.adapters.simulation.mutation import BINARY, TEXT, TOML, Mutator
 from fairlead.engine import secrets
 from fairlead.engine.cli import killing
 from fairlead.engine.cli.explain import _folders
@@ -53,7 +54,6 @@ from fairlead.engine.risk.state import (
 from fairlead.engine.risk.states import Clearing
 from fairlead.engine.sessions.plan import draw
 from tests.property.fuzzing import ROOT, Target
-from tests.property.mutation import BINARY, TEXT, TOML, Mutator
 from tests.support.spy import sitecustomize as spy
 
 _INSTRUMENT = "BTC_USDT.POLONIEX"

@@ -38,6 +38,7 @@ from fairlead.adapters.poloniex.private_websocket import PrivateStream, TradeReq
 from fairlead.adapters.poloniex.symbols import parse_wire_id
 from fairlead.adapters.poloniex.tracking import Tracker
 from fairlead.adapters.poloniex.websocket import PublicStream
+from fairlead.adapters.simulation.mutation import BINARY, JSON, JSON_LINES, TEXT, TOML, Mutator
 from fairlead.engine.config.loaded import parse_key_path
 from fairlead.engine.config.problems import ConfigError
 from fairlead.engine.config.toml_lines import TomlLines
@@ -59,7 +60,6 @@ from fairlead.engine.recording.redact import Redactor
 from fairlead.engine.run.config import load
 from fairlead.engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
-from tests.property.mutation import BINARY, JSON, JSON_LINES, TEXT, TOML, Mutator
 from tests.property.piexgo_targets import piexgo_targets
 from tests.property.state_targets import quiet, state_targets
 from tests.venues.zerocap.conftest import SAMPLES as ZEROCAP_SAMPLES

@@ -98,7 +98,7 @@ class Mutator:
         mutations: Sequence[Mutation],
         tokens: Sequence[bytes],
     ) -> None:
-        self.rng = random.Random(seed)
+        self.rng = random.Random(seed)  # noqa: S311 - simulation
         self.uniform = self.rng.random
         self.corpus = list(corpus)
         self.tokens = [*BYTES, *tokens]
