@@ -184,15 +184,16 @@ def reduce_only(order: OrderFacts, view: Look) -> Verdict:
     """A reduce-only order alone must not pass through zero; an order list counts its parent.
 
     Through the zero of its strategy: another's opposite position is not its business. How far that
-    may take the sum of all is MAX_POSITION's.
+    may take the sum of all is MAX_POSITION's. A fee in base currency makes a short larger.
     """
     if not order.reduce_only:
         return None
-    position = view.own_position(order)
+    reducible = view.own_held(order)
     if order.parent is not None and (parent := view.pending(order.parent)) is not None:
-        position += parent.signed_remaining
+        signed = parent.signed_remaining
+        reducible += -signed if order.is_buy else signed
     remaining = view.remaining
-    reducible = -position if order.is_buy else position
+    position = -reducible if order.is_buy else reducible
     if remaining <= reducible:
         return None
     return Denial(

@@ -160,7 +160,7 @@ def exit_exceeds(order: OrderFacts, view: Look) -> Verdict:
     existing, remaining = order.existing, view.remaining
     if existing is not None and existing.is_exit and remaining <= existing.remaining:
         return None  # it asks for no more than it does already
-    held = -view.own_net(order) if order.is_buy else view.own_position(order)
+    held = view.own_held(order)
     declared = view.declared(order)
     limit = max(held, Decimal(0))
     if declared is not None and not order.is_buy:

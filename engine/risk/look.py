@@ -106,7 +106,7 @@ class Look:
         """A stop that its strategy calls its protection, for no more than the strategy holds."""
         if order.role is not Role.STOP or order.kind not in STOPS or order.trigger_price is None:
             return False
-        held = -self.own_position(order) if order.is_buy else self.own_position(order)
+        held = self.own_held(order)
         declared = self.declared(order)
         if declared is not None and not order.is_buy:
             held += declared.inventory
@@ -174,6 +174,10 @@ class Look:
         return self.own_position(order) - self._ledger.base_fees.get(
             (order.strategy, order.instrument), _ZERO
         )
+
+    def own_held(self, order: OrderFacts) -> Decimal:
+        """How much of it the order could reduce: a long as it was traded, a short after fees."""
+        return -self.own_net(order) if order.is_buy else self.own_position(order)
 
     def own_exits(self, order: OrderFacts) -> Decimal:
         """What other live exits of its strategy, instrument and side ask for, base units."""

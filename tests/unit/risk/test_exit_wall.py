@@ -107,6 +107,14 @@ def test_a_fee_in_base_currency_is_no_reason_to_refuse_the_way_out() -> None:
     assert put(gate, view, "A", "2", role=Role.STOP) is None  # NautilusTrader's rounded position
 
 
+def test_a_reduce_only_order_closes_what_a_fee_in_base_currency_has_added_to_a_short() -> None:
+    gate, view = gate_with("-3")
+    gate.filled("x", "S-001", BTC, Side.BUY, D(2), D(100), (D("0.01"), "BTC"), view.now)
+    rest = {"side": Side.BUY, "reduce_only": True}
+    assert put(gate, view, "A", "1.011", **rest) == "REDUCE_ONLY"
+    assert put(gate, view, "A", "1.01", **rest) is None
+
+
 def test_a_strategy_that_may_not_be_short_sells_what_it_has_whatever_the_role() -> None:
     gate, view = gate_with("1")
     gate.declare("S-001", BTC, Declared(D(2), may_short=False))
