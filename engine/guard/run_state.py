@@ -80,6 +80,8 @@ class RunState:
         self.denial_counts: Counter[str] = Counter()
         self.stop_reason: str | None = None
         self.interrupted = False
+        # Ends the run in order when a strategy asks for it; None: NautilusTrader does
+        self.end: Callable[[str], None] | None = None
         self.offer: Offer | None = None  # the market data of the run; None: not compared
         # Receive time of the market event that each order answers, by client order id, UNIX
         # nanoseconds; None: not kept. Whoever sends the order takes it out.

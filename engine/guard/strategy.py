@@ -332,6 +332,15 @@ class GuardedStrategy(Subscriptions):
             bound.exits.leave(instrument_id)
         self.post_market_exit()
 
+    def shutdown_system(self, reason: str | None = None) -> None:
+        """Ask for the end of the run, which is an ordered stop, as after a signal."""
+        bound = self._guard
+        end = None if bound is None else bound.run.end
+        if end is None:
+            super().shutdown_system(reason)
+        else:
+            end(reason or "a strategy asked for it")
+
 
 def guard[S: Strategy](cls: type[S]) -> type[S]:
     """A subclass of `cls` that is behind the gate; its name and module are those of `cls`.

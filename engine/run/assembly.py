@@ -29,11 +29,12 @@ from fairlead.engine.risk.state import RiskStateError
 from fairlead.engine.run import build
 from fairlead.engine.run.clocks import RunClocks
 from fairlead.engine.run.connection import VenueConnection
+from fairlead.engine.run.counting import counted_account
 from fairlead.engine.run.kernel import MarketActor, node_config
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.reach import markets_of
 from fairlead.engine.run.simulated import simulated_account
-from fairlead.engine.run.takeover import claims, count_again, count_in, held_beyond, unlisted
+from fairlead.engine.run.takeover import claims, held_beyond, unlisted
 from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
@@ -180,22 +181,15 @@ class Assembly:
         kept(key)
         self._keep_held(key, connection.runtime, journal)
         claimed = claims(self._loaded, [journal])
-        trading = Account(
+        trading = counted_account(
+            gate,
+            key,
             runtime=connection.runtime,
-            account=config.venues[key].account,
-            account_type=config.venues[key].account_type,
             journal=journal,
-            approvals=gate.approvals,
             config=config,
             claimed=frozenset(str(name) for names in claimed.values() for name in names),
-            on_recovered=self._recovered,
-            on_told=self._told,
-            on_halt=lambda instrument, why: gate.halt(
-                f"{instrument}: {why}", time.time_ns(), instrument
-            ),
+            on_known=self._known,
             on_sent=self._sent,
-            on_over=gate.order_over,
-            on_unknown=lambda count: gate.unknown_outcomes(key, count),
         )
         if self.kills is not None:
             trading.killed = self.kills.killed
@@ -220,20 +214,13 @@ class Assembly:
         runtime.instruments += tuple(one.instrument for one in held)
         self.held += [one.instrument for one in held]
 
-    def _recovered(self, trading: Account) -> None:
+    def _known(self, trading: Account) -> None:
         """The account is known: what it holds counts against the limits from the first order."""
-        assert trading.desk is not None
         if self.kills is not None:
             self.kills.recovered(trading)
-        count_in(self.parts.gate, trading.journal, trading.desk)
         self._known_count += 1
         if self._known_count == len(self._trading):
             self._on_known()
-
-    def _told(self, trading: Account) -> None:
-        """What was filled since the recovery is in what NautilusTrader was told: count it too."""
-        assert trading.desk is not None
-        count_again(self.parts.gate, trading.venue, trading.journal, trading.desk)
 
     def _sent(self, intent: Intent) -> None:
         """Tick to order: from the receipt of what the strategy answered to, until the send."""

@@ -133,6 +133,7 @@ class NodeRun:
                     )
                     assembly.build(self._recording, self._accounts.kept, held)
                     self._assembly = assembly
+                    assembly.parts.run_state.end = self._stop_soon
                     await self._run_node(assembly)
             finally:
                 await self._close()
@@ -270,6 +271,10 @@ class NodeRun:
                 if not stream.connects and stream.connect_failures >= STREAM_TRIES:
                     self._fatal("STREAM-UNREACHABLE", f"{name}: {stream.last_error}")
                     return
+
+    def _stop_soon(self, reason: str) -> None:
+        """On a later turn of the loop: NautilusTrader lends a strategy to its callback."""
+        asyncio.get_running_loop().call_soon(self.stop, reason)
 
     def stop(self, reason: str) -> None:
         """Ask for an ordered stop."""

@@ -48,7 +48,7 @@ class Agent:
         rate = self.process.world.plan.actions_per_sec
         while not self.process.gate.faulted(self.name):
             await asyncio.sleep(self.rng.expovariate(rate))
-            if self.process.world.is_over:
+            if self.process.world.is_over or self.process.is_stopping:
                 return
             try:
                 self.act()

@@ -21,6 +21,8 @@ SHIPPED_SHARE = 1 / 3  # of the agents: strategies that are shipped, in their re
 BRACKET_SHARE = 0.25  # of the seeds
 SHARED_SHARE = 0.25  # of the seeds
 BEYOND_SHARE = 0.1  # of the seeds: requests are executed later than the venue documents
+FEW_UNKNOWN_SHARE = 0.25  # of the seeds: the gate lets few orders of unknown outcome be
+STOP_SHARE = 0.25  # of the seeds: stopped in order while its faults are on
 DEATH_POINTS = ("commit", "committed", "request", "answer")
 
 # Largest chance of each fault, per request and per pushed frame.
@@ -149,6 +151,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     brackets: bool = False  # one more agent, which uses them
     frames: dict[FrameFault, float] | None = None  # None: there is no public stream
     shared_folder: bool = False  # another account's run keeps its state in the same folder
+    max_unknown_outcomes: int = 1000
+    stop_at: float | None = None  # somebody stops the run, and it is started again
 
 
 def draw(seed: int, venue: str) -> Plan:
@@ -192,6 +196,8 @@ def draw(seed: int, venue: str) -> Plan:
         brackets=rng.random() < BRACKET_SHARE,
         frames=_frames(seed, venue),
         shared_folder=Random(f"shared/{venue}/{seed}").random() < SHARED_SHARE,  # noqa: S311
+        max_unknown_outcomes=_max_unknown(seed, venue),
+        stop_at=_stop_at(seed, venue, secs),
     )
 
 
@@ -199,6 +205,17 @@ def _some_shipped(seed: int, venue: str, agents: Sequence[str]) -> tuple[str, ..
     """Drawn beside the plan, as the frames are."""
     rng = Random(f"shipped/plan/{venue}/{seed}")  # noqa: S311 - simulation
     return tuple(rng.choice(SHIPPED) if rng.random() < SHIPPED_SHARE else one for one in agents)
+
+
+def _max_unknown(seed: int, venue: str) -> int:
+    """Few in some seeds; without a limit more orders of unknown outcome meet."""
+    rng = Random(f"unknown/plan/{venue}/{seed}")  # noqa: S311 - simulation
+    return rng.randint(1, 3) if rng.random() < FEW_UNKNOWN_SHARE else 1000
+
+
+def _stop_at(seed: int, venue: str, secs: float) -> float | None:
+    rng = Random(f"stop/plan/{venue}/{seed}")  # noqa: S311 - simulation
+    return round(rng.uniform(5, secs), 2) if rng.random() < STOP_SHARE else None
 
 
 def _frames(seed: int, venue: str) -> dict[FrameFault, float] | None:

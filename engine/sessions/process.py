@@ -11,7 +11,6 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
-from fairlead.adapters.base.account import Account
 from fairlead.adapters.base.limits import STREAM_LIMITS
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.venue import AdapterContext, AdapterSpec, VenueInstrument
@@ -23,6 +22,7 @@ from fairlead.engine.orders.model import (
     Finding,
     Intent,
     Kind,
+    OrderState,
     Role,
     Side,
     Tif,
@@ -42,10 +42,13 @@ from fairlead.engine.risk.facts import (
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.gateview import GateView
 from fairlead.engine.risk.look import STOPS
+from fairlead.engine.risk.state import Halt
+from fairlead.engine.risk.states import Clearing
 from fairlead.engine.risk.verdict import Denial
 from fairlead.engine.risk.view import instrument_facts
+from fairlead.engine.run.counting import counted_account
 from fairlead.engine.run.simulated import POST_STOP_SECS
-from fairlead.engine.run.takeover import count_again, count_in
+from fairlead.engine.run.winddown import wind_down
 from fairlead.engine.secrets import Secret
 from fairlead.engine.sessions.faults import DyingDatabase, SimulatedDeath, Steps
 from fairlead.engine.sessions.feed import BookFeed
@@ -56,6 +59,7 @@ from fairlead.engine.sessions.wire import FaultyHttp, OrdersTap
 from fairlead.engine.status import RunStatus
 
 if TYPE_CHECKING:
+    from fairlead.adapters.base.account import Account
     from fairlead.adapters.base.execution_client import VenueExecutionClient
     from fairlead.engine.orders.desk import OrderDesk
 
@@ -181,7 +185,6 @@ class GateSink:
             (fill.fee, fill.fee_currency),
             self._process.now_ns(),
         )
-        self._process.note_halt()
 
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("canceled", intent)
@@ -255,6 +258,7 @@ class Process:
         self.balances: tuple[VenueBalance, ...] = ()
         self.balances_ns = 0
         self.is_up = False
+        self.is_stopping = False
         deaths = plan.deaths
         death = deaths[life] if life < len(deaths) and not world.healed else None
         self.steps = Steps(death, self._die)
@@ -267,7 +271,7 @@ class Process:
             capabilities={world.venue_name: spec.capabilities},
         )
         self.gate.process = self
-        self._is_halted = self.gate.halt_in_force is not None  # by an earlier life
+        self.gate.on_halt = self._halted
         self.journal = Journal(folder / "journal.sqlite", fsync=False, now_ns=self.now_ns)
         self.journal._db = cast(
             Any,
@@ -291,17 +295,12 @@ class Process:
                 is_dead=lambda: self.is_dead,
                 on_shown=self._shown,
             )
-        self.trading = Account(
+        self.trading = counted_account(
+            self.gate,
+            world.plan.venue,
             runtime=self.runtime,
-            account="main",
             journal=self.journal,
-            approvals=self.gate.approvals,
             config=self.config,
-            on_recovered=self._recovered,
-            on_told=self._told,
-            on_halt=self._halt,
-            on_sent=lambda intent: None,
-            on_over=self.gate.order_over,
         )
         self.view: SimView = SimView(self)
         self.sink = GateSink(self)
@@ -383,14 +382,28 @@ class Process:
         self.is_up = True
 
     async def stop(self) -> None:
-        """An ordered stop."""
-        if self.node is not None:
-            self.node.stop()
-            await asyncio.sleep(POST_STOP_SECS)  # for what strategies send in on_stop
+        """An ordered stop, as a run makes it; after a failure strategies only end."""
+        self.is_stopping = True
+        if self.why:
+            self.end_strategies()
+            await asyncio.sleep(POST_STOP_SECS if self.node is not None else 0.0)
+        else:
+            await self.wind_down([self.trading])
         self.is_up = False
         if self.book is not None:
             await self.book.stop()
         await self.trading.disconnect(self.desk)
+
+    async def wind_down(self, accounts: Sequence[Account]) -> None:
+        """Strategies end as in a run; `accounts` settle while these still hear of it."""
+        strategies = [] if self.node is None else list(self.node.strategies.values())
+        await wind_down(strategies, accounts, self.config.run, POST_STOP_SECS)
+        self.end_strategies()
+
+    def end_strategies(self) -> None:
+        """NautilusTrader's own stop: `on_stop` where it was not called, and no event after it."""
+        if self.node is not None:
+            self.node.stop()
 
     async def bury(self) -> None:
         """End every task and free the journal; nothing is written or sent any more."""
@@ -408,6 +421,11 @@ class Process:
         self.world.died(where)
         self.failed.set()
 
+    def ask_stop(self, why: str) -> None:
+        """For no failure of the run: it ends in order."""
+        self.world.trace.line("process", f"asks to stop: {why}")
+        self.failed.set()
+
     def fatal(self, code: str, message: str) -> None:
         if not self.is_dead and not self.why:
             self.why = f"{code}: {message}"
@@ -415,25 +433,12 @@ class Process:
             self.world.trace.line("process", f"asks to stop: {self.why}")
             self.failed.set()
 
-    def _halt(self, instrument: str, why: str) -> None:
-        self.halt(f"{instrument}: {why}")
-
     def halt(self, why: str) -> None:
         self.gate.halt(why, self.now_ns())
-        self.note_halt()
 
-    def note_halt(self) -> None:
-        """From the first moment on that the gate refuses everything, nothing may be sent."""
-        halt = self.gate.halt_in_force
-        if halt is not None and not self._is_halted:
-            self._is_halted = True
-            self.world.halted(halt.code or "OTHER", halt.reason)
-
-    def _recovered(self, trading: Account) -> None:
-        count_in(self.gate, trading.journal, self.desk)
-
-    def _told(self, trading: Account) -> None:
-        count_again(self.gate, trading.venue, trading.journal, self.desk)
+    def _halted(self, venues: Sequence[str], halt: Halt, word: Clearing | None) -> None:
+        """From this moment on the gate refuses everything, and nothing may be sent."""
+        self.world.halted(halt.code or "OTHER", halt.reason)
 
     # -- what a strategy can do -----------------------------------------------------------------
 
@@ -475,12 +480,18 @@ class Process:
         return self.gate.check(facts, self.view)
 
     def looked(self, facts: OrderFacts, denial: Denial | None, *, is_simulated: bool) -> None:
-        """An order that the gate lets through on a wrong book is a broken promise."""
+        """An order that the gate lets through on a wrong book is a broken promise.
+
+        And so is one beside as many orders of unknown outcome as may be.
+        """
         world = self.world
-        self.note_halt()
         if denial is not None:
             world.trace.count(f"denied:{denial.code}")
             return
+        unknown = [o for o in self.desk.unresolved() if o.state is OrderState.UNKNOWN]
+        if len(unknown) >= world.plan.max_unknown_outcomes:
+            text = f"approved beside {len(unknown)} orders of unknown outcome"
+            world.broken("UNKNOWN-BEYOND", facts.client_order_id, text)
         if facts.role is Role.STOP and facts.kind in STOPS:
             return  # a protection needs no book; EXIT-BEYOND looks at its size
         gap = world.gap()

@@ -108,6 +108,7 @@ class Scene:
                 max_position={self.instrument: Decimal(plan.max_position)},
                 min_position=self._min_position(),
                 max_open_orders=plan.max_open_orders,
+                max_unknown_outcomes=plan.max_unknown_outcomes,
                 max_daily_loss=(
                     [f"{plan.max_daily_loss} {self.instrument_quote()}"]
                     if plan.max_daily_loss is not None

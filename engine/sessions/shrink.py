@@ -55,6 +55,7 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         ("latency_secs", 0.005),
         ("lag", "documented"),
         ("max_daily_loss", None),
+        ("stop_at", None),
     ):
         if getattr(plan, name) != plain:
             yield change(plan, **{name: plain})

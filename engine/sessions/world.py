@@ -53,6 +53,7 @@ class World(Scene):
             asyncio.create_task(self._supervise()),
             asyncio.create_task(self._manual()),
             asyncio.create_task(self._kill()),
+            asyncio.create_task(self._stop_early()),
         ]
         neighbour = Neighbour(self) if self.plan.shared_folder else None
         if neighbour is not None:
@@ -201,6 +202,14 @@ class World(Scene):
             process.spawn(process.cancel(ids), "kill")
             owner.reset(token)
 
+    async def _stop_early(self) -> None:
+        if self.plan.stop_at is None:
+            return
+        await asyncio.sleep(self.plan.stop_at)
+        process = await self._up()
+        if not self.healed:
+            process.ask_stop("somebody stops it")
+
     async def _up(self) -> Process:
         """The process, once it trades."""
         while True:
@@ -323,11 +332,13 @@ class World(Scene):
             return
         process.node.check_owned("at the end")
         token = owner.set(process)
-        process.node.stop()
+        await process.wind_down([])
         owner.reset(token)
         await asyncio.sleep(POST_STOP_SECS)
         now = self.loop.time()
         await self._settle(now - HIDDEN_SECS, now + RESOLVE_SECS)
+        if not process.failed.is_set():
+            process.node.check_flat()
 
     async def _book_whole(self, process: Process, when: str) -> None:
         """The book that is shown must come to be the true one."""

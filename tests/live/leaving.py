@@ -83,3 +83,19 @@ class Moving(Leaving):
 
     def on_order_accepted(self, event: Any) -> None:
         self._tell("accepted")
+
+
+class Ending(Leaving):
+    """Ends the run once the book is gone that another strategy needs to leave: asks, or raises."""
+
+    config_class = LeavingConfig
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        is_gone = self.cache.top_of_book(self._c.instrument_id) is None
+        if not is_gone or self._is_in or not self.cache.positions_open():
+            return
+        self._is_in = True
+        self._tell("ends")
+        if self._c.how == "raises":
+            raise ValueError("raised on purpose")
+        self.shutdown_system("enough for today")

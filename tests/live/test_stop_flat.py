@@ -44,9 +44,19 @@ LATE_SECS = 2.2  # of the answer to the entry: longer than NautilusTrader waits 
 class Leave(Exit):
     """A run whose strategy holds a position at the stop, or is about to."""
 
-    def begin(self, strategy: dict[str, Any], verb: str = "live", more: str = "") -> None:
-        params = {"instrument_id": f"BTC_USDT.{self.key.upper()}"} | strategy["params"]
-        strategies = [{"id": "Leaving-1", **strategy, "params": params}]
+    def begin(
+        self,
+        strategy: dict[str, Any],
+        verb: str = "live",
+        more: str = "",
+        beside: dict[str, Any] | None = None,
+    ) -> None:
+        named = {"instrument_id": f"BTC_USDT.{self.key.upper()}"}
+        strategies = [
+            {"id": f"Leaving-{number}", **one, "params": named | one["params"]}
+            for number, one in enumerate((strategy, beside), start=1)
+            if one is not None
+        ]
         text = configs.ROOMY_RISK + QUICK + more
         config = configs.write(self.folder, self.served, strategies=strategies, more=text)
         self.process = start(verb, config, "--json", log=self.log)
@@ -104,6 +114,29 @@ def test_an_exit_that_is_refused_for_want_of_a_book_is_tried_again(run: Leave) -
     assert run.heard("INVALID_BOOK") or run.heard("STALE_REFERENCE"), run.told.read_text()
     assert 0 <= run.btc() < STEP
     assert "holding" not in run.log.read_text()
+
+
+@pytest.mark.parametrize("verb", ["live", "paper"])
+@pytest.mark.parametrize(("how", "code"), [("asks", Code.OK), ("raises", Code.FAULTED)])
+def test_a_strategy_that_ends_the_run_leaves_the_others_their_exits(
+    run: Leave, verb: str, how: str, code: Code
+) -> None:
+    """By its own word or by its fault: what another promised to close is closed, as by a signal."""
+    more = f'[venues.{run.key}.fees]\nmaker = "0.001"\ntaker = "0.001"\n' * (verb == "paper")
+    simulated = '[simulated]\nbalances = ["10000 USDT"]\n' * (verb == "paper")
+    other = run.leaving(how) | {"path": "tests.live.leaving:Ending"}
+    run.begin(run.leaving("close_all_positions"), verb, simulated + more + PATIENT, beside=other)
+    run.wait(lambda: run.heard("filled"), "the entry")
+    run.served.post("faults", method="WS", path="", kind="drop", times=3)
+    assert run.process is not None
+    assert run.process.wait(PATIENCE_SECS) == code, run.log.read_text()[-3000:]
+    assert run.heard("ends")
+    assert run.heard("INVALID_BOOK") or run.heard("STALE_REFERENCE"), run.told.read_text()
+    ended = run.summary()
+    assert ended["orders_by_status"] == {"FILLED": 2}, ended
+    assert "holding" not in run.log.read_text()
+    if how == "asks":
+        assert "enough for today" in run.log.read_text()
 
 
 def test_a_position_that_can_not_be_closed_is_told_and_no_success(run: Leave) -> None:

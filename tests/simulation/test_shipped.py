@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from fairlead.adapters import registry
+from fairlead.adapters.simulation.faults import HttpFault
+from fairlead.engine.guard.winddown import WindDown
 from fairlead.engine.orders.files import AccountFiles
 from fairlead.engine.risk.look import Look
 from fairlead.engine.sessions.plan import SHIPPED, Death, Plan, draw
@@ -45,6 +47,26 @@ def test_three_share_an_instrument() -> None:
         result = run_plan(plan(venue, "Breakout", "ImbalanceMaker", "TrendFollower"))
         assert result.violations == []
         assert result.counts["fills"] > 5
+
+
+def test_a_stop_in_a_session_is_that_of_a_run() -> None:
+    """The stop waits, closes what was promised, and hands the rest over; in the middle, too."""
+    lossy = {HttpFault.LOSE_ANSWER: 0.2, HttpFault.UNAVAILABLE: 0.1}
+    one = plan(VENUES[0], "TrendFollower", "ImbalanceMaker", http=lossy, stop_at=30.0)
+    result = run_plan(one)
+    assert result.violations == []
+    assert result.counts["stops"] == 2  # and starts that the venue refuses come between
+    assert result.counts.get("stops_cut_off", 0) == 0
+
+
+def test_a_promise_that_is_not_kept_at_the_stop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrendFollower, "flat_on_stop", lambda self: (self._c.instrument_id,))
+    kept = [run_plan(plan(VENUES[0], "TrendFollower", seed=seed)) for seed in SEEDS]
+    assert [one.violations for one in kept] == [[]] * len(SEEDS)
+    monkeypatch.setattr(WindDown, "look", lambda self: True)
+    monkeypatch.setattr(TrendFollower, "on_stop", lambda self: None)
+    lost = [codes(run_plan(plan(VENUES[0], "TrendFollower", seed=seed))) for seed in SEEDS]
+    assert {"NOT-FLAT"} in lost
 
 
 def test_one_seed_is_one_session() -> None:

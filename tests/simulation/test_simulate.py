@@ -49,7 +49,8 @@ def test_a_hundred_sessions_break_no_promise() -> None:
         assert summary.counts[name] > 50, f"too few {name} to prove anything: {describe(summary)}"
     assert {kind.value for kind in HttpFault} <= summary.faults.keys()
     assert {"book_stale", "book_crossed", "book_empty", "clock_step"} <= summary.faults.keys()
-    for name in ("denied:STALE_REFERENCE", "denied:INVALID_BOOK", "halt:DAILY_LOSS"):
+    denied = ("STALE_REFERENCE", "INVALID_BOOK", "UNKNOWN_OUTCOMES")
+    for name in ("halt:DAILY_LOSS", *(f"denied:{code}" for code in denied)):
         assert summary.counts.get(name), f"{name} was never met: {describe(summary)}"
 
 
@@ -300,6 +301,16 @@ def test_broken_desk_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> No
         if codes & expected:
             return
     pytest.fail(f"{SEEDS} seeds did not show it; they showed {codes or 'nothing'}")
+
+
+def test_a_gate_that_hears_of_no_unknown_outcome_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    lossy = {HttpFault.LOSE_ANSWER: 0.4}
+    plan = Plan(seed=1, venue="oceanex", http=lossy, max_unknown_outcomes=1)
+    told = run_plan(plan)
+    assert told.violations == []
+    assert told.counts["denied:UNKNOWN_OUTCOMES"]
+    monkeypatch.setattr(RiskGate, "unknown_outcomes", lambda self, venue, count: None)
+    assert "UNKNOWN-BEYOND" in {violation.code for violation in run_plan(plan).violations}
 
 
 def test_a_gate_that_trusts_a_wrong_book_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,7 @@ class Life(Protocol):
     def known_instrument(self, name: str) -> Any | None: ...
     def now_ns(self) -> int: ...
     def spawn(self, doing: Any, name: str) -> None: ...
-    def note_halt(self) -> None: ...
-    def fatal(self, code: str, message: str) -> None: ...
+    def ask_stop(self, why: str) -> None: ...
 
 
 class Host:
@@ -85,6 +84,7 @@ class Host:
         self.process = process
         self.cache = HostCache(process.known_instrument)
         self.run_state = RunState((process.world.instrument,))
+        self.run_state.end = self.strategy_ends
         self.strategies: dict[str, Any] = {}
         self._queue: deque[tuple[Any, bool]] = deque()
         self._is_due = False
@@ -112,17 +112,17 @@ class Host:
             if strategy._host_runs and what in strategy._host_subscribed:
                 yield strategy
 
-    def strategy_ends(self, strategy: Any, reason: str) -> None:
+    def strategy_ends(self, reason: str) -> None:
         """A fault or a breach of a strategy ends the run; shipped ones have none."""
         world, state = self.process.world, self.run_state
         if self.process.is_dead:
             return
         for fault in state.faults:
             if fault.error not in EXPECTED:
-                world.broken("STRATEGY-FAULT", str(strategy.strategy_id), fault.traceback[-900:])
+                world.broken("STRATEGY-FAULT", fault.strategy, fault.traceback[-900:])
         if state.breach is not None:
             world.broken("STRATEGY-BREACH", state.breach.client_order_id, state.breach.what)
-        self.process.fatal("STRATEGY", reason)
+        self.process.ask_stop(reason)
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -203,10 +203,6 @@ class Host:
                 return
             except Exception as error:
                 self.process.world.defect("a hosted strategy's event", error)
-            self._after()
-
-    def _after(self) -> None:
-        self.process.note_halt()
 
     def handle(self, event: Any) -> None:
         """Apply to order and position, and tell the strategy."""

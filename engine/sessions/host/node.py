@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from random import Random
 from typing import Any, cast
 
@@ -16,6 +17,8 @@ from fairlead.engine.sessions.host.events import Outbox, from_report, synthetic
 from fairlead.engine.sessions.host.market import HostMarket
 from fairlead.engine.sessions.host.strategy import hosted
 from fairlead.engine.sessions.shipped import Shipped
+
+DUST = 5  # quote units
 
 
 class _Trading:
@@ -69,7 +72,6 @@ class HostNode(Host):
             strategy.on_start()
             strategy._host_runs = True
         self.check_owned("after a start")
-        self._after()
 
     def stop(self) -> None:
         """Strategies get no more events from here on."""
@@ -94,6 +96,22 @@ class HostNode(Host):
                     self.cache.add_position(found)
         client._is_told = True
         process.trading.told()
+
+    def check_flat(self) -> None:
+        """What a strategy promised to close at the stop is closed, where the gate lets it.
+
+        Each close may leave a fee in base currency, which the next one closes.
+        """
+        gate = self.process.gate
+        ask = self.process.world.touch()[1] or Decimal(0)
+        for name, strategy in self.strategies.items():
+            down = strategy._guard.winddown
+            for instrument in down.promised():
+                held = strategy._guard.handover.own_position(instrument)
+                is_dust = abs(held) * ask < DUST
+                if not is_dust and not gate.is_stopped(name, str(instrument)):
+                    text = f"holds {held} of what it was to close: {down.refusal}"
+                    self.process.world.broken("NOT-FLAT", name, text)
 
     def subscribe_bars(self, bar_type: BarType, hear: Callable[[Bar], None]) -> None:
         self.market.subscribe_bars(bar_type, hear)

@@ -162,9 +162,6 @@ class HostMixin:
         }
         self._host_node.cancel(self, list(found))
 
-    def shutdown_system(self: Any, reason: str | None = None) -> None:
-        self._host_node.strategy_ends(self, reason or "")
-
 
 def hosted(cls: type) -> type:
     """The guarded class of a strategy, for a session."""

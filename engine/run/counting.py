@@ -1,0 +1,66 @@
+"""An account counts with the gate: the one way from what its desk proves to the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fairlead.adapters.base.account import Account
+from fairlead.engine.run.takeover import count_again, count_in
+
+if TYPE_CHECKING:
+    from fairlead.adapters.base.runtime import VenueRuntime
+    from fairlead.engine.config import model
+    from fairlead.engine.orders.journal import Journal
+    from fairlead.engine.orders.model import Intent
+    from fairlead.engine.risk.gate import RiskGate
+
+
+def _nothing(_: object) -> None: ...
+
+
+def counted_account(
+    gate: RiskGate,
+    key: str,
+    *,
+    runtime: VenueRuntime,
+    journal: Journal,
+    config: model.Config,
+    claimed: frozenset[str] = frozenset(),
+    on_known: Callable[[Account], None] = _nothing,
+    on_sent: Callable[[Intent], None] = _nothing,
+) -> Account:
+    """The account of the config's venue `key`; what becomes of its orders is told to `gate`.
+
+    `on_known` is called once what it holds is counted, before its private stream opens.
+    """
+
+    def recovered(account: Account) -> None:
+        assert account.desk is not None
+        count_in(gate, journal, account.desk)
+        on_known(account)
+
+    def told(account: Account) -> None:
+        """What was filled since the recovery is in what NautilusTrader was told."""
+        assert account.desk is not None
+        count_again(gate, account.venue, journal, account.desk)
+
+    def halt(instrument: str, why: str) -> None:
+        gate.halt(f"{instrument}: {why}", runtime.now_ns(), instrument)
+
+    venue = config.venues[key]
+    return Account(
+        runtime=runtime,
+        account=venue.account,
+        account_type=venue.account_type,
+        journal=journal,
+        approvals=gate.approvals,
+        config=config,
+        claimed=claimed,
+        on_recovered=recovered,
+        on_told=told,
+        on_halt=halt,
+        on_sent=on_sent,
+        on_over=gate.order_over,
+        on_unknown=lambda count: gate.unknown_outcomes(key, count),
+    )
