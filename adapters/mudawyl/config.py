@@ -70,6 +70,14 @@ class MudawylOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     provider_timeout_secs: Annotated[
         float, _doc("Longest wait for a command, or a person, seconds", gt=0)
     ] = 60.0
+    clearing: Annotated[
+        Literal["refuse", "allow"],
+        _doc("Whether a new order may be sent that closes and cancels what is there before it"),
+    ] = "refuse"
+    missing_stop: Annotated[
+        Literal["flatten", "report"],
+        _doc("What is done where an entry stands without its stop: close it, or only say so"),
+    ] = "flatten"
     allow_account_changes: Annotated[
         bool, _doc("Whether keys, profile, notifications and billing may be changed at all")
     ] = False

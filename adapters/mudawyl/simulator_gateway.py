@@ -63,6 +63,7 @@ class MudawylSimulator(MudawylState):
             market_stop_closes=rng.random() < 0.5,
             authorization="bearer" if bearer else "raw",
             captcha_status=rng.choice((400, 401, 403)),
+            reduces_amount=rng.random() < 0.5,
             history_has_open=rng.random() < 0.5,
         )
         return {"authorization": "bearer" if bearer else "raw"}

@@ -91,6 +91,7 @@ class MudawylSimOptions(SimOptions, frozen=True, kw_only=True):
     flat_position: Literal["zero", "nulls", "empty"] = "zero"
     partial: Literal["short", "error"] = "short"
     market_stop_closes: bool = True  # a stop to market has no amount: it closes the position
+    reduces_amount: bool = False  # a leg with less left to close has that amount, and is closed
     authorization: Literal["raw", "bearer", "either"] = "either"
     captcha: Literal["issued", "any"] = "issued"
     captcha_secs: int = 120

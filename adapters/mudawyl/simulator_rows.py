@@ -43,6 +43,7 @@ class Row(msgspec.Struct, kw_only=True):
     tif: str = "GTC"
     order: SimOrder | None = None
     ended: Literal["", "canceled", "expired"] = ""
+    asked: Decimal | None = None  # where less than this was left to close when it triggered
     callback: Decimal | None = None
     best: Decimal | None = None  # the price that a trailing stop follows, once it does
 
@@ -60,6 +61,8 @@ class Row(msgspec.Struct, kw_only=True):
     def status(self) -> str:
         if self.order is None:
             return self.ended or "open"
+        if self.asked is not None and self.order.status is Status.FILLED:
+            return "expired"  # there was nothing more to close
         return _STATUSES.get(self.order.status, "open")
 
     @property
@@ -102,7 +105,7 @@ def told_type(row: Row) -> str:
 def _core(row: Row) -> dict[str, Any]:
     amount = row.amount
     if row.order is not None:
-        amount = row.order.quantity
+        amount = row.asked or row.order.quantity
     average = row.average
     return {
         "id": str(row.id),

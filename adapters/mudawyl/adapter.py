@@ -1,0 +1,166 @@
+"""Mudawyl as an adapter: capabilities, connection checks, and the parts put together.
+
+It becomes `venue.py`, where the registry finds it, once it is whole.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from fairlead.adapters.base.venue import (
+    AdapterContext,
+    AdapterSpec,
+    Credential,
+    MarketData,
+    ParseError,
+    PrivateProtocol,
+    Renewal,
+    VenueError,
+    VenueErrorKind,
+    VenueInstrument,
+)
+from fairlead.adapters.mudawyl import instruments as instruments_of
+from fairlead.adapters.mudawyl import schemas as s
+from fairlead.adapters.mudawyl.config import MudawylMarket, MudawylOptions
+from fairlead.adapters.mudawyl.errors import CODE, ERROR_CODES
+from fairlead.adapters.mudawyl.http import MudawylHttp
+from fairlead.adapters.mudawyl.market_data import MudawylMarketData
+from fairlead.adapters.mudawyl.orders import BATCH_MAX, BATCH_QUERY_MAX, MudawylOrders
+from fairlead.adapters.mudawyl.symbols import instrument_id
+from fairlead.adapters.mudawyl.tokens import CaptchaProvider, captcha_of, reader_of
+from fairlead.engine.orders.model import Capabilities, Kind, Tif, VenueOrders
+
+__all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "MudawylAdapter"]
+
+NAME = "mudawyl"
+
+CAPABILITIES = Capabilities(
+    kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT}),
+    time_in_force=frozenset({Tif.GTC}),
+    reports_fills=True,
+    batch_submit_max=BATCH_MAX,
+    batch_query_max=BATCH_QUERY_MAX,
+    public_fees=True,
+)
+
+
+class MudawylAdapter:
+    """One exchange key of an account at the gateway (`Adapter`)."""
+
+    name = NAME
+    capabilities = CAPABILITIES
+
+    def __init__(self, context: AdapterContext, captcha: CaptchaProvider | None = None) -> None:
+        """`captcha` stands in for the provider that the options name."""
+        options: MudawylOptions = context.options
+        self.venue = context.venue
+        self._options = options
+        self._named = context.instruments
+        self._now_ns = context.now_ns
+        self._found: dict[str, VenueInstrument] = {}
+        self.instruments: Mapping[str, VenueInstrument] = self._found
+        self.http = MudawylHttp(
+            options,
+            context.http,
+            reader_of(options, context.secrets),
+            captcha or captcha_of(options),
+            context.now_ns,
+            context.reads,
+        )
+        self.market_data: MarketData = MudawylMarketData()
+        self.trading = MudawylOrders(self.http, options, self.instruments)
+        self.orders: VenueOrders = self.trading
+
+    async def connect(self, *, trading: bool) -> None:
+        """Take the markets; for trading, prove the key, and set leverage and margin type.
+
+        Raises VenueError: `MUDAWYL-KEY` for a key that can't trade, `MUDAWYL-FOLLOWED` for one that
+        a strategy of the gateway's trades with, `MUDAWYL-NO-CAPTCHA` where something is to be set
+        and nobody gives a reCAPTCHA token.
+        """
+        await self.refresh_instruments()
+        for named in self._named:
+            if named not in self.instruments:
+                near = difflib.get_close_matches(named, self.instruments, 1)
+                hint = f"; did you mean {near[0]}?" if near else "; the option markets names them"
+                raise _refused("UNKNOWN-MARKET", f"no market {named[:60]}{hint}")
+        if trading:
+            await self._prove_key()
+            for market in self._options.markets:
+                if not self._named or instrument_id(market.symbol, self.venue) in self._named:
+                    await self._set_up(market)
+
+    async def _prove_key(self) -> None:
+        keys = {key.id: key for key in await self.http.keys()}
+        key = keys.get(self._options.key_id)
+        if key is None:
+            names = ", ".join(f"{each.id} ({each.name})" for each in keys.values())
+            raise _refused("KEY", f"option key_id: no such key; stored are {names or 'none'}")
+        if (key.trade_type, key.strategy_type) != ("FUTURES", "MANUAL"):
+            kinds = f"{key.trade_type} and {key.strategy_type}"
+            raise _refused(
+                "KEY", f"expected a key that is FUTURES and MANUAL, {key.name} is {kinds}"
+            )
+        if not key.active or key.api_key_status != "AUTHORIZED":
+            status = f"{key.api_key_status}, active: {key.active}"
+            raise _refused("KEY", f"the exchange does not take the key {key.name} ({status})")
+        follows = [f.strategy.symbol for f in await self.http.follows(key.id) if f.active]
+        if follows:
+            text = (
+                f"a strategy of the gateway's trades {', '.join(follows)} with the key {key.name}"
+            )
+            raise _refused("FOLLOWED", f"{text}; end that first")
+
+    async def _set_up(self, market: MudawylMarket) -> None:
+        key = self._options.key_id
+        if market.margin_type is not None:
+            kind: s.MarginType = market.margin_type
+            await self.http.set_margin_type(key, market.symbol, kind)
+        if market.leverage is not None:
+            await self.http.set_leverage(key, market.symbol, market.leverage)
+
+    async def refresh_instruments(self) -> None:
+        """The config's markets: nothing tells them. Raises VenueError; then nothing changes."""
+        now_ns = self._now_ns()
+        try:
+            found = [
+                instruments_of.instrument(market, self.venue, now_ns)
+                for market in self._options.markets
+            ]
+        except ParseError as e:
+            raise _refused("MARKET", str(e)) from e
+        if not found:
+            raise _refused("NO-MARKETS", "the gateway tells no markets: name them, option markets")
+        self._found.clear()
+        self._found.update({each.id: each for each in found})
+
+    async def measure_clock(self) -> None:
+        """The gateway tells no time, and no request holds one."""
+
+    @property
+    def clock_offset_ms(self) -> float | None:
+        return None
+
+    def private_stream(self) -> PrivateProtocol | None:
+        """The gateway pushes nothing."""
+        return None
+
+    def renewals(self) -> Sequence[Renewal]:
+        return ()
+
+    async def close(self) -> None:
+        """Nothing is left at the gateway."""
+
+
+def _refused(code: str, text: str) -> VenueError:
+    return VenueError(VenueErrorKind.REFUSED, f"{CODE}-{code}", text, is_sent=False)
+
+
+SPEC = AdapterSpec(
+    name=NAME,
+    options=MudawylOptions,
+    credentials=(Credential("token", required=False),),
+    capabilities=CAPABILITIES,
+    create=MudawylAdapter,
+)

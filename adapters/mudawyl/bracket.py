@@ -1,0 +1,152 @@
+"""Orders that go to the gateway as one, and which of its rows each of them is (section 5). Pure.
+
+An entry with at most one stop and 25 targets is one request. Its answer is the entry, the targets
+in order, and the stop: each is bound by what it is and its price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import ROUND_DOWN, Decimal
+
+import msgspec
+
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.adapters.mudawyl import schemas as s
+from fairlead.adapters.mudawyl.errors import CODE
+from fairlead.adapters.mudawyl.http import MAX_TARGETS
+from fairlead.adapters.mudawyl.parse import STOPS, TARGETS
+from fairlead.adapters.mudawyl.schemas import told
+from fairlead.engine.orders.model import Intent, Kind, Refused, Side, Tif, TriggerCondition
+
+_TYPES: dict[Kind, s.OrderType] = {Kind.LIMIT: "LIMIT", Kind.MARKET: "MARKET"}
+_SIDES: dict[Side, s.Side] = {Side.BUY: "BUY", Side.SELL: "SELL"}
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """One request's orders; `targets` in the order in which they were given."""
+
+    entry: Intent
+    targets: tuple[Intent, ...] = ()
+    stop: Intent | None = None
+
+    @property
+    def intents(self) -> tuple[Intent, ...]:
+        return (self.entry, *self.targets, *(() if self.stop is None else (self.stop,)))
+
+
+def is_exit(intent: Intent) -> bool:
+    return intent.reduce_only or intent.role.is_exit
+
+
+def grouped(intents: Sequence[Intent]) -> list[Group | tuple[Intent, Refused]]:
+    """Each entry with the exits that follow it; an exit on its own is refused by name."""
+    found: list[Group | tuple[Intent, Refused]] = []
+    for intent in intents:
+        last = found[-1] if found else None
+        if not is_exit(intent):
+            found.append(Group(entry=intent))
+        elif isinstance(last, Group) and last.entry.instrument == intent.instrument:
+            found[-1] = _with(last, intent)
+        else:
+            text = (
+                "an exit goes with its entry, in one request; the gateway would close the position"
+                " and then open another. Closing it is a call of its own; not sent"
+            )
+            found.append((intent, Refused(f"{CODE}-LONE-EXIT", text)))
+    return found
+
+
+def _with(group: Group, exit_: Intent) -> Group:
+    if exit_.kind is Kind.STOP_LIMIT and group.stop is None:
+        return msgspec.structs.replace(group, stop=exit_)
+    return msgspec.structs.replace(group, targets=(*group.targets, exit_))
+
+
+def split(amount: Decimal, parts: int, precision: int) -> list[Decimal]:
+    """How the gateway splits an amount among targets: equally; the last has what remains."""
+    part = (amount / parts).quantize(Decimal(1).scaleb(-precision), ROUND_DOWN)
+    return [part] * (parts - 1) + [amount - part * (parts - 1)]
+
+
+def problem(group: Group, facts: VenueInstrument) -> str:
+    """Why the gateway can't take it so; empty if it can."""
+    entry, stop = group.entry, group.stop
+    if entry.kind not in _TYPES or (entry.kind is Kind.LIMIT and entry.price is None):
+        return f"an entry is LIMIT with a price, or MARKET; {entry.kind} came"
+    for intent in group.intents:
+        if intent.post_only or (intent.time_in_force is not Tif.GTC and intent is not entry):
+            return "neither post-only nor a time in force can be chosen"
+    if entry.time_in_force is not Tif.GTC and entry.kind is Kind.LIMIT:
+        return f"a time in force can't be chosen; {entry.time_in_force} came"
+    if len(group.targets) > MAX_TARGETS:
+        return f"at most {MAX_TARGETS} targets; {len(group.targets)} came"
+    if any(exit_.side is entry.side for exit_ in group.intents[1:]):
+        return "an exit is on the other side than its entry"
+    if any(target.kind is not Kind.LIMIT or target.price is None for target in group.targets):
+        return "at most one stop (STOP_LIMIT), and targets that are LIMIT with a price"
+    if len({target.price for target in group.targets}) < len(group.targets):
+        return "targets of one entry differ in price, or their orders could not be told apart"
+    if group.targets:
+        wanted = split(entry.quantity, len(group.targets), facts.size_precision)
+        if [target.quantity for target in group.targets] != wanted:
+            parts = ", ".join(f"{part:f}" for part in wanted)
+            return f"the gateway splits the entry equally among its targets ({parts})"
+    return _stop_problem(stop, entry) if stop is not None else ""
+
+
+def _stop_problem(stop: Intent, entry: Intent) -> str:
+    natural = TriggerCondition.GTE if stop.side is Side.BUY else TriggerCondition.LTE
+    if stop.price is None or stop.trigger_price is None:
+        return "a stop has a trigger price and a price"
+    if stop.trigger_condition not in (None, natural):
+        return f"a {stop.side} stop fires at {natural} only"
+    if stop.quantity != entry.quantity:
+        return "the stop has the entry's quantity"
+    return ""
+
+
+def request(group: Group, facts: VenueInstrument) -> s.NewOrder:
+    """The body, of a group without a problem."""
+    entry, stop = group.entry, group.stop
+    prices = [target.price for target in group.targets if target.price is not None]
+    unset = msgspec.UNSET
+    return s.NewOrder(
+        symbol=facts.symbol,
+        type=_TYPES[entry.kind],
+        side=_SIDES[entry.side],
+        amount=entry.quantity,
+        price=unset if entry.price is None else entry.price,
+        take_profit_prices=prices or unset,
+        stop_trigger_price=unset if stop is None else stop.trigger_price or unset,
+        stop_trigger_type=unset if stop is None else "LIMIT",
+        stop_price=unset if stop is None else stop.price or unset,
+    )
+
+
+def bound(group: Group, rows: Sequence[s.Order]) -> dict[str, s.Order]:
+    """The row of each intent, by client order id; one that has none was not made."""
+    left = list(rows)
+    found: dict[str, s.Order] = {}
+    for intent in group.intents:
+        row = next((row for row in left if is_of(row, intent)), None)
+        if row is not None:
+            left.remove(row)
+            found[intent.client_order_id] = row
+    return found
+
+
+def is_of(row: s.Order, intent: Intent) -> bool:
+    """Whether a row has the fields of what was asked for; amounts of exits are the gateway's."""
+    if row.side != intent.side.value.lower():
+        return False
+    trigger, is_reducing = told(row.stop_price), told(row.reduce_only)
+    if not is_exit(intent):
+        same = row.type == intent.kind.value.lower() and told(row.amount) == intent.quantity
+        is_priced = intent.price is None or told(row.price) == intent.price
+        return same and is_priced and trigger is None and not is_reducing
+    waiting, wanted = (
+        (STOPS, intent.trigger_price) if intent.kind is Kind.STOP_LIMIT else (TARGETS, intent.price)
+    )
+    is_kind = row.type in waiting or row.type == "limit"
+    return is_kind and is_reducing is not False and trigger == wanted

@@ -1,0 +1,397 @@
+"""Trading: an entry with its exits to one request, answers to outcomes (sections 3 and 5).
+
+No create is ever repeated. There is no client order id: what became of a lost one is told by what
+lists and position held before and after. There is no single cancel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from fairlead.adapters.base.outcomes import create_outcome, reading
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueInstrument
+from fairlead.adapters.mudawyl import bracket, parse
+from fairlead.adapters.mudawyl import schemas as s
+from fairlead.adapters.mudawyl.bracket import Group
+from fairlead.adapters.mudawyl.config import MudawylOptions
+from fairlead.adapters.mudawyl.errors import CODE
+from fairlead.adapters.mudawyl.http import MAX_TARGETS, MudawylHttp
+from fairlead.engine.orders.model import (
+    Absent,
+    Accepted,
+    CancelOutcome,
+    CancelRefused,
+    Fee,
+    FindResult,
+    Found,
+    Intent,
+    Lost,
+    OrderRef,
+    OrderState,
+    Outcome,
+    Refused,
+    Side,
+    Unknown,
+    Unsure,
+    VenueBalance,
+    VenueFill,
+    VenueOrder,
+    VenueUnavailable,
+)
+
+BATCH_MAX = MAX_TARGETS + 2  # and an entry, and a stop
+BATCH_QUERY_MAX = 100
+SNAPSHOTS_KEPT = 1_000
+CLOCK_NS = 60 * 1_000_000_000  # how far the exchange's clock may be from ours
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What an instrument had just before a request: order ids, and the position."""
+
+    ids: frozenset[str]
+    quantity: Decimal
+    group: Group
+
+
+class MudawylOrders:
+    """`VenueOrders` of one exchange key."""
+
+    def __init__(
+        self,
+        http: MudawylHttp,
+        options: MudawylOptions,
+        instruments: Mapping[str, VenueInstrument],
+    ) -> None:
+        self._http = http
+        self._options = options
+        self._key = options.key_id
+        self._instruments = instruments
+        self._before: OrderedDict[str, Snapshot] = OrderedDict()  # by client order id
+        self._quantities: OrderedDict[str, Decimal] = OrderedDict()  # asked for, by venue order id
+        self._one_by_one = asyncio.Lock()  # two requests would clear one another
+
+    # -- submit ------------------------------------------------------------------------------------
+
+    async def submit(self, intents: Sequence[Intent]) -> list[Outcome]:
+        """Send each entry with the exits that follow it once; outcomes by position."""
+        outcomes: dict[str, Outcome] = {}
+        for one in bracket.grouped(intents):
+            if isinstance(one, Group):
+                async with self._one_by_one:
+                    outcomes |= await self._submit(one)
+            else:
+                outcomes[one[0].client_order_id] = one[1]
+        return [outcomes[intent.client_order_id] for intent in intents]
+
+    async def _submit(self, group: Group) -> dict[str, Outcome]:
+        facts = self._instruments.get(group.entry.instrument)
+        if facts is None:
+            text = f"no market {group.entry.instrument[:60]}"
+            return _all(group, Refused(f"{CODE}-UNKNOWN-MARKET", text))
+        why = bracket.problem(group, facts)
+        if why:
+            return _all(group, Refused(f"{CODE}-UNSUPPORTED", f"{why}; not sent"))
+        if not self._http.has_captcha:
+            text = "no provider of reCAPTCHA tokens is named (option captcha); not sent"
+            return _all(group, Refused(f"{CODE}-NO-CAPTCHA", text))
+        try:
+            snapshot = await self._snapshot(group, facts)
+        except VenueUnavailable as e:
+            text = f"what is there before it could not be read ({e}); not sent"
+            return _all(group, Refused(f"{CODE}-NOT-READ", text))
+        if isinstance(snapshot, Refused):
+            return _all(group, snapshot)
+        self._keep(snapshot)
+        try:
+            rows = await self._http.create_order(self._key, bracket.request(group, facts))
+        except VenueError as e:
+            return _all(group, create_outcome(e))
+        return await self._outcomes(group, facts, rows)
+
+    async def _snapshot(self, group: Group, facts: VenueInstrument) -> Snapshot | Refused:
+        """What a new order would clear, of every market of the config: the document does not say
+        whether it clears its symbol or the account. Raises VenueUnavailable."""
+        refused = None
+        ids: frozenset[str] = frozenset()
+        quantity = Decimal(0)
+        for each in self._instruments.values():
+            with reading(CODE):
+                listed = await self._http.open_orders(self._key, each.symbol)
+                signed, _ = parse.held(await self._http.position(self._key, each.symbol))
+                if each.id == facts.id:
+                    past = await self._http.order_history(self._key, each.symbol)
+                    ids, quantity = frozenset(row.id for row in (*listed, *past)), signed
+            if signed or listed:
+                refused = Refused(
+                    f"{CODE}-CLEARING",
+                    f"a new order would close the position ({signed:f}) and cancel the"
+                    f" {len(listed)} open orders of {each.symbol}; the option clearing allows it;"
+                    " not sent",
+                )
+        if refused is not None and self._options.clearing == "refuse":
+            return refused
+        return Snapshot(ids, quantity, group)
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        for intent in snapshot.group.intents:
+            self._before[intent.client_order_id] = snapshot
+        while len(self._before) > SNAPSHOTS_KEPT:
+            self._before.popitem(last=False)
+
+    async def _outcomes(
+        self, group: Group, facts: VenueInstrument, rows: Sequence[s.Order]
+    ) -> dict[str, Outcome]:
+        """What the answer proves, and, of a leg that it leaves out, what the lists say then."""
+        found = bracket.bound(group, rows)
+        if group.entry.client_order_id not in found:
+            return _all(group, Unknown(f"{CODE}-ANSWER: without the entry that was sent"))
+        try:
+            listed = await self._rows(facts)
+        except VenueUnavailable as e:
+            self._remember_all(group, found)
+            text = f"{CODE}-ANSWER: without it, and the lists could not be read: {e}"
+            return _told(group, found, facts, Unknown(text))
+        before = self._before[group.entry.client_order_id].ids
+        told = {row.id for row in rows}
+        fresh = [row for row in listed if row.id not in before | told]
+        found = bracket.bound(group, [*rows, *fresh])
+        text = "the exchange did not take it: neither the answer nor the lists have it"
+        missing = Refused(f"{CODE}-LEG-MISSING", text)
+        self._remember_all(group, found)
+        outcomes = _told(group, found, facts, missing)
+        stop = group.stop
+        if stop is None:
+            return outcomes
+        row = found.get(stop.client_order_id)
+        if row is None:
+            outcomes[stop.client_order_id] = await self._without_stop(facts)
+        elif row.id not in {each.id for each in listed}:
+            text = f"{CODE}-STOP-NOT-LISTED: it was answered, and the lists do not have it yet"
+            outcomes[stop.client_order_id] = Unknown(text)
+        return outcomes
+
+    async def _without_stop(self, facts: VenueInstrument) -> Outcome:
+        """The entry stands, its stop does not: said, and the position closed if so configured."""
+        text = "the entry stands without its stop"
+        if self._options.missing_stop == "flatten":
+            try:
+                await self.flatten(facts.id)
+                text += "; its position was closed, and its other orders cancelled"
+            except VenueError as e:
+                text += f"; closing its position failed ({e})"
+        return Refused(f"{CODE}-STOP-MISSING", text)
+
+    async def flatten(self, instrument: str) -> None:
+        """Close the instrument's position and cancel all of its orders. Raises VenueError."""
+        await self._http.close_position(self._key, self._instruments[instrument].symbol)
+
+    # -- cancel, replace ---------------------------------------------------------------------------
+
+    async def cancel(self, refs: Sequence[OrderRef]) -> list[CancelOutcome]:
+        """The gateway has none; what it has closes the position too, and is a call of its own."""
+        text = (
+            "the gateway can't cancel one order; only all of a symbol, which closes its position"
+            " too (flatten)"
+        )
+        return [CancelRefused(f"{CODE}-NO-CANCEL", text)] * len(refs)
+
+    async def replace(self, ref: OrderRef, intent: Intent) -> Outcome:
+        return Refused(f"{CODE}-UNSUPPORTED", "the gateway can't replace an order; not sent")
+
+    # -- read --------------------------------------------------------------------------------------
+
+    async def find(
+        self, intent: Intent, known: frozenset[str], ts_sent: int, slack_ns: int = 0
+    ) -> FindResult:
+        """Look for an order among what is new since the request that it was part of."""
+        return (await self.find_all([Lost(intent, known, ts_sent, slack_ns)]))[0]
+
+    async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
+        """`find` for each; each instrument is read once."""
+        read: dict[str, tuple[list[s.Order], Decimal] | str] = {}
+        for name in {one.intent.instrument for one in lost}:
+            facts = self._instruments.get(name)
+            if facts is None:
+                read[name] = f"no market {name[:60]}"
+                continue
+            try:
+                with reading(CODE):
+                    signed, _ = parse.held(await self._http.position(self._key, facts.symbol))
+                read[name] = await self._rows(facts), signed
+            except VenueUnavailable as e:
+                read[name] = f"{e.code}: {e.message}"
+        return [self._found(one, read[one.intent.instrument]) for one in lost]
+
+    def _found(self, lost: Lost, read: tuple[list[s.Order], Decimal] | str) -> FindResult:
+        if isinstance(read, str):
+            return Unsure(read)
+        rows, quantity = read
+        before = self._before.get(lost.intent.client_order_id)
+        known = lost.known | (before.ids if before else frozenset())
+        since = 0 if before else lost.ts_sent - CLOCK_NS - lost.slack_ns
+        facts, closes = self._instruments[lost.intent.instrument], abs(quantity)
+        fresh = [row for row in rows if row.id not in known and _created(row) >= since]
+        fits = [row for row in fresh if bracket.is_of(row, lost.intent)]
+        try:
+            orders = [_named(parse.order(row, facts, closes), lost.intent) for row in fits]
+        except ParseError as e:
+            return Unsure(f"{CODE}-BAD-ANSWER: {e}")
+        if len(orders) > 1:
+            text = f"{len(orders)} new orders have these fields"
+            return Unsure(text, ambiguous=True, candidates=tuple(orders))
+        if orders:
+            self._remember(orders[0].venue_order_id, lost.intent.quantity)
+            return Found(self._whole(orders[0]))
+        if before is not None and quantity != before.quantity and quantity:
+            return Unsure(f"the position went from {before.quantity:f} to {quantity:f} since")
+        return Absent(f"{len(fresh)} new orders in list and history, none of them this one")
+
+    async def _rows(self, facts: VenueInstrument) -> list[s.Order]:
+        """Open orders and history, each order once, as it is open. Raises VenueUnavailable."""
+        with reading(CODE):
+            past = await self._http.order_history(self._key, facts.symbol)
+            listed = await self._http.open_orders(self._key, facts.symbol)
+            # What ended between the two reads is in the second of the histories.
+            past += await self._http.order_history(self._key, facts.symbol)
+        rows = {row.id: row for row in listed}
+        return list((rows | {row.id: row for row in past}).values())
+
+    async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
+        """Current states by the exchange's order id; one that is not listed is left out."""
+        found = []
+        wanted = {ref.venue_order_id: ref for ref in refs if ref.venue_order_id}
+        for facts in self._of({ref.instrument for ref in wanted.values()}):
+            for row, order in await self._orders(facts, await self._rows(facts)):
+                ref = wanted.get(row.id)
+                if ref is not None and ref.instrument == facts.id:
+                    whole = self._whole(order)
+                    found.append(
+                        msgspec.structs.replace(whole, client_order_id=ref.client_order_id)
+                    )
+        return found
+
+    def _whole(self, order: VenueOrder) -> VenueOrder:
+        """With the quantity that was asked for, where the exchange took off what it can't close."""
+        asked = self._quantities.get(order.venue_order_id)
+        if asked is None or asked <= order.quantity:
+            return order
+        state = OrderState.CANCELED if order.state is OrderState.FILLED else order.state
+        return msgspec.structs.replace(order, quantity=asked, state=state)
+
+    def _remember_all(self, group: Group, found: Mapping[str, s.Order]) -> None:
+        for intent in group.intents:
+            row = found.get(intent.client_order_id)
+            if row is not None:
+                self._remember(row.id, intent.quantity)
+
+    def _remember(self, order_id: str, quantity: Decimal) -> None:
+        self._quantities[order_id] = quantity
+        while len(self._quantities) > SNAPSHOTS_KEPT:
+            self._quantities.popitem(last=False)
+
+    async def _orders(
+        self, facts: VenueInstrument, rows: Sequence[s.Order]
+    ) -> list[tuple[s.Order, VenueOrder]]:
+        """Of an order that closes the position the quantity is what there is now.
+
+        With no position it is of nothing and left out. Raises VenueUnavailable.
+        """
+        closes = Decimal(0)
+        with reading(CODE):
+            if not all(row.amount for row in rows):
+                signed, _ = parse.held(await self._http.position(self._key, facts.symbol))
+                closes = abs(signed)
+            return [
+                (row, parse.order(row, facts, closes))
+                for row in rows
+                if row.amount or row.filled or closes
+            ]
+
+    async def open_orders(self, instruments: Sequence[str]) -> list[VenueOrder]:
+        found = []
+        for facts in self._of(instruments):
+            with reading(CODE):
+                rows = await self._http.open_orders(self._key, facts.symbol)
+            orders = await self._orders(facts, rows)
+            found += [order for _, order in orders if not order.state.is_terminal]
+        return found
+
+    async def fills(self, refs: Sequence[OrderRef], ts_from: int) -> list[VenueFill]:
+        wanted = {ref.venue_order_id: ref for ref in refs if ref.venue_order_id}
+        found = []
+        for facts in self._of({ref.instrument for ref in refs}):
+            with reading(CODE):
+                rows = await self._http.trade_history(self._key, facts.symbol)
+                fills = [parse.fill(row, facts) for row in rows if row.order in wanted]
+            for fill in fills:
+                cid = wanted[fill.venue_order_id].client_order_id
+                found.append(msgspec.structs.replace(fill, client_order_id=cid))
+        return found
+
+    async def balances(self) -> list[VenueBalance]:
+        """Of the key, with the positions of the config's markets (see `parse.balances`)."""
+        positions = {}
+        with reading(CODE):
+            for facts in self._instruments.values():
+                row = await self._http.position(self._key, facts.symbol)
+                positions[facts.id] = parse.held(row)
+            row_of_key = await self._http.key_balance(self._key)
+        return parse.balances(row_of_key, positions, self._instruments)
+
+    def fee(self, instrument: str, side: Side, quantity: Decimal, price: Decimal) -> Fee:
+        """By the config's table, of a taker."""
+        return self._instruments[instrument].fee(side, quantity, price)
+
+    def _of(self, names: Sequence[str] | set[str]) -> list[VenueInstrument]:
+        return [self._instruments[name] for name in sorted(names) if name in self._instruments]
+
+
+def _all(group: Group, outcome: Outcome) -> dict[str, Outcome]:
+    return {intent.client_order_id: outcome for intent in group.intents}
+
+
+def _told(
+    group: Group, found: Mapping[str, s.Order], facts: VenueInstrument, missing: Outcome
+) -> dict[str, Outcome]:
+    """Each intent's outcome by its row; `missing` of those without one."""
+    outcomes: dict[str, Outcome] = {}
+    for intent in group.intents:
+        row = found.get(intent.client_order_id)
+        if row is None:
+            outcomes[intent.client_order_id] = missing
+            continue
+        try:
+            order = _named(parse.order(row, facts, intent.quantity), intent)
+        except ParseError:
+            outcomes[intent.client_order_id] = Accepted(row.id)  # it is there; a query tells more
+            continue
+        if order.state is OrderState.REFUSED:
+            text = "the exchange rejected it"
+            outcomes[intent.client_order_id] = Refused(f"{CODE}-REJECTED", text)
+        else:
+            outcomes[intent.client_order_id] = Accepted(row.id, order)
+    return outcomes
+
+
+def _created(row: s.Order) -> int:
+    """When it was made, ns; a row that tells no time may be of any: the latest."""
+    try:
+        return parse.created_ns(row) or 2**63
+    except ParseError:
+        return 2**63
+
+
+def _named(order: VenueOrder, intent: Intent) -> VenueOrder:
+    """Under our own id, and as what was asked for."""
+    return msgspec.structs.replace(
+        order,
+        client_order_id=intent.client_order_id,
+        kind=intent.kind,
+        trigger_price=intent.trigger_price,
+        trigger_condition=intent.trigger_condition,
+    )
