@@ -13,6 +13,7 @@ from nautilus_trader.model import AccountType
 
 from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.trigger_feed import TriggerFeed
 from fairlead.adapters.base.venue import (
     BalancePush,
     OrderPush,
@@ -23,15 +24,17 @@ from fairlead.adapters.base.venue import (
     VenueInstrument,
 )
 from fairlead.engine.config import model
-from fairlead.engine.config.execution import drift_limits_of, settings_of
+from fairlead.engine.config.execution import able_with, drift_limits_of, held_of, settings_of
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe import journaled
 from fairlead.engine.orders.away import KEY_REFUSALS_MAX
 from fairlead.engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from fairlead.engine.orders.desk import OrderDesk
+from fairlead.engine.orders.held import Regate
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import (
+    Capabilities,
     EventSink,
     Finding,
     Intent,
@@ -108,6 +111,7 @@ class Account:
         self._ended_unjournaled: frozenset[str] = frozenset()  # at the stop, with a dead journal
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
+        self.regate: Regate | None = None  # the gate, on what is released of held orders
 
     # -- what the execution client reads -------------------------------------------------------
 
@@ -225,16 +229,28 @@ class Account:
             venue=self.orders,
             journal=self.journal,
             sink=sink,
-            capabilities=self.runtime.adapter.capabilities,
+            capabilities=self._able(),
             settings=settings_of(self._config.execution),
             base_currency=self._base_currency,
             now_ns=self.runtime.now_ns,
             boot=self.runtime.boot,
             killed=self.killed,
             on_unknown=self._on_unknown,
+            held=held_of(self._held()),
         )
+        self.desk.held.on_asked = self._on_halt
+        self.desk.held.regate = self.regate
+        if self._able().held:
+            self.runtime.on_market = TriggerFeed(self.desk.held, self.runtime.instruments).show
         self.desk.away.on_key_refused = self._key_refused
         return self.desk
+
+    def _held(self) -> model.Held:
+        named = self._config.venues.get(self.venue.lower())
+        return model.Held() if named is None else named.held
+
+    def _able(self) -> Capabilities:
+        return able_with(self.runtime.adapter.capabilities, self._held())
 
     def _key_refused(self, error: VenueUnavailable) -> None:
         self.runtime.fatal(

@@ -215,7 +215,7 @@ class VenueExecutionClient(ExecutionClient):
         if command.client_order_id is None:
             return None
         order = self._desk.get(str(command.client_order_id))
-        if order is None or not order.is_proven:
+        if order is None or not (order.is_proven or order.held is not None):
             return None
         instrument = self._trading.instruments[order.intent.instrument]
         now = self._trading.now_ns()
@@ -236,7 +236,7 @@ class VenueExecutionClient(ExecutionClient):
         wanted = None if instrument_id is None else str(instrument_id)
         reports = []
         for order in self._desk.live_orders():
-            if order.is_proven and wanted in (None, order.intent.instrument):
+            if (order.is_proven or order.is_held) and wanted in (None, order.intent.instrument):
                 if self._is_late(self._cached(order.intent)):
                     continue  # told by its executions, under another id
                 instrument = self._trading.instruments[order.intent.instrument]
@@ -315,7 +315,7 @@ class VenueExecutionClient(ExecutionClient):
         if not self._is_told:
             return
         order = self._desk.get(intent.client_order_id)
-        if order is not None and order.is_proven:
+        if order is not None and (order.is_proven or order.is_held):
             instrument = self._trading.instruments[intent.instrument]
             now = self._trading.now_ns()
             report = translate.live_report(order, self.account_id, instrument, now)
@@ -375,8 +375,25 @@ class VenueExecutionClient(ExecutionClient):
             due_post_only = intent.post_only and POST_ONLY_CROSSED in message
             self.generate_order_rejected(order, f"{code}: {message}", ts_event, due_post_only)
 
+    def order_held(self, intent: Intent, ts_event: int) -> None:
+        """Under its client order id, until the venue has one for what is released."""
+        order = self._cached(intent)
+        if order is None:
+            self._report(intent)
+        elif order.venue_order_id is None:
+            name = VenueOrderId(intent.client_order_id)
+            self.generate_order_accepted(order, name, ts_event)
+
+    def order_released(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        if self._cached(intent) is None:
+            self._report(intent)
+        else:
+            self.order_replaced(intent, venue_order_id, ts_event)
+
     def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         order = self._cached(intent)
+        if intent.price is None or intent.trigger_price is None:
+            return  # NautilusTrader has no such event of a market order, or of a plain limit
         if order is not None and not self._is_late(order):
             self.generate_order_triggered(order, VenueOrderId(venue_order_id), ts_event)
 

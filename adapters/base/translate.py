@@ -51,6 +51,8 @@ ORDER_TYPES: Mapping[Kind, Any] = {
     Kind.MARKET: OrderType.MARKET,
     Kind.STOP_LIMIT: OrderType.STOP_LIMIT,
     Kind.LIMIT_IF_TOUCHED: OrderType.LIMIT_IF_TOUCHED,
+    Kind.STOP_MARKET: OrderType.STOP_MARKET,
+    Kind.MARKET_IF_TOUCHED: OrderType.MARKET_IF_TOUCHED,
 }
 SIDES: Mapping[Side, Any] = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 TIFS: Mapping[Tif, Any] = {
@@ -146,8 +148,10 @@ def account_balances(balances: list[VenueBalance]) -> list[Any]:
 
 def live_report(order: LiveOrder, account: Any, instrument: VenueInstrument, now: int) -> Any:
     """What the desk knows of one of its orders."""
-    intent = order.intent
+    intent = order.told
     status = STATUSES[order.state]
+    if order.held is not None and not order.is_proven and not order.is_held:
+        status = OrderStatus.TRIGGERED  # released, and the venue has not shown it yet
     if order.filled > 0 and order.state in (OrderState.OPEN, OrderState.WAITING):
         status = OrderStatus.PARTIALLY_FILLED
     return _report(

@@ -14,14 +14,13 @@ from nautilus_trader.model import (
     OrderSide,
     Price,
     Quantity,
-    TriggerType,
 )
 
 from fairlead.engine.brackets.keeper import LOOK_NS, Brackets, JournalStore, MemoryStore
 from fairlead.engine.brackets.steps import Bracket, Leg, Place
 from fairlead.engine.brackets.view import BracketView
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.model import ENTRY_TAG, Role, Side, with_role
+from fairlead.engine.orders.model import ENTRY_TAG, Kind, Role, Side, with_role
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import NautilusView, order_facts, side_of
 
@@ -47,7 +46,7 @@ class Guarding(Protocol):
     def cancel(self, order: Any, *, sent_only: bool = False) -> None: ...
     def submit(self, order: Any) -> bool: ...
     def safe(self, name: str, handler: Callable[[Any], object]) -> Callable[[Any], None]: ...
-    def need_trades(self, instrument_id: InstrumentId) -> None: ...
+    def need_trigger(self, instrument_id: InstrumentId, kind: str) -> Any: ...
     def is_leaving(self, instrument_id: InstrumentId) -> bool:
         """Whether a market exit waits for the end of other orders."""
 
@@ -95,7 +94,7 @@ class StrategyBrackets:
             away = 1 - STOP_SLACK if plain is Side.BUY else 1 + STOP_SLACK
             leaving = OrderSide.SELL if plain is Side.BUY else OrderSide.BUY
             stop_limit = guard.round_price(instrument_id, leaving, stop.as_decimal() * away)
-        guard.need_trades(instrument_id)  # the simulated exchange triggers stops by them
+        guard.need_trigger(instrument_id, Kind.STOP_LIMIT)  # its stop waits for that
         options["tags"] = with_role(options.get("tags"), Role.ENTRY)
         factory = strategy.order_factory
         if entry is None:
@@ -170,7 +169,7 @@ class StrategyBrackets:
         self._owner = _Owner(guard, self)
         self.keeper = Brackets(guard.id, self._owner, store)
         for name in sorted({b.instrument for b in self.keeper}):
-            guard.need_trades(InstrumentId.from_str(name))
+            guard.need_trigger(InstrumentId.from_str(name), Kind.STOP_LIMIT)
         if len(self.keeper):
             self._watch()
 
@@ -276,9 +275,8 @@ class _Owner(BracketView):
             order = factory.limit(*plain, **named)
         else:
             trigger = _priced(exit_.trigger, known)
-            order = factory.stop_limit(
-                *plain, trigger, trigger_type=TriggerType.LAST_PRICE, **named
-            )
+            watched = self._guard.need_trigger(instrument_id, Kind.STOP_LIMIT)
+            order = factory.stop_limit(*plain, trigger, trigger_type=watched, **named)
         return self._guard.submit(order)
 
     def cancel(self, instrument: str, client_order_ids: Sequence[str]) -> None:

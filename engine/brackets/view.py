@@ -77,7 +77,7 @@ class BracketView:
             step=facts.size_increment,
             min_quantity=facts.min_quantity or Decimal(0),
             min_notional=facts.min_notional or Decimal(0),
-            has_stops=able is None or Kind.STOP_LIMIT in able.kinds,
+            has_stops=able is None or able.takes(Kind.STOP_LIMIT),
         )
 
     def position(self, instrument: str) -> Decimal:

@@ -85,6 +85,45 @@ class Fees(Struct, frozen=True, kw_only=True):
     ]
 
 
+class Held(Struct, frozen=True, kw_only=True):
+    """Orders that the engine holds for a venue that lacks their kind (docs/held-orders.md)."""
+
+    source: Annotated[
+        Literal["last", "touch", "mid", "tier"] | None,
+        _doc(
+            "The price that fires them: of the last trade, the best ask for a BUY and bid for a "
+            "SELL, the middle, or what the order's quantity costs; the venue's own default"
+        ),
+    ] = None
+    stale_after_ms: Annotated[
+        int, _doc("Largest age of a price that fires, by both clocks", unit="ms", ge=1)
+    ] = 5000
+    passed: Annotated[
+        Literal["fire", "cancel", "ask"],
+        _doc(
+            "What becomes of one whose level was passed while no process looked; ask: it stays "
+            "held, and the account is halted until a person decides"
+        ),
+    ] = "fire"
+    refused: Annotated[
+        Literal["rearm", "reject"],
+        _doc("What becomes of one whose fill-or-kill was not filled when it was released"),
+    ] = "rearm"
+    rearm_ms: Annotated[
+        int, _doc("Wait before one that is armed again may be released", unit="ms", ge=1)
+    ] = 1000
+    releases_max: Annotated[
+        int, _doc("Releases in vain before it is rejected", unit="releases", ge=1, le=99)
+    ] = 20
+    limits: Annotated[
+        bool,
+        _doc(
+            "At a venue without resting orders: hold GTC limit orders until the market is at "
+            "their price"
+        ),
+    ] = False
+
+
 class Venue(Struct, frozen=True, kw_only=True):
     """One venue account."""
 
@@ -109,6 +148,7 @@ class Venue(Struct, frozen=True, kw_only=True):
     account_type: Annotated[
         Literal["cash", "margin"], _doc("cash for spot, margin for derivatives")
     ] = "cash"
+    held: Annotated[Held, _doc("Orders that the engine holds for the venue")] = Held()
 
 
 class Strategy(Struct, frozen=True, kw_only=True):

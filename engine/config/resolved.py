@@ -12,12 +12,13 @@ from typing import Any, Literal
 import msgspec
 
 from fairlead.engine.config import model
+from fairlead.engine.config.execution import able_with
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.config.strategies import import_strategy
 from fairlead.engine.config.strategy_params import Configured, ParamsError, configure, placed
-from fairlead.engine.orders.model import Capabilities
+from fairlead.engine.orders.model import Capabilities, Tif
 from fairlead.engine.secrets import Secret, read_credentials
 
 Mode = Literal["live", "paper", "record", "backtest"]
@@ -69,6 +70,8 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
             problems += failed
         if mode == "paper" and venue.adapter != RECORDED:
             problems += _fees(loaded, key, venue)
+        if venue.adapter != RECORDED:
+            problems += _held(loaded, key, venue)
     strategies: tuple[ResolvedStrategy, ...] = ()
     if mode != "record":
         if not loaded.config.strategies and mode is not None:
@@ -148,6 +151,18 @@ def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[Config
         )
 
 
+def _held(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
+    source, able = venue.held.source, loaded.specs[key].capabilities
+    if source is not None and source not in able.trigger_sources:
+        offered = ", ".join(able.trigger_sources) or f"none: {key} has all its orders itself"
+        yield loaded.problem(
+            ("venues", key, "held", "source"),
+            "E-CFG-063",
+            expected=f"a price of {key}'s data ({offered})",
+            came=f'"{source}"',
+        )
+
+
 def _needs_secrets(loaded: LoadedConfig, key: str, mode: Mode | None) -> bool:
     if mode is None:
         return bool(loaded.config.venues[key].credentials)
@@ -180,14 +195,12 @@ def _capabilities(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterat
     post_only = bool(strategy.params.get("post_only", getattr(cls, "post_only", False)))
     path: KeyPath = ("strategies", position, "path")
     for key, able in _venues_of(loaded, strategy):
+        has_kinds = able.kinds | able.held
+        is_any_held = bool(kinds & able.held) or able.holds_limits
+        has_times = able.time_in_force | ({Tif.GTC} if is_any_held else frozenset())
         lacks = [
-            ("E-CFG-060", "an order type", sorted(kinds - able.kinds), able.kinds),
-            (
-                "E-CFG-061",
-                "a time in force",
-                sorted(times - able.time_in_force),
-                able.time_in_force,
-            ),
+            ("E-CFG-060", "an order type", sorted(kinds - has_kinds), has_kinds),
+            ("E-CFG-061", "a time in force", sorted(times - has_times), has_times),
         ]
         for code, what, missing, has in lacks:
             for name in missing:
@@ -218,7 +231,7 @@ def _venues_of(
     named = set(_venue_names(strategy.params))
     for key, venue in loaded.config.venues.items():
         if venue.adapter != RECORDED and (not named or key.upper() in named):
-            yield key, loaded.specs[key].capabilities
+            yield key, able_with(loaded.specs[key].capabilities, venue.held)
 
 
 def _venue_names(value: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from nautilus_trader.model import BarType, BookType, InstrumentId
+from nautilus_trader.model import BarType, BookType, InstrumentId, TriggerType
 
 from fairlead.engine.guard import offer
 from fairlead.engine.guard.callback_names import BOOKS
@@ -19,6 +19,7 @@ from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.turns import HEARD_AS
 from fairlead.engine.guard.wants import Wants
+from fairlead.engine.orders.model import Capabilities, TriggerSource
 
 # What the gate subscribes to where no strategy does: the managed book, quotes, or nothing.
 FeedKind = Literal["book", "quotes"] | None
@@ -199,6 +200,29 @@ class Feeds:
         self._filter("on_trade")
         self._core.native.subscribe_trades(self._core.strategy, instrument_id)
 
+    def _able(self, instrument_id: InstrumentId) -> Capabilities | None:
+        return self._core.gate.capabilities.get(str(instrument_id.venue))
+
+    def need_held(self, instrument_id: InstrumentId, kind: str) -> None:
+        """The same for what the engine holds, whoever has built it."""
+        able = self._able(instrument_id)
+        if able is not None and kind in able.held:
+            self.need_trigger(instrument_id, kind)
+
+    def need_trigger(self, instrument_id: InstrumentId, kind: str) -> TriggerType:
+        """Make sure that what fires an order of this kind comes, as NautilusTrader names it.
+
+        The last trade, but where the engine holds the kind by the book's prices, which the gate's
+        own book has.
+        """
+        able = self._able(instrument_id)
+        if able is not None and kind in able.held:
+            named = _TRIGGERS.get(able.trigger_source)
+            if named is not None:
+                return named
+        self.need_trades(instrument_id)
+        return TriggerType.LAST_PRICE
+
     def _hide(self, callback: str, instrument_id: InstrumentId) -> None:
         """The strategy wants it no more, and the gate does."""
         self._wanted[callback].discard(instrument_id)
@@ -226,6 +250,14 @@ class Feeds:
 
     def _part(self, callback: str, key: Any) -> None:
         self._core.run.turns.leave(self._core, callback, key)
+
+
+# A simulated exchange looks at bid and ask for what costs the order's quantity, too.
+_TRIGGERS = {
+    TriggerSource.TOUCH: TriggerType.BID_ASK,
+    TriggerSource.TIER: TriggerType.BID_ASK,
+    TriggerSource.MID: TriggerType.MID_POINT,
+}
 
 
 def _managed(

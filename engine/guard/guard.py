@@ -50,6 +50,8 @@ class Guard(Core):
         for order in self.working():
             self.gate.adopt(counted_order(order_facts(order), order.filled_qty.as_decimal()))
         self.brackets.start()
+        for own in self.handover.own_orders():
+            self.feeds.need_held(own.instrument_id, own.kind)
         self.handover.take_back()
         self.handover.hand_over()
 
@@ -63,6 +65,7 @@ class Guard(Core):
         """Send one order; False where the gate refused it."""
         if not self.sending.approve(order):
             return False
+        self.feeds.need_held(order.instrument_id, order.order_type.name)
         (sent,) = self.ends.watched((order,))
         submit = self.native.submit_order
         self.sending.call((order,), submit, sent, position_id, client_id, params)
@@ -77,8 +80,8 @@ class Guard(Core):
     def safe(self, name: str, handler: Callable[[Any], object]) -> Handler:
         return self.stop.safe(name, handler)
 
-    def need_trades(self, instrument_id: InstrumentId) -> None:
-        self.feeds.need_trades(instrument_id)
+    def need_trigger(self, instrument_id: InstrumentId, kind: str) -> Any:
+        return self.feeds.need_trigger(instrument_id, kind)
 
     def is_leaving(self, instrument_id: InstrumentId) -> bool:
         return instrument_id in self.exits.leaving

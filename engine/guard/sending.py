@@ -20,13 +20,22 @@ from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.handed import require_order
 from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.guard.stop import Stop
+from fairlead.engine.orders.approved import Approved
+from fairlead.engine.orders.held import NotNow
+from fairlead.engine.orders.model import Intent, Refused
 from fairlead.engine.risk.approval import Change
 from fairlead.engine.risk.checks import Denial
+from fairlead.engine.risk.facts import OrderFacts
 from fairlead.engine.risk.gate import counted_order
 from fairlead.engine.risk.view import order_facts
 
 # Events whose receipt begins the time from tick to order
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
+# Refusals of the moment: a held order waits with its release, and is asked for again.
+FOR_NOW = frozenset(
+    {"INVALID_BOOK", "STALE_REFERENCE", "ORDER_RATE", "CANCEL_RATE", "UNKNOWN_OUTCOMES"}
+    | {"CLOCK_OFFSET", "STATE_UNWRITABLE", "KILL_SWITCH"}
+)
 # An order's id with its new quantity, price, trigger price; None leaves a field as it is.
 Update = tuple[ClientOrderId, Quantity | None, Price | None, Price | None]
 
@@ -66,6 +75,36 @@ class Sending:
         if ticks is not None and isinstance(core.event, TICKS):
             ticks[facts.client_order_id] = core.event.ts_init
         return True
+
+    def release(self, held: Intent, sent: Intent) -> Approved | Refused | NotNow:
+        """The gate's word on what the desk releases of an order that it held."""
+        core = self._core
+        if (view := core.view) is None:
+            return NotNow("HELD-NOT-STARTED", f"{core.id} has not started yet")
+        facts = OrderFacts(
+            client_order_id=sent.client_order_id,
+            strategy=sent.strategy,
+            instrument=sent.instrument,
+            side=sent.side,
+            kind=sent.kind,
+            quantity=sent.quantity,
+            price=sent.price,
+            time_in_force=sent.time_in_force,
+            post_only=sent.post_only,
+            reduce_only=sent.reduce_only or sent.role.is_exit,
+            role=sent.role,
+            is_release=True,
+        )
+        denial = core.gate.release(facts, view)
+        if denial is None:
+            answer = core.gate.approvals.order(sent)
+            assert answer is not None, "approved just now"
+            return answer
+        if denial.code in FOR_NOW:
+            return NotNow(denial.code, denial.message)
+        order = core.strategy.cache.order(ClientOrderId(held.client_order_id))
+        self._deny(order, held.client_order_id, held.instrument, denial)
+        return Refused(denial.code, denial.message)
 
     def approve_all(self, orders: Sequence[Any]) -> bool:
         """Every order of a list, else none."""

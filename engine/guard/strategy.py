@@ -27,7 +27,6 @@ from nautilus_trader.model import (
     Price,
     Quantity,
     TimeInForce,
-    TriggerType,
 )
 from nautilus_trader.trading import Strategy
 
@@ -112,6 +111,8 @@ class GuardedStrategy(Subscriptions):
     ) -> Any | None:
         """Submit an order that waits until the last trade is at `trigger`, then is a limit order.
 
+        Where the engine holds it for the venue, what fires it is `[venues.NAME.held].source`.
+
         `trigger_condition` is "gte" or "lte" (the last price at or above, at or below the
         trigger); None is a plain stop: BUY gte, SELL lte. `role` is what the order is for; `kwargs`
         go to the order factory (`time_in_force`, `reduce_only`, ...). Returns the order, or None
@@ -128,14 +129,14 @@ class GuardedStrategy(Subscriptions):
         else:
             build = self.order_factory.stop_limit
         bound = self._guard_bound()
-        bound.need_trades(instrument_id)
+        watched = bound.need_trigger(instrument_id, kind)
         order = build(
             instrument_id,
             side,
             quantity,
             limit,
             trigger,
-            trigger_type=TriggerType.LAST_PRICE,
+            trigger_type=watched,
             tags=with_role(kwargs.pop("tags", None), role),
             **kwargs,
         )
@@ -231,6 +232,8 @@ class GuardedStrategy(Subscriptions):
         """`Strategy.submit_order_list`, if the gate approves every order; else none is created."""
         bound, orders = self._guard_bound(), list(order_list)
         if bound.sending.approve_all(orders):
+            for order in orders:
+                bound.feeds.need_held(order.instrument_id, order.order_type.name)
             sent = bound.ends.watched(orders)
             submit = bound.native.submit_order_list
             bound.sending.call(orders, submit, sent, position_id, client_id, params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.live import LiveOrder
@@ -33,6 +33,7 @@ class Cancels(Part):
         super().__init__(shared)
         self._table = table
         self._missing = missing
+        self.end_held: Callable[[LiveOrder], None] = lambda _: None
 
     async def ask(self, client_order_ids: Sequence[str]) -> None:
         """Cancel these orders; one not proven yet is cancelled once it is."""
@@ -41,6 +42,9 @@ class Cancels(Part):
             order = self._table.live.get(client_order_id)
             if order is None:
                 self._of_dead(client_order_id)
+                continue
+            if order.is_held:
+                self.end_held(order)
                 continue
             targets.append(order)
         if not targets:

@@ -6,8 +6,8 @@ absent from every complete look for longer than the venue can lag. Nothing is ev
 
 The desk conducts its parts: `Table` (live orders, and how the venue's words move them), `Search`
 (the look until proven or absent), `Submission`, `Unproven`, `Missing`, `Cancels`, `Replacement`,
-`Late`. Free of sockets and of NautilusTrader; the only clock is the event loop's, and `now_ns` for
-stamps.
+`Late`, `Held` (what the venue lacks and the engine holds for it). Free of sockets and of
+NautilusTrader; the only clock is the event loop's, and `now_ns` for stamps.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from fairlead.engine.orders.approved import Approved, intents_of
 from fairlead.engine.orders.away import Away
 from fairlead.engine.orders.cancels import Cancels
+from fairlead.engine.orders.held import Held, HeldSettings
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.late import GivenUp, Late, LateLook
 from fairlead.engine.orders.live import DeskSettings, LiveOrder
@@ -33,6 +34,7 @@ from fairlead.engine.orders.model import (
     VenueOrder,
     VenueOrders,
     VenueUnavailable,
+    own_id,
 )
 from fairlead.engine.orders.replacement import Replacement
 from fairlead.engine.orders.search import Search
@@ -67,6 +69,7 @@ class OrderDesk:
         boot: str = "",
         killed: Callable[[Intent], str | None] | None = None,
         on_unknown: Callable[[int], None] | None = None,
+        held: HeldSettings | None = None,
     ) -> None:
         self.journal = journal
         self.failure: BaseException | None = None  # a bug or a dead journal: the run must stop
@@ -95,6 +98,8 @@ class OrderDesk:
         self._submission = Submission(shared, table, cancels, self._unproven, times)
         self._replacement = Replacement(shared, table, search, missing, cancels)
         self._late = Late(shared, table, search, cancels, self._given_up)
+        self.held = Held(shared, table, self._submission, times, held or HeldSettings())
+        cancels.end_held, self._replacement.change_held = self.held.cancel, self.held.change
 
     # -- what the engine asks ------------------------------------------------------------------
 
@@ -144,7 +149,7 @@ class OrderDesk:
     async def query(self, client_order_id: str) -> None:
         """Ask the venue for one order now."""
         order = self._table.live.get(client_order_id)
-        if order is None:
+        if order is None or order.is_held:
             return
         if not order.is_proven:
             self._unproven.look_for(order)
@@ -162,6 +167,8 @@ class OrderDesk:
         order = self._find_pushed(state)
         if order is None:
             return  # external, or already terminal: the periodic comparison reports it
+        if self._is_of_former_release(order, state):
+            return
         if order.venue_order_id is None:
             self._table.adopt(order, state.venue_order_id)
         is_of_another = self._replacement.is_of_another(order, state)
@@ -169,6 +176,16 @@ class OrderDesk:
             self._table.fill(order, fill)
         if not is_of_another:
             self._table.apply(order, state, from_push=True)
+
+    def _is_of_former_release(self, order: LiveOrder, state: VenueOrder) -> bool:
+        """Of an order that was released, is over at the venue, and is held or released anew."""
+        sent_id = order.intent.sent_id
+        is_other = state.client_order_id is not None and state.client_order_id != sent_id
+        if not order.is_held and not (is_other and order.held is not None):
+            return False
+        if state.filled or not state.state.is_terminal:  # it was given up, and came after all
+            self._late.came(order, state)
+        return True
 
     async def refresh(self, *, must_read: bool = False) -> None:
         """Read every proven order now; what can't be read is left to the polls.
@@ -191,7 +208,7 @@ class OrderDesk:
         self._shared.sink.balances(balances, self._shared.now_ns())
 
     def _find_pushed(self, state: VenueOrder) -> LiveOrder | None:
-        named = self._table.live.get(state.client_order_id or "")
+        named = self._table.live.get(own_id(state.client_order_id or ""))
         if named is not None:  # its own word comes first: a venue that was reset counts anew
             return named
         cid = self._table.by_venue_id.get((state.instrument, state.venue_order_id))
@@ -218,6 +235,7 @@ class OrderDesk:
                     order.intent.client_order_id
                 )
                 order.owes_read = bool(order.old_ids) and self._shared.can.reports_fills
+            self.held.adopt(order)
         self._given_up.recall()
         return self.live_orders()
 

@@ -28,12 +28,12 @@ from fairlead.engine.orders.journal_check import (
     structure_problem,
 )
 from fairlead.engine.orders.journal_file import JournalFile, is_empty, make_journal
+from fairlead.engine.orders.journal_held import HeldRecords
 from fairlead.engine.orders.journal_reads import (
     CHANGED,
     REPAIR,
     JournaledOrder,
     JournalError,
-    JournalReads,
     Position,
     repair_of,
 )
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
-class Journal(JournalReads):
+class Journal(HeldRecords):
     """The only writer of one account's journal file. Not thread-safe; use from the event loop."""
 
     def __init__(self, path: Path, *, fsync: bool, now_ns: Callable[[], int]) -> None:
@@ -264,13 +264,7 @@ class Journal(JournalReads):
         """Record orders that are about to be sent; gives the time written. Durable on return."""
         now = self._now_ns()
         with self._transaction():
-            for intent in intents:
-                body = _encode(intent)
-                self._record(now, "INTENT", intent.client_order_id, body)
-                self._db.execute(
-                    "INSERT INTO orders VALUES (?, 'INTENDED', NULL, ?, ?, '0', '0', 0, ?, ?)",
-                    (intent.client_order_id, intent.instrument, intent.strategy, now, body),
-                )
+            self._add_intents(intents, now)
         self.require_file()  # what was written is where the next start looks for it
         return now
 
@@ -464,6 +458,15 @@ class Journal(JournalReads):
             "INSERT INTO records (ts, kind, client_order_id, body, crc) VALUES (?, ?, ?, ?, ?)",
             (ts, kind, client_order_id, body, record_crc(ts, kind, client_order_id, body)),
         )
+
+    def _add_intents(self, intents: Sequence[Intent], now: int) -> None:
+        for intent in intents:
+            body = _encode(intent)
+            self._record(now, "INTENT", intent.client_order_id, body)
+            self._db.execute(
+                "INSERT INTO orders VALUES (?, 'INTENDED', NULL, ?, ?, '0', '0', 0, ?, ?)",
+                (intent.client_order_id, intent.instrument, intent.strategy, now, body),
+            )
 
     def _event(self, kind: str, client_order_id: str, body: object) -> int:
         now = self._now_ns()

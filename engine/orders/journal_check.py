@@ -76,6 +76,8 @@ class _Told:
             self.state = _plain(kind)
         elif kind == "INTENT":
             self.intent, self.state, self.ts_sent = body, "INTENDED", ts
+        elif kind in ("RELEASE", "ARMED", "CHANGED"):
+            self._held(ts, kind, body)
         elif kind == "ACCEPTED":
             self.venue_order_id = _venue_id(body).venue_order_id
             if self.state in ("INTENDED", "UNKNOWN"):
@@ -88,6 +90,14 @@ class _Told:
             self._replacing = body
         elif kind in ("REPLACED", "LATE", "RENAMED"):
             self._renumbered(kind, body)
+
+    def _held(self, ts: int, kind: str, body: bytes) -> None:
+        """Of an order that the engine holds, or held."""
+        self.intent = body
+        if kind == "RELEASE":
+            self.state, self.ts_sent = "INTENDED", ts
+        elif kind == "ARMED":
+            self.state, self.venue_order_id = "HELD", None
 
     def _renumbered(self, kind: str, body: bytes) -> None:
         self.venue_order_id = _venue_id(body).venue_order_id

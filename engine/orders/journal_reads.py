@@ -137,7 +137,7 @@ class Position(msgspec.Struct, frozen=True):
         return self.cost / self.quantity if self.quantity else None
 
 
-_decode_intent = msgspec.json.Decoder(Intent).decode
+decode_intent = msgspec.json.Decoder(Intent).decode
 _decode_fill = msgspec.json.Decoder(VenueFill).decode
 
 
@@ -200,10 +200,10 @@ class JournalReads:
     def replacements(self, client_order_id: str) -> tuple[Intent | None, int, list[str]]:
         """The replacement without an outcome (None if there is none), its time, replaced ids."""
         pending, ts_sent, ids = None, 0, []
-        with _readable():
+        with readable():
             for _, ts, kind, body in self.story(client_order_id):
                 if kind == "REPLACE":
-                    pending, ts_sent = _decode_intent(body), ts
+                    pending, ts_sent = decode_intent(body), ts
                 elif kind in ("REPLACED", "REPLACE_REFUSED", "REPLACE_ABSENT"):
                     pending = None
                 if kind in ("ACCEPTED", "REPLACED"):
@@ -218,7 +218,7 @@ class JournalReads:
             "AND kind = 'REFUSED' AND ts >= ? ORDER BY seq",
             (GIVEN_UP_RECORDS, ts_ns),
         )
-        with _readable():
+        with readable():
             absent = [
                 (name, ts) for name, ts, body in rows if _decode_reason(body).type == "Absent"
             ]
@@ -265,7 +265,7 @@ class JournalReads:
 
     def fills_of(self, client_order_id: str) -> list[VenueFill]:
         """Every execution of the order, oldest first."""
-        with _readable():
+        with readable():
             fills = [
                 _decode_fill(body)
                 for _, _, kind, body in self.story(client_order_id)
@@ -275,7 +275,7 @@ class JournalReads:
 
     def positions(self) -> list[Position]:
         rows = self._rows("SELECT strategy, instrument, quantity, cost FROM positions")
-        with _readable():
+        with readable():
             return [Position(s, i, _number(q), _number(c)) for s, i, q, c in rows]
 
     def story(self, client_order_id: str) -> list[tuple[int, int, str, bytes]]:
@@ -303,13 +303,14 @@ class JournalReads:
             "SELECT seq, body FROM records WHERE client_order_id = ? ORDER BY seq DESC LIMIT 1",
             (subject,),
         )
-        with _readable():
+        with readable():
             return (rows[0][0], msgspec.json.decode(rows[0][1], type=kind)) if rows else None
 
     def intended_at(self, client_order_id: str) -> int | None:
-        """The number (seq) of the record that an order was written down with."""
+        """The number (seq) of the record that an order was last written down with to be sent."""
         rows = self._rows(
-            "SELECT MIN(seq) FROM records WHERE client_order_id = ? AND kind = 'INTENT'",
+            "SELECT MAX(seq) FROM records WHERE client_order_id = ? "
+            "AND kind IN ('INTENT', 'RELEASE')",
             (client_order_id,),
         )
         return None if rows[0][0] is None else int(rows[0][0])
@@ -321,7 +322,7 @@ class JournalReads:
             "ORDER BY seq DESC LIMIT 1",
             (subject, seq),
         )
-        with _readable():
+        with readable():
             return (rows[0][0], msgspec.json.decode(rows[0][1], type=kind)) if rows else None
 
     def notes_from[T](self, subject: str, seq: int, most: int, kind: type[T]) -> list[T]:
@@ -330,7 +331,7 @@ class JournalReads:
             "SELECT body FROM records WHERE client_order_id = ? AND seq >= ? ORDER BY seq LIMIT ?",
             (subject, seq, most),
         )
-        with _readable():
+        with readable():
             return [msgspec.json.decode(body, type=kind) for (body,) in rows]
 
     def fills_since(self, seq: int) -> tuple[int, list[VenueFill]]:
@@ -340,7 +341,7 @@ class JournalReads:
             "SELECT body FROM records WHERE seq > ? AND seq <= ? AND kind = 'FILL' ORDER BY seq",
             (seq, newest),
         )
-        with _readable():
+        with readable():
             return newest, [_decode_fill(body) for (body,) in rows]
 
     def newest(self) -> int:
@@ -354,7 +355,7 @@ class JournalReads:
             "WHERE seq > ? AND kind IN ('INTENT', 'FILL') ORDER BY seq",
             (seq,),
         )
-        with _readable():
+        with readable():
             fills = [(name, _decode_fill(body)) for name, kind, body in rows if kind == "FILL"]
         return {name for name, kind, _ in rows if kind == "INTENT"}, fills
 
@@ -375,9 +376,9 @@ class JournalReads:
 
 def _order(row: tuple[bytes, str, str | None, str, str, int, int]) -> JournaledOrder:
     intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent = row
-    with _readable():
+    with readable():
         return JournaledOrder(
-            intent=_decode_intent(intent),
+            intent=decode_intent(intent),
             state=OrderState(state),
             venue_order_id=venue_order_id,
             filled=_number(filled),
@@ -405,7 +406,7 @@ _UNREADABLE = (
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def readable() -> Iterator[None]:
     """A stored value that can't be what was written becomes a JournalError."""
     try:
         yield

@@ -11,10 +11,19 @@ import msgspec
 from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import FindResult, Found, Lost, OrderState, Unsure, VenueOrder
+from fairlead.engine.orders.model import (
+    FindResult,
+    Found,
+    Lost,
+    OrderState,
+    Unsure,
+    VenueOrder,
+    ref_of,
+)
 from fairlead.engine.orders.search import Search
 from fairlead.engine.orders.shared import Part, Shared
 from fairlead.engine.orders.table import Table
+from fairlead.engine.orders.trigger import released
 
 WATCH_NS = 180 * 1_000_000_000  # how long after it was given up an order is looked for
 # A difference of the balances may tell of one that came at any time since, or while nothing ran.
@@ -128,14 +137,39 @@ class Late(Part):
         if self._can.client_order_ids:
             return False
         fields = order.fingerprint()
-        return any(
-            one.fingerprint() == fields for one in self._table.live.values() if not one.is_proven
-        )
+        return any(one.fingerprint() == fields for one in self._table.unresolved())
 
     def _revive(self, order: LiveOrder, state: VenueOrder) -> None:
         """Its executions count, and what rests of it is cancelled."""
-        intent = order.intent
+        live = self._table.live.get(order.intent.client_order_id)
         self._given_up.remove(order)
+        if live is not None:
+            self.came(live, state)
+            return
+        self._take_back(order, state)
+
+    def came(self, order: LiveOrder, state: VenueOrder) -> None:
+        """What was released of a held order and given up is there after all: the order is that."""
+        if order.is_held and order.held is not None:
+            order.intent = msgspec.structs.replace(released(order.held, self._can, 1))
+            self._take_back(order, state)
+            return
+        self._shared.tell(
+            "ORDER-LATE",
+            order.intent.instrument,
+            state.venue_order_id,
+            f"{order.intent.client_order_id} was released again since",
+            f"{state.side} {state.quantity} @ {state.price}, {state.state}, {state.filled} filled",
+            "cancelled; what it has executed is in the balances, and in no strategy's position",
+        )
+        if not state.state.is_terminal:
+            self._shared.spawn(self._cancel(state), "cancel a late release")
+
+    async def _cancel(self, state: VenueOrder) -> None:
+        await self._venue.cancel([ref_of(state)])
+
+    def _take_back(self, order: LiveOrder, state: VenueOrder) -> None:
+        intent = order.intent
         former = self._journal.revived(intent, state, order.first_state())
         order.state = order.first_state()
         order.cancel_requested = True

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import msgspec
 
 from fairlead.engine.orders.journal import JournaledOrder
 from fairlead.engine.orders.model import Intent, Kind, OrderRef, OrderState, VenueOrder
+from fairlead.engine.orders.trigger import fired_kind
 
 MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be proven
 CHAIN_READS = 2  # of the executions of an order that was replaced, once its end is told
-STOP_KINDS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
+_STOP_LIMITS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
+STOP_KINDS = _STOP_LIMITS | {Kind.STOP_MARKET, Kind.MARKET_IF_TOUCHED}
 KILL_STRATEGY = "KILL"  # whose orders flatten when the kill switch asks for it
 
 
@@ -36,8 +39,11 @@ class LiveOrder:
         "fill_lag",
         "fill_lag_since",
         "filled",
+        "held",
         "intent",
+        "is_away",
         "is_displaced",
+        "is_firing",
         "is_forgotten",
         "is_missing",
         "is_reuse_told",
@@ -46,6 +52,7 @@ class LiveOrder:
         "old_ids",
         "owes_read",
         "reading",
+        "release_after",
         "replace_ts",
         "replacing",
         "settled",
@@ -81,12 +88,26 @@ class LiveOrder:
         self.reading: asyncio.Task[None] | None = None  # of its executions, just now
         self.owes_read = False  # there may be executions that only a read to come can tell
         self.end_reads: int | None = None  # of its executions, since its end was told
+        self.held: Intent | None = None  # as the engine held it, of one that it ever held
+        self.is_away = False  # held while no process looked at its price
+        self.is_firing = False  # its release is under way
+        self.release_after = 0.0  # loop time from which it may be released again
         self.settled = asyncio.Event()
 
     @property
     def is_proven(self) -> bool:
         """The venue has shown that it has this order."""
         return self.venue_order_id is not None
+
+    @property
+    def is_held(self) -> bool:
+        """The engine has it, and the venue does not."""
+        return self.state is OrderState.HELD
+
+    @property
+    def told(self) -> Intent:
+        """The order as its strategy knows it, whatever it is at the venue."""
+        return self.intent if self.held is None else self.held
 
     def seen(self) -> None:
         """The venue has told of it; a cancel that waited for that may be sent."""
@@ -123,6 +144,21 @@ class LiveOrder:
         return fingerprint(self.intent)
 
 
+def new_order(
+    intent: Intent, ts_sent: int, state: OrderState = OrderState.INTENDED
+) -> JournaledOrder:
+    """As the journal has an order that was just written down."""
+    return JournaledOrder(
+        intent=intent,
+        state=state,
+        venue_order_id=None,
+        filled=Decimal(0),
+        cost=Decimal(0),
+        cancel_requested=False,
+        ts_sent=ts_sent,
+    )
+
+
 def fingerprint(intent: Intent) -> tuple[object, ...]:
     """What a venue without client order ids can tell two orders apart by."""
     return (
@@ -136,15 +172,15 @@ def fingerprint(intent: Intent) -> tuple[object, ...]:
 
 
 def fired(intent: Intent) -> Intent:
-    """The limit order that a stop becomes when its trigger is reached."""
+    """The plain order that a stop becomes when its trigger is reached."""
     return msgspec.structs.replace(
-        intent, kind=Kind.LIMIT, trigger_price=None, trigger_condition=None
+        intent, kind=fired_kind(intent.kind), trigger_price=None, trigger_condition=None
     )
 
 
 def could_be(intent: Intent, state: VenueOrder) -> bool:
     """Whether the venue's order can be the one that was intended, by the fields it tells."""
-    same_kind = intent.kind is state.kind or {intent.kind, state.kind} == STOP_KINDS
+    same_kind = intent.kind is state.kind or {intent.kind, state.kind} == _STOP_LIMITS
     return (
         same_kind
         and intent.instrument == state.instrument

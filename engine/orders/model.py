@@ -6,7 +6,8 @@ quantities are in base units, prices in the quote currency, times in nanoseconds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -26,6 +27,8 @@ class Kind(StrEnum):
     MARKET = "MARKET"
     STOP_LIMIT = "STOP_LIMIT"
     LIMIT_IF_TOUCHED = "LIMIT_IF_TOUCHED"
+    STOP_MARKET = "STOP_MARKET"
+    MARKET_IF_TOUCHED = "MARKET_IF_TOUCHED"
 
 
 class Role(StrEnum):
@@ -92,6 +95,15 @@ class TriggerCondition(StrEnum):
         raise ValueError(f"trigger_condition: expected gte or lte, {value!r} came")
 
 
+class TriggerSource(StrEnum):
+    """The price by which the engine fires an order that it holds."""
+
+    LAST = "last"  # of trades
+    TOUCH = "touch"  # the best ask for a BUY, the best bid for a SELL
+    MID = "mid"  # between the two
+    TIER = "tier"  # what the order's quantity would cost (`Capabilities.tier_price`)
+
+
 class Tif(StrEnum):
     GTC = "GTC"
     IOC = "IOC"
@@ -102,6 +114,7 @@ class OrderState(StrEnum):
     """An order's state, as the venue reports it or as the journal knows it."""
 
     INTENDED = "INTENDED"  # journaled, not yet known to be sent
+    HELD = "HELD"  # by the engine: not sent, it waits for its trigger
     UNKNOWN = "UNKNOWN"  # sent, outcome not proven
     WAITING = "WAITING"  # a stop accepted by the venue, not triggered
     OPEN = "OPEN"  # resting in the book, perhaps partly filled
@@ -123,6 +136,7 @@ class OrderState(StrEnum):
 
 _STATUSES = {
     OrderState.INTENDED: "SUBMITTED",
+    OrderState.HELD: "ACCEPTED",
     OrderState.UNKNOWN: "SUBMITTED",
     OrderState.WAITING: "ACCEPTED",
     OrderState.OPEN: "ACCEPTED",
@@ -138,8 +152,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """An order that the risk gate approved and that the desk is to send once.
 
     `instrument` is the NautilusTrader instrument id (`BTC_USDT.VENUE`). `price` is the limit
-    price (None for MARKET), `trigger_price` and `trigger_condition` are set for STOP_LIMIT and
-    LIMIT_IF_TOUCHED only. `role` is what the strategy says that the order is for.
+    price (None for MARKET), `trigger_price` and `trigger_condition` are set for kinds that wait
+    for one. `role` is what the strategy says that the order is for. `release` counts the times
+    that an order which the engine held was released (0: it never held it).
     """
 
     client_order_id: str
@@ -156,6 +171,23 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool = False
     ts_init: int = 0
     role: Role = Role.NONE
+    release: int = 0
+
+    @property
+    def sent_id(self) -> str:
+        """The client order id that the venue is given. Nothing is sent twice: what is released
+        again has another, so that a look for it never finds the one before."""
+        if self.release < 2:
+            return self.client_order_id
+        return f"{self.client_order_id}-r{self.release:02}"
+
+
+_RELEASED_AGAIN = re.compile(r"-r[0-9]{2,}$")
+
+
+def own_id(sent_id: str) -> str:
+    """The client order id of what was sent under `sent_id`."""
+    return _RELEASED_AGAIN.sub("", sent_id)
 
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -308,8 +340,19 @@ class Lost(msgspec.Struct, frozen=True):
     slack_ns: int = 0
 
 
+# Levels of the side that is taken, best first (price, size), and a quantity: the price that the
+# whole of it costs; None where it is not covered.
+TierPrice = Callable[[Sequence[tuple[Decimal, Decimal]], Decimal], Decimal | None]
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue can do; `fairlead check` names what a config asks for beyond it."""
+    """What a venue can do; `fairlead check` names what a config asks for beyond it.
+
+    `held` are kinds that it lacks and that the engine holds for it, released as LIMIT or MARKET;
+    `trigger_sources` is what its data can fire them by, the first unless the config says
+    otherwise. `hold_passed`: a stop of its own is sent only while fresh data prove that its trigger
+    lies ahead, and is held else.
+    """
 
     kinds: frozenset[Kind]
     time_in_force: frozenset[Tif]
@@ -326,6 +369,25 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     bar_minutes: tuple[int, ...] = ()
     public_fees: bool = False  # fee rates are known without credentials, as a paper run needs them
     max_order_lag_secs: float = 5.0  # how late a sent order can still appear (F03)
+    held: frozenset[Kind] = frozenset()
+    trigger_sources: tuple[TriggerSource, ...] = ()
+    hold_passed: bool = False
+    holds_limits: bool = False  # resting limit orders too, as the config asks for
+    tier_price: TierPrice | None = None
+
+    def takes(self, kind: str) -> bool:
+        """Whether an order of this kind can be given, to the venue or to the engine for it."""
+        return kind in self.kinds or kind in self.held
+
+    @property
+    def trigger_source(self) -> TriggerSource:
+        """What fires the orders that are held."""
+        return next(iter(self.trigger_sources), TriggerSource.LAST)
+
+    @property
+    def release_tif(self) -> Tif:
+        """The time in force of what is released: the longest that the venue has."""
+        return next((tif for tif in Tif if tif in self.time_in_force), Tif.GTC)
 
 
 class VenueOrders(Protocol):
@@ -411,6 +473,12 @@ class EventSink(Protocol):
     def order_accepted(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
     def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None: ...
     def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
+    def order_held(self, intent: Intent, ts_event: int) -> None:
+        """The engine holds it, durably: it is accepted. Told again when it was released in vain."""
+
+    def order_released(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        """The venue has, under this id, what was released of an order that the engine held."""
+
     def order_filled(self, intent: Intent, fill: VenueFill) -> None: ...
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...
     def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None: ...

@@ -10,7 +10,14 @@ import msgspec
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import JournaledOrder
 from fairlead.engine.orders.live import KILL_STRATEGY, STOP_KINDS, could_be, fired
-from fairlead.engine.orders.model import Finding, OrderState, VenueOrder, VenueOrders, ref_of
+from fairlead.engine.orders.model import (
+    Finding,
+    OrderState,
+    VenueOrder,
+    VenueOrders,
+    own_id,
+    ref_of,
+)
 
 ORDER_OF_ANOTHER = "ORDER-OF-ANOTHER-ENGINE"
 LEFT_ALONE = "left alone: it is no strategy's, and this run does not cancel it"
@@ -43,10 +50,14 @@ async def compare(
     # Read after the listing: it can show an order that was sent while it was asked for.
     unproven = [order.intent for order in (*desk.unresolved(), *desk.given_up())]
     # A stop may have fired since it was read, and stand under an id of its own.
-    unproven += [fired(o.intent) for o in desk.live_orders() if o.intent.kind in STOP_KINDS]
+    unproven += [
+        fired(o.intent) for o in desk.live_orders() if o.intent.kind in STOP_KINDS and not o.is_held
+    ]
     for state in listed:
         owner = _owner(desk, state)
-        if owner is not None and desk.get(owner) is not None:
+        if owner is not None and (live := desk.get(owner)) is not None:
+            if live.is_held:  # what was released of it, and given up
+                desk.pushed_order(state, None)
             continue
         if owner is not None and _is_killers(desk.journal.order(owner)):
             continue  # `fairlead kill` is flattening from its own process: it looks after it
@@ -67,8 +78,9 @@ async def compare(
 
 def _owner(desk: OrderDesk, state: VenueOrder) -> str | None:
     """By its client order id first: a venue that was reset gives its own ids again."""
-    if state.client_order_id and desk.journal.order(state.client_order_id) is not None:
-        return state.client_order_id
+    named = own_id(state.client_order_id or "")
+    if named and desk.journal.order(named) is not None:
+        return named
     return desk.journal.order_by_venue_id(state.instrument, state.venue_order_id)
 
 

@@ -8,7 +8,7 @@ venue can lag.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.live import LiveOrder, could_be
@@ -29,6 +29,7 @@ from fairlead.engine.orders.permit import asking
 from fairlead.engine.orders.search import Gone, Search
 from fairlead.engine.orders.shared import Part, Shared
 from fairlead.engine.orders.table import Table
+from fairlead.engine.orders.trigger import released
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +45,18 @@ class Replacement(Part):
         self._search = search
         self._missing = missing
         self._cancels = cancels
+        self.change_held: Callable[[LiveOrder, Intent], None] = lambda *_: None
 
     async def replace(self, changed: Intent) -> None:
         """Cancel-replace at the venue; the order keeps its client order id here."""
         client_order_id = changed.client_order_id
         order = self._table.live.get(client_order_id)
         stopped = self._shared.stopped([changed])
+        if order is not None and order.is_held and not stopped:
+            self.change_held(order, changed)
+            return
+        if order is not None and order.held is not None:
+            changed = released(changed, self._can, order.intent.release)
         can = order is not None and order.is_proven and order.replacing is None
         if order is None or not can or not self._can.replace or stopped:
             reason = stopped or "the venue can't replace this order now"

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 
 from fairlead.engine.orders.cancels import Cancels
-from fairlead.engine.orders.journal import JournaledOrder
-from fairlead.engine.orders.live import LiveOrder, fingerprint
-from fairlead.engine.orders.model import Accepted, Intent, OrderState, Outcome, Refused, Unknown
+from fairlead.engine.orders.live import LiveOrder, fingerprint, new_order
+from fairlead.engine.orders.model import Accepted, Intent, Outcome, Refused, Unknown
 from fairlead.engine.orders.permit import Permit, asking
 from fairlead.engine.orders.sent import Sent
 from fairlead.engine.orders.shared import Part, Shared
@@ -35,6 +33,8 @@ class Submission(Part):
         self._cancels = cancels
         self._unproven = unproven
         self._sending: dict[Permit, asyncio.Event] = {}  # set when the submission has ended
+        self.takes: Callable[[Intent], bool] = lambda _: False  # who holds what is not sent
+        self.hold: Callable[[Sequence[Intent]], None] = lambda _: None
 
     async def wait_for_unsent(self) -> None:
         """After a halt: until what waited for its turn has been given back, unsent."""
@@ -48,6 +48,9 @@ class Submission(Part):
             self._refuse_unsent(intents, "DESK-HALTED", self._shared.halted)
             return
         sendable = self._without_twins(intents)
+        if held := [one for one in sendable if self.takes(one)]:
+            self.hold(held)
+            sendable = [one for one in sendable if one not in held]
         if not sendable:
             return
         self._times.note()
@@ -62,7 +65,7 @@ class Submission(Part):
         size = self._can.batch_submit_max
         for start in range(0, len(orders), size):
             try:
-                await self._send(orders[start : start + size])
+                await self.send(orders[start : start + size])
             except asyncio.CancelledError:
                 self._interrupted(orders[start + size :], is_unsent=True)
                 raise
@@ -100,7 +103,7 @@ class Submission(Part):
             sendable.append(intent)
         return sendable
 
-    async def _send(self, orders: Sequence[LiveOrder]) -> None:
+    async def send(self, orders: Sequence[LiveOrder]) -> None:
         orders = self._without_killed(orders)
         if not orders:
             return
@@ -115,8 +118,8 @@ class Submission(Part):
             finally:
                 del self._sending[permit]
                 ended.set()
-        for order, outcome in zip(orders, outcomes, strict=True):
-            await self._settle(order, outcome)
+        for order, intent, outcome in zip(orders, intents, outcomes, strict=True):
+            await self._settle(order, intent, outcome)
 
     def _interrupted(self, orders: Sequence[LiveOrder], *, is_unsent: bool) -> None:
         """The task that sent them was cancelled: what waited for its turn never left."""
@@ -137,8 +140,11 @@ class Submission(Part):
             logger.exception("submit raised; its orders are UNKNOWN")
             return [Unknown(f"the adapter raised {type(error).__name__}") for _ in intents]
 
-    async def _settle(self, order: LiveOrder, outcome: Outcome) -> None:
-        if isinstance(outcome, Accepted):
+    async def _settle(self, order: LiveOrder, sent: Intent, outcome: Outcome) -> None:
+        if order.is_held or order.intent.release != sent.release:  # it ended by a push, and is held
+            kind = "RELEASE_" + type(outcome).__name__.upper()
+            self._journal.note(kind, order.intent.client_order_id, outcome)
+        elif isinstance(outcome, Accepted):
             self._table.adopt(order, outcome.venue_order_id)
             if outcome.order is not None:
                 self._table.apply(order, outcome.order)
@@ -162,16 +168,3 @@ class Submission(Part):
                 code = "DESK-HALTED" if self._shared.halted else "DESK-KILLED"
                 self._table.refuse(order, code, f"{why}; not sent", {"reason": why})
         return sendable
-
-
-def new_order(intent: Intent, ts_sent: int) -> JournaledOrder:
-    """As the journal has an order that was just intended."""
-    return JournaledOrder(
-        intent=intent,
-        state=OrderState.INTENDED,
-        venue_order_id=None,
-        filled=Decimal(0),
-        cost=Decimal(0),
-        cancel_requested=False,
-        ts_sent=ts_sent,
-    )

@@ -25,6 +25,8 @@ from fairlead.engine.orders.shared import Part, Shared
 _PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2}
 ID_REUSED = "VENUE-ID-REUSED"
 FORGOTTEN = "ORDER-FORGOTTEN"
+ABSENT = "ABSENT-PROVEN"  # the venue never had it
+_UNSENT = frozenset({"DESK-UNSENT", "DESK-HALTED", "DESK-KILLED"})
 FILL_LAG_READS = 5  # that lacked a true execution before their sum is filled in
 
 
@@ -37,10 +39,12 @@ class Table(Part):
         self.by_venue_id: dict[tuple[str, str], str] = {}
         self._on_unknown = on_unknown  # told the number of unproven orders
         self._unknown_count = 0
+        # Whether the engine holds again what it released (order, record, code, what proves it)
+        self.kept_back: Callable[[LiveOrder, str, str, object], bool] = lambda *_: False
 
     def unresolved(self) -> list[LiveOrder]:
         """Orders whose outcome nothing proves yet."""
-        return [order for order in self.live.values() if not order.is_proven]
+        return [one for one in self.live.values() if not one.is_proven and not one.is_held]
 
     # -- whose an id is ------------------------------------------------------------------------
 
@@ -55,7 +59,10 @@ class Table(Part):
         )
         self.own(order, venue_order_id, former)
         order.state = state
-        self._sink.order_accepted(intent, venue_order_id, self._now_ns())
+        if order.held is None:
+            self._sink.order_accepted(intent, venue_order_id, self._now_ns())
+        else:
+            self._sink.order_released(order.held, venue_order_id, self._now_ns())
         self._shared.poll_now.set()
         self.count_unknown()
         order.settled.set()
@@ -72,6 +79,15 @@ class Table(Part):
         order.seen()
         if former is not None:
             self._reused(order, former)
+
+    def disown(self, order: LiveOrder) -> None:
+        """What the venue knew of the order is over there, and the order is not."""
+        key = (order.intent.instrument, order.venue_order_id or "")
+        if self.by_venue_id.get(key) == order.intent.client_order_id:
+            del self.by_venue_id[key]
+        order.venue_order_id = None
+        order.misses, order.is_missing = 0, False
+        order.told_filled, order.owes_read = order.filled, False
 
     def _reused(self, order: LiveOrder, former: str) -> None:
         order.is_reuse_told = True
@@ -172,8 +188,12 @@ class Table(Part):
         if intent.client_order_id not in self.live:
             return  # that last fill was the end
         terminal = state.state
+        if terminal is not OrderState.FILLED and not order.filled:
+            why = state.reason or terminal.value
+            if self.kept_back(order, "RELEASE_UNFILLED", why, state):
+                return
         self._journal.state(intent.client_order_id, terminal, state)
-        self._finish(order, terminal)
+        self.finish(order, terminal)
         if terminal is OrderState.CANCELED:
             self._sink.order_canceled(intent, state.venue_order_id, self._now_ns())
         elif terminal is OrderState.EXPIRED:
@@ -239,7 +259,7 @@ class Table(Part):
             self._shared.poll_now.set()
         elif order.filled >= intent.quantity:
             self._journal.state(intent.client_order_id, OrderState.FILLED, None)
-            self._finish(order, OrderState.FILLED)
+            self.finish(order, OrderState.FILLED)
         self._sink.order_filled(intent, fill)
         self._shared.balances_now.set()
 
@@ -279,6 +299,8 @@ class Table(Part):
         An execution that the venue tells in the order's state and never lists does not count
         for ever.
         """
+        if order.is_held:
+            return False
         if not order.is_proven or order.replacing is not None:
             return True
         if (order.misses or order.is_missing) and not order.is_forgotten:
@@ -322,11 +344,14 @@ class Table(Part):
 
     def refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
         cid = order.intent.client_order_id
+        kind = "RELEASE_UNSENT" if code in _UNSENT else "RELEASE_REFUSED"
+        if self.kept_back(order, "RELEASE_ABSENT" if code == ABSENT else kind, code, evidence):
+            return
         self._journal.state(cid, OrderState.REFUSED, evidence)
-        self._finish(order, OrderState.REFUSED)
+        self.finish(order, OrderState.REFUSED)
         self._sink.order_refused(order.intent, code, message, self._now_ns())
 
-    def _finish(self, order: LiveOrder, state: OrderState) -> None:
+    def finish(self, order: LiveOrder, state: OrderState) -> None:
         order.state = state
         self.live.pop(order.intent.client_order_id, None)
         if order.venue_order_id is not None:

@@ -49,7 +49,7 @@ class UnjournaledCancels:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_secs
         self._add(order.ref() for order in orders if _is_at_venue(order))
-        unproven = [order.intent for order in orders if not order.is_proven]
+        unproven = [order.intent for order in orders if not order.is_proven and not order.is_held]
         unproven += [order.replacing for order in orders if order.replacing is not None]
         looks = 0
         while self._open or (unproven and looks < LOOKS_MIN):

@@ -7,11 +7,11 @@ import logging
 
 from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.late import GivenUp
-from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.live import LiveOrder, new_order
 from fairlead.engine.orders.model import FindResult, Found, OrderState, Unsure
 from fairlead.engine.orders.search import Gone, Search
 from fairlead.engine.orders.shared import Part, Shared
-from fairlead.engine.orders.table import Table
+from fairlead.engine.orders.table import ABSENT, Table
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Unproven(Part):
             return await self._venue.find(order.intent, known, times.at(order), times.slack(order))
 
         def is_wanted() -> bool:
-            return not order.is_proven and not order.state.is_terminal
+            return not order.is_proven and not order.is_held and not order.state.is_terminal
 
         async def settle(result: Found | Unsure | Gone) -> None:
             if isinstance(result, Found):
@@ -76,8 +76,14 @@ class Unproven(Part):
 
     def _absent(self, order: LiveOrder, gone: Gone) -> None:
         message = f"{gone} ({gone.last.evidence})"
-        self._table.refuse(order, "ABSENT-PROVEN", message, gone.last)
-        self._given_up.add(order)
+        sent = order.intent
+        self._table.refuse(order, ABSENT, message, gone.last)
+        if order.is_held:  # what it was is watched apart from what it is now
+            sent_order = LiveOrder(new_order(sent, order.ts_sent))
+            sent_order.loop_sent, sent_order.held = order.loop_sent, order.held
+            self._given_up.add(sent_order)
+        else:
+            self._given_up.add(order)
 
     def _unsure(self, order: LiveOrder, result: Unsure) -> None:
         intent = order.intent

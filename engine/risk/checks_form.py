@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+from fairlead.engine.orders.model import Capabilities, Kind, Tif
 from fairlead.engine.risk.facts import InstrumentFacts, OrderFacts
 from fairlead.engine.risk.look import Look
 from fairlead.engine.risk.verdict import Denial, Verdict
@@ -16,7 +17,7 @@ def kill_switch(order: OrderFacts, view: Look) -> Verdict:
 
 
 def duplicate_order_id(order: OrderFacts, view: Look) -> Verdict:
-    if not view.seen(order.client_order_id):
+    if order.is_release or not view.seen(order.client_order_id):
         return None
     return Denial(
         "DUPLICATE_ORDER_ID",
@@ -82,11 +83,12 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
     able = view.capabilities(order.instrument)
     if able is None:
         return None
-    if order.is_modify and not able.replace:
+    is_held = order.kind in able.held and not order.fired
+    if order.is_modify and not able.replace and not is_held:
         return f"{_venue(order)} can't modify orders; cancel and submit anew"
-    if order.kind not in able.kinds:
-        return f"{_venue(order)} has {_names(able.kinds)}, {order.kind} came"
-    if order.kind != "MARKET" and order.time_in_force not in able.time_in_force:
+    if not able.takes(order.kind):
+        return f"{_venue(order)} has {_names(able.kinds | able.held)}, {order.kind} came"
+    if order.kind != "MARKET" and order.time_in_force not in _times_in_force(order, able):
         return f"{_venue(order)} has {_names(able.time_in_force)}, {order.time_in_force} came"
     if order.post_only and not able.post_only:
         return f"{_venue(order)} has no post-only orders; leave post_only out"
@@ -96,6 +98,12 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
             "use self.bracket(...), else submit each order when it is due"
         )
     return None
+
+
+def _times_in_force(order: OrderFacts, able: Capabilities) -> frozenset[Tif]:
+    """What is held is good until it fires, and then as long as the venue has it."""
+    is_held = order.kind in able.held or (able.holds_limits and order.kind == Kind.LIMIT)
+    return able.time_in_force | {Tif.GTC} if is_held else able.time_in_force
 
 
 def _venue(order: OrderFacts) -> str:

@@ -73,6 +73,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     existing: CountedOrder | None = None  # set for a modify
     role: Role = Role.NONE
     fired: bool = False  # a stop whose trigger went off: a limit order from then on
+    is_release: bool = False  # of an order that the engine held, and that was approved before
 
     @property
     def is_modify(self) -> bool:

@@ -7,7 +7,7 @@ what a desk takes, as the last step before the wire.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -196,6 +196,24 @@ class RiskGate:
         """Undo `approve` of an order that was not handed over: another of its list was refused."""
         self.closed(client_order_id)
         self.rate.undo()
+
+    def release(self, order: OrderFacts, view: RiskView) -> Denial | None:
+        """Whether what is to be sent of an order that the engine held may be: asked as of any new
+        order, in which it does not count itself. An exit passes a halt, as it would at a venue
+        that holds it.
+        """
+        held = self.ledger.live.get(order.client_order_id)
+        self.ledger.closed(order.client_order_id)
+        try:
+            with self.exits() if order.is_exit else nullcontext():
+                denial = self.check(order, view)
+        finally:
+            if held is not None:
+                self.ledger.opened(held)
+        if denial is None:
+            self.ledger.closed(order.client_order_id)
+            self.approve(order, view.now_ns())
+        return denial
 
     def approve_modify(self, order: OrderFacts, change: Change, now_ns: int) -> None:
         """Remember that the modify passed; the larger of both quantities counts until answered."""

@@ -22,8 +22,10 @@ from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.kill.watch import KillWatch
 from fairlead.engine.matching.client import SimulatedExecutionClient
+from fairlead.engine.orders.approved import Approved
+from fairlead.engine.orders.held import NotNow
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.model import Intent
+from fairlead.engine.orders.model import Intent, Refused
 from fairlead.engine.recording.session import Recording
 from fairlead.engine.risk.state import RiskStateError
 from fairlead.engine.run import build
@@ -191,12 +193,23 @@ class Assembly:
             on_known=self._known,
             on_sent=self._sent,
         )
+        trading.regate = self._regate
         if self.kills is not None:
             trading.killed = self.kills.killed
         if self.halts is not None:
             self.halts.opened(trading)
         self._trading.append(trading)
         return trading
+
+    def _regate(self, held: Intent, sent: Intent) -> Approved | Refused | NotNow:
+        """The gate on what is released of a held order: as its strategy sees the market now."""
+        for strategy in self.parts.strategies:
+            if str(strategy.strategy_id) == held.strategy:
+                answer: Approved | Refused | NotNow = strategy._guard_bound().sending.release(
+                    held, sent
+                )
+                return answer
+        return NotNow("HELD-NO-STRATEGY", f"{held.strategy} is not in this run")
 
     def _keep_held(self, key: str, runtime: VenueRuntime, journal: Journal) -> None:
         """Load also what the journal holds and the config names no more. Raises FairleadError."""

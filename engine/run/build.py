@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from fairlead.engine.config.execution import able_with
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.config.priced import currencies_of, idle_balances
 from fairlead.engine.config.resolved import ResolvedStrategy
@@ -51,7 +52,7 @@ def capabilities(loaded: LoadedConfig) -> dict[str, Capabilities]:
     found: dict[str, Capabilities] = {}
     for key, venue in loaded.config.venues.items():
         if venue.adapter != RECORDED:
-            found[key.upper()] = loaded.specs[key].capabilities
+            found[key.upper()] = able_with(loaded.specs[key].capabilities, venue.held)
     return found
 
 

@@ -163,6 +163,18 @@ class GateSink:
         elif code != "DESK-DUPLICATE-ID":
             self._over(intent)
 
+    def order_held(self, intent: Intent, ts_event: int) -> None:
+        self._hear("held", intent)
+        client = self._client(intent)
+        if client is not None:
+            client.order_held(intent, ts_event)
+
+    def order_released(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
+        self._hear("released", intent, venue_order_id)
+        client = self._client(intent)
+        if client is not None:
+            client.order_released(intent, venue_order_id, ts_event)
+
     def order_triggered(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("triggered", intent)
         client = self._client(intent)

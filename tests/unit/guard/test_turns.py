@@ -307,7 +307,7 @@ def test_what_only_the_gate_subscribed_is_waited_for_by_nobody() -> None:
         if one.name in ("S-1", "S-2"):
             one.subscribe_trades(IID)
         else:
-            one._guard.need_trades(IID)
+            one._guard.feeds.need_trades(IID)
 
     made, state = listeners(start)
     heard = hear(made)
