@@ -19,6 +19,7 @@ from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.account import Reach, Reached
+from fairlead.engine.kill.held import end_held
 from fairlead.engine.kill.state import Action, Kill
 from fairlead.engine.kill.sweep import Sweep, SweptOrder
 from fairlead.engine.orders.journal import Journal, JournalError
@@ -108,6 +109,7 @@ class VenueKill:
         self._tell = tell
         self._venue = loaded.config.venues[key]
         self._path = account_files(loaded, key).journal
+        self._held: list[SweptOrder] | None = None  # ended by this command
         self.report = VenueReport(venue=key, account=self._venue.account)
 
     async def run(self) -> VenueReport:
@@ -126,9 +128,26 @@ class VenueKill:
             self.report.is_unreachable = isinstance(error, VenueUnavailable)
         except Exception as error:
             self._fail(f"{type(error).__name__}: {error}")
+        finally:
+            self._end_held()
         if self._kill.action is Action.FLATTEN and self.report.problem and not self.report.closed:
             self._tell_positions()
         return self.report
+
+    def _end_held(self) -> None:
+        """Once, whatever becomes of the venue. What can't be ended can't be released either, while
+        the kill is in force."""
+        if self._held is not None or not self._path.exists():
+            return
+        self._held = []
+        try:
+            self._held = end_held(self._path, self._covers)
+        except JournalError as error:
+            if self._kill.scope.kind != "strategy":  # else the journal is told of below
+                self._tell(f"{self._key}: orders that the engine holds are not ended: {error}")
+        for order in self._held:
+            self._told(order)
+        self.report.orders = [*self._held, *self.report.orders]
 
     def _tell_positions(self) -> None:
         """What is still held, by the journal: nothing was closed."""
@@ -188,13 +207,14 @@ class VenueKill:
             sent_ms = (time.time_ns() - self._since_ns) / 1e6
             sent_cpu_ms = time.process_time_ns() / 1e6
             await sweep.cancel()  # by the journal's ids: nothing needs to be read before
+            self._end_held()
             if sweep.is_heeded:
                 self.report.first_cancel_ms = sent_ms
                 self.report.first_cancel_cpu_ms = sent_cpu_ms
             await reached.connect()
             await sweep.finish(deadline)
         finally:
-            self.report.orders = sweep.reports()
+            self.report.orders = [*(self._held or ()), *sweep.reports()]
             if journal is not None:
                 journal.close()
         if sweep.problem:

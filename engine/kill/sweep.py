@@ -141,6 +141,8 @@ class Sweep:
             intent = order.intent
             if not self._covers(intent.strategy) or intent.strategy == KILL_STRATEGY:
                 continue
+            if order.state is OrderState.HELD:
+                continue  # not at the venue: `held` ends it, or its run releases it and it is lost
             if order.venue_order_id is None:
                 self._lost.setdefault(intent.client_order_id, Lost(order, self._quarantine_secs))
                 continue

@@ -83,7 +83,8 @@ def _story(journal: Journal, cid: str, raw: Path | None) -> Story:
     order = journal.order(cid)
     if order is None:
         raise LookupError(f"an id of {cid}, and not the order itself")
-    intent = order.intent
+    held, _ = journal.held_story(cid)
+    intent = held or order.intent  # as it was decided, whatever it became
     records = journal.story(cid)
     damaged = journal.damaged(cid)
     lines = [
@@ -92,7 +93,7 @@ def _story(journal: Journal, cid: str, raw: Path | None) -> Story:
     ]
     venue_ids = _venue_ids(records)
     if intent.ts_init:
-        lines.append(Line(intent.ts_init, "signal", _signal(intent)))
+        lines.append(Line(intent.ts_init, "signal", _signal(intent, is_held=held is not None)))
     if raw is not None and records:
         first = min(intent.ts_init or records[0][1], records[0][1])
         names = (cid, *venue_ids)
@@ -120,7 +121,8 @@ def _venue_ids(records: list[tuple[int, int, str, bytes]]) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def _signal(intent: Intent) -> str:
+def _signal(intent: Intent, *, is_held: bool) -> str:
+    kept = ", and the engine holds it for the venue" if is_held else ""
     price = "" if intent.price is None else f" @ {intent.price}"
     stop = (
         ""
@@ -130,7 +132,7 @@ def _signal(intent: Intent) -> str:
     role = f", as its {intent.role}" if intent.role else ""
     return (
         f"{intent.strategy} decides: {intent.side} {intent.quantity} {intent.instrument} "
-        f"{intent.kind}{price}{stop}{role}; the risk gate approves it"
+        f"{intent.kind}{price}{stop}{role}; the risk gate approves it{kept}"
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from fairlead.engine.cli import main as command
 from fairlead.engine.sessions.plan import Death
 from tests.crash import seam
+from tests.support.bare import lay_bare
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,9 +28,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     point: str = ""
     number: int = 0
     log: str = ""
+    bare: str = ""  # the venue that has no stops in this life
 
 
 def run(request: Request) -> None:
+    if request.bare:
+        lay_bare(request.bare)
     if request.trail:
         death = Death(request.point, request.number) if request.point else None
         seam.install(seam.Trail(Path(request.trail), request.role, death))

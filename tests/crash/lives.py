@@ -47,7 +47,7 @@ class Spawned:
             "tests.crash.launch",
             msgspec.json.encode(request).decode(),
         ]
-        if not request.trail:
+        if not request.trail and not request.bare:
             command = [FAIRLEAD, *request.arguments]
         with Path(request.log).open("a") as out:
             return subprocess.Popen(

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from nautilus_trader.model import BookType, InstrumentId, OrderSide
+from nautilus_trader.model import BookType, InstrumentId, OrderSide, TriggerType
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead.engine.guard import GuardedStrategy
 from fairlead.engine.orders.model import Capabilities, Kind, Side, TriggerCondition
+from fairlead.engine.orders.trigger import condition_of
 from tests.crash import seam
 from tests.support.patience import PATIENCE_SECS
 
@@ -37,10 +38,7 @@ class Scenario(msgspec.Struct, frozen=True):
 
     @property
     def condition(self) -> TriggerCondition | None:
-        if self.kind not in (Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED):
-            return None
-        is_above = (self.side is Side.BUY) == (self.kind is Kind.STOP_LIMIT)
-        return TriggerCondition.GTE if is_above else TriggerCondition.LTE
+        return condition_of(self.kind, self.side)
 
     @property
     def name(self) -> str:
@@ -54,6 +52,11 @@ def scenarios(able: Capabilities) -> list[Scenario]:
     What is asked after the create is asked the same way for both sides.
     """
     found = []
+    for kind in sorted(able.held):
+        found += [Scenario(kind, side, "fill") for side in Side]
+        found += [Scenario(kind, Side.BUY, end) for end in _HELD_ENDS]
+    if found:
+        return found  # the plain kinds are those of the venue as it is
     for kind in sorted(able.kinds):
         found += [Scenario(kind, side, "fill") for side in Side]
         if kind is Kind.MARKET:
@@ -63,6 +66,9 @@ def scenarios(able: Capabilities) -> list[Scenario]:
             ends.append("replace")
         found += [Scenario(kind, Side.BUY, end) for end in ends]
     return found
+
+
+_HELD_ENDS: tuple[End, ...] = ("cancel", "replace", "stop")
 
 
 class ScriptConfig(StrategyConfig):
@@ -144,6 +150,12 @@ class Script(GuardedStrategy):
         trigger = middle * (1 + NEAR if is_above else 1 - NEAR)
         # Marketable when it fires, whichever way the market came.
         limit = middle * (1 + 2 * NEAR if side is Side.BUY else 1 - 2 * NEAR)
+        if self.scenario.kind in (Kind.STOP_MARKET, Kind.MARKET_IF_TOUCHED):
+            name = self.scenario.kind.lower()
+            build = getattr(self.order_factory, name)
+            made = (self.name, _native(side), self._units(), self._price(trigger))
+            self.submit_order(build(*made, trigger_type=TriggerType.LAST_PRICE))
+            return
         self.stop_limit(
             self.name,
             _native(side),
@@ -161,8 +173,13 @@ class Script(GuardedStrategy):
         elif end == "cancel":
             self.cancel_order(order.client_order_id)
         elif end == "replace":
-            price = order.price.as_decimal() * Decimal("1.001")
-            self.modify_order(order.client_order_id, price=self._price(price))
+            if order.order_type.name in Kind and order.has_price:
+                price = order.price.as_decimal() * Decimal("1.001")
+                self.modify_order(order.client_order_id, price=self._price(price))
+            else:
+                quantity = order.quantity.as_decimal() / 2
+                less = self.cache.instrument(self.name).make_qty(quantity)
+                self.modify_order(order.client_order_id, quantity=less)
         elif end == "pair":
             if len(self.cache.orders_open(strategy_id=self.strategy_id)) == 2:
                 self.cancel_all_orders(self.name)

@@ -96,7 +96,7 @@ class SteppingDatabase(DyingDatabase):
     def _commit(self) -> Any:
         kinds = "+".join(dict.fromkeys(self._kinds)) or "other"
         self._kinds.clear()
-        if kinds == "INTENT":
+        if kinds.startswith("INTENT"):
             self._trail.is_armed = True
         self._trail.reached(f"commit {kinds}")
         done = self._database.execute("COMMIT")

@@ -37,6 +37,7 @@ from tests.crash.launch import Request
 from tests.crash.lives import Forked, Spawned, Starter, ended
 from tests.crash.script import UNITS, Scenario, scenarios
 from tests.support import configs
+from tests.support.bare import bared
 from tests.support.processes import Venue, venue
 
 INSTRUMENT = "BTC_USDT"
@@ -63,14 +64,17 @@ class Route(msgspec.Struct, frozen=True):
 
     key: str
     options: tuple[tuple[str, str], ...] = ()
+    is_bare: bool = False  # without its stops, which the engine holds for it
 
     @property
     def name(self) -> str:
-        return "/".join([self.key, *(value for _, value in self.options)])
+        bare = ["held"] if self.is_bare else []
+        return "/".join([self.key, *(value for _, value in self.options), *bare])
 
     @property
     def able(self) -> Capabilities:
-        return registry.spec(self.key).capabilities
+        able = registry.spec(self.key).capabilities
+        return bared(able) if self.is_bare else able
 
 
 def routes() -> list[Route]:
@@ -81,6 +85,7 @@ def routes() -> list[Route]:
             get_type_hints(registry.spec(key).options).get("order_transport", Literal[""])
         )
         found += [Route(key, (("order_transport", way),) if way else ()) for way in ways]
+        found.append(Route(key, is_bare=True))
     return found
 
 
@@ -184,6 +189,7 @@ class Case:
         self._key = key
         self._scenario = scenario
         self._able = bench.route.able
+        self._bare = key if bench.route.is_bare else ""
         self._served = served
         self._since = served.ledger_size()
         self._market = market_of(served)
@@ -250,7 +256,10 @@ class Case:
     def _ended(self, until: Callable[[], bool], **more: Any) -> int:
         self._marker.unlink(missing_ok=True)
         request = Request(
-            arguments=["live", str(self._config)], log=str(self.folder / "log"), **more
+            arguments=["live", str(self._config)],
+            log=str(self.folder / "log"),
+            bare=self._bare,
+            **more,
         )
         try:
             return ended(self._starter.start(request), until, LIFE_SECS)

@@ -111,9 +111,8 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
                 "        former = self._journal.accepted(\n",
             ),
             Edit(
-                "        order.state = state\n"
-                "        self._sink.order_accepted(intent, venue_order_id, self._now_ns())\n",
-                "        order.state = state\n",
+                "            self._sink.order_accepted(intent, venue_order_id, self._now_ns())\n",
+                "            pass\n",
             ),
         ),
         T_ORDERS,

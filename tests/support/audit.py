@@ -37,7 +37,8 @@ def audit(
     """Assert that no order is lost or doubled and that fills and positions agree; gives counts.
 
     `may_stay_unknown` are kinds that the venue never lists while they wait, so that one which was
-    never sent can't be proven absent. That the venue really has none is asserted all the same.
+    never sent can't be proven absent. That the venue really has none is asserted all the same, and
+    of orders that the engine held to their end.
     """
     db = sqlite3.connect(journal)
     rows = db.execute(
@@ -55,7 +56,12 @@ def audit(
             "(SELECT client_order_id FROM orders)"
         )
     }
+    course = db.execute(
+        "SELECT client_order_id, kind FROM records WHERE kind IN ('HELD', 'ARMED', 'RELEASE') "
+        "ORDER BY seq"
+    ).fetchall()
     db.close()
+    held = {cid for cid, last in dict(course).items() if last != "RELEASE"}
     entries = [e for e in ledger["entries"] if e.get("account", _owner(e)) == account]
     orders = [e["order"] for e in entries if e["type"] == "order"]
     at_venue = {id_of(order): order for order in orders}
@@ -66,7 +72,9 @@ def audit(
         if void
     }
     assert len(mine) == sum(1 for row in rows if row[2]), "two orders share one venue order id"
-    unproven = [row for row in rows if row[2] is None and row[1] != "REFUSED"]
+    unproven = [
+        row for row in rows if row[2] is None and row[1] != "REFUSED" and row[0] not in held
+    ]
     kinds = {msgspec.json.decode(row[3], type=Intent).kind for row in unproven}
     assert kinds <= may_stay_unknown, f"orders without an outcome: {unproven}"
     lost = at_venue.keys() - mine.keys() - replaced

@@ -15,7 +15,9 @@ from fairlead.adapters.base.venue import AdapterContext
 from fairlead.engine.config.problems import ConfigError
 from fairlead.engine.config.resolved import Mode, resolve
 from fairlead.engine.guard.building import build_strategies
+from fairlead.engine.orders.model import Kind, Tif, TriggerSource
 from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.build import capabilities
 from fairlead.engine.run.config import load
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.reach import PlainReach
@@ -138,3 +140,26 @@ def test_each_mode_has_its_row() -> None:
     assert set(MODES) == set(get_args(Mode))
     assert [mode for mode, traits in MODES.items() if traits.is_real] == ["live"]
     assert [mode for mode, traits in MODES.items() if not traits.trades] == ["record"]
+
+
+def test_held_kinds_are_the_venues_and_their_price_is_one_of_its_data(tmp_path: Path) -> None:
+    stops = 'Counted.order_kinds = frozenset({"STOP_LIMIT"})\n'
+    (tmp_path / "stops_held.py").write_text(COUNTED + stops)
+    path = with_one(tmp_path, "stops_held:Counted")
+    path.write_text(path.read_text() + '\n[venues.stubex.held]\nsource = "mid"\nlimits = true\n')
+    able = msgspec.structs.replace(
+        STUB.capabilities,
+        held=frozenset({Kind.STOP_LIMIT}),
+        time_in_force=frozenset({Tif.FOK}),
+        trigger_sources=(TriggerSource.TOUCH, TriggerSource.MID),
+    )
+    spec = msgspec.structs.replace(STUB, name="holdex", capabilities=able)
+    path.write_text(path.read_text().replace('adapter = "stubex"', 'adapter = "holdex"'))
+    with registry.registered(spec):
+        assert resolve(load(path), "backtest").problems == ()
+        found = capabilities(load(path))["STUBEX"]
+        assert (found.trigger_source, found.holds_limits) == (TriggerSource.MID, True)
+        path.write_text(path.read_text().replace('source = "mid"', 'source = "last"'))
+        (problem,) = resolve(load(path), "backtest").problems
+    assert problem.code == "E-CFG-063"
+    assert "touch, mid" in problem.expected

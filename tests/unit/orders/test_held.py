@@ -11,6 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from fairlead.engine.kill.held import end_held
+from fairlead.engine.kill.sweep import Sweep
+from fairlead.engine.observe.explain import explain
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.held import HeldSettings, NotNow, Passed
 from fairlead.engine.orders.journal import Journal
@@ -581,3 +584,51 @@ def test_a_release_is_what_the_gate_approved() -> None:
     answer = approvals.order(sent)
     assert answer is not None
     assert answer.intent == sent
+
+
+# -- what a person sees and does -------------------------------------------------------------------
+
+
+def test_a_kill_ends_held_orders_in_the_journal_of_a_run_that_hangs(
+    make: Callable[..., HeldBench],
+) -> None:
+    bench = make()
+
+    async def main() -> None:
+        await bench.desk.submit(approved(stop(), stop(client_order_id="B", strategy="Other-1")))
+        ended = end_held(bench.path, lambda strategy: strategy == "S-1")
+        assert [(one.client_order_id, one.state) for one in ended] == [("A", OrderState.CANCELED)]
+        assert end_held(bench.path, lambda strategy: strategy == "S-1") == []
+        sweep = Sweep(
+            venue=bench.venue,
+            journal=bench.journal,
+            instruments=[INSTRUMENT],
+            covers=lambda _: True,
+            whole_account=False,
+            batch_max=1,
+            quarantine_secs=1.0,
+            on_done=lambda _: None,
+        )
+        sweep.read_journal()
+        assert sweep.reports() == []  # nothing of them is looked for at the venue
+        await bench.at("99", "100")
+
+    bench.run(main())
+    assert [one.client_order_id for one in bench.venue.creates] == ["B"]
+    assert bench.state() is OrderState.CANCELED
+
+
+def test_its_story_is_one_with_the_order_that_it_becomes(make: Callable[..., HeldBench]) -> None:
+    bench = make()
+    bench.venue.answer = lambda _: Accepted("V1")
+
+    async def main() -> None:
+        await bench.desk.submit(approved(stop(ts_init=1)))
+        await bench.at("99", "100")
+
+    bench.run(main())
+    story = explain("V1", [bench.path], None)
+    assert (story.client_order_id, story.intent.kind) == ("A", Kind.STOP_LIMIT)
+    told = " ".join(line.text for line in story.lines)
+    for word in ("lte 100", "the engine holds it", "HELD", "TRIGGERED", '"price":"99"', "RELEASE"):
+        assert word in told, (word, told)

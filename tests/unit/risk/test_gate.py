@@ -425,7 +425,8 @@ def test_every_denial_says_what_to_do() -> None:
 
 
 def test_an_order_that_is_submitted_twice_is_told_what_submitted_it() -> None:
-    order, view = SimpleNamespace(client_order_id="a"), SimpleNamespace(seen=lambda _name: True)
+    order = SimpleNamespace(client_order_id="a", is_release=False)
+    view = SimpleNamespace(seen=lambda _name: True)
     denial = duplicate_order_id(order, view)
     assert denial is not None
     assert "a was submitted already (stop_limit and bracket submit what they return)" in str(denial)
@@ -459,3 +460,74 @@ def test_trigger_conditions_and_kinds_are_inverse(side: Side, condition: Trigger
     assert condition_of(kind_for(side, condition), side) is condition
     assert condition_of(Kind.LIMIT, side) is None
     assert kind_for(side, default_condition(side)) is Kind.STOP_LIMIT
+
+
+# -- orders that the engine holds ------------------------------------------------------------------
+
+
+def holding(**more: Any) -> Capabilities:
+    return Capabilities(
+        kinds=frozenset({Kind.LIMIT, Kind.MARKET}),
+        time_in_force=frozenset({Tif.FOK}),
+        held=frozenset({Kind.STOP_LIMIT}),
+        **more,
+    )
+
+
+def stop_order(**kw: Any) -> OrderFacts:
+    return order("101", kind="STOP_LIMIT", trigger_price=D(101), **kw)
+
+
+def test_a_kind_that_the_engine_holds_is_supported_and_good_until_it_fires() -> None:
+    gate = RiskGate(Risk())
+    view = View(gate)
+    view.able = holding()
+    assert code(gate, stop_order(), view) is None
+    assert code(gate, stop_order(time_in_force="FOK"), view) is None
+    assert code(gate, stop_order(time_in_force="IOC"), view) == "UNSUPPORTED"
+    assert code(gate, order(), view) == "UNSUPPORTED"  # a plain GTC limit
+    assert code(gate, order(time_in_force="FOK"), view) is None
+    touched = order("99", kind="LIMIT_IF_TOUCHED", trigger_price=D(99))
+    assert code(gate, touched, view) == "UNSUPPORTED"
+    view.able = holding(holds_limits=True)
+    assert code(gate, order(), view) is None
+
+
+def test_a_held_order_can_be_modified_where_the_venue_replaces_nothing() -> None:
+    gate = RiskGate(Risk())
+    view = View(gate)
+    view.able = holding()
+    gate.approve(stop_order(), NOW)
+    held = view.pending("A")
+    assert code(gate, stop_order(existing=held), view) is None
+    assert code(gate, stop_order(existing=held, fired=True), view) == "UNSUPPORTED"
+
+
+def test_a_release_is_asked_for_as_a_new_order_that_does_not_count_itself() -> None:
+    gate = RiskGate(Risk(max_position={BTC: D(1)}))
+    view = View(gate)
+    view.able = holding()
+    view.ids.add("A")
+    gate.approve(stop_order(), NOW)
+    sent = order("101", time_in_force="FOK", is_release=True)
+    assert gate.release(sent, view) is None
+    live = view.pending("A")
+    assert live is not None
+    assert (live.kind, live.quantity) == ("LIMIT", D(1))
+    gate.approve(order(client_order_id="B", quantity="1"), NOW)
+    denial = gate.release(sent, view)
+    assert denial is not None
+    assert denial.code == "MAX_POSITION"
+    assert view.pending("A") is live  # until its end is told
+
+
+def test_an_exit_that_was_held_passes_a_halt_and_an_entry_does_not() -> None:
+    gate = RiskGate(Risk())
+    view = View(gate)
+    gate.seed_positions({BTC: D(1)}, "S-001")
+    gate.halt("a person", NOW)
+    sell: dict[str, Any] = {"side": Side.SELL, "is_release": True}
+    assert gate.release(order("99", reduce_only=True, **sell), view) is None
+    denial = gate.release(order("99", client_order_id="B", **sell), view)
+    assert denial is not None
+    assert denial.code == "HALTED"
