@@ -10,7 +10,6 @@ from fairlead.adapters.piexgo import parse
 from fairlead.adapters.piexgo import schemas as s
 from fairlead.adapters.piexgo.symbols import instrument_id, rest_symbol, split_symbol
 
-MAX_FEE = Decimal("0.1")
 VOLUME_ABOVE = Decimal("0.0001")  # an order's volume must be more (code 10302)
 
 
@@ -21,8 +20,8 @@ def instrument(row: s.Symbol, venue: str, ts_init: int) -> VenueInstrument:
     """
     base, quote = split_symbol(row.symbol)
     fees = [parse.number(fee, "fee") for fee in (row.maker_fee, row.taker_fee)]
-    if not all(0 <= fee <= MAX_FEE for fee in fees):
-        raise ParseError("symbol", f"{row.symbol}: expected fees from 0 to {MAX_FEE}")
+    if not all(0 <= fee <= parse.MAX_FEE for fee in fees):
+        raise ParseError("symbol", f"{row.symbol}: expected fees from 0 to {parse.MAX_FEE}")
     return spot_instrument(
         id=instrument_id(row.symbol, venue),
         symbol=rest_symbol(row.symbol),

@@ -6,6 +6,7 @@ fields: the venue keeps no client order id.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
@@ -55,6 +56,7 @@ OPEN_PASSES = 4  # over more than one page of open orders, until none is new
 # when the lost one was sent may stand before it: so many older rows are read on.
 OPEN_AT_ONCE_MAX = 200
 EXACT_PAGES = 5  # of a history, for the exact amount of an order that ended long ago
+MAX_PAID = 10_000  # orders whose fee is remembered, so that each is asked for once a change
 
 KINDS = frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT})
 _TYPES = {Kind.LIMIT: "LIMIT", Kind.MARKET: "MARKET", Kind.STOP_LIMIT: "STOP_LIMIT"}
@@ -156,6 +158,7 @@ class PiexgoOrders:
         self._now_ns = now_ns
         # Whether open orders are known to list stops that wait: told, or once seen.
         self._lists_triggers = options.lists_triggers
+        self._paid: OrderedDict[str, tuple[Decimal, Fee]] = OrderedDict()  # filled, and its fee
 
     # -- submit, cancel ----------------------------------------------------------------------------
 
@@ -331,10 +334,10 @@ class PiexgoOrders:
         )
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
-        """Current states by id. Raises VenueUnavailable.
+        """Current states by id, with what each has paid. Raises VenueUnavailable.
 
-        Lists tell the exact amount, and many orders at once; `orderInfo` tells what has left their
-        first pages.
+        Lists tell the exact amount, and many orders at once; `orderInfo` tells the fee, and what
+        has left their first pages.
         """
         wanted = {ref.venue_order_id: ref for ref in refs if ref.venue_order_id}
         for order_id in wanted:
@@ -346,25 +349,48 @@ class PiexgoOrders:
             with reading("PIEXGO"):
                 rows = self._parsed(await pages(0))
             found |= {o.venue_order_id: o for o in rows if o.venue_order_id in wanted}
-        for order_id, ref in wanted.items():
-            if order_id not in found and (told := await self._info(ref)) is not None:
-                found[order_id] = told
-        return list(found.values())
+        whole = [await self._whole(ref, found.get(order_id)) for order_id, ref in wanted.items()]
+        return [order for order in whole if order is not None]
 
-    async def _info(self, ref: OrderRef) -> VenueOrder | None:
+    async def _whole(self, ref: OrderRef, row: VenueOrder | None) -> VenueOrder | None:
+        """A list's row with the fee of just what it tells as filled; without it where the venue
+        tells it of more by now, or none that can be read. What no list has, `orderInfo` tells.
+
+        None where the venue does not know the order. Raises VenueUnavailable.
+        """
+        if row is not None:
+            filled, fees = self._paid.get(row.venue_order_id, (None, None))
+            if not row.filled or row.filled == filled:
+                return msgspec.structs.replace(row, fees=fees)
+        detail = await self._info(ref)
+        if detail is None:
+            return row
+        try:
+            told = parse.detail(detail, self._venue)
+        except ParseError as e:
+            if row is None:
+                raise VenueUnavailable("PIEXGO-BAD-ANSWER", str(e)) from e
+            return row
+        if told.fees is not None:
+            self._paid[told.venue_order_id] = told.filled, told.fees
+            if len(self._paid) > MAX_PAID:
+                self._paid.popitem(last=False)
+        if row is None:
+            row = await self._exact(told) if told.filled else told
+        return msgspec.structs.replace(row, fees=told.fees) if row.filled == told.filled else row
+
+    async def _info(self, ref: OrderRef) -> s.OrderDetail | None:
         """One order; None where the venue does not know it. Raises VenueUnavailable."""
         symbol = _symbol(ref.instrument)
         if symbol is None:
             return None
         with reading("PIEXGO"):
             try:
-                row = await self._http.order_info(symbol, ref.venue_order_id or "")
+                return await self._http.order_info(symbol, ref.venue_order_id or "")
             except VenueError as e:
                 if (e.kind is VenueErrorKind.REFUSED and e.is_sent) or is_undocumented(e):
                     return None
                 raise
-            told = parse.detail(row, self._venue)
-        return await self._exact(told) if told.filled else told
 
     async def _exact(self, told: VenueOrder) -> VenueOrder:
         """The same order from a list, whose average price is not rounded, if it is soon found."""
@@ -405,7 +431,7 @@ class PiexgoOrders:
             return parse.balances(await self._http.account())
 
     def fee(self, instrument: str, side: Side, quantity: Decimal, price: Decimal) -> Fee:
-        """At the taker's rate: who made and who took is not told. A buyer pays in base."""
+        """At the taker's rate, for what the venue never told the fee of. A buyer pays in base."""
         facts = self._instruments[instrument]
         if side is Side.BUY:
             return Fee(quantity * facts.taker_fee, facts.base)

@@ -20,14 +20,15 @@ from fairlead.adapters.base.book import Numbers
 from fairlead.adapters.base.decode import MISREAD, Answer, bounded
 from fairlead.adapters.base.venue import ParseError
 from fairlead.adapters.piexgo import schemas as s
-from fairlead.adapters.piexgo.symbols import instrument_id
-from fairlead.engine.orders.model import Kind, OrderState, Side, VenueBalance, VenueOrder
+from fairlead.adapters.piexgo.symbols import instrument_id, split_symbol
+from fairlead.engine.orders.model import Fee, Kind, OrderState, Side, VenueBalance, VenueOrder
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_DEALS = 5_000  # of one message
 MAX_DEALS_KEPT = 20_000  # deals remembered, so that identical ones are told apart
 MAX_DECIMALS = 18
 MAX_MAGNITUDE = 20  # digits before the point
+MAX_FEE = Decimal("0.1")  # of what was executed
 NOISE = Decimal("1e-13")  # of the number: what a double adds to a decimal of a book
 
 _QUOTE = ord('"')
@@ -335,12 +336,28 @@ def order(row: s.Order, venue: str) -> VenueOrder:
 
 
 def detail(row: s.OrderDetail, venue: str) -> VenueOrder:
-    """`orderInfo`: its average is the venue's, rounded. Raises ParseError."""
+    """`orderInfo`: its average is the venue's, rounded; what the order has paid. Raises ParseError.
+
+    Which currency the fee is of is not told: a buyer is taken to pay in base, a seller in quote.
+    """
     quantity = number(row.volume, "volume")
     filled = number(row.filled_volume, "filled_volume")
     if not 0 <= filled <= quantity:
         raise ParseError("order", f"expected 0 <= {filled} filled <= {quantity} volume")
-    return _venue_order(row, venue, quantity, filled, None)
+    found = _venue_order(row, venue, quantity, filled, None)
+    return msgspec.structs.replace(found, fees=_fees(row.fee, found))
+
+
+def _fees(told: Decimal | None, order: VenueOrder) -> Fee | None:
+    """None for what can't be the fee of what is filled: it may be in another currency."""
+    if told is None or order.avg_price is None:
+        return None
+    base, quote = split_symbol(order.instrument.rpartition(".")[0])
+    is_buy = order.side is Side.BUY
+    with localcontext(prec=60):
+        most = MAX_FEE * order.filled * (1 if is_buy else order.avg_price)
+    is_fee = told.is_finite() and 0 <= told <= most
+    return Fee(told, base if is_buy else quote) if is_fee else None
 
 
 def _venue_order(

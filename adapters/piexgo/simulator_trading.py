@@ -37,8 +37,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 _FLAGS = {"LIMIT": 0, "MARKET": 1, "STOP_LIMIT": 2}
+_WAITING = -1
 _STATUSES = {
-    Status.WAIT_TRIGGER: -1,
     Status.OPEN: 0,
     Status.CANCELLING: 0,
     Status.FILLED: 2,
@@ -60,7 +60,13 @@ _REFUSALS = {
 def status_of(order: SimOrder) -> int:
     if order.status is Status.CANCELED and order.reason == NO_FUNDS_AT_TRIGGER:
         return REFUSED_STATUS
-    return _STATUSES[order.status]
+    return _WAITING if is_waiting(order) else _STATUSES[order.status]
+
+
+def is_waiting(order: SimOrder) -> bool:
+    """Whether it is a stop that has not fired; one whose cancel is settling too."""
+    is_stop = order.trigger_price is not None and order.ts_triggered is None
+    return is_stop and not order.status.is_terminal
 
 
 def flag_of(order: SimOrder) -> int:
@@ -237,7 +243,7 @@ def _page(venue: PiexgoState, params: Params, orders: Sequence[SimOrder]) -> obj
 def _open_orders(venue: PiexgoState, params: Params) -> object:
     orders = venue.exchange.open_orders(ACCOUNT)
     if venue.options.hides_waiting:
-        orders = [order for order in orders if order.status is not Status.WAIT_TRIGGER]
+        orders = [order for order in orders if not is_waiting(order)]
     return _page(venue, params, orders)
 
 

@@ -176,6 +176,22 @@ class OrderDesk:
             self._table.fill(order, fill)
         if not is_of_another:
             self._table.apply(order, state, from_push=True)
+            if self._shared.can.order_fees and order.told_filled > order.filled:
+                self._read_fee(order)
+
+    def _read_fee(self, order: LiveOrder) -> None:
+        """What was pushed tells no fee, and a poll may be seconds away: ask for this order now.
+
+        One read at a time; what comes meanwhile is left to the poll.
+        """
+        if order.reading is None and not order.state.is_terminal:
+            order.reading = self._shared.spawn(self._fee_read(order), "read a fee")
+
+    async def _fee_read(self, order: LiveOrder) -> None:
+        try:
+            await self._missing.refresh([order])
+        finally:
+            order.reading = None
 
     def _is_of_former_release(self, order: LiveOrder, state: VenueOrder) -> bool:
         """Of an order that was released, is over at the venue, and is held or released anew."""

@@ -202,6 +202,7 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What the venue says of one order at one moment.
 
     `avg_price` is None while nothing is filled. `trades_count` is None where the venue gives none.
+    `fees` is what all that is filled has cost; None where this answer does not tell it.
     """
 
     venue_order_id: str
@@ -223,6 +224,7 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
     ts_created: int = 0
     ts_updated: int = 0
     reason: str = ""
+    fees: Fee | None = None
 
 
 def ref_of(order: VenueOrder) -> OrderRef:
@@ -361,6 +363,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     client_order_ids: bool = False  # the venue keeps our id, so a lost order is found by it
     private_stream: bool = False  # orders and balances are pushed
     reports_fills: bool = False  # true executions, with ids and fees
+    order_fees: bool = False  # no executions, but `orders` tells what each order has paid in all
     batch_submit_max: int = 1
     batch_cancel_max: int = 1
     batch_query_max: int = 1

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from fairlead.engine.orders.live import CHAIN_READS, LiveOrder
 from fairlead.engine.orders.model import (
+    Fee,
     Finding,
     OrderState,
     Side,
@@ -27,7 +28,8 @@ ID_REUSED = "VENUE-ID-REUSED"
 FORGOTTEN = "ORDER-FORGOTTEN"
 ABSENT = "ABSENT-PROVEN"  # the venue never had it
 _UNSENT = frozenset({"DESK-UNSENT", "DESK-HALTED", "DESK-KILLED"})
-FILL_LAG_READS = 5  # that lacked a true execution before their sum is filled in
+FEE_ASSUMED = "FEE-ASSUMED"
+FILL_LAG_READS = 5  # that lacked a true execution, or its fee, before that is filled in
 
 
 class Table(Part):
@@ -150,6 +152,9 @@ class Table(Part):
             order.triggered = True
             self._sink.order_triggered(intent, state.venue_order_id, self._now_ns())
         order.told_filled = max(order.told_filled, state.filled)
+        if state.filled > order.filled and self._lacks_fee(order, state, is_read=not from_push):
+            self._shared.poll_now.set()
+            return  # the next read tells all of it
         if not self._can.reports_fills:
             if state.filled > order.filled:
                 self.fill(order, self._synthesise(order, state))
@@ -207,7 +212,7 @@ class Table(Part):
         intent = order.intent
         quantity = state.filled - order.filled
         price = self._price_of_change(order, state, quantity)
-        fee = self._venue.fee(intent.instrument, intent.side, quantity, price)
+        fee = self._fee_of_change(order, state, quantity, price)
         return VenueFill(
             venue_order_id=state.venue_order_id,
             trade_id=f"{state.venue_order_id}-{state.filled.normalize():f}",
@@ -232,6 +237,45 @@ class Table(Part):
         if limit is None:
             return price if price > 0 else state.avg_price
         return min(price, limit) if order.intent.side is Side.BUY else max(price, limit)
+
+    def _fee_of_change(
+        self, order: LiveOrder, state: VenueOrder, quantity: Decimal, price: Decimal
+    ) -> Fee:
+        """What the new part has cost: by the venue's word of the whole order, else by its table."""
+        intent, told = order.intent, state.fees
+        if told is not None:
+            fills = self._journal.fills_of(intent.client_order_id)
+            booked = (fill.fee for fill in fills if fill.fee_currency == told.currency)
+            return Fee(told.amount - sum(booked, Decimal(0)), told.currency)
+        fee = self._venue.fee(intent.instrument, intent.side, quantity, price)
+        if self._can.order_fees:
+            self._shared.tell(
+                FEE_ASSUMED,
+                intent.instrument,
+                intent.client_order_id,
+                f"{fee.amount:f} {fee.currency} for {quantity} @ {price}",
+                "does not tell what the order has paid",
+                "booked by the table of rates; what is told later of this order corrects it",
+            )
+        return fee
+
+    def _lacks_fee(self, order: LiveOrder, state: VenueOrder, *, is_read: bool) -> bool:
+        """Whether what is newly executed waits: its fee is told by a read only."""
+        if not self._can.order_fees:
+            return False
+        if state.fees is not None:
+            order.fill_lag = 0
+            return False
+        if is_read:
+            self._count_lag(order)
+        return not self._are_fills_missing(order)
+
+    @staticmethod
+    def _count_lag(order: LiveOrder) -> None:
+        """A read lacked what the order's state says has happened."""
+        if order.fill_lag == 0:
+            order.fill_lag_since = asyncio.get_running_loop().time()
+        order.fill_lag += 1
 
     def fill(self, order: LiveOrder, fill: VenueFill) -> None:
         intent = order.intent
@@ -305,7 +349,7 @@ class Table(Part):
             return True
         if (order.misses or order.is_missing) and not order.is_forgotten:
             return True
-        if not self._can.reports_fills:
+        if not (self._can.reports_fills or self._can.order_fees):
             return False
         is_told = order.told_filled > order.filled and not self._are_fills_missing(order)
         return is_told or order.owes_read or order.reading is not None
@@ -334,10 +378,8 @@ class Table(Part):
                     self.fill(order, fill)
             if order.filled != before or order.told_filled <= order.filled:
                 order.fill_lag = 0  # nothing was lacking
-            elif order.fill_lag == 0:
-                order.fill_lag, order.fill_lag_since = 1, asyncio.get_running_loop().time()
             else:
-                order.fill_lag += 1
+                self._count_lag(order)
         finally:
             order.reading = None
         self._shared.poll_now.set()

@@ -234,7 +234,7 @@ async def _left(transport: Any) -> None:
 def _event(frame: bytes | str) -> str | None:
     """What a frame about orders calls itself; None for market data and keep-alives."""
     text = frame if isinstance(frame, str) else frame.decode(errors="replace")
-    if "rderId" not in text:
+    if "rderId" not in text and "order_id" not in text:
         return None
     try:
         body = msgspec.json.decode(text)
@@ -243,5 +243,6 @@ def _event(frame: bytes | str) -> str | None:
     if not isinstance(body, dict):
         return None
     return next(
-        (str(body[k]) for k in ("event", "channel") if isinstance(body.get(k), str)), "order"
+        (str(body[k]) for k in ("event", "channel", "topic") if isinstance(body.get(k), str)),
+        "order",
     )

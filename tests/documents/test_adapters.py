@@ -31,6 +31,27 @@ def test_every_option_has_a_row_and_no_row_is_of_an_option_that_is_gone(adapter:
     )
 
 
+def test_the_commands_of_the_simulated_piexgo(tmp_path: Path) -> None:
+    """One config in three modes, the backtest on what the live and the paper run have recorded."""
+    section = page("piexgo").partition(SIMULATED)[2].partition("\n## ")[0]
+    serve, check, live, paper, backtest = commands(section)
+    session = Session(tmp_path)
+    line = session.serve(serve)
+    try:
+        text = (tmp_path / "configs" / "piexgo-demo.toml").read_text()
+        for option, field in (("http_url", "rest"), ("ws_url", "ws")):
+            assert f'{option} = "{line[field]}"' in text
+        checked = session.run(check)
+        assert checked.returncode == 0, checked.stdout
+        for command in (live, paper, backtest):
+            ended = session.run(command)
+            assert ended.returncode == 0, ended.stderr[-3000:]
+            assert re.search(r"fills\s+│ [1-9]", ended.stdout), ended.stdout
+            assert re.search(r"order kinds\s+│ .*STOP_LIMIT", ended.stdout), ended.stdout
+    finally:
+        assert session.end() == 0
+
+
 def test_the_commands_of_the_simulated_poloniex(tmp_path: Path) -> None:
     section = page("poloniex").partition(SIMULATED)[2].partition("\n## ")[0]
     serve, check, live, paper = commands(section)

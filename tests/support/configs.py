@@ -11,6 +11,7 @@ from tests.support.processes import Venue
 # Option of each adapter -> field of the line that its simulated venue prints.
 VENUE_KEYS = {
     "oceanex": {"http_url": "rest", "ws_url": "ws", "app_key": "app_key"},
+    "piexgo": {"http_url": "rest", "ws_url": "ws"},
     "poloniex": {
         "http_url": "rest",
         "ws_url": "public_ws",

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from fairlead.adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
+from fairlead.adapters.piexgo.simulator import PiexgoSimOptions, PiexgoSimulator
 from fairlead.adapters.simulation.venue import SimRequest
 from fairlead.engine.orders.model import Side
 

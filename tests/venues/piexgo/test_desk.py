@@ -17,9 +17,9 @@ import pytest
 from fairlead.adapters.base.account import PrivateItems
 from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.venue import AdapterContext
-from fairlead.adapters.piexgo.adapter import CAPABILITIES, PiexgoAdapter
 from fairlead.adapters.piexgo.config import PiexgoOptions
-from fairlead.adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
+from fairlead.adapters.piexgo.simulator import PiexgoSimOptions, PiexgoSimulator
+from fairlead.adapters.piexgo.venue import CAPABILITIES, PiexgoAdapter
 from fairlead.adapters.simulation.memory import InMemoryHttp, InMemoryWs, tick
 from fairlead.adapters.simulation.orders import FillEntry
 from fairlead.adapters.simulation.virtual_time import START_NS, VirtualLoop, run_virtual

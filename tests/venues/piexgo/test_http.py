@@ -19,7 +19,7 @@ from fairlead.adapters.piexgo.config import PiexgoOptions
 from fairlead.adapters.piexgo.errors import ERROR_CODES
 from fairlead.adapters.piexgo.http import NewOrder, PiexgoHttp
 from fairlead.adapters.piexgo.signing import sign
-from fairlead.adapters.piexgo.simulator_venue import PiexgoSimulator
+from fairlead.adapters.piexgo.simulator import PiexgoSimulator
 from fairlead.adapters.simulation.memory import InMemoryHttp
 from fairlead.engine.secrets import Secret
 from tests.venues.piexgo.simulator_kit import MS, T0, Desk

@@ -6,7 +6,6 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -16,10 +15,9 @@ from fairlead.adapters.simulation.orders import Status
 from fairlead.engine.errors import Exit
 from tests.support.configs import ROOMY, inline
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import ROOT, wait_for
-from tests.venues.piexgo.offered import simulated
+from tests.support.processes import FAIRLEAD, ROOT, wait_for
+from tests.venues.piexgo.served import simulated
 
-FAIRLEAD = (sys.executable, "-m", "tests.venues.piexgo.offered")
 BUYS, RESTS = 2, 3
 
 
@@ -45,7 +43,7 @@ def write(folder: Path, line: dict[str, Any], **options: Any) -> Path:
 
 def run(verb: str, path: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*FAIRLEAD, verb, str(path), "--json", *more],
+        [FAIRLEAD, verb, str(path), "--json", *more],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -79,7 +77,7 @@ def test_a_live_run_trades_and_leaves_nothing(tmp_path: Path) -> None:
         exchange = line["simulator"].exchange
         path = write(tmp_path, line)
         process = subprocess.Popen(
-            [*FAIRLEAD, "live", str(path)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
+            [FAIRLEAD, "live", str(path)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
         )
         try:
             wait_for(

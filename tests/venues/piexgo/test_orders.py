@@ -11,10 +11,10 @@ import pytest
 
 from fairlead.adapters.base.limits import ReadLimits
 from fairlead.adapters.base.venue import AdapterContext, Feed, FeedKind, VenueError, VenueErrorKind
-from fairlead.adapters.piexgo.adapter import CAPABILITIES, SPEC, PiexgoAdapter
 from fairlead.adapters.piexgo.config import PiexgoOptions
 from fairlead.adapters.piexgo.errors import ERROR_CODES
 from fairlead.adapters.piexgo.orders import OPEN_AT_ONCE_MAX
+from fairlead.adapters.piexgo.venue import CAPABILITIES, SPEC, PiexgoAdapter
 from fairlead.adapters.simulation.memory import InMemoryHttp
 from fairlead.engine.orders.model import (
     Absent,

@@ -241,6 +241,17 @@ def test_an_error_may_be_told_of_what_was_done(desk: Desk) -> None:
 # -- cancels and lists -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("hides_waiting", [False, True])
+def test_a_stop_whose_cancel_settles_has_not_fired(hides_waiting: bool) -> None:
+    desk = Desk(settle_ms=100, hides_waiting=hides_waiting)
+    stop = desk.order("BUY", "0.01", "70000", type="STOP_LIMIT", stop_price="65000")
+    desk.ok("/api/v1/cancelOrder", symbol="BTC_USDT", order_id=stop)
+    assert desk.info(stop)["status"] == -1
+    assert [row["status"] for row in desk.listed("openOrders")] == ([] if hides_waiting else [-1])
+    desk.wait(200)
+    assert desk.info(stop)["status"] == 4
+
+
 def test_cancels_settle_later_and_what_is_over_is_an_error() -> None:
     desk = Desk(settle_ms=100)
     order_id = desk.order("BUY", "0.5", "50000")

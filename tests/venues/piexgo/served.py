@@ -1,7 +1,4 @@
-"""`fairlead` with PiexGo among its venues, which the registry does not offer yet.
-
-python -m tests.venues.piexgo.offered VERB ...
-"""
+"""The simulated PiexGo, served by this process: a test asks it what it holds."""
 
 from __future__ import annotations
 
@@ -13,11 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fairlead.adapters import registry
-from fairlead.adapters.piexgo.adapter import SPEC
-from fairlead.adapters.piexgo.simulator_venue import PiexgoSimOptions, PiexgoSimulator
+from fairlead.adapters.piexgo.simulator import PiexgoSimOptions, PiexgoSimulator
 from fairlead.adapters.simulation.server import serve
-from fairlead.engine.cli.app import app
 from fairlead.engine.cli.venue import write_credentials
 
 
@@ -43,8 +37,3 @@ def simulated(folder: Path, options: PiexgoSimOptions | None = None) -> Iterator
         loop.call_soon_threadsafe(loop.stop)
         thread.join(60)
         loop.close()
-
-
-if __name__ == "__main__":
-    with registry.registered(SPEC):
-        app(prog_name="fairlead")

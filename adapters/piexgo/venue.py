@@ -1,7 +1,4 @@
-"""PiexGo as an adapter: capabilities, connection checks, and the parts put together.
-
-Becomes `venue.py`, by which the registry finds it, when all of it is whole.
-"""
+"""PiexGo as an adapter: capabilities, connection checks, and the parts put together."""
 
 from __future__ import annotations
 
@@ -36,6 +33,7 @@ CAPABILITIES = Capabilities(
     kinds=KINDS,
     time_in_force=frozenset({Tif.GTC}),
     private_stream=True,
+    order_fees=True,
     batch_cancel_max=MAX_CANCELS,
     batch_query_max=BATCH_QUERY_MAX,
     public_fees=True,
