@@ -14,6 +14,7 @@ from fairlead.adapters.simulation.orders import FeeSchedule, MarketSpec
 from fairlead.adapters.simulation.shell import SimOptions
 
 PRICE_DECIMALS, SIZE_DECIMALS = 10, 8  # as texts are padded, whatever the market's precision
+LEAST_VOLUME = Decimal("0.0001")  # must be exceeded
 
 
 class SimMarket(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,12 @@ class SimMarket(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.base}_{self.quote}"
 
     @property
+    def least_volume(self) -> Decimal:
+        """The first step beyond what must be exceeded."""
+        step = Decimal(1).scaleb(-self.amount_precision)
+        return (LEAST_VOLUME // step + 1) * step
+
+    @property
     def spec(self) -> MarketSpec:
         return MarketSpec(
             id=self.id,
@@ -41,6 +48,7 @@ class SimMarket(msgspec.Struct, frozen=True, kw_only=True):
             price_precision=self.price_precision,
             size_precision=self.amount_precision,
             fees=FeeSchedule.maker_taker(self.maker_fee, self.taker_fee),
+            min_quantity=self.least_volume,
             min_notional=self.least_value,
         )
 

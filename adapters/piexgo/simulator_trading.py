@@ -9,6 +9,7 @@ from typing import Any
 
 from fairlead.adapters.piexgo.simulator_auth import EMPTY, Params
 from fairlead.adapters.piexgo.simulator_markets import (
+    LEAST_VOLUME,
     SimMarket,
     money_text,
     price_text,
@@ -30,7 +31,6 @@ BAD_PRICE, BAD_VOLUME, BAD_PRECISION, BAD_TYPE, NO_FUNDS, TOO_SMALL = range(1030
 # The document does not say how these are told.
 NO_ORDER, NOT_OPEN, HALTED = 10400, 10401, 10402
 
-LEAST_VOLUME = Decimal("0.0001")  # must be exceeded
 CANCELS_MAX = 50
 PAGE = 50
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
