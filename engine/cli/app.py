@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "fairlead.engine.cli.simulate",
         "Run seeded sessions of the order path under faults.",
     ),
+    "new": ("fairlead.engine.cli.new", "Begin a strategy, or a venue of your own."),
     "conformance": (
         "fairlead.engine.cli.conformance",
         "Show whether an adapter keeps its contract, card by card.",

@@ -57,7 +57,7 @@ def _tell(verdict: Verdict) -> None:
 
     from fairlead.engine.cli.out import WIDE
 
-    head = f"{verdict.card:<22} {verdict.result.value:<12} "
+    head = f"{verdict.card:<24} {verdict.result.value:<12} "
     seen = f"{verdict.seen} (asked: {verdict.asks})" if verdict.is_failed else verdict.seen
     lines = textwrap.wrap(seen, WIDE - len(head)) or [""]
     typer.echo(head + f"\n{' ' * len(head)}".join(lines))

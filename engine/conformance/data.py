@@ -9,7 +9,7 @@ from typing import Any
 
 from nautilus_trader.model import AggressorSide, BarType, OrderBookDeltas, TradeTick
 
-from fairlead.adapters.base.venue import Feed, FeedKind
+from fairlead.adapters.base.venue import Feed, FeedKind, VenueError, VenueErrorKind
 from fairlead.engine.conformance.card import Card
 from fairlead.engine.conformance.listening import Listener
 from fairlead.engine.conformance.stage import BOOK_SECS, Stage
@@ -113,8 +113,13 @@ async def reconnect(stage: Stage) -> str:
 
 async def trades(stage: Stage) -> str:
     """Each trade of the market is told once, with its side, price and size."""
-    await stage.begin()
-    heard = Listener(stage, [Feed(FeedKind.TRADES, stage.instrument)])
+    process = await stage.begin()
+    feed = Feed(FeedKind.TRADES, stage.instrument)
+    try:
+        process.runtime.adapter.market_data.public_stream().subscribe(feed)
+    except VenueError as error:
+        raise NotOffered(error.message) from error
+    heard = Listener(stage, [feed])
     await asyncio.sleep(5.0)
     old = {str(tick.trade_id) for _, tick in heard.of(TradeTick)}
     wanted = []
@@ -128,8 +133,6 @@ async def trades(stage: Stage) -> str:
     await asyncio.sleep(5.0)
     await heard.stop()
     ticks = [tick for _, tick in heard.of(TradeTick) if str(tick.trade_id) not in old]
-    if not ticks and not heard.of(TradeTick):
-        raise NotOffered("its public stream tells no trades")
     came = [
         (
             "BUY" if tick.aggressor_side == AggressorSide.BUY else "SELL",
@@ -194,7 +197,12 @@ async def histories(stage: Stage) -> str:
     data = stage.process.runtime.adapter.market_data
     now_ns = stage.loop.now_ns()
     start_ns = now_ns - int(HISTORY_SECS * 0.5) * SECOND_NS
-    ticks = await data.history_trades(stage.instrument, start_ns, now_ns, 0)
+    try:
+        ticks = await data.history_trades(stage.instrument, start_ns, now_ns, 0)
+    except VenueError as error:
+        if error.kind is VenueErrorKind.REFUSED:
+            raise NotOffered(error.message) from error
+        raise
     _in_order("trade", [tick.ts_event for tick in ticks], start_ns, now_ns)
     some = await data.history_trades(stage.instrument, None, None, 5)
     require(len(some) <= 5, f"asked for 5 trades, {len(some)} came")

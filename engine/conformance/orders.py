@@ -22,6 +22,8 @@ EXECUTED = (
     HttpFault.LATE,
 )
 NOT_EXECUTED = (HttpFault.LOSE_REQUEST, HttpFault.HANG_REQUEST, HttpFault.UNAVAILABLE)
+STOPS = frozenset({Kind.STOP_LIMIT, Kind.STOP_MARKET})
+LIMITS = frozenset({Kind.LIMIT, Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 SLOW_SECS = 3.0
 FILLS = ("FILLS", "FILLS-SUM", "FILL-VALUE", "FILL-AFTER-END", "POSITION")
 
@@ -288,16 +290,17 @@ def _order_of(stage: Stage, kind: Kind, side: Side) -> OrderFacts:
         order = trader.resting(side)
     else:
         # A stop is beyond the market in its direction, one if touched on the better side of it.
-        bps = -60.0 if kind is Kind.STOP_LIMIT else 60.0
+        bps = -60.0 if kind in STOPS else 60.0
         trigger = trader.near(side, bps)
-        order = trader.facts(side, kind, quantity, trigger, trigger_price=trigger)
+        price = trigger if kind in LIMITS else None
+        order = trader.facts(side, kind, quantity, price, trigger_price=trigger)
     return order
 
 
 def _require_same(asked: OrderFacts, there: SimOrder, kind: Kind) -> None:
     pairs: list[tuple[str, object, object]] = [("side", asked.side, there.side)]
     pairs.append(("trigger price", asked.trigger_price, there.trigger_price))
-    if kind is not Kind.MARKET:  # some venues take what to spend, or a limit beyond the market
+    if kind in LIMITS:  # some venues take what to spend, or a limit beyond the market
         pairs.append(("quantity", asked.quantity, there.quantity))
         pairs.append(("price", asked.price, there.price))
     elif there.status is Status.FILLED:

@@ -83,7 +83,9 @@ def _fuzz(stage: Stage, protocol: StreamProtocol, frames: Sequence[bytes]) -> st
         frame = data.decode(errors="replace") if number % 2 else data
         try:
             items += sum(1 for _ in protocol.received(frame, now_ns))
-        except ParseError:
+        except ParseError as error:
+            if number < len(frames):
+                raise Broken(f"a true frame: {error}; {data[:BYTES_TOLD]!r}") from error
             refused += 1
         except Exception as error:
             raise Broken(f"{type(error).__name__}: {error}; on {data[:BYTES_TOLD]!r}") from error

@@ -43,7 +43,7 @@ def test_the_command_prints_a_table_and_its_exit_code_tells() -> None:
     words = ["conformance", SOUND, "--cards", "orders.lost-answer"]
     told = CliRunner().invoke(app, words)
     assert told.exit_code == Exit.OK, told.output
-    assert "orders.lost-answer     passed" in told.stdout
+    assert "orders.lost-answer       passed" in told.stdout
     assert told.stdout.splitlines()[-1] == f"{SOUND}: 1 cards, 1 passed"
     _, plant = MUTANTS["a lost answer is a rejection"]
     with registry.registered(mutant(plant), registry.simulator(SOUND)):

@@ -15,6 +15,7 @@ import pytest
 
 from tests.documents.extract import commands, documents
 from tests.documents.session import DOCUMENTED_PORT, Session
+from tests.support.own_venue import Own
 from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.slow
@@ -98,6 +99,44 @@ def loads(session: Session, command: str) -> None:
 def dry(session: Session, command: str) -> None:
     """Sets up the machine and runs all there is: what it would run."""
     assert ".venv/bin" in _ends(session, f"{command} -n")
+
+
+def written_own(session: Session, command: str) -> None:
+    """A venue of one's own, or a strategy for it, in the session's folder."""
+    Own(session.folder).fairlead(command.removeprefix("fairlead "))
+
+
+def installed_own(session: Session, command: str) -> None:
+    """Beside the environment, not into it."""
+    assert command == "pip install --no-build-isolation --no-deps -e toy"
+    Own(session.folder).install("toy")
+
+
+def conforms(session: Session, command: str) -> None:
+    assert "--seeds 20" in command
+    told = Own(session.folder).fairlead(
+        command.removeprefix("fairlead ").replace("--seeds 20", "--seeds 2")
+    )
+    assert "FAILED" not in told
+
+
+def serves_own(session: Session, command: str) -> None:
+    """With the run of the line after it, while it is served."""
+    own, mine = Own(session.folder), session.folder / "mine"
+    with own.serving(command.removeprefix("fairlead "), mine / "mine.toml"):
+        assert "MARKET 2" in own.trade(
+            "live mine/mine.toml", mine / "state" / "toy-main.journal.sqlite", 2
+        )
+
+
+def conforms_named(session: Session, command: str) -> None:
+    """The whole of it is a test of its own for each of our venues."""
+    named = command.replace("NAME", "oceanex") + " --cards orders.lost-answer"
+    assert "1 passed" in _ends(session, named)
+
+
+def with_the_line_before(session: Session, command: str) -> None:
+    assert (session.folder / "mine" / "state" / "toy-main.journal.sqlite").exists()
 
 
 def fewer(seeds: str, to: str, code: int = 0, says: str = "") -> Step:
@@ -209,6 +248,13 @@ COMMANDS: dict[str, Step] = {
     "oceanex_7119_late_order_over_the_position_limit.json": written(),
     "fairlead simulate --seeds 1..100 --hashes hashes.json": fewer("1..100", "1..2"),
     ".venv-3.14/bin/fairlead simulate --seeds 1..100 --hashes hashes.json": other_python,
+    "fairlead new venue toy toy": written_own,
+    "pip install --no-build-isolation --no-deps -e toy": installed_own,
+    "fairlead conformance toy --seeds 20": conforms,
+    "fairlead new strategy mine mine --venue toy": written_own,
+    "fairlead venue toy --port 8610 --account-dir mine/venue": serves_own,
+    "fairlead live mine/mine.toml": with_the_line_before,
+    "fairlead conformance NAME": conforms_named,
     "fairlead --help": written(says="Exit codes"),
     "fairlead config": written(says="max_position"),
     "fairlead config --explain risk.price_collar_bps": written(says="price_collar_bps"),
@@ -220,6 +266,7 @@ COMMANDS: dict[str, Step] = {
     "fairlead explain": named,
     "fairlead kill": named,
     "fairlead live": named,
+    "fairlead new": named,
     "fairlead paper": named,
     "fairlead resolve": named,
     "fairlead simulate": named,

@@ -1,0 +1,241 @@
+"""The stream of a venue that sends whole books, and trades with ids (part of `kit`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import AggressorSide, InstrumentId, TradeId, TradeTick
+
+from fairlead.adapters.base.book import Numbers, SnapshotBook
+from fairlead.adapters.base.decode import bounded
+from fairlead.adapters.base.history import Histories
+from fairlead.adapters.base.venue import (
+    Feed,
+    FeedKind,
+    Gap,
+    ParseError,
+    Resynced,
+    Send,
+    StreamItem,
+    VenueError,
+    VenueInstrument,
+)
+from fairlead.engine.orders.model import Side
+
+SEEN_MAX = 10_000  # trades of a market, so that one told again is told once
+PING_SECS, CLOSE_SECS = 15.0, 45.0
+AGGRESSORS = {Side.BUY: AggressorSide.BUY, Side.SELL: AggressorSide.SELL}
+Levels = Sequence[tuple[str, str]]
+
+
+class BookNews(msgspec.Struct, frozen=True):
+    """A whole book: prices and sizes as the venue's text, in any order."""
+
+    symbol: str
+    bids: Levels
+    asks: Levels
+    ts_event: int
+
+
+class TradeNews(msgspec.Struct, frozen=True):
+    """One trade; `side` is the aggressor's."""
+
+    symbol: str
+    id: str
+    side: Side
+    price: Decimal
+    size: Decimal
+    ts_event: int
+
+
+News = BookNews | TradeNews | Send
+
+
+class SnapshotChannel:
+    """The book of one instrument, whole with each frame; whether a gap is open on it."""
+
+    def __init__(self, instrument: VenueInstrument) -> None:
+        self.instrument = instrument.id
+        self._has_gap = False
+        self._ts_event = 0
+        self._book = SnapshotBook(
+            InstrumentId.from_str(instrument.id),
+            instrument.price_precision,
+            instrument.size_precision,
+        )
+
+    def update(
+        self, asks: Levels, bids: Levels, ts_event: int, ts_init: int
+    ) -> Sequence[StreamItem]:
+        """Raises ParseError, and is as it was. A book older than the one shown is passed over."""
+        book = self._book
+        if ts_event < self._ts_event and book.is_valid:
+            return ()
+        self._ts_event = ts_event
+        was_valid = book.is_valid
+        deltas = book.diff(asks, bids, ts_event, ts_init)
+        if book.is_valid:
+            if not self._has_gap:
+                return () if deltas is None else (deltas,)
+            self._has_gap = False
+            return deltas, Resynced(self.instrument)
+        if was_valid:
+            self._has_gap = True
+            return deltas, Gap(self.instrument, "crossed or locked book")
+        return ()
+
+    def break_off(self, reason: str, ts_init: int) -> Sequence[StreamItem]:
+        """Clear the book if it was whole, and open a gap."""
+        if not self._book.is_valid:
+            return ()
+        self._has_gap = True
+        return self._book.clear(ts_init), Gap(self.instrument, reason)
+
+
+class KitStream(ABC):
+    """A `StreamProtocol` over three hooks."""
+
+    idle_ping_secs = PING_SECS
+    idle_close_secs = CLOSE_SECS
+
+    def __init__(self, url: str, instruments: Mapping[str, VenueInstrument]) -> None:
+        self.url = url
+        self._instruments = instruments
+        self._feeds: dict[Feed, None] = {}
+        self._books: dict[str, SnapshotChannel] = {}  # by the venue's symbol
+        self._seen: dict[str, OrderedDict[str, None]] = {}
+
+    @abstractmethod
+    def news(self, frame: bytes | str) -> Iterable[News]:
+        """What a frame says. Raises ParseError."""
+
+    @abstractmethod
+    def command(self, feed: Feed, symbol: str, *, is_wanted: bool) -> str:
+        """The frame that subscribes, or unsubscribes. Raises VenueError for what is not there."""
+
+    # -- StreamProtocol ------------------------------------------------------------------------
+
+    def opened(self, now_ns: int) -> Sequence[str]:
+        return [self._command(feed, is_wanted=True) for feed in self._feeds]
+
+    def subscribe(self, feed: Feed) -> Sequence[str]:
+        if feed in self._feeds:
+            return ()
+        frame = self._command(feed, is_wanted=True)
+        self._feeds[feed] = None
+        if feed.kind is FeedKind.BOOK:
+            instrument = self._instruments[feed.instrument]
+            self._books.setdefault(instrument.symbol, SnapshotChannel(instrument))
+        return (frame,)
+
+    def unsubscribe(self, feed: Feed) -> Sequence[str]:
+        if feed not in self._feeds:
+            return ()
+        del self._feeds[feed]
+        if feed.kind is FeedKind.BOOK:
+            self._books.pop(self._instruments[feed.instrument].symbol, None)
+        return (self._command(feed, is_wanted=False),)
+
+    def ping(self, now_ns: int) -> Sequence[str]:
+        return ()
+
+    def received(self, frame: bytes | str, ts_init: int) -> Iterator[StreamItem]:
+        try:
+            for one in self.news(frame):
+                if isinstance(one, BookNews):
+                    yield from self._book(one, ts_init)
+                elif isinstance(one, TradeNews):
+                    yield from self._trade(one, ts_init)
+                else:
+                    yield one
+        except ParseError as error:  # whose book it was, it does not say
+            yield from self._all_off(f"a frame could not be read: {error}", ts_init)
+            raise
+
+    def closed(self, ts_init: int) -> Iterable[StreamItem]:
+        return self._all_off("connection closed", ts_init)
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _command(self, feed: Feed, *, is_wanted: bool) -> str:
+        return self.command(feed, self._instruments[feed.instrument].symbol, is_wanted=is_wanted)
+
+    def _all_off(self, reason: str, ts_init: int) -> list[StreamItem]:
+        items: list[StreamItem] = []
+        for channel in self._books.values():
+            items.extend(channel.break_off(reason, ts_init))
+        return items
+
+    def _book(self, news: BookNews, ts_init: int) -> Sequence[StreamItem]:
+        channel = self._books.get(news.symbol)
+        if channel is None:
+            return ()
+        return channel.update(news.asks, news.bids, news.ts_event, ts_init)
+
+    def _trade(self, news: TradeNews, ts_init: int) -> Iterator[StreamItem]:
+        for feed in self._feeds:
+            if feed.kind is not FeedKind.TRADES:
+                continue
+            instrument = self._instruments[feed.instrument]
+            seen = self._seen.setdefault(news.symbol, OrderedDict())
+            if instrument.symbol != news.symbol or news.id in seen:
+                continue
+            tick = trade_tick(news, instrument, ts_init)
+            seen[news.id] = None
+            if len(seen) > SEEN_MAX:
+                seen.popitem(last=False)
+            yield tick
+
+
+def trade_tick(news: TradeNews, instrument: VenueInstrument, ts_init: int) -> TradeTick:
+    """Raises ParseError for numbers beyond the instrument's precision."""
+    numbers = Numbers(instrument.price_precision, instrument.size_precision)
+    try:
+        return TradeTick(
+            InstrumentId.from_str(instrument.id),
+            numbers.prices[f"{news.price:f}"],
+            numbers.sizes[f"{news.size:f}"],
+            AGGRESSORS[news.side],
+            TradeId(news.id),
+            news.ts_event,
+            ts_init,
+        )
+    except (ValueError, OverflowError, TypeError) as error:
+        raise ParseError("trade", bounded(str(error))) from error
+
+
+class KitMarketData:
+    """`MarketData` by stream alone; a venue with histories overrides what it has."""
+
+    def __init__(
+        self,
+        code: str,
+        instruments: Mapping[str, VenueInstrument],
+        make_stream: Callable[[], KitStream],
+    ) -> None:
+        self.histories = Histories(code, instruments, ())
+        self._make_stream = make_stream
+
+    def public_stream(self) -> KitStream:
+        return self._make_stream()
+
+    async def history_trades(
+        self, instrument: str, start_ns: int | None, end_ns: int | None, limit: int
+    ) -> list[Any]:
+        raise self._none(f"{instrument[:60]}: the venue has no history of trades")
+
+    async def history_bars(
+        self, bar_type: Any, start_ns: int | None, end_ns: int | None, limit: int
+    ) -> list[Any]:
+        raise self._none(f"{str(bar_type)[:60]}: the venue has no bars; build them from trades")
+
+    async def book_snapshot(self, instrument: str, depth: int) -> Any:
+        raise self._none(f"{instrument[:60]}: the venue has no book by request; subscribe it")
+
+    def _none(self, text: str) -> VenueError:
+        return self.histories.refused("NO-HISTORY", text)

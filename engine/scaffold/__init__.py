@@ -1,0 +1,1 @@
+"""What `fairlead new` writes: a venue of one's own, and a strategy."""

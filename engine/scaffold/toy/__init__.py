@@ -1,0 +1,1 @@
+"""A venue named toy: its adapter, and its simulator."""
