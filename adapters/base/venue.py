@@ -354,6 +354,28 @@ class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
     reads: ReadLimits = READ_LIMITS  # how often a read that failed is sent again
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command of an adapter's own tells: rows for a person, `data` for a program."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    data: Any
+
+
+class AdapterCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to a venue, or a word to it, that is no trading: `fairlead gateway NAME ...`.
+
+    `arguments` are names, those in brackets may be left out; `run` gets those that were given.
+    It raises VenueError, and ValueError for an argument that it can't understand. What it tells
+    holds no secret.
+    """
+
+    name: str
+    line: str
+    arguments: tuple[str, ...] = ()
+    run: Callable[[Any, Mapping[str, str]], Awaitable[Told]]
+
+
 class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the registry knows of an adapter without connecting."""
 
@@ -363,3 +385,4 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities
     create: Callable[[AdapterContext], Adapter]
     keyed_data: bool = False  # market data needs the credentials too: paper and record read them
+    commands: tuple[AdapterCommand, ...] = ()  # of its own, beside trading

@@ -22,6 +22,7 @@ from fairlead.adapters.base.venue import (
 )
 from fairlead.adapters.mudawyl import instruments as instruments_of
 from fairlead.adapters.mudawyl import schemas as s
+from fairlead.adapters.mudawyl.commands import COMMANDS
 from fairlead.adapters.mudawyl.config import MudawylMarket, MudawylOptions
 from fairlead.adapters.mudawyl.errors import CODE, ERROR_CODES
 from fairlead.adapters.mudawyl.http import MudawylHttp
@@ -163,4 +164,5 @@ SPEC = AdapterSpec(
     credentials=(Credential("token", required=False),),
     capabilities=CAPABILITIES,
     create=MudawylAdapter,
+    commands=COMMANDS,
 )

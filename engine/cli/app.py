@@ -46,6 +46,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "fairlead.engine.cli.resolve",
         "Settle an order that the venue has forgotten, by hand.",
     ),
+    "gateway": ("fairlead.engine.cli.gateway", "Ask a venue what only that venue has."),
     "kill": ("fairlead.engine.cli.kill", "Stop orders, cancel, flatten: also when the run hangs."),
     "venue": ("fairlead.engine.cli.venue", "Serve a simulated venue on loopback."),
 }
