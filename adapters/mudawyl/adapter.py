@@ -37,7 +37,7 @@ __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "MudawylAdapter"]
 NAME = "mudawyl"
 
 CAPABILITIES = Capabilities(
-    kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT}),
+    kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT, Kind.STOP_MARKET}),
     time_in_force=frozenset({Tif.GTC}),
     reports_fills=True,
     batch_submit_max=BATCH_MAX,

@@ -20,6 +20,7 @@ from fairlead.adapters.mudawyl.schemas import told
 from fairlead.engine.orders.model import Intent, Kind, Refused, Side, Tif, TriggerCondition
 
 _TYPES: dict[Kind, s.OrderType] = {Kind.LIMIT: "LIMIT", Kind.MARKET: "MARKET"}
+STOP_TYPES: dict[Kind, s.StopType] = {Kind.STOP_LIMIT: "LIMIT", Kind.STOP_MARKET: "MARKET"}
 _SIDES: dict[Side, s.Side] = {Side.BUY: "BUY", Side.SELL: "SELL"}
 
 
@@ -58,7 +59,7 @@ def grouped(intents: Sequence[Intent]) -> list[Group | tuple[Intent, Refused]]:
 
 
 def _with(group: Group, exit_: Intent) -> Group:
-    if exit_.kind is Kind.STOP_LIMIT and group.stop is None:
+    if exit_.kind in STOP_TYPES and group.stop is None:
         return msgspec.structs.replace(group, stop=exit_)
     return msgspec.structs.replace(group, targets=(*group.targets, exit_))
 
@@ -84,7 +85,7 @@ def problem(group: Group, facts: VenueInstrument) -> str:
     if any(exit_.side is entry.side for exit_ in group.intents[1:]):
         return "an exit is on the other side than its entry"
     if any(target.kind is not Kind.LIMIT or target.price is None for target in group.targets):
-        return "at most one stop (STOP_LIMIT), and targets that are LIMIT with a price"
+        return "at most one stop (STOP_LIMIT, STOP_MARKET), and targets that are LIMIT with a price"
     if len({target.price for target in group.targets}) < len(group.targets):
         return "targets of one entry differ in price, or their orders could not be told apart"
     if group.targets:
@@ -97,8 +98,8 @@ def problem(group: Group, facts: VenueInstrument) -> str:
 
 def _stop_problem(stop: Intent, entry: Intent) -> str:
     natural = TriggerCondition.GTE if stop.side is Side.BUY else TriggerCondition.LTE
-    if stop.price is None or stop.trigger_price is None:
-        return "a stop has a trigger price and a price"
+    if stop.trigger_price is None or (stop.price is None) is (stop.kind is Kind.STOP_LIMIT):
+        return "a stop has a trigger price, and a STOP_LIMIT a price"
     if stop.trigger_condition not in (None, natural):
         return f"a {stop.side} stop fires at {natural} only"
     if stop.quantity != entry.quantity:
@@ -119,7 +120,7 @@ def request(group: Group, facts: VenueInstrument) -> s.NewOrder:
         price=unset if entry.price is None else entry.price,
         take_profit_prices=prices or unset,
         stop_trigger_price=unset if stop is None else stop.trigger_price or unset,
-        stop_trigger_type=unset if stop is None else "LIMIT",
+        stop_trigger_type=unset if stop is None else STOP_TYPES[stop.kind],
         stop_price=unset if stop is None else stop.price or unset,
     )
 
@@ -146,7 +147,8 @@ def is_of(row: s.Order, intent: Intent) -> bool:
         is_priced = intent.price is None or told(row.price) == intent.price
         return same and is_priced and trigger is None and not is_reducing
     waiting, wanted = (
-        (STOPS, intent.trigger_price) if intent.kind is Kind.STOP_LIMIT else (TARGETS, intent.price)
+        (STOPS, intent.trigger_price) if intent.kind in STOP_TYPES else (TARGETS, intent.price)
     )
-    is_kind = row.type in waiting or row.type == "limit"
+    fired = "market" if intent.kind is Kind.STOP_MARKET else "limit"
+    is_kind = row.type in waiting or row.type == fired
     return is_kind and is_reducing is not False and trigger == wanted

@@ -41,6 +41,15 @@ STOPS = frozenset({"stop", "stop_market"})
 TARGETS = frozenset({"take_profit", "take_profit_market"})
 TRAILING = "trailing_stop_market"
 TYPES = frozenset({"limit", "market", TRAILING}) | STOPS | TARGETS
+_KINDS = {
+    "stop": Kind.STOP_LIMIT,
+    "stop_market": Kind.STOP_MARKET,
+    "take_profit": Kind.LIMIT,
+    "take_profit_market": Kind.MARKET_IF_TOUCHED,
+    TRAILING: Kind.MARKET,
+}
+_TRIGGERED = frozenset({Kind.STOP_LIMIT, Kind.STOP_MARKET, Kind.MARKET_IF_TOUCHED})
+_PRICED = frozenset({Kind.LIMIT, Kind.STOP_LIMIT})
 
 
 def time_ns(text: str | None) -> int:
@@ -83,9 +92,9 @@ def kind_of(row: s.Order) -> Kind:
     trigger, price = told(row.stop_price), told(row.price)
     if row.type == "limit":
         return Kind.STOP_LIMIT if trigger and trigger != price else Kind.LIMIT
-    if row.type in TARGETS:
-        return Kind.LIMIT
-    return Kind.STOP_LIMIT if row.type == "stop" else Kind.MARKET
+    if row.type == "market":
+        return Kind.STOP_MARKET if trigger else Kind.MARKET
+    return _KINDS[row.type]
 
 
 def order(row: s.Order, instrument: VenueInstrument, closes: Decimal = _ZERO) -> VenueOrder:
@@ -102,12 +111,11 @@ def order(row: s.Order, instrument: VenueInstrument, closes: Decimal = _ZERO) ->
     if filled > quantity:
         raise ParseError("order", f"{row.id}: {filled} of {quantity} is filled")
     state = _STATES[status]
-    trigger = _positive(row.stop_price, "stopPrice") if kind is Kind.STOP_LIMIT else None
-    if row.type in STOPS and state is OrderState.OPEN:
+    trigger = _positive(row.stop_price, "stopPrice") if kind in _TRIGGERED else None
+    if kind in _TRIGGERED and row.type not in ("limit", "market") and state is OrderState.OPEN:
         state = OrderState.WAITING
     if state is OrderState.FILLED and filled < quantity:
         state = OrderState.CANCELED
-    limit = row.stop_price if row.type in TARGETS and not told(row.price) else row.price
     return VenueOrder(
         venue_order_id=row.id,
         instrument=instrument.id,
@@ -117,9 +125,9 @@ def order(row: s.Order, instrument: VenueInstrument, closes: Decimal = _ZERO) ->
         quantity=quantity,
         filled=filled,
         avg_price=_average(row, filled),
-        price=None if kind is Kind.MARKET else _positive(limit, "price"),
+        price=_positive(row.price, "price") if kind in _PRICED else None,
         trigger_price=trigger,
-        trigger_condition=_condition(side) if trigger else None,
+        trigger_condition=_condition(side, kind) if trigger else None,
         triggered=told(row.stop_price) is not None and row.type in ("limit", "market"),
         ts_created=created_ns(row),
     )
@@ -132,9 +140,10 @@ def _average(row: s.Order, filled: Decimal) -> Decimal | None:
     return _positive(row.average, "average") or (cost / filled if cost else None)
 
 
-def _condition(side: Side) -> TriggerCondition:
-    """A buy stop fires at or above its trigger, a sell stop at or below (section 7)."""
-    return TriggerCondition.GTE if side is Side.BUY else TriggerCondition.LTE
+def _condition(side: Side, kind: Kind) -> TriggerCondition:
+    """A buy stop fires at or above its trigger, a sell stop at or below; targets the other way."""
+    rises = (side is Side.BUY) is not (kind is Kind.MARKET_IF_TOUCHED)
+    return TriggerCondition.GTE if rises else TriggerCondition.LTE
 
 
 def fill(row: s.Trade, instrument: VenueInstrument) -> VenueFill:

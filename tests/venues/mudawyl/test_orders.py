@@ -185,6 +185,7 @@ async def test_a_bracket_of_a_short() -> None:
         (entry(), target(2, "60500", "0.02"), target(3, "60600", "0.03")),
         (entry(), *(target(n, str(60000 + n), "0.002") for n in range(2, 28))),
         (entry(), stop(2), stop(3)),
+        (entry(), stop(2, kind=Kind.STOP_MARKET)),
         (entry(), stop(2, trigger_condition=TriggerCondition.GTE)),
         (entry(), stop(2, quantity=D("0.01"))),
         (entry(), target(2, "60500", "0.05", kind=Kind.MARKET)),
@@ -448,8 +449,31 @@ async def test_a_stop_that_closes_the_position_has_its_quantity() -> None:
     made = await world()
     made.desk.bracket(stopTriggerType="MARKET")
     listed = {o.kind: o for o in await made.orders.open_orders([BTC])}
-    assert listed[Kind.MARKET].quantity == D("0.05")
-    assert listed[Kind.MARKET].state is OrderState.WAITING
+    assert listed[Kind.STOP_MARKET].quantity == D("0.05")
+    assert listed[Kind.STOP_MARKET].state is OrderState.WAITING
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("side", list(Side))
+async def test_a_stop_to_market_is_bound_waits_and_fires(closes: bool, side: Side) -> None:
+    made = await world(venue={"market_stop_closes": closes})
+    other = Side.SELL if side is Side.BUY else Side.BUY
+    trigger = "59000" if side is Side.BUY else "61000"
+    wanted = stop(2, trigger, side=other, kind=Kind.STOP_MARKET)
+    wanted = msgspec.structs.replace(wanted, price=None)
+    first, stopping = await made.accepted(entry(1, side=side), wanted)
+    assert (stopping.kind, stopping.state) == (Kind.STOP_MARKET, OrderState.WAITING)
+    assert (stopping.trigger_price, stopping.quantity) == (D(trigger), D("0.05"))
+    (listed,) = await made.orders.open_orders([BTC])
+    assert listed.trigger_condition is (
+        TriggerCondition.LTE if side is Side.BUY else TriggerCondition.GTE
+    )
+    assert listed.price is None
+    made.desk.move("58900" if side is Side.BUY else "61100")
+    (told,) = await made.orders.orders([ref(stopping.venue_order_id)])
+    assert (told.kind, told.state, told.triggered) == (Kind.STOP_MARKET, OrderState.FILLED, True)
+    assert made.held() == 0
+    assert first.state is OrderState.FILLED
 
 
 @pytest.mark.parametrize("shape", ["zero", "nulls", "empty"])
