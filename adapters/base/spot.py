@@ -93,14 +93,14 @@ def spot_instrument(
 
 
 def _told(fees: FeeTable | None, *, buy_fee_in_base: bool) -> dict[str, object]:
-    """What `fairlead.engine.run.fees` reads."""
-    if fees is None:
-        return {}
-    rates = {
-        "maker_fee": fees.maker,
-        "taker_fee": fees.taker,
-        "buy_fee": fees.buy,
-        "sell_fee": fees.sell,
-    }
-    told: dict[str, object] = {name: str(rate) for name, rate in rates.items() if rate is not None}
-    return told | {"buy_fee_in_base": buy_fee_in_base}
+    """What `fairlead.engine.run.fees` reads: the currency also where only the config has rates."""
+    told: dict[str, object] = {"buy_fee_in_base": buy_fee_in_base}
+    if fees is not None:
+        rates = {
+            "maker_fee": fees.maker,
+            "taker_fee": fees.taker,
+            "buy_fee": fees.buy,
+            "sell_fee": fees.sell,
+        }
+        told |= {name: str(rate) for name, rate in rates.items() if rate is not None}
+    return told

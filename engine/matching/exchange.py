@@ -313,6 +313,7 @@ class Exchange:
         order.filled += quantity
         self.account.book(order, fill)
         self.account.reserve(order, must=True)
+        self._tell_balances()  # first: who hears of the fill may use at once what it brought
         self._events.filled(order, fill, self.now_ns)
 
     def _filled(self, order: Order) -> None:
@@ -352,6 +353,9 @@ class Exchange:
             child = self._children.pop(0)
             if child.state is State.HELD:
                 self._arrive(child)
+        self._tell_balances()
+
+    def _tell_balances(self) -> None:
         if self.account.is_changed:
             self.account.is_changed = False
             self._events.balances_changed(self.now_ns)

@@ -122,9 +122,10 @@ def test_an_inverse_contract_settles_in_base():
     assert b.balance("BTC") == ("1.2", "0")
 
 
-def test_balances_are_told_once_for_all_that_one_event_did():
+def test_balances_are_told_before_the_fill_that_changed_them_and_else_once():
     b = bench()
     b.order(10, "buy", BUY, 4)
-    assert [one.kind for one in b.told] == ["accepted", "filled", "filled", "balances"]
+    told = [one.kind for one in b.told]
+    assert told == ["accepted", "balances", "filled", "balances", "filled"]
     b.trade(20, "97", 1)
-    assert len(b.told) == 4
+    assert len(b.told) == 5

@@ -113,6 +113,23 @@ def test_balances_follow_each_fill():
     assert seen.net == 0
 
 
+def test_who_hears_of_a_fill_has_what_it_brought():
+    class Trading(Listening):
+        def at_3(self) -> None:
+            self.send("in", self.order_factory.market(IID, BUY, qty(1)))
+
+        def at_6(self) -> None:
+            self.send("out", self.order_factory.market(IID, SELL, qty(1)))
+
+        def on_order_filled(self, event: Any) -> None:
+            super().on_order_filled(event)
+            usdt = self.cache.instrument(IID).quote_currency
+            self.known = self.cache.account_for_venue(VENUE).balance_total(usdt)
+
+    seen = run(Trading, [100.0] * 4 + [110.0] * 20)
+    assert str(seen.known) == "1000009.98000000 USDT"
+
+
 def test_two_exits_of_one_position_keep_their_own_sizes():
     class Leaving(Listening):
         def at_3(self) -> None:

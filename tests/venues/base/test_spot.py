@@ -11,8 +11,9 @@ from fairlead.adapters.base.spot import FeeTable, spot_instrument
 from fairlead.adapters.base.venue import ParseError
 from fairlead.adapters.oceanex.instruments import instrument
 from fairlead.adapters.oceanex.schemas import Market
+from fairlead.engine.config.model import Fees
 from fairlead.engine.orders.model import Fee, Side
-from fairlead.engine.run.fees import rates_from_info
+from fairlead.engine.run.fees import configured_rates, rates_from_info
 
 FACTS: dict[str, Any] = {
     "id": "BTC_USDT.X",
@@ -48,6 +49,13 @@ def test_a_recording_holds_the_rates_that_live_orders_pay(fees: FeeTable) -> Non
     assert made.fee(Side.BUY, Decimal(2), Decimal(100)) == Fee(2 * rate, "BTC")
     rate = fees.taker if fees.sell is None else fees.sell
     assert made.fee(Side.SELL, Decimal(2), Decimal(100)) == Fee(200 * rate, "USDT")
+
+
+def test_the_currency_of_a_fee_is_told_where_only_the_config_has_its_rate() -> None:
+    info = spot_instrument(**FACTS).nautilus.info
+    rates = configured_rates(Fees(maker=Decimal("0.001"), taker=Decimal("0.002")), info)
+    assert rates is not None
+    assert rates.buy_in_base
 
 
 def test_rates_that_are_not_known_are_not_told_as_none() -> None:
