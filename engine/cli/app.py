@@ -49,6 +49,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "gateway": ("fairlead.engine.cli.gateway", "Ask a venue what only that venue has."),
     "kill": ("fairlead.engine.cli.kill", "Stop orders, cancel, flatten: also when the run hangs."),
     "venue": ("fairlead.engine.cli.venue", "Serve a simulated venue on loopback."),
+    "venues": ("fairlead.engine.cli.venues", "Tell what each venue can do."),
 }
 
 

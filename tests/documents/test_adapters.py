@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from fairlead.adapters import registry
+from fairlead.engine.cli.venues import of
+from fairlead.engine.config.capabilities import markdown
 from tests.documents.extract import commands
 from tests.documents.session import Session
 from tests.support.processes import ROOT
@@ -29,6 +31,13 @@ def test_every_option_has_a_row_and_no_row_is_of_an_option_that_is_gone(adapter:
     assert sorted(re.findall(r"`(\w+)`", cells)) == sorted(
         field.name for field in msgspec.structs.fields(options)
     )
+
+
+@pytest.mark.parametrize("adapter", registry.names())
+def test_the_table_of_capabilities_is_what_the_command_prints(adapter: str) -> None:
+    section = page(adapter).partition("## Capabilities\n")[2].partition("\n## ")[0]
+    assert f"`fairlead venues {adapter}`" in section
+    assert markdown(of(adapter)) in section
 
 
 def test_the_commands_of_the_simulated_piexgo(tmp_path: Path) -> None:

@@ -255,6 +255,8 @@ COMMANDS: dict[str, Step] = {
     "fairlead venue toy --port 8610 --account-dir mine/venue": serves_own,
     "fairlead live mine/mine.toml": with_the_line_before,
     "fairlead conformance NAME": conforms_named,
+    "fairlead venues": written(says="held by the engine"),
+    "fairlead venues --json": written(says='"time_in_force"'),
     "fairlead --help": written(says="Exit codes"),
     "fairlead config": written(says="max_position"),
     "fairlead config --explain risk.price_collar_bps": written(says="price_collar_bps"),

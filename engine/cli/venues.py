@@ -1,0 +1,67 @@
+"""`fairlead venues`: which venues there are, and what each can do, from their Capabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fairlead.engine.errors import Exit, FairleadError
+
+if TYPE_CHECKING:
+    from fairlead.engine.config.capabilities import Described
+
+
+def of(name: str) -> Described:
+    """Raises KeyError for a name that nobody offers, FairleadError as `registry.spec`."""
+    from fairlead.adapters import registry
+    from fairlead.engine.config.capabilities import described
+
+    spec = registry.spec(name)
+    return described(
+        name,
+        spec.capabilities,
+        has_simulator=name in registry.simulated(),
+        keyed_data=spec.keyed_data,
+    )
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="One venue; all without it.")] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one object a venue.")
+    ] = False,
+) -> None:
+    """Tell what the venues can do: order kinds, which of them the engine holds, times in force,
+    streams, histories, what is told of orders and fees. No venue is asked.
+    """
+    import msgspec
+
+    from fairlead.adapters import registry
+
+    known = registry.names()
+    if name and name not in known:
+        raise typer.BadParameter(f"no venue {name!r}; known: {', '.join(known)}", param_hint="NAME")
+    found: list[Described] = []
+    broken: list[FairleadError] = []
+    for one in [name] if name else known:
+        try:
+            found.append(of(one))
+        except FairleadError as error:  # an installed package's adapter that can't be imported
+            broken.append(error)
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        typer.echo("\n\n".join(_table(venue) for venue in found))
+    for fault in broken:
+        typer.echo(f"error {fault.code}: {fault.message}", err=True)
+    if broken:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _table(venue: Described) -> str:
+    from fairlead.engine.config.capabilities import rows
+
+    told = rows(venue)
+    width = max(len(what) for what, _ in told)
+    return "\n".join([venue.name, *(f"  {what:<{width}}  {text}" for what, text in told)])
