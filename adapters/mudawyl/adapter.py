@@ -39,6 +39,7 @@ NAME = "mudawyl"
 CAPABILITIES = Capabilities(
     kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT, Kind.STOP_MARKET}),
     time_in_force=frozenset({Tif.GTC}),
+    clears=True,
     reports_fills=True,
     batch_submit_max=BATCH_MAX,
     batch_query_max=BATCH_QUERY_MAX,

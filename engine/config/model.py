@@ -179,6 +179,7 @@ CheckCode = Literal[
     "EXEC_ALGORITHM",
     "EMULATION",
     "UNSUPPORTED",
+    "CLEARS",
     "PRECISION",
     "PRICE_BOUNDS",
     "QUANTITY_BOUNDS",

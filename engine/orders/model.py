@@ -352,7 +352,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `held` are kinds that it lacks and that the engine holds for it, released as LIMIT or MARKET;
     `trigger_sources` is what its data can fire them by, the first unless the config says
-    otherwise. `hold_passed`: a stop of its own is sent only while fresh data prove that its trigger
+    otherwise. `clears`: a new order first closes and cancels what its instrument has.
+    `hold_passed`: a stop of its own is sent only while fresh data prove that its trigger
     lies ahead, and is held else.
     """
 
@@ -360,6 +361,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: frozenset[Tif]
     post_only: bool = False
     replace: bool = False
+    clears: bool = False
     client_order_ids: bool = False  # the venue keeps our id, so a lost order is found by it
     private_stream: bool = False  # orders and balances are pushed
     reports_fills: bool = False  # true executions, with ids and fees

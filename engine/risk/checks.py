@@ -59,6 +59,13 @@ CHECKS: tuple[Check, ...] = (
         "in every mode; quantities in base units.",
     ),
     Check(
+        "CLEARS",
+        form.clears,
+        text="No second order where the venue would close the position and cancel the orders of "
+        "the instrument before it takes one; exits of a bracket pass with their entry.",
+        on_modify=False,
+    ),
+    Check(
         "PRECISION",
         form.precision,
         text="Quantity and prices are positive multiples of the instrument's increments.",

@@ -114,6 +114,22 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
+def clears(order: OrderFacts, view: Look) -> Verdict:
+    """A venue that makes room for each order: the second would undo the first."""
+    able = view.capabilities(order.instrument)
+    if able is None or not able.clears or order.reduce_only or order.role.is_exit:
+        return None
+    working = view.is_working(order)
+    if not view.position and not working:
+        return None
+    there = "open orders" if working else f"a position of {view.position:f}"
+    return Denial(
+        "CLEARS",
+        f"{_venue(order)} would first close and cancel what {order.instrument} has ({there}); wait "
+        'for its end, or let it: [risk] off = ["CLEARS"]',
+    )
+
+
 def precision(order: OrderFacts, view: Look) -> Verdict:
     facts = view.facts
     assert facts is not None  # instrument_known runs before

@@ -163,6 +163,11 @@ class Look:
         market = self.market
         return self.price if market is None or market.ask is None else market.ask
 
+    def is_working(self, order: OrderFacts) -> bool:
+        """Whether any other order is live in its instrument, of whatever side or strategy."""
+        live = self._ledger.working(order.instrument)
+        return any(each.client_order_id != order.client_order_id for each in live)
+
     def own_position(self, order: OrderFacts) -> Decimal:
         """Of the order's strategy, with what belongs to none."""
         of = self._ledger.by_strategy

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import pytest
 from nautilus_trader.model import (
     BookType,
@@ -34,6 +35,7 @@ BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 
 PLAIN = Capabilities(kinds=frozenset({Kind.LIMIT, Kind.MARKET}), time_in_force=frozenset({Tif.GTC}))
+CLEARING = msgspec.structs.replace(PLAIN, clears=True)
 
 
 class Script(GuardedStrategy):
@@ -171,6 +173,22 @@ CASES = {
         ["UNSUPPORTED"],
         {2: lambda s: s.limit(BUY, 1, 99), 8: modify_up},
         capabilities={"TEST": PLAIN},
+    ),
+    "an order beside another at a venue that clears": Case(
+        ["CLEARS"],
+        {2: lambda s: s.limit(BUY, 1, 99), 8: lambda s: s.limit(SELL, 1, 101)},
+        capabilities={"TEST": CLEARING},
+    ),
+    "an order beside a position at a venue that clears": Case(
+        ["CLEARS"],
+        {2: lambda s: s.market(BUY, 1), 8: lambda s: s.limit(BUY, 1, 99)},
+        capabilities={"TEST": CLEARING},
+    ),
+    "an order that clears what is there, as the config lets it": Case(
+        [],
+        {2: lambda s: s.limit(BUY, 1, 99), 8: lambda s: s.limit(SELL, 1, 101)},
+        Risk(off=["CLEARS"]),
+        capabilities={"TEST": CLEARING},
     ),
     "quote quantity": Case(["UNSUPPORTED"], {2: lambda s: s.market(BUY, 1, quote_quantity=True)}),
     "price off the grid": Case(
