@@ -74,6 +74,21 @@ class MudawylAdapter:
         self.trading = MudawylOrders(self.http, options, self.instruments)
         self.orders: VenueOrders = self.trading
 
+    @property
+    def key_id(self) -> str:
+        return self._options.key_id
+
+    def configured(self) -> list[VenueInstrument]:
+        """The config's markets, also before it is connected. Raises VenueError."""
+        now_ns = self._now_ns()
+        try:
+            return [
+                instruments_of.instrument(market, self.venue, now_ns)
+                for market in self._options.markets
+            ]
+        except ParseError as e:
+            raise _refused("MARKET", str(e)) from e
+
     async def connect(self, *, trading: bool) -> None:
         """Take the markets; for trading, prove the key, and set leverage and margin type.
 
@@ -124,14 +139,7 @@ class MudawylAdapter:
 
     async def refresh_instruments(self) -> None:
         """The config's markets: nothing tells them. Raises VenueError; then nothing changes."""
-        now_ns = self._now_ns()
-        try:
-            found = [
-                instruments_of.instrument(market, self.venue, now_ns)
-                for market in self._options.markets
-            ]
-        except ParseError as e:
-            raise _refused("MARKET", str(e)) from e
+        found = self.configured()
         if not found:
             raise _refused("NO-MARKETS", "the gateway tells no markets: name them, option markets")
         self._found.clear()

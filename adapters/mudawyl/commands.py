@@ -8,9 +8,18 @@ from typing import Any
 
 import msgspec
 
-from fairlead.adapters.base.venue import AdapterCommand, Told
+from fairlead.adapters.base.venue import (
+    AdapterCommand,
+    ParseError,
+    Told,
+    VenueError,
+    VenueErrorKind,
+    VenueInstrument,
+)
 from fairlead.adapters.mudawyl import schemas as s
+from fairlead.adapters.mudawyl.errors import CODE
 from fairlead.adapters.mudawyl.http import MAX_PAGE, MudawylHttp
+from fairlead.adapters.mudawyl.parse import held
 
 Given = Mapping[str, str]
 _PERIODS = ("STRATEGY", "[INTERVAL]", "[LIMIT]")
@@ -160,7 +169,67 @@ async def _balances(adapter: Any, given: Given) -> Told:
     return _table(("key", "name", "currency", "free", "used", "total"), rows)
 
 
+def parsed_position(row: s.Position | None) -> tuple[Decimal, Decimal]:
+    """Raises VenueError."""
+    try:
+        return held(row)
+    except ParseError as e:
+        raise VenueError(VenueErrorKind.UNKNOWN, f"{CODE}-BAD-ANSWER", str(e)) from e
+
+
+def _facts(adapter: Any, given: Given) -> VenueInstrument:
+    """Of the config's market that is named. Raises ValueError."""
+    found = {one.symbol: one for one in adapter.configured()}
+    facts = found.get(given["SYMBOL"])
+    if facts is None:
+        raise ValueError(f"SYMBOL: expected one of {', '.join(found)}")
+    return facts
+
+
+async def _position(adapter: Any, given: Given) -> Told:
+    facts = _facts(adapter, given)
+    row = await _http(adapter).position(adapter.key_id, facts.symbol)
+    quantity, entry = parsed_position(row)
+    told = s.Position() if row is None else row
+    columns = ("symbol", "quantity", "entry", "mark", "unrealized", "leverage", "liquidation")
+    more = (told.mark_price, told.unrealized_pnl, told.leverage, told.liquidation_price)
+    return _table(columns, [(facts.symbol, quantity, entry, *map(s.told, more))])
+
+
+async def _orders(adapter: Any, given: Given) -> Told:
+    facts = _facts(adapter, given)
+    rows = await _http(adapter).open_orders(adapter.key_id, facts.symbol)
+    columns = ("id", "type", "side", "amount", "filled", "price", "trigger", "status")
+    return _table(
+        columns,
+        [
+            (
+                *(r.id, r.type, r.side, s.told(r.amount), s.told(r.filled), s.told(r.price)),
+                *(s.told(r.stop_price), s.told(r.status)),
+            )
+            for r in rows
+        ],
+    )
+
+
+async def _flatten(adapter: Any, given: Given) -> Told:
+    """Closes the position and cancels all orders of one symbol; tells what is left then."""
+    facts = _facts(adapter, given)
+    await _http(adapter).close_position(adapter.key_id, facts.symbol)
+    return await _position(adapter, given)
+
+
 COMMANDS = (
+    AdapterCommand(
+        name="position", line="What the key holds.", arguments=("SYMBOL",), run=_position
+    ),
+    AdapterCommand(name="orders", line="Its open orders.", arguments=("SYMBOL",), run=_orders),
+    AdapterCommand(
+        name="flatten",
+        line="Close the position and cancel all orders of a symbol (needs a reCAPTCHA provider).",
+        arguments=("SYMBOL",),
+        run=_flatten,
+    ),
     AdapterCommand(name="strategies", line="The gateway's strategies.", run=_strategies),
     AdapterCommand(name="risks", line="Risk profiles to follow one with.", run=_risks),
     AdapterCommand(

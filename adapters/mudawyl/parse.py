@@ -25,6 +25,7 @@ from fairlead.engine.orders.model import (
 
 MAX_VALUE = Decimal(10) ** 15
 NS_PER_MS = 1_000_000
+_MS_MIN, _MS_MAX = 1_000_000_000_000, 9_000_000_000_000  # 2001 to 2255
 _ZERO = Decimal(0)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?")
 _YEARS = range(2001, 2256)
@@ -77,8 +78,13 @@ def _positive(value: s.Number, name: str) -> Decimal | None:
 
 
 def created_ns(row: s.Order) -> int:
+    """0 where it tells none. Raises ParseError for one in another unit."""
     millis = told(row.timestamp)
-    return millis * NS_PER_MS if millis else time_ns(told(row.datetime))
+    if not millis:
+        return time_ns(told(row.datetime))
+    if not _MS_MIN <= millis <= _MS_MAX:
+        raise ParseError("time", f"expected milliseconds since 1970, received {millis}")
+    return millis * NS_PER_MS
 
 
 def kind_of(row: s.Order) -> Kind:

@@ -62,6 +62,8 @@ from fairlead.engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
 from tests.property.piexgo_targets import piexgo_targets
 from tests.property.state_targets import quiet, state_targets
+from tests.venues.mudawyl.reading import feed as mudawyl_feed
+from tests.venues.mudawyl.test_payloads import SAMPLES as MUDAWYL_SAMPLES
 from tests.venues.zerocap.conftest import SAMPLES as ZEROCAP_SAMPLES
 from tests.venues.zerocap.reading import feed as zerocap_feed
 
@@ -511,6 +513,8 @@ def targets(folder: Path) -> Iterator[Target]:
     yield from piexgo_targets()
     samples = [path.read_bytes() for path in sorted(ZEROCAP_SAMPLES.glob("*.json"))]
     yield Target(name="zerocap", corpus=samples, feed=zerocap_feed, inputs=5_000)
+    samples = [path.read_bytes() for path in sorted(MUDAWYL_SAMPLES.glob("*.json"))]
+    yield Target(name="mudawyl", corpus=samples, feed=mudawyl_feed, inputs=5_000)
     yield Target(
         name="poloniex-id",
         corpus=[b"a1-b2_gte_r123_f0z", b"O-20200101", b"x_lte"],

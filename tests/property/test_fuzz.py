@@ -19,7 +19,7 @@ from tests.property.targets import Session, targets
 
 NAMES = (
     *("oceanex-stream", "oceanex-rest", "poloniex-public", "poloniex-private", "poloniex-rest"),
-    *("piexgo-frame", "piexgo-stream", "piexgo-rest", "zerocap"),
+    *("piexgo-frame", "piexgo-stream", "piexgo-rest", "zerocap", "mudawyl"),
     *("poloniex-id", "raw-file", "redact", "gaps", "lines", "binance-wire", "exchange-info"),
     *("config", "toml-lines", "journal", "journal-check", "explain", "kill-file", "risk-state"),
     *("commit-plan", "own-file"),

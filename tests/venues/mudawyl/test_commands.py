@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from fairlead.adapters import registry
 from fairlead.adapters.mudawyl.adapter import SPEC
 from fairlead.adapters.mudawyl.commands import COMMANDS
 from fairlead.adapters.mudawyl.simulator_gateway import MudawylSimOptions, MudawylSimulator
+from fairlead.adapters.mudawyl.simulator_matching import Asked, Leg
 from fairlead.adapters.simulation.server import serve
 from fairlead.engine.cli.app import app
 from fairlead.engine.cli.venue import write_credentials
 from fairlead.engine.errors import Exit
+from fairlead.engine.orders.model import Side
 
 CONFIG = """
 name = "gateway"
@@ -135,6 +138,33 @@ def test_following_is_a_word_of_a_person(gateway: Gateway) -> None:
     assert gateway.told("follows", key) == [ended]
 
 
+def test_a_position_is_told_and_flattened_by_a_word_of_its_own(gateway: Gateway) -> None:
+    (flat,) = gateway.told("position", "BTC/USDT")
+    assert (flat["quantity"], flat["mark"]) == ("0", None)
+    amount = Decimal("0.05")
+    leg = Leg(type="stop", stop_price=Decimal(61000), price=Decimal(61100), amount=amount)
+    asked = Asked(
+        symbol="BTC/USDT",
+        type="MARKET",
+        side=Side.SELL,
+        amount=amount,
+        price=None,
+        callback=None,
+        legs=(leg,),
+    )
+    gateway.sim.create(asked)
+    (held,) = gateway.told("position", "BTC/USDT")
+    assert held["quantity"] == "-0.05"
+    (stop,) = gateway.told("orders", "BTC/USDT")
+    assert (stop["type"], stop["trigger"]) == ("stop", "61000")
+    refused = gateway.run("flatten", "BTC/USDT")
+    assert "MUDAWYL-NO-CAPTCHA" in refused.output
+    assert gateway.sim.holdings["BTC/USDT"].quantity == Decimal("-0.05")
+    (left,) = gateway.told("flatten", "BTC/USDT", more=person(gateway))
+    assert left["quantity"] == "0"
+    assert gateway.told("orders", "BTC/USDT") == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -143,6 +173,7 @@ def test_following_is_a_word_of_a_person(gateway: Gateway) -> None:
         (("history", "x", "1h"), "INTERVAL: expected 1d or 1M"),
         (("history", "x", "1d", "0"), "LIMIT: expected 1 to 1000"),
         (("balances", "x"), "KEY: no stored key"),
+        (("flatten", "ETH/USDT"), "SYMBOL: expected one of BTC/USDT"),
         (("keys", "--venue", "other"), "--venue: expected one of mudawyl"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from fairlead.adapters.base.decode import Answer
 from fairlead.adapters.base.venue import ParseError
-from fairlead.adapters.mudawyl import errors
+from fairlead.adapters.mudawyl import errors, parse
 from fairlead.adapters.mudawyl import schemas as s
 from fairlead.adapters.mudawyl.errors import External, ExternalRefused, ValidationRefused
 
@@ -190,3 +190,34 @@ def test_a_422_does_not_repeat_a_secret() -> None:
         b'{"errors":[{"value":"hush-hush","msg":"bad","param":"apiSecretKey","location":"body"}]}'
     )
     assert "hush-hush" not in str(errors.status_error(422, body))
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("2022-10-04T16:44:56.193Z", 1_664_901_896_193_000_000),
+        ("2022-09-09T02:01:23.456", 1_662_688_883_456_000_000),
+        ("2022-09-09T02:01:23Z", 1_662_688_883_000_000_000),
+        (None, 0),
+    ],
+)
+def test_times_are_utc_also_without_a_z(text: str | None, ns: int) -> None:
+    assert parse.time_ns(text) == ns
+
+
+@pytest.mark.parametrize(
+    "text", ["2022-10-04", "soon", "2022-13-04T16:44:56Z", "0001-01-01T00:00:00Z"]
+)
+def test_what_is_no_time_is_a_parse_error(text: str) -> None:
+    with pytest.raises(ParseError):
+        parse.time_ns(text)
+
+
+@pytest.mark.parametrize("stamp", [1_665_522_363, 1_665_522_363_069_000, -1])
+def test_a_timestamp_in_another_unit_is_refused(stamp: int) -> None:
+    row = s.Order(id="1", symbol="BTC/USDT", type="limit", side="buy", timestamp=stamp)
+    with pytest.raises(ParseError):
+        parse.created_ns(row)
