@@ -179,7 +179,8 @@ def parsed_position(row: s.Position | None) -> tuple[Decimal, Decimal]:
 
 def _facts(adapter: Any, given: Given) -> VenueInstrument:
     """Of the config's market that is named. Raises ValueError."""
-    found = {one.symbol: one for one in adapter.configured()}
+    markets: list[VenueInstrument] = adapter.configured()
+    found = {one.symbol: one for one in markets}
     facts = found.get(given["SYMBOL"])
     if facts is None:
         raise ValueError(f"SYMBOL: expected one of {', '.join(found)}")
