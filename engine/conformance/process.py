@@ -107,6 +107,7 @@ async def limited(stage: Stage) -> str:
     stage.script.on("cancel", HttpFault.TOO_MANY)
     await stage.cancel(cid)
     await stage.over(cid)
+    require(not stage.open_at_venue(), "429 to a cancel: told as over, and open at the venue")
     return "429 to a create: rejected, sent once; to a cancel and to reads: asked again"
 
 

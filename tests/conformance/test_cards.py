@@ -10,9 +10,9 @@ from fairlead.adapters import registry
 from fairlead.engine.cli.app import app
 from fairlead.engine.conformance.card import Card
 from fairlead.engine.conformance.run import CARDS, play
-from fairlead.engine.conformance.verdict import Result, Verdict
+from fairlead.engine.conformance.verdict import Result
 from fairlead.engine.errors import Exit
-from tests.conformance.mutants import MUTANTS, SOUND, mutant
+from tests.conformance.mutants import MUTANTS, SOUND, planted
 
 VENUES = [name for name in registry.simulated() if name in registry.names()]
 SEEDS = 2
@@ -27,16 +27,24 @@ def test_our_venues_pass(venue: str, card: Card) -> None:
 
 
 @pytest.mark.parametrize("fault", MUTANTS)
-def test_a_fault_fails_its_card_and_no_other(fault: str) -> None:
-    wanted, plant = MUTANTS[fault]
-    with registry.registered(mutant(plant), registry.simulator(SOUND)):
-        failed = {one.card: one.seen for one in verdicts() if one.is_failed}
-    assert set(failed) == {wanted}, failed
+def test_a_fault_fails_its_card(fault: str) -> None:
+    """And no other: `python -m tests.conformance.matrix` plays each with all cards."""
+    wanted, _ = MUTANTS[fault]
+    (card,) = [one for one in CARDS if one.name == wanted]
+    with planted(fault) as venue:
+        verdict = play(venue, card)
+    assert verdict.result is Result.FAILED, verdict.seen
 
 
-def verdicts() -> list[Verdict]:
-    """All but of the seeded sessions, which lie under all of them."""
-    return [play("mutant", card) for card in CARDS if card.group != "sessions"]
+def test_every_card_can_fail() -> None:
+    """That of the sessions, which lie under all others, has the promises' own mutants too."""
+    failing = {card for card, _ in MUTANTS.values()}
+    assert {card.name for card in CARDS} - failing == {"sessions.seeds"}
+    (sessions,) = [one for one in CARDS if one.name == "sessions.seeds"]
+    with planted("a lost answer is a rejection") as venue:
+        verdict = play(venue, sessions, seeds=4)
+    assert verdict.result is Result.FAILED, verdict.seen
+    assert "sessions broke a promise" in verdict.seen
 
 
 def test_the_command_prints_a_table_and_its_exit_code_tells() -> None:
@@ -45,9 +53,8 @@ def test_the_command_prints_a_table_and_its_exit_code_tells() -> None:
     assert told.exit_code == Exit.OK, told.output
     assert "orders.lost-answer       passed" in told.stdout
     assert told.stdout.splitlines()[-1] == f"{SOUND}: 1 cards, 1 passed"
-    _, plant = MUTANTS["a lost answer is a rejection"]
-    with registry.registered(mutant(plant), registry.simulator(SOUND)):
-        told = CliRunner().invoke(app, ["conformance", "mutant", *words[2:], "--json"])
+    with planted("a lost answer is a rejection") as venue:
+        told = CliRunner().invoke(app, ["conformance", venue, *words[2:], "--json"])
     assert told.exit_code == Exit.NOT_CONFORMING
     row = msgspec.json.decode(told.stdout)
     assert (row["failed"], row["cards"][0]["result"]) == (1, "FAILED")
