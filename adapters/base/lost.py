@@ -10,6 +10,8 @@ from fairlead.engine.orders.model import Found, Lost, Unsure, VenueOrder
 # A time of creation is cut to whole seconds, and one venue tells two that differ by one (OceanEx,
 # sections 1.1 and 4.1).
 CREATED_NS = 2_000_000_000
+# A request that is under way for longer than this is one that nobody can tell from another's.
+UNDER_WAY_NS = 60_000_000_000
 IDS_TOLD = 5
 
 
@@ -27,11 +29,14 @@ def chosen(rows: Iterable[VenueOrder], lost: Lost, offset: Offset) -> Found | Un
     """Of those that have its fields, the one that it is; None when it is none of them.
 
     A row that is older than the order is another's. One that may be older, since nobody knows how
-    the clocks stood when the order was sent, leaves it unsure.
+    the clocks stood when the order was sent, leaves it unsure; so does one that came so long after
+    it that a person may have sent it.
     """
     since = since_ns(lost, offset)
+    until = lost.ts_sent + offset.high_ns + UNDER_WAY_NS + CREATED_NS
     unowned = {row.venue_order_id: row for row in rows if row.venue_order_id not in lost.known}
-    recent = [row for row in unowned.values() if row.ts_created >= since or not row.ts_created]
+    timely = [row for row in unowned.values() if since <= row.ts_created <= until]
+    recent = timely or [row for row in unowned.values() if not row.ts_created]
     if len(recent) > 1:
         ids = ", ".join(sorted(row.venue_order_id for row in recent)[:IDS_TOLD])
         return Unsure(
@@ -41,6 +46,16 @@ def chosen(rows: Iterable[VenueOrder], lost: Lost, offset: Offset) -> Found | Un
         )
     if recent:
         return Found(recent[0])
+    later = [row for row in unowned.values() if row.ts_created > until]
+    if later:
+        first = min(later, key=lambda row: row.ts_created)
+        secs = (first.ts_created - lost.ts_sent - offset.low_ns) / 1e9
+        return Unsure(
+            f"order {first.venue_order_id} has these fields, and was created {secs:.0f} s after "
+            "this one was sent: somebody else may have sent it",
+            ambiguous=True,
+            candidates=tuple(later),
+        )
     older = [row for row in unowned.values() if row.ts_created >= since - lost.slack_ns]
     if not older:
         return None

@@ -36,6 +36,18 @@ def test_the_one_of_since_is_it_whatever_is_older(age_secs: float) -> None:
     assert found.order.venue_order_id == "V3"
 
 
+@pytest.mark.parametrize("after_secs", [63, 90, 4000])
+def test_one_that_came_long_after_may_be_anybodys(after_secs: float) -> None:
+    """By hand, a minute after the process died whose request never arrived."""
+    found = chosen([row("V1", -after_secs)], Lost(intent(), NONE, SENT), EXACT)
+    assert isinstance(found, Unsure)
+    assert found.ambiguous
+    assert f"created {after_secs} s after" in found.reason
+    timely = chosen([row("V1", -after_secs), row("V2", -60)], Lost(intent(), NONE, SENT), EXACT)
+    assert isinstance(timely, Found)
+    assert timely.order.venue_order_id == "V2"
+
+
 def test_two_of_since_are_ambiguous() -> None:
     found = chosen([row("V1", 1), row("V2", -1)], Lost(intent(), NONE, SENT), EXACT)
     assert isinstance(found, Unsure)
