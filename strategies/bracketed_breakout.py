@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from nautilus_trader.model import Bar, BarType, BookType, InstrumentId, OrderSide
+from nautilus_trader.model import Bar, BarType, BookType, InstrumentId, OrderSide, PriceType
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead import Declared, GuardedStrategy, Kind, OwnOrder, Tif
@@ -105,8 +105,10 @@ class BracketedBreakout(GuardedStrategy):
         self._quantity = quantity
         # The book tells where the market is; trades fire the stop.
         self.subscribe_book_deltas(c.instrument_id, BookType.L2_MBP, managed=True)
-        self.subscribe_trades(c.instrument_id)
-        self.subscribe_bars(BarType.from_str(f"{c.instrument_id}-{c.bar}-INTERNAL"))
+        bar_type = BarType.from_str(f"{c.instrument_id}-{c.bar}-INTERNAL")
+        if bar_type.spec.price_type == PriceType.LAST:  # others are built from quotes
+            self.subscribe_trades(c.instrument_id)
+        self.subscribe_bars(bar_type)
 
     def on_bar(self, bar: Bar) -> None:
         if bar.volume.as_decimal() == 0:

@@ -26,6 +26,7 @@ from nautilus_trader.model import (
     InstrumentId,
     OrderFilled,
     OrderSide,
+    PriceType,
     Quantity,
 )
 from nautilus_trader.trading import StrategyConfig
@@ -187,8 +188,10 @@ class Breakout(GuardedStrategy):
         )
         # The book gives orders a price to be checked against; trades fire the triggers.
         self.subscribe_book_deltas(c.instrument_id, BookType.L2_MBP, managed=True)
-        self.subscribe_trades(c.instrument_id)
-        self.subscribe_bars(BarType.from_str(f"{c.instrument_id}-{c.bar}-INTERNAL"))
+        bar_type = BarType.from_str(f"{c.instrument_id}-{c.bar}-INTERNAL")
+        if bar_type.spec.price_type == PriceType.LAST:  # others are built from quotes
+            self.subscribe_trades(c.instrument_id)
+        self.subscribe_bars(bar_type)
 
     def on_bar(self, bar: Bar) -> None:
         if bar.volume.as_decimal() == 0:

@@ -24,6 +24,7 @@ from nautilus_trader.model import (
     InstrumentId,
     OrderFilled,
     OrderSide,
+    PriceType,
 )
 from nautilus_trader.trading import StrategyConfig
 
@@ -38,7 +39,8 @@ MS_NS = 1_000_000
 class TrendFollowerConfig(StrategyConfig):
     """Parameters of the trend follower.
 
-    `bar` is a NautilusTrader bar specification; bars are built inside the engine from trades.
+    `bar` is a NautilusTrader bar specification; bars are built inside the engine: LAST ones from
+    trades, BID, ASK and MID ones from the best quotes.
     `fast`, `slow` and `atr` are periods in bars, `order_quantity` and `start_inventory` base
     units, `channel_atr` a multiple of the average true range, `retry_ms` the wait after a refusal.
     """
@@ -119,7 +121,8 @@ class TrendFollower(GuardedStrategy):
         self._bar_type = BarType.from_str(f"{c.instrument_id}-{c.bar}-INTERNAL")
         # The book gives market orders a price to be checked against.
         self.subscribe_book_deltas(c.instrument_id, BookType.L2_MBP, managed=True)
-        self.subscribe_trades(c.instrument_id)
+        if self._bar_type.spec.price_type == PriceType.LAST:  # others are built from quotes
+            self.subscribe_trades(c.instrument_id)
         self.subscribe_bars(self._bar_type)
 
     def flat_on_stop(self) -> Collection[InstrumentId]:

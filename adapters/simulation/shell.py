@@ -22,10 +22,11 @@ from fairlead.adapters.simulation.market import (
     SeededFlow,
     SeededFlowOptions,
 )
-from fairlead.adapters.simulation.orders import MarketSpec
+from fairlead.adapters.simulation.orders import MarketSpec, NewOrder, SimOrder
 from fairlead.adapters.simulation.replay import ReplayFlow, ReplaySource
 
 QUIET_EVENTS_PER_SEC = 0.5
+LEVELS_MAX = 10_000  # of a side that are told
 QUOTE_VALUES = {"BTC": 60_000.0, "ETH": 3_000.0}
 
 
@@ -113,6 +114,14 @@ class SimState[Options: SimOptions]:
 
     def ledger_id(self, venue_order_id: str) -> int:
         return int(venue_order_id)
+
+    def told_book(self, market: str) -> tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]:
+        book = self.exchange.markets[market].book
+        return dict(book.bids.levels(LEVELS_MAX)), dict(book.asks.levels(LEVELS_MAX))
+
+    def trade_by_hand(self, new: NewOrder, now_ns: int) -> SimOrder | None:
+        order = self.exchange.submit(self.account, new, now_ns)
+        return order if isinstance(order, SimOrder) else None
 
     def _flows(
         self, listed: Sequence[tuple[MarketSpec, Decimal]], replay: ReplaySource | None

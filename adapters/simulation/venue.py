@@ -7,6 +7,7 @@ It has no socket and no clock of its own. `server.serve` puts it on loopback HTT
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from random import Random
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ from fairlead.adapters.base.transport import NO_HEADERS
 from fairlead.adapters.simulation.exchange import Exchange
 from fairlead.adapters.simulation.faults import Faults
 from fairlead.adapters.simulation.market import MarketDriver
+from fairlead.adapters.simulation.orders import NewOrder, SimOrder
+
+BookLevels = dict[Decimal, Decimal]
 
 
 class SimRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +84,11 @@ class SimulatedVenue(Protocol):
         ...
 
     def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
-        """URLs and test credentials, for the JSON line that `fairlead venue` prints."""
+        """URLs and test credentials, for the JSON line that `fairlead venue` prints.
+
+        `options`, if there, are options of its adapter besides the URLs: what the venue has no
+        endpoint for, as JSON.
+        """
         ...
 
     def take_credentials(self, kept: Mapping[str, str]) -> None:
@@ -95,6 +103,20 @@ class SimulatedVenue(Protocol):
         """`/_sim/venue`: switches of the venue's own. Raises KeyError or ValueError."""
         ...
 
+    def told_book(self, market: str) -> tuple[BookLevels, BookLevels]:
+        """Bids and asks as the public stream tells them now, best first: sizes by price."""
+        ...
+
+    def trade_by_hand(self, new: NewOrder, now_ns: int) -> SimOrder | None:
+        """An order of another client of the account, as it is done here; None: refused.
+
+        A venue whose orders do not rest fills it, whatever its limit.
+        """
+        ...
+
     def ledger_id(self, venue_order_id: str) -> int:
-        """The ledger's number of an order. Raises ValueError for a text that is none."""
+        """The ledger's number of an order; 0 where the venue tells of it, and it never was one.
+
+        Raises ValueError for a text that is none.
+        """
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,9 @@ from fairlead.adapters.base.urls import HttpUrl, WsUrl
 
 Dialect = Literal["A", "C"]
 SideCorrection = Literal["auto", "never", "always"]
+
+
+Moment = Annotated[datetime, Meta(tz=True)]
 
 
 def _doc(text: str, **limits: Any) -> Meta:
@@ -52,8 +56,12 @@ class ZerocapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = ()
     balances: Annotated[
         dict[str, Decimal],
-        _doc("Dialect A: the account's balances at the start, by currency; C asks the venue"),
+        _doc("Dialect A: the account's balances at `balances_at`, by currency; C asks the venue"),
     ] = {}
+    balances_at: Annotated[
+        Moment | None,
+        _doc("Dialect A: when they were read; what the venue has executed since is added"),
+    ] = None
     balance_account: Annotated[
         str, _doc("Dialect C: the account type whose balances are traded with")
     ] = "prime"

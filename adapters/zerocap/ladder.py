@@ -32,21 +32,29 @@ class Ladder(msgspec.Struct, frozen=True):
     ts_event: int = 0
     is_swapped: bool = False
 
-    def sided(self, correction: SideCorrection) -> Ladder | None:
+    def sided(self, correction: SideCorrection, was_swapped: bool | None = None) -> Ladder | None:
         """What a seller gets as bids, what a buyer pays as asks; None where they still cross.
 
         Dialect A sends them the other way round (section 4): its first bid is above its first
         ask, and each list worsens as the other side's does. `auto` changes them only where both
-        hold, so that a ladder that is truly crossed stays one.
+        hold, so that a ladder that is truly crossed stays one. One list alone does not tell which
+        it is: it is what it was in the ladder before (`was_swapped`), and None where none was.
         """
-        is_swapped = correction == "always" or (correction == "auto" and self._is_inverted())
+        is_swapped = correction == "always"
+        if correction == "auto":
+            if self.bids and self.asks:
+                is_swapped = self._is_inverted()
+            elif was_swapped is not None:
+                is_swapped = was_swapped
+            elif self.bids or self.asks:
+                return None
         found = self
         if is_swapped:
             found = Ladder(self.symbol, self.asks, self.bids, self.ts_event, True)
         return None if found._is_crossed() else found
 
     def _is_inverted(self) -> bool:
-        if not self.bids or not self.asks or self.bids[0].price <= self.asks[0].price:
+        if self.bids[0].price <= self.asks[0].price:
             return False
         return _worsens(self.bids, 1) and _worsens(self.asks, -1)
 

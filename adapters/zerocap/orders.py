@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal
 
@@ -54,6 +55,7 @@ MAX_KEPT_FILLS = 1_000  # orders whose executions are kept from their answers
 # What the venue keeps may be stamped this much before our time of sending: whole seconds, and
 # clocks that are set while we run. Orders are told apart by id: a wide window costs nothing.
 FIND_SKEW_SECS = 120
+LISTED_LATE_SECS = 120  # after an order of a later time
 _KINDS: Mapping[Kind, Literal["limit", "market"]] = {Kind.LIMIT: "limit", Kind.MARKET: "market"}
 
 
@@ -77,11 +79,25 @@ def is_echo(told: str, sent: str) -> bool:
 
 
 class Purse:
-    """Dialect A's balances: what the config says, and what every execution since then changed."""
+    """Dialect A's balances: what the config says of a moment, and every execution since then.
 
-    def __init__(self, start: Mapping[str, Decimal]) -> None:
+    The venue stamps whole seconds: what it did in the second of that moment counts as later.
+    Currencies that the config does not name begin at 0.
+    """
+
+    def __init__(self, start: Mapping[str, Decimal], at: datetime | None) -> None:
         self._held = {currency.upper(): amount for currency, amount in start.items()}
         self._booked: set[str] = set()
+        self.start_ms = 0 if at is None else int(at.timestamp()) * 1000
+        self._seen_ms = self.start_ms  # of the newest order that was listed
+
+    @property
+    def from_ms(self) -> int:
+        """Where the venue's list is read from: what comes late, or is listed late, is there."""
+        return max(self.start_ms, self._seen_ms - LISTED_LATE_SECS * 1000)
+
+    def seen(self, order: VenueOrder) -> None:
+        self._seen_ms = max(self._seen_ms, order.ts_created // parse.NS_PER_MS)
 
     def book(self, fills: Iterable[VenueFill], instruments: Mapping[str, VenueInstrument]) -> None:
         """Each execution once, by its id."""
@@ -120,7 +136,7 @@ class ZerocapOrders:
         self._instruments = instruments
         self._ladders = ladders
         self._kept: OrderedDict[str, list[VenueFill]] = OrderedDict()  # by venue order id
-        self._purse = Purse(options.balances)
+        self._purse = Purse(options.balances, options.balances_at)
 
     # -- submit ------------------------------------------------------------------------------------
 
@@ -321,8 +337,14 @@ class ZerocapOrders:
         return found
 
     async def balances(self) -> list[VenueBalance]:
-        """By the config and the executions in dialect A, asked for in C."""
+        """By the config and the venue's list of executions in dialect A, asked for in C."""
         if self._options.dialect == "A":
+            rows = await self._listed(start_ms=self._purse.from_ms)
+            with reading(CODE):
+                for row in rows:
+                    self._purse.seen(parse.order(row, self._venue, Source.FETCH))
+                    fills = parse.fills(row, self._venue, Source.FETCH)
+                    self._purse.book(fills, self._instruments)
             return self._purse.balances()
         with reading(CODE):
             return parse.balances(await self._http.balances(), self._options.balance_account)

@@ -230,7 +230,7 @@ def order(row: s.OrderRow, venue: str, source: Source) -> VenueOrder:
     quantity, filled = row.amount, row.filled or Decimal(0)
     if quantity is None or quantity <= 0 or not 0 <= filled <= quantity:
         raise ParseError("order", f"expected 0 <= {filled} filled <= {quantity} amount, above 0")
-    state = _state(row, quantity)
+    state = _state(row, quantity, kind)
     average = _average(row) if filled else None
     if average is not None and average <= 0:
         raise ParseError("order", f"expected an average above 0, received {average}")
@@ -259,14 +259,16 @@ def _average(row: s.OrderRow) -> Decimal | None:
     return row.average or row.average_price or row.exec_price or None
 
 
-def _state(row: s.OrderRow, quantity: Decimal) -> OrderState:
+def _state(row: s.OrderRow, quantity: Decimal, kind: Kind) -> OrderState:
+    """A limit order that is `rejected` was killed: its price could not be had, and the venue has no
+    other word for it. A simulated exchange cancels it too, and refuses a market order."""
     status, filled = row.status.lower(), row.filled
     if status == "open":
         return OrderState.OPEN
     if status == "rejected":
         if filled:
             raise ParseError("order", f"rejected, and {filled} filled")
-        return OrderState.REFUSED
+        return OrderState.CANCELED if kind is Kind.LIMIT else OrderState.REFUSED
     if status != "closed":
         raise ParseError("order", f"unknown status {row.status[:20]!r}")
     if filled is None:

@@ -5,28 +5,32 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from fairlead.adapters.simulation.market import MS
 from fairlead.adapters.simulation.routes import Endpoint
 from fairlead.adapters.zerocap.simulator_rest import Asked, decimal_of, invalid, numbered, worded
-from fairlead.adapters.zerocap.simulator_rows import iso
+from fairlead.adapters.zerocap.simulator_rows import iso, text
 from fairlead.adapters.zerocap.simulator_state import ACCOUNT, Transaction, ZerocapState
 
 TRADING = "prime"  # what the balances call it; transfers say trading
 _FIAT = frozenset({"AUD", "USD"})
 
 
-def _leaf(free: Decimal, used: Decimal) -> dict[str, float]:
-    return {"free": float(free), "total": float(free + used), "used": float(used)}
+def _leaf(free: Decimal, used: Decimal) -> dict[str, msgspec.Raw]:
+    """Numbers with all their digits: what is told is what there is."""
+    told = {"free": free, "total": free + used, "used": used}
+    return {name: msgspec.Raw(text(value).encode()) for name, value in told.items()}
 
 
 def _balances(state: ZerocapState, asked: Asked) -> object:
     """Every asset in every account type, told by asset and by account type."""
     held = state.exchange.ledger.balances(ACCOUNT)
-    by_type: dict[str, dict[str, dict[str, float]]] = {
+    by_type: dict[str, dict[str, dict[str, msgspec.Raw]]] = {
         "custody": {asset: _leaf(free, Decimal(0)) for asset, free in state.custody.items()},
         TRADING: {asset: _leaf(balance.free, balance.locked) for asset, balance in held.items()},
     }
-    by_asset: dict[str, dict[str, dict[str, float]]] = {}
+    by_asset: dict[str, dict[str, dict[str, msgspec.Raw]]] = {}
     for account, assets in by_type.items():
         for asset, leaf in assets.items():
             by_asset.setdefault(asset, {})[account] = leaf

@@ -62,7 +62,7 @@ DEFAULT_MARKETS = (
     _market("USDT/AUD", (4, 2), "100 5000 10000 20000 50000", "1.5"),
     _market("BTC/AUD", (2, 6), "0.05 0.25 0.5", "90000"),
     _market("ETH/AUD", (2, 5), "1 5 10", "4500"),
-    _market("BTC/USDT", (2, 6), "0.05 0.25 0.5 1", "60000"),
+    _market("BTC/USDT", (2, 6), "0.01 0.05 0.25 0.5 1", "60000"),
 )
 DEFAULT_BALANCES = {
     "USDT": Decimal(100_000),

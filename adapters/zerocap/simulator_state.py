@@ -18,7 +18,7 @@ from fairlead.adapters.simulation.orders import NewOrder, Refusal, SimOrder, Sta
 from fairlead.adapters.simulation.routes import ApiError, RateWindows
 from fairlead.adapters.simulation.shell import SimState, Start
 from fairlead.adapters.zerocap.config import Dialect
-from fairlead.adapters.zerocap.ladder import Tier
+from fairlead.adapters.zerocap.ladder import Tier, levels
 from fairlead.adapters.zerocap.simulator_markets import SimMarket, ZerocapSimOptions, ladder
 from fairlead.engine.orders.model import Side, Tif
 
@@ -89,11 +89,42 @@ class ZerocapState(SimState[ZerocapSimOptions]):
         return str(UUID(int=self._ids.getrandbits(128), version=4))
 
     def ledger_id(self, venue_order_id: str) -> int:
-        """Raises ValueError for an order that never entered the ledger."""
         deal = self.deals.get(venue_order_id)
-        if deal is None or deal.order_number is None:
-            raise ValueError(f"no order {venue_order_id[:60]} in the ledger")
-        return deal.order_number
+        if deal is None:
+            raise ValueError(f"no order {venue_order_id[:60]}")
+        return deal.order_number or 0
+
+    def told_book(self, market: str) -> tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]:
+        """The tiers as a book, rounded against the client as the market's precisions are."""
+        spec = self.markets[market]
+        bids, asks = self.ladders(spec)
+        precisions = spec.price_precision, spec.quantity_precision
+        return (
+            {Decimal(p): Decimal(q) for p, q in levels(bids, Side.BUY, *precisions)},
+            {Decimal(p): Decimal(q) for p, q in levels(asks, Side.SELL, *precisions)},
+        )
+
+    def trade_by_hand(self, new: NewOrder, now_ns: int) -> SimOrder | None:
+        assert new.quantity is not None, "people deal in base units"
+        number = self.deal_by_hand(new.market, new.side, new.quantity).order_number
+        return None if number is None else self.exchange.order(self.account, number)
+
+    def deal_by_hand(self, symbol: str, side: Side, amount: Decimal) -> Deal:
+        """Of another client of the account, without an id of its own, at the market."""
+        asked = Deal(
+            id=self.new_id(),
+            client_order_id="",
+            symbol=symbol,
+            side=side,
+            type="market",
+            price=Decimal(0),
+            amount=amount,
+            ts_ns=self.exchange.now_ns // SECOND_NS * SECOND_NS,
+            status="rejected",
+        )
+        market = self.markets[symbol]
+        self.deal(asked, market, self.price_of(market, side, amount), is_quoted=False)
+        return asked
 
     # -- who asks --------------------------------------------------------------------------------
 
@@ -146,6 +177,8 @@ class ZerocapState(SimState[ZerocapSimOptions]):
         self.deals[asked.id] = asked
         self.told.append(asked)
         asked.error = self._objection(asked, market)
+        if price is None and asked.type == "market":
+            asked.error = asked.error or "no price for the amount"
         if asked.error:
             return
         limit = None if is_quoted or asked.type == "market" else asked.price

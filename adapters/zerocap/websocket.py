@@ -114,6 +114,7 @@ class _BookChannel:
         self._has_gap = False
         self._ts_event = 0
         self._late = 0
+        self._was_swapped: bool | None = None  # as both lists of one ladder told
 
     def renewed(self) -> None:
         """A new connection: what it says first is the newest."""
@@ -125,9 +126,12 @@ class _BookChannel:
             return ()
         self._late, self.last_ns = 0, ts_init
         self._ts_event = ladder.ts_event
-        sided = ladder.sided(self._options.side_correction)
+        sided = ladder.sided(self._options.side_correction, self._was_swapped)
         if sided is None:
-            return self.break_off("a crossed ladder", ts_init)
+            reason = "a crossed ladder" if ladder.bids and ladder.asks else "half a ladder"
+            return self.break_off(reason, ts_init)
+        if sided.bids and sided.asks:
+            self._was_swapped = sided.is_swapped
         facts = self.instrument
         precisions = facts.price_precision, facts.size_precision
         bids = levels(sided.bids, Side.BUY, *precisions)

@@ -18,7 +18,7 @@ from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath,
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.config.strategies import import_strategy
 from fairlead.engine.config.strategy_params import Configured, ParamsError, configure, placed
-from fairlead.engine.orders.model import Capabilities, Tif
+from fairlead.engine.orders.model import Capabilities, Kind, Tif
 from fairlead.engine.secrets import Secret, read_credentials
 
 Mode = Literal["live", "paper", "record", "backtest"]
@@ -198,9 +198,16 @@ def _capabilities(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterat
         has_kinds = able.kinds | able.held
         is_any_held = bool(kinds & able.held) or able.holds_limits
         has_times = able.time_in_force | ({Tif.GTC} if is_any_held else frozenset())
+        # What is sent at the market has no time in force: the gate does not look at one either.
+        is_timed = not kinds or kinds != {Kind.MARKET}
         lacks = [
             ("E-CFG-060", "an order type", sorted(kinds - has_kinds), has_kinds),
-            ("E-CFG-061", "a time in force", sorted(times - has_times), has_times),
+            (
+                "E-CFG-061",
+                "a time in force",
+                sorted(times - has_times) if is_timed else [],
+                has_times,
+            ),
         ]
         for code, what, missing, has in lacks:
             for name in missing:

@@ -372,6 +372,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     book_depths: tuple[int, ...] = ()
     sequenced_books: bool = False  # a book frame that is lost, late or repeated shows as such
     bar_minutes: tuple[int, ...] = ()
+    public_trades: bool = True  # trades of others are streamed; else bars are built from quotes
     public_fees: bool = False  # fee rates are known without credentials, as a paper run needs them
     max_order_lag_secs: float = 5.0  # how late a sent order can still appear (F03)
     held: frozenset[Kind] = frozenset()

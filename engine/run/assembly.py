@@ -152,7 +152,9 @@ class Assembly:
         if recording is not None or self._traits.watches_all:
             watched = (*self._loaded.config.instruments, *watched)
         if watched:
-            self.node.add_actor(MarketActor(watched))
+            able = build.capabilities(self._loaded)
+            told = {name: able[name.rpartition(".")[2]].public_trades for name in watched}
+            self.node.add_actor(MarketActor(told))
 
     def _instruments(self) -> Iterator[Any]:
         """NautilusTrader's own, of the connected venues."""

@@ -60,12 +60,10 @@ def venue_offer(loaded: LoadedConfig) -> Offer:
     """The market data of a live or paper run: what the generic data client serves."""
     sources = {}
     for key, venue in loaded.config.venues.items():
+        able = loaded.specs[key].capabilities
+        kinds = SERVED if able.public_trades else SERVED - {TRADES}
         for name in venue.instruments:
-            sources[name] = Source(
-                where=f"venue {key}",
-                kinds=SERVED,
-                bar_minutes=loaded.specs[key].capabilities.bar_minutes,
-            )
+            sources[name] = Source(where=f"venue {key}", kinds=kinds, bar_minutes=able.bar_minutes)
     return Offer(sources=sources)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from nautilus_trader.common import (
@@ -74,15 +75,17 @@ def node_config(
 class MarketActor(DataActor):
     """Subscribes to book and trades: a recording is whole, and what is held has a price."""
 
-    def __init__(self, instruments: tuple[str, ...]) -> None:
+    def __init__(self, instruments: Mapping[str, bool]) -> None:
+        """By instrument, whether its venue tells trades."""
         super().__init__()
         self._instruments = instruments
 
     def on_start(self) -> None:
-        for name in self._instruments:
+        for name, has_trades in self._instruments.items():
             instrument_id = InstrumentId.from_str(name)
             self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
-            self.subscribe_trades(instrument_id)
+            if has_trades:
+                self.subscribe_trades(instrument_id)
 
 
 def log_path(loaded: LoadedConfig, mode: Mode) -> Path:

@@ -14,7 +14,7 @@ from fairlead.engine.brackets.steps import Bracket, Place
 from fairlead.engine.brackets.view import BracketView
 from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import Kind, Side
+from fairlead.engine.orders.model import Kind, Side, Tif
 from fairlead.engine.risk.facts import OrderFacts
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Agent:
         facts = process.instruments[self.instrument]
         self.tick = Decimal(1).scaleb(-facts.price_precision)
         self.step = Decimal(1).scaleb(-facts.size_precision)
+        able = process.runtime.adapter.capabilities.time_in_force
+        self.tif = next(one for one in (Tif.GTC, Tif.FOK, Tif.IOC) if one in able)
 
     async def run(self) -> None:
         rate = self.process.world.plan.actions_per_sec
@@ -72,10 +74,15 @@ class Agent:
         return Side.BUY if self.rng.random() < 0.5 else Side.SELL
 
     def near(self, side: Side, bps: float) -> Decimal | None:
-        """A price `bps` away from the touch, on the passive side where positive."""
+        """A price `bps` away from the touch, on the passive side where positive.
+
+        Where nothing rests, half of the orders are priced to trade.
+        """
         bid, ask = self.process.world.touch()
         if bid is None or ask is None:
             return None
+        if self.tif is not Tif.GTC and self.rng.random() < 0.5:
+            bid, ask, bps = ask, bid, -abs(bps)
         away = Decimal(round(bps * 100)) / 100 * BPS
         price = bid * (1 - away) if side is Side.BUY else ask * (1 + away)
         return self.to_tick(price)
@@ -110,6 +117,7 @@ class Agent:
             quantity=quantity,
             price=price,
             trigger_price=trigger_price,
+            time_in_force=self.tif.value,
             reduce_only=reduce_only,
         )
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fairlead.adapters.simulation.venue import SimulatedVenue
 
 DEPTH_MIN = 20  # a shown side may end after so many levels, or where the true side ends
-LEVELS_MAX = 10_000
 
 Levels = dict[Decimal, Decimal]
 
@@ -37,7 +36,7 @@ class TrueBook(ExchangeListener):
     def __init__(self, venue: SimulatedVenue, market: str) -> None:
         self.moments: list[tuple[Levels, Levels]] = []
         self._market = market
-        self._book = venue.exchange.markets[market].book
+        self._venue = venue
         self._is_changed = True
         advance = venue.advance
 
@@ -55,10 +54,7 @@ class TrueBook(ExchangeListener):
     def _look(self) -> None:
         if self._is_changed:
             self._is_changed = False
-            book = self._book
-            self.moments.append(
-                (dict(book.bids.levels(LEVELS_MAX)), dict(book.asks.levels(LEVELS_MAX)))
-            )
+            self.moments.append(self._venue.told_book(self._market))
 
 
 class Tape(ExchangeListener):

@@ -82,10 +82,11 @@ class Evidence(msgspec.Struct, kw_only=True):
                 )
             }
             owners = {
-                scene.venue.ledger_id(void): cid
+                number: cid
                 for void, cid in database.execute(
                     "SELECT venue_order_id, client_order_id FROM venue_ids"
                 )
+                if (number := scene.venue.ledger_id(void))
             }
             booked = list(database.execute("SELECT client_order_id, body FROM fills"))
             positions: dict[str, Decimal] = defaultdict(Decimal)

@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
+
 from fairlead.adapters import registry
 from fairlead.adapters.base.transport import HttpTransport, WsTransport
 from fairlead.adapters.base.venue import AdapterContext, AdapterSpec
@@ -53,9 +55,9 @@ class Scene:
         self.venue: SimulatedVenue = make(now_ns=loop.now_ns(), seed=plan.seed)
         described: Any = self.venue.describe("", "")
         self.credentials: dict[str, str] = dict(described["credentials"])
-        self._options: dict[str, Any] = {}
+        self._options: dict[str, Any] = dict(described.get("options", {}))
         if plan.vary_venue:
-            self._options = self.venue.vary(Random(f"vary/{plan.seed}"))  # noqa: S311 - simulation
+            self._options |= self.venue.vary(Random(f"vary/{plan.seed}"))  # noqa: S311 - simulation
         self.venue.faults = self.faults
         self.instrument, self.market = instrument_of(plan.venue)
         self.account = self.venue.account
@@ -136,12 +138,11 @@ class Scene:
         return http, ws
 
     def adapter_options(self, spec: AdapterSpec) -> Any:
-        return spec.options(**self._options)
+        return msgspec.convert(self._options, spec.options)
 
     def touch(self) -> tuple[Decimal | None, Decimal | None]:
-        book = self.venue.exchange.markets[self.market].book
-        bid, ask = book.bids.best(), book.asks.best()
-        return (bid.price if bid else None, ask.price if ask else None)
+        bids, asks = self.venue.told_book(self.market)
+        return next(iter(bids), None), next(iter(asks), None)
 
     def gap(self) -> Gap | None:
         """What is wrong with the engine's book now."""
@@ -191,6 +192,7 @@ def instrument_of(venue: str) -> tuple[str, str]:
     spec = registry.spec(venue)
     loop = VirtualLoop()
     simulated = registry.simulator(venue)(now_ns=loop.now_ns(), seed=1)
+    described: Any = simulated.describe("", "")
 
     class Life:
         life = 0
@@ -215,7 +217,7 @@ def instrument_of(venue: str) -> tuple[str, str]:
         adapter = spec.create(
             AdapterContext(
                 venue=venue.upper(),
-                options=spec.options(),
+                options=msgspec.convert(described.get("options", {}), spec.options),
                 secrets={},
                 http=http,
                 now_ns=loop.now_ns,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
-from fairlead.adapters.simulation.orders import NewOrder, SimOrder
+from fairlead.adapters.simulation.orders import NewOrder
 from fairlead.adapters.simulation.virtual_time import VirtualLoop
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.orders.live import LiveOrder
@@ -170,8 +170,7 @@ class World(Scene):
         if not self.plan.manual_per_min:
             return
         rng = Random(f"manual/{self.plan.seed}")  # noqa: S311 - simulation
-        exchange = self.venue.exchange
-        spec = exchange.markets[self.market].spec
+        spec = self.venue.exchange.markets[self.market].spec
         while not self.healed:
             await asyncio.sleep(rng.expovariate(self.plan.manual_per_min / 60))
             bid, ask = self.touch()
@@ -185,8 +184,8 @@ class World(Scene):
                 quantity=Decimal("0.02") + rng.randint(1, 99) * spec.size_step,
                 price=(price / spec.tick).quantize(Decimal(1)) * spec.tick,
             )
-            order = exchange.submit(self.account, new, self.loop.now_ns())
-            if isinstance(order, SimOrder):
+            order = self.venue.trade_by_hand(new, self.loop.now_ns())
+            if order is not None:
                 self.externals.add(order.id)
                 self.trace.count("manual_orders")
 

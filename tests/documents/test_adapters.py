@@ -80,3 +80,27 @@ def test_the_commands_of_the_simulated_poloniex(tmp_path: Path) -> None:
             assert re.search(r"fills\s+│ [\d,]+ ", ended.stdout), ended.stdout
     finally:
         assert session.end() == 0
+
+
+def test_the_commands_of_the_simulated_zerocap(tmp_path: Path) -> None:
+    """One shipped config in every mode; the backtest is of what the runs before it recorded."""
+    section = page("zerocap").partition(SIMULATED)[2].partition("\n## ")[0]
+    serve, check, *runs = commands(section)
+    session = Session(tmp_path)
+    line = session.serve(serve)
+    try:
+        assert set(line) >= {"rest", "ws", "credentials", "markets", "options"}
+        checked = session.run(check)
+        assert checked.returncode == 0, checked.stdout
+        assert [run.split()[1] for run in runs] == ["live", "paper", "backtest"]
+        for command in runs:
+            ended = session.run(command)
+            assert ended.returncode == 0, ended.stderr[-3000:]
+            least = 0 if "paper" in command else 1  # ten seconds may be without a trend
+            (fills,) = re.findall(r"│ fills\s+│ ([\d,]+) ", ended.stdout)
+            assert int(fills) >= least, ended.stdout
+        again = session.run(runs[0].replace("20", "3"))
+        assert again.returncode == 0, "the balances go on from the journal's fills"
+        assert "DRIFT" not in again.stdout + again.stderr
+    finally:
+        assert session.end() == 0

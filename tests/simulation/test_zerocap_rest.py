@@ -192,7 +192,9 @@ def test_an_order_of_the_ledger_is_found_by_its_id() -> None:
     (fill,) = desk.sim.exchange.ledger.fills("main")
     assert desk.sim.ledger_id(done["id"]) == fill.order_id
     assert desk.sim.ledger_id(killed["id"]) > fill.order_id
-    with pytest.raises(ValueError, match="ledger"):
+    beyond = desk.create("buy", "60000", "9")
+    assert desk.sim.ledger_id(beyond["id"]) == 0, "refused at the door"
+    with pytest.raises(ValueError, match="no order"):
         desk.sim.ledger_id("else")
 
 

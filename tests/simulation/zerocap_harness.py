@@ -9,7 +9,7 @@ from typing import Any
 
 from fairlead.adapters.simulation.venue import SimRequest
 from fairlead.adapters.zerocap.config import Dialect
-from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.adapters.zerocap.simulator import ZerocapSimOptions, ZerocapSimulator
 
 T0 = 1_800_000_000_123_000_000
 MS = 1_000_000

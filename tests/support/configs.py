@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ VENUE_KEYS = {
         "ws_url": "public_ws",
         "private_ws_url": "private_ws",
     },
+    "zerocap": {"http_url": "rest", "ws_url": "ws"},
 }
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")  # TOML has it without quotes
 
 # A gate that lets a test's strategy do as it likes, and a desk that is quick to prove an order.
 ROOMY_RISK = """
@@ -52,7 +56,7 @@ def write(
 ) -> Path:
     """A config for one venue; `strategies` are tables of id, path and params.
 
-    `options` are the adapter's, besides those that name the served venue.
+    `options` are the adapter's, besides those that the served venue tells.
     """
     line = served.line
     key = str(line["venue"])
@@ -63,7 +67,7 @@ def write(
         f"[venues.{key}]",
         f"adapter = {json.dumps(key)}",
         f"instruments = {json.dumps(ids)}",
-        f"options = {inline(urls | (options or {}))}",
+        f"options = {inline(urls | line.get('options', {}) | (options or {}))}",
         f"credentials = {inline(line['credentials'])}",
     ]
     for strategy in strategies:
@@ -81,8 +85,13 @@ def write(
 
 
 def inline(table: dict[str, Any]) -> str:
-    return (
-        "{ "
-        + ", ".join(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())
-        + " }"
-    )
+    return "{ " + ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in table.items()) + " }"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return inline(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    is_moment = isinstance(value, str) and _MOMENT.fullmatch(value) is not None
+    return str(value) if is_moment else json.dumps(value)

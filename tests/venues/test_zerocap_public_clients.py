@@ -22,7 +22,7 @@ from fairlead.adapters.simulation.server import Served, serve
 from fairlead.adapters.zerocap import parse
 from fairlead.adapters.zerocap import schemas as s
 from fairlead.adapters.zerocap.parse import Source
-from fairlead.adapters.zerocap.simulated import ZerocapSimulator
+from fairlead.adapters.zerocap.simulator import ZerocapSimulator
 from fairlead.engine.orders.model import OrderState
 from tests.support.patience import PATIENCE_SECS
 from tests.support.tls_front import tls_front
@@ -99,7 +99,7 @@ def check_orders(served: Served, told: dict[str, Any]) -> None:
     order: Any = parse.frame(json.dumps(told["order"]))
     assert parse.order(order.row, "ZEROCAP", Source.PUSH).venue_order_id == created.venue_order_id
     killed = parse.order(read(told["killed"]), "ZEROCAP", Source.CREATE)
-    assert killed.state is OrderState.REFUSED
+    assert killed.state is OrderState.CANCELED
     fetched = told["fetched"].get("order_list", [told["fetched"]])[0]
     (looked_up,) = parse.fills(read(fetched), "ZEROCAP", Source.FETCH)
     assert (looked_up.price, looked_up.trade_id) == (execution.price, execution.trade_id)

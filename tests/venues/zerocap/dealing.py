@@ -77,7 +77,7 @@ class Dealing(GuardedStrategy):
         self._next()
 
     def on_order_canceled(self, event: Any) -> None:
-        """What a simulated exchange makes of a limit that can't be filled at once."""
+        """A limit that can't be filled at once is killed, in every mode."""
         self._tell("canceled", event)
         self._next()
 

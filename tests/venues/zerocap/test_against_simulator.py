@@ -17,8 +17,8 @@ from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.limits import StreamLimits
 from fairlead.adapters.base.venue import Feed, FeedKind, OrderPush, Ready
 from fairlead.adapters.simulation.server import Served, serve
-from fairlead.adapters.zerocap.adapter import ZerocapAdapter
-from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.adapters.zerocap.simulator import ZerocapSimOptions, ZerocapSimulator
+from fairlead.adapters.zerocap.venue import ZerocapAdapter
 from fairlead.engine.orders.model import Accepted, OrderState, ref_of
 from fairlead.engine.status import StreamStatus
 from tests.support.patience import PATIENCE_SECS

@@ -17,7 +17,7 @@ from fairlead.adapters.simulation.memory import InMemoryHttp
 from fairlead.adapters.zerocap.config import ZerocapOptions
 from fairlead.adapters.zerocap.http import NewOrder, WithdrawalsDisabled, ZerocapHttp
 from fairlead.adapters.zerocap.signing import Signer
-from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.adapters.zerocap.simulator import ZerocapSimOptions, ZerocapSimulator
 from fairlead.engine.secrets import Secret
 
 D = Decimal

@@ -57,11 +57,17 @@ def test_a_ladder_that_is_truly_crossed_is_none(
 
 
 @pytest.mark.parametrize("side", ["bids", "asks"])
-def test_one_side_alone_is_a_ladder(side: str) -> None:
+def test_one_side_alone_is_what_it_was_in_the_ladder_before(side: str) -> None:
+    """Which of the two it is, itself does not tell: in dialect A they are the other way round."""
     data = {"symbol": "A/B", side: [[1.5, 100.0]]}
     ladder = parse.frame(json.dumps({"type": "price", "data": data}))
     assert isinstance(ladder, Ladder)
-    assert ladder.sided("auto") == ladder
+    assert ladder.sided("auto") is None
+    assert ladder.sided("auto", False) == ladder.sided("never") == ladder
+    swapped = ladder.sided("auto", True)
+    assert swapped == ladder.sided("always")
+    assert swapped is not None
+    assert (swapped.bids, swapped.asks) == (ladder.asks, ladder.bids)
 
 
 def test_the_channel_names_the_symbol_where_the_ladder_does_not() -> None:

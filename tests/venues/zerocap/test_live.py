@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -16,20 +15,14 @@ from typing import Any
 import pytest
 
 from fairlead.adapters.simulation.server import Served, serve
-from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.adapters.zerocap.simulator import ZerocapSimOptions, ZerocapSimulator
 from fairlead.engine.orders.model import Side
 from tests.support.configs import inline
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import ROOT
+from tests.support.processes import FAIRLEAD, ROOT
 
 BOTH = pytest.mark.parametrize("dialect", ["A", "C"])
 USDT = "USDT_AUD.ZEROCAP"
-MARKET = {
-    "symbol": "USDT/AUD",
-    "price_precision": 4,
-    "quantity_precision": 2,
-    "min_quantity": "1",
-}
 RISK = """
 [risk]
 max_order_notional = "100000 AUD"
@@ -58,7 +51,7 @@ def write(folder: Path, served: Served, dialect: str, strategy: str, **params: A
         "ws_url": told["ws"],
     }
     if dialect == "A":
-        options["balances"] = {"USDT": "100000", "AUD": "150000"}
+        options |= told["options"]
     for name, text in told["credentials"].items():
         file = folder / name
         file.touch(mode=0o600)
@@ -68,8 +61,7 @@ def write(folder: Path, served: Served, dialect: str, strategy: str, **params: A
         "[venues.zerocap]",
         'adapter = "zerocap"',
         f"instruments = {json.dumps([USDT])}",
-        *(f"options.{name} = {inlined(value)}" for name, value in options.items()),
-        *([f"options.markets = [{inline(MARKET)}]"] if dialect == "A" else []),
+        f"options = {inline(options)}",
         "credentials = " + inline({name: f"file:{name}" for name in told["credentials"]}),
         "[[strategies]]",
         'id = "Dealing-1"',
@@ -82,10 +74,6 @@ def write(folder: Path, served: Served, dialect: str, strategy: str, **params: A
     return path
 
 
-def inlined(value: Any) -> str:
-    return inline(value) if isinstance(value, dict) else json.dumps(value)
-
-
 class Running:
     """A command of ours, and what it has told."""
 
@@ -96,7 +84,7 @@ class Running:
     async def begin(*arguments: str) -> Running:
         return Running(
             await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.venues.zerocap.offered", *arguments),
+                *(FAIRLEAD, *arguments),
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -142,7 +130,7 @@ async def test_a_live_run_deals_and_books_what_the_venue_did(
     assert code == 0, told
 
     lines, told = await dealt("live", config, seen)
-    assert [line["what"] for line in lines] == ["filled", "rejected", "filled", "denied"]
+    assert [line["what"] for line in lines] == ["filled", "canceled", "filled", "denied"]
     assert "ZEROCAP has FOK, GTC came" in told, "the gate's word on the order that would rest"
     truth = served.venue.exchange.ledger.fills("main")
     assert [(f.side, f.quantity) for f in truth] == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,10 +15,10 @@ from fairlead.adapters.base.limits import ReadLimits
 from fairlead.adapters.base.venue import AdapterContext, VenueError, VenueErrorKind
 from fairlead.adapters.simulation.memory import InMemoryHttp
 from fairlead.adapters.zerocap import schemas as s
-from fairlead.adapters.zerocap.adapter import ZerocapAdapter
 from fairlead.adapters.zerocap.config import ZerocapMarket, ZerocapOptions
 from fairlead.adapters.zerocap.orders import is_echo
-from fairlead.adapters.zerocap.simulated import ZerocapSimOptions, ZerocapSimulator
+from fairlead.adapters.zerocap.simulator import ZerocapSimOptions, ZerocapSimulator
+from fairlead.adapters.zerocap.venue import ZerocapAdapter
 from fairlead.adapters.zerocap.websocket import PriceStream
 from fairlead.engine.orders.model import (
     Absent,
@@ -79,7 +80,10 @@ class Desk:
 def context(sim: ZerocapSimulator, dialect: Any, secrets: Any = None, **options: Any) -> Any:
     told: Any = sim.describe("http://venue", "ws://venue")
     named = told["credentials"] if secrets is None else secrets
-    made = {"markets": MARKETS, "balances": HELD} if dialect == "A" else {}
+    began = datetime.fromtimestamp(sim.started_ns / 1e9, UTC)
+    made: dict[str, Any] = {"markets": MARKETS, "balances": HELD, "balances_at": began}
+    if dialect == "C":
+        made = {}
     return AdapterContext(
         venue="ZEROCAP",
         options=ZerocapOptions(
@@ -157,14 +161,23 @@ async def test_a_fetched_fill_is_the_answer_s(dialect: Any) -> None:
 
 
 @BOTH
-async def test_a_rejection_is_a_refusal(dialect: Any) -> None:
+async def test_a_limit_that_is_rejected_was_killed(dialect: Any) -> None:
+    """As a simulated exchange has it: accepted, and cancelled."""
     desk = await Desk(dialect).connected()
     outcome = await sent(desk, intent(price=D("0.9")))
-    assert isinstance(outcome, Refused)
-    assert outcome.code == "ZEROCAP-REJECTED"
+    assert isinstance(outcome, Accepted)
+    assert outcome.order is not None
+    assert (outcome.order.state, outcome.order.filled) == (OrderState.CANCELED, 0)
     malformed = await sent(desk, intent(client_order_id="a b"))
     assert isinstance(malformed, Refused)
     assert malformed.code == "ZEROCAP-422"
+
+
+async def test_a_market_order_that_is_rejected_is_refused() -> None:
+    desk = await Desk("A").connected()
+    outcome = await sent(desk, intent(kind=Kind.MARKET, price=None, quantity=D(60_000)))
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "ZEROCAP-REJECTED"
 
 
 @BOTH
@@ -259,7 +272,7 @@ async def test_a_lost_answer_is_found_by_client_order_id_and_never_sent_again(
     assert len(desk.sim.deals) == 1
     found = await desk.orders.find(intent(price=price), NONE, ts_sent)
     assert isinstance(found, Found)
-    expected = OrderState.FILLED if price > 1 else OrderState.REFUSED
+    expected = OrderState.FILLED if price > 1 else OrderState.CANCELED
     assert (found.order.state, found.order.client_order_id) == (expected, CID)
     known = frozenset({found.order.venue_order_id})
     assert isinstance(await desk.orders.find(intent(price=price), known, ts_sent), Absent)
@@ -360,10 +373,35 @@ async def test_balances_are_the_venue_s(dialect: Any) -> None:
             await desk.orders.fills([ref(outcome.venue_order_id)], 0)
     held = {balance.currency: balance.free for balance in await desk.orders.balances()}
     for currency in ("USDT", "AUD"):
-        truth = desk.sim.exchange.ledger.balance("main", currency).free
-        # Dialect C's balances are JSON floats of sums with more digits than they hold.
-        assert abs(held[currency] - truth) < D("1e-6")
-        assert dialect == "C" or held[currency] == truth
+        assert held[currency] == desk.sim.exchange.ledger.balance("main", currency).free
+
+
+async def test_balances_of_a_moment_go_on_with_what_the_venue_has_executed_since() -> None:
+    """Dialect A tells none: a second start, and a deal by hand, count as the first one's do."""
+    desk = await Desk("A").connected()
+    await sent(desk, intent(quantity=D(300)))
+    desk.sim.deal_by_hand("USDT/AUD", Side.SELL, D(40))
+    again = ZerocapAdapter(context(desk.sim, "A"))
+    await again.connect(trading=True)
+    for _ in range(2):
+        held = {balance.currency: balance.free for balance in await again.orders.balances()}
+        for currency in ("USDT", "AUD"):
+            assert held[currency] == desk.sim.exchange.ledger.balance("main", currency).free
+    later = datetime.fromtimestamp(desk.sim.started_ns / 1e9, UTC) + timedelta(hours=1)
+    dated = ZerocapAdapter(context(desk.sim, "A", balances_at=later))
+    await dated.connect(trading=True)
+    assert {b.currency: b.free for b in await dated.orders.balances()} == HELD
+    desk.sim.faults.next("POST", "/v2/orders/fetch_orders", "unavailable")
+    with pytest.raises(VenueUnavailable):
+        await again.orders.balances()
+
+
+@pytest.mark.parametrize("missing", [{"balances": {}}, {"balances_at": None}])
+async def test_without_dated_balances_dialect_a_is_not_traded(missing: dict[str, Any]) -> None:
+    desk = Desk("A", **missing)
+    await desk.adapter.connect(trading=False)
+    with pytest.raises(VenueError, match="ZEROCAP-NO-BALANCES"):
+        await desk.adapter.connect(trading=True)
 
 
 async def test_an_account_type_that_is_not_there_is_told() -> None:

@@ -266,7 +266,8 @@ BASE = s.OrderRow(
         ({"filled": Decimal(0)}, OrderState.CANCELED),
         ({"filled": Decimal(4)}, OrderState.CANCELED),
         ({"status": "open", "filled": None, "average": Decimal(0)}, OrderState.OPEN),
-        ({"status": "rejected", "filled": None}, OrderState.REFUSED),
+        ({"status": "rejected", "filled": None}, OrderState.CANCELED),
+        ({"status": "rejected", "filled": None, "type": "Market"}, OrderState.REFUSED),
     ],
 )
 def test_states(change: dict[str, Any], state: OrderState) -> None:

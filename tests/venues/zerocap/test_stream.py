@@ -295,7 +295,7 @@ def test_a_rejection_is_pushed(dialect: Any) -> None:
     link = Linked(account(dialect), desk)
     link.settle()
     desk.create("buy", "100", "0.1")
-    assert [item.order.state for item in link.settle()] == [OrderState.OPEN, OrderState.REFUSED]
+    assert [item.order.state for item in link.settle()] == [OrderState.OPEN, OrderState.CANCELED]
 
 
 def test_an_execution_of_an_order_never_told_is_left_to_the_answer(sample: Any) -> None:

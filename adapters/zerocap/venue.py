@@ -1,7 +1,4 @@
-"""Zerocap as an adapter: capabilities, connection checks, and the parts put together.
-
-It becomes `venue.py`, where the registry finds it, once it is whole.
-"""
+"""Zerocap as an adapter: capabilities, connection checks, and the parts put together."""
 
 from __future__ import annotations
 
@@ -40,6 +37,7 @@ CAPABILITIES = Capabilities(
     private_stream=True,
     reports_fills=True,
     batch_query_max=BATCH_QUERY_MAX,
+    public_trades=False,
     public_fees=True,
 )
 
@@ -82,6 +80,8 @@ class ZerocapAdapter:
         """Load markets; for trading, prove key and, in dialect C, clock. Raises VenueError."""
         if trading and self._options.dialect == "C":
             await self._check_clock()
+        if trading and self._options.dialect == "A":
+            self._require_balances()
         await self.refresh_instruments()
         for named in self._named:
             if named not in self.instruments:
@@ -111,6 +111,12 @@ class ZerocapAdapter:
         self._found.clear()
         self._found.update({instrument.id: instrument for instrument in built})
         self.skipped = skipped
+
+    def _require_balances(self) -> None:
+        """Raises VenueError (REFUSED)."""
+        if not self._options.balances or self._options.balances_at is None:
+            text = "dialect A tells no balances: give the options balances and balances_at"
+            raise VenueError(VenueErrorKind.REFUSED, f"{CODE}-NO-BALANCES", text)
 
     def _unknown(self, named: str) -> VenueError:
         near = difflib.get_close_matches(named, self.instruments, 1)

@@ -1,7 +1,6 @@
 """A simulated Zerocap: REST and WebSocket of both dialects over a dealer's ladder.
 
-Source: the venue document, all sections. It becomes `simulator.py`, where the registry finds it,
-once the adapter is whole.
+Source: the venue document, all sections.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from fairlead.adapters.simulation.venue import SimRequest, SimResponse
 from fairlead.adapters.zerocap.simulator_markets import ZerocapSimOptions
 from fairlead.adapters.zerocap.simulator_push import PushServer, PushSession
 from fairlead.adapters.zerocap.simulator_routes import BASE_PATH, answer
+from fairlead.adapters.zerocap.simulator_rows import iso
 from fairlead.adapters.zerocap.simulator_state import ZerocapState
 
 __all__ = ["ZerocapSimOptions", "ZerocapSimulator", "create"]
@@ -26,6 +26,7 @@ class ZerocapSimulator(ZerocapState):
 
     def __init__(self, options: ZerocapSimOptions | None = None, **start: Unpack[Start]) -> None:
         super().__init__(options, **start)
+        self.started_ns = start["now_ns"]
         self.push = PushServer(self)
 
     def http(self, request: SimRequest) -> SimResponse:
@@ -57,7 +58,9 @@ class ZerocapSimulator(ZerocapState):
             data_as_text=rng.random() < 0.5,
             answers_ping_with_error=rng.random() < 0.5,
         )
-        return {"dialect": rng.choice(("A", "C"))}
+        if rng.random() < 0.5:
+            return {"dialect": "A"}
+        return {"dialect": "C", "markets": [], "balances": {}}  # the venue tells them
 
     def control(self, body: Mapping[str, object]) -> object:
         """`{"prices": "down"|"up"}` breaks the price feed, and mends it."""
@@ -65,7 +68,7 @@ class ZerocapSimulator(ZerocapState):
         return {"prices": "up" if self.is_price_up else "down"}
 
     def describe(self, http_base: str, ws_base: str) -> Mapping[str, object]:
-        """`rest` and `ws` are what a client is configured with."""
+        """`rest` and `ws` are what a client is configured with, `options` what dialect A needs."""
         credentials = {"api_key": self.options.api_key, "api_secret": self.options.api_secret}
         return {
             "venue": "zerocap",
@@ -73,6 +76,25 @@ class ZerocapSimulator(ZerocapState):
             "ws": f"{ws_base}{BASE_PATH}",
             "credentials": credentials,
             "markets": list(self.markets),
+            "options": self.options_of_a(),
+        }
+
+    def options_of_a(self) -> dict[str, object]:
+        """What dialect A has no endpoint for, as options of the adapter."""
+        markets = [
+            {
+                "symbol": market.symbol,
+                "price_precision": market.price_precision,
+                "quantity_precision": market.quantity_precision,
+                "min_quantity": str(market.min_quantity),
+                "max_quantity": str(market.max_quantity),
+            }
+            for market in self.markets.values()
+        ]
+        return {
+            "markets": markets,
+            "balances": {name: str(amount) for name, amount in self.options.balances.items()},
+            "balances_at": iso(self.started_ns),
         }
 
     def take_credentials(self, kept: Mapping[str, str]) -> None:
