@@ -378,6 +378,10 @@ class SnapshotBook(_Ladder):
         self._best_ask, self._best_bid = best_ask, best_bid
         return self._emit(changes, ts_event, ts_init) if changes else None
 
+    def again(self, ts_event: int, ts_init: int) -> OrderBookDeltas | None:
+        """The whole valid book once more: the venue said anew that it stands."""
+        return self._anew(self._asks, self._bids, ts_event, ts_init)
+
     def _anew(
         self, asks: dict[str, str], bids: dict[str, str], ts_event: int, ts_init: int
     ) -> OrderBookDeltas | None:

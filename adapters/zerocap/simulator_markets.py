@@ -104,6 +104,7 @@ class ZerocapSimOptions(SimOptions, frozen=True, kw_only=True):
     data_as_text: bool = True  # False: dialect A's ladders as objects, as the example prints them
     answers_ping_with_error: bool = True  # dialect A knows no ping
     push_interval_ms: int = 250
+    repeat_ms: int = 1_000  # a ladder that has not changed is told again so often; 0: never
     pong_secs: int = 5
     idle_secs: int = 30
     quote_secs: int = 10  # how long a firm quote holds
@@ -114,13 +115,24 @@ def quoted(side: BookSide, size: Decimal, margin_bps: Decimal) -> Decimal | None
     """What a dealer asks (or bids) for the whole of `size`, from a side of the market's book."""
     if side.available(None) < size or size <= 0:
         return None
-    average = side.cost(size) / size
+    return _with_margin(side, side.cost(size) / size, margin_bps)
+
+
+def _with_margin(side: BookSide, average: Decimal, margin_bps: Decimal) -> Decimal:
     is_ask = side.side is Side.SELL
     margin = margin_bps / 10_000 * (1 if is_ask else -1)
     return (average * (1 + margin)).quantize(DEALT, ROUND_CEILING if is_ask else ROUND_FLOOR)
 
 
 def ladder(side: BookSide, market: SimMarket, margin_bps: Decimal) -> tuple[Tier, ...]:
-    """The tiers of a side; a size that the market has not enough for has none."""
-    prices = ((size, quoted(side, size, margin_bps)) for size in market.tiers)
-    return tuple(Tier(price, size) for size, price in prices if price is not None)
+    """The tiers of a side; a size that the market has not enough for has none.
+
+    But the least is quoted as long as anything stands there: a dealer shows both sides.
+    """
+    prices = [(size, quoted(side, size, margin_bps)) for size in market.tiers]
+    tiers = tuple(Tier(price, size) for size, price in prices if price is not None)
+    there = side.available(None)
+    if tiers or not there:
+        return tiers
+    price = _with_margin(side, side.cost(there) / there, margin_bps)
+    return (Tier(price, market.tiers[0]),)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.adapters.simulation.market import SECOND_NS
+from fairlead.adapters.simulation.market import MS, SECOND_NS
 from fairlead.adapters.simulation.push import MarketNews
 from fairlead.adapters.simulation.routes import ApiError
 from fairlead.adapters.zerocap.config import Dialect
@@ -26,6 +26,7 @@ class PushServer:
         self.state = state
         self.sessions: list[PushSession] = []
         self._news = MarketNews(state.exchange)
+        self._told_ns: dict[str, int] = {}  # by symbol
 
     def open(
         self, headers: Mapping[str, str], send: Callable[[str], None], close: Callable[[], None]
@@ -48,11 +49,24 @@ class PushServer:
         """Orders at once, ladders that have changed on an interval, heartbeats when due."""
         self.publish_orders()
         self._news.take_trades()
-        for symbol in self._news.books.take(now_ns, self.state.options.push_interval_ms):
+        changed = self._news.books.take(now_ns, self.state.options.push_interval_ms)
+        for symbol in [*changed, *self._due_again(now_ns, changed)]:
+            self._told_ns[symbol] = now_ns
             if self.state.is_price_up:
                 self._ladder(symbol)
         for session in list(self.sessions):
             session.advance(now_ns)
+
+    def _due_again(self, now_ns: int, changed: list[str]) -> list[str]:
+        """Ladders that have stood for so long that they are told again."""
+        after_ns = self.state.options.repeat_ms * MS
+        if not after_ns:
+            return []
+        return [
+            symbol
+            for symbol in self.state.markets
+            if symbol not in changed and now_ns - self._told_ns.get(symbol, 0) >= after_ns
+        ]
 
     def publish_orders(self) -> None:
         """Each order as it came in and as it ended, its trade in between."""

@@ -188,7 +188,8 @@ class ZerocapState(SimState[ZerocapSimOptions]):
             quantity=asked.amount,
             price=limit,
             time_in_force=Tif.FOK,
-            client_order_id=None,  # its uniqueness is not documented
+            # The venue's own: that the client's is unique is not documented.
+            client_order_id=asked.id,
         )
         done = self.exchange.deal(ACCOUNT, new, price, self.exchange.now_ns)
         if isinstance(done, Refusal):

@@ -137,8 +137,11 @@ class _BookChannel:
         bids = levels(sided.bids, Side.BUY, *precisions)
         asks = levels(sided.asks, Side.SELL, *precisions)
         was_valid = self.book.is_valid
-        deltas = self.book.diff(asks, bids, sided.ts_event or ts_init, ts_init)
+        ts_event = sided.ts_event or ts_init
+        deltas = self.book.diff(asks, bids, ts_event, ts_init)
         if self.book.is_valid:
+            if deltas is None:  # quoted anew at the same prices: as fresh as any other
+                deltas = self.book.again(ts_event, ts_init)
             self._ladders.put(facts.id, sided)
             return self._whole(deltas)
         self._ladders.put(facts.id, None)

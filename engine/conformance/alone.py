@@ -26,7 +26,7 @@ from fairlead.engine.conformance.card import Card
 from fairlead.engine.conformance.verdict import Broken, require
 from fairlead.engine.secrets import Secret
 from fairlead.engine.sessions.run import run_many
-from fairlead.engine.sessions.scene import instrument_of
+from fairlead.engine.sessions.scene import instrument_of, options_of
 from fairlead.engine.status import RunStatus
 
 FEW_SEEDS = 20  # are not worth other processes
@@ -98,7 +98,7 @@ async def _loopback(venue: str) -> str:
         adapter = spec.create(
             AdapterContext(
                 venue=venue.upper(),
-                options=spec.options(),
+                options=options_of(spec, described.get("options", {})),
                 secrets={n: Secret(v, f"a card's {n}") for n, v in credentials.items()},
                 http=wire,
                 now_ns=time.time_ns,

@@ -189,6 +189,8 @@ async def _order_times(stage: Stage) -> str:
 
 async def histories(stage: Stage) -> str:
     """Trades and closed bars, oldest first, of the window that was asked for."""
+    if not stage.can.public_trades and not stage.can.bar_minutes:
+        raise NotOffered("it tells neither trades nor bars (`public_trades`, `bar_minutes`)")
     await stage.begin()
     stage.venue.driver.paused = False
     await asyncio.sleep(HISTORY_SECS)

@@ -11,20 +11,18 @@ from fairlead.engine.conformance.stage import Stage
 Heard = tuple[int, Any]  # the loop's time in ns when it came, and the item
 
 
-class _Kept:
-    """A protocol that keeps the frames it receives."""
+def _kept(protocol: Any, frames: list[bytes]) -> Any:
+    """The protocol, which keeps the frames it receives: itself, for what it is asked to be is
+    looked at (`SignedHandshake`)."""
+    received = protocol.received
 
-    def __init__(self, protocol: Any, frames: list[bytes]) -> None:
-        self._protocol = protocol
-        self._frames = frames
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._protocol, name)
-
-    def received(self, frame: bytes | str, ts_init: int) -> Iterable[StreamItem]:
-        self._frames.append(frame.encode() if isinstance(frame, str) else frame)
-        items: Iterable[StreamItem] = self._protocol.received(frame, ts_init)
+    def keeping(frame: bytes | str, ts_init: int) -> Iterable[StreamItem]:
+        frames.append(frame.encode() if isinstance(frame, str) else frame)
+        items: Iterable[StreamItem] = received(frame, ts_init)
         return items
+
+    protocol.received = keeping
+    return protocol
 
 
 class Listener:
@@ -34,8 +32,8 @@ class Listener:
         self.items: list[Heard] = []
         self.frames: list[bytes] = []
         self._stage = stage
-        self.protocol = stage.process.runtime.adapter.market_data.public_stream()
-        kept: Any = _Kept(self.protocol, self.frames)
+        made = stage.process.runtime.adapter.market_data.public_stream()
+        self.protocol = kept = _kept(made, self.frames)
         with stage.owned():
             self._stream = stage.process.runtime.stream("card", kept, self._on_item)
             for feed in feeds:

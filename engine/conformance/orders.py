@@ -85,11 +85,13 @@ async def rejected(stage: Stage) -> str:
     (cid,) = await stage.submit(order)
     await stage.settled(cid)
     told = stage.told(cid)
-    require(told[-1:] == ["refused"], f"no money: told {', '.join(told)}, not a rejection")
+    # A venue where nothing rests may have one word for what it does not take and what it kills.
+    wanted = ["refused"] if Tif.GTC in stage.can.time_in_force else ["refused", "canceled"]
+    require(told[-1:][0] in wanted, f"no money: told {', '.join(told)}, not a rejection")
     require("UNKNOWN" not in stage.story(cid), "a definite no was taken for an unknown outcome")
     require(not stage.open_at_venue(), "refused, and yet open at the venue")
     codes = [name.partition(":")[2] for name in stage.trace.counts if name.startswith("refused:")]
-    return f"not enough {currency}: rejected at once with {', '.join(codes)}"
+    return f"not enough {currency}: rejected at once with {', '.join(codes) or 'a kill'}"
 
 
 # -- each kind ------------------------------------------------------------------------------------

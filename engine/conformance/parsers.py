@@ -45,7 +45,7 @@ BYTES_TOLD = 160
 async def public_frames(stage: Stage) -> str:
     """The public stream's parser."""
     await stage.begin()
-    kinds = [FeedKind.BOOK, FeedKind.TRADES]
+    kinds = [FeedKind.BOOK, FeedKind.TRADES] if stage.can.public_trades else [FeedKind.BOOK]
     feeds = [Feed(kind, stage.instrument) for kind in kinds]
     heard = Listener(stage, feeds)
     stage.venue.driver.paused = False
@@ -128,7 +128,7 @@ async def answers(stage: Stage) -> str:
     adapter = stage.spec.create(
         AdapterContext(
             venue=stage.venue_name,
-            options=stage.spec.options(),
+            options=stage.adapter_options(stage.spec),
             secrets={n: Secret(v, f"a card's {n}") for n, v in stage.credentials.items()},
             http=http,
             now_ns=stage.loop.now_ns,

@@ -159,7 +159,7 @@ async def _refused_keys(stage: Stage) -> list[str]:
             adapter = stage.spec.create(
                 AdapterContext(
                     venue=stage.venue_name,
-                    options=stage.spec.options(),
+                    options=stage.adapter_options(stage.spec),
                     secrets=given,
                     http=InMemoryHttp(stage.venue, stage.loop.now_ns),
                     now_ns=stage.loop.now_ns,

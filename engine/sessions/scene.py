@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -138,7 +139,7 @@ class Scene:
         return http, ws
 
     def adapter_options(self, spec: AdapterSpec) -> Any:
-        return msgspec.convert(self._options, spec.options)
+        return options_of(spec, self._options)
 
     def touch(self) -> tuple[Decimal | None, Decimal | None]:
         bids, asks = self.venue.told_book(self.market)
@@ -186,6 +187,11 @@ class Scene:
         self.problems.append(Violation(code, subject, detail))
 
 
+def options_of(spec: AdapterSpec, told: Mapping[str, Any]) -> Any:
+    """The adapter's options with what a simulated venue tells of them in `describe`."""
+    return msgspec.convert(told, spec.options)
+
+
 @lru_cache
 def instrument_of(venue: str) -> tuple[str, str]:
     """The instrument to trade, and its name at the venue: BTC in USDT where there is one."""
@@ -217,7 +223,7 @@ def instrument_of(venue: str) -> tuple[str, str]:
         adapter = spec.create(
             AdapterContext(
                 venue=venue.upper(),
-                options=msgspec.convert(described.get("options", {}), spec.options),
+                options=options_of(spec, described.get("options", {})),
                 secrets={},
                 http=http,
                 now_ns=loop.now_ns,

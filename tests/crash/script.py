@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from nautilus_trader.model import BookType, InstrumentId, OrderSide, TriggerType
+from nautilus_trader.model import BookType, InstrumentId, OrderSide, TimeInForce, TriggerType
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead.engine.guard import GuardedStrategy
-from fairlead.engine.orders.model import Capabilities, Kind, Side, TriggerCondition
+from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif, TriggerCondition
 from fairlead.engine.orders.trigger import condition_of
 from tests.crash import seam
 from tests.support.patience import PATIENCE_SECS
@@ -25,8 +25,9 @@ NEAR = Decimal("0.01")  # where stops wait
 CROSSING = Decimal("0.005")  # beyond the other side
 
 # fill: until it is filled; cancel, replace (then cancel); part: filled by half, then cancelled;
-# stop: left open for the ordered stop of the run; pair: two in one submission, then cancelled.
-End = Literal["fill", "cancel", "part", "replace", "stop", "pair"]
+# stop: left open for the ordered stop of the run; pair: two in one submission, then cancelled;
+# kill: two in one submission that find no price, where orders are fill-or-kill.
+End = Literal["fill", "cancel", "part", "replace", "stop", "pair", "kill"]
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -62,6 +63,8 @@ def scenarios(able: Capabilities) -> list[Scenario]:
         if kind is Kind.MARKET:
             continue
         ends: list[End] = ["part", "stop", "pair"] if kind is Kind.LIMIT else ["cancel"]
+        if kind is Kind.LIMIT and Tif.GTC not in able.time_in_force:
+            ends = ["kill"]
         if able.replace:
             ends.append("replace")
         found += [Scenario(kind, Side.BUY, end) for end in ends]
@@ -72,7 +75,10 @@ _HELD_ENDS: tuple[End, ...] = ("cancel", "replace", "stop")
 
 
 class ScriptConfig(StrategyConfig):
-    """`marker` is a file made when the strategy starts; `control` the venue's own door."""
+    """`marker` is a file made when the strategy starts; `control` the venue's own door.
+
+    `fok`: limit orders are fill-or-kill.
+    """
 
     def __init__(
         self,
@@ -85,6 +91,7 @@ class ScriptConfig(StrategyConfig):
         market: str,
         control: str,
         marker: str,
+        fok: bool = False,
         **native: Any,
     ) -> None:
         self.instrument_id = instrument_id
@@ -93,6 +100,7 @@ class ScriptConfig(StrategyConfig):
         self.market = market
         self.control = control
         self.marker = marker
+        self.fok = fok
 
 
 class Script(GuardedStrategy):
@@ -112,7 +120,8 @@ class Script(GuardedStrategy):
         if self.trail is None or self.trail.role != "script":
             return
         self.subscribe_book_deltas(self.name, BookType.L2_MBP, managed=True)
-        self.subscribe_trades(self.name)
+        if not self.config.fok:  # a ladder of prices has no trades
+            self.subscribe_trades(self.name)
         self.clock.set_timer("script", timedelta(milliseconds=20))
 
     def on_time_event(self, event: Any) -> None:
@@ -129,19 +138,20 @@ class Script(GuardedStrategy):
             self.submit_order(make.market(self.name, _native(side), self._units()))
         elif self.scenario.condition is not None:
             self._send_stop((bid + ask) / 2)
-        elif end == "pair":
-            self.submit_order_list(
-                [
-                    make.limit(self.name, _native(each), self._units(), self._far(each, bid, ask))
-                    for each in Side
-                ]
-            )
+        elif end in ("pair", "kill"):
+            self.submit_order_list([self._limit(each, self._far(each, bid, ask)) for each in Side])
         else:
             price = self._far(side, bid, ask)
             if end == "fill":
                 across = ask * (1 + CROSSING) if side is Side.BUY else bid * (1 - CROSSING)
                 price = self._price(across)
-            self.submit_order(make.limit(self.name, _native(side), self._units(), price))
+            self.submit_order(self._limit(side, price))
+
+    def _limit(self, side: Side, price: Any) -> Any:
+        tif = TimeInForce.FOK if self.config.fok else TimeInForce.GTC
+        return self.order_factory.limit(
+            self.name, _native(side), self._units(), price, time_in_force=tif
+        )
 
     def _send_stop(self, middle: Decimal) -> None:
         condition, side = self.scenario.condition, self.scenario.side
@@ -200,6 +210,8 @@ class Script(GuardedStrategy):
             self.cancel_order(order.client_order_id)
 
     def on_order_canceled(self, event: Any) -> None:
+        if self.scenario.end == "kill" and self.cache.orders_inflight(strategy_id=self.strategy_id):
+            return
         if not self.cache.orders_open(strategy_id=self.strategy_id):
             self._done()
 

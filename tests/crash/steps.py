@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -30,7 +30,7 @@ from fairlead.adapters import registry
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import STOP_KINDS
-from fairlead.engine.orders.model import Capabilities, Kind, OrderState, Side
+from fairlead.engine.orders.model import Capabilities, Kind, OrderState, Side, Tif
 from tests.crash import seam
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request
@@ -77,15 +77,20 @@ class Route(msgspec.Struct, frozen=True):
         return bared(able) if self.is_bare else able
 
 
+WAYS = ("order_transport", "dialect")  # options by which orders go another way
+
+
 def routes() -> list[Route]:
-    """Every registered venue with a simulator, once for each order transport that it offers."""
+    """Every registered venue with a simulator, once for each way that it offers, and once without
+    its stops where it has those."""
     found = []
     for key in registry.simulated():
-        ways = get_args(
-            get_type_hints(registry.spec(key).options).get("order_transport", Literal[""])
-        )
-        found += [Route(key, (("order_transport", way),) if way else ()) for way in ways]
-        found.append(Route(key, is_bare=True))
+        spec = registry.spec(key)
+        hints = get_type_hints(spec.options)
+        ways = [(name, way) for name in WAYS if name in hints for way in get_args(hints[name])]
+        found += [Route(key, (one,)) for one in ways] or [Route(key)]
+        if spec.capabilities.kinds & STOP_KINDS:
+            found.append(Route(key, is_bare=True))
     return found
 
 
@@ -206,6 +211,7 @@ class Case:
             "market": self._market,
             "control": str(served.line["control"]),
             "marker": str(self._marker),
+            "fok": Tif.GTC not in bench.route.able.time_in_force,
         }
         strategy = {"id": "Script-1", "path": "tests.crash.script:Script", "params": params}
         self._config = configs.write(

@@ -32,7 +32,7 @@ def levels(frame: Any) -> Any:
 
 @BOTH
 def test_a_ladder_comes_with_the_subscription_and_with_each_change(dialect: Dialect) -> None:
-    desk = Desk(dialect)
+    desk = Desk(dialect, repeat_ms=3_000)
     line = Line(desk)
     assert line.take() == [sample("zc_ws_connected.json")]
     subscribe(line, dialect)
@@ -50,6 +50,11 @@ def test_a_ladder_comes_with_the_subscription_and_with_each_change(dialect: Dial
     named = ("asks", "bids") if dialect == "A" else ("bids", "asks")  # A's sides change places
     assert [len(told[name]) for name in named] == [len(bids), len(asks)]
     assert told[named[0]][0][0] < told[named[1]][0][0]
+    for _ in range(2):  # that it stands is told again
+        desk.wait(2000)
+        assert [f for f in line.take() if "data" in f] == []
+        desk.wait(1000)
+        assert len([f for f in line.take() if "data" in f]) == 1
 
 
 def test_ladders_of_dialect_a_as_objects() -> None:

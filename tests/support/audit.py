@@ -24,7 +24,12 @@ def smart_id(order: dict[str, Any]) -> str:
     return plain_id(order) if order["trigger_price"] is None else f"smart-{order['id']}"
 
 
-ORDER_IDS = {"poloniex": smart_id}
+def own_id(order: dict[str, Any]) -> str:
+    """Where the venue's id of an order is none of the ledger's numbers."""
+    return str(order["client_order_id"])
+
+
+ORDER_IDS = {"poloniex": smart_id, "zerocap": own_id}
 
 
 def audit(

@@ -90,6 +90,7 @@ class HostMarket:
         self._tape = process.world.tape
         self._heard = len(self._tape.trades)
         self._shown: Shown | None = None
+        self._told_ns = 0  # when it came, where it comes by a stream
         self._number = 0
         self._bars: list[_Bars] = []
         self._untold: list[OrderBookDeltas] = []
@@ -122,9 +123,10 @@ class HostMarket:
         if not self._process.is_up:
             return
         shown = self._levels()
-        if shown is None or shown == self._shown:
+        told_ns = 0 if self._process.book is None else self._process.book.shown.ts_init
+        if shown is None or (shown == self._shown and told_ns == self._told_ns):
             return
-        self._shown = shown
+        self._shown, self._told_ns = shown, told_ns
         self._number += 1
         deltas = self._deltas(shown)
         self._node.cache.apply_deltas(deltas)

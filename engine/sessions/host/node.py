@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from random import Random
 from typing import Any, cast
 
@@ -100,10 +99,13 @@ class HostNode(Host):
     def check_flat(self) -> None:
         """What a strategy promised to close at the stop is closed, where the gate lets it.
 
-        Each close may leave a fee in base currency, which the next one closes.
+        Each close may leave a fee in base currency, which the next one closes. Where the venue
+        shows one side only, or none, the gate lets nothing be closed at the market.
         """
         gate = self.process.gate
-        ask = self.process.world.touch()[1] or Decimal(0)
+        bid, ask = self.process.world.touch()
+        if bid is None or ask is None:
+            return
         for name, strategy in self.strategies.items():
             down = strategy._guard.winddown
             for instrument in down.promised():
