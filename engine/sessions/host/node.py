@@ -18,6 +18,7 @@ from fairlead.engine.sessions.host.strategy import hosted
 from fairlead.engine.sessions.shipped import Shipped
 
 DUST = 5  # quote units
+BLIND = ("INVALID_BOOK", "STALE_REFERENCE")  # refusals for want of a book
 
 
 class _Trading:
@@ -100,7 +101,8 @@ class HostNode(Host):
         """What a strategy promised to close at the stop is closed, where the gate lets it.
 
         Each close may leave a fee in base currency, which the next one closes. Where the venue
-        shows one side only, or none, the gate lets nothing be closed at the market.
+        shows one side only, or none, the gate lets nothing be closed at the market; nor where what
+        it shows is not known here to the end of the stop.
         """
         gate = self.process.gate
         bid, ask = self.process.world.touch()
@@ -111,7 +113,8 @@ class HostNode(Host):
             for instrument in down.promised():
                 held = strategy._guard.handover.own_position(instrument)
                 is_dust = abs(held) * ask < DUST
-                if not is_dust and not gate.is_stopped(name, str(instrument)):
+                is_blind = down.refusal.startswith(BLIND)
+                if not (is_dust or is_blind or gate.is_stopped(name, str(instrument))):
                     text = f"holds {held} of what it was to close: {down.refusal}"
                     self.process.world.broken("NOT-FLAT", name, text)
 
