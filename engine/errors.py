@@ -76,11 +76,19 @@ class FairleadError(Exception):
             self.exit_code = exit_code
 
 
+class PlacedError(Exception):
+    """One that is raised elsewhere than where the mistake is: at `place`, FILE:LINE."""
+
+    place = ""
+
+
 def place_of(error: BaseException) -> str:
     """FILE:LINE of the innermost frame that is not the engine's, Python's or a package's.
 
     The innermost of all where there is none such; empty without a traceback.
     """
+    if isinstance(error, PlacedError):
+        return error.place
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -47,6 +47,7 @@ CODES: dict[str, str] = {
     "E-CFG-061": "the venue has no such time in force",
     "E-CFG-062": "the venue has no post-only orders",
     "E-CFG-063": "the venue's data has no such price for the orders that are held",
+    "E-CFG-064": "the strategy does not say what it sends as a set of names",
     "E-CFG-070": "the catalog lacks what the backtest needs",
     "FEES-MISSING": "nobody tells the fees of a run on paper",
     "STATE-UNWRITABLE": "a folder of the run takes no file",

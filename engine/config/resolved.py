@@ -6,7 +6,7 @@ A check tells what is wrong with them; a run takes the same objects.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -19,7 +19,7 @@ from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.config.strategies import import_strategy
 from fairlead.engine.config.strategy_params import Configured, ParamsError, configure, placed
 from fairlead.engine.orders.model import Capabilities, Kind, Tif
-from fairlead.engine.secrets import Secret, read_credentials
+from fairlead.engine.secrets import Secret, read_credentials, redact
 
 Mode = Literal["live", "paper", "record", "backtest"]
 
@@ -190,10 +190,15 @@ def _secrets(
 def _capabilities(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterator[ConfigProblem]:
     """Compare what the strategy says it sends with what its venues can do."""
     strategy = loaded.config.strategies[position]
+    path: KeyPath = ("strategies", position, "path")
+    for attribute in ("order_kinds", "times_in_force"):
+        if not _is_many(came := getattr(cls, attribute, ())):
+            expected = f"{attribute} of the class to be a set of names"
+            yield loaded.problem(path, "E-CFG-064", expected=expected, came=redact(repr(came)))
+            return
     kinds = _declared(cls, "order_kinds")
     times = _declared(cls, "times_in_force")
     post_only = bool(strategy.params.get("post_only", getattr(cls, "post_only", False)))
-    path: KeyPath = ("strategies", position, "path")
     for key, able in _venues_of(loaded, strategy):
         has_kinds = able.kinds | able.held
         is_any_held = bool(kinds & able.held) or able.holds_limits
@@ -225,6 +230,11 @@ def _capabilities(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterat
                 expected=f"no post-only orders, which {key} does not have",
                 came=f"post_only of {cls.__name__}",
             )
+
+
+def _is_many(came: object) -> bool:
+    """Whether it is a collection of names, or none at all."""
+    return came is None or (isinstance(came, Collection) and not isinstance(came, str | bytes))
 
 
 def _declared(cls: type[Any], attribute: str) -> frozenset[str]:

@@ -46,7 +46,7 @@ class Guard(Core):
         self.id = str(self.strategy.strategy_id)
         self.view = NautilusView(self.strategy, self.gate)
         self._ticks.start()
-        self.winddown.has_stopped = False
+        self.winddown.started()
         for order in self.working():
             self.gate.adopt(counted_order(order_facts(order), order.filled_qty.as_decimal()))
         self.brackets.start()

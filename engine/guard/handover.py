@@ -19,6 +19,7 @@ from nautilus_trader.model import (
     TraderId,
 )
 
+from fairlead.engine.guard.answers import declared
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.hooks import OwnOrder
 from fairlead.engine.orders.journal import JournaledOrder
@@ -65,8 +66,8 @@ class HandOver:
         core, strategy = self._core, self._core.strategy
         if strategy._guard_is_plain:
             return
-        for instrument_id, declared in strategy.declared().items():
-            core.gate.declare(core.id, str(instrument_id), declared)
+        for instrument_id, said in declared(strategy).items():
+            core.gate.declare(core.id, str(instrument_id), said)
         orders = self.own_orders()
         self._unproven = {
             str(order.client_order_id): order

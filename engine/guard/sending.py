@@ -103,7 +103,10 @@ class Sending:
         if denial.code in FOR_NOW:
             return NotNow(denial.code, denial.message)
         order = core.strategy.cache.order(ClientOrderId(held.client_order_id))
-        self._deny(order, held.client_order_id, held.instrument, denial)
+        try:
+            self._deny(order, held.client_order_id, held.instrument, denial)
+        except BaseException as error:  # it is the order desk that calls here
+            self._stop.fault("on_gate_denied", error)
         return Refused(denial.code, denial.message)
 
     def approve_all(self, orders: Sequence[Any]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nautilus_trader.model import ClientOrderId, InstrumentId, OrderSide
 
+from fairlead.engine.guard.answers import flat_instruments
 from fairlead.engine.guard.callback_names import MARKET_CALLBACKS
 from fairlead.engine.guard.core import Core, is_unsent
 from fairlead.engine.guard.exits import Exits
@@ -38,6 +39,7 @@ class WindDown:
         self._exits = exits
         self._handover = handover
         self._promised: set[InstrumentId] = set()
+        self._word: frozenset[InstrumentId] | None = None  # its flat_on_stop, once it was asked
         self._retry_ns: dict[InstrumentId, int] = {}
         self._cancelled: set[str] = set()
         self._before: set[str] = set()  # live orders when on_stop was called
@@ -45,6 +47,11 @@ class WindDown:
         self.is_stopping = False  # its own on_stop runs just now
         self.has_stopped = False  # and it will not be called again
         self.refusal = ""  # why the gate refused the last exit
+
+    def started(self) -> None:
+        """Part of every on_start."""
+        self.has_stopped = False
+        self._word = None
 
     def begin(self, *, cancels: bool) -> None:
         """Its code sees no more market; `cancels`: what of its orders is no exit is cancelled."""
@@ -84,15 +91,28 @@ class WindDown:
 
     def promise(self, instrument_id: InstrumentId) -> None:
         """A position is being closed: what is closed in on_stop is to stay closed."""
-        if self.is_stopping:
+        if self.is_stopping and self._core.strategy.cache.instrument(instrument_id) is not None:
             self._promised.add(instrument_id)
 
     def promised(self) -> frozenset[InstrumentId]:
         """Where nothing may be held in the end, by its word or by what it did in on_stop."""
-        core = self._core
-        if core.strategy._guard_is_plain:
-            return frozenset(self._promised)
-        return frozenset(self._promised) | frozenset(core.strategy.flat_on_stop())
+        if self._word is None:
+            self._word = self._asked()
+        return self._word | self._promised
+
+    def _asked(self) -> frozenset[InstrumentId]:
+        """Once: where the strategy's own code fails here, that is its fault and no promise."""
+        core, strategy = self._core, self._core.strategy
+        if strategy._guard_is_plain:
+            return frozenset()
+        try:
+            return flat_instruments(strategy)
+        except BaseException as error:
+            if core.runs():
+                self._stop.fault("flat_on_stop", error)
+            else:  # asked when the run is over: there is nothing to stop any more
+                core.gate.fault(core.id, str(core.run.add_fault(core.id, "flat_on_stop", error)))
+            return frozenset()
 
     def look(self) -> bool:
         """Do what is next for the promise; whether there is nothing more to do for it."""

@@ -99,3 +99,17 @@ class Ending(Leaving):
         if self._c.how == "raises":
             raise ValueError("raised on purpose")
         self.shutdown_system("enough for today")
+
+
+class Promising(Leaving):
+    """Answers `flat_on_stop` as no strategy should."""
+
+    config_class = LeavingConfig
+
+    def flat_on_stop(self) -> Any:
+        self._tell("asked")
+        if self._c.how == "text":
+            return "BTC_USDT"
+        if self._c.how == "elsewhere":
+            return (InstrumentId.from_str("NO_SUCH.VENUE"),)
+        raise ValueError("raised on purpose")

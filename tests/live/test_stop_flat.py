@@ -139,6 +139,29 @@ def test_a_strategy_that_ends_the_run_leaves_the_others_their_exits(
         assert "enough for today" in run.log.read_text()
 
 
+@pytest.mark.parametrize("how", ["raises", "text", "elsewhere"])
+def test_a_strategy_whose_promise_is_none_has_faulted_and_the_others_keep_theirs(
+    run: Leave, how: str
+) -> None:
+    """It is named with its place, what it holds is told, and the stop goes on."""
+    other = run.leaving(how) | {"path": "tests.live.leaving:Promising"}
+    run.begin(other, beside=run.leaving("close_all_positions"))
+    run.wait(lambda: run.heard("filled") == 2, "the entries")
+    run.end(Code.FAULTED)
+    told = {
+        "raises": "ValueError: raised on purpose",
+        "text": "BadAnswerError: flat_on_stop: expected a collection of InstrumentId, 'BTC_USDT'",
+        "elsewhere": "BadAnswerError: flat_on_stop: expected instruments of this run, 'NO_SUCH.",
+    }[how]
+    ended = run.summary()
+    assert f"a strategy faulted: Leaving-1.flat_on_stop: {told}" in ended["outcome"]
+    assert "tests/live/leaving.py:" in ended["outcome"]
+    assert len(ended["faults"]) == run.heard("asked") == 1
+    assert ended["notes"][-1].startswith("HELD 0.0")
+    assert ended["notes"][-1].endswith("(Leaving-1)")
+    assert [order["status"] for order in run.orders("SELL")] == ["filled"]
+
+
 def test_a_position_that_can_not_be_closed_is_told_and_no_success(run: Leave) -> None:
     run.begin(run.leaving("close_all_positions"))
     run.wait(lambda: run.heard("filled"), "the entry")

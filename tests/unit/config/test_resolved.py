@@ -130,6 +130,15 @@ def test_a_backtest_is_refused_for_what_its_check_finds(tmp_path: Path) -> None:
     assert {one.code for one in resolve(loaded, "backtest").problems} == {"E-CFG-060"}
 
 
+@pytest.mark.parametrize("said", ["5", '"LIMIT"', "property(lambda self: ())"])
+def test_what_a_class_says_it_sends_is_a_set_of_names(tmp_path: Path, said: str) -> None:
+    name = f"says_{abs(hash(said))}"
+    (tmp_path / f"{name}.py").write_text(f"{COUNTED}Counted.order_kinds = {said}\n")
+    (problem,) = resolve(load(with_one(tmp_path, f"{name}:Counted")), "backtest").problems
+    assert problem.code == "E-CFG-064"
+    assert "order_kinds of the class to be a set of names" in str(problem)
+
+
 def test_a_recorder_takes_no_strategies(tmp_path: Path) -> None:
     resolved = resolve(load(config(tmp_path, "nowhere.at.all:Maker")), "record")
     assert resolved.strategies == ()

@@ -11,11 +11,12 @@ from nautilus_trader.model import BookType, OrderSide
 from fairlead.engine.config.model import Risk
 from fairlead.engine.guard import OwnOrder
 from fairlead.engine.guard.strategy import GuardedStrategy
-from fairlead.engine.orders.model import Role, Side, TriggerCondition
+from fairlead.engine.orders.model import Intent, Kind, Refused, Role, Side, TriggerCondition
+from fairlead.engine.risk.checks import Denial
 from fairlead.engine.risk.facts import Declared, OrderFacts
 from fairlead.engine.risk.gate import counted_order
 from tests.unit.guard.test_guarded import Plain, plain_config
-from tests.unit.nautilus_harness import IID, MODES, Run, backtest, px, qty
+from tests.unit.nautilus_harness import IID, MODES, OTHER, Run, backtest, px, qty
 
 OLD = "5d9a2f52-0000-4000-8000-000000000001"
 
@@ -151,3 +152,83 @@ def test_a_plain_strategy_keeps_its_own_use_of_the_names() -> None:
     run = backtest(Run(Own, plain_config(), steps=4))
     assert run.state.faults == []
     assert (run.strategy.declared, run.strategy.on_recovered()) == ("mine", "mine")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (None, "a mapping of InstrumentId to Declared, None came"),
+        ({IID: 5}, "a Declared for each instrument, 5 came"),
+        ({IID: Declared(inventory=0.5)}, "inventory to be a Decimal, 0.5 came"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_declared_is_looked_at_and_its_mistake_has_a_place(
+    said: Any, expected: str
+) -> None:
+    class Saying(Watching):
+        def declared(self) -> Any:
+            return said
+
+    (fault,) = backtest(run_of(Saying)).state.faults
+    assert f"declared: expected {expected}" in str(fault)
+    assert fault.place.rpartition(":")[0] == __file__
+
+
+@pytest.mark.parametrize("said", ["BTC_USDT", [str(IID)], IID, None])
+def test_a_promise_is_asked_for_once_and_one_that_is_none_is_a_fault(said: Any) -> None:
+    asked: list[Any] = []
+
+    class Saying(Watching):
+        def flat_on_stop(self) -> Any:
+            asked.append(said)
+            return said
+
+        def later(self) -> None:
+            down = self._guard.winddown
+            assert down.promised() == down.promised() == frozenset()
+
+    (fault,) = backtest(run_of(Saying)).state.faults
+    assert str(fault).startswith("S-001.flat_on_stop: BadAnswerError: flat_on_stop: expected a ")
+    assert fault.place.rpartition(":")[0] == __file__
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("name", ["BTC_USDT", OTHER])
+def test_no_promise_is_made_of_what_is_no_instrument_of_the_run(name: Any) -> None:
+    class Leaving(Watching):
+        def on_stop(self) -> None:
+            self.close_all_positions(name)
+
+    run = backtest(run_of(Leaving))
+    assert len(run.state.faults) == (name != OTHER)
+    assert run.strategy._guard.winddown._promised == set()
+
+
+def test_a_fault_over_a_release_that_was_refused_is_the_strategys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is the order desk that asks: nothing of the strategy is raised there."""
+    answers: list[Any] = []
+    intent = Intent(
+        client_order_id=OLD,
+        strategy="S-001",
+        instrument=str(IID),
+        side=Side.BUY,
+        kind=Kind.LIMIT,
+        quantity=Decimal(1),
+        price=Decimal(100),
+    )
+
+    class Denied(Watching):
+        def later(self) -> None:
+            if not answers:
+                answers.append(self._guard.sending.release(intent, intent))
+
+        def on_gate_denied(self, order: Any, denial: Any) -> None:
+            raise ValueError("raised on purpose")
+
+    run = run_of(Denied)
+    monkeypatch.setattr(run.gate, "release", lambda *_: Denial("MAX_POSITION", "too much"))
+    (fault,) = backtest(run).state.faults
+    assert str(fault).startswith("S-001.on_gate_denied: ValueError: raised on purpose")
+    assert answers == [Refused("MAX_POSITION", "too much")]
