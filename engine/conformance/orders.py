@@ -32,10 +32,14 @@ async def lost_answer(stage: Stage) -> str:
     """Whatever happens between the venue's book and us: no rejection, and no second order."""
     await stage.begin()
     trader = stage.trader()
-    for number, kind in enumerate((*EXECUTED, *NOT_EXECUTED)):
+    ways = [(kind, trader.plain(stage.can, n)) for n, kind in enumerate((*EXECUTED, *NOT_EXECUTED))]
+    if Kind.MARKET in stage.can.kinds:  # it is over before anybody looks
+        order = trader.facts(Side.BUY, Kind.MARKET, trader.worth(Decimal(300)), None)
+        ways.append((HttpFault.LOSE_ANSWER, order))
+    for kind, order in ways:
         before = len(stage.at_venue())
         stage.script.on("submit", kind, secs=0.3)
-        (cid,) = await stage.submit(trader.plain(stage.can, number))
+        (cid,) = await stage.submit(order)
         require(stage.script.waiting == 0, f"{kind}: no request was sent for a create")
         is_there = kind in EXECUTED
         if is_there and "refused" in stage.told(cid):
@@ -53,9 +57,10 @@ async def lost_answer(stage: Stage) -> str:
             require("accepted" not in told, f"{kind}: accepted, though the venue never had it")
             require("refused" in told, f"{kind}: never told that the venue has it not: {state}")
         await _end(stage, cid)
+    there = len(ways) - len(NOT_EXECUTED)
     return (
-        f"{len(EXECUTED)} ways to lose the answer, each order found; {len(NOT_EXECUTED)} to lose "
-        "the request, each proven absent; one create an order"
+        f"{there} answers lost, each order found; {len(NOT_EXECUTED)} requests lost, each proven "
+        "absent; one create an order"
     )
 
 

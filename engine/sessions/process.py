@@ -269,7 +269,7 @@ class Process:
         self.ids: set[str] = set()
         self.balances: tuple[VenueBalance, ...] = ()
         self.balances_ns = 0
-        self.is_up = False
+        self.is_up = self.is_killed = False
         self.is_stopping = False
         deaths = plan.deaths
         death = deaths[life] if life < len(deaths) and not world.healed else None
@@ -316,6 +316,8 @@ class Process:
         )
         self.view: SimView = SimView(self)
         self.sink = GateSink(self)
+        # The desk's last look, as in a run: where a request takes one order, others wait behind it.
+        self.trading.killed = lambda intent: "kill switch" if self.is_killed else None
         self.desk: OrderDesk = self.trading.make_desk(cast("VenueExecutionClient", self.sink))
         if world.shipped:
             self.node = HostNode(self, world.shipped)

@@ -12,6 +12,9 @@ from fairlead.engine.conformance.card import Card
 from fairlead.engine.conformance.run import CARDS, play
 from fairlead.engine.conformance.verdict import Result
 from fairlead.engine.errors import Exit
+from fairlead.engine.scaffold.toy import adapter, simulator
+from fairlead.engine.sessions.plan import draw
+from fairlead.engine.sessions.run import run_plan
 from tests.conformance.mutants import MUTANTS, SOUND, planted
 
 VENUES = [name for name in registry.simulated() if name in registry.names()]
@@ -72,3 +75,10 @@ def test_what_is_not_there_is_named(words: list[str], code: str) -> None:
     told = CliRunner().invoke(app, ["conformance", *words])
     assert told.exit_code == Exit.USAGE
     assert code in told.output
+
+
+def test_an_order_behind_another_hears_of_the_kill_switch() -> None:
+    """Where a request takes one order, others wait for its answer: 10 was sent after the kill."""
+    spec = msgspec.structs.replace(adapter.SPEC, name="harbour")
+    with registry.registered(spec, simulator.create):
+        assert run_plan(draw(10, "harbour")).violations == []
