@@ -247,7 +247,12 @@ class MudawylOrders:
         if orders:
             self._remember(orders[0].venue_order_id, lost.intent.quantity)
             return Found(self._whole(orders[0]))
-        if before is not None and quantity != before.quantity and quantity:
+        if before is None or quantity in (before.quantity, 0):
+            is_explained = True
+        else:  # by the entry that it went with, or by nobody knows what
+            since_then = [row for row in rows if row.id not in before.ids]
+            is_explained = any(bracket.is_of(row, before.group.entry) for row in since_then)
+        if before is not None and not is_explained:
             return Unsure(f"the position went from {before.quantity:f} to {quantity:f} since")
         return Absent(f"{len(fresh)} new orders in list and history, none of them this one")
 
@@ -297,19 +302,19 @@ class MudawylOrders:
     async def _orders(
         self, facts: VenueInstrument, rows: Sequence[s.Order]
     ) -> list[tuple[s.Order, VenueOrder]]:
-        """Of an order that closes the position the quantity is what there is now.
-
-        With no position it is of nothing and left out. Raises VenueUnavailable.
+        """Of an order that closes the position the quantity is what it was asked for, as far as it
+        is known, else what there is now; of nothing, it is left out. Raises VenueUnavailable.
         """
         closes = Decimal(0)
         with reading(CODE):
             if not all(row.amount for row in rows):
                 signed, _ = parse.held(await self._http.position(self._key, facts.symbol))
                 closes = abs(signed)
+            sized = [(row, self._quantities.get(row.id, closes)) for row in rows]
             return [
-                (row, parse.order(row, facts, closes))
-                for row in rows
-                if row.amount or row.filled or closes
+                (row, parse.order(row, facts, size))
+                for row, size in sized
+                if row.amount or row.filled or size
             ]
 
     async def open_orders(self, instruments: Sequence[str]) -> list[VenueOrder]:

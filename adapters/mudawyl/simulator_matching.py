@@ -203,12 +203,12 @@ class MatchingState(SimState[MudawylSimOptions]):
         if row.reduce_only:
             quantity = self.holdings[row.symbol].quantity
             held = max(quantity if row.side is Side.SELL else -quantity, ZERO)
+            if held == 0:
+                row.ended = "expired"
+                return
             if row.amount is not None and held < row.amount and not self.options.reduces_amount:
                 row.asked = row.amount
             row.amount = held if row.amount is None else min(row.amount, held)
-            if row.amount == 0:
-                row.ended = "expired"
-                return
         self._send(row)
 
     def _cancel(self, row: Row, how: Literal["canceled", "expired"] = "canceled") -> None:

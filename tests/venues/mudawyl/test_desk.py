@@ -65,7 +65,7 @@ class Session:
         )
 
     async def until(self, done: Callable[[], object]) -> None:
-        async with asyncio.timeout(60.0):
+        async with asyncio.timeout(600.0):
             while not done():
                 await asyncio.sleep(0.05)
 

@@ -303,7 +303,20 @@ async def test_a_bracket_that_is_told_as_refused_is_unknown_and_found() -> None:
     outcomes = await made.submit(*intents)
     assert all(isinstance(outcome, Unknown) for outcome in outcomes)
     found = await made.orders.find_all([Lost(i, NONE, made.desk.now_ns) for i in intents])
-    assert [type(each) for each in found] == [Found, Found, Found, Unsure]
+    assert [type(each) for each in found] == [Found, Found, Found, Absent]
+    # The position is explained by the entry, also once that is known to be the entry.
+    known = frozenset(each.order.venue_order_id for each in found if isinstance(each, Found))
+    (missing,) = await made.orders.find_all([Lost(intents[3], known, made.desk.now_ns)])
+    assert isinstance(missing, Absent)
+
+
+async def test_an_order_that_closes_the_position_is_told_when_it_ends() -> None:
+    made = await world()
+    wanted = msgspec.structs.replace(stop(2), kind=Kind.STOP_MARKET, price=None)
+    _, stopping = await made.accepted(entry(1), wanted)
+    await made.orders.flatten(BTC)
+    (told,) = await made.orders.orders([ref(stopping.venue_order_id)])
+    assert (told.state, told.quantity, told.filled) == (OrderState.CANCELED, D("0.05"), 0)
 
 
 # -- what was lost ---------------------------------------------------------------------------------
