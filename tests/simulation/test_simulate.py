@@ -21,7 +21,15 @@ from fairlead.engine.errors import Exit
 from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import Absent, Accepted, Outcome, Refused, Unknown, VenueOrder
+from fairlead.engine.orders.model import (
+    Absent,
+    Accepted,
+    Intent,
+    Outcome,
+    Refused,
+    Unknown,
+    VenueOrder,
+)
 from fairlead.engine.orders.replacement import Replacement
 from fairlead.engine.orders.search import Absence, Gone
 from fairlead.engine.orders.submission import Submission
@@ -150,10 +158,10 @@ def _resends(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost answer is taken for a lost request: the order is sent again."""
     settle = Submission._settle
 
-    async def again(self: Submission, order: LiveOrder, outcome: Outcome) -> None:
+    async def again(self: Submission, order: LiveOrder, sent: Intent, outcome: Outcome) -> None:
         if isinstance(outcome, Unknown):
             outcome = (await self._venue.submit([order.intent]))[0]
-        await settle(self, order, outcome)
+        await settle(self, order, sent, outcome)
 
     monkeypatch.setattr(Submission, "_settle", again)
 
@@ -162,10 +170,10 @@ def _gives_up_at_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer is taken for a no."""
     settle = Submission._settle
 
-    async def refused(self: Submission, order: LiveOrder, outcome: Outcome) -> None:
+    async def refused(self: Submission, order: LiveOrder, sent: Intent, outcome: Outcome) -> None:
         if isinstance(outcome, Unknown):
             outcome = Refused("TIMEOUT", outcome.reason)
-        await settle(self, order, outcome)
+        await settle(self, order, sent, outcome)
 
     monkeypatch.setattr(Submission, "_settle", refused)
 
