@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SAY_SECS = 0.2  # for a screen that takes nothing
 BUSY_SECS = 5.0  # for one that would, in a process that gets no time on its processor
 
@@ -91,7 +92,7 @@ def end_at_once(code: str, message: str, exit_code: int, **known: Any) -> NoRetu
 def boot_id() -> str:
     """The machine's last start, to which its monotonic clock belongs; empty if unknown."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return BOOT_ID.read_text().strip()
     except OSError:
         return ""
 

@@ -31,7 +31,7 @@ from fairlead.engine.orders.model import (
     ref_of,
 )
 from fairlead.engine.orders.search import KNOWN_IDS_WINDOW_NS, Absence
-from fairlead.engine.orders.sent import CLOCK_SET_NS
+from fairlead.engine.orders.sent import Stand, sent_since, stand_now
 
 POLL_SECS = 0.2
 CANCEL_AGAIN_SECS = 1.0  # a cancel is safe to repeat
@@ -114,7 +114,9 @@ class Sweep:
         batch_max: int,
         quarantine_secs: float,
         on_done: Callable[[SweptOrder], None],
+        stand: Callable[[], Stand] = stand_now,
     ) -> None:
+        self._stand = stand
         self._venue = venue
         self._journal = journal
         self._instruments = instruments
@@ -316,11 +318,12 @@ class Sweep:
         """Look for an order whose answer was lost; absence counts when it lasts."""
         if lost.target is not None or lost.is_absent:
             return
-        intent, ts_sent = lost.order.intent, lost.order.ts_sent
+        intent = lost.order.intent
         assert self._journal is not None, "lost orders come from a journal"
+        ts_sent, slack_ns = sent_since(self._journal, lost.order, self._stand())
         known = self._journal.known_venue_ids(intent.instrument, ts_sent - KNOWN_IDS_WINDOW_NS)
         began = asyncio.get_running_loop().time()  # a look can last longer than the lag
-        result = await self._venue.find(intent, known, ts_sent, CLOCK_SET_NS)
+        result = await self._venue.find(intent, known, ts_sent, slack_ns)
         if isinstance(result, Found):
             lost.target = self._target(intent, result.order.venue_order_id)
             self._saw(lost.target, result.order)

@@ -21,12 +21,7 @@ from urllib.parse import quote
 import msgspec
 
 from fairlead.engine.files import make_folder, make_private
-from fairlead.engine.orders.journal_check import (
-    all_problems,
-    boot_id,
-    start_problem,
-    structure_problem,
-)
+from fairlead.engine.orders.journal_check import all_problems, start_problem, structure_problem
 from fairlead.engine.orders.journal_file import JournalFile, is_empty, make_journal
 from fairlead.engine.orders.journal_held import HeldRecords
 from fairlead.engine.orders.journal_reads import (
@@ -39,6 +34,7 @@ from fairlead.engine.orders.journal_reads import (
 )
 from fairlead.engine.orders.journal_schema import SCHEMA, SCHEMA_VERSION, position_crc, record_crc
 from fairlead.engine.orders.model import Finding, Intent, OrderState, Side, VenueFill, VenueOrder
+from fairlead.engine.processes import boot_id
 
 __all__ = ["Journal", "JournalError", "JournaledOrder", "Position", "move_position"]
 

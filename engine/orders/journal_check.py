@@ -21,7 +21,6 @@ from fairlead.engine.orders.model import OrderState
 
 NEWEST_RECORDS = 20_000
 PROBLEMS_MAX = 20
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _READ_BYTES = 1 << 20
 _STATES = frozenset(state.value for state in OrderState)
 _RECORD = "SELECT seq, ts, kind, client_order_id, body, crc FROM records "
@@ -115,14 +114,6 @@ class _Told:
             filled += one.quantity
             cost += one.quantity * one.price
         return filled, cost
-
-
-def boot_id() -> str:
-    """Which run of the machine this is; empty where the system doesn't tell."""
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 def structure_problem(db: sqlite3.Connection) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -20,7 +20,7 @@ from fairlead.engine.orders.model import (
     VenueOrder,
     VenueOrders,
 )
-from fairlead.engine.orders.sent import CLOCK_SET_NS
+from fairlead.engine.orders.sent import Stand, sent_since, stand_now
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,12 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     fee_currency: str = ""
 
 
-async def require_forgotten(venue: VenueOrders, journal: Journal, order: JournaledOrder) -> None:
+async def require_forgotten(
+    venue: VenueOrders,
+    journal: Journal,
+    order: JournaledOrder,
+    stand: Callable[[], Stand] = stand_now,
+) -> None:
     """The venue neither lists the order nor tells of it.
 
     Raises VenueUnavailable when that can't be read; FairleadError `RESOLVE-ALIVE` when the order is
@@ -52,7 +57,7 @@ async def require_forgotten(venue: VenueOrders, journal: Journal, order: Journal
     if order.venue_order_id is None:
         mine += [one for one in listed if _could_be(journal, order, one)]
         known = journal.known_venue_ids(intent.instrument, 0)
-        found = await venue.find(intent, known, order.ts_sent, CLOCK_SET_NS)
+        found = await venue.find(intent, known, *sent_since(journal, order, stand()))
         if isinstance(found, Found):
             mine.append(found.order)
         if isinstance(found, Unsure) and found.ambiguous:

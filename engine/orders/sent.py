@@ -9,12 +9,14 @@ how far the two were apart.
 from __future__ import annotations
 
 import asyncio
+import time
 
 import msgspec
 
-from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal import Journal, JournaledOrder
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.shared import Part
+from fairlead.engine.processes import boot_id
 
 SUBJECT = "CLOCK"  # kind and subject of the record
 NOTED_NS = 50_000_000  # a change that is written down
@@ -54,15 +56,33 @@ class Sent(Part):
         if order.loop_sent is not None:
             age_ns = int((asyncio.get_running_loop().time() - order.loop_sent) * 1e9)
             return self._now_ns() - age_ns - order.ts_sent
-        now = self._stand()
-        then = stand_at(self._journal, order.intent.client_order_id)
-        if then is None or not now.boot or then.boot != now.boot:
-            return None
-        return now.apart_ns - then.apart_ns
+        return _moved_ns(self._journal, order.intent.client_order_id, self._stand())
 
     def _stand(self) -> Stand:
-        loop_ns = int(asyncio.get_running_loop().time() * 1e9)
-        return Stand(self._shared.boot, self._now_ns() - loop_ns)
+        return stand_now(self._shared.boot, self._now_ns())
+
+
+def stand_now(boot: str | None = None, now_ns: int | None = None) -> Stand:
+    """How the clocks of this machine stand, or those that are given."""
+    wall_ns = time.time_ns() if now_ns is None else now_ns
+    loop_ns = int(asyncio.get_running_loop().time() * 1e9)
+    return Stand(boot_id() if boot is None else boot, wall_ns - loop_ns)
+
+
+def sent_since(journal: Journal, order: JournaledOrder, stand: Stand) -> tuple[int, int]:
+    """For who did not send the order: when that was by the clock of now, ns, and how much earlier
+    it may have been (see `Lost`).
+    """
+    moved_ns = _moved_ns(journal, order.intent.client_order_id, stand)
+    return order.ts_sent + min(moved_ns or 0, 0), CLOCK_SET_NS if moved_ns is None else 0
+
+
+def _moved_ns(journal: Journal, client_order_id: str, now: Stand) -> int | None:
+    """By how much the clock was set since an order was written down; None when nothing tells."""
+    then = stand_at(journal, client_order_id)
+    if then is None or not now.boot or then.boot != now.boot:
+        return None
+    return now.apart_ns - then.apart_ns
 
 
 def stand_at(journal: Journal, client_order_id: str) -> Stand | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fairlead.engine import processes
 from fairlead.engine.orders import journal_check
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.journal_schema import OPEN_ORDERS
@@ -144,7 +145,7 @@ def test_the_first_start_of_the_machine_opens_what_is_whole_and_looks_once(
 def test_a_system_that_does_not_tell_its_starts_has_the_file_looked_at_each_time(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_check, "BOOT_ID", path.parent / "nothing")
+    monkeypatch.setattr(processes, "BOOT_ID", path.parent / "nothing")
     many(path, 40)
     spoil_page(path, "records", 3)
     with pytest.raises(JournalError, match="quick_check says"):

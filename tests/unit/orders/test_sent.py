@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from fairlead.engine.kill.sweep import Sweep
 from fairlead.engine.orders.model import Absent, Accepted, FindResult, Intent, Unknown
-from fairlead.engine.orders.sent import CLOCK_SET_NS
+from fairlead.engine.orders.resolve import require_forgotten
+from fairlead.engine.orders.sent import CLOCK_SET_NS, Stand, stand_now
 from tests.support.approving import approved
-from tests.unit.orders.conftest import Bench, intent
+from tests.unit.orders.conftest import INSTRUMENT, Bench, intent
 
 SECOND = 1_000_000_000
 
@@ -98,3 +100,42 @@ def test_how_the_clocks_stand_is_written_down_when_it_is_new(bench: Bench) -> No
         ("CLOCK", "CLOCK"),
         ("INTENT", "O-3"),
     ]
+
+
+@pytest.mark.parametrize("set_secs", [-8, 0, 8])
+@pytest.mark.parametrize("asks", ["kill", "resolve"])
+def test_who_did_not_send_it_knows_from_the_journal_when_that_was(
+    bench: Bench, asks: str, set_secs: int
+) -> None:
+    """A kill from another process, and a person's word: an older twin is none of theirs."""
+    looks = Looks(bench)
+    bench.boot = "since-monday"
+    bench.restart()
+    sent_ns = lose(bench)
+    bench.clock_set_ns = set_secs * SECOND
+    assert bench.journal is not None
+    journal = bench.journal
+
+    def stand() -> Stand:
+        return stand_now("since-monday", bench.loop.now_ns() + bench.clock_set_ns)
+
+    async def main() -> None:
+        if asks == "resolve":
+            (order,) = journal.open_orders()
+            await require_forgotten(bench.venue, journal, order, stand)
+            return
+        sweep = Sweep(
+            venue=bench.venue,
+            journal=journal,
+            instruments=[INSTRUMENT],
+            covers=lambda _: True,
+            whole_account=True,
+            batch_max=10,
+            quarantine_secs=1.0,
+            on_done=lambda _: None,
+            stand=stand,
+        )
+        await sweep.finish(0.0)
+
+    bench.run(main())
+    assert set(looks.asked) == {(sent_ns + min(set_secs, 0) * SECOND, 0)}
