@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,10 +24,11 @@ MOMENTS = {
 }
 
 
-def chosen(steps: list[Step]) -> list[Step]:
+def chosen(moments: Sequence[str], steps: list[Step]) -> list[Step]:
     sent = [step for step in steps if step.is_send]
     found = []
-    for moment, (point, number) in MOMENTS.items():
+    for moment in moments:
+        point, number = MOMENTS[moment]
         if point == "sent":
             found.append(sent[number - 1])
         else:
@@ -35,9 +38,15 @@ def chosen(steps: list[Step]) -> list[Step]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("is_all", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("key", brackets.OPTIONS)
-def test_a_bracket_ends_as_it_should_after_a_death_at_any_moment(key: str, tmp_path: Path) -> None:
-    results = list(brackets.run(key, tmp_path, Forked(), chosen))
+def test_a_bracket_ends_as_it_should_after_a_death_at_any_moment(
+    key: str, is_all: bool, tmp_path: Path
+) -> None:
+    """Every other moment at each venue, every one at some; `make test-long`: all at all."""
+    first, step = (0, 1) if is_all else (list(brackets.OPTIONS).index(key) % 2, 2)
+    moments = list(MOMENTS)[first::step]
+    results = list(brackets.run(key, tmp_path, Forked(), partial(chosen, moments)))
     assert not brackets.failures(results), "\n".join(map(str, results))
-    assert len(results) == len(MOMENTS)
+    assert len(results) == len(moments)
     assert all(result.found and result.found.fills == 2 for result in results), results

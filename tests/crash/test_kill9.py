@@ -21,7 +21,6 @@ from tests.support import configs
 from tests.support.audit import ORDER_IDS, audit, plain_id
 from tests.support.processes import Venue, run, venue, wait_for
 
-KILLS = 20
 EVERY_MS = {"oceanex": 20, "poloniex": 60}  # between actions: within the venue's rate limits
 STOPS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 MAY_STAY_UNKNOWN = {"oceanex": STOPS, "poloniex": frozenset()}
@@ -39,18 +38,20 @@ def hammer(key: str, *, idle: bool, seed: int, every_ms: int = 0) -> list[dict[s
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.long)])
 @pytest.mark.parametrize("key", ["oceanex", "poloniex"])
-def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> None:
+def test_no_order_is_lost_or_doubled_by_kills(key: str, kills: int, tmp_path: Path) -> None:
+    """A few here; twenty in `make test-long`."""
     moments = random.Random(f"kills of {key}")
     log = tmp_path / "live.log"
     with venue(key, tmp_path / "venue", "--seed", "5") as served:
         journal = tmp_path / "state" / f"{key}-main.journal.sqlite"
-        for kill in range(KILLS):
+        for kill in range(kills):
             config = configs.write(
                 tmp_path, served, strategies=hammer(key, idle=False, seed=kill), more=configs.ROOMY
             )
             _run_and_kill(Forked(), config, journal, log, moments.uniform(0.0, 0.6))
-            if kill % 4 == 3:
+            if kill % 4 == 3 or kills < 20:
                 _trigger_stops(served, ledger_id(key))
         config = configs.write(
             tmp_path, served, strategies=hammer(key, idle=True, seed=0), more=configs.ROOMY
@@ -65,11 +66,11 @@ def test_no_order_is_lost_or_doubled_by_20_kills(key: str, tmp_path: Path) -> No
     id_of = ORDER_IDS.get(key, plain_id)
     counts = audit(journal, ledger, account_name, id_of, MAY_STAY_UNKNOWN[key])
     assert (ended.returncode == Exit.UNRESOLVED) == bool(counts["unknown"]), counts
-    assert counts["accepted"] > KILLS, counts
-    assert counts["fills"] > KILLS, counts
+    assert counts["accepted"] > kills, counts
+    assert counts["fills"] > kills, counts
     stops = Counter(e["event"] for e in ledger["entries"] if e["type"] == "order" and _is_stop(e))
-    assert stops["accepted"] > 5, stops
-    assert stops["triggered"] > 0, stops
+    assert stops["accepted"] > kills // 4, stops
+    assert stops["triggered"] > 0 or kills < 20, stops
     (account,) = balances.values()
     held = {name: b["locked"] for name, b in account.items() if Decimal(b["locked"])}
     assert not held, f"orders still hold {held}"

@@ -6,9 +6,12 @@ sets up the machine, with the reduced form in which it runs.
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,7 +27,6 @@ DEMO = "configs/demo.toml"
 SAMPLE = str(ROOT / "tests" / "data" / "recording" / "binance_usdm_400.gz")
 SPOT = str(ROOT / "tests" / "data" / "recording" / "binance_spot_400.gz")
 EXCHANGE_INFO = str(ROOT / "tests" / "data" / "recording" / "exchange_info_spot.json")
-LOADS = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.{how}(sys.argv[0], run_name='loaded')"
 
 Step = Callable[[Session, str], None]
 
@@ -81,24 +83,33 @@ def settled(session: Session, command: str) -> None:
 
 def collects(session: Session, command: str) -> None:
     """Those tests run in the suite itself: here that the line names some, and only what exists."""
-    base = session.folder / "collected"
-    ended = session.run(f"{command} --collect-only -qq -p no:cacheprovider --basetemp {base}", ROOT)
-    assert ended.returncode == 0, ended.stdout[-2000:]
-    assert re.search(r"^tests/\S+\.py: \d+$", ended.stdout, re.M), ended.stdout[-500:]
+    code, told = _together(session)[command]
+    assert code == 0, told[-2000:]
+    assert re.search(r"^tests/\S+\.py: \d+$", told, re.M), told[-500:]
 
 
 def loads(session: Session, command: str) -> None:
     """Minutes to hours, on an idle machine: that it is there, and its imports and arguments."""
-    words = command.split()
-    how = "run_module" if words[1] == "-m" else "run_path"
-    target = words[2] if words[1] == "-m" else words[1]
-    ended = session.run(f'python -c "{LOADS.format(how=how)}" {target}', ROOT)
+    code, told = _together(session)[command]
+    assert code == 0, told[-2000:]
+
+
+@cache
+def _together(session: Session) -> dict[str, tuple[int, str]]:
+    """What `collects` and `loads` look at, of all commands at once: the imports take the time."""
+    wanted = [command for command, step in COMMANDS.items() if step in (collects, loads)]
+    base = session.folder / "together"
+    base.mkdir()
+    line = shlex.join(["python", "-m", "tests.documents.together", str(base), json.dumps(wanted)])
+    ended = session.run(line, ROOT)
     assert ended.returncode == 0, ended.stderr[-2000:]
+    found: dict[str, tuple[int, str]] = json.loads(ended.stdout.splitlines()[-1])
+    return found
 
 
 def dry(session: Session, command: str) -> None:
     """Sets up the machine and runs all there is: what it would run."""
-    assert ".venv/bin" in _ends(session, f"{command} -n")
+    assert re.search(r"\.venv/bin|\.ci/", _ends(session, f"{command} -n"))
 
 
 def written_own(session: Session, command: str) -> None:
@@ -275,6 +286,7 @@ COMMANDS: dict[str, Step] = {
     "make": written(says="make demo"),
     "make demo": dry,
     "make test": dry,
+    "make test-long": dry,
     "make lint": dry,
     "make bench": dry,
     "pytest tests/parity": collects,

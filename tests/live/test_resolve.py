@@ -90,12 +90,13 @@ def test_what_the_venue_forgot_is_settled_by_a_persons_word(tmp_path: Path, key:
         much = resolve(live, second, "--filled", "7@20000", "--reason", "x")
         assert much.returncode == Exit.USAGE, much.stderr
         limit = _limit(path, second)
-        for code, words in _slips(limit).items():
+        slips = _slips(limit) if key == min(OPTIONS) else {}  # no venue is asked
+        for code, words in slips.items():
             slip = resolve(live, second, *words, "--reason", "x")
             assert slip.returncode == Exit.USAGE, (code, slip.stdout)
             assert f"{code.split()[0]}: " in slip.stderr, (code, slip.stderr)
             assert "expected " in slip.stderr
-        for words in (_slips(limit)[code] for code in NEVER):
+        for words in (words for code, words in slips.items() if code in NEVER):
             assert (
                 resolve(live, second, *words, "--force", "--reason", "x").returncode == Exit.USAGE
             )

@@ -38,7 +38,7 @@ def test_example_trades_on_both_venues(served: Venue, example: str, tmp_path: Pa
     config = tmp_path / "configs" / f"{example}.toml"
     config.parent.mkdir()
     config.write_text(text)
-    ended = run("live", config, "--for", "10", "--json")
+    ended = run("live", config, "--for", "4", "--json")
     assert ended.returncode == 0, ended.stderr[-2000:]
     summary = json.loads(ended.stdout)
     assert summary["events"] > 10
