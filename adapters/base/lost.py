@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from fairlead.adapters.base.clock import Offset
-from fairlead.engine.orders.model import Found, Lost, Unsure, VenueOrder
+from fairlead.adapters.base.clock import Offset, VenueClock
+from fairlead.adapters.base.venue import VenueError
+from fairlead.engine.orders.model import (
+    FindResult,
+    Found,
+    Lost,
+    Unsure,
+    VenueOrder,
+    VenueUnavailable,
+)
 
 # A time of creation is cut to whole seconds, and one venue tells two that differ by one (OceanEx,
 # sections 1.1 and 4.1).
@@ -13,6 +21,24 @@ CREATED_NS = 2_000_000_000
 # A request that is under way for longer than this is one that nobody can tell from another's.
 UNDER_WAY_NS = 60_000_000_000
 IDS_TOLD = 5
+
+
+async def looked(
+    clock: VenueClock,
+    lost: Sequence[Lost],
+    look: Callable[[Offset], Awaitable[list[FindResult]]],
+) -> list[FindResult]:
+    """`look` for these with the venue's clock as it stands; Unsure where that is not known.
+
+    A look during which this machine's clock was set proves nothing.
+    """
+    try:
+        found = await look(await clock.known())
+    except (VenueError, VenueUnavailable) as error:
+        return [Unsure(f"{error.code}: {error.message}")] * len(lost)
+    if clock.was_set:
+        return [Unsure("this machine's clock was set during the look")] * len(lost)
+    return found
 
 
 def since_ns(lost: Lost, offset: Offset) -> int:

@@ -295,14 +295,17 @@ class OceanexOrders:
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         """`find` for each; the lists of an instrument are read once, back to its first send."""
+
+        async def look(offset: Offset) -> list[FindResult]:
+            return await self._look(lost, offset)
+
+        return await lost_orders.looked(self._http.clock, lost, look)
+
+    async def _look(self, lost: Sequence[Lost], offset: Offset) -> list[FindResult]:
         markets: dict[str, list[int]] = {}
         for index, one in enumerate(lost):
             markets.setdefault(one.intent.instrument, []).append(index)
         results: dict[int, FindResult] = {}
-        try:
-            offset = await self._http.clock.known()
-        except VenueError as e:
-            return [Unsure(f"{e.code}: {e.message}")] * len(lost)
         for instrument, indexes in markets.items():
             listing: _Listing | Unsure
             if instrument not in self._instruments:
@@ -316,8 +319,6 @@ class OceanexOrders:
                     if isinstance(listing, Unsure)
                     else await self._find_in(listing, lost[index], offset)
                 )
-        if self._http.clock.was_set:
-            return [Unsure("this machine's clock was set during the look")] * len(lost)
         return [results[index] for index in range(len(lost))]
 
     async def _list(self, instrument: str, since_ns: int) -> _Listing | Unsure:

@@ -302,29 +302,26 @@ class PiexgoOrders:
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
         """`find` for each; the lists are of the whole account, and read once."""
-        rows: list[VenueOrder] = []
-        try:
-            offset = await self._http.clock.known()
+
+        async def look(offset: Offset) -> list[FindResult]:
             since_ns = lost_orders.listed_since_ns(lost, offset)
             # In the order in which an order passes through them: one that moves is met later.
-            rows += (await self._open()).values()
+            rows = list((await self._open()).values())
             for pages in self._histories:
                 rows += await self._ended(pages, since_ns)
-        except VenueError as e:
-            return [Unsure(f"{e.code}: {e.message}")] * len(lost)
-        except VenueUnavailable as e:
-            return [Unsure(str(e))] * len(lost)
-        if self._http.clock.was_set:
-            return [Unsure("this machine's clock was set during the look")] * len(lost)
-        return [self._find_in(rows, one, offset) for one in lost]
+            return [self._find_in(rows, one, offset) for one in lost]
+
+        results = await lost_orders.looked(self._http.clock, lost, look)
+        for found in results:
+            if isinstance(found, Found):
+                self._early.named(found.order.venue_order_id)
+        return results
 
     def _find_in(self, rows: Sequence[VenueOrder], lost: Lost, offset: Offset) -> FindResult:
         intent = lost.intent
         alike = [_with_intent(row, intent) for row in rows if matches(row, intent)]
         found = lost_orders.chosen(alike, lost, offset)
         if found is not None:
-            if isinstance(found, Found):
-                self._early.named(found.order.venue_order_id)
             return found
         if intent.kind is Kind.STOP_LIMIT and not self._lists_triggers:
             return Unsure("PIEXGO-TRIGGERS-HIDDEN: it may wait for its trigger, unlisted")

@@ -27,6 +27,7 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
+from nautilus_trader.model import LiquiditySide, OrderSide
 
 from fairlead.engine.secrets import REDACTED, redact
 
@@ -38,7 +39,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
-    """What one instrument's fills were charged, as fractions of their value.
+    """What one instrument's fills are charged, as fractions of their value.
 
     `source` is "config", "none" (the config says so), "recorded" (the catalog's instrument) or
     "venue" (a connected venue's instrument). `buy` and `sell` win over `maker` and `taker`.
@@ -49,7 +50,17 @@ class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
     buy: Decimal | None = None
     sell: Decimal | None = None
     buy_in_base: bool = False
-    source: str
+    source: str = ""
+
+    def rate(self, side: OrderSide, liquidity: LiquiditySide) -> Decimal:
+        per_side = self.buy if side == OrderSide.BUY else self.sell
+        if per_side is not None:
+            return per_side
+        return self.maker if liquidity == LiquiditySide.MAKER else self.taker
+
+    @property
+    def is_plain(self) -> bool:
+        return self.buy is None and self.sell is None and not self.buy_in_base
 
     def __str__(self) -> str:
         if self.source == "none":

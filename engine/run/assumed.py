@@ -98,14 +98,8 @@ def _fees(
             if known is None:  # of a run that ended before it was connected
                 continue
             rates = fee_rates(key, venue.fees, known)
-            found[name] = FeeRates(
-                maker=rates.maker,
-                taker=rates.taker,
-                buy=rates.buy,
-                sell=rates.sell,
-                buy_in_base=rates.buy_in_base,
-                source=NO_FEES if venue.fees == NO_FEES else source,
-            )
+            source_of = NO_FEES if venue.fees == NO_FEES else source
+            found[name] = msgspec.structs.replace(rates, source=source_of)
     return found
 
 

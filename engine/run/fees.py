@@ -12,36 +12,16 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import msgspec
 from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
 from nautilus_trader.model import LiquiditySide, Money, OrderSide, Price, Quantity
 
 from fairlead.engine.config.model import Fees
 from fairlead.engine.config.resolved import missing_fees_hint
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.assumptions import FeeRates
 from fairlead.engine.risk.facts import unit_worth
 
 Configured = Fees | str | None  # of a venue in the config; the text is "none"
-
-
-class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
-    """Fractions of the executed value. Per-side rates win over maker and taker."""
-
-    maker: Decimal
-    taker: Decimal
-    buy: Decimal | None = None
-    sell: Decimal | None = None
-    buy_in_base: bool = False
-
-    def rate(self, side: OrderSide, liquidity: LiquiditySide) -> Decimal:
-        per_side = self.buy if side == OrderSide.BUY else self.sell
-        if per_side is not None:
-            return per_side
-        return self.maker if liquidity == LiquiditySide.MAKER else self.taker
-
-    @property
-    def is_plain(self) -> bool:
-        return self.buy is None and self.sell is None and not self.buy_in_base
 
 
 def rates_from_info(info: Mapping[str, Any] | None) -> FeeRates | None:

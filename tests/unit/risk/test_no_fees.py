@@ -11,10 +11,11 @@ from fairlead.engine.config.model import Fees
 from fairlead.engine.config.problems import ConfigError
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.matching.orders import Fee
+from fairlead.engine.observe.assumptions import FeeRates
 from fairlead.engine.orders.model import Side
 from fairlead.engine.run.build import build_gate
 from fairlead.engine.run.config import explain, json_schema, load
-from fairlead.engine.run.fees import FeeRates, configured_rates, fee_rates
+from fairlead.engine.run.fees import configured_rates, fee_rates
 from fairlead.engine.run.simulated import _fees
 from tests.unit.backtest_kit import MAKER, MAKER_PARAMS, config, perpetual, run, spot, write_catalog
 

@@ -27,13 +27,14 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.observe.assumptions import FeeRates
 from fairlead.engine.observe.summary import Account
 from fairlead.engine.observe.table import rows, shown
 from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.backtest_data import book_at
 from fairlead.engine.run.config import load
-from fairlead.engine.run.fees import FeeRates, rates_from_info
+from fairlead.engine.run.fees import rates_from_info
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.backtest_kit import (
     MAKER,
