@@ -15,7 +15,7 @@ import msgspec
 
 from fairlead.engine.config.model import Risk
 from fairlead.engine.errors import clear_command
-from fairlead.engine.orders.model import Capabilities, Side
+from fairlead.engine.orders.model import Capabilities, Intent, Side
 from fairlead.engine.risk.approval import Approvals, Change
 from fairlead.engine.risk.books import Books
 from fairlead.engine.risk.checks import Denial, active_checks
@@ -414,6 +414,15 @@ class RiskGate:
         if self._halt is not None or strategy in self._faulted:
             return True
         return self._write_error is not None or self.kill.reason(strategy, instrument) is not None
+
+    def recalled(self, intent: Intent) -> str | None:
+        """Why an order that was approved and still waits to be sent may not leave: a halt since.
+
+        Exits may, as they pass a halt.
+        """
+        if self._halt is None or intent.reduce_only or intent.role.is_exit:
+            return None
+        return self._halt_message(self._halt)
 
     def halt(self, reason: str, now_ns: int, instrument: str = "") -> None:
         """Refuse everything from now on, until a person clears it; also after a restart of any run

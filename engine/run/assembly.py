@@ -197,7 +197,8 @@ class Assembly:
         )
         trading.regate = self._regate
         if self.kills is not None:
-            trading.killed = self.kills.killed
+            killed = self.kills.killed
+            trading.killed = lambda intent: killed(intent) or gate.recalled(intent)
         if self.halts is not None:
             self.halts.opened(trading)
         self._trading.append(trading)

@@ -49,7 +49,7 @@ def counted_account(
         gate.halt(f"{instrument}: {why}", runtime.now_ns(), instrument)
 
     venue = config.venues[key]
-    return Account(
+    made = Account(
         runtime=runtime,
         account=venue.account,
         account_type=venue.account_type,
@@ -64,3 +64,5 @@ def counted_account(
         on_over=gate.order_over,
         on_unknown=lambda count: gate.unknown_outcomes(key, count),
     )
+    made.killed = gate.recalled
+    return made

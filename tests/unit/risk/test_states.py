@@ -6,11 +6,13 @@ import json
 import stat
 from decimal import Decimal as D
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 
 from fairlead.engine.config.model import Risk
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Role, Side
 from fairlead.engine.risk.facts import InstrumentFacts
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.state import (
@@ -24,6 +26,7 @@ from fairlead.engine.risk.state import (
     Trip,
 )
 from fairlead.engine.risk.states import Clearing, RiskStates, clearing_file
+from tests.unit.orders.conftest import intent
 from tests.unit.risk.test_gate_books import DAY_NS, FACTS, NOW
 
 A, B = "BTC_USDT.OCEANEX", "BTC_USDT.POLONIEX"
@@ -201,3 +204,26 @@ def test_a_state_file_that_goes_away_during_a_run_is_written_anew_and_told(tmp_p
     one.persist()
     assert "was changed" in told[1]
     assert gate(tmp_path, "OCEANEX").halt_in_force is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "may_leave"),
+    [
+        ({}, False),
+        ({"role": Role.QUOTE}, False),
+        ({"role": Role.STOP}, True),
+        ({"reduce_only": True}, True),
+        ({"role": Role.TARGET}, True),
+    ],
+)
+def test_what_waits_to_be_sent_is_recalled_by_a_halt(
+    tmp_path: Path, more: dict[str, Any], may_leave: bool
+) -> None:
+    """One request an order: the last of a queue leaves long after the gate let it through."""
+    made = gate(tmp_path, "OCEANEX")
+    waiting = intent(instrument=A, **more)
+    assert made.recalled(waiting) is None
+    made.halt("daily loss", NOW, A)
+    told = made.recalled(waiting)
+    assert (told is None) == may_leave
+    assert told is None or "daily loss" in told
