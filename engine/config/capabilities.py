@@ -36,6 +36,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     batch_query: int
     book_depths: tuple[int, ...]
     sequenced_books: bool
+    public_trades: bool
+    clears: bool
     bar_minutes: tuple[int, ...]
     keyed_data: bool
     private_stream: bool
@@ -63,6 +65,8 @@ def described(name: str, able: Capabilities, *, has_simulator: bool, keyed_data:
         batch_query=able.batch_query_max,
         book_depths=able.book_depths,
         sequenced_books=able.sequenced_books,
+        public_trades=able.public_trades,
+        clears=able.clears,
         bar_minutes=able.bar_minutes,
         keyed_data=keyed_data,
         private_stream=able.private_stream,
@@ -81,9 +85,11 @@ def rows(venue: Described) -> list[tuple[str, str]]:
         ("time in force", _list(venue.time_in_force)),
         ("post-only", _yes(venue.post_only)),
         ("modify", "replaced at the venue" if venue.modify else "cancel, then a new order"),
+        ("a new order", "clears the instrument first" if venue.clears else "stands by itself"),
         ("in one request", _batches(venue)),
         ("lost order", "found by our id" if venue.client_order_ids else "found by its fields"),
         ("book", _book(venue)),
+        ("streamed trades", _yes(venue.public_trades)),
         ("streamed bars", _bars(venue)),
         ("data without a key", _yes(not venue.keyed_data)),
         ("orders and balances", "pushed and polled" if venue.private_stream else "polled"),

@@ -87,6 +87,8 @@ CHANGES: dict[str, tuple[str, dict[str, Any], str]] = {
     "batch_query_max": ("in one request", {"batch_query_max": 7}, "7 queries"),
     "book_depths": ("book", {"book_depths": (5, 10)}, "5, 10"),
     "sequenced_books": ("book", {"sequenced_books": True}, "sequenced"),
+    "public_trades": ("streamed trades", {"public_trades": False}, "no"),
+    "clears": ("a new order", {"clears": True}, "clears"),
     "bar_minutes": ("streamed bars", {"bar_minutes": (1, 5)}, "1, 5 minutes"),
     "private_stream": ("orders and balances", {"private_stream": True}, "pushed"),
     "reports_fills": ("executions", {"reports_fills": True}, "ids and fees"),
