@@ -252,11 +252,11 @@ class Feeds:
         self._core.run.turns.leave(self._core, callback, key)
 
 
-# A simulated exchange looks at bid and ask for what costs the order's quantity, too.
+# NautilusTrader's simulated exchange knows no price between bid and ask, or of a quantity.
 _TRIGGERS = {
     TriggerSource.TOUCH: TriggerType.BID_ASK,
     TriggerSource.TIER: TriggerType.BID_ASK,
-    TriggerSource.MID: TriggerType.MID_POINT,
+    TriggerSource.MID: TriggerType.BID_ASK,
 }
 
 

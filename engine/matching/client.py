@@ -38,7 +38,13 @@ from fairlead.engine.currencies import currency
 from fairlead.engine.matching.accounts import CashAccount, MarginAccount
 from fairlead.engine.matching.exchange import Exchange
 from fairlead.engine.matching.line import Line
-from fairlead.engine.matching.native import levels_of, listing_of, new_order_of, print_of
+from fairlead.engine.matching.native import (
+    HeldRules,
+    levels_of,
+    listing_of,
+    new_order_of,
+    print_of,
+)
 from fairlead.engine.matching.orders import Fees, Fill, NewOrder, Order
 from fairlead.engine.matching.working import NOT_AT_ONCE, NOT_WHOLE
 from fairlead.engine.risk.approval import NOT_APPROVED, Approvals
@@ -69,6 +75,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     now_ns: Callable[[], int]
     on_defect: Callable[[str, str], None]
     approvals: Approvals | None = None
+    held: HeldRules | None = None
 
 
 class SimulatedExecutionClient(ExecutionClient):
@@ -178,7 +185,7 @@ class SimulatedExecutionClient(ExecutionClient):
                 self.generate_order_denied(order, reason)
                 continue
             self.generate_order_submitted(order)
-            news.append(new_order_of(order))
+            news.append(new_order_of(order, self._simulation.held))
         if news:
             self._send(sent_ns, lambda now: self._arrived(news, now))
 
@@ -197,7 +204,7 @@ class SimulatedExecutionClient(ExecutionClient):
             reason = f"UNSUPPORTED: {order.instrument_id} is not in the config"
         if reason is None:
             try:
-                new_order_of(order)
+                new_order_of(order, self._simulation.held)
             except ValueError as error:
                 reason = f"UNSUPPORTED: {error}"
         return reason
@@ -273,9 +280,10 @@ class SimulatedExecutionClient(ExecutionClient):
         self.generate_order_rejected(self._cached(order.id), reason, ts_ns, due_post_only)
 
     def triggered(self, order: Order, ts_ns: int) -> None:
-        if order.price is None:
-            return  # NautilusTrader knows no such event of a stop-market order
-        self.generate_order_triggered(self._cached(order.id), VenueOrderId(order.venue_id), ts_ns)
+        cached = self._cached(order.id)
+        if order.price is None or not cached.has_trigger_price:
+            return  # NautilusTrader knows no such event of a stop-market order, or a plain limit
+        self.generate_order_triggered(cached, VenueOrderId(order.venue_id), ts_ns)
 
     def filled(self, order: Order, fill: Fill, ts_ns: int) -> None:
         instrument = self._instruments[order.new.instrument]

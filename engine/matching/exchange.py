@@ -204,7 +204,9 @@ class Exchange:
     def _refusal(self, order: Order, working: Working) -> str | None:
         market = working.market
         if order.trigger is not None:
-            return _passed(order.trigger, order.side, market)
+            # What the engine holds has come to no venue that could refuse it.
+            is_held = order.new.release is not None
+            return None if is_held else _passed(order.trigger, order.side, market)
         if order.price is not None:
             return None
         if not market.is_known:
@@ -262,7 +264,7 @@ class Exchange:
     def _unfit(self, order: Order, *, is_repriced: bool) -> str | None:
         """Why the order as it is now can't stand; its hold is what it needs then."""
         working = self._working[order.new.instrument]
-        if order.state is State.WAITING:
+        if order.state is State.WAITING and order.new.release is None:
             assert order.trigger is not None
             passed = _passed(order.trigger, order.side, working.market)
             if passed is not None:

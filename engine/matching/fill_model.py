@@ -41,7 +41,7 @@ from nautilus_trader.model import (
 )
 
 from fairlead.engine.matching.closing import Closing
-from fairlead.engine.matching.native import new_order_of, print_of
+from fairlead.engine.matching.native import HeldRules, new_order_of, print_of
 from fairlead.engine.matching.orders import NewOrder
 from fairlead.engine.matching.shadow import Shadow
 from fairlead.engine.matching.taking import ZERO, Offer, walk
@@ -98,6 +98,7 @@ class MarketFills(FillModel):
 
     `consumes`: what the run took of a level is gone until the market data tells of it again.
     `queues`: an order that rests stands behind what was displayed at its price when it came.
+    `held`: what the engine holds for a venue, by its name.
     """
 
     def __init__(
@@ -108,8 +109,10 @@ class MarketFills(FillModel):
         *,
         consumes: bool,
         queues: bool,
+        held: Mapping[str, HeldRules] | None = None,
     ) -> None:
         super().__init__()
+        self._held = dict(held or {})
         # Weak: what feeds the run holds its engine, which holds this
         self._feed, self._closing = weakref.proxy(feed), closing
         self._lines = {
@@ -129,7 +132,7 @@ class MarketFills(FillModel):
         Raises _NotNow.
         """
         line = self._lines.get(instrument.id)
-        if line is None or _asked(order) is None:
+        if line is None or self._asked(order) is None:
             return None
         try:
             return _book(instrument, order, self._answer(line, order))
@@ -151,9 +154,12 @@ class MarketFills(FillModel):
         self._turn(line)
         self._advance(line, self._reached(line, order, order_id))
         shadow = line.shadow
+        if order_id in shadow.in_vain:  # a fill-or-kill that was not, of an order that was held
+            self._closing.end(order.client_order_id)
+            return []
         if order_id not in line.seen or not shadow.has(order_id):
             self._arrive(line, order)
-        if shadow.is_waiting(order_id) and not shadow.watches_touch(order_id):
+        if shadow.is_waiting(order_id) and not shadow.fires_itself(order_id):
             shadow.fire(order_id)  # the other exchange fires by trades whatever it waits for
         leaves = order.leaves_qty.as_decimal()
         fills = walk(shadow.take(order_id), leaves)
@@ -166,7 +172,7 @@ class MarketFills(FillModel):
 
     def _arrive(self, line: _Line, order: Any) -> None:
         """It comes now, or goes on: the exchange filled less of it than it was told to."""
-        new, left = _asked(order), order.leaves_qty.as_decimal()
+        new, left = self._asked(order), order.leaves_qty.as_decimal()
         if new is not None and left > 0 and not line.shadow.has_due(new.id):
             line.shadow.accept(msgspec.structs.replace(new, quantity=left))
             line.seen[new.id] = order.event_count
@@ -259,11 +265,19 @@ class MarketFills(FillModel):
         for event in order.events()[seen:]:
             ts = int(event.ts_event)
             if isinstance(event, OrderAccepted):  # which may have been asked to end before
-                new = _asked(type(order).create(order.init_event))
+                new = self._asked(type(order).create(order.init_event))
                 if new is not None:
                     yield _change(order, ts, shadow.accept, new)
             elif isinstance(event, OrderUpdated):
                 yield _change(order, ts, shadow.change, order_id, *_terms(event))
+
+    def _asked(self, order: Any) -> NewOrder | None:
+        """What it asks for; None: the matching does not know its kind, and the gate lets it through
+        only where UNSUPPORTED is off."""
+        try:
+            return new_order_of(order, self._held.get(str(order.instrument_id.venue)))
+        except ValueError:
+            return None
 
     def _reducible(self, new: NewOrder) -> Decimal:
         positions = self._closing.cache.positions_open(
@@ -298,15 +312,6 @@ def _terms(to: OrderUpdated) -> tuple[Decimal, Decimal | None, Decimal | None]:
         None if price is None else price.as_decimal(),
         None if trigger is None else trigger.as_decimal(),
     )
-
-
-def _asked(order: Any) -> NewOrder | None:
-    """What it asks for; None: the matching does not know its kind, and the gate lets it through
-    only where UNSUPPORTED is off."""
-    try:
-        return new_order_of(order)
-    except ValueError:
-        return None
 
 
 def _trades(cache: Any, instrument_id: InstrumentId, now: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, cast
 
+import msgspec
 from nautilus_trader.model import AggressorSide, BookAction, OrderSide
 
 from fairlead.engine.matching.market import Level
@@ -12,12 +13,14 @@ from fairlead.engine.matching.orders import (
     Contingency,
     Listing,
     NewOrder,
+    Release,
     TimeInForce,
     Trigger,
     Watched,
 )
 from fairlead.engine.matching.taking import Print
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.held import HeldSettings
+from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif, TriggerSource
 
 ZERO = Decimal(0)
 _SIDES = {OrderSide.BUY: Side.BUY, OrderSide.SELL: Side.SELL}
@@ -51,7 +54,29 @@ def listing_of(instrument: Any) -> Listing:
     )
 
 
-def new_order_of(order: Any) -> NewOrder:
+class HeldRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine holds for a venue, and how: as its order desk would live."""
+
+    able: Capabilities
+    settings: HeldSettings
+
+    def release_of(self, kind: str, tif: str) -> Release | None:
+        """None for what the venue takes itself."""
+        able, settings = self.able, self.settings
+        is_limit = able.holds_limits and kind == Kind.LIMIT and tif == Tif.GTC
+        if kind not in able.held and not is_limit:
+            return None
+        return Release(
+            source=able.trigger_source,
+            time_in_force=cast(TimeInForce, tif if tif in able.time_in_force else able.release_tif),
+            rearms=settings.rearms,
+            rearm_ns=int(settings.rearm_secs * 1e9),
+            most=settings.releases_max,
+            tier_price=able.tier_price,
+        )
+
+
+def new_order_of(order: Any, rules: HeldRules | None = None) -> NewOrder:
     """What the exchange is asked for. Raises ValueError for what it does not know."""
     kind, tif = order.order_type.name, order.time_in_force.name
     if kind not in _PLAIN | _STOPS | _TOUCHED:
@@ -66,6 +91,7 @@ def new_order_of(order: Any) -> NewOrder:
     expires = getattr(order, "expire_time", None) if tif == "GTD" else None
     if tif == "GTD" and not expires:
         raise ValueError("GTD without a time; expected expire_time")
+    release = None if rules is None else rules.release_of(kind, tif)
     parent, contingency = order.parent_order_id, _name(order.contingency_type)
     return NewOrder(
         id=str(order.client_order_id),
@@ -74,7 +100,8 @@ def new_order_of(order: Any) -> NewOrder:
         side=side,
         quantity=order.quantity.as_decimal(),
         price=order.price.as_decimal() if kind in _LIMITS else None,
-        trigger=_trigger_of(order, kind, side),
+        trigger=_trigger_of(order, kind, side, release),
+        release=release,
         time_in_force=cast(TimeInForce, "GTC" if tif == "DAY" else tif),
         expire_ns=int(expires or 0),
         post_only=bool(getattr(order, "is_post_only", False)),
@@ -87,9 +114,14 @@ def new_order_of(order: Any) -> NewOrder:
     )
 
 
-def _trigger_of(order: Any, kind: str, side: Side) -> Trigger | None:
+def _trigger_of(order: Any, kind: str, side: Side, release: Release | None) -> Trigger | None:
     if kind in _PLAIN:
-        return None
+        is_sell = side is Side.SELL  # a limit order that is held waits for its own price
+        return None if release is None else Trigger(order.price.as_decimal(), is_sell)
+    if release is not None:
+        is_last = release.source is TriggerSource.LAST
+        level, is_rise = order.trigger_price.as_decimal(), (side is Side.BUY) == (kind in _STOPS)
+        return Trigger(level, is_rise, Watched.LAST if is_last else Watched.TOUCH)
     by = _name(order.trigger_type) or "DEFAULT"
     watched = _WATCHED.get("DEFAULT" if by == "NO_TRIGGER" else by)
     if watched is None:

@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Side, TierPrice, TriggerSource
+from fairlead.engine.orders.trigger import is_met
 
 ZERO = Decimal(0)
 
@@ -49,9 +50,22 @@ class Trigger(msgspec.Struct, frozen=True):
     watched: Watched = Watched.LAST
 
     def is_met(self, price: Decimal | None) -> bool:
-        if price is None:
-            return False
-        return price >= self.price if self.is_rise else price <= self.price
+        return is_met(self.price, price, is_rise=self.is_rise)
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """How the engine would hold an order for a venue that lacks its kind: so it is held here.
+
+    `source` is the price that fires it, `time_in_force` that of what is sent then; one that is not
+    filled at once is armed again after `rearm_ns` where it `rearms`, up to `most` releases.
+    """
+
+    source: TriggerSource
+    time_in_force: TimeInForce
+    rearms: bool
+    rearm_ns: int
+    most: int
+    tier_price: TierPrice | None = None
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +88,12 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None = None
     contingency: Contingency | None = None
     linked: tuple[str, ...] = ()
+    release: Release | None = None
+
+    @property
+    def taking_tif(self) -> TimeInForce:
+        """Its time in force once it may trade."""
+        return self.time_in_force if self.release is None else self.release.time_in_force
 
 
 class State(StrEnum):
@@ -103,6 +123,8 @@ class Order(msgspec.Struct, kw_only=True):
     hold: Decimal = ZERO
     hold_currency: str = ""
     is_fired: bool = False
+    releases: int = 0  # of one that the engine holds
+    not_before_ns: int = 0  # its next one
 
     @property
     def id(self) -> str:

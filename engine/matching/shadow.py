@@ -16,7 +16,7 @@ from nautilus_trader.model import OrderBook
 from fairlead.engine.matching.kernel_book import KernelMarket
 from fairlead.engine.matching.orders import ZERO, NewOrder, Order, State, Watched
 from fairlead.engine.matching.taking import Offer, Print
-from fairlead.engine.matching.working import Working
+from fairlead.engine.matching.working import NOT_AT_ONCE, NOT_WHOLE, Working
 
 Reducible = Callable[[NewOrder], Decimal]
 
@@ -35,6 +35,7 @@ class Shadow:
         self._working = Working(self.market, self, queues=queues, consumes=consumes, judges=False)
         self._reducible = reducible
         self._due: dict[str, tuple[NewOrder, list[Offer]]] = {}
+        self.in_vain: set[str] = set()  # released and not filled at once: to be ended
 
     # -- what the other exchange did -----------------------------------------------------------
 
@@ -58,7 +59,7 @@ class Shadow:
         """Whether a book of the moment in which it came, that was told before, fires it: when it
         was accepted its trigger had not been passed."""
         trigger = order.trigger
-        if trigger is None or trigger.watched is Watched.LAST:
+        if trigger is None or trigger.watched is Watched.LAST or order.new.release is not None:
             return False
         return trigger.is_met(self.market.touch(order.side))
 
@@ -87,6 +88,7 @@ class Shadow:
 
     def drop(self, order_id: str) -> None:
         self._due.pop(order_id, None)
+        self.in_vain.discard(order_id)
         order = self._order(order_id)
         if order is not None:
             self._working.remove(order)
@@ -139,6 +141,8 @@ class Shadow:
         return left
 
     def end(self, order: Order, reason: str) -> None:
+        if order.new.release is not None and reason in (NOT_WHOLE, NOT_AT_ONCE):
+            self.in_vain.add(order.id)
         self._working.remove(order)
 
     def triggered(self, order: Order) -> None: ...
@@ -158,10 +162,13 @@ class Shadow:
         order = self._order(order_id)
         return order is not None and order.state is State.WAITING
 
-    def watches_touch(self, order_id: str) -> bool:
+    def fires_itself(self, order_id: str) -> bool:
+        """Whether it fires here by what it watches, whatever fires it there."""
         order = self._order(order_id)
         trigger = None if order is None else order.trigger
-        return trigger is not None and trigger.watched is not Watched.LAST
+        if order is None or trigger is None:
+            return False
+        return trigger.watched is not Watched.LAST or order.new.release is not None
 
     def _order(self, order_id: str) -> Order | None:
         return self._working.orders.get(order_id)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import islice
 from typing import Protocol
 
 from fairlead.engine.matching.makers import by_priority, from_book, from_trade
-from fairlead.engine.matching.market import Market, opposite
-from fairlead.engine.matching.orders import ZERO, Order, State, Watched
+from fairlead.engine.matching.market import LEVELS, Market, opposite
+from fairlead.engine.matching.orders import ZERO, Order, Release, State, Watched
 from fairlead.engine.matching.taking import Offer, Print, walk
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Side, TriggerSource
+from fairlead.engine.orders.trigger import watched_price
 
 NOT_WHOLE = "fill or kill: the market did not hold its quantity"
 NOT_AT_ONCE = "immediate or cancel: the rest found no market"
@@ -79,6 +81,7 @@ class Working:
             for fill in from_book(market, by_priority(self.orders.values())):
                 done = self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
                 market.take(fill.order.side, walk(fill.met, done))
+        self._fire_held(by_trade=False)
         if waiting := self._waiting():
             prices = {side: market.touch(side) for side in Side}
             self._fire(waiting, prices, Watched.TOUCH)
@@ -96,6 +99,7 @@ class Working:
             left -= ZERO if fill.met else done
         market.left_of_trade(max(left, ZERO))
         self._take_on()
+        self._fire_held(by_trade=True)
         self._fire(self._waiting(), dict.fromkeys(Side, seen.price), Watched.LAST)
 
     def _take_on(self) -> None:
@@ -113,18 +117,52 @@ class Working:
         for order in waiting:
             trigger = order.trigger
             assert trigger is not None
+            if order.new.release is not None:
+                continue
             if order.is_over or trigger.watched not in (seen, Watched.EITHER):
                 continue
             if trigger.is_met(prices[order.side]):
                 self.fire(order)
 
+    def _fire_held(self, *, by_trade: bool) -> None:
+        """Those that the engine would hold, by the price that it would look at."""
+        market = self.market
+        for order in self._waiting():
+            release, trigger = order.new.release, order.trigger
+            if release is None or trigger is None or order.is_over:
+                continue
+            is_by_trade = release.source is TriggerSource.LAST
+            if is_by_trade is not by_trade or market.now_ns < order.not_before_ns:
+                continue
+            if trigger.is_met(market.last_price if by_trade else self._watched(order, release)):
+                self.fire(order)
+
+    def _watched(self, order: Order, release: Release) -> Decimal | None:
+        sides = self.market.sides
+        bids, asks = (tuple(islice(sides[side], LEVELS)) for side in (Side.BUY, Side.SELL))
+        return watched_price(
+            release.source, order.side, order.remaining, bids, asks, release.tier_price
+        )
+
     # -- an order's course ---------------------------------------------------------------------
 
     def fire(self, order: Order) -> None:
         """Its trigger went off."""
-        order.is_fired = True
-        self._house.triggered(order)
+        was_fired, order.is_fired = order.is_fired, True
+        order.releases += 1
+        if not was_fired:  # once, of one that is armed again too
+            self._house.triggered(order)
         self.enter(order)
+
+    def _in_vain(self, order: Order, reason: str) -> None:
+        """Not filled at once: over, or held again."""
+        release = order.new.release
+        is_armed = release is not None and release.rearms and order.releases < release.most
+        if release is None or not is_armed or order.filled:
+            self._house.end(order, reason)
+            return
+        order.state = State.WAITING
+        order.not_before_ns = self.market.now_ns + release.rearm_ns
 
     def enter(self, order: Order) -> None:
         """It may trade from now on: at once, or by its post-only flag never as a taker."""
@@ -152,16 +190,17 @@ class Working:
         """Take what the order meets now; what remains waits for the next market, rests, or ends."""
         market = self.market
         offers = self.offers(order)
-        if order.new.time_in_force == "FOK" and _total(offers) < order.remaining:
-            self._house.end(order, NOT_WHOLE)
+        tif = order.new.taking_tif if order.is_fired else order.new.time_in_force
+        if tif == "FOK" and _total(offers) < order.remaining:
+            self._in_vain(order, NOT_WHOLE)
             return
         for price, quantity in walk(offers, order.remaining):
             done = self._house.fill(order, price, quantity, is_maker=False)
             market.take(order.side, [(price, done)])
             if order.is_over:
                 return
-        if order.new.time_in_force in ("IOC", "FOK"):
-            self._house.end(order, NOT_AT_ONCE)
+        if tif in ("IOC", "FOK"):
+            self._in_vain(order, NOT_AT_ONCE)
         elif self._is_hidden(order):
             return
         elif order.price is None:

@@ -32,16 +32,19 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.risk import RiskEngineConfig
 
+from fairlead.engine.config.execution import able_with, held_of
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.model import Venue as VenueConfig
 from fairlead.engine.config.priced import require_priced
 from fairlead.engine.config.resolved import Resolved, resolve
+from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.currencies import money
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard.order_ids import SeededIds
 from fairlead.engine.guard.simulated import simulate
 from fairlead.engine.matching.closing import Closing, closing
 from fairlead.engine.matching.fill_model import MarketFills
+from fairlead.engine.matching.native import HeldRules
 from fairlead.engine.observe.summary import RunSummary, trading
 from fairlead.engine.recording.catalog import utc
 from fairlead.engine.recording.gaps import summary_of
@@ -252,6 +255,14 @@ def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine) -> Clos
         ends,
         consumes=simulated.liquidity_consumption,
         queues=simulated.queue_position,
+        held={
+            key.upper(): HeldRules(
+                able=able_with(loaded.specs[key].capabilities, venue.held),
+                settings=held_of(venue.held),
+            )
+            for key, venue in loaded.config.venues.items()
+            if venue.adapter != RECORDED
+        },
     )
     node.fill_by(deep, fills)
     return ends

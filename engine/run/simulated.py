@@ -13,6 +13,7 @@ from nautilus_trader.live import NodeState
 from nautilus_trader.model import LiquiditySide, OrderSide
 
 from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.engine.config.execution import able_with, held_of
 from fairlead.engine.config.model import Config
 from fairlead.engine.currencies import money
 from fairlead.engine.matching.client import (
@@ -20,6 +21,7 @@ from fairlead.engine.matching.client import (
     SimulatedExecutionClient,
     Simulation,
 )
+from fairlead.engine.matching.native import HeldRules
 from fairlead.engine.matching.orders import Fee, Fees
 from fairlead.engine.orders.model import Side
 from fairlead.engine.risk.approval import Approvals
@@ -64,6 +66,9 @@ def simulated_account(
         now_ns=time.time_ns,
         on_defect=runtime.fatal,
         approvals=approvals,
+        held=HeldRules(
+            able=able_with(runtime.adapter.capabilities, venue.held), settings=held_of(venue.held)
+        ),
     )
 
     def connect(client: SimulatedExecutionClient) -> None:

@@ -21,7 +21,10 @@ from nautilus_trader.model import (
 
 from fairlead.engine.matching.closing import closing
 from fairlead.engine.matching.fill_model import MarketFills
+from fairlead.engine.matching.native import HeldRules
 from fairlead.engine.matching.tape import Tape, ordered
+from fairlead.engine.orders.held import HeldSettings
+from fairlead.engine.orders.model import Capabilities, Kind, Tif, TriggerSource
 from tests.kernel.bench import (
     IID,
     MS,
@@ -70,10 +73,18 @@ def fill(
     latency_ms: float = 0,
     consumes: bool = True,
     queues: bool = True,
+    held: HeldRules | None = None,
 ) -> Seen:
-    """A backtest with our fills."""
+    """A backtest with our fills; `held`: what the engine holds for the venue."""
     fed, ends = Fed(data), closing(int(latency_ms * MS))
-    model = MarketFills(PAIRS, fed, ends, consumes=consumes, queues=queues)
+    model = MarketFills(
+        PAIRS,
+        fed,
+        ends,
+        consumes=consumes,
+        queues=queues,
+        held=None if held is None else {str(IID.venue): held},
+    )
     seen = run(
         data,
         steps,
@@ -567,3 +578,50 @@ def test_an_error_is_kept():
 
     run([*SETTLED, trade(300, 100.0)], [(60, buy("order"))], prepare=prepare, fill_model=model)
     assert isinstance(ends.error, ArithmeticError)
+
+
+# -- orders that the engine holds for a venue ------------------------------------------------------
+
+
+def rules(source: TriggerSource, **settings: Any) -> HeldRules:
+    able = Capabilities(
+        kinds=frozenset({Kind.LIMIT, Kind.MARKET}),
+        time_in_force=frozenset({Tif.FOK}),
+        held=frozenset({Kind.STOP_LIMIT, Kind.STOP_MARKET}),
+        trigger_sources=(source,),
+    )
+    return HeldRules(able=able, settings=HeldSettings(**settings))
+
+
+def test_a_held_stop_is_fired_by_its_own_price_and_filled_at_once():
+    market = [*SETTLED, trade(100, 98.95, 3.0), book(200, {98.9: 5, 98.8: 5}, {99.5: 5})]
+    by_trade = fill(market, [(10, stop(SELL, 99.0, 97.0))], held=rules(TriggerSource.LAST))
+    assert parts(by_trade, "stop") == [(100.0, 98.95, 1.0)]
+    step = stop(SELL, 99.0, 97.0, trigger_type=TriggerType.BID_ASK)
+    by_touch = fill(market, [(10, step)], held=rules(TriggerSource.TOUCH))
+    assert parts(by_touch, "stop") == [(200.0, 98.9, 1.0)]
+
+
+def test_a_held_stop_that_is_not_whole_is_armed_again():
+    market = [
+        *SETTLED,
+        book(200, {98.9: 1}, {99.5: 5}),
+        book(300, {98.9: 5}, {99.5: 5}),
+        book(1300, {98.9: 5}, {99.5: 5}),
+    ]
+    step = stop(SELL, 99.0, 97.0, 3.0, trigger_type=TriggerType.BID_ASK)
+    seen = fill(market, [(10, step)], held=rules(TriggerSource.TOUCH))
+    assert parts(seen, "stop") == [(1300.0, 98.9, 3.0)]
+
+
+def test_a_held_stop_that_is_not_whole_ends_where_it_is_not_armed_again():
+    market = [
+        *SETTLED,
+        book(200, {98.9: 1}, {99.5: 5}),
+        book(300, {98.9: 5}, {99.5: 5}),
+        book(1300, {98.9: 5}, {99.5: 5}),
+    ]
+    step = stop(SELL, 99.0, 97.0, 3.0, trigger_type=TriggerType.BID_ASK)
+    seen = fill(market, [(10, step)], held=rules(TriggerSource.TOUCH, rearms=False))
+    assert parts(seen, "stop") == []
+    assert seen.statuses["stop"] == "CANCELED"
