@@ -236,7 +236,7 @@ class VenueExecutionClient(ExecutionClient):
         wanted = None if instrument_id is None else str(instrument_id)
         reports = []
         for order in self._desk.live_orders():
-            if (order.is_proven or order.is_held) and wanted in (None, order.intent.instrument):
+            if order.is_known and wanted in (None, order.intent.instrument):
                 if self._is_late(self._cached(order.intent)):
                     continue  # told by its executions, under another id
                 instrument = self._trading.instruments[order.intent.instrument]
@@ -315,7 +315,7 @@ class VenueExecutionClient(ExecutionClient):
         if not self._is_told:
             return
         order = self._desk.get(intent.client_order_id)
-        if order is not None and (order.is_proven or order.is_held):
+        if order is not None and order.is_known:
             instrument = self._trading.instruments[intent.instrument]
             now = self._trading.now_ns()
             report = translate.live_report(order, self.account_id, instrument, now)

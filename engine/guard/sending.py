@@ -25,17 +25,12 @@ from fairlead.engine.orders.held import NotNow
 from fairlead.engine.orders.model import Intent, Refused
 from fairlead.engine.risk.approval import Change
 from fairlead.engine.risk.checks import Denial
-from fairlead.engine.risk.facts import OrderFacts
 from fairlead.engine.risk.gate import counted_order
+from fairlead.engine.risk.release import regate
 from fairlead.engine.risk.view import order_facts
 
 # Events whose receipt begins the time from tick to order
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
-# Refusals of the moment: a held order waits with its release, and is asked for again.
-FOR_NOW = frozenset(
-    {"INVALID_BOOK", "STALE_REFERENCE", "ORDER_RATE", "CANCEL_RATE", "UNKNOWN_OUTCOMES"}
-    | {"CLOCK_OFFSET", "STATE_UNWRITABLE", "KILL_SWITCH"}
-)
 # An order's id with its new quantity, price, trigger price; None leaves a field as it is.
 Update = tuple[ClientOrderId, Quantity | None, Price | None, Price | None]
 
@@ -81,33 +76,15 @@ class Sending:
         core = self._core
         if (view := core.view) is None:
             return NotNow("HELD-NOT-STARTED", f"{core.id} has not started yet")
-        facts = OrderFacts(
-            client_order_id=sent.client_order_id,
-            strategy=sent.strategy,
-            instrument=sent.instrument,
-            side=sent.side,
-            kind=sent.kind,
-            quantity=sent.quantity,
-            price=sent.price,
-            time_in_force=sent.time_in_force,
-            post_only=sent.post_only,
-            reduce_only=sent.reduce_only or sent.role.is_exit,
-            role=sent.role,
-            is_release=True,
-        )
-        denial = core.gate.release(facts, view)
-        if denial is None:
-            answer = core.gate.approvals.order(sent)
-            assert answer is not None, "approved just now"
+        answer = regate(core.gate, view, sent)
+        if not isinstance(answer, Denial):
             return answer
-        if denial.code in FOR_NOW:
-            return NotNow(denial.code, denial.message)
         order = core.strategy.cache.order(ClientOrderId(held.client_order_id))
         try:
-            self._deny(order, held.client_order_id, held.instrument, denial)
+            self._deny(order, held.client_order_id, held.instrument, answer)
         except BaseException as error:  # it is the order desk that calls here
             self._stop.fault("on_gate_denied", error)
-        return Refused(denial.code, denial.message)
+        return Refused(answer.code, answer.message)
 
     def approve_all(self, orders: Sequence[Any]) -> bool:
         """Every order of a list, else none."""

@@ -105,6 +105,11 @@ class LiveOrder:
         return self.state is OrderState.HELD
 
     @property
+    def is_known(self) -> bool:
+        """It can be cancelled: the venue has shown it, or the engine holds it."""
+        return self.is_proven or self.is_held
+
+    @property
     def told(self) -> Intent:
         """The order as its strategy knows it, whatever it is at the venue."""
         return self.intent if self.held is None else self.held

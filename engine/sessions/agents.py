@@ -117,9 +117,14 @@ class Agent:
             quantity=quantity,
             price=price,
             trigger_price=trigger_price,
-            time_in_force=self.tif.value,
+            time_in_force=self._tif_of(kind).value,
             reduce_only=reduce_only,
         )
+
+    def _tif_of(self, kind: Kind) -> Tif:
+        """What the engine holds is good until it fires."""
+        held = self.process.runtime.adapter.capabilities.held
+        return Tif.GTC if kind in held else self.tif
 
     def submit(self, *wanted: OrderFacts) -> None:
         self.process.spawn(self.process.submit(wanted), "submit")

@@ -16,6 +16,7 @@ from fairlead.adapters.simulation.orders import FillEntry, OrderEntry, SimOrder,
 from fairlead.adapters.simulation.virtual_time import START_NS
 from fairlead.engine.orders.model import Kind, OrderState, Side
 from fairlead.engine.sessions.budget import over_budget
+from fairlead.engine.sessions.checkers_held import HELD_STATES, held_fired_by_their_price
 from fairlead.engine.sessions.checkers_shipped import (
     exits_at_venue,
     exits_within_position,
@@ -32,10 +33,11 @@ MARKET_SLIPPAGE = Decimal("0.01")
 LATE_FINDING = "ORDER-LATE"
 # The states that may follow each; an order's records are read in the order of the journal.
 EDGES: dict[str, set[str]] = {
-    "INTENDED": {"UNKNOWN", "OPEN", "WAITING", "CANCELLING", *TERMINAL},
-    "UNKNOWN": {"OPEN", "WAITING", "CANCELLING", *TERMINAL},
+    "INTENDED": {"UNKNOWN", "OPEN", "WAITING", "CANCELLING", "HELD", *TERMINAL},
+    "UNKNOWN": {"OPEN", "WAITING", "CANCELLING", "HELD", *TERMINAL},
+    "HELD": {"INTENDED", "CANCELED", "REFUSED"},
     "WAITING": {"OPEN", "CANCELLING", *TERMINAL},
-    "OPEN": {"CANCELLING", *TERMINAL},
+    "OPEN": {"CANCELLING", "HELD", *TERMINAL},
     "CANCELLING": {"FILLED", "CANCELED", "EXPIRED", "REFUSED"},
 }
 STATES = {state.value for state in OrderState}
@@ -57,6 +59,7 @@ def check(evidence: Evidence) -> list[Violation]:
         _overfills_told,
         _budget_held,
         _stops_triggered_once,
+        held_fired_by_their_price,
         _events_agree,
         _findings_true,
         _brackets_held,
@@ -73,6 +76,7 @@ def check(evidence: Evidence) -> list[Violation]:
 def _all_known(ev: Evidence) -> Iterator[Violation]:
     """No order at the venue that the journal does not know as intended, and none known twice."""
     per_id: Counter[str] = Counter()
+    releases = ev.releases
     replaced = {r.client_order_id for r in ev.records if r.kind in ("REPLACE", "REPLACED")}
     for number, order in ev.own_orders().items():
         cid = ev.owners.get(number)
@@ -82,7 +86,7 @@ def _all_known(ev: Evidence) -> Iterator[Violation]:
             yield Violation("ORPHAN", str(number), f"the journal does not know it: {_words(order)}")
             continue
         per_id[cid] += 1
-        if per_id[cid] > 1 and cid not in replaced:
+        if per_id[cid] > max(1, releases[cid]) and cid not in replaced:
             yield Violation("DOUBLED", cid, "two orders at the venue for one intent")
     known = ev.own_orders().keys() | ev.externals
     for number, cid in ev.owners.items():
@@ -109,8 +113,9 @@ def _sent_once(ev: Evidence) -> Iterator[Violation]:
     for call in ev.wire.calls:
         if call.what == "submit":
             times.update(call.ids)
+    releases = ev.releases
     for cid, count in times.items():
-        if count > 1:
+        if count > max(1, releases[cid]):
             yield Violation("SENT-TWICE", cid, f"{count} submits of one intent")
         if cid not in ev.orders:
             yield Violation("NOT-JOURNALED", cid, "sent without an intent in the journal")
@@ -199,6 +204,7 @@ def _balances_equal(ev: Evidence) -> Iterator[Violation]:
 def _states_legal(ev: Evidence) -> Iterator[Violation]:
     """States move along the edges only; a terminal order has no further story."""
     state: dict[str, str] = {}
+    releases = ev.releases
     for record in ev.records:
         cid, kind = record.client_order_id, record.kind
         if kind == "INTENT":
@@ -209,13 +215,14 @@ def _states_legal(ev: Evidence) -> Iterator[Violation]:
             continue
         if kind == "FILL" and before in TERMINAL:
             yield Violation("FILL-AFTER-END", cid, f"record {record.seq} after {before}")
-        after = kind
+        after = HELD_STATES.get(kind, kind)
         if kind == "ACCEPTED" and before in ("INTENDED", "UNKNOWN"):
-            after = "WAITING" if ev.orders[cid].intent.trigger_price else "OPEN"
+            waits = ev.orders[cid].intent.trigger_price and cid not in releases
+            after = "WAITING" if waits else "OPEN"
         if kind == "REPLACED" and before not in TERMINAL:
             state[cid] = "WAITING" if ev.orders[cid].intent.trigger_price else "OPEN"
             continue
-        if kind == "LATE" and before == "REFUSED" and ev.is_beyond:
+        if kind == "LATE" and before in ("REFUSED", "HELD") and ev.is_beyond:
             state[cid] = "WAITING" if ev.orders[cid].intent.trigger_price else "OPEN"
             continue
         if kind == "LATE":
@@ -374,7 +381,7 @@ def _stops_triggered_once(ev: Evidence) -> Iterator[Violation]:
     plain = {
         ev.owners.get(n) for n, order in ev.own_orders().items() if order.trigger_price is None
     }
-    triggered = {ev.owners.get(number) for number in fired} | plain
+    triggered = {ev.owners.get(number) for number in fired} | plain | ev.releases.keys()
     for number, count in fired.items():
         if count > 1:
             yield Violation("TRIGGERED-TWICE", str(number), f"{count} times")

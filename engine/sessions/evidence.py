@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,11 @@ class Evidence(msgspec.Struct, kw_only=True):
             if entry.order.id not in self.externals:
                 found[entry.order.id] = entry.order
         return found
+
+    @property
+    def releases(self) -> Counter[str]:
+        """How often each order that the engine held was released, by client order id."""
+        return Counter(r.client_order_id for r in self.records if r.kind == "RELEASE")
 
     def findings(self, code: str) -> list[dict[str, Any]]:
         decoded = [msgspec.json.decode(r.body) for r in self.records if r.kind == "FINDING"]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
@@ -21,18 +22,13 @@ from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.model import (
     Finding,
     Intent,
-    Kind,
     OrderState,
     Role,
-    Side,
-    Tif,
-    TriggerCondition,
     VenueBalance,
     VenueFill,
     VenueUnavailable,
 )
 from fairlead.engine.risk.facts import (
-    CountedOrder,
     Funds,
     InstrumentFacts,
     OrderFacts,
@@ -52,9 +48,11 @@ from fairlead.engine.run.winddown import wind_down
 from fairlead.engine.secrets import Secret
 from fairlead.engine.sessions.faults import DyingDatabase, SimulatedDeath, Steps
 from fairlead.engine.sessions.feed import BookFeed
+from fairlead.engine.sessions.holding import released, show_prices
 from fairlead.engine.sessions.host.node import HostNode
 from fairlead.engine.sessions.neighbour import OWN, kill_switch, risk_states
 from fairlead.engine.sessions.scene import Scene
+from fairlead.engine.sessions.wanted import facts_of, intent_of, words_of
 from fairlead.engine.sessions.wire import FaultyHttp, OrdersTap
 from fairlead.engine.status import RunStatus
 
@@ -314,6 +312,7 @@ class Process:
             journal=self.journal,
             config=self.config,
         )
+        self.trading.regate = partial(released, self)
         self.view: SimView = SimView(self)
         self.sink = GateSink(self)
         # The desk's last look, as in a run: where a request takes one order, others wait behind it.
@@ -393,6 +392,8 @@ class Process:
         if self.book is not None:
             await self.book.start()
         self.desk.start()
+        if self.runtime.adapter.capabilities.held:
+            self.spawn(show_prices(self), "prices of held orders")
         self.is_up = True
 
     async def stop(self) -> None:
@@ -469,7 +470,7 @@ class Process:
             self.gate.approve(facts, self.now_ns())
             self.ids.add(facts.client_order_id)
             passed.append(facts)
-        found = [self.gate.approvals.order(_intent(facts, self.now_ns())) for facts in passed]
+        found = [self.gate.approvals.order(intent_of(facts, self.now_ns())) for facts in passed]
         return [approved for approved in found if approved is not None]
 
     async def send(self, approved: Sequence[Approved]) -> None:
@@ -478,7 +479,7 @@ class Process:
         trace = self.world.trace
         trace.count("orders", len(approved))
         for one in approved:
-            trace.line("agent", f"submit {_words(one.intent)}")
+            trace.line("agent", f"submit {words_of(one.intent)}")
         try:
             await self.desk.submit(approved)
         except JournalError as error:
@@ -529,8 +530,8 @@ class Process:
         pending = self.gate.ledger.live.get(client_order_id)
         if live is None or pending is None or self.gate.approvals.changes(client_order_id):
             return
-        intent = live.intent
-        facts = _facts(intent, quantity, price, pending)
+        intent = live.told
+        facts = facts_of(intent, quantity, price, pending)
         if self._denial(facts) is not None:
             return
         change = (quantity, price, None)
@@ -553,55 +554,3 @@ class Process:
     def spawn(self, doing: Any, name: str) -> None:
         """A command runs beside the strategy, as in NautilusTrader."""
         asyncio.get_running_loop().create_task(doing, name=name)
-
-
-def _intent(facts: OrderFacts, now_ns: int) -> Intent:
-    conditions = {
-        (Side.BUY, "STOP_LIMIT"): TriggerCondition.GTE,
-        (Side.SELL, "STOP_LIMIT"): TriggerCondition.LTE,
-        (Side.BUY, "LIMIT_IF_TOUCHED"): TriggerCondition.LTE,
-        (Side.SELL, "LIMIT_IF_TOUCHED"): TriggerCondition.GTE,
-    }
-    return Intent(
-        client_order_id=facts.client_order_id,
-        strategy=facts.strategy,
-        instrument=facts.instrument,
-        side=facts.side,
-        kind=Kind(facts.kind),
-        quantity=facts.quantity,
-        price=facts.price,
-        trigger_price=facts.trigger_price,
-        trigger_condition=conditions.get((facts.side, facts.kind)),
-        time_in_force=Tif(facts.time_in_force),
-        post_only=facts.post_only,
-        reduce_only=facts.reduce_only,
-        ts_init=now_ns,
-        role=facts.role,
-    )
-
-
-def _facts(intent: Intent, quantity: Decimal, price: Decimal, pending: CountedOrder) -> OrderFacts:
-    return OrderFacts(
-        client_order_id=intent.client_order_id,
-        strategy=intent.strategy,
-        instrument=intent.instrument,
-        side=intent.side,
-        kind=intent.kind.value,
-        quantity=quantity,
-        price=price,
-        trigger_price=intent.trigger_price,
-        time_in_force=intent.time_in_force.value,
-        post_only=intent.post_only,
-        existing=pending,
-        role=intent.role,
-    )
-
-
-def _words(intent: Intent) -> str:
-    trigger = f" trigger {intent.trigger_condition} {intent.trigger_price}" * bool(
-        intent.trigger_price
-    )
-    return (
-        f"{intent.client_order_id} {intent.kind} {intent.side} {intent.quantity} @ "
-        f"{intent.price}{trigger}"
-    )

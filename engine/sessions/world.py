@@ -255,7 +255,7 @@ class World(Scene):
             return []
         found = []
         for order in process.desk.live_orders():
-            if not order.is_proven:
+            if not order.is_known:
                 is_due = self.loop.time() - healed_at >= HIDDEN_SECS
                 if is_due and self._is_hidden(process, order):
                     self.stuck.append(order.intent.client_order_id)
@@ -310,19 +310,19 @@ class World(Scene):
     async def _cancel_open(self, process: Process) -> None:
         """What is cancelled is over in time, unless its process ends first."""
         token = owner.set(process)
-        ids = [o.intent.client_order_id for o in process.desk.live_orders() if o.is_proven]
+        ids = [o.intent.client_order_id for o in process.desk.live_orders() if o.is_known]
         if ids:
             process.spawn(process.cancel(ids), "close")
         owner.reset(token)
         deadline = self.loop.time() + CANCEL_SECS
-        while any(o.is_proven for o in process.desk.live_orders()):
+        while any(o.is_known for o in process.desk.live_orders()):
             if process.failed.is_set():
                 return
             if self.loop.time() >= deadline:
                 break
             await asyncio.sleep(0.5)
         for order in process.desk.live_orders():
-            if order.is_proven:
+            if order.is_known:
                 text = f"{order.state} {CANCEL_SECS:g} s after its cancel"
                 self.problems.append(Violation("LIVENESS", order.intent.client_order_id, text))
 

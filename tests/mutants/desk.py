@@ -12,7 +12,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "an order whose answer was lost is sent again",
         one(
             "            self._unproven.begin(order, outcome.reason)\n",
-            "            await self._send([order])\n",
+            "            await self.send([order])\n",
         ),
         T_ORDERS,
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -35,3 +37,13 @@ def lay_bare(key: str) -> None:
         return adapter
 
     registry._extra[key] = msgspec.structs.replace(spec, capabilities=able, create=create)
+
+
+@contextmanager
+def laid_bare(key: str) -> Iterator[None]:
+    """For the length of a with block."""
+    lay_bare(key)
+    try:
+        yield
+    finally:
+        del registry._extra[key]
