@@ -203,10 +203,10 @@ class Exchange:
 
     def _refusal(self, order: Order, working: Working) -> str | None:
         market = working.market
+        if order.new.release is not None:
+            return None  # the engine holds it: it has come to no venue that could refuse it
         if order.trigger is not None:
-            # What the engine holds has come to no venue that could refuse it.
-            is_held = order.new.release is not None
-            return None if is_held else _passed(order.trigger, order.side, market)
+            return _passed(order.trigger, order.side, market)
         if order.price is not None:
             return None
         if not market.is_known:

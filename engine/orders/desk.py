@@ -197,7 +197,8 @@ class OrderDesk:
         """Of an order that was released, is over at the venue, and is held or released anew."""
         sent_id = order.intent.sent_id
         is_other = state.client_order_id is not None and state.client_order_id != sent_id
-        if not order.is_held and not (is_other and order.held is not None):
+        is_now = order.venue_order_id is not None and state.venue_order_id == order.venue_order_id
+        if not order.is_held and (is_now or not is_other or order.held is None):
             return False
         if state.filled or not state.state.is_terminal:  # it was given up, and came after all
             self._late.came(order, state)

@@ -63,6 +63,14 @@ def test_reads_are_numbered_once_and_writes_each_time() -> None:
 
 
 @pytest.mark.slow
+def test_a_held_order_survives_a_death_at_some_steps(tmp_path: Path) -> None:
+    unit = steps.Unit(ROUTES["oceanex/held"], Scenario(Kind.STOP_LIMIT, Side.SELL, "fill"))
+    results = steps.run_unit(unit, tmp_path, Forked(), every=6, first=2)
+    assert not steps.failures(results), steps.table(results)
+    assert any(result.found and result.found.fills for result in results)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("most", EVERY)
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_lost_or_doubled_by_a_death_at_some_steps(
