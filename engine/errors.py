@@ -51,7 +51,7 @@ MEANING: dict[Exit, str] = {
     Exit.NOT_FLAT: "a position stays that a strategy was to close at the stop",
     Exit.NOT_CONFORMING: "an adapter fails a card of the conformance kit",
     Exit.TIMED_OUT: "timed out",
-    Exit.INTERRUPTED: "cut short by a signal; not of what runs until it is told to stop",
+    Exit.INTERRUPTED: "cut short by a signal; what runs until it is told to stop: by a second one",
 }
 
 

@@ -30,6 +30,7 @@ class Speech:
         self.fd = _STDERR
         self.write: Callable[[bytes], object] = partial(os.write, _STDERR)
         self.is_hurried = False  # a second signal came
+        self.has_begun = False  # a run that trades or records has heard of signals itself
 
 
 speech = Speech()

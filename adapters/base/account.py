@@ -311,10 +311,10 @@ class Account:
         drift = [f for f in self.findings if f.code in DRIFT_FINDINGS]
         if adopted or drift:
             logger.warning(
-                "%s: %d orders taken over from the journal, %d differences",
+                "%s: %d order%s taken over from the journal, %d difference%s",
                 self.venue,
-                len(adopted),
-                len(drift),
+                *(len(adopted), "s" * (len(adopted) != 1)),
+                *(len(drift), "s" * (len(drift) != 1)),
             )
 
     async def _meet_account(self) -> None:

@@ -10,6 +10,7 @@ print one, it is what was told last on stderr, with the exit code.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import io
@@ -44,8 +45,10 @@ ENDED_BY_SIGNAL = frozenset({"live", "paper", "record", "venue"})
 REPEATABLE = frozenset({"check", "config", "explain", "--help", "--version"})
 TAIL_MAX = 8192  # bytes of an output that are kept: more than a line of ours has
 THREADS_SECS = 2.0  # for threads that a strategy has left to end by themselves
+RESULT_SECS = 10.0  # for a stdout that takes nothing of the result, before it is given up
 LAST_SECS = 5.0  # for a stderr that takes nothing, after a run that did not wait for it
 HURRY_SECS = 0.5  # to print what a second signal has left of a run
+UNSHOWN_FILE = "unshown.txt"  # in the state folder: a result that nobody took
 _STDOUT, _STDERR = 1, 2
 _INTERRUPTED = int(Exit.INTERRUPTED)  # the command line library's own, too
 
@@ -65,6 +68,7 @@ class Output(io.RawIOBase):
         self.is_told = False  # that it is lost: somebody misses it
         self.count = 0  # bytes that came
         self.tail = b""  # the last of them
+        self.shown = b""  # of a stdout that is a screen: all of it, for who can't see it
 
     def writable(self) -> bool:
         return True
@@ -79,18 +83,14 @@ class Output(io.RawIOBase):
         self.count += len(data)
         self.tail = (self.tail + bytes(data))[-TAIL_MAX:]
         if self.screen is not None:
+            if self._instead is not None:
+                self.shown += bytes(data)
             self.screen.put(bytes(data))
             return len(data)
         return self._write(data)
 
     def begin_screen(self) -> None:
         self.screen = Screen(self._write_all)
-
-    def end_screen(self) -> None:
-        """What waits is written before this returns; from now on writes wait again."""
-        if self.screen is not None:
-            self.screen.wait()
-            self.screen = None
 
     def write_through(self, data: bytes) -> None:
         """Until it is written: also what waits before it."""
@@ -143,6 +143,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.is_begun = False
+        self.is_late = False  # a signal came after the run, before its code was known
         self.is_whole = False  # all that is to be said was said
         self.signal = ""  # that is about to end the process
         self.stderr = Output(_STDERR)
@@ -188,6 +189,7 @@ def begin() -> None:
     answer_by(_process.answer)
     for number in stop_signals():
         signal.signal(number, _stopped_early if _verb() in ENDED_BY_SIGNAL else _interrupt)
+    atexit.register(_deaf)
 
 
 def guarded(fd: int, like: Any = None) -> io.TextIOWrapper:
@@ -238,6 +240,9 @@ def finish(code: int = 0) -> int:
         stream.flush()
     if code and (document := _process.document(*_told_last(), code, {})):
         _process.results[-1].write(document)
+    for one in _process.results:
+        if one.screen is not None and not one.screen.wait(RESULT_SECS):
+            _give_up(one)
     if not code and _verb() in REPEATABLE and any(one.is_told for one in _process.results):
         code = int(Exit.FAILED)
     if any(one.lost is not None for one in _process.results):
@@ -249,6 +254,28 @@ def finish(code: int = 0) -> int:
         _process.stderr.screen.wait(LAST_SECS)
     threading.Thread(target=_leave, args=(code,), name="leave", daemon=True).start()
     return code
+
+
+def _give_up(result: Output) -> None:
+    """Nobody takes the result: it is a file of the run, and the process ends all the same."""
+    kept = ""
+    if (folder := _process.files.get("state")) is not None:
+        path = os.path.join(folder, UNSHOWN_FILE)
+        with contextlib.suppress(OSError):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(fd, "wb") as file:
+                file.write(result.shown)
+            kept = f"; it is in {path}"
+    say(f"error OUTPUT-LOST: stdout took nothing of the result for {RESULT_SECS:g} s{kept}")
+
+
+def _deaf() -> None:
+    """The interpreter goes, and its handlers before it: no signal, and no alarm that was set for
+    the result, is to end as a death what has ended with a code.
+    """
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (*stop_signals(), signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _told_last() -> tuple[str, str]:
@@ -281,6 +308,11 @@ def _leave(code: int) -> None:
 def _stopped_early(number: int, _frame: FrameType | None) -> None:
     """Nothing is open and nothing was sent; unwinding half an import would only raise in it."""
     name = signal.Signals(number).name
+    if speech.has_begun:  # and is over; its code is not known yet
+        if _process.is_late and number != signal.SIGHUP:
+            end_at_once("STOP-AT-ONCE", f"ended at once by {name}; the run was over", _INTERRUPTED)
+        _process.is_late = True
+        return
     text = f"stopped by {name} before it began; nothing was sent"
     say(text)
     _process.answer("STOPPED", text, 0, {})
@@ -293,8 +325,8 @@ def logs_on_stderr(*, waits: bool = True) -> Iterator[None]:
 
     The descriptor is stderr's from now on: its thread may write a last line at any time. In a
     process of ours so is `sys.stdout` the result's, for what is told of an error, too. Where the
-    run `waits` for neither, they are written by threads (see engine/screen.py): stdout until the
-    run is over, stderr to the end of the process.
+    run `waits` for neither, they are written by threads (see engine/screen.py) to the end of the
+    process, which waits for who reads the result, and not for ever.
     """
     sys.stdout.flush()
     kept, before = os.dup(_STDOUT), sys.stdout
@@ -315,7 +347,6 @@ def logs_on_stderr(*, waits: bool = True) -> Iterator[None]:
         raise
     finally:
         sys.stdout.flush()
-        result.end_screen()
         if not _process.is_begun:
             sys.stdout.close()
             os.close(kept)
@@ -336,7 +367,6 @@ def ended(code: int) -> None:
     os.close(silent)
     end_by_signals(code)
     sys.stdout.flush()
-    _process.results[-1].end_screen()
 
 
 def end_by_signals(code: int) -> None:

@@ -64,7 +64,8 @@ class GapSummary(msgspec.Struct, frozen=True, kw_only=True):
         if not self.count:
             return "no gaps"
         kinds = ", ".join(f"{name} {number}" for name, number in sorted(self.kinds.items()))
-        return f"{self.count} gaps, {self.seconds:.3f} s ({kinds})"
+        gaps = "1 gap" if self.count == 1 else f"{self.count} gaps"
+        return f"{gaps}, {self.seconds:.3f} s ({kinds})"
 
 
 class GapLog:

@@ -31,7 +31,7 @@ EXITS: Mapping[str, Exit] = {
     "JRN-CORRUPT": Exit.FAILED,
     "JRN-CHANGED": Exit.FAILED,
     "STOP-TIMEOUT": Exit.TIMED_OUT,
-    "STOP-AT-ONCE": Exit.FAILED,
+    "STOP-AT-ONCE": Exit.INTERRUPTED,
     "KEY-REFUSED": Exit.VENUE,
     "RECORDING": Exit.FAILED,
     "JRN-INSTRUMENT": Exit.DRIFT,

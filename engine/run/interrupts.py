@@ -38,10 +38,12 @@ class Interrupts:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        alarm = self._before.pop(signal.SIGALRM, None)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._before:  # the alarm last: until then a signal may set it
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarm)
         self._before = {}
 
     def __bool__(self) -> bool:

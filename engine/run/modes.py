@@ -17,6 +17,7 @@ class ModeTraits(msgspec.Struct, frozen=True):
     """A row. Where nobody executes orders, there are no strategies either."""
 
     does: str  # told at the start
+    leaves: str  # what one that is ended at once leaves behind
     executes: Literal["venue", "simulation", "nobody"]
     fees_from: Literal["venue", "recorded"]  # where the config tells none
     watches_all: bool  # market data of each instrument, whether a strategy asks for it or not
@@ -40,13 +41,18 @@ class ModeTraits(msgspec.Struct, frozen=True):
 # fmt: off
 MODES: Final[Mapping[Mode, ModeTraits]] = {
     "live": ModeTraits(
-        "trades live, with real orders", "venue", "venue", False, False),
+        "trades live, with real orders",
+        "orders may be open at the venue, the journal is whole and the next start takes them over",
+        "venue", "venue", False, False),
     "paper": ModeTraits(  # its exchange has to see the whole market
         "trades live data with simulated execution, nothing is sent",
+        "nothing was sent to a venue, and nothing is summed up",
         "simulation", "venue", True, False),
     "record": ModeTraits(
-        "records, nothing is traded", "nobody", "venue", True, True),
+        "records, nothing is traded", "what was recorded before is whole",
+        "nobody", "venue", True, True),
     "backtest": ModeTraits(
-        "trades recorded data with simulated execution", "simulation", "recorded", False, False),
+        "trades recorded data with simulated execution", "nothing is summed up",
+        "simulation", "recorded", False, False),
 }
 # fmt: on

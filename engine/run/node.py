@@ -40,7 +40,7 @@ from fairlead.engine.run.ended import Ended, verdict
 from fairlead.engine.run.kernel import log_path
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.reach import PlainReach
-from fairlead.engine.run.remains import Held, remains, tell
+from fairlead.engine.run.remains import Held, counted_ids, remains, tell
 from fairlead.engine.run.signals import StopSignals
 from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
 from fairlead.engine.run.stopguard import Stays, StopGuard
@@ -106,7 +106,9 @@ class NodeRun:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
         self._stop_guard = StopGuard(loop, self._settings.stop_timeout_secs, self._stays)
-        stops = StopSignals(loop, self._signalled, self._cut_off, self._stop_guard.asked)
+        stops = StopSignals(
+            loop, self._signalled, self._cut_off, self._stop_guard.asked, self._traits.leaves
+        )
         with self._stop_guard, stops, KillSignal(self._kill_state):
             if self._traits.is_real:
                 held.enter_context(KillThread(self.loaded, self._kill_state, self._reach))
@@ -324,7 +326,9 @@ class NodeRun:
 
     def _cut_off(self) -> None:
         """The second signal: no more orders are settled, files are closed."""
-        self._fail("STOP-AT-ONCE", "cut off by a second signal; the journal is whole")
+        live = [cid for trading in self.trading for cid in trading.live()]
+        what = f"; open at the venue by the journal: {counted_ids(live)}" if live else ""
+        self._fail("STOP-AT-ONCE", f"cut off by a second signal; {self._traits.leaves}{what}")
         if self._running is not None:
             self._running.cancel()
 
@@ -376,6 +380,9 @@ class NodeRun:
             held=held,
         )
         tell(held, reason)
+        named = {*unresolved, *left_open}
+        if live := [cid for t in self.trading for cid in t.live() if cid not in named]:
+            people.info("the run ends with %s open at the venue", counted_ids(live))
         if assembly is not None and self._traits.trades:
             exit_code, reason = _persisted(assembly, exit_code, reason)
         return Ended(

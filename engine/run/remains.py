@@ -16,6 +16,7 @@ from fairlead.engine.orders.journal_reads import JournalError
 
 logger = logging.getLogger(__name__)
 people = logging.getLogger("fairlead")
+NAMES_MAX = 10
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +110,13 @@ def tell(held: Sequence[Held], outcome: str) -> None:
     kept = ", ".join(str(one) for one in held if one.broken is None)
     if kept:
         people.info("the run ends holding %s", kept)
+
+
+def counted_ids(names: Sequence[str]) -> str:
+    """How many orders, and which: not all of many."""
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    plural = "" if len(names) == 1 else "s"
+    return f"{len(names)} order{plural} ({', '.join(names[:NAMES_MAX])}{more})"
 
 
 def notes(held: Sequence[Held]) -> Iterator[str]:

@@ -18,16 +18,13 @@ from fairlead.engine.errors import Exit
 from fairlead.engine.processes import end_at_once, speech, stop_signals
 
 CUT_OFF_SECS = 0.5  # for a run that was cut off to close its files
-_AT_ONCE = (
-    "ended at once by a second signal; orders may be open at the venue, the journal is whole and "
-    "the next start takes them over"
-)
 
 
 class StopSignals:
     """Tells `on_stop(name)` of the first signal and `on_cut_off()` of the second, on the loop.
 
-    `asked(reason)` hears of the first in the handler itself.
+    `asked(reason)` hears of the first in the handler itself; `leaves` is what a run that ends at
+    once leaves behind, told in its last line.
     """
 
     def __init__(
@@ -36,7 +33,9 @@ class StopSignals:
         on_stop: Callable[[str], None],
         on_cut_off: Callable[[], None],
         asked: Callable[[str], None],
+        leaves: str,
     ) -> None:
+        self._leaves = leaves
         self._loop = loop
         self._on_stop = on_stop
         self._on_cut_off = on_cut_off
@@ -46,14 +45,18 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         for number in (*stop_signals(), signal.SIGALRM):
-            handler = _end_at_once if number == signal.SIGALRM else self._came
+            handler = self._end_at_once if number == signal.SIGALRM else self._came
             self._before[number] = signal.signal(number, handler)
+        speech.has_begun = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        """The alarm last: until then a signal may set it."""
+        alarm = self._before.pop(signal.SIGALRM)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
         if self._count and number == signal.SIGHUP:
@@ -68,8 +71,8 @@ class StopSignals:
             signal.setitimer(signal.ITIMER_REAL, CUT_OFF_SECS)
             self._loop.call_soon_threadsafe(self._on_cut_off)
         else:
-            _end_at_once(number, frame)
+            self._end_at_once(number, frame)
 
-
-def _end_at_once(number: int, frame: FrameType | None) -> None:
-    end_at_once("STOP-AT-ONCE", _AT_ONCE, int(Exit.FAILED))
+    def _end_at_once(self, number: int, frame: FrameType | None) -> None:
+        text = f"ended at once by a second signal; {self._leaves}"
+        end_at_once("STOP-AT-ONCE", text, int(Exit.INTERRUPTED))

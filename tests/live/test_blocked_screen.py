@@ -145,7 +145,7 @@ def test_a_second_signal_ends_a_blocked_run(
     with pytest.raises(subprocess.TimeoutExpired):
         run.process.wait(1)  # in order means: when the strategy comes back
     run.signal()
-    assert run.code() == 1
+    assert run.code() == 130
     assert run.told()["error"]["code"] == "STOP-AT-ONCE"
     assert desk.states() == (["OPEN"] if verb == "live" else [])
 
@@ -171,7 +171,13 @@ def test_a_second_signal_ends_a_run_whose_result_nobody_takes(
     with pytest.raises(subprocess.TimeoutExpired):
         run.process.wait(3)  # somebody may look at it again
     run.signal()
-    assert run.code() in (0, 1)  # printed, or still about to end
+    assert run.code() in (0, 130)  # printed, or still about to end
+
+
+def test_a_result_that_nobody_takes_is_given_up_and_kept(desk: Desk, screen: Opened) -> None:
+    run = Run(desk, "live", desk.config(), screen("pipe"), "--for", "1", both=True)
+    assert run.code() == 0
+    assert "test (live)" in (desk.folder / "state" / "unshown.txt").read_text()
 
 
 def test_two_signals_at_once_end_a_run_whose_result_nobody_takes(
@@ -183,7 +189,7 @@ def test_two_signals_at_once_end_a_run_whose_result_nobody_takes(
     run.signal()
     run.wait(lambda: desk.faults_applied("unavailable") > 0, "the stop to begin")
     run.signal()
-    assert run.code() in (1, 11)
+    assert run.code() in (11, 130)
 
 
 def test_a_run_that_can_not_start_ends(desk: Desk, screen: Opened) -> None:

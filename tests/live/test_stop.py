@@ -94,7 +94,7 @@ def test_a_second_signal_ends_a_blocked_run(desk: Desk) -> None:
     process.send_signal(signal.SIGTERM)
     with pytest.raises(Exception, match="timed out"):
         process.wait(1)  # in order means: when the strategy comes back
-    assert desk.stop(process) == 1
+    assert desk.stop(process) == 130
     assert "STOP-AT-ONCE" in desk.log.read_text()
     assert desk.states() == ["OPEN"]  # the journal is whole
 
@@ -105,7 +105,7 @@ def test_a_second_signal_cuts_off_a_stop(desk: Desk) -> None:
     desk.fault("POST", "/v1/order/delete", "unavailable", times=500)
     process.send_signal(signal.SIGTERM)
     wait_for(lambda: desk.faults_applied("unavailable") > 0, "the stop to begin")
-    assert desk.stop(process) in (1, 11)
+    assert desk.stop(process) in (11, 130)
     assert desk.states() == ["OPEN"]
 
 
@@ -174,7 +174,7 @@ def test_a_run_that_signals_end_at_once_prints_its_document(desk: Desk, verb: st
         process.kill()
         process.wait(PATIENCE_SECS)
     told = json.loads(out.read_text())
-    assert (code, told["exit_code"], told["error"]["code"]) == (1, 1, "STOP-AT-ONCE")
+    assert (code, told["exit_code"], told["error"]["code"]) == (130, 130, "STOP-AT-ONCE")
     assert f"error {told['outcome']}\n" in desk.log.read_text()
 
 
@@ -194,3 +194,15 @@ def test_a_thread_that_a_strategy_leaves_is_named_and_holds_up_nothing(
     last = desk.log.read_text().rstrip().splitlines()[-1]
     assert last.startswith("warning THREADS-LEFT: still at work and ended with the process: mine;")
     assert "before the summary was whole" not in desk.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"), [("live", "orders may be open"), ("paper", "nothing was sent to a venue")]
+)
+def test_what_is_ended_at_once_says_what_its_mode_leaves(desk: Desk, verb: str, says: str) -> None:
+    process = desk.start(verb, desk.config("block"))
+    wait_for(desk.seen.exists, "the strategy to block the loop")
+    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "STOP-WAITS" in desk.log.read_text(), "the first signal to be heard")
+    assert desk.stop(process) == 130
+    assert f"error STOP-AT-ONCE: ended at once by a second signal; {says}" in desk.log.read_text()

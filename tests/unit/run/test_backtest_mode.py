@@ -243,7 +243,7 @@ def test_gaps_of_the_recording_are_told(tmp_path: Path) -> None:
     summary = run(tmp_path, root, MAKER, SHORT).summary
     assert summary.gaps is not None
     assert summary.gaps.count == 1
-    assert ("gaps", "1 gaps, 1.000 s (gap 1)") in rows(summary)
+    assert ("gaps", "1 gap, 1.000 s (gap 1)") in rows(summary)
 
 
 # Strategies that are not of this project, faults, breaches

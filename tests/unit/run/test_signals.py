@@ -1,0 +1,63 @@
+"""What a run's handlers leave behind: no alarm, whatever came while they went."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from fairlead.engine.processes import speech
+from fairlead.engine.run.signals import StopSignals
+from tests.support.patience import PATIENCE_SECS
+
+LATE = """
+import atexit, os, signal, sys, time
+from fairlead.engine.cli import process
+sys.argv = ["fairlead", "live"]
+process.begin()
+process.end_by_signals(130)
+from fairlead.engine.processes import speech
+speech.is_hurried = True
+process.hurry()
+code = process.finish(130)
+class Last:
+    def __del__(self, sleep=time.sleep, kill=os.kill, me=os.getpid(), alarm=signal.SIGINT):
+        kill(me, alarm)
+        sleep(0.7)
+keep = Last()
+sys.keep = keep
+raise SystemExit(code)
+"""
+
+
+def test_no_alarm_outlives_the_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second signal that comes while they are put back sets it again."""
+    monkeypatch.setattr(speech, "is_hurried", False)
+    monkeypatch.setattr(speech, "has_begun", False)
+    real = signal.setitimer
+    with closing(asyncio.new_event_loop()) as loop:
+        stops = StopSignals(loop, lambda _: None, lambda: None, lambda _: None, "nothing")
+
+        def racing(which: int, secs: float) -> object:
+            found = real(which, secs)
+            if not secs and signal.getsignal(signal.SIGINT) == stops._came:
+                os.kill(os.getpid(), signal.SIGINT)
+            return found
+
+        with stops:
+            os.kill(os.getpid(), signal.SIGINT)
+            monkeypatch.setattr(signal, "setitimer", racing)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_what_ended_with_a_code_is_not_killed_on_its_way_out() -> None:
+    """The interpreter gives up its handlers before it is gone, and a hurried run has an alarm."""
+    done = subprocess.run(
+        [sys.executable, "-c", LATE], capture_output=True, timeout=PATIENCE_SECS, check=False
+    )
+    assert done.returncode == 130, done.stderr
