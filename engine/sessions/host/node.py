@@ -105,18 +105,21 @@ class HostNode(Host):
         it shows is not known here to the end of the stop.
         """
         gate = self.process.gate
-        bid, ask = self.process.world.touch()
+        world = self.process.world
+        bid, ask = world.touch()
         if bid is None or ask is None:
             return
+        spec = world.venue.exchange.markets[world.market].spec
+        least = max(spec.size_step, spec.min_quantity)  # the venue takes no order below
         for name, strategy in self.strategies.items():
             down = strategy._guard.winddown
             for instrument in down.promised():
                 held = strategy._guard.handover.own_position(instrument)
-                is_dust = abs(held) * ask < DUST
+                is_dust = abs(held) < least or abs(held) * ask < DUST
                 is_blind = down.refusal.startswith(BLIND)
                 if not (is_dust or is_blind or gate.is_stopped(name, str(instrument))):
                     text = f"holds {held} of what it was to close: {down.refusal}"
-                    self.process.world.broken("NOT-FLAT", name, text)
+                    world.broken("NOT-FLAT", name, text)
 
     def subscribe_bars(self, bar_type: BarType, hear: Callable[[Bar], None]) -> None:
         self.market.subscribe_bars(bar_type, hear)
