@@ -6,6 +6,7 @@ Levels are size tiers: a tier's price is what the whole of an order up to its si
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import pairwise
 from typing import NamedTuple
@@ -68,9 +69,13 @@ class Ladder(msgspec.Struct, frozen=True):
 
         As the limit of a fill-or-kill order it is the least that fills.
         """
-        tiers = self.asks if side is Side.BUY else self.bids
-        covering = [tier for tier in tiers if tier.size >= quantity]
-        return min(covering, key=lambda tier: tier.size).price if covering else None
+        return tier_price(self.asks if side is Side.BUY else self.bids, quantity)
+
+
+def tier_price(tiers: Sequence[tuple[Decimal, Decimal]], quantity: Decimal) -> Decimal | None:
+    """The price of the first tier, of (price, size), that covers the quantity; None: none does."""
+    covering = [(size, price) for price, size in tiers if size >= quantity]
+    return min(covering, key=lambda one: one[0])[1] if covering else None
 
 
 def _worsens(tiers: tuple[Tier, ...], sign: int) -> bool:

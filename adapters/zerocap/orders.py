@@ -6,6 +6,7 @@ is looked for by client order id, whose echo may be longer than what was sent.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -56,6 +57,7 @@ MAX_KEPT_FILLS = 1_000  # orders whose executions are kept from their answers
 # clocks that are set while we run. Orders are told apart by id: a wide window costs nothing.
 FIND_SKEW_SECS = 120
 LISTED_LATE_SECS = 120  # after an order of a later time
+_RELEASE = re.compile(r"-r\d\d")  # what a later release has after the id (`Intent.sent_id`)
 _KINDS: Mapping[Kind, Literal["limit", "market"]] = {Kind.LIMIT: "limit", Kind.MARKET: "market"}
 
 
@@ -74,8 +76,12 @@ def unsupported(intent: Intent) -> Refused | None:
 
 
 def is_echo(told: str, sent: str) -> bool:
-    """Whether a client order id that the venue tells is the one that was sent (section 5)."""
-    return told.startswith(sent) and len(told) <= len(sent) + MAX_ECHO_MORE
+    """Whether a client order id that the venue tells is the one that was sent (section 5).
+
+    A later release of the same held order has a longer id too, and is another order.
+    """
+    more = told.removeprefix(sent) if told.startswith(sent) else None
+    return more is not None and len(more) <= MAX_ECHO_MORE and _RELEASE.match(more) is None
 
 
 class Purse:
@@ -176,7 +182,7 @@ class ZerocapOrders:
             type=kind,
             amount=f"{intent.quantity:f}",
             price="0" if price is None else f"{price:f}",
-            client_order_id=intent.client_order_id,
+            client_order_id=intent.sent_id,
         )
 
     def _market_limit(self, intent: Intent, facts: VenueInstrument) -> Decimal | None:
@@ -193,7 +199,7 @@ class ZerocapOrders:
 
     def _outcome(self, row: s.OrderRow, intent: Intent) -> Outcome:
         """What the create's answer proves; it must be of this order."""
-        if row.client_order_id and not is_echo(row.client_order_id, intent.client_order_id):
+        if row.client_order_id and not is_echo(row.client_order_id, intent.sent_id):
             return Unknown(f"{CODE}-ANSWER: of another client order id")
         try:
             order = self._named(parse.order(row, self._venue, Source.CREATE), intent)
@@ -212,7 +218,7 @@ class ZerocapOrders:
         """Under our own id, and, of a market order of dialect C, as the kind that was asked for."""
         price = intent.price if intent.kind is Kind.MARKET else order.price
         return msgspec.structs.replace(
-            order, client_order_id=intent.client_order_id, kind=intent.kind, price=price
+            order, client_order_id=intent.sent_id, kind=intent.kind, price=price
         )
 
     def _keep(self, order: VenueOrder, fills: list[VenueFill]) -> None:
@@ -254,7 +260,7 @@ class ZerocapOrders:
         return [self._found(rows, one) for one in lost]
 
     def _found(self, rows: Sequence[s.OrderRow], lost: Lost) -> FindResult:
-        sent = lost.intent.client_order_id
+        sent = lost.intent.sent_id
         named = [
             row
             for row in rows

@@ -19,6 +19,7 @@ from fairlead.adapters.zerocap import instruments as instruments_of
 from fairlead.adapters.zerocap.config import ZerocapMarket, ZerocapOptions
 from fairlead.adapters.zerocap.errors import CODE, ERROR_CODES
 from fairlead.adapters.zerocap.http import ZerocapHttp
+from fairlead.adapters.zerocap.ladder import tier_price
 from fairlead.adapters.zerocap.market_data import ZerocapMarketData
 from fairlead.adapters.zerocap.orders import BATCH_QUERY_MAX, ZerocapOrders
 from fairlead.adapters.zerocap.signing import Signer
@@ -38,6 +39,7 @@ CAPABILITIES = Capabilities(
     reports_fills=True,
     batch_query_max=BATCH_QUERY_MAX,
     public_trades=False,
+    tier_price=tier_price,
     public_fees=True,
 )
 

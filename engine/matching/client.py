@@ -47,6 +47,7 @@ from fairlead.engine.matching.native import (
 )
 from fairlead.engine.matching.orders import Fees, Fill, NewOrder, Order
 from fairlead.engine.matching.working import NOT_AT_ONCE, NOT_WHOLE
+from fairlead.engine.orders.model import TierPrice
 from fairlead.engine.risk.approval import NOT_APPROVED, Approvals
 from fairlead.engine.risk.view import order_facts
 
@@ -76,6 +77,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     on_defect: Callable[[str, str], None]
     approvals: Approvals | None = None
     held: HeldRules | None = None
+    tier_price: TierPrice | None = None
 
 
 class SimulatedExecutionClient(ExecutionClient):
@@ -104,6 +106,7 @@ class SimulatedExecutionClient(ExecutionClient):
             name=simulation.venue,
             queue_position=simulation.queue_position,
             liquidity_consumption=simulation.liquidity_consumption,
+            tier_price=simulation.tier_price,
         )
         self._line = Line(
             self.exchange,

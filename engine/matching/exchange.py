@@ -28,7 +28,7 @@ from fairlead.engine.matching.orders import (
 )
 from fairlead.engine.matching.taking import Print, walk
 from fairlead.engine.matching.working import POST_ONLY, Working
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Side, TierPrice
 
 SET_BACK_NS = 1_000_000_000  # what comes out of order is far nearer
 NO_MARKET = "NO-MARKET"
@@ -49,9 +49,10 @@ class Exchange:
         name: str = "SIM",
         queue_position: bool = True,
         liquidity_consumption: bool = True,
+        tier_price: TierPrice | None = None,
     ) -> None:
         self.account = account
-        self.markets = {name: LevelMarket() for name in account.listings}
+        self.markets = {name: LevelMarket(tier_price) for name in account.listings}
         self.now_ns = 0
         self._fees = fees
         self._events = events

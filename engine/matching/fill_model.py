@@ -46,7 +46,7 @@ from fairlead.engine.matching.orders import NewOrder
 from fairlead.engine.matching.shadow import Shadow
 from fairlead.engine.matching.taking import ZERO, Offer, walk
 from fairlead.engine.matching.tape import Tape
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Side, TierPrice
 
 JUMP_MIN = 2000  # events that take longer than a copy of the book that was told them
 _COMMANDED = (OrderSubmitted, OrderAccepted, OrderUpdated)
@@ -110,15 +110,24 @@ class MarketFills(FillModel):
         consumes: bool,
         queues: bool,
         held: Mapping[str, HeldRules] | None = None,
+        tier_prices: Mapping[str, TierPrice | None] | None = None,
     ) -> None:
+        """`tier_prices`: by venue, where a dealer's ladders are its books."""
         super().__init__()
         self._held = dict(held or {})
+        tiers = tier_prices or {}
         # Weak: what feeds the run holds its engine, which holds this
         self._feed, self._closing = weakref.proxy(feed), closing
         self._lines = {
             instrument_id: _Line(
                 one,
-                Shadow(one, self._reducible, consumes=consumes, queues=queues),
+                Shadow(
+                    one,
+                    self._reducible,
+                    consumes=consumes,
+                    queues=queues,
+                    tier_price=tiers.get(str(instrument_id.venue)),
+                ),
             )
             for instrument_id, one in instruments.items()
         }

@@ -22,7 +22,7 @@ from nautilus_trader.model import (
 from fairlead.engine.matching.market import LEVELS, NEWER_MAX, ZERO, Market
 from fairlead.engine.matching.native import print_of
 from fairlead.engine.matching.taking import Offer
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Side, TierPrice
 
 GROWTH = 8  # of the levels that are read, where those before were too few
 KEPT_MAX = 256  # prices of orders about which something is kept
@@ -102,10 +102,10 @@ def _is_trade(event: Any) -> bool:
 class KernelMarket(Market):
     """A market that is told in NautilusTrader's deltas and depths."""
 
-    def __init__(self, instrument: Any) -> None:
+    def __init__(self, instrument: Any, tier_price: TierPrice | None = None) -> None:
         self._book = OrderBook(instrument.id, BookType.L2_MBP)
         self._own = {side: KernelSide(self._book, side, instrument) for side in Side}
-        super().__init__(self._own)
+        super().__init__(self._own, tier_price)
         self._bids, self._asks = self.taken[Side.BUY], self.taken[Side.SELL]
 
     def told(self, deltas: OrderBookDeltas) -> None:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Protocol
 
 from fairlead.engine.matching.taking import Consumed, Offer, Print, met
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Side, TierPrice
 
 ZERO = Decimal(0)
 LEVELS = 20  # of a side that are looked at first, where so many are mostly enough
@@ -78,10 +78,15 @@ class BookSide:
 
 
 class Market(ABC):
-    """What a book and trades are told to by its own methods, and what is taken by `take`."""
+    """What a book and trades are told to by its own methods, and what is taken by `take`.
 
-    def __init__(self, sides: Mapping[Side, Levels]) -> None:
+    With a `tier_price` the levels are a dealer's tiers: an order trades whole, at what its quantity
+    costs there. What the run has dealt since the ladder was told counts to the quantity.
+    """
+
+    def __init__(self, sides: Mapping[Side, Levels], tier_price: TierPrice | None = None) -> None:
         self.sides = sides
+        self.tier_price = tier_price
         self.taken = {side: Consumed() for side in Side}  # of the run, by book side
         self.newer: list[Print] = []  # trades since the book, oldest first
         self.last_price: Decimal | None = None
@@ -111,7 +116,9 @@ class Market(ABC):
         """The book is as new as the market now."""
         self.newer.clear()
         for side, taken in self.taken.items():
-            if taken.taken:
+            if taken.taken and self.tier_price is not None:  # each ladder is a quote anew
+                taken.replaced(self.now_ns)
+            elif taken.taken:
                 self._forget(side)
 
     def _forget(self, side: Side) -> None:
@@ -179,6 +186,11 @@ class Market(ABC):
         Those behind `enough` base units may be left out.
         """
         taken = None if whole else self.taken[opposite(taker)].taken
+        if self.tier_price is not None and enough is not None:
+            before = sum((taken or {}).values(), ZERO)
+            tiers = list(self.sides[opposite(taker)])
+            price = self.tier_price(tiers, enough + before)
+            return [] if price is None else list(_within(taker, [(price, enough)], limit))
         levels = _within(taker, self.sides[opposite(taker)], limit)
         shown: list[Offer] = []
         while True:
@@ -197,9 +209,9 @@ class Market(ABC):
 class LevelMarket(Market):
     """A market that is told in plain levels."""
 
-    def __init__(self) -> None:
+    def __init__(self, tier_price: TierPrice | None = None) -> None:
         self._own = {side: BookSide(side) for side in Side}
-        super().__init__(self._own)
+        super().__init__(self._own, tier_price)
 
     def update(self, levels: Iterable[Level], *, is_whole: bool) -> None:
         """One batch of the book; `is_whole`: what stood before is gone."""

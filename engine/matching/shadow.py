@@ -17,6 +17,7 @@ from fairlead.engine.matching.kernel_book import KernelMarket
 from fairlead.engine.matching.orders import ZERO, NewOrder, Order, State, Watched
 from fairlead.engine.matching.taking import Offer, Print
 from fairlead.engine.matching.working import NOT_AT_ONCE, NOT_WHOLE, Working
+from fairlead.engine.orders.model import TierPrice
 
 Reducible = Callable[[NewOrder], Decimal]
 
@@ -29,9 +30,15 @@ class Shadow:
     """
 
     def __init__(
-        self, instrument: Any, reducible: Reducible, *, consumes: bool, queues: bool
+        self,
+        instrument: Any,
+        reducible: Reducible,
+        *,
+        consumes: bool,
+        queues: bool,
+        tier_price: TierPrice | None = None,
     ) -> None:
-        self.market = KernelMarket(instrument)
+        self.market = KernelMarket(instrument, tier_price)
         self._working = Working(self.market, self, queues=queues, consumes=consumes, judges=False)
         self._reducible = reducible
         self._due: dict[str, tuple[NewOrder, list[Offer]]] = {}

@@ -52,7 +52,7 @@ from fairlead.engine.recording.reading import reading
 from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.backtest_data import Selection, select
 from fairlead.engine.run.backtest_engine import Engine
-from fairlead.engine.run.build import Parts, build_parts, tell_idle_balances
+from fairlead.engine.run.build import Parts, build_parts, capabilities, tell_idle_balances
 from fairlead.engine.run.data_used import data_used
 from fairlead.engine.run.ended import ending
 from fairlead.engine.run.fees import fee_model
@@ -263,6 +263,7 @@ def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine) -> Clos
             for key, venue in loaded.config.venues.items()
             if venue.adapter != RECORDED
         },
+        tier_prices={name: can.tier_price for name, can in capabilities(loaded).items()},
     )
     node.fill_by(deep, fills)
     return ends

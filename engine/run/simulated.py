@@ -69,6 +69,7 @@ def simulated_account(
         held=HeldRules(
             able=able_with(runtime.adapter.capabilities, venue.held), settings=held_of(venue.held)
         ),
+        tier_price=runtime.adapter.capabilities.tier_price,
     )
 
     def connect(client: SimulatedExecutionClient) -> None:

@@ -56,7 +56,7 @@ def scenarios(able: Capabilities) -> list[Scenario]:
     for kind in sorted(able.held):
         found += [Scenario(kind, side, "fill") for side in Side]
         found += [Scenario(kind, Side.BUY, end) for end in _HELD_ENDS]
-    if found:
+    if found and not able.tier_price:
         return found  # the plain kinds are those of the venue as it is
     for kind in sorted(able.kinds):
         found += [Scenario(kind, side, "fill") for side in Side]

@@ -21,7 +21,7 @@ from fairlead.engine.matching.orders import (
     Watched,
 )
 from fairlead.engine.matching.taking import Print
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Side, TierPrice
 
 BUY, SELL = Side.BUY, Side.SELL
 BTC, ETH = "BTC_USDT.TEST", "ETH_USDT.TEST"
@@ -80,13 +80,19 @@ class Bench:
         queue: bool = True,
         consume: bool = True,
         listings: tuple[Listing, ...] = (),
+        tier_price: TierPrice | None = None,
     ) -> None:
         has = balances if balances is not None else {"USDT": 1_000_000, "BTC": 1_000, "ETH": 1_000}
         known = listings or (listing(BTC), listing(ETH))
         kind: type[Account] = MarginAccount if margin else CashAccount
         self.account = kind(known, {code: dec(amount) for code, amount in has.items()}, fees)
         self.exchange = Exchange(
-            self.account, fees, self, queue_position=queue, liquidity_consumption=consume
+            self.account,
+            fees,
+            self,
+            queue_position=queue,
+            liquidity_consumption=consume,
+            tier_price=tier_price,
         )
         self.told: list[Told] = []
         self.fills: list[Fill] = []

@@ -48,7 +48,7 @@ class Dealing(GuardedStrategy):
         bid, _, ask, _ = self.cache.top_of_book(self.name)
         best = ask if side == OrderSide.BUY else bid
         price = self.round_price(self.name, side, best.as_decimal() * Decimal(part))
-        quantity = self.round_quantity(self.name, "100")
+        quantity = self.round_quantity(self.name, "3000")  # the second tier
         order = self.order_factory.limit(self.name, side, quantity, price, time_in_force=tif)
         if self.submit_order(order) is None and tif == TimeInForce.GTC:
             self._tell("denied", order)

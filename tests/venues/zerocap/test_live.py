@@ -134,10 +134,10 @@ async def test_a_live_run_deals_and_books_what_the_venue_did(
     assert "ZEROCAP has FOK, GTC came" in told, "the gate's word on the order that would rest"
     truth = served.venue.exchange.ledger.fills("main")
     assert [(f.side, f.quantity) for f in truth] == [
-        (Side.BUY, Decimal(100)),
+        (Side.BUY, Decimal(3000)),
         (Side.SELL, Decimal(50)),
     ]
-    assert [Decimal(line["quantity"]) for line in lines if line["what"] == "filled"] == [100, 50]
+    assert [Decimal(line["quantity"]) for line in lines if line["what"] == "filled"] == [3000, 50]
     for line, fill in zip((lines[0], lines[2]), truth, strict=True):
         assert abs(Decimal(line["price"]) - fill.price) <= Decimal("0.0001")
     assert len(served.venue.deals) == 3  # type: ignore[attr-defined]  # no create was repeated
@@ -156,4 +156,6 @@ async def test_a_paper_run_sees_the_venue_s_ladders_and_sends_it_nothing(
         file.write('[simulated]\nbalances = ["150000 AUD", "100000 USDT"]\n')
     lines, _ = await dealt("paper", config, seen)
     assert [line["what"] for line in lines] == ["filled", "canceled", "filled", "denied"]
+    # Whole, at one price: tiers are not walked as the levels of a book are.
+    assert [Decimal(line["quantity"]) for line in lines if "quantity" in line] == [3000, 50]
     assert served.venue.deals == {}  # type: ignore[attr-defined]
