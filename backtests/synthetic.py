@@ -52,11 +52,12 @@ def perpetual(instrument_id: str, info: dict[str, Any] | None = None, ts: int = 
 
 def _instrument(kind: Any, name: str, info: dict[str, Any] | None, ts: int) -> Any:
     instrument_id = InstrumentId.from_str(name)
+    quote = currency(str(instrument_id.symbol).partition("_")[2] or "USDT")
     fields: dict[str, Any] = {
         "instrument_id": instrument_id,
         "raw_symbol": instrument_id.symbol,
         "base_currency": currency("BTC"),
-        "quote_currency": currency("USDT"),
+        "quote_currency": quote,
         "price_precision": PRICE_PRECISION,
         "size_precision": SIZE_PRECISION,
         "price_increment": Price.from_str("0.1"),
@@ -67,7 +68,7 @@ def _instrument(kind: Any, name: str, info: dict[str, Any] | None, ts: int) -> A
         "info": info,
     }
     if kind is CryptoPerpetual:
-        fields["settlement_currency"] = currency("USDT")
+        fields["settlement_currency"] = quote
         fields["is_inverse"] = False
     return kind(**fields)
 
