@@ -30,7 +30,7 @@ from fairlead.engine.config.problems import (
     nearest,
 )
 from fairlead.engine.config.strategies import told
-from fairlead.engine.config.walk import is_exact_decimal
+from fairlead.engine.config.walk import EXACT_HINT, is_exact_decimal
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.secrets import redact
 
@@ -268,8 +268,16 @@ def _convert_all(
         try:
             values[name] = convert_param(value, param)
         except _Unfit as e:
+            is_form = isinstance(value, str) and str(e).startswith("an exact decimal")
+            hint = EXACT_HINT if is_form else ""
             problems.append(
-                ParamProblem(code="E-CFG-056", name=name, expected=str(e), came=came_text(value))
+                ParamProblem(
+                    code="E-CFG-056",
+                    name=name,
+                    expected=str(e),
+                    came=came_text(value),
+                    hint=hint,
+                )
             )
     for name, param in params.items():
         if param.required and name not in given:

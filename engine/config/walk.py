@@ -18,11 +18,14 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec import inspect
 
+from fairlead.engine.config.addresses import shown as address_shown
+from fairlead.engine.config.addresses import wrong_part
 from fairlead.engine.config.problems import KeyPath, came_text, key_text, nearest
 
 BAD: Final = object()
 
 _EXACT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+EXACT_HINT = "no exponent, separator, unit or blank; the point is ."
 _DECIMAL_DOC = 'an exact decimal as a string, e.g. "{}"'
 DECIMAL_LIMITS: Final = {"least": "at least", "above": "more than", "most": "at most"}
 _BREAKS: Final = {"least": operator.lt, "above": operator.le, "most": operator.gt}
@@ -215,7 +218,10 @@ class Walker:
             return self._wrong(path, f"a text in quotes{_such(meta)}", value)
         if kind.pattern and (not re.search(kind.pattern, value) or value != value.strip()):
             expected = _form(meta) or f"a text{_such(meta) or f' of the form {kind.pattern}'}"
-            self._report(path, "E-CFG-025", expected, came_text(value), _form_hint(value, kind))
+            came, hint = value, _form_hint(value, kind)
+            if expected.startswith("a URL"):
+                came, hint = address_shown(value), hint or wrong_part(value)
+            self._report(path, "E-CFG-025", expected, came_text(came), hint)
             return BAD
         if "\0" in value:  # no path, name or address has one
             self._report(path, "E-CFG-025", "a text without the character NUL", came_text(value))
@@ -262,7 +268,7 @@ class Walker:
         if isinstance(value, bool) or not isinstance(value, int | str):
             return self._wrong(path, _DECIMAL_DOC.format("150"), value)
         if isinstance(value, str) and not _EXACT.fullmatch(value):
-            hint = "no exponent, separator, unit or blank; the point is ."
+            hint = EXACT_HINT
             expected = _DECIMAL_DOC.format("150")
             self._report(path, "E-CFG-022", expected, came_text(value), hint)
             return BAD
@@ -405,8 +411,8 @@ def _examples(meta: inspect.Metadata | None) -> list[str]:
 
 
 def _such(meta: inspect.Metadata | None) -> str:
-    examples = _examples(meta)
-    return f' such as "{examples[0]}"' if examples else ""
+    examples = " or ".join(f'"{one}"' for one in _examples(meta))
+    return f" such as {examples}" if examples else ""
 
 
 def _text(value: Any) -> bool:

@@ -93,6 +93,36 @@ def test_a_wrong_address_is_told_with_its_line(
     assert (f'write "{proposed}"' in found) is bool(proposed)
 
 
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("http://me:secretword@venue.com/", "no user or password"),
+        ("me:secretword@venue.com/", "no user or password"),
+        ("http://me:secret/word@venue.com/", "no user or password"),
+        ("http://venue.com:99999", 'the port is a number from 1 to 65535, not "99999"'),
+        ("http://[::1]:0/v1", "the port is a number"),
+        ("http://venue.com:abc/v1", 'not "abc"'),
+        ("http://venue.com?x=1", "no ? and"),
+        ("http://venue.com/v1#x", "no # and"),
+        ("http://ven ue.com", "no blank"),
+        ("http://[::1/v1", "the bracket of the host is not closed"),
+        ("http:///v1", "the host is missing"),
+    ],
+)
+def test_the_part_that_is_wrong_is_named_and_no_password(
+    tmp_path: Path, value: str, part: str
+) -> None:
+    path = tmp_path / "run.toml"
+    adapter, option, _ = next(one for one in offered() if one[2] == "http")
+    path.write_text(CONFIG.format(adapter=adapter, option=option, value=value))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    (found,) = [str(p) for p in caught.value.problems if "options" in str(p)]
+    assert part in found
+    assert "secret" not in found
+    assert "word@" not in found
+
+
 @pytest.mark.parametrize(("kind", "option", "scheme"), kinds())
 def test_no_options_are_made_of_a_wrong_address(kind: type, option: str, scheme: str) -> None:
     for value, _ in WRONG:

@@ -149,7 +149,7 @@ CASES = [
     Case("id without tag", '"maker-1"', '"maker"', 8, "E-CFG-025", "strategies[0].id",
          'such as "maker-1"', '"maker"', 'write "maker-1"'),
     Case("path without class", '"strategies.maker:Maker"', '"strategies.maker.Maker"', 9,
-         "E-CFG-025", "strategies[0].path", 'such as "fairlead.strategies.breakout:Breakout"',
+         "E-CFG-025", "strategies[0].path", '.strategies.breakout:Breakout" or "./mine.py:Mine"',
          "maker.Maker", ""),
     Case("money without blank", "max_open_orders = 20", 'max_order_notional = "500usdt"', 15,
          "E-CFG-025", "risk.max_order_notional", 'such as "500 USDT"', '"500usdt"',

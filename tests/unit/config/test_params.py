@@ -122,6 +122,7 @@ def test_a_config_class_of_annotations_only() -> None:
         (Annotated[list[Decimal], Meta(min_length=1)], ["1.5"], [], "`array` of length >= 1"),
         (Annotated[InstrumentId, Meta(description="of the market")], IID, 1, "an instrument id"),
         (Annotated[int | None, "in seconds"], 3, "x", "a whole number"),
+        (Decimal, "0.5", "1e-3", 'came "1e-3"; no exponent, separator, unit or blank'),
     ],
 )
 def test_limits_of_an_annotation_hold(kind: Any, good: Any, bad: Any, expected: str) -> None:
