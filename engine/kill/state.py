@@ -171,10 +171,10 @@ class KillState:
     def _written(self) -> tuple[Kill, ...]:
         try:
             found = os.stat(self._folder)
-        except FileNotFoundError:
-            self._seen({}, None)
-            return ()
         except OSError as error:
+            if _is_nothing(self._folder, error):
+                self._seen({}, None)
+                return ()
             seen = {_FOLDER_ITSELF: self._out_of_sight(error)}
             self._seen(seen, _inode_of(self._folder, self._inode))
             return self._kills
@@ -251,9 +251,9 @@ class KillState:
                 for name in os.listdir(self._folder)
                 if not name.startswith((_TEMPORARY, _CLEARED))
             ]
-        except FileNotFoundError:
-            return {}
         except OSError as error:
+            if _is_nothing(self._folder, error):
+                return {}
             why = error.strerror or "unknown error"
             return {_FOLDER_ITSELF: self._unreadable(self._folder, why)}
         return {name: kill for name in names if (kill := self._read_one(name)) is not None}
@@ -264,9 +264,9 @@ class KillState:
         try:
             with open(path, "rb") as file:
                 raw = file.read(KILL_BYTES_MAX + 1)
-        except FileNotFoundError:
-            return None
         except OSError as error:
+            if _is_nothing(path, error):
+                return None
             return self._unreadable(path, error.strerror or "unknown error")
         if len(raw) > KILL_BYTES_MAX:
             return self._unreadable(path, f"larger than {KILL_BYTES_MAX} bytes")
@@ -427,6 +427,11 @@ class KillState:
             return False
         kill = self._read_one(name)
         return kill is None or kill.is_readable
+
+
+def _is_nothing(path: str, error: OSError) -> bool:
+    """Whether nothing has that name; a link that leads nowhere has it."""
+    return isinstance(error, FileNotFoundError) and not os.path.lexists(path)
 
 
 def _inode_of(path: str, otherwise: int | None) -> int | None:

@@ -22,7 +22,7 @@ def kill_state(loaded: LoadedConfig) -> KillState:
 
 
 class KillSwitch:
-    """Looked at for each order: one `stat` of the file and one of the kills' folder, about 4 us.
+    """Looked at for each order: one `lstat` of the file and a `stat` of the kills' folder, 4 us.
 
     `path` is the file of `kill_switch_file`, `state` the durable kills; None turns either off.
     `lost` is why this run alone may create nothing more, whatever a person clears.
@@ -81,7 +81,7 @@ class KillSwitch:
         if now_ns - self._looked_ns < self._look_every_ns:
             return None
         try:
-            os.stat(path)
+            os.lstat(path)  # a link counts wherever it leads
         except FileNotFoundError:
             self._looked_ns = now_ns  # only a look that found nothing may be old
             return None

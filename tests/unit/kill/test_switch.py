@@ -486,3 +486,32 @@ async def test_transports_send_nothing_that_was_killed() -> None:
             reached.clear()
         await transport.close()
     server.close()
+
+
+def test_a_link_that_leads_nowhere_is_a_kill_file_too(tmp_path: Path) -> None:
+    """Any entry of the name counts: what it is can't be looked at."""
+    switch = KillSwitch(tmp_path / "KILL")
+    (tmp_path / "KILL").symlink_to("/nonexistent/x")
+    assert "kill switch file" in str(switch.reason("S-1", BTC))
+    (tmp_path / "KILL").unlink()
+    assert switch.reason("S-1", BTC) is None
+    (tmp_path / "KILL").symlink_to("KILL")  # to itself
+    assert "kill switch file" in str(switch.reason("S-1", BTC))
+
+
+def test_a_link_that_leads_nowhere_in_the_kills_folder_is_a_kill(
+    state: KillState,
+) -> None:
+    state.folder.mkdir(parents=True)
+    (state.folder / ALL.file_name).symlink_to("/nonexistent/x")
+    (kill,) = state.in_force()
+    assert not kill.is_readable
+
+
+def test_a_link_that_leads_nowhere_in_the_place_of_the_kills_folder_is_a_kill(
+    state: KillState,
+) -> None:
+    state.folder.parent.mkdir(parents=True)
+    state.folder.symlink_to("/nonexistent/x")
+    (kill,) = state.in_force()
+    assert not kill.is_readable
