@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
 from nautilus_trader.model import AccountType
 
+from fairlead.adapters.base.commands import Commands
 from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.trigger_feed import TriggerFeed
@@ -105,9 +105,7 @@ class Account:
         self._is_given_up = False
         self._is_open = False  # recovered, and streaming
         self._is_settled = False  # the orders are, at the stop
-        self._commands = 0  # of the engine, that wait for the venue's answer
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
+        self.commands = Commands()
         self._ended_unjournaled: frozenset[str] = frozenset()  # at the stop, with a dead journal
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
@@ -146,18 +144,6 @@ class Account:
     def order_sent(self, intent: Intent) -> None:
         """An order's request is about to go out: for the tick-to-order figure."""
         self._on_sent(intent)
-
-    @contextmanager
-    def commanded(self) -> Iterator[None]:
-        """Around a command of the engine: a stop that settles waits for its end."""
-        self._commands += 1
-        self._is_idle.clear()
-        try:
-            yield
-        finally:
-            self._commands -= 1
-            if not self._commands:
-                self._is_idle.set()
 
     def order_over(self, client_order_id: str) -> None:
         """The order is proven to be over: it counts against no limit any more."""
@@ -399,6 +385,12 @@ class Account:
             else:
                 desk.away.answered("comparison")
 
+    def withdraw(self, client_order_ids: Iterable[str]) -> None:
+        """The run stops: what of these is not sent never is, and no command waits for another."""
+        self.commands.unblock()
+        if self.desk is not None:
+            self.desk.withdraw(client_order_ids, "the run stops")
+
     async def settle(self, most_secs: float) -> None:
         """Cancel or keep what is open and settle what is unproven, in so much time; once.
 
@@ -410,7 +402,7 @@ class Account:
         await self._settle(self.desk, most_secs)
         try:
             async with asyncio.timeout_at(deadline):
-                await self._is_idle.wait()
+                await self.commands.idle.wait()
         except TimeoutError:
             logger.warning("%s: commands wait for their answers still", self.venue)
 
@@ -437,12 +429,14 @@ class Account:
             if not self._is_settled:
                 await self._settle(desk)
         finally:
+            await self.commands.end()
             await self._end_private_stream()
             await self.runtime.release()
 
     async def close(self) -> None:
         """End what a run that was cut off left running; the venue is asked nothing."""
         await self._end_tasks()
+        await self.commands.end()
         await self._end_private_stream()
         if self.desk is not None:
             await self.desk.abandon()

@@ -91,10 +91,11 @@ class VenueExecutionClient(ExecutionClient):
     # -- commands ------------------------------------------------------------------------------
 
     async def _submit_order(self, command: Any) -> None:
-        await self._submit([command.client_order_id])
+        await self._trading.commands.run(self._submit([command.client_order_id]))
 
     async def _submit_order_list(self, command: Any) -> None:
-        await self._submit([init.client_order_id for init in command.order_inits])
+        ids = [init.client_order_id for init in command.order_inits]
+        await self._trading.commands.run(self._submit(ids))
 
     async def _submit(self, client_order_ids: Sequence[Any]) -> None:
         approved: list[Approved] = []
@@ -113,8 +114,7 @@ class VenueExecutionClient(ExecutionClient):
         if not approved:
             return
         try:
-            with self._trading.commanded():
-                await self._desk.submit(approved)
+            await self._desk.submit(approved)
         except JournalError as error:
             self._not_journaled([one.intent for one in approved], error)
         except Exception as error:  # a bug: the orders stay with the journal, the run stops
@@ -176,9 +176,11 @@ class VenueExecutionClient(ExecutionClient):
         await self._guarded(self._desk.cancel(client_order_ids))
 
     async def _guarded(self, doing: Any) -> None:
+        await self._trading.commands.run(self._watched(doing))
+
+    async def _watched(self, doing: Any) -> None:
         try:
-            with self._trading.commanded():
-                await doing
+            await doing
         except Exception as error:
             self._desk.fail(error)
 

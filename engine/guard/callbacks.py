@@ -238,6 +238,11 @@ def _closed(guard: Guard, event: Any) -> None:
     _progress(guard, event)
 
 
+def _rejected(guard: Guard, event: Any) -> None:
+    guard.winddown.rejected(event)
+    _closed(guard, event)
+
+
 def _canceled(guard: Guard, event: Any) -> None:
     order_id = str(event.client_order_id)
     if order_id in guard.ends.expiring:  # nobody took it back
@@ -293,8 +298,8 @@ _BOOKKEEPING: dict[str, Callback] = {
     "on_order_pending_cancel": _pending_cancel,
     "on_order_submitted": _progress,
     "on_order_accepted": _progress,
-    "on_order_denied": _closed,
-    "on_order_rejected": _closed,
+    "on_order_denied": _rejected,
+    "on_order_rejected": _rejected,
     "on_order_canceled": _canceled,
     "on_order_expired": _closed,
     "on_order_filled": _filled,

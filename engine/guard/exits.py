@@ -32,6 +32,7 @@ class Exits:
         self._retry_ns = 0  # no flatten before
         self._left: dict[str, Decimal] = {}  # positions by id, at the last look
         self._dust: dict[str, Decimal] = {}  # positions that can't be closed, as told
+        self._prices: dict[str, Decimal] = {}  # the last that were known, by instrument
 
     def quantity(self, position: Position) -> Quantity | None:
         """What a market order can close of `position`, None when no order is as small as that.
@@ -43,22 +44,48 @@ class Exits:
         is_long = position.side == PositionSide.LONG
         return self.closable(position.instrument_id, size if is_long else -size)
 
-    def closable(self, instrument_id: InstrumentId, held: Decimal) -> Quantity | None:
-        """The same of what is held, signed base units."""
-        view, cache = self._core.ready(), self._core.strategy.cache
+    def closable(
+        self, instrument_id: InstrumentId, held: Decimal, cost: Decimal | None = None
+    ) -> Quantity | None:
+        """The same of what is held, signed base units; `cost` as of `sendable`."""
         name, most = str(instrument_id), abs(held)
         if held > 0:
-            has = self._core.gate.base_held(name, view)
+            has = self._core.gate.base_held(name, self._core.ready())
             most = most if has is None else min(most, max(has, Decimal(0)))
-        quantity = round_quantity(cache, instrument_id, most)
-        size, facts, market = quantity.as_decimal(), view.instrument(name), view.reference(name)
+        return self.sendable(instrument_id, most, cost)
+
+    def sendable(
+        self, instrument_id: InstrumentId, most: Decimal, cost: Decimal | None = None
+    ) -> Quantity | None:
+        """`most` base units in whole increments, None where the venue takes no order so small.
+
+        Its least value is compared at the market's price, else at the last that was known, else at
+        `cost`, the average price of the position; where there is none the venue decides.
+        """
+        quantity = round_quantity(self._core.strategy.cache, instrument_id, most)
+        size, facts = quantity.as_decimal(), self._core.ready().instrument(str(instrument_id))
         assert facts is not None, "a position is in an instrument of the cache"
         if size <= 0 or (facts.min_quantity is not None and size < facts.min_quantity):
             return None
-        price = None if market is None else market.bid or market.price
+        price = self._price(str(instrument_id)) or cost
         if facts.min_notional is not None and price is not None:
             return quantity if facts.notional(size, price) >= facts.min_notional else None
         return quantity
+
+    def _price(self, instrument: str) -> Decimal | None:
+        view = self._core.ready()
+        for market in (view.reference(instrument), view.last_trade(instrument)):
+            price = None if market is None else market.bid or market.price
+            if price is not None:
+                self._prices[instrument] = price
+                return price
+        return self._prices.get(instrument)
+
+    def note_prices(self) -> None:
+        """Of what is held: the market may be gone when the rest is looked at."""
+        strategy = self._core.strategy
+        for position in strategy.cache.positions_open(strategy_id=strategy.strategy_id):
+            self._price(str(position.instrument_id))
 
     def leave(self, instrument_id: InstrumentId) -> None:
         """Close the positions of an instrument whose orders are being cancelled.

@@ -23,6 +23,7 @@ from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.ticks import Ticks
 from fairlead.engine.orders.model import Kind, Role
 from fairlead.engine.risk.checks import Denial
+from fairlead.engine.risk.view import order_facts
 
 RETRY_NS = 500_000_000  # after an exit that was refused, or closed nothing
 
@@ -43,10 +44,12 @@ class WindDown:
         self._retry_ns: dict[InstrumentId, int] = {}
         self._cancelled: set[str] = set()
         self._before: set[str] = set()  # live orders when on_stop was called
+        self._unheard: set[str] = set()  # of them, no exits, and of unknown outcome
         self._cancels = False
+        self._has_begun = False
         self.is_stopping = False  # its own on_stop runs just now
         self.has_stopped = False  # and it will not be called again
-        self.refusal = ""  # why the gate refused the last exit
+        self.refusal = ""  # why the last exit was refused, by the gate, the desk or the venue
 
     def started(self) -> None:
         """Part of every on_start."""
@@ -56,13 +59,25 @@ class WindDown:
     def begin(self, *, cancels: bool) -> None:
         """Its code sees no more market; `cancels`: what of its orders is no exit is cancelled."""
         self._cancels = cancels
+        self._has_begun = True
         if not self._acts():
             return
         core = self._core
+        self._exits.note_prices()
         core.run.turns.leave_all(core)
         for name in MARKET_CALLBACKS & core.strategy._guard_user_callbacks:
             if name != "on_trade" or not self._ticks.tape_only():
                 self._stop.put_silent(name)
+
+    def unsent(self) -> list[str]:
+        """Client order ids of what is no exit and may not be sent yet, or be changed still."""
+        if self._core.view is None:
+            return []
+        return [
+            str(order.client_order_id)
+            for is_exit, order in self._live()
+            if not is_exit and _is_under_way(order)
+        ]
 
     def is_settled(self) -> bool:
         """Do what is next before on_stop: whether each outcome is known, of cancels too."""
@@ -70,7 +85,7 @@ class WindDown:
             return True
         if self._cancels and not self.has_stopped:
             self._cancel(exits=False)
-        return not any(order.is_inflight or is_unsent(order) for _, order in self._live())
+        return not any(_is_under_way(order) for _, order in self._live())
 
     def end(self) -> None:
         """The strategy's own on_stop; its code hears nothing after it."""
@@ -78,6 +93,7 @@ class WindDown:
             return
         core = self._core
         self._before = {str(order.client_order_id) for _, order in self._live()}
+        self._unheard = set(self.unsent())
         core.strategy.on_stop()
         for name in core.strategy._guard_user_callbacks - MARKET_CALLBACKS:
             self._stop.put_silent(name)
@@ -120,9 +136,20 @@ class WindDown:
             return True
         return all([self._close(name) for name in sorted(self.promised(), key=str)])
 
-    def is_held(self, instrument_id: InstrumentId, quantity: Decimal) -> bool:
-        """Whether a position of `quantity`, signed base units, could be closed by an order."""
-        return self._exits.closable(instrument_id, quantity) is not None
+    def is_held(
+        self, instrument_id: InstrumentId, quantity: Decimal, cost: Decimal | None = None
+    ) -> bool:
+        """Whether a position of `quantity`, signed base units, could be closed by an order.
+
+        `cost` is its average price, for where the market's was never known.
+        """
+        return self._exits.closable(instrument_id, quantity, cost) is not None
+
+    def rejected(self, event: Any) -> None:
+        """The desk or the venue has refused an order: of an exit the reason is remembered."""
+        order = self._core.strategy.cache.order(event.client_order_id)
+        if self._has_begun and order is not None and order_facts(order).is_exit:
+            self.refusal = str(event.reason)
 
     def _acts(self) -> bool:
         """Not before its on_start, nor once it was silenced for a fault or stopped by others."""
@@ -152,14 +179,16 @@ class WindDown:
     def _close(self, instrument_id: InstrumentId) -> bool:
         """One market order at a time, and none while another order may still change what is held.
 
-        Orders that stay by the config's word are waited for no longer than they are in flight.
+        Orders that stay by the config's word are waited for no longer than they are in flight, and
+        those that were to be known before on_stop, and were not, are waited for no more.
         """
         core = self._core
         if self._cancels:
             self._cancel(instrument_id, exits=True)
         if any(
-            self._cancels or is_exit or order.is_inflight or is_unsent(order)
+            self._cancels or is_exit or _is_under_way(order)
             for is_exit, order in self._live(instrument_id)
+            if not (str(order.client_order_id) in self._unheard and _is_under_way(order))
         ):
             return False
         held = self._handover.own_position(instrument_id)
@@ -179,3 +208,8 @@ class WindDown:
 
     def _refused(self, order: Any, denial: Denial) -> None:
         self.refusal = str(denial)
+
+
+def _is_under_way(order: Any) -> bool:
+    """Whether it, or what was last asked of it, is not answered."""
+    return order.is_inflight or is_unsent(order)

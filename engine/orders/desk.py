@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from fairlead.engine.orders.approved import Approved, intents_of
 from fairlead.engine.orders.away import Away
@@ -136,6 +136,10 @@ class OrderDesk:
     async def submit(self, approved: Sequence[Approved]) -> None:
         """Journal, send once, and report. Returns when every answer is known or UNKNOWN."""
         await self._submission.submit(intents_of(approved))
+
+    def withdraw(self, client_order_ids: Iterable[str], why: str) -> None:
+        """What of these is not sent yet never is: it is refused as soon as it comes."""
+        self._submission.withdraw(client_order_ids, why)
 
     async def cancel(self, client_order_ids: Sequence[str]) -> None:
         """Ask the venue to cancel; an order not proven yet is cancelled once it is."""

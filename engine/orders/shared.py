@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 from fairlead.engine.orders.away import Away
 from fairlead.engine.orders.journal import Journal
@@ -13,6 +13,8 @@ from fairlead.engine.orders.model import Capabilities, EventSink, Finding, Inten
 from fairlead.engine.warner import Warner
 
 logger = logging.getLogger(__name__)
+
+WITHDRAWN = "DESK-WITHDRAWN"  # the run stops, and the order was not sent yet
 
 
 class Shared:
@@ -48,6 +50,7 @@ class Shared:
         self.killed = killed  # the kill switch, asked last
         self.halted = ""  # why nothing may be created, or empty
         self.withdrawn = asyncio.Event()  # set with it: what waits to be sent is refused
+        self.withdrawals: dict[str, str] = {}  # client order id -> why nothing of it is sent
         self._on_failure = on_failure
 
     # -- what may leave ------------------------------------------------------------------------
@@ -57,11 +60,33 @@ class Shared:
         self.halted = self.halted or why
         self.withdrawn.set()
 
+    def withdraw(self, client_order_ids: Iterable[str], why: str) -> None:
+        """Nothing more is sent of these; what of them waits to be sent is refused."""
+        fresh = [name for name in client_order_ids if name not in self.withdrawals]
+        if fresh:
+            self.withdrawals.update(dict.fromkeys(fresh, why))
+            if not self.halted:  # those that wait are woken, and the others wait on
+                woken, self.withdrawn = self.withdrawn, asyncio.Event()
+                woken.set()
+
     def stopped(self, intents: Sequence[Intent]) -> str | None:
-        """Why none of these may leave any more: the desk is halted or stops, or a kill; or None."""
-        if self.halted or self.killed is None:
-            return self.halted or None
-        return next((why for one in intents if (why := self.killed(one)) is not None), None)
+        """Why none of these may leave any more, or None: the desk is halted or stops, what is not
+        sent was withdrawn, or a kill.
+        """
+        if self.halted:
+            return self.halted
+        for one in intents:
+            if (why := self.withdrawals.get(one.client_order_id)) is not None:
+                return why
+            if self.killed is not None and (why := self.killed(one)) is not None:
+                return why
+        return None
+
+    def stop_code(self, intent: Intent) -> str:
+        """Of what `stopped` says."""
+        if self.halted:
+            return "DESK-HALTED"
+        return WITHDRAWN if intent.client_order_id in self.withdrawals else "DESK-KILLED"
 
     # -- who is told ---------------------------------------------------------------------------
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.live import LiveOrder, fingerprint, new_order
 from fairlead.engine.orders.model import Accepted, Intent, Outcome, Refused, Unknown
 from fairlead.engine.orders.permit import Permit, asking
 from fairlead.engine.orders.sent import Sent
-from fairlead.engine.orders.shared import Part, Shared
+from fairlead.engine.orders.shared import WITHDRAWN, Part, Shared
 from fairlead.engine.orders.table import Table
 from fairlead.engine.orders.unproven import Unproven
 
@@ -47,7 +47,7 @@ class Submission(Part):
         if self._shared.halted:
             self._refuse_unsent(intents, "DESK-HALTED", self._shared.halted)
             return
-        sendable = self._without_twins(intents)
+        sendable = self._without_twins(self._without_withdrawn(intents))
         if held := [one for one in sendable if self.takes(one)]:
             self.hold(held)
             sendable = [one for one in sendable if one not in held]
@@ -73,6 +73,21 @@ class Submission(Part):
     def _refuse_unsent(self, intents: Sequence[Intent], code: str, message: str) -> None:
         for intent in intents:
             self._sink.order_refused(intent, code, f"{message}; not sent", self._now_ns())
+
+    def _without_withdrawn(self, intents: Sequence[Intent]) -> list[Intent]:
+        sendable = []
+        for intent in intents:
+            if (why := self._shared.withdrawals.get(intent.client_order_id)) is None:
+                sendable.append(intent)
+            else:
+                self._refuse_unsent([intent], WITHDRAWN, why)
+        return sendable
+
+    def withdraw(self, client_order_ids: Iterable[str], why: str) -> None:
+        """Nothing more is sent of these orders; one whose request is out already stays as it is."""
+        self._shared.withdraw(client_order_ids, why)
+        for permit in self._sending:
+            permit.withdrawn = self._shared.withdrawn  # for what may wake it next
 
     def _without_twins(self, intents: Sequence[Intent]) -> list[Intent]:
         """Drop orders that a venue without client ids couldn't tell from an unproven one."""
@@ -165,6 +180,6 @@ class Submission(Part):
             if why is None:
                 sendable.append(order)
             else:
-                code = "DESK-HALTED" if self._shared.halted else "DESK-KILLED"
+                code = self._shared.stop_code(order.intent)
                 self._table.refuse(order, code, f"{why}; not sent", {"reason": why})
         return sendable

@@ -20,14 +20,14 @@ from fairlead.engine.orders.model import (
     VenueOrder,
     VenueUnavailable,
 )
-from fairlead.engine.orders.shared import Part, Shared
+from fairlead.engine.orders.shared import WITHDRAWN, Part, Shared
 
 # How far an order has come; what lies behind comes from a page older than what is known.
 _PROGRESS = {OrderState.WAITING: 0, OrderState.OPEN: 1, OrderState.CANCELLING: 2}
 ID_REUSED = "VENUE-ID-REUSED"
 FORGOTTEN = "ORDER-FORGOTTEN"
 ABSENT = "ABSENT-PROVEN"  # the venue never had it
-_UNSENT = frozenset({"DESK-UNSENT", "DESK-HALTED", "DESK-KILLED"})
+_UNSENT = frozenset({"DESK-UNSENT", "DESK-HALTED", "DESK-KILLED", WITHDRAWN})
 FEE_ASSUMED = "FEE-ASSUMED"
 FILL_LAG_READS = 5  # that lacked a true execution, or its fee, before that is filled in
 

@@ -131,7 +131,9 @@ def verdict(
         return Exit.UNRESOLVED, text + ", ".join(left_open)
     if failure is not None:
         code, message = failure
-        return EXITS[code], f"{code}: {message}"
+        stays = not_flat(held)
+        more = f"; {stays}" if stays is not None else ""
+        return EXITS[code], f"{code}: {message}{more}"
     reason = stop_reason or reason
     if killed is not None:
         return Exit.KILLED, f"{killed}; {reason}"

@@ -12,7 +12,7 @@ from nautilus_trader.model import InstrumentId
 
 from fairlead.adapters.base.account import Account
 from fairlead.adapters.base.venue import VenueInstrument
-from fairlead.engine.orders.journal_reads import JournalError
+from fairlead.engine.orders.journal_reads import JournalError, Position
 
 logger = logging.getLogger(__name__)
 people = logging.getLogger("fairlead")
@@ -35,26 +35,27 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 def remains(trading: Sequence[Account], strategies: Iterable[Any]) -> list[Held]:
     """Of real accounts by their journals, dust left out; of simulated ones only broken words."""
-    found: dict[tuple[str, str], Decimal] = {}
+    strategies = list(strategies)
+    found: dict[tuple[str, str], Position] = {}
     known: dict[str, VenueInstrument] = {}
     for account in trading:
         known |= account.instruments
         try:
             for position in account.journal.positions():
-                found[position.strategy, position.instrument] = position.quantity
+                found[position.strategy, position.instrument] = position
         except JournalError:
             continue  # it is told what is wrong with it
     broken = dict(_broken(strategies, found if trading else None))
     held = [
-        Held(strategy=strategy, instrument=name, quantity=quantity)
-        for (strategy, name), quantity in found.items()
-        if (strategy, name) not in broken and not _is_dust(quantity, known.get(name))
+        Held(strategy=strategy, instrument=name, quantity=position.quantity)
+        for (strategy, name), position in found.items()
+        if (strategy, name) not in broken and not _is_dust(position, known.get(name), strategies)
     ]
     return [*broken.values(), *held]
 
 
 def _broken(
-    strategies: Iterable[Any], journaled: Mapping[tuple[str, str], Decimal] | None
+    strategies: Iterable[Any], journaled: Mapping[tuple[str, str], Position] | None
 ) -> Iterator[tuple[tuple[str, str], Held]]:
     for strategy in strategies:
         guard = strategy._guard
@@ -62,10 +63,12 @@ def _broken(
             continue  # it was never started
         for instrument_id in sorted(guard.winddown.promised(), key=str):
             key = guard.id, str(instrument_id)
-            quantity = _position(guard, instrument_id)
+            quantity, cost = _position(guard, instrument_id), None
             if journaled is not None:
-                quantity = journaled.get(key, Decimal(0))
-            if quantity and guard.winddown.is_held(instrument_id, quantity):
+                position = journaled.get(key)
+                quantity = Decimal(0) if position is None else position.quantity
+                cost = None if position is None else position.avg_price
+            if quantity and guard.winddown.is_held(instrument_id, quantity, cost):
                 yield (
                     key,
                     Held(
@@ -82,11 +85,24 @@ def _position(guard: Any, instrument_id: InstrumentId) -> Decimal:
     return position
 
 
-def _is_dust(quantity: Decimal, instrument: VenueInstrument | None) -> bool:
+def _is_dust(
+    position: Position, instrument: VenueInstrument | None, strategies: Iterable[Any]
+) -> bool:
+    """Whether the venue takes no order so small, by what a strategy knows of the market."""
+    quantity, cost = abs(position.quantity), position.avg_price
     if instrument is None:
         return not quantity
-    least = max(Decimal(1).scaleb(-instrument.size_precision), instrument.min_quantity or 0)
-    return abs(quantity) < least
+    if quantity < Decimal(1).scaleb(-instrument.size_precision):
+        return True
+    instrument_id = InstrumentId.from_str(position.instrument)
+    for strategy in strategies:
+        guard = strategy._guard
+        if guard.view is not None and guard.view.instrument(position.instrument) is not None:
+            return guard.exits.sendable(instrument_id, quantity, cost) is None
+    worth = None if cost is None else quantity * cost
+    return quantity < instrument.min_quantity or (
+        worth is not None and worth < instrument.min_notional
+    )
 
 
 def not_flat(held: Sequence[Held]) -> str | None:

@@ -4,8 +4,9 @@ NautilusTrader's own stop calls `on_stop` at once, waits a fixed time and discon
 whose answer comes later is filled for a strategy that has gone, and NautilusTrader calls it lost.
 So its stop is the last step here. Before it:
 
-1. strategies hear no market any more, what of their orders is no exit is cancelled (unless the
-   config keeps it), and the outcome of each order is waited for;
+1. strategies hear no market any more, what of their orders is no exit is withdrawn where it is
+   not sent yet, and else cancelled (unless the config keeps it), and the outcome of each order is
+   waited for;
 2. `on_stop`, while the strategies still run, and what they promised to close is closed;
 3. real accounts settle: the order desk cancels, and asks until it knows.
 """
@@ -20,7 +21,8 @@ from fairlead.adapters.base.account import Account
 from fairlead.engine.config.model import Run
 
 LOOK_SECS = 0.02
-WAIT_SHARE = 0.5  # of the longest time that a stop may take: for outcomes and exits
+WAIT_SHARE = 0.5  # of the longest time that a stop may take: until outcomes are known
+EXIT_SHARE = 0.75  # and until exits are sent and filled: that many of them had time of their own
 AFTER_SECS = 1.0  # of that time: for NautilusTrader's own stop, beside what it waits itself
 SENT_SECS = 1.0  # for what strategies send in on_stop: it may be there to rest for a moment
 HEARD_SECS = 1.0  # for NautilusTrader to hear the last answers
@@ -36,14 +38,22 @@ async def wind_down(
     loop = asyncio.get_running_loop()
     began = loop.time()
     ours_secs = settings.stop_timeout_secs - AFTER_SECS - post_stop_secs
-    latest = began + min(settings.stop_timeout_secs * WAIT_SHARE, ours_secs)
+    heard_by = began + min(settings.stop_timeout_secs * WAIT_SHARE, ours_secs)
+    latest = began + min(settings.stop_timeout_secs * EXIT_SHARE, ours_secs)
     downs = [strategy._guard.winddown for strategy in strategies]
     for down in downs:
         down.begin(cancels=settings.on_stop == "cancel")
-    await _until(lambda: _all(down.is_settled() for down in downs), latest)
+
+    def is_settled() -> bool:
+        unsent = [name for down in downs for name in down.unsent()]
+        for account in accounts:
+            account.withdraw(unsent)
+        return _all(down.is_settled() for down in downs)
+
+    await _until(is_settled, heard_by)
     for down in downs:
         down.end()
-    await _until(lambda: _all(down.is_settled() for down in downs), latest)
+    await _until(lambda: _all(down.is_settled() for down in downs), heard_by)
     await _until(lambda: _all(down.look() for down in downs), latest)
     await _until(
         lambda: not any(down.has_sent() for down in downs), min(latest, loop.time() + SENT_SECS)

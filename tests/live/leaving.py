@@ -113,3 +113,33 @@ class Promising(Leaving):
         if self._c.how == "elsewhere":
             return (InstrumentId.from_str("NO_SUCH.VENUE"),)
         raise ValueError("raised on purpose")
+
+
+class Quoting(Leaving):
+    """Buys once; a file beside `told` makes it send many quotes at once, which nobody takes."""
+
+    config_class = LeavingConfig
+    QUOTES = 30
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        super().on_book_deltas(deltas)
+        go = Path(self._c.told).with_name("quote")
+        touch = self.cache.top_of_book(self._c.instrument_id)
+        if touch is None or not go.exists():
+            return
+        go.unlink()
+        known = self.cache.instrument(self._c.instrument_id)
+        for step in range(self.QUOTES):
+            far = known.make_price(touch[0].as_decimal() * (Decimal("0.97") - step / Decimal(1000)))
+            quote = self.order_factory.limit(known.id, OrderSide.BUY, self._size(), far)
+            self.submit_order(quote)
+        self._tell("quoted")
+
+    def on_order_rejected(self, event: Any) -> None:
+        self._tell("withdrawn" if "DESK-WITHDRAWN" in event.reason else "rejected")
+
+    def on_order_denied(self, event: Any) -> None:
+        self._tell("withdrawn" if "DESK-WITHDRAWN" in event.reason else "denied")
+
+    def flat_on_stop(self) -> tuple[InstrumentId, ...]:
+        return (self._c.instrument_id,)

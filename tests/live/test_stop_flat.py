@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.live import hosted
 from tests.live.test_exits import CREATE, OPTIONS, STEP, Exit
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import Venue, start
+from tests.support.processes import Venue, start, wait_for
 
 QUICK = """
 [execution]
@@ -211,3 +212,50 @@ def test_what_is_under_way_at_the_stop_is_no_error_of_anybody(run: Leave) -> Non
     assert "recovery incomplete" not in told
     states = {state for (state,) in run.journal("SELECT state FROM orders")}
     assert states <= {"CANCELED", "FILLED", "REFUSED"}, states
+
+
+SLOW_ANSWER_SECS = 0.6
+IN_FLIGHT = 2  # that left before the stop began, or as it did
+
+
+def test_a_stop_withdraws_the_quotes_that_wait_and_sells_what_is_held(run: Leave) -> None:
+    """A venue that answers slowly, and many quotes behind one another when the stop comes."""
+    strategy = run.leaving("close_all_positions") | {"path": "tests.live.leaving:Quoting"}
+    run.begin(strategy)
+    run.wait(lambda: run.heard("filled"), "the entry")
+    run.delay(SLOW_ANSWER_SECS, times=100)
+    (run.folder / "quote").touch()
+    run.wait(lambda: run.heard("quoted"), "the quotes")
+    sent = len(run.orders("BUY"))
+    run.end()
+    assert len(run.orders("BUY")) - sent <= IN_FLIGHT, "quotes were sent after the stop began"
+    assert [order["status"] for order in run.orders("SELL")] == ["filled"]
+    assert 0 <= run.btc() < STEP
+
+
+LOOKS = {
+    "oceanex": (("GET", "/v1/orders"), ("POST", "/v1/orders/filter")),
+    "poloniex": (("GET", "/orders"), ("GET", "/trades")),
+}
+
+
+def test_orders_of_unknown_outcome_do_not_keep_what_is_held_from_being_sold(run: Leave) -> None:
+    """Two creates executed, their answers lost, and no read that could prove them."""
+    strategy = run.leaving("close_all_positions") | {"path": "tests.live.leaving:Quoting"}
+    run.begin(strategy, more="[run]\nstop_timeout_secs = 16\n")
+    run.wait(lambda: run.heard("filled"), "the entry")
+    for method, path in LOOKS[run.key]:
+        run.served.post("faults", method=method, path=path, kind="unavailable", times=900)
+    for kind, times in (("lose_answer", 2), ("delay", 100)):
+        fault = {"method": "POST", "path": CREATE[run.key], "kind": kind, "secs": SLOW_ANSWER_SECS}
+        run.served.post("faults", **fault, times=times)
+    (run.folder / "quote").touch()
+    lost = "the lost answers"
+    run.wait(lambda: run.served._get("faults")["applied"].get("lose_answer", 0) >= 2, lost)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: run.orders("SELL", "filled"), f"the exit at the venue; see {run.log}")
+    run.served.post("faults", clear=True)
+    run.process.wait(PATIENCE_SECS)
+    assert 0 <= run.btc() < STEP
+    assert len(run.orders("BUY")) <= 1 + 2 + IN_FLIGHT

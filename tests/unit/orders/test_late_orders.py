@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from nautilus_trader.live.clients import DataClientFactory, MarketDataClient
 from nautilus_trader.model import AccountType, OrderSide, StrategyId, TraderId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from fairlead.adapters.base.commands import Commands
 from fairlead.adapters.base.execution_client import VenueExecutionClient, make_execution_factory
 from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.orders.desk import DeskSettings, OrderDesk
@@ -81,6 +81,7 @@ class _Trading:
         }
         self.findings: list[str] = []
         self.failures: list[str] = []
+        self.commands = Commands()
         self.client: VenueExecutionClient | None = None
         self.desk: OrderDesk | None = None
 
@@ -127,9 +128,6 @@ class _Trading:
         self.findings.append(finding.code)
 
     def order_sent(self, intent: Intent) -> None: ...
-
-    def commanded(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def order_over(self, client_order_id: str) -> None: ...
 

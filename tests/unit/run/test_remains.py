@@ -1,0 +1,134 @@
+"""What is held at the end, and what is too small to be sold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nautilus_trader.model import InstrumentId
+
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.errors import Exit
+from fairlead.engine.guard.exits import Exits
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.orders.journal_reads import Position
+from fairlead.engine.risk.facts import Reference
+from fairlead.engine.run.ended import verdict
+from fairlead.engine.run.remains import Held, notes, remains
+from tests.unit.nautilus_harness import IID, pair
+
+PRICE = Decimal(60_000)
+STEP = Decimal("0.000001")
+VALUED = Decimal(1)  # the least value of an order, in quote currency
+DUST = Decimal("0.000016")  # 0.96 of it, and sixteen whole increments
+ENOUGH = Decimal("0.000017")
+BOOK = Reference("book", 0, PRICE, PRICE + 1)
+GONE = Reference("book", 0, valid=False)  # cleared
+
+
+class View:
+    """A market whose reference the test sets."""
+
+    def __init__(self, *markets: Reference | None, trade: Reference | None = None) -> None:
+        self.markets = list(markets)
+        self.trade = trade
+
+    def reference(self, instrument: str) -> Reference | None:
+        return self.markets.pop(0) if len(self.markets) > 1 else self.markets[0]
+
+    def last_trade(self, instrument: str) -> Reference | None:
+        return self.trade
+
+    def instrument(self, instrument: str) -> Any:
+        return SimpleNamespace(min_quantity=STEP, min_notional=VALUED, notional=lambda q, p: q * p)
+
+
+def strategy(view: View, promised: Sequence[InstrumentId] = ()) -> Any:
+    cache = SimpleNamespace(instrument=lambda _: pair())
+    core: Any = SimpleNamespace(
+        ready=lambda: view,
+        gate=SimpleNamespace(base_held=lambda *_: None),
+        strategy=SimpleNamespace(cache=cache),
+    )
+    exits = Exits(core)
+    winddown = SimpleNamespace(
+        promised=lambda: frozenset(promised),
+        is_held=lambda *args: exits.closable(*args) is not None,
+        refusal="",
+    )
+    handover = SimpleNamespace(own_position=lambda _: Decimal(0))
+    guard = SimpleNamespace(id="S-1", view=view, exits=exits, winddown=winddown, handover=handover)
+    return SimpleNamespace(_guard=guard)
+
+
+def account(quantity: Decimal, cost_price: Decimal = PRICE) -> Any:
+    known = VenueInstrument(
+        id=str(IID),
+        symbol="x",
+        base="BTC",
+        quote="USDT",
+        nautilus=pair(),
+        price_precision=2,
+        size_precision=6,
+        min_quantity=STEP,
+        min_notional=VALUED,
+    )
+    position = Position("S-1", str(IID), quantity, quantity * cost_price)
+    journal = SimpleNamespace(positions=lambda: [position])
+    return SimpleNamespace(instruments={str(IID): known}, journal=journal)
+
+
+MARKETS = {
+    "book": View(BOOK),
+    "a trade": View(GONE, trade=Reference("trade", 0, last=PRICE)),
+    "the price that was paid": View(GONE),
+    "no data at all": View(None),
+}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("market", sorted(MARKETS))
+@pytest.mark.parametrize("promised", [True, False])
+def test_a_rest_below_the_least_value_of_an_order_is_not_held(
+    promised: bool, market: str, sign: int
+) -> None:
+    ran = [strategy(MARKETS[market], [IID] if promised else [])]
+    assert remains([account(sign * DUST)], ran) == []
+    (held,) = remains([account(sign * ENOUGH)], ran)
+    assert (held.quantity, held.broken is not None) == (sign * ENOUGH, promised)
+
+
+def test_the_last_price_that_was_known_counts_before_the_one_that_was_paid() -> None:
+    ran = strategy(View(BOOK, GONE))
+    assert ran._guard.exits.closable(IID, ENOUGH) is not None
+    assert remains([account(DUST, cost_price=PRICE * 2)], [ran]) == []
+
+
+def test_a_rest_of_a_run_in_which_no_strategy_started_is_valued_at_what_it_cost() -> None:
+    waiting: Any = SimpleNamespace(_guard=SimpleNamespace(view=None))
+    assert remains([account(DUST)], [waiting]) == []
+    assert len(remains([account(ENOUGH)], [waiting])) == 1
+
+
+def test_a_stop_that_took_too_long_tells_what_is_held_too() -> None:
+    held = [Held(strategy="S-1", instrument=str(IID), quantity=ENOUGH, broken="DESK-HALTED: x")]
+    code, reason = verdict(
+        RunState(),
+        ("STOP-TIMEOUT", "the run did not stop within 10 s and was cut off"),
+        "signal SIGTERM",
+        unresolved=[],
+        left_open=[],
+        killed=None,
+        halted=None,
+        held=held,
+    )
+    assert code is Exit.TIMED_OUT
+    assert reason.startswith("STOP-TIMEOUT: the run did not stop within 10 s and was cut off; ")
+    assert f"NOT-FLAT: to be closed at the stop, and still held: {ENOUGH} {IID}" in reason
+    assert "the last refusal: DESK-HALTED: x" in reason
+    assert list(notes(held)) == [
+        f"NOT-FLAT {ENOUGH} {IID} (S-1): it was to be closed at the stop; DESK-HALTED: x"
+    ]
