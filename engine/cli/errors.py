@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 
-from fairlead.engine.cli.process import answer_of
+from fairlead.engine.cli.process import answer_of, result_first
 from fairlead.engine.errors import Exit, FairleadError
 
 DEBUG_VARIABLE = "FAIRLEAD_DEBUG"
@@ -31,6 +31,7 @@ def report(error: Exception, *, as_json: bool = False) -> int:
 
 def _tell(code: str, message: str, exit_code: int, as_json: bool) -> int:
     text = _redacted(message)
+    result_first()
     print(f"error {code}: {text}", file=sys.stderr)  # noqa: T201
     if as_json:
         with contextlib.suppress(OSError):  # stdout may be gone; stderr has it all

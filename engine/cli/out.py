@@ -74,6 +74,7 @@ def show_result(summary: RunSummary, *, as_json: bool) -> None:
 def exit_with(summary: RunSummary) -> None:
     """Raises typer.Exit with the run's code, where that is not 0."""
     if summary.exit_code:
+        process.result_first()
         typer.echo(redact(f"error {summary.outcome}"), err=True)
         raise typer.Exit(summary.exit_code)
 

@@ -46,6 +46,7 @@ REPEATABLE = frozenset({"check", "config", "explain", "--help", "--version"})
 TAIL_MAX = 8192  # bytes of an output that are kept: more than a line of ours has
 THREADS_SECS = 2.0  # for threads that a strategy has left to end by themselves
 RESULT_SECS = 10.0  # for a stdout that takes nothing of the result, before it is given up
+FIRST_SECS = 1.0  # for a stdout that takes nothing, before an error is told
 LAST_SECS = 5.0  # for a stderr that takes nothing, after a run that did not wait for it
 HURRY_SECS = 0.5  # to print what a second signal has left of a run
 UNSHOWN_FILE = "unshown.txt"  # in the state folder: a result that nobody took
@@ -226,6 +227,13 @@ def _open_standard_descriptors() -> None:
 def name_files(files: Mapping[str, str]) -> None:
     """What the run has written, by what it is, to be told if stdout is lost."""
     _process.files.update(files)
+
+
+def result_first() -> None:
+    """An error is the last that a person reads: what stdout was given is written, if it can be."""
+    for one in _process.results:
+        if one.screen is not None:
+            one.screen.wait(FIRST_SECS)
 
 
 def finish(code: int = 0) -> int:
