@@ -106,6 +106,12 @@ class VenueExecutionClient(ExecutionClient):
             except ValueError as error:
                 self.generate_order_denied(order, f"UNSUPPORTED: {error}")
                 continue
+            if not self._desk.takes(intent.kind):
+                why = (
+                    f"order type {intent.kind}: neither {self._trading.venue} nor the engine has it"
+                )
+                self.generate_order_denied(order, f"UNSUPPORTED: {why}")
+                continue
             sendable = self._trading.approvals.order(intent)
             if sendable is None:
                 self.generate_order_denied(order, NOT_APPROVED.format("order"))

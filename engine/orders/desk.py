@@ -133,6 +133,10 @@ class OrderDesk:
     def get(self, client_order_id: str) -> LiveOrder | None:
         return self._table.live.get(client_order_id)
 
+    def takes(self, kind: str) -> bool:
+        """Whether an order of this kind can be given, to the venue or to the engine for it."""
+        return self._shared.can.takes(kind)
+
     async def submit(self, approved: Sequence[Approved]) -> None:
         """Journal, send once, and report. Returns when every answer is known or UNKNOWN."""
         await self._submission.submit(intents_of(approved))

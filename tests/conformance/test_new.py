@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,12 @@ def test_what_is_written_is_clean(tmp_path: Path) -> None:
 @pytest.mark.parametrize("venue", [n for n in registry.simulated() if n in registry.names()])
 def test_a_strategy_has_a_config_for_each_venue(tmp_path: Path, venue: str) -> None:
     run("new", "strategy", "mine", tmp_path, "--venue", venue)
+    (tmp_path / "venue").mkdir()
+    # as the simulated venue writes them: one asks for a key before it tells any price
+    for name in re.findall(r'"file:venue/(\w+)"', (tmp_path / "mine.toml").read_text()):
+        key = tmp_path / "venue" / name
+        key.touch(0o600)
+        key.write_text("a-key-of-the-simulated-venue")
     told = run("check", tmp_path / "mine.toml", "--mode", "paper")
     assert told.strip().endswith("ok: mine, 1 venue, 1 strategy")
 

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fairlead.adapters import registry
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
 from fairlead.engine.cli.venue import _build
@@ -23,7 +22,7 @@ from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, venue, wait_for
 
 OPTIONS = {"oceanex": OceanexSimOptions(), "poloniex": PoloniexSimOptions()}
-VENUES = registry.simulated()
+VENUES = sorted(OPTIONS)
 
 
 def journal_of(folder: Path, key: str) -> Path:

@@ -11,6 +11,7 @@ from fairlead.adapters import registry
 from fairlead.adapters.simulation.faults import HttpFault
 from fairlead.engine.guard.winddown import WindDown
 from fairlead.engine.orders.files import AccountFiles
+from fairlead.engine.orders.model import Tif
 from fairlead.engine.risk.look import Look
 from fairlead.engine.sessions.plan import SHIPPED, Death, Plan, draw
 from fairlead.engine.sessions.run import run_plan
@@ -19,6 +20,9 @@ from fairlead.strategies.imbalance_maker import ImbalanceMaker
 from fairlead.strategies.trend_follower import TrendFollower
 
 VENUES = registry.simulated()
+RESTING = [  # where an order may wait: quotes and stops can't be sent elsewhere
+    name for name in VENUES if Tif.GTC in registry.spec(name).capabilities.time_in_force
+]
 SEEDS = (1, 2, 3)
 
 
@@ -39,14 +43,14 @@ def test_each_trades_and_breaks_no_promise(venue: str, kind: str) -> None:
         result = run_plan(plan(venue, kind, seed=seed))
         assert result.violations == []
         orders += result.counts["sent"]
-    assert orders > 3
+    assert orders > 3 or (venue not in RESTING and kind != "TrendFollower")
 
 
 def test_three_share_an_instrument() -> None:
     for venue in VENUES:
         result = run_plan(plan(venue, "Breakout", "ImbalanceMaker", "TrendFollower"))
         assert result.violations == []
-        assert result.counts["fills"] > 5
+        assert result.counts["fills"] > (5 if venue in RESTING else 0)
 
 
 def test_a_stop_in_a_session_is_that_of_a_run() -> None:

@@ -7,15 +7,13 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
-
 from fairlead.engine.brackets.keeper import Brackets, MemoryStore
 from fairlead.engine.brackets.steps import Bracket, Place
 from fairlead.engine.brackets.view import BracketView
 from fairlead.engine.config.model import Risk
 from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.model import OrderState, Side, VenueFill
+from fairlead.engine.orders.model import Capabilities, Kind, OrderState, Side, Tif, VenueFill
 from fairlead.engine.risk.facts import Reference
 from fairlead.engine.risk.gate import RiskGate
 from tests.unit.orders.conftest import intent
@@ -220,13 +218,12 @@ def test_venue_without_stops() -> None:
     assert grid is not None
     assert (grid.step, grid.has_stops) == (D("0.001"), True)
 
-    class Able(msgspec.Struct):
-        kinds: frozenset[str] = frozenset({"LIMIT", "MARKET"})
-        time_in_force: frozenset[str] = frozenset({"GTC"})
-        post_only: bool = False
-        replace: bool = False
-
-    market.able = Able()
+    market.able = Capabilities(
+        kinds=frozenset({Kind.LIMIT, Kind.MARKET}),
+        time_in_force=frozenset({Tif.GTC}),
+        post_only=False,
+        replace=False,
+    )
     grid = view.grid(BTC)
     assert grid is not None
     assert not grid.has_stops
