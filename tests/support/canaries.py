@@ -36,6 +36,8 @@ CREDENTIAL_NAMES = frozenset({"uid", "key_id", "private_key", "key", "secret", "
 _RUN = re.compile(rb"[A-Za-z0-9+/=_%%\\-]{%d,}" % PIECE)
 _RUN_TEXT = re.compile(_RUN.pattern.decode())
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{80,}")
+# Public, and alike in places: its algorithm's name stands in every other certificate.
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _SHAPES = {
     "a token": re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}"),
     "a private key": re.compile(rb"PRIVATE KEY-----\W{1,6}[A-Za-z0-9+/]{20}"),
@@ -71,8 +73,11 @@ class Canaries:
 
     def add(self, text: str, source: str) -> None:
         """Spellings in which it may be written: as it is, in JSON, in a URL, line by line."""
+        text = _CERTIFICATE.sub("", text)
         if text.startswith("eyJ"):
             text = text.rpartition(".")[2]  # the rest of a token says nothing that is secret
+        if not text.strip():
+            return
         self.texts.add(text.strip().encode())
         lines = [line for line in text.splitlines() if not line.startswith("-----")]
         if len(lines) > 1:

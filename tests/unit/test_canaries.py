@@ -34,6 +34,7 @@ from fairlead.engine.secrets import Secret
 from tests.support.canaries import Canaries, Found, scan
 from tests.support.patience import PATIENCE_SECS
 from tests.support.spy import sitecustomize as spy
+from tests.support.tls_front import certificates
 
 CANARY = "Kx9vQ2mZr7TbLw4n"
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,3 +204,13 @@ def test_a_session_that_leaks_fails(tmp_path: Path, shown: str, code: int) -> No
     assert ("run.log" in ended.stdout) == bool(code)
     assert "looked for in" in ended.stdout
     assert CANARY not in ended.stdout
+
+
+def test_a_certificate_is_public(tmp_path: Path) -> None:
+    """Of two that one algorithm signed, parts are alike."""
+    authority, _ = certificates(tmp_path, ["venue.test"])
+    known = Canaries()
+    known.add(authority.read_text(), "a file where a key belongs")
+    other, _ = certificates(tmp_path, ["other.test"])
+    assert len(known) == 0
+    assert list(scan([other], known)) == []

@@ -22,7 +22,9 @@ FOLDER = "FAIRLEAD_TEST_CANARIES"  # environment variable: where to write them d
 WATCHED = {
     ("engine/secrets.py", "Secret.reveal"),
     ("adapters/oceanex/signing.py", "Signer.token"),
+    ("adapters/piexgo/signing.py", "sign"),
     ("adapters/poloniex/signing.py", "sign"),
+    ("adapters/zerocap/signing.py", "signature"),
 }
 TEXT_CHARS_MAX = 16_384
 TEXTS_MAX = 200_000  # of one process; reaching it fails the session
