@@ -24,7 +24,7 @@ from fairlead.adapters.zerocap.market_data import ZerocapMarketData
 from fairlead.adapters.zerocap.orders import BATCH_QUERY_MAX, ZerocapOrders
 from fairlead.adapters.zerocap.signing import Signer
 from fairlead.adapters.zerocap.websocket import AccountStream, Ladders
-from fairlead.engine.orders.model import Capabilities, Kind, Tif, VenueOrders
+from fairlead.engine.orders.model import Capabilities, Kind, Tif, TriggerSource, VenueOrders
 from fairlead.engine.secrets import Secret
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "ZerocapAdapter"]
@@ -39,6 +39,10 @@ CAPABILITIES = Capabilities(
     reports_fills=True,
     batch_query_max=BATCH_QUERY_MAX,
     public_trades=False,
+    held=frozenset(
+        {Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED, Kind.STOP_MARKET, Kind.MARKET_IF_TOUCHED}
+    ),
+    trigger_sources=(TriggerSource.TIER, TriggerSource.TOUCH, TriggerSource.MID),
     tier_price=tier_price,
     public_fees=True,
 )
