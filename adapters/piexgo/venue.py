@@ -23,12 +23,14 @@ from fairlead.adapters.piexgo.http import MAX_CANCELS, PiexgoHttp
 from fairlead.adapters.piexgo.market_data import PiexgoMarketData
 from fairlead.adapters.piexgo.orders import BATCH_QUERY_MAX, KINDS, PiexgoOrders
 from fairlead.adapters.piexgo.websocket import EarlyOrders, LastPrices, PrivateStream
-from fairlead.engine.orders.model import Capabilities, Tif, VenueOrders
+from fairlead.engine.orders.model import Capabilities, Kind, Tif, TriggerSource, VenueOrders
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "PiexgoAdapter"]
 
 NAME = "piexgo"
 
+# The engine holds what the venue has no order for, or would wait for the other way.
+HELD = frozenset({Kind.LIMIT_IF_TOUCHED, Kind.STOP_MARKET, Kind.MARKET_IF_TOUCHED})
 CAPABILITIES = Capabilities(
     kinds=KINDS,
     time_in_force=frozenset({Tif.GTC}),
@@ -37,6 +39,9 @@ CAPABILITIES = Capabilities(
     batch_cancel_max=MAX_CANCELS,
     batch_query_max=BATCH_QUERY_MAX,
     public_fees=True,
+    held=HELD,
+    trigger_sources=(TriggerSource.LAST, TriggerSource.TOUCH, TriggerSource.MID),
+    hold_passed=True,
 )
 
 
