@@ -7,7 +7,8 @@ GET  /_sim/faults             what was applied, what waits
 POST /_sim/faults             {"method","path","kind","secs","times"} programs a fault;
                               {"clear": true} ends all; {"profile": "mild"} sets the seeded ones
 POST /_sim/market             {"action": "pause"|"resume"}, {"market","side","price","size"} sets a
-                              level, {"market","price","quantity","aggressor"} prints a trade
+                              level, {"market","price","quantity","aggressor"} prints a trade,
+                              {"market","mid"} moves the market there, where it is a seeded one
 POST /_sim/venue              what the venue itself can be told (its `control(body)`)
 """
 
@@ -101,6 +102,8 @@ def _market(venue: SimulatedVenue, request: SimRequest) -> object:
     exchange = venue.exchange
     if "action" in body:
         venue.driver.paused = {"pause": True, "resume": False}[body["action"]]
+    elif "mid" in body:
+        venue.driver.move(body["market"], Decimal(body["mid"]))
     elif "size" in body:
         price, size = Decimal(body["price"]), Decimal(body["size"])
         exchange.set_level(body["market"], Side(body["side"]), price, size, exchange.now_ns)

@@ -65,6 +65,14 @@ class MarketDriver:
             self._enqueue(number)
         self.exchange.advance(now_ns)
 
+    def move(self, market_id: str, price: Decimal) -> None:
+        """The seeded market goes to `price` at once, while paused too. Raises ValueError."""
+        for flow in self.flows:
+            if isinstance(flow, SeededFlow) and flow.market_id == market_id:
+                flow.move(self.exchange, price)
+                return
+        raise ValueError(f"no seeded market {market_id[:60]}")
+
     def _enqueue(self, number: int) -> None:
         next_ns = self.flows[number].next_ns
         if next_ns is not None:
@@ -120,6 +128,10 @@ class SeededFlow:
         self._spell_ends_ns = 0
         self._last_ns = 0
 
+    @property
+    def market_id(self) -> str:
+        return self._spec.id
+
     def start(self, exchange: Exchange, now_ns: int) -> None:
         market = exchange.markets[self._spec.id]
         # A generator of its own: whether somebody looks at the past changes nothing after it.
@@ -147,6 +159,19 @@ class SeededFlow:
             self._change_level(exchange, now_ns)
         self._last_ns = now_ns
         self._schedule()
+
+    def move(self, exchange: Exchange, price: Decimal) -> None:
+        """From now on the market swings about `price`; its book is whole there, and one trade
+        tells it. Raises ValueError."""
+        if price <= 0:
+            raise ValueError(f"a price above 0 is expected, not {price}")
+        self._mid = self._anchor = float(price / self._tick)
+        indexes = range(self._options.levels)
+        bids = {self._level_price(Side.BUY, index): self._level_size() for index in indexes}
+        asks = {self._level_price(Side.SELL, index): self._level_size() for index in indexes}
+        now_ns = exchange.now_ns
+        exchange.replace_background(self.market_id, bids, asks, now_ns)
+        exchange.sweep(self.market_id, Side.BUY, self._spec.size_step, now_ns)
 
     # -- the parts of a step -----------------------------------------------------------------
 

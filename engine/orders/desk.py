@@ -208,9 +208,14 @@ class OrderDesk:
         is_now = order.venue_order_id is not None and state.venue_order_id == order.venue_order_id
         if not order.is_held and (is_now or not is_other or order.held is None):
             return False
-        if state.filled or not state.state.is_terminal:  # it was given up, and came after all
-            self._late.came(order, state)
+        if state.filled or not (state.state.is_terminal or self._was_over(order, state)):
+            self._late.came(order, state)  # it was given up, and came after all
         return True
+
+    def _was_over(self, order: LiveOrder, state: VenueOrder) -> bool:
+        """Whether the venue has told before that this release ended: what came now is older."""
+        owner = self.journal.order_by_venue_id(state.instrument, state.venue_order_id)
+        return owner == order.intent.client_order_id
 
     async def refresh(self, *, must_read: bool = False) -> None:
         """Read every proven order now; what can't be read is left to the polls.

@@ -47,17 +47,18 @@ class Scenario(msgspec.Struct, frozen=True):
         return "-".join(words).lower()
 
 
-def scenarios(able: Capabilities) -> list[Scenario]:
+def scenarios(able: Capabilities, *, is_bare: bool = False) -> list[Scenario]:
     """Every order type that the venue has, filled on both sides, and the other ways of its life.
 
-    What is asked after the create is asked the same way for both sides.
+    What is asked after the create is asked the same way for both sides. Of a venue laid bare, only
+    what is held for it: the plain kinds are those of the venue as it is.
     """
     found = []
     for kind in sorted(able.held):
         found += [Scenario(kind, side, "fill") for side in Side]
         found += [Scenario(kind, Side.BUY, end) for end in _HELD_ENDS]
-    if found and not able.tier_price:
-        return found  # the plain kinds are those of the venue as it is
+    if is_bare:
+        return found
     for kind in sorted(able.kinds):
         found += [Scenario(kind, side, "fill") for side in Side]
         if kind is Kind.MARKET:
@@ -126,10 +127,15 @@ class Script(GuardedStrategy):
 
     def on_time_event(self, event: Any) -> None:
         top = self.cache.top_of_book(self.name)
-        if top is None or self.is_sent:
+        if top is None or self.is_sent or not self._has_price():
             return
         self.is_sent = True
         self._send(top[0].as_decimal(), top[2].as_decimal())
+
+    def _has_price(self) -> bool:
+        """A stop goes to some venues only where a trade proves that its trigger lies ahead."""
+        is_stop = self.scenario.condition is not None
+        return self.config.fok or not is_stop or self.cache.trade(self.name) is not None
 
     def _send(self, bid: Decimal, ask: Decimal) -> None:
         kind, side, end = self.scenario.kind, self.scenario.side, self.scenario.end
@@ -225,19 +231,22 @@ class Script(GuardedStrategy):
         self._failed(f"denied: {denial}")
 
     def _trade(self, price: Decimal, quantity: Decimal, *, through: bool) -> None:
-        """Others trade at the price, or just through it: resting orders fill, stops fire."""
-        is_buy = self.scenario.side is Side.BUY
+        """Others trade at the price, or just through it: resting orders fill, stops fire.
+
+        A dealer's prices move there, a little further: no trade moves them.
+        """
+        is_buy, is_rise = self.scenario.side is Side.BUY, _rises(self.scenario)
+        aggressor = Side.BUY if is_rise else Side.SELL
         if through:  # against our order
             aggressor = Side.SELL if is_buy else Side.BUY
             price *= Decimal("0.999") if is_buy else Decimal("1.001")
+        body = {"market": self.config.market}
+        if self.config.fok:
+            body["mid"] = str(self._price(price * (1 + NEAR / 4 if is_rise else 1 - NEAR / 4)))
         else:
-            aggressor = Side.BUY if self.scenario.condition is TriggerCondition.GTE else Side.SELL
-        body = {
-            "market": self.config.market,
-            "price": str(self._price(price)),
-            "quantity": str(quantity.normalize()),
-            "aggressor": aggressor.value,
-        }
+            body["price"] = str(self._price(price))
+            body["quantity"] = str(quantity.normalize())
+            body["aggressor"] = aggressor.value
         asked = urllib.request.Request(
             f"{self.config.control.rstrip('/')}/market", data=json.dumps(body).encode()
         )
@@ -259,6 +268,11 @@ class Script(GuardedStrategy):
 
     def _units(self) -> Any:
         return self.cache.instrument(self.name).make_qty(self.config.quantity)
+
+
+def _rises(scenario: Scenario) -> bool:
+    """Whether the market has to rise for what the scenario waits for."""
+    return scenario.condition is TriggerCondition.GTE
 
 
 def _native(side: Side) -> Any:

@@ -30,12 +30,19 @@ from fairlead.adapters import registry
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import STOP_KINDS
-from fairlead.engine.orders.model import Capabilities, Kind, OrderState, Side, Tif
+from fairlead.engine.orders.model import (
+    Capabilities,
+    Kind,
+    OrderState,
+    Side,
+    Tif,
+    TriggerCondition,
+)
 from tests.crash import seam
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request
 from tests.crash.lives import Forked, Spawned, Starter, ended
-from tests.crash.script import UNITS, Scenario, scenarios
+from tests.crash.script import NEAR, UNITS, Scenario, scenarios
 from tests.support import configs
 from tests.support.bare import bared
 from tests.support.processes import Venue, venue
@@ -47,6 +54,7 @@ LIFE_SECS = 60.0
 TRIES = 3  # of a step that is not made in every life
 UNREACHED_MAX = 0.05  # of all cases, where they are more than a few
 FEW = 2
+MOVED = NEAR * Decimal("1.5")  # beyond what waits, and within its limit
 READS = ("ask ", "told ", "frame-in ")
 MORE = """
 [risk]
@@ -140,6 +148,8 @@ class Bench:
         self._served = served
         self._folder = folder
         self._count = 0
+        book = served.book(market_of(served))
+        self.middle = (Decimal(book["bids"][0][0]) + Decimal(book["asks"][0][0])) / 2
 
     def dry_run(self, first: Step | None = None) -> list[Step]:
         """The steps of a life, or of the restart after a death at `first`."""
@@ -198,6 +208,11 @@ class Case:
         self._served = served
         self._since = served.ledger_size()
         self._market = market_of(served)
+        # Prices that a dealer makes follow no trade: they are moved, and begin in one place.
+        self._is_dealer = Tif.GTC not in bench.route.able.time_in_force
+        self._middle = bench.middle
+        if self._is_dealer:
+            self._move(bench.middle)
         self.journal = folder / "state" / f"{key}-main.journal.sqlite"
         self._marker = folder / "started"
         self._starter = bench.starter
@@ -211,7 +226,7 @@ class Case:
             "market": self._market,
             "control": str(served.line["control"]),
             "marker": str(self._marker),
-            "fok": Tif.GTC not in bench.route.able.time_in_force,
+            "fok": self._is_dealer,
         }
         strategy = {"id": "Script-1", "path": "tests.crash.script:Script", "params": params}
         self._config = configs.write(
@@ -302,7 +317,14 @@ class Case:
     # -- the venue -----------------------------------------------------------------------------
 
     def trade_meanwhile(self) -> None:
-        """While nobody is there, others trade far on both sides: orders fill, stops fire."""
+        """While nobody is there, others trade far on both sides: orders fill, stops fire.
+
+        A dealer's price goes beyond the trigger, and stays there.
+        """
+        if self._is_dealer:
+            is_rise = self._scenario.condition is TriggerCondition.GTE
+            self._move(self._middle * (1 + MOVED if is_rise else 1 - MOVED))
+            return
         book = self._served.book(self._market)
         for name, aggressor, factor in (("asks", Side.BUY, 106), ("bids", Side.SELL, 94)):
             price = int(float(book[name][0][0]) * factor / 100)
@@ -313,6 +335,10 @@ class Case:
                 quantity=str(UNITS / 2),
                 aggressor=aggressor.value,
             )
+
+    def _move(self, middle: Decimal) -> None:
+        price = middle.quantize(Decimal("0.01"))
+        self._served.post("market", market=self._market, mid=str(price))
 
     def compare(self, code: int) -> Found:
         """Raises AssertionError."""
@@ -366,7 +392,11 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 def units(only: Sequence[str] = ()) -> list[Unit]:
-    found = [Unit(route, one) for route in routes() for one in scenarios(route.able)]
+    found = [
+        Unit(route, one)
+        for route in routes()
+        for one in scenarios(route.able, is_bare=route.is_bare)
+    ]
     return [unit for unit in found if not only or any(text in unit.name for text in only)]
 
 

@@ -47,7 +47,7 @@ def test_every_venue_and_every_order_type_is_in_the_matrix() -> None:
         ends = {"cancel", "part", "stop", "pair"} if rests else {"kill"}
         ends = {"cancel", "replace", "stop"} if route.is_bare else ends
         assert ends <= {one.end for one in mine}
-        assert mine == scenarios(route.able)
+        assert mine == scenarios(route.able, is_bare=route.is_bare)
 
 
 def test_reads_are_numbered_once_and_writes_each_time() -> None:

@@ -420,6 +420,39 @@ def test_a_push_of_a_release_that_is_over_moves_nothing(make: Callable[..., Held
     assert bench.desk.journal.order("A").venue_order_id == "V2"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("when", ["held", "released again", "after a restart"])
+def test_a_push_that_is_older_than_the_end_of_its_release_moves_nothing(
+    make: Callable[..., HeldBench], when: str
+) -> None:
+    """The answer told that it was killed, and only then the push comes that tells it as open."""
+    bench = make()
+    gone = venue_order("V1", state=OrderState.CANCELED)
+    answers = iter([Accepted("V1", gone)])
+    bench.venue.answer = lambda _: next(answers, Accepted("V2"))
+    older = venue_order("V1", client_order_id="A", side=Side.SELL, state=OrderState.OPEN)
+
+    async def released() -> None:
+        await bench.desk.submit(approved(stop()))
+        await bench.at("99", "100")
+        assert bench.state() is OrderState.HELD
+        if when == "released again":
+            await asyncio.sleep(2)
+            await bench.at("99", "100")
+
+    async def pushed() -> None:
+        bench.desk.pushed_order(older, None)
+        await asyncio.sleep(0.01)
+
+    bench.run(released())
+    if when == "after a restart":
+        bench.restart()
+        bench.desk.adopt_journal()
+    bench.run(pushed())
+    assert bench.state() is (OrderState.OPEN if when == "released again" else OrderState.HELD)
+    assert bench.venue.cancels == []
+    assert "finding" not in bench.sink.names()
+
+
 # -- restarts --------------------------------------------------------------------------------------
 
 

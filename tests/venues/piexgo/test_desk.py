@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from nautilus_trader.model import TradeTick
 
 from fairlead.adapters.base.account import PrivateItems
 from fairlead.adapters.base.connection import StreamSupervisor
-from fairlead.adapters.base.venue import AdapterContext
+from fairlead.adapters.base.venue import AdapterContext, Feed, FeedKind
 from fairlead.adapters.piexgo.config import PiexgoOptions
 from fairlead.adapters.piexgo.simulator import PiexgoSimOptions, PiexgoSimulator
 from fairlead.adapters.piexgo.venue import CAPABILITIES, PiexgoAdapter
@@ -30,7 +31,7 @@ from fairlead.engine.secrets import Secret
 from fairlead.engine.status import StreamStatus
 from tests.support.approving import approved
 from tests.unit.orders.conftest import Sink
-from tests.venues.piexgo.test_orders import intent
+from tests.venues.piexgo.test_orders import BTC, intent
 
 ORDERS = 50
 TRIGGERS = {Side.BUY: TriggerCondition.GTE, Side.SELL: TriggerCondition.LTE}
@@ -42,6 +43,7 @@ class Session:
     def __init__(self, loop: VirtualLoop, venue: PiexgoSimulator, path: Path, **more: Any) -> None:
         self.venue = venue
         self.sink = Sink()
+        self.trades = 0
         facts: Any = venue.describe("http://venue", "ws://venue")
         secrets = {name: Secret(text, "test") for name, text in facts["credentials"].items()}
         options = PiexgoOptions(http_url=facts["rest"], ws_url=facts["ws"], **more)
@@ -77,11 +79,30 @@ class Session:
             now_ns=loop.now_ns,
             rng=random.Random(1),
         )
+        self.desk.held.regate = lambda held, sent: approved(sent)[0]
+        self.market = StreamSupervisor(
+            status=StreamStatus(name="public"),
+            protocol=self.adapter.market_data.public_stream(),
+            transport=InMemoryWs(venue, loop.now_ns, latency_secs=0.005),
+            on_item=self._traded,
+            on_fatal=lambda code, message: self.desk.fail(RuntimeError(f"{code} {message}")),
+            now_ns=loop.now_ns,
+            rng=random.Random(2),
+        )
         self._tick = asyncio.ensure_future(tick(venue, loop.now_ns))
+
+    def _traded(self, item: object) -> None:
+        """What the desk proves by that a trigger lies ahead."""
+        if isinstance(item, TradeTick):
+            price = item.price.as_decimal()
+            self.desk.held.trade(str(item.instrument_id), price, item.ts_event, item.ts_init)
+            self.trades += 1
 
     async def start(self, *, polls: bool = True) -> None:
         await self.adapter.connect(trading=True)
         self.stream.start()
+        self.market.start()
+        self.market.add_feed(Feed(FeedKind.TRADES, BTC))
         if polls:
             self.desk.start()
 
@@ -91,6 +112,7 @@ class Session:
         assert self.desk.live_orders() == []
         self.journal.close()
         await self.stream.stop()
+        await self.market.stop()
         self._tick.cancel()
         await asyncio.gather(self._tick, return_exceptions=True)
 
@@ -142,7 +164,9 @@ def check(path: Path, venue: PiexgoSimulator) -> dict[str, int]:
         booked[owner][1] += fill.quantity * fill.price
         count += 1
     db.close()
-    ids = {owner: venue_id for owner, state, venue_id in rows if state != "REFUSED"}
+    sent = [row for row in rows if row[1] != "REFUSED" and row[2] is not None]
+    assert {row[1] for row in rows if row not in sent} <= {"REFUSED", "CANCELED"}  # never released
+    ids = {owner: venue_id for owner, _, venue_id in sent}
     assert set(ids.values()) == {str(order.id) for order in venue.exchange.orders("main")}
     assert len(set(ids.values())) == len(ids)
     for order in venue.exchange.orders("main"):
@@ -256,7 +280,9 @@ def test_a_stop_waits_fires_and_fills(side: Side, tmp_path: Path) -> None:
 
     async def main(session: Session) -> None:
         await session.start()
+        await session.until(lambda: len(venue.push._topics) > 1)
         trade(venue, "60000", "0.001")
+        await session.until(lambda: session.trades)  # proof that the trigger lies ahead
         trigger = Decimal(60500 if side is Side.BUY else 59500)
         limit = Decimal(70000 if side is Side.BUY else 50000)
         one = intent(
