@@ -19,6 +19,7 @@ from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.turns import HEARD_AS
 from fairlead.engine.guard.wants import Wants
+from fairlead.engine.orders.held import may_be_held
 from fairlead.engine.orders.model import Capabilities, TriggerSource
 
 # What the gate subscribes to where no strategy does: the managed book, quotes, or nothing.
@@ -206,7 +207,7 @@ class Feeds:
     def need_held(self, instrument_id: InstrumentId, kind: str) -> None:
         """The same for what the engine holds, whoever has built it."""
         able = self._able(instrument_id)
-        if able is not None and kind in able.held:
+        if able is not None and may_be_held(kind, able):
             self.need_trigger(instrument_id, kind)
 
     def need_trigger(self, instrument_id: InstrumentId, kind: str) -> TriggerType:

@@ -19,6 +19,7 @@ import msgspec
 from fairlead.engine.orders.approved import Approved, intents_of
 from fairlead.engine.orders.live import STOP_KINDS, LiveOrder, fingerprint, new_order
 from fairlead.engine.orders.model import (
+    Capabilities,
     Intent,
     Kind,
     OrderState,
@@ -43,6 +44,16 @@ logger = logging.getLogger(__name__)
 
 PASSED = "HELD-PASSED"
 GIVEN_UP = "HELD-GIVEN-UP"
+
+
+def may_be_held(kind: str, able: Capabilities) -> bool:
+    """Whether the engine holds some orders of this kind, so that it needs the price they wait for.
+
+    Of those that the venue has, too: what is not proven to lie ahead, a limit that can't rest.
+    """
+    if kind in STOP_KINDS and able.hold_passed:
+        return True
+    return kind in able.held or (able.holds_limits and kind == Kind.LIMIT)
 
 
 class Passed(StrEnum):

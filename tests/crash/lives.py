@@ -103,6 +103,18 @@ def ended(life: Life, until: Callable[[], bool], most_secs: float) -> int:
     return code
 
 
+def killed(life: Life, when: Callable[[], bool], most_secs: float) -> None:
+    """SIGKILL when `when` holds. Raises TimeoutError; RuntimeError for one that ended by itself."""
+    try:
+        _wait(lambda: life.poll() is not None or when(), most_secs)
+        if life.poll() is not None:
+            raise RuntimeError(f"a life ended with {life.poll()} before it was killed")
+    finally:
+        if life.poll() is None:
+            life.send_signal(signal.SIGKILL)
+            _wait(lambda: life.poll() is not None, END_SECS)
+
+
 def _wait(condition: Callable[[], bool], secs: float) -> None:
     deadline = time.monotonic() + secs
     while not condition():

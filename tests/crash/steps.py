@@ -41,7 +41,7 @@ from fairlead.engine.orders.model import (
 from tests.crash import seam
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request
-from tests.crash.lives import Forked, Spawned, Starter, ended
+from tests.crash.lives import Forked, Life, Spawned, Starter, ended, killed
 from tests.crash.script import NEAR, UNITS, Scenario, scenarios
 from tests.support import configs
 from tests.support.bare import bared
@@ -141,7 +141,10 @@ class CaseError(Exception):
 class Bench:
     """One served venue, and one scenario's lives on it; each case has a journal of its own."""
 
-    def __init__(self, unit: Unit, served: Venue, folder: Path, starter: Starter) -> None:
+    def __init__(
+        self, unit: Unit, served: Venue, folder: Path, starter: Starter, more: str = ""
+    ) -> None:
+        self.more = MORE + more  # of the config
         self.route = unit.route
         self.scenario = unit.scenario
         self.starter = starter
@@ -153,7 +156,7 @@ class Bench:
 
     def dry_run(self, first: Step | None = None) -> list[Step]:
         """The steps of a life, or of the restart after a death at `first`."""
-        case = self._case()
+        case = self.case()
         if first is not None and not case.live("script", first)[1]:
             raise CaseError(f"{first} was not reached")
         steps, _ = case.live("recover" if first else "script", None)
@@ -166,7 +169,7 @@ class Bench:
         name = " > ".join(str(step) for step in steps)
         found, problem, is_unreached = None, "", False
         for left in reversed(range(TRIES)):
-            case = self._case()
+            case = self.case()
             problem, is_unreached = "", False
             try:
                 for step, role in zip(steps, ("script", "recover"), strict=False):
@@ -189,7 +192,7 @@ class Bench:
         secs = time.monotonic() - began
         return Result(self.route.name, self.scenario.name, name, secs, found, problem, is_unreached)
 
-    def _case(self) -> Case:
+    def case(self) -> Case:
         self._count += 1
         return Case(self, self._served, self._folder / f"{self._count:03}", self._count)
 
@@ -229,8 +232,12 @@ class Case:
             "fok": self._is_dealer,
         }
         strategy = {"id": "Script-1", "path": "tests.crash.script:Script", "params": params}
-        self._config = configs.write(
-            folder, served, strategies=[strategy], more=MORE, options=dict(bench.route.options)
+        self.config = configs.write(
+            folder,
+            served,
+            strategies=[strategy],
+            more=bench.more,
+            options=dict(bench.route.options),
         )
 
     # -- lives ---------------------------------------------------------------------------------
@@ -251,7 +258,7 @@ class Case:
             return any(one == seam.DONE or one.startswith(seam.FAILED) for one in lines())
 
         point, number = (step.point, step.number) if step else ("", 0)
-        code = self._ended(is_done, trail=str(trail), role=role, point=point, number=number)
+        code = self.ended(is_done, trail=str(trail), role=role, point=point, number=number)
         told = lines()
         if failed := [one for one in told if one.startswith(seam.FAILED)]:
             raise CaseError(failed[0])
@@ -260,38 +267,45 @@ class Case:
             if told[-2:] != want:
                 raise CaseError(f"died at {told[-2:]}, expected {want}")
         elif code not in (Exit.OK, Exit.UNRESOLVED):
-            raise CaseError(f"a life ended with {code}: {self._tail()}")
+            raise CaseError(f"a life ended with {code}: {self.tail()}")
         return _steps(told, self._scenario), code == -signal.SIGKILL
+
+    def live_until_killed(self, when: Callable[[], bool], *, acts: bool) -> None:
+        """One life that sends its order, or waits, and dies of SIGKILL. Raises CaseError."""
+        trail = str(self.folder / "trail-script") if acts else ""
+        try:
+            killed(self._start(trail=trail), when, LIFE_SECS)
+        except TimeoutError as error:
+            raise CaseError(f"{error}: {self.tail()}") from error
 
     def converge(self) -> int:
         """Start the config again as a user does, wait, and stop it in order. Its exit code.
 
         What the venue can't show while it waits stays UNKNOWN until it fires: then once more.
         """
-        code = self._ended(self._is_converged)
+        code = self.ended(self._is_converged)
         if code == Exit.UNRESOLVED:
             self.trade_meanwhile()
-            code = self._ended(self._is_converged)
+            code = self.ended(self._is_converged)
         return code
 
-    def _ended(self, until: Callable[[], bool], **more: Any) -> int:
-        self._marker.unlink(missing_ok=True)
-        request = Request(
-            arguments=["live", str(self._config)],
-            log=str(self.folder / "log"),
-            bare=self._bare,
-            **more,
-        )
+    def ended(self, until: Callable[[], bool], **more: Any) -> int:
+        """The exit code of a life that is stopped in order. Raises CaseError."""
         try:
-            return ended(self._starter.start(request), until, LIFE_SECS)
+            return ended(self._start(**more), until, LIFE_SECS)
         except TimeoutError as error:
-            raise CaseError(f"{error}: {self._tail()}") from error
+            raise CaseError(f"{error}: {self.tail()}") from error
+
+    def _start(self, **more: Any) -> Life:
+        self._marker.unlink(missing_ok=True)
+        arguments, log = ["live", str(self.config)], str(self.folder / "log")
+        return self._starter.start(Request(arguments=arguments, log=log, bare=self._bare, **more))
 
     def _is_converged(self) -> bool:
         """Started, and every order proven that can be."""
         if not self._marker.exists():
             return False
-        unproven = {kind for kind, state in self._orders() if state in _UNPROVEN}
+        unproven = {kind for kind, state in self.open_orders() if state in _UNPROVEN}
         return unproven <= self.unprovable
 
     @property
@@ -299,7 +313,8 @@ class Case:
         """Stops that wait are in no list of a venue without our ids: absence can't be shown."""
         return frozenset() if self._able.client_order_ids else STOP_KINDS
 
-    def _orders(self) -> list[tuple[Kind, OrderState]]:
+    def open_orders(self) -> list[tuple[Kind, OrderState]]:
+        """Of the journal."""
         if not self.journal.exists():
             return []
         try:
@@ -311,7 +326,7 @@ class Case:
         finally:
             journal.close()
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
         return (self.folder / "log").read_text()[-1200:]
 
     # -- the venue -----------------------------------------------------------------------------
@@ -322,8 +337,7 @@ class Case:
         A dealer's price goes beyond the trigger, and stays there.
         """
         if self._is_dealer:
-            is_rise = self._scenario.condition is TriggerCondition.GTE
-            self._move(self._middle * (1 + MOVED if is_rise else 1 - MOVED))
+            self.pass_level()
             return
         book = self._served.book(self._market)
         for name, aggressor, factor in (("asks", Side.BUY, 106), ("bids", Side.SELL, 94)):
@@ -336,20 +350,29 @@ class Case:
                 aggressor=aggressor.value,
             )
 
+    def pass_level(self) -> None:
+        """The whole market goes beyond the trigger, and stays there."""
+        is_rise = self._scenario.condition is TriggerCondition.GTE
+        self._move(self._middle * (1 + MOVED if is_rise else 1 - MOVED))
+
     def _move(self, middle: Decimal) -> None:
         price = middle.quantize(Decimal("0.01"))
         self._served.post("market", market=self._market, mid=str(price))
 
     def compare(self, code: int) -> Found:
         """Raises AssertionError."""
-        assert code in (Exit.OK, Exit.UNRESOLVED), f"the restart ended with {code}: {self._tail()}"
+        assert code in (Exit.OK, Exit.UNRESOLVED), f"the restart ended with {code}: {self.tail()}"
+        found = self.judged()
+        assert (code == Exit.UNRESOLVED) == bool(found.unknown), f"{code}: {found}, {self.tail()}"
+        return found
+
+    def judged(self) -> Found:
+        """The journal against the venue. Raises AssertionError."""
         ledger, balances = self._served.ledger(self._since), self._served.balances()
         if not self.journal.exists():
             assert not ledger["entries"], "the venue has orders, and there is no journal"
             return Found()
-        found = judge(self.journal, self._key, ledger, balances, self.unprovable)
-        assert (code == Exit.UNRESOLVED) == bool(found.unknown), f"{code}: {found}, {self._tail()}"
-        return found
+        return judge(self.journal, self._key, ledger, balances, self.unprovable)
 
 
 _UNPROVEN = (OrderState.INTENDED, OrderState.UNKNOWN)
