@@ -350,7 +350,7 @@ class Risk(Struct, frozen=True, kw_only=True):
     max_unknown_outcomes: Annotated[
         int,
         _doc(
-            "From so many orders of unknown outcome on a venue gets no new ones",
+            "From so many orders of unknown outcome on a venue gets no new ones but exits",
             unit="orders",
             ge=1,
         ),

@@ -48,10 +48,13 @@ async def compare(
     late: list[VenueOrder] = []
     listed = await venue.open_orders(instruments)
     # Read after the listing: it can show an order that was sent while it was asked for.
-    unproven = [order.intent for order in (*desk.unresolved(), *desk.given_up())]
+    given_up = desk.may_turn_up_unnamed()
+    unproven = [order.intent for order in (*desk.unresolved(), *given_up)]
     # A stop may have fired since it was read, and stand under an id of its own.
     unproven += [
-        fired(o.intent) for o in desk.live_orders() if o.intent.kind in STOP_KINDS and not o.is_held
+        fired(order.intent)
+        for order in (*desk.live_orders(), *given_up)
+        if order.intent.kind in STOP_KINDS and not order.is_held
     ]
     for state in listed:
         owner = _owner(desk, state)

@@ -138,6 +138,9 @@ def _held(order: OrderFacts, facts: InstrumentFacts, funds: Funds) -> Decimal:
 
 
 def unknown_outcomes(order: OrderFacts, view: Look) -> Verdict:
+    """No new risk where much is unknown; exits pass, as far as EXIT_EXCEEDS lets them."""
+    if order.is_exit:
+        return None
     venue = view.venue
     count = view.books.unknown.get(venue, 0)
     limit = view.limits.max_unknown_outcomes
@@ -145,7 +148,7 @@ def unknown_outcomes(order: OrderFacts, view: Look) -> Verdict:
         return Denial(
             "UNKNOWN_OUTCOMES",
             f"expected fewer than {limit} orders of unknown outcome at {venue}, {count} came; "
-            "wait until the venue has proven them",
+            "wait until the venue has proven them; only exits are approved until then",
         )
     return count / limit
 

@@ -497,14 +497,14 @@ class Process:
     def looked(self, facts: OrderFacts, denial: Denial | None, *, is_simulated: bool) -> None:
         """An order that the gate lets through on a wrong book is a broken promise.
 
-        And so is one beside as many orders of unknown outcome as may be.
+        And so is one that is no exit beside as many orders of unknown outcome as may be.
         """
         world = self.world
         if denial is not None:
             world.trace.count(f"denied:{denial.code}")
             return
         unknown = [o for o in self.desk.unresolved() if o.state is OrderState.UNKNOWN]
-        if len(unknown) >= world.plan.max_unknown_outcomes:
+        if len(unknown) >= world.plan.max_unknown_outcomes and not facts.is_exit:
             text = f"approved beside {len(unknown)} orders of unknown outcome"
             world.broken("UNKNOWN-BEYOND", facts.client_order_id, text)
         if facts.role is Role.STOP and facts.kind in STOPS:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.orders.late import WATCHED_MAX, GivenUp
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import Intent, Kind, OrderState, Side, Tif
+from fairlead.engine.orders.model import Intent, Kind, OrderState, Side, Tif, TriggerCondition
+from fairlead.engine.orders.reconcile import compare
+from tests.support.approving import approved
+from tests.unit.orders.conftest import INSTRUMENT, Bench, intent, venue_order
 
 
 class Kept:
@@ -76,3 +83,30 @@ def test_one_that_is_watched_stays_where_it_is() -> None:
     watched.recall()
     watched.recall()
     assert names(watched) == ["X-1", "X-2"]
+
+
+@pytest.mark.parametrize("kind", [Kind.LIMIT, Kind.STOP_LIMIT])
+@pytest.mark.parametrize("keeps_ids", [True, False])
+def test_a_look_alike_of_an_order_that_was_given_up_is_named_where_ids_tell_them_apart(
+    tmp_path: Path, keeps_ids: bool, kind: Kind
+) -> None:
+    """Where the venue keeps our id, it would show it; but not on what a stop becomes."""
+    bench = Bench(tmp_path / "journal.sqlite", client_order_ids=keeps_ids)
+    sent = intent(
+        kind=kind,
+        trigger_price=None if kind is Kind.LIMIT else Decimal(99),
+        trigger_condition=None if kind is Kind.LIMIT else TriggerCondition.GTE,
+    )
+
+    async def main() -> None:
+        await bench.desk.submit(approved(sent))
+        while not bench.desk.given_up():
+            await asyncio.sleep(1)
+        bench.venue.book["V-1"] = venue_order("V-1", client_order_id="")
+        seen = await compare(bench.venue, bench.desk, [INSTRUMENT], bench.loop.now_ns)
+        named = ["ORDER-EXTERNAL"] if keeps_ids and kind is Kind.LIMIT else []
+        assert [one.code for one in seen.findings] == named
+
+    bench.run(main())
+    assert bench.journal is not None
+    bench.journal.close()

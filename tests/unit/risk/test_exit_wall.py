@@ -57,6 +57,17 @@ def test_an_exit_of_unknown_outcome_counts_until_it_is_proven() -> None:
     assert put(gate, view, "A", "2", role=Role.STOP) is None
 
 
+@pytest.mark.parametrize("exits", [*({"role": role} for role in EXITS), {"reduce_only": True}])
+def test_the_way_out_stays_open_beside_orders_of_unknown_outcome(exits: dict[str, Any]) -> None:
+    """What a venue leaves without an answer is a reason to have less there, not to keep it."""
+    gate, view = gate_with("3", max_unknown_outcomes=2)
+    gate.unknown_outcomes("TEST", 2)
+    assert put(gate, view, "A", "1", role=Role.ENTRY) == "UNKNOWN_OUTCOMES"
+    assert put(gate, view, "B", "1", role=Role.QUOTE) == "UNKNOWN_OUTCOMES"
+    assert put(gate, view, "C", "3", **exits) is None
+    assert put(gate, view, "D", "0.001", **exits) in ("EXIT_EXCEEDS", "REDUCE_ONLY")
+
+
 def test_an_exit_without_a_position_is_refused_and_one_code_tells_it() -> None:
     gate, view = gate_with("0")
     assert put(gate, view, "A", "1", role=Role.STOP) == "EXIT_EXCEEDS"
