@@ -277,6 +277,7 @@ class OrderDesk:
                 order.owes_read = bool(order.old_ids) and self._shared.can.reports_fills
             self.held.adopt(order)
         self._given_up.recall()
+        self._table.count_unknown()
         return self.live_orders()
 
     async def recover(self, timeout_secs: float) -> None:

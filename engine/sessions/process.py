@@ -238,6 +238,9 @@ class GateSink:
         self._process.trading.found(finding)
 
 
+BLIND = ("INVALID_BOOK", "STALE_REFERENCE")  # refusals for want of a book
+
+
 class WatchedGate(RiskGate):
     """The run's gate, whose every verdict is looked at."""
 
@@ -502,6 +505,8 @@ class Process:
         world = self.world
         if denial is not None:
             world.trace.count(f"denied:{denial.code}")
+            if denial.code in BLIND and not self._is_blind(is_simulated=is_simulated):
+                world.broken("SEES-NOT", facts.client_order_id, f"refused: {denial}")
             return
         unknown = [o for o in self.desk.unresolved() if o.state is OrderState.UNKNOWN]
         if len(unknown) >= world.plan.max_unknown_outcomes and not facts.is_exit:
@@ -519,6 +524,20 @@ class Process:
                 world.broken("BAD-BOOK", facts.client_order_id, f"approved on a {gap.kind} book")
         elif self.book is not None and not self.book.reference(0).valid:
             world.broken("BAD-BOOK", facts.client_order_id, "approved without a whole book")
+
+    def _is_blind(self, *, is_simulated: bool) -> bool:
+        """Whether the market can't be known here, by what the scene and its stream have told."""
+        world, now_ns = self.world, self.now_ns()
+        limit_ns = self.gate.limits.stale_after_ns
+        if world.gap() is not None or None in world.touch():
+            return True
+        if not is_simulated and self.node is not None:  # a market that stands still tells nothing
+            if now_ns - self.node.market.heard_ns > limit_ns:
+                return True
+        if self.book is None:
+            return False
+        shown = self.book.reference(now_ns)
+        return not shown.valid or now_ns - shown.ts_ns > limit_ns
 
     async def cancel(self, client_order_ids: Sequence[str]) -> None:
         self.world.trace.count("cancels", len(client_order_ids))

@@ -91,6 +91,7 @@ class HostMarket:
         self._heard = len(self._tape.trades)
         self._shown: Shown | None = None
         self._told_ns = 0  # when it came, where it comes by a stream
+        self.heard_ns = 0  # when strategies, and the gate by them, heard of the book last
         self._number = 0
         self._bars: list[_Bars] = []
         self._untold: list[OrderBookDeltas] = []
@@ -112,6 +113,7 @@ class HostMarket:
         untold, self._untold = self._untold, []
         for deltas in untold:
             if not self.is_quiet:
+                self.heard_ns = deltas.ts_init
                 for strategy in self._node.subscribed("book"):
                     strategy.on_book_deltas(deltas)
         self._look_at_trades()

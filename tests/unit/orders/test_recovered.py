@@ -9,7 +9,7 @@ import msgspec
 
 from fairlead.adapters.simulation.virtual_time import VirtualLoop
 from fairlead.engine.config.model import Risk
-from fairlead.engine.orders.model import Accepted, Outcome, Side, Unknown
+from fairlead.engine.orders.model import Accepted, Outcome, Side, Unknown, Unsure
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.run.takeover import count_in
 from tests.support.approving import approved
@@ -45,5 +45,24 @@ def test_a_replacement_of_unknown_outcome_counts_with_the_larger_quantity(tmp_pa
     bench.loop = VirtualLoop(bench.loop.now_ns())
     bench.run(second_life())
     assert gate.ledger.working_quantity(INSTRUMENT, Side.BUY) == LARGER
+    assert bench.journal is not None
+    bench.journal.close()
+
+
+def test_what_a_restart_takes_over_unknown_counts_at_once(tmp_path: Path) -> None:
+    """`max_unknown_outcomes` holds behind a restart, where the venue proves nothing for long."""
+    bench = Bench(tmp_path / "journal.sqlite")
+    bench.venue.look = lambda _: Unsure("it may wait for its trigger, unlisted")
+
+    async def lost() -> None:
+        await bench.desk.submit(approved(intent("A")))
+        await bench.desk.abandon()
+
+    bench.run(lost())
+    bench.restart()
+    told: list[int] = []
+    bench.desk._table._on_unknown = told.append
+    bench.desk.adopt_journal()
+    assert told == [1]
     assert bench.journal is not None
     bench.journal.close()
