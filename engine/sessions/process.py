@@ -531,9 +531,9 @@ class Process:
         limit_ns = self.gate.limits.stale_after_ns
         if world.gap() is not None or None in world.touch():
             return True
-        if not is_simulated and self.node is not None:  # a market that stands still tells nothing
-            if now_ns - self.node.market.heard_ns > limit_ns:
-                return True
+        node = None if is_simulated else self.node
+        if node is not None and now_ns - node.market.heard_ns > limit_ns:
+            return True  # a market that stands still tells nothing
         if self.book is None:
             return False
         shown = self.book.reference(now_ns)
