@@ -46,6 +46,8 @@ from fairlead.engine.matching.closing import Closing, closing
 from fairlead.engine.matching.fill_model import MarketFills
 from fairlead.engine.matching.native import HeldRules
 from fairlead.engine.observe.summary import RunSummary, trading
+from fairlead.engine.orders.live import STOP_KINDS
+from fairlead.engine.orders.model import Capabilities
 from fairlead.engine.recording.catalog import utc
 from fairlead.engine.recording.gaps import summary_of
 from fairlead.engine.recording.reading import reading
@@ -208,13 +210,20 @@ def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVe
                 venue,
                 fees=fee_model(key, venue.fees, [one.instrument for one in sources]),
                 deep=all(one.is_deep for one in sources),
+                holds=_holds(loaded.specs[key].capabilities),
             )
         )
     return found
 
 
+def _holds(able: Capabilities) -> bool:
+    """Whether the engine holds all that waits for a trigger: one that is passed is refused by none,
+    and what NautilusTrader takes for passed need not be, by the price that the engine looks at."""
+    return bool(able.held) and not able.kinds & STOP_KINDS
+
+
 def _venue_config(
-    loaded: LoadedConfig, key: str, venue: VenueConfig, *, fees: Any, deep: bool
+    loaded: LoadedConfig, key: str, venue: VenueConfig, *, fees: Any, deep: bool, holds: bool
 ) -> BacktestVenueConfig:
     simulated = loaded.config.simulated
     return BacktestVenueConfig(
@@ -229,6 +238,7 @@ def _venue_config(
         queue_position=simulated.queue_position and not deep,
         liquidity_consumption=simulated.liquidity_consumption and not deep,
         trade_execution=True,
+        reject_stop_orders=not (holds and deep),
     )
 
 

@@ -379,4 +379,5 @@ def _add_venue(engine: BacktestEngine, config: BacktestVenueConfig) -> None:
         queue_position=config.queue_position,
         liquidity_consumption=config.liquidity_consumption,
         trade_execution=config.trade_execution,
+        reject_stop_orders=config.reject_stop_orders,
     )
