@@ -44,6 +44,18 @@ def simulated() -> tuple[str, ...]:
     )
 
 
+def playable() -> tuple[str, ...]:
+    """Every venue with an adapter and a simulator to play it against, sorted."""
+    known = names()
+    return tuple(name for name in simulated() if name in known)
+
+
+def only_simulated() -> tuple[str, ...]:
+    """Every venue that is here for other clients: NautilusTrader's own adapter trades there."""
+    known = names()
+    return tuple(name for name in simulated() if name not in known)
+
+
 def spec(name: str) -> AdapterSpec:
     """Import an adapter's description on first use.
 

@@ -384,6 +384,14 @@ class MatchingCore:
     def _close(self, market: Market, order: SimOrder, status: Status, reason: str) -> None:
         """End an order, wherever it is."""
         market.waiting.pop(order.id, None)
+        self._unrest(market, order)
+        self._release(order, status)
+        order.status = status
+        order.reason = reason
+        self._changed(order, "filled" if status is Status.FILLED else "canceled")
+
+    def _unrest(self, market: Market, order: SimOrder) -> None:
+        """Take an order out of its level's queue."""
         if order.price is not None:
             side = market.book.side(order.side)
             level = side.get(order.price)
@@ -391,10 +399,21 @@ class MatchingCore:
                 level.remove(order)
                 side.prune(level)
                 market.touched[order.side, order.price] = None
-        self._release(order, status)
-        order.status = status
-        order.reason = reason
-        self._changed(order, "filled" if status is Status.FILLED else "canceled")
+
+    def _reprice(self, market: Market, order: SimOrder, price: Decimal, quantity: Decimal) -> bool:
+        """Hold what the changed order needs, and take it from its level; False: funds are short."""
+        hold = quantity - order.executed
+        if order.side is Side.BUY:
+            hold *= price * (1 + market.spec.fees.buy_quote_rate_max)
+        more = hold - order.hold
+        if self.ledger.balance(order.account, order.hold_currency).free < more:
+            return False
+        self._unrest(market, order)
+        order.price, order.quantity, order.hold = price, quantity, hold
+        if more:
+            self._move(order.account, order.hold_currency, -more, more, f"order {order.id}")
+        self._changed(order, "amended")
+        return True
 
     def _set_level(self, market: Market, side: Side, price: Decimal, size: Decimal) -> None:
         own = market.book.side(side)

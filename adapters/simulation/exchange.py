@@ -129,6 +129,38 @@ class Exchange(MatchingCore):
         self._finish(market)
         return order
 
+    def amend(
+        self, account: str, order_id: int, price: Decimal, quantity: Decimal, now_ns: int
+    ) -> SimOrder | Refusal:
+        """Give a resting limit order another price and whole quantity; it keeps its number.
+
+        It goes to the end of its level's queue, and trades if its price lets it. A quantity that is
+        executed already ends it. Refused as UNKNOWN_ORDER, NOT_OPEN (with `subject`), WOULD_TAKE or
+        INSUFFICIENT_FUNDS; numbers are the caller's to check.
+        """
+        self.advance(now_ns)
+        order = self.order(account, order_id)
+        if order is None:
+            return Refusal(RefusalCode.UNKNOWN_ORDER, f"order {order_id} does not exist")
+        if order.status is not Status.OPEN or order.price is None:
+            return Refusal(RefusalCode.NOT_OPEN, f"order {order_id} is {order.status.value}", order)
+        market = self.markets[order.market]
+        best = market.book.opposite(order.side).best()
+        if (
+            order.post_only
+            and best
+            and market.book.opposite(order.side).is_within(best.price, price)
+        ):
+            return Refusal(RefusalCode.WOULD_TAKE, "a post-only order would trade at once", order)
+        if quantity <= order.executed:
+            self._close(market, order, Status.CANCELED, "canceled by user")
+        elif self._reprice(market, order, price, quantity):
+            self._work(market, order)
+        else:
+            return Refusal(RefusalCode.INSUFFICIENT_FUNDS, "the new order can not be held", order)
+        self._finish(market)
+        return order
+
     def order(self, account: str, order_id: int) -> SimOrder | None:
         order = self._orders.get(order_id)
         return order if order is not None and order.account == account else None

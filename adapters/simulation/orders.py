@@ -220,7 +220,7 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
 
     seq: int
     ts_event: int
-    event: str  # accepted, triggered, filled, cancelling, canceled
+    event: str  # accepted, triggered, amended, filled, cancelling, canceled
     order: SimOrder
 
 

@@ -56,7 +56,7 @@ def command(
 def _venues(text: str) -> list[str]:
     from fairlead.adapters import registry
 
-    known = [name for name in registry.simulated() if name in registry.names()]
+    known = list(registry.playable())
     chosen = [name.strip() for name in text.split(",") if name.strip()] or known
     for name in chosen:
         if name not in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,6 +41,9 @@ def command(
     from fairlead.adapters import registry
 
     known = registry.names()
+    others = registry.only_simulated()
+    if name in others:
+        raise typer.BadParameter(_elsewhere([name]), param_hint="NAME")
     if name and name not in known:
         raise typer.BadParameter(f"no venue {name!r}; known: {', '.join(known)}", param_hint="NAME")
     found: list[Described] = []
@@ -53,10 +57,21 @@ def command(
         typer.echo(msgspec.json.encode(found).decode())
     else:
         typer.echo("\n\n".join(_table(venue) for venue in found))
+    if others and not name:
+        typer.echo(_elsewhere(others), err=True)
     for fault in broken:
         typer.echo(f"error {fault.code}: {fault.message}", err=True)
     if broken:
         raise typer.Exit(Exit.FAILED)
+
+
+def _elsewhere(names: Iterable[str]) -> str:
+    """Of venues that are only simulated here."""
+    each = (f'{name} (adapter = "nautilus:{name}")' for name in names)
+    return (
+        "only simulated, by `fairlead venue NAME`, and traded through NautilusTrader's own "
+        f"adapter: {', '.join(each)}"
+    )
 
 
 def _table(venue: Described) -> str:

@@ -130,7 +130,8 @@ def _adapter(
         return
     choices = [*adapters, RECORDED]
     if adapter not in choices:
-        near = nearest(adapter, choices)
+        theirs = f"nautilus:{adapter}"
+        near = theirs if theirs in choices else nearest(adapter, choices)
         hint = f'did you mean "{near}"?' if near else ""
         expected = f"one of {', '.join(sorted(choices))}"
         report((*path, "adapter"), "E-CFG-035", expected, came_text(adapter), hint)

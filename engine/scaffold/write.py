@@ -122,7 +122,7 @@ def strategy(name: str, folder: Path, venue_name: str) -> list[Path]:
 
 def chosen(venue_name: str) -> str:
     """The venue of this name, the first that has a simulator without one. Raises FairleadError."""
-    known = [one for one in registry.simulated() if one in registry.names()]
+    known = registry.playable()
     found = venue_name or known[0]
     if found not in known:
         raise _wrong(f"no venue {found!r} with a simulator; known: {', '.join(known)}")

@@ -17,7 +17,7 @@ from fairlead.engine.sessions.plan import draw
 from fairlead.engine.sessions.run import run_plan
 from tests.conformance.mutants import MUTANTS, SOUND, planted
 
-VENUES = [name for name in registry.simulated() if name in registry.names()]
+VENUES = registry.playable()
 SEEDS = 2
 
 

@@ -59,7 +59,7 @@ def test_what_is_written_is_clean(tmp_path: Path) -> None:
     assert "class DeepWaterConfig(" in (tmp_path / "mine" / "deep_water.py").read_text()
 
 
-@pytest.mark.parametrize("venue", [n for n in registry.simulated() if n in registry.names()])
+@pytest.mark.parametrize("venue", registry.playable())
 def test_a_strategy_has_a_config_for_each_venue(tmp_path: Path, venue: str) -> None:
     run("new", "strategy", "mine", tmp_path, "--venue", venue)
     (tmp_path / "venue").mkdir()

@@ -92,7 +92,7 @@ def routes() -> list[Route]:
     """Every registered venue with a simulator, once for each way that it offers, and once without
     its stops where it has those."""
     found = []
-    for key in registry.simulated():
+    for key in registry.playable():
         spec = registry.spec(key)
         hints = get_type_hints(spec.options)
         ways = [(name, way) for name in WAYS if name in hints for way in get_args(hints[name])]

@@ -44,6 +44,7 @@ TARGETS = {
 }
 REASONS = {
     "adapters/simulation/": "a simulated venue: tests/simulation sends it anything",
+    "adapters/binance/simulator": "a simulated venue: tests/venues/binance/test_simulator_total.py",
     "adapters/mudawyl/simulator": "a simulated venue: tests/venues/mudawyl/test_simulator_total.py",
     "adapters/oceanex/simulator": "a simulated venue: tests/simulation/test_oceanex_total.py",
     "adapters/piexgo/simulator": "a simulated venue: tests/venues/piexgo/test_simulator_total.py",

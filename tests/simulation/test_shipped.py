@@ -19,7 +19,7 @@ from fairlead.strategies.breakout import Breakout
 from fairlead.strategies.imbalance_maker import ImbalanceMaker
 from fairlead.strategies.trend_follower import TrendFollower
 
-VENUES = registry.simulated()
+VENUES = registry.playable()
 RESTING = [  # where an order may wait: quotes and stops can't be sent elsewhere
     name for name in VENUES if Tif.GTC in registry.spec(name).capabilities.time_in_force
 ]

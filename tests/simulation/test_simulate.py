@@ -44,7 +44,7 @@ from tests.support.patience import PATIENCE_SECS
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = sorted((ROOT / "tests" / "data" / "seeds").glob("*.json"))
-VENUES = registry.simulated()
+VENUES = registry.playable()
 SEEDS_EACH = 100 // len(VENUES)  # `fairlead simulate --seeds 1..200` runs the rest, and more
 
 

@@ -22,7 +22,7 @@ from fairlead.engine.sessions.run import run_plan
 from fairlead.engine.sessions.session import Result
 from fairlead.engine.sessions.trace import Trace
 
-VENUES = registry.simulated()
+VENUES = registry.playable()
 ALL = {kind: rate / 2 for kind, rate in FRAME_RATES.items()}
 
 

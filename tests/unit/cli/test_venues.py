@@ -57,6 +57,16 @@ def test_all_are_told_in_one() -> None:
     assert tuple(block.splitlines()[0] for block in blocks) == names
 
 
+@pytest.mark.parametrize("name", registry.only_simulated())
+def test_a_venue_that_is_only_simulated_says_where_to_trade_it(name: str) -> None:
+    every = CliRunner().invoke(app, ["venues"])
+    assert f'{name} (adapter = "nautilus:{name}")' in every.stderr
+    one = CliRunner().invoke(app, ["venues", name])
+    assert one.exit_code == Exit.USAGE
+    assert f"nautilus:{name}" in one.output
+    assert registry.simulator(name)
+
+
 def test_an_adapter_kept_elsewhere_is_told_too() -> None:
     with registry.registered(STUB):
         assert STUB.name in told()

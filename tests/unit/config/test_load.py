@@ -156,6 +156,8 @@ def test_a_venue_may_be_nothing_but_a_simulator(
     (tmp_path / "lone" / "simulator.py").touch()
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     assert registry.simulated() == ("lone",)
+    assert registry.only_simulated() == ("lone",)
+    assert registry.playable() == ()
     assert "lone" not in registry.names()
     with pytest.raises(KeyError):
         registry.spec("lone")

@@ -33,3 +33,14 @@ def test_a_limit_of_an_unknown_instrument_is_refused(
     path = kit.config(tmp_path, tmp_path / "catalog", kit.MAKER, kit.MAKER_PARAMS, risk=risk)
     with pytest.raises(ConfigError, match=rf"risk\.{option}"):
         load(path)
+
+
+def test_an_adapter_of_nautilustrader_is_named_where_its_prefix_is_missing() -> None:
+    found: list[str] = []
+
+    def report(path: object, code: str, *words: str, **more: object) -> None:
+        found.append(f"{code} {words[-1]}")
+
+    raw = {"venues": {"BINANCE": {"adapter": "binance"}}}
+    rules.check_rules(raw, ("binancex", "nautilus:binance"), report)
+    assert 'E-CFG-035 did you mean "nautilus:binance"?' in found

@@ -1,0 +1,1 @@
+"""Binance: only a simulated venue. Trade there with `adapter = "nautilus:binance"`."""

@@ -1,0 +1,603 @@
+"""Private futures endpoints of the simulated Binance: orders, algo orders, account, its stream.
+
+Sources: USD-M "Trade", "Account" and "User Data Streams" of the venue's document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from fairlead.adapters.binance import simulator_algo as algo
+from fairlead.adapters.binance.simulator_auth import ApiError, missing
+from fairlead.adapters.binance.simulator_limits import TooMany
+from fairlead.adapters.binance.simulator_markets import Product, SimMarket, fixed, millis
+from fairlead.adapters.binance.simulator_orders import find, open_of, page
+from fairlead.adapters.binance.simulator_positions import (
+    LEVERAGE_MAX,
+    MAINTENANCE_RATE,
+    ZERO,
+    Position,
+)
+from fairlead.adapters.binance.simulator_state import USDM_ACCOUNT, BinanceState, Call
+from fairlead.adapters.binance.simulator_usdm_orders import (
+    cancel,
+    margins,
+    modify,
+    order_row,
+    place,
+    read,
+    trade_row,
+    unrealized,
+)
+from fairlead.adapters.simulation.numbers import natural
+from fairlead.adapters.simulation.orders import FillEntry, SimOrder
+from fairlead.adapters.simulation.routes import Endpoint
+
+BATCH_MAX, BATCH_CANCEL_MAX = 5, 10
+MONEY = 8  # decimals
+MAX_NOTIONAL = "50000000"
+DONE = {"code": 200, "msg": "success"}
+
+# -- orders ---------------------------------------------------------------------------------------
+
+
+def _counted(venue: BinanceState) -> None:
+    """Raises TooMany."""
+    venue.limits[Product.USDM].take_order(venue.exchange.now_ns)
+
+
+def create(venue: BinanceState, call: Call) -> object:
+    """As an ACK tells it unless RESULT is asked for: new, and nothing executed yet."""
+    _counted(venue)
+    order = place(venue, read(venue, call))
+    row = order_row(venue, order)
+    if call.params.get("newOrderRespType", "ACK") != "RESULT":
+        market = venue.markets[order.market]
+        row |= {"status": "NEW", "executedQty": market.size_text(ZERO), "cumQuote": "0.00000"}
+        row |= {"cumQty": row["executedQty"], "avgPrice": market.price_text(ZERO)}
+    return row
+
+
+def _each(
+    venue: BinanceState, calls: list[Call], do: Callable[[BinanceState, Call], object]
+) -> list[object]:
+    """Each by itself; a failed one has its code."""
+    rows: list[object] = []
+    for call in calls:
+        try:
+            rows.append(do(venue, call))
+        except ApiError as error:
+            if isinstance(error, TooMany):
+                raise
+            rows.append({"code": error.code, "msg": error.message})
+    return rows
+
+
+def _batch(call: Call) -> list[Call]:
+    """Raises ApiError."""
+    try:
+        orders = msgspec.json.decode(call.need("batchOrders"), type=list[dict[str, Any]])
+    except msgspec.MsgspecError:
+        raise ApiError(-1130, "Data sent for parameter 'batchOrders' is not valid.") from None
+    if not 0 < len(orders) <= BATCH_MAX:
+        raise ApiError(-4082, "Invalid number of batch place orders.")
+    return [
+        Call(product=call.product, params={k: _text(v) for k, v in one.items()}) for one in orders
+    ]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _create_batch(venue: BinanceState, call: Call) -> object:
+    return _each(venue, _batch(call), create)
+
+
+def modify_order(venue: BinanceState, call: Call) -> object:
+    _counted(venue)
+    return order_row(venue, modify(venue, call))
+
+
+def _modify_batch(venue: BinanceState, call: Call) -> object:
+    return _each(venue, _batch(call), modify_order)
+
+
+def cancel_order(venue: BinanceState, call: Call) -> object:
+    return order_row(venue, cancel(venue, find(venue, call, -2011)))
+
+
+def _cancel_batch(venue: BinanceState, call: Call) -> object:
+    """`orderIdList` or `origClientOrderIdList`, JSON. Raises ApiError."""
+    symbol, calls = call.need("symbol"), []
+    for source, name in (
+        ("orderIdList", "orderId"),
+        ("origClientOrderIdList", "origClientOrderId"),
+    ):
+        try:
+            listed = msgspec.json.decode(call.params.get(source, "[]"), type=list[int | str])
+        except msgspec.MsgspecError:
+            raise ApiError(-1130, f"Data sent for parameter '{source}' is not valid.") from None
+        calls += [
+            Call(product=call.product, params={"symbol": symbol, name: str(one)}) for one in listed
+        ]
+    if not 0 < len(calls) <= BATCH_CANCEL_MAX:
+        raise missing("orderIdList")
+    return _each(venue, calls, cancel_order)
+
+
+def _cancel_all(venue: BinanceState, call: Call) -> object:
+    venue.market_of(call)
+    for order in open_of(venue, call):
+        cancel(venue, order)
+    return {"code": 200, "msg": "The operation of cancel all open order is done."}
+
+
+def query(venue: BinanceState, call: Call) -> object:
+    return order_row(venue, find(venue, call, -2013))
+
+
+def _query_open(venue: BinanceState, call: Call) -> object:
+    order = find(venue, call, -2013)
+    if order.status.is_terminal:
+        raise ApiError(-2013)
+    return order_row(venue, order)
+
+
+def _open_orders(venue: BinanceState, call: Call) -> object:
+    return [order_row(venue, order) for order in open_of(venue, call)]
+
+
+def _created(order: SimOrder) -> int:
+    return order.ts_created
+
+
+def _number(order: SimOrder) -> int:
+    return order.id
+
+
+def _all_orders(venue: BinanceState, call: Call) -> object:
+    orders = venue.exchange.orders(USDM_ACCOUNT, venue.market_of(call).id)
+    chosen = page(orders, call, _number, _created, "orderId")
+    return [order_row(venue, order) for order in chosen]
+
+
+def _filled(fill: FillEntry) -> int:
+    return fill.ts_event
+
+
+def _trade_number(fill: FillEntry) -> int:
+    return fill.trade_id
+
+
+def _user_trades(venue: BinanceState, call: Call) -> object:
+    market = venue.market_of(call)
+    wanted = natural(call.params.get("orderId", ""))
+    fills = [
+        fill
+        for fill in venue.exchange.ledger.fills(USDM_ACCOUNT)
+        if fill.market == market.id and wanted in (None, fill.order_id)
+    ]
+    return [trade_row(venue, f) for f in page(fills, call, _trade_number, _filled, "fromId")]
+
+
+# -- algo orders ----------------------------------------------------------------------------------
+
+
+def _create_algo(venue: BinanceState, call: Call) -> object:
+    _counted(venue)
+    return algo.row(venue, algo.create(venue, call))
+
+
+def _cancel_algo(venue: BinanceState, call: Call) -> object:
+    found = algo.find(venue, call, -2011)
+    algo.cancel(venue, found)
+    return {"algoId": found.id, "clientAlgoId": found.name, "code": "200", "msg": "success"}
+
+
+def _cancel_algos(venue: BinanceState, call: Call) -> object:
+    for one in venue.algos.open(venue.market_of(call).symbol):
+        algo.cancel(venue, one)
+    return {"code": 200, "msg": "The operation of cancel all open order is done."}
+
+
+def _query_algo(venue: BinanceState, call: Call) -> object:
+    return algo.row(venue, algo.find(venue, call, -2013))
+
+
+def _open_algos(venue: BinanceState, call: Call) -> object:
+    return [algo.row(venue, one) for one in venue.algos.open(call.params.get("symbol"))]
+
+
+def _all_algos(venue: BinanceState, call: Call) -> object:
+    symbol = venue.market_of(call).symbol
+    chosen = [one for one in venue.algos.orders.values() if one.market.symbol == symbol]
+    return [
+        algo.row(venue, one)
+        for one in page(chosen, call, lambda a: a.id, lambda a: a.created_ms * 10**6, "algoId")
+    ]
+
+
+# -- account --------------------------------------------------------------------------------------
+
+
+def money(value: Decimal) -> str:
+    return fixed(value, MONEY)
+
+
+class _Sums(msgspec.Struct, frozen=True):
+    wallet: Decimal
+    profit: Decimal
+    initial: Decimal
+    positions: Decimal
+    maintenance: Decimal
+
+    @property
+    def available(self) -> Decimal:
+        return max(ZERO, self.wallet + self.profit - self.initial)
+
+
+def _sums(venue: BinanceState) -> _Sums:
+    initial, positions = margins(venue)
+    marks = {one.symbol: venue.last_price(one) for one in venue.of_product(Product.USDM)}
+    held = sum((abs(p.amount) * marks[p.symbol] for p in venue.usdm.held()), ZERO)
+    profit = unrealized(venue)
+    return _Sums(venue.usdm.wallet, profit, initial, positions, held * MAINTENANCE_RATE)
+
+
+def _margin_fields(sums: _Sums) -> dict[str, Any]:
+    return {
+        "maintMargin": money(sums.maintenance),
+        "initialMargin": money(sums.initial),
+        "positionInitialMargin": money(sums.positions),
+        "openOrderInitialMargin": money(sums.initial - sums.positions),
+        "crossWalletBalance": money(sums.wallet),
+        "crossUnPnl": money(sums.profit),
+        "availableBalance": money(sums.available),
+        "maxWithdrawAmount": money(min(sums.available, sums.wallet)),
+    }
+
+
+def _assets(venue: BinanceState, sums: _Sums) -> list[dict[str, Any]]:
+    names = dict.fromkeys(one.quote for one in venue.of_product(Product.USDM))
+    return [
+        {
+            "asset": name,
+            "walletBalance": money(sums.wallet),
+            "unrealizedProfit": money(sums.profit),
+            "marginBalance": money(sums.wallet + sums.profit),
+            **_margin_fields(sums),
+            "marginAvailable": True,
+            "updateTime": venue.now_ms,
+        }
+        for name in names
+    ]
+
+
+def _account(venue: BinanceState, call: Call) -> object:
+    sums = _sums(venue)
+    return {
+        "feeTier": 0,
+        "feeBurn": False,
+        "canTrade": True,
+        "canDeposit": True,
+        "canWithdraw": True,
+        "updateTime": 0,
+        "multiAssetsMargin": False,
+        "tradeGroupId": -1,
+        "totalInitialMargin": money(sums.initial),
+        "totalMaintMargin": money(sums.maintenance),
+        "totalWalletBalance": money(sums.wallet),
+        "totalUnrealizedProfit": money(sums.profit),
+        "totalMarginBalance": money(sums.wallet + sums.profit),
+        "totalPositionInitialMargin": money(sums.positions),
+        "totalOpenOrderInitialMargin": money(sums.initial - sums.positions),
+        "totalCrossWalletBalance": money(sums.wallet),
+        "totalCrossUnPnl": money(sums.profit),
+        "availableBalance": money(sums.available),
+        "maxWithdrawAmount": money(min(sums.available, sums.wallet)),
+        "assets": _assets(venue, sums),
+        "positions": [_account_position(venue, one) for one in venue.usdm.told()],
+    }
+
+
+def _market(venue: BinanceState, position: Position) -> SimMarket:
+    return venue.market(Product.USDM, position.symbol)
+
+
+def _account_position(venue: BinanceState, position: Position) -> dict[str, Any]:
+    market = _market(venue, position)
+    value = position.amount * venue.last_price(market)
+    initial = money(abs(value) / venue.usdm.leverages[position.symbol])
+    return {
+        "symbol": position.symbol,
+        "initialMargin": initial,
+        "maintMargin": money(abs(value) * MAINTENANCE_RATE),
+        "unrealizedProfit": money(position.unrealized(venue.last_price(market))),
+        "positionInitialMargin": initial,
+        "openOrderInitialMargin": "0",
+        "leverage": str(venue.usdm.leverages[position.symbol]),
+        "isolated": position.symbol in venue.usdm.isolated,
+        "entryPrice": _price(position.entry),
+        "breakEvenPrice": _price(position.entry),
+        "maxNotional": MAX_NOTIONAL,
+        "positionSide": position.side,
+        "positionAmt": market.size_text(position.amount),
+        "notional": money(value),
+        "isolatedWallet": "0",
+        "updateTime": position.updated_ms,
+        "bidNotional": "0",
+        "askNotional": "0",
+    }
+
+
+def _price(value: Decimal) -> str:
+    return fixed(value, 8)
+
+
+def _position_risk(venue: BinanceState, call: Call) -> object:
+    symbol = venue.market_of(call).symbol if call.params.get("symbol") else None
+    return [_risk_row(venue, position) for position in venue.usdm.told(symbol)]
+
+
+def _position_risk_v3(venue: BinanceState, call: Call) -> object:
+    """Only what is held, or has orders."""
+    symbol = venue.market_of(call).symbol if call.params.get("symbol") else None
+    with_orders = {
+        venue.markets[order.market].symbol for order in venue.exchange.open_orders(USDM_ACCOUNT)
+    }
+    return [
+        _risk_row(venue, position)
+        for position in venue.usdm.told(symbol)
+        if position.amount or position.symbol in with_orders
+    ]
+
+
+def _risk_row(venue: BinanceState, position: Position) -> dict[str, Any]:
+    market = _market(venue, position)
+    mark = venue.last_price(market)
+    value = position.amount * mark
+    is_isolated = position.symbol in venue.usdm.isolated
+    initial = money(abs(value) / venue.usdm.leverages[position.symbol])
+    return {
+        "symbol": position.symbol,
+        "positionAmt": market.size_text(position.amount),
+        "entryPrice": _price(position.entry),
+        "breakEvenPrice": _price(position.entry),
+        "markPrice": _price(mark),
+        "unRealizedProfit": money(position.unrealized(mark)),
+        "liquidationPrice": "0",
+        "leverage": str(venue.usdm.leverages[position.symbol]),
+        "maxNotionalValue": MAX_NOTIONAL,
+        "marginType": "isolated" if is_isolated else "cross",
+        "isolatedMargin": "0.00000000",
+        "isAutoAddMargin": "false",
+        "positionSide": position.side,
+        "notional": money(value),
+        "isolatedWallet": "0",
+        "updateTime": position.updated_ms,
+        "isolated": is_isolated,
+        "adlQuantile": 0,
+        "initialMargin": initial,
+        "maintMargin": money(abs(value) * MAINTENANCE_RATE),
+        "positionInitialMargin": initial,
+        "openOrderInitialMargin": "0",
+        "adl": 0,
+        "bidNotional": "0",
+        "askNotional": "0",
+        "marginAsset": market.quote,
+    }
+
+
+def _balance(venue: BinanceState, call: Call) -> object:
+    sums = _sums(venue)
+    names = dict.fromkeys(one.quote for one in venue.of_product(Product.USDM))
+    return [
+        {
+            "accountAlias": "SgsR",
+            "asset": name,
+            "balance": money(sums.wallet),
+            "crossWalletBalance": money(sums.wallet),
+            "crossUnPnl": money(sums.profit),
+            "availableBalance": money(sums.available),
+            "maxWithdrawAmount": money(min(sums.available, sums.wallet)),
+            "marginAvailable": True,
+            "updateTime": venue.now_ms,
+        }
+        for name in names
+    ]
+
+
+# -- settings -------------------------------------------------------------------------------------
+
+
+def _dual(venue: BinanceState, call: Call) -> object:
+    return {"dualSidePosition": venue.usdm.is_hedged}
+
+
+def _set_dual(venue: BinanceState, call: Call) -> object:
+    """Raises ApiError -4059, -4067 or -4068."""
+    wanted = call.need("dualSidePosition").lower() == "true"
+    if wanted is venue.usdm.is_hedged:
+        raise ApiError(-4059)
+    if venue.exchange.open_orders(USDM_ACCOUNT) or venue.algos.open():
+        raise ApiError(-4067)
+    if venue.usdm.held():
+        raise ApiError(-4068)
+    venue.usdm.is_hedged = wanted
+    return DONE
+
+
+def _set_leverage(venue: BinanceState, call: Call) -> object:
+    """Raises ApiError -4028."""
+    symbol, wanted = venue.market_of(call).symbol, natural(call.need("leverage"))
+    if wanted is None or not 1 <= wanted <= LEVERAGE_MAX:
+        raise ApiError(-4028, f"Leverage {call.need('leverage')} is not valid")
+    venue.usdm.leverages[symbol] = wanted
+    return {"leverage": wanted, "maxNotionalValue": MAX_NOTIONAL, "symbol": symbol}
+
+
+def _set_margin_type(venue: BinanceState, call: Call) -> object:
+    """Raises ApiError -4046, -4047 or -4048."""
+    symbol, wanted = venue.market_of(call).symbol, call.need("marginType")
+    if wanted not in ("ISOLATED", "CROSSED"):
+        raise ApiError(-1130, "Data sent for parameter 'marginType' is not valid.")
+    if (wanted == "ISOLATED") is (symbol in venue.usdm.isolated):
+        raise ApiError(-4046)
+    if open_of(venue, call):
+        raise ApiError(-4047, "Margin type cannot be changed if there exists open orders.")
+    if any(position.amount for position in venue.usdm.told(symbol)):
+        raise ApiError(-4048, "Margin type cannot be changed if there exists position.")
+    (venue.usdm.isolated.add if wanted == "ISOLATED" else venue.usdm.isolated.discard)(symbol)
+    return DONE
+
+
+def _multi_assets(venue: BinanceState, call: Call) -> object:
+    return {"multiAssetsMargin": False}
+
+
+def _commission(venue: BinanceState, call: Call) -> object:
+    options = venue.options
+    return {
+        "symbol": venue.market_of(call).symbol,
+        "makerCommissionRate": f"{options.usdm_maker_rate:f}",
+        "takerCommissionRate": f"{options.usdm_taker_rate:f}",
+    }
+
+
+def _chosen(venue: BinanceState, call: Call) -> list[SimMarket]:
+    return [venue.market_of(call)] if call.params.get("symbol") else venue.of_product(Product.USDM)
+
+
+def _symbol_config(venue: BinanceState, call: Call) -> object:
+    return [
+        {
+            "symbol": market.symbol,
+            "marginType": "ISOLATED" if market.symbol in venue.usdm.isolated else "CROSSED",
+            "isAutoAddMargin": "false",
+            "leverage": venue.usdm.leverages[market.symbol],
+            "maxNotionalValue": MAX_NOTIONAL,
+        }
+        for market in _chosen(venue, call)
+    ]
+
+
+def _account_config(venue: BinanceState, call: Call) -> object:
+    return {
+        "feeTier": 0,
+        "canTrade": True,
+        "canDeposit": True,
+        "canWithdraw": True,
+        "dualSidePosition": venue.usdm.is_hedged,
+        "updateTime": 0,
+        "multiAssetsMargin": False,
+        "tradeGroupId": -1,
+    }
+
+
+def _brackets(venue: BinanceState, call: Call) -> object:
+    bracket = {
+        "bracket": 1,
+        "initialLeverage": LEVERAGE_MAX,
+        "notionalCap": int(MAX_NOTIONAL),
+        "notionalFloor": 0,
+        "maintMarginRatio": float(MAINTENANCE_RATE),
+        "cum": 0.0,
+    }
+    return [{"symbol": market.symbol, "brackets": [bracket]} for market in _chosen(venue, call)]
+
+
+def _income(venue: BinanceState, call: Call) -> object:
+    """Realized profits and commissions of fills, oldest first."""
+    rows = []
+    for fill in venue.exchange.ledger.fills(USDM_ACCOUNT):
+        profit = venue.news.profits[fill.order_id, fill.trade_id]
+        for kind, amount in (("REALIZED_PNL", profit), ("COMMISSION", -fill.fee)):
+            if amount:
+                rows.append(
+                    {
+                        "symbol": venue.markets[fill.market].symbol,
+                        "incomeType": kind,
+                        "income": money(amount),
+                        "asset": fill.fee_currency,
+                        "info": "",
+                        "time": millis(fill.ts_event),
+                        "tranId": fill.trade_id,
+                        "tradeId": str(fill.trade_id),
+                    }
+                )
+    return rows[-(natural(call.params.get("limit", "100")) or 100) :]
+
+
+# -- listen key -----------------------------------------------------------------------------------
+
+
+def _start_key(venue: BinanceState, call: Call) -> object:
+    venue.auth.check_key(call.key)
+    return {"listenKey": venue.keys.start(Product.USDM, venue.now_ms)}
+
+
+def _keep_key(venue: BinanceState, call: Call) -> object:
+    """Raises ApiError -1125."""
+    venue.auth.check_key(call.key)
+    key = venue.keys.only(Product.USDM, venue.now_ms)
+    if not venue.keys.keep(Product.USDM, key, venue.now_ms):
+        raise ApiError(-1125)
+    return {"listenKey": key}
+
+
+def _end_key(venue: BinanceState, call: Call) -> object:
+    venue.auth.check_key(call.key)
+    venue.keys.end(Product.USDM, venue.keys.only(Product.USDM, venue.now_ms))
+    return {}
+
+
+def _private(
+    methods: str, path: str, handler: Callable[[BinanceState, Call], object], weight: int = 1
+) -> Endpoint[BinanceState, Call]:
+    return Endpoint(methods, f"/fapi/{path}", handler, str(weight), True)
+
+
+USDM: tuple[Endpoint[BinanceState, Call], ...] = (
+    _private("POST", "v1/order", create, 0),
+    _private("PUT", "v1/order", modify_order),
+    _private("DELETE", "v1/order", cancel_order),
+    _private("GET", "v1/order", query),
+    _private("POST", "v1/batchOrders", _create_batch, 5),
+    _private("PUT", "v1/batchOrders", _modify_batch, 5),
+    _private("DELETE", "v1/batchOrders", _cancel_batch),
+    _private("DELETE", "v1/allOpenOrders", _cancel_all),
+    _private("GET", "v1/openOrder", _query_open),
+    _private("GET", "v1/openOrders", _open_orders),
+    _private("GET", "v1/allOrders", _all_orders, 5),
+    _private("GET", "v1/userTrades", _user_trades, 5),
+    _private("POST", "v1/algoOrder", _create_algo, 0),
+    _private("DELETE", "v1/algoOrder", _cancel_algo),
+    _private("GET", "v1/algoOrder", _query_algo),
+    _private("DELETE", "v1/algoOpenOrders", _cancel_algos),
+    _private("GET", "v1/openAlgoOrders", _open_algos),
+    _private("GET", "v1/allAlgoOrders", _all_algos, 5),
+    *(_private("GET", f"v{version}/account", _account, 5) for version in (1, 2, 3)),
+    *(_private("GET", f"v{version}/balance", _balance, 5) for version in (1, 2, 3)),
+    *(_private("GET", f"v{version}/positionRisk", _position_risk, 5) for version in (1, 2)),
+    _private("GET", "v3/positionRisk", _position_risk_v3, 5),
+    _private("GET", "v1/positionSide/dual", _dual, 30),
+    _private("POST", "v1/positionSide/dual", _set_dual),
+    _private("POST", "v1/leverage", _set_leverage),
+    _private("POST", "v1/marginType", _set_margin_type),
+    _private("GET", "v1/multiAssetsMargin", _multi_assets, 30),
+    _private("GET", "v1/commissionRate", _commission, 20),
+    _private("GET", "v1/symbolConfig", _symbol_config, 5),
+    _private("GET", "v1/accountConfig", _account_config, 5),
+    _private("GET", "v1/leverageBracket", _brackets),
+    _private("GET", "v1/income", _income, 30),
+    Endpoint("POST", "/fapi/v1/listenKey", _start_key, "1"),
+    Endpoint("PUT", "/fapi/v1/listenKey", _keep_key, "1"),
+    Endpoint("DELETE", "/fapi/v1/listenKey", _end_key, "1"),
+)
