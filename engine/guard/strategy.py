@@ -142,6 +142,18 @@ class GuardedStrategy(Subscriptions):
         )
         return order if bound.submit(order) else None
 
+    def price_for(
+        self, instrument_id: InstrumentId, side: OrderSide, quantity: Quantity
+    ) -> Decimal | None:
+        """The limit price at which an order of this size would fill whole by the book as it stands;
+        None where the book does not cover it.
+
+        At a dealer's (Zerocap) that is the price of the first tier that covers the quantity, which
+        the gate's collar compares the order with too.
+        """
+        view = self._guard_bound().view
+        return view.price_for(str(instrument_id), side_of(side), quantity.as_decimal())
+
     def bracket(
         self,
         instrument_id: InstrumentId,

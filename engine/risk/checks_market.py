@@ -49,11 +49,12 @@ def price_collar(order: OrderFacts, view: Look) -> Verdict:
     """A limit price may not lie too far through the market on the losing side.
 
     A stop is compared with the market at the moment it fires: a STOP_LIMIT with the worse of
-    trigger and market, a LIMIT_IF_TOUCHED with the better.
+    trigger and market, a LIMIT_IF_TOUCHED with the better. A dealer's market is the tier that
+    covers the quantity.
     """
     if order.price is None:
         return None
-    center = _center(order, view.price)
+    center = _center(order, view.price_for(order))
     if center is None or center <= 0:
         return None
     through = (order.price - center) if order.is_buy else (center - order.price)

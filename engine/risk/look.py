@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from fairlead.engine.orders.model import Capabilities, Role, Side
@@ -24,6 +24,7 @@ TRIGGER = "trigger"  # source of a reference that is the order's own
 FundsOf = Callable[[str, str], Funds | None]
 
 TradeOf = Callable[[str], Reference | None]
+LevelsOf = Callable[[str, Side], Sequence[tuple[Decimal, Decimal]]]
 
 
 class Look:
@@ -47,6 +48,7 @@ class Look:
         "funds",
         "kill_switch",
         "last_trade",
+        "levels",
         "limits",
         "market",
         "now_ns",
@@ -75,6 +77,7 @@ class Look:
         self.funds: FundsOf | None = getattr(view, "funds", None)
         self.renew_funds: Callable[[str, bool], bool] | None = getattr(view, "renew_funds", None)
         self.last_trade: TradeOf | None = getattr(view, "last_trade", None)
+        self.levels: LevelsOf | None = getattr(view, "levels", None)
         self.now_ns = 0
         self.facts: InstrumentFacts | None = None
         self.market: Reference | None = None
@@ -162,6 +165,17 @@ class Look:
             return order.trigger_price
         market = self.market
         return self.price if market is None or market.ask is None else market.ask
+
+    def price_for(self, order: OrderFacts) -> Decimal | None:
+        """What the order is compared with: the market's price; where a dealer's ladder is the
+        market, what its tiers give for the quantity, if one covers it."""
+        able = self.capabilities(order.instrument)
+        tier_price = None if able is None else able.tier_price
+        if tier_price is None or self.levels is None:
+            return self.price
+        taken = Side.SELL if order.is_buy else Side.BUY
+        found = tier_price(self.levels(order.instrument, taken), order.quantity)
+        return self.price if found is None else found
 
     def is_working(self, order: OrderFacts) -> bool:
         """Whether any other order is live in its instrument, of whatever side or strategy."""

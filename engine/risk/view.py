@@ -215,6 +215,30 @@ class NautilusView(GateView):
             return None
         return Reference("trade", trade.ts_init, last=trade.price.as_decimal())
 
+    def levels(self, instrument: str, side: Side) -> list[tuple[Decimal, Decimal]]:
+        """(price, size) of one side of the managed book, best first; empty: there is none."""
+        book = self._cache.order_book(self._id(instrument))
+        if book is None:
+            return []
+        side_of_book = book.bids() if side is Side.BUY else book.asks()
+        # A size is told as a double, whose shortest text is the decimal that it was made of.
+        return [(one.price.as_decimal(), Decimal(str(one.size()))) for one in side_of_book]
+
+    def price_for(self, instrument: str, side: Side, quantity: Decimal) -> Decimal | None:
+        """The limit at which an order of this size would fill whole now; None: it would not.
+
+        At a dealer's that is the first tier that covers it, else the last level that it takes.
+        """
+        levels = self.levels(instrument, Side.SELL if side is Side.BUY else Side.BUY)
+        able = self.capabilities(instrument)
+        if able is not None and able.tier_price is not None:
+            return able.tier_price(levels, quantity)
+        for price, size in levels:
+            quantity -= size
+            if quantity <= 0:
+                return price
+        return None
+
     def _book_reference(self, instrument: str, key: InstrumentId, updates: int) -> Reference:
         known = self._tops.get(instrument)
         if known is not None and known[0] == updates:

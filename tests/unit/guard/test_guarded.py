@@ -471,6 +471,29 @@ def test_what_the_strategy_asks_for_later_it_gets() -> None:
     assert run.strategy.trades == 14
 
 
+def test_the_price_for_a_quantity_is_the_limit_that_fills_it() -> None:
+    class Asking(Strategy):
+        def on_start(self) -> None:
+            self.found: list[Any] = []
+
+        def on_book_deltas(self, deltas: Any) -> None:
+            levels = self.cache.order_book(IID).asks()
+            all_of = sum(one.size() for one in levels)
+            for size in (levels[0].size(), all_of, all_of + 1):
+                self.found.append((self.price_for(IID, BUY, qty(size)), levels))  # type: ignore[attr-defined]
+
+    class Books(Asking):
+        def on_start(self) -> None:
+            super().on_start()
+            self.subscribe_book_deltas(IID, BookType.L2_MBP)
+
+    run = backtest(Run(Books, steps=2))
+    (first, levels), (whole, _), (more, _) = run.strategy.found[:3]
+    assert first == levels[0].price.as_decimal()
+    assert whole == levels[-1].price.as_decimal()
+    assert more is None
+
+
 def test_gate_without_book_uses_trades() -> None:
     class Trades(Strategy):
         def on_start(self) -> None:

@@ -85,6 +85,25 @@ class View:
         return self.gate.kill.reason(order.strategy, order.instrument)
 
 
+class TierView(View):
+    """Of a dealer: up to 100 at 1 % from the middle, up to 5,000 at 10 %."""
+
+    def __init__(self, gate: RiskGate) -> None:
+        super().__init__(gate)
+        self.market = Reference("book", NOW, D(99), D(101))
+        self.able = Capabilities(
+            kinds=frozenset({Kind.LIMIT, Kind.STOP_LIMIT}),
+            time_in_force=frozenset({Tif.GTC}),
+            tier_price=lambda tiers, quantity: next(
+                (price for price, size in tiers if size >= quantity), None
+            ),
+        )
+
+    def levels(self, instrument: str, side: Side) -> list[tuple[Decimal, Decimal]]:
+        far = {Side.BUY: ("99", "90"), Side.SELL: ("101", "110")}[side]
+        return [(D(far[0]), D(100)), (D(far[1]), D(5000))]
+
+
 def order(price: str | None = "100", quantity: str = "1", **kw: Any) -> OrderFacts:
     values: dict[str, Any] = {
         "client_order_id": "A",
@@ -164,6 +183,35 @@ def test_collar_of_stops(
     gate = RiskGate(Risk(off=["STOP_SIDE"]))
     facts = order(limit, side=side, kind=kind, trigger_price=D(trigger))
     assert code(gate, facts, View(gate)) == expected
+
+
+@pytest.mark.parametrize(
+    ("side", "quantity", "price", "expected"),
+    [
+        (Side.BUY, "100", "106.05", None),  # 5 % through the tier of 101
+        (Side.BUY, "100", "106.06", "PRICE_COLLAR"),
+        (Side.BUY, "101", "115.5", None),
+        (Side.BUY, "101", "115.51", "PRICE_COLLAR"),
+        (Side.BUY, "5001", "105", None),  # no tier covers it: the middle
+        (Side.BUY, "5001", "105.01", "PRICE_COLLAR"),
+        (Side.SELL, "101", "85.5", None),
+        (Side.SELL, "101", "85.49", "PRICE_COLLAR"),
+    ],
+)
+def test_a_dealer_s_price_is_that_of_the_tier_that_covers_the_quantity(
+    side: Side, quantity: str, price: str, expected: str | None
+) -> None:
+    gate = RiskGate(Risk(off=["FREE_BALANCE", "MAX_ORDER_NOTIONAL"]))
+    view = TierView(gate)
+    assert code(gate, order(price, quantity, side=side), view) == expected
+
+
+def test_a_stop_at_a_dealer_s_is_compared_with_the_worse_of_its_trigger_and_the_tier() -> None:
+    gate = RiskGate(Risk(off=["FREE_BALANCE", "MAX_ORDER_NOTIONAL", "STOP_SIDE"]))
+    view = TierView(gate)
+    for trigger, limit, expected in (("105", "115.5", None), ("105", "115.51", "PRICE_COLLAR")):
+        facts = order(limit, "101", kind="STOP_LIMIT", trigger_price=D(trigger))
+        assert code(gate, facts, view) == expected
 
 
 def test_position_counts_positions_open_and_unproven_orders() -> None:

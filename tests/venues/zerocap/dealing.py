@@ -45,10 +45,10 @@ class Dealing(GuardedStrategy):
             steps[self.step]()
 
     def _limit(self, side: OrderSide, part: str, tif: TimeInForce) -> None:
-        bid, _, ask, _ = self.cache.top_of_book(self.name)
-        best = ask if side == OrderSide.BUY else bid
-        price = self.round_price(self.name, side, best.as_decimal() * Decimal(part))
         quantity = self.round_quantity(self.name, "3000")  # the second tier
+        covers = self.price_for(self.name, side, quantity)
+        assert covers is not None
+        price = self.round_price(self.name, side, covers * Decimal(part))
         order = self.order_factory.limit(self.name, side, quantity, price, time_in_force=tif)
         if self.submit_order(order) is None and tif == TimeInForce.GTC:
             self._tell("denied", order)
