@@ -148,10 +148,11 @@ class GuardedStrategy(Subscriptions):
         """The limit price at which an order of this size would fill whole by the book as it stands;
         None where the book does not cover it.
 
-        At a dealer's (Zerocap) that is the price of the first tier that covers the quantity, which
-        the gate's collar compares the order with too.
+        At a dealer's that is the price of the first tier that covers the quantity, which the gate's
+        collar compares the order with too. Not before `on_start`.
         """
         view = self._guard_bound().view
+        assert view is not None, "it is there from on_start on"
         return view.price_for(str(instrument_id), side_of(side), quantity.as_decimal())
 
     def bracket(
