@@ -49,7 +49,7 @@ def create(venue: BinanceState, call: Call) -> AlgoOrder:
         raise ApiError(-4116)
     if len(venue.algos.open()) >= OPEN_ORDERS_MAX:
         raise ApiError(-4045, "Reach max stop order limit.")
-    venue.algos.orders[algo.id] = algo
+    venue.algos.add(algo)
     venue.algos.change(algo, "NEW", venue.now_ms)
     return algo
 
@@ -132,7 +132,7 @@ def run(venue: BinanceState) -> None:
             venue.algos.change(algo, "EXPIRED", venue.now_ms)
         elif seen is not None and algo.is_reached(seen[1] if algo.is_rising else seen[0]):
             _fire(venue, algo)
-    for algo in venue.algos.orders.values():
+    for algo in [*venue.algos.live.values()]:
         if algo.status == "TRIGGERED":
             order = order_of(venue, algo)
             if order is None or order.status.is_terminal:

@@ -50,6 +50,8 @@ class AlgoBook(ExchangeListener):
 
     def __init__(self, exchange: Exchange, ids_from: int) -> None:
         self.orders: dict[int, AlgoOrder] = {}
+        self.live: dict[int, AlgoOrder] = {}  # what is not over
+        self._by_name: dict[str, AlgoOrder] = {}
         self.news: list[AlgoOrder] = []  # copies, to be told
         self._next_id = FIRST_ALGO_ID + ids_from
         self._prices: dict[str, tuple[Decimal, Decimal]] = {}  # lowest and highest since
@@ -67,17 +69,24 @@ class AlgoBook(ExchangeListener):
         self._next_id += 1
         return self._next_id
 
+    def add(self, algo: AlgoOrder) -> None:
+        self.orders[algo.id] = self._by_name[algo.name] = algo
+
     def open(self, symbol: str | None = None) -> list[AlgoOrder]:
         return [
             one
-            for one in self.orders.values()
+            for one in self.live.values()
             if one.status == "NEW" and symbol in (None, "", one.market.symbol)
         ]
 
     def change(self, algo: AlgoOrder, status: str, now_ms: int) -> None:
         algo.status, algo.updated_ms = status, now_ms
+        if status in OVER:
+            self.live.pop(algo.id, None)
+        else:
+            self.live[algo.id] = algo
         self.news.append(msgspec.structs.replace(algo))
 
     def named(self, name: str) -> AlgoOrder | None:
         """The latest of this client id."""
-        return next((one for one in reversed(self.orders.values()) if one.name == name), None)
+        return self._by_name.get(name)

@@ -202,7 +202,7 @@ async def test_its_book_is_the_venues(served: Served, product: Product) -> None:
         """At some event nothing is on its way: then they are the same."""
         book = player.cache.order_book(product.instrument)
         mine = told(book.bids()), told(book.asks())
-        player.is_done = mine == (truth.bids.levels(20), truth.asks.levels(20))
+        player.is_done |= mine == (truth.bids.levels(20), truth.asks.levels(20))
         return player.is_done
 
     player = player_of(product, lambda player: None, is_over)
@@ -273,3 +273,28 @@ async def test_a_stop_that_fires_fills(served: Served, product: Product) -> None
     fills = exchange.ledger.fills(product.account)
     assert sum(fill.quantity for fill in fills) == Decimal(product.quantity)
     assert player.names.index("0 Accepted") < player.names.index("0 Filled")
+
+
+@BOTH
+async def test_a_lost_frame_is_a_gap_and_its_book_is_whole_again(
+    served: Served, product: Product
+) -> None:
+    truth: Any = served.venue.exchange.markets[product.market].book
+    faults, lost = served.venue.faults, 40 if product is USDM else 12
+
+    def play(player: Player) -> None:
+        faults.next("WS", "/", "lose", times=lost)
+
+    def is_over(player: Player) -> bool:
+        book = player.cache.order_book(product.instrument)
+        mine = told(book.bids()), told(book.asks())
+        player.is_done |= faults.waiting == 0 and mine == (
+            truth.bids.levels(20),
+            truth.asks.levels(20),
+        )
+        return player.is_done
+
+    player = player_of(product, play, is_over)
+    await run_node(served, player, trading=False)
+    assert player.is_done
+    assert faults.counts == {"lose": lost}

@@ -67,7 +67,7 @@ def is_whole() -> bool:
     return all(AT.exchange.ledger.total(name) == total for name, total in TOTALS.items())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(ROUTES.endpoints), parameters, st.booleans())
 def test_any_parameters_give_an_answer(
     endpoint: Endpoint[Any, Any], params: dict[str, str], is_nearly_valid: bool
@@ -95,7 +95,7 @@ def test_any_text_gives_an_answer(endpoint: Endpoint[Any, Any], query: str, body
     json.loads(response.body)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.text(max_size=40)
     | json_values.map(json.dumps)
@@ -114,7 +114,7 @@ def test_any_frame_leaves_the_connection_working(frame: str, path: str) -> None:
     run(AT, 0.005)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from([("/ws-api/v3", name) for name in SPOT_METHODS])
     | st.sampled_from([("/ws-fapi/v1", name) for name in USDM_METHODS]),

@@ -91,7 +91,7 @@ def test_trades_and_the_best_prices_are_told_as_they_are(path: str, api: str) ->
     at = venue()
     stream = Stream(at, path)
     stream.subscribe("btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker")
-    run(at, 10.0)
+    run(at, 10.0, step_ms=50)
     told = [frame["t"] for frame in stream.of("trade")]
     assert told == [row["id"] for row in get(at, f"{api}/trades", symbol="BTCUSDT", limit=1000)]
     assert [frame["a"] for frame in stream.of("aggTrade")] == told
@@ -102,10 +102,10 @@ def test_trades_and_the_best_prices_are_told_as_they_are(path: str, api: str) ->
 
 @pytest.mark.parametrize("path", [SPOT, USDM])
 def test_each_kline_closes_once_and_the_next_begins_there(path: str) -> None:
-    at = venue()
+    at = venue(active_markets=())
     stream = Stream(at, path)
     stream.subscribe("btcusdt@kline_1m")
-    run(at, 190.0, step_ms=50)
+    run(at, 190.0, step_ms=250)
     closed = [frame["k"] for frame in stream.of("kline") if frame["k"]["x"]]
     assert len(closed) == 3
     assert [one["T"] + 1 for one in closed[:-1]] == [one["t"] for one in closed[1:]]
