@@ -21,14 +21,13 @@ from nautilus_trader.model import (
     InstrumentId,
     OmsType,
     OrderStatus,
-    TradeId,
     Venue,
-    VenueOrderId,
 )
 
 from fairlead.adapters.base import translate
 from fairlead.adapters.base.account import Account
 from fairlead.adapters.base.venue import POST_ONLY_CROSSED, VenueInstrument
+from fairlead.engine import identifiers
 from fairlead.engine.currencies import currency
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.orders.approved import Approved
@@ -373,7 +372,7 @@ class VenueExecutionClient(ExecutionClient):
         if order is None:
             self._report(intent)
             return
-        self.generate_order_accepted(order, VenueOrderId(venue_order_id), ts_event)
+        self.generate_order_accepted(order, identifiers.venue_order_id(venue_order_id), ts_event)
 
     def order_refused(self, intent: Intent, code: str, message: str, ts_event: int) -> None:
         logger.warning("%s refused: %s: %s", intent.client_order_id, code, message)
@@ -389,7 +388,7 @@ class VenueExecutionClient(ExecutionClient):
         if order is None:
             self._report(intent)
         elif order.venue_order_id is None:
-            name = VenueOrderId(intent.client_order_id)
+            name = identifiers.venue_order_id(intent.client_order_id)
             self.generate_order_accepted(order, name, ts_event)
 
     def order_released(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
@@ -403,7 +402,9 @@ class VenueExecutionClient(ExecutionClient):
         if intent.price is None or intent.trigger_price is None:
             return  # NautilusTrader has no such event of a market order, or of a plain limit
         if order is not None and not self._is_late(order):
-            self.generate_order_triggered(order, VenueOrderId(venue_order_id), ts_event)
+            self.generate_order_triggered(
+                order, identifiers.venue_order_id(venue_order_id), ts_event
+            )
 
     def order_filled(self, intent: Intent, fill: VenueFill) -> None:
         order = self._cached(intent)
@@ -419,9 +420,9 @@ class VenueExecutionClient(ExecutionClient):
             return
         self.generate_order_filled(
             order,
-            VenueOrderId(fill.venue_order_id),
+            identifiers.venue_order_id(fill.venue_order_id),
             None,
-            TradeId(fill.trade_id),
+            identifiers.trade_id(fill.trade_id),
             translate.quantity_of(fill.quantity, instrument),
             translate.price_of(fill.price, instrument),
             currency(instrument.quote),
@@ -436,7 +437,9 @@ class VenueExecutionClient(ExecutionClient):
         if self._is_late(order):
             self._tell_late(intent, venue_order_id, OrderStatus.CANCELED)
         elif order is not None:
-            self.generate_order_canceled(order, VenueOrderId(venue_order_id), ts_event)
+            self.generate_order_canceled(
+                order, identifiers.venue_order_id(venue_order_id), ts_event
+            )
 
     def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._trading.order_over(intent.client_order_id)
@@ -444,7 +447,7 @@ class VenueExecutionClient(ExecutionClient):
         if self._is_late(order):
             self._tell_late(intent, venue_order_id, OrderStatus.EXPIRED)
         elif order is not None:
-            self.generate_order_expired(order, VenueOrderId(venue_order_id), ts_event)
+            self.generate_order_expired(order, identifiers.venue_order_id(venue_order_id), ts_event)
 
     def order_replaced(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         order = self._cached(intent)
@@ -454,7 +457,7 @@ class VenueExecutionClient(ExecutionClient):
         price, trigger = intent.price, intent.trigger_price
         self.generate_order_updated(
             order,
-            VenueOrderId(venue_order_id),
+            identifiers.venue_order_id(venue_order_id),
             translate.quantity_of(intent.quantity, instrument),
             None if price is None else translate.price_of(price, instrument),
             None if trigger is None else translate.price_of(trigger, instrument),

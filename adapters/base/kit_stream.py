@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import AggressorSide, InstrumentId, TradeId, TradeTick
+from nautilus_trader.model import AggressorSide, InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers, SnapshotBook
 from fairlead.adapters.base.decode import bounded
@@ -25,6 +25,7 @@ from fairlead.adapters.base.venue import (
     VenueError,
     VenueInstrument,
 )
+from fairlead.engine.identifiers import trade_id
 from fairlead.engine.orders.model import Side
 
 SEEN_MAX = 10_000  # trades of a market, so that one told again is told once
@@ -201,7 +202,7 @@ def trade_tick(news: TradeNews, instrument: VenueInstrument, ts_init: int) -> Tr
             numbers.prices[f"{news.price:f}"],
             numbers.sizes[f"{news.size:f}"],
             AGGRESSORS[news.side],
-            TradeId(news.id),
+            trade_id(news.id),
             news.ts_event,
             ts_init,
         )

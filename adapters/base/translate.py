@@ -10,7 +10,6 @@ from nautilus_trader.model import (
     AccountBalance,
     AccountId,
     AvgPxReconciliation,
-    ClientOrderId,
     FillReport,
     InstrumentId,
     LiquiditySide,
@@ -24,12 +23,11 @@ from nautilus_trader.model import (
     Price,
     Quantity,
     TimeInForce,
-    TradeId,
     TriggerType,
-    VenueOrderId,
 )
 
 from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine import identifiers
 from fairlead.engine.currencies import currency
 from fairlead.engine.orders.journal import Position
 from fairlead.engine.orders.live import STOP_KINDS, LiveOrder
@@ -238,7 +236,7 @@ def _report(
     return OrderStatusReport(
         AccountId(str(account)),
         InstrumentId.from_str(intent.instrument),
-        VenueOrderId(venue_order_id),
+        identifiers.venue_order_id(venue_order_id),
         SIDES[intent.side],
         ORDER_TYPES[intent.kind],
         TIFS[intent.time_in_force],
@@ -248,7 +246,7 @@ def _report(
         ts_accepted,
         now,
         now,
-        client_order_id=ClientOrderId(intent.client_order_id),
+        client_order_id=identifiers.client_order_id(intent.client_order_id),
         price=None if intent.price is None else price_of(intent.price, instrument),
         trigger_price=None if trigger is None else price_of(trigger, instrument),
         trigger_type=None if trigger is None else TriggerType.LAST_PRICE,
@@ -263,8 +261,8 @@ def fill_report(fill: VenueFill, kind: Kind, account: Any, instrument: VenueInst
     return FillReport(
         AccountId(str(account)),
         InstrumentId.from_str(fill.instrument),
-        VenueOrderId(fill.venue_order_id),
-        TradeId(fill.trade_id),
+        identifiers.venue_order_id(fill.venue_order_id),
+        identifiers.trade_id(fill.trade_id),
         SIDES[fill.side],
         quantity_of(fill.quantity, instrument),
         price_of(fill.price, instrument),
@@ -272,7 +270,7 @@ def fill_report(fill: VenueFill, kind: Kind, account: Any, instrument: VenueInst
         liquidity_of(fill, kind),
         fill.ts_event,
         fill.ts_event,
-        client_order_id=ClientOrderId(fill.client_order_id),
+        client_order_id=identifiers.client_order_id(fill.client_order_id),
     )
 
 

@@ -12,12 +12,13 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import AggressorSide, Bar, BarType, InstrumentId, TradeId, TradeTick
+from nautilus_trader.model import AggressorSide, Bar, BarType, InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers, padded
 from fairlead.adapters.base.decode import MISREAD, bounded
 from fairlead.adapters.base.venue import ParseError
 from fairlead.adapters.oceanex import schemas as s
+from fairlead.engine import identifiers
 from fairlead.engine.orders.model import (
     Kind,
     OrderState,
@@ -191,7 +192,7 @@ def _tick(
             numbers.prices[price],
             numbers.sizes[size],
             aggressor,
-            TradeId(str(trade_id)),
+            identifiers.trade_id(str(trade_id)),
             ts_event,
             ts_init,
         )

@@ -14,13 +14,14 @@ from decimal import Decimal, localcontext
 from enum import IntEnum
 
 import msgspec
-from nautilus_trader.model import AggressorSide, InstrumentId, TradeId, TradeTick
+from nautilus_trader.model import AggressorSide, InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers
 from fairlead.adapters.base.decode import MISREAD, Answer, bounded
 from fairlead.adapters.base.venue import ParseError
 from fairlead.adapters.piexgo import schemas as s
 from fairlead.adapters.piexgo.symbols import instrument_id, split_symbol
+from fairlead.engine.identifiers import trade_id
 from fairlead.engine.orders.model import Fee, Kind, OrderState, Side, VenueBalance, VenueOrder
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -259,7 +260,7 @@ def tick(
     size = numbers.sizes[plain(deal.vol, numbers.sizes.precision, "vol")]
     if not price.raw or not size.raw:
         raise ParseError("deal", "expected a price and a volume above 0")
-    name = TradeId(names.name(deal))  # last: a deal that is refused is not counted
+    name = trade_id(names.name(deal))  # last: a deal that is refused is not counted
     try:
         return TradeTick(
             instrument,

@@ -17,7 +17,6 @@ from nautilus_trader.model import (
     MarkPriceUpdate,
     OrderBookDeltas,
     Price,
-    TradeId,
     TradeTick,
 )
 
@@ -26,6 +25,7 @@ from fairlead.adapters.base.venue import POST_ONLY_CROSSED, ParseError
 from fairlead.adapters.poloniex import schemas as s
 from fairlead.adapters.poloniex.instruments import StreamInstrument
 from fairlead.adapters.poloniex.symbols import SMART, WireId, instrument_of, parse_wire_id
+from fairlead.engine.identifiers import trade_id
 from fairlead.engine.orders.model import (
     Kind,
     OrderState,
@@ -109,7 +109,7 @@ def trade_tick(
             instrument.numbers.prices[row.price],
             instrument.numbers.sizes[row.quantity],
             _AGGRESSORS[row.taker_side],
-            TradeId(row.id),
+            trade_id(row.id),
             row.create_time * MS,
             ts_init,
         )

@@ -28,13 +28,12 @@ from nautilus_trader.model import (
     OrderBookDeltas,
     Price,
     Quantity,
-    TradeId,
     TradeTick,
     Venue,
-    VenueOrderId,
 )
 
 from fairlead.engine.currencies import currency
+from fairlead.engine.identifiers import trade_id, venue_order_id
 from fairlead.engine.matching.accounts import CashAccount, MarginAccount
 from fairlead.engine.matching.exchange import Exchange
 from fairlead.engine.matching.line import Line
@@ -276,7 +275,7 @@ class SimulatedExecutionClient(ExecutionClient):
         return order
 
     def accepted(self, order: Order, ts_ns: int) -> None:
-        self.generate_order_accepted(self._cached(order.id), VenueOrderId(order.venue_id), ts_ns)
+        self.generate_order_accepted(self._cached(order.id), venue_order_id(order.venue_id), ts_ns)
 
     def rejected(self, order: Order, reason: str, ts_ns: int, *, due_post_only: bool) -> None:
         logger.warning("%s rejected: %s", order.id, reason)
@@ -286,15 +285,15 @@ class SimulatedExecutionClient(ExecutionClient):
         cached = self._cached(order.id)
         if order.price is None or not cached.has_trigger_price:
             return  # NautilusTrader knows no such event of a stop-market order, or a plain limit
-        self.generate_order_triggered(cached, VenueOrderId(order.venue_id), ts_ns)
+        self.generate_order_triggered(cached, venue_order_id(order.venue_id), ts_ns)
 
     def filled(self, order: Order, fill: Fill, ts_ns: int) -> None:
         instrument = self._instruments[order.new.instrument]
         self.generate_order_filled(
             self._cached(order.id),
-            VenueOrderId(order.venue_id),
+            venue_order_id(order.venue_id),
             None,
-            TradeId(fill.trade_id),
+            trade_id(fill.trade_id),
             _quantity(fill.quantity, instrument),
             _price(fill.price, instrument),
             instrument.quote_currency,
@@ -307,17 +306,17 @@ class SimulatedExecutionClient(ExecutionClient):
         if reason:
             level = logging.INFO if reason in ORDINARY else logging.WARNING
             logger.log(level, "%s: what is left of it is cancelled: %s", order.id, reason)
-        self.generate_order_canceled(self._cached(order.id), VenueOrderId(order.venue_id), ts_ns)
+        self.generate_order_canceled(self._cached(order.id), venue_order_id(order.venue_id), ts_ns)
 
     def expired(self, order: Order, ts_ns: int) -> None:
-        self.generate_order_expired(self._cached(order.id), VenueOrderId(order.venue_id), ts_ns)
+        self.generate_order_expired(self._cached(order.id), venue_order_id(order.venue_id), ts_ns)
 
     def updated(self, order: Order, ts_ns: int) -> None:
         instrument = self._instruments[order.new.instrument]
         trigger = order.trigger
         self.generate_order_updated(
             self._cached(order.id),
-            VenueOrderId(order.venue_id),
+            venue_order_id(order.venue_id),
             _quantity(order.quantity, instrument),
             None if order.price is None else _price(order.price, instrument),
             None if trigger is None else _price(trigger.price, instrument),

@@ -28,11 +28,10 @@ from nautilus_trader.model import (
     PositionId,
     PositionSide,
     StrategyId,
-    TradeId,
-    VenueOrderId,
 )
 
 from fairlead.adapters.base import translate
+from fairlead.engine import identifiers
 from fairlead.engine.orders.journal import Position as JournalPosition
 from fairlead.engine.orders.model import Side
 from fairlead.engine.sessions.host.base import TRADER, Host
@@ -258,7 +257,7 @@ def _inferred(node: Host, order: Any, report: Any, now: int) -> OrderFilled:
         order.client_order_id,
         report.venue_order_id,
         node.client.account_id,
-        TradeId(f"before-{report.venue_order_id}"),
+        identifiers.trade_id(f"before-{report.venue_order_id}"),
         order.side,
         order.order_type,
         report.filled_qty,
@@ -314,9 +313,9 @@ def synthetic(node: Host, held: JournalPosition) -> Any | None:
         OrderFactory(
             TRADER, StrategyId(held.strategy), Clock.new_test()
         ).generate_client_order_id(),
-        VenueOrderId("RECONCILIATION"),
+        identifiers.venue_order_id("RECONCILIATION"),
         node.client.account_id,
-        TradeId("RECONCILIATION"),
+        identifiers.trade_id("RECONCILIATION"),
         side,
         OrderType.MARKET,
         translate.quantity_of(abs(quantity), instrument),

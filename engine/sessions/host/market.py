@@ -21,11 +21,11 @@ from nautilus_trader.model import (
     Price,
     Quantity,
     RecordFlag,
-    TradeId,
     TradeTick,
 )
 
 from fairlead.adapters.simulation.orders import Trade
+from fairlead.engine.identifiers import trade_id
 from fairlead.engine.orders.model import Side
 from fairlead.engine.sessions.host.base import Host
 
@@ -202,7 +202,7 @@ class HostMarket:
             Price.from_decimal_dp(trade.price, facts.price_precision),
             Quantity.from_decimal_dp(trade.quantity, facts.size_precision),
             AggressorSide.BUY if trade.aggressor is Side.BUY else AggressorSide.SELL,
-            TradeId(str(trade.id)),
+            trade_id(str(trade.id)),
             now_ns,
             now_ns,
         )

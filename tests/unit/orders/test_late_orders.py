@@ -17,6 +17,7 @@ from nautilus_trader.live.clients import DataClientFactory, MarketDataClient
 from nautilus_trader.model import AccountType, OrderSide, StrategyId, TraderId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from fairlead.adapters.base import translate
 from fairlead.adapters.base.commands import Commands
 from fairlead.adapters.base.execution_client import VenueExecutionClient, make_execution_factory
 from fairlead.adapters.base.venue import VenueInstrument
@@ -167,8 +168,10 @@ async def _until(what: Callable[[], bool], which: str) -> None:
     assert what(), which
 
 
-def _run(trading: _Trading, then: Callable[[Any], Any]) -> tuple[list[Any], Decimal]:
-    """A node whose strategy buys; `then` runs once the order is rejected.
+def _run(
+    trading: _Trading, then: Callable[[Any], Any], first: str = "REJECTED"
+) -> tuple[list[Any], Decimal]:
+    """A node whose strategy buys; `then` runs once the order is rejected, or `first`.
 
     Gives every order as (status, client order id, strategy id), and the position.
     """
@@ -191,7 +194,7 @@ def _run(trading: _Trading, then: Callable[[Any], Any]) -> tuple[list[Any], Deci
     async def main() -> None:
         running = asyncio.ensure_future(node.run_async())
         try:
-            await _until(lambda: _statuses(cache) == ["REJECTED"], "given up")
+            await _until(lambda: _statuses(cache) == [first], first)
             await then(cache)
         finally:
             handle.stop()
@@ -211,10 +214,10 @@ def _position(cache: Any) -> Decimal:
     return sum((p.quantity.as_decimal() for p in cache.positions_open()), Decimal(0))
 
 
-def _shows(trading: _Trading, **changes: Any) -> VenueOrder:
+def _shows(trading: _Trading, name: str = LATE_ID, **changes: Any) -> VenueOrder:
     """From now on the venue has the order."""
-    shown = venue_order(LATE_ID, instrument=str(IID), **changes)
-    trading.orders.book[LATE_ID] = shown
+    shown = venue_order(name, instrument=str(IID), **changes)
+    trading.orders.book[name] = shown
     trading.orders.look = lambda _: Found(shown)
     return shown
 
@@ -238,6 +241,54 @@ def test_a_late_execution_moves_the_position(trading: _Trading) -> None:
     late, given_up = orders
     assert late == ("FILLED", LATE_ID, "Buyer-1")
     assert given_up[0] == "REJECTED"
+    assert trading.failures == []
+
+
+LONG_IDS = [
+    "order-6f1b2c3d-0000-4c3e-8d7a-9f00aa00bb01",
+    "6f1b2c3d-0000-4c3e-8d7a-9f00aa00bb01",
+    "é1",
+]
+
+
+@pytest.mark.parametrize("name", LONG_IDS)
+def test_an_execution_s_id_may_be_longer_than_nautilus_trader_takes(
+    trading: _Trading, name: str
+) -> None:
+    """And is the same in the reports of a restart: nothing is booked twice."""
+    shown = venue_order(
+        name,
+        instrument=str(IID),
+        state=OrderState.FILLED,
+        filled=Decimal("0.5"),
+        avg_price=Decimal(99),
+    )
+    trading.orders.answer = lambda _: Accepted(name, shown)
+    told: list[Any] = []
+
+    async def then(cache: Any) -> None:
+        (order,) = cache.orders()
+        told.extend(order.trade_ids)
+
+    orders, _ = _run(trading, then, first="FILLED")
+    assert trading.failures == []
+    (fill,) = trading.journal.fills_of(orders[0][1])
+    assert fill.trade_id == f"{name}-0.5", "the journal has it whole"
+    facts = trading.instruments[str(IID)]
+    report = translate.fill_report(fill, Kind.LIMIT, "TEST-main", facts)
+    assert told == [report.trade_id]
+
+
+@pytest.mark.parametrize("name", LONG_IDS)
+def test_a_late_order_s_id_may_be_long_too(trading: _Trading, name: str) -> None:
+    async def then(cache: Any) -> None:
+        assert trading.desk is not None
+        _shows(trading, name, state=OrderState.FILLED, filled=Decimal("0.5"), avg_price=Decimal(99))
+        await trading.desk.look_for_late()
+        await _until(lambda: _position(cache) > 0, "the position")
+
+    _, position = _run(trading, then)
+    assert position == Decimal("0.5") * KEPT
     assert trading.failures == []
 
 
