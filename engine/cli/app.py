@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "live": ("fairlead.engine.cli.node:live", "Trade live, with real orders."),
     "paper": ("fairlead.engine.cli.node:paper", "Trade live data with simulated execution."),
     "backtest": ("fairlead.engine.cli.backtest", "Run the same config on recorded data."),
+    "runs": ("fairlead.engine.cli.runs", "List, show and remove the runs that are kept."),
     "record": ("fairlead.engine.cli.node:record", "Record market data without trading."),
     "import": ("fairlead.engine.cli.import_", "Import recordings of other tools into a catalog."),
     "explain": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,8 @@ from typing import Annotated
 import typer
 
 from fairlead.engine.cli import process
-from fairlead.engine.cli.out import exit_with, out_folder, show_result, written
+from fairlead.engine.cli.out import Settings, exit_with, kept, out_folder, show_result
+from fairlead.engine.config.changes import parsed
 from fairlead.engine.errors import Exit
 from fairlead.engine.run.config import load
 
@@ -25,29 +27,28 @@ def command(
         Path | None,
         typer.Option(
             "--out",
-            help="Folder for summary.json, orders.jsonl and denials.jsonl; default: backtest in "
-            "the state folder, where each run replaces the one before.",
+            help="Folder for the run's files; default: one of its own in `runs` of the state "
+            "folder (`fairlead runs ls`).",
         ),
     ] = None,
+    settings: Settings = None,
 ) -> None:
     """Run the strategies of CONFIG over the data of its [backtest] section.
 
     Prints orders, fills, fees and profit and loss, and what they rest on. The same file runs live
     and on paper. `fairlead explain` tells the story of one of its orders.
     """
-    from fairlead.engine.observe.backtest_story import FOLDERS
-    from fairlead.engine.observe.orders_file import run_files
+    from fairlead.engine.research.runs import Stamp
     from fairlead.engine.run.backtest import run_backtest
 
-    loaded = load(config)
+    stamp = Stamp(begun_ns=time.time_ns())
+    loaded = load(config, parsed(settings or ()))
     with out_folder(out), process.logs_on_stderr():
         with _progress() as progress:
             result = run_backtest(loaded, progress=progress)
         process.end_by_signals(int(Exit.INTERRUPTED))
         try:
-            files = run_files(result.cache, result.parts.run_state)
-            folder = out or loaded.state_dir / FOLDERS["backtest"]  # that one may be read-only
-            summary = written(folder, result.summary, files, may_fail=out is None)
+            summary = kept(result.record(stamp), out, loaded.state_dir)
         finally:
             result.dispose()
         show_result(summary, as_json=as_json)

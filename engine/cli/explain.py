@@ -28,11 +28,11 @@ def command(
     Of an order of a bracket, also the bracket's other orders and their ends.
 
     Read from the journals of the config's state_dir and, where the run was recorded, from its
-    raw frames; then from the files of the config's newest paper run and newest backtest. With
-    --run, from the files of that run alone.
+    raw frames; then from the files of the runs that are kept there, the newest first. With --run,
+    from the files of that run alone.
     """
-    from fairlead.engine.observe.backtest_story import FOLDERS
     from fairlead.engine.observe.explain import explain
+    from fairlead.engine.research.runs import RUNS, newest
 
     story: Story | BacktestStory
     if run is not None:
@@ -47,12 +47,13 @@ def command(
         except FairleadError as error:
             if error.code != "ORDER-NOT-FOUND":
                 raise
-            newest = [state_dir / name for name in FOLDERS.values()]
-            story = _of_files(order_id, newest, error.message)
+            story = _of_files(order_id, [*newest(state_dir)], error.message, state_dir / RUNS)
     _tell(story, as_json)
 
 
-def _of_files(order_id: str, folders: Sequence[Path], before: str = "") -> BacktestStory:
+def _of_files(
+    order_id: str, folders: Sequence[Path], before: str = "", root: Path | None = None
+) -> BacktestStory:
     """Raises FairleadError ORDER-NOT-FOUND, naming all that was searched."""
     from fairlead.engine.errors import Exit
     from fairlead.engine.observe.backtest_story import ORDERS_FILE, explain_backtest
@@ -67,6 +68,8 @@ def _of_files(order_id: str, folders: Sequence[Path], before: str = "") -> Backt
         )
     none = f"no order has the client order id {order_id}; searched "
     there = f"{before} and " if before else none
+    if root is not None:
+        searched = [f"the {len(folders)} runs in {root}"]
     hint = "; a simulated run is told once it has ended, one with --out by --run FOLDER"
     text = f"{there}{' and '.join(searched)}{hint if before else ''}"
     raise FairleadError("ORDER-NOT-FOUND", text, Exit.NO_DATA)

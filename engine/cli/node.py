@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fairlead.engine.cli import process
-from fairlead.engine.cli.out import exit_with, out_folder, show_result, written
+from fairlead.engine.cli.out import Settings, exit_with, kept, out_folder, show_result
 
 if TYPE_CHECKING:
     from fairlead.engine.run.modes import NodeMode
@@ -24,8 +25,8 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder for summary.json, orders.jsonl and denials.jsonl; default: paper in "
-        "the state folder, where each run replaces the one before.",
+        help="Folder for the run's files; default: one of its own in `runs` of the state folder "
+        "(`fairlead runs ls`).",
     ),
 ]
 
@@ -37,50 +38,65 @@ def run(
     seconds: float | None,
     as_json: bool,
     out: Path | None = None,
+    settings: list[str] | None = None,
 ) -> None:
-    """Run, print the summary on stdout, and exit with the run's code.
+    """Run, keep it, print the summary on stdout, and exit with the run's code.
 
-    `out` is a folder for the results as files; a paper run's own is in the state folder.
+    `out` is a folder for the run's files; its own is in the state folder.
     """
+    from fairlead.engine.config.changes import parsed
     from fairlead.engine.config.resolved import resolve
-    from fairlead.engine.observe.backtest_story import FOLDERS
-    from fairlead.engine.observe.orders_file import run_files
+    from fairlead.engine.research.runs import Stamp
     from fairlead.engine.run.config import load
+    from fairlead.engine.run.keeping import record_of_node, traded_by_node
     from fairlead.engine.run.node import run_node
     from fairlead.engine.run.summary import sum_up
 
-    loaded = load(config)
+    stamp = Stamp(begun_ns=time.time_ns())
+    loaded = load(config, parsed(settings or ()))
     resolved = resolve(loaded, mode).require()
     with out_folder(out), process.logs_on_stderr(waits=False):
         ended = run_node(resolved, mode, run_secs=seconds)
         process.ended(int(ended.exit))
-        if out is None and mode in FOLDERS and ended.node is not None:
-            out = loaded.state_dir / FOLDERS[mode]
-        # Before the cache is gone
-        files = None if out is None else run_files(ended.cache, ended.run_state)
+        left = traded_by_node(loaded, mode, ended)  # before the cache is gone
         figures = sum_up(loaded, mode, ended)
-        if out is not None and files is not None:
-            figures = written(out, figures, files)
+        if left is not None:
+            made = record_of_node(loaded, figures, left, ended, stamp)
+            figures = kept(made, out, loaded.state_dir)
         process.hurry()
         show_result(figures, as_json=as_json)
     exit_with(figures)
 
 
-def live(config: ConfigFile, seconds: RunSeconds = None, as_json: AsJson = False) -> None:
+def live(
+    config: ConfigFile,
+    seconds: RunSeconds = None,
+    as_json: AsJson = False,
+    settings: Settings = None,
+) -> None:
     """Trade live, with real orders, until SIGINT, SIGTERM or SIGHUP (or --for SECONDS)."""
-    run(config, "live", seconds=seconds, as_json=as_json)
+    run(config, "live", seconds=seconds, as_json=as_json, settings=settings)
 
 
 def paper(
-    config: ConfigFile, seconds: RunSeconds = None, as_json: AsJson = False, out: Out = None
+    config: ConfigFile,
+    seconds: RunSeconds = None,
+    as_json: AsJson = False,
+    out: Out = None,
+    settings: Settings = None,
 ) -> None:
     """Trade live data with simulated execution: fees, latency and queue position on.
 
     `fairlead explain` tells the story of one of its orders, once the run has ended.
     """
-    run(config, "paper", seconds=seconds, as_json=as_json, out=out)
+    run(config, "paper", seconds=seconds, as_json=as_json, out=out, settings=settings)
 
 
-def record(config: ConfigFile, seconds: RunSeconds = None, as_json: AsJson = False) -> None:
+def record(
+    config: ConfigFile,
+    seconds: RunSeconds = None,
+    as_json: AsJson = False,
+    settings: Settings = None,
+) -> None:
     """Record market data without trading: raw frames and a normalized catalog."""
-    run(config, "record", seconds=seconds, as_json=as_json)
+    run(config, "record", seconds=seconds, as_json=as_json, settings=settings)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fairlead.engine.observe.summary import RunSummary
+    from fairlead.engine.research.kept import Record
 
 WIDE = 118  # columns where nothing says how many there are: rich's 80 break every second line
 
@@ -46,18 +47,17 @@ def out_folder(out: Path | None) -> Iterator[None]:
                 folder.rmdir()
 
 
-def written(
-    folder: Path, summary: RunSummary, files: tuple[bytes, bytes], *, may_fail: bool = False
-) -> RunSummary:
-    """The summary with the files that could be written: a full disk ends no run otherwise."""
-    from fairlead.engine.observe.orders_file import write_run
+def kept(record: Record, out: Path | None, state_dir: Path) -> RunSummary:
+    """The summary of a run that was written to `out`, else kept in the state folder.
 
+    A full disk, or a state folder that takes no file, ends no run otherwise.
+    """
     try:
-        return write_run(folder, summary, *files)
+        return record.keep(state_dir) if out is None else record.write(out)
     except FairleadError as error:
-        if not may_fail:
+        if out is not None:
             typer.echo(f"error {error.code}: {error.message}", err=True)
-        return summary
+        return record.summary
 
 
 def show_result(summary: RunSummary, *, as_json: bool) -> None:
@@ -88,3 +88,13 @@ def result_console(record: bool = False) -> Console:
 
     told = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(record=record, width=WIDE if record or not told else None)
+
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A value in place of the file's; repeatable. Keys as `fairlead config` lists them.",
+    ),
+]

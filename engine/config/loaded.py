@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from fairlead.engine.config import model
+from fairlead.engine.config.changes import Changes, key_path
 from fairlead.engine.config.problems import ConfigProblem, KeyPath, key_text
 from fairlead.engine.config.toml_lines import TomlLines
 from fairlead.engine.orders.files import PAPER, AccountFiles
@@ -44,7 +44,8 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     `sha256` is the hex digest of the file's bytes, `file` its path as it was given (for messages).
     `options` are the adapters' own option structs by venue key, and `specs` what else is known of
     them (none for recorded venues); `adapters` are the names of all that there are, and
-    `clashes` tells by venue key who else offers the adapter's name.
+    `clashes` tells by venue key who else offers the adapter's name. `changes` are values that stand
+    in place of the file's, by key, and `changed` the same keys as paths.
     """
 
     config: model.Config
@@ -56,6 +57,8 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[str, ...]
     clashes: Mapping[str, str]
     lines: TomlLines
+    changes: Changes = {}
+    changed: Sequence[KeyPath] = ()
 
     def resolve(self, relative: str) -> Path:
         """A path of the config: relative ones are relative to the config file's folder.
@@ -68,17 +71,17 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     def state_dir(self) -> Path:
         return self.resolve(self.config.run.state_dir)
 
-    def line_of(self, key_path: str | Sequence[str | int]) -> int | None:
+    def line_of(self, path: str | Sequence[str | int]) -> int | None:
         """Line of a key, from 1; None when the file does not have it.
 
-        `key_path` is a sequence (`("strategies", 0, "id")`) or text (`"strategies[0].id"`).
+        `path` is a sequence (`("strategies", 0, "id")`) or text (`"strategies[0].id"`).
         """
-        place = self.lines.key(parse_key_path(key_path))
+        place = self.lines.key(parse_key_path(path))
         return place[0] if place else None
 
     def problem(
         self,
-        key_path: Sequence[str | int],
+        path: Sequence[str | int],
         code: str,
         *,
         expected: str = "",
@@ -87,7 +90,14 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     ) -> ConfigProblem:
         """A finding at a key of this file, for checks that need more than the file."""
         return problem_at(
-            self.file, self.lines, tuple(key_path), code, expected=expected, came=came, hint=hint
+            self.file,
+            self.lines,
+            tuple(path),
+            code,
+            expected=expected,
+            came=came,
+            hint=hint,
+            changed=self.changed,
         )
 
 
@@ -101,10 +111,17 @@ def problem_at(
     came: str = "",
     hint: str = "",
     at_value: bool = True,
+    changed: Sequence[KeyPath] = (),
 ) -> ConfigProblem:
-    """A finding at a key, or at its value; of credentials what came is not shown."""
-    place = lines.value(path) if at_value else lines.key(path)
-    line, col = place or lines.nearest(path)
+    """A finding at a key, or at its value; of credentials what came is not shown.
+
+    `changed` are keys whose values are not the file's.
+    """
+    if any(path[: len(one)] == one for one in changed):
+        file, line, col = "--set", 0, 0
+    else:
+        place = lines.value(path) if at_value else lines.key(path)
+        line, col = place or lines.nearest(path)
     if came and _holds_secrets(path):
         came = "something else (not shown)"
     return ConfigProblem(
@@ -129,15 +146,6 @@ def account_files(loaded: LoadedConfig, key: str, *, paper: bool = False) -> Acc
     return AccountFiles(loaded.state_dir, f"{key}-{account}")
 
 
-def parse_key_path(key_path: str | Sequence[str | int]) -> KeyPath:
+def parse_key_path(path: str | Sequence[str | int]) -> KeyPath:
     """`strategies[0].id` as a tuple; a quoted part may hold dots."""
-    if not isinstance(key_path, str):
-        return tuple(key_path)
-    parts: list[str | int] = []
-    for match in re.finditer(r'"((?:[^"\\]|\\.)*)"|\[(\d+)\]|([^.\[\]"]+)', key_path):
-        quoted, position, plain = match.groups()
-        if position is not None:
-            parts.append(int(position))
-        else:
-            parts.append(quoted.replace('\\"', '"') if quoted is not None else plain)
-    return tuple(parts)
+    return key_path(path) if isinstance(path, str) else tuple(path)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fairlead.engine.config import model
+from fairlead.engine.config.changes import Changes, change, plain
 from fairlead.engine.config.loaded import Adapters, AdapterTold, LoadedConfig, problem_at
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, did_you_mean
 from fairlead.engine.config.rules import RECORDED, check_rules
@@ -24,9 +25,10 @@ PROBLEMS_MAX = 100
 class _Findings:
     """Collects problems, each place and code once, in the order of the file."""
 
-    def __init__(self, file: str, lines: TomlLines) -> None:
+    def __init__(self, file: str, lines: TomlLines, changed: Sequence[KeyPath]) -> None:
         self._file = file
         self._lines = lines
+        self._changed = changed
         self._found: dict[tuple[int, int, str, str], ConfigProblem] = {}
 
     def __call__(
@@ -48,8 +50,12 @@ class _Findings:
             came=came,
             hint=hint,
             at_value=at_value,
+            changed=self._changed,
         )
         self._found.setdefault((problem.line, problem.col, code, problem.key), problem)
+
+    def add(self, problem: ConfigProblem) -> None:
+        self._found[problem.line, problem.col, problem.code, problem.key] = problem
 
     def raise_if_any(self) -> None:
         if self._found:
@@ -57,14 +63,16 @@ class _Findings:
             raise ConfigError(ordered[:PROBLEMS_MAX])
 
 
-def load(path: Path, adapters: Adapters) -> LoadedConfig:
+def load(path: Path, adapters: Adapters, changes: Changes | None = None) -> LoadedConfig:
     """Read, check and convert a config; only the `adapters` that it names are looked up.
+
+    `changes` stand in place of the file's values, by key (`fairlead.engine.config.changes`).
 
     Raises `ConfigError` with up to `PROBLEMS_MAX` problems in the order of the file.
     """
-    data = _read(path)
+    data, changes = _read(path), plain(changes or {})
     try:
-        lines, clean, venues = _examine(path, data, adapters)
+        lines, changed, clean, venues = _examine(path, data, adapters, changes)
     except RecursionError as e:
         raise _failure(path, "E-CFG-003", "TOML", "too many brackets in each other", 1, 1) from e
     config = convert(model.Config, clean)
@@ -78,23 +86,28 @@ def load(path: Path, adapters: Adapters) -> LoadedConfig:
         adapters=adapters.names(),
         clashes={name: adapters.clash(config.venues[name].adapter) for name in venues},
         lines=lines,
+        changes=changes,
+        changed=changed,
     )
 
 
 def _examine(
-    path: Path, data: bytes, adapters: Adapters
-) -> tuple[TomlLines, Any, dict[str, tuple[AdapterTold, Any]]]:
+    path: Path, data: bytes, adapters: Adapters, changes: Changes
+) -> tuple[TomlLines, list[KeyPath], Any, dict[str, tuple[AdapterTold, Any]]]:
     """Parse and hold against types and rules; raises `ConfigError` with all that was found."""
     text, raw = _parse(path, data)
     lines = TomlLines(text)
-    findings = _Findings(str(path), lines)
+    changed, problems = change(raw, changes)
+    findings = _Findings(str(path), lines, changed)
+    for problem in problems:
+        findings.add(problem)
     walker = Walker(findings, _homes())
     clean = walker.table(model.Config, raw, ())
     check_rules(raw, adapters.names(), findings)
     venues = _options(raw, adapters, walker, findings)
     findings.raise_if_any()
     assert clean is not BAD
-    return lines, clean, venues
+    return lines, changed, clean, venues
 
 
 @cache

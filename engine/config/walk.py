@@ -20,6 +20,7 @@ from msgspec import inspect
 
 from fairlead.engine.config.addresses import shown as address_shown
 from fairlead.engine.config.addresses import wrong_part
+from fairlead.engine.config.changes import Number
 from fairlead.engine.config.problems import KeyPath, came_text, key_text, nearest
 
 BAD: Final = object()
@@ -243,6 +244,8 @@ class Walker:
     def _number(self, kind: Any, value: Any, path: KeyPath, meta: Any) -> Any:
         whole = isinstance(kind, inspect.IntType)
         fits = int if whole else (int, float)
+        if isinstance(value, Number):
+            value = float(value)
         if isinstance(value, bool) or not isinstance(value, fits) or not _is_sane(value):
             doc = "a whole number" if whole else "a number"
             hint = f"write {value}, without quotes" if _text(value) and _number_text(value) else ""

@@ -259,6 +259,8 @@ def _filled(guard: Guard, event: Any) -> None:
     fee = event.commission
     name = f"{event.client_order_id}/{event.trade_id}"
     guard.run.note_market(name, guard.strategy.cache, event.instrument_id)
+    if guard.run.on_fill is not None:
+        guard.run.on_fill(event)
     guard.gate.filled(
         str(event.client_order_id),
         guard.id,

@@ -171,7 +171,14 @@ def digest(value: Any) -> str:
 
 
 def config_hash(config: Any, options: Mapping[str, Any], strategies: Iterable[StrategyUsed]) -> str:
-    """Of the effective config: adapters' options and parameters with their defaults.
+    """Of the effective config, as `config_told` tells it."""
+    return hashlib.sha256(config_told(config, options, strategies)).hexdigest()
+
+
+def config_told(
+    config: Any, options: Mapping[str, Any], strategies: Iterable[StrategyUsed]
+) -> bytes:
+    """The effective config as JSON: adapters' options and parameters with their defaults.
 
     Credentials are no part of it.
     """
@@ -181,7 +188,7 @@ def config_hash(config: Any, options: Mapping[str, Any], strategies: Iterable[St
         venue["options"] = canonical(options.get(name, {}))
     for strategy, used in zip(whole["strategies"], strategies, strict=True):
         strategy["params"] = used.params
-    return digest(whole)
+    return msgspec.json.encode(canonical(whole), order="sorted")
 
 
 def params_told(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,6 @@ import msgspec
 from fairlead.engine.errors import FairleadError
 
 SUMMARY_FILE, ORDERS_FILE, DENIALS_FILE = "summary.json", "orders.jsonl", "denials.jsonl"
-# In the state folder, by mode: the newest run without --out.
-FOLDERS = {"paper": "paper", "backtest": "backtest"}
 _FAILED = 1  # exit code
 _NO_DATA = 4  # exit code: not found
 

@@ -1,61 +1,17 @@
-"""A run's results as files.
-
-`summary.json` has its figures, `orders.jsonl` every order with its events, `denials.jsonl` the last
-orders that the gate refused.
-"""
+"""A run's orders as rows: every order with its events, and the last that the gate refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from fairlead.engine.errors import Exit, FairleadError
-from fairlead.engine.guard.run_state import DenialRecord, RunState
-from fairlead.engine.observe.backtest_story import DENIALS_FILE, ORDERS_FILE, SUMMARY_FILE
+from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.observe.reasons import plain
-from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.orders.model import REDUCE_TAG, entry_of, role_of
 
-
-def run_files(cache: Any, state: RunState) -> tuple[bytes, bytes]:
-    """Orders and refusals of a run, as `write_run` takes them."""
-    return order_lines(cache, state.markets), denial_lines(state.denials)
-
-
-def write_run(
-    folder: Path, summary: RunSummary, orders: bytes, denials: bytes | None = None
-) -> RunSummary:
-    """Write the files, each whole or not at all; the summary names them.
-
-    `orders` are `order_lines` of the run's cache, `denials` `denial_lines` of its state.
-
-    Raises FairleadError `OUT-UNWRITABLE`.
-    """
-    named = msgspec.structs.replace(
-        summary,
-        files={
-            **summary.files,
-            "summary": str(folder / SUMMARY_FILE),
-            "orders": str(folder / ORDERS_FILE),
-            **({} if denials is None else {"denials": str(folder / DENIALS_FILE)}),
-        },
-    )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / ORDERS_FILE, orders)
-        if denials is not None:
-            _replace(folder / DENIALS_FILE, denials)
-        _replace(folder / SUMMARY_FILE, named.json())
-    except OSError as error:
-        raise FairleadError(
-            "OUT-UNWRITABLE",
-            f"the results can't be written to {folder} ({error.strerror}); choose another --out",
-            int(Exit.FAILED),
-        ) from error
-    return named
+Row = dict[str, Any]
 
 
 def order_lines(cache: Any, markets: Mapping[str, Any] | None = None) -> bytes:
@@ -65,13 +21,28 @@ def order_lines(cache: Any, markets: Mapping[str, Any] | None = None) -> bytes:
     (`RunState.markets`) an order, its fills and its refusal have the top of the book as it was
     known to its strategy then.
     """
-    rows = [_row(order, markets or {}) for order in cache.orders()]
+    return json_lines(order_rows(cache.orders(), markets))
+
+
+def order_rows(orders: Iterable[Any], markets: Mapping[str, Any] | None = None) -> list[Row]:
+    """The same as plain values, of NautilusTrader's `orders`."""
+    rows = [_row(order, markets or {}) for order in orders]
     rows.sort(key=lambda row: (row["ts_init"], row["client_order_id"]))
+    return rows
+
+
+def json_lines(rows: Iterable[Row]) -> bytes:
+    """One JSON object a row."""
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
 
 def denial_lines(denials: Iterable[DenialRecord]) -> bytes:
     """One JSON object an order, or modify, that the gate refused; oldest first."""
+    return json_lines(denial_rows(denials))
+
+
+def denial_rows(denials: Iterable[DenialRecord]) -> list[Row]:
+    """The same as plain values."""
     rows = []
     for one in denials:
         told = {
@@ -83,7 +54,7 @@ def denial_lines(denials: Iterable[DenialRecord]) -> bytes:
         denial = {"code": one.denial.code, "message": one.denial.message, "ts": one.ts_ns}
         denial["market"] = _top(one.market)
         rows.append({**told, **denial})
-    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+    return rows
 
 
 def _row(order: Any, markets: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,9 +136,3 @@ def _reason(event: Any) -> str | None:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -40,17 +40,23 @@ from fairlead.engine.config.resolved import Resolved, resolve
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.currencies import money
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard.offer import QUOTES
 from fairlead.engine.guard.order_ids import SeededIds
+from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.simulated import simulate
 from fairlead.engine.matching.closing import Closing, closing
 from fairlead.engine.matching.fill_model import MarketFills
 from fairlead.engine.matching.native import HeldRules
+from fairlead.engine.observe.orders_file import order_rows
 from fairlead.engine.observe.summary import RunSummary, trading
 from fairlead.engine.orders.live import STOP_KINDS
 from fairlead.engine.orders.model import Capabilities
 from fairlead.engine.recording.catalog import utc
 from fairlead.engine.recording.gaps import summary_of
 from fairlead.engine.recording.reading import reading
+from fairlead.engine.research.kept import Record
+from fairlead.engine.research.marks import Marks, MarksActor
+from fairlead.engine.research.runs import Stamp
 from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.backtest_data import Selection, select
 from fairlead.engine.run.backtest_engine import Engine
@@ -58,6 +64,7 @@ from fairlead.engine.run.build import Parts, build_parts, capabilities, tell_idl
 from fairlead.engine.run.data_used import data_used
 from fairlead.engine.run.ended import ending
 from fairlead.engine.run.fees import fee_model
+from fairlead.engine.run.keeping import gaps_of, record, traded
 from fairlead.engine.run.kernel import TRADER_ID, log_path, logger_config
 from fairlead.engine.run.summary import summed_up
 
@@ -75,6 +82,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     summary: RunSummary
     node: Any
     parts: Parts
+    loaded: LoadedConfig
+    marks: Marks
 
     @property
     def exit_code(self) -> int:
@@ -83,6 +92,23 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def cache(self) -> Any:
         return self.node.cache
+
+    def record(self, stamp: Stamp | None = None, study: dict[str, Any] | None = None) -> Record:
+        """The whole run, to be kept, before `dispose`: see `engine/research/runs.py`."""
+        state = self.parts.run_state
+        data = self.summary.assumptions.data if self.summary.assumptions else None
+        return record(
+            self.loaded,
+            self.summary,
+            traded(self.loaded, self.cache, state, order_rows(self.cache.orders(), state.markets)),
+            self.marks,
+            used=self.parts.used,
+            gaps=[]
+            if data is None
+            else gaps_of(data.folder, self.summary, self.loaded.config.instruments),
+            stamp=Stamp(begun_ns=time.time_ns()) if stamp is None else stamp,
+            study=study,
+        )
 
     def dispose(self) -> None:
         self.node.dispose()
@@ -125,9 +151,12 @@ def run_backtest(
     *,
     progress: Progress | None = None,
     monotonic: Callable[[], float] = time.perf_counter,
+    marks: bool = True,
 ) -> RunResult:
     """Run every strategy of the config over the catalog's data.
 
+    `marks`: prices by time are kept, of which equity by time and mark-outs are reckoned; a trial of
+    a search needs none.
     `progress` is called with the fraction done now and then. SIGINT, SIGTERM or SIGHUP end the run
     in order at the next event, and what was done until then is summed up: exit code 130 and a note.
     Raises FairleadError: what a check of the config finds, missing or empty catalogs, instruments
@@ -136,15 +165,17 @@ def run_backtest(
     resolved = resolve(loaded, "backtest").require()
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     with reading(catalog) as notes:
-        return _run(resolved, select(loaded.config, catalog), notes, progress, monotonic)
+        watched = [progress] if progress is not None else []
+        return _run(resolved, select(loaded.config, catalog), notes, watched, monotonic, marks)
 
 
 def _run(
     resolved: Resolved,
     selection: Selection,
     notes: list[str],
-    progress: Progress | None,
+    watched: list[Progress],
     monotonic: Callable[[], float],
+    with_marks: bool,
 ) -> RunResult:
     loaded = resolved.loaded
     parts = build_parts(loaded, resolved.strategies)
@@ -156,10 +187,13 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="fairlead-") as scratch:
         node = _node(loaded, selection, venues, Path(scratch))
         data = data_used(selection, Path(scratch))
-        if progress is not None:
+        for progress in watched:
             watch = _Watch()
             watch.watch(selection, progress)
             node.add_actor(watch)
+        marks = Marks()
+        if with_marks:
+            node.add_actor(_marking(marks, parts.run_state))
         arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
         node.add_actor(arrivals)
         ends = true_fills(loaded, selection, node)
@@ -190,7 +224,17 @@ def _run(
         events=result.iterations,
         wall_secs=wall_secs,
     )
-    return RunResult(summary=summary, node=node, parts=parts)
+    return RunResult(summary=summary, node=node, parts=parts, loaded=loaded, marks=marks)
+
+
+def _marking(marks: Marks, state: RunState) -> MarksActor:
+    """Hears of the run's prices and fills."""
+    assert state.offer is not None, "a backtest offers what its catalog has"
+    actor = MarksActor()
+    sources = state.offer.sources.items()
+    actor.watch(marks, {name: QUOTES in source.kinds for name, source in sources})
+    state.on_fill = marks.filled
+    return actor
 
 
 def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVenueConfig]:

@@ -7,12 +7,18 @@ from typing import Any
 
 from fairlead.adapters import registry
 from fairlead.engine.config import loader
+from fairlead.engine.config.changes import Changes
 from fairlead.engine.config.loaded import LoadedConfig
 
 
-def load(path: Path) -> LoadedConfig:
-    """See `fairlead.engine.config.loader.load`. Raises ConfigError."""
-    return loader.load(path, registry)
+def load(path: Path | str, changes: Changes | None = None) -> LoadedConfig:
+    """A config from its file; `changes` stand in place of the file's values, by key.
+
+    `load("run.toml", {"strategies[0].params.fast": 8, "risk.max_drawdown": ["3 %"]})`; a number
+    where the file has an exact decimal may be text, Decimal, int or float (which counts as it is
+    printed). Raises ConfigError with every problem that can be found in one go.
+    """
+    return loader.load(Path(path), registry, changes)
 
 
 def json_schema() -> dict[str, Any]:

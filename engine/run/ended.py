@@ -14,6 +14,7 @@ from fairlead.engine.observe.journaled import Booked
 from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.orders.model import Finding
 from fairlead.engine.recording.session import Recording
+from fairlead.engine.research.marks import Marks
 from fairlead.engine.run.remains import Held, not_flat
 from fairlead.engine.status import RunStatus
 
@@ -62,6 +63,7 @@ class Ended(msgspec.Struct, kw_only=True):
     booked: Sequence[Booked | JournalError] = ()  # of a live run, what each journal has of it
     held: tuple[str, ...] = ()  # instruments of a journal that the config does not name
     remains: Sequence[Held] = ()  # positions at the end
+    marks: Marks = msgspec.field(default_factory=Marks)
 
     @property
     def cache(self) -> Any:

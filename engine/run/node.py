@@ -32,6 +32,7 @@ from fairlead.engine.kill.thread import KillThread
 from fairlead.engine.kill.watch import KillSignal
 from fairlead.engine.orders.files import require_writable
 from fairlead.engine.recording.session import Recording
+from fairlead.engine.research.marks import Marks, watch_cache
 from fairlead.engine.risk.state import RiskStateError
 from fairlead.engine.run.accounts import HeldAccounts, hold_accounts
 from fairlead.engine.run.assembly import Assembly
@@ -66,6 +67,7 @@ class NodeRun:
         self.mode = mode
         self.status = RunStatus()
         self.trading: list[Account] = []
+        self._marks = Marks()
         self.failure: tuple[str, str] | None = None
         self.stop_reason = ""
         self._resolved = resolved
@@ -207,6 +209,7 @@ class NodeRun:
     async def _run_node(self, assembly: Assembly) -> None:
         if not self._traits.is_real:  # else it is said once the accounts are known
             self._say_running()
+        cache = assembly.node.cache  # a node that runs gives it to nobody
         self._running = running = asyncio.ensure_future(assembly.node.run_async())
         watching = [
             self._watch(running, assembly),
@@ -216,6 +219,10 @@ class NodeRun:
         if assembly.kills is not None:
             watching.append(assembly.kills.run())
             watching.append(self._accounts.watch(self._switch, self.status))
+        if self._traits.trades:
+            assembly.parts.run_state.on_fill = self._marks.filled
+            names = self.loaded.config.instruments
+            watching.append(watch_cache(self._marks, cache, names, time.time_ns))
         if assembly.papers:
             config = self.loaded.config
             watching.append(leave_in_time(assembly.handle, assembly.papers, config))
@@ -403,6 +410,7 @@ class NodeRun:
             held=() if assembly is None else tuple(assembly.held),
             booked=[trading.booked() for trading in self.trading],
             remains=held,
+            marks=self._marks,
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.engine.errors import Exit
+from fairlead.engine.research.runs import Run, newest
 from tests.live.desk import QUICK, Desk, summary
 from tests.parity.oracle import MS_NS, judge
 from tests.parity.orders import Rules, orders_of
@@ -56,6 +57,14 @@ def test_equity_is_the_account_at_the_marks(desk: Desk, verb: str) -> None:
         total = {n: Decimal(b["free"]) + Decimal(b["locked"]) for n, b in held.items()}
         assert abs(worth["end"] - total["USDT"] - total["BTC"] * mark) < Decimal("0.0001")
         assert told["balance_changes"] == {}
+    run = Run.at(next(newest(desk.folder / "state")))
+    assert run.damage() == []
+    (fill,) = run.rows("fills")
+    assert (fill["quantity"], fill["side"]) == ("0.001", "BUY")
+    last, top = run.rows("equity")[-1], run.rows("marks")[-1]
+    mid = (Decimal(top["bid"]) + Decimal(top["ask"])) / 2
+    total = worth["end"] - (mark - mid) * (Decimal("0.501") if verb == "paper" else total["BTC"])
+    assert abs(Decimal(last["equity"]) - total) < Decimal("0.2")
 
 
 def test_paper_leaves_its_orders_as_a_file(desk: Desk) -> None:
@@ -82,7 +91,7 @@ def test_an_order_of_a_paper_run_is_explained_without_further_options(desk: Desk
     ended = desk.run_until("paper", config, desk.did("filled"), "the fill")
     assert ended.returncode == 0, ended.stderr[-3000:]
     files = summary(ended)["files"]
-    folder = desk.folder / "state" / "paper"
+    (folder,) = (desk.folder / "state" / "runs").iterdir()
     assert [files[name] for name in ("summary", "orders", "denials")] == [
         str(folder / name) for name in ("summary.json", "orders.jsonl", "denials.jsonl")
     ]
@@ -99,13 +108,11 @@ def test_a_paper_run_whose_venue_is_away_leaves_what_was_there(desk: Desk) -> No
     config = desk.config("rest")
     address = str(desk.served.line["rest"])
     config.write_text(config.read_text().replace(address, "http://127.0.0.1:1"))
-    kept = desk.folder / "state" / "paper" / "orders.jsonl"
-    kept.parent.mkdir(parents=True)
-    kept.write_text("of the run before\n")
+    runs = desk.folder / "state" / "runs"
     for words in ((), ("--out", str(desk.folder / "some" / "out"))):
         ended = run("paper", config, "--for", "3", *words)
         assert ended.returncode == Exit.VENUE, ended.stderr[-3000:]
-    assert kept.read_text() == "of the run before\n"
+    assert not runs.exists()
     assert not (desk.folder / "some").exists()
 
 

@@ -12,7 +12,6 @@ import pytest
 from fairlead.backtests.synthetic import perpetual, write_catalog
 from fairlead.engine.config.strategies import import_strategy
 from fairlead.engine.observe.backtest_story import explain_backtest
-from fairlead.engine.observe.orders_file import order_lines, write_run
 from fairlead.engine.run.backtest import RunResult
 from fairlead.engine.run.config import load
 from tests.unit.backtest_kit import run as backtest
@@ -156,7 +155,7 @@ def test_what_a_run_tells_of_it(tmp_path: Path) -> None:
     inputs = set()
     for name in ("here", "there"):
         result = ran(tmp_path / name, catalog)
-        written = write_run(tmp_path / name / "out", result.summary, order_lines(result.cache))
+        written = result.record().write(tmp_path / name / "out")
         (told,) = json.loads(written.json())["assumptions"]["strategies"]
         assert (told["id"], told["path"]) == ("Test-001", "./mine.py:Plain")
         order = str(result.cache.orders()[0].client_order_id)

@@ -27,7 +27,6 @@ from fairlead.engine.observe.assumptions import (
     digest,
     params_told,
 )
-from fairlead.engine.observe.orders_file import order_lines, write_run
 from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.observe.table import rows, table
 from fairlead.engine.run.assumed import assumptions, strategy_used
@@ -78,7 +77,7 @@ def at(seconds: float) -> str:
 
 def test_everything_is_named_in_json_file_and_table(tmp_path: Path, catalog: Path) -> None:
     result = run(tmp_path, catalog, MAKER, TRADING, latency_ms="7.50")
-    written = write_run(tmp_path / "out", result.summary, order_lines(result.cache))
+    written = result.record().write(tmp_path / "out")
     told = json.loads((tmp_path / "out" / "summary.json").read_text())["assumptions"]
     assert told == json.loads(written.json())["assumptions"]
     assert told["execution"] == {

@@ -19,6 +19,7 @@ from fairlead.engine.cli.app import app
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard.strategy import GuardedStrategy
 from fairlead.engine.observe.backtest_story import BacktestStory, explain_backtest
+from fairlead.engine.research.runs import newest
 from tests.support.patience import PATIENCE_SECS
 from tests.unit import backtest_kit as kit
 
@@ -71,7 +72,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_of(config: Path) -> Path:
-    return config.parent / "state" / "backtest"
+    return next(newest(config.parent / "state"))
 
 
 def told(config: Path, at: int, name: str = "orders.jsonl") -> BacktestStory:
@@ -143,8 +144,9 @@ def test_what_is_not_found_names_every_place(config: Path, tmp_path: Path) -> No
     done = CliRunner().invoke(app, ["explain", "no-such", "--config", str(config)])
     assert done.exit_code == Exit.NO_DATA
     told = done.output.replace("\n", "")
-    none = f"{config.parent / 'state' / 'paper'}, which has no orders.jsonl"
-    assert f"no journal at all and {none} and the run in {run_of(config)}; a simulated run" in told
+    runs = config.parent / "state" / "runs"
+    count = len([*runs.iterdir()])
+    assert f"no journal at all and the {count} runs in {runs}; a simulated run" in told
     assert "--run FOLDER" in done.output
     done = CliRunner().invoke(app, ["explain", "no-such", "--run", str(tmp_path)])
     assert done.exit_code == Exit.NO_DATA
@@ -176,14 +178,14 @@ def test_a_backtest_whose_files_can_t_be_written_runs_all_the_same(
     file = tmp_path / "run.toml"
     file.write_text(config.read_text())
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "backtest").write_text("a file, in the place of the folder")
+    (tmp_path / "state" / "runs").write_text("a file, in the place of the folder")
     done = fairlead("backtest", file, "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["fills"] == 1
     assert "orders" not in told["files"]
     assert "OUT-UNWRITABLE" not in done.stderr
-    asked = fairlead("backtest", file, "--json", "--out", tmp_path / "state" / "backtest")
+    asked = fairlead("backtest", file, "--json", "--out", tmp_path / "state" / "runs")
     told = asked.stderr + asked.stdout
     assert asked.returncode == 2
     assert "OUT-UNWRITABLE" in told

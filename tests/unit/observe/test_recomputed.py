@@ -19,7 +19,6 @@ from nautilus_trader.trading import StrategyConfig
 from fairlead.engine.guard.strategy import GuardedStrategy
 from fairlead.engine.matching.exchange import PASSED
 from fairlead.engine.observe.account import Books, InstrumentSummary
-from fairlead.engine.observe.orders_file import order_lines, write_run
 from fairlead.engine.observe.reasons import KINDS_MAX, OTHER, counted, normal, plain
 from fairlead.engine.observe.table import rows
 from fairlead.engine.run.backtest import run_backtest
@@ -176,7 +175,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], l
     folder: Path = tmp_path_factory.mktemp("recomputed")
     catalog = kit.write_catalog(folder / "c", kit.perpetual(PERP), seconds=60, seed=5)
     result = run_backtest(load(all_strategies(folder, catalog)))
-    write_run(folder / "out", result.summary, order_lines(result.cache))
+    result.record().write(folder / "out")
     result.dispose()
     lines = (folder / "out" / "orders.jsonl").read_text().splitlines()
     return json.loads((folder / "out" / "summary.json").read_text()), [json.loads(x) for x in lines]

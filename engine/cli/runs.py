@@ -1,0 +1,158 @@
+"""`fairlead runs`: the runs that are kept."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fairlead.engine.errors import Exit
+
+if TYPE_CHECKING:
+    from fairlead.engine.research.runs import Run
+
+command = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="List, show and remove the runs that are kept: one folder each, of every mode.",
+)
+Where = Annotated[
+    Path, typer.Option("--in", help="Folder below which runs are looked for; default: this one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's folder, (the begin of) its id, or `last`.")
+]
+
+
+@command.command()
+def ls(where: Where = Path(), as_json: AsJson = False) -> None:
+    """List the runs, oldest first, with what came of each."""
+    import msgspec
+
+    from fairlead.engine.research.runs import runs_below
+
+    runs = runs_below(where)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode([_told(run) for run in runs])).decode())
+        return
+    if not runs:
+        typer.echo(f"no runs below {where.resolve()}; each run leaves one")
+        return
+    from rich.table import Table
+
+    from fairlead.engine.cli.out import result_console
+
+    table = Table("id", "begun (UTC)", "exit", "fills", "net", "inputs", box=None)
+    for run in runs:
+        told = _told(run)
+        net = ", ".join(f"{_short(value)} {name}" for name, value in told["net"].items())
+        begun = datetime.fromtimestamp(run.stamp.begun_ns // 1_000_000_000, UTC)
+        cells = (str(told["exit_code"]), str(told["fills"]), net, told["inputs"][:12])
+        table.add_row(run.id, f"{begun:%Y-%m-%d %H:%M:%S}", *cells)
+    result_console().print(table)
+
+
+@command.command()
+def show(name: RunName, where: Where = Path(), as_json: AsJson = False) -> None:
+    """Show what a run was made of, what came of it, and whether its files are as it wrote them."""
+    import msgspec
+
+    from fairlead.engine.research.runs import find_run
+
+    run = find_run(name, where)
+    damage = run.damage()
+    if as_json:
+        told = {**msgspec.to_builtins(run.manifest), "summary": run.summary, "damage": damage}
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+    else:
+        _show(run, damage)
+    if damage:
+        raise typer.Exit(int(Exit.BAD_DATA))
+
+
+def _show(run: Run, damage: list[str]) -> None:
+    found, summary = run.manifest, run.summary
+    lines: list[tuple[str, object]] = [
+        ("run", run.id),
+        ("folder", run.folder),
+        ("outcome", f"{found.outcome} (exit {found.exit_code})"),
+        ("command", found.command),
+        ("orders", f"{summary['orders']}, {summary['fills']} fills"),
+        ("net", ", ".join(f"{_short(v)} {name}" for name, v in summary["net"].items()) or "none"),
+        ("inputs", found.inputs),
+        ("config", found.config),
+        ("data", found.data or "none recorded"),
+        ("seed", found.seed),
+        ("versions", ", ".join(f"{name} {what}" for name, what in found.versions.items())),
+    ]
+    lines += [("changed", f"{key} = {value}") for key, value in found.changes.items()]
+    lines += [("DAMAGED", what) for what in damage]
+    for label, value in lines:
+        typer.echo(f"{label:8} {value}")
+
+
+@command.command()
+def rm(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs as `show` takes them.")
+    ] = None,
+    where: Where = Path(),
+    but_last: Annotated[
+        int | None,
+        typer.Option("--but-last", min=0, help="Remove all but so many of the newest."),
+    ] = None,
+) -> None:
+    """Remove runs: the folders that are named, or all but the newest ones."""
+    from fairlead.engine.research.runs import find_run, runs_below
+
+    if bool(names) == (but_last is not None):
+        raise typer.BadParameter("expected RUN..., or --but-last N")
+    if but_last is None:
+        wanted = [find_run(name, where) for name in names or ()]
+    else:
+        runs = runs_below(where)
+        wanted = runs[: max(0, len(runs) - but_last)]
+    for run in wanted:
+        assert run.folder is not None, "it was found by its folder"
+        _remove(run, run.folder)
+        typer.echo(f"removed {run.folder}")
+
+
+def _remove(run: Run, folder: Path) -> None:
+    """Its own files, and the folder once it is empty: a folder of --out may hold more."""
+    from fairlead.engine.research.runs import RUN_FILE, STAMP_FILE
+
+    names = {*run.manifest.files, STAMP_FILE, RUN_FILE}
+    if {path.name for path in folder.iterdir()} <= names:
+        shutil.rmtree(folder)
+        return
+    for name in (RUN_FILE, *sorted(names - {RUN_FILE})):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _told(run: Run) -> dict[str, Any]:
+    found, summary = run.manifest, run.summary
+    return {
+        "id": run.id,
+        "folder": str(run.folder),
+        "begun_ns": run.stamp.begun_ns,
+        "mode": found.mode,
+        "name": found.name,
+        "exit_code": found.exit_code,
+        "fills": summary["fills"],
+        "net": summary["net"],
+        "inputs": found.inputs,
+        "changes": found.changes,
+    }
+
+
+def _short(value: str) -> str:
+    from fairlead.engine.observe.table import shown
+
+    return shown(Decimal(value), signed=True)

@@ -1,0 +1,123 @@
+"""Writing what is kept of a run; see `fairlead.engine.research.runs` for what its files are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.backtest_story import SUMMARY_FILE
+from fairlead.engine.observe.orders_file import json_lines
+from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.research import frames
+from fairlead.engine.research.columns import Row
+from fairlead.engine.research.runs import (
+    CONFIG_FILE,
+    RUN_FILE,
+    RUNS,
+    STAMP_FILE,
+    Manifest,
+    Run,
+    Stamp,
+)
+
+NAMED = {"summary": SUMMARY_FILE, "orders": "orders.jsonl", "denials": "denials.jsonl"}
+SAME_SECOND_MAX = 1000  # runs of one second, one mode and one name
+_ODD = re.compile(r"[^A-Za-z0-9_.]+")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that has ended, whole: what is written of it."""
+
+    manifest: Manifest
+    summary: RunSummary
+    config: bytes
+    tables: Mapping[str, list[Row]]
+    stamp: Stamp
+
+    def files(self) -> dict[str, bytes]:
+        """By name, `run.json` last."""
+        found = {f"{name}.jsonl": json_lines(rows) for name, rows in self.tables.items()}
+        if frames.can_parquet():
+            found |= {
+                f"{name}.parquet": frames.parquet(name, rows) for name, rows in self.tables.items()
+            }
+        files = {**self.summary.files, **NAMED}
+        summary = msgspec.structs.replace(self.summary, files=files, wall_secs=None)
+        found |= {SUMMARY_FILE: summary.json(), CONFIG_FILE: self.config}
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(found.items())}
+        found[STAMP_FILE] = _json(self.stamp)
+        found[RUN_FILE] = _json(msgspec.structs.replace(self.manifest, files=hashes))
+        return found
+
+    def run(self) -> Run:
+        """The same to be read, written nowhere."""
+        return Run(self.files().__getitem__)
+
+    def write(self, folder: Path) -> RunSummary:
+        """Into a folder that is made; each file whole or not at all. The summary names them.
+
+        Raises FairleadError `OUT-UNWRITABLE`.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, data in self.files().items():
+                temporary = folder / f"{name}.new"
+                temporary.write_bytes(data)
+                temporary.replace(folder / name)
+        except OSError as error:
+            raise FairleadError(
+                "OUT-UNWRITABLE",
+                f"the results can't be written to {folder} ({error.strerror}); choose another "
+                "--out",
+                int(Exit.FAILED),
+            ) from error
+        return self._named(folder)
+
+    def keep(self, state_dir: Path) -> RunSummary:
+        """Into a new folder below the state folder, which is there whole or not at all.
+
+        Raises FairleadError `OUT-UNWRITABLE`.
+        """
+        root = state_dir / RUNS
+        made = root / f".{_id(self.manifest, self.stamp)}.new"
+        try:
+            self.write(made)
+            folder = _moved(made, root, _id(self.manifest, self.stamp))
+        except OSError as error:
+            raise FairleadError(
+                "OUT-UNWRITABLE", f"{root}: {error.strerror}", int(Exit.FAILED)
+            ) from error
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        return self._named(folder)
+
+    def _named(self, folder: Path) -> RunSummary:
+        files = {name: str(folder / file) for name, file in NAMED.items()}
+        return msgspec.structs.replace(self.summary, files={**self.summary.files, **files})
+
+
+def _moved(made: Path, root: Path, name: str) -> Path:
+    """Under the first name that nobody has. Raises OSError."""
+    for count in range(1, SAME_SECOND_MAX):
+        folder = root / (name if count == 1 else f"{name}-{count}")
+        if not folder.exists():
+            return made.rename(folder)
+    raise FileExistsError(0, "too many runs of the same second", str(root / name))
+
+
+def _id(manifest: Manifest, stamp: Stamp) -> str:
+    begun = datetime.fromtimestamp(stamp.begun_ns // 1_000_000_000, UTC)
+    name = _ODD.sub("-", manifest.name)
+    return f"{begun:%Y%m%d-%H%M%S}-{manifest.mode}-{name}"
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

@@ -1,0 +1,152 @@
+"""Prices by time while a run goes on: samples for its equity, and the mid after each fill.
+
+Of what the run itself hears: in a backtest of each quote (made from the book where there is one),
+live and on paper of the cache, at set times. Nothing is traded differently for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from nautilus_trader.common import DataActor
+from nautilus_trader.model import InstrumentId, QuoteTick, TradeTick
+
+from fairlead.engine.research.columns import HORIZONS_SECS
+
+SECOND_NS = 1_000_000_000
+SAMPLES_MAX = 4096  # of an instrument: every second one is dropped then, and half as many come
+LOOK_SECS = 1.0  # between two looks at the cache, live and on paper
+
+
+class Top(NamedTuple):
+    """Best bid and ask as NautilusTrader's prices; of an instrument without a book both are the
+    last trade's price."""
+
+    ts: int
+    bid: Any
+    ask: Any
+
+    @property
+    def mid(self) -> Decimal:
+        return (self.bid.as_decimal() + self.ask.as_decimal()) / 2  # type: ignore[no-any-return]
+
+
+class Marks:
+    """Of one run.
+
+    `samples` are by instrument, oldest first; `after` has by fill (`CLIENT-ORDER-ID/TRADE-ID`) the
+    mid at each of `HORIZONS_SECS` after it: the last that was known then.
+    """
+
+    def __init__(self) -> None:
+        self.samples: dict[str, list[Top]] = {}
+        self.after: dict[str, dict[int, Decimal]] = {}
+        self._last: dict[str, Top] = {}
+        self._next: dict[str, int] = {}  # time of the next sample
+        self._step: dict[str, int] = {}
+        self._due: dict[str, list[tuple[int, str, int]]] = {}
+
+    def told(self, instrument: str, top: Top) -> None:
+        """The newest prices of an instrument."""
+        due = self._due.get(instrument)
+        if due and due[0][0] < top.ts:
+            self._settle(instrument, due, top.ts)
+        if top.ts >= self._next.get(instrument, 0):
+            self._sample(instrument, top)
+        self._last[instrument] = top
+
+    def filled(self, fill: Any) -> None:
+        """NautilusTrader's event of a fill, as its strategy is told of it."""
+        key = f"{fill.client_order_id}/{fill.trade_id}"
+        due = self._due.setdefault(str(fill.instrument_id), [])
+        for secs in HORIZONS_SECS:
+            heapq.heappush(due, (fill.ts_event + secs * SECOND_NS, key, secs))
+
+    def finish(self, end_ns: int) -> None:
+        """The run has ended: what is due later is never known."""
+        for instrument, due in self._due.items():
+            self._settle(instrument, due, end_ns + 1)
+        for instrument, top in self._last.items():
+            if self.samples[instrument][-1] is not top:
+                self.samples[instrument].append(top)
+
+    @property
+    def next_due_ns(self) -> int | None:
+        return min((due[0][0] for due in self._due.values() if due), default=None)
+
+    def _settle(self, instrument: str, due: list[tuple[int, str, int]], before_ns: int) -> None:
+        last = self._last.get(instrument)
+        while due and due[0][0] < before_ns:
+            _, key, secs = heapq.heappop(due)
+            if last is not None:
+                self.after.setdefault(key, {})[secs] = last.mid
+
+    def _sample(self, instrument: str, top: Top) -> None:
+        kept = self.samples.setdefault(instrument, [])
+        step = self._step.setdefault(instrument, SECOND_NS)
+        kept.append(top)
+        if len(kept) > SAMPLES_MAX:
+            del kept[1::2]
+            step = self._step[instrument] = step * 2
+        self._next[instrument] = (top.ts // step + 1) * step
+
+
+class MarksActor(DataActor):
+    """Hears of a backtest's prices, by subscriptions of its own."""
+
+    _marks: Marks | None = None
+    _wanted: Mapping[str, bool] = {}
+
+    def watch(self, marks: Marks, wanted: Mapping[str, bool]) -> None:
+        """`wanted`: instruments, and whether there are quotes of them (else there are trades).
+
+        DataActor's own constructor takes nothing but its config.
+        """
+        self._marks, self._wanted = marks, wanted
+
+    def on_start(self) -> None:
+        for name, has_quotes in self._wanted.items():
+            instrument_id = InstrumentId.from_str(name)
+            if has_quotes:
+                self.subscribe_quotes(instrument_id)
+            else:
+                self.subscribe_trades(instrument_id)
+
+    def on_quote(self, quote: QuoteTick) -> None:
+        assert self._marks is not None
+        top = Top(quote.ts_init, quote.bid_price, quote.ask_price)
+        self._marks.told(str(quote.instrument_id), top)
+
+    def on_trade(self, trade: TradeTick) -> None:
+        assert self._marks is not None
+        self._marks.told(str(trade.instrument_id), Top(trade.ts_init, trade.price, trade.price))
+
+
+async def watch_cache(
+    marks: Marks, cache: Any, instruments: Iterable[str], now_ns: Callable[[], int]
+) -> None:
+    """Look at NautilusTrader's cache each second, and when a fill's horizon is reached."""
+    ids = {name: InstrumentId.from_str(name) for name in instruments}
+    while True:
+        with suppress(RuntimeError):  # NautilusTrader lends its cache: a look is no reason to end
+            for name, instrument_id in ids.items():
+                if (prices := top_of(cache, instrument_id)) is not None:
+                    marks.told(name, Top(now_ns(), *prices))
+        due = marks.next_due_ns
+        secs = LOOK_SECS if due is None else (due - now_ns()) / SECOND_NS
+        await asyncio.sleep(min(max(secs, 0.001), LOOK_SECS))
+
+
+def top_of(cache: Any, instrument_id: InstrumentId) -> tuple[Any, Any] | None:
+    """Best bid and ask of the book, else of the last quote, else the last trade's price twice."""
+    if (top := cache.top_of_book(instrument_id)) is not None:
+        return top[0], top[2]
+    if (quote := cache.quote(instrument_id)) is not None:
+        return quote.bid_price, quote.ask_price
+    trade = cache.trade(instrument_id)
+    return None if trade is None else (trade.price, trade.price)

@@ -1,0 +1,201 @@
+"""Runs that were kept: a folder each, of one format in every mode, read without NautilusTrader.
+
+`run.json` says what the run was made of (`Manifest`), with the hash of each other file; two equal
+runs are equal to the byte in all of it. What differs between them is in `stamp.json` alone: when it
+was, how long it took, where. `config.json` is the config as it was resolved, its SHA-256 is
+`Manifest.config`; credentials are no part of it. Tables are JSON lines, and Parquet where the extra
+`research` is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.backtest_story import SUMMARY_FILE
+from fairlead.engine.research import frames
+from fairlead.engine.research.columns import COLUMNS, Row
+
+FORMAT = 1
+RUNS = "runs"  # in the state folder
+RUN_FILE, STAMP_FILE, CONFIG_FILE = "run.json", "stamp.json", "config.json"
+LAST = "last"  # names the newest run
+DEPTH = ("", "*/", "*/*/", "*/*/*/", "*/*/*/*/")  # how deep below a folder runs are looked for
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was made of, and what it is to be known by. Times are UNIX nanoseconds.
+
+    `config`, `data` and `inputs` are the hashes of `Assumptions`, `config_file` is the SHA-256 of
+    the file; `changes` are those of `--set`, as it takes them. `command` gives the same run again.
+    `study` is what a search says of a trial. `files` has the SHA-256 of each file of the folder but
+    the stamp.
+    """
+
+    format: int = FORMAT
+    name: str
+    mode: str
+    command: str
+    config_file: str
+    config: str
+    data: str | None
+    inputs: str
+    versions: dict[str, str]
+    seed: int
+    changes: dict[str, str] = {}
+    start_ns: int
+    end_ns: int
+    exit_code: int
+    outcome: str
+    orders_digest: str
+    study: dict[str, Any] | None = None
+    files: dict[str, str] = {}
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between equal runs."""
+
+    begun_ns: int
+    wall_secs: float | None = None
+    config_path: str = ""
+
+
+class Run:
+    """A run as its files tell it, read when they are asked for; in a notebook, see `frame`."""
+
+    def __init__(self, read: Callable[[str], bytes], folder: Path | None = None) -> None:
+        self._read = read
+        self.folder = folder
+
+    @classmethod
+    def at(cls, folder: Path) -> Run:
+        """Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED."""
+        if not (folder / RUN_FILE).is_file():
+            text = f"{folder} is no run's folder: it has no {RUN_FILE}"
+            raise FairleadError("RUN-NOT-FOUND", text, int(Exit.NO_DATA))
+        run = cls(lambda name: (folder / name).read_bytes(), folder)
+        if run.manifest.format > FORMAT:
+            raise FairleadError(
+                "RUN-FORMAT",
+                f"{folder} is of format {run.manifest.format}, later than {FORMAT}: use the "
+                "fairlead that wrote it",
+                int(Exit.BAD_DATA),
+            )
+        return run
+
+    @property
+    def id(self) -> str:
+        return "" if self.folder is None else self.folder.name
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return self._decoded(RUN_FILE, Manifest)  # type: ignore[no-any-return]
+
+    @cached_property
+    def stamp(self) -> Stamp:
+        return self._decoded(STAMP_FILE, Stamp)  # type: ignore[no-any-return]
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """`summary.json`: amounts are text."""
+        return self._decoded(SUMMARY_FILE, dict[str, Any])  # type: ignore[no-any-return]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return self._decoded(CONFIG_FILE, dict[str, Any])  # type: ignore[no-any-return]
+
+    def rows(self, name: str) -> list[Row]:
+        """A table of `COLUMNS`: exact amounts as text, UNIX nanoseconds.
+
+        Raises FairleadError RUN-DAMAGED, KeyError for a table that there is not.
+        """
+        if name not in COLUMNS:
+            raise KeyError(f"{name} is no table of a run: {', '.join(COLUMNS)}")
+        file = f"{name}.jsonl"
+        with _whole(self.folder, file):
+            return list(msgspec.json.Decoder(Row).decode_lines(self._read(file)))
+
+    def frame(self, name: str) -> Any:
+        """The same as a pandas DataFrame: float64, UTC times. Raises FairleadError too where the
+        extra `research` is not installed."""
+        return frames.frame(name, self.rows(name))
+
+    def damage(self) -> list[str]:
+        """Files that are not what the run wrote: missing, or of another hash."""
+        found = []
+        for name, wanted in self.manifest.files.items():
+            try:
+                data = self._read(name)
+            except (OSError, KeyError):
+                found.append(f"{name} is missing")
+                continue
+            if hashlib.sha256(data).hexdigest() != wanted:
+                found.append(f"{name} was changed")
+        return found
+
+    def _decoded(self, file: str, kind: Any) -> Any:
+        with _whole(self.folder, file):
+            return msgspec.json.decode(self._read(file), type=kind)
+
+
+@contextmanager
+def _whole(folder: Path | None, file: str) -> Iterator[None]:
+    """What can't be read of a run is an error in words."""
+    try:
+        yield
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        where = file if folder is None else folder / file
+        raise FairleadError("RUN-DAMAGED", f"{where}: {told}", int(Exit.BAD_DATA)) from error
+
+
+def runs_below(where: Path) -> list[Run]:
+    """Runs in a folder and the folders in it, oldest first; of a damaged one nothing is told."""
+    found: dict[Path, Run] = {}
+    for depth in DEPTH:
+        for file in where.glob(f"{depth}{RUN_FILE}"):
+            try:
+                run = Run.at(file.parent)
+                _ = run.stamp
+            except FairleadError:
+                continue
+            found[file.parent.resolve()] = run
+    return sorted(found.values(), key=lambda run: (run.stamp.begun_ns, run.id))
+
+
+def find_run(told: str, where: Path) -> Run:
+    """By its folder, by (the begin of) its id below `where`, or `last`.
+
+    Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED.
+    """
+    if (Path(told) / RUN_FILE).is_file():
+        return Run.at(Path(told))
+    runs = runs_below(where)
+    if told == LAST and runs:
+        return runs[-1]
+    found = [run for run in runs if run.id == told] or [
+        run for run in runs if run.id.startswith(told)
+    ]
+    if len(found) == 1:
+        return found[0]
+    what = "no run" if not found else f"{len(found)} runs"
+    raise FairleadError(
+        "RUN-NOT-FOUND",
+        f"{what} of the {len(runs)} in {where.resolve()} have the id {told}; expected a run's "
+        f"folder, its id, or {LAST}; `fairlead runs ls` lists them",
+        int(Exit.NO_DATA),
+    )
+
+
+def newest(state_dir: Path) -> Iterator[Path]:
+    """Folders of the runs that a state folder keeps, newest first."""
+    names = (path for path in (state_dir / RUNS).glob(f"*/{RUN_FILE}"))
+    for path in sorted(names, key=lambda one: one.parent.name, reverse=True):
+        yield path.parent

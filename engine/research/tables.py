@@ -1,0 +1,242 @@
+"""A run as tables: plain rows, made once when it ends, from its orders, fills and prices.
+
+See `fairlead.engine.research.columns`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from fairlead.engine.observe.account import Account
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.model import Side, VenueFill
+from fairlead.engine.research.columns import COLUMNS, HORIZONS_SECS, Row
+from fairlead.engine.research.marks import Marks
+
+ZERO = Decimal(0)
+
+
+class Traded(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tables are made of. `instruments` are NautilusTrader's by id, `started` the balances
+    of each venue's account at the start by currency, `margin` the venues with such accounts."""
+
+    orders: list[Row]  # as orders.jsonl has them
+    denials: list[Row]
+    instruments: Mapping[str, Any]
+    started: Mapping[str, Mapping[str, Decimal]]
+    margin: frozenset[str] = frozenset()
+
+
+def tables(traded: Traded, marks: Marks, gaps: Iterable[Any], end_ns: int) -> dict[str, list[Row]]:
+    """Every table of `COLUMNS`, by name."""
+    marks.finish(end_ns)
+    fills = list(_fills(traded.orders, marks))
+    return {
+        "orders": traded.orders,
+        "fills": fills,
+        "denials": traded.denials,
+        "marks": [
+            {"ts": top.ts, "instrument": name, "bid": str(top.bid), "ask": str(top.ask)}
+            for name, tops in sorted(marks.samples.items())
+            for top in tops
+        ],
+        "equity": list(_equity(traded, fills, marks)),
+        "positions": list(_positions(traded, fills)),
+        "latencies": [_latency(row) for row in traded.orders],
+        "gaps": [msgspec.to_builtins(row) for row in gaps],
+    }
+
+
+def _fills(orders: Iterable[Row], marks: Marks) -> Iterator[Row]:
+    found = []
+    for order in orders:
+        market = order.get("market")
+        mid = None if market is None else (Decimal(market["bid"]) + Decimal(market["ask"])) / 2
+        for index, fill in enumerate(order["fills"]):
+            amount, _, currency = (fill["fee"] or "").partition(" ")
+            after = marks.after.get(f"{order['client_order_id']}/{fill['trade_id']}", {})
+            row = {
+                "ts_event": fill["ts_event"],
+                **{name: order[name] for name in ("client_order_id", "strategy", "instrument")},
+                "trade_id": fill["trade_id"],
+                **{name: order[name] for name in ("side", "kind")},
+                **{name: fill[name] for name in ("quantity", "price", "liquidity")},
+                "fee": amount or None,
+                "fee_currency": currency or None,
+                "mid_decided": _text(mid),
+                "queue_ns": _since(order["ts_accepted"], fill["ts_event"]),
+                **{f"mid_{secs}s": _text(after.get(secs)) for secs in HORIZONS_SECS},
+            }
+            place = (fill["ts_event"], order["ts_init"], order["client_order_id"], index)
+            found.append((place, row))
+    for _, row in sorted(found, key=lambda one: one[0]):
+        yield {name: row[name] for name in COLUMNS["fills"]}
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else format(value, "f")
+
+
+def _since(begin: int | None, end: int | None) -> int | None:
+    return end - begin if begin and end else None
+
+
+def _latency(order: Row) -> Row:
+    first = min((fill["ts_event"] for fill in order["fills"]), default=None)
+    begin = order["ts_init"]
+    return {
+        "ts_init": begin,
+        "client_order_id": order["client_order_id"],
+        "sent_ns": _since(begin, order.get("ts_sent")),
+        "accepted_ns": _since(begin, order["ts_accepted"]),
+        "first_fill_ns": _since(begin, first),
+    }
+
+
+def _book(account: Account, fill: Row) -> None:
+    account.book(
+        fill["side"] == "BUY",
+        Decimal(fill["quantity"]),
+        Decimal(fill["price"]),
+        Decimal(fill["fee"] or 0),
+        fill["fee_currency"] or account.quote,
+    )
+
+
+def _positions(traded: Traded, fills: Iterable[Row]) -> Iterator[Row]:
+    """A row after each fill; what was held before the run is no part of it."""
+    accounts: dict[tuple[str, str], Account] = {}
+    for fill in fills:
+        key = (fill["strategy"], fill["instrument"])
+        if key[1] not in traded.instruments:
+            continue
+        account = accounts.setdefault(key, Account(traded.instruments[key[1]]))
+        _book(account, fill)
+        told = account.summary(None)
+        yield {
+            "ts": fill["ts_event"],
+            "strategy": key[0],
+            "instrument": key[1],
+            "position": _text(told.position),
+            "average": _text(round(account.average, 12)),
+            "realized": _text(told.realized),
+            "fees": _text(told.fees_value),
+        }
+
+
+class _Group:
+    """The instruments of one venue with one quote currency, and what the account began with."""
+
+    def __init__(self, venue: str, quote: str, started: Mapping[str, Decimal], margin: bool):
+        self.venue, self.quote = venue, quote
+        self.accounts: dict[str, Account] = {}
+        self.first: dict[str, Decimal] = {}
+        self.marks: dict[str, Decimal] = {}
+        self._started, self._margin = started, margin
+
+    def row(self, ts: int) -> Row | None:
+        """None: not every instrument has a price yet."""
+        if len(self.marks) < len(self.accounts):
+            return None
+        if not self.first:
+            self.first = dict(self.marks)
+        kept = self._kept(self.marks)
+        pnl = sum((one.summary(self.marks[name]).net for name, one in self.accounts.items()), ZERO)
+        grown = sum((self.marks[name] / price for name, price in self.first.items()), ZERO)
+        held = self._kept(self.first) * grown / len(self.first)
+        numbers = {"equity": kept + pnl, "pnl": pnl, "kept": kept, "held": round(held, 8)}
+        told = {name: _text(number) for name, number in numbers.items()}
+        return {"ts": ts, "venue": self.venue, "currency": self.quote, **told}
+
+    def _kept(self, marks: Mapping[str, Decimal]) -> Decimal:
+        worth = self._started.get(self.quote, ZERO)
+        if not self._margin:
+            bases = {one.base: marks[name] for name, one in self.accounts.items()}
+            worth += sum((self._started.get(base, ZERO) * at for base, at in bases.items()), ZERO)
+        return worth
+
+
+def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]:
+    """At each sampled price."""
+    groups: dict[str, _Group] = {}
+    by_group: dict[tuple[str, str], _Group] = {}
+    for name, instrument in traded.instruments.items():
+        venue, account = name.rpartition(".")[2], Account(instrument)
+        key = (venue, account.quote)
+        if key not in by_group:
+            started = traded.started.get(venue, {})
+            by_group[key] = _Group(venue, account.quote, started, venue in traded.margin)
+        groups[name] = by_group[key]
+        groups[name].accounts[name] = account
+    at: defaultdict[int, list[tuple[str, Decimal]]] = defaultdict(list)
+    for name, tops in marks.samples.items():
+        for top in tops:
+            at[top.ts].append((name, top.mid))
+    booked = 0
+    for ts in sorted(at):
+        while booked < len(fills) and fills[booked]["ts_event"] <= ts:
+            fill = fills[booked]
+            booked += 1
+            if (group := groups.get(fill["instrument"])) is not None:
+                _book(group.accounts[fill["instrument"]], fill)
+        moved = []
+        for name, mid in at[ts]:
+            if (group := groups.get(name)) is not None:
+                group.marks[name] = mid
+                moved.append(group)
+        for group in dict.fromkeys(moved):
+            if (row := group.row(ts)) is not None:
+                yield row
+
+
+def journaled_rows(
+    orders: Iterable[JournaledOrder], fills: Iterable[tuple[str, VenueFill]]
+) -> list[Row]:
+    """Orders of a live run, of which the journal tells, as orders.jsonl has them."""
+    by_order: defaultdict[str, list[VenueFill]] = defaultdict(list)
+    for name, fill in fills:
+        by_order[name].append(fill)
+    rows = [_journaled(one, by_order[one.intent.client_order_id]) for one in orders]
+    return sorted(rows, key=lambda row: (row["ts_init"], row["client_order_id"]))
+
+
+def _journaled(order: JournaledOrder, fills: Sequence[VenueFill]) -> Row:
+    one = order.intent
+    is_open = order.state.status == "ACCEPTED" and order.filled
+    return {
+        "client_order_id": one.client_order_id,
+        "strategy": one.strategy,
+        "instrument": one.instrument,
+        "side": "BUY" if one.side is Side.BUY else "SELL",
+        "kind": one.kind.value,
+        "role": one.role.value,
+        "quantity": _text(one.quantity),
+        "price": _text(one.price),
+        "trigger_price": _text(one.trigger_price),
+        "time_in_force": one.time_in_force.value,
+        "post_only": one.post_only,
+        "reduce_only": one.reduce_only,
+        "status": "PARTIALLY_FILLED" if is_open else order.state.status,
+        "filled": _text(order.filled),
+        "ts_init": one.ts_init,
+        "ts_sent": order.ts_sent,
+        "ts_accepted": None,
+        "ts_last": None,
+        "reason": None,
+        "fills": [
+            {
+                "trade_id": fill.trade_id,
+                "quantity": _text(fill.quantity),
+                "price": _text(fill.price),
+                "fee": f"{fill.fee:f} {fill.fee_currency}",
+                "liquidity": {True: "MAKER", False: "TAKER", None: "NOT TOLD"}[fill.is_maker],
+                "ts_event": fill.ts_event,
+            }
+            for fill in fills
+        ],
+    }

@@ -1,0 +1,137 @@
+"""What is kept of a run of any mode: its record, from the cache, journals and prices it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import AccountType, InstrumentId, Venue
+
+from fairlead.engine.config.changes import written
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.observe.assumptions import StrategyUsed, config_told
+from fairlead.engine.observe.journaled import Booked
+from fairlead.engine.observe.orders_file import denial_rows, order_rows
+from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.recording.gaps import GapRow, crossing, read_gaps
+from fairlead.engine.research.columns import Row
+from fairlead.engine.research.kept import Record
+from fairlead.engine.research.marks import Marks
+from fairlead.engine.research.runs import Manifest, Stamp
+from fairlead.engine.research.tables import Traded, journaled_rows, tables
+from fairlead.engine.run.ended import Ended
+from fairlead.engine.run.modes import MODES, NodeMode
+
+
+def traded(loaded: LoadedConfig, cache: Any, state: RunState, orders: list[Row]) -> Traded:
+    """What a run leaves in its cache, which is there until the run is closed."""
+    names = loaded.config.instruments
+    known = {name: cache.instrument(InstrumentId.from_str(name)) for name in names}
+    accounts = {
+        key.upper(): cache.account_for_venue(Venue(key.upper())) for key in loaded.config.venues
+    }
+    there = {venue: account for venue, account in accounts.items() if account is not None}
+    return Traded(
+        orders=orders,
+        denials=denial_rows(state.denials),
+        instruments={name: found for name, found in known.items() if found is not None},
+        started={venue: _started(account) for venue, account in there.items()},
+        margin=frozenset(
+            venue for venue, one in there.items() if one.account_type == AccountType.MARGIN
+        ),
+    )
+
+
+def _started(account: Any) -> dict[str, Decimal]:
+    return {
+        currency.code: amount.as_decimal()
+        for currency, amount in account.starting_balances().items()
+    }
+
+
+def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded | None:
+    """Of a node's run that is not closed yet; None: it traded nothing, or had no node."""
+    if ended.node is None or not MODES[mode].trades:
+        return None
+    cache = ended.cache
+    if not MODES[mode].is_real:
+        orders = order_rows(cache.orders(), ended.run_state.markets)
+        return traded(loaded, cache, ended.run_state, orders)
+    booked = [one for one in ended.booked if isinstance(one, Booked)]
+    orders = [row for one in booked for row in journaled_rows(one.orders, one.fills)]
+    journaled = {row["client_order_id"] for row in orders}
+    unsent = [
+        order
+        for order in cache.orders()
+        if order.venue_order_id is None and str(order.client_order_id) not in journaled
+    ]
+    return traded(loaded, cache, ended.run_state, [*orders, *order_rows(unsent)])
+
+
+def gaps_of(catalog: Any, summary: RunSummary, instruments: Iterable[str]) -> list[GapRow]:
+    """Those that a run crossed. Raises OSError."""
+    rows, _ = read_gaps(catalog)
+    span: Mapping[str, int] = {"start_ns": summary.start_ns, "end_ns": summary.end_ns}
+    return list(crossing(rows, instruments=frozenset(instruments), **span))
+
+
+def record(
+    loaded: LoadedConfig,
+    summary: RunSummary,
+    left: Traded,
+    marks: Marks,
+    *,
+    used: Iterable[StrategyUsed],
+    gaps: Iterable[GapRow],
+    stamp: Stamp,
+    study: dict[str, Any] | None = None,
+) -> Record:
+    """Everything of the run, to be written or read at once."""
+    assumed = summary.assumptions
+    assert assumed is not None, "a run that trades has assumptions once it has a cache"
+    words = ["fairlead", summary.mode, loaded.file]
+    for key, value in loaded.changes.items():
+        words += ["--set", f"{key}={written(value)}"]
+    return Record(
+        manifest=Manifest(
+            name=summary.name,
+            mode=summary.mode,
+            command=shlex.join(words),
+            config_file=loaded.sha256,
+            config=assumed.config,
+            data=None if assumed.data is None else assumed.data.sha256,
+            inputs=assumed.inputs,
+            versions=assumed.versions,
+            seed=loaded.config.run.seed,
+            changes={key: written(value) for key, value in loaded.changes.items()},
+            start_ns=summary.start_ns,
+            end_ns=summary.end_ns,
+            exit_code=summary.exit_code,
+            outcome=summary.outcome,
+            orders_digest=summary.orders_digest,
+            study=study,
+        ),
+        summary=summary,
+        config=config_told(loaded.config, loaded.options, used),
+        tables=tables(left, marks, gaps, summary.end_ns),
+        stamp=msgspec.structs.replace(
+            stamp, wall_secs=summary.wall_secs, config_path=str(loaded.path)
+        ),
+    )
+
+
+def record_of_node(
+    loaded: LoadedConfig, summary: RunSummary, left: Traded, ended: Ended, stamp: Stamp
+) -> Record:
+    """Of a node's run that was summed up, and closed; `left` is what it left before."""
+    gaps: list[GapRow] = []
+    if ended.recording is not None:
+        with contextlib.suppress(OSError):  # told by the summary
+            gaps = gaps_of(ended.recording.catalog, summary, loaded.config.instruments)
+    marks = ended.marks
+    return record(loaded, summary, left, marks, used=ended.used, gaps=gaps, stamp=stamp)
