@@ -7,7 +7,11 @@ These are promised: a release that changes one says so in its CHANGELOG. Everyth
   behind it, too, when a config names it; this one has `stop_limit`, `bracket`, `on_gate_denied`.
 - `Declared`, `Denial`, `Kind`, `OwnOrder`, `Role`, `Tif`, `TriggerCondition`: the words in which
   such a strategy says what it sends, and hears what became of it.
-- `load`, `run_backtest`: a config from its file; its backtest, whose `summary` has the numbers.
+- `load`, `changed`: a config from its file, and with other values in place of the file's.
+- `backtest`: runs a config over its catalog and gives a `Run`, whose `orders`, `fills`, `equity`,
+  `positions` and so on are DataFrames; `runs_below` finds those that are kept, `write_report` makes
+  a page of one, `Catalog` has recorded trades, quotes and books as DataFrames.
+- `run_backtest`: the same for programs, without tables: its result's `summary` has the numbers.
 - `FairleadError`, `Exit`: what is raised, in words for a person; the exit codes of a process.
 
 Each is imported when it is first asked for, so that `import fairlead` costs nothing.
@@ -28,10 +32,15 @@ if TYPE_CHECKING:
         Tif,
         TriggerCondition,
     )
+    from fairlead.engine.research.catalogs import Catalog
+    from fairlead.engine.research.report import write_report
+    from fairlead.engine.research.runs import Run, runs_below
     from fairlead.engine.run.backtest import run_backtest
     from fairlead.engine.run.config import load
+    from fairlead.engine.run.notebook import backtest, changed
 
 __all__ = [
+    "Catalog",
     "Declared",
     "Denial",
     "Exit",
@@ -40,16 +49,27 @@ __all__ = [
     "Kind",
     "OwnOrder",
     "Role",
+    "Run",
     "Tif",
     "TriggerCondition",
+    "backtest",
+    "changed",
     "load",
     "run_backtest",
+    "runs_below",
+    "write_report",
 ]
 _NOT_THE_GUARDS = {
+    "Catalog": "research.catalogs",
     "Exit": "errors",
     "FairleadError": "errors",
+    "Run": "research.runs",
+    "backtest": "run.notebook",
+    "changed": "run.notebook",
     "load": "run.config",
     "run_backtest": "run.backtest",
+    "runs_below": "research.runs",
+    "write_report": "research.report",
 }
 
 

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "paper": ("fairlead.engine.cli.node:paper", "Trade live data with simulated execution."),
     "backtest": ("fairlead.engine.cli.backtest", "Run the same config on recorded data."),
     "runs": ("fairlead.engine.cli.runs", "List, show and remove the runs that are kept."),
+    "report": ("fairlead.engine.cli.report", "Write a page about a run that was kept."),
     "record": ("fairlead.engine.cli.node:record", "Record market data without trading."),
     "import": ("fairlead.engine.cli.import_", "Import recordings of other tools into a catalog."),
     "explain": (

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
+from fairlead.engine.cli.out import Settings
+from fairlead.engine.config.changes import parsed
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, told_once
 from fairlead.engine.errors import Exit
@@ -25,6 +27,7 @@ def command(
         bool, typer.Option("--journals", help="Read the order journals whole, each checksum too.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    settings: Settings = None,
 ) -> None:
     """Check a config: the file, each strategy's import and parameters, what the venues can do,
     and whether the secrets are there and readable by nobody else. Each strategy is built, so that
@@ -43,7 +46,7 @@ def command(
     loaded = None
     noted: list[str] = []
     try:
-        loaded = load(config)
+        loaded = load(config, parsed(settings or ()))
         resolved = resolve(loaded, mode)
         problems = [*resolved.problems]
         problems += build_problems(loaded, resolved.strategies, problems)

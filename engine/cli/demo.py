@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
@@ -45,6 +46,7 @@ def command(
     console.print(f"kill -9 and restart: {result.proof}")
     for name, path in files.items():
         console.print(f"{name:>10}  {path}", soft_wrap=True)
+    console.print(f"{'report':>10}  {_report(result.kept)}", soft_wrap=True)
     if svg is not None:
         # Without the web fonts that it would load from elsewhere.
         picture = console.export_svg(title="make demo")
@@ -54,3 +56,15 @@ def command(
             typer.echo(f"error OUT-UNWRITABLE: {svg}: {error.strerror}; no picture", err=True)
     if not result.is_whole:
         raise typer.Exit(int(Exit.DRIFT))
+
+
+def _report(kept: Path) -> str:
+    """The page about the backtest, or how to have it."""
+    from fairlead.engine.research.extra import HOW
+    from fairlead.engine.research.report import write_report
+    from fairlead.engine.research.runs import Run
+
+    with contextlib.suppress(ValueError):  # below this folder: shorter, as the others are told
+        kept = kept.relative_to(Path.cwd())
+    html, _ = write_report(Run.at(kept))
+    return f"fairlead report {kept}, after {HOW}" if html is None else str(html)

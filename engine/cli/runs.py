@@ -126,9 +126,9 @@ def rm(
 
 def _remove(run: Run, folder: Path) -> None:
     """Its own files, and the folder once it is empty: a folder of --out may hold more."""
-    from fairlead.engine.research.runs import RUN_FILE, STAMP_FILE
+    from fairlead.engine.research.runs import REPORT_FILES, RUN_FILE, STAMP_FILE
 
-    names = {*run.manifest.files, STAMP_FILE, RUN_FILE}
+    names = {*run.manifest.files, STAMP_FILE, RUN_FILE, *REPORT_FILES}
     if {path.name for path in folder.iterdir()} <= names:
         shutil.rmtree(folder)
         return

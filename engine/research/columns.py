@@ -45,6 +45,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "fee": "number",
         "fee_currency": "text",
         "liquidity": "text",
+        "quote": "text",
+        "value": "number",  # quantity x price x multiplier, in quote currency
+        "moved": "number",  # of the position: signed, a fee in base currency taken off
+        "cash": "number",  # signed, in quote currency, a fee in it taken off
         "mid_decided": "number",  # when the order was decided, as its strategy knew it
         "queue_ns": "int",  # from the venue's acceptance
         **{f"mid_{secs}s": "number" for secs in HORIZONS_SECS},  # so long after the fill

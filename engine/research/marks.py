@@ -134,9 +134,10 @@ async def watch_cache(
     ids = {name: InstrumentId.from_str(name) for name in instruments}
     while True:
         with suppress(RuntimeError):  # NautilusTrader lends its cache: a look is no reason to end
+            now = now_ns()
             for name, instrument_id in ids.items():
                 if (prices := top_of(cache, instrument_id)) is not None:
-                    marks.told(name, Top(now_ns(), *prices))
+                    marks.told(name, Top(now, *prices))
         due = marks.next_due_ns
         secs = LOOK_SECS if due is None else (due - now_ns()) / SECOND_NS
         await asyncio.sleep(min(max(secs, 0.001), LOOK_SECS))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,11 +23,16 @@ from fairlead.engine.observe.backtest_story import SUMMARY_FILE
 from fairlead.engine.research import frames
 from fairlead.engine.research.columns import COLUMNS, Row
 
+if TYPE_CHECKING:
+    import pandas
+
 FORMAT = 1
 RUNS = "runs"  # in the state folder
 RUN_FILE, STAMP_FILE, CONFIG_FILE = "run.json", "stamp.json", "config.json"
+REPORT_FILES = frozenset({"report.html", "report.json"})  # about it, not of it
 LAST = "last"  # names the newest run
-DEPTH = ("", "*/", "*/*/", "*/*/*/", "*/*/*/*/")  # how deep below a folder runs are looked for
+# Where below a folder runs are looked for: folders of --out, and what state folders keep
+PLACES = ("", "*/", "*/*/", *(f"{'*/' * deep}{RUNS}/*/" for deep in range(5)))
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +73,11 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run:
-    """A run as its files tell it, read when they are asked for; in a notebook, see `frame`."""
+    """A run as its files tell it, read when they are asked for.
+
+    `orders`, `fills`, `equity` and so on are pandas DataFrames (columns: `COLUMNS`; the extra
+    `research`), `rows` gives the same exactly.
+    """
 
     def __init__(self, read: Callable[[str], bytes], folder: Path | None = None) -> None:
         self._read = read
@@ -122,10 +131,50 @@ class Run:
         with _whole(self.folder, file):
             return list(msgspec.json.Decoder(Row).decode_lines(self._read(file)))
 
-    def frame(self, name: str) -> Any:
+    def frame(self, name: str) -> pandas.DataFrame:
         """The same as a pandas DataFrame: float64, UTC times. Raises FairleadError too where the
         extra `research` is not installed."""
         return frames.frame(name, self.rows(name))
+
+    @property
+    def orders(self) -> pandas.DataFrame:
+        """One row an order, in the order in which they were decided."""
+        return self.frame("orders")
+
+    @property
+    def fills(self) -> pandas.DataFrame:
+        """One row a fill, with its fee, its time in the queue, and the mids after it."""
+        return self.frame("fills")
+
+    @property
+    def denials(self) -> pandas.DataFrame:
+        """The last orders that the gate refused; `summary["denials"]` counts them all."""
+        return self.frame("denials")
+
+    @property
+    def equity(self) -> pandas.DataFrame:
+        """By time, venue and currency: what the account was worth, and what holding would be."""
+        return self.frame("equity")
+
+    @property
+    def positions(self) -> pandas.DataFrame:
+        """After each fill, of its strategy in its instrument."""
+        return self.frame("positions")
+
+    @property
+    def marks(self) -> pandas.DataFrame:
+        """Best bid and ask by time, sampled."""
+        return self.frame("marks")
+
+    @property
+    def latencies(self) -> pandas.DataFrame:
+        """Of each order, from its decision."""
+        return self.frame("latencies")
+
+    @property
+    def gaps(self) -> pandas.DataFrame:
+        """What the data that the run crossed says it lacks."""
+        return self.frame("gaps")
 
     def damage(self) -> list[str]:
         """Files that are not what the run wrote: missing, or of another hash."""
@@ -156,11 +205,13 @@ def _whole(folder: Path | None, file: str) -> Iterator[None]:
         raise FairleadError("RUN-DAMAGED", f"{where}: {told}", int(Exit.BAD_DATA)) from error
 
 
-def runs_below(where: Path) -> list[Run]:
+def runs_below(where: Path | str = ".") -> list[Run]:
     """Runs in a folder and the folders in it, oldest first; of a damaged one nothing is told."""
     found: dict[Path, Run] = {}
-    for depth in DEPTH:
-        for file in where.glob(f"{depth}{RUN_FILE}"):
+    for place in PLACES:
+        for file in Path(where).glob(f"{place}{RUN_FILE}"):
+            if file.parent.name.startswith("."):  # being written
+                continue
             try:
                 run = Run.at(file.parent)
                 _ = run.stamp

@@ -35,7 +35,7 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True):
 def tables(traded: Traded, marks: Marks, gaps: Iterable[Any], end_ns: int) -> dict[str, list[Row]]:
     """Every table of `COLUMNS`, by name."""
     marks.finish(end_ns)
-    fills = list(_fills(traded.orders, marks))
+    fills = list(_fills(traded, marks))
     return {
         "orders": traded.orders,
         "fills": fills,
@@ -52,9 +52,10 @@ def tables(traded: Traded, marks: Marks, gaps: Iterable[Any], end_ns: int) -> di
     }
 
 
-def _fills(orders: Iterable[Row], marks: Marks) -> Iterator[Row]:
+def _fills(traded: Traded, marks: Marks) -> Iterator[Row]:
     found = []
-    for order in orders:
+    for order in traded.orders:
+        known = traded.instruments.get(order["instrument"])
         market = order.get("market")
         mid = None if market is None else (Decimal(market["bid"]) + Decimal(market["ask"])) / 2
         for index, fill in enumerate(order["fills"]):
@@ -70,12 +71,27 @@ def _fills(orders: Iterable[Row], marks: Marks) -> Iterator[Row]:
                 "fee_currency": currency or None,
                 "mid_decided": _text(mid),
                 "queue_ns": _since(order["ts_accepted"], fill["ts_event"]),
+                **_moved(order["side"] == "BUY", fill, amount, currency, known),
                 **{f"mid_{secs}s": _text(after.get(secs)) for secs in HORIZONS_SECS},
             }
             place = (fill["ts_event"], order["ts_init"], order["client_order_id"], index)
             found.append((place, row))
     for _, row in sorted(found, key=lambda one: one[0]):
         yield {name: row[name] for name in COLUMNS["fills"]}
+
+
+def _moved(buying: bool, fill: Row, fee: str, currency: str, instrument: Any) -> Row:
+    """What a fill moved, in base and in quote."""
+    if instrument is None:
+        return dict.fromkeys(("quote", "value", "moved", "cash"))
+    account = Account(instrument)
+    quantity, paid = Decimal(fill["quantity"]), Decimal(fee or 0)
+    account.book(buying, quantity, Decimal(fill["price"]), paid, currency or account.quote)
+    cash = account.turnover * (-1 if buying else 1)
+    if currency == account.quote:
+        cash -= paid
+    told = {"value": account.turnover, "moved": account.position, "cash": cash}
+    return {"quote": account.quote, **{name: _text(value) for name, value in told.items()}}
 
 
 def _text(value: Decimal | None) -> str | None:

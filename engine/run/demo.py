@@ -44,13 +44,17 @@ Tell = Callable[[str], None]
 
 
 class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`live` sums up both live runs from the journal; `proof` compares it with the venue."""
+    """`live` sums up both live runs from the journal; `proof` compares it with the venue.
+
+    `kept` is the folder of the backtest.
+    """
 
     live: RunSummary
     backtest: RunSummary
     proof: str
     is_whole: bool
     folder: Path
+    kept: Path
 
 
 def run_demo(template: Path, folder: Path, *, seconds: float, seed: int, tell: Tell) -> DemoResult:
@@ -74,8 +78,11 @@ def run_demo(template: Path, folder: Path, *, seconds: float, seed: int, tell: T
     result = run_backtest(loaded)
     live = _live_summary(loaded, result, outputs, (begin_ns, end_ns))
     backtest = _column(result.summary)
+    kept = Path(result.record().keep(loaded.state_dir).files["summary"]).parent
     result.dispose()
-    return DemoResult(live=live, backtest=backtest, proof=proof, is_whole=is_whole, folder=folder)
+    return DemoResult(
+        live=live, backtest=backtest, proof=proof, is_whole=is_whole, folder=folder, kept=kept
+    )
 
 
 def demo_files(template: Path, folder: Path) -> dict[str, Path]:

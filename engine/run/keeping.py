@@ -27,6 +27,9 @@ from fairlead.engine.research.tables import Traded, journaled_rows, tables
 from fairlead.engine.run.ended import Ended
 from fairlead.engine.run.modes import MODES, NodeMode
 
+# What the journal does not have of an order, and NautilusTrader's cache has
+TIMES = ("ts_accepted", "ts_last", "reason", "changes")
+
 
 def traded(loaded: LoadedConfig, cache: Any, state: RunState, orders: list[Row]) -> Traded:
     """What a run leaves in its cache, which is there until the run is closed."""
@@ -64,13 +67,12 @@ def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded
         return traded(loaded, cache, ended.run_state, orders)
     booked = [one for one in ended.booked if isinstance(one, Booked)]
     orders = [row for one in booked for row in journaled_rows(one.orders, one.fills)]
-    journaled = {row["client_order_id"] for row in orders}
-    unsent = [
-        order
-        for order in cache.orders()
-        if order.venue_order_id is None and str(order.client_order_id) not in journaled
-    ]
-    return traded(loaded, cache, ended.run_state, [*orders, *order_rows(unsent)])
+    cached = {row["client_order_id"]: row for row in order_rows(cache.orders())}
+    for row in orders:
+        if (known := cached.pop(row["client_order_id"], None)) is not None:
+            row |= {name: known[name] for name in TIMES}
+    unsent = [row for row in cached.values() if row["status"] == "DENIED"]
+    return traded(loaded, cache, ended.run_state, [*orders, *unsent])
 
 
 def gaps_of(catalog: Any, summary: RunSummary, instruments: Iterable[str]) -> list[GapRow]:

@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -105,6 +106,13 @@ def _together(session: Session) -> dict[str, tuple[int, str]]:
     assert ended.returncode == 0, ended.stderr[-2000:]
     found: dict[str, tuple[int, str]] = json.loads(ended.stdout.splitlines()[-1])
     return found
+
+
+def listed(session: Session, command: str) -> None:
+    """The extra that it names is there, with what the document says."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {one.partition(">")[0] for one in project["optional-dependencies"]["research"]}
+    assert names == {"pandas", "plotly", "pyarrow"}
 
 
 def dry(session: Session, command: str) -> None:
@@ -232,6 +240,15 @@ COMMANDS: dict[str, Step] = {
     "sqlite3 DAMAGED .dump": dumps,
     "fairlead import FILE.gz --catalog data/binance": written(**{"FILE.gz": SAMPLE}),
     "fairlead backtest configs/btcusdt-backtest-maker.toml": written(says="net PnL"),
+    "fairlead backtest configs/btcusdt-backtest-maker.toml --set simulated.latency_ms=20": written(
+        says="latency 20 ms"
+    ),
+    "fairlead runs ls": written(says="backtest-btcusdt-maker"),
+    "fairlead runs show last": written(says="--set simulated.latency_ms=20"),
+    "fairlead report last": written(says="report.html"),
+    "fairlead report last --compare RUN2": written(says="report.html", RUN2="last"),
+    "fairlead runs rm --but-last 20": written(),
+    "pip install 'fairlead[research]'": listed,
     "fairlead check mine/first.toml --mode backtest": first("ok: first"),
     "fairlead backtest mine/first.toml": first("MARKET 1, STOP_LIMIT 1"),
     "fairlead import FILE --catalog DIR [--instrument ID]... [--format binance] "

@@ -60,7 +60,7 @@ def test_equity_is_the_account_at_the_marks(desk: Desk, verb: str) -> None:
     run = Run.at(next(newest(desk.folder / "state")))
     assert run.damage() == []
     (fill,) = run.rows("fills")
-    assert (fill["quantity"], fill["side"]) == ("0.001", "BUY")
+    assert (Decimal(fill["quantity"]), fill["side"]) == (Decimal("0.001"), "BUY")
     last, top = run.rows("equity")[-1], run.rows("marks")[-1]
     mid = (Decimal(top["bid"]) + Decimal(top["ask"])) / 2
     total = worth["end"] - (mark - mid) * (Decimal("0.501") if verb == "paper" else total["BTC"])

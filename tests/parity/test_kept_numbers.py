@@ -10,6 +10,7 @@ import pytest
 from nautilus_trader.model import BookAction, OrderSide
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from fairlead.engine.research.report import report
 from fairlead.engine.research.runs import Run
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
@@ -103,3 +104,26 @@ def test_positions_and_latencies_follow_from_the_fills(run: Run) -> None:
         assert (row["strategy"], Decimal(row["position"])) == (name, held[name])
     accepted = [row["accepted_ns"] for row in run.rows("latencies") if row["accepted_ns"]]
     assert min(accepted) >= 1_000_000  # simulated.latency_ms is 1
+
+
+def test_the_report_means_what_the_recording_says(
+    run: Run, mids: tuple[list[int], list[Decimal]]
+) -> None:
+    """Mark-outs in bps, fill ratio and maker share by strategy, from fills and catalog alone."""
+    end = run.summary["end_ns"]
+    for one in report(run)["execution"]:
+        fills = [fill for fill in run.rows("fills") if fill["strategy"] == one["strategy"]]
+        for secs in (1, 10, 60):
+            gains = []
+            for fill in fills:
+                if fill["ts_event"] + secs * 10**9 <= end:
+                    price, sign = Decimal(fill["price"]), 1 if fill["side"] == "BUY" else -1
+                    after = at(mids, fill["ts_event"] + secs * 10**9)
+                    gains.append(float(sign * (after - price) / price * 10_000))
+            told = one["mark_outs"]["all"][f"{secs}s"]
+            assert told["count"] == len(gains)
+            if gains:
+                assert told["mean"] == pytest.approx(sum(gains) / len(gains))
+        orders = [row for row in run.rows("orders") if row["strategy"] == one["strategy"]]
+        assert one["with_fills"] == len({fill["client_order_id"] for fill in fills})
+        assert one["orders"] == len(orders)

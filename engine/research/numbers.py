@@ -1,0 +1,304 @@
+"""What a report says in numbers, from a run's tables alone: execution, returns, by time, trades.
+
+Statistics are floats. A mean stands with its standard error (of independent values: what repeats
+itself from one to the next is less sure than it says) and the number of values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
+from statistics import fmean, median, stdev
+from typing import Any
+
+from fairlead.engine.research.columns import HORIZONS_SECS, Row
+
+BPS = 10_000
+SECOND_NS = 1_000_000_000
+BUCKETS_SECS = (86_400, 3_600, 900, 300, 60, 10, 1)  # of returns: the longest of which there are
+BUCKETS_LEAST = 30  # so many
+FLAT = 0.005  # of a trade's largest position: what a fee in base currency leaves
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, its standard error, and the number; None where there are too few."""
+    return {
+        "mean": fmean(values) if values else None,
+        "error": stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None,
+        "count": len(values),
+    }
+
+
+def quantiles(values: Sequence[float]) -> dict[str, Any]:
+    """Median, the 90th and 99th of a hundred, and the number."""
+    ordered = sorted(values)
+
+    def at(share: float) -> float | None:
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+    half = median(ordered) if ordered else None
+    return {"median": half, "p90": at(0.9), "p99": at(0.99), "count": len(ordered)}
+
+
+# -- execution
+
+
+def execution(orders: Sequence[Row], fills: Sequence[Row]) -> list[dict[str, Any]]:
+    """Of each strategy in each instrument."""
+    placed, filled = _grouped(orders), _grouped(fills)
+    return [
+        {"strategy": key[0], "instrument": key[1], **_executed(placed[key], filled[key])}
+        for key in sorted(placed)
+    ]
+
+
+def _grouped(rows: Iterable[Row]) -> defaultdict[tuple[str, str], list[Row]]:
+    found: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["strategy"], row["instrument"]].append(row)
+    return found
+
+
+def _executed(orders: Sequence[Row], fills: Sequence[Row]) -> dict[str, Any]:
+    sent = [row for row in orders if row["status"] != "DENIED"]
+    makers = [fill for fill in fills if fill["liquidity"] == "MAKER"]
+    takers = [fill for fill in fills if fill["liquidity"] == "TAKER"]
+    turnover = sum(_value(fill) for fill in fills)
+    waited = [fill["queue_ns"] / 1e6 for fill in makers if fill["queue_ns"] is not None]
+    accepted = [
+        (row["ts_accepted"] - row["ts_init"]) / 1e6 for row in orders if row.get("ts_accepted")
+    ]
+    return {
+        "orders": len(orders),
+        "sent": len(sent),
+        "with_fills": sum(float(row["filled"]) > 0 for row in sent),
+        "by_status": dict(sorted(Counter(row["status"] for row in orders).items())),
+        "fills": len(fills),
+        "makers": len(makers),
+        "takers": len(takers),
+        "turnover": turnover,
+        "maker_share": sum(map(_value, makers)) / turnover if turnover else None,
+        "accepted_ms": quantiles(accepted),
+        "queue_ms": quantiles(waited),
+        "slippage_bps": spread(_known(_slippage, fills)),
+        "mark_outs": {
+            side: {
+                f"{secs}s": spread(_known(partial(mark_out, secs=secs), some))
+                for secs in HORIZONS_SECS
+            }
+            for side, some in (("all", fills), ("maker", makers), ("taker", takers))
+        },
+    }
+
+
+def _known(of: Callable[[Row], float | None], fills: Iterable[Row]) -> list[float]:
+    return [value for fill in fills if (value := of(fill)) is not None]
+
+
+def _value(fill: Row) -> float:
+    return float(fill["value"] or 0)
+
+
+def _sign(fill: Row) -> int:
+    return 1 if fill["side"] == "BUY" else -1
+
+
+def mark_out(fill: Row, secs: int) -> float | None:
+    """How far the mid was from the price paid so long after, in bps: positive is a gain."""
+    mid = fill[f"mid_{secs}s"]
+    price = float(fill["price"])
+    return None if mid is None else _sign(fill) * (float(mid) - price) / price * BPS
+
+
+def _slippage(fill: Row) -> float | None:
+    """How much worse than the mid at the decision the price was, in bps: positive is a cost."""
+    mid = fill["mid_decided"]
+    return None if mid is None else _sign(fill) * (float(fill["price"]) / float(mid) - 1) * BPS
+
+
+# -- equity and returns
+
+
+def worth(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Of each venue and currency: start, end, drawdown, holding, and returns."""
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row["venue"], row["currency"]].append(row)
+    found = []
+    for (venue, currency), mine in groups.items():
+        equity = [float(row["equity"]) for row in mine]
+        drop, share = drawdown(equity)
+        found.append(
+            {
+                "venue": venue,
+                "currency": currency,
+                "start": equity[0],
+                "end": equity[-1],
+                "pnl": float(mine[-1]["pnl"]),
+                "kept": float(mine[-1]["kept"]) - float(mine[0]["kept"]),
+                "held": float(mine[-1]["held"]) - float(mine[0]["held"]),
+                "drawdown": drop,
+                "drawdown_share": share,
+                "pnl_drawdown": drawdown([0.0, *(float(row["pnl"]) for row in mine)])[0],
+                "returns": returns(mine),
+            }
+        )
+    return found
+
+
+def drawdown(equity: Iterable[float]) -> tuple[float, float | None]:
+    """The deepest fall from a peak: as an amount, and as a share of the peak of the deepest."""
+    peak, deepest, share = -math.inf, 0.0, None
+    for value in equity:
+        peak = max(peak, value)
+        if peak - value > deepest:
+            deepest = peak - value
+            share = deepest / peak if peak > 0 else None
+    return deepest, share
+
+
+def returns(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Changes of equity by equal times, in bps of it; None where there are too few.
+
+    The ratio is mean / deviation of one of these times, with its standard error (Lo, 2002, for
+    independent ones): what is not some of them away from 0 may be luck.
+    """
+    span = (rows[-1]["ts"] - rows[0]["ts"]) / SECOND_NS
+    secs = next((one for one in BUCKETS_SECS if span / one >= BUCKETS_LEAST), None)
+    if secs is None:
+        return None
+    values = by_time(rows, "equity", secs)
+    moves = [(after - before) / before * BPS for before, after in pairwise(values) if before > 0]
+    if len(moves) < BUCKETS_LEAST // 2:
+        return None
+    deviation = stdev(moves)
+    ratio = fmean(moves) / deviation if deviation else None
+    error = None if ratio is None else math.sqrt((1 + ratio * ratio / 2) / len(moves))
+    return {
+        "secs": secs,
+        "bps": spread(moves),
+        "deviation_bps": deviation,
+        "ratio": ratio,
+        "ratio_error": error,
+        "worst_bps": min(moves),
+        "best_bps": max(moves),
+    }
+
+
+def by_time(rows: Sequence[Row], column: str, secs: int) -> list[float]:
+    """The last value of each of the equal times that have begun, from the first row on."""
+    step, found = secs * SECOND_NS, [float(rows[0][column])]
+    due, last = rows[0]["ts"] + step, found[0]
+    for row in rows:
+        while row["ts"] > due:
+            found.append(last)
+            due += step
+        last = float(row[column])
+    return [*found, last]
+
+
+# -- by time and strategy
+
+
+def by_hour(equity: Sequence[Row], fills: Sequence[Row]) -> list[dict[str, Any]]:
+    return _by(equity, fills, "%Y-%m-%d %H:00")
+
+
+def by_day(equity: Sequence[Row], fills: Sequence[Row]) -> list[dict[str, Any]]:
+    return _by(equity, fills, "%Y-%m-%d")
+
+
+def _by(equity: Sequence[Row], fills: Sequence[Row], form: str) -> list[dict[str, Any]]:
+    """PnL of each currency, number of fills, value traded; times are UTC."""
+    pnl: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    before: dict[tuple[str, str], float] = {}
+    for row in equity:
+        key, now = (row["venue"], row["currency"]), float(row["pnl"])
+        pnl[_label(row["ts"], form)][row["currency"]] += now - before.get(key, 0.0)
+        before[key] = now
+    count: Counter[str] = Counter()
+    value: dict[str, float] = defaultdict(float)
+    for fill in fills:
+        label = _label(fill["ts_event"], form)
+        count[label] += 1
+        value[label] += _value(fill)
+    return [
+        {"time": time, "pnl": pnl.get(time, {}), "fills": count[time], "turnover": value[time]}
+        for time in sorted({*pnl, *count})
+    ]
+
+
+def _label(ts: int, form: str) -> str:
+    return datetime.fromtimestamp(ts // SECOND_NS, UTC).strftime(form)
+
+
+# -- trades
+
+
+def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
+    """From flat to flat, of each strategy in each instrument; a fill that turns a position ends one
+    and begins another. PnL is in quote currency, after fees; what is less than `FLAT` of the
+    largest position counts as nothing, at its last price."""
+    begun: dict[tuple[str, str], dict[str, Any]] = {}
+    found = []
+    for fill in fills:
+        if fill["moved"] is None:
+            continue
+        key, left = (fill["strategy"], fill["instrument"]), 1.0
+        moved, cash, price = (float(fill[name]) for name in ("moved", "cash", "price"))
+        trade = begun.get(key)
+        if trade is not None and trade["position"] * moved < 0 and abs(moved) > 0:
+            share = min(1.0, -trade["position"] / moved)
+            left = 1.0 - share if abs(moved * (1.0 - share)) > FLAT * trade["largest"] else 0.0
+            _add(trade, fill, moved * (1.0 - left), cash * (1.0 - left))
+        elif trade is not None:
+            left = 0.0
+            _add(trade, fill, moved, cash)
+        if trade is not None and abs(trade["position"]) <= FLAT * trade["largest"]:
+            trade["pnl"] += trade.pop("position") * price
+            found.append(begun.pop(key))
+        if left and moved:
+            begun[key] = _begin(fill)
+            _add(begun[key], fill, moved * left, cash * left)
+    return found
+
+
+def _begin(fill: Row) -> dict[str, Any]:
+    return {
+        "strategy": fill["strategy"],
+        "instrument": fill["instrument"],
+        "currency": fill["quote"],
+        "side": "long" if fill["side"] == "BUY" else "short",
+        "opened": fill["ts_event"],
+        "closed": 0,
+        "largest": 0.0,
+        "pnl": 0.0,
+        "fills": 0,
+        "position": 0.0,
+    }
+
+
+def _add(trade: dict[str, Any], fill: Row, moved: float, cash: float) -> None:
+    trade["position"] += moved
+    trade["pnl"] += cash
+    trade["largest"] = max(trade["largest"], abs(trade["position"]))
+    trade["fills"] += 1
+    trade["closed"] = fill["ts_event"]
+
+
+def of_trades(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Their PnL with its standard error, the share that gained, gains over losses, durations."""
+    gains = [one["pnl"] for one in found if one["pnl"] > 0]
+    losses = [one["pnl"] for one in found if one["pnl"] < 0]
+    return {
+        "pnl": spread([one["pnl"] for one in found]),
+        "won": len(gains) / len(found) if found else None,
+        "gain": fmean(gains) if gains else None,
+        "loss": fmean(losses) if losses else None,
+        "profit_factor": sum(gains) / -sum(losses) if losses else None,
+        "secs": quantiles([(one["closed"] - one["opened"]) / SECOND_NS for one in found]),
+    }

@@ -1,0 +1,218 @@
+"""The report: numbers by hand, one file that needs no network, nothing of it taken for markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fairlead.engine.cli.app import app
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.research import extra, numbers, report
+from fairlead.engine.research.runs import Run
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.config import load
+from tests.unit.backtest_kit import perpetual, write_catalog
+from tests.unit.observe.test_same_bytes import PERP, all_strategies
+
+SECOND_NS = 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """Two runs that differ in one parameter, kept beside each other."""
+    folder: Path = tmp_path_factory.mktemp("reported")
+    catalog = write_catalog(folder / "catalog", perpetual(PERP), seconds=60, seed=5)
+    file = all_strategies(folder, catalog)
+    for changes in ({}, {"simulated.latency_ms": "7"}):
+        result = run_backtest(load(file, changes))
+        result.record().keep(folder / "state")
+        result.dispose()
+    return [Run.at(path) for path in sorted((folder / "state" / "runs").iterdir())]
+
+
+def test_a_report_is_one_file_that_asks_for_nothing(runs: list[Run], tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    html, told = report.write_report(runs[0], runs[1], tmp_path / "r" / "page.html")
+    assert html == tmp_path / "r" / "page.html"
+    page = html.read_text()
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=|@import|url\(", markup)
+    assert "<script src" not in page
+    assert page.count("class='chart'") + page.count('class="chart"') >= 3
+    for part in ("What it rests on", "Equity and drawdown", "price, orders and fills", "Execution"):
+        assert part in markup
+    assert runs[0].manifest.command.replace("&", "&amp;") in markup
+    found = json.loads(told.read_text())
+    assert found["compare"]["differs"] == [
+        {"key": "simulated.latency_ms", "this": "1", "other": "7"}
+    ]
+    assert found["compare"]["same_data"] is True
+    assert found["strip"]["trials"] == 2
+    assert found["net"] == runs[0].summary["net"]
+
+
+def test_figures_agree_with_the_summary(runs: list[Run]) -> None:
+    told, summary = report.report(runs[0]), runs[0].summary
+    execution = told["execution"]
+    assert sum(one["orders"] for one in execution) == summary["orders"]
+    assert sum(one["fills"] for one in execution) == summary["fills"]
+    assert sum(one["makers"] for one in execution) == summary["maker_fills"]
+    with_fills = sum(one["with_fills"] for one in execution)
+    assert with_fills / sum(one["sent"] for one in execution) == pytest.approx(
+        summary["fill_ratio"]
+    )
+    turnover = sum(float(one["turnover"]) for one in summary["instruments"])
+    assert sum(one["turnover"] for one in execution) == pytest.approx(turnover)
+    net = float(summary["net"]["USDT"])
+    (worth,) = told["worth"]
+    assert worth["pnl"] == pytest.approx(net, abs=0.01)
+    for rows in (told["by_hour"], told["by_day"]):
+        assert sum(row["pnl"]["USDT"] for row in rows) == pytest.approx(worth["pnl"])
+        assert sum(row["fills"] for row in rows) == summary["fills"]
+    assert worth["returns"]["secs"] == 1
+
+
+def test_the_command_writes_it_into_the_runs_folder(runs: list[Run]) -> None:
+    pytest.importorskip("plotly")
+    folder = runs[0].folder
+    assert folder is not None
+    words = ["--in", str(folder.parent)]
+    done = CliRunner().invoke(app, ["report", runs[0].id, *words])
+    assert done.exit_code == 0, done.output
+    assert done.output.split() == [str(folder / "report.html"), str(folder / "report.json")]
+    assert runs[0].damage() == []
+    done = CliRunner().invoke(app, ["report", str(folder), "--json", "--compare", "last", *words])
+    assert json.loads(done.output)["compare"]["same_orders"] is False
+
+
+def test_without_plotly_the_numbers_are_written_and_the_extra_is_named(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = extra.import_module
+
+    def lacking(name: str) -> Any:
+        if name.startswith("plotly"):
+            raise ImportError(name)
+        return real(name)
+
+    monkeypatch.setattr(extra, "import_module", lacking)
+    monkeypatch.setattr(report, "has", lambda name: name != "plotly")
+    html, told = report.write_report(runs[0])
+    assert html is None
+    assert json.loads(told.read_text())["net"] == runs[0].summary["net"]
+    assert runs[0].folder is not None
+    done = CliRunner().invoke(app, ["report", str(runs[0].folder)])
+    assert done.exit_code == Exit.USAGE
+    assert "pip install 'fairlead[research]'" in done.output
+
+
+def test_no_text_of_a_run_is_taken_for_markup(runs: list[Run]) -> None:
+    pytest.importorskip("plotly")
+    from fairlead.engine.research.page import page_of
+
+    evil = "</script><img onerror=x>"
+    told = report.report(runs[0])
+    told["strip"]["name"] = told["strip"]["command"] = told["strip"]["outcome"] = evil
+    told["notes"] = [evil]
+    told["gate"]["denials"] = {evil: 1}
+    told["execution"][0]["strategy"] = told["strategies"][0]["strategy"] = evil
+    told["gaps"] = [
+        {"from_ns": 0, "to_ns": 1, "instrument": evil, "kind": evil, "reason": evil, "count": 0}
+    ]
+    page = page_of(told, runs[0], None)
+    assert "<img" not in page
+    assert "&lt;img onerror=x&gt;" in page
+
+
+def test_an_unwritable_place_is_said(runs: list[Run], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FairleadError, match="OUT-UNWRITABLE"):
+        report.write_report(runs[0], None, tmp_path / "file" / "page.html")
+
+
+# By hand
+
+
+def fill(ts: int, side: str, quantity: str, price: str, **more: Any) -> dict[str, Any]:
+    sign = 1 if side == "BUY" else -1
+    value = float(quantity) * float(price)
+    return {
+        "ts_event": ts * SECOND_NS,
+        "strategy": "S-1",
+        "instrument": "BTC_USDT.X",
+        "side": side,
+        "quantity": quantity,
+        "price": price,
+        "quote": "USDT",
+        "value": str(value),
+        "moved": str(sign * float(quantity)),
+        "cash": str(-sign * value - 0.1),
+        **more,
+    }
+
+
+def test_trades_go_from_flat_to_flat_and_a_turn_is_two() -> None:
+    fills = [
+        fill(1, "BUY", "1", "100"),
+        fill(2, "BUY", "1", "102"),
+        fill(3, "SELL", "3", "104"),  # closes two, opens one short
+        fill(9, "BUY", "1", "101"),
+        fill(10, "BUY", "1", "100"),  # stays open
+    ]
+    one, two = numbers.trades(fills)
+    assert (one["side"], one["largest"], one["fills"]) == ("long", 2, 3)
+    assert one["pnl"] == pytest.approx(2 * 104 - 202 - 0.2 - 0.1 * 2 / 3)
+    assert (two["side"], two["opened"], two["closed"]) == ("short", 3 * SECOND_NS, 9 * SECOND_NS)
+    assert two["pnl"] == pytest.approx(104 - 101 - 0.1 / 3 - 0.1)
+    told = numbers.of_trades([one, two])
+    assert (told["won"], told["profit_factor"], told["pnl"]["count"]) == (1, None, 2)
+
+
+def test_dust_of_a_fee_in_base_does_not_keep_a_trade_open() -> None:
+    bought = fill(1, "BUY", "1", "100", moved="0.999", cash="-100")
+    sold = fill(2, "SELL", "0.998", "110", moved="-0.998", cash="109.78")
+    (one,) = numbers.trades([bought, sold])
+    assert one["pnl"] == pytest.approx(109.78 - 100 + 0.001 * 110)
+
+
+def test_mark_outs_and_slippage_are_signed_by_side() -> None:
+    base = {"mid_1s": "101", "mid_10s": None, "mid_60s": "99", "liquidity": "TAKER"}
+    more = {**base, "mid_decided": "99.5", "queue_ns": None}
+    fills = [fill(1, "BUY", "1", "100", **more), fill(1, "SELL", "1", "100", **more)]
+    orders = [
+        {"strategy": "S-1", "instrument": "BTC_USDT.X", "status": "FILLED", "filled": "1"}
+        | {"ts_accepted": 2_000_000, "ts_init": 1_000_000}
+    ]
+    (told,) = numbers.execution(orders, fills)
+    assert [numbers.mark_out(one, 1) for one in fills] == [pytest.approx(100), pytest.approx(-100)]
+    assert told["mark_outs"]["all"]["1s"] == {"mean": 0, "error": pytest.approx(100), "count": 2}
+    assert (
+        told["mark_outs"]["all"]["10s"]["count"] == told["mark_outs"]["maker"]["1s"]["count"] == 0
+    )
+    assert told["slippage_bps"]["mean"] == pytest.approx(0)
+    assert told["accepted_ms"]["median"] == 1
+
+
+def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
+    assert numbers.drawdown([100, 120, 90, 130, 110]) == (30, 0.25)
+    assert numbers.drawdown([1, 2, 3]) == (0, None)
+
+
+def test_returns_have_standard_errors_and_no_more_than_the_run_can_tell() -> None:
+    values = [100 + (at % 2) for at in range(61)]
+    rows = [{"ts": at * SECOND_NS, "equity": str(value)} for at, value in enumerate(values)]
+    told = numbers.returns(rows)
+    assert told is not None
+    assert told["secs"] == 1
+    assert told["bps"]["count"] == 60
+    assert told["bps"]["mean"] == pytest.approx((100 - 1e4 / 101) / 2, rel=1e-6)
+    assert told["ratio_error"] == pytest.approx(
+        ((1 + told["ratio"] ** 2 / 2) / 60) ** 0.5, rel=1e-9
+    )
+    assert numbers.returns(rows[:20]) is None
+    assert numbers.by_time(rows[:4], "equity", 2) == [100, 100, 101]
