@@ -254,7 +254,7 @@ def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVe
                 venue,
                 fees=fee_model(key, venue.fees, [one.instrument for one in sources]),
                 deep=all(one.is_deep for one in sources),
-                holds=_holds(loaded.specs[key].capabilities),
+                holds=venue.adapter != RECORDED and _holds(loaded.specs[key].capabilities),
             )
         )
     return found
