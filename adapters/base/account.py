@@ -226,7 +226,7 @@ class Account:
         )
         self.desk.held.on_asked = self._on_halt
         self.desk.held.regate = self.regate
-        if self._able().held:
+        if self._able().holds:
             self.runtime.on_market = TriggerFeed(self.desk.held, self.runtime.instruments).show
         self.desk.away.on_key_refused = self._key_refused
         return self.desk

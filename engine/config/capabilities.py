@@ -53,7 +53,7 @@ def described(name: str, able: Capabilities, *, has_simulator: bool, keyed_data:
         has_simulator=has_simulator,
         native=tuple(kind for kind in Kind if kind in able.kinds),
         held=tuple(kind for kind in Kind if kind in able.held),
-        trigger_sources=able.trigger_sources if able.held else (),
+        trigger_sources=able.sources if able.holds else (),
         holds_passed=able.hold_passed,
         holds_limits=able.holds_limits,
         time_in_force=tuple(tif for tif in Tif if tif in able.time_in_force),

@@ -102,7 +102,7 @@ class Held(Struct, frozen=True, kw_only=True):
         Literal["fire", "cancel", "ask"],
         _doc(
             "What becomes of one whose level was passed while no process looked; ask: it stays "
-            "held, and the account is halted until a person decides"
+            "held, and its instrument is halted until a person decides"
         ),
     ] = "fire"
     refused: Annotated[

@@ -152,15 +152,27 @@ def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[Config
 
 
 def _held(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
-    source, able = venue.held.source, loaded.specs[key].capabilities
-    if source is not None and source not in able.trigger_sources:
-        offered = ", ".join(able.trigger_sources) or f"none: {key} has all its orders itself"
-        yield loaded.problem(
-            ("venues", key, "held", "source"),
-            "E-CFG-063",
-            expected=f"a price of {key}'s data ({offered})",
-            came=f'"{source}"',
-        )
+    source = venue.held.source
+    if source is None:
+        return
+    able = able_with(
+        loaded.specs[key].capabilities, msgspec.structs.replace(venue.held, source=None)
+    )
+    expected, hint = f"a price of {key}'s data ({', '.join(able.sources)})", ""
+    if not able.holds:
+        expected = f"no source, as the engine holds no order for {key}"
+        hint = "leave it out"
+        if Tif.GTC not in able.time_in_force:
+            hint += ", or hold GTC limits with limits = true"
+    elif source in able.sources:
+        return
+    yield loaded.problem(
+        ("venues", key, "held", "source"),
+        "E-CFG-063",
+        expected=expected,
+        came=f'"{source}"',
+        hint=hint,
+    )
 
 
 def _needs_secrets(loaded: LoadedConfig, key: str, mode: Mode | None) -> bool:

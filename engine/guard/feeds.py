@@ -20,7 +20,7 @@ from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.turns import HEARD_AS
 from fairlead.engine.guard.wants import Wants
 from fairlead.engine.orders.held import may_be_held
-from fairlead.engine.orders.model import Capabilities, TriggerSource
+from fairlead.engine.orders.model import Capabilities, Kind, TriggerSource
 
 # What the gate subscribes to where no strategy does: the managed book, quotes, or nothing.
 FeedKind = Literal["book", "quotes"] | None
@@ -217,8 +217,8 @@ class Feeds:
         own book has.
         """
         able = self._able(instrument_id)
-        if able is not None and kind in able.held:
-            named = _TRIGGERS.get(able.trigger_source)
+        if able is not None and (kind in able.held or kind == Kind.LIMIT):
+            named = _TRIGGERS.get(able.source_for(kind))
             if named is not None:
                 return named
         self.need_trades(instrument_id)

@@ -201,6 +201,8 @@ class Exchange:
         self._events.accepted(order, self.now_ns)
         if order.state is State.TAKING:
             working.enter(order)
+        elif new.release is not None:
+            working.look(order)
 
     def _refusal(self, order: Order, working: Working) -> str | None:
         market = working.market
@@ -233,6 +235,9 @@ class Exchange:
         before = (order.quantity, order.price, order.trigger)
         order.quantity = order.quantity if quantity is None else quantity
         order.price = order.price if price is None else price
+        release = order.new.release
+        if release is not None and release.waits_at_limit:
+            trigger_price = price
         if order.trigger is not None and trigger_price is not None:
             order.trigger = msgspec.structs.replace(order.trigger, price=trigger_price)
         reason = self._unfit(order, is_repriced=order.price != before[1])
@@ -245,6 +250,8 @@ class Exchange:
             working = self._working[order.new.instrument]
             working.last(order)
             working.enter(order)
+        elif order.state is State.WAITING and release is not None:
+            self._working[order.new.instrument].look(order)
         return None
 
     def _unchangeable(

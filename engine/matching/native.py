@@ -67,12 +67,13 @@ class HeldRules(msgspec.Struct, frozen=True, kw_only=True):
         if kind not in able.held and not is_limit:
             return None
         return Release(
-            source=able.trigger_source,
+            source=able.source_for(kind),
             time_in_force=cast(TimeInForce, tif if tif in able.time_in_force else able.release_tif),
             rearms=settings.rearms,
             rearm_ns=int(settings.rearm_secs * 1e9),
             most=settings.releases_max,
             tier_price=able.tier_price,
+            waits_at_limit=is_limit,
         )
 
 

@@ -57,7 +57,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine would hold an order for a venue that lacks its kind: so it is held here.
 
     `source` is the price that fires it, `time_in_force` that of what is sent then; one that is not
-    filled at once is armed again after `rearm_ns` where it `rearms`, up to `most` releases.
+    filled at once is armed again after `rearm_ns` where it `rearms`, up to `most` releases. One
+    that `waits_at_limit` is fired by its own limit price, wherever a modify puts that.
     """
 
     source: TriggerSource
@@ -66,6 +67,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     rearm_ns: int
     most: int
     tier_price: TierPrice | None = None
+    waits_at_limit: bool = False
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):

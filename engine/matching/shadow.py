@@ -80,6 +80,8 @@ class Shadow:
         before = order.quantity, order.price
         order.quantity = quantity
         order.price = order.price if price is None or order.price is None else price
+        if order.new.release is not None and order.new.release.waits_at_limit:
+            trigger = price
         if order.state is State.WAITING and order.trigger is not None and trigger is not None:
             order.trigger = msgspec.structs.replace(order.trigger, price=trigger)
         is_working = order.state in (State.RESTING, State.TAKING)

@@ -126,16 +126,23 @@ class Working:
 
     def _fire_held(self, *, by_trade: bool) -> None:
         """Those that the engine would hold, by the price that it would look at."""
-        market = self.market
         for order in self._waiting():
-            release, trigger = order.new.release, order.trigger
-            if release is None or trigger is None or order.is_over:
-                continue
-            is_by_trade = release.source is TriggerSource.LAST
-            if is_by_trade is not by_trade or market.now_ns < order.not_before_ns:
-                continue
-            if trigger.is_met(market.last_price if by_trade else self._watched(order, release)):
-                self.fire(order)
+            self._look(order, by_trade=by_trade)
+
+    def look(self, order: Order) -> None:
+        """It has come, or was changed: the book that stands may fire it."""
+        self._look(order, by_trade=False)
+
+    def _look(self, order: Order, *, by_trade: bool) -> None:
+        market = self.market
+        release, trigger = order.new.release, order.trigger
+        if release is None or trigger is None or order.is_over:
+            return
+        is_by_trade = release.source is TriggerSource.LAST
+        if is_by_trade is not by_trade or market.now_ns < order.not_before_ns:
+            return
+        if trigger.is_met(market.last_price if by_trade else self._watched(order, release)):
+            self.fire(order)
 
     def _watched(self, order: Order, release: Release) -> Decimal | None:
         sides = self.market.sides

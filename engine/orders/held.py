@@ -65,7 +65,7 @@ class Passed(StrEnum):
 
 
 class HeldSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """From `[venues.NAME.held]`; the price's source is the first of the capabilities'."""
+    """From `[venues.NAME.held]`; the price's source is `Capabilities.source_for`."""
 
     stale_after_ns: int = 5_000_000_000
     passed: Passed = Passed.FIRE
@@ -138,10 +138,6 @@ class Held(Part):
         table.kept_back = self.armed_again
         submission.takes, submission.hold = self.takes, self.hold
 
-    @property
-    def source(self) -> TriggerSource:
-        return self._can.trigger_source
-
     # -- taking, changing, ending --------------------------------------------------------------
 
     def takes(self, intent: Intent) -> bool:
@@ -162,12 +158,14 @@ class Held(Part):
         """Take new orders: durable, then accepted."""
         for intent in intents:
             level, condition = level_of(intent)
-            ts = self._journal.hold([intent], _How(self.source, level, condition))
+            how = _How(self._can.source_for(intent.kind), level, condition)
+            ts = self._journal.hold([intent], how)
             order = LiveOrder(new_order(intent, ts, OrderState.HELD))
             order.held = intent
             self._table.live[intent.client_order_id] = order
             self._sink.order_submitted(intent)
             self._sink.order_held(intent, ts)
+            self._look(intent.instrument, by_trade=False)  # the book may stand there already
 
     def adopt(self, order: LiveOrder) -> None:
         """After a restart, of every open order: what of it the engine held."""
@@ -201,6 +199,7 @@ class Held(Part):
         order.held = changed
         order.intent = msgspec.structs.replace(changed, release=order.intent.release)
         self._sink.order_replaced(changed, changed.client_order_id, self._now_ns())
+        self._look(changed.instrument, by_trade=False)
 
     def armed_again(self, order: LiveOrder, kind: str, code: str, why: object) -> bool:
         """A release is proven not to be at the venue, or to have ended there without any
@@ -239,21 +238,19 @@ class Held(Part):
         """A book as it stands now, best first; without levels it is not known."""
         seen = self._seen.setdefault(instrument, _Seen())
         seen.bids, seen.asks, seen.book_ns = bids, asks, (ts_event, ts)
-        if self.source is not TriggerSource.LAST:
-            self._look(instrument)
+        self._look(instrument, by_trade=False)
 
     def trade(self, instrument: str, price: Decimal, ts_event: int, ts: int) -> None:
         seen = self._seen.setdefault(instrument, _Seen())
         seen.last, seen.last_ns = price, (ts_event, ts)
-        if self.source is TriggerSource.LAST:
-            self._look(instrument)
+        self._look(instrument, by_trade=True)
 
     def _price(self, intent: Intent) -> tuple[Decimal, int] | None:
         """What the order looks at, and the venue's time of it; None: unknown, or too old."""
         seen = self._seen.get(intent.instrument)
         if seen is None:
             return None
-        if self.source is TriggerSource.LAST:
+        if self._can.source_for(intent.kind) is TriggerSource.LAST:
             price, times = seen.last, seen.last_ns
         else:
             price, times = self._of_book(intent, seen), seen.book_ns
@@ -263,11 +260,14 @@ class Held(Part):
         return None if min(times) < oldest else (price, times[0])
 
     def _of_book(self, intent: Intent, seen: _Seen) -> Decimal | None:
-        tier = self._can.tier_price
-        return watched_price(self.source, intent.side, intent.quantity, seen.bids, seen.asks, tier)
+        tier, source = self._can.tier_price, self._can.source_for(intent.kind)
+        return watched_price(source, intent.side, intent.quantity, seen.bids, seen.asks, tier)
 
-    def _look(self, instrument: str) -> None:
+    def _look(self, instrument: str, *, by_trade: bool) -> None:
+        """Fire what waits for the price that a trade, or else the book, has told."""
         for order in self._waiting(instrument):
+            if (self._can.source_for(order.intent.kind) is TriggerSource.LAST) is not by_trade:
+                continue
             price = self._price(order.intent)
             if price is None:
                 continue
@@ -294,13 +294,14 @@ class Held(Part):
         """Its level was passed while nobody looked."""
         intent = order.told
         level, condition = level_of(intent)
+        source = self._can.source_for(intent.kind)
         asks = self._settings.passed is Passed.ASK
         self._shared.tell(
             PASSED,
             intent.instrument,
             intent.client_order_id,
             f"held until the price is {condition} {level}",
-            f"the {self.source} price is {price} at the first look since the start",
+            f"the {source} price is {price} at the first look since the start",
             "kept held, and the instrument is halted: cancel it (fairlead kill), or set "
             'held.passed = "fire" or "cancel" for the next start'
             if asks
@@ -325,7 +326,7 @@ class Held(Part):
             return
         self._not_now.pop(held.client_order_id, None)
         self._times.note()
-        why = _Why(self.source, price, ts_event, order.is_away)
+        why = _Why(self._can.source_for(held.kind), price, ts_event, order.is_away)
         ts_sent = self._journal.release(sent, why)
         if ts_sent is None:  # cancelled by `fairlead kill` beside this run
             self._over(order)

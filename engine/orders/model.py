@@ -352,9 +352,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `held` are kinds that it lacks and that the engine holds for it, released as LIMIT or MARKET;
     `trigger_sources` is what its data can fire them by, the first unless the config says
-    otherwise. `clears`: a new order first closes and cancels what its instrument has.
-    `hold_passed`: a stop of its own is sent only while fresh data prove that its trigger
-    lies ahead, and is held else.
+    otherwise; where it says nothing, all that the data tell (`sources`). `clears`: a new order
+    first closes and cancels what its instrument has. `hold_passed`: a stop of its own is sent only
+    while fresh data prove that its trigger lies ahead, and is held else.
     """
 
     kinds: frozenset[Kind]
@@ -386,9 +386,37 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         return kind in self.kinds or kind in self.held
 
     @property
+    def sources(self) -> tuple[TriggerSource, ...]:
+        """What can fire the orders that are held, the default first: never what no data tell."""
+        unable = {
+            None if self.public_trades else TriggerSource.LAST,
+            None if self.tier_price else TriggerSource.TIER,
+        }
+        named = self.trigger_sources or (
+            TriggerSource.TIER,
+            TriggerSource.LAST,
+            TriggerSource.TOUCH,
+            TriggerSource.MID,
+        )
+        return tuple(one for one in named if one not in unable) or (TriggerSource.TOUCH,)
+
+    @property
     def trigger_source(self) -> TriggerSource:
-        """What fires the orders that are held."""
-        return next(iter(self.trigger_sources), TriggerSource.LAST)
+        """What fires the stops that are held, and the orders that wait to be touched."""
+        return self.sources[0]
+
+    def source_for(self, kind: str) -> TriggerSource:
+        """What fires a held order of this kind. A limit waits for what it would trade at: neither a
+        trade of others nor the middle tells it."""
+        source = self.trigger_source
+        if kind != Kind.LIMIT or source in (TriggerSource.TOUCH, TriggerSource.TIER):
+            return source
+        return TriggerSource.TOUCH if self.tier_price is None else TriggerSource.TIER
+
+    @property
+    def holds(self) -> bool:
+        """Whether the engine holds any order for it."""
+        return bool(self.held) or self.hold_passed or self.holds_limits
 
     @property
     def release_tif(self) -> Tif:

@@ -83,7 +83,7 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
     able = view.capabilities(order.instrument)
     if able is None:
         return None
-    is_held = order.kind in able.held and not order.fired
+    is_held = _is_held(order, able) and not order.fired
     if order.is_modify and not able.replace and not is_held:
         return f"{_venue(order)} can't modify orders; cancel and submit anew"
     if not able.takes(order.kind):
@@ -104,6 +104,13 @@ def _times_in_force(order: OrderFacts, able: Capabilities) -> frozenset[Tif]:
     """What is held is good until it fires, and then as long as the venue has it."""
     is_held = order.kind in able.held or (able.holds_limits and order.kind == Kind.LIMIT)
     return able.time_in_force | {Tif.GTC} if is_held else able.time_in_force
+
+
+def _is_held(order: OrderFacts, able: Capabilities) -> bool:
+    """Whether the engine holds it until it fires."""
+    if order.kind in able.held:
+        return True
+    return able.holds_limits and order.kind == Kind.LIMIT and order.time_in_force == Tif.GTC
 
 
 def _venue(order: OrderFacts) -> str:

@@ -395,7 +395,7 @@ class Process:
         if self.book is not None:
             await self.book.start()
         self.desk.start()
-        if self.runtime.adapter.capabilities.held:
+        if self.runtime.adapter.capabilities.holds:
             self.spawn(show_prices(self), "prices of held orders")
         self.is_up = True
 

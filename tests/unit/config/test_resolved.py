@@ -172,3 +172,27 @@ def test_held_kinds_are_the_venues_and_their_price_is_one_of_its_data(tmp_path: 
         (problem,) = resolve(load(path), "backtest").problems
     assert problem.code == "E-CFG-063"
     assert "touch, mid" in problem.expected
+
+
+@pytest.mark.parametrize(
+    ("traits", "source", "says"),
+    [
+        ({"held": frozenset({Kind.STOP_LIMIT})}, "touch", None),  # it says nothing of its data
+        ({"held": frozenset({Kind.STOP_LIMIT})}, "tier", "data (last, touch, mid)"),
+        ({"held": frozenset({Kind.STOP_LIMIT}), "public_trades": False}, "last", "(touch, mid)"),
+        ({}, "touch", "no source, as the engine holds no order for stubex"),
+        ({"hold_passed": True}, "touch", None),
+    ],
+)
+def test_what_fires_held_orders_is_refused_for_what_is_so(
+    tmp_path: Path, traits: dict[str, Any], source: str, says: str | None
+) -> None:
+    path = with_one(tmp_path, "sample_strategies:Maker")
+    path.write_text(
+        path.read_text().replace('adapter = "stubex"', 'adapter = "holdex"')
+        + f'\n[venues.stubex.held]\nsource = "{source}"\n'
+    )
+    able = msgspec.structs.replace(STUB.capabilities, **traits)
+    with registry.registered(msgspec.structs.replace(STUB, name="holdex", capabilities=able)):
+        found = [one for one in resolve(load(path), None).problems if one.code == "E-CFG-063"]
+    assert [says is not None and says in one.expected for one in found] == [True] * bool(says)

@@ -49,7 +49,7 @@ class Noting(Feeds):
         (Kind.STOP_LIMIT, {}, False),
         (Kind.STOP_LIMIT, {"hold_passed": True}, True),
         (Kind.LIMIT, {"hold_passed": True}, False),
-        (Kind.LIMIT, {"holds_limits": True}, True),
+        (Kind.LIMIT, {"holds_limits": True}, False),  # it waits for what it trades at
     ],
 )
 def test_trades_come_for_all_that_may_be_held_by_them(

@@ -197,3 +197,39 @@ def test_rules_name_what_is_held() -> None:
     found = rules.release_of("LIMIT_IF_TOUCHED", "GTC")
     assert found is not None
     assert (found.source, found.time_in_force) == (TriggerSource.MID, "FOK")
+
+
+@pytest.mark.parametrize(
+    ("traits", "source", "by_limit"),
+    [
+        ({"public_trades": False}, TriggerSource.TOUCH, TriggerSource.TOUCH),
+        ({"trigger_sources": (TriggerSource.LAST,)}, TriggerSource.LAST, TriggerSource.TOUCH),
+    ],
+)
+def test_rules_of_a_limit_that_waits(
+    traits: dict[str, Any], source: TriggerSource, by_limit: TriggerSource
+) -> None:
+    able = Capabilities(
+        kinds=frozenset({Kind.LIMIT}),
+        time_in_force=frozenset({Tif.FOK}),
+        held=frozenset({Kind.STOP_LIMIT}),
+        holds_limits=True,
+        **traits,
+    )
+    rules = HeldRules(able=able, settings=HeldSettings())
+    found = [rules.release_of(kind, "GTC") for kind in ("STOP_LIMIT", "LIMIT")]
+    assert [one and (one.source, one.waits_at_limit) for one in found] == [
+        (source, False),
+        (by_limit, True),
+    ]
+
+
+def test_a_limit_that_waits_is_fired_by_the_book_that_stands_and_by_its_price_as_modified() -> None:
+    b = bench()
+    waits = release(waits_at_limit=True)
+    b.order(10, "now", SELL, 1, "99.50", touched="99.50", release=waits)
+    assert b.filled_of("now") == ["1@99.5 T"]
+    b.order(20, "later", SELL, 1, "100.00", touched="100.00", release=waits)
+    assert b.of("later") == ["accepted"]
+    b.modify(30, "later", price="99.40")
+    assert b.filled_of("later") == ["1@99.5 T"]

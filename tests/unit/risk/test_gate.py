@@ -549,6 +549,12 @@ def test_a_held_order_can_be_modified_where_the_venue_replaces_nothing() -> None
     held = view.pending("A")
     assert code(gate, stop_order(existing=held), view) is None
     assert code(gate, stop_order(existing=held, fired=True), view) == "UNSUPPORTED"
+    view.able = holding(holds_limits=True)
+    gate.approve(order("99", client_order_id="B"), NOW)
+    limit = view.pending("B")
+    assert code(gate, order("99", client_order_id="B", existing=limit), view) is None
+    at_once = order("99", client_order_id="B", existing=limit, time_in_force="FOK")
+    assert code(gate, at_once, view) == "UNSUPPORTED"
 
 
 def test_a_release_is_asked_for_as_a_new_order_that_does_not_count_itself() -> None:
