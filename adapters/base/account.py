@@ -118,6 +118,11 @@ class Account:
         return self.runtime.adapter.venue
 
     @property
+    def can_flatten(self) -> bool:
+        """A kill closes its positions."""
+        return True
+
+    @property
     def orders(self) -> VenueOrders:
         return self.runtime.adapter.orders
 

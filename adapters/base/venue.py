@@ -385,4 +385,5 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities
     create: Callable[[AdapterContext], Adapter]
     keyed_data: bool = False  # market data needs the credentials too: paper and record read them
+    uses_keys: bool = False  # market data may use them: paper and record read those that are set
     commands: tuple[AdapterCommand, ...] = ()  # of its own, beside trading

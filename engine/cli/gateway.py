@@ -53,7 +53,9 @@ def _offered(loaded: LoadedConfig, venue: str) -> dict[str, tuple[AdapterCommand
     if venue and venue not in loaded.specs:
         raise typer.BadParameter(f"--venue: expected one of {', '.join(loaded.specs)}")
     keys = [key for key in loaded.specs if venue in ("", key)]
-    told = {key: registry.spec(loaded.config.venues[key].adapter).commands for key in keys}
+    names = {key: loaded.config.venues[key].adapter for key in keys}
+    ours = registry.names()
+    told = {key: registry.spec(name).commands for key, name in names.items() if name in ours}
     found = {key: commands for key, commands in told.items() if commands}
     if not found:
         raise typer.BadParameter(f"no venue of {loaded.file} has commands of its own")

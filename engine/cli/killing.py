@@ -163,7 +163,7 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
     gc.disable()  # the process is short, and imports make garbage collections that find nothing
     from fairlead.engine.kill.command import kill_venues
     from fairlead.engine.run.config import load
-    from fairlead.engine.run.reach import PlainReach
+    from fairlead.engine.run.reach import reach
     from fairlead.engine.secrets import redact
 
     def tell(line: str) -> None:
@@ -180,7 +180,7 @@ def _act(wanted: Wanted, kill: Kill, since: dict[str, Any]) -> int:
         kill_venues(
             loaded,
             kill,
-            PlainReach,
+            reach,
             since_ns=since["ts_in_force"],
             timeout_secs=wanted.timeout_secs,
             tell=tell,

@@ -11,6 +11,7 @@ from fairlead.engine.errors import Exit, FairleadError
 
 if TYPE_CHECKING:
     from fairlead.engine.config.capabilities import Described
+    from fairlead.engine.run.native.described import NativeDescribed
 
 
 def of(name: str) -> Described:
@@ -34,23 +35,28 @@ def command(
     ] = False,
 ) -> None:
     """Tell what the venues can do: order kinds, which of them the engine holds, times in force,
-    streams, histories, what is told of orders and fees. No venue is asked.
+    streams, histories, what is told of orders and fees; of NautilusTrader's own adapters
+    (nautilus:NAME), which clients, options and credentials they have, and what they lack here. No
+    venue is asked.
     """
     import msgspec
 
     from fairlead.adapters import registry
+    from fairlead.engine.run.native import described as native
+    from fairlead.engine.run.native import found as builtins
 
-    known = registry.names()
+    known = (*registry.names(), *builtins.names())
     others = registry.only_simulated()
     if name in others:
         raise typer.BadParameter(_elsewhere([name]), param_hint="NAME")
     if name and name not in known:
         raise typer.BadParameter(f"no venue {name!r}; known: {', '.join(known)}", param_hint="NAME")
-    found: list[Described] = []
+    found: list[Described | NativeDescribed] = []
     broken: list[FairleadError] = []
     for one in [name] if name else known:
         try:
-            found.append(of(one))
+            is_builtin = one.startswith(builtins.PREFIX)
+            found.append(native.described(one) if is_builtin else of(one))
         except FairleadError as error:  # an installed package's adapter that can't be imported
             broken.append(error)
     if as_json:
@@ -74,9 +80,13 @@ def _elsewhere(names: Iterable[str]) -> str:
     )
 
 
-def _table(venue: Described) -> str:
-    from fairlead.engine.config.capabilities import rows
+def _table(venue: Described | NativeDescribed) -> str:
+    from fairlead.engine.config import capabilities
+    from fairlead.engine.run.native import described as native
 
-    told = rows(venue)
+    if isinstance(venue, capabilities.Described):
+        told = capabilities.rows(venue)
+    else:
+        told = native.rows(venue)
     width = max(len(what) for what, _ in told)
     return "\n".join([venue.name, *(f"  {what:<{width}}  {text}" for what, text in told)])

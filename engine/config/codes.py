@@ -43,6 +43,7 @@ CODES: dict[str, str] = {
     "E-CFG-057": "the strategy's config class refused the parameters",
     "E-CFG-058": "the strategy's own code raised before the run",
     "E-CFG-059": "the strategy overrides a method that the risk gate stands in",
+    "E-CFG-045": "NautilusTrader's own adapter lacks the client that the mode needs",
     "E-CFG-060": "the venue has no such order type",
     "E-CFG-061": "the venue has no such time in force",
     "E-CFG-062": "the venue has no post-only orders",

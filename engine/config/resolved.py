@@ -23,6 +23,7 @@ from fairlead.engine.secrets import Secret, read_credentials, redact
 
 Mode = Literal["live", "paper", "record", "backtest"]
 
+NOT_SET = "E-SEC-002"
 _VENUE_OF = re.compile(r"[^\s.]+\.([A-Z][A-Z0-9_]*)(?:-[0-9]+-.+)?")
 
 
@@ -66,7 +67,7 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
         if venue.adapter == RECORDED:
             problems += _recorded(loaded, key, mode)
         elif _needs_secrets(loaded, key, mode):
-            secrets[key], failed = _secrets(loaded, key, venue)
+            secrets[key], failed = _secrets(loaded, key, venue, mode)
             problems += failed
         if mode == "paper" and venue.adapter != RECORDED:
             problems += _fees(loaded, key, venue)
@@ -180,14 +181,16 @@ def _needs_secrets(loaded: LoadedConfig, key: str, mode: Mode | None) -> bool:
         return bool(loaded.config.venues[key].credentials)
     if mode == "backtest":
         return False
-    return mode == "live" or loaded.specs[key].keyed_data
+    return mode == "live" or loaded.specs[key].keyed_data or loaded.specs[key].uses_keys
 
 
 def _secrets(
-    loaded: LoadedConfig, key: str, venue: model.Venue
+    loaded: LoadedConfig, key: str, venue: model.Venue, mode: Mode | None
 ) -> tuple[dict[str, Secret], list[ConfigProblem]]:
     spec = loaded.specs[key]
     found, failed = read_credentials(venue.credentials, spec.credentials, loaded.path.parent)
+    if mode in ("paper", "record") and not spec.keyed_data:  # it may do without
+        failed = {name: error for name, error in failed.items() if error.code != NOT_SET}
     return found, [
         loaded.problem(
             ("venues", key, "credentials", name),

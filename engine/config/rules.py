@@ -133,7 +133,10 @@ def _adapter(
         theirs = f"nautilus:{adapter}"
         near = theirs if theirs in choices else nearest(adapter, choices)
         hint = f'did you mean "{near}"?' if near else ""
-        expected = f"one of {', '.join(sorted(choices))}"
+        named = sorted(
+            {one if ":" not in one else f"{one.partition(':')[0]}:NAME" for one in choices}
+        )
+        expected = f"one of {', '.join(named)}"
         report((*path, "adapter"), "E-CFG-035", expected, came_text(adapter), hint)
 
 

@@ -159,6 +159,7 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
             if _is_lent(guard, name, event):
                 return
             try:
+                _keep(guard, event)
                 book(guard, event)
                 if moves:
                     guard.brackets.look_soon()
@@ -172,6 +173,7 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
         if _is_lent(guard, name, event):
             return
         try:
+            _keep(guard, event)
             book(guard, event)
             if guard.view is None:  # before on_start: what is left then is handed over there
                 return
@@ -182,6 +184,12 @@ def _booked(name: str, book: Callback, user: Callback | None) -> Callback:
             guard.stop.fault(name, error)
 
     return callback
+
+
+def _keep(guard: Guard, event: Any) -> None:
+    keeper = guard.run.keeper_of(event.instrument_id)
+    if keeper is not None:
+        keeper.told(event)
 
 
 def _is_lent(guard: Guard, name: str, event: Any) -> bool:
@@ -206,6 +214,7 @@ def _is_lent(guard: Guard, name: str, event: Any) -> bool:
 def _initialized(guard: Guard, event: Any) -> None:
     order_id = str(event.client_order_id)
     if order_id not in guard.gate.approvals and not event.reconciliation:
+        guard.veto(event)
         guard.stop.breach(order_id, "order")
 
 
@@ -300,6 +309,7 @@ _BOOKKEEPING: dict[str, Callback] = {
     "on_order_pending_cancel": _pending_cancel,
     "on_order_submitted": _progress,
     "on_order_accepted": _progress,
+    "on_order_triggered": _progress,
     "on_order_denied": _rejected,
     "on_order_rejected": _rejected,
     "on_order_canceled": _canceled,

@@ -9,6 +9,7 @@ from typing import Any
 from nautilus_trader.model import InstrumentId, OrderSide, Price
 
 from fairlead.engine.brackets.strategy import StrategyBrackets
+from fairlead.engine.guard.callback_names import STOPPING
 from fairlead.engine.guard.core import Core, Handler
 from fairlead.engine.guard.exits import Exits
 from fairlead.engine.guard.feeds import FeedKind, Feeds
@@ -39,6 +40,7 @@ class Guard(Core):
         self.ends = Ends(self, self.stop)
         self.cuts = Cuts(self, self.sending, self._bracketed)
         self._ticks = Ticks(self, self.stop, self.feeds, self.exits, self.handover)
+        self._cache: Any = None  # held apart: the strategy's own can't be had while it is lent
         self.winddown = WindDown(self, self.stop, self._ticks, self.exits, self.handover)
 
     def start(self) -> None:
@@ -47,6 +49,10 @@ class Guard(Core):
         self.view = NautilusView(self.strategy, self.gate)
         self._ticks.start()
         self.winddown.started()
+        if self.run.keepers:  # who journal what is told at once
+            self._cache = self.strategy.cache
+            for name in STOPPING - self.strategy._guard_user_callbacks:
+                self.stop.put_silent(name)
         for order in self.working():
             self.gate.adopt(counted_order(order_facts(order), order.filled_qty.as_decimal()))
         self.brackets.start()
@@ -54,6 +60,15 @@ class Guard(Core):
             self.feeds.need_held(own.instrument_id, own.kind)
         self.handover.take_back()
         self.handover.hand_over()
+
+    def veto(self, event: Any) -> None:
+        """An order that no gate approved and no desk of ours would deny: it never was.
+
+        NautilusTrader tells of an order that it makes before it sends it, and sends none that its
+        cache does not have.
+        """
+        if self._cache is not None and self.run.keeper_of(event.instrument_id) is not None:
+            self._cache.purge_order(event.client_order_id)
 
     def submit(
         self,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -64,6 +64,19 @@ class DenialRecord(msgspec.Struct, frozen=True, kw_only=True):
     market: Any = None
 
 
+class Keeper(Protocol):
+    """Keeps the orders of a venue account that no order desk sends (docs/nautilus-venues.md)."""
+
+    def intend(self, orders: Sequence[Any]) -> None:
+        """What is about to be handed to NautilusTrader. Raises JournalError: then nothing is."""
+
+    def refused(self, orders: Iterable[Any], why: str) -> None:
+        """NautilusTrader did not take them."""
+
+    def told(self, event: Any) -> None:
+        """An order event. Plain attributes and files only: a strategy may be lent. Never raises."""
+
+
 class RunState:
     """Shared by the mode and all strategies of one run.
 
@@ -100,7 +113,12 @@ class RunState:
         self.plain_exits = False
         self.warnings: Counter[tuple[str, str]] = Counter()  # code and text
         self.turns = Turns()  # in which order strategies hear of one event
+        self.keepers: dict[str, Keeper] = {}  # by venue name
         self.fed: set[str] = set()  # instruments that some strategy's subscription covers
+
+    def keeper_of(self, instrument_id: Any) -> Keeper | None:
+        """Who keeps the orders of the instrument's venue; None: its order desk does."""
+        return self.keepers.get(str(instrument_id.venue)) if self.keepers else None
 
     def add_fault(self, strategy: str, callback: str, error: BaseException) -> Fault:
         text = redact("".join(traceback.format_exception(error)))

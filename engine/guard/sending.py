@@ -22,6 +22,7 @@ from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.held import NotNow
+from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.orders.model import Intent, Refused
 from fairlead.engine.risk.approval import Change
 from fairlead.engine.risk.checks import Denial
@@ -45,16 +46,38 @@ class Sending:
     def call(self, orders: Iterable[Any], native: Callable[..., None], *args: Any) -> None:
         """Call NautilusTrader; take the approvals of `orders` back if it refuses by raising."""
         core = self._core
+        orders = list(orders)
+        if core.run.keepers and not self._keep(orders):
+            return
         if (arrivals := core.run.arrivals) is not None:
             arrivals.command()
         try:
             native(core.strategy, *args)
-        except BaseException:
+        except BaseException as error:
             for order in orders:
                 core.gate.withdraw(str(order.client_order_id))
+                if (keeper := core.run.keeper_of(order.instrument_id)) is not None:
+                    keeper.refused((order,), type(error).__name__)
             raise
         if self._stop.pending is not None:
             self._stop.act()
+
+    def _keep(self, orders: Sequence[Any]) -> bool:
+        """Journal approved orders that no desk of ours will send; False: none of them may go."""
+        core = self._core
+        for order in orders:
+            if (keeper := core.run.keeper_of(order.instrument_id)) is None:
+                continue
+            try:
+                keeper.intend((order,))
+            except JournalError as error:  # it has ended the run
+                for one in orders:
+                    core.gate.withdraw(str(one.client_order_id))
+                    name = str(one.instrument_id)
+                    denial = core.gate.refuse("JOURNAL", error.message, name)
+                    self._deny(one, str(one.client_order_id), name, denial)
+                return False
+        return True
 
     def approve(self, order: Any) -> bool:
         """Whether the gate lets a new order through; what it refuses is told."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +13,7 @@ from fairlead.engine.orders.model import Capabilities, VenueOrders
 
 if TYPE_CHECKING:
     from fairlead.engine.config.loaded import LoadedConfig
-    from fairlead.engine.orders.desk import OrderDesk
+    from fairlead.engine.orders.live import LiveOrder
 
 # Best bid and ask of an instrument, read from the venue. Raises VenueUnavailable, and LookupError
 # on an empty side.
@@ -45,6 +45,7 @@ class Reached(Protocol):
 
     @property
     def orders(self) -> VenueOrders: ...
+
     @property
     def capabilities(self) -> Capabilities: ...
     def markets(self) -> Markets: ...
@@ -59,6 +60,14 @@ class Reached(Protocol):
 Reach = Callable[["LoadedConfig", str], Reached]
 
 
+class TradedDesk(Protocol):
+    """Who has the account's orders."""
+
+    def live_orders(self) -> list[LiveOrder]: ...
+    async def cancel(self, client_order_ids: Sequence[str]) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+
+
 class TradedAccount(Protocol):
     """One venue account that a run trades. `desk` is None until it is recovered."""
 
@@ -69,6 +78,10 @@ class TradedAccount(Protocol):
     @property
     def journal(self) -> Journal: ...
     @property
-    def desk(self) -> OrderDesk | None: ...
+    def desk(self) -> TradedDesk | None: ...
     @property
     def orders(self) -> VenueOrders: ...
+    @property
+    def can_flatten(self) -> bool:
+        """Whether a kill closes its positions; where not, a person does, at the venue."""
+        ...

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Collection
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.kill.account import Reach
@@ -31,8 +32,16 @@ class KillThread:
     `run_state` is the run's own look at the kills: what no disk took is known to it alone.
     """
 
-    def __init__(self, loaded: LoadedConfig, run_state: KillState, reach: Reach) -> None:
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        run_state: KillState,
+        reach: Reach,
+        left_out: Collection[str] = (),
+    ) -> None:
+        """`left_out` are venues that only the run's own loop can ask."""
         self._loaded = loaded
+        self._left_out = left_out
         self._reach = reach
         self._run_state = run_state
         self._state = KillState(loaded.state_dir / FOLDER)
@@ -68,7 +77,7 @@ class KillThread:
                 asyncio.run(self._act(kill))
 
     async def _act(self, kill: Kill) -> None:
-        keys = covered(self._loaded, kill)
+        keys = [key for key in covered(self._loaded, kill) if key not in self._left_out]
         works = [
             VenueKill(
                 self._loaded, key, kill, self._reach, time.time_ns(), CANCEL_SECS, logger.info

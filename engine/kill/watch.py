@@ -26,6 +26,7 @@ from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.records import KillRecord, note
 from fairlead.engine.kill.state import ALL, Action, Kill, KillState
 from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY, LiveOrder
 from fairlead.engine.orders.model import Intent
@@ -180,6 +181,7 @@ class KillWatch:
                 self._note(KillRecord(kill=kill))
             if kill.action is Action.FLATTEN and self._trading:
                 self._flattened[str(kill.scope)] = kill
+                self._tell_not_flat()
         for kill in self._told:
             if kill not in kills:
                 word = self._state.cleared(kill)
@@ -192,6 +194,16 @@ class KillWatch:
                 self._note(KillRecord(kill=kill, cleared=word))
         self._status.gauges["kill_switch"] = "; ".join(str(kill) for kill in kills)
         self._told = kills
+
+    def _tell_not_flat(self) -> None:
+        for trading in self._trading:
+            if not trading.can_flatten:
+                logger.error(
+                    "NOT-FLAT: positions of %s %s are not closed by a kill: its orders go through "
+                    "NautilusTrader's own client; close them at the venue",
+                    trading.venue.lower(),
+                    trading.account,
+                )
 
     def _put_back(self) -> None:
         """What no file says any more, other processes and the next start are to know, too."""
@@ -275,6 +287,8 @@ class KillWatch:
     def _wants_flat(self, trading: TradedAccount, now: float) -> bool:
         """Whether positions are left to close, and nothing open would still move them."""
         venue = trading.venue
+        if not trading.can_flatten:
+            return False
         if not self._flattened or now < self._ready[venue]:
             return False
         if any(order.is_proven for order in self._to_cancel(trading)):
@@ -318,7 +332,7 @@ class KillWatch:
             lock.free()
 
     def _flattener(self, trading: TradedAccount) -> Flattener:
-        assert trading.desk is not None
+        assert isinstance(trading.desk, OrderDesk), "others are not flattened"
         return Flattener(
             venue=trading.orders,
             journal=trading.journal,

@@ -38,6 +38,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
     events: list[RecordedEvents] = []
     raw: list[RecordedRaw] = []
+    frameless: list[str] = []  # venues whose raw frames are not to be had
 
 
 def recorded(recording: Recording, status: RunStatus, instruments: Iterable[str]) -> Recorded:
@@ -60,7 +61,7 @@ def recorded(recording: Recording, status: RunStatus, instruments: Iterable[str]
         )
         for venue, one in recording.raw_status.items()
     ]
-    return Recorded(events=events, raw=raw)
+    return Recorded(events=events, raw=raw, frameless=list(recording.frameless))
 
 
 def rows(found: Recorded) -> Iterator[tuple[str, str]]:
@@ -76,5 +77,8 @@ def rows(found: Recorded) -> Iterator[tuple[str, str]]:
         lost = f"; {one.lost:,} LOST" if one.lost else ""
         files = f"{one.files:,} file{'' if one.files == 1 else 's'}"
         yield label, f"{one.records:,} in {files}, {one.bytes / KIB:,.1f} KiB{lost}"
-    if not found.raw:
+    for venue in found.frameless:
+        label = "raw frames" if not found.raw and len(found.frameless) == 1 else f"raw {venue}"
+        yield label, "not to be had: NautilusTrader's own client shows none"
+    if not found.raw and not found.frameless:
         yield "raw frames", "not recorded: raw = false"

@@ -36,6 +36,7 @@ LOOK_SECS = 1.0  # how often it is noted how far the recording is whole
 FINISH_SECS = 60.0  # for the last rows to reach the catalog, when the run has ended
 MAKE_WAY_SECS = 10.0  # for who reads the catalog, or moves its files, when the run has ended
 PROBLEMS_MAX = 20  # kept for the summary; all are logged
+NO_FRAMES = "no-frames.txt"
 _LOCKED = 12  # exit code: locked by another run
 
 
@@ -61,6 +62,7 @@ class Recording:
         self._secrets = secrets
         self._now_ns = now_ns
         self._raw: dict[str, RawRecorder] = {}
+        self.frameless: list[str] = []  # venues whose frames nobody can be shown
         self._venues = loaded.config.venues
         self._locks = self._take_locks()
         self._coverage = [
@@ -116,6 +118,14 @@ class Recording:
                 on_stop=lambda why: logger.error("raw recording of %s stopped: %s", venue, why),
             )
         return self._raw[venue]
+
+    def no_frames(self, venue: str, why: str) -> None:
+        """The venue's frames can't be recorded: said where they would be. Raises OSError."""
+        if self.settings.raw:
+            folder = self.root / "raw" / venue
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / NO_FRAMES).write_text(f"{why}\n")
+            self.frameless.append(venue)
 
     def streaming(self, instruments: Iterable[Any]) -> StreamingConfig | None:
         """NautilusTrader's own writer, whose files go to the catalog; None: switched off.

@@ -34,9 +34,13 @@ from fairlead.engine.run.connection import VenueConnection
 from fairlead.engine.run.counting import counted_account
 from fairlead.engine.run.kernel import MarketActor, node_config
 from fairlead.engine.run.modes import MODES, NodeMode
+from fairlead.engine.run.native.account import NativeAccount, cancels
+from fairlead.engine.run.native.adapter import NATIVE, NativeAdapter
+from fairlead.engine.run.native.feed import NativeFeed
 from fairlead.engine.run.reach import markets_of
 from fairlead.engine.run.simulated import simulated_account
-from fairlead.engine.run.takeover import claims, held_beyond, unlisted
+from fairlead.engine.run.takeover import claims, count_again, count_in, held_beyond, unlisted
+from fairlead.engine.run.trading import TradingAccount
 from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
@@ -54,7 +58,7 @@ class Assembly:
         resolved: Resolved,
         mode: NodeMode,
         connections: Mapping[str, VenueConnection],
-        trading: list[Account],
+        trading: list[TradingAccount],
         switch: KillSwitch,
         status: RunStatus,
         on_known: Callable[[], None],
@@ -131,8 +135,11 @@ class Assembly:
         config = node_config(self._loaded, self._mode, streaming)
         builder = LiveNodeBuilder.from_config(self._loaded.config.name, config)
         for key, connection in self._connections.items():
-            execution = None
-            if self._traits.is_real:
+            execution: Any = None
+            if self._traits.is_real and connection.native is not None:
+                self._native_account(key, connection, connection.native, kept, stack)
+                execution = NATIVE
+            elif self._traits.is_real:
                 execution = make_execution_factory(self._account(key, connection, kept, stack))
             elif self._traits.is_simulated:
                 approvals = self.parts.gate.approvals
@@ -151,6 +158,12 @@ class Assembly:
         watched = tuple(self.held)
         if recording is not None or self._traits.watches_all:
             watched = (*self._loaded.config.instruments, *watched)
+        for connection in self._connections.values():
+            if connection.native is not None:
+                feed = NativeFeed(connection.runtime)
+                feed.on_up = self._native_up
+                self.node.add_actor(feed)
+                watched = tuple(n for n in watched if n not in connection.runtime.instruments)
         if watched:
             able = build.capabilities(self._loaded)
             told = {name: able[name.rpartition(".")[2]].public_trades for name in watched}
@@ -176,13 +189,7 @@ class Assembly:
         stack: ExitStack,
     ) -> Account:
         config, gate = self._loaded.config, self.parts.gate
-        journal = Journal(
-            account_files(self._loaded, key).journal,
-            fsync=config.execution.journal_fsync == "always",
-            now_ns=time.time_ns,
-        )
-        stack.callback(journal.close)
-        kept(key)
+        journal = self._journal(key, kept, stack)
         self._keep_held(key, connection.runtime, journal)
         claimed = claims(self._loaded, [journal])
         trading = counted_account(
@@ -203,6 +210,46 @@ class Assembly:
             self.halts.opened(trading)
         self._trading.append(trading)
         return trading
+
+    def _journal(self, key: str, kept: Callable[[str], None], stack: ExitStack) -> Journal:
+        journal = Journal(
+            account_files(self._loaded, key).journal,
+            fsync=self._loaded.config.execution.journal_fsync == "always",
+            now_ns=time.time_ns,
+        )
+        stack.callback(journal.close)
+        kept(key)
+        return journal
+
+    def _native_account(
+        self,
+        key: str,
+        connection: VenueConnection,
+        native: NativeAdapter,
+        kept: Callable[[str], None],
+        stack: ExitStack,
+    ) -> None:
+        """One that NautilusTrader's own client trades. Raises FairleadError."""
+        journal = self._journal(key, kept, stack)
+        self._keep_held(key, connection.runtime, journal)
+        account = NativeAccount(
+            runtime=connection.runtime, config=self._loaded.config, journal=journal
+        )
+        account.recover(native.seen)
+        account.desk.cancels = cancels(lambda: self.parts.strategies)
+        self.parts.run_state.keepers[account.venue] = account.desk
+        count_in(self.parts.gate, journal, account.desk)
+        if self.halts is not None:
+            self.halts.opened(account)
+        self._trading.append(account)
+
+    def _native_up(self, venue: str, cache: Any) -> None:
+        """NautilusTrader has taken over what the venue has, and no strategy has started yet."""
+        for account in self._trading:
+            if isinstance(account, NativeAccount) and account.venue == venue:
+                account.taken_over(cache)
+                count_again(self.parts.gate, venue, account.journal, account.desk)
+                self._known(account)
 
     def _regate(self, held: Intent, sent: Intent) -> Approved | Refused | NotNow:
         """The gate on what is released of a held order: as its strategy sees the market now."""
@@ -230,7 +277,7 @@ class Assembly:
         runtime.instruments += tuple(one.instrument for one in held)
         self.held += [one.instrument for one in held]
 
-    def _known(self, trading: Account) -> None:
+    def _known(self, trading: TradingAccount) -> None:
         """The account is known: what it holds counts against the limits from the first order."""
         if self.kills is not None:
             self.kills.recovered(trading)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from fairlead.adapters.base.account import Account
 from fairlead.adapters.base.clock import ClockWatch, Step
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.venue import VenueError
@@ -13,6 +12,7 @@ from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.model import Finding
 from fairlead.engine.recording.gaps import GapKind, GapRow
 from fairlead.engine.risk.gate import RiskGate
+from fairlead.engine.run.trading import TradingAccount
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class RunClocks:
         self,
         runtimes: Sequence[VenueRuntime],
         gate: RiskGate,
-        trading: Sequence[Account],
+        trading: Sequence[TradingAccount],
         now_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
     ) -> None:

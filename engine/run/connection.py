@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
@@ -12,20 +14,32 @@ from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
 from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWsTransport
 from fairlead.adapters.base.data_client import make_data_factory
 from fairlead.adapters.base.runtime import VenueRuntime
-from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.adapters.base.venue import Adapter
+from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.processes import boot_id
 from fairlead.engine.recording.session import Recording
+from fairlead.engine.run.kernel import node_config
+from fairlead.engine.run.modes import NodeMode
+from fairlead.engine.run.native.adapter import NATIVE, NativeAdapter, NativeSpec
+from fairlead.engine.run.native.clients import Clients
 from fairlead.engine.run.reach import adapter_of
 from fairlead.engine.secrets import Secret
 from fairlead.engine.status import RunStatus
 
+FRAMELESS = (
+    "Market data of this venue come through NautilusTrader's own client, which shows no frame that "
+    "it receives: the events are in the catalog, raw frames are not to be had."
+)
+
 
 class VenueConnection:
-    """Through an adapter of ours; `close` it when the run has ended.
+    """Through an adapter of ours, or one of NautilusTrader's own (`nautilus:NAME`).
 
-    Where another maker of clients comes in (NautilusTrader's own factories): the run calls
-    `connect`, `instruments`, `add_to` and `close`; what trades a real account takes `runtime`.
+    `close` it when the run has ended. The run calls `connect`, `instruments`, `add_to` and `close`;
+    what trades a real account takes `runtime`, and `native` where NautilusTrader's clients do it.
     """
 
     def __init__(
@@ -39,12 +53,19 @@ class VenueConnection:
         rng: random.Random,
         status: RunStatus,
         on_fatal: Callable[[str, str], None],
+        mode: NodeMode,
     ) -> None:
-        tap = recording.tap(key) if recording is not None else None
+        self.native = native_of(loaded, key, secrets, mode)
+        tap = None
+        if recording is not None and self.native is not None:
+            recording.no_frames(key, FRAMELESS)
+        elif recording is not None:
+            tap = recording.tap(key)
         http, ws = AiohttpTransport(tap), AiohttpWsTransport(tap)
         self._transports = (http, ws)
+        adapter: Adapter | None = self.native
         self.runtime = VenueRuntime(
-            adapter=adapter_of(loaded, key, secrets, http),
+            adapter=adapter_of(loaded, key, secrets, http) if adapter is None else adapter,
             ws=ws,
             instruments=tuple(loaded.config.venues[key].instruments),
             trading=trading,
@@ -76,13 +97,56 @@ class VenueConnection:
             yield self.runtime.adapter.instruments[name].nautilus
 
     def add_to(self, builder: Any, execution: Any) -> Any:
-        """The node's builder with the venue's clients; `execution` None: nobody executes."""
+        """The node's builder with the venue's clients; `execution` None: nobody executes.
+
+        Raises VenueError where NautilusTrader's adapter refuses its config.
+        """
         name = self.runtime.adapter.venue
-        builder = builder.add_data_client(name, make_data_factory(self.runtime), DataClientConfig())
+        if self.native is not None:
+            builder = self.native.clients.add_data(builder)
+            if execution is NATIVE:
+                return self.native.clients.add_execution(builder)
+        else:
+            builder = self._with_data(builder, name)
         if execution is None:
             return builder
         return builder.add_exec_client(name, execution, ExecutionClientConfig())
 
+    def _with_data(self, builder: Any, name: str) -> Any:
+        return builder.add_data_client(name, make_data_factory(self.runtime), DataClientConfig())
+
     async def close(self) -> None:
         for transport in self._transports:
             await transport.close()
+
+
+def natives(loaded: LoadedConfig) -> frozenset[str]:
+    """Keys of the venues that NautilusTrader's own clients trade."""
+    return frozenset(k for k, spec in loaded.specs.items() if isinstance(spec, NativeSpec))
+
+
+def native_of(
+    loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret], mode: NodeMode
+) -> NativeAdapter | None:
+    """The venue `key` as NautilusTrader's own clients have it; None: an adapter of ours has."""
+    spec, venue = loaded.specs[key], loaded.config.venues[key]
+    if not isinstance(spec, NativeSpec):
+        return None
+    clients = Clients(
+        spec.builtin,
+        venue=key.upper(),
+        account=venue.account,
+        options=loaded.options[key],
+        secrets=secrets,
+        instruments=venue.instruments,
+    )
+
+    def lost() -> list[JournaledOrder]:
+        path = account_files(loaded, key).journal
+        if not path.exists():
+            return []
+        with closing(Journal.reading(path)) as journal:
+            return journal.open_orders()
+
+    config = partial(node_config, loaded, mode, None)
+    return NativeAdapter(clients, config, venue.instruments, lost)

@@ -21,12 +21,12 @@ import msgspec
 import uvloop
 from nautilus_trader.live import NodeState
 
-from fairlead.adapters.base.account import Account
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.config.model import Record
 from fairlead.engine.config.resolved import Resolved
 from fairlead.engine.errors import Exit
 from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.kill.account import Reached
 from fairlead.engine.kill.switch import kill_state, switch_of
 from fairlead.engine.kill.thread import KillThread
 from fairlead.engine.kill.watch import KillSignal
@@ -36,7 +36,7 @@ from fairlead.engine.research.marks import Marks, watch_cache
 from fairlead.engine.risk.state import RiskStateError
 from fairlead.engine.run.accounts import HeldAccounts, hold_accounts
 from fairlead.engine.run.assembly import Assembly
-from fairlead.engine.run.connection import VenueConnection
+from fairlead.engine.run.connection import VenueConnection, natives
 from fairlead.engine.run.ended import Ended, verdict
 from fairlead.engine.run.kernel import log_path
 from fairlead.engine.run.modes import MODES, NodeMode
@@ -45,6 +45,7 @@ from fairlead.engine.run.remains import Held, counted_ids, remains, tell
 from fairlead.engine.run.signals import StopSignals
 from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
 from fairlead.engine.run.stopguard import Stays, StopGuard
+from fairlead.engine.run.trading import TradingAccount
 from fairlead.engine.run.winddown import wind_down
 from fairlead.engine.secrets import RedactingFilter
 from fairlead.engine.status import RunStatus
@@ -66,7 +67,7 @@ class NodeRun:
         self.loaded = loaded = resolved.loaded
         self.mode = mode
         self.status = RunStatus()
-        self.trading: list[Account] = []
+        self.trading: list[TradingAccount] = []
         self._marks = Marks()
         self.failure: tuple[str, str] | None = None
         self.stop_reason = ""
@@ -113,7 +114,9 @@ class NodeRun:
         )
         with self._stop_guard, stops, KillSignal(self._kill_state):
             if self._traits.is_real:
-                held.enter_context(KillThread(self.loaded, self._kill_state, self._reach))
+                held.enter_context(
+                    KillThread(self.loaded, self._kill_state, self._reach, natives(self.loaded))
+                )
             if self._is_recording:
                 self._recording = Recording(self.loaded, self._resolved.secrets, self.status)
                 if self._traits.needs_recording:  # it has nothing else to do
@@ -143,7 +146,7 @@ class NodeRun:
                 await self._close()
         return self._ended(time.monotonic() - started)
 
-    def _reach(self, loaded: LoadedConfig, key: str) -> PlainReach:
+    def _reach(self, loaded: LoadedConfig, key: str) -> Reached:
         """With the run's own keys: a kill needs no file that may have gone meanwhile."""
         return PlainReach(loaded, key, self._resolved.secrets[key])
 
@@ -157,6 +160,7 @@ class NodeRun:
             rng=self._rng,
             status=self.status,
             on_fatal=self._fatal,
+            mode=self.mode,
         )
 
     async def _connect_all(self) -> None:

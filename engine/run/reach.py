@@ -17,9 +17,11 @@ from fairlead.adapters.base.venue import (
     VenueError,
     VenueInstrument,
 )
-from fairlead.engine.config.loaded import LoadedConfig
-from fairlead.engine.kill.account import Market, Markets, Touch
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.kill.account import Market, Markets, Reached, Touch
 from fairlead.engine.orders.model import Capabilities, Kind, VenueOrders, VenueUnavailable
+from fairlead.engine.run.native.found import PREFIX
 from fairlead.engine.secrets import Secret, read_credentials
 
 
@@ -33,11 +35,7 @@ class PlainReach:
         self, loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret] | None = None
     ) -> None:
         venue = loaded.config.venues[key]
-        if secrets is None:
-            wanted = loaded.specs[key].credentials
-            secrets, failed = read_credentials(venue.credentials, wanted, loaded.path.parent)
-            for error in failed.values():
-                raise error
+        secrets = _secrets(loaded, key, secrets)
         self._account_type = venue.account_type
         self._transport = PlainTransport()
         self.adapter = adapter_of(loaded, key, secrets, self._transport)
@@ -63,11 +61,43 @@ class PlainReach:
         await self._transport.close()
 
 
+def reach(loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret] | None = None) -> Reached:
+    """The connection of a kill from another process. Raises SecretError."""
+    if not loaded.config.venues[key].adapter.startswith(PREFIX):
+        return PlainReach(loaded, key, secrets)
+    from fairlead.engine.run.connection import native_of
+    from fairlead.engine.run.native.reach import NativeReach
+
+    native = native_of(loaded, key, _secrets(loaded, key, secrets), "live")
+    assert native is not None, "it is one of NautilusTrader's own"
+    return NativeReach(native.clients, native.config, native.names, account_files(loaded, key))
+
+
+def _secrets(
+    loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret] | None
+) -> Mapping[str, Secret]:
+    """Those given, or read. Raises SecretError."""
+    if secrets is not None:
+        return secrets
+    venue, wanted = loaded.config.venues[key], loaded.specs[key].credentials
+    found, failed = read_credentials(venue.credentials, wanted, loaded.path.parent)
+    for error in failed.values():
+        raise error
+    return found
+
+
 def adapter_of(
     loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret], http: HttpTransport
 ) -> Adapter:
-    """Of the venue `key` of the config, not connected."""
+    """Of the venue `key` of the config, not connected; raises FairleadError `NODE-ONLY`."""
     venue = loaded.config.venues[key]
+    if venue.adapter.startswith(PREFIX):
+        raise FairleadError(
+            "NODE-ONLY",
+            f"[venues.{key}] is NautilusTrader's own adapter, which only a run can ask; the next "
+            "live start settles what its journal holds open",
+            Exit.USAGE,
+        )
     return registry.spec(venue.adapter).create(
         AdapterContext(
             venue=key.upper(),

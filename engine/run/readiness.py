@@ -20,14 +20,16 @@ def start_look(loaded: LoadedConfig, mode: Mode | None) -> tuple[list[ConfigProb
     """Folders that take no file, what a backtest's catalog lacks; and notes of what prevents
     nothing, and that a person should know of. Nothing is written.
     """
+    from fairlead.engine.run.native import described
     from fairlead.engine.run.takeover import held_notes
 
     if mode == "backtest":
         return _backtest(loaded)
+    native = list(described.notes(loaded, mode))
     notes = list(held_notes(loaded)) if mode in (None, "live") else []
     if mode != "live":
         notes += idle_by_name(loaded, stated=mode is None)
-    return list(_folders(loaded)), notes
+    return [*_folders(loaded), *described.problems(loaded, mode)], notes + native
 
 
 def _folders(loaded: LoadedConfig) -> Iterator[ConfigProblem]:

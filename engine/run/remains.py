@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import InstrumentId
 
-from fairlead.adapters.base.account import Account
 from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.orders.journal_reads import JournalError, Position
+from fairlead.engine.run.trading import TradingAccount
 
 logger = logging.getLogger(__name__)
 people = logging.getLogger("fairlead")
@@ -33,7 +33,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.quantity.normalize():f} {self.instrument} ({self.strategy})"
 
 
-def remains(trading: Sequence[Account], strategies: Iterable[Any]) -> list[Held]:
+def remains(trading: Sequence[TradingAccount], strategies: Iterable[Any]) -> list[Held]:
     """Of real accounts by their journals, dust left out; of simulated ones only broken words."""
     strategies = list(strategies)
     found: dict[tuple[str, str], Position] = {}

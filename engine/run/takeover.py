@@ -22,7 +22,7 @@ from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.risk.facts import CountedOrder
 
 if TYPE_CHECKING:  # a check does not import what trades
-    from fairlead.engine.orders.desk import OrderDesk
+    from fairlead.engine.kill.account import TradedDesk
     from fairlead.engine.orders.live import LiveOrder
     from fairlead.engine.risk.gate import RiskGate
 
@@ -155,7 +155,7 @@ def _texts(params: Mapping[str, Any]) -> Iterator[str]:
             yield from (item for item in value if isinstance(item, str))
 
 
-def count_in(gate: RiskGate, journal: Journal, desk: OrderDesk) -> None:
+def count_in(gate: RiskGate, journal: Journal, desk: TradedDesk) -> None:
     """Positions by strategy, and every order that is not proven to be over."""
     by_strategy: dict[str, dict[str, Decimal]] = {}
     for position in journal.positions():
@@ -166,7 +166,7 @@ def count_in(gate: RiskGate, journal: Journal, desk: OrderDesk) -> None:
         gate.adopt(_standing(order))
 
 
-def count_again(gate: RiskGate, venue: str, journal: Journal, desk: OrderDesk) -> None:
+def count_again(gate: RiskGate, venue: str, journal: Journal, desk: TradedDesk) -> None:
     """The same at a later moment, before the first order: what is over counts no more."""
     for order in list(gate.ledger.live.values()):
         if order.instrument.rpartition(".")[2] == venue:

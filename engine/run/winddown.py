@@ -17,8 +17,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from fairlead.adapters.base.account import Account
 from fairlead.engine.config.model import Run
+from fairlead.engine.run.trading import TradingAccount
 
 LOOK_SECS = 0.02
 WAIT_SHARE = 0.5  # of the longest time that a stop may take: until outcomes are known
@@ -29,7 +29,10 @@ HEARD_SECS = 1.0  # for NautilusTrader to hear the last answers
 
 
 async def wind_down(
-    strategies: Sequence[Any], accounts: Sequence[Account], settings: Run, post_stop_secs: float
+    strategies: Sequence[Any],
+    accounts: Sequence[TradingAccount],
+    settings: Run,
+    post_stop_secs: float,
 ) -> None:
     """Returns in `stop_timeout_secs` less what NautilusTrader's stop takes, whatever happens.
 

@@ -284,6 +284,7 @@ COMMANDS: dict[str, Step] = {
     "fairlead live mine/mine.toml": with_the_line_before,
     "fairlead conformance NAME": conforms_named,
     "fairlead venues": written(says="held by the engine"),
+    "fairlead venues nautilus:binance": written(says="market data"),
     "fairlead venues --json": written(says='"time_in_force"'),
     "fairlead --help": written(says="Exit codes"),
     "fairlead config": written(says="max_position"),

@@ -19,8 +19,17 @@ class TakingConfig(StrategyConfig):
     """`seen` is the file that gets what the strategy finds; `rests` whether it sends its orders."""
 
     def __init__(
-        self, *, instrument_id: InstrumentId, seen: str, rests: bool = False, **native: Any
+        self,
+        *,
+        instrument_id: InstrumentId,
+        seen: str,
+        rests: bool = False,
+        takes: str = "0.001",
+        each: str = "0.0009",
+        **native: Any,
     ) -> None:
+        self.takes = takes  # bought at the market
+        self.each = each  # of the orders that rest
         self.instrument_id = instrument_id
         self.seen = seen
         self.rests = rests
@@ -68,7 +77,7 @@ class Taking(GuardedStrategy):
         if self.sent or self.cache.top_of_book(self.name) is None:
             return
         self.sent = True
-        quantity = self.round_quantity(self.name, "0.001")
+        quantity = self.round_quantity(self.name, self.config.takes)
         self.submit_order(self.order_factory.market(self.name, OrderSide.BUY, quantity))
 
     def on_order_filled(self, event: Any) -> None:
@@ -77,7 +86,7 @@ class Taking(GuardedStrategy):
         self.events.append("rested")
         price = event.last_px.as_decimal()
         at = [self.round_price(self.name, OrderSide.SELL, price * part / 100) for part in PARTS]
-        size = self.round_quantity(self.name, "0.0009")
+        size = self.round_quantity(self.name, self.config.each)
         self.stop_limit(self.name, OrderSide.SELL, size, at[0], at[1], role=Role.STOP)
         self.submit_order(
             self.order_factory.limit(self.name, OrderSide.BUY, size, at[2], tags=[Role.QUOTE.tag])
@@ -146,3 +155,14 @@ class Silent(Plain):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
+
+
+class Rogue(Taking):
+    """Sends an order past its own guard."""
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        if self.events[-1] != "gone" and self.cache.top_of_book(self.name) is not None:
+            self.events.append("gone")
+            quantity = self.round_quantity(self.name, self.config.takes)
+            order = self.order_factory.market(self.name, OrderSide.BUY, quantity)
+            Strategy.submit_order(self, order)

@@ -14,6 +14,7 @@ from fairlead.engine.cli.app import app
 from fairlead.engine.config.capabilities import Described, described, markdown, rows
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.model import Capabilities, Kind, Tif, TriggerSource
+from fairlead.engine.run.native import found
 from tests.unit.config_stub import STUB
 
 LEAST = Capabilities(kinds=frozenset({Kind.LIMIT}), time_in_force=frozenset({Tif.FOK}))
@@ -51,7 +52,7 @@ def test_a_venue_is_as_its_capabilities_are(name: str) -> None:
 
 
 def test_all_are_told_in_one() -> None:
-    names = registry.names()
+    names = (*registry.names(), *found.names())
     assert tuple(one["name"] for one in json.loads(told("--json"))) == names
     blocks = told().split("\n\n")
     assert tuple(block.splitlines()[0] for block in blocks) == names
@@ -65,6 +66,17 @@ def test_a_venue_that_is_only_simulated_says_where_to_trade_it(name: str) -> Non
     assert one.exit_code == Exit.USAGE
     assert f"nautilus:{name}" in one.output
     assert registry.simulator(name)
+
+
+@pytest.mark.parametrize("name", found.names())
+def test_one_of_nautilustraders_own_is_told_with_what_it_lacks(name: str) -> None:
+    (one,) = json.loads(told(name, "--json"))
+    assert one["market_data"] or one["execution"]
+    text = told(name)
+    assert text.startswith(name)
+    assert "no raw frames" in text
+    for credential in one["credentials"]:
+        assert credential in text
 
 
 def test_an_adapter_kept_elsewhere_is_told_too() -> None:

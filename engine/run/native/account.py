@@ -1,0 +1,215 @@
+"""One account that trades through NautilusTrader's own clients: what a run asks of any account."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model import ClientOrderId
+
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.config import model
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe import journaled
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import Finding, VenueOrders
+from fairlead.engine.run.native.desk import NativeDesk
+from fairlead.engine.run.native.look import Seen, told
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECS = 0.02
+CANCEL_AGAIN_SECS = 1.0
+DRIFT = "NATIVE-DRIFT"
+ABSENT = "ABSENT-PROVEN: the venue does not know it, and its position is what the journal holds"
+
+
+class NativeAccount:
+    """Live orders, journal and findings of one account; `desk` books what strategies are told."""
+
+    def __init__(
+        self,
+        *,
+        runtime: VenueRuntime,
+        config: model.Config,
+        journal: Journal,
+    ) -> None:
+        self.runtime = runtime
+        self.journal = journal
+        self.findings: list[Finding] = []
+        self._config = config
+        self._opening = journaled.opening(journal)
+        self._is_settled = False
+        self.desk: NativeDesk = NativeDesk(
+            journal, self.instruments, runtime.now_ns, runtime.fatal, self.found
+        )
+
+    @property
+    def venue(self) -> str:
+        return self.runtime.adapter.venue
+
+    @property
+    def account(self) -> str:
+        return self._config.venues[self.venue.lower()].account
+
+    @property
+    def can_flatten(self) -> bool:
+        """What would close a position goes through a desk, which this account has not."""
+        return False
+
+    @property
+    def orders(self) -> VenueOrders:
+        return self.runtime.adapter.orders
+
+    @property
+    def instruments(self) -> Mapping[str, VenueInstrument]:
+        return self.runtime.adapter.instruments
+
+    def found(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        logger.warning(
+            "%s %s %s: journal %s, venue %s; %s",
+            finding.code,
+            finding.instrument,
+            finding.subject,
+            finding.journal,
+            finding.venue,
+            finding.action,
+        )
+
+    # -- at a start ----------------------------------------------------------------------------
+
+    def recover(self, seen: Seen) -> None:
+        """Settle what an earlier run left in the journal by what the venue tells now.
+
+        Raises FairleadError `NATIVE-DRIFT` where positions differ, JournalError.
+        """
+        absent: list[LiveOrder] = []
+        for order in self.desk.live_orders():
+            told = seen.orders.get(order.intent.client_order_id)
+            if told is None:
+                absent.append(order)
+            else:
+                self.desk.book(order, told)
+        self._compare(seen)
+        for order in absent:
+            self.desk.never_there(order, ABSENT)
+
+    def _compare(self, seen: Seen) -> None:
+        """An account that holds no positions (spot) tells none to compare with."""
+        if self._config.venues[self.venue.lower()].account_type != "margin":
+            return
+        held: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for position in self.journal.positions():
+            held[position.instrument] += position.quantity
+        for name in sorted({*held, *seen.positions}):
+            ours, theirs = held[name], seen.positions.get(name, Decimal(0))
+            if ours == theirs:
+                continue
+            finding = Finding(
+                code=DRIFT,
+                instrument=name,
+                subject=self.account,
+                journal=f"{ours.normalize():f}",
+                venue=f"{theirs.normalize():f}",
+                action="positions differ",
+                ts_event=self.runtime.now_ns(),
+            )
+            self.journal.finding(finding)
+            self.found(finding)
+            if not self._config.execution.accept_drift:
+                raise FairleadError(
+                    DRIFT,
+                    f"{name}: the journal {self.journal.path} holds {ours.normalize():f}, "
+                    f"{self.venue} {theirs.normalize():f}; bring them together at the venue, or "
+                    "set execution.accept_drift = true for one start",
+                    Exit.DRIFT,
+                )
+
+    def taken_over(self, cache: Any) -> None:
+        """NautilusTrader has the orders that the venue has open; it tells what comes from now on.
+
+        What was executed since `recover` is booked; an order that ended since then ends the run,
+        since nothing would tell how.
+        """
+        for order in self.desk.live_orders():
+            known = cache.order(ClientOrderId(order.intent.client_order_id))
+            if known is None:
+                self.runtime.fatal(
+                    DRIFT,
+                    f"{order.intent.client_order_id} ended at {self.venue} while the run started; "
+                    "start again, which asks for it",
+                )
+                return
+            self.desk.book(order, told(known))
+        self.desk.is_hearing = True
+
+    # -- what a run asks -----------------------------------------------------------------------
+
+    def give_up_connecting(self) -> None:
+        """NautilusTrader connects: its own stop ends it."""
+
+    def unresolved(self) -> list[str]:
+        """Client order ids of orders that the venue has never shown."""
+        return [_id(order) for order in self.desk.live_orders() if not order.is_proven]
+
+    def left_open(self) -> list[str]:
+        if self._config.run.on_stop == "keep":
+            return []
+        return [_id(order) for order in self.desk.live_orders() if order.is_proven]
+
+    def live(self) -> list[str]:
+        return [_id(order) for order in self.desk.live_orders()]
+
+    def booked(self) -> journaled.Booked | JournalError:
+        try:
+            return journaled.booked(self.journal, self._opening)
+        except JournalError as error:
+            return error
+
+    def withdraw(self, client_order_ids: Iterable[str]) -> None:
+        """What is handed to NautilusTrader is sent: there is no queue of ours to take it from."""
+
+    async def settle(self, most_secs: float) -> None:
+        """Cancel what is open, unless the config keeps it, and hear the end of it; once."""
+        if self._is_settled or self._config.run.on_stop == "keep":
+            return
+        self._is_settled = True
+        loop = asyncio.get_running_loop()
+        latest, again = loop.time() + most_secs, 0.0
+        while (live := self.live()) and loop.time() < latest:
+            if loop.time() >= again:
+                again = loop.time() + CANCEL_AGAIN_SECS
+                await self.desk.cancel(live)
+            await asyncio.sleep(LOOK_SECS)
+
+    async def close(self) -> None:
+        """Nothing of ours runs on."""
+
+
+def _id(order: LiveOrder) -> str:
+    return order.intent.client_order_id
+
+
+def cancels(strategies: Callable[[], Iterable[Any]]) -> Callable[[str], bool]:
+    """Asks the strategy that NautilusTrader takes for the order's own for its cancel."""
+
+    def cancel(name: str) -> bool:
+        client_order_id = ClientOrderId(name)
+        for strategy in strategies():
+            order = strategy.cache.order(client_order_id)
+            if order is None:
+                return False
+            if order.strategy_id == strategy.strategy_id:
+                if not order.is_closed:
+                    strategy.cancel_order(client_order_id)
+                return True
+        return False
+
+    return cancel

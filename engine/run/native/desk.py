@@ -1,0 +1,328 @@
+"""Orders that go through NautilusTrader's own clients, in the account's journal.
+
+Nothing of ours stands between such a client and its venue. What the gate approved is journaled
+before it is handed to NautilusTrader, and what NautilusTrader reports of it is journaled as it
+comes; how an order whose answer is lost is settled is NautilusTrader's own doing while the run
+lives (docs/nautilus-venues.md). At a start it is settled by what the venue then tells.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from fairlead.adapters.base.translate import dec, intent_of
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import (
+    Finding,
+    Intent,
+    OrderState,
+    Side,
+    VenueFill,
+    VenueOrder,
+)
+
+logger = logging.getLogger(__name__)
+
+UNASKED = "NATIVE-UNASKED"
+ENDS: Mapping[str, OrderState] = {
+    "OrderDenied": OrderState.REFUSED,
+    "OrderRejected": OrderState.REFUSED,
+    "OrderCanceled": OrderState.CANCELED,
+    "OrderExpired": OrderState.EXPIRED,
+}
+
+
+class NativeDesk:
+    """The live orders of one account, as `OrderDesk` shows its own.
+
+    `cancels` asks NautilusTrader for the cancel of one order, and gives whether it could be asked.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        instruments: Mapping[str, VenueInstrument],
+        now_ns: Callable[[], int],
+        on_failed: Callable[[str, str], None],
+        on_found: Callable[[Finding], None],
+    ) -> None:
+        self.journal = journal
+        self.cancels: Callable[[str], bool] | None = None
+        self.is_hearing = False  # what NautilusTrader reports while it starts is booked already
+        self._instruments = instruments
+        self._now_ns = now_ns
+        self._on_failed = on_failed
+        self._on_found = on_found
+        self._live = {one.intent.client_order_id: LiveOrder(one) for one in journal.open_orders()}
+
+    def live_orders(self) -> list[LiveOrder]:
+        """Every order that is not proven to be over."""
+        return list(self._live.values())
+
+    def fail(self, error: BaseException) -> None:
+        """The journal can't be kept: nothing more may be sent."""
+        code = error.code if isinstance(error, JournalError) else "DESK-FAILED"
+        text = error.message if isinstance(error, JournalError) else str(error)
+        self._on_failed(code, text)
+
+    async def cancel(self, client_order_ids: Sequence[str]) -> None:
+        """Ask for the cancel of each; what becomes of them is told by events."""
+        for name in client_order_ids:
+            if name in self._live and self.cancels is not None and not self.cancels(name):
+                logger.warning("%s can't be cancelled now: NautilusTrader does not know it", name)
+
+    # -- on the way out ------------------------------------------------------------------------
+
+    def intend(self, orders: Sequence[Any]) -> None:
+        """Journal what the gate approved, before NautilusTrader is handed it.
+
+        Raises JournalError; then none of them may be sent.
+        """
+        now_ns = self._now_ns()
+        try:
+            intents = [intent_of(order, now_ns) for order in orders]
+            sent_ns = self.journal.intend(intents)
+        except JournalError as error:
+            self.fail(error)
+            raise
+        for intent in intents:
+            self._live[intent.client_order_id] = _new(intent, sent_ns)
+
+    def refused(self, orders: Iterable[Any], why: str) -> None:
+        """NautilusTrader took none of these: they never left."""
+        for order in orders:
+            self._end(str(order.client_order_id), OrderState.REFUSED, {"reason": why})
+
+    # -- as NautilusTrader reports -------------------------------------------------------------
+
+    def told(self, event: Any) -> None:
+        """One order event of a strategy's callback."""
+        if not self.is_hearing:
+            return
+        try:
+            self._told(type(event).__name__, str(event.client_order_id), event)
+        except JournalError as error:
+            self.fail(error)
+
+    def _told(self, name: str, order_id: str, event: Any) -> None:
+        order = self._live.get(order_id)
+        if order is None:
+            order = self._late(order_id, event) if name == "OrderFilled" else None
+            if order is None:
+                return
+        if name == "OrderFilled":
+            self._fill(order, fill_of(event))
+        elif name == "OrderAccepted":
+            self._proven(order, str(event.venue_order_id))
+        elif name == "OrderTriggered":
+            order.triggered, order.state = True, OrderState.OPEN
+            self.journal.state(order_id, OrderState.OPEN, {"reason": "triggered"})
+        elif name == "OrderUpdated":
+            venue_id = event.venue_order_id
+            self._changed(
+                order,
+                None if venue_id is None else str(venue_id),
+                dec(event.quantity),
+                dec(event.price),
+                dec(event.trigger_price),
+            )
+        elif name == "OrderPendingCancel":
+            order.cancel_requested = True
+            self.journal.cancel_requested([order_id])
+        elif name in ENDS:
+            self._end(order_id, ENDS[name], {"reason": str(getattr(event, "reason", "") or "")})
+
+    def book(self, order: LiveOrder, state: VenueOrder) -> None:
+        """What the venue tells of an order at a start: executions that nobody heard of, its end.
+
+        The venue tells the sum of them only: one execution at the average price, whose fee is not
+        known. Raises JournalError.
+        """
+        self._proven(order, state.venue_order_id)
+        self._changed(order, None, state.quantity, state.price, state.trigger_price)
+        more = state.filled - order.filled
+        if more > 0:
+            worth = state.filled * (state.avg_price or state.price or Decimal(0)) - order.cost
+            self._fill(
+                order,
+                VenueFill(
+                    venue_order_id=state.venue_order_id,
+                    trade_id=f"sum-{order.intent.client_order_id}-{state.filled.normalize():f}",
+                    instrument=state.instrument,
+                    side=state.side,
+                    quantity=more,
+                    price=worth / more,
+                    fee=Decimal(0),
+                    fee_currency=self._quote(state.instrument),
+                    client_order_id=order.intent.client_order_id,
+                    ts_event=state.ts_updated,
+                    synthetic=True,
+                ),
+            )
+            self._found(
+                "FEE-UNKNOWN",
+                order.intent.instrument,
+                order.intent.client_order_id,
+                f"{order.filled - more} filled",
+                f"{state.filled} filled",
+                "what was filled while no run heard of it is booked at its average price; its fee "
+                "is not known and counts as none",
+            )
+        if state.state.is_terminal and state.state is not OrderState.FILLED:
+            self._end(order.intent.client_order_id, state.state, state)
+
+    def never_there(self, order: LiveOrder, why: str) -> None:
+        """Proven: the venue does not have it. Raises JournalError."""
+        self._end(order.intent.client_order_id, OrderState.REFUSED, {"reason": why})
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _proven(self, order: LiveOrder, venue_order_id: str) -> None:
+        if order.venue_order_id is not None:
+            return
+        intent, state = order.intent, order.first_state()
+        self.journal.accepted(
+            intent.client_order_id, venue_order_id, instrument=intent.instrument, state=state
+        )
+        order.venue_order_id, order.state = venue_order_id, state
+
+    def _changed(
+        self,
+        order: LiveOrder,
+        venue_order_id: str | None,
+        quantity: Decimal | None,
+        price: Decimal | None,
+        trigger_price: Decimal | None,
+    ) -> None:
+        before = order.intent
+        known = order.venue_order_id
+        changed = msgspec.structs.replace(
+            before,
+            quantity=before.quantity if quantity is None else quantity,
+            price=before.price if price is None or before.price is None else price,
+            trigger_price=before.trigger_price
+            if trigger_price is None or before.trigger_price is None
+            else trigger_price,
+        )
+        venue_id = venue_order_id or known
+        if venue_id is None or (changed == before and venue_id == known):
+            return
+        self.journal.replaced(before.client_order_id, changed, venue_id, order.state)
+        order.intent, order.venue_order_id = changed, venue_id
+
+    def _fill(self, order: LiveOrder, fill: VenueFill) -> None:
+        intent = order.intent
+        self._proven(order, fill.venue_order_id)
+        known = self._instruments.get(fill.instrument)
+        in_base = known is not None and fill.fee_currency == known.base
+        booked = self.journal.fill(intent, fill, fill.fee if in_base else Decimal(0))
+        if booked is None:
+            return
+        order.filled += fill.quantity
+        order.cost += fill.quantity * fill.price
+        if order.filled >= intent.quantity:
+            self._end(intent.client_order_id, OrderState.FILLED, {"reason": "filled"})
+
+    def _end(self, order_id: str, state: OrderState, proof: object) -> None:
+        if self._live.pop(order_id, None) is not None:
+            self.journal.state(order_id, state, proof)
+
+    def _late(self, order_id: str, event: Any) -> LiveOrder:
+        """An execution of an order that is over by the journal, or that nobody sent from here.
+
+        NautilusTrader makes orders up where positions differ; the journal holds what it holds.
+        """
+        known = self.journal.order(order_id)
+        if known is None:
+            intent = Intent(
+                client_order_id=order_id,
+                strategy=str(event.strategy_id),
+                instrument=str(event.instrument_id),
+                side=Side(event.order_side.name),
+                kind=_kind(event),
+                quantity=event.last_qty.as_decimal(),
+                ts_init=self._now_ns(),
+            )
+            self.journal.intend([intent])
+            known = self.journal.order(order_id)
+            assert known is not None, "it was written a moment ago"
+        self._found(
+            UNASKED,
+            str(event.instrument_id),
+            order_id,
+            "no such live order",
+            f"{event.order_side.name} {event.last_qty} at {event.last_px}",
+            "booked as NautilusTrader tells it",
+        )
+        order = LiveOrder(known)
+        if not known.state.is_terminal:
+            self._live[order_id] = order
+        return order
+
+    def _quote(self, instrument: str) -> str:
+        known = self._instruments.get(instrument)
+        return "" if known is None else known.quote
+
+    def _found(
+        self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
+    ) -> None:
+        finding = Finding(
+            code=code,
+            instrument=instrument,
+            subject=subject,
+            journal=journal,
+            venue=venue,
+            action=action,
+            ts_event=self._now_ns(),
+        )
+        self.journal.finding(finding)
+        self._on_found(finding)
+
+
+def fill_of(event: Any) -> VenueFill:
+    """NautilusTrader's OrderFilled as the journal keeps it."""
+    fee = event.commission
+    side = event.liquidity_side.name
+    return VenueFill(
+        venue_order_id=str(event.venue_order_id),
+        trade_id=str(event.trade_id),
+        instrument=str(event.instrument_id),
+        side=Side(event.order_side.name),
+        quantity=event.last_qty.as_decimal(),
+        price=event.last_px.as_decimal(),
+        fee=Decimal(0) if fee is None else fee.as_decimal(),
+        fee_currency="" if fee is None else fee.currency.code,
+        client_order_id=str(event.client_order_id),
+        is_maker={"MAKER": True, "TAKER": False}.get(side),
+        ts_event=event.ts_event,
+        synthetic=bool(event.reconciliation),
+    )
+
+
+def _kind(event: Any) -> Any:
+    from fairlead.engine.orders.model import Kind
+
+    name = event.order_type.name
+    return Kind(name) if name in Kind.__members__ else Kind.MARKET
+
+
+def _new(intent: Intent, sent_ns: int) -> LiveOrder:
+    return LiveOrder(
+        JournaledOrder(
+            intent=intent,
+            state=OrderState.INTENDED,
+            venue_order_id=None,
+            filled=Decimal(0),
+            cost=Decimal(0),
+            cancel_requested=False,
+            ts_sent=sent_ns,
+        )
+    )

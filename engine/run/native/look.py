@@ -1,0 +1,129 @@
+"""What a venue tells of an account at one moment, through NautilusTrader's own client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import (
+    ClientOrderId,
+    InstrumentId,
+    OrderSide,
+    PositionSide,
+    Price,
+    TriggerType,
+)
+
+from fairlead.adapters.base.translate import dec
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.model import Intent, Kind, OrderState, Side, VenueOrder
+from fairlead.engine.run.native.session import Looker
+
+ASK_SECS = 2.0  # for the answers to one round of questions
+ASK_TIMES = 3
+LOOK_SECS = 0.02
+_SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
+_STATES = {
+    "FILLED": OrderState.FILLED,
+    "CANCELED": OrderState.CANCELED,
+    "EXPIRED": OrderState.EXPIRED,
+    "REJECTED": OrderState.REFUSED,
+    "DENIED": OrderState.REFUSED,
+    "PENDING_CANCEL": OrderState.CANCELLING,
+}
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Orders by client order id, those that are open and those that were asked for; net positions
+    by instrument, base units."""
+
+    orders: dict[str, VenueOrder] = {}
+    positions: dict[str, Decimal] = {}
+
+
+async def look(looker: Looker, lost: Iterable[JournaledOrder]) -> Seen:
+    """`lost` are orders that the journal does not know to be over.
+
+    Open orders and positions are read in one moment, and first: NautilusTrader takes what it is
+    told of an order that it did not know for an execution of now, and moves its position by it.
+    """
+    orders = {str(one.client_order_id): told(one) for one in looker.cache.orders_open()}
+    positions = _positions(looker)
+    wanted = {one.intent.client_order_id: one.intent for one in lost}
+    for _ in range(ASK_TIMES):
+        unknown = [intent for name, intent in wanted.items() if _known(looker, name) is None]
+        if not unknown:
+            break
+        for intent in unknown:
+            looker.query_order(order_of(looker, intent))
+        latest = asyncio.get_running_loop().time() + ASK_SECS
+        while asyncio.get_running_loop().time() < latest:
+            if all(_known(looker, one.client_order_id) is not None for one in unknown):
+                break
+            await asyncio.sleep(LOOK_SECS)
+    for name in wanted.keys() - orders.keys():
+        if (found := _known(looker, name)) is not None:
+            orders[name] = told(found)
+    return Seen(orders, positions)
+
+
+def _positions(looker: Looker) -> dict[str, Decimal]:
+    positions: dict[str, Decimal] = {}
+    for position in looker.cache.positions_open():
+        name = str(position.instrument_id)
+        size = position.quantity.as_decimal()
+        signed = -size if position.side == PositionSide.SHORT else size
+        positions[name] = positions.get(name, Decimal(0)) + signed
+    return positions
+
+
+def _known(looker: Looker, name: str) -> Any:
+    return looker.cache.order(ClientOrderId(name))
+
+
+def told(order: Any) -> VenueOrder:
+    """NautilusTrader's order as a venue's answer."""
+    kind = order.order_type.name
+    average = getattr(order, "avg_px", None)
+    return VenueOrder(
+        venue_order_id=str(order.venue_order_id or ""),
+        instrument=str(order.instrument_id),
+        side=Side(order.side.name),
+        kind=Kind(kind) if kind in Kind.__members__ else Kind.LIMIT,
+        state=_STATES.get(order.status.name, OrderState.OPEN),
+        quantity=order.quantity.as_decimal(),
+        filled=order.filled_qty.as_decimal(),
+        client_order_id=str(order.client_order_id),
+        avg_price=None if average is None else Decimal(str(average)),
+        price=dec(getattr(order, "price", None)),
+        trigger_price=dec(getattr(order, "trigger_price", None)),
+        ts_updated=order.ts_last,
+    )
+
+
+def order_of(looker: Looker, intent: Intent) -> Any:
+    """An order to ask for: NautilusTrader's question takes one, and reads its ids and kind."""
+    make: Any = looker.order_factory
+    name = InstrumentId.from_str(intent.instrument)
+    instrument = looker.cache.instrument(name)
+    assert instrument is not None, "it was loaded before orders are asked for"
+    quantity = instrument.make_qty(intent.quantity)
+    known: dict[str, Any] = {"client_order_id": ClientOrderId(intent.client_order_id)}
+    side = _SIDES[intent.side]
+    price = None if intent.price is None else Price.from_decimal(intent.price)
+    trigger = None if intent.trigger_price is None else Price.from_decimal(intent.trigger_price)
+    last: dict[str, Any] = {"trigger_type": TriggerType.LAST_PRICE}
+    if intent.kind is Kind.LIMIT:
+        return make.limit(name, side, quantity, price, **known)
+    if intent.kind is Kind.STOP_LIMIT:
+        return make.stop_limit(name, side, quantity, price, trigger, **last, **known)
+    if intent.kind is Kind.LIMIT_IF_TOUCHED:
+        return make.limit_if_touched(name, side, quantity, price, trigger, **last, **known)
+    if intent.kind is Kind.STOP_MARKET:
+        return make.stop_market(name, side, quantity, trigger, **last, **known)
+    if intent.kind is Kind.MARKET_IF_TOUCHED:
+        return make.market_if_touched(name, side, quantity, trigger, **last, **known)
+    return make.market(name, side, quantity, **known)

@@ -1,0 +1,172 @@
+"""NautilusTrader's own client from the same file: recorded, on paper, live, killed, taken over."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.engine.errors import Exit
+from tests.live.desk import summary
+from tests.live.native import MAKER, PERP, TREND, Native, taking
+from tests.support.patience import PATIENCE_SECS
+from tests.support.processes import command, run, run_until, start, venue, wait_for
+
+pytestmark = pytest.mark.slow
+
+CLOSED = "http://127.0.0.1:9"  # the discard port: nobody listens
+AWAY = {"usdm_rest": CLOSED, "usdm_ws": f"{CLOSED}/ws", "usdm_ws_api": f"{CLOSED}/api"}
+
+
+@pytest.fixture
+def native(tmp_path: Path) -> Iterator[Native]:
+    """A venue of its own each: an account that holds something is no new one."""
+    with venue("binance", tmp_path / "venue", "--seed", "5") as served:
+        yield Native(served, tmp_path)
+
+
+def test_an_adapter_that_can_not_be_reached_is_one_line(tmp_path: Path) -> None:
+    config = Native(None, tmp_path).config(**AWAY)
+    ended = run("record", config, "--for", "5")
+    assert ended.returncode == Exit.VENUE, ended.stderr[-2000:]
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error")]
+    assert "BINANCE-UNREACHABLE" in line
+    assert "base_url_http 127.0.0.1:9" in line
+
+
+def test_what_paper_saw_is_recorded_and_backtested(native: Native) -> None:
+    """Paper reads no key, simulates by the native client's data, and records events only."""
+    config = native.config(taking(native.seen, rests=True), MAKER, TREND, credentials={})
+    paper = run("paper", config, "--for", "12", "--json")
+    assert paper.returncode == 0, paper.stderr[-3000:]
+    told = summary(paper)
+    assert told["fills"] > 0
+    assert (native.folder / "data" / "raw" / "binance" / "no-frames.txt").exists()
+    assert not list((native.folder / "data" / "raw").rglob("*.fraw*"))
+    assert native.entries("order") == []  # nothing was sent
+    backtest = run("backtest", config, "--json")
+    assert backtest.returncode == 0, backtest.stderr[-3000:]
+    again = summary(backtest)
+    assert again["fills"] > 0
+    assert {"LIMIT", "MARKET", "STOP_LIMIT"} <= again["orders_by_kind"].keys()
+
+
+def test_a_kill_9_and_a_restart_double_nothing(native: Native) -> None:
+    """Maker, trend follower, and a stop-limit and a quote that outlive the process."""
+    config = native.config(taking(native.seen, rests=True), MAKER, TREND)
+    process = start("live", config, log=native.log)
+    try:
+        wait_for(lambda: native.states()["FILLED"] >= 3, "executions")
+        wait_for(lambda: native.states()["WAITING"] >= 1, "the stop at the venue")
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECS)
+    before = native.rows("SELECT client_order_id FROM orders WHERE state = 'WAITING'")
+    (quote,) = _quote(native)
+    _take(native, quote)  # while nobody runs
+    config = native.config(taking(native.seen), MAKER, TREND)
+    done = lambda: native.seen.exists() and native.states()["OPEN"] + native.states()["FILLED"] > 3  # noqa: E731
+    native.seen.unlink()
+    ended = run_until("live", config, done, "the take-over", folder=native.folder)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    found = json.loads(native.seen.read_text())
+    stops = [one for one in found["orders"] if one["kind"] == "STOP_LIMIT"]
+    assert [(one["id"], one["role"], one["proven"]) for one in stops] == [
+        (before[0][0], "stop", True)
+    ]
+    assert found["positions"] == {PERP: "0.018"}  # with what was taken of the quote
+    assert not +(native.states() - _over(native))
+    assert native.position() == native.position_at_venue()
+    assert len(native.rows("SELECT * FROM orders")) == len(native.orders_at_venue())
+    assert _canaries(native) == []
+
+
+def test_kill_all_empties_the_book_with_a_run_and_without(native: Native) -> None:
+    config = native.config(taking(native.seen, rests=True))
+    process = start("live", config, log=native.log)
+    try:
+        wait_for(lambda: native.states()["WAITING"] and native.states()["OPEN"], "both orders")
+        killed = command("kill", "all", "--config", config)
+        assert killed.returncode == 0, killed.stdout + killed.stderr
+        assert _open(native) == []
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECS) == Exit.KILLED
+        cleared = command("kill", "all", "--clear", "--reason", "test", "--config", config)
+        assert cleared.returncode == 0
+        process = start("live", config, log=native.log)
+        wait_for(lambda: native.states()["WAITING"] and native.states()["OPEN"], "both orders")
+        process.send_signal(signal.SIGKILL)
+        process.wait(PATIENCE_SECS)
+        assert len(_open(native)) == 2
+        killed = command("kill", "all", "--config", config)
+        assert killed.returncode == 0, killed.stdout + killed.stderr
+        assert _open(native) == []
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECS)
+
+
+def test_an_order_that_passed_no_gate_never_leaves(native: Native) -> None:
+    ordered = len(native.entries("order"))
+    config = native.config(taking(native.seen, cls="Rogue"))
+    ended = run("live", config, "--for", "60", "--json")
+    assert ended.returncode == Exit.BREACH, ended.stderr[-3000:]
+    assert len(native.entries("order")) == ordered
+    assert native.rows("SELECT * FROM orders") == []
+
+
+def _over(native: Native) -> Any:
+    states = native.states()
+    return type(states)({one: states[one] for one in ("FILLED", "CANCELED", "EXPIRED", "REFUSED")})
+
+
+def _quote(native: Native) -> list[dict[str, Any]]:
+    """The one that rests far below the market."""
+    names = {
+        name for (name,) in native.rows("SELECT venue_order_id FROM orders WHERE state='OPEN'")
+    }
+    mine = [one for name, one in native.orders_at_venue().items() if name in names]
+    return [one for one in mine if one["quantity"] == "0.008"]
+
+
+def _take(native: Native, quote: dict[str, Any]) -> None:
+    assert native.served is not None
+    post, market = native.served.post, "BTCUSDT-PERP"
+    told = {"market": market, "price": quote["price"], "quantity": quote["quantity"]}
+    post("market", action="pause")
+    try:
+        post("market", aggressor="SELL", **told)
+    finally:
+        post("market", action="resume")
+    wait_for(lambda: Decimal(_last(native, quote)["filled"]) > 0, "the quote to be taken")
+
+
+def _last(native: Native, order: dict[str, Any]) -> dict[str, Any]:
+    return native.orders_at_venue()[str(order["id"])]
+
+
+def _open(native: Native) -> list[str]:
+    """Ids at the venue of what may still fill."""
+    return [
+        name
+        for name, one in native.orders_at_venue().items()
+        if one["status"] in ("open", "wait_trigger", "cancelling")
+    ]
+
+
+def _canaries(native: Native) -> list[str]:
+    """Files of the run that hold one of its keys."""
+    assert native.served is not None
+    paths = [Path(one.removeprefix("file:")) for one in native.served.line["credentials"].values()]
+    keys = [path.read_bytes().strip() for path in paths]
+    return [
+        str(path)
+        for path in native.folder.rglob("*")
+        if path.is_file() and any(key in path.read_bytes() for key in keys)
+    ]

@@ -1,0 +1,317 @@
+"""Orders that go through NautilusTrader's own clients are journaled before they go, as they report,
+and at a start by what the venue tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace as Event
+from typing import Any
+
+import msgspec
+import pytest
+from nautilus_trader.core import UUID4
+from nautilus_trader.model import (
+    ClientOrderId,
+    InstrumentId,
+    LimitOrder,
+    OrderSide,
+    Price,
+    Quantity,
+    StrategyId,
+    TimeInForce,
+    TraderId,
+)
+
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.model import Finding, Kind, OrderState, Side, VenueOrder
+from fairlead.engine.run.native.account import DRIFT, NativeAccount
+from fairlead.engine.run.native.desk import UNASKED, NativeDesk
+from fairlead.engine.run.native.look import Seen
+
+PERP = "BTCUSDT-PERP.BINANCE"
+CID = "6f0d1c50-7c5e-4f0a-9a53-000000000001"
+
+
+class Kept:
+    """A desk with its journal, and what it told."""
+
+    def __init__(self, path: Path) -> None:
+        self.journal = Journal(path, fsync=False, now_ns=lambda: 7)
+        self.findings: list[Finding] = []
+        self.failed: list[str] = []
+        self.desk = self.again()
+
+    def again(self) -> NativeDesk:
+        """As the next start makes it."""
+        desk = NativeDesk(
+            self.journal,
+            {},
+            lambda: 7,
+            lambda code, _: self.failed.append(code),
+            self.findings.append,
+        )
+        desk.is_hearing = True
+        return desk
+
+    def state(self, name: str = CID) -> OrderState:
+        order = self.journal.order(name)
+        assert order is not None
+        return order.state
+
+    def held(self) -> dict[str, Decimal]:
+        return {one.strategy: one.quantity for one in self.journal.positions()}
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    made = Kept(tmp_path / "j.sqlite")
+    with closing(made.journal):
+        yield made
+
+
+def limit(name: str = CID) -> LimitOrder:
+    return LimitOrder(
+        trader_id=TraderId("T-001"),
+        strategy_id=StrategyId("Maker-001"),
+        instrument_id=InstrumentId.from_str(PERP),
+        client_order_id=ClientOrderId(name),
+        order_side=OrderSide.BUY,
+        quantity=Quantity.from_str("0.020"),
+        price=Price.from_str("50000.00"),
+        time_in_force=TimeInForce.GTC,
+        post_only=False,
+        reduce_only=False,
+        quote_quantity=False,
+        init_id=UUID4(),
+        ts_init=0,
+    )
+
+
+class _Told(Event):
+    """An event of NautilusTrader by its class's name."""
+
+
+def event(name: str, order_id: str = CID, **fields: Any) -> Any:
+    made = type(name, (_Told,), {})
+    return made(client_order_id=order_id, venue_order_id="77", **fields)
+
+
+def filled(quantity: str, trade_id: str, order_id: str = CID, **more: Any) -> Any:
+    return event(
+        "OrderFilled",
+        order_id,
+        trade_id=trade_id,
+        instrument_id=PERP,
+        strategy_id="Maker-001",
+        order_side=Event(name="BUY"),
+        order_type=Event(name="LIMIT"),
+        last_qty=Quantity.from_str(quantity),
+        last_px=Price.from_str("50000.00"),
+        commission=None,
+        liquidity_side=Event(name="MAKER"),
+        reconciliation=False,
+        ts_event=9,
+        **more,
+    )
+
+
+def told(**changes: Any) -> VenueOrder:
+    made = VenueOrder(
+        venue_order_id="77",
+        instrument=PERP,
+        side=Side.BUY,
+        kind=Kind.LIMIT,
+        state=OrderState.OPEN,
+        quantity=Decimal("0.020"),
+        filled=Decimal(0),
+        client_order_id=CID,
+        price=Decimal("50000.00"),
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def test_an_order_is_in_the_journal_before_nautilustrader_is_handed_it(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    order = kept.journal.order(CID)
+    assert order is not None
+    assert (order.state, order.intent.price) == (OrderState.INTENDED, Decimal("50000.00"))
+    assert [one.is_proven for one in kept.desk.live_orders()] == [False]
+
+
+def test_what_nautilustrader_reports_is_journaled_as_it_comes(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    kept.desk.told(event("OrderAccepted"))
+    assert kept.state() is OrderState.OPEN
+    kept.desk.told(filled("0.005", "1"))
+    kept.desk.told(filled("0.005", "1"))  # told again
+    assert kept.held() == {"Maker-001": Decimal("0.005")}
+    kept.desk.told(event("OrderPendingCancel"))
+    kept.desk.told(event("OrderCanceled", reason=None))
+    assert kept.state() is OrderState.CANCELED
+    assert kept.desk.live_orders() == []
+
+
+def test_the_last_execution_ends_an_order(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    kept.desk.told(filled("0.020", "1"))  # before it was told that it was accepted
+    assert kept.state() is OrderState.FILLED
+    assert kept.desk.live_orders() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("OrderRejected", OrderState.REFUSED),
+        ("OrderDenied", OrderState.REFUSED),
+        ("OrderExpired", OrderState.EXPIRED),
+    ],
+)
+def test_each_end_is_journaled(kept: Kept, name: str, state: OrderState) -> None:
+    kept.desk.intend([limit()])
+    kept.desk.told(event(name, reason="no"))
+    assert kept.state() is state
+
+
+def test_a_modify_is_journaled_when_it_is_done(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    kept.desk.told(event("OrderAccepted"))
+    price = Price.from_str("49000.00")
+    more = {"quantity": Quantity.from_str("0.010"), "price": price, "trigger_price": None}
+    kept.desk.told(event("OrderUpdated", **more))
+    order = kept.journal.order(CID)
+    assert order is not None
+    assert (order.intent.quantity, order.intent.price) == (Decimal("0.010"), Decimal("49000.00"))
+    kept.desk.told(filled("0.010", "1"))
+    assert kept.state() is OrderState.FILLED
+
+
+def test_what_nautilustrader_did_not_take_never_left(kept: Kept) -> None:
+    order = limit()
+    kept.desk.intend([order])
+    kept.desk.refused([order], "RuntimeError")
+    assert kept.state() is OrderState.REFUSED
+
+
+def test_nothing_is_booked_before_the_start_is_over(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    kept.desk.is_hearing = False
+    kept.desk.told(filled("0.020", "1"))
+    assert kept.held() == {}
+
+
+def test_an_execution_of_an_order_that_is_not_ours_is_booked_and_told(kept: Kept) -> None:
+    kept.desk.told(filled("0.010", "1", "made-up"))
+    assert kept.held() == {"Maker-001": Decimal("0.010")}
+    assert kept.state("made-up") is OrderState.FILLED
+    assert [one.code for one in kept.findings] == [UNASKED]
+
+
+def test_an_execution_after_the_end_moves_the_position_once(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    kept.desk.told(event("OrderCanceled", reason=None))
+    kept.desk.told(filled("0.005", "1"))
+    kept.desk.told(filled("0.005", "1"))
+    assert kept.held() == {"Maker-001": Decimal("0.005")}
+    assert kept.state() is OrderState.CANCELED
+
+
+def test_a_journal_that_can_not_be_written_stops_the_order(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "j.sqlite").unlink()
+    with pytest.raises(JournalError):
+        kept.desk.intend([limit()])
+    assert kept.failed == ["JRN-CHANGED"]
+
+
+# -- at a start --------------------------------------------------------------------------------
+
+
+def test_what_was_filled_while_no_run_lived_is_booked_once(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    kept.desk.told(event("OrderAccepted"))
+    kept.desk.told(filled("0.005", "1"))
+    desk = kept.again()
+    (order,) = desk.live_orders()
+    seen = told(state=OrderState.CANCELED, filled=Decimal("0.015"), avg_price=Decimal(50100))
+    desk.book(order, seen)
+    assert kept.held() == {"Maker-001": Decimal("0.015")}
+    assert kept.state() is OrderState.CANCELED
+    fills = kept.journal.fills_of(CID)
+    assert sum(one.quantity * one.price for one in fills) == Decimal("0.015") * 50100
+    assert [one.code for one in kept.findings] == ["FEE-UNKNOWN"]
+    assert kept.again().live_orders() == []
+
+
+def test_an_order_that_is_open_still_stays_open(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    desk = kept.again()
+    (order,) = desk.live_orders()
+    desk.book(order, told(price=Decimal("49000.00")))  # a modify whose answer was lost
+    (again,) = kept.again().live_orders()
+    assert again.is_proven
+    assert again.intent.price == Decimal("49000.00")
+
+
+def account(kept: Kept, *, accept: bool = False) -> NativeAccount:
+    adapter = Event(venue="BINANCE", instruments={}, orders=None)
+    runtime: Any = Event(adapter=adapter, now_ns=lambda: 7, fatal=lambda *_: None)
+    venue = Event(account="main", account_type="margin")
+    config: Any = Event(
+        venues={"binance": venue},
+        run=Event(on_stop="cancel"),
+        execution=Event(accept_drift=accept),
+    )
+    return NativeAccount(runtime=runtime, config=config, journal=kept.journal)
+
+
+def test_an_order_that_nobody_knows_was_never_there_where_positions_agree(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    made = account(kept)
+    made.recover(Seen())
+    assert kept.state() is OrderState.REFUSED
+    assert made.live() == []
+
+
+def test_positions_that_differ_refuse_the_start(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    made = account(kept)
+    with pytest.raises(FairleadError) as raised:
+        made.recover(Seen(positions={PERP: Decimal("0.020")}))
+    assert (raised.value.code, raised.value.exit_code) == (DRIFT, Exit.DRIFT)
+    assert kept.state() is OrderState.INTENDED  # it may be what was filled
+    assert [one.code for one in made.findings] == [DRIFT]
+
+
+def test_a_person_can_accept_the_difference(kept: Kept) -> None:
+    made = account(kept, accept=True)
+    made.recover(Seen(positions={PERP: Decimal("0.020")}))
+    assert [one.code for one in made.findings] == [DRIFT]
+
+
+def test_what_is_open_at_the_stop_is_told_apart(kept: Kept) -> None:
+    made = account(kept)
+    made.desk.intend([limit(), limit(f"{CID}2")])
+    made.desk.is_hearing = True
+    made.desk.told(event("OrderAccepted"))
+    assert made.left_open() == [CID]
+    assert made.unresolved() == [f"{CID}2"]
+
+
+async def test_a_stop_asks_for_cancels_and_hears_the_end(kept: Kept) -> None:
+    made = account(kept)
+    made.desk.intend([limit()])
+    made.desk.is_hearing = True
+    asked: list[str] = []
+
+    def cancel(name: str) -> bool:
+        asked.append(name)
+        made.desk.told(event("OrderCanceled", name, reason=None))
+        return True
+
+    made.desk.cancels = cancel
+    await made.settle(5.0)
+    assert asked == [CID]
+    assert made.live() == []
