@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from functools import partial
 from typing import Any
 
 from nautilus_trader.config import DataClientConfig, ExecutionClientConfig
@@ -15,16 +13,13 @@ from fairlead.adapters.base.aiohttp_transport import AiohttpTransport, AiohttpWs
 from fairlead.adapters.base.data_client import make_data_factory
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.venue import Adapter
-from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
-from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.processes import boot_id
 from fairlead.engine.recording.session import Recording
-from fairlead.engine.run.kernel import node_config
 from fairlead.engine.run.modes import NodeMode
-from fairlead.engine.run.native.adapter import NATIVE, NativeAdapter, NativeSpec
-from fairlead.engine.run.native.clients import Clients
+from fairlead.engine.run.native.adapter import NATIVE, NativeSpec
+from fairlead.engine.run.native.venue import native_of
 from fairlead.engine.run.reach import adapter_of
 from fairlead.engine.secrets import Secret
 from fairlead.engine.status import RunStatus
@@ -123,30 +118,3 @@ class VenueConnection:
 def natives(loaded: LoadedConfig) -> frozenset[str]:
     """Keys of the venues that NautilusTrader's own clients trade."""
     return frozenset(k for k, spec in loaded.specs.items() if isinstance(spec, NativeSpec))
-
-
-def native_of(
-    loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret], mode: NodeMode
-) -> NativeAdapter | None:
-    """The venue `key` as NautilusTrader's own clients have it; None: an adapter of ours has."""
-    spec, venue = loaded.specs[key], loaded.config.venues[key]
-    if not isinstance(spec, NativeSpec):
-        return None
-    clients = Clients(
-        spec.builtin,
-        venue=key.upper(),
-        account=venue.account,
-        options=loaded.options[key],
-        secrets=secrets,
-        instruments=venue.instruments,
-    )
-
-    def lost() -> list[JournaledOrder]:
-        path = account_files(loaded, key).journal
-        if not path.exists():
-            return []
-        with closing(Journal.reading(path)) as journal:
-            return journal.open_orders()
-
-    config = partial(node_config, loaded, mode, None)
-    return NativeAdapter(clients, config, venue.instruments, lost)

@@ -65,8 +65,8 @@ def reach(loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret] | None =
     """The connection of a kill from another process. Raises SecretError."""
     if not loaded.config.venues[key].adapter.startswith(PREFIX):
         return PlainReach(loaded, key, secrets)
-    from fairlead.engine.run.connection import native_of
     from fairlead.engine.run.native.reach import NativeReach
+    from fairlead.engine.run.native.venue import native_of
 
     native = native_of(loaded, key, _secrets(loaded, key, secrets), "live")
     assert native is not None, "it is one of NautilusTrader's own"

@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 
+from fairlead.adapters import registry
 from fairlead.engine.errors import Exit
 from tests.live.desk import summary
 from tests.live.native import MAKER, PERP, TREND, Native, taking
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import command, run, run_until, start, venue, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("binance" not in registry.simulated(), reason="no simulated Binance yet"),
+]
 
 CLOSED = "http://127.0.0.1:9"  # the discard port: nobody listens
 AWAY = {"usdm_rest": CLOSED, "usdm_ws": f"{CLOSED}/ws", "usdm_ws_api": f"{CLOSED}/api"}

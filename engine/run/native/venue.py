@@ -1,0 +1,43 @@
+"""A venue of the config that NautilusTrader's own clients have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
+
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.run.kernel import node_config
+from fairlead.engine.run.modes import NodeMode
+from fairlead.engine.run.native.adapter import NativeAdapter, NativeSpec
+from fairlead.engine.run.native.clients import Clients
+from fairlead.engine.secrets import Secret
+
+
+def native_of(
+    loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret], mode: NodeMode
+) -> NativeAdapter | None:
+    """The venue `key` as NautilusTrader's own clients have it; None: an adapter of ours has."""
+    spec, venue = loaded.specs[key], loaded.config.venues[key]
+    if not isinstance(spec, NativeSpec):
+        return None
+    clients = Clients(
+        spec.builtin,
+        venue=key.upper(),
+        account=venue.account,
+        options=loaded.options[key],
+        secrets=secrets,
+        instruments=venue.instruments,
+    )
+
+    def lost() -> list[JournaledOrder]:
+        path = account_files(loaded, key).journal
+        if not path.exists():
+            return []
+        with closing(Journal.reading(path)) as journal:
+            return journal.open_orders()
+
+    config = partial(node_config, loaded, mode, None)
+    return NativeAdapter(clients, config, venue.instruments, lost)
