@@ -2,16 +2,18 @@
 
 Source: USD-M "New Algo Order", "Cancel Algo Order", "Query Algo Order", "Event: Algo Order Update".
 One waits beside the exchange; when the last (or mark) price reaches its trigger, an order is placed
-whose client id is the algo order's. Trailing stops are not offered here.
+whose client id is the algo order's.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from fairlead.adapters.binance.simulator_algobook import OVER, AlgoOrder
 from fairlead.adapters.binance.simulator_auth import ApiError, missing
 from fairlead.adapters.binance.simulator_info import OPEN_ORDERS_MAX, USDM_TIMES
+from fairlead.adapters.binance.simulator_markets import SimMarket
 from fairlead.adapters.binance.simulator_orders import (
     flag,
     name_of,
@@ -34,6 +36,9 @@ from fairlead.adapters.binance.simulator_usdm_orders import (
 )
 from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.orders import SimOrder
+from fairlead.engine.orders.model import Side
+
+CALLBACK_MIN, CALLBACK_MAX = Decimal("0.1"), Decimal(10)
 
 
 def create(venue: BinanceState, call: Call) -> AlgoOrder:
@@ -42,7 +47,12 @@ def create(venue: BinanceState, call: Call) -> AlgoOrder:
         raise ApiError(-1130, "Data sent for parameter 'algoType' is not valid.")
     algo = _read(venue, call)
     last = venue.last_price(algo.market)
-    if algo.is_reached(last):
+    if algo.is_trailing:
+        if algo.activate is None or algo.activate == last:
+            algo.best = last
+        elif (algo.activate < last) is (algo.side is Side.SELL):
+            raise ApiError(-2021)
+    elif algo.is_reached(last):
         raise ApiError(-2021)
     held = venue.algos.named(algo.name)
     if held is not None and held.status not in OVER:
@@ -57,12 +67,17 @@ def create(venue: BinanceState, call: Call) -> AlgoOrder:
 def _read(venue: BinanceState, call: Call) -> AlgoOrder:
     """Raises ApiError with the code of the first thing that is wrong."""
     market, side, kind = venue.market_of(call), side_of(call), call.need("type")
-    if kind not in ALGO_TYPES or kind.startswith("TRAILING"):
+    if kind not in ALGO_TYPES:
         raise ApiError(-1116)
     trigger, quantity = number_of(call, "triggerPrice"), number_of(call, "quantity")
-    if trigger is None:
+    callback, activate = ZERO, None
+    if kind == "TRAILING_STOP_MARKET":
+        callback, activate = _trail(market, call)
+        trigger = activate or ZERO
+    elif trigger is None:
         raise missing("triggerPrice")
-    check_price(market, trigger)
+    else:
+        check_price(market, trigger)
     price, times = number_of(call, "price"), call.params.get("timeInForce") or "GTC"
     if times not in USDM_TIMES:
         raise ApiError(-1115)
@@ -100,7 +115,22 @@ def _read(venue: BinanceState, call: Call) -> AlgoOrder:
         good_till_ms=(stamp(call, "goodTillDate") or 0) if times == "GTD" else 0,
         created_ms=venue.now_ms,
         updated_ms=venue.now_ms,
+        callback=callback,
+        activate=activate,
     )
+
+
+def _trail(market: SimMarket, call: Call) -> tuple[Decimal, Decimal | None]:
+    """Callback rate in percent, and the activation price. Raises ApiError."""
+    callback = number_of(call, "callbackRate")
+    activate = number_of(call, "activatePrice") or number_of(call, "activationPrice")
+    if callback is None:
+        raise missing("callbackRate")
+    if not CALLBACK_MIN <= callback <= CALLBACK_MAX:
+        raise ApiError(-2007, "Invalid callBack rate.")
+    if activate is not None:
+        check_price(market, activate)
+    return callback, activate
 
 
 def find(venue: BinanceState, call: Call, code: int) -> AlgoOrder:
@@ -127,10 +157,10 @@ def run(venue: BinanceState) -> None:
     """Fire what the trades since the last call have reached, and end what is past its date."""
     prices = venue.algos.take_prices()
     for algo in venue.algos.open():
-        seen = prices.get(algo.market.id)
+        seen = prices.get(algo.market.id, ())
         if algo.good_till_ms and venue.now_ms >= algo.good_till_ms:
             venue.algos.change(algo, "EXPIRED", venue.now_ms)
-        elif seen is not None and algo.is_reached(seen[1] if algo.is_rising else seen[0]):
+        elif any(algo.is_fired(price) for price in seen):
             _fire(venue, algo)
     for algo in [*venue.algos.live.values()]:
         if algo.status == "TRIGGERED":
@@ -163,7 +193,7 @@ def _fire(venue: BinanceState, algo: AlgoOrder) -> None:
         good_till_ms=algo.good_till_ms,
         is_closing=algo.is_closing,
         working_type=algo.working_type,
-        stop_price=algo.trigger,
+        stop_price=algo.trigger_now,
         original_type=algo.type,
     )
     try:
@@ -191,7 +221,7 @@ def row(venue: BinanceState, algo: AlgoOrder) -> dict[str, Any]:
         "actualOrderId": str(algo.order_id) if algo.order_id else "",
         "actualPrice": market.price_text(order.avg_price or ZERO) if order else "0.00",
         "actualQty": market.size_text(order.executed if order else ZERO),
-        "triggerPrice": market.price_text(algo.trigger),
+        "triggerPrice": market.price_text(algo.trigger_now),
         "price": market.price_text(algo.price or ZERO),
         "icebergQuantity": None,
         "selfTradePreventionMode": "EXPIRE_TAKER",
@@ -202,6 +232,7 @@ def row(venue: BinanceState, algo: AlgoOrder) -> dict[str, Any]:
         "reduceOnly": algo.is_reduce_only and algo.position_side == "BOTH",
         "createTime": algo.created_ms,
         "updateTime": algo.updated_ms,
+        **_trail_fields(algo),
         "triggerTime": algo.triggered_ms,
         "goodTillDate": algo.good_till_ms,
         "tpTriggerPrice": "0.000",
@@ -210,6 +241,13 @@ def row(venue: BinanceState, algo: AlgoOrder) -> dict[str, Any]:
         "slPrice": "0.000",
         "tpOrderType": "",
     }
+
+
+def _trail_fields(algo: AlgoOrder) -> dict[str, Any]:
+    if not algo.is_trailing:
+        return {}
+    activate = algo.market.price_text(algo.activate or ZERO)
+    return {"activatePrice": activate, "callbackRate": f"{algo.callback:f}"}
 
 
 def update(venue: BinanceState, algo: AlgoOrder) -> dict[str, Any]:
@@ -230,7 +268,7 @@ def update(venue: BinanceState, algo: AlgoOrder) -> dict[str, Any]:
         "ap": market.price_text(order.avg_price or ZERO) if order else "0.00000",
         "aq": market.size_text(order.executed if order else ZERO),
         "act": ("LIMIT" if algo.price is not None else "MARKET") if algo.order_id else "0",
-        "tp": market.price_text(algo.trigger),
+        "tp": market.price_text(algo.trigger_now),
         "p": market.price_text(algo.price or ZERO),
         "V": "EXPIRE_TAKER",
         "wt": algo.working_type,
@@ -242,4 +280,6 @@ def update(venue: BinanceState, algo: AlgoOrder) -> dict[str, Any]:
         "gtd": algo.good_till_ms,
         "rm": "" if algo.status != "REJECTED" else "the order was refused",
     }
+    if algo.is_trailing:
+        told |= {"AP": market.price_text(algo.activate or ZERO), "cr": f"{algo.callback:f}"}
     return {"e": "ALGO_UPDATE", "T": algo.updated_ms, "E": venue.now_ms, "o": told}

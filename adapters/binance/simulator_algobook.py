@@ -8,7 +8,7 @@ import msgspec
 
 from fairlead.adapters.binance.simulator_markets import SimMarket
 from fairlead.adapters.simulation.exchange import Exchange, ExchangeListener
-from fairlead.adapters.simulation.orders import Trade
+from fairlead.adapters.simulation.orders import ZERO, Trade
 from fairlead.engine.orders.model import Side
 
 FIRST_ALGO_ID = 1_000_000_100_000_000
@@ -35,14 +35,44 @@ class AlgoOrder(msgspec.Struct, kw_only=True):
     status: str = "NEW"
     triggered_ms: int = 0
     order_id: int = 0
+    callback: Decimal = ZERO  # percent that the price comes back by, of a trailing stop
+    activate: Decimal | None = None  # the price from which it follows; None: at once
+    best: Decimal | None = None  # since it follows
+
+    @property
+    def is_trailing(self) -> bool:
+        return self.type == "TRAILING_STOP_MARKET"
 
     @property
     def is_rising(self) -> bool:
         """Whether the price has to rise to the trigger: stops of buys, profits of sells."""
         return self.type.startswith("STOP") == (self.side is Side.BUY)
 
+    @property
+    def trigger_now(self) -> Decimal:
+        """Of a trailing stop, where it would fire now; before it follows, where it begins."""
+        if not self.is_trailing:
+            return self.trigger
+        if self.best is None:
+            return self.activate or ZERO
+        share = self.callback / 100
+        return self.best * (1 - share if self.side is Side.SELL else 1 + share)
+
     def is_reached(self, price: Decimal) -> bool:
         return price >= self.trigger if self.is_rising else price <= self.trigger
+
+    def is_fired(self, price: Decimal) -> bool:
+        """By the next trade's price, which a trailing stop follows."""
+        if not self.is_trailing:
+            return self.is_reached(price)
+        is_sell = self.side is Side.SELL
+        if self.best is None:
+            at = self.activate
+            if at is None or (price >= at if is_sell else price <= at):
+                self.best = price
+            return False
+        self.best = max(self.best, price) if is_sell else min(self.best, price)
+        return price <= self.trigger_now if is_sell else price >= self.trigger_now
 
 
 class AlgoBook(ExchangeListener):
@@ -54,14 +84,14 @@ class AlgoBook(ExchangeListener):
         self._by_name: dict[str, AlgoOrder] = {}
         self.news: list[AlgoOrder] = []  # copies, to be told
         self._next_id = FIRST_ALGO_ID + ids_from
-        self._prices: dict[str, tuple[Decimal, Decimal]] = {}  # lowest and highest since
+        self._prices: dict[str, list[Decimal]] = {}  # of trades, by market
         exchange.listeners.append(self)
 
     def traded(self, trade: Trade) -> None:
-        low, high = self._prices.get(trade.market, (trade.price, trade.price))
-        self._prices[trade.market] = min(low, trade.price), max(high, trade.price)
+        if self.live:
+            self._prices.setdefault(trade.market, []).append(trade.price)
 
-    def take_prices(self) -> dict[str, tuple[Decimal, Decimal]]:
+    def take_prices(self) -> dict[str, list[Decimal]]:
         prices, self._prices = self._prices, {}
         return prices
 

@@ -11,7 +11,10 @@ from fairlead.adapters.binance.simulator_markets import Product, SimMarket, fixe
 from fairlead.adapters.binance.simulator_state import BinanceState, Call
 
 SPOT_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT")
-USDM_TYPES = ("LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET")
+USDM_TYPES = (
+    *("LIMIT", "MARKET", "STOP", "STOP_MARKET"),
+    *("TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"),
+)
 USDM_TIMES = ("GTC", "IOC", "FOK", "GTX", "GTD")
 OPEN_ORDERS_MAX = 200
 FOREVER_MS = 4_133_404_800_000  # the delivery of a perpetual

@@ -292,6 +292,36 @@ def test_a_conditional_order_that_would_fire_at_once_is_refused(
     assert refused(signed(at, "POST", ALGO, **fields)) == (400, -2021)
 
 
+@pytest.mark.parametrize(("side", "sign"), [("SELL", 1), ("BUY", -1)])
+@pytest.mark.parametrize("is_activated", [False, True])
+def test_a_trailing_stop_follows_the_price_and_fires_when_it_comes_back(
+    at: BinanceSimulator, side: str, sign: int, is_activated: bool
+) -> None:
+    more = {"activatePrice": 60_000 + sign * 500} if is_activated else {}
+    fields: dict[str, Any] = {"symbol": "BTCUSDT", "algoType": "CONDITIONAL", "side": side}
+    fields |= {"type": "TRAILING_STOP_MARKET", "callbackRate": "1", "quantity": "0.010", **more}
+    row = done(at, "POST", ALGO, **fields)
+    assert (row["callbackRate"], row["algoStatus"]) == ("1", "NEW")
+    for distance in (100, 400) if is_activated else (100, -400):
+        trade(at, 60_000 + sign * distance, "0.001", Side.BUY)
+    trade(at, 60_000 + sign * 1_000, "0.001", Side.BUY)
+    trade(at, 60_000 + sign * 500, "0.001", Side.BUY)
+    assert done(at, "GET", ALGO, algoId=row["algoId"])["algoStatus"] == "NEW"
+    trade(at, 60_000 + sign * 380, "0.001", Side.BUY)
+    run(at, 0.02)
+    assert done(at, "GET", ALGO, algoId=row["algoId"])["algoStatus"] == "FINISHED"
+    assert position(at)[0] == ("-0.010" if side == "SELL" else "0.010")
+
+
+def test_a_trailing_stop_is_checked(at: BinanceSimulator) -> None:
+    fields: dict[str, Any] = {"symbol": "BTCUSDT", "algoType": "CONDITIONAL", "side": "SELL"}
+    fields |= {"type": "TRAILING_STOP_MARKET", "quantity": "0.010"}
+    assert refused(signed(at, "POST", ALGO, **fields)) == (400, -1102)
+    assert refused(signed(at, "POST", ALGO, **fields, callbackRate="0.05")) == (400, -2007)
+    below = {"callbackRate": "1", "activatePrice": "59000"}
+    assert refused(signed(at, "POST", ALGO, **fields, **below)) == (400, -2021)
+
+
 def test_conditional_orders_are_cancelled_one_by_one_and_all(
     at: BinanceSimulator, user: Stream
 ) -> None:
