@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import os
+import resource
 import select
 import signal
 import sys
@@ -14,13 +15,44 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fairlead.engine.errors import FairleadError
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SAY_SECS = 0.2  # for a screen that takes nothing
 BUSY_SECS = 5.0  # for one that would, in a process that gets no time on its processor
 
+FILES_LEAST = 128
+FILES_MOST = 4096
+
 Answer = Callable[[str, str, int, Mapping[str, Any]], None]
 _answers: list[Answer] = []
 _STDERR = 2
+
+
+def make_room_for_files() -> int:
+    """Let this process open as many files as it may, up to FILES_MOST; how many that is.
+
+    What a shell gives first is often less than what a recording of many instruments has open.
+    """
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MOST if most == resource.RLIM_INFINITY else min(FILES_MOST, most)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return FILES_MOST if soft == resource.RLIM_INFINITY else soft
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        return wanted
+    return soft
+
+
+def require_room_for_files() -> None:
+    """Raises FairleadError where a run could not open its files and connections."""
+    most = make_room_for_files()
+    if most < FILES_LEAST:
+        raise FairleadError(
+            "FILES-LIMIT",
+            f"expected room for {FILES_LEAST} open files or more, this process may have {most}; "
+            f"raise its limit (ulimit -n {FILES_MOST}, or LimitNOFILE= of its service)",
+        )
 
 
 class Speech:

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from fairlead.engine.cli import errors
 from fairlead.engine.errors import Exit, exit_table
+from fairlead.engine.processes import require_room_for_files
 
 # verb -> its module (with the function's name where that is not `command`), its line of overview
 VERBS: dict[str, tuple[str, str]] = {
@@ -54,6 +55,21 @@ VERBS: dict[str, tuple[str, str]] = {
     "venues": ("fairlead.engine.cli.venues", "Tell what each venue can do."),
 }
 
+# Files, databases and connections of their own
+OPEN_MUCH = frozenset(
+    {
+        "demo",
+        "live",
+        "paper",
+        "backtest",
+        "record",
+        "import",
+        "simulate",
+        "conformance",
+        "venue",
+    }
+)
+
 
 class LazyVerb(TyperCommand):
     """A verb that is known by name and help, and imported once it is called."""
@@ -63,6 +79,8 @@ class LazyVerb(TyperCommand):
         self._module = module
 
     def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
+        if self.name in OPEN_MUCH:
+            require_room_for_files()
         return self._load().make_context(info_name, args, parent, **extra)
 
     def _load(self) -> Any:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from fairlead.engine.cli import process
-
 
 def main() -> None:
     """Run the command; the entry point of the distribution."""
-    process.begin()
+    try:
+        from fairlead.engine.cli import process
+
+        process.begin()
+    except KeyboardInterrupt:  # before there is anything to end in order
+        sys.exit(130)
     try:
         code = _run()
     except SystemExit as end:

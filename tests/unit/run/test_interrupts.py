@@ -314,3 +314,17 @@ def test_many_sessions_are_cut_short_with_their_processes(number: signal.Signals
 
 def children(pid: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_an_interrupt_while_the_command_is_loaded_ends_it_without_a_traceback() -> None:
+    early = (
+        "import sys\n"
+        "class Early:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'fairlead.engine.cli.process': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Early())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", early + MAIN], capture_output=True, timeout=PATIENCE_SECS, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (int(Exit.INTERRUPTED), b"", b"")
