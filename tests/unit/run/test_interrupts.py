@@ -324,7 +324,6 @@ def test_an_interrupt_while_the_command_is_loaded_ends_it_without_a_traceback() 
         "        if name == 'fairlead.engine.cli.process': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Early())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", early + MAIN], capture_output=True, timeout=PATIENCE_SECS, check=False
-    )
+    words = [sys.executable, "-c", early + MAIN]
+    done = subprocess.run(words, capture_output=True, timeout=PATIENCE_SECS, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (int(Exit.INTERRUPTED), b"", b"")
