@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import urllib.request
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tests.support.configs import inline
+from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue
 
 PERP = "BTCUSDT-PERP.BINANCE"
@@ -105,6 +107,24 @@ class Native:
         assert self.served is not None
         every: list[dict[str, Any]] = self.served.ledger()["entries"]
         return [entry for entry in every if entry["type"] == kind]
+
+    def account(self) -> dict[str, Any]:
+        """The futures account as the venue has it: positions, conditional orders."""
+        assert self.served is not None
+        url = f"{str(self.served.line['control']).rstrip('/')}/venue"
+        request = urllib.request.Request(url, data=b"{}")
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECS) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
+
+    def open_at_venue(self) -> list[str]:
+        """Ids of what may still fill, or fire."""
+        plain = [
+            name
+            for name, one in self.orders_at_venue().items()
+            if one["status"] not in ("filled", "canceled")
+        ]
+        return plain + [str(one["algoId"]) for one in self.account()["algo_orders"]]
 
     def orders_at_venue(self) -> dict[str, dict[str, Any]]:
         """The account's orders as they last were, by the venue's id."""

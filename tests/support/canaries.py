@@ -32,7 +32,10 @@ SQLITE = b"SQLite format 3\x00"
 GZIP = b"\x1f\x8b\x08"
 
 # Files that `fairlead venue` and the tests' own key files have: nothing but one credential inside.
-CREDENTIAL_NAMES = frozenset({"uid", "key_id", "private_key", "key", "secret", "token"})
+CREDENTIAL_NAMES = frozenset(
+    {"uid", "key_id", "private_key", "key", "secret", "token", "api_key", "api_secret"}
+    | {"ed25519_api_key", "ed25519_api_secret"}
+)
 _RUN = re.compile(rb"[A-Za-z0-9+/=_%%\\-]{%d,}" % PIECE)
 _RUN_TEXT = re.compile(_RUN.pattern.decode())
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{80,}")
