@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from fairlead.engine.orders.journal_reads import JournalReads, decode_intent, readable
-from fairlead.engine.orders.model import Intent, OrderState
+from fairlead.engine.orders.model import Intent, OrderState, VenueOrder
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,6 +34,11 @@ class HeldRecords(JournalReads, ABC):
 
     @abstractmethod
     def _add_intents(self, intents: Sequence[Intent], now: int) -> None: ...
+
+    @abstractmethod
+    def _link(
+        self, instrument: str, venue_order_id: str, ts: int, client_order_id: str
+    ) -> str | None: ...
 
     def hold(self, intents: Sequence[Intent], how: object) -> int:
         """New orders, which the engine holds: `how` is said of each. Gives the time written."""
@@ -76,6 +81,13 @@ class HeldRecords(JournalReads, ABC):
                 "WHERE client_order_id = ?",
                 (_encode(held), cid),
             )
+
+    def late_release(self, state: VenueOrder, client_order_id: str) -> None:
+        """A release that was given up is at the venue, over and without any execution: its id is
+        this order's, which is what it is without it."""
+        with self._transaction():
+            now = self._event("RELEASE_LATE", client_order_id, state)
+            self._link(state.instrument, state.venue_order_id, now, client_order_id)
 
     def changed_held(self, intent: Intent) -> bool:
         """A held order is this now; False: it is held no more."""

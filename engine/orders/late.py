@@ -143,10 +143,22 @@ class Late(Part):
         """Its executions count, and what rests of it is cancelled."""
         live = self._table.live.get(order.intent.client_order_id)
         self._given_up.remove(order)
+        if self._is_spent(order, live, state):
+            self._journal.late_release(state, order.intent.client_order_id)
+            return
         if live is not None:
             self.came(live, state)
             return
         self._take_back(order, state)
+
+    def _is_spent(self, order: LiveOrder, live: LiveOrder | None, state: VenueOrder) -> bool:
+        """Whether it is a release that came to nothing, of an order that was held, and went on."""
+        if state.filled or not state.state.is_terminal:
+            return False
+        if live is not None:
+            return live.held is not None
+        known = self._journal.order(order.intent.client_order_id)
+        return known is not None and known.state is not OrderState.REFUSED
 
     def came(self, order: LiveOrder, state: VenueOrder) -> None:
         """What was released of a held order and given up is there after all: the order is that."""

@@ -21,6 +21,7 @@ from fairlead.engine.orders.model import (
     Absent,
     Accepted,
     Capabilities,
+    Found,
     Intent,
     Kind,
     OrderState,
@@ -451,6 +452,32 @@ def test_a_push_that_is_older_than_the_end_of_its_release_moves_nothing(
     assert bench.state() is (OrderState.OPEN if when == "released again" else OrderState.HELD)
     assert bench.venue.cancels == []
     assert "finding" not in bench.sink.names()
+
+
+@pytest.mark.parametrize("since", ["held", "cancelled"])
+def test_a_release_that_comes_late_and_to_nothing_ends_nothing(
+    make: Callable[..., HeldBench], since: str
+) -> None:
+    """It was given up, and the order went on without it: held, or ended in its own way."""
+    bench = make()
+    bench.venue.answer = lambda _: Unknown("timeout")
+    bench.venue.look = lambda _: Absent("nowhere")
+    killed = venue_order("V1", client_order_id="A", side=Side.SELL, state=OrderState.CANCELED)
+
+    async def main() -> None:
+        await bench.desk.submit(approved(stop()))
+        await bench.at("99", "100")
+        await asyncio.sleep(30)
+        assert bench.state() is OrderState.HELD
+        if since == "cancelled":
+            await bench.desk.cancel(["A"])
+        bench.venue.look = lambda _: Found(killed)
+        await bench.desk.look_for_late()
+
+    bench.run(main())
+    assert bench.state() is (OrderState.HELD if since == "held" else OrderState.CANCELED)
+    assert bench.sink.names().count("order_canceled") == (since == "cancelled")
+    assert "LATE" not in bench.kinds()
 
 
 # -- restarts --------------------------------------------------------------------------------------
