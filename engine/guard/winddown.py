@@ -21,7 +21,7 @@ from fairlead.engine.guard.exits import Exits
 from fairlead.engine.guard.handover import HandOver
 from fairlead.engine.guard.stop import Stop
 from fairlead.engine.guard.ticks import Ticks
-from fairlead.engine.orders.model import Kind, Role
+from fairlead.engine.orders.model import Kind, Role, Tif
 from fairlead.engine.risk.checks import Denial
 from fairlead.engine.risk.view import order_facts
 
@@ -179,14 +179,15 @@ class WindDown:
     def _close(self, instrument_id: InstrumentId) -> bool:
         """One market order at a time, and none while another order may still change what is held.
 
-        Orders that stay by the config's word are waited for no longer than they are in flight, and
-        those that were to be known before on_stop, and were not, are waited for no more.
+        Orders that stay by the config's word are waited for no longer than they are in flight, what
+        never rests until it is over, and those that were to be known before on_stop, and were not,
+        are waited for no more.
         """
         core = self._core
         if self._cancels:
             self._cancel(instrument_id, exits=True)
         if any(
-            self._cancels or is_exit or _is_under_way(order)
+            self._cancels or is_exit or _is_under_way(order) or _never_rests(order)
             for is_exit, order in self._live(instrument_id)
             if not (str(order.client_order_id) in self._unheard and _is_under_way(order))
         ):
@@ -213,3 +214,12 @@ class WindDown:
 def _is_under_way(order: Any) -> bool:
     """Whether it, or what was last asked of it, is not answered."""
     return order.is_inflight or is_unsent(order)
+
+
+def _never_rests(order: Any) -> bool:
+    """Whether it is about to fill or end, though it may be accepted: its fill is told later."""
+    kind = order.order_type.name
+    return kind == Kind.MARKET or (kind == Kind.LIMIT and order.time_in_force.name in _AT_ONCE)
+
+
+_AT_ONCE = frozenset({Tif.FOK, Tif.IOC})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from random import Random
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from nautilus_trader.config import ExecutionClientConfig
 from nautilus_trader.model import Bar, BarType, ClientOrderId
 
 from fairlead.adapters.base.execution_client import VenueExecutionClient
+from fairlead.engine.orders.model import Side
 from fairlead.engine.sessions.host.base import TRADER, Host, Life
 from fairlead.engine.sessions.host.clock import HostClock
 from fairlead.engine.sessions.host.events import Outbox, from_report, synthetic
@@ -102,7 +104,8 @@ class HostNode(Host):
 
         Each close may leave a fee in base currency, which the next one closes. Where the venue
         shows one side only, or none, the gate lets nothing be closed at the market; nor where what
-        it shows is not known here to the end of the stop.
+        it shows is not known here to the end of the stop. What an exit has executed there counts,
+        though the venue has not told it yet.
         """
         gate = self.process.gate
         world = self.process.world
@@ -114,12 +117,30 @@ class HostNode(Host):
         for name, strategy in self.strategies.items():
             down = strategy._guard.winddown
             for instrument in down.promised():
-                held = strategy._guard.handover.own_position(instrument)
+                held = self._held(name, str(instrument))
                 is_dust = abs(held) < least or abs(held) * ask < DUST
                 is_blind = down.refusal.startswith(BLIND)
                 if not (is_dust or is_blind or gate.is_stopped(name, str(instrument))):
                     text = f"holds {held} of what it was to close: {down.refusal}"
                     world.broken("NOT-FLAT", name, text)
+
+    def _held(self, strategy: str, instrument: str) -> Decimal:
+        """By the journal, and what the venue has executed of live orders, and not told; signed base
+        units, fees off. A fill of the stop's last moment is heard by no strategy any more."""
+        world, total = self.process.world, Decimal(0)
+        for one in self.process.journal.positions():
+            if (one.strategy, one.instrument) == (strategy, instrument):
+                total += one.quantity
+        executed = {one.id: one.executed for one in world.venue.exchange.orders(world.account)}
+        for order in self.process.desk.live_orders():
+            intent = order.intent
+            is_its = (intent.strategy, intent.instrument) == (strategy, instrument)
+            if not is_its or order.venue_order_id is None:
+                continue
+            now = executed.get(world.venue.ledger_id(order.venue_order_id), order.filled)
+            more = max(now - order.filled, Decimal(0))
+            total += more if intent.side is Side.BUY else -more
+        return total
 
     def subscribe_bars(self, bar_type: BarType, hear: Callable[[Bar], None]) -> None:
         self.market.subscribe_bars(bar_type, hear)

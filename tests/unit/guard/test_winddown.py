@@ -1,0 +1,70 @@
+"""What a stop closes by its word waits for what may still change the position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nautilus_trader.model import InstrumentId
+
+from fairlead.engine.guard.winddown import WindDown
+
+IID = InstrumentId.from_str("BTC_USDT.SPOT")
+
+
+def accepted(kind: str, tif: str) -> Any:
+    """At the venue, and not over."""
+    return SimpleNamespace(
+        client_order_id="A",
+        order_type=SimpleNamespace(name=kind),
+        time_in_force=SimpleNamespace(name=tif),
+        is_inflight=False,
+        is_closed=False,
+        is_active_local=False,
+        status=SimpleNamespace(name="ACCEPTED"),
+    )
+
+
+class Stopping(WindDown):
+    """Of a strategy that is short by 1, with one order beside that is no exit."""
+
+    def __init__(self, order: Any) -> None:
+        self.sent: list[Any] = []
+        strategy = SimpleNamespace(
+            submit_order=self.sent.append,
+            order_factory=SimpleNamespace(market=lambda *args, **kw: args),
+        )
+        core: Any = SimpleNamespace(
+            id="S-1",
+            strategy=strategy,
+            gate=SimpleNamespace(is_stopped=lambda *_: False),
+            ready=lambda: SimpleNamespace(now_ns=lambda: 0),
+        )
+        exits: Any = SimpleNamespace(closable=lambda *_: Decimal(1))
+        handover: Any = SimpleNamespace(own_position=lambda _: Decimal(-1))
+        none: Any = None
+        super().__init__(core, none, none, exits, handover)
+        self._order = order
+
+    def _live(self, instrument_id: InstrumentId | None = None) -> Iterator[tuple[bool, Any]]:
+        yield False, self._order
+
+
+@pytest.mark.parametrize(
+    ("kind", "tif", "waits"),
+    [
+        ("MARKET", "GTC", True),
+        ("LIMIT", "FOK", True),
+        ("LIMIT", "IOC", True),
+        ("LIMIT", "GTC", False),
+        ("STOP_LIMIT", "GTC", False),
+    ],
+)
+def test_an_order_that_never_rests_is_waited_for(kind: str, tif: str, waits: bool) -> None:
+    """It is accepted, and its fill told later: the exit was sent beside it, and closed twice."""
+    down = Stopping(accepted(kind, tif))
+    assert not down._close(IID)
+    assert bool(down.sent) is not waits
