@@ -16,7 +16,12 @@ from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, command, start, wait_for
 
-ACCOUNTS = {"oceanex": "main", "poloniex": "spot"}  # at the simulated venue
+ACCOUNTS = {
+    "oceanex": "main",
+    "piexgo": "main",
+    "poloniex": "spot",
+    "zerocap": "main",
+}  # at the simulated venue
 
 
 class Run:

@@ -13,25 +13,28 @@ from typing import Any
 
 from fairlead.adapters.oceanex.simulator import OceanexSimulator
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.piexgo.simulator import PiexgoSimOptions, PiexgoSimulator
 from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
 from fairlead.adapters.simulation.server import serve
+from fairlead.adapters.zerocap.simulator import ZerocapSimOptions, ZerocapSimulator
 from fairlead.engine.cli.venue import write_credentials
 from tests.support.patience import PATIENCE_SECS
 
+SIMULATORS: dict[type, Any] = {
+    OceanexSimOptions: OceanexSimulator,
+    PiexgoSimOptions: PiexgoSimulator,
+    PoloniexSimOptions: PoloniexSimulator,
+    ZerocapSimOptions: ZerocapSimulator,
+}
+
 
 @contextmanager
-def simulated(
-    folder: Path, options: OceanexSimOptions | PoloniexSimOptions
-) -> Iterator[dict[str, Any]]:
+def simulated(folder: Path, options: Any) -> Iterator[dict[str, Any]]:
     """The line that `fairlead venue` would print for the venue with these options.
 
     And the venue itself, as `simulator`.
     """
-    simulator: OceanexSimulator | PoloniexSimulator
-    if isinstance(options, OceanexSimOptions):
-        simulator = OceanexSimulator(now_ns=time.time_ns(), options=options)
-    else:
-        simulator = PoloniexSimulator(now_ns=time.time_ns(), options=options)
+    simulator = SIMULATORS[type(options)](now_ns=time.time_ns(), options=options)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -9,27 +9,40 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from fairlead.adapters import registry
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.adapters.piexgo.simulator_markets import PiexgoSimOptions
 from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
+from fairlead.adapters.zerocap.simulator_markets import ZerocapSimOptions
 from fairlead.engine.cli.venue import _build
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.model import OrderState
+from fairlead.engine.orders.model import OrderState, Tif
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import Venue, venue, wait_for
 
-OPTIONS = {"oceanex": OceanexSimOptions(), "poloniex": PoloniexSimOptions()}
+OPTIONS = {
+    "oceanex": OceanexSimOptions(),
+    "piexgo": PiexgoSimOptions(),
+    "poloniex": PoloniexSimOptions(),
+    "zerocap": ZerocapSimOptions(),
+}
 VENUES = sorted(OPTIONS)
+RESTING = [
+    pytest.param(key, marks=[pytest.mark.long] * (key == "piexgo"))  # it looks for half a minute
+    for key in VENUES
+    if Tif.GTC in registry.spec(key).capabilities.time_in_force
+]
 
 
 def journal_of(folder: Path, key: str) -> Path:
     return folder / "state" / f"{key}-main.journal.sqlite"
 
 
-@pytest.mark.parametrize("key", VENUES)
+@pytest.mark.parametrize("key", RESTING)
 def test_orders_that_the_venue_lost_in_a_run_end_it_unresolved(tmp_path: Path, key: str) -> None:
     keys = tmp_path / "keys"
     with venue(key, keys) as first:
