@@ -198,7 +198,10 @@ class VenueDataClient(DataRequests):
         kept = self._books.get(command.instrument_id)
         if kept is None:
             kept = self._books[command.instrument_id] = StreamedBook(
-                command.instrument_id, feed, self._account.status.book(instrument.id)
+                command.instrument_id,
+                feed,
+                self._account.status.book(instrument.id),
+                self._account.now_ns(),
             )
             self._not_whole(kept)
             self._supervisor().add_feed(feed)
@@ -467,7 +470,7 @@ class VenueDataClient(DataRequests):
 
     def _whole(self, kept: StreamedBook) -> None:
         now_ns = self._account.now_ns()
-        kept.reconnects = 0
+        kept.reconnects = kept.wanted_ns = 0
         kept.last_update = self._loop_time()
         kept.set_state(BookState.VALID, now_ns)
         if kept.gap_since_ns:
@@ -496,6 +499,8 @@ class VenueDataClient(DataRequests):
             self._down_since_ns, self._down_reason = now_ns, reason
 
     def _record_gap(self, kept: StreamedBook, now_ns: int) -> None:
+        if kept.wanted_ns:  # from its subscription to here
+            kept.gap_since_ns, kept.gap_reason = kept.wanted_ns, "the book never came"
         if kept.gap_since_ns:
             row = GapRow(
                 kind=GapKind.GAP,
@@ -522,11 +527,17 @@ class VenueDataClient(DataRequests):
     async def _watch_books(self, stream: StreamSupervisor) -> None:
         """Find books that never came, and silence that a live connection hides."""
         limits = self._account.book_limits
+        told: set[tuple[str, int]] = set()
         while True:
             await asyncio.sleep(limits.check_secs)
             if not stream.is_connected or not self._books:
                 continue
             now = self._loop_time()
+            for kept in self._books.values():
+                name, is_late = kept.feed.instrument, now - kept.not_whole_since >= limits.warn_secs
+                if kept.wanted_ns and is_late and (name, kept.wanted_ns) not in told:
+                    told.add((name, kept.wanted_ns))
+                    self._warn(f"late {name}", f"{name}: subscribed, and no whole book has come")
             overdue = [book for book in self._books.values() if self._is_overdue(book, now)]
             if overdue:
                 names = ", ".join(book.feed.instrument for book in overdue)
@@ -547,6 +558,8 @@ class VenueDataClient(DataRequests):
             return False
         kept.not_whole_since = now
         kept.reconnects += 1
+        if kept.wanted_ns and kept.gap_since_ns == 0:
+            kept.gap_since_ns, kept.gap_reason = kept.wanted_ns, "the book did not come"
         if kept.reconnects == limits.snapshot_reconnects_max + 1:
             self._problem("BOOK-MISSING", f"{kept.feed.instrument}: the book does not come")
         return kept.reconnects <= limits.snapshot_reconnects_max

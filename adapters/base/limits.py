@@ -25,6 +25,7 @@ class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
     """When a streamed book is not believed any more."""
 
     check_secs: float = 1.0
+    warn_secs: float = 3.0  # a book that has not come this long after its subscription is told
     snapshot_secs: float = 15.0  # a book that is not whole after this long renews the connection
     snapshot_reconnects_max: int = 3  # in a row for one book; then it is only reported
     stale_secs: float = 30.0  # silence after which a book is shown as STALE

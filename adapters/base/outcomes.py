@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind
 from fairlead.engine.orders.model import (
+    NOT_SENT,
     CancelOutcome,
     CancelRefused,
     Outcome,
@@ -30,7 +31,9 @@ _PASSING = frozenset({VenueErrorKind.RATE_LIMITED, VenueErrorKind.CLOCK})
 def create_outcome(error: VenueError) -> Outcome:
     """NOT_FOUND makes no sense on a create, so it proves nothing: the order is looked for."""
     if error.kind in _REFUSALS:
-        return Refused(error.code, error.message)
+        is_told = error.is_sent or NOT_SENT in error.message
+        message = error.message if is_told else f"{error.message}; {NOT_SENT}"
+        return Refused(error.code, message, error.is_sent)
     return _unknown(error)
 
 

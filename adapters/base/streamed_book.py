@@ -48,11 +48,14 @@ class StreamedBook:
         "not_whole_since",
         "reconnects",
         "status",
+        "wanted_ns",
         "wants_deltas",
         "wants_quotes",
     )
 
-    def __init__(self, instrument_id: InstrumentId, feed: Feed, status: BookStatus) -> None:
+    def __init__(
+        self, instrument_id: InstrumentId, feed: Feed, status: BookStatus, wanted_ns: int = 0
+    ) -> None:
         self.instrument_id = instrument_id
         self.feed = feed
         self.status = status
@@ -67,6 +70,7 @@ class StreamedBook:
         self.has_snapshot = False  # since the last gap; it may have been of an empty book
         self.not_whole_since = 0.0  # loop time
         self.last_update = 0.0  # loop time
+        self.wanted_ns = wanted_ns  # when it was subscribed; 0 once it was whole
         self.reconnects = 0  # for want of a snapshot, in a row
         self._top: tuple[Any, Any, Any, Any] | None = None
 

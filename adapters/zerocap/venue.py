@@ -123,6 +123,14 @@ class ZerocapAdapter:
         if not self._options.balances or self._options.balances_at is None:
             text = "dialect A tells no balances: give the options balances and balances_at"
             raise VenueError(VenueErrorKind.REFUSED, f"{CODE}-NO-BALANCES", text)
+        ahead_secs = self._options.balances_at.timestamp() - self._now_ns() / 1e9
+        if ahead_secs > self._options.max_clock_offset_secs:
+            text = (
+                f"expected balances_at to be a time that has passed, received "
+                f"{self._options.balances_at.isoformat()}, {ahead_secs:,.0f} s from now: what is "
+                "executed until then would not count"
+            )
+            raise VenueError(VenueErrorKind.REFUSED, f"{CODE}-BALANCES-AHEAD", text)
 
     def _unknown(self, named: str) -> VenueError:
         near = difflib.get_close_matches(named, self.instruments, 1)

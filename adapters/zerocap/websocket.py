@@ -277,6 +277,18 @@ class PriceStream(_Stream):
                 yield Subscribed(feed)
         elif event.notice is Notice.UNAVAILABLE:
             yield from self._break_all("price stream unavailable", ts_init)
+            yield from self._never_quoted()
+
+    def _never_quoted(self) -> Iterator[StreamItem]:
+        """The desk acknowledges a market that it does not quote, and says no more than this."""
+        for symbol, feeds in self._feeds.items():
+            if symbol not in self._asked and not self._books[symbol].last_ns:
+                text = (
+                    f"{symbol} was subscribed and no ladder of it has come: the desk says that its "
+                    "price stream is unavailable, which it says of a market that it does not "
+                    "quote, too"
+                )
+                yield StreamFault(f"{errors.CODE}-NO-PRICES", text, feed=feeds[0])
 
     def _silent(self, ts_init: int) -> Iterator[StreamItem]:
         """Books whose ladder has not come for too long, while the connection lives."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from fairlead.engine.config.loaded import LoadedConfig
 
 
+NONE = "no venue of {} has commands of its own"
+
+
 def command(
     name: Annotated[str, typer.Argument(help="The command; without one, all are listed.")] = "",
     arguments: Annotated[
@@ -38,9 +41,14 @@ def command(
         raise typer.BadParameter("name the run's TOML file: --config CONFIG")
     loaded = load(config)
     offered = _offered(loaded, venue)
+    if not offered and not (as_json or name):
+        typer.echo(NONE.format(loaded.file))
+        return
     if not name:
         _show(_listed(offered), as_json=as_json)
         return
+    if not offered:
+        raise typer.BadParameter(NONE.format(loaded.file))
     key, chosen = _chosen(offered, name)
     given = _given(chosen, arguments or [])
     _show(asyncio.run(_told(loaded, key, chosen, given)), as_json=as_json)
@@ -56,10 +64,7 @@ def _offered(loaded: LoadedConfig, venue: str) -> dict[str, tuple[AdapterCommand
     names = {key: loaded.config.venues[key].adapter for key in keys}
     ours = registry.names()
     told = {key: registry.spec(name).commands for key, name in names.items() if name in ours}
-    found = {key: commands for key, commands in told.items() if commands}
-    if not found:
-        raise typer.BadParameter(f"no venue of {loaded.file} has commands of its own")
-    return found
+    return {key: commands for key, commands in told.items() if commands}
 
 
 def _chosen(

@@ -36,6 +36,7 @@ def command(
         place = folder or Path(name)
         written = write.venue(name, place)
         told = [
+            *write.build_needs(),
             f"pip install --no-build-isolation --no-deps -e {shlex.quote(str(place))}",
             f"fairlead conformance {name} --seeds 20",
         ]

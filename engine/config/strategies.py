@@ -55,7 +55,9 @@ def import_strategy(loaded: LoadedConfig, position: int) -> type[Any]:
             "E-CFG-051",
             expected=f"a class of {module_name}",
             came=class_name,
-            hint=did_you_mean(class_name, choices) or "the module has no Strategy class",
+            hint=_beside(loaded, module, class_name)
+            or did_you_mean(class_name, choices)
+            or "the module has no Strategy class",
         )
         raise ConfigError([problem])
     if not _is_strategy(found):
@@ -69,6 +71,20 @@ def import_strategy(loaded: LoadedConfig, position: int) -> type[Any]:
         raise ConfigError([problem])
     strategy_class: type[Any] = found
     return strategy_class
+
+
+def _beside(loaded: LoadedConfig, module: ModuleType, class_name: str) -> str:
+    """The file beside the config, which Python's own module of that name hides."""
+    file = loaded.path.parent / f"{module.__name__}{_FILE}"
+    if (
+        not file.is_file()
+        or file.resolve() == Path(getattr(module, "__file__", "") or "").resolve()
+    ):
+        return ""
+    return (
+        f'{module.__name__} is another module, which Python had already; write "{file.name}:'
+        f'{class_name}" for the file beside the config'
+    )
 
 
 def plain_name(module: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from fairlead.engine.guard.callback_names import BOOKS, CALLBACKS, LIFECYCLE, MOVES, STOPPING
 from fairlead.engine.guard.guard import Guard
+from fairlead.engine.guard.handover import Raised
 from fairlead.engine.guard.turns import KEYS
 from fairlead.engine.risk.view import price_of, side_of
 
@@ -126,6 +127,8 @@ def _start(user: Callback) -> Callback:
             self._guard.start()
             user(self)
             self._guard.feeds.settle()
+        except Raised as inner:
+            self._guard.stop.fault(inner.callback, inner.error)
         except BaseException as error:
             self._guard.stop.fault("on_start", error)
 

@@ -6,6 +6,8 @@ the gate counts them from the first moment; here the strategy gets them back, be
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 
 from nautilus_trader.core import UUID4
@@ -30,6 +32,23 @@ from fairlead.engine.risk.view import order_facts
 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 NEVER_THERE = "ABSENT-PROVEN: its outcome was unknown at the start, and the venue never had it"
+
+
+class Raised(Exception):
+    """A callback of the strategy that runs within another has raised `error`."""
+
+    def __init__(self, callback: str, error: BaseException) -> None:
+        super().__init__(callback)
+        self.callback, self.error = callback, error
+
+
+@contextmanager
+def named(callback: str) -> Iterator[None]:
+    """What the strategy's own code raises within is its `callback`'s. Raises Raised."""
+    try:
+        yield
+    except BaseException as error:
+        raise Raised(callback, error) from error
 
 
 class HandOver:
@@ -66,7 +85,9 @@ class HandOver:
         core, strategy = self._core, self._core.strategy
         if strategy._guard_is_plain:
             return
-        for instrument_id, said in declared(strategy).items():
+        with named("declared"):
+            said_of = declared(strategy)
+        for instrument_id, said in said_of.items():
             core.gate.declare(core.id, str(instrument_id), said)
         orders = self.own_orders()
         self._unproven = {
@@ -80,7 +101,8 @@ class HandOver:
             if owner == core.id and quantity
         ]
         positions = {instrument_id: self.own_position(instrument_id) for instrument_id in held}
-        strategy.on_recovered(orders, positions)
+        with named("on_recovered"):
+            strategy.on_recovered(orders, positions)
 
     def _own(self, live: CountedOrder) -> OwnOrder:
         """As NautilusTrader has it, else as the journal has it, else as the gate approved it."""

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from nautilus_trader.model import InstrumentId
 
 from fairlead.engine.observe import summary
 from fairlead.engine.observe.account import Books
-from fairlead.engine.observe.reasons import counted
+from fairlead.engine.observe.reasons import counted, is_unsent
 from fairlead.engine.orders.journal import Journal, JournaledOrder
 from fairlead.engine.orders.journal_reads import JournalReads
 from fairlead.engine.orders.model import OrderState, Side, VenueFill
@@ -90,8 +91,10 @@ def live_trading(cache: Any, instruments: Iterable[str], runs: Sequence[Booked])
     marks = {
         name: mark for name in known if (mark := summary.mark_price(cache, ids[name])) is not None
     }
-    unsent = [order for order in cache.orders() if order.venue_order_id is None]
-    return _added_up(runs, known, marks, unsent)
+    orders = cache.orders()
+    unsent = [order for order in orders if order.venue_order_id is None]
+    kinds = {str(order.client_order_id): order.order_type.name for order in orders}
+    return _added_up(runs, known, marks, unsent, kinds)
 
 
 def _added_up(
@@ -99,7 +102,9 @@ def _added_up(
     instruments: Mapping[str, Any],
     marks: Mapping[str, Decimal],
     cached: Sequence[Any] = (),
+    kinds: Mapping[str, str] = MappingProxyType({}),
 ) -> summary.Trading:
+    """`kinds` are those that strategies gave, where a held order was released as another."""
     books = Books(instruments)
     books.open(one for run in runs for one in run.positions.items())
     orders = [order for run in runs for order in run.orders]
@@ -123,6 +128,12 @@ def _added_up(
         for event in one.events()
         if type(event).__name__ == "OrderRejected"
     }
+    refused = [
+        (one, reasons.get(one.intent.client_order_id, ""))
+        for one in sent
+        if one.state is OrderState.REFUSED
+    ]
+    reached = [reason for _, reason in refused if not is_unsent(reason)]
     lines = [_order_line(one, filled.get(one.intent.client_order_id, ZERO)) for one in sent]
     lines += [summary.order_line(one) for one in unsent]
     lines += [_fill_line(fill) for _, fill in fills]
@@ -130,22 +141,21 @@ def _added_up(
     return summary.Trading(
         orders=len(sent) + len(unsent),
         orders_by_kind=_counted(
-            [one.intent.kind.value for one in sent] + [one.order_type.name for one in unsent]
+            [kinds.get(one.intent.client_order_id, one.intent.kind.value) for one in sent]
+            + [one.order_type.name for one in unsent]
         ),
         orders_by_status=_counted(
             [_status(one) for one in sent] + [one.status.name for one in unsent]
         ),
         accepted=sum(one.venue_order_id is not None for one in sent),
-        sent=sum(one.venue_order_id is not None or one.state is OrderState.REFUSED for one in sent),
+        sent=sum(one.venue_order_id is not None for one in sent)
+        + sum(one.venue_order_id is None and not is_unsent(reason) for one, reason in refused),
         filled=len(filled.keys() & journaled),
         fills=len(fills),
         maker_fills=None if None in makers else sum(one is True for one in makers),
         native_denials=summary.denials_of(unsent),
-        rejection_reasons=counted(
-            reasons.get(one.intent.client_order_id, "")
-            for one in sent
-            if one.state is OrderState.REFUSED
-        ),
+        rejection_reasons=counted(reached),
+        unsent_reasons=counted(reason for _, reason in refused if is_unsent(reason)),
         fees=dict(sorted(fees.items())),
         instruments=books.instruments(marks),
         strategies=books.strategies(marks),

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from fairlead.engine.orders.model import NOT_SENT
+
 REASON_CHARS_MAX = 160
 KINDS_MAX = 30
 OTHER = "(other reasons)"
@@ -35,6 +37,11 @@ def normal(reason: str) -> str:
     """The reason with `#` for each number and id: prices and ids of one order make no kind."""
     text = _NUMBER.sub("#", _ID.sub("#", " ".join(plain(reason).split())))
     return text[:REASON_CHARS_MAX] or "(no reason told)"
+
+
+def is_unsent(reason: str) -> bool:
+    """Whether what it was said of never left this machine."""
+    return NOT_SENT in reason
 
 
 def counted(reasons: Iterable[str]) -> dict[str, int]:

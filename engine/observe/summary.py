@@ -19,7 +19,7 @@ from fairlead.engine.guard.run_state import Fault
 from fairlead.engine.observe.account import Account, Books, InstrumentSummary, StrategySummary
 from fairlead.engine.observe.assumptions import Assumptions
 from fairlead.engine.observe.equity import Equity
-from fairlead.engine.observe.reasons import counted
+from fairlead.engine.observe.reasons import counted, is_unsent
 from fairlead.engine.observe.recorded import Recorded
 from fairlead.engine.recording.gaps import GapSummary
 
@@ -38,7 +38,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     `sent` counts the orders that reached the venue (accepted, rejected, or both), and `fill_ratio`
     is the share of them of which something was filled; `rejection_reasons` counts rejections by the
-    venue's reason, numbers and ids left out of it. `strategies` is each strategy's part of
+    venue's reason, numbers and ids left out of it, `unsent_reasons` those of orders that never left
+    this machine. `strategies` is each strategy's part of
     `instruments`; `assumptions` is what all of it rests on.
 
     `orders_digest` is a hash over every order's fields, states and fills in time order: two runs
@@ -62,6 +63,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     denials: dict[str, int]
     rejections: int
     rejection_reasons: dict[str, int] = {}
+    unsent_reasons: dict[str, int] = {}
     fees: dict[str, Decimal]
     instruments: list[InstrumentSummary]
     strategies: list[StrategySummary] = []
@@ -107,6 +109,7 @@ class Trading(msgspec.Struct, frozen=True, kw_only=True):
     maker_fills: int | None  # None: the venue does not tell
     native_denials: dict[str, int]
     rejection_reasons: dict[str, int]
+    unsent_reasons: dict[str, int] = {}
     fees: dict[str, Decimal]
     instruments: list[InstrumentSummary]
     strategies: list[StrategySummary]
@@ -151,6 +154,7 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
     books = Books(known)
     placed: list[tuple[tuple[int, int, str, int], OrderFilled]] = []
     rejected: list[str] = []
+    unsent: list[str] = []
     accepted = filled = sent = 0
     lines: list[str] = []
     for order in orders:
@@ -162,7 +166,9 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
             if name == "OrderFilled":  # those of one instant in the order of their order
                 placed.append(((event.ts_event, *known_by, index), event))
             elif name == "OrderRejected":
-                rejected.append(event.reason)
+                (unsent if is_unsent(event.reason) else rejected).append(event.reason)
+                if is_unsent(event.reason):
+                    names.discard(name)
         accepted += "OrderAccepted" in names or "OrderFilled" in names
         sent += bool(names & REACHED)
         filled += "OrderFilled" in names
@@ -187,6 +193,7 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
         maker_fills=sum(fill.liquidity_side.name == "MAKER" for fill in fills),
         native_denials=denials_of(orders),
         rejection_reasons=counted(rejected),
+        unsent_reasons=counted(unsent),
         fees=dict(sorted(fees.items())),
         instruments=books.instruments(marks),
         strategies=books.strategies(marks),

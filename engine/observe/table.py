@@ -27,6 +27,7 @@ def shown(value: Decimal | None, signed: bool = False) -> str:
     if value is None:
         return "-"
     rounded = round(value, SHOWN_DECIMALS)
+    rounded = rounded or abs(rounded)  # never -0
     text = format(rounded, "+,f" if signed and rounded else ",f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -62,7 +63,9 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
             f"{summary.fill_ratio:.1%} of {summary.sent:,} that were sent, whole or in part",
         )
     yield "denials", _counts(summary.denials)
-    yield "venue rejections", _reasons(summary)
+    yield "venue rejections", _reasons(summary.rejection_reasons)
+    if summary.unsent_reasons:
+        yield "never sent", _reasons(summary.unsent_reasons)
     yield "fees", _amounts(summary.fees)
     venues = {one.instrument.rpartition(".")[2] for one in summary.instruments}
     for one in summary.instruments:
@@ -166,14 +169,13 @@ def _rejected(summary: RunSummary) -> str:
     return f"; {summary.rejections:,} OF {summary.sent:,} ORDERS REJECTED by the venue"
 
 
-def _reasons(summary: RunSummary) -> str:
-    counts = summary.rejection_reasons
+def _reasons(counts: Mapping[str, int]) -> str:
     lines = [f"{number:,} {reason}" for reason, number in counts.items()]
-    return "\n".join([f"{summary.rejections:,}{':' if lines else ''}", *lines])
+    return "\n".join([f"{sum(counts.values()):,}{':' if lines else ''}", *lines])
 
 
 def _exact(value: Decimal) -> str:
-    text = f"{value:,f}"
+    text = f"{value or abs(value):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -210,7 +210,8 @@ class Held(Part):
         is_refused = kind in ("RELEASE_REFUSED", "RELEASE_UNFILLED")
         if is_refused and not (self._settings.rearms and is_at_once(order.intent)):
             return False
-        if order.intent.release >= self._settings.releases_max:
+        is_unsent = kind == "RELEASE_UNSENT"
+        if order.intent.release >= self._settings.releases_max and not is_unsent:
             logger.error(
                 "%s: %s was released %d times in vain; it is not armed again",
                 GIVEN_UP,
@@ -225,7 +226,7 @@ class Held(Part):
         order.intent = msgspec.structs.replace(held, release=releases)
         order.state = OrderState.HELD
         order.is_firing = False
-        if is_refused:
+        if is_refused or is_unsent:
             order.release_after = asyncio.get_running_loop().time() + self._settings.rearm_secs
         order.settled.set()
         self._table.count_unknown()

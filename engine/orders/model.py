@@ -267,11 +267,15 @@ class Accepted(msgspec.Struct, frozen=True, tag=True):
     order: VenueOrder | None = None
 
 
-class Refused(msgspec.Struct, frozen=True, tag=True):
-    """Proven: the venue does not have the order and never will. `code` is greppable."""
+class Refused(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Proven: the venue does not have the order and never will. `code` is greppable.
+
+    `is_sent` is False where nothing left this machine, as when our own rate limit keeps it back.
+    """
 
     code: str
     message: str
+    is_sent: bool = True
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
@@ -281,6 +285,7 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
 
 
 Outcome = Accepted | Refused | Unknown
+NOT_SENT = "not sent"  # in the message of every refusal of what never left this machine
 
 
 class CancelAccepted(msgspec.Struct, frozen=True, tag=True):

@@ -15,6 +15,7 @@ from fairlead.engine.orders.model import (
     Fee,
     Finding,
     OrderState,
+    Refused,
     Side,
     VenueFill,
     VenueOrder,
@@ -386,7 +387,8 @@ class Table(Part):
 
     def refuse(self, order: LiveOrder, code: str, message: str, evidence: object) -> None:
         cid = order.intent.client_order_id
-        kind = "RELEASE_UNSENT" if code in _UNSENT else "RELEASE_REFUSED"
+        is_unsent = code in _UNSENT or (isinstance(evidence, Refused) and not evidence.is_sent)
+        kind = "RELEASE_UNSENT" if is_unsent else "RELEASE_REFUSED"
         if self.kept_back(order, "RELEASE_ABSENT" if code == ABSENT else kind, code, evidence):
             return
         self._journal.state(cid, OrderState.REFUSED, evidence)

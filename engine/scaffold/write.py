@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from fairlead.engine.sessions.scene import instrument_of
 FOLDER = Path(__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 PORT = 8610
+SETUPTOOLS = 77  # the major version that builds what is written (PYPROJECT)
 START_NS = 1_767_225_600_000_000_000
 ADDRESSES = {  # an option, and what the simulator calls it
     "http_url": ("rest",),
@@ -111,9 +114,20 @@ def venue(name: str, folder: Path) -> list[Path]:
     return _write({path: _renamed(text, "toy", name) for path, text in files.items()})
 
 
+def build_needs() -> list[str]:
+    """What this environment lacks to build a distribution without a network, as commands."""
+    try:
+        has = int(version("setuptools").partition(".")[0]) >= SETUPTOOLS
+    except (PackageNotFoundError, ValueError):
+        has = False
+    return [] if has else [f'pip install "setuptools>={SETUPTOOLS}"']
+
+
 def strategy(name: str, folder: Path, venue_name: str) -> list[Path]:
     """A strategy and its config for a venue with a simulator. Raises FairleadError."""
     _require_name(name)
+    if _is_module(name):
+        raise _wrong(f"{name} is a module of Python's or of a package; choose another name")
     at = chosen(venue_name)
     code = _renamed(_sorted((FOLDER / "strategy.py").read_text()), "mine", name)
     config = _config(name, at)
@@ -167,6 +181,15 @@ def _options(at: str, described: Mapping[str, object]) -> list[str]:
 def _require_name(name: str) -> None:
     if not NAME.fullmatch(name) or keyword.iskeyword(name):
         raise _wrong(f"expected a name of small letters, digits and _, received {name[:40]!r}")
+
+
+def _is_module(name: str) -> bool:
+    """Whether `import NAME` finds another than what is written: the config would load that."""
+    return (
+        name in sys.stdlib_module_names
+        or name == __name__.partition(".")[0]
+        or name in packages_distributions()
+    )
 
 
 def _sorted(code: str) -> str:

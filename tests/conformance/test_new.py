@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from fairlead.adapters import registry
 from fairlead.engine.cli.app import app
 from fairlead.engine.errors import Exit
+from fairlead.engine.scaffold import write
 from tests.support.own_venue import Own
 
 RUFF = [str(Path(sys.executable).with_name("ruff"))]
@@ -79,6 +81,9 @@ def test_a_strategy_has_a_config_for_each_venue(tmp_path: Path, venue: str) -> N
         (["venue", "class"], "expected a name of small letters"),
         (["venue", "simulation"], "simulation is taken"),
         (["venue", "poloniex"], "poloniex is taken"),
+        (["strategy", "json", "."], "json is a module of Python's"),
+        (["strategy", "fairlead", "."], "fairlead is a module of Python's or of a package"),
+        (["strategy", "pytest", "."], "pytest is a module of Python's or of a package"),
         (["strategy", "mine", ".", "--venue", "nowhere"], "no venue 'nowhere' with a simulator"),
     ],
 )
@@ -88,6 +93,23 @@ def test_what_can_not_be_written_is_told(
     monkeypatch.chdir(tmp_path)
     assert told in run("new", *words, code=Exit.USAGE)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("has", "asks"), [(None, True), ("69.5.1", True), ("77.0.3", False)])
+def test_what_builds_a_venue_is_asked_for_where_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has: str | None, asks: bool
+) -> None:
+    """A new environment has no setuptools: the printed command failed there."""
+
+    def version(name: str) -> str:
+        if has is None:
+            raise PackageNotFoundError(name)
+        return has
+
+    monkeypatch.setattr(write, "version", version)
+    told = run("new", "venue", "harbour", tmp_path / "harbour")
+    assert ('pip install "setuptools>=77"' in told) is asks
+    assert f"setuptools>={write.SETUPTOOLS}" in write.PYPROJECT
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:

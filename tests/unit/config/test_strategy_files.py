@@ -164,3 +164,11 @@ def test_what_a_run_tells_of_it(tmp_path: Path) -> None:
         assert story.strategy == "Test-001"
         inputs.add(json.loads(written.json())["assumptions"]["inputs"])
     assert len(inputs) == 1
+
+
+def test_a_file_that_a_module_of_pythons_hides_is_named(tmp_path: Path) -> None:
+    """`json:Maker` found Python's own json, and said that it has no Strategy class."""
+    folder_with(tmp_path, MAKER, "json.py")
+    problem = only(naming(tmp_path, "json:Maker"))
+    assert problem["code"] == "E-CFG-051"
+    assert '"json.py:Maker" for the file beside the config' in problem["hint"]

@@ -139,6 +139,16 @@ def test_what_a_strategy_declares_is_known_to_the_gate_from_the_start() -> None:
     assert (run.codes(), run.state.faults) == (["MIN_POSITION"], [])
 
 
+@pytest.mark.parametrize("name", ["on_recovered", "declared", "on_start"])
+def test_what_is_raised_before_its_on_start_is_told_by_its_own_name(name: str) -> None:
+    def broken(self: Any, *_: Any) -> Any:
+        raise ValueError("broken here")
+
+    run = backtest(run_of(type("Broken", (Watching,), {name: broken})))
+    assert [(one.callback, one.error) for one in run.state.faults] == [(name, "ValueError")]
+    assert "broken here" in run.state.faults[0].message
+
+
 def test_a_plain_strategy_keeps_its_own_use_of_the_names() -> None:
     class Own(Plain):
         declared = "mine"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from nautilus_trader.model import OrderSide, StrategyId, TraderId
 from fairlead.engine.errors import Exit
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe import journaled
+from fairlead.engine.observe.table import shown
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.orders.model import Intent, OrderState, Side, VenueFill
@@ -125,6 +127,55 @@ def test_orders_that_were_never_sent_come_from_the_cache(journal: Journal) -> No
     found = told(journal, since, order)
     assert (found.orders, found.accepted, found.fills) == (1, 0, 0)
     assert found.orders_by_status == {"INITIALIZED": 1}
+
+
+class OrderRejected:
+    """As NautilusTrader names it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def cached(name: str, kind: str, *events: Any, venue_order_id: str | None = None) -> Any:
+    return SimpleNamespace(
+        client_order_id=name,
+        venue_order_id=venue_order_id,
+        order_type=SimpleNamespace(name=kind),
+        status=SimpleNamespace(name="REJECTED"),
+        events=lambda: events,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "reached"),
+    [
+        ("X-1: no money", 1),
+        ("X-RATE-BUDGET: not sent: no room in the budget", 0),
+        ("DESK-HALTED: the run ended; not sent", 0),
+    ],
+)
+def test_what_never_left_this_machine_was_not_rejected_by_the_venue(
+    journal: Journal, reason: str, reached: int
+) -> None:
+    since = journaled.opening(journal)
+    journal.intend([intent("A", instrument=str(IID))])
+    journal.state("A", OrderState.REFUSED)
+    found = told(journal, since, cached("A", "LIMIT", OrderRejected(reason)))
+    assert (found.orders, found.sent, found.rejections) == (1, reached, reached)
+    assert sum(found.unsent_reasons.values()) == 1 - reached
+
+
+def test_a_held_order_counts_as_the_kind_that_was_given(journal: Journal) -> None:
+    """As on paper: the journal has the plain order that was released."""
+    since = journaled.opening(journal)
+    sent(journal, "A")
+    found = told(journal, since, cached("A", "STOP_LIMIT", venue_order_id="VA"))
+    assert found.orders_by_kind == {"STOP_LIMIT": 1}
+
+
+@pytest.mark.parametrize("text", ["-0", "-0E-12", "-0.000000001"])
+def test_no_figure_is_minus_zero(text: str) -> None:
+    assert shown(Decimal(text), signed=True) == "0"
 
 
 def test_the_same_course_has_the_same_digest(journal: Journal, tmp_path: Path) -> None:

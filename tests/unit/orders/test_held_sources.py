@@ -17,6 +17,7 @@ from fairlead.engine.orders.model import (
     Capabilities,
     Kind,
     OrderState,
+    Refused,
     Side,
     Tif,
     TriggerSource,
@@ -142,3 +143,28 @@ def test_a_book_that_is_old_fires_nothing_when_a_limit_comes(
 
     bench.run(main())
     assert bench.venue.creates == []
+
+
+@pytest.mark.parametrize("tif", [Tif.FOK, Tif.GTC])
+@pytest.mark.parametrize("rearms", [True, False])
+def test_a_release_that_our_own_rate_limit_keeps_back_is_held_again_however_often(
+    tmp_path: Path, tif: Tif, rearms: bool
+) -> None:
+    """It never left this machine: neither the venue's refusal, nor a release in vain."""
+    settings = HeldSettings(rearms=rearms, releases_max=2)
+    bench = HeldBench(tmp_path / "held.sqlite", settings, time_in_force=frozenset({tif}))
+    budget = Refused("X-RATE-BUDGET", "not sent: no room", is_sent=False)
+    answers = iter([budget] * 4)
+    bench.venue.answer = lambda _: next(answers, Accepted("V1"))
+
+    async def main() -> None:
+        await bench.desk.submit(approved(stop()))
+        for _ in range(6):
+            await bench.at("99", "100")
+            await asyncio.sleep(2)
+
+    bench.run(main())
+    assert len(bench.venue.creates) == 5
+    assert bench.state() is OrderState.OPEN
+    assert bench.desk.journal.problems() == []
+    bench.desk.journal.close()

@@ -374,6 +374,39 @@ async def test_a_book_that_never_comes_renews_the_connection_a_few_times(
     assert run.fatal == []
 
 
+async def test_a_book_that_never_comes_is_told_and_a_gap_from_the_start(
+    make_run: Callable[..., Run], venue: ScriptedVenue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Well before the connection is renewed for it: a short run said nothing."""
+    venue.snapshots = False
+    run = make_run(book_limits=BookLimits(check_secs=0.02, warn_secs=0.05))
+    before = time.time_ns()
+    run.start(managed_book)
+    await until(lambda: "no whole book has come" in caplog.text)
+    began = time.time_ns()
+    await run.stop()
+    assert caplog.text.count("no whole book has come") == 1
+    (row,) = [row for row in run.gaps if row.instrument == BTC]
+    assert (row.kind, row.reason) == (GapKind.GAP, "the book never came")
+    assert before < row.from_ns < began < row.to_ns
+
+
+async def test_a_book_that_comes_late_leaves_a_gap_from_its_subscription(
+    make_run: Callable[..., Run], venue: ScriptedVenue
+) -> None:
+    venue.snapshots = False
+    limits = BookLimits(check_secs=0.02, snapshot_secs=0.05, snapshot_reconnects_max=1)
+    run = make_run(book_limits=limits)
+    run.start(managed_book)
+    await until(lambda: any(problem.code == "BOOK-MISSING" for problem in run.status.problems))
+    await venue.send(venue.snapshot())
+    await until(lambda: run.book.state is BookState.VALID)
+    (row,) = [row for row in run.gaps if row.kind is GapKind.GAP]
+    assert row.reason == "the book did not come"
+    await run.stop()
+    assert [row for row in run.gaps if row.kind is GapKind.GAP] == [row]
+
+
 async def test_a_silent_book_is_stale_then_renewed(
     make_run: Callable[..., Run], venue: ScriptedVenue
 ) -> None:

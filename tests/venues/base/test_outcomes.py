@@ -34,7 +34,10 @@ def test_what_each_kind_of_failure_proves(
     kind: KIND, is_sent: bool, create: type, batch: type, cancel: type
 ) -> None:
     error = VenueError(kind, "X-1", "no", is_sent=is_sent)
-    assert type(create_outcome(error)) is create
+    outcome = create_outcome(error)
+    assert type(outcome) is create
+    if isinstance(outcome, Refused):
+        assert (outcome.is_sent, "not sent" in outcome.message) == (is_sent, not is_sent)
     assert type(batch_outcome(error)) is batch
     assert type(cancel_outcome(error)) is cancel
 

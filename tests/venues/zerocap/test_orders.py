@@ -388,7 +388,10 @@ async def test_balances_of_a_moment_go_on_with_what_the_venue_has_executed_since
         for currency in ("USDT", "AUD"):
             assert held[currency] == desk.sim.exchange.ledger.balance("main", currency).free
     later = datetime.fromtimestamp(desk.sim.started_ns / 1e9, UTC) + timedelta(hours=1)
-    dated = ZerocapAdapter(context(desk.sim, "A", balances_at=later))
+    then = msgspec.structs.replace(
+        context(desk.sim, "A", balances_at=later), now_ns=lambda: int(later.timestamp() * 1e9)
+    )
+    dated = ZerocapAdapter(then)
     await dated.connect(trading=True)
     assert {b.currency: b.free for b in await dated.orders.balances()} == HELD
     desk.sim.faults.next("POST", "/v2/orders/fetch_orders", "unavailable")
@@ -401,6 +404,14 @@ async def test_without_dated_balances_dialect_a_is_not_traded(missing: dict[str,
     desk = Desk("A", **missing)
     await desk.adapter.connect(trading=False)
     with pytest.raises(VenueError, match="ZEROCAP-NO-BALANCES"):
+        await desk.adapter.connect(trading=True)
+
+
+async def test_balances_of_a_moment_to_come_are_refused() -> None:
+    """What is executed until then was counted in no start, and named the venue's at the next."""
+    desk = Desk("A", balances_at=datetime.now(UTC) + timedelta(hours=1))
+    await desk.adapter.connect(trading=False)
+    with pytest.raises(VenueError, match=r"ZEROCAP-BALANCES-AHEAD.*a time that has passed"):
         await desk.adapter.connect(trading=True)
 
 

@@ -151,6 +151,20 @@ def test_a_feed_that_is_down_clears_the_book_until_it_is_back(dialect: Any) -> N
 
 
 @BOTH
+def test_a_market_that_the_desk_does_not_quote_is_named(dialect: Any) -> None:
+    """It acknowledges the subscription, says that prices are unavailable, and sends no ladder."""
+    desk = Desk(dialect)
+    kept = desk.sim.markets.pop(SYMBOL)
+    stream = prices(dialect)
+    stream.subscribe(FEED)
+    subscribed, fault = Linked(stream, desk).settle()
+    assert isinstance(subscribed, Subscribed)
+    assert (fault.code, fault.action, fault.feed) == ("ZEROCAP-NO-PRICES", "none", FEED)
+    assert SYMBOL in fault.message
+    desk.sim.markets[SYMBOL] = kept
+
+
+@BOTH
 def test_a_reconnect_clears_and_subscribes_again(dialect: Any) -> None:
     desk = Desk(dialect)
     stream = prices(dialect)
