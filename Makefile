@@ -1,6 +1,8 @@
 # Two commands do everything: `make demo` and `make test`. Both set the project up first.
-.PHONY: help setup demo test test-long lint bench clean
+.PHONY: help setup demo test test-long lint compiled bench clean
 .DEFAULT_GOAL := help
+# Byte code is kept, whatever the environment says: a suite starts hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## what each command does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -11,8 +13,9 @@ setup: ## .venv with every pinned package and the fairlead command (nothing to d
 demo: setup ## trade a simulated OceanEx live, record it, backtest the recording, compare
 	@.venv/bin/fairlead demo
 
-test: setup lint ## every promise, in its short form
-	@.venv/bin/python -m pytest -n 3 --dist worksteal
+test: setup ## every promise, in its short form (lint first); many tests wait, so 6 at once
+	@$(MAKE) --no-print-directory -j 2 lint compiled
+	@.venv/bin/python -m pytest -n 6 --dist worksteal
 
 test-long: setup ## hours: whole matrices of deaths, mutants, thousands of seeds, markets; times are told
 	@.ci/long
@@ -22,6 +25,9 @@ lint: setup ## ruff, mypy strict, who imports whom
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache --no-logo
+
+compiled: setup # by one process, beside the lint, what each worker of the suite would compile else
+	@.venv/bin/python -m pytest --collect-only -qq --no-summary >/dev/null || true
 
 bench: setup ## benchmarks, side by side, ratios printed
 	@failed=0; for bench in benchmarks/*.py; do echo "== $$bench"; .venv/bin/python $$bench || failed=1; done; exit $$failed

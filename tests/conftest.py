@@ -22,6 +22,7 @@ import pytest
 
 from fairlead.engine.orders.key_lock import FOLDER_VARIABLE
 from tests.support import canaries
+from tests.support.order import dealt
 from tests.support.spy import sitecustomize as spy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,20 +105,39 @@ def artefacts(base: Path, since: float, known: canaries.Canaries) -> Iterator[Pa
             path = folder / name
             if path.is_file() and path.stat().st_mtime >= since:
                 yield path
-    for path in sorted(base.rglob("*")):
+    for path in written(base):
         is_allowed = (allowed(path, base, known) for allowed in ALLOWED.values())
-        if path.is_file() and not path.is_symlink() and not any(is_allowed):
+        if not any(is_allowed):
             yield path
+
+
+def written(base: Path) -> Iterator[Path]:
+    """Every file below the folder. By os.walk: tens of thousands of paths take pathlib seconds."""
+    for folder, _, names in os.walk(base):
+        for name in names:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                yield Path(path)
 
 
 def collected(base: Path) -> canaries.Canaries:
     found = canaries.Canaries()
     for text, source in canaries.told(base / TOLD):
         found.add(text, source)
-    for path in base.rglob("*"):
-        if path.is_file() and canaries.is_credential_file(path):
+    for path in written(base):
+        if canaries.is_credential_file(path):
             found.add(path.read_text(errors="replace"), f"the credential {path.name}")
     return found
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # of xdist, which gives each worker an equal part at first
+        items[:] = dealt(items, config.workerinput["workercount"], _folder_file)
+
+
+def _folder_file(item: pytest.Item) -> tuple[str, str]:
+    return item.path.relative_to(ROOT / "tests").parts[0], item.path.name
 
 
 @pytest.hookimpl(trylast=True)
@@ -129,7 +149,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     base = config.stash[BASE]
     known = collected(base)
     paths = list(artefacts(base, config.stash[BEGAN], known))
-    found = [str(one) for one in canaries.scan(paths, known)][: canaries.FOUND_MAX]
+    found = sorted(str(one) for one in canaries.scan_all(paths, known))[: canaries.FOUND_MAX]
     for path in (base / TOLD).glob("*.jsonl"):
         if path.read_bytes().count(b"\n") >= spy.TEXTS_MAX:
             found.append(f"process {path.stem} had more than {spy.TEXTS_MAX}: raise the limit")
@@ -150,9 +170,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(line)
 
 
+@pytest.fixture(scope="session")
+def _runtime_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One for each test. Numbered here: pytest's factory looks at every folder there is for each"""
+    base = tmp_path_factory.mktemp("runtimes")
+    return (base / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def _own_runtime_folder(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _own_runtime_folder(_runtime_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has accounts of its own, though the keys of a served venue are the same."""
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("runtime")))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(next(_runtime_folders)))

@@ -13,12 +13,16 @@ import base64
 import binascii
 import gzip
 import json
+import os
 import re
 import sqlite3
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, suppress
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +32,7 @@ import zstandard
 PIECE = 12
 UNPACKED_BYTES_MAX = 256 * 1024 * 1024  # of one file
 FOUND_MAX = 50
+ALONE_MAX = 1000  # files that one process looks through in less time than others take to start
 SQLITE = b"SQLite format 3\x00"
 GZIP = b"\x1f\x8b\x08"
 
@@ -38,7 +43,8 @@ CREDENTIAL_NAMES = frozenset(
 )
 _RUN = re.compile(rb"[A-Za-z0-9+/=_%%\\-]{%d,}" % PIECE)
 _RUN_TEXT = re.compile(_RUN.pattern.decode())
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{80,}")
+BASE64_CHARS_MIN = 80
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % BASE64_CHARS_MIN)
 # Public, and alike in places: its algorithm's name stands in every other certificate.
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _SHAPES = {
@@ -181,6 +187,8 @@ def _rows(path: Path) -> Iterator[bytes]:
 
 def decoded(run: bytes) -> Iterator[bytes]:
     """What long base64 says, such as the schema in a Parquet file."""
+    if len(run) < BASE64_CHARS_MIN:
+        return
     for text in _BASE64.findall(run):
         text = text.replace(b"-", b"+").replace(b"_", b"/")
         with suppress(binascii.Error, ValueError):
@@ -203,3 +211,17 @@ def scan(files: Iterable[Path], canaries: Canaries) -> Iterator[Found]:
                     )
                 if len(told) == 2:
                     break
+
+
+def scan_all(files: Sequence[Path], canaries: Canaries) -> list[Found]:
+    """The same by a process for each core, in no order."""
+    cores = os.process_cpu_count() or 1
+    if cores == 1 or len(files) <= ALONE_MAX:
+        return list(scan(files, canaries))
+    parts = [files[first::cores] for first in range(cores)]
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+        return [one for part in pool.map(_scanned, parts, repeat(canaries)) for one in part]
+
+
+def _scanned(files: Sequence[Path], canaries: Canaries) -> list[Found]:
+    return list(scan(files, canaries))
