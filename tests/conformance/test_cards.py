@@ -16,8 +16,9 @@ from fairlead.engine.scaffold.toy import adapter, simulator
 from fairlead.engine.sessions.plan import draw
 from fairlead.engine.sessions.run import run_plan
 from tests.conformance.mutants import MUTANTS, SOUND, planted
+from tests.support.venues import playable
 
-VENUES = registry.playable()
+VENUES = playable()
 SEEDS = 2
 
 

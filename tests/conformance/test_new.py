@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fairlead.adapters import registry
 from fairlead.engine.cli.app import app
 from fairlead.engine.errors import Exit
 from fairlead.engine.scaffold import write
 from tests.support.own_venue import Own
+from tests.support.venues import playable
 
 RUFF = [str(Path(sys.executable).with_name("ruff"))]
 LINES_MAX = 200
@@ -61,7 +61,7 @@ def test_what_is_written_is_clean(tmp_path: Path) -> None:
     assert "class DeepWaterConfig(" in (tmp_path / "mine" / "deep_water.py").read_text()
 
 
-@pytest.mark.parametrize("venue", registry.playable())
+@pytest.mark.parametrize("venue", playable())
 def test_a_strategy_has_a_config_for_each_venue(tmp_path: Path, venue: str) -> None:
     run("new", "strategy", "mine", tmp_path, "--venue", venue)
     (tmp_path / "venue").mkdir()

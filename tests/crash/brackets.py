@@ -23,7 +23,6 @@ from pathlib import Path
 import msgspec
 
 from fairlead.engine.errors import Exit
-from fairlead.engine.orders.live import STOP_KINDS
 from fairlead.engine.orders.model import Kind, OrderState, Side
 from tests.crash.judge import Found, judge
 from tests.crash.launch import Request
@@ -33,11 +32,11 @@ from tests.crash.steps import Step, _steps
 from tests.live import hosted
 from tests.live.bracketing import MIDDLE, OPTIONS, STEP, Bench, worst_cover
 from tests.support.processes import Venue
+from tests.support.venues import able, unprovable
 
 TARGET, STOP = Decimal(60_700), Decimal(59_399)  # where the market goes: past the exits' prices
 LIFE_SECS = 30.0
 SETTLED_SECS = 2.0  # an order whose absence the venue can't show is then still unknown
-UNPROVABLE = {"oceanex": STOP_KINDS, "poloniex": frozenset[Kind]()}
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -120,7 +119,7 @@ class Case:
     def _is_stuck(self) -> bool:
         """A stop that may be at the venue, which can't show that it is not."""
         return any(
-            order.state is OrderState.UNKNOWN and order.intent.kind in UNPROVABLE[self._key]
+            order.state is OrderState.UNKNOWN and order.intent.kind in unprovable(able(self._key))
             for order in self.bench.open_orders()
         )
 
@@ -132,7 +131,7 @@ class Case:
         assert bench.standing() == [], bench.standing()
         ledger = self._served.ledger(self._since)
         found = judge(
-            bench.journal, self._key, ledger, self._served.balances(), UNPROVABLE[self._key]
+            bench.journal, self._key, ledger, self._served.balances(), unprovable(able(self._key))
         )
         bought = any(order["side"] == "BUY" for order in bench.orders())
         assert found.unknown or bench.held() < STEP, f"{bench.held()} are held without an exit"

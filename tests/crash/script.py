@@ -14,10 +14,11 @@ from nautilus_trader.model import BookType, InstrumentId, OrderSide, TimeInForce
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead.engine.guard import GuardedStrategy
-from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif, TriggerCondition
+from fairlead.engine.orders.model import Capabilities, Kind, Side, TriggerCondition
 from fairlead.engine.orders.trigger import condition_of
 from tests.crash import seam
 from tests.support.patience import PATIENCE_SECS
+from tests.support.venues import rests
 
 UNITS = Decimal("0.002")  # of base currency, at least, in each order
 FAR = Decimal("0.05")  # from the market: nothing trades there by itself
@@ -64,7 +65,7 @@ def scenarios(able: Capabilities, *, is_bare: bool = False) -> list[Scenario]:
         if kind is Kind.MARKET:
             continue
         ends: list[End] = ["part", "stop", "pair"] if kind is Kind.LIMIT else ["cancel"]
-        if kind is Kind.LIMIT and Tif.GTC not in able.time_in_force:
+        if kind is Kind.LIMIT and not rests(able):
             ends = ["kill"]
         if able.replace:
             ends.append("replace")

@@ -29,13 +29,11 @@ import msgspec
 from fairlead.adapters import registry
 from fairlead.engine.errors import Exit
 from fairlead.engine.orders.journal import Journal, JournalError
-from fairlead.engine.orders.live import STOP_KINDS
 from fairlead.engine.orders.model import (
     Capabilities,
     Kind,
     OrderState,
     Side,
-    Tif,
     TriggerCondition,
 )
 from tests.crash import seam
@@ -46,6 +44,7 @@ from tests.crash.script import NEAR, UNITS, Scenario, scenarios
 from tests.support import configs
 from tests.support.bare import bared
 from tests.support.processes import Venue, venue
+from tests.support.venues import has_stops, playable, rests, unprovable
 
 INSTRUMENT = "BTC_USDT"
 QUANTITY_STEP = Decimal("0.0001")
@@ -92,12 +91,12 @@ def routes() -> list[Route]:
     """Every registered venue with a simulator, once for each way that it offers, and once without
     its stops where it has those."""
     found = []
-    for key in registry.playable():
+    for key in playable():
         spec = registry.spec(key)
         hints = get_type_hints(spec.options)
         ways = [(name, way) for name in WAYS if name in hints for way in get_args(hints[name])]
         found += [Route(key, (one,)) for one in ways] or [Route(key)]
-        if spec.capabilities.kinds & STOP_KINDS:
+        if has_stops(spec.capabilities):
             found.append(Route(key, is_bare=True))
     return found
 
@@ -212,7 +211,7 @@ class Case:
         self._since = served.ledger_size()
         self._market = market_of(served)
         # Prices that a dealer makes follow no trade: they are moved, and begin in one place.
-        self._is_dealer = Tif.GTC not in bench.route.able.time_in_force
+        self._is_dealer = not rests(bench.route.able)
         self._middle = bench.middle
         if self._is_dealer:
             self._move(bench.middle)
@@ -306,12 +305,7 @@ class Case:
         if not self._marker.exists():
             return False
         unproven = {kind for kind, state in self.open_orders() if state in _UNPROVEN}
-        return unproven <= self.unprovable
-
-    @property
-    def unprovable(self) -> frozenset[Kind]:
-        """Stops that wait are in no list of a venue without our ids: absence can't be shown."""
-        return frozenset() if self._able.client_order_ids else STOP_KINDS
+        return unproven <= unprovable(self._able)
 
     def open_orders(self) -> list[tuple[Kind, OrderState]]:
         """Of the journal."""
@@ -372,7 +366,7 @@ class Case:
         if not self.journal.exists():
             assert not ledger["entries"], "the venue has orders, and there is no journal"
             return Found()
-        return judge(self.journal, self._key, ledger, balances, self.unprovable)
+        return judge(self.journal, self._key, ledger, balances, unprovable(self._able))
 
 
 _UNPROVEN = (OrderState.INTENDED, OrderState.UNKNOWN)

@@ -14,16 +14,14 @@ from typing import Any
 import pytest
 
 from fairlead.engine.errors import Exit
-from fairlead.engine.orders.model import Kind
 from tests.crash.launch import Request
 from tests.crash.lives import Forked, Starter
 from tests.support import configs
 from tests.support.audit import ORDER_IDS, audit, plain_id
 from tests.support.processes import Venue, run, venue, wait_for
+from tests.support.venues import able, unprovable
 
 EVERY_MS = {"oceanex": 20, "poloniex": 60}  # between actions: within the venue's rate limits
-STOPS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
-MAY_STAY_UNKNOWN = {"oceanex": STOPS, "poloniex": frozenset()}
 PROOF_SECS = "14"  # of a run that proves orders absent: the venue's lag, and the looks
 
 
@@ -64,7 +62,7 @@ def test_no_order_is_lost_or_doubled_by_kills(key: str, kills: int, tmp_path: Pa
         balances = served.balances()
     account_name = next(iter(balances))
     id_of = ORDER_IDS.get(key, plain_id)
-    counts = audit(journal, ledger, account_name, id_of, MAY_STAY_UNKNOWN[key])
+    counts = audit(journal, ledger, account_name, id_of, unprovable(able(key)))
     assert (ended.returncode == Exit.UNRESOLVED) == bool(counts["unknown"]), counts
     assert counts["accepted"] > kills, counts
     assert counts["fills"] > kills, counts

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from fairlead.adapters import registry
-from fairlead.engine.orders.model import Kind, Side, Tif
+from fairlead.engine.orders.model import Kind, Side
 from tests.crash import steps
 from tests.crash.judge import judge
 from tests.crash.lives import Forked, Spawned
-from tests.crash.script import Scenario, scenarios
+from tests.crash.script import End, Scenario, scenarios
 from tests.support.processes import venue
+from tests.support.venues import playable, rests
 
 ROUTES = {route.name: route for route in steps.routes()}
 BARE = [route.name for route in steps.routes() if route.is_bare]
@@ -35,16 +35,16 @@ DAMAGES = (
 
 def test_every_venue_and_every_order_type_is_in_the_matrix() -> None:
     units = steps.units()
-    assert {unit.route.key for unit in units} == set(registry.names())
+    assert {unit.route.key for unit in units} == set(playable())
     for route in ROUTES.values():
         mine = [unit.scenario for unit in units if unit.route == route]
         filled = {(one.kind, one.side) for one in mine if one.end == "fill"}
-        able, rests = route.able, Tif.GTC in route.able.time_in_force
+        able = route.able
         kinds = able.held if route.is_bare else able.kinds | able.held
         assert filled == {(kind, side) for kind in kinds for side in Side}
         changes = able.replace or bool(able.held)  # the engine changes what it holds itself
         assert any(one.end == "replace" for one in mine) == changes
-        ends = {"cancel", "part", "stop", "pair"} if rests else {"kill"}
+        ends = {"cancel", "part", "stop", "pair"} if rests(able) else {"kill"}
         ends = {"cancel", "replace", "stop"} if route.is_bare else ends
         assert ends <= {one.end for one in mine}
         assert mine == scenarios(route.able, is_bare=route.is_bare)
@@ -76,9 +76,10 @@ def test_a_held_order_survives_a_death_at_some_steps(tmp_path: Path) -> None:
 def test_nothing_is_lost_or_doubled_by_a_death_at_some_steps(
     name: str, most: int, tmp_path: Path
 ) -> None:
-    rests = Tif.GTC in ROUTES[name].able.time_in_force
-    unit = steps.Unit(ROUTES[name], Scenario(Kind.LIMIT, Side.BUY, "part" if rests else "fill"))
-    every = most if rests else most // 2  # an order that ends at once has fewer
+    can_rest = rests(ROUTES[name].able)
+    end: End = "part" if can_rest else "fill"
+    unit = steps.Unit(ROUTES[name], Scenario(Kind.LIMIT, Side.BUY, end))
+    every = most if can_rest else most // 2  # an order that ends at once has fewer
     offset = list(ROUTES).index(name) % every  # other steps on each route
     results = steps.run_unit(unit, tmp_path, Forked(), every=every, first=offset, claimed=set())
     assert not steps.failures(results), steps.table(results)

@@ -7,22 +7,19 @@ from typing import Any
 
 import pytest
 
-from fairlead.adapters import registry
 from fairlead.adapters.simulation.faults import HttpFault
 from fairlead.engine.guard.winddown import WindDown
 from fairlead.engine.orders.files import AccountFiles
-from fairlead.engine.orders.model import Tif
 from fairlead.engine.risk.look import Look
 from fairlead.engine.sessions.plan import SHIPPED, Death, Plan, draw
 from fairlead.engine.sessions.run import run_plan
 from fairlead.strategies.breakout import Breakout
 from fairlead.strategies.imbalance_maker import ImbalanceMaker
 from fairlead.strategies.trend_follower import TrendFollower
+from tests.support.venues import playable, rests
 
-VENUES = registry.playable()
-RESTING = [  # where an order may wait: quotes and stops can't be sent elsewhere
-    name for name in VENUES if Tif.GTC in registry.spec(name).capabilities.time_in_force
-]
+VENUES = playable()
+RESTING = playable(rests)  # quotes and stops can't be sent elsewhere
 SEEDS = (1, 2, 3)
 
 
@@ -75,7 +72,7 @@ def test_a_promise_that_is_not_kept_at_the_stop_is_told(monkeypatch: pytest.Monk
 
 def test_one_seed_is_one_session() -> None:
     for venue in VENUES:
-        one = plan(venue, *SHIPPED, deaths=(Death("committed", 20),))
+        one = plan(venue, *SHIPPED, secs=30.0, deaths=(Death("committed", 20),))
         assert run_plan(one).journal_hash == run_plan(one).journal_hash
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from nautilus_trader.model import InstrumentId, OrderBookDeltas
 
-from fairlead.adapters import registry
 from fairlead.adapters.base.book import SequencedBook
 from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.data_client import VenueDataClient
@@ -21,8 +20,9 @@ from fairlead.engine.sessions.plan import FRAME_RATES, FrameFault, Plan, draw
 from fairlead.engine.sessions.run import run_plan
 from fairlead.engine.sessions.session import Result
 from fairlead.engine.sessions.trace import Trace
+from tests.support.venues import playable
 
-VENUES = registry.playable()
+VENUES = playable()
 ALL = {kind: rate / 2 for kind, rate in FRAME_RATES.items()}
 
 
