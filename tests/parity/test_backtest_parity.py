@@ -44,10 +44,12 @@ def test_same_orders_as_a_bare_backtest_node(small: Path) -> None:
     assert agree(small)["orders"] > 20
 
 
+@pytest.mark.long
 def test_same_orders_as_a_bare_backtest_node_on_real_data(recorded: Path) -> None:
     assert agree(recorded)["orders"] > 300
 
 
+@pytest.mark.long
 def test_real_data_gives_orders_fills_fees_and_pnl(recorded: Path) -> None:
     summary = run_backtest(load(recorded)).summary
     (one,) = summary.instruments

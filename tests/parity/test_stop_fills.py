@@ -130,7 +130,7 @@ RECORDING = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_stop_on_a_real_file_fills_where_nothing_stood(tmp_path: Path) -> None:
     if not RECORDING.exists():
         pytest.skip(f"{RECORDING.name} is not beside the repository; the made-up markets run")

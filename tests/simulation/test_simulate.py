@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from fairlead.adapters import registry
 from fairlead.adapters.simulation.faults import HttpFault, WsFault
 from fairlead.engine.cli.app import app
 from fairlead.engine.errors import Exit
@@ -37,24 +37,27 @@ from fairlead.engine.orders.table import Table
 from fairlead.engine.risk.facts import OrderFacts
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.verdict import Denial
-from fairlead.engine.sessions.plan import Gap, Plan, draw
+from fairlead.engine.sessions.plan import Death, Gap, Plan, draw
 from fairlead.engine.sessions.run import describe, run_many, run_plan
 from fairlead.engine.sessions.shrink import shrink
 from tests.support.patience import PATIENCE_SECS
+from tests.support.venues import playable
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = sorted((ROOT / "tests" / "data" / "seeds").glob("*.json"))
-VENUES = registry.playable()
-SEEDS_EACH = 100 // len(VENUES)  # `fairlead simulate --seeds 1..200` runs the rest, and more
+VENUES = playable()
+SEEDS_EACH = 10  # `fairlead simulate --seeds 1..2000` in `make test-long` runs the rest
 
 
-@pytest.mark.timeout(600)  # some 12 s on two idle cores; others may need them
-def test_a_hundred_sessions_break_no_promise() -> None:
+@pytest.mark.timeout(600)  # some 7 s on two idle cores; others may need them
+def test_ten_sessions_of_each_venue_break_no_promise() -> None:
     summary = run_many(VENUES, range(1, SEEDS_EACH + 1), jobs=2)
     assert summary.sessions == SEEDS_EACH * len(VENUES)
     assert not summary.failed, describe(summary)
     for name in ("orders", "fills", "unknown", "deaths", "restarts", "cancels"):
-        assert summary.counts[name] > 50, f"too few {name} to prove anything: {describe(summary)}"
+        assert summary.counts[name] > 5 * len(VENUES), (
+            f"too few {name} to prove anything: {describe(summary)}"
+        )
     assert {kind.value for kind in HttpFault} <= summary.faults.keys()
     assert {"book_stale", "book_crossed", "book_empty", "clock_step"} <= summary.faults.keys()
     denied = ("STALE_REFERENCE", "INVALID_BOOK", "UNKNOWN_OUTCOMES")
@@ -69,7 +72,7 @@ def test_plan_that_failed_once(path: Path) -> None:
 
 
 def _hashes(hash_seed: str, python: str = sys.executable) -> dict[str, Any]:
-    command = [python, "-m", "fairlead.engine.cli.main", "simulate", "--seeds", "1..4", "--json"]
+    command = [python, "-m", "fairlead.engine.cli.main", "simulate", "--seeds", "1..2", "--json"]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -86,7 +89,7 @@ def _hashes(hash_seed: str, python: str = sys.executable) -> dict[str, Any]:
 
 def test_one_seed_is_one_session_in_every_process() -> None:
     first, second = (_hashes(hash_seed) for hash_seed in ("1", "4242"))
-    assert len(first["hashes"]) == 4 * len(VENUES)
+    assert len(first["hashes"]) == 2 * len(VENUES)
     assert first["hashes"] == second["hashes"]
     assert first["counts"] == second["counts"]
     assert len(set(first["hashes"].values())) > len(VENUES), "seeds do not differ"
@@ -273,6 +276,13 @@ def _replacing(seed: int) -> Plan:
     )
 
 
+def _dying(seed: int) -> Plan:
+    """Two makers that die with orders filled in part; a hundred plans drawn have no such death."""
+    deaths = (Death("committed", 60), Death("committed", 180))
+    agents = ("maker", "maker")
+    return Plan(seed=seed, venue="oceanex", agents=agents, volatility_bps=8.0, deaths=deaths)
+
+
 def test_replacing_over_a_lossy_line() -> None:
     results = [run_plan(_replacing(seed)) for seed in range(1, 11)]
     assert sum(result.counts.get("replaces", 0) for result in results) > 20
@@ -295,7 +305,12 @@ BROKEN = {
 }
 
 
-SEEDS = 150  # that are tried until one shows it
+PLANS: dict[str, Callable[[int], Plan]] = {
+    "books-twice": _dying,
+    "forgets-a-replacement": _replacing,
+}
+FIRST = {"believes-one-absence": 15, "goes-back": 5, "forgets-a-cancel": 6}  # that showed it
+SEEDS_MAX = 50  # that are tried from there until one shows it
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -303,12 +318,13 @@ def test_broken_desk_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     breaking, venue, expected = BROKEN[name]
     breaking(monkeypatch)
     codes: set[str] = set()
-    for seed in range(1, SEEDS + 1):
-        plan = _replacing(seed) if breaking is _forgets_a_replacement else draw(seed, venue)
+    first = FIRST.get(name, 1)
+    for seed in range(first, first + SEEDS_MAX):
+        plan = PLANS[name](seed) if name in PLANS else draw(seed, venue)
         codes |= {violation.code for violation in run_plan(plan).violations}
         if codes & expected:
             return
-    pytest.fail(f"{SEEDS} seeds did not show it; they showed {codes or 'nothing'}")
+    pytest.fail(f"{SEEDS_MAX} seeds did not show it; they showed {codes or 'nothing'}")
 
 
 def test_a_gate_that_hears_of_no_unknown_outcome_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,9 +139,10 @@ def traded(file: Path) -> tuple[bytes, list[Any]]:
 
 
 IDLE = '\n[[strategies]]\nid = "Idle-002"\npath = "tests.data.timed:Idle"\n'
+LATENCIES = ["5", *(pytest.param(ms, marks=pytest.mark.long) for ms in ("0", "30"))]
 LIMIT = 'max_daily_loss = ["1000000 USDT"]\nmax_drawdown = ["1000000 USDT"]'
 CASES = {
-    "timed": (TIMED, "tests.data.timed:TickingTimed", {"every_us": 37_700}),
+    "timed": (TIMED, "tests.data.timed:TickingTimed", {"every_us": 113_100}),
     "maker": (MAKER, "tests.data.timed:TickingMaker", MAKER_PARAMS),
     "brackets": (
         "fairlead.strategies.bracketed_breakout:BracketedBreakout",
@@ -157,7 +158,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("latency_ms", ["0", "5", "30"])
+@pytest.mark.parametrize("latency_ms", LATENCIES)
 @pytest.mark.parametrize("case", CASES)
 def test_timers_strategies_and_limits_that_do_nothing_change_nothing(
     tmp_path: Path, market: Path, case: str, latency_ms: str

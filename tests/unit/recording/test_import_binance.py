@@ -572,7 +572,7 @@ def full(name: str) -> Path:
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "levels", "trades"),
     [
@@ -603,7 +603,7 @@ def rows_of(snapshot: dict, depth: list[dict]) -> list[int]:
     return rows
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_full_recording_is_what_an_independent_reader_makes_of_it(tmp_path):
     """Plain rules on plain dicts, apart from the importer; with and without quotes folded in."""
     path = full("binance_usdm_btcusdt_20240808.gz")

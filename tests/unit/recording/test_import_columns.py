@@ -167,7 +167,7 @@ def test_an_import_writes_the_files_that_nautilus_trader_would(name, tmp_path):
     require_rewritten(DATA / name, tmp_path, 200)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name", ["binance_usdm_btcusdt_20240808.gz", "binance_spot_btcusdt_20240809.gz"]
