@@ -238,10 +238,12 @@ def _known_instrument(
 
 
 def _limits(raw: Mapping[str, Any], report: Report) -> None:
-    """Where a recorded venue is named, a backtest knows its instruments, and checks it itself."""
+    """Where a recorded venue is named, or one of NautilusTrader's own (whose names tell no
+    currency), a run knows its instruments, and checks it itself."""
     venues = [venue for _, venue in _tables(raw.get("venues"))]
     listed = [name for names in _listed(raw).values() for name in names]
-    if not listed or any(venue.get("adapter") == RECORDED for venue in venues):
+    adapters = [str(venue.get("adapter")) for venue in venues]
+    if not listed or any(name == RECORDED or ":" in name for name in adapters):
         return
     symbols = [name.rpartition(".")[0] for name in listed]
     risk = _table(raw.get("risk"))

@@ -14,6 +14,7 @@ from fairlead.adapters.base.account import Account
 from fairlead.adapters.base.execution_client import make_execution_factory
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.config.loaded import account_files
+from fairlead.engine.config.priced import require_priced
 from fairlead.engine.config.resolved import Resolved
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard.run_state import RunState
@@ -28,6 +29,7 @@ from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.model import Intent, Refused
 from fairlead.engine.recording.session import Recording
 from fairlead.engine.risk.state import RiskStateError
+from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run import build
 from fairlead.engine.run.clocks import RunClocks
 from fairlead.engine.run.connection import VenueConnection
@@ -113,7 +115,11 @@ class Assembly:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
 
     def _prepare(self, state: RunState) -> None:
-        """What strategies are offered, and what is kept of their orders."""
+        """What strategies are offered, and what is kept of their orders. Raises ConfigError."""
+        if any(one.native is not None for one in self._connections.values()):
+            require_priced(
+                self._loaded, {instrument_facts(one).currency for one in self._instruments()}
+            )
         state.offer = build.venue_offer(self._loaded)
         if self._traits.is_real:
             state.ticks = {}
@@ -232,13 +238,18 @@ class Assembly:
         """One that NautilusTrader's own client trades. Raises FairleadError."""
         journal = self._journal(key, kept, stack)
         self._keep_held(key, connection.runtime, journal)
+        gate = self.parts.gate
         account = NativeAccount(
-            runtime=connection.runtime, config=self._loaded.config, journal=journal
+            runtime=connection.runtime,
+            config=self._loaded.config,
+            journal=journal,
+            on_sent=self._sent,
+            on_unknown=lambda count: gate.unknown_outcomes(key, count),
         )
         account.recover(native.seen)
         account.desk.cancels = cancels(lambda: self.parts.strategies)
         self.parts.run_state.keepers[account.venue] = account.desk
-        count_in(self.parts.gate, journal, account.desk)
+        count_in(gate, journal, account.desk)
         if self.halts is not None:
             self.halts.opened(account)
         self._trading.append(account)

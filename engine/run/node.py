@@ -40,6 +40,7 @@ from fairlead.engine.run.connection import VenueConnection, natives
 from fairlead.engine.run.ended import Ended, verdict
 from fairlead.engine.run.kernel import log_path
 from fairlead.engine.run.modes import MODES, NodeMode
+from fairlead.engine.run.native.account import NativeAccount
 from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.run.remains import Held, counted_ids, remains, tell
 from fairlead.engine.run.signals import StopSignals
@@ -227,6 +228,7 @@ class NodeRun:
             assembly.parts.run_state.on_fill = self._marks.filled
             names = self.loaded.config.instruments
             watching.append(watch_cache(self._marks, cache, names, time.time_ns))
+        watching += [t.watch() for t in self.trading if isinstance(t, NativeAccount)]
         if assembly.papers:
             config = self.loaded.config
             watching.append(leave_in_time(assembly.handle, assembly.papers, config))

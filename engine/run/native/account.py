@@ -18,16 +18,21 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe import journaled
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import Finding, VenueOrders
+from fairlead.engine.orders.model import Finding, Intent, VenueOrders
 from fairlead.engine.run.native.desk import NativeDesk
 from fairlead.engine.run.native.look import Seen, told
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECS = 0.02
+WATCH_SECS = 0.25
+UNKNOWN_NS = 2_000_000_000  # without an answer for so long, an order counts as of unknown outcome
 CANCEL_AGAIN_SECS = 1.0
 DRIFT = "NATIVE-DRIFT"
 ABSENT = "ABSENT-PROVEN: the venue does not know it, and its position is what the journal holds"
+
+
+def _nothing(_: object) -> None: ...
 
 
 class NativeAccount:
@@ -39,7 +44,12 @@ class NativeAccount:
         runtime: VenueRuntime,
         config: model.Config,
         journal: Journal,
+        on_sent: Callable[[Intent], None] = _nothing,
+        on_unknown: Callable[[int], None] = _nothing,
     ) -> None:
+        """`on_sent` is told of each order as NautilusTrader is handed it, `on_unknown` how many are
+        without an answer for long."""
+
         self.runtime = runtime
         self.journal = journal
         self.findings: list[Finding] = []
@@ -49,6 +59,8 @@ class NativeAccount:
         self.desk: NativeDesk = NativeDesk(
             journal, self.instruments, runtime.now_ns, runtime.fatal, self.found
         )
+        self.desk.on_sent = on_sent
+        self._on_unknown = on_unknown
 
     @property
     def venue(self) -> str:
@@ -149,6 +161,25 @@ class NativeAccount:
                 return
             self.desk.book(order, told(known))
         self.desk.is_hearing = True
+
+    async def watch(self) -> None:
+        """Until cancelled: the journal is the file it was, and answers come."""
+        told = 0
+        while True:
+            await asyncio.sleep(WATCH_SECS)
+            try:
+                self.journal.require_file()
+            except JournalError as error:
+                self.desk.fail(error)
+                return
+            before_ns = self.runtime.now_ns() - UNKNOWN_NS
+            unknown = sum(
+                not order.is_proven and order.ts_sent < before_ns
+                for order in self.desk.live_orders()
+            )
+            if unknown != told:
+                told = unknown
+                self._on_unknown(unknown)
 
     # -- what a run asks -----------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ class NativeDesk:
     ) -> None:
         self.journal = journal
         self.cancels: Callable[[str], bool] | None = None
+        self.on_sent: Callable[[Intent], None] | None = None
         self.is_hearing = False  # what NautilusTrader reports while it starts is booked already
         self._instruments = instruments
         self._now_ns = now_ns
@@ -95,6 +96,8 @@ class NativeDesk:
             raise
         for intent in intents:
             self._live[intent.client_order_id] = _new(intent, sent_ns)
+            if self.on_sent is not None:
+                self.on_sent(intent)
 
     def refused(self, orders: Iterable[Any], why: str) -> None:
         """NautilusTrader took none of these: they never left."""

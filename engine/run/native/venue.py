@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from functools import partial
 
@@ -13,6 +13,7 @@ from fairlead.engine.run.kernel import node_config
 from fairlead.engine.run.modes import NodeMode
 from fairlead.engine.run.native.adapter import NativeAdapter, NativeSpec
 from fairlead.engine.run.native.clients import Clients
+from fairlead.engine.run.takeover import held_beyond
 from fairlead.engine.secrets import Secret
 
 
@@ -23,13 +24,15 @@ def native_of(
     spec, venue = loaded.specs[key], loaded.config.venues[key]
     if not isinstance(spec, NativeSpec):
         return None
+    held = _held(loaded, key, venue.instruments) if mode == "live" else []
+    names = [*venue.instruments, *held]
     clients = Clients(
         spec.builtin,
         venue=key.upper(),
         account=venue.account,
         options=loaded.options[key],
         secrets=secrets,
-        instruments=venue.instruments,
+        instruments=names,
     )
 
     def lost() -> list[JournaledOrder]:
@@ -40,4 +43,13 @@ def native_of(
             return journal.open_orders()
 
     config = partial(node_config, loaded, mode, None)
-    return NativeAdapter(clients, config, venue.instruments, lost)
+    return NativeAdapter(clients, config, names, lost)
+
+
+def _held(loaded: LoadedConfig, key: str, named: Collection[str]) -> list[str]:
+    """Instruments that the journal holds and the config names no more: a live run counts them."""
+    path = account_files(loaded, key).journal
+    if not path.exists():
+        return []
+    with closing(Journal.reading(path)) as journal:
+        return [one.instrument for one in held_beyond(journal, named)]

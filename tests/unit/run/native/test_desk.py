@@ -3,6 +3,7 @@ and at a start by what the venue tells."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -255,16 +256,22 @@ def test_an_order_that_is_open_still_stays_open(kept: Kept) -> None:
     assert again.intent.price == Decimal("49000.00")
 
 
-def account(kept: Kept, *, accept: bool = False) -> NativeAccount:
+def account(
+    kept: Kept, *, accept: bool = False, failed: list[str] | None = None, **more: Any
+) -> NativeAccount:
     adapter = Event(venue="BINANCE", instruments={}, orders=None)
-    runtime: Any = Event(adapter=adapter, now_ns=lambda: 7, fatal=lambda *_: None)
+    runtime: Any = Event(
+        adapter=adapter,
+        now_ns=lambda: 7,
+        fatal=lambda code, _: (failed if failed is not None else []).append(code),
+    )
     venue = Event(account="main", account_type="margin")
     config: Any = Event(
         venues={"binance": venue},
         run=Event(on_stop="cancel"),
         execution=Event(accept_drift=accept),
     )
-    return NativeAccount(runtime=runtime, config=config, journal=kept.journal)
+    return NativeAccount(runtime=runtime, config=config, journal=kept.journal, **more)
 
 
 def test_an_order_that_nobody_knows_was_never_there_where_positions_agree(kept: Kept) -> None:
@@ -298,6 +305,30 @@ def test_what_is_open_at_the_stop_is_told_apart(kept: Kept) -> None:
     made.desk.told(event("OrderAccepted"))
     assert made.left_open() == [CID]
     assert made.unresolved() == [f"{CID}2"]
+
+
+async def test_an_order_without_an_answer_for_long_counts_as_unknown(
+    kept: Kept,
+) -> None:
+    counted: list[int] = []
+    made = account(kept, on_unknown=counted.append)
+    made.desk.intend([limit()])  # at 7 ns by the journal's clock
+    made.runtime.now_ns = lambda: 10_000_000_000
+    watch = asyncio.create_task(made.watch())
+    while counted != [1]:
+        await asyncio.sleep(0)
+    made.desk.is_hearing = True
+    made.desk.told(event("OrderAccepted"))
+    while counted != [1, 0]:
+        await asyncio.sleep(0)
+    watch.cancel()
+
+
+async def test_a_journal_that_was_taken_away_ends_the_run(kept: Kept, tmp_path: Path) -> None:
+    made = account(kept, failed=kept.failed)
+    (tmp_path / "j.sqlite").unlink()
+    await made.watch()
+    assert kept.failed == ["JRN-CHANGED"]
 
 
 async def test_a_stop_asks_for_cancels_and_hears_the_end(kept: Kept) -> None:

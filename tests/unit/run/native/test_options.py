@@ -203,6 +203,11 @@ def test_what_is_lacking_is_noted(tmp_path: Path) -> None:
     assert list(notes(written(tmp_path), "backtest")) == []
 
 
+def test_a_limit_is_in_a_currency_that_only_the_instrument_tells(tmp_path: Path) -> None:
+    loaded = written(tmp_path, "[risk]", 'max_order_notional = "2000 USDT"')
+    assert loaded.config.risk.max_order_notional == "2000 USDT"
+
+
 def test_secrets_are_what_has_no_getter() -> None:
     names = {one.name for one in secrets_of(found.find("nautilus:okx"))}
     assert names == {"api_key", "api_secret", "api_passphrase", "proxy_url"}
