@@ -225,7 +225,7 @@ def _states_legal(ev: Evidence) -> Iterator[Violation]:
         if kind == "LATE" and before in ("REFUSED", "HELD") and ev.is_beyond:
             state[cid] = "WAITING" if ev.orders[cid].intent.trigger_price else "OPEN"
             continue
-        if kind == "LATE":
+        if kind == "LATE" or (kind == "RELEASE_LATE" and not ev.is_beyond):
             yield Violation("LATE", cid, "given up, though the venue keeps to its documented lag")
         if after not in STATES or after == before:
             if after in TERMINAL and after == before:
@@ -297,7 +297,7 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
 def _late(ev: Evidence) -> dict[int, Decimal]:
     """Quantities of orders that came after they were given up, by the ledger's number."""
     late = {r.client_order_id for r in ev.records if r.kind == "LATE"}
-    doubtful = undecided(ev.records, ev.owners)
+    doubtful = undecided(ev.records, ev.owners) | ev.late_releases
     return {
         number: order.quantity
         for number, order in ev.own_orders().items()

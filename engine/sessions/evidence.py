@@ -38,6 +38,7 @@ class Evidence(msgspec.Struct, kw_only=True):
 
     records: list[Record]
     orders: dict[str, Journaled]
+    late_releases: set[int]  # given up, and come to nothing after it; the ledger's order ids
     owners: dict[int, str]  # the ledger's order id -> client order id, by the journal
     fills: list[VenueFill]
     owner_of_fill: list[str]
@@ -102,6 +103,11 @@ class Evidence(msgspec.Struct, kw_only=True):
         told = scene.last_balances
         return Evidence(
             records=records,
+            late_releases={
+                scene.venue.ledger_id(msgspec.json.decode(one.body)["venue_order_id"])
+                for one in records
+                if one.kind == "RELEASE_LATE"
+            },
             orders=orders,
             owners=owners,
             fills=[_fill(body) for _, body in booked],
