@@ -118,13 +118,17 @@ class MarksActor(DataActor):
                 self.subscribe_trades(instrument_id)
 
     def on_quote(self, quote: QuoteTick) -> None:
+        """NautilusTrader gives a quote that it makes from a book the venue's time as `ts_init`: the
+        moment in which it is heard is the clock's."""
         assert self._marks is not None
-        top = Top(quote.ts_init, quote.bid_price, quote.ask_price)
+        top = Top(self.clock.timestamp_ns(), quote.bid_price, quote.ask_price)
         self._marks.told(str(quote.instrument_id), top)
 
     def on_trade(self, trade: TradeTick) -> None:
         assert self._marks is not None
-        self._marks.told(str(trade.instrument_id), Top(trade.ts_init, trade.price, trade.price))
+        self._marks.told(
+            str(trade.instrument_id), Top(self.clock.timestamp_ns(), trade.price, trade.price)
+        )
 
 
 async def watch_cache(

@@ -428,6 +428,7 @@ def _number(value: Any, signed: bool = False) -> str:
     """Six digits that count."""
     if value is None:
         return "-"
+    value = value or 0  # which has no sign
     if isinstance(value, int):
         return f"{value:+,}" if signed else f"{value:,}"
     size = abs(value)

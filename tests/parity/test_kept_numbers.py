@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from nautilus_trader.model import BookAction, OrderSide
+from nautilus_trader.model import BookAction, OrderBookDelta, OrderSide
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.research.report import report
@@ -18,10 +18,30 @@ from tests.unit.backtest_kit import perpetual, write_catalog
 from tests.unit.observe.test_same_bytes import PERP, all_strategies
 
 
-@pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[0, 1_200_000_000], ids=["one-clock", "two-clocks"])
+def catalog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clock of the venue agrees with that of the recorder, or is ahead of it."""
     root: Path = tmp_path_factory.mktemp("numbers") / "catalog"
-    return write_catalog(root, perpetual(PERP), seconds=90, seed=9)
+    write_catalog(root, perpetual(PERP), seconds=90, seed=9)
+    return root if not request.param else ahead(root, root.with_name("ahead"), request.param)
+
+
+def ahead(root: Path, made: Path, by_ns: int) -> Path:
+    made.mkdir()
+    before, after = ParquetDataCatalog(str(root)), ParquetDataCatalog(str(made))
+    after.write_instruments(before.instruments())
+    after.write_order_book_deltas(
+        [
+            OrderBookDelta(
+                *(one.instrument_id, one.action, one.order, one.flags, one.sequence),
+                one.ts_event + by_ns,
+                one.ts_init,
+            )
+            for one in before.query_order_book_deltas([PERP])
+        ]
+    )
+    after.write_trade_ticks(before.query_trade_ticks([PERP]))
+    return made
 
 
 @pytest.fixture(scope="module")

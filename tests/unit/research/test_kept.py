@@ -144,6 +144,30 @@ def test_what_is_no_run_is_said_so(config: Path, tmp_path: Path) -> None:
         run.rows("candles")
 
 
+def test_a_run_is_there_whole_or_not_at_all(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run_backtest(load(config))
+    record = result.record()
+    result.dispose()
+    write, written = Path.write_bytes, []
+
+    def full(path: Path, data: bytes) -> int:
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(FairleadError, match="No space left on device"):
+            record.keep(tmp_path)
+    assert len(written) == 3
+    assert [*(tmp_path / "runs").iterdir()] == []
+    assert record.keep(tmp_path).files["orders"].startswith(str(tmp_path / "runs"))
+    assert len(runs_below(tmp_path)) == 1
+
+
 def read(run: Run, name: str) -> str:
     assert run.folder is not None
     return (run.folder / name).read_text()
