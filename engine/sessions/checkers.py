@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
+from math import inf
 
 import msgspec
 
 from fairlead.adapters.simulation.orders import FillEntry, OrderEntry, SimOrder, Status
 from fairlead.adapters.simulation.virtual_time import START_NS
-from fairlead.engine.orders.model import Kind, OrderState, Side
+from fairlead.engine.orders.model import Kind, OrderState, Side, own_id
 from fairlead.engine.sessions.budget import over_budget
 from fairlead.engine.sessions.checkers_held import HELD_STATES, held_fired_by_their_price
 from fairlead.engine.sessions.checkers_shipped import (
+    EXITS,
     exits_at_venue,
     exits_within_position,
     positions_allowed,
@@ -237,13 +239,24 @@ def _states_legal(ev: Evidence) -> Iterator[Violation]:
 
 
 def _nothing_after_halt(ev: Evidence) -> Iterator[Violation]:
-    """No order goes to the adapter after a halt or the kill switch, in any later life."""
+    """No order goes to the adapter after a halt or the kill switch, in any later life.
+
+    But an exit that the engine held, after a halt: as a stop that rests at a venue would.
+    """
     if not ev.halts:
         return
-    first = min(ev.halts)
+    first, killed = min(ev.halts), min(ev.kills, default=inf)
     for call in ev.wire.calls:
         if call.what in ("submit", "replace") and call.ts > first:
+            if call.ts <= killed and all(_is_held_exit(ev, one) for one in call.ids):
+                continue
             yield Violation("AFTER-HALT", ",".join(call.ids)[:99], f"{call.what} at {call.ts:.3f}")
+
+
+def _is_held_exit(ev: Evidence, client_order_id: str) -> bool:
+    """Whether it was an exit that the engine held; it is sent under the id of its release."""
+    order = ev.orders.get(own_id(client_order_id))
+    return order is not None and order.intent.role in EXITS and order.client_order_id in ev.releases
 
 
 def _limits_held(ev: Evidence) -> Iterator[Violation]:

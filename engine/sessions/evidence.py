@@ -47,6 +47,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     externals: set[int]
     wire: WireLog
     halts: list[float]
+    kills: list[float]
     hidden: set[str]
     instrument: str
     market: str
@@ -117,6 +118,7 @@ class Evidence(msgspec.Struct, kw_only=True):
             externals=scene.externals,
             wire=scene.wire,
             halts=scene.halts,
+            kills=scene.kills,
             hidden=set(scene.stuck),
             instrument=scene.instrument,
             market=scene.market,

@@ -51,7 +51,7 @@ from fairlead.engine.sessions.feed import BookFeed
 from fairlead.engine.sessions.holding import released, show_prices
 from fairlead.engine.sessions.host.node import HostNode
 from fairlead.engine.sessions.neighbour import OWN, kill_switch, risk_states
-from fairlead.engine.sessions.scene import Scene
+from fairlead.engine.sessions.scene import OTHER, Scene
 from fairlead.engine.sessions.wanted import facts_of, intent_of, words_of
 from fairlead.engine.sessions.wire import FaultyHttp, OrdersTap
 from fairlead.engine.status import RunStatus
@@ -456,7 +456,7 @@ class Process:
 
     def _halted(self, venues: Sequence[str], halt: Halt, word: Clearing | None) -> None:
         """From this moment on the gate refuses everything, and nothing may be sent."""
-        self.world.halted(halt.code or "OTHER", halt.reason)
+        self.world.halted(halt.code or OTHER, halt.reason)
 
     # -- what a strategy can do -----------------------------------------------------------------
 

@@ -28,6 +28,8 @@ from fairlead.engine.sessions.trace import Trace
 from fairlead.engine.sessions.verdict import Violation
 from fairlead.engine.sessions.wire import FaultyHttp, WireLog
 
+OTHER = "OTHER"  # a halt that comes of no limit
+
 
 class Scene:
     """Everything of one session that outlives a process: plan, venue, wire, and what is told."""
@@ -45,6 +47,7 @@ class Scene:
         self.is_over = False  # the agents stop
         self.is_closing = False  # brackets send no more exits
         self.halts: list[float] = []
+        self.kills: list[float] = []  # of them those that let no exit go either
         self.externals: set[int] = set()
         self.problems: list[Violation] = []
         self.stuck: list[str] = []
@@ -172,6 +175,8 @@ class Scene:
 
     def halted(self, code: str, why: str) -> None:
         self.halts.append(self.loop.time())
+        if code == OTHER:
+            self.kills.append(self.loop.time())
         self.trace.count("halts")
         self.trace.count(f"halt:{code}")
         self.trace.line("gate", f"halted: {why}")

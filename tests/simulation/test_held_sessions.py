@@ -30,6 +30,18 @@ def test_held_orders_are_released_once_by_their_price(venue: str) -> None:
     assert all(one.counts["released"] for one in played)
 
 
+@pytest.mark.parametrize(
+    ("venue", "seed"),
+    [
+        ("zerocap", 61000216),  # a release that came late and to nothing ended the order again
+        ("piexgo", 62000068),  # a promise was closed beside a market order whose fill came later
+        ("piexgo", 62000457),  # a held stop fires after a loss limit has halted the account
+    ],
+)
+def test_at_a_venue_that_holds_no_promise_is_broken(venue: str, seed: int) -> None:
+    assert run_plan(draw(seed, venue)).violations == []
+
+
 def codes(venue: str) -> set[str]:
     return {violation.code for one in play(venue) for violation in one.violations}
 
