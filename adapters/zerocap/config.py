@@ -35,6 +35,14 @@ class ZerocapMarket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Decimal | None, _doc("Largest quantity of an order, base units; None: not told")
     ] = None
 
+    def __post_init__(self) -> None:
+        if not (self.min_quantity.is_finite() and self.min_quantity >= 0):
+            raise ValueError(f"min_quantity: expected 0 or more, received {self.min_quantity}")
+        most = self.max_quantity
+        if most is not None and not (most.is_finite() and most > 0 and most >= self.min_quantity):
+            text = f"expected more than 0 and no less than min_quantity, received {self.max_quantity}"
+            raise ValueError(f"max_quantity: {text}")
+
 
 class ZerocapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[venues.NAME.options]` of a Zerocap account."""
@@ -74,7 +82,10 @@ class ZerocapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = 15.0
     market_slippage: Annotated[
         Decimal,
-        _doc("Dialect C has no market orders: how much worse than its tier the limit may be"),
+        _doc(
+            "Dialect C has no market orders: how much worse than its tier the limit may be, "
+            "a part of 1"
+        ),
     ] = Decimal("0.005")
     request_timeout_secs: Annotated[float, _doc("Longest wait for one answer, seconds", gt=0)] = (
         10.0
@@ -102,3 +113,11 @@ class ZerocapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     allow_withdrawals: Annotated[
         bool, _doc("Whether transfers and withdrawals may be asked for at all")
     ] = False
+
+    def __post_init__(self) -> None:
+        if not (self.market_slippage.is_finite() and 0 <= self.market_slippage < 1):
+            text = f"expected 0 to less than 1, received {self.market_slippage}"
+            raise ValueError(f"market_slippage: {text}")
+        for currency, amount in self.balances.items():
+            if not (amount.is_finite() and amount >= 0):
+                raise ValueError(f"balances: expected 0 or more {currency}, received {amount}")

@@ -148,13 +148,18 @@ class ZerocapHttp(VenueHttp):
         rows = (await self._post(_page, path, data)).order_list
         return rows[0] if rows else None
 
+    @property
+    def first_page(self) -> int:
+        """How the dialect's document counts pages (section 3)."""
+        return 0 if self._options.dialect == "A" else 1
+
     async def fetch_orders(
         self,
         *,
         start_ms: int = 0,
         end_ms: int = 0,
         symbol: str = "",
-        page: int = 1,
+        page: int | None = None,
         limit: int = MAX_PAGE,
         ids: str = "",
         status: str = "",
@@ -164,13 +169,13 @@ class ZerocapHttp(VenueHttp):
     ) -> s.OrderPage:
         """`POST /orders/fetch_orders`: created from `start_ms` to before `end_ms`; 0 is no bound.
 
-        `ids` are joined by commas. `total` of the answer counts the orders of all pages.
+        `page` None is the first: 0 in dialect A, 1 in C. `ids` are joined by commas. `total` of the answer counts the orders of all pages.
         """
         data = {
             "symbol": symbol,
             "start_datetime": start_ms,
             "end_datetime": end_ms,
-            "page": page,
+            "page": self.first_page if page is None else page,
             "ids": ids,
             "status": status,
             "sort_order": sort_order,

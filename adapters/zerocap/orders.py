@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Container, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal
 
 import msgspec
 
 from fairlead.adapters.base.outcomes import create_outcome, reading
-from fairlead.adapters.base.venue import ParseError, VenueError, VenueInstrument
+from fairlead.adapters.base.venue import ParseError, VenueError, VenueErrorKind, VenueInstrument
 from fairlead.adapters.zerocap import parse
 from fairlead.adapters.zerocap import schemas as s
 from fairlead.adapters.zerocap.config import ZerocapOptions
 from fairlead.adapters.zerocap.errors import CODE
-from fairlead.adapters.zerocap.http import NewOrder, ZerocapHttp
+from fairlead.adapters.zerocap.http import MAX_PAGE, NewOrder, ZerocapHttp
 from fairlead.adapters.zerocap.parse import Source
+from fairlead.adapters.zerocap.purse import Purse
 from fairlead.adapters.zerocap.websocket import Ladders
 from fairlead.engine.orders.model import (
     Absent,
@@ -50,13 +50,14 @@ from fairlead.engine.orders.model import (
 )
 
 MAX_PAGES = 100
+IDLE_PAGES = 2  # without news in a row: then a list ends
+MAX_SENT_IDS = 100_000
 BATCH_QUERY_MAX = 50
 MAX_ECHO_MORE = 8  # characters that an echo of a client order id may have more
 MAX_KEPT_FILLS = 1_000  # orders whose executions are kept from their answers
 # What the venue keeps may be stamped this much before our time of sending: whole seconds, and
 # clocks that are set while we run. Orders are told apart by id: a wide window costs nothing.
 FIND_SKEW_SECS = 120
-LISTED_LATE_SECS = 120  # after an order of a later time
 _RELEASE = re.compile(r"-r\d\d")  # what a later release has after the id (`Intent.sent_id`)
 _KINDS: Mapping[Kind, Literal["limit", "market"]] = {Kind.LIMIT: "limit", Kind.MARKET: "market"}
 
@@ -84,45 +85,62 @@ def is_echo(told: str, sent: str) -> bool:
     return more is not None and len(more) <= MAX_ECHO_MORE and _RELEASE.match(more) is None
 
 
-class Purse:
-    """Dialect A's balances: what the config says of a moment, and every execution since then.
+def owner_of(told: str, sent: Container[str]) -> str | None:
+    """Whose echo a client order id is: the longest of those that were sent (section 5).
 
-    The venue stamps whole seconds: what it did in the second of that moment counts as later.
-    Currencies that the config does not name begin at 0.
+    So of two ids of which one begins the other, each has its own order.
+    """
+    for more in range(min(MAX_ECHO_MORE, len(told)) + 1):
+        name = told[: len(told) - more]
+        if name in sent and is_echo(told, name):
+            return name
+    return None
+
+
+class _Pages:
+    """The rows of a list that comes in pages. It is whole when all that it says it has were seen.
+
+    Dialect A calls the first page 0, and C 1 (section 3). A venue that counts from the other, or
+    calls both the first, is read whole too: a page without news is not the end.
     """
 
-    def __init__(self, start: Mapping[str, Decimal], at: datetime | None) -> None:
-        self._held = {currency.upper(): amount for currency, amount in start.items()}
-        self._booked: set[str] = set()
-        self.start_ms = 0 if at is None else int(at.timestamp()) * 1000
-        self._seen_ms = self.start_ms  # of the newest order that was listed
+    def __init__(self, first: int, wanted: Collection[str]) -> None:
+        self.rows: dict[str, s.OrderRow] = {}
+        self.total: int | None = None
+        self.page: int | None = first  # to be asked for next; None: none is left
+        self._asked: set[int] = set()
+        self._wanted = wanted
+        self._idle = 0  # pages in a row that told nothing new
+
+    def told(self, found: s.OrderPage) -> bool:
+        """Whether nothing more need be asked. Raises ParseError for a row without an id."""
+        before = len(self.rows)
+        for row in found.order_list:
+            name = row.id or row.order_id
+            if not name:
+                raise ParseError("orders", "expected an id of each order, received none")
+            self.rows[name] = row
+        if found.total is not None:
+            self.total = max(found.total, self.total or 0)
+        if self._wanted and all(name in self.rows for name in self._wanted):
+            return True
+        if self.is_whole and len(found.order_list) < MAX_PAGE:
+            return True
+        self._next(is_news=len(self.rows) > before)
+        return False
 
     @property
-    def from_ms(self) -> int:
-        """Where the venue's list is read from: what comes late, or is listed late, is there."""
-        return max(self.start_ms, self._seen_ms - LISTED_LATE_SECS * 1000)
+    def is_whole(self) -> bool:
+        return self.total is not None and len(self.rows) >= self.total
 
-    def seen(self, order: VenueOrder) -> None:
-        self._seen_ms = max(self._seen_ms, order.ts_created // parse.NS_PER_MS)
-
-    def book(self, fills: Iterable[VenueFill], instruments: Mapping[str, VenueInstrument]) -> None:
-        """Each execution once, by its id."""
-        for fill in fills:
-            facts = instruments.get(fill.instrument)
-            if facts is None or fill.trade_id in self._booked:
-                continue
-            self._booked.add(fill.trade_id)
-            sign = 1 if fill.side is Side.BUY else -1
-            self._add(facts.base, sign * fill.quantity)
-            self._add(facts.quote, -sign * fill.quantity * fill.price)
-
-    def _add(self, currency: str, amount: Decimal) -> None:
-        self._held[currency] = self._held.get(currency, Decimal(0)) + amount
-
-    def balances(self) -> list[VenueBalance]:
-        return [
-            VenueBalance(currency=c, free=held, locked=Decimal(0)) for c, held in self._held.items()
-        ]
+    def _next(self, *, is_news: bool) -> None:
+        assert self.page is not None
+        self._asked.add(self.page)
+        self._idle = 0 if is_news else self._idle + 1
+        if self._idle < IDLE_PAGES:
+            self.page = max(self._asked) + 1
+        else:
+            self.page = 0 if 0 not in self._asked else None
 
 
 class ZerocapOrders:
@@ -142,6 +160,7 @@ class ZerocapOrders:
         self._instruments = instruments
         self._ladders = ladders
         self._kept: OrderedDict[str, list[VenueFill]] = OrderedDict()  # by venue order id
+        self._sent: OrderedDict[str, None] = OrderedDict()  # client order ids
         self._purse = Purse(options.balances, options.balances_at)
 
     # -- submit ------------------------------------------------------------------------------------
@@ -154,6 +173,9 @@ class ZerocapOrders:
         order = self._new_order(intent)
         if isinstance(order, Refused):
             return order
+        self._sent[intent.sent_id] = None
+        if len(self._sent) > MAX_SENT_IDS:
+            self._sent.popitem(last=False)
         try:
             row = await self._http.create_order(order)
         except VenueError as e:
@@ -169,10 +191,10 @@ class ZerocapOrders:
             return refusal
         kind, price = _KINDS[intent.kind], intent.price
         if kind == "market" and self._options.dialect == "C":
-            kind, price = "limit", self._market_limit(intent, facts)
-            if price is None:
-                text = "no ladder covers the quantity now, and the venue has no market orders"
-                return Refused(f"{CODE}-NO-LADDER", f"{text}; not sent")
+            limit = self._market_limit(intent, facts)
+            if isinstance(limit, Refused):
+                return limit
+            kind, price = "limit", limit
         if kind == "limit" and price is None:
             text = f"{intent.kind} order {intent.client_order_id} has no price; not sent"
             return Refused(f"{CODE}-INCOMPLETE", text)
@@ -185,21 +207,26 @@ class ZerocapOrders:
             client_order_id=intent.sent_id,
         )
 
-    def _market_limit(self, intent: Intent, facts: VenueInstrument) -> Decimal | None:
+    def _market_limit(self, intent: Intent, facts: VenueInstrument) -> Decimal | Refused:
         """The tier's price, worse by the slippage that the config allows."""
         ladder = self._ladders.get(intent.instrument)
         price = None if ladder is None else ladder.price_for(intent.side, intent.quantity)
         if price is None:
-            return None
+            text = "no ladder covers the quantity now, and the venue has no market orders"
+            return Refused(f"{CODE}-NO-LADDER", f"{text}; not sent")
         is_buy = intent.side is Side.BUY
         slippage = self._options.market_slippage * (1 if is_buy else -1)
         tick = Decimal(1).scaleb(-facts.price_precision)
         limit = (price * (1 + slippage)).quantize(tick, ROUND_CEILING if is_buy else ROUND_FLOOR)
-        return limit if limit > 0 else None
+        if limit > 0:
+            return limit
+        text = f"the tier's price {price} less the slippage {-slippage} is below one tick"
+        return Refused(f"{CODE}-NO-LIMIT", f"{text}; not sent")
 
     def _outcome(self, row: s.OrderRow, intent: Intent) -> Outcome:
         """What the create's answer proves; it must be of this order."""
-        if row.client_order_id and not is_echo(row.client_order_id, intent.sent_id):
+        told = row.client_order_id
+        if told and owner_of(told, {*self._sent, intent.sent_id}) != intent.sent_id:
             return Unknown(f"{CODE}-ANSWER: of another client order id")
         try:
             order = self._named(parse.order(row, self._venue, Source.CREATE), intent)
@@ -223,7 +250,7 @@ class ZerocapOrders:
 
     def _keep(self, order: VenueOrder, fills: list[VenueFill]) -> None:
         """Executions that explain all that is filled need not be asked for again."""
-        self._purse.book(fills, self._instruments)
+        self._purse.book(order, fills, self._instruments)
         if fills and sum(fill.quantity for fill in fills) == order.filled:
             self._kept[order.venue_order_id] = fills
             if len(self._kept) > MAX_KEPT_FILLS:
@@ -257,14 +284,18 @@ class ZerocapOrders:
             rows = await self._listed(start_ms=start_ms)
         except VenueUnavailable as e:
             return [Unsure(f"{e.code}: {e.message}")] * len(lost)
-        return [self._found(rows, one) for one in lost]
+        names = {*self._sent, *(one.intent.sent_id for one in lost)}
+        owners = [(owner_of(row.client_order_id, names), row) for row in rows]
+        return [self._found(owners, one) for one in lost]
 
-    def _found(self, rows: Sequence[s.OrderRow], lost: Lost) -> FindResult:
+    def _found(
+        self, owners: Sequence[tuple[str | None, s.OrderRow]], lost: Lost
+    ) -> FindResult:
         sent = lost.intent.sent_id
         named = [
             row
-            for row in rows
-            if is_echo(row.client_order_id, sent) and (row.id or row.order_id) not in lost.known
+            for owner, row in owners
+            if owner == sent and (row.id or row.order_id) not in lost.known
         ]
         exact = [row for row in named if row.client_order_id == sent]
         orders = []
@@ -280,26 +311,40 @@ class ZerocapOrders:
             return Unsure(text, ambiguous=True, candidates=tuple(orders))
         if orders:
             return Found(orders[0])
-        return Absent(f"{len(rows)} orders listed since it was sent; none has its client order id")
+        return Absent(f"{len(owners)} orders listed since it was sent; none has its client order id")
 
     async def _listed(
-        self, *, start_ms: int = 0, ids: str = "", status: str = ""
+        self, *, start_ms: int = 0, ids: str = "", status: str = "", wanted: Collection[str] = ()
     ) -> list[s.OrderRow]:
-        """Every row of all pages, oldest first. Raises VenueUnavailable."""
-        rows: dict[str, s.OrderRow] = {}
+        """Every row of all pages, oldest first, or at least the wanted. Raises VenueUnavailable.
+
+        A list of which less was seen than the venue says that there is proves of no order that it
+        is not there: it is no list.
+        """
+        pages = _Pages(self._http.first_page, wanted)
         with reading(CODE):
-            for page in range(1, MAX_PAGES + 1):
+            for _ in range(MAX_PAGES):
+                if pages.page is None:
+                    break
                 # Oldest first: what is created meanwhile moves no page.
-                found = await self._http.fetch_orders(
-                    start_ms=start_ms, ids=ids, status=status, page=page, sort_order="asc"
-                )
-                fresh = {row.id: row for row in found.order_list if row.id not in rows}
-                rows |= fresh
-                # A page may hold less than was asked for: only one without news is the last.
-                if not fresh or (found.total is not None and len(rows) >= found.total):
-                    return list(rows.values())
-        text = f"expected every order on at most {MAX_PAGES} pages, received {len(rows)}"
+                found = await self._page(pages.page, start_ms=start_ms, ids=ids, status=status)
+                if pages.told(found):
+                    return list(pages.rows.values())
+        if pages.page is None and pages.is_whole:
+            return list(pages.rows.values())
+        total = "no total" if pages.total is None else f"a total of {pages.total}"
+        text = f"expected all orders, received {len(pages.rows)} and {total}"
         raise VenueUnavailable(f"{CODE}-INCOMPLETE", text)
+
+    async def _page(self, page: int, *, start_ms: int, ids: str, status: str) -> s.OrderPage:
+        try:
+            return await self._http.fetch_orders(
+                start_ms=start_ms, ids=ids, status=status, page=page, sort_order="asc"
+            )
+        except VenueError as e:
+            if page or e.kind is not VenueErrorKind.REFUSED:
+                raise
+            return s.OrderPage(order_list=[])  # it has no page 0
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
         """Current states by venue order id; one that the venue doesn't list is left out."""
@@ -310,8 +355,8 @@ class ZerocapOrders:
         names, found = list(wanted), []
         for start in range(0, len(names), BATCH_QUERY_MAX):
             part = names[start : start + BATCH_QUERY_MAX]
-            for row in await self._listed(ids=",".join(part)):
-                ref = wanted.get(row.id)
+            for row in await self._listed(ids=",".join(part), wanted=part):
+                ref = wanted.get(row.id or row.order_id)
                 if ref is None:
                     continue  # a venue that ignores `ids` tells of others too
                 with reading(CODE):
@@ -348,9 +393,10 @@ class ZerocapOrders:
             rows = await self._listed(start_ms=self._purse.from_ms)
             with reading(CODE):
                 for row in rows:
-                    self._purse.seen(parse.order(row, self._venue, Source.FETCH))
+                    order = parse.order(row, self._venue, Source.FETCH)
+                    self._purse.seen(order, self._http.clock.now_ns())
                     fills = parse.fills(row, self._venue, Source.FETCH)
-                    self._purse.book(fills, self._instruments)
+                    self._purse.book(order, fills, self._instruments)
             return self._purse.balances()
         with reading(CODE):
             return parse.balances(await self._http.balances(), self._options.balance_account)

@@ -25,6 +25,7 @@ from fairlead.adapters.zerocap.symbols import (
     split_name,
 )
 from fairlead.engine.orders.model import (
+    Fee,
     Kind,
     OrderState,
     Side,
@@ -252,6 +253,7 @@ def order(row: s.OrderRow, venue: str, source: Source) -> VenueOrder:
         ts_created=ms_to_ns(row.timestamp or row.created_at),
         ts_updated=ms_to_ns(row.last_trade_timestamp or row.updated_at or row.timestamp),
         reason=bounded(row.error_message),
+        fees=Fee(row.fee, split_name(row.symbol)[1]) if row.fee else None,
     )
 
 
@@ -284,6 +286,8 @@ def fills(row: s.OrderRow, venue: str, source: Source) -> list[VenueFill]:
     """
     order_id = row.id or row.order_id
     found: dict[str, VenueFill] = {}
+    # The order's fee where its trades tell none: with the first of them.
+    fee = None if any(trade.fee for trade in row.trades) else row.fee
     for trade in row.trades:
         if trade.is_blank:
             continue
@@ -301,6 +305,7 @@ def fills(row: s.OrderRow, venue: str, source: Source) -> list[VenueFill]:
             symbol=trade.symbol or row.symbol,
             side=trade.side or row.side,
             client_order_id=trade.client_order_id or row.client_order_id,
+            fee=trade.fee or (fee if not found else None),
         )
         found.setdefault(trade.id, fill(whole, venue))
     filled = row.filled or Decimal(0)

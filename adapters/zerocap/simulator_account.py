@@ -14,6 +14,7 @@ from fairlead.adapters.zerocap.simulator_rows import iso, text
 from fairlead.adapters.zerocap.simulator_state import ACCOUNT, Transaction, ZerocapState
 
 TRADING = "prime"  # what the balances call it; transfers say trading
+WALLET_ASSET = "USDT"  # of every wallet
 _FIAT = frozenset({"AUD", "USD"})
 
 
@@ -101,9 +102,9 @@ def _wallets(state: ZerocapState, asked: Asked) -> object:
             "address": f"0x{wallet.replace('-', '')}",
             "label": "",
             "status": "APPROVED",
-            "asset": "USDT",
+            "asset": WALLET_ASSET,
             "network": "ETH",
-            "asset_id": "USDT",
+            "asset_id": WALLET_ASSET,
         }
         for wallet in state.options.wallets
     ]

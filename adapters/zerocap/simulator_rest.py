@@ -131,7 +131,8 @@ def _fetch_order(state: ZerocapState, asked: Asked) -> object:
 
 def _fetch_orders(state: ZerocapState, asked: Asked) -> object:
     limit = min(PAGE_MAX, max(1, numbered(asked, "limit", PAGE_MAX)))
-    page = max(1, numbered(asked, "page", 1))
+    first = 0 if asked.dialect == "A" else 1
+    page = max(first, numbered(asked, "page", first))
     start, end = numbered(asked, "start_datetime", 0), numbered(asked, "end_datetime", 0)
     ids = {name for name in worded(asked, "ids", "").split(",") if name}
     wanted = {
@@ -150,7 +151,7 @@ def _fetch_orders(state: ZerocapState, asked: Asked) -> object:
     ]
     if worded(asked, "sort_order", "").lower() != "asc":
         chosen.reverse()
-    shown = chosen[(page - 1) * limit : page * limit]
+    shown = chosen[(page - first) * limit : (page - first + 1) * limit]
     rows = [fetched(deal, asked.dialect, is_listed=True) for deal in shown]
     told: object = str(page) if asked.dialect == "A" else page
     return {"order_list": rows, "status": "success", "total": len(chosen), "page": told}
