@@ -544,6 +544,9 @@ class VenueDataClient(DataRequests):
                 stream.reconnect(f"no whole book of {names} within {limits.snapshot_secs} s")
             elif all(now - it.last_update >= limits.silence_secs for it in self._books.values()):
                 stream.reconnect(f"no book has changed for {limits.silence_secs} s")
+            elif silent := [it for it in self._books.values() if it.is_silent(now, limits)]:
+                names = ", ".join(it.feed.instrument for it in silent)
+                stream.reconnect(f"{names}: no change for {limits.silence_secs} s or longer")
 
     def _is_overdue(self, kept: StreamedBook, now: float) -> bool:
         """Whether the connection should be renewed for this book; marks silent books STALE."""

@@ -14,6 +14,7 @@ from nautilus_trader.model import AggressorSide, InstrumentId, TradeTick
 from fairlead.adapters.base.book import Numbers, SnapshotBook
 from fairlead.adapters.base.decode import bounded
 from fairlead.adapters.base.history import Histories
+from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -64,6 +65,7 @@ class SnapshotChannel:
         self.instrument = instrument.id
         self._has_gap = False
         self._ts_event = 0
+        self._late = 0  # in a row
         self._book = SnapshotBook(
             InstrumentId.from_str(instrument.id),
             instrument.price_precision,
@@ -73,11 +75,24 @@ class SnapshotChannel:
     def update(
         self, asks: Levels, bids: Levels, ts_event: int, ts_init: int
     ) -> Sequence[StreamItem]:
-        """Raises ParseError, and is as it was. A book older than the one shown is passed over."""
+        """Raises ParseError, and is as it was. A book older than the one shown is passed over.
+
+        Not for ever: one time that was told wrong would make all that follow older.
+        """
+        if ts_event < self._ts_event and self._book.is_valid:
+            self._late += 1
+            if self._late <= MAX_LATE_IN_ROW:
+                return ()
+            self._late = 0
+            return self.break_off("times went back", ts_init)  # the next is taken
+        told = self._take(asks, bids, ts_event, ts_init)
+        self._ts_event, self._late = ts_event, 0
+        return told
+
+    def _take(
+        self, asks: Levels, bids: Levels, ts_event: int, ts_init: int
+    ) -> Sequence[StreamItem]:
         book = self._book
-        if ts_event < self._ts_event and book.is_valid:
-            return ()
-        self._ts_event = ts_event
         was_valid = book.is_valid
         deltas = book.diff(asks, bids, ts_event, ts_init)
         if book.is_valid:

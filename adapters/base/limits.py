@@ -21,6 +21,11 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     excerpt_chars_max: int = 200  # of a frame or an error in a log line
 
 
+# Frames of a book in a row that are older than what is shown, by the venue's own number or time:
+# with one more it is believed that it has begun anew, or that the one which seemed newer was wrong.
+MAX_LATE_IN_ROW = 10
+
+
 class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
     """When a streamed book is not believed any more."""
 
@@ -30,6 +35,9 @@ class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_reconnects_max: int = 3  # in a row for one book; then it is only reported
     stale_secs: float = 30.0  # silence after which a book is shown as STALE
     silence_secs: float = 300.0  # silence of every book that renews the connection
+    # Of one book among others it does too; each time in a row it takes twice as long, as a market
+    # may be quiet, up to 2 to the power of this.
+    silence_doublings_max: int = 5
 
 
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):

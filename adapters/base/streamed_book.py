@@ -23,10 +23,12 @@ from nautilus_trader.model import (
     RecordFlag,
 )
 
+from fairlead.adapters.base.limits import BookLimits
 from fairlead.adapters.base.venue import Feed
 from fairlead.engine.status import BookState, BookStatus
 
 DEPTH_LEVELS_DEFAULT = 10  # levels of an OrderBookDepth where the subscription names none
+UPDATES_OF_RENEWAL = 2  # of a book, at a reconnect: the CLEAR and the snapshot
 _F_LAST = RecordFlag.F_LAST.value
 
 
@@ -47,6 +49,7 @@ class StreamedBook:
         "managed",
         "not_whole_since",
         "reconnects",
+        "silences",
         "status",
         "wanted_ns",
         "wants_deltas",
@@ -72,6 +75,7 @@ class StreamedBook:
         self.last_update = 0.0  # loop time
         self.wanted_ns = wanted_ns  # when it was subscribed; 0 once it was whole
         self.reconnects = 0  # for want of a snapshot, in a row
+        self.silences = (0, 0)  # in a row that renewed the connection; updates by the last of them
         self._top: tuple[Any, Any, Any, Any] | None = None
 
     @property
@@ -85,6 +89,19 @@ class StreamedBook:
     @property
     def is_empty(self) -> bool:
         return self.book.best_bid_price() is None and self.book.best_ask_price() is None
+
+    def is_silent(self, now: float, limits: BookLimits) -> bool:
+        """Whether this book, among others that change, is silent for so long that it may be stuck.
+
+        Then the next such silence takes twice as long, unless it has changed in between.
+        """
+        count, updates = self.silences
+        if self.status.updates > updates + UPDATES_OF_RENEWAL:
+            count = 0
+        if now - self.last_update < limits.silence_secs * 2**count:
+            return False
+        self.silences = min(count + 1, limits.silence_doublings_max), self.status.updates
+        return True
 
     def set_state(self, state: BookState, now_ns: int) -> None:
         if self.status.state is not state:

@@ -15,6 +15,7 @@ from nautilus_trader.model import InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers, SnapshotBook
 from fairlead.adapters.base.decode import bounded
+from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -57,7 +58,11 @@ def _refused(message: s.Frame, feed: Feed | None) -> StreamFault:
 
 
 class _BookChannel:
-    """A book that comes whole each time. `change_id` only ever grows within a connection."""
+    """A book that comes whole each time. `change_id` only ever grows within a connection.
+
+    It is the only thing that tells a late message: one that was told wrong, or a venue that counts
+    anew, would make all that follow late. After some in a row it begins anew, and a gap is told.
+    """
 
     def __init__(self, instrument: VenueInstrument) -> None:
         self.instrument = instrument.id
@@ -68,21 +73,32 @@ class _BookChannel:
             instrument.size_precision,
         )
         self._precisions = instrument.price_precision, instrument.size_precision
-        self._change_id: int | None = None
+        self._depth: parse.Depth | None = None  # the last that was taken in this connection
+        self._late = 0  # in a row
         self._has_gap = False
 
     def begin(self) -> None:
         """Another connection counts by itself."""
-        self._change_id = None
+        self._depth, self._late = None, 0
 
     def update(self, message: s.Frame, ts_init: int) -> Sequence[StreamItem]:
         depth = parse.depth(message, *self._precisions)
-        if self._change_id is not None and depth.change_id <= self._change_id:
+        if self._depth is not None and depth.change_id <= self._depth.change_id:
             self.stale_count += 1  # late, or told twice
-            return ()
+            if depth == self._depth:
+                return ()
+            self._late += 1
+            if self._late <= MAX_LATE_IN_ROW:
+                return ()
+            self.begin()  # the next is taken, whatever its id
+            return self.break_off("change ids went back", ts_init)
+        told = self._take(depth, ts_init)
+        self._depth, self._late = depth, 0
+        return told
+
+    def _take(self, depth: parse.Depth, ts_init: int) -> Sequence[StreamItem]:
         was_valid = self.book.is_valid
         deltas = self.book.diff(depth.asks, depth.bids, ts_init, ts_init)
-        self._change_id = depth.change_id
         if self.book.is_valid:
             if not self._has_gap:
                 return () if deltas is None else (deltas,)

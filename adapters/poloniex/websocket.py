@@ -16,6 +16,7 @@ import msgspec
 from nautilus_trader.model import BarType, OrderBookDeltas
 
 from fairlead.adapters.base.book import BookGap, SequencedBook
+from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -86,7 +87,9 @@ class StreamCounters(msgspec.Struct):
 class _Book:
     """One `book_lv2` or `book` subscription."""
 
-    __slots__ = ("book", "channel", "depth", "had_gap", "inst", "last_ts", "resync_ns", "waiting")
+    __slots__ = (
+        *("book", "channel", "depth", "had_gap", "inst", "last_ts", "late", "resync_ns", "waiting"),
+    )
 
     def __init__(self, inst: StreamInstrument, channel: str, depth: int) -> None:
         self.inst = inst
@@ -101,6 +104,7 @@ class _Book:
         self.waiting: deque[s.BookRow] = deque(maxlen=MAX_WAITING_UPDATES)
         self.had_gap = False
         self.last_ts = -1  # the venue's `ts` of what was applied last, milliseconds
+        self.late = 0  # frames in a row that were older than the book
         self.resync_ns = 0
 
 
@@ -343,10 +347,9 @@ class PublicStream:
             if ts_init - book.resync_ns > RESYNC_EVERY_NS and book.had_gap:
                 items += [Send(frame) for frame in self._resync_frames(book, ts_init)]
             return
-        if row.id <= ladder.last_id and row.ts <= book.last_ts:
-            self.counters.stale += 1
-            return
         if row.id <= ladder.last_id:
+            if row.ts <= book.last_ts and self._is_late(book):
+                return
             # Newer by the venue's clock, older by its ids: the venue counts anew.
             self._gap(book, "ids went back", ts_init, items)
             return
@@ -358,14 +361,15 @@ class PublicStream:
         if isinstance(change, BookGap):
             self._gap(book, change.value, ts_init, items, row)
             return
-        book.last_ts = row.ts
+        book.last_ts, book.late = row.ts, 0
         if change is not None:
             items.append(change)
 
     def _snapshot(self, book: _Book, row: s.BookRow, ts_init: int, items: list[StreamItem]) -> None:
         if book.book.is_valid and row.id < book.book.last_id and row.ts <= book.last_ts:
-            self.counters.stale += 1
-            return
+            if self._is_late(book):
+                return
+            self._gap(book, "ids went back", ts_init, items)
         newer = [w for w in book.waiting if w.id > row.id and w.ts >= row.ts]
         if newer and newer[0].last_id != row.id:
             self.counters.stale += 1  # older than what was lost: the next snapshot is awaited
@@ -386,11 +390,18 @@ class PublicStream:
     ) -> None:
         """A frame of the `book` channel: always the whole top of the book."""
         if book.book.is_valid and row.ts < book.last_ts:
-            self.counters.stale += 1
-            return
+            if self._is_late(book):
+                return
+            self._gap(book, "times went back", ts_init, items)
         if self._take(book, row, ts_init, items) and book.had_gap:
             book.had_gap = False
             items.append(Resynced(book.inst.name))
+
+    def _is_late(self, book: _Book) -> bool:
+        """Whether a frame that is older than the book is passed over: not the last of many."""
+        self.counters.stale += 1
+        book.late += 1
+        return book.late <= MAX_LATE_IN_ROW
 
     def _take(self, book: _Book, row: s.BookRow, ts_init: int, items: list[StreamItem]) -> bool:
         """Replace the book by this frame. False: it could not be, and a gap is told."""
@@ -405,7 +416,7 @@ class PublicStream:
         if isinstance(whole, BookGap):
             self._gap(book, whole.value, ts_init, items)
             return False
-        book.last_ts = row.ts
+        book.last_ts, book.late = row.ts, 0
         items.append(whole)
         return True
 

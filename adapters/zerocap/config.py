@@ -40,7 +40,9 @@ class ZerocapMarket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f"min_quantity: expected 0 or more, received {self.min_quantity}")
         most = self.max_quantity
         if most is not None and not (most.is_finite() and most > 0 and most >= self.min_quantity):
-            text = f"expected more than 0 and no less than min_quantity, received {self.max_quantity}"
+            text = (
+                f"expected more than 0 and no less than min_quantity, received {self.max_quantity}"
+            )
             raise ValueError(f"max_quantity: {text}")
 
 

@@ -169,7 +169,8 @@ class ZerocapHttp(VenueHttp):
     ) -> s.OrderPage:
         """`POST /orders/fetch_orders`: created from `start_ms` to before `end_ms`; 0 is no bound.
 
-        `page` None is the first: 0 in dialect A, 1 in C. `ids` are joined by commas. `total` of the answer counts the orders of all pages.
+        `page` None is the first: 0 in dialect A, 1 in C. `ids` are joined by commas.
+        `total` of the answer counts the orders of all pages.
         """
         data = {
             "symbol": symbol,

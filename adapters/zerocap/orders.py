@@ -288,9 +288,7 @@ class ZerocapOrders:
         owners = [(owner_of(row.client_order_id, names), row) for row in rows]
         return [self._found(owners, one) for one in lost]
 
-    def _found(
-        self, owners: Sequence[tuple[str | None, s.OrderRow]], lost: Lost
-    ) -> FindResult:
+    def _found(self, owners: Sequence[tuple[str | None, s.OrderRow]], lost: Lost) -> FindResult:
         sent = lost.intent.sent_id
         named = [
             row
@@ -311,7 +309,9 @@ class ZerocapOrders:
             return Unsure(text, ambiguous=True, candidates=tuple(orders))
         if orders:
             return Found(orders[0])
-        return Absent(f"{len(owners)} orders listed since it was sent; none has its client order id")
+        return Absent(
+            f"{len(owners)} orders listed since it was sent; none has its client order id"
+        )
 
     async def _listed(
         self, *, start_ms: int = 0, ids: str = "", status: str = "", wanted: Collection[str] = ()

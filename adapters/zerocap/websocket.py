@@ -12,6 +12,7 @@ import msgspec
 from nautilus_trader.model import InstrumentId, OrderBookDeltas
 
 from fairlead.adapters.base.book import SnapshotBook
+from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -35,7 +36,6 @@ from fairlead.adapters.zerocap.parse import Fault, Notice, OrderTold, Said, Sour
 from fairlead.adapters.zerocap.signing import Signer
 from fairlead.engine.orders.model import Side, VenueFill, VenueOrder
 
-MAX_LATE_IN_ROW = 10  # older ladders than the last: then the venue's clock has gone back
 MAX_KNOWN_ORDERS = 1_000
 QUIET_CLOSE_SECS = 600.0  # dialect A's account stream: it says nothing while nothing happens
 PING = '{"type":"message","message":"ping"}'
@@ -121,9 +121,12 @@ class _BookChannel:
         self._ts_event = self._late = 0
 
     def update(self, ladder: Ladder, ts_init: int) -> Iterable[StreamItem]:
-        if ladder.ts_event and ladder.ts_event < self._ts_event and self._late < MAX_LATE_IN_ROW:
+        if ladder.ts_event and ladder.ts_event < self._ts_event:
             self._late += 1
-            return ()
+            if self._late <= MAX_LATE_IN_ROW:
+                return ()
+            self.renewed()  # the next is taken
+            return self.break_off("times went back", ts_init)
         self._late, self.last_ns = 0, ts_init
         self._ts_event = ladder.ts_event
         sided = ladder.sided(self._options.side_correction, self._was_swapped)

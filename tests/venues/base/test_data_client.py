@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import gc
+import itertools
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,9 +29,12 @@ from nautilus_trader.trading import StrategyConfig
 from fairlead.adapters.base.data_client import make_data_factory
 from fairlead.adapters.base.limits import BookLimits, RequestLimits, StreamLimits
 from fairlead.adapters.base.runtime import Failure, VenueRuntime
+from fairlead.adapters.base.streamed_book import StreamedBook
 from fairlead.adapters.base.transport import TransportError
+from fairlead.adapters.base.venue import Feed, FeedKind
 from fairlead.engine.recording.gaps import GapKind, GapRow
-from fairlead.engine.status import BookState, RunStatus
+from fairlead.engine.status import BookState, BookStatus, RunStatus
+from tests.support.patience import PATIENCE_SECS
 from tests.venues.base.scripted import (
     BTC,
     ETH,
@@ -418,6 +422,46 @@ async def test_a_silent_book_is_stale_then_renewed(
     await until(lambda: run.book.state is BookState.VALID)
     await until(lambda: run.status.reconnects == 1)
     assert run.gaps[-1].kind in {GapKind.GAP, GapKind.RECONNECT}
+
+
+def _other_book(strategy: Seen) -> None:
+    strategy.subscribe_book_deltas(InstrumentId.from_str(ETH), L2)
+
+
+async def test_one_silent_book_of_several_renews_the_connection(
+    make_run: Callable[..., Run], venue: ScriptedVenue
+) -> None:
+    """Else a book that is stuck stands still for as long as another one moves."""
+    run = make_run(book_limits=BookLimits(check_secs=0.02, silence_secs=0.3))
+    run.start(managed_book, _other_book)
+    await until(lambda: len(run.status.books) == 2)
+    sizes = itertools.count(1)
+
+    async def trade_on() -> None:
+        while not run.status.reconnects:
+            await venue.send(venue.delta("100.00", f"{next(sizes)}.000000"))
+            await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(PATIENCE_SECS):
+        await trade_on()
+    assert run.fatal == []
+
+
+def test_a_book_that_is_quiet_is_asked_for_ever_more_seldom() -> None:
+    limits = BookLimits(silence_secs=10.0, silence_doublings_max=2)
+    book = StreamedBook(IID, Feed(FeedKind.BOOK, BTC), BookStatus(instrument=BTC))
+    waits, now = [], 0.0
+    for _ in range(5):
+        began = book.last_update = now
+        book.status.updates += 2  # the CLEAR and the snapshot of the renewed connection
+        while not book.is_silent(now, limits):
+            now += 1
+        waits.append(now - began)
+    assert waits == [10, 20, 40, 40, 40]
+    book.status.updates += 3
+    book.last_update = now
+    assert not book.is_silent(now + 9, limits)
+    assert book.is_silent(now + 10, limits)
 
 
 async def test_a_mute_connection_is_replaced(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from nautilus_trader.model import BookAction, OrderBookDeltas, TradeTick
 
+from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -148,6 +150,41 @@ def test_what_is_late_or_told_twice_changes_nothing(live: PublicStream) -> None:
     list(live.closed(NOW))
     live.opened(NOW)
     assert "OrderBookDeltas" in kinds(items(live, depth(1)))  # another connection counts anew
+
+
+BELIEVED = [["OrderBookDeltas", "Gap"], ["OrderBookDeltas", "Resynced"]]
+
+
+def test_change_ids_that_begin_again_are_believed_after_some(live: PublicStream) -> None:
+    """Else the book stands still for as long as the connection does, and looks valid."""
+    items(live, depth(50_000))
+    told = [kinds(items(live, depth(1 + n, bid=9, ask=9.5))) for n in range(MAX_LATE_IN_ROW + 3)]
+    assert told == [*[[]] * MAX_LATE_IN_ROW, *BELIEVED, []]
+    assert kinds(items(live, depth(30, bid=9.1, ask=9.5))) == ["OrderBookDeltas"]
+    channel = live._books["depth.btc_usdt"]
+    assert channel.book.is_valid
+    assert [Decimal(price) for price in channel.book.levels()[0]] == [Decimal("9.1")]
+
+
+def test_one_change_id_with_a_digit_too_many_stops_no_book(live: PublicStream) -> None:
+    items(live, depth(50_000))
+    items(live, depth(500_010, bid=10.6))
+    told = [kinds(items(live, depth(50_002 + n, bid=9))) for n in range(MAX_LATE_IN_ROW + 2)]
+    assert told == [*[[]] * MAX_LATE_IN_ROW, *BELIEVED]
+    assert kinds(items(live, depth(50_900, bid=9.2))) == ["OrderBookDeltas"]
+    assert items(live, depth(50_800, bid=9)) == [], "one that is late is late again"
+
+
+def test_late_messages_now_and_then_change_nothing(live: PublicStream) -> None:
+    for n in range(3 * MAX_LATE_IN_ROW):
+        items(live, depth(100 + n, bid=9 + n / 100))
+        assert items(live, depth(50, bid=5)) == []
+
+
+def test_a_message_that_is_told_again_and_again_is_no_gap(live: PublicStream) -> None:
+    items(live, depth(5))
+    for _ in range(3 * MAX_LATE_IN_ROW):
+        assert items(live, depth(5)) == []
 
 
 def test_a_crossed_book_is_cleared_until_it_is_whole(live: PublicStream) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from nautilus_trader.model import BookType, InstrumentId, OrderBook, OrderBookDeltas, TradeTick
 
+from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -281,6 +282,54 @@ def test_ids_that_start_anew_are_a_gap_not_a_frozen_book() -> None:
     seen.take(stream.received(update(frames[0][1], id=5, lastId=4, ts=ts + 1), 2))
     assert seen.kinds(Resynced) == [Resynced(BTC)]
     assert len(seen.books[BTC].bids()) == 20
+
+
+def test_updates_that_are_only_ever_late_are_a_gap_not_a_frozen_book() -> None:
+    """An id and a time that were told wrong, or a venue that counts and clocks anew."""
+    stream, seen, frames = live()
+    row = json.loads(frames[10][1])["data"][0]
+    far = {"lastId": row["id"], "id": row["id"] * 10, "ts": row["ts"] * 10}
+    seen.take(stream.received(update(frames[10][1], **far), 1))
+    for ts, frame in frames[11 : 11 + MAX_LATE_IN_ROW]:
+        assert stream.received(frame, ts) == []
+    seen.take(stream.received(frames[11 + MAX_LATE_IN_ROW][1], 2))
+    assert [g.reason for g in seen.kinds(Gap)] == ["ids went back"]
+    assert levels(seen.books[BTC]) == ([], [])
+    seen.take(stream.received(snapshot_after(frames[: 12 + MAX_LATE_IN_ROW]), 3))
+    assert seen.kinds(Resynced) == [Resynced(BTC)]
+
+
+def test_snapshots_that_are_only_ever_late_are_believed() -> None:
+    stream, seen, frames = live()
+    row = json.loads(frames[10][1])["data"][0]
+    far = {"lastId": row["id"], "id": row["id"] * 10, "ts": row["ts"] * 10}
+    seen.take(stream.received(update(frames[10][1], **far), 1))
+    late = snapshot_after(frames[:20])
+    for _ in range(MAX_LATE_IN_ROW):
+        assert stream.received(late, 2) == []
+    seen.take(stream.received(late, 3))
+    assert [g.reason for g in seen.kinds(Gap)] == ["ids went back"]
+    assert seen.kinds(Resynced) == [Resynced(BTC)]
+
+
+def test_whole_books_that_are_only_ever_late_are_believed() -> None:
+    """The channel `book`: each frame is the whole top."""
+    stream = PublicStream(url="", venue="POLONIEX", instruments=INSTRUMENTS)
+    stream.subscribe(Feed(FeedKind.BOOK, BTC, depth=5))
+    stream.opened(0)
+    seen = Books()
+    row = json.loads(btc_frames()[0][1])["data"][0]
+
+    def whole(ts: int, ts_init: int) -> list[Any]:
+        told = row | {"ts": ts}
+        return list(stream.received(json.dumps({"channel": "book", "data": [told]}), ts_init))
+
+    seen.take(whole(row["ts"] * 10, 1))
+    for n in range(MAX_LATE_IN_ROW):
+        assert whole(row["ts"] + n, 2) == []
+    seen.take(whole(row["ts"] + 50, 3))
+    assert [g.reason for g in seen.kinds(Gap)] == ["times went back"]
+    assert seen.kinds(Resynced) == [Resynced(BTC)]
 
 
 def test_update_of_an_unknown_level_adds_it_and_a_delete_of_one_is_nothing() -> None:

@@ -91,7 +91,11 @@ async def test_orders(dialect: Any) -> None:
     assert fetched is not None
     assert (fetched.id, fetched.average) == (created.id, created.average)
     page = await http.fetch_orders(symbol="USDT/AUD", side="buy")
-    assert ([row.id for row in page.order_list], page.total, page.page) == ([created.id], 1, http.first_page)
+    assert ([row.id for row in page.order_list], page.total, page.page) == (
+        [created.id],
+        1,
+        http.first_page,
+    )
     assert (await http.fetch_orders(start_ms=int(time.time() * 1000) + 60_000)).total == 0
 
 

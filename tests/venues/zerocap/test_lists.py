@@ -33,7 +33,7 @@ Change = Callable[[dict[str, Any], dict[str, Any]], Any]  # (asked, told): chang
 
 
 class Changed:
-    """A transport whose answers are changed: `listed` those of the lists, `created` the creates'."""
+    """A transport whose answers are changed: those of lists, and those of creates."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import BookAction, OrderBookDeltas
 
+from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -225,7 +226,22 @@ def test_an_older_ladder_that_comes_late_changes_nothing() -> None:
     assert len(list(stream.received(newer, NOW))) == 1
     for _ in range(10):
         assert list(stream.received(older, NOW)) == []
-    assert len(list(stream.received(older, NOW))) == 1, "the venue's clock has gone back"
+    told = [*stream.received(older, NOW), *stream.received(older, NOW)]
+    assert [type(one).__name__ for one in told] == [
+        *("OrderBookDeltas", "Gap", "OrderBookDeltas", "Resynced"),
+    ], "the venue's clock has gone back: what was shown meanwhile was old"
+    assert stream._ladders.get(USDT).bids[0].price == Decimal("1.3")
+
+
+def test_one_time_that_is_far_ahead_stops_no_book() -> None:
+    stream = prices("C")
+    stream.subscribe(FEED)
+    list(stream.received(ladder("C", [[1.4, 10]], [[1.5, 10]], 8_900_000_000.0), NOW))
+    told = [
+        list(stream.received(ladder("C", [[1.3, 10]], [[1.6, 10]], 1_800_000_000.0 + n), NOW))
+        for n in range(MAX_LATE_IN_ROW + 3)
+    ]
+    assert [len(one) for one in told] == [*[0] * MAX_LATE_IN_ROW, 2, 2, 1]
 
 
 @pytest.mark.parametrize("frame", ["{", '{"type":"price"}', '{"type":"price","data":{"bids":7}}'])
