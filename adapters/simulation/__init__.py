@@ -4,7 +4,7 @@ A venue's `simulator.py` translates its wire protocol to `exchange.Exchange` and
 that is not wire format is here.
 
 exchange.py   `Exchange(markets, ExchangeOptions)`. Users' half: `open_account`, `adjust` (deposit,
-              withdraw), `submit`, `deal`, `cancel`, `order`, `order_by_client_id`,
+              withdraw), `submit`, `deal`, `cancel`, `amend`, `order`, `order_by_client_id`,
               `orders`, `open_orders`. The market's half: `set_level`, `replace_background`,
               `sweep`, `print_trade`, `halt`. Every changing call takes `now_ns`; answers are the
               live `SimOrder` or a `Refusal(code, message)`. State is there to be read:

@@ -77,6 +77,7 @@ SPOT = Product(
     {"product_type": BinanceProductType.SPOT, "us": True},
 )
 BOTH = pytest.mark.parametrize("product", [USDM, SPOT], ids=["usdm", "spot"])
+SPOT_LATER = pytest.param(SPOT, marks=pytest.mark.long)  # its book is told once a second
 
 
 @pytest.fixture
@@ -275,7 +276,7 @@ async def test_a_stop_that_fires_fills(served: Served, product: Product) -> None
     assert player.names.index("0 Accepted") < player.names.index("0 Filled")
 
 
-@BOTH
+@pytest.mark.parametrize("product", [USDM, SPOT_LATER], ids=["usdm", "spot"])
 async def test_a_lost_frame_is_a_gap_and_its_book_is_whole_again(
     served: Served, product: Product
 ) -> None:
