@@ -349,6 +349,7 @@ def test_every_command_of_the_documents_is_run_here() -> None:
     assert not COMMANDS.keys() - found.keys(), "no document has these any more"
 
 
+@pytest.mark.timeout(1800)  # a minute or two on two idle cores, and all of it is one test
 def test_every_command(session: Session, subtests: pytest.Subtests) -> None:
     """One test, since each command finds what those before it have left."""
     for command, step in COMMANDS.items():

@@ -53,7 +53,9 @@ def strategies(instrument: str, seed: int) -> list[dict[str, Any]]:
     return [*found, {"id": "random-9", "path": path, "params": params}]
 
 
-def judge_paper(name: str, seed: int, folder: Path, seconds: int = SECONDS) -> Judged:
+def judge_paper(
+    name: str, seed: int, folder: Path, seconds: int = SECONDS, *, slack_ns: int = SLACK_NS
+) -> Judged:
     """One paper run of `seconds` against venue `name`, whose market has `seed`."""
     instrument = f"BTC_USDT.{name.upper()}"
     account = folder / "account"
@@ -68,7 +70,7 @@ def judge_paper(name: str, seed: int, folder: Path, seconds: int = SECONDS) -> J
         arguments = ("--for", str(seconds), "--out", str(folder / "out"), "--json")
         ended = run("paper", config, *arguments)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    rules = Rules(latency_ns=LATENCY_MS * MS_NS, slack_ns=SLACK_NS)
+    rules = Rules(latency_ns=LATENCY_MS * MS_NS, slack_ns=slack_ns)
     orders = orders_of((folder / "out" / "orders.jsonl").read_bytes(), rules)
     tapes = of_catalog(folder / "data" / "catalog")
     found = judge(orders, tapes, rules)
