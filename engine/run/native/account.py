@@ -100,7 +100,8 @@ class NativeAccount:
     def recover(self, seen: Seen) -> None:
         """Settle what an earlier run left in the journal by what the venue tells now.
 
-        Raises FairleadError `NATIVE-DRIFT` where positions differ, JournalError.
+        Raises FairleadError `NATIVE-DRIFT` where positions differ, or nothing proves what became of
+        an order; JournalError.
         """
         absent: list[LiveOrder] = []
         for order in self.desk.live_orders():
@@ -109,14 +110,20 @@ class NativeAccount:
                 absent.append(order)
             else:
                 self.desk.book(order, told)
-        self._compare(seen)
+        if self._config.venues[self.venue.lower()].account_type == "margin":
+            self._compare(seen)
+        elif absent and not self._config.execution.accept_drift:
+            raise FairleadError(  # no positions are told that would prove that nothing was filled
+                DRIFT,
+                f"{self.venue} tells nothing of {', '.join(map(_id, absent))}, which "
+                f"{self.journal.path} holds open: look at the venue what became of it, or set "
+                "execution.accept_drift = true for one start, which takes it for never filled",
+                Exit.DRIFT,
+            )
         for order in absent:
-            self.desk.never_there(order, ABSENT)
+            self.desk.gone(order, ABSENT)
 
     def _compare(self, seen: Seen) -> None:
-        """An account that holds no positions (spot) tells none to compare with."""
-        if self._config.venues[self.venue.lower()].account_type != "margin":
-            return
         held: defaultdict[str, Decimal] = defaultdict(Decimal)
         for position in self.journal.positions():
             held[position.instrument] += position.quantity

@@ -182,9 +182,13 @@ class NativeDesk:
         if state.state.is_terminal and state.state is not OrderState.FILLED:
             self._end(order.intent.client_order_id, state.state, state)
 
-    def never_there(self, order: LiveOrder, why: str) -> None:
-        """Proven: the venue does not have it. Raises JournalError."""
-        self._end(order.intent.client_order_id, OrderState.REFUSED, {"reason": why})
+    def gone(self, order: LiveOrder, why: str) -> None:
+        """The venue does not have it, and nothing more of it was filled; raises JournalError.
+
+        One that the venue never showed was never there.
+        """
+        state = OrderState.CANCELED if order.is_proven else OrderState.REFUSED
+        self._end(order.intent.client_order_id, state, {"reason": why})
 
     # -- inside --------------------------------------------------------------------------------
 

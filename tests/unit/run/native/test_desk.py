@@ -257,7 +257,12 @@ def test_an_order_that_is_open_still_stays_open(kept: Kept) -> None:
 
 
 def account(
-    kept: Kept, *, accept: bool = False, failed: list[str] | None = None, **more: Any
+    kept: Kept,
+    *,
+    kind: str = "margin",
+    accept: bool = False,
+    failed: list[str] | None = None,
+    **more: Any,
 ) -> NativeAccount:
     adapter = Event(venue="BINANCE", instruments={}, orders=None)
     runtime: Any = Event(
@@ -265,7 +270,7 @@ def account(
         now_ns=lambda: 7,
         fatal=lambda code, _: (failed if failed is not None else []).append(code),
     )
-    venue = Event(account="main", account_type="margin")
+    venue = Event(account="main", account_type=kind)
     config: Any = Event(
         venues={"binance": venue},
         run=Event(on_stop="cancel"),
@@ -280,6 +285,24 @@ def test_an_order_that_nobody_knows_was_never_there_where_positions_agree(kept: 
     made.recover(Seen())
     assert kept.state() is OrderState.REFUSED
     assert made.live() == []
+
+
+def test_an_order_that_the_venue_had_and_forgot_was_cancelled(kept: Kept) -> None:
+    """A conditional order that was cancelled at the venue: no question finds it there."""
+    kept.desk.intend([limit()])
+    kept.desk.told(event("OrderAccepted"))
+    account(kept).recover(Seen())
+    assert kept.state() is OrderState.CANCELED
+
+
+def test_without_positions_nothing_proves_an_absence(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    with pytest.raises(FairleadError, match="never filled") as raised:
+        account(kept, kind="cash").recover(Seen())
+    assert raised.value.exit_code == Exit.DRIFT
+    assert kept.state() is OrderState.INTENDED
+    account(kept, kind="cash", accept=True).recover(Seen())
+    assert kept.state() is OrderState.REFUSED
 
 
 def test_positions_that_differ_refuse_the_start(kept: Kept) -> None:
