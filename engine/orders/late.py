@@ -148,15 +148,19 @@ class Late(Part):
             return
         if live is not None:
             self.came(live, state)
-            return
-        self._take_back(order, state)
+        elif self._went_on(order):
+            self._beside(order, state)
+        else:
+            self._take_back(order, state)
 
     def _is_spent(self, order: LiveOrder, live: LiveOrder | None, state: VenueOrder) -> bool:
         """Whether it is a release that came to nothing, of an order that was held, and went on."""
         if state.filled or not state.state.is_terminal:
             return False
-        if live is not None:
-            return live.held is not None
+        return live.held is not None if live is not None else self._went_on(order)
+
+    def _went_on(self, order: LiveOrder) -> bool:
+        """Whether it ended in a way of its own, after a release of it was given up."""
         known = self._journal.order(order.intent.client_order_id)
         return known is not None and known.state is not OrderState.REFUSED
 
@@ -166,6 +170,10 @@ class Late(Part):
             order.intent = msgspec.structs.replace(released(order.held, self._can, 1))
             self._take_back(order, state)
             return
+        self._beside(order, state)
+
+    def _beside(self, order: LiveOrder, state: VenueOrder) -> None:
+        """A release that was given up is there, beside the one that the order has become."""
         self._shared.tell(
             "ORDER-LATE",
             order.intent.instrument,

@@ -83,7 +83,8 @@ def _all_known(ev: Evidence) -> Iterator[Violation]:
     for number, order in ev.own_orders().items():
         cid = ev.owners.get(number)
         if cid is None:
-            if _is_hidden_order(ev, order):
+            is_told = ev.is_beyond and number in ev.late_told  # beside what it was released as
+            if is_told or _is_hidden_order(ev, order):
                 continue
             yield Violation("ORPHAN", str(number), f"the journal does not know it: {_words(order)}")
             continue

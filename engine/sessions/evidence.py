@@ -39,6 +39,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     records: list[Record]
     orders: dict[str, Journaled]
     late_releases: set[int]  # given up, and come to nothing after it; the ledger's order ids
+    late_told: set[int]  # of which a finding tells that they came late; the ledger's order ids
     owners: dict[int, str]  # the ledger's order id -> client order id, by the journal
     fills: list[VenueFill]
     owner_of_fill: list[str]
@@ -108,6 +109,12 @@ class Evidence(msgspec.Struct, kw_only=True):
                 scene.venue.ledger_id(msgspec.json.decode(one.body)["venue_order_id"])
                 for one in records
                 if one.kind == "RELEASE_LATE"
+            },
+            late_told={
+                scene.venue.ledger_id(found["subject"])
+                for one in records
+                if one.kind == "FINDING"
+                and (found := msgspec.json.decode(one.body))["code"] == "ORDER-LATE"
             },
             orders=orders,
             owners=owners,

@@ -480,6 +480,34 @@ def test_a_release_that_comes_late_and_to_nothing_ends_nothing(
     assert "LATE" not in bench.kinds()
 
 
+def test_a_release_that_fills_late_beside_another_is_told_and_ends_nothing_twice(
+    make: Callable[..., HeldBench],
+) -> None:
+    """The order was released again, and is filled: what the first did is told, and not booked."""
+    bench = make()
+    answers = iter([Unknown("timeout")])
+    done = venue_order("V2", side=Side.SELL, state=OrderState.FILLED, filled=Decimal("0.5"))
+    done = msgspec.structs.replace(done, avg_price=Decimal("99.5"))
+    bench.venue.answer = lambda _: next(answers, Accepted("V2", done))
+    bench.venue.look = lambda _: Absent("nowhere")
+    late = msgspec.structs.replace(done, venue_order_id="V1", client_order_id="A")
+
+    async def main() -> None:
+        await bench.desk.submit(approved(stop()))
+        await bench.at("99", "100")
+        await asyncio.sleep(30)
+        await bench.at("99", "100")
+        assert bench.state() is OrderState.FILLED
+        bench.venue.look = lambda _: Found(late)
+        await bench.desk.look_for_late()
+
+    bench.run(main())
+    assert bench.kinds().count("FILLED") == 1
+    assert bench.desk.journal.positions()[0].quantity == Decimal("-0.5")
+    told = [detail[0].code for name, _, detail in bench.sink.events if name == "finding"]
+    assert told == ["ORDER-LATE"]
+
+
 # -- restarts --------------------------------------------------------------------------------------
 
 
