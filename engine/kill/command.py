@@ -141,7 +141,7 @@ class VenueKill:
             return
         self._held = []
         try:
-            self._held = end_held(self._path, self._covers)
+            self._held = end_held(self._path, self._covers, self._since_ns)
         except JournalError as error:
             if self._kill.scope.kind != "strategy":  # else the journal is told of below
                 self._tell(f"{self._key}: orders that the engine holds are not ended: {error}")

@@ -18,18 +18,28 @@ WHY = {"reason": "fairlead kill"}
 NOT_SENT = "held by the engine, never sent"
 
 
-def end_held(path: Path, covers: Callable[[str], bool]) -> list[SweptOrder]:
-    """Cancel the held orders of the strategies that are covered. Raises JournalError."""
+def end_held(path: Path, covers: Callable[[str], bool], since_ns: int) -> list[SweptOrder]:
+    """Cancel the held orders of the strategies that are covered. Raises JournalError.
+
+    What a run that lives has cancelled itself since the kill (UNIX ns) is told with them.
+    """
     with closing(Journal.reading(path)) as journal:
         held = [
             order.intent
             for order in journal.open_orders()
             if order.state is OrderState.HELD and covers(order.intent.strategy)
         ]
-    if not held:
-        return []
-    with closing(Journal(path, fsync=True, now_ns=time.time_ns)) as journal:
-        ended = [intent for intent in held if journal.cancel_held(intent.client_order_id, WHY)]
+    ended = []
+    if held:
+        with closing(Journal(path, fsync=True, now_ns=time.time_ns)) as journal:
+            ended = [one for one in held if journal.cancel_held(one.client_order_id, WHY)]
+    ours = {one.client_order_id for one in ended}
+    with closing(Journal.reading(path)) as journal:
+        ended += [
+            one
+            for one in journal.held_cancelled_since(since_ns)
+            if covers(one.strategy) and one.client_order_id not in ours
+        ]
     return [
         SweptOrder(
             instrument=intent.instrument,

@@ -18,6 +18,9 @@ from fairlead.engine.orders.model import Intent, OrderState, VenueOrder
 _encode = msgspec.json.Encoder().encode
 
 
+NEWEST_RECORDS = 10_000  # a kill looks no further back
+
+
 class HeldRecords(JournalReads, ABC):
     """The part of a journal that writes them. Durable on return, as all of a journal is."""
 
@@ -120,6 +123,25 @@ class HeldRecords(JournalReads, ABC):
             (to.value, client_order_id, since),
         )
         return bool(moved.rowcount)
+
+    def held_cancelled_since(self, ts: int) -> list[Intent]:
+        """Orders that were cancelled while the engine held them, at `ts` (ns) or later.
+
+        Looked for in the newest records.
+        """
+        rows = self._rows(
+            "SELECT DISTINCT client_order_id FROM records WHERE kind = 'CANCELED' AND ts >= ? "
+            "AND seq > (SELECT max(seq) FROM records) - ?",
+            (ts, NEWEST_RECORDS),
+        )
+        found = []
+        for (client_order_id,) in rows:
+            kinds = [kind for _, _, kind, _ in self.story(client_order_id)]
+            places = [kind for kind in kinds if kind in ("HELD", "ARMED", "RELEASE")]
+            held, _ = self.held_story(client_order_id)
+            if held is not None and places[-1] != "RELEASE":
+                found.append(held)
+        return found
 
     def held_story(self, client_order_id: str) -> tuple[Intent | None, int]:
         """The order as the engine last held it (None: it never did), and how often it was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -685,9 +686,10 @@ def test_a_kill_ends_held_orders_in_the_journal_of_a_run_that_hangs(
 
     async def main() -> None:
         await bench.desk.submit(approved(stop(), stop(client_order_id="B", strategy="Other-1")))
-        ended = end_held(bench.path, lambda strategy: strategy == "S-1")
+        since = time.time_ns()
+        ended = end_held(bench.path, lambda strategy: strategy == "S-1", since)
         assert [(one.client_order_id, one.state) for one in ended] == [("A", OrderState.CANCELED)]
-        assert end_held(bench.path, lambda strategy: strategy == "S-1") == []
+        assert end_held(bench.path, lambda strategy: strategy == "S-1", time.time_ns()) == []
         sweep = Sweep(
             venue=bench.venue,
             journal=bench.journal,
@@ -705,6 +707,30 @@ def test_a_kill_ends_held_orders_in_the_journal_of_a_run_that_hangs(
     bench.run(main())
     assert [one.client_order_id for one in bench.venue.creates] == ["B"]
     assert bench.state() is OrderState.CANCELED
+
+
+def test_a_kill_tells_of_held_orders_that_the_run_has_ended_before_it_looked(
+    make: Callable[..., HeldBench],
+) -> None:
+    """They were none of the kill's: it said that no order had gone."""
+    bench = make()
+    bench.venue.answer = lambda one: Accepted(f"V-{one.client_order_id}")
+
+    async def main() -> None:
+        await bench.desk.submit(approved(stop(client_order_id="OLD")))
+        await bench.desk.cancel(["OLD"])
+        await asyncio.sleep(1)
+        since = bench.loop_ns()
+        others = stop(client_order_id="B", strategy="Other-1")
+        await bench.desk.submit(approved(stop(), others, stop(client_order_id="C")))
+        await bench.desk.cancel(["A", "B"])
+        await bench.at("99", "100")  # C goes out, and is cancelled at the venue
+        assert bench.state("C") is OrderState.OPEN
+        bench.journal.state("C", OrderState.CANCELED)
+        ended = end_held(bench.path, lambda strategy: strategy == "S-1", since)
+        assert [(one.client_order_id, one.is_left) for one in ended] == [("A", False)]
+
+    bench.run(main())
 
 
 def test_its_story_is_one_with_the_order_that_it_becomes(make: Callable[..., HeldBench]) -> None:
