@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from fairlead.engine.conformance.card import Card, rests
 from fairlead.engine.conformance.stage import Stage, with_tif
 from fairlead.engine.conformance.verdict import Broken, require
 from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif
+from fairlead.engine.orders.trigger import fired_kind
 from fairlead.engine.risk.facts import OrderFacts
 
 EXECUTED = (
@@ -25,6 +27,10 @@ NOT_EXECUTED = (HttpFault.LOSE_REQUEST, HttpFault.HANG_REQUEST, HttpFault.UNAVAI
 STOPS = frozenset({Kind.STOP_LIMIT, Kind.STOP_MARKET})
 LIMITS = frozenset({Kind.LIMIT, Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
 SLOW_SECS = 3.0
+HELD_SECS = 2.0  # several prices
+# The trigger from the touch, the limit from the trigger; the market goes further than the trigger,
+# as a dealer quotes beside the market.
+AHEAD, BEYOND, PAST = Decimal("0.002"), Decimal("0.01"), Decimal("0.003")
 FILLS = ("FILLS", "FILLS-SUM", "FILL-VALUE", "FILL-AFTER-END", "POSITION")
 
 
@@ -104,6 +110,8 @@ async def rejected(stage: Stage) -> str:
 
 def _of_kind(kind: Kind) -> Card:
     async def play(stage: Stage) -> str:
+        if kind in stage.can.held:
+            return await _held(stage, kind)
         await stage.begin()
         seen = []
         for side in (Side.BUY, Side.SELL):
@@ -118,10 +126,50 @@ def _of_kind(kind: Kind) -> Card:
         return ", ".join(seen)
 
     def need(can: Capabilities) -> str:
-        return "" if kind in can.kinds else "the venue has no such orders (`kinds`)"
+        if can.takes(kind):
+            return ""
+        return "the venue has no such orders, and the engine holds none for it (`kinds`, `held`)"
 
     name = f"orders.{kind.value.lower().replace('_', '-')}"
     return Card(name, f"a {kind} order is at the venue what it was asked to be", play, need)
+
+
+async def _held(stage: Stage, kind: Kind) -> str:
+    """Not at the venue before its trigger is met; then there once, as it was asked to be."""
+    await stage.begin()
+    for side in (Side.BUY, Side.SELL):
+        await _fund(stage)
+        before, is_rise = len(stage.at_venue()), (side is Side.BUY) == (kind in STOPS)
+        order = _waiting(stage, kind, side, is_rise=is_rise)
+        (cid,) = await stage.submit(order)
+        await asyncio.sleep(HELD_SECS)
+        require("HELD" in stage.story(cid), f"a {kind} {side} is not held: {stage.told(cid)}")
+        require(not stage.creates(cid), f"a {kind} {side} is sent before its trigger is met")
+        assert order.trigger_price is not None
+        past = order.trigger_price * (1 + (PAST if is_rise else -PAST))
+        await stage.move(stage.trader().to_tick(past), is_rise=is_rise)
+        otherwise = f"a {kind} {side} whose trigger is met is not sent"
+        await stage.until(lambda cid=cid: bool(stage.creates(cid)), otherwise)  # type: ignore[misc]
+        await stage.settled(cid)
+        told = ", ".join(stage.told(cid))
+        require("refused" not in stage.told(cid), f"what a {kind} {side} becomes is refused")
+        count = len(stage.creates(cid)), len(stage.at_venue()) - before
+        require(count == (1, 1), f"(requests, orders) of one {kind}: {count}, told {told}")
+        plain = fired_kind(kind)
+        _require_same(replace(order, trigger_price=None), stage.at_venue()[-1], plain)
+        await _end(stage, cid)
+    return "held by the engine: nothing is sent before its trigger, then one order as asked"
+
+
+def _waiting(stage: Stage, kind: Kind, side: Side, *, is_rise: bool) -> OrderFacts:
+    """An order whose trigger lies ahead, and which trades once it is met."""
+    trader = stage.trader()
+    touch = stage.asks()[0][0] if is_rise else stage.bids()[0][0]
+    trigger = trader.to_tick(touch * (1 + (AHEAD if is_rise else -AHEAD)))
+    beyond = 1 + (BEYOND if side is Side.BUY else -BEYOND)
+    price = trader.to_tick(trigger * beyond) if kind in LIMITS else None
+    quantity = trader.worth(Decimal(100))
+    return trader.facts(side, kind, quantity, price, trigger_price=trigger)
 
 
 def _of_tif(tif: Tif) -> Card:

@@ -238,6 +238,22 @@ class Stage(Scene):
         """What the market displays at a price; 0 is nothing."""
         self.venue.exchange.set_level(self.market, side, price, size, self.loop.now_ns())
 
+    async def move(self, price: Decimal, *, is_rise: bool) -> None:
+        """The market goes to a price: its best bid (a rise) or ask is there."""
+        self.is_breathing = False
+        await asyncio.sleep(2 * BREATH_SECS)
+        gone, best = (Side.SELL, Side.BUY) if is_rise else (Side.BUY, Side.SELL)
+        levels = self.asks() if is_rise else self.bids()
+        tick = self.venue.exchange.markets[self.market].spec.tick
+        away = price - levels[0][0] + (tick if is_rise else -tick)
+        for level, _ in levels:
+            self.set_level(gone, level, Decimal(0))
+        for level, size in levels:
+            self.set_level(gone, level + away, size)
+        self.set_level(best, price, max(size for _, size in levels))
+        self.is_breathing = True
+        self._background.append(asyncio.create_task(self._breathe()))
+
     def asks(self) -> list[tuple[Decimal, Decimal]]:
         """As `bids`."""
         return self.venue.exchange.markets[self.market].book.asks.levels(LEVELS_MAX)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from fairlead.engine.orders.model import Intent, Kind, Side, Tif, TriggerCondition
+from fairlead.engine.orders.model import Intent, Kind, Tif
+from fairlead.engine.orders.trigger import condition_of
 from fairlead.engine.risk.facts import CountedOrder, OrderFacts
 
 
 def intent_of(facts: OrderFacts, now_ns: int) -> Intent:
-    conditions = {
-        (Side.BUY, "STOP_LIMIT"): TriggerCondition.GTE,
-        (Side.SELL, "STOP_LIMIT"): TriggerCondition.LTE,
-        (Side.BUY, "LIMIT_IF_TOUCHED"): TriggerCondition.LTE,
-        (Side.SELL, "LIMIT_IF_TOUCHED"): TriggerCondition.GTE,
-    }
     return Intent(
         client_order_id=facts.client_order_id,
         strategy=facts.strategy,
@@ -24,7 +19,7 @@ def intent_of(facts: OrderFacts, now_ns: int) -> Intent:
         quantity=facts.quantity,
         price=facts.price,
         trigger_price=facts.trigger_price,
-        trigger_condition=conditions.get((facts.side, facts.kind)),
+        trigger_condition=condition_of(Kind(facts.kind), facts.side),
         time_in_force=Tif(facts.time_in_force),
         post_only=facts.post_only,
         reduce_only=facts.reduce_only,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from fairlead.adapters import registry
+from fairlead.adapters.base.venue import AdapterContext
 from fairlead.engine.cli.app import app
 from fairlead.engine.conformance.card import Card
 from fairlead.engine.conformance.run import CARDS, play
 from fairlead.engine.conformance.verdict import Result
 from fairlead.engine.errors import Exit
+from fairlead.engine.orders import held
+from fairlead.engine.orders.model import Intent, Kind, Outcome
 from fairlead.engine.scaffold.toy import adapter, simulator
 from fairlead.engine.sessions.plan import draw
 from fairlead.engine.sessions.run import run_plan
-from tests.conformance.mutants import MUTANTS, SOUND, planted
+from tests.conformance.mutants import MUTANTS, SOUND, Wrapped, planted
+from tests.support.bare import SentIds, bared
 from tests.support.venues import playable
 
 VENUES = playable()
@@ -49,6 +56,49 @@ def test_every_card_can_fail() -> None:
         verdict = play(venue, sessions, seeds=4)
     assert verdict.result is Result.FAILED, verdict.seen
     assert "sessions broke a promise" in verdict.seen
+
+
+HELD_KINDS = [Kind.STOP_LIMIT, Kind.MARKET_IF_TOUCHED]
+
+
+@pytest.mark.parametrize("kind", HELD_KINDS)
+@pytest.mark.parametrize("change", [None, "early", "half"])
+def test_what_the_engine_holds_is_played(kind: Kind, change: str | None) -> None:
+    """It was "not offered": the venue has no such orders."""
+    (card,) = [one for one in CARDS if one.name == f"orders.{kind.lower().replace('_', '-')}"]
+    sound = registry.spec(SOUND)
+    able = bared(sound.capabilities)
+
+    def create(context: AdapterContext) -> Any:
+        adapter = sound.create(context)
+        adapter.capabilities = able
+        adapter.orders = Changing(SentIds(adapter.orders), change == "half")
+        return adapter
+
+    spec = msgspec.structs.replace(sound, name="bare", create=create, capabilities=able)
+    with (
+        registry.registered(spec, registry.simulator(SOUND)),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        if change == "early":
+            patch.setattr(held, "fires", lambda *_: True)
+        verdict = play("bare", card)
+    told = {None: "then one order as asked", "early": "before its trigger", "half": "quantity"}
+    assert verdict.result is (Result.PASSED if change is None else Result.FAILED), verdict.seen
+    assert told[change] in verdict.seen
+
+
+class Changing(Wrapped):
+    """Sends half of what it is asked for, where `is_half`."""
+
+    def __init__(self, sound: Any, is_half: bool) -> None:
+        super().__init__(sound)
+        self.parts = 2 if is_half else 1
+
+    async def submit(self, intents: Sequence[Intent]) -> list[Outcome]:
+        sent = [msgspec.structs.replace(o, quantity=o.quantity / self.parts) for o in intents]
+        found: list[Outcome] = await self.sound.submit(sent)
+        return found
 
 
 def test_the_command_prints_a_table_and_its_exit_code_tells() -> None:

@@ -35,7 +35,7 @@ def bared(able: Capabilities) -> Capabilities:
     )
 
 
-class _SentIds:
+class SentIds:
     """Gives the venue the client order id of each release, as an adapter must that is to hold."""
 
     def __init__(self, orders: Any) -> None:
@@ -71,7 +71,7 @@ def lay_bare(key: str) -> None:
         adapter = spec.create(context)
         adapter.capabilities = able
         if able.client_order_ids:
-            adapter.orders = _SentIds(adapter.orders)
+            adapter.orders = SentIds(adapter.orders)
         return adapter
 
     registry._extra[key] = msgspec.structs.replace(spec, capabilities=able, create=create)
