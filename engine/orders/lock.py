@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +20,9 @@ from fairlead.engine.files import make_folder, open_private
 HOLDER_BYTES_MAX = 4096
 TAKE_TRIES = 20  # others that end at the same moment may take the file away each time
 TOUCH_SECS = 3600.0  # what cleans up goes by a file's age
+# A process that was killed while it began another one: that one holds its locks until it is begun
+GONE_SECS = 5.0
+LOOK_SECS = 0.05
 
 
 class AccountLock:
@@ -40,14 +44,21 @@ class AccountLock:
 
     def _take(self) -> int:
         """Raises FairleadError."""
-        for _ in range(TAKE_TRIES):
+        give_up = time.monotonic() + GONE_SECS
+        tries = TAKE_TRIES
+        while tries:
+            tries -= 1
             file = self._open()
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                holder = os.pread(file, HOLDER_BYTES_MAX, 0).decode(errors="replace")
+                holder = os.pread(file, HOLDER_BYTES_MAX, 0).decode(errors="replace").split()
                 os.close(file)
-                raise self._held_by(" ".join(holder.split()) or "unknown") from error
+                if _is_gone(holder) and time.monotonic() < give_up:
+                    time.sleep(LOOK_SECS)
+                    tries += 1
+                    continue
+                raise self._held_by(" ".join(holder) or "unknown") from error
             except OSError as error:
                 os.close(file)
                 raise self._refused("locked", error) from error
@@ -129,3 +140,16 @@ class AccountLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _is_gone(holder: Sequence[str]) -> bool:
+    """Whether the process that a lock file names is no more."""
+    if not holder or not holder[0].isdecimal() or not holder[0].isascii():
+        return False
+    try:
+        os.kill(int(holder[0]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

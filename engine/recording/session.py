@@ -37,6 +37,7 @@ FINISH_SECS = 60.0  # for the last rows to reach the catalog, when the run has e
 MAKE_WAY_SECS = 10.0  # for who reads the catalog, or moves its files, when the run has ended
 PROBLEMS_MAX = 20  # kept for the summary; all are logged
 NO_FRAMES = "no-frames.txt"
+ENDING_SECS = 5.0  # for a killed run's lock, which a process that it just began may hold still
 _LOCKED = 12  # exit code: locked by another run
 
 
@@ -87,7 +88,7 @@ class Recording:
         locks: list[FileLock] = []
         for key in self._venues:
             lock = FileLock(self.root / f".recording-{key.lower()}.lock")
-            if not lock.take():
+            if not lock.take(wait_secs=ENDING_SECS):
                 for held in locks:
                     held.release()
                 raise FairleadError(

@@ -7,6 +7,7 @@ import logging
 import os
 import pwd
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -273,3 +274,30 @@ async def test_a_run_tells_loudly_and_notes_its_place_again(
             await _look(accounts, switch, status)
         await _look(accounts, switch, status)
         assert "another process holds " in (switch.reason("S-1", "BTC_USDT.X") or "")
+
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from fairlead.engine.orders.lock import AccountLock
+with AccountLock(Path(sys.argv[1])):
+    if os.fork() == 0:  # as a process that is begun has it for a moment
+        print("begun", flush=True)
+        time.sleep(0.5)
+        os._exit(0)
+    time.sleep(1000)
+"""
+
+
+@only_linux
+def test_a_start_waits_for_what_a_killed_run_was_just_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    with holder:
+        assert holder.stdout.readline() == b"begun\n"
+        assert refused(AccountLock(path)).exit_code == Exit.LOCKED  # at once: its holder lives
+        holder.kill()
+        holder.wait()
+        with AccountLock(path):
+            pass
