@@ -18,7 +18,7 @@ from fairlead.engine.config.problems import ConfigProblem, KeyPath
 from fairlead.engine.errors import Exit, FairleadError
 
 Changes = Mapping[str, Any]
-_PART = re.compile(r'"((?:[^"\\]|\\.)*)"|\[(\d+)\]|([^.\[\]"]+)')
+_PART = re.compile(r'"((?:[^"\\]|\\.)*)"|\[([0-9]{1,9})\]|([^.\[\]"]+)')
 _VALUES = (str, bool, int, datetime.datetime)
 
 
@@ -72,7 +72,7 @@ def written(value: Any) -> str:
         return f"{{ {', '.join(pairs)} }}"
     if isinstance(value, datetime.datetime):
         return value.isoformat()
-    if isinstance(value, str) and not isinstance(value, Number) and _value(value) != value:
+    if isinstance(value, str) and not isinstance(value, Number) and _value(value.strip()) != value:
         return _quoted(value)
     return str(value)
 

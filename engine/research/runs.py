@@ -182,7 +182,7 @@ class Run:
         for name, wanted in self.manifest.files.items():
             try:
                 data = self._read(name)
-            except (OSError, KeyError):
+            except (OSError, KeyError, ValueError):
                 found.append(f"{name} is missing")
                 continue
             if hashlib.sha256(data).hexdigest() != wanted:

@@ -61,6 +61,7 @@ from fairlead.engine.run.config import load
 from fairlead.engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
 from tests.property.piexgo_targets import piexgo_targets
+from tests.property.research_targets import research_targets
 from tests.property.state_targets import quiet, state_targets
 from tests.venues.mudawyl.reading import feed as mudawyl_feed
 from tests.venues.mudawyl.test_payloads import SAMPLES as MUDAWYL_SAMPLES
@@ -572,3 +573,4 @@ def targets(folder: Path) -> Iterator[Target]:
         name="toml-lines", corpus=config_corpus(), feed=toml_places, mutations=TOML, inputs=600
     )
     yield from state_targets(folder)
+    yield from research_targets(folder)

@@ -24,6 +24,7 @@ TARGETS = {
     "engine/cli/explain.py": "explain-config",
     "engine/cli/killing.py": "kill-config",
     "engine/cli/simulate.py": "plan",
+    "engine/config/changes.py": "set",
     "engine/config/loader.py": "config",
     "engine/config/toml_lines.py": "toml-lines",
     "engine/files.py": "own-file",
@@ -40,6 +41,7 @@ TARGETS = {
     "engine/recording/raw.py": "raw-file",
     "engine/kill/state.py": "kill-file",
     "engine/risk/state.py": "risk-state",
+    "engine/research/runs.py": "kept-run",
     "engine/secrets.py": "secret-file",
 }
 REASONS = {
