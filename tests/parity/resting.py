@@ -109,6 +109,8 @@ class Resting:
         if one.price == place.price:
             came -= place.ahead
             place.ahead = max(place.ahead - one.size, ZERO)
+        elif not is_rival:
+            place.ahead = ZERO  # it went past this price: nobody was left there
         if is_rival:
             self._comes(place, _Came(number, place.side), one.ts, more, of=more)
         else:
