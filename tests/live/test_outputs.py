@@ -9,39 +9,40 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.live.desk import Desk
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import FAIRLEAD, ROOT, Venue, command, wait_for
+from tests.support.processes import FAIRLEAD, ROOT, Venue, command, forks, wait_for
 
 
 def ends(
     words: list[str], *, out: str = "/dev/full", code: int = 0, stderr: int | None = None
 ) -> str:
-    """Run with a stdout that takes nothing; what is told on stderr."""
+    """Run with a stdout that takes nothing; what is told on stderr.
+
+    Forked; `test_no_file_becomes_stdout_when_that_is_closed` and the signals have whole processes.
+    """
     if out == "pipe":
         reading, writing = os.pipe()
         os.close(reading)
     else:
         writing = os.open(out, os.O_WRONLY)
-    try:
-        ended = subprocess.run(
-            [FAIRLEAD, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=stderr or subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            timeout=PATIENCE_SECS,
-            check=False,
-        )
-    finally:
-        os.close(writing)
-    told = ended.stderr or ""
-    assert ended.returncode == code, told[-3000:]
+    with tempfile.TemporaryFile("w+") as err:
+        try:
+            process = forks().start(words, stdout=writing, stderr=stderr or err)
+        finally:
+            os.close(writing)
+        try:
+            ended = process.wait(PATIENCE_SECS)
+        finally:
+            process.kill()
+        err.seek(0)
+        told = err.read()
+    assert ended == code, told[-3000:]
     assert code == 10 or "Traceback" not in told  # a strategy's is told
     assert "E-UNEXPECTED" not in told
     return told
