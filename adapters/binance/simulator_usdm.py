@@ -1,4 +1,4 @@
-"""Private futures endpoints of the simulated Binance: orders, algo orders, account, its stream.
+"""Private futures endpoints of the simulated Binance: orders, algo orders, settings, its stream.
 
 Sources: USD-M "Trade", "Account" and "User Data Streams" of the venue's document.
 """
@@ -6,7 +6,6 @@ Sources: USD-M "Trade", "Account" and "User Data Streams" of the venue's documen
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -14,32 +13,31 @@ import msgspec
 from fairlead.adapters.binance import simulator_algo as algo
 from fairlead.adapters.binance.simulator_auth import ApiError, missing
 from fairlead.adapters.binance.simulator_limits import TooMany
-from fairlead.adapters.binance.simulator_markets import Product, SimMarket, fixed, millis
+from fairlead.adapters.binance.simulator_markets import Product, SimMarket, millis
 from fairlead.adapters.binance.simulator_orders import find, open_of, page
-from fairlead.adapters.binance.simulator_positions import (
-    LEVERAGE_MAX,
-    MAINTENANCE_RATE,
-    ZERO,
-    Position,
-)
+from fairlead.adapters.binance.simulator_positions import LEVERAGE_MAX, MAINTENANCE_RATE, ZERO
 from fairlead.adapters.binance.simulator_state import USDM_ACCOUNT, BinanceState, Call
+from fairlead.adapters.binance.simulator_usdm_account import (
+    MAX_NOTIONAL,
+    account,
+    balance,
+    money,
+    position_risk,
+    position_risk_v3,
+)
 from fairlead.adapters.binance.simulator_usdm_orders import (
     cancel,
-    margins,
     modify,
     order_row,
     place,
     read,
     trade_row,
-    unrealized,
 )
 from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.orders import FillEntry, SimOrder
 from fairlead.adapters.simulation.routes import Endpoint
 
 BATCH_MAX, BATCH_CANCEL_MAX = 5, 10
-MONEY = 8  # decimals
-MAX_NOTIONAL = "50000000"
 DONE = {"code": 200, "msg": "success"}
 
 # -- orders ---------------------------------------------------------------------------------------
@@ -224,196 +222,6 @@ def _all_algos(venue: BinanceState, call: Call) -> object:
     ]
 
 
-# -- account --------------------------------------------------------------------------------------
-
-
-def money(value: Decimal) -> str:
-    return fixed(value, MONEY)
-
-
-class _Sums(msgspec.Struct, frozen=True):
-    wallet: Decimal
-    profit: Decimal
-    initial: Decimal
-    positions: Decimal
-    maintenance: Decimal
-
-    @property
-    def available(self) -> Decimal:
-        return max(ZERO, self.wallet + self.profit - self.initial)
-
-
-def _sums(venue: BinanceState) -> _Sums:
-    initial, positions = margins(venue)
-    marks = {one.symbol: venue.last_price(one) for one in venue.of_product(Product.USDM)}
-    held = sum((abs(p.amount) * marks[p.symbol] for p in venue.usdm.held()), ZERO)
-    profit = unrealized(venue)
-    return _Sums(venue.usdm.wallet, profit, initial, positions, held * MAINTENANCE_RATE)
-
-
-def _margin_fields(sums: _Sums) -> dict[str, Any]:
-    return {
-        "maintMargin": money(sums.maintenance),
-        "initialMargin": money(sums.initial),
-        "positionInitialMargin": money(sums.positions),
-        "openOrderInitialMargin": money(sums.initial - sums.positions),
-        "crossWalletBalance": money(sums.wallet),
-        "crossUnPnl": money(sums.profit),
-        "availableBalance": money(sums.available),
-        "maxWithdrawAmount": money(min(sums.available, sums.wallet)),
-    }
-
-
-def _assets(venue: BinanceState, sums: _Sums) -> list[dict[str, Any]]:
-    names = dict.fromkeys(one.quote for one in venue.of_product(Product.USDM))
-    return [
-        {
-            "asset": name,
-            "walletBalance": money(sums.wallet),
-            "unrealizedProfit": money(sums.profit),
-            "marginBalance": money(sums.wallet + sums.profit),
-            **_margin_fields(sums),
-            "marginAvailable": True,
-            "updateTime": venue.now_ms,
-        }
-        for name in names
-    ]
-
-
-def _account(venue: BinanceState, call: Call) -> object:
-    sums = _sums(venue)
-    return {
-        "feeTier": 0,
-        "feeBurn": False,
-        "canTrade": True,
-        "canDeposit": True,
-        "canWithdraw": True,
-        "updateTime": 0,
-        "multiAssetsMargin": False,
-        "tradeGroupId": -1,
-        "totalInitialMargin": money(sums.initial),
-        "totalMaintMargin": money(sums.maintenance),
-        "totalWalletBalance": money(sums.wallet),
-        "totalUnrealizedProfit": money(sums.profit),
-        "totalMarginBalance": money(sums.wallet + sums.profit),
-        "totalPositionInitialMargin": money(sums.positions),
-        "totalOpenOrderInitialMargin": money(sums.initial - sums.positions),
-        "totalCrossWalletBalance": money(sums.wallet),
-        "totalCrossUnPnl": money(sums.profit),
-        "availableBalance": money(sums.available),
-        "maxWithdrawAmount": money(min(sums.available, sums.wallet)),
-        "assets": _assets(venue, sums),
-        "positions": [_account_position(venue, one) for one in venue.usdm.told()],
-    }
-
-
-def _market(venue: BinanceState, position: Position) -> SimMarket:
-    return venue.market(Product.USDM, position.symbol)
-
-
-def _account_position(venue: BinanceState, position: Position) -> dict[str, Any]:
-    market = _market(venue, position)
-    value = position.amount * venue.last_price(market)
-    initial = money(abs(value) / venue.usdm.leverages[position.symbol])
-    return {
-        "symbol": position.symbol,
-        "initialMargin": initial,
-        "maintMargin": money(abs(value) * MAINTENANCE_RATE),
-        "unrealizedProfit": money(position.unrealized(venue.last_price(market))),
-        "positionInitialMargin": initial,
-        "openOrderInitialMargin": "0",
-        "leverage": str(venue.usdm.leverages[position.symbol]),
-        "isolated": position.symbol in venue.usdm.isolated,
-        "entryPrice": _price(position.entry),
-        "breakEvenPrice": _price(position.entry),
-        "maxNotional": MAX_NOTIONAL,
-        "positionSide": position.side,
-        "positionAmt": market.size_text(position.amount),
-        "notional": money(value),
-        "isolatedWallet": "0",
-        "updateTime": position.updated_ms,
-        "bidNotional": "0",
-        "askNotional": "0",
-    }
-
-
-def _price(value: Decimal) -> str:
-    return fixed(value, 8)
-
-
-def _position_risk(venue: BinanceState, call: Call) -> object:
-    symbol = venue.market_of(call).symbol if call.params.get("symbol") else None
-    return [_risk_row(venue, position) for position in venue.usdm.told(symbol)]
-
-
-def _position_risk_v3(venue: BinanceState, call: Call) -> object:
-    """Only what is held, or has orders."""
-    symbol = venue.market_of(call).symbol if call.params.get("symbol") else None
-    with_orders = {
-        venue.markets[order.market].symbol for order in venue.exchange.open_orders(USDM_ACCOUNT)
-    }
-    return [
-        _risk_row(venue, position)
-        for position in venue.usdm.told(symbol)
-        if position.amount or position.symbol in with_orders
-    ]
-
-
-def _risk_row(venue: BinanceState, position: Position) -> dict[str, Any]:
-    market = _market(venue, position)
-    mark = venue.last_price(market)
-    value = position.amount * mark
-    is_isolated = position.symbol in venue.usdm.isolated
-    initial = money(abs(value) / venue.usdm.leverages[position.symbol])
-    return {
-        "symbol": position.symbol,
-        "positionAmt": market.size_text(position.amount),
-        "entryPrice": _price(position.entry),
-        "breakEvenPrice": _price(position.entry),
-        "markPrice": _price(mark),
-        "unRealizedProfit": money(position.unrealized(mark)),
-        "liquidationPrice": "0",
-        "leverage": str(venue.usdm.leverages[position.symbol]),
-        "maxNotionalValue": MAX_NOTIONAL,
-        "marginType": "isolated" if is_isolated else "cross",
-        "isolatedMargin": "0.00000000",
-        "isAutoAddMargin": "false",
-        "positionSide": position.side,
-        "notional": money(value),
-        "isolatedWallet": "0",
-        "updateTime": position.updated_ms,
-        "isolated": is_isolated,
-        "adlQuantile": 0,
-        "initialMargin": initial,
-        "maintMargin": money(abs(value) * MAINTENANCE_RATE),
-        "positionInitialMargin": initial,
-        "openOrderInitialMargin": "0",
-        "adl": 0,
-        "bidNotional": "0",
-        "askNotional": "0",
-        "marginAsset": market.quote,
-    }
-
-
-def _balance(venue: BinanceState, call: Call) -> object:
-    sums = _sums(venue)
-    names = dict.fromkeys(one.quote for one in venue.of_product(Product.USDM))
-    return [
-        {
-            "accountAlias": "SgsR",
-            "asset": name,
-            "balance": money(sums.wallet),
-            "crossWalletBalance": money(sums.wallet),
-            "crossUnPnl": money(sums.profit),
-            "availableBalance": money(sums.available),
-            "maxWithdrawAmount": money(min(sums.available, sums.wallet)),
-            "marginAvailable": True,
-            "updateTime": venue.now_ms,
-        }
-        for name in names
-    ]
-
-
 # -- settings -------------------------------------------------------------------------------------
 
 
@@ -583,10 +391,10 @@ USDM: tuple[Endpoint[BinanceState, Call], ...] = (
     _private("DELETE", "v1/algoOpenOrders", _cancel_algos),
     _private("GET", "v1/openAlgoOrders", _open_algos),
     _private("GET", "v1/allAlgoOrders", _all_algos, 5),
-    *(_private("GET", f"v{version}/account", _account, 5) for version in (1, 2, 3)),
-    *(_private("GET", f"v{version}/balance", _balance, 5) for version in (1, 2, 3)),
-    *(_private("GET", f"v{version}/positionRisk", _position_risk, 5) for version in (1, 2)),
-    _private("GET", "v3/positionRisk", _position_risk_v3, 5),
+    *(_private("GET", f"v{version}/account", account, 5) for version in (1, 2, 3)),
+    *(_private("GET", f"v{version}/balance", balance, 5) for version in (1, 2, 3)),
+    *(_private("GET", f"v{version}/positionRisk", position_risk, 5) for version in (1, 2)),
+    _private("GET", "v3/positionRisk", position_risk_v3, 5),
     _private("GET", "v1/positionSide/dual", _dual, 30),
     _private("POST", "v1/positionSide/dual", _set_dual),
     _private("POST", "v1/leverage", _set_leverage),
