@@ -45,9 +45,20 @@ def simulated() -> tuple[str, ...]:
 
 
 def playable() -> tuple[str, ...]:
-    """Every venue with an adapter and a simulator to play it against, sorted."""
+    """Every venue with an adapter and a simulator to play it against, sorted.
+
+    Sessions trade by the venue's book: one that has a ticker only has none to show. It imports
+    them; one that can't be is left to whoever asks for it by name.
+    """
     known = names()
-    return tuple(name for name in simulated() if name in known)
+    return tuple(name for name in simulated() if name in known and not _has_ticker_only(name))
+
+
+def _has_ticker_only(name: str) -> bool:
+    try:
+        return spec(name).capabilities.ticker
+    except FairleadError:
+        return False
 
 
 def only_simulated() -> tuple[str, ...]:

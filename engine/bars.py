@@ -12,3 +12,11 @@ def bar_minutes(bar_type: BarType) -> int:
         return 0
     minutes, rest = divmod(spec.get_interval_ns(), 60_000_000_000)
     return 0 if rest else int(minutes)
+
+
+def bar_length(minutes: int) -> str:
+    """As NautilusTrader writes it: 5-MINUTE, 1-HOUR, 1-DAY."""
+    for unit, each in (("DAY", 1_440), ("HOUR", 60)):
+        if minutes % each == 0:
+            return f"{minutes // each}-{unit}"
+    return f"{minutes}-MINUTE"

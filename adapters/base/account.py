@@ -179,7 +179,7 @@ class Account:
 
     def left_open(self) -> list[str]:
         """Those of orders that an ordered stop had to cancel and that are not proven cancelled."""
-        if self.desk is None or self._config.run.on_stop == "keep":
+        if self.desk is None or not self._cancels_open():
             return []
         return [
             _id(order)
@@ -414,7 +414,7 @@ class Account:
     async def _settle(self, desk: OrderDesk, most_secs: float | None = None) -> None:
         self._is_settled = True
         await self._end_tasks()
-        cancels_open = self._config.run.on_stop == "cancel"
+        cancels_open = self._cancels_open()
         try:
             await desk.stop(cancel_open=cancels_open, most_secs=most_secs)
         except JournalError as error:
@@ -427,6 +427,10 @@ class Account:
                 )
                 settle_secs = self._config.execution.settle_timeout_secs
                 self._ended_unjournaled = await cancels.end(desk.live_orders(), settle_secs)
+
+    def _cancels_open(self) -> bool:
+        """Whether a stop takes orders away: by the config, where the venue can at all."""
+        return self._config.run.on_stop == "cancel" and self._able().cancels
 
     async def disconnect(self, desk: OrderDesk) -> None:
         """Settle, where that was not done before, and close."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.config import DataClientConfig
@@ -21,9 +22,12 @@ from nautilus_trader.model import (
     InstrumentId,
     InstrumentStatus,
     MarketStatusAction,
+    MarkPriceUpdate,
     OrderBookDeltas,
     OrderBookDepth,
+    Price,
     PriceType,
+    Quantity,
     QuoteTick,
     TradeTick,
     Venue,
@@ -41,6 +45,8 @@ from fairlead.adapters.base.venue import (
     StreamFault,
     StreamItem,
     Subscribed,
+    TickerData,
+    VenueError,
     VenueInstrument,
 )
 from fairlead.engine.bars import bar_minutes
@@ -70,6 +76,8 @@ class VenueDataClient(DataRequests):
         self._tasks: set[asyncio.Task[None]] = set()
         self._statuses: dict[InstrumentId, tuple[bool, str]] = {}  # as last published
         self._status_task: asyncio.Task[None] | None = None
+        self._tickers: set[InstrumentId] = set()
+        self._ticker_task: asyncio.Task[None] | None = None
         self._down_since_ns = 0
         self._down_reason = ""
         self._stopping = False
@@ -140,6 +148,25 @@ class VenueDataClient(DataRequests):
             self._spawn(self._watch_books(self._stream), "watch of the books")
         return self._stream
 
+    def _is_relayed(self, instrument: str) -> bool:
+        relay = self._account.relay
+        return relay is not None and relay.covers(instrument)
+
+    def _add_feed(self, feed: Feed) -> None:
+        """From the venue's stream, or from the instrument that stands for this one."""
+        relay = self._account.relay
+        if relay is not None and relay.covers(feed.instrument):
+            relay.add(feed, self._on_item)
+        else:
+            self._supervisor().add_feed(feed)
+
+    def _remove_feed(self, feed: Feed) -> None:
+        relay = self._account.relay
+        if relay is not None and relay.covers(feed.instrument):
+            relay.remove(feed)
+        elif self._stream is not None:
+            self._stream.remove_feed(feed)
+
     # -- book, quotes, depth ----------------------------------------------------------------------
 
     async def _subscribe_book_deltas(self, command: Any) -> None:
@@ -188,7 +215,7 @@ class VenueDataClient(DataRequests):
         self, command: Any, what: str, book_type: BookType, levels: int | None
     ) -> StreamedBook | None:
         """The streamed book, its feed at least `levels` deep (0: default, None: any)."""
-        instrument = self._known(command.instrument_id, what)
+        instrument = self._streamed(command.instrument_id, what)
         if instrument is None:
             return None
         if book_type != BookType.L2_MBP:
@@ -204,7 +231,7 @@ class VenueDataClient(DataRequests):
                 self._account.now_ns(),
             )
             self._not_whole(kept)
-            self._supervisor().add_feed(feed)
+            self._add_feed(feed)
         elif levels is not None and feed.depth > kept.feed.depth > 0:
             self._deepen(kept, feed)
         return kept
@@ -222,10 +249,9 @@ class VenueDataClient(DataRequests):
         self._not_whole(kept)
         if kept.wants_deltas:
             self._handle_data(cleared)
-        stream = self._supervisor()
-        stream.remove_feed(kept.feed)
+        self._remove_feed(kept.feed)
         kept.feed = feed
-        stream.add_feed(feed)
+        self._add_feed(feed)
 
     def _unwant_book(self, kept: StreamedBook) -> None:
         kept.choose_quotes(self._account.engine_quotes)
@@ -234,7 +260,7 @@ class VenueDataClient(DataRequests):
         self._record_gap(kept, self._account.now_ns())
         del self._books[kept.instrument_id]
         self._account.status.books.pop(kept.feed.instrument, None)
-        self._supervisor().remove_feed(kept.feed)
+        self._remove_feed(kept.feed)
 
     def _emit_quote(self, kept: StreamedBook, ts_event: int, ts_init: int) -> None:
         if kept.makes_quotes and (quote := kept.quote(ts_event, ts_init)) is not None:
@@ -243,20 +269,21 @@ class VenueDataClient(DataRequests):
     # -- trades, bars, instruments ----------------------------------------------------------------
 
     async def _subscribe_trades(self, command: Any) -> None:
-        if (instrument := self._known(command.instrument_id, "trades")) is not None:
-            self._supervisor().add_feed(Feed(FeedKind.TRADES, instrument.id))
+        if (instrument := self._streamed(command.instrument_id, "trades")) is not None:
+            self._add_feed(Feed(FeedKind.TRADES, instrument.id))
 
     async def _unsubscribe_trades(self, command: Any) -> None:
-        if self._stream is not None:
-            self._stream.remove_feed(Feed(FeedKind.TRADES, str(command.instrument_id)))
+        self._remove_feed(Feed(FeedKind.TRADES, str(command.instrument_id)))
 
     async def _subscribe_bars(self, command: Any) -> None:
         bar_type: BarType = command.bar_type
-        instrument = self._known(bar_type.instrument_id, "bars")
+        instrument = self._streamed(bar_type.instrument_id, "bars")
         if instrument is None:
             return
         minutes = bar_minutes(bar_type)
         offered = self._account.adapter.capabilities.bar_minutes
+        if self._is_relayed(instrument.id):
+            offered = (minutes,)  # the source says what it has
         if minutes not in offered or bar_type.spec.price_type != PriceType.LAST:
             self._unsupported(
                 f"bars {bar_type}: the venue streams LAST bars of {list(offered)} minutes;"
@@ -264,12 +291,11 @@ class VenueDataClient(DataRequests):
                 instrument.id,
             )
             return
-        self._supervisor().add_feed(Feed(FeedKind.BARS, instrument.id, bar_minutes=minutes))
+        self._add_feed(Feed(FeedKind.BARS, instrument.id, bar_minutes=minutes))
 
     async def _unsubscribe_bars(self, command: Any) -> None:
         instrument, minutes = str(command.bar_type.instrument_id), bar_minutes(command.bar_type)
-        if self._stream is not None:
-            self._stream.remove_feed(Feed(FeedKind.BARS, instrument, bar_minutes=minutes))
+        self._remove_feed(Feed(FeedKind.BARS, instrument, bar_minutes=minutes))
 
     async def _subscribe_instrument(self, command: Any) -> None:
         if (instrument := self._known(command.instrument_id, "instrument")) is not None:
@@ -330,7 +356,45 @@ class VenueDataClient(DataRequests):
         self._unsupported(f"custom data {command.data_type}", "")
 
     async def _subscribe_mark_prices(self, command: Any) -> None:
-        self._unsupported("mark prices", str(command.instrument_id))
+        """Where the venue has but a ticker, its last price is polled."""
+        if (instrument := self._known(command.instrument_id, "mark prices")) is None:
+            return
+        ticker = self._account.adapter.capabilities.ticker
+        if not ticker or self._is_relayed(instrument.id):
+            self._unsupported("mark prices", instrument.id)
+            return
+        self._tickers.add(command.instrument_id)
+        if self._ticker_task is None or self._ticker_task.done():
+            self._ticker_task = self._spawn(self._poll_tickers(), "poll of tickers")
+
+    async def _unsubscribe_mark_prices(self, command: Any) -> None:
+        self._tickers.discard(command.instrument_id)
+
+    async def _poll_tickers(self) -> None:
+        """A ticker that could not be read is told as a problem: the price gets old, and stale."""
+        while self._tickers:
+            for instrument_id in sorted(self._tickers, key=str):
+                name = str(instrument_id)
+                market_data = self._account.adapter.market_data
+                assert isinstance(market_data, TickerData)
+                try:
+                    price, ts_event = await market_data.last_price(name)
+                except VenueError as error:
+                    self._problem(error.code, f"{name}: {error.message}")
+                    continue
+                self._on_ticker(instrument_id, price, ts_event)
+            await asyncio.sleep(self._account.request_limits.ticker_poll_secs)
+
+    def _on_ticker(self, instrument_id: InstrumentId, price: Decimal, ts_event: int) -> None:
+        """The mark price; and a quote without size or spread, which nobody trades by:
+        NautilusTrader denies a market order where it has neither quote nor trade."""
+        instrument = self._account.adapter.instruments[str(instrument_id)]
+        told = Price.from_str(f"{price:.{instrument.price_precision}f}")
+        none = Quantity(0, instrument.size_precision)
+        self._account.status.count(f"tickers {instrument_id}")
+        now_ns = self._account.now_ns()
+        self._handle_data(QuoteTick(instrument_id, told, told, none, none, ts_event, now_ns))
+        self._handle_data(MarkPriceUpdate(instrument_id, told, ts_event, now_ns))
 
     async def _subscribe_index_prices(self, command: Any) -> None:
         self._unsupported("index prices", str(command.instrument_id))
@@ -347,7 +411,7 @@ class VenueDataClient(DataRequests):
     async def _nothing_to_stop(self, command: Any) -> None:
         """The subscription was refused."""
 
-    _unsubscribe = _unsubscribe_mark_prices = _unsubscribe_index_prices = _nothing_to_stop
+    _unsubscribe = _unsubscribe_index_prices = _nothing_to_stop
     _unsubscribe_funding_rates = _unsubscribe_instrument_close = _nothing_to_stop
     _unsubscribe_option_greeks = _nothing_to_stop
 
@@ -357,6 +421,15 @@ class VenueDataClient(DataRequests):
         if instrument is None:
             self._unsupported(f"{what}: the venue has no such instrument", name)
         return instrument
+
+    def _streamed(self, instrument_id: InstrumentId, what: str) -> VenueInstrument | None:
+        """Of an instrument with a stream, its venue's or another's."""
+        instrument = self._known(instrument_id, what)
+        able = self._account.adapter.capabilities
+        if instrument is None or not able.ticker or self._is_relayed(instrument.id):
+            return instrument
+        self._unsupported(f"{what}: the venue streams nothing", instrument.id)
+        return None
 
     def _unsupported(self, what: str, instrument: str) -> None:
         self._problem("DATA-UNSUPPORTED", f"{instrument or self.venue} {what}: not subscribed")

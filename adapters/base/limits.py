@@ -46,6 +46,7 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     timeout_secs: float = 30.0
     history_rows: int = 1000  # where a request names no limit
     status_poll_secs: float = 60.0  # instrument status, where a strategy subscribed it
+    ticker_poll_secs: float = 1.0  # the last price, at a venue without a stream
 
 
 class ReadLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from fairlead.adapters.base.limits import (
     RequestLimits,
     StreamLimits,
 )
+from fairlead.adapters.base.relay import Relay
 from fairlead.adapters.base.renewals import Renewals
 from fairlead.adapters.base.transport import TransportError, WsTransport
 from fairlead.adapters.base.venue import Adapter, StreamItem, StreamProtocol, VenueError
@@ -85,6 +86,8 @@ class VenueRuntime:
         # Who sees each trade and each batch of a book before NautilusTrader does: on paper, the
         # simulated exchange.
         self.on_market: Callable[[Any], None] | None = None
+        # Where instruments whose market data are another's get them from
+        self.relay: Relay | None = None
         self._gaps = gaps
         self._on_fatal = on_fatal
         self._users = 0

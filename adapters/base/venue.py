@@ -295,6 +295,15 @@ class MarketData(Protocol):
         ...
 
 
+@runtime_checkable
+class TickerData(Protocol):
+    """The part of `MarketData` of a venue with `Capabilities.ticker`."""
+
+    async def last_price(self, instrument: str) -> tuple[Decimal, int]:
+        """The last price, quote currency, and its time, UNIX ns. Raises VenueError."""
+        ...
+
+
 class Adapter(Protocol):
     """One configured venue account, connected.
 

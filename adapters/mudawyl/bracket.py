@@ -40,22 +40,34 @@ def is_exit(intent: Intent) -> bool:
     return intent.reduce_only or intent.role.is_exit
 
 
+def closes(intent: Intent) -> bool:
+    """Whether it is a market exit: of the whole position the gateway's own call."""
+    return is_exit(intent) and intent.kind is Kind.MARKET
+
+
 def grouped(intents: Sequence[Intent]) -> list[Group | tuple[Intent, Refused]]:
-    """Each entry with the exits that follow it; an exit on its own is refused by name."""
+    """Each entry with the exits that follow it, and market exits alone; another exit on its own is
+    refused by name."""
     found: list[Group | tuple[Intent, Refused]] = []
     for intent in intents:
         last = found[-1] if found else None
         if not is_exit(intent):
             found.append(Group(entry=intent))
-        elif isinstance(last, Group) and last.entry.instrument == intent.instrument:
+        elif isinstance(last, Group) and _goes_with(intent, last):
             found[-1] = _with(last, intent)
+        elif closes(intent):
+            found.append(Group(entry=intent))
         else:
             text = (
                 "an exit goes with its entry, in one request; the gateway would close the position"
-                " and then open another. Closing it is a call of its own; not sent"
+                " and then open another. A market exit closes it whole; not sent"
             )
             found.append((intent, Refused(f"{CODE}-LONE-EXIT", text)))
     return found
+
+
+def _goes_with(intent: Intent, group: Group) -> bool:
+    return not is_exit(group.entry) and group.entry.instrument == intent.instrument
 
 
 def _with(group: Group, exit_: Intent) -> Group:
@@ -146,6 +158,10 @@ def is_of(row: s.Order, intent: Intent) -> bool:
         same = row.type == intent.kind.value.lower() and told(row.amount) == intent.quantity
         is_priced = intent.price is None or told(row.price) == intent.price
         return same and is_priced and trigger is None and not is_reducing
+    if intent.kind is Kind.MARKET:
+        amount = told(row.amount)
+        is_within = amount is not None and amount <= intent.quantity
+        return row.type == "market" and trigger is None and is_reducing is not False and is_within
     waiting, wanted = (
         (STOPS, intent.trigger_price) if intent.kind in STOP_TYPES else (TARGETS, intent.price)
     )

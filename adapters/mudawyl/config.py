@@ -74,10 +74,6 @@ class MudawylOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Literal["refuse", "allow"],
         _doc("Whether a new order may be sent that closes and cancels what is there before it"),
     ] = "refuse"
-    missing_stop: Annotated[
-        Literal["flatten", "report"],
-        _doc("What is done where an entry stands without its stop: close it, or only say so"),
-    ] = "flatten"
     allow_account_changes: Annotated[
         bool, _doc("Whether keys, profile, notifications and billing may be changed at all")
     ] = False

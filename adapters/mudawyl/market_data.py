@@ -1,15 +1,26 @@
 """Market data: the gateway has a ticker only, no book, no trades, no stream (sections 3 and 4).
 
-Prices to trade by come from another venue. Histories are refused by name.
+Its last price is polled; prices to trade by come from another venue. Histories are refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NoReturn
 
-from fairlead.adapters.base.venue import Feed, StreamItem, VenueError, VenueErrorKind
+from fairlead.adapters.base.venue import (
+    Feed,
+    ParseError,
+    StreamItem,
+    VenueError,
+    VenueErrorKind,
+    VenueInstrument,
+)
 from fairlead.adapters.mudawyl.errors import CODE
+from fairlead.adapters.mudawyl.http import MudawylHttp
+from fairlead.adapters.mudawyl.parse import MAX_VALUE, ms_ns
+from fairlead.adapters.mudawyl.schemas import told
 
 
 class NoStream:
@@ -39,7 +50,20 @@ class NoStream:
 
 
 class MudawylMarketData:
-    """`MarketData` of the gateway. What it does not have is refused by name."""
+    """`MarketData` and `TickerData` of the gateway. What it does not have is refused by name."""
+
+    def __init__(self, http: MudawylHttp, instruments: Mapping[str, VenueInstrument]) -> None:
+        self._http = http
+        self._instruments = instruments
+
+    async def last_price(self, instrument: str) -> tuple[Decimal, int]:
+        ticker = await self._http.ticker(self._instruments[instrument].symbol)
+        try:
+            if not 0 < ticker.last <= MAX_VALUE:
+                raise ParseError("ticker", f"expected a price above 0, received {ticker.last}")
+            return ticker.last, ms_ns(told(ticker.timestamp))
+        except ParseError as e:
+            raise VenueError(VenueErrorKind.UNKNOWN, f"{CODE}-BAD-ANSWER", str(e)) from e
 
     def public_stream(self) -> NoStream:
         return NoStream()

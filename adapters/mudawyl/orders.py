@@ -50,6 +50,11 @@ SNAPSHOTS_KEPT = 1_000
 CLOCK_NS = 60 * 1_000_000_000  # how far the exchange's clock may be from ours
 
 
+NO_CAPTCHA = Refused(
+    f"{CODE}-NO-CAPTCHA", "no provider of reCAPTCHA tokens is named (option captcha); not sent"
+)
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """What an instrument had just before a request: order ids, and the position."""
 
@@ -83,7 +88,8 @@ class MudawylOrders:
         for one in bracket.grouped(intents):
             if isinstance(one, Group):
                 async with self._one_by_one:
-                    outcomes |= await self._submit(one)
+                    send = self._close if bracket.closes(one.entry) else self._submit
+                    outcomes |= await send(one)
             else:
                 outcomes[one[0].client_order_id] = one[1]
         return [outcomes[intent.client_order_id] for intent in intents]
@@ -97,8 +103,7 @@ class MudawylOrders:
         if why:
             return _all(group, Refused(f"{CODE}-UNSUPPORTED", f"{why}; not sent"))
         if not self._http.has_captcha:
-            text = "no provider of reCAPTCHA tokens is named (option captcha); not sent"
-            return _all(group, Refused(f"{CODE}-NO-CAPTCHA", text))
+            return _all(group, NO_CAPTCHA)
         try:
             snapshot = await self._snapshot(group, facts)
         except VenueUnavailable as e:
@@ -112,6 +117,46 @@ class MudawylOrders:
         except VenueError as e:
             return _all(group, create_outcome(e))
         return await self._outcomes(group, facts, rows)
+
+    async def _close(self, group: Group) -> dict[str, Outcome]:
+        """A market exit of all that is held: the gateway's own call, which ends every order of the
+        symbol. One of a part is refused: nothing here closes a part.
+        """
+        intent = group.entry
+        name = intent.client_order_id
+        facts = self._instruments.get(intent.instrument)
+        if facts is None:
+            text = f"no market {intent.instrument[:60]}"
+            return {name: Refused(f"{CODE}-UNKNOWN-MARKET", text)}
+        if not self._http.has_captcha:
+            return {name: NO_CAPTCHA}
+        try:
+            with reading(CODE):
+                signed, _ = parse.held(await self._http.position(self._key, facts.symbol))
+                listed = await self._http.open_orders(self._key, facts.symbol)
+                past = await self._http.order_history(self._key, facts.symbol)
+        except VenueUnavailable as e:
+            text = f"what is there before it could not be read ({e}); not sent"
+            return {name: Refused(f"{CODE}-NOT-READ", text)}
+        held = signed if intent.side is Side.SELL else -signed
+        if not 0 < held <= intent.quantity:
+            text = (
+                f"a market exit closes the whole position, {signed:f}; {intent.side}"
+                f" {intent.quantity:f} came; not sent"
+            )
+            return {name: Refused(f"{CODE}-LONE-EXIT", text)}
+        self._keep(Snapshot(frozenset(row.id for row in (*listed, *past)), signed, group))
+        try:
+            await self._http.close_position(self._key, facts.symbol)
+            fresh = await self._rows(facts)
+        except VenueError as e:
+            return {name: create_outcome(e)}
+        except VenueUnavailable as e:
+            return {name: Unknown(f"{CODE}-ANSWER: closed, and not read what by: {e}")}
+        before = self._before[name].ids
+        found = bracket.bound(group, [row for row in fresh if row.id not in before])
+        self._remember_all(group, found)
+        return _told(group, found, facts, Unknown(f"{CODE}-ANSWER: closed, and not listed by what"))
 
     async def _snapshot(self, group: Group, facts: VenueInstrument) -> Snapshot | Refused:
         """What a new order would clear, of every market of the config: the document does not say
@@ -169,22 +214,12 @@ class MudawylOrders:
             return outcomes
         row = found.get(stop.client_order_id)
         if row is None:
-            outcomes[stop.client_order_id] = await self._without_stop(facts)
+            text = "the entry stands without its stop: neither the answer nor the lists have it"
+            outcomes[stop.client_order_id] = Refused(f"{CODE}-STOP-MISSING", text)
         elif row.id not in {each.id for each in listed}:
             text = f"{CODE}-STOP-NOT-LISTED: it was answered, and the lists do not have it yet"
             outcomes[stop.client_order_id] = Unknown(text)
         return outcomes
-
-    async def _without_stop(self, facts: VenueInstrument) -> Outcome:
-        """The entry stands, its stop does not: said, and the position closed if so configured."""
-        text = "the entry stands without its stop"
-        if self._options.missing_stop == "flatten":
-            try:
-                await self.flatten(facts.id)
-                text += "; its position was closed, and its other orders cancelled"
-            except VenueError as e:
-                text += f"; closing its position failed ({e})"
-        return Refused(f"{CODE}-STOP-MISSING", text)
 
     async def flatten(self, instrument: str) -> None:
         """Close the instrument's position and cancel all of its orders. Raises VenueError."""

@@ -80,8 +80,13 @@ def _positive(value: s.Number, name: str) -> Decimal | None:
 def created_ns(row: s.Order) -> int:
     """0 where it tells none. Raises ParseError for one in another unit."""
     millis = told(row.timestamp)
+    return ms_ns(millis) if millis else time_ns(told(row.datetime))
+
+
+def ms_ns(millis: int | None) -> int:
+    """0 for none. Raises ParseError for another unit."""
     if not millis:
-        return time_ns(told(row.datetime))
+        return 0
     if not _MS_MIN <= millis <= _MS_MAX:
         raise ParseError("time", f"expected milliseconds since 1970, received {millis}")
     return millis * NS_PER_MS

@@ -21,8 +21,10 @@ from fairlead.engine.brackets.steps import (
     Grid,
     Leg,
     Place,
+    Step,
     held_by,
     next_step,
+    next_whole_step,
 )
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.model import OrderState, Side
@@ -52,6 +54,9 @@ class Owner(Protocol):
         """What an order of this side would get now: bid for a SELL, ask for a BUY."""
 
     def grid(self, instrument: str) -> Grid | None: ...
+
+    def closes_bare(self) -> bool:
+        """Whether a position whose stop the venue did not take is closed at the market."""
 
     def position(self, instrument: str) -> Decimal:
         """The strategy's net position, signed, base units, fees in base currency taken off."""
@@ -111,6 +116,7 @@ class Brackets:
         self._open = {bracket.entry: bracket for bracket in store.load(strategy)}
         self._tries: dict[str, _Tries] = {}
         self._cancelled_ns: dict[str, int] = {}
+        self._told: set[str] = set()  # exits that the venue did not take
         self._is_looking = False
 
     def __len__(self) -> int:
@@ -136,6 +142,7 @@ class Brackets:
         self._tries.pop(entry, None)
         for name in (entry, *bracket.exits):
             self._cancelled_ns.pop(name, None)
+            self._told.discard(name)
         try:
             self._save()
         except JournalError as error:  # the next start looks at it once more
@@ -191,11 +198,10 @@ class Brackets:
         grid = self._owner.grid(bracket.instrument)
         if grid is None:
             return False
-        price = self._owner.price(bracket.instrument, bracket.exit_side)
         tries = self._tries.setdefault(bracket.entry, _Tries())
-        if any(leg.is_standing for leg in exits):
+        if any(leg.is_standing for leg in exits) and not bracket.is_whole:
             tries.count = tries.not_before_ns = 0
-        step = next_step(bracket, entry, exits, price=price, held=held, grid=grid)
+        step = self._next(bracket, entry, exits, held, grid)
         if isinstance(step, Place):
             return self._place(bracket, exits, step, tries)
         if isinstance(step, Cancel):
@@ -204,9 +210,41 @@ class Brackets:
             self._done(bracket, step.left)
         return False
 
+    def _next(
+        self, bracket: Bracket, entry: Leg, exits: Sequence[Leg], held: Decimal, grid: Grid
+    ) -> Step:
+        if not bracket.is_whole:
+            price = self._owner.price(bracket.instrument, bracket.exit_side)
+            return next_step(bracket, entry, exits, price=price, held=held, grid=grid)
+        closes = self._owner.closes_bare()
+        if held > 0:
+            self._tell_failed(bracket, exits, closes=closes)
+        return next_whole_step(bracket, entry, exits, held=held, grid=grid, closes=closes)
+
+    def _tell_failed(self, bracket: Bracket, exits: Sequence[Leg], *, closes: bool) -> None:
+        """Once of each exit that the venue did not take with its entry."""
+        for leg in exits:
+            name = leg.client_order_id
+            failed = name in bracket.sent and leg.is_refused
+            if not failed or name in self._told:
+                continue
+            self._told.add(name)
+            if name != bracket.sent[-1]:
+                then = "its others stand"
+            else:
+                then = "it is closed at the market" if closes else "it is left so"
+            logger.error(
+                "bracket %s holds a position without its exit %s (%s); %s",
+                bracket.entry,
+                name,
+                leg.kind,
+                then,
+            )
+
     def _place(self, bracket: Bracket, exits: Sequence[Leg], step: Place, tries: _Tries) -> bool:
         now_ns = self._owner.now_ns()
-        if now_ns < tries.not_before_ns and self._came_to_nothing(exits, tries):
+        own = [leg for leg in exits if leg.client_order_id not in bracket.sent]
+        if now_ns < tries.not_before_ns and self._came_to_nothing(own, tries):
             return False
         client_order_id = bracket.next_exit_id()
         grown = msgspec.structs.replace(
@@ -271,7 +309,7 @@ def _worth_keeping(bracket: Bracket, exits: Sequence[Leg]) -> tuple[str, ...]:
     if len(bracket.exits) < EXITS_KEPT:
         return bracket.exits
     counts = {leg.client_order_id for leg in exits if leg.filled or not leg.is_over}
-    spare = [name for name in bracket.exits if name not in counts]
+    spare = [name for name in bracket.exits if name not in counts and name not in bracket.sent]
     return tuple(name for name in bracket.exits if name not in spare[:1])
 
 
@@ -320,6 +358,7 @@ class JournalLegs:
             base_fee=self._base_fee(client_order_id, known.filled, base),
             is_standing=known.state in _STANDING,
             is_over=known.state.is_terminal,
+            is_refused=known.state is OrderState.REFUSED,
         )
 
     def position(self, strategy: str, instrument: str) -> Decimal:

@@ -44,10 +44,27 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True):
     target: Decimal
     exits: tuple[str, ...] = ()
     tried: int = 0  # exits that had an id, those not kept too
+    targets: tuple[Decimal, ...] = ()  # all of them, where the exits went with the entry
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the venue has all of it: exits that went with the entry, in one call."""
+        return bool(self.targets)
+
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """The exits that went with the entry: its targets, and the stop as the last."""
+        return self.exits[: len(self.targets) + 1] if self.is_whole else ()
 
     @property
     def exit_side(self) -> Side:
         return Side.SELL if self.side is Side.BUY else Side.BUY
+
+    def with_exits(self) -> Bracket:
+        """Itself with the ids of the exits that go with the entry."""
+        count = len(self.targets) + 1
+        names = tuple(str(uuid5(_NAMESPACE, f"{self.entry}/{n}")) for n in range(1, count + 1))
+        return msgspec.structs.replace(self, exits=names, tried=count)
 
     def next_exit_id(self) -> str:
         """The client order id of the next exit: a UUID that is the same in every process."""
@@ -66,16 +83,24 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True):
                 f"expected {expected} for a {self.side} entry, stop_limit {self.stop_limit}, "
                 f"stop {self.stop}, target {self.target} came"
             )
+        sign = 1 if self.side is Side.BUY else -1
+        if list(self.targets) != sorted(set(self.targets), key=lambda price: sign * price):
+            return f"expected targets one after the other, {_listed(self.targets)} came"
         low, high = sorted((self.stop, self.target))
         if entry_price is not None and not low < entry_price < high:
             return f"expected an entry price between {low} and {high}, {entry_price} came"
         return None
 
 
+def _listed(prices: Sequence[Decimal]) -> str:
+    return ", ".join(f"{price:f}" for price in prices)
+
+
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one order. `base_fee` is the part of its fees paid in base currency.
 
     `is_standing`: the venue has it; else it is on its way, or of unknown outcome, or over.
+    `is_refused`: it is over, and the venue never had it.
     """
 
     client_order_id: str
@@ -86,6 +111,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     base_fee: Decimal = _ZERO
     is_standing: bool = False
     is_over: bool = False
+    is_refused: bool = False
 
     @property
     def remaining(self) -> Decimal:
@@ -93,12 +119,15 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True):
-    """What an order of the instrument must be; `has_stops` is whether the venue keeps stops."""
+    """What an order of the instrument must be; `has_stops` is whether the venue keeps stops,
+    `has_cancels` whether one order can be cancelled.
+    """
 
     step: Decimal
     min_quantity: Decimal = _ZERO
     min_notional: Decimal = _ZERO
     has_stops: bool = True
+    has_cancels: bool = True
 
     def down(self, quantity: Decimal) -> Decimal:
         return quantity // self.step * self.step
@@ -110,11 +139,11 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Send an exit. `trigger` is set for a STOP_LIMIT."""
+    """Send an exit. `trigger` is set for a STOP_LIMIT, `price` None for a MARKET."""
 
     kind: Kind
     quantity: Decimal
-    price: Decimal
+    price: Decimal | None
     trigger: Decimal | None = None
 
 
@@ -170,6 +199,7 @@ def next_step(
         return _cancel(wrong)
     bare = held - sum((leg.remaining for leg in working), _ZERO)
     exit_ = _exit(bracket, bare, price, to_target=to_target)
+    assert exit_.price is not None
     if not grid.allows(bare, exit_.price):
         return WAIT if working or not entry.is_over else Done(held)
     if len(working) >= EXITS_AT_ONCE:  # where the market is not known, one exit may be refused
@@ -177,6 +207,33 @@ def next_step(
     if exit_.trigger is not None and not grid.has_stops:
         return WAIT  # kept here until the market is there
     return exit_
+
+
+def next_whole_step(
+    bracket: Bracket, entry: Leg, exits: Sequence[Leg], *, held: Decimal, grid: Grid, closes: bool
+) -> Step:
+    """The next thing to do for a bracket that the venue has whole: little, while nothing failed.
+
+    The first exits are those that went with the entry, its stop the last of them. `closes`: a
+    position whose stop the venue did not take is closed at the market.
+    """
+    working = [leg for leg in exits if not leg.is_over]
+    held = grid.down(held)
+    stop = next((leg for leg in exits if leg.client_order_id == bracket.sent[-1]), None)
+    is_bare = stop is None or stop.is_refused
+    if not entry.is_over and not (is_bare and entry.filled):
+        return WAIT  # what went with it lives and ends with it
+    if held <= 0:
+        if working and grid.has_cancels:
+            return _cancel(working)
+        return WAIT if working or not entry.is_over else Done(held)
+    if not (is_bare or not working):
+        return WAIT
+    if any(leg.client_order_id not in bracket.sent for leg in working):
+        return WAIT  # it is being closed
+    if not closes:
+        return WAIT if working or not entry.is_over else Done(held)
+    return Place(kind=Kind.MARKET, quantity=held, price=None)
 
 
 def _cancel(legs: Sequence[Leg]) -> Cancel:

@@ -14,11 +14,13 @@ from nautilus_trader.model import (
     OrderSide,
     Price,
     Quantity,
+    TriggerType,
 )
 
 from fairlead.engine.brackets.keeper import LOOK_NS, Brackets, JournalStore, MemoryStore
 from fairlead.engine.brackets.steps import Bracket, Leg, Place
 from fairlead.engine.brackets.view import BracketView
+from fairlead.engine.brackets.whole import parts_of, with_exits
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.model import ENTRY_TAG, Kind, Role, Side, with_role
 from fairlead.engine.risk.gate import RiskGate
@@ -36,7 +38,7 @@ class Guarding(Protocol):
 
     strategy: Any  # NautilusTrader's Strategy
     gate: RiskGate
-    run: Any  # of which `arrivals` is read: what a simulated exchange is told
+    run: Any  # `arrivals`: what a simulated exchange is told; `closes_bare`, see the keeper
     id: str
     journals: Mapping[str, Journal]
     view: NautilusView | None
@@ -45,6 +47,7 @@ class Guarding(Protocol):
     def clock(self) -> Clock: ...
     def cancel(self, order: Any, *, sent_only: bool = False) -> None: ...
     def submit(self, order: Any) -> bool: ...
+    def submit_list(self, orders: Sequence[Any]) -> bool: ...
     def safe(self, name: str, handler: Callable[[Any], object]) -> Callable[[Any], None]: ...
     def need_trigger(self, instrument_id: InstrumentId, kind: str) -> Any: ...
     def is_leaving(self, instrument_id: InstrumentId) -> bool:
@@ -76,7 +79,7 @@ class StrategyBrackets:
         side: OrderSide,
         quantity: Quantity,
         stop: Price,
-        target: Price,
+        target: Price | Sequence[Price],
         entry: Price | None,
         stop_limit: Price | None,
         options: dict[str, Any],
@@ -94,13 +97,15 @@ class StrategyBrackets:
             away = 1 - STOP_SLACK if plain is Side.BUY else 1 + STOP_SLACK
             leaving = OrderSide.SELL if plain is Side.BUY else OrderSide.BUY
             stop_limit = guard.round_price(instrument_id, leaving, stop.as_decimal() * away)
-        guard.need_trigger(instrument_id, Kind.STOP_LIMIT)  # its stop waits for that
+        targets = [target] if isinstance(target, Price) else list(target)
         options["tags"] = with_role(options.get("tags"), Role.ENTRY)
         factory = strategy.order_factory
         if entry is None:
             order = factory.market(instrument_id, side, quantity, **options)
         else:
             order = factory.limit(instrument_id, side, quantity, entry, **options)
+        is_whole = self._is_whole(instrument_id, len(targets))
+        watched = self._watched(instrument_id)
         wanted = Bracket(
             entry=str(order.client_order_id),
             strategy=guard.id,
@@ -109,16 +114,44 @@ class StrategyBrackets:
             quantity=quantity.as_decimal(),
             stop=stop.as_decimal(),
             stop_limit=stop_limit.as_decimal(),
-            target=target.as_decimal(),
+            target=targets[0].as_decimal(),
+            targets=tuple(price.as_decimal() for price in targets) if is_whole else (),
         )
+        if is_whole:
+            wanted = wanted.with_exits()
         guard.view.now_ns()
         self._require_exit(wanted, None if entry is None else entry.as_decimal())
         keeper.add(wanted)
-        if not guard.submit(order):
+        if not self._sent(order, wanted, watched):
             keeper.drop(wanted.entry)
             return None
         self._watch()
         return order
+
+    def _is_whole(self, instrument_id: InstrumentId, targets: int) -> bool:
+        """Whether the venue takes it in one call. Raises ValueError for targets beyond it."""
+        assert self._owner is not None
+        most = self._owner.targets_most(str(instrument_id))
+        if not 0 < targets <= max(most, 1):
+            has = f"takes 1 to {most} targets" if most else "has one exit at a time: one target"
+            raise ValueError(f"bracket in {instrument_id}: {targets} targets came, the venue {has}")
+        return most > 0
+
+    def _watched(self, instrument_id: InstrumentId) -> Any:
+        """What fires its stop, which then comes: of a stop at the venue nobody else need know."""
+        assert self._owner is not None
+        if self._guard.journals and self._owner.targets_most(str(instrument_id)):
+            return TriggerType.LAST_PRICE
+        return self._guard.need_trigger(instrument_id, Kind.STOP_LIMIT)
+
+    def _sent(self, entry: Any, bracket: Bracket, trigger_type: Any) -> bool:
+        guard = self._guard
+        if not bracket.is_whole:
+            return guard.submit(entry)
+        strategy = guard.strategy
+        instrument = strategy.cache.instrument(entry.instrument_id)
+        orders = with_exits(strategy.order_factory, entry, bracket, instrument, trigger_type)
+        return guard.submit_list(orders)
 
     def open(self) -> tuple[Bracket, ...]:
         """Every bracket that may still hold something, oldest first."""
@@ -139,9 +172,12 @@ class StrategyBrackets:
         grid = self._owner.grid(bracket.instrument)
         if problem is None and grid is not None:
             least = grid.down(bracket.quantity * (1 - FEE_ROOM))
+            if bracket.is_whole:
+                least = min(parts_of(bracket.quantity, len(bracket.targets), grid.step))
             if not grid.allows(least, min(bracket.stop_limit, bracket.target)):
+                part = f"a target's part, {least}" if bracket.is_whole else f"{least}"
                 problem = (
-                    f"{least} of {bracket.quantity} after a fee is too small for an exit: expected "
+                    f"{part} of {bracket.quantity} after a fee is too small for an exit: expected "
                     f"at least {grid.min_quantity}, worth {grid.min_notional}; raise the quantity"
                 )
         problem = problem or self._too_large(bracket)
@@ -169,7 +205,7 @@ class StrategyBrackets:
         self._owner = _Owner(guard, self)
         self.keeper = Brackets(guard.id, self._owner, store)
         for name in sorted({b.instrument for b in self.keeper}):
-            guard.need_trigger(InstrumentId.from_str(name), Kind.STOP_LIMIT)
+            self._watched(InstrumentId.from_str(name))
         if len(self.keeper):
             self._watch()
 
@@ -250,6 +286,9 @@ class _Owner(BracketView):
             position -= sum((leg.base_fee for leg in legs if leg is not None), Decimal(0))
         return position
 
+    def closes_bare(self) -> bool:
+        return bool(self._guard.run.closes_bare)
+
     def leaving(self, instrument: str, side: Side, exits: frozenset[str]) -> Decimal:
         """All of it while a market exit waits for the end of other orders: brackets make way."""
         if self._guard.is_leaving(InstrumentId.from_str(instrument)):
@@ -259,18 +298,20 @@ class _Owner(BracketView):
     def place(self, bracket: Bracket, client_order_id: str, exit_: Place) -> bool:
         instrument_id = InstrumentId.from_str(bracket.instrument)
         known = self._cache.instrument(instrument_id)
-        price = _priced(exit_.price, known)
         quantity = Quantity.from_str(f"{exit_.quantity:.{known.size_precision}f}")
-        plain = (instrument_id, _SIDES[bracket.exit_side], quantity, price)
+        sized = (instrument_id, _SIDES[bracket.exit_side], quantity)
+        role = Role.EXIT if exit_.price is None else Role.STOP
+        if exit_.price == bracket.target:
+            role = Role.TARGET
         named = {
             "reduce_only": True,
             "client_order_id": ClientOrderId(client_order_id),
-            "tags": [
-                (Role.TARGET if exit_.price == bracket.target else Role.STOP).tag,
-                f"{ENTRY_TAG}{bracket.entry}",
-            ],
+            "tags": [role.tag, f"{ENTRY_TAG}{bracket.entry}"],
         }
         factory = self._guard.strategy.order_factory
+        if exit_.price is None:
+            return self._guard.submit(factory.market(*sized, **named))
+        plain = (*sized, _priced(exit_.price, known))
         if exit_.trigger is None:
             order = factory.limit(*plain, **named)
         else:
@@ -303,4 +344,5 @@ def _cached(order: Any, base: str) -> Leg:
         base_fee=sum(fees, Decimal(0)),
         is_standing=order.is_open,
         is_over=order.is_closed,
+        is_refused=order.status.name in ("REJECTED", "DENIED"),
     )

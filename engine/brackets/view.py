@@ -78,7 +78,17 @@ class BracketView:
             min_quantity=facts.min_quantity or Decimal(0),
             min_notional=facts.min_notional or Decimal(0),
             has_stops=able is None or able.takes(Kind.STOP_LIMIT),
+            has_cancels=able is None or able.cancels or not self._legs,
         )
+
+    def closes_bare(self) -> bool:
+        """Whether a position whose stop the venue did not take is closed at the market."""
+        return True
+
+    def targets_most(self, instrument: str) -> int:
+        """How many targets the venue takes with an entry in one call; 0: none."""
+        able = self._view.capabilities(instrument)
+        return 0 if able is None else able.bracket_targets
 
     def position(self, instrument: str) -> Decimal:
         """By the journal, which has fees in base currency taken off; else by the gate, gross.

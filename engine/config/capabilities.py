@@ -37,7 +37,10 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     book_depths: tuple[int, ...]
     sequenced_books: bool
     public_trades: bool
+    ticker: bool
     clears: bool
+    bracket_targets: int
+    cancels: bool
     bar_minutes: tuple[int, ...]
     keyed_data: bool
     private_stream: bool
@@ -66,7 +69,10 @@ def described(name: str, able: Capabilities, *, has_simulator: bool, keyed_data:
         book_depths=able.book_depths,
         sequenced_books=able.sequenced_books,
         public_trades=able.public_trades,
+        ticker=able.ticker,
         clears=able.clears,
+        bracket_targets=able.bracket_targets,
+        cancels=able.cancels,
         bar_minutes=able.bar_minutes,
         keyed_data=keyed_data,
         private_stream=able.private_stream,
@@ -86,6 +92,8 @@ def rows(venue: Described) -> list[tuple[str, str]]:
         ("post-only", _yes(venue.post_only)),
         ("modify", "replaced at the venue" if venue.modify else "cancel, then a new order"),
         ("a new order", "clears the instrument first" if venue.clears else "stands by itself"),
+        ("cancel", "one order" if venue.cancels else "none; closing a position ends its orders"),
+        ("an entry with its exits", _brackets(venue)),
         ("in one request", _batches(venue)),
         ("lost order", "found by our id" if venue.client_order_ids else "found by its fields"),
         ("book", _book(venue)),
@@ -124,12 +132,20 @@ def _held(venue: Described) -> str:
     return f"{_list(held)}{sources}"
 
 
+def _brackets(venue: Described) -> str:
+    if not venue.bracket_targets:
+        return "by the engine, one exit at the venue at a time"
+    return f"in one call, with a stop and up to {venue.bracket_targets} targets"
+
+
 def _batches(venue: Described) -> str:
     most = venue.batch_submit, venue.batch_cancel, venue.batch_query
     return "{} new, {} cancels, {} queries".format(*most)
 
 
 def _book(venue: Described) -> str:
+    if venue.ticker:
+        return "none; the last price is polled"
     depths = f"depths {_list(venue.book_depths)}" if venue.book_depths else "one depth"
     return f"{depths}, {'sequenced' if venue.sequenced_books else 'no sequence'}"
 

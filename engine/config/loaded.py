@@ -73,6 +73,11 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     def state_dir(self) -> Path:
         return self.resolve(self.config.run.state_dir)
 
+    @property
+    def traded(self) -> tuple[str, ...]:
+        """Keys of the venues that have an account: orders can go there."""
+        return tuple(key for key, venue in self.config.venues.items() if not venue.data_only)
+
     def line_of(self, path: str | Sequence[str | int]) -> int | None:
         """Line of a key, from 1; None when the file does not have it.
 

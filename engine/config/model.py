@@ -149,6 +149,9 @@ class Venue(Struct, frozen=True, kw_only=True):
         Literal["cash", "margin"], _doc("cash for spot, margin for derivatives")
     ] = "cash"
     held: Annotated[Held, _doc("Orders that the engine holds for the venue")] = Held()
+    data_only: Annotated[
+        bool, _doc("Its market data are used, and nothing is traded there: no keys, no journal")
+    ] = False
 
 
 class Strategy(Struct, frozen=True, kw_only=True):
@@ -427,6 +430,13 @@ class Execution(Struct, frozen=True, kw_only=True):
     absent_quarantine_secs: Annotated[
         float, _doc("Consistent absence that proves an order was never accepted", unit="s", ge=0)
     ] = 10.0
+    missing_stop: Annotated[
+        Literal["close", "report"],
+        _doc(
+            "Where a venue takes an entry with its exits in one call, and has not taken the stop: "
+            "the position is closed at the market, or it is only told"
+        ),
+    ] = "close"
     settle_timeout_secs: Annotated[
         float, _doc("Time at a stop to settle orders whose outcome is unknown", unit="s", ge=0)
     ] = 5.0
@@ -526,6 +536,13 @@ class Config(Struct, frozen=True, kw_only=True):
         dict[str, Venue],
         _doc("Venue accounts by NautilusTrader venue name in lower case", min_length=1),
     ]
+    prices_from: Annotated[
+        dict[str, str],
+        _doc(
+            "Instruments whose market data are another's, told under their own name: "
+            '"BTC_USDT.HERE" = "BTC_USDT.THERE"'
+        ),
+    ] = {}
     strategies: Annotated[list[Strategy], _doc("Strategies of the run")] = []
     run: Annotated[Run, _doc("What holds for the whole run")] = Run()
     risk: Annotated[Risk, _doc("The gate's limits")] = Risk()

@@ -71,6 +71,7 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
             problems += failed
         if mode == "paper" and venue.adapter != RECORDED:
             problems += _fees(loaded, key, venue)
+            problems += _market(loaded, key, venue)
         if venue.adapter != RECORDED:
             problems += _held(loaded, key, venue)
     strategies: tuple[ResolvedStrategy, ...] = ()
@@ -142,6 +143,8 @@ def missing_fees_hint(key: str) -> str:
 
 def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
     """Paper runs read no secret, and some venues tell their fees to account holders only."""
+    if venue.data_only:
+        return
     if venue.fees is None and not loaded.specs[key].capabilities.public_fees:
         yield loaded.problem(
             ("venues", key, "fees"),
@@ -150,6 +153,21 @@ def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[Config
             came="nothing",
             hint=missing_fees_hint(key),
         )
+
+
+def _market(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
+    """A simulated exchange trades in a book; a ticker is none."""
+    if venue.data_only or not loaded.specs[key].capabilities.ticker:
+        return
+    for position, name in enumerate(venue.instruments):
+        if name not in loaded.config.prices_from:
+            yield loaded.problem(
+                ("venues", key, "instruments", position),
+                "E-CFG-046",
+                expected=f"an instrument with a book: {key} has a ticker only",
+                came=f'"{name}"',
+                hint=f'name one that has: [prices_from] "{name}" = "..."',
+            )
 
 
 def _held(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:
@@ -181,7 +199,9 @@ def _needs_secrets(loaded: LoadedConfig, key: str, mode: Mode | None) -> bool:
         return bool(loaded.config.venues[key].credentials)
     if mode == "backtest":
         return False
-    return mode == "live" or loaded.specs[key].keyed_data or loaded.specs[key].uses_keys
+    if mode == "live" and key in loaded.traded:
+        return True
+    return loaded.specs[key].keyed_data or loaded.specs[key].uses_keys
 
 
 def _secrets(
@@ -262,7 +282,9 @@ def _venues_of(
     """The venues named in the parameters; all of them when none is. Recorded ones can all."""
     named = set(_venue_names(strategy.params))
     for key, venue in loaded.config.venues.items():
-        if venue.adapter != RECORDED and (not named or key.upper() in named):
+        if venue.adapter == RECORDED or venue.data_only:
+            continue
+        if not named or key.upper() in named:
             yield key, able_with(loaded.specs[key].capabilities, venue.held)
 
 

@@ -61,6 +61,7 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
     for option in OF_INSTRUMENTS:
         for instrument in _table(_table(risk).get(option)):
             _known_instrument(instrument, ("risk", option, instrument), listed, report)
+    _prices_from(raw, listed, report)
     _limits(raw, report)
     _balances(_table(raw.get("simulated")).get("balances"), report)
     _backtest(_table(raw.get("backtest")), report)
@@ -235,6 +236,21 @@ def _known_instrument(
     hint = did_you_mean(best, candidates)
     expected = f"an instrument id that ends with {' or '.join(f'.{name}' for name in listed)}"
     report(path, "E-CFG-030", expected, came_text(text), hint)
+
+
+def _prices_from(raw: Mapping[str, Any], listed: Mapping[str, list[str]], report: Report) -> None:
+    """Both are of the config, and a source has prices of its own."""
+    table = _table(raw.get("prices_from"))
+    for name, source in table.items():
+        path: KeyPath = ("prices_from", name)
+        _known_instrument(name, path, listed, report)
+        if not isinstance(source, str):
+            continue
+        _known_instrument(source, path, listed, report)
+        if source == name or source in table:
+            expected = "an instrument with market data of its own"
+            hint = "" if source == name else f"name {table[source]} here"
+            report(path, "E-CFG-045", expected, came_text(source), hint)
 
 
 def _limits(raw: Mapping[str, Any], report: Report) -> None:

@@ -30,6 +30,13 @@ class Card(msgspec.Struct, frozen=True):
         return self.name.partition(".")[0]
 
 
+def stageless(can: Capabilities) -> str:
+    """Of every card: they trade by a book of the venue's, and cancel what they have sent."""
+    if not can.ticker:
+        return ""
+    return "the venue has a ticker only: what is traded there is priced by another venue's book"
+
+
 def rests(can: Capabilities) -> str:
     """Of cards with an order that stays open."""
     if Kind.LIMIT in can.kinds and Tif.GTC in can.time_in_force:

@@ -12,7 +12,7 @@ from typing import Any
 from fairlead.adapters import registry
 from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
 from fairlead.engine.conformance import alone, data, orders, parsers, process
-from fairlead.engine.conformance.card import Card
+from fairlead.engine.conformance.card import Card, stageless
 from fairlead.engine.conformance.stage import Stage
 from fairlead.engine.conformance.verdict import Broken, NotOffered, Result, Verdict
 from fairlead.engine.errors import Exit, FairleadError
@@ -79,7 +79,8 @@ def play(
     def verdict(result: Result, seen: str) -> Verdict:
         return Verdict(card.name, card.asks, result, seen)
 
-    if (lack := card.need(registry.spec(venue).capabilities)) != "":
+    can = registry.spec(venue).capabilities
+    if (lack := card.need(can) or stageless(can)) != "":
         return verdict(Result.NOT_OFFERED, lack)
     was_disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -49,6 +49,11 @@ class Core:
         own: Clock = self.native.clock.__get__(self.strategy)
         return own
 
+    def can_cancel(self, instrument: str) -> bool:
+        """Whether the venue can cancel one order; else a market exit ends the others with it."""
+        able = self.gate.capabilities.get(instrument.rpartition(".")[2])
+        return able is None or able.cancels
+
     def runs(self) -> bool:
         return bool(self.native.is_running(self.strategy))
 

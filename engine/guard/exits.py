@@ -99,9 +99,15 @@ class Exits:
         )
         sides = {_closing_side(position) for position in mine}
         exits_only = instrument_id in self._closing
-        is_held = core.runs() and any(
-            order.strategy == core.id and order.side in sides and (order.is_exit or not exits_only)
-            for order in core.gate.ledger.working(str(instrument_id))
+        is_held = (
+            core.runs()
+            and core.can_cancel(str(instrument_id))
+            and any(
+                order.strategy == core.id
+                and order.side in sides
+                and (order.is_exit or not exits_only)
+                for order in core.gate.ledger.working(str(instrument_id))
+            )
         )
         if is_held:
             self.leaving |= {instrument_id}
@@ -124,7 +130,7 @@ class Exits:
         refuse. Nothing is taken away while nothing could take its place.
         """
         core, name = self._core, str(position.instrument_id)
-        if not core.runs() or core.gate.is_stopped(core.id, name):
+        if not core.runs() or core.gate.is_stopped(core.id, name) or not core.can_cancel(name):
             return False
         side = _closing_side(position)
         if not any(order.side is side for order in self._resting(name)):

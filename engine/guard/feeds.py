@@ -65,6 +65,7 @@ class Feeds:
             "on_quote": set(),
             "on_trade": set(),
         }
+        self._marked: set[InstrumentId] = set()  # whose mark price the strategy asked for
         self._triggering: set[InstrumentId] = set()  # whose trades the guard subscribed
         self._topics: dict[tuple[str, Any], Callable[[Any], None]] = {}
 
@@ -74,6 +75,8 @@ class Feeds:
         """`subscribe_WHAT`. Raises ValueError for an instrument that the run does not know."""
         self.wants.data(SUBSCRIBED[what], instrument_id)
         callback = HEARD_AS.get(what, "")
+        if what == "mark_prices":
+            self._marked.add(instrument_id)
         if callback in self._wanted:
             self._wanted[callback].add(instrument_id)
         is_book = what == "book_depth" and self._is_told_whole(instrument_id)
@@ -188,6 +191,11 @@ class Feeds:
 
     def _manage(self, instrument_id: InstrumentId) -> None:
         native, is_whole = self._core.native, self._is_told_whole(instrument_id)
+        has = self._core.run.offer
+        if has is not None and not is_whole and has.lacks(instrument_id, offer.BOOK):
+            if not has.lacks(instrument_id, offer.MARK) and instrument_id not in self._marked:
+                native.subscribe_mark_prices(self._core.strategy, instrument_id)
+            return
         self._filter("on_book_depth" if is_whole else "on_book_deltas")
         subscribe = native.subscribe_book_depth if is_whole else native.subscribe_book_deltas
         subscribe(self._core.strategy, instrument_id, BookType.L2_MBP, managed=True)

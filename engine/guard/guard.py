@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -84,6 +84,23 @@ class Guard(Core):
         (sent,) = self.ends.watched((order,))
         submit = self.native.submit_order
         self.sending.call((order,), submit, sent, position_id, client_id, params)
+        return True
+
+    def submit_list(
+        self,
+        orders: Sequence[Any],
+        position_id: Any = None,
+        client_id: Any = None,
+        params: dict[str, Any] | None = None,
+    ) -> bool:
+        """Send orders together; False, and none is sent, where the gate refused one."""
+        if not self.sending.approve_all(orders):
+            return False
+        for order in orders:
+            self.feeds.need_held(order.instrument_id, order.order_type.name)
+        sent = self.ends.watched(orders)
+        submit = self.native.submit_order_list
+        self.sending.call(orders, submit, sent, position_id, client_id, params)
         return True
 
     # What its brackets need

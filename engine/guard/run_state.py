@@ -103,6 +103,8 @@ class RunState:
         # (client order id / trade id, or "end"), as its strategy knew it; None: not kept.
         self.markets: dict[str, Any] | None = None
         self.on_fill: Callable[[Any], None] | None = None  # told of each fill with its strategy
+        # Whether a bracket whose stop the venue did not take is closed at the market
+        self.closes_bare = True
         # Makes a strategy's next client order id; None: NautilusTrader's own, which are random.
         self.order_ids: Callable[[str], str] | None = None
         # Strategies by client order id, of orders that NautilusTrader takes for another's.

@@ -9,7 +9,8 @@ position, up as well as down: exits of one strategy would sell each other's unit
 goes out as a plain order, as it does to a spot venue. The gate saw it as reduce-only, and holds
 that all exits of a strategy together never ask for more than it has; what is too large later is cut
 here. An order that never rests keeps the flag, which cuts it to the position when it arrives; so do
-the children of an order list, which NautilusTrader sizes after their parent.
+the children of an order list, which NautilusTrader sizes after their parent, but for targets that
+are each a part of it.
 
 **Time in force.** The kernel looks for what has expired after the next data has filled it, or when
 any command comes. So an order with an end is cancelled, and the cancel arrives at its end.
@@ -99,12 +100,21 @@ def _nothing(event: Any) -> None:
 
 def plain(order: Any) -> Any:
     """`order` as the simulated exchange gets it: the same, and not reduce-only if it may rest."""
-    if not order.is_reduce_only or order.parent_order_id is not None or _is_at_once(order):
+    if not order.is_reduce_only or _is_at_once(order):
+        return order
+    if order.parent_order_id is not None and not _is_part(order):
         return order
     fields = order.init_event.to_dict()
     fields["reduce_only"] = False
     fields["tags"] = [*(order.tags or ()), REDUCE_TAG]  # so that it is known as what it was
     return type(order).create(OrderInitialized.from_dict(fields))
+
+
+def _is_part(order: Any) -> bool:
+    """A target of a bracket that goes out whole: linked to its entry, and to no sibling."""
+    linked = order.contingency_type
+    is_alone = linked is None or linked.name == "NO_CONTINGENCY"
+    return is_alone and order.order_type == OrderType.LIMIT
 
 
 def _is_at_once(order: Any) -> bool:

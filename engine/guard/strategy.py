@@ -162,7 +162,7 @@ class GuardedStrategy(Subscriptions):
         quantity: Quantity,
         *,
         stop: Price,
-        target: Price,
+        target: Price | Sequence[Price],
         entry: Price | None = None,
         stop_limit: Price | None = None,
         **kwargs: Any,
@@ -175,7 +175,9 @@ class GuardedStrategy(Subscriptions):
         the entry, or None when the gate refused it or the strategy was stopped. The stop rests at
         the venue for what is filled; the target takes its place when the market is there
         (docs/brackets.md). Each exit is an order of its own, passes the gate, and comes to
-        `on_order_*` as others do. Raises ValueError for prices in the wrong order or a quantity too
+        `on_order_*` as others do. A venue that takes an entry with its exits in one call gets all
+        of it at once, with several targets too, among which the quantity is split equally. Raises
+        ValueError for prices in the wrong order, too many targets, or a quantity too
         small to leave again.
         """
         brackets = self._guard_bound().brackets
@@ -243,13 +245,7 @@ class GuardedStrategy(Subscriptions):
         params: dict[str, Any] | None = None,
     ) -> None:
         """`Strategy.submit_order_list`, if the gate approves every order; else none is created."""
-        bound, orders = self._guard_bound(), list(order_list)
-        if bound.sending.approve_all(orders):
-            for order in orders:
-                bound.feeds.need_held(order.instrument_id, order.order_type.name)
-            sent = bound.ends.watched(orders)
-            submit = bound.native.submit_order_list
-            bound.sending.call(orders, submit, sent, position_id, client_id, params)
+        self._guard_bound().submit_list(list(order_list), position_id, client_id, params)
 
     def modify_order(
         self,

@@ -172,6 +172,8 @@ class WindDown:
             name = str(order.client_order_id)
             if order.order_type.name == Kind.MARKET or is_unsent(order) or name in self._cancelled:
                 continue
+            if not self._core.can_cancel(str(order.instrument_id)):
+                continue
             if exits or not is_exit:
                 self._cancelled.add(name)
                 self._core.cancel(order)
@@ -186,8 +188,9 @@ class WindDown:
         core = self._core
         if self._cancels:
             self._cancel(instrument_id, exits=True)
+        waits = core.can_cancel(str(instrument_id))  # else the exit ends what rests
         if any(
-            self._cancels or is_exit or _is_under_way(order) or _never_rests(order)
+            (waits and (self._cancels or is_exit)) or _is_under_way(order) or _never_rests(order)
             for is_exit, order in self._live(instrument_id)
             if not (str(order.client_order_id) in self._unheard and _is_under_way(order))
         ):

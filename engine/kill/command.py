@@ -61,6 +61,7 @@ def covered(loaded: LoadedConfig, kill: Kill) -> list[str]:
         key
         for key, venue in loaded.config.venues.items()
         if venue.adapter != RECORDED
+        and not venue.data_only
         and (
             scope.kind in ("all", "strategy")
             or (scope.kind == "venue" and scope.key == key)
@@ -212,7 +213,10 @@ class VenueKill:
                 self.report.first_cancel_ms = sent_ms
                 self.report.first_cancel_cpu_ms = sent_cpu_ms
             await reached.connect()
-            await sweep.finish(deadline)
+            if reached.capabilities.cancels:
+                await sweep.finish(deadline)
+            else:
+                await self._end_together(reached, sweep, deadline)
         finally:
             self.report.orders = [*(self._held or ()), *sweep.reports()]
             if journal is not None:
@@ -222,8 +226,26 @@ class VenueKill:
             self.report.is_unreachable = True
         for order in self.report.left:
             self._told(order)
+        if self._kill.action is Action.FLATTEN and reached.capabilities.cancels:
+            await self._flatten(reached, sweep)
+
+    async def _end_together(self, reached: Reached, sweep: Sweep, deadline: float) -> None:
+        """Where no order can be cancelled they end with their position, in the venue's own call."""
+        now = asyncio.get_running_loop().time()
+        await sweep.finish(now)  # one look: what the venue has executed is counted
         if self._kill.action is not Action.FLATTEN:
             return
+        await self._flatten(reached, sweep)
+        await sweep.finish(now)
+        left = {order.instrument for order in sweep.reports() if order.is_left}
+        ends = getattr(reached.orders, "flatten", None)
+        if ends is not None and self._kill.scope.kind != "strategy":  # orders without a position
+            for instrument in sorted(left):
+                self._tell(f"{instrument}: all that is open there is ended in one call")
+                await ends(instrument)
+        await sweep.finish(deadline)
+
+    async def _flatten(self, reached: Reached, sweep: Sweep) -> None:
         from fairlead.engine.risk.continuity import require_not_lost
 
         require_not_lost(self._path)  # else positions would be unknown, and seem flat

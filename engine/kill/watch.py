@@ -247,7 +247,8 @@ class KillWatch:
         due = [
             order.intent.client_order_id
             for order in self._to_cancel(trading)
-            if now - self._asked.get(order.intent.client_order_id, -1e9) >= CANCEL_AGAIN_SECS
+            if self._can_cancel(trading)
+            and now - self._asked.get(order.intent.client_order_id, -1e9) >= CANCEL_AGAIN_SECS
         ]
         wants_flat = self._wants_flat(trading, now)
         if not due and not wants_flat:
@@ -257,6 +258,10 @@ class KillWatch:
         task = asyncio.get_running_loop().create_task(self._act(trading, due, wants_flat))
         self._acting[trading.venue] = task
         task.add_done_callback(lambda _: self._acting.pop(trading.venue, None))
+
+    def _can_cancel(self, trading: TradedAccount) -> bool:
+        spec = self._loaded.specs.get(trading.venue.lower())
+        return spec is None or spec.capabilities.cancels
 
     def _to_cancel(self, trading: TradedAccount) -> list[LiveOrder]:
         if trading.desk is None:
@@ -291,7 +296,8 @@ class KillWatch:
             return False
         if not self._flattened or now < self._ready[venue]:
             return False
-        if any(order.is_proven for order in self._to_cancel(trading)):
+        waits = self._can_cancel(trading)  # else what is open ends with its position
+        if waits and any(order.is_proven for order in self._to_cancel(trading)):
             return False
         covers, rest = self._covers(trading), self._too_small.get(venue, {})
         net: defaultdict[str, Decimal] = defaultdict(Decimal)

@@ -360,6 +360,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     otherwise; where it says nothing, all that the data tell (`sources`). `clears`: a new order
     first closes and cancels what its instrument has. `hold_passed`: a stop of its own is sent only
     while fresh data prove that its trigger lies ahead, and is held else.
+    `bracket_targets`: an entry is taken with a stop and so many targets in one call, and they go
+    with their position. Without `cancels` no order can be cancelled; a market exit of the whole
+    position is the venue's own call then, which ends every order of the instrument.
     """
 
     kinds: frozenset[Kind]
@@ -367,6 +370,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = False
     replace: bool = False
     clears: bool = False
+    bracket_targets: int = 0
+    cancels: bool = True
     client_order_ids: bool = False  # the venue keeps our id, so a lost order is found by it
     private_stream: bool = False  # orders and balances are pushed
     reports_fills: bool = False  # true executions, with ids and fees
@@ -377,6 +382,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     book_depths: tuple[int, ...] = ()
     sequenced_books: bool = False  # a book frame that is lost, late or repeated shows as such
     bar_minutes: tuple[int, ...] = ()
+    ticker: bool = False  # no stream at all: the last price is polled, told as the mark price
     public_trades: bool = True  # trades of others are streamed; else bars are built from quotes
     public_fees: bool = False  # fee rates are known without credentials, as a paper run needs them
     max_order_lag_secs: float = 5.0  # how late a sent order can still appear (F03)

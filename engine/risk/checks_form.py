@@ -92,7 +92,7 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
         return f"{_venue(order)} has {_names(able.time_in_force)}, {order.time_in_force} came"
     if order.post_only and not able.post_only:
         return f"{_venue(order)} has no post-only orders; leave post_only out"
-    if order.contingency is not None:
+    if order.contingency is not None and not (order.contingency == "OTO" and able.bracket_targets):
         return (
             f"{_venue(order)} has no {order.contingency} lists; for an entry with stop and target "
             "use self.bracket(...), else submit each order when it is due"

@@ -141,6 +141,10 @@ def _worst_fee(info: Any) -> Decimal:
     return worst
 
 
+def _is_of_ticker(quote: Any) -> bool:
+    return bool(quote.bid_price == quote.ask_price and quote.ask_size.is_zero())
+
+
 class _Reading:
     """The funds of an account by currency, as read at one time."""
 
@@ -196,6 +200,7 @@ class NautilusView(GateView):
         """The managed book if there is one; else the last quote, trade, or bar from outside.
 
         Quotes made from a book outlive its clearing, so they are not asked while there is a book.
+        A quote without any size is a ticker's, which is asked as the mark price.
         """
         key = self._id(instrument)
         cache = self._cache
@@ -203,10 +208,10 @@ class NautilusView(GateView):
         if updates:
             return self._book_reference(instrument, key, updates)
         quote = cache.quote(key)
-        if quote is not None:
+        if quote is not None and not _is_of_ticker(quote):
             bid, ask = quote.bid_price.as_decimal(), quote.ask_price.as_decimal()
             return Reference("quote", quote.ts_init, bid, ask, None, bid < ask)
-        return self.last_trade(instrument) or self._bar_reference(key)
+        return self.last_trade(instrument) or self._mark_or_bar(key)
 
     def last_trade(self, instrument: str) -> Reference | None:
         """Whatever the book is."""
@@ -263,6 +268,13 @@ class NautilusView(GateView):
         found = (bid.as_decimal(), ask.as_decimal())
         self._touches[instrument] = (bid, ask, found)
         return found
+
+    def _mark_or_bar(self, key: InstrumentId) -> Reference | None:
+        """The last price of a ticker, where that is all there is."""
+        mark = self._cache.mark_price(key)
+        if mark is None:
+            return self._bar_reference(key)
+        return Reference("ticker", mark.ts_init, last=mark.value.as_decimal())
 
     def _bar_reference(self, key: InstrumentId) -> Reference | None:
         """The close of the newest bar that came from outside, where bars are the only data."""

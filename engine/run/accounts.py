@@ -75,7 +75,8 @@ def hold_accounts(held: ExitStack, resolved: Resolved, *, live: bool) -> HeldAcc
     """Take the locks of the config's accounts until `held` ends. Raises FairleadError."""
     taken = HeldAccounts()
     loaded = resolved.loaded
-    for key, venue in loaded.config.venues.items():
+    for key in loaded.traded:
+        venue = loaded.config.venues[key]
         files = account_files(loaded, key, paper=not live)
         taken.locks.append(held.enter_context(AccountLock(files.lock)))
         if not live:

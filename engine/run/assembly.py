@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from nautilus_trader.live import LiveNodeBuilder
 
 from fairlead.adapters.base.account import Account
 from fairlead.adapters.base.execution_client import make_execution_factory
+from fairlead.adapters.base.relay import Relay
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.config.loaded import account_files
 from fairlead.engine.config.priced import require_priced
@@ -142,7 +144,9 @@ class Assembly:
         builder = LiveNodeBuilder.from_config(self._loaded.config.name, config)
         for key, connection in self._connections.items():
             execution: Any = None
-            if self._traits.is_real and connection.native is not None:
+            if key not in self._loaded.traded:
+                pass
+            elif self._traits.is_real and connection.native is not None:
                 self._native_account(key, connection, connection.native, kept, stack)
                 execution = NATIVE
             elif self._traits.is_real:
@@ -154,6 +158,13 @@ class Assembly:
                 )
             builder = connection.add_to(builder, execution)
         self.node = builder.build()
+        if prices_from := self._loaded.config.prices_from:
+            relay = Relay(prices_from)
+            for name in {one.rpartition(".")[2].lower() for one in prices_from}:
+                runtime = self._connections[name].runtime
+                runtime.relay = relay
+                relay.on_defect = partial(runtime.fatal, "DATA-DEFECT")
+            self.node.add_actor(relay)
         self.handle = self.node.handle()
         journals = {trading.venue: trading.journal for trading in self._trading}
         claimed = claims(self._loaded, journals.values())
@@ -171,9 +182,8 @@ class Assembly:
                 self.node.add_actor(feed)
                 watched = tuple(n for n in watched if n not in connection.runtime.instruments)
         if watched:
-            able = build.capabilities(self._loaded)
-            told = {name: able[name.rpartition(".")[2]].public_trades for name in watched}
-            self.node.add_actor(MarketActor(told))
+            sources = build.venue_offer(self._loaded, more=self.held).sources
+            self.node.add_actor(MarketActor({name: sources[name].kinds for name in watched}))
 
     def _instruments(self) -> Iterator[Any]:
         """NautilusTrader's own, of the connected venues."""

@@ -17,6 +17,7 @@ from fairlead.engine.guard.offer import (
     BOOK,
     DEPTH,
     INSTRUMENT,
+    MARK,
     QUOTES,
     STATUS,
     TRADES,
@@ -36,6 +37,7 @@ from fairlead.engine.run.fees import configured_rates
 
 # What `fairlead.adapters.base.data_client` streams of every venue.
 SERVED = frozenset({BOOK, DEPTH, QUOTES, TRADES, STATUS, INSTRUMENT})
+TICKER = frozenset({MARK, STATUS, INSTRUMENT})  # of a venue without a stream
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,18 +54,29 @@ def capabilities(loaded: LoadedConfig) -> dict[str, Capabilities]:
     found: dict[str, Capabilities] = {}
     for key, venue in loaded.config.venues.items():
         if venue.adapter != RECORDED:
-            found[key.upper()] = able_with(loaded.specs[key].capabilities, venue.held)
+            able = able_with(loaded.specs[key].capabilities, venue.held)
+            if venue.data_only:
+                able = msgspec.structs.replace(able, kinds=frozenset(), held=frozenset())
+            found[key.upper()] = able
     return found
 
 
-def venue_offer(loaded: LoadedConfig) -> Offer:
-    """The market data of a live or paper run: what the generic data client serves."""
+def venue_offer(loaded: LoadedConfig, more: Sequence[str] = ()) -> Offer:
+    """The market data of a live or paper run: what the generic data client serves.
+
+    `more` are instruments that the config does not name.
+    """
     sources = {}
     for key, venue in loaded.config.venues.items():
         able = loaded.specs[key].capabilities
         kinds = SERVED if able.public_trades else SERVED - {TRADES}
-        for name in venue.instruments:
+        if able.ticker:
+            kinds = TICKER
+        held = (name for name in more if name.rpartition(".")[2] == key.upper())
+        for name in (*venue.instruments, *held):
             sources[name] = Source(where=f"venue {key}", kinds=kinds, bar_minutes=able.bar_minutes)
+    for name, source in loaded.config.prices_from.items():
+        sources[name] = sources[source]
     return Offer(sources=sources)
 
 
@@ -71,7 +84,7 @@ def risk_states(loaded: LoadedConfig, *, paper: bool) -> RiskStates:
     """Of the config's accounts; their locks are to be held. Raises RiskStateError."""
     files = {
         key.upper(): RiskStateFile(account_files(loaded, key, paper=paper).risk)
-        for key in loaded.config.venues
+        for key in loaded.traded
     }
     return RiskStates(files, RiskStateFile(old_risk_file(loaded.state_dir, paper=paper)))
 
@@ -112,6 +125,7 @@ def build_parts(
     """
     gate = build_gate(loaded, state, kill)
     run_state = RunState(loaded.config.instruments)
+    run_state.closes_bare = loaded.config.execution.missing_stop == "close"
     used = tuple(strategy_used(loaded, one) for one in strategies)
     built = build_strategies(loaded, strategies)
     for strategy in built:

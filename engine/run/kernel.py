@@ -29,6 +29,7 @@ from nautilus_trader.model import BookType, InstrumentId, TraderId
 from nautilus_trader.persistence import StreamingConfig
 
 from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.guard.offer import BOOK, MARK, TRADES
 from fairlead.engine.run.modes import MODES, Mode, NodeMode
 from fairlead.engine.run.simulated import post_stop_secs
 
@@ -75,17 +76,20 @@ def node_config(
 class MarketActor(DataActor):
     """Subscribes to book and trades: a recording is whole, and what is held has a price."""
 
-    def __init__(self, instruments: Mapping[str, bool]) -> None:
-        """By instrument, whether its venue tells trades."""
+    def __init__(self, instruments: Mapping[str, frozenset[str]]) -> None:
+        """By instrument, the kinds of its data, in the words of an offer."""
         super().__init__()
         self._instruments = instruments
 
     def on_start(self) -> None:
-        for name, has_trades in self._instruments.items():
+        for name, kinds in self._instruments.items():
             instrument_id = InstrumentId.from_str(name)
-            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
-            if has_trades:
+            if BOOK in kinds:
+                self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
+            if TRADES in kinds:
                 self.subscribe_trades(instrument_id)
+            if MARK in kinds:
+                self.subscribe_mark_prices(instrument_id)
 
 
 def log_path(loaded: LoadedConfig, mode: Mode) -> Path:

@@ -156,7 +156,7 @@ class NodeRun:
             self.loaded,
             key,
             self._resolved.secrets[key],
-            trading=self._traits.is_real,
+            trading=self._traits.is_real and key in self.loaded.traded,
             recording=self._recording,
             rng=self._rng,
             status=self.status,
@@ -175,6 +175,8 @@ class NodeRun:
         people.info("%s %s: %s; Ctrl-C stops it in order", config.name, self.mode, does)
         for key, venue in config.venues.items():
             account = f", account {venue.account}" if is_real else ""
+            if venue.data_only:
+                account = ", its market data only"
             names, host = ", ".join(venue.instruments), _host(self.loaded, key)
             people.info("connected to %s (%s)%s: %s", key.upper(), host, account, names)
         if self._traits.trades:
@@ -183,7 +185,7 @@ class NodeRun:
         for remark in self._accounts.remarks:
             people.warning("%s", remark)
         files = {"log": log_path(self.loaded, self.mode)}
-        for key in config.venues if is_real else ():
+        for key in self.loaded.traded if is_real else ():
             files[f"journal of {key}"] = account_files(self.loaded, key).journal
         if self._recording is not None:
             files["recording"] = self._recording.root

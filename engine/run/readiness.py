@@ -27,9 +27,33 @@ def start_look(loaded: LoadedConfig, mode: Mode | None) -> tuple[list[ConfigProb
         return _backtest(loaded)
     native = list(described.notes(loaded, mode))
     notes = list(held_notes(loaded)) if mode in (None, "live") else []
+    if mode in (None, "live"):
+        notes += _unseen(loaded)
     if mode != "live":
         notes += idle_by_name(loaded, stated=mode is None)
     return [*_folders(loaded), *described.problems(loaded, mode)], notes + native
+
+
+def _unseen(loaded: LoadedConfig) -> Iterator[str]:
+    """What a venue without a stream, or without cancels, means for the run's strategies."""
+    for key in loaded.traded:
+        spec = loaded.specs.get(key)
+        if spec is None:
+            continue
+        bare = [
+            n for n in loaded.config.venues[key].instruments if n not in loaded.config.prices_from
+        ]
+        if spec.capabilities.ticker and bare:
+            yield (
+                f"{key} has no book, trades or bars of {', '.join(bare)}, only a last price that "
+                "is polled: a strategy that needs more faults at its start; [prices_from] names "
+                "an instrument whose market data stand for it"
+            )
+        if not spec.capabilities.cancels:
+            yield (
+                f"{key} can't cancel one order: what rests stays at a stop, and ends with its "
+                "position"
+            )
 
 
 def _folders(loaded: LoadedConfig) -> Iterator[ConfigProblem]:

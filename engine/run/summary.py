@@ -99,7 +99,7 @@ def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
     )
     ended.close()
     files = {"state": str(loaded.state_dir)}
-    for key in loaded.config.venues if MODES[mode].is_real else ():
+    for key in loaded.traded if MODES[mode].is_real else ():
         files[f"journal {key}"] = str(account_files(loaded, key).journal)
     gaps = told = None
     if (recording := ended.recording) is not None:

@@ -81,7 +81,8 @@ def unlisted(held: Iterable[Held], listed: Collection[str], journal: Path) -> Fa
 
 def held_notes(loaded: LoadedConfig) -> Iterator[str]:
     """A line for each that `fairlead check` tells: it prevents nothing, but nobody trades it."""
-    for key, venue in loaded.config.venues.items():
+    for key in loaded.traded:
+        venue = loaded.config.venues[key]
         path = account_files(loaded, key).journal
         if not path.exists():
             continue

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from fairlead.adapters import registry
 from fairlead.adapters.base.venue import AdapterContext
+from fairlead.adapters.mudawyl.venue import CAPABILITIES
 from fairlead.engine.cli.app import app
 from fairlead.engine.conformance.card import Card
 from fairlead.engine.conformance.run import CARDS, play
@@ -133,3 +134,10 @@ def test_an_order_behind_another_hears_of_the_kill_switch() -> None:
     spec = msgspec.structs.replace(adapter.SPEC, name="harbour")
     with registry.registered(spec, simulator.create):
         assert run_plan(draw(10, "harbour")).violations == []
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_a_venue_with_a_ticker_only_is_offered_none_and_told_why(card: Card) -> None:
+    verdict = play("mudawyl", card, seeds=SEEDS)
+    assert verdict.result is Result.NOT_OFFERED
+    assert "ticker only" in verdict.seen or card.need(CAPABILITIES) == verdict.seen

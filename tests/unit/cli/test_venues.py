@@ -111,6 +111,13 @@ CHANGES: dict[str, tuple[str, dict[str, Any], str]] = {
     "sequenced_books": ("book", {"sequenced_books": True}, "sequenced"),
     "public_trades": ("streamed trades", {"public_trades": False}, "no"),
     "clears": ("a new order", {"clears": True}, "clears"),
+    "bracket_targets": (
+        "an entry with its exits",
+        {"bracket_targets": 3},
+        "in one call, with a stop and up to 3 targets",
+    ),
+    "cancels": ("cancel", {"cancels": False}, "closing a position ends"),
+    "ticker": ("book", {"ticker": True}, "last price is polled"),
     "bar_minutes": ("streamed bars", {"bar_minutes": (1, 5)}, "1, 5 minutes"),
     "private_stream": ("orders and balances", {"private_stream": True}, "pushed"),
     "reports_fills": ("executions", {"reports_fills": True}, "ids and fees"),

@@ -234,6 +234,9 @@ class Venue:
         taken = sum(leg.filled for name, leg in self.orders.items() if name != "E")
         return self.orders["E"].filled - taken if "E" in self.orders else D(0)
 
+    def closes_bare(self) -> bool:
+        return True
+
     def is_counted(self, leg: Leg) -> bool:
         return True
 

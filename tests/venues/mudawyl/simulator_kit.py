@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from fairlead.adapters.mudawyl.simulator_gateway import MudawylSimOptions, MudawylSimulator
+from fairlead.adapters.mudawyl.simulator import MudawylSimOptions, MudawylSimulator
 from fairlead.adapters.simulation.venue import SimRequest
 from fairlead.engine.orders.model import Side
 

@@ -15,10 +15,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from fairlead.adapters import registry
-from fairlead.adapters.mudawyl.adapter import SPEC
 from fairlead.adapters.mudawyl.commands import COMMANDS
-from fairlead.adapters.mudawyl.simulator_gateway import MudawylSimOptions, MudawylSimulator
+from fairlead.adapters.mudawyl.simulator import MudawylSimOptions, MudawylSimulator
 from fairlead.adapters.mudawyl.simulator_matching import Asked, Leg
 from fairlead.adapters.simulation.server import serve
 from fairlead.engine.cli.app import app
@@ -55,9 +53,8 @@ class Gateway:
         return path
 
     def run(self, *words: str, more: str = "") -> Result:
-        with registry.registered(SPEC):
-            arguments = ["gateway", *words, "--config", str(self.config(more))]
-            return CliRunner().invoke(app, arguments)
+        arguments = ["gateway", *words, "--config", str(self.config(more))]
+        return CliRunner().invoke(app, arguments)
 
     def told(self, *words: str, more: str = "") -> Any:
         result = self.run(*words, "--json", more=more)

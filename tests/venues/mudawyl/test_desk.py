@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from fairlead.adapters.base.venue import AdapterContext
-from fairlead.adapters.mudawyl.adapter import CAPABILITIES, MudawylAdapter
 from fairlead.adapters.mudawyl.config import MudawylOptions
-from fairlead.adapters.mudawyl.simulator_gateway import MudawylSimOptions, MudawylSimulator
+from fairlead.adapters.mudawyl.simulator import MudawylSimOptions, MudawylSimulator
+from fairlead.adapters.mudawyl.venue import CAPABILITIES, MudawylAdapter
 from fairlead.adapters.simulation.memory import InMemoryHttp, tick
 from fairlead.adapters.simulation.virtual_time import START_NS, VirtualLoop, run_virtual
 from fairlead.engine.orders.desk import DeskSettings, OrderDesk

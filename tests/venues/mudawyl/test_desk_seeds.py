@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.adapters.mudawyl.simulator_gateway import MudawylSimulator
+from fairlead.adapters.mudawyl.simulator import MudawylSimulator
 from fairlead.engine.orders.model import Intent, Kind, Side, VenueFill
 from tests.support.approving import approved
 from tests.venues.mudawyl.test_desk import SYMBOL, Session, move, run, still

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from fairlead.adapters.base.venue import VenueError
-from fairlead.adapters.mudawyl.adapter import CAPABILITIES, SPEC
+from fairlead.adapters.mudawyl.venue import CAPABILITIES, SPEC
 from fairlead.engine.orders.model import (
     Absent,
     Accepted,
@@ -276,24 +276,70 @@ async def test_a_target_that_the_exchange_refuses_is_told() -> None:
     assert made.held() == D("0.05")
 
 
-async def test_an_entry_without_its_stop_is_told_and_closed() -> None:
+async def test_an_entry_without_its_stop_is_told_by_name() -> None:
     made = await world()
     made.sim.control({"fail": "stop"})
     *others, stopping = await made.submit(*bracket())
     assert isinstance(stopping, Refused)
     assert stopping.code == "MUDAWYL-STOP-MISSING"
-    assert "its position was closed" in stopping.message
     assert all(isinstance(each, Accepted) for each in others)
-    assert (made.held(), made.open()) == (0, [])
-
-
-async def test_or_only_told_where_the_config_says_so() -> None:
-    made = await world(missing_stop="report")
-    made.sim.control({"fail": "stop"})
-    *_, stopping = await made.submit(*bracket())
-    assert isinstance(stopping, Refused)
     assert made.held() == D("0.05")
     assert len(made.wire.changes()) == 1
+
+
+# -- a market exit ---------------------------------------------------------------------------------
+
+
+def leaving(quantity: str = "0.05", **fields: Any) -> Intent:
+    base: dict[str, Any] = {"side": Side.SELL, "quantity": D(quantity), "role": Role.EXIT}
+    return entry(9, **(base | fields))
+
+
+async def test_a_market_exit_of_the_whole_position_is_the_gateways_call_and_ends_its_orders() -> (
+    None
+):
+    made = await world()
+    await made.accepted(*bracket())
+    made.wire.sent.clear()
+    (closed,) = await made.accepted(leaving())
+    assert made.wire.changes() == [f"DELETE /priv/exchange/position/{made.desk.key}"]
+    assert (closed.state, closed.filled) == (OrderState.FILLED, D("0.05"))
+    assert (made.held(), made.open()) == (0, [])
+    (fill,) = await made.orders.fills([ref(closed.venue_order_id)], 0)
+    assert (fill.side, fill.quantity) == (Side.SELL, D("0.05"))
+
+
+async def test_one_that_asks_for_more_closes_what_is_there() -> None:
+    """A target has filled meanwhile: the exit is told with what it closed, and is over."""
+    made = await world()
+    await made.accepted(*bracket())
+    (closed,) = await made.accepted(leaving("0.06"))
+    (told,) = await made.orders.orders([ref(closed.venue_order_id)])
+    assert (told.quantity, told.filled) == (D("0.06"), D("0.05"))
+    assert told.state.is_terminal
+
+
+@pytest.mark.parametrize(
+    "fields", [{"quantity": D("0.04")}, {"side": Side.BUY}, {"kind": Kind.LIMIT, "price": D(60000)}]
+)
+async def test_any_other_exit_is_refused_and_nothing_is_closed(fields: dict[str, Any]) -> None:
+    made = await world()
+    await made.accepted(*bracket())
+    made.wire.sent.clear()
+    assert await refused(made, leaving(**fields)) == "MUDAWYL-LONE-EXIT"
+    assert (made.wire.changes(), made.held()) == ([], D("0.05"))
+
+
+@pytest.mark.parametrize("loses", ["answer", "request"])
+async def test_a_market_exit_whose_answer_is_lost_is_found_or_absent(loses: str) -> None:
+    made = await world()
+    await made.accepted(*bracket())
+    made.wire.loses = loses
+    (outcome,) = await made.submit(leaving())
+    assert isinstance(outcome, Unknown)
+    (found,) = await made.orders.find_all([Lost(leaving(), NONE, made.desk.now_ns)])
+    assert isinstance(found, Found if loses == "answer" else Absent)
+    assert made.held() == (0 if loses == "answer" else D("0.05"))
 
 
 async def test_a_bracket_that_is_told_as_refused_is_unknown_and_found() -> None:

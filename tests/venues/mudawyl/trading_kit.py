@@ -8,9 +8,9 @@ from typing import Any
 from fairlead.adapters.base.limits import ReadLimits
 from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
 from fairlead.adapters.base.venue import AdapterContext
-from fairlead.adapters.mudawyl.adapter import MudawylAdapter
 from fairlead.adapters.mudawyl.config import MudawylMarket, MudawylOptions
 from fairlead.adapters.mudawyl.tokens import CaptchaProvider
+from fairlead.adapters.mudawyl.venue import MudawylAdapter
 from fairlead.adapters.simulation.memory import InMemoryHttp
 from fairlead.engine.orders.model import (
     Accepted,
@@ -47,7 +47,7 @@ class Wire:
     async def request(self, request: HttpRequest) -> HttpResponse:
         self.sent.append(request)
         lost = TransportError("HTTP-TIMEOUT", "no answer", sent=True)
-        if request.method == "POST" and self.loses:
+        if request.method in ("POST", "DELETE") and self.loses:
             how, self.loses = self.loses, ""
             if how == "answer":
                 await self._inner.request(request)

@@ -1,7 +1,6 @@
 """A simulated Mudawyl gateway, with the exchange behind it.
 
-Source: the gateway's document, all sections. It becomes `simulator.py`, where the registry finds
-it, once the adapter is whole.
+Source: the gateway's document, all sections.
 """
 
 from __future__ import annotations

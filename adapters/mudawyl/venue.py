@@ -1,7 +1,4 @@
-"""Mudawyl as an adapter: capabilities, connection checks, and the parts put together.
-
-It becomes `venue.py`, where the registry finds it, once it is whole.
-"""
+"""Mudawyl as an adapter: capabilities, connection checks, and the parts put together."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from fairlead.adapters.mudawyl import schemas as s
 from fairlead.adapters.mudawyl.commands import COMMANDS
 from fairlead.adapters.mudawyl.config import MudawylMarket, MudawylOptions
 from fairlead.adapters.mudawyl.errors import CODE, ERROR_CODES
-from fairlead.adapters.mudawyl.http import MudawylHttp
+from fairlead.adapters.mudawyl.http import MAX_TARGETS, MudawylHttp
 from fairlead.adapters.mudawyl.market_data import MudawylMarketData
 from fairlead.adapters.mudawyl.orders import BATCH_MAX, BATCH_QUERY_MAX, MudawylOrders
 from fairlead.adapters.mudawyl.symbols import instrument_id
@@ -40,10 +37,14 @@ CAPABILITIES = Capabilities(
     kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT, Kind.STOP_MARKET}),
     time_in_force=frozenset({Tif.GTC}),
     clears=True,
+    bracket_targets=MAX_TARGETS,
+    cancels=False,
     reports_fills=True,
     batch_submit_max=BATCH_MAX,
     batch_query_max=BATCH_QUERY_MAX,
     public_fees=True,
+    ticker=True,
+    public_trades=False,
 )
 
 
@@ -70,7 +71,7 @@ class MudawylAdapter:
             context.now_ns,
             context.reads,
         )
-        self.market_data: MarketData = MudawylMarketData()
+        self.market_data: MarketData = MudawylMarketData(self.http, self.instruments)
         self.trading = MudawylOrders(self.http, options, self.instruments)
         self.orders: VenueOrders = self.trading
 

@@ -1,0 +1,188 @@
+"""A served gateway in the test's process, and live runs of `two_targets.py` against it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from fairlead.adapters.mudawyl.simulator import MudawylSimOptions, MudawylSimulator
+from fairlead.adapters.simulation.server import serve
+from fairlead.adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.engine.cli.venue import write_credentials
+from tests.support.patience import PATIENCE_SECS
+from tests.support.processes import Process, start
+from tests.venues.mudawyl.test_desk import SYMBOL, move
+
+HERE = Path(__file__).parent
+PERSON = """
+import json, sys, urllib.request
+body = json.dumps({"captcha": True}).encode()
+with urllib.request.urlopen(sys.argv[1] + "/_sim/venue", body) as answer:
+    print(json.load(answer)["captcha"])
+"""
+CONFIG = """
+name = "two"
+[venues.mudawyl]
+adapter = "mudawyl"
+account_type = "margin"
+instruments = ["BTC_USDT.MUDAWYL"]
+credentials = {{ token = "{token}" }}
+[venues.mudawyl.options]
+http_url = "{url}"
+key_id = "{key}"
+requests_per_second = 100
+{captcha}
+[[venues.mudawyl.options.markets]]
+symbol = "BTC/USDT"
+price_precision = 1
+quantity_precision = 3
+min_quantity = "0.001"
+{market}
+[[strategies]]
+id = "two-1"
+path = "{here}/two_targets.py:TwoTargets"
+params = {{ instrument_id = "BTC_USDT.MUDAWYL"{params} }}
+[execution]
+poll_ms = 100
+balance_poll_ms = 500
+absent_quarantine_secs = 1.0
+{execution}
+[run]
+stop_timeout_secs = 30
+[risk]
+price_collar_bps = "1000"
+"""
+
+
+class Gateway:
+    """`asked` are the methods and paths of all requests but the simulator's own."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        made = MudawylSimOptions(is_market_live=False, requests_per_sec=1_000, **options)
+        self.sim = MudawylSimulator(made, now_ns=time.time_ns(), seed=1)
+        self.folder = folder
+        self.asked: list[str] = []
+        self._answer = self.sim.http
+        self.sim.http = self._heard  # type: ignore[method-assign]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.served = self._call(serve(self.sim, "127.0.0.1", 0))
+        line = dict(self.served.describe())
+        self._url = line["rest"]
+        self._token = write_credentials(folder / "keys", line["credentials"])["token"]
+        self.log, self.toml = folder / "run.log", folder / "run.toml"
+        self._runs: list[Process] = []
+        self.move("60000")
+
+    def _heard(self, request: SimRequest) -> SimResponse:
+        if request.path.startswith("/v1/"):
+            self.asked.append(f"{request.method} {request.path}")
+        return self._answer(request)
+
+    def _call(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECS)
+
+    def do[T](self, what: Callable[[], T]) -> T:
+        """On the thread of the served venue."""
+
+        async def done() -> T:
+            return what()
+
+        found: T = self._call(done())
+        return found
+
+    def move(self, price: str) -> None:
+        self.do(lambda: move(self.sim, price))
+        self.do(lambda: self.sim.advance(time.time_ns()))
+
+    def fail(self, kind: str) -> None:
+        self.do(lambda: self.sim.control({"fail": kind}))
+
+    def changes(self) -> list[str]:
+        return [one.partition("/v1/priv/")[2] for one in self.asked if not one.startswith("GET")]
+
+    def held(self) -> Decimal:
+        return self.do(lambda: self.sim.holdings[SYMBOL].quantity)
+
+    def open(self) -> list[str]:
+        return self.do(lambda: sorted(row.type for row in self.sim.open_rows(SYMBOL)))
+
+    # -- runs --------------------------------------------------------------------------------------
+
+    def config(
+        self,
+        *,
+        params: str = "",
+        has_person: bool = True,
+        execution: str = "",
+        market: str = "",
+        more: str = "",
+    ) -> Path:
+        person = self.folder / "person.py"
+        person.write_text(PERSON)
+        command = json.dumps([sys.executable, "-S", str(person), self._url])
+        captcha = f'captcha = "command"\ncaptcha_command = {command}' if has_person else ""
+        path = self.folder / "run.toml"
+        text = CONFIG.format(
+            token=self._token,
+            url=self._url,
+            key=self.sim.main.id,
+            here=HERE,
+            captcha=captcha,
+            params=params,
+            execution=execution,
+            market=market,
+        )
+        path.write_text(text + more)
+        return path
+
+    def start(self, **config: Any) -> Process:
+        run = start("live", self.config(**config), log=self.log)
+        self._runs.append(run)
+        return run
+
+    def stop(self, run: Process) -> int:
+        run.send_signal(signal.SIGTERM)
+        return run.wait(PATIENCE_SECS)
+
+    def kill(self, run: Process) -> None:
+        run.kill()
+        run.wait(PATIENCE_SECS)
+
+    def wait(self, is_so: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECS
+        while not is_so():
+            assert time.monotonic() < deadline, f"{what}\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.05)
+
+    def states(self) -> list[tuple[str, str]]:
+        """Role and state of every journaled order, sorted."""
+        path = self.folder / "state" / "mudawyl-main.journal.sqlite"
+        if not path.exists():
+            return []
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            rows = db.execute("SELECT intent, state FROM orders").fetchall()
+        except sqlite3.OperationalError:
+            return []
+        finally:
+            db.close()
+        return sorted((json.loads(intent).get("role", ""), state) for intent, state in rows)
+
+    def close(self) -> None:
+        for run in self._runs:
+            self.kill(run)
+        self._call(self.served.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE_SECS)
+        self._loop.close()

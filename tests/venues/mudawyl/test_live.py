@@ -1,0 +1,189 @@
+"""A bracket strategy lives on the simulated gateway, as a run of its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
+from fairlead.engine.errors import Exit
+from tests.live import hosted
+from tests.support.processes import run
+from tests.venues.mudawyl.live_kit import Gateway
+
+D = Decimal
+HELD = [("entry", "FILLED"), ("stop", "WAITING"), ("target", "OPEN"), ("target", "OPEN")]
+LEGS = ["stop", "take_profit", "take_profit"]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    made = Gateway(tmp_path)
+    yield made
+    made.close()
+
+
+def protected(gateway: Gateway, **config: Any) -> Any:
+    """A run whose bracket has bought, and has its exits at the gateway."""
+    running = gateway.start(**config)
+    gateway.wait(lambda: gateway.states() == HELD, "the bracket at the gateway")
+    assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
+    return running
+
+
+def test_entry_two_targets_and_stop_are_one_request_and_each_lives_to_its_end(
+    gateway: Gateway,
+) -> None:
+    running = protected(gateway)
+    assert gateway.changes() == [f"exchange/order/{gateway.sim.main.id}"]
+    gateway.move("60510")
+    gateway.wait(lambda: gateway.held() == D("0.025"), "the first target")
+    gateway.wait(lambda: ("target", "FILLED") in gateway.states(), "the first target's fill")
+    gateway.move("61010")
+    done = [("entry", "FILLED"), ("stop", "EXPIRED"), ("target", "FILLED"), ("target", "FILLED")]
+    gateway.wait(lambda: gateway.states() == done, "the end of the bracket")
+    assert (gateway.stop(running), gateway.held()) == (Exit.OK, 0)
+
+
+def test_after_a_kill_a_restart_reconciles_all_legs(gateway: Gateway) -> None:
+    """A target fills while nobody runs; the stop closes the rest after the restart."""
+    gateway.kill(protected(gateway))
+    gateway.move("60510")
+    running = gateway.start()
+    one_left = [("entry", "FILLED"), ("stop", "WAITING"), ("target", "FILLED"), ("target", "OPEN")]
+    gateway.wait(lambda: gateway.states() == one_left, "the legs as the gateway has them")
+    gateway.move("58950")
+    gateway.wait(lambda: gateway.held() == 0, "the stop")
+    gateway.wait(lambda: not _open(gateway), "the end of every leg")
+    assert gateway.stop(running) == Exit.OK
+    assert len(gateway.changes()) == 1
+
+
+def test_an_ordered_stop_leaves_what_can_not_be_cancelled_and_the_next_start_takes_it(
+    gateway: Gateway,
+) -> None:
+    assert gateway.stop(protected(gateway)) == Exit.OK
+    assert gateway.open() == LEGS
+    assert "open at the venue" in gateway.log.read_text()
+    running = gateway.start()
+    gateway.wait(lambda: gateway.log.read_text().count("two live") == 2, "the second run")
+    gateway.move("58950")
+    gateway.wait(lambda: not _open(gateway), "the end of every leg")
+    assert gateway.stop(running) == Exit.OK
+
+
+def _open(gateway: Gateway) -> list[tuple[str, str]]:
+    return [one for one in gateway.states() if one[1] in ("OPEN", "WAITING", "UNKNOWN")]
+
+
+@pytest.mark.parametrize("partial", ["short", "error"])
+def test_a_position_whose_stop_the_exchange_refused_is_told_and_closed(
+    tmp_path: Path, partial: str
+) -> None:
+    gateway = Gateway(tmp_path, partial=partial)
+    try:
+        gateway.fail("stop")
+        running = gateway.start()
+        gateway.wait(lambda: ("exit", "FILLED") in gateway.states(), "the market exit")
+        gateway.wait(lambda: not _open(gateway), "the end of the targets")
+        assert gateway.stop(running) == Exit.OK
+        assert (gateway.held(), gateway.open()) == (0, [])
+        key = gateway.sim.main.id
+        assert gateway.changes() == [f"exchange/order/{key}", f"exchange/position/{key}"]
+        told = gateway.log.read_text()
+        assert "holds a position without its exit" in told
+        assert "it is closed at the market" in told
+    finally:
+        gateway.close()
+
+
+def test_or_only_told_where_the_config_says_so(gateway: Gateway) -> None:
+    gateway.fail("stop")
+    running = gateway.start(execution='missing_stop = "report"')
+    gateway.wait(lambda: "it is left so" in gateway.log.read_text(), "the missing stop")
+    assert gateway.stop(running) == Exit.OK
+    assert (gateway.held(), len(gateway.changes())) == (D("0.05"), 1)
+    assert ("stop", "REFUSED") in gateway.states()
+
+
+def test_a_target_that_failed_is_told_and_the_others_stand(gateway: Gateway) -> None:
+    gateway.fail("target")
+    running = gateway.start()
+    gateway.wait(lambda: "its others stand" in gateway.log.read_text(), "the missing target")
+    gateway.move("58950")
+    gateway.wait(lambda: gateway.held() == 0, "the stop")
+    gateway.wait(lambda: not _open(gateway), "the end of every leg")
+    assert gateway.stop(running) == Exit.OK
+
+
+def test_a_strategy_closes_its_position_by_the_gateways_own_call(gateway: Gateway) -> None:
+    running = protected(gateway, params=', leaves_at = "60100"')
+    gateway.move("60150")
+    gateway.wait(lambda: ("exit", "FILLED") in gateway.states(), "the market exit")
+    gateway.wait(lambda: not _open(gateway), "the end of every leg")
+    assert gateway.stop(running) == Exit.OK
+    assert (gateway.held(), gateway.open()) == (0, [])
+    assert gateway.changes()[-1] == f"exchange/position/{gateway.sim.main.id}"
+
+
+def test_without_a_provider_of_captchas_nothing_that_changes_leaves(gateway: Gateway) -> None:
+    running = gateway.start(has_person=False)
+    gateway.wait(lambda: len(gateway.states()) == 4, "the refusal")
+    assert {state for _, state in gateway.states()} == {"REFUSED"}
+    assert gateway.stop(running) == Exit.OK
+    assert gateway.changes() == []
+    assert "MUDAWYL-NO-CAPTCHA" in gateway.log.read_text()
+
+
+def test_leverage_and_margin_type_are_set_at_the_start(gateway: Gateway) -> None:
+    running = protected(gateway, market='leverage = 7\nmargin_type = "ISOLATED"')
+    key = gateway.sim.main.id
+    assert gateway.changes()[:2] == [
+        f"exchange/order/{key}/margin",
+        f"exchange/order/{key}/leverage",
+    ]
+    assert gateway.do(lambda: gateway.sim.holdings["BTC/USDT"].leverage) == 7
+    assert gateway.stop(running) == Exit.OK
+
+
+def test_prices_of_another_venue_and_orders_here(gateway: Gateway) -> None:
+    """Live: its book is heard under the gateway's name, and no key of its is needed."""
+    with hosted.simulated(gateway.folder / "keys", OceanexSimOptions()) as line:
+        more = f"""
+[venues.oceanex]
+adapter = "oceanex"
+data_only = true
+instruments = ["BTC_USDT.OCEANEX"]
+options = {{ http_url = "{line["rest"]}", ws_url = "{line["ws"]}", app_key = "{line["app_key"]}" }}
+[prices_from]
+"BTC_USDT.MUDAWYL" = "BTC_USDT.OCEANEX"
+"""
+        running = protected(gateway, params=', feed = "book"', more=more)
+        assert gateway.stop(running) == Exit.OK
+    checked = run("check", gateway.folder / "run.toml")
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_kill_that_flattens_ends_position_and_orders(gateway: Gateway, lives: bool) -> None:
+    """By the run that lives, or by the command alone: the gateway's own call, once."""
+    running = protected(gateway)
+    if not lives:
+        gateway.kill(running)
+    killed = run("kill", Path("all"), "--action", "flatten", "--config", str(gateway.toml))
+    assert killed.returncode == Exit.OK, killed.stdout + killed.stderr
+    assert (gateway.held(), gateway.open()) == (0, [])
+    assert gateway.changes()[1:] == [f"exchange/position/{gateway.sim.main.id}"]
+
+
+def test_a_kill_that_cancels_says_that_it_can_not(gateway: Gateway) -> None:
+    gateway.kill(protected(gateway))
+    killed = run("kill", Path("all"), "--action", "cancel", "--config", str(gateway.toml))
+    assert killed.returncode != Exit.OK
+    assert "MUDAWYL-NO-CANCEL" in killed.stdout + killed.stderr
+    assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
+    assert len(gateway.changes()) == 1
