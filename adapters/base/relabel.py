@@ -78,9 +78,20 @@ class Relabelled:
     def bar(self, bar: Bar) -> Bar:
         to = self._target
         kind = BarType(to.name, bar.bar_type.spec, bar.bar_type.aggregation_source)
-        prices = [_price(to.price(one), to) for one in (bar.open, bar.high, bar.low, bar.close)]
-        volume = _size(to.size(bar.volume.as_decimal()), to)
-        return Bar(kind, *prices, volume, bar.ts_event, bar.ts_init)
+
+        def on(price: Price) -> Price:
+            return _price(to.price(price), to)
+
+        return Bar(
+            kind,
+            on(bar.open),
+            on(bar.high),
+            on(bar.low),
+            on(bar.close),
+            _size(to.size(bar.volume.as_decimal()), to),
+            bar.ts_event,
+            bar.ts_init,
+        )
 
 
 class _Coarse:
@@ -103,6 +114,7 @@ class _Coarse:
                 is_whole = True
                 continue
             side, price = one.order.side, one.order.price.as_decimal()
+            assert side is not None, "only a CLEAR has none"
             gone = one.action == BookAction.DELETE
             size = _ZERO if gone else one.order.size.as_decimal()
             at = (side, self._grid.price(one.order.price, _ROUNDED[side]))

@@ -114,7 +114,7 @@ def _is_part(order: Any) -> bool:
     """A target of a bracket that goes out whole: linked to its entry, and to no sibling."""
     linked = order.contingency_type
     is_alone = linked is None or linked.name == "NO_CONTINGENCY"
-    return is_alone and order.order_type == OrderType.LIMIT
+    return bool(is_alone and order.order_type == OrderType.LIMIT)
 
 
 def _is_at_once(order: Any) -> bool:
