@@ -269,11 +269,11 @@ class MudawylOrders:
         before = self._before.get(lost.intent.client_order_id)
         known = lost.known | (before.ids if before else frozenset())
         since = 0 if before else lost.ts_sent - CLOCK_NS - lost.slack_ns
-        facts, closes = self._instruments[lost.intent.instrument], abs(quantity)
+        facts, asked = self._instruments[lost.intent.instrument], lost.intent.quantity
         fresh = [row for row in rows if row.id not in known and _created(row) >= since]
         fits = [row for row in fresh if bracket.is_of(row, lost.intent)]
         try:
-            orders = [_named(parse.order(row, facts, closes), lost.intent) for row in fits]
+            orders = [_named(parse.order(row, facts, asked), lost.intent) for row in fits]
         except ParseError as e:
             return Unsure(f"{CODE}-BAD-ANSWER: {e}")
         if len(orders) > 1:
@@ -305,6 +305,9 @@ class MudawylOrders:
         """Current states by the exchange's order id; one that is not listed is left out."""
         found = []
         wanted = {ref.venue_order_id: ref for ref in refs if ref.venue_order_id}
+        for order_id, ref in wanted.items():
+            if ref.quantity is not None and order_id not in self._quantities:
+                self._remember(order_id, ref.quantity)  # of a process before
         for facts in self._of({ref.instrument for ref in wanted.values()}):
             for row, order in await self._orders(facts, await self._rows(facts)):
                 ref = wanted.get(row.id)
@@ -338,18 +341,17 @@ class MudawylOrders:
         self, facts: VenueInstrument, rows: Sequence[s.Order]
     ) -> list[tuple[s.Order, VenueOrder]]:
         """Of an order that closes the position the quantity is what it was asked for, as far as it
-        is known, else what there is now; of nothing, it is left out. Raises VenueUnavailable.
+        is known, else what there is now, and where that is nothing the least that there can be: no
+        row tells it. Raises VenueUnavailable.
         """
         closes = Decimal(0)
         with reading(CODE):
             if not all(row.amount for row in rows):
                 signed, _ = parse.held(await self._http.position(self._key, facts.symbol))
                 closes = abs(signed)
-            sized = [(row, self._quantities.get(row.id, closes)) for row in rows]
+            closes = closes or Decimal(1).scaleb(-facts.size_precision)
             return [
-                (row, parse.order(row, facts, size))
-                for row, size in sized
-                if row.amount or row.filled or size
+                (row, parse.order(row, facts, self._quantities.get(row.id, closes))) for row in rows
             ]
 
     async def open_orders(self, instruments: Sequence[str]) -> list[VenueOrder]:

@@ -131,6 +131,7 @@ class LiveOrder:
             instrument=self.intent.instrument,
             client_order_id=self.intent.client_order_id,
             venue_order_id=self.venue_order_id,
+            quantity=self.intent.quantity,
         )
 
     def refs(self) -> list[OrderRef]:

@@ -191,11 +191,14 @@ def own_id(sent_id: str) -> str:
 
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
-    """Names one order at the venue by whichever ids are known."""
+    """Names one order at the venue by whichever ids are known. `quantity` is what was asked for,
+    where the desk knows it: a venue may tell less of an exit, or none.
+    """
 
     instrument: str
     client_order_id: str | None = None
     venue_order_id: str | None = None
+    quantity: Decimal | None = None
 
 
 class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
