@@ -305,9 +305,9 @@ class MudawylOrders:
         """Current states by the exchange's order id; one that is not listed is left out."""
         found = []
         wanted = {ref.venue_order_id: ref for ref in refs if ref.venue_order_id}
-        for order_id, ref in wanted.items():
-            if ref.quantity is not None and order_id not in self._quantities:
-                self._remember(order_id, ref.quantity)  # of a process before
+        for order_id, asked in wanted.items():
+            if asked.quantity is not None and order_id not in self._quantities:
+                self._remember(order_id, asked.quantity)  # of a process before
         for facts in self._of({ref.instrument for ref in wanted.values()}):
             for row, order in await self._orders(facts, await self._rows(facts)):
                 ref = wanted.get(row.id)
