@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.config import DataClientConfig
@@ -22,12 +21,9 @@ from nautilus_trader.model import (
     InstrumentId,
     InstrumentStatus,
     MarketStatusAction,
-    MarkPriceUpdate,
     OrderBookDeltas,
     OrderBookDepth,
-    Price,
     PriceType,
-    Quantity,
     QuoteTick,
     TradeTick,
     Venue,
@@ -37,6 +33,7 @@ from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.data_requests import DataRequests
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.streamed_book import DEPTH_LEVELS_DEFAULT, StreamedBook
+from fairlead.adapters.base.tickers import Tickers
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -45,8 +42,6 @@ from fairlead.adapters.base.venue import (
     StreamFault,
     StreamItem,
     Subscribed,
-    TickerData,
-    VenueError,
     VenueInstrument,
 )
 from fairlead.engine.bars import bar_minutes
@@ -76,7 +71,7 @@ class VenueDataClient(DataRequests):
         self._tasks: set[asyncio.Task[None]] = set()
         self._statuses: dict[InstrumentId, tuple[bool, str]] = {}  # as last published
         self._status_task: asyncio.Task[None] | None = None
-        self._tickers: set[InstrumentId] = set()
+        self._tickers = Tickers(runtime, self._handle_data, self._problem)
         self._ticker_task: asyncio.Task[None] | None = None
         self._down_since_ns = 0
         self._down_reason = ""
@@ -350,10 +345,7 @@ class VenueDataClient(DataRequests):
             for instrument_id in list(self._statuses):
                 self._publish_status(instrument_id)
 
-    # -- what no venue here serves ----------------------------------------------------------------
-
-    async def _subscribe(self, command: Any) -> None:
-        self._unsupported(f"custom data {command.data_type}", "")
+    # -- prices of a ticker -----------------------------------------------------------------------
 
     async def _subscribe_mark_prices(self, command: Any) -> None:
         """Where the venue has but a ticker, its last price is polled."""
@@ -363,57 +355,12 @@ class VenueDataClient(DataRequests):
         if not ticker or self._is_relayed(instrument.id):
             self._unsupported("mark prices", instrument.id)
             return
-        self._tickers.add(command.instrument_id)
+        self._tickers.wanted.add(command.instrument_id)
         if self._ticker_task is None or self._ticker_task.done():
-            self._ticker_task = self._spawn(self._poll_tickers(), "poll of tickers")
+            self._ticker_task = self._spawn(self._tickers.poll(), "poll of tickers")
 
     async def _unsubscribe_mark_prices(self, command: Any) -> None:
-        self._tickers.discard(command.instrument_id)
-
-    async def _poll_tickers(self) -> None:
-        """A ticker that could not be read is told as a problem: the price gets old, and stale."""
-        while self._tickers:
-            for instrument_id in sorted(self._tickers, key=str):
-                name = str(instrument_id)
-                market_data = self._account.adapter.market_data
-                assert isinstance(market_data, TickerData)
-                try:
-                    price, ts_event = await market_data.last_price(name)
-                except VenueError as error:
-                    self._problem(error.code, f"{name}: {error.message}")
-                    continue
-                self._on_ticker(instrument_id, price, ts_event)
-            await asyncio.sleep(self._account.request_limits.ticker_poll_secs)
-
-    def _on_ticker(self, instrument_id: InstrumentId, price: Decimal, ts_event: int) -> None:
-        """The mark price; and a quote without size or spread, which nobody trades by:
-        NautilusTrader denies a market order where it has neither quote nor trade."""
-        instrument = self._account.adapter.instruments[str(instrument_id)]
-        told = Price.from_str(f"{price:.{instrument.price_precision}f}")
-        none = Quantity(0, instrument.size_precision)
-        self._account.status.count(f"tickers {instrument_id}")
-        now_ns = self._account.now_ns()
-        self._handle_data(QuoteTick(instrument_id, told, told, none, none, ts_event, now_ns))
-        self._handle_data(MarkPriceUpdate(instrument_id, told, ts_event, now_ns))
-
-    async def _subscribe_index_prices(self, command: Any) -> None:
-        self._unsupported("index prices", str(command.instrument_id))
-
-    async def _subscribe_funding_rates(self, command: Any) -> None:
-        self._unsupported("funding rates", str(command.instrument_id))
-
-    async def _subscribe_instrument_close(self, command: Any) -> None:
-        self._unsupported("closing prices", str(command.instrument_id))
-
-    async def _subscribe_option_greeks(self, command: Any) -> None:
-        self._unsupported("option greeks", str(command.instrument_id))
-
-    async def _nothing_to_stop(self, command: Any) -> None:
-        """The subscription was refused."""
-
-    _unsubscribe = _unsubscribe_index_prices = _nothing_to_stop
-    _unsubscribe_funding_rates = _unsubscribe_instrument_close = _nothing_to_stop
-    _unsubscribe_option_greeks = _nothing_to_stop
+        self._tickers.wanted.discard(command.instrument_id)
 
     def _known(self, instrument_id: InstrumentId, what: str) -> VenueInstrument | None:
         name = str(instrument_id)

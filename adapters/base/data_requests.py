@@ -31,7 +31,36 @@ from fairlead.adapters.base.streamed_book import StreamedBook
 from fairlead.engine.warner import Warner
 
 
-class DataRequests(MarketDataClient):
+class Unserved(MarketDataClient):
+    """Subscriptions that no venue here serves: told, and nothing to stop."""
+
+    def _unsupported(self, what: str, instrument: str) -> None:
+        raise NotImplementedError
+
+    async def _subscribe(self, command: Any) -> None:
+        self._unsupported(f"custom data {command.data_type}", "")
+
+    async def _subscribe_index_prices(self, command: Any) -> None:
+        self._unsupported("index prices", str(command.instrument_id))
+
+    async def _subscribe_funding_rates(self, command: Any) -> None:
+        self._unsupported("funding rates", str(command.instrument_id))
+
+    async def _subscribe_instrument_close(self, command: Any) -> None:
+        self._unsupported("closing prices", str(command.instrument_id))
+
+    async def _subscribe_option_greeks(self, command: Any) -> None:
+        self._unsupported("option greeks", str(command.instrument_id))
+
+    async def _nothing_to_stop(self, command: Any) -> None:
+        """The subscription was refused."""
+
+    _unsubscribe = _unsubscribe_index_prices = _nothing_to_stop
+    _unsubscribe_funding_rates = _unsubscribe_instrument_close = _nothing_to_stop
+    _unsubscribe_option_greeks = _nothing_to_stop
+
+
+class DataRequests(Unserved):
     """Answers requests; the subclass streams."""
 
     _account: VenueRuntime

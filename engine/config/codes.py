@@ -33,7 +33,7 @@ CODES: dict[str, str] = {
     "E-CFG-042": "a credential that the adapter needs is not named",
     "E-CFG-043": "a currency named twice",
     "E-CFG-044": "an adapter's name that more than one package offers",
-    "E-CFG-045": "an instrument that can't stand for another's prices",
+    "E-CFG-047": "an instrument that can't stand for another's prices",
     "E-CFG-046": "a run on paper without a market to trade in",
     "E-CFG-050": "a strategy's path can't be imported",
     "E-CFG-051": "a strategy's module has no such class",

@@ -250,7 +250,7 @@ def _prices_from(raw: Mapping[str, Any], listed: Mapping[str, list[str]], report
         if source == name or source in table:
             expected = "an instrument with market data of its own"
             hint = "" if source == name else f"name {table[source]} here"
-            report(path, "E-CFG-045", expected, came_text(source), hint)
+            report(path, "E-CFG-047", expected, came_text(source), hint)
 
 
 def _limits(raw: Mapping[str, Any], report: Report) -> None:

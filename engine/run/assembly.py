@@ -158,13 +158,7 @@ class Assembly:
                 )
             builder = connection.add_to(builder, execution)
         self.node = builder.build()
-        if prices_from := self._loaded.config.prices_from:
-            relay = Relay(prices_from)
-            for name in {one.rpartition(".")[2].lower() for one in prices_from}:
-                runtime = self._connections[name].runtime
-                runtime.relay = relay
-                relay.on_defect = partial(runtime.fatal, "DATA-DEFECT")
-            self.node.add_actor(relay)
+        self._relay(self._loaded.config.prices_from)
         self.handle = self.node.handle()
         journals = {trading.venue: trading.journal for trading in self._trading}
         claimed = claims(self._loaded, journals.values())
@@ -184,6 +178,17 @@ class Assembly:
         if watched:
             sources = build.venue_offer(self._loaded, more=self.held).sources
             self.node.add_actor(MarketActor({name: sources[name].kinds for name in watched}))
+
+    def _relay(self, prices_from: Mapping[str, str]) -> None:
+        """Instruments whose market data are another's get them from an actor of the node."""
+        if not prices_from:
+            return
+        relay = Relay(prices_from)
+        for key in {name.rpartition(".")[2].lower() for name in prices_from}:
+            runtime = self._connections[key].runtime
+            runtime.relay = relay
+            relay.on_defect = partial(runtime.fatal, "DATA-DEFECT")
+        self.node.add_actor(relay)
 
     def _instruments(self) -> Iterator[Any]:
         """NautilusTrader's own, of the connected venues."""

@@ -47,8 +47,8 @@ def codes(path: Path, mode: Mode) -> list[tuple[str, str]]:
         (f'"{HERE}" = "BTC_USDT.NOWHERE"', "E-CFG-030"),
         (f'"{HERE}" = "ETH_USDT.OCEANEX"', "E-CFG-032"),
         (f'"SOL_USDT.MUDAWYL" = "{THERE}"', "E-CFG-032"),
-        (f'"{HERE}" = "{HERE}"', "E-CFG-045"),
-        (f'"{HERE}" = "{THERE}"\n"ETH_USDT.MUDAWYL" = "{HERE}"', "E-CFG-045"),
+        (f'"{HERE}" = "{HERE}"', "E-CFG-047"),
+        (f'"{HERE}" = "{THERE}"\n"ETH_USDT.MUDAWYL" = "{HERE}"', "E-CFG-047"),
     ],
 )
 def test_both_instruments_are_of_the_config_and_one_has_prices(
