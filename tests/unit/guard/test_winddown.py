@@ -42,6 +42,7 @@ class Stopping(WindDown):
             strategy=strategy,
             gate=SimpleNamespace(is_stopped=lambda *_: False),
             ready=lambda: SimpleNamespace(now_ns=lambda: 0),
+            can_cancel=lambda _: True,
         )
         exits: Any = SimpleNamespace(closable=lambda *_: Decimal(1))
         handover: Any = SimpleNamespace(own_position=lambda _: Decimal(-1))
