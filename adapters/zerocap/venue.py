@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
 from fairlead.adapters.base.venue import (
     AdapterContext,
@@ -18,14 +20,24 @@ from fairlead.adapters.base.venue import (
 from fairlead.adapters.zerocap import instruments as instruments_of
 from fairlead.adapters.zerocap.config import ZerocapMarket, ZerocapOptions
 from fairlead.adapters.zerocap.errors import CODE, ERROR_CODES
-from fairlead.adapters.zerocap.http import ZerocapHttp
+from fairlead.adapters.zerocap.http import SideText, ZerocapHttp
 from fairlead.adapters.zerocap.ladder import tier_price
 from fairlead.adapters.zerocap.market_data import ZerocapMarketData
 from fairlead.adapters.zerocap.orders import BATCH_QUERY_MAX, ZerocapOrders
 from fairlead.adapters.zerocap.signing import Signer
 from fairlead.adapters.zerocap.websocket import AccountStream, Ladders
-from fairlead.engine.orders.model import Capabilities, Kind, Tif, TriggerSource, VenueOrders
+from fairlead.engine.orders.model import (
+    Capabilities,
+    Kind,
+    Quoted,
+    Side,
+    Tif,
+    TriggerSource,
+    VenueOrders,
+)
 from fairlead.engine.secrets import Secret
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "ZerocapAdapter"]
 
@@ -117,6 +129,19 @@ class ZerocapAdapter:
         self._found.clear()
         self._found.update({instrument.id: instrument for instrument in built})
         self.skipped = skipped
+
+    async def request_quote(self, instrument: str, side: Side, quantity: Decimal) -> Quoted | None:
+        """An indicative price of dialect C; None: dialect A has none, or it was not answered."""
+        known = self.instruments.get(instrument)
+        if known is None or self._options.dialect == "A":
+            return None
+        word: SideText = "buy" if side is Side.BUY else "sell"
+        try:
+            told = await self.http.request_for_quote(known.symbol, word, quantity)
+        except VenueError as error:
+            logger.warning("%s: no quote for %s %s: %s", CODE, quantity, instrument, error)
+            return None
+        return Quoted(instrument, side, quantity, told.price, told.rfq_id)
 
     def _require_balances(self) -> None:
         """Raises VenueError (REFUSED)."""

@@ -15,6 +15,7 @@ from fairlead.engine.guard.exits import Exits
 from fairlead.engine.guard.feeds import FeedKind, Feeds
 from fairlead.engine.guard.handover import HandOver
 from fairlead.engine.guard.hooks import Hooks
+from fairlead.engine.guard.quotes import Quotes
 from fairlead.engine.guard.rounding import round_price
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.sending import Sending
@@ -41,6 +42,7 @@ class Guard(Core):
         self.cuts = Cuts(self, self.sending, self._bracketed)
         self._ticks = Ticks(self, self.stop, self.feeds, self.exits, self.handover)
         self._cache: Any = None  # held apart: the strategy's own can't be had while it is lent
+        self.quotes = Quotes(self, self.stop)
         self.winddown = WindDown(self, self.stop, self._ticks, self.exits, self.handover)
 
     def start(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from fairlead.engine.errors import place_of
 from fairlead.engine.guard.offer import Offer
 from fairlead.engine.guard.turns import Turns
+from fairlead.engine.orders.model import Quoted, Side
 from fairlead.engine.risk.checks import Denial
 from fairlead.engine.secrets import redact
 
@@ -116,6 +118,8 @@ class RunState:
         self.warnings: Counter[tuple[str, str]] = Counter()  # code and text
         self.turns = Turns()  # in which order strategies hear of one event
         self.keepers: dict[str, Keeper] = {}  # by venue name
+        # Who is asked for a quote, by venue name; None of it: the book tells
+        self.quotes: dict[str, Callable[[str, Side, Decimal], Awaitable[Quoted | None]]] = {}
         self.fed: set[str] = set()  # instruments that some strategy's subscription covers
 
     def keeper_of(self, instrument_id: Any) -> Keeper | None:

@@ -39,6 +39,7 @@ from fairlead.engine.guard.handed import chosen_condition, require_marketable
 from fairlead.engine.guard.hooks import OwnOrder
 from fairlead.engine.guard.order_ids import SeededFactory
 from fairlead.engine.guard.overrides import own_classes, refuse_overrides
+from fairlead.engine.guard.quotes import Then
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.sending import Update
 from fairlead.engine.guard.subscriptions import Subscriptions
@@ -154,6 +155,18 @@ class GuardedStrategy(Subscriptions):
         view = self._guard_bound().view
         assert view is not None, "it is there from on_start on"
         return view.price_for(str(instrument_id), side_of(side), quantity.as_decimal())
+
+    def request_quote(
+        self, instrument_id: InstrumentId, side: OrderSide, quantity: Quantity, then: Then
+    ) -> None:
+        """Ask what an order of this size would be dealt at; `then` is called with a `Quoted`.
+
+        A live run asks a venue that quotes, and calls later; elsewhere, and where that does not
+        answer, it is `price_for`. None: nobody has a price for it. A quote binds nobody: an order
+        at it goes through the gate as every other.
+        """
+        bound = self._guard_bound()
+        bound.quotes.ask(str(instrument_id), side_of(side), quantity.as_decimal(), then)
 
     def bracket(
         self,

@@ -337,6 +337,19 @@ class Fee(msgspec.Struct, frozen=True):
     currency: str
 
 
+class Quoted(msgspec.Struct, frozen=True):
+    """What an order of this size would be dealt at, in quote currency; it binds nobody.
+
+    `quote_id` is the venue's, empty for a price that was read of the book.
+    """
+
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    quote_id: str = ""
+
+
 class Lost(msgspec.Struct, frozen=True):
     """An order to look for. `known` are venue order ids of other orders, which are never it.
 

@@ -157,6 +157,8 @@ class Assembly:
                     self._loaded.config, key, connection.runtime, approvals, self.papers.append
                 )
             builder = connection.add_to(builder, execution)
+        if self._traits.is_real:
+            self._quotes()
         self.node = builder.build()
         self._relay(self._loaded.config.prices_from)
         self.handle = self.node.handle()
@@ -189,6 +191,13 @@ class Assembly:
             runtime.relay = relay
             relay.on_defect = partial(runtime.fatal, "DATA-DEFECT")
         self.node.add_actor(relay)
+
+    def _quotes(self) -> None:
+        """A live run asks the venues that quote."""
+        for connection in self._connections.values():
+            asks = getattr(connection.runtime.adapter, "request_quote", None)
+            if asks is not None:
+                self.parts.run_state.quotes[connection.runtime.adapter.venue] = asks
 
     def _instruments(self) -> Iterator[Any]:
         """NautilusTrader's own, of the connected venues."""

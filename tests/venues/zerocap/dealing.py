@@ -30,13 +30,22 @@ class Dealing(GuardedStrategy):
         super().__init__(config)
         self.name = config.instrument_id
         self.step = 0
+        self.is_asked = False
 
     def on_start(self) -> None:
         self.subscribe_book_deltas(self.name, BookType.L2_MBP, managed=True)
 
     def on_book_deltas(self, deltas: Any) -> None:
-        if self.step == 0 and self.cache.top_of_book(self.name) is not None:
-            self._next()
+        if not self.is_asked and self.cache.top_of_book(self.name) is not None:
+            self.is_asked = True
+            quantity = self.round_quantity(self.name, "3000")
+            self.request_quote(self.name, OrderSide.BUY, quantity, self._quoted)
+
+    def _quoted(self, quoted: Any) -> None:
+        covers = self.price_for(self.name, OrderSide.BUY, self.round_quantity(self.name, "3000"))
+        assert covers is not None
+        assert abs(quoted.price / covers - 1) < Decimal("0.01")
+        self._next()
 
     def _next(self) -> None:
         self.step += 1

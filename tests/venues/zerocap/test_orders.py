@@ -503,3 +503,25 @@ async def test_what_there_is_no_history_of_is_refused_by_name() -> None:
     ):
         with pytest.raises(VenueError, match="the venue has no"):
             await call
+
+
+# -- quotes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", list(Side))
+async def test_a_quote_is_the_dealer_s_price_where_the_dialect_has_one(side: Side) -> None:
+    sim = ZerocapSimulator(
+        now_ns=time.time_ns(), seed=7, options=ZerocapSimOptions(is_market_live=False)
+    )
+    today = ZerocapAdapter(context(sim, "C"))
+    await today.connect(trading=True)
+    quoted = await today.request_quote(USDT, side, D(100))
+    assert quoted is not None
+    assert quoted.price == sim.price_of(sim.markets["USDT/AUD"], side, D(100))
+    assert quoted.quote_id
+    assert sim.deals == {}  # it binds nobody
+    assert await today.request_quote("X_Y.ZEROCAP", side, D(100)) is None
+    assert await today.request_quote(USDT, side, D(10) ** 12) is None  # refused
+    old = ZerocapAdapter(context(sim, "A"))
+    await old.connect(trading=True)
+    assert await old.request_quote(USDT, side, D(100)) is None
