@@ -562,3 +562,17 @@ async def test_market_data_is_refused_by_name() -> None:
         await data.book_snapshot(BTC, 0)
     with pytest.raises(VenueError, match="no bars"):
         await data.history_bars(f"{BTC}-1-MINUTE-LAST-EXTERNAL", None, None, 0)
+
+
+async def test_what_was_asked_for_is_known_after_a_restart_of_a_stop_that_has_no_amount() -> None:
+    """While its entry rests there is no position either, from which it could be told."""
+    made = await world(venue={"market_stop_closes": True})
+    first = entry(1, kind=Kind.LIMIT, price=D(59_000))
+    wanted = stop(2, "58000", kind=Kind.STOP_MARKET, price=None)
+    _, stopping = await made.accepted(first, wanted)
+    made.orders._quantities.clear()  # as of a process that was just started
+    asked = msgspec.structs.replace(ref(stopping.venue_order_id), quantity=D("0.05"))
+    (told,) = await made.orders.orders([asked])
+    assert (told.state, told.quantity, told.filled) == (OrderState.WAITING, D("0.05"), 0)
+    (listed,) = [o for o in await made.orders.open_orders([BTC]) if o.kind is Kind.STOP_MARKET]
+    assert listed.venue_order_id == stopping.venue_order_id
