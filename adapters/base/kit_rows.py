@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from fairlead.adapters.base.decode import Answer
+from fairlead.adapters.base.decode import Answer, above_zero, not_negative
 from fairlead.adapters.base.kit_stream import TradeNews
 from fairlead.adapters.base.spot import FeeTable, spot_instrument
 from fairlead.adapters.base.venue import ParseError, VenueInstrument
@@ -89,8 +89,8 @@ class OrderRow(Row, frozen=True, kw_only=True):
             side=_side(self.side),
             kind=Kind.MARKET if self.price is None else Kind.LIMIT,
             state=states[self.state],
-            quantity=self.quantity,
-            filled=self.filled,
+            quantity=above_zero(self.quantity, "order"),
+            filled=not_negative(self.filled, "order"),
             avg_price=self.value / self.filled if self.filled and self.value else None,
             price=self.price,
             ts_created=ns_of(self.created_ms),
@@ -118,8 +118,8 @@ class FillRow(Row, frozen=True, kw_only=True):
             trade_id=str(self.trade_id),
             instrument=market.id,
             side=_side(self.side),
-            quantity=self.quantity,
-            price=self.price,
+            quantity=above_zero(self.quantity, "trade"),
+            price=above_zero(self.price, "trade"),
             fee=self.fee,
             fee_currency=self.fee_currency.upper() or market.quote,
             is_maker=self.is_maker,
@@ -129,7 +129,8 @@ class FillRow(Row, frozen=True, kw_only=True):
     def trade(self, symbol: str) -> TradeNews:
         """Raises ParseError."""
         number, side = str(self.trade_id), _side(self.side)
-        return TradeNews(symbol, number, side, self.price, self.quantity, ns_of(self.ms))
+        price, quantity = above_zero(self.price, "trade"), above_zero(self.quantity, "trade")
+        return TradeNews(symbol, number, side, price, quantity, ns_of(self.ms))
 
 
 def decoders[R: Row](kind: type[R], **names: str) -> tuple[Answer[R], Answer[list[R]]]:

@@ -15,7 +15,7 @@ import msgspec
 from nautilus_trader.model import AggressorSide, Bar, BarType, InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers, padded
-from fairlead.adapters.base.decode import MISREAD, bounded
+from fairlead.adapters.base.decode import MISREAD, bounded, check_numbers, not_negative
 from fairlead.adapters.base.venue import ParseError
 from fairlead.adapters.oceanex import schemas as s
 from fairlead.engine import identifiers
@@ -114,7 +114,7 @@ def _kind(row: s.Order, side: Side, condition: TriggerCondition | None) -> Kind:
 
 
 def _some(value: Decimal | None, where: str) -> Decimal | None:
-    return None if value is None else decimal(value, where)
+    return None if value is None else not_negative(decimal(value, where), where)
 
 
 def order(row: s.Order, instrument: str) -> VenueOrder:
@@ -160,8 +160,8 @@ def balances(member: s.Member) -> list[VenueBalance]:
     return [
         VenueBalance(
             currency=account.currency.upper(),
-            free=decimal(account.balance, "balance"),
-            locked=decimal(account.locked, "locked"),
+            free=not_negative(decimal(account.balance, "balance"), "balance"),
+            locked=not_negative(decimal(account.locked, "locked"), "locked"),
         )
         for account in member.accounts
     ]
@@ -258,7 +258,10 @@ def _push_decoder[T](type_: type[T]) -> Callable[[msgspec.Raw], T]:
 
     def decode(data: msgspec.Raw) -> T:
         try:
-            return typed.decode(inner(data))
+            text = inner(data)
+            value = typed.decode(text)
+            check_numbers(value, text)
+            return value
         except MISREAD as e:
             raise ParseError(name, bounded(str(e))) from e
 

@@ -17,7 +17,7 @@ import msgspec
 from nautilus_trader.model import AggressorSide, InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers
-from fairlead.adapters.base.decode import MISREAD, Answer, bounded
+from fairlead.adapters.base.decode import MISREAD, Answer, bounded, check_numbers, not_negative
 from fairlead.adapters.base.venue import ParseError
 from fairlead.adapters.piexgo import schemas as s
 from fairlead.adapters.piexgo.symbols import instrument_id, split_symbol
@@ -146,12 +146,18 @@ _order = Reader(s.Order)
 _balance = Reader(s.BalanceEvent)
 
 
+def _read[T](decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) -> T:
+    value = decoder.decode(data)
+    check_numbers(value, data)
+    return value
+
+
 def frame(data: bytes | str) -> s.Frame:
     """Any message of the stream. Raises ParseError."""
     if len(data) > MAX_FRAME_BYTES:
         raise ParseError("frame", f"expected at most {MAX_FRAME_BYTES} bytes, received {len(data)}")
     try:
-        return _frame.decode(data)
+        return _read(_frame, data)
     except MISREAD as e:
         raise ParseError("frame", bounded(str(e))) from e
 
@@ -180,8 +186,8 @@ class Depth(msgspec.Struct, frozen=True, gc=False):
 def depth(message: s.Frame, price_precision: int, size_precision: int) -> Depth:
     """A `depth` message. Raises ParseError (section 2.2)."""
     try:
-        sides = [_levels.decode(inner(part)) for part in (message.sell_book, message.buy_book)]
-        change_id = _change_id.decode(inner(message.change_id))
+        sides = [_read(_levels, inner(part)) for part in (message.sell_book, message.buy_book)]
+        change_id = _read(_change_id, inner(message.change_id))
     except MISREAD as e:
         raise ParseError("depth", bounded(str(e))) from e
     asks, bids = (
@@ -198,7 +204,7 @@ def deals(message: s.Frame) -> tuple[list[s.Deal], list[ParseError]]:
     """The deals of a `dealinfo` message, and what of it is none. Raises ParseError (2.1)."""
     rows = inner(message.deals)
     try:
-        return _bounded_deals(_deals.decode(rows)), []
+        return _bounded_deals(_read(_deals, rows)), []
     except MISREAD:
         pass  # one of them: look at each
     try:
@@ -469,8 +475,8 @@ def balances(account: s.Account) -> list[VenueBalance]:
     return [
         VenueBalance(
             currency=_currency(row.market),
-            free=number(row.balance, "balance"),
-            locked=number(row.locked, "locked"),
+            free=not_negative(number(row.balance, "balance"), "balance"),
+            locked=not_negative(number(row.locked, "locked"), "locked"),
         )
         for row in account.data
     ]

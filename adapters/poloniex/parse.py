@@ -21,6 +21,7 @@ from nautilus_trader.model import (
 )
 
 from fairlead.adapters.base.book import BookGap, SequencedBook, padded
+from fairlead.adapters.base.decode import above_zero, check_numbers, not_negative
 from fairlead.adapters.base.venue import POST_ONLY_CROSSED, ParseError
 from fairlead.adapters.poloniex import schemas as s
 from fairlead.adapters.poloniex.instruments import StreamInstrument
@@ -81,10 +82,15 @@ SMART_TYPES = frozenset(
 )
 
 
-def decode[T](decoder: msgspec.json.Decoder[T], payload: bytes | str, where: str) -> T:
-    """Raises ParseError, and nothing else."""
+def decode[T](
+    decoder: msgspec.json.Decoder[T], payload: bytes | str, where: str, *, is_money: bool = False
+) -> T:
+    """Raises ParseError, and nothing else. `is_money`: of numbers that are not kept as text."""
     try:
-        return decoder.decode(payload)
+        value = decoder.decode(payload)
+        if is_money:
+            check_numbers(value, payload)
+        return value
     except DECODE_ERRORS as error:
         raise ParseError(where, str(error)[:160]) from None
 
@@ -94,6 +100,11 @@ def number(value: Decimal, where: str) -> Decimal:
     if not value.is_finite() or abs(value.adjusted()) > MAX_EXPONENT:
         raise ParseError(where, f"expected a finite decimal, received {str(value)[:40]}")
     return value
+
+
+def amount(value: Decimal, where: str) -> Decimal:
+    """A `number` that is no debt: all but fees, which may be rebates."""
+    return not_negative(number(value, where), where)
 
 
 # -- market data ----------------------------------------------------------------------------------
@@ -229,7 +240,7 @@ def regular_order(order: s.Order, names: Names) -> VenueOrder:
     """A regular order as REST tells it. A replacement counts what was filled before it."""
     wire = parse_wire_id(order.client_order_id or "")
     carried = names.carried(wire, order.symbol)
-    filled = number(order.filled_quantity, "order")
+    filled = amount(order.filled_quantity, "order")
     state = _state(ORDER_STATES, order.state)
     kind = _kind(order.type)
     return VenueOrder(
@@ -238,11 +249,11 @@ def regular_order(order: s.Order, names: Names) -> VenueOrder:
         side=_side(order.side),
         kind=kind,
         state=state,
-        quantity=max(number(order.quantity, "order"), filled) + carried,
+        quantity=max(amount(order.quantity, "order"), filled) + carried,
         filled=filled + carried,
         client_order_id=wire.client_order_id or None,
-        avg_price=_average(filled, number(order.filled_amount, "order"), carried),
-        price=number(order.price, "order") if kind is not Kind.MARKET and order.price else None,
+        avg_price=_average(filled, amount(order.filled_amount, "order"), carried),
+        price=amount(order.price, "order") if kind is not Kind.MARKET and order.price else None,
         time_in_force=_tif(order.time_in_force),
         post_only=order.type == "LIMIT_MAKER",
         triggered=wire.condition is not None,
@@ -263,11 +274,11 @@ def smart_order(order: s.SmartOrder, names: Names) -> VenueOrder:
         side=side,
         kind=stop_kind(side, wire.condition),
         state=state,
-        quantity=number(order.quantity, "smart order"),
+        quantity=amount(order.quantity, "smart order"),
         filled=Decimal(0),
         client_order_id=wire.client_order_id or None,
-        price=number(order.price, "smart order") or None,
-        trigger_price=number(order.stop_price, "smart order") or None,
+        price=amount(order.price, "smart order") or None,
+        trigger_price=amount(order.stop_price, "smart order") or None,
         trigger_condition=wire.condition,
         time_in_force=_tif(order.time_in_force),
         triggered=order.state == "TRIGGERED",
@@ -308,8 +319,8 @@ def account_fill(trade: s.Trade, names: Names, venue_order_id: str | None = None
         trade_id=f"{trade.symbol}-{trade.id}",
         instrument=names.instrument(trade.symbol),
         side=_side(trade.side),
-        quantity=number(trade.quantity, "trade"),
-        price=number(trade.price, "trade"),
+        quantity=above_zero(number(trade.quantity, "trade"), "trade"),
+        price=above_zero(number(trade.price, "trade"), "trade"),
         fee=number(trade.fee_amount, "trade"),
         fee_currency=trade.fee_currency.upper(),
         client_order_id=parse_wire_id(trade.client_order_id or "").client_order_id or None,
@@ -328,19 +339,19 @@ def pushed_order(row: s.OrderRow, names: Names) -> VenueOrder:
     is_smart = row.type in SMART_TYPES
     carried = names.carried(wire, row.symbol)
     side = _side(row.side)
-    filled = number(row.filled_quantity, "orders")
+    filled = amount(row.filled_quantity, "orders")
     state = _state(SMART_STATES if is_smart else ORDER_STATES, row.state)
-    price = number(row.price, "orders")
+    price = amount(row.price, "orders")
     return VenueOrder(
         venue_order_id=(SMART if is_smart else "") + row.order_id,
         instrument=names.instrument(row.symbol),
         side=side,
         kind=stop_kind(side, wire.condition) if is_smart else _kind(row.type),
         state=state,
-        quantity=max(number(row.quantity, "orders"), filled) + carried,
+        quantity=max(amount(row.quantity, "orders"), filled) + carried,
         filled=filled + carried,
         client_order_id=wire.client_order_id or None,
-        avg_price=_average(filled, number(row.filled_amount, "orders"), carried),
+        avg_price=_average(filled, amount(row.filled_amount, "orders"), carried),
         price=price if price > 0 and row.type != "MARKET" else None,
         trigger_condition=wire.condition,
         post_only=row.type == "LIMIT_MAKER",
@@ -377,8 +388,8 @@ def pushed_balance(row: s.BalanceRow) -> VenueBalance:
     """Absolute values of one currency."""
     return VenueBalance(
         currency=row.currency.upper(),
-        free=number(row.available, "balances"),
-        locked=number(row.hold, "balances"),
+        free=amount(row.available, "balances"),
+        locked=amount(row.hold, "balances"),
     )
 
 
@@ -390,7 +401,9 @@ def account_balances(accounts: Sequence[s.AccountBalances]) -> list[VenueBalance
             continue
         for row in account.balances:
             balance = VenueBalance(
-                currency=row.currency.upper(), free=row.available, locked=row.hold
+                currency=row.currency.upper(),
+                free=amount(row.available, "balances"),
+                locked=amount(row.hold, "balances"),
             )
             found[balance.currency] = balance
     return list(found.values())

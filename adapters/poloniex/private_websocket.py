@@ -206,11 +206,11 @@ class PrivateStream:
     def _data(self, envelope: s.Envelope) -> list[StreamItem]:
         channel = envelope.channel
         if channel == ORDERS:
-            rows = decode(_ORDERS, envelope.data, ORDERS)
+            rows = decode(_ORDERS, envelope.data, ORDERS, is_money=True)
             pushes = [self._order(row) for row in rows]
             return self._after_ready([push for push in pushes if push is not None])
         if channel == BALANCES:
-            balances: list[s.BalanceRow] = decode(_BALANCES, envelope.data, BALANCES)
+            balances: list[s.BalanceRow] = decode(_BALANCES, envelope.data, BALANCES, is_money=True)
             return self._after_ready(self._balances(balances))
         if channel == AUTH:
             return self._authenticated(decode(_AUTH, envelope.data, AUTH))

@@ -12,7 +12,14 @@ from typing import Any
 
 import msgspec
 
-from fairlead.adapters.base.decode import MAX_EXPONENT, MISREAD, Answer, bounded
+from fairlead.adapters.base.decode import (
+    MAX_EXPONENT,
+    MISREAD,
+    Answer,
+    bounded,
+    check_written,
+    not_negative,
+)
 from fairlead.adapters.base.venue import ParseError
 from fairlead.adapters.zerocap import errors
 from fairlead.adapters.zerocap import schemas as s
@@ -115,6 +122,7 @@ def converted[T](value: Any, type_: type[T]) -> T:
     """What `overlaid` gave, as a payload. Raises ParseError."""
     try:
         found = msgspec.convert(value, type_, strict=False)
+        check_written(found, value)
         _check_money(found)
     except MISREAD as e:
         raise ParseError(type_.__name__, bounded(str(e))) from e
@@ -233,10 +241,10 @@ def order(row: s.OrderRow, venue: str, source: Source) -> VenueOrder:
         raise ParseError("order", f"expected 0 <= {filled} filled <= {quantity} amount, above 0")
     state = _state(row, quantity, kind)
     average = _average(row) if filled else None
-    if average is not None and average <= 0:
-        raise ParseError("order", f"expected an average above 0, received {average}")
     if average is None and filled and source is not Source.PUSH and row.cost:
         average = row.cost / filled
+    if average is not None and average <= 0:
+        raise ParseError("order", f"expected an average above 0, received {average}")
     return VenueOrder(
         venue_order_id=order_id,
         instrument=instrument,
@@ -247,7 +255,7 @@ def order(row: s.OrderRow, venue: str, source: Source) -> VenueOrder:
         filled=filled,
         client_order_id=row.client_order_id or None,
         avg_price=average,
-        price=row.price if kind is Kind.LIMIT and row.price else None,
+        price=not_negative(row.price, "price") if kind is Kind.LIMIT and row.price else None,
         time_in_force=Tif.FOK,
         trades_count=sum(not trade.is_blank for trade in row.trades),
         ts_created=ms_to_ns(row.timestamp or row.created_at),
@@ -349,7 +357,11 @@ def balances(payload: s.Balances, account: str) -> list[VenueBalance]:
         told = ", ".join(sorted(payload.accounts)) or "none"
         raise ParseError("balances", f"expected account type {account}, received {told[:200]}")
     return [
-        VenueBalance(currency=asset, free=holding.free, locked=holding.used)
+        VenueBalance(
+            currency=asset,
+            free=not_negative(holding.free, asset),
+            locked=not_negative(holding.used, asset),
+        )
         for asset, holding in held.items()
     ]
 
