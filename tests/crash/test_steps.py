@@ -62,9 +62,20 @@ def test_reads_are_numbered_once_and_writes_each_time() -> None:
     ]
 
 
+HELD = [
+    ("oceanex/held", Kind.STOP_LIMIT, Side.SELL),
+    pytest.param("zerocap/A", Kind.STOP_LIMIT, Side.BUY, marks=pytest.mark.long),
+    pytest.param("zerocap/C", Kind.MARKET_IF_TOUCHED, Side.SELL, marks=pytest.mark.long),
+    pytest.param("piexgo", Kind.LIMIT_IF_TOUCHED, Side.SELL, marks=pytest.mark.long),
+]
+
+
 @pytest.mark.slow
-def test_a_held_order_survives_a_death_at_some_steps(tmp_path: Path) -> None:
-    unit = steps.Unit(ROUTES["oceanex/held"], Scenario(Kind.STOP_LIMIT, Side.SELL, "fill"))
+@pytest.mark.parametrize(("name", "kind", "side"), HELD)
+def test_a_held_order_survives_a_death_at_some_steps(
+    name: str, kind: Kind, side: Side, tmp_path: Path
+) -> None:
+    unit = steps.Unit(ROUTES[name], Scenario(kind, side, "fill"))
     results = steps.run_unit(unit, tmp_path, Forked(), every=6, first=2)
     assert not steps.failures(results), steps.table(results)
     assert any(result.found and result.found.fills for result in results)
