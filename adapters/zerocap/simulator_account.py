@@ -114,6 +114,11 @@ def _wallets(state: ZerocapState, asked: Asked) -> object:
 def _withdraw(state: ZerocapState, asked: Asked) -> object:
     if worded(asked, "external_wallet_id") not in state.options.wallets:
         raise invalid("external_wallet_id", "not whitelisted")
+    asset = worded(asked, "asset_id").upper()
+    if asset in _FIAT and worded(asked, "from_account") != "trading":
+        raise invalid("from_account", "fiat supports trading only")
+    if asset != WALLET_ASSET:
+        raise invalid("external_wallet_id", f"a wallet of {WALLET_ASSET}")
     return _move(state, asked, "external_withdrawal", "external")
 
 

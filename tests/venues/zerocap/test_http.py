@@ -227,10 +227,13 @@ async def test_funds_move_only_where_the_config_allows_it() -> None:
     (wallet,) = (await http.external_wallets()).external_wallets
     moved = await http.transfer("AUD", D(10), "custody")
     assert moved.transfer.status == "COMPLETED"
-    out = await http.withdraw("AUD", D(10), wallet.external_wallet_id, "trading", "note")
+    for asset, source in (("AUD", "custody"), ("AUD", "trading"), ("BTC", "trading")):
+        refusal = http.withdraw(asset, D(10), wallet.external_wallet_id, source, "note")
+        assert (await refused(refusal)).code == "ZEROCAP-422", "fiat is no crypto wallet's"
+    out = await http.withdraw("USDT", D(10), wallet.external_wallet_id, "trading", "note")
     assert out.transfer.transaction_id
-    rows = await http.transfers(type_="external_withdrawal", asset_id="AUD")
-    assert [row.tx_id for row in rows.fiat_transactions] == [out.transfer.transaction_id]
+    rows = await http.transfers(type_="external_withdrawal", asset_id="USDT")
+    assert [row.tx_id for row in rows.crypto_transactions] == [out.transfer.transaction_id]
 
     closed, venue = simulated("C")
     for call in (

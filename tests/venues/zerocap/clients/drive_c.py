@@ -39,7 +39,7 @@ def account(rest: Any) -> dict[str, Any]:
         "risk": rest.get_risk(),
         "time": rest.get_time(),
         "transfer": rest.initiate_transfer("AUD", "10", "custody"),
-        "withdrawal": rest.initiate_withdrawal("AUD", "10", wallet, "trading"),
+        "withdrawal": rest.initiate_withdrawal("USDT", "10", wallet, "trading"),
         "transfers": rest.get_transfers(),
     }
 
