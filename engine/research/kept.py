@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,24 +42,31 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     tables: Mapping[str, list[Row]]
     stamp: Stamp
 
-    def files(self) -> dict[str, bytes]:
-        """By name, `run.json` last."""
-        found = {f"{name}.jsonl": json_lines(rows) for name, rows in self.tables.items()}
-        if frames.can_parquet():
-            found |= {
-                f"{name}.parquet": frames.parquet(name, rows) for name, rows in self.tables.items()
-            }
+    def parts(self) -> Iterator[tuple[str, bytes]]:
+        """Each file and its name, `run.json` last: one at a time, for they may be large."""
+        hashes: dict[str, str] = {}
+        for name, data in self._contents():
+            hashes[name] = hashlib.sha256(data).hexdigest()
+            yield name, data
+        yield STAMP_FILE, _json(self.stamp)
+        files = dict(sorted(hashes.items()))
+        yield RUN_FILE, _json(msgspec.structs.replace(self.manifest, files=files))
+
+    def _contents(self) -> Iterator[tuple[str, bytes]]:
+        for name, rows in self.tables.items():
+            yield f"{name}.jsonl", json_lines(rows)
+            if frames.can_parquet():
+                yield f"{name}.parquet", frames.parquet(name, rows)
         files = {**self.summary.files, **NAMED}
-        summary = msgspec.structs.replace(self.summary, files=files, wall_secs=None)
-        found |= {SUMMARY_FILE: summary.json(), CONFIG_FILE: self.config}
-        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(found.items())}
-        found[STAMP_FILE] = _json(self.stamp)
-        found[RUN_FILE] = _json(msgspec.structs.replace(self.manifest, files=hashes))
-        return found
+        yield (
+            SUMMARY_FILE,
+            msgspec.structs.replace(self.summary, files=files, wall_secs=None).json(),
+        )
+        yield CONFIG_FILE, self.config
 
     def run(self) -> Run:
         """The same to be read, written nowhere."""
-        return Run(self.files().__getitem__)
+        return Run(dict(self.parts()).__getitem__)
 
     def write(self, folder: Path) -> RunSummary:
         """Into a folder that is made; each file whole or not at all. The summary names them.
@@ -68,7 +75,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name, data in self.files().items():
+            for name, data in self.parts():
                 temporary = folder / f"{name}.new"
                 temporary.write_bytes(data)
                 temporary.replace(folder / name)
