@@ -81,7 +81,8 @@ def placed(text: str, served: Venue, folder: Path) -> Path:
 @contextmanager
 def running(verb: str, config: Path, log: Path) -> Iterator[Any]:
     """Ended in order with the block."""
-    process = start(verb, config, log=log)
+    results = ("--out", str(config.parent / "out")) if verb == "paper" else ()
+    process = start(verb, config, *results, log=log)
     try:
         yield process
         process.send_signal(signal.SIGTERM)
@@ -208,7 +209,7 @@ def test_one_file_fires_the_same_stops_in_three_modes(key: str, tmp_path: Path) 
     ended = run("backtest", live, "--out", str(live.parent / "backtest"))
     assert ended.returncode == Exit.OK, ended.stderr[-3000:]
     of_live = fired_live(journal, case)
-    of_paper = fired(paper.parent / "state" / "paper", case)
+    of_paper = fired(paper.parent / "out", case)
     of_backtest = fired(live.parent / "backtest", case)
     assert [one[:3] for one in of_live] == [
         ("entry", "BUY", "STOP_LIMIT"),
