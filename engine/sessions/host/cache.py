@@ -116,6 +116,9 @@ class HostCache:
 
     def trade(self, instrument_id: InstrumentId) -> None: ...
 
+    def mark_price(self, instrument_id: InstrumentId) -> None:
+        """No venue of a session tells any."""
+
     def bar_types(self, *wanted: Any) -> list[Any]:
         return []
 
