@@ -257,7 +257,9 @@ def _nothing_after_halt(ev: Evidence) -> Iterator[Violation]:
 def _is_held_exit(ev: Evidence, client_order_id: str) -> bool:
     """Whether it was an exit that the engine held; it is sent under the id of its release."""
     order = ev.orders.get(own_id(client_order_id))
-    return order is not None and order.intent.role in EXITS and order.client_order_id in ev.releases
+    if order is None or order.client_order_id not in ev.releases:
+        return False
+    return order.intent.reduce_only or order.intent.role in EXITS
 
 
 def _limits_held(ev: Evidence) -> Iterator[Violation]:

@@ -319,7 +319,8 @@ class Process:
         self.view: SimView = SimView(self)
         self.sink = GateSink(self)
         # The desk's last look, as in a run: where a request takes one order, others wait behind it.
-        self.trading.killed = lambda intent: "kill switch" if self.is_killed else None
+        recalled = self.gate.recalled
+        self.trading.killed = lambda one: "kill switch" if self.is_killed else recalled(one)
         self.desk: OrderDesk = self.trading.make_desk(cast("VenueExecutionClient", self.sink))
         if world.shipped:
             self.node = HostNode(self, world.shipped)

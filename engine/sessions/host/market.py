@@ -91,7 +91,7 @@ class HostMarket:
         self._heard = len(self._tape.trades)
         self._shown: Shown | None = None
         self._told_ns = 0  # when it came, where it comes by a stream
-        self.heard_ns = 0  # when strategies, and the gate by them, heard of the book last
+        self.heard_ns = 0  # when the gate heard of the book last
         self._number = 0
         self._bars: list[_Bars] = []
         self._untold: list[OrderBookDeltas] = []
@@ -113,7 +113,6 @@ class HostMarket:
         untold, self._untold = self._untold, []
         for deltas in untold:
             if not self.is_quiet:
-                self.heard_ns = deltas.ts_init
                 for strategy in self._node.subscribed("book"):
                     strategy.on_book_deltas(deltas)
         self._look_at_trades()
@@ -132,6 +131,8 @@ class HostMarket:
         self._number += 1
         deltas = self._deltas(shown)
         self._node.cache.apply_deltas(deltas)
+        self._process.gate.received[self._id] = deltas  # as the first to hear of it would
+        self.heard_ns = deltas.ts_init
         self._untold.append(deltas)
 
     def _levels(self) -> Shown | None:
