@@ -41,7 +41,7 @@ from fairlead.engine.orders.trigger import kind_for
 
 MS = 1_000_000  # nanoseconds
 MAX_EXPONENT = 40
-DECODE_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError)
+DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 _AGGRESSORS = {
     "buy": AggressorSide.BUY,

@@ -44,11 +44,14 @@ def ls(where: Where = Path(), as_json: AsJson = False) -> None:
     if not runs:
         typer.echo(f"no runs below {where.resolve()}; each run leaves one")
         return
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from fairlead.engine.cli.out import result_console
 
-    table = Table("id", "begun (UTC)", "exit", "fills", "net", "inputs", box=None)
+    # The id is what other commands take: it is never cut
+    table = Table(Column("id", no_wrap=True, min_width=max(len(run.id) for run in runs)), box=None)
+    for name in ("begun (UTC)", "exit", "fills", "net", "inputs"):
+        table.add_column(name)
     for run in runs:
         told = _told(run)
         net = ", ".join(f"{_short(value)} {name}" for name, value in told["net"].items())

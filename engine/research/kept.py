@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.files import FILE_MODE, make_folder
 from fairlead.engine.observe.backtest_story import SUMMARY_FILE
 from fairlead.engine.observe.orders_file import json_lines
 from fairlead.engine.observe.summary import RunSummary
@@ -96,7 +97,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         root = state_dir / RUNS
         made = root / f".{_id(self.manifest, self.stamp)}.new"
         try:
+            for one in (state_dir, root, made):
+                make_folder(one)
             self.write(made)
+            for one in made.iterdir():
+                one.chmod(FILE_MODE)
             folder = _moved(made, root, _id(self.manifest, self.stamp))
         except OSError as error:
             raise FairleadError(

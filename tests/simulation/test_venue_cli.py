@@ -83,7 +83,7 @@ def test_replay_drives_the_named_market(running: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["nowhere"], 2, "no adapter 'nowhere'; known: oceanex"),
+        (["nowhere"], 2, "no adapter 'nowhere'; known: binance, mudawyl, oceanex"),
         (["oceanex", "--faults", "worse"], 2, "none, mild, bad"),
         (["oceanex", "--replay", "x"], 2, "--replay and --instrument go together"),
         (["oceanex", "--port", "80000"], 2, "less than or equal to 65535"),

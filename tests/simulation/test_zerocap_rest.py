@@ -181,9 +181,10 @@ def test_orders_are_listed_by_what_is_asked_for(dialect: Dialect) -> None:
     assert listed(start_datetime=second, end_datetime=second + 1000) == [ids[1]]
     assert listed(start_datetime=second) == [ids[2], ids[1]]  # inclusive
     assert listed(end_datetime=second) == [ids[0]]  # exclusive
-    page = desk.fetched(limit=2, page=2)
+    last = 1 if dialect == "A" else 2  # pages are counted from 0 in A, from 1 in C
+    page = desk.fetched(limit=2, page=last)
     assert [row["id"] for row in page["order_list"]] == [ids[0]]
-    assert (page["total"], int(page["page"])) == (3, 2)
+    assert (page["total"], int(page["page"])) == (3, last)
 
 
 def test_an_order_of_the_ledger_is_found_by_its_id() -> None:
@@ -331,18 +332,23 @@ def test_funds_move_between_accounts_and_out() -> None:
     assert desk.sim.exchange.ledger.total("AUD") == total + 100
     assert desk.sim.custody["AUD"] == 4_900
     (wallet,) = desk.ok("GET", "/accounts/get_external_wallets")["external_wallets"]
-    out = {**body, "from_account": "trading", "external_wallet_id": wallet["external_wallet_id"]}
+    out = {
+        **body,
+        "asset_id": wallet["asset_id"],
+        "from_account": "trading",
+        "external_wallet_id": wallet["external_wallet_id"],
+    }
+    held = desk.sim.exchange.ledger.total("USDT")
     assert desk.ok("POST", "/accounts/initiate_withdrawal", out)["transfer"]["transaction_id"]
-    assert desk.sim.exchange.ledger.total("AUD") == total
+    assert desk.sim.exchange.ledger.total("USDT") == held - 100
+    fiat = out | {"asset_id": "AUD"}  # to a wallet of another asset
+    assert desk.send("POST", "/accounts/initiate_withdrawal", fiat)[0] == 422
+    assert desk.sim.exchange.ledger.total("AUD") == total + 100
     too_much = desk.ok("POST", "/accounts/initiate_withdrawal", out | {"amount": "1e9"})
     assert too_much["transfer"]["status"] == "REJECTED"
     elsewhere = out | {"external_wallet_id": "x"}
     assert desk.send("POST", "/accounts/initiate_withdrawal", elsewhere)[0] == 422
     told = desk.ok("POST", "/orders/get_transfers", {})
-    assert shape(told) == shape(
-        sample("zc_C_rest_transfers_response.json") | {"crypto_transactions": []}
-    )
-    assert [row["type"] for row in told["fiat_transactions"]] == [
-        "external_withdrawal",
-        "trading_transfer",
-    ]
+    assert shape(told) == shape(sample("zc_C_rest_transfers_response.json"))
+    assert [row["type"] for row in told["fiat_transactions"]] == ["trading_transfer"]
+    assert [row["type"] for row in told["crypto_transactions"]] == ["external_withdrawal"]

@@ -261,6 +261,7 @@ def _trading(bench: Bench) -> Account:
 
     adapter: Any = SimpleNamespace(orders=bench.venue, venue="TEST", capabilities=bench.traits)
     config: Any = SimpleNamespace(
+        venues={},
         run=SimpleNamespace(on_stop="cancel"),
         execution=SimpleNamespace(settle_timeout_secs=SETTLE_SECS),
     )
