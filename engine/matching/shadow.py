@@ -59,6 +59,8 @@ class Shadow:
         self._working.add(order)
         if state is State.TAKING:
             self._working.enter(order)
+        elif new.release is not None:
+            self._working.look(order)
         elif self._is_fired(order):
             self._working.fire(order)
 
@@ -66,7 +68,7 @@ class Shadow:
         """Whether a book of the moment in which it came, that was told before, fires it: when it
         was accepted its trigger had not been passed."""
         trigger = order.trigger
-        if trigger is None or trigger.watched is Watched.LAST or order.new.release is not None:
+        if trigger is None or trigger.watched is Watched.LAST:
             return False
         return trigger.is_met(self.market.touch(order.side))
 
