@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from nautilus_trader.model import ClientOrderId, StrategyId
 from nautilus_trader.trading import Strategy, StrategyConfig
@@ -40,6 +41,14 @@ class Closing(Strategy):
         if order is not None and not order.is_closed:
             with self._at_once():
                 self.cancel_order(order_id)
+
+    def call_at(self, name: str, ts_ns: int, callback: Callable[[], None]) -> None:
+        self.clock.set_time_alert_ns(name, ts_ns, lambda _: callback())
+
+    def submit_anew(self, order: Any) -> None:
+        """Of an order that was never accepted: the exchange has nothing of it."""
+        with self._at_once():
+            self.submit_order(type(order).create(order.init_event))
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:

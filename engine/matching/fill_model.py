@@ -31,6 +31,7 @@ from nautilus_trader.model import (
     OrderBook,
     OrderBookDeltas,
     OrderSide,
+    OrderStatus,
     OrderSubmitted,
     OrderType,
     OrderUpdated,
@@ -49,6 +50,7 @@ from fairlead.engine.matching.tape import Tape
 from fairlead.engine.orders.model import Side, TierPrice
 
 JUMP_MIN = 2000  # events that take longer than a copy of the book that was told them
+LATER_NS = 100_000_000  # to the next look, where no event is known to come
 _COMMANDED = (OrderSubmitted, OrderAccepted, OrderUpdated)
 _BARE = frozenset({OrderType.STOP_MARKET, OrderType.MARKET_IF_TOUCHED})
 _OTHER = {OrderSide.BUY: OrderSide.SELL, OrderSide.SELL: OrderSide.BUY}
@@ -173,6 +175,8 @@ class MarketFills(FillModel):
         leaves = order.leaves_qty.as_decimal()
         fills = walk(shadow.take(order_id), leaves)
         if not fills and order.order_type in _BARE and shadow.has(order_id):
+            if order.status == OrderStatus.SUBMITTED:
+                self._come_anew(line, order)
             raise _NotNow
         left = leaves - sum((size for _, size in fills), ZERO)
         if fills and left > 0 and order.order_type == OrderType.MARKET:
@@ -183,8 +187,35 @@ class MarketFills(FillModel):
         """It comes now, or goes on: the exchange filled less of it than it was told to."""
         new, left = self._asked(order), order.leaves_qty.as_decimal()
         if new is not None and left > 0 and not line.shadow.has_due(new.id):
-            line.shadow.accept(msgspec.structs.replace(new, quantity=left))
+            now = self._closing.clock.timestamp_ns()
+            line.shadow.accept(msgspec.structs.replace(new, quantity=left), now)
             line.seen[new.id] = order.event_count
+
+    def _come_anew(self, line: _Line, order: Any) -> None:
+        """It came, and NautilusTrader takes it for passed: kept as it is it would be in no book.
+
+        So it comes again, as soon as it fires, or as the touch has not passed it any more.
+        """
+        tape, now = line.tape, self._closing.clock.timestamp_ns()
+        assert tape is not None
+        at = bisect_right(tape.times, now)
+        until = tape.times[at] + 1 if at < len(tape.times) else now + LATER_NS
+        self._closing.call_at(
+            f"anew-{order.client_order_id}", until, partial(self._look_again, line, order)
+        )
+
+    def _look_again(self, line: _Line, order: Any) -> None:
+        found = self._closing.cache.order(order.client_order_id)
+        if found is None or found.status != OrderStatus.SUBMITTED:
+            return
+        self._turn(line)
+        assert line.tape is not None
+        self._advance(line, line.tape.moment(self._closing.clock.timestamp_ns())[0])
+        order_id = str(order.client_order_id)
+        if line.shadow.is_waiting(order_id) and line.shadow.is_touched(order_id):
+            self._come_anew(line, order)
+        else:
+            self._closing.submit_anew(found)
 
     # -- how far the exchange has come ---------------------------------------------------------
 
@@ -275,8 +306,8 @@ class MarketFills(FillModel):
             ts = int(event.ts_event)
             if isinstance(event, OrderAccepted):  # which may have been asked to end before
                 new = self._asked(type(order).create(order.init_event))
-                if new is not None:
-                    yield _change(order, ts, shadow.accept, new)
+                if new is not None and not shadow.is_waiting(order_id):
+                    yield _change(order, ts, shadow.accept, new, ts)
             elif isinstance(event, OrderUpdated):
                 yield _change(order, ts, shadow.change, order_id, *_terms(event))
 

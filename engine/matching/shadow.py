@@ -46,7 +46,8 @@ class Shadow:
 
     # -- what the other exchange did -----------------------------------------------------------
 
-    def accept(self, new: NewOrder) -> None:
+    def accept(self, new: NewOrder, ts_ns: int) -> None:
+        """It came at `ts_ns`."""
         state = State.TAKING if new.trigger is None else State.WAITING
         order = Order(
             new=new,
@@ -60,6 +61,7 @@ class Shadow:
         if state is State.TAKING:
             self._working.enter(order)
         elif new.release is not None:
+            self.market.now_ns = max(self.market.now_ns, ts_ns)  # it is armed again from here
             self._working.look(order)
         elif self._is_fired(order):
             self._working.fire(order)
@@ -172,6 +174,14 @@ class Shadow:
     def is_waiting(self, order_id: str) -> bool:
         order = self._order(order_id)
         return order is not None and order.state is State.WAITING
+
+    def is_touched(self, order_id: str) -> bool:
+        """Whether the touch has passed its trigger, whatever fires it here."""
+        order = self._order(order_id)
+        trigger = None if order is None else order.trigger
+        if order is None or trigger is None:
+            return False
+        return trigger.is_met(self.market.touch(order.side))
 
     def fires_itself(self, order_id: str) -> bool:
         """Whether it fires here by what it watches, whatever fires it there."""

@@ -19,6 +19,9 @@ from tests.unit.matching.test_fill_model import PAIRS, Fed
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 KINDS = ("stop_market", "stop_limit", "market_if_touched", "limit_if_touched")
 BEFORE = book(0, {99.5: 5, 99.4: 5}, {100.5: 5, 100.6: 5})
+AFTER_ALL = book(400, {99.5: 5}, {100.5: 5})
+LAST = book(3000, {99.5: 1}, {100.5: 1})
+TOUCH = TriggerSource.TOUCH
 AFTER = book(300, {99.3: 5, 99.2: 5}, {100.7: 5, 100.8: 5})
 
 
@@ -98,3 +101,59 @@ def test_one_that_is_passed_by_mid_and_by_touch_fires_at_once(kind: str, side: O
     level = 99.4 if is_rise else 100.6
     seen = held([BEFORE, AFTER], [(10, order(kind, side, level))], TriggerSource.MID)
     assert seen.fills("held") == [(83.0, 99.5 if side is SELL else 100.5, 1.0)]
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize("kind", ["stop_market"])
+def test_one_that_only_the_touch_has_passed_waits_for_the_mid(kind: str, side: OrderSide) -> None:
+    is_sell = side is SELL
+    level = 99.8 if is_sell else 100.2
+    falls, rises = {99.2: 5}, {99.6: 5}  # the mid from 100 to 99.75
+    first, then = (falls, rises) if is_sell else ({100.4: 5}, {100.8: 5})
+    market = [BEFORE, book(200, {99.3: 5}, {100.7: 5}), book(300, first, then), AFTER_ALL]
+    seen = held(market, [(10, order(kind, side, level))], TriggerSource.MID)
+    assert [(round(ms), price) for ms, price, _ in seen.fills("held")] == [
+        (300, 99.2 if is_sell else 100.8)
+    ]
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_one_that_the_touch_passes_no_more_is_accepted_and_fires_later(side: OrderSide) -> None:
+    is_sell = side is SELL
+    away = ({100.2: 5}, {100.4: 5}) if is_sell else ({99.6: 5}, {99.8: 5})
+    fires = ({99.2: 5}, {99.6: 5}) if is_sell else ({100.4: 5}, {100.8: 5})
+    market = [BEFORE, book(200, *away), book(300, *fires), AFTER_ALL]
+    step = order("stop_market", side, 99.8 if is_sell else 100.2)
+    seen = held(market, [(10, step)], TriggerSource.MID)
+    assert seen.kinds("held") == ["Accepted", "Filled"]
+    assert seen.fills("held") == [(300.0, 99.2 if is_sell else 100.8, 1.0)]
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_is_not_whole_when_it_comes_is_armed_again(kind: str, side: OrderSide) -> None:
+    market = [BEFORE, *(book(ms, {99.5: 9}, {100.5: 9}) for ms in (400, 1500, 1600)), LAST]
+    seen = held(
+        market, [(10, order(kind, side, passed_level(kind, side), 20.0))], TOUCH, rearm_secs=1.0
+    )
+    assert seen.fills("held") == []
+    deep = [BEFORE, *(book(ms, {99.5: 30}, {100.5: 30}) for ms in (400, 1500, 1600)), LAST]
+    seen = held(
+        deep, [(10, order(kind, side, passed_level(kind, side), 20.0))], TOUCH, rearm_secs=1.0
+    )
+    assert [(round(ms), price) for ms, price, _ in seen.fills("held")] == [
+        (1500, 99.5 if side is SELL else 100.5)
+    ]
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_one_that_the_exchange_has_not_accepted_yet_is_cancelled(side: OrderSide) -> None:
+    market = [BEFORE, book(200, {99.4: 5}, {100.6: 5}), book(300, {99.2: 5}, {100.8: 5})]
+    step = order("stop_market", side, 99.8 if side is SELL else 100.2)
+    cancel = [
+        (100, lambda script: script.cancel_order(script.orders["held"])),
+        (173, lambda _: None),
+    ]
+    seen = held(market, [(10, step), *cancel], TriggerSource.MID)
+    assert seen.statuses["held"] == "CANCELED"
+    assert seen.fills("held") == []
