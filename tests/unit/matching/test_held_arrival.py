@@ -104,7 +104,7 @@ def test_one_that_is_passed_by_mid_and_by_touch_fires_at_once(kind: str, side: O
 
 
 @pytest.mark.parametrize("side", [BUY, SELL])
-@pytest.mark.parametrize("kind", ["stop_market"])
+@pytest.mark.parametrize("kind", ["stop_market", "stop_limit"])
 def test_one_that_only_the_touch_has_passed_waits_for_the_mid(kind: str, side: OrderSide) -> None:
     is_sell = side is SELL
     level = 99.8 if is_sell else 100.2
