@@ -72,10 +72,11 @@ def live(
     config: ConfigFile,
     seconds: RunSeconds = None,
     as_json: AsJson = False,
+    out: Out = None,
     settings: Settings = None,
 ) -> None:
     """Trade live, with real orders, until SIGINT, SIGTERM or SIGHUP (or --for SECONDS)."""
-    run(config, "live", seconds=seconds, as_json=as_json, settings=settings)
+    run(config, "live", seconds=seconds, as_json=as_json, out=out, settings=settings)
 
 
 def paper(

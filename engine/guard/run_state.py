@@ -159,14 +159,14 @@ class RunState:
 
     def note_market(self, key: str, cache: Any, instrument_id: Any) -> None:
         """Keep the book's top for the orders file: bid, its size, ask, its size."""
-        if self.markets is not None and (top := cache.top_of_book(instrument_id)) is not None:
+        if self.markets is not None and (top := _top(cache, instrument_id)) is not None:
             self.markets[key] = top
 
     def market_of(self, cache: Any, order: Any) -> Any:
         """The same of an order that is refused; None where it is not kept."""
         if self.markets is None or order is None:
             return None
-        return cache.top_of_book(order.instrument_id)
+        return _top(cache, order.instrument_id)
 
     def add_breach(self, strategy: str, client_order_id: str, what: str) -> None:
         """Keep the first breach; it ends the run."""
@@ -184,3 +184,12 @@ class RunState:
             who = f"{record.strategy} {record.instrument}".rstrip()
             logger.warning("the gate refused an order of %s: %s", who, record.denial)
         return self.denial_counts[code]
+
+
+def _top(cache: Any, instrument_id: Any) -> Any:
+    """Bid, its size, ask, its size: of the book, else of the last quote; None: there is neither."""
+    if (top := cache.top_of_book(instrument_id)) is not None:
+        return top
+    if (quote := cache.quote(instrument_id)) is None:
+        return None
+    return quote.bid_price, quote.bid_size, quote.ask_price, quote.ask_size

@@ -14,6 +14,9 @@ import msgspec
 from fairlead.engine.errors import FairleadError
 
 SUMMARY_FILE, ORDERS_FILE, DENIALS_FILE = "summary.json", "orders.jsonl", "denials.jsonl"
+UNANSWERED = (
+    "sent; the run ended before it was accepted: what the engine holds is, when its trigger fires"
+)
 _FAILED = 1  # exit code
 _NO_DATA = 4  # exit code: not found
 
@@ -146,7 +149,9 @@ def _created(row: dict[str, Any]) -> Iterator[Moment]:
         told = f"filled {fill['quantity']} @ {fill['price']} as {fill['liquidity'].lower()}"
         text = f"{told}, fee {fill['fee'] or 'none'}{_market(fill.get('market'))}"
         yield Moment(_ns(fill["ts_event"]), text)
-    if row["status"] not in ("FILLED", "PARTIALLY_FILLED", "ACCEPTED"):
+    if row["status"] == "SUBMITTED":
+        yield Moment(_ns(row["ts_last"]), UNANSWERED)
+    elif row["status"] not in ("FILLED", "PARTIALLY_FILLED", "ACCEPTED"):
         reason = f": {row['reason']}" if row.get("reason") else ""
         text = f"{row['status']}{reason}{_market(row.get('market_at_end'))}"
         yield Moment(_ns(row["ts_last"]), text)

@@ -12,13 +12,13 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import AccountType, Venue
+from nautilus_trader.model import AccountType, Currency, Venue
 
 from fairlead.engine.currencies import money
 from fairlead.engine.observe.account import InstrumentSummary
 
 ZERO = Decimal(0)
-ROUNDED = Decimal("0.00000002")  # of a balance with a fill: its result and its fee
+ROUNDINGS = 2  # of a balance with a fill: its result and its fee
 
 
 class Equity(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +52,12 @@ def equity(
 
     `started` are the balances of the config with which simulated accounts begin; None: live.
 
-    `strategies` are their parts: on margin each has its own position, open against each other's or
-    not. What is base of one instrument and quote of another counts in both currencies.
+    `strategies` are their parts: on a simulated margin account each has its own position, open
+    against each other's or not; a venue's own wallet nets them, as `instruments` does. What is base of one instrument and quote of another counts in both currencies.
     """
     found: dict[str, dict[str, Equity]] = {}
     before = None if started is None else _sums(started)
+    parts = instruments if started is None else strategies
     for venue in venues:
         account = cache.account_for_venue(Venue(venue))
         mine = [one for one in instruments if one.instrument.rpartition(".")[2] == venue]
@@ -70,7 +71,7 @@ def equity(
         found[venue] = {}
         for quote, ones in by_quote.items():
             if is_margin:
-                end: Decimal | None = _open_worth(quote, venue, strategies, totals)
+                end: Decimal | None = _open_worth(quote, venue, parts, totals)
                 first = None if before is None else before.get(quote, ZERO)
             else:
                 end = _worth(ones, totals)
@@ -85,22 +86,27 @@ def _equity(ones: Sequence[InstrumentSummary], end: Decimal, first: Decimal | No
     where it is known: more than rounding apart, it was moved by what has another quote currency."""
     change = sum((one.net for one in ones), ZERO)
     start, rounding = end - change, ZERO
-    most = ROUNDED * sum(one.fills for one in ones)
+    most = ROUNDINGS * _rounded(ones) * sum(one.fills for one in ones)
     if first is not None and abs(start - first) <= most:
         start, rounding = first, start - first
     return Equity(start=start, end=end, change=change, rounding=rounding)
 
 
+def _rounded(ones: Sequence[InstrumentSummary]) -> Decimal:
+    """What a balance is kept in, of their quote currency: cents, or the smallest of a coin."""
+    return Decimal(1).scaleb(-Currency.from_str(ones[0].quote).precision)
+
+
 def _open_worth(
     quote: str,
     venue: str,
-    strategies: Iterable[InstrumentSummary],
+    parts: Iterable[InstrumentSummary],
     totals: Mapping[str, Decimal],
 ) -> Decimal:
-    """A margin account's balance, which has what each strategy's position realized."""
+    """A margin account's balance, which has what each of the positions realized."""
     mine = [
         one.unrealized
-        for one in strategies
+        for one in parts
         if one.quote == quote and one.instrument.rpartition(".")[2] == venue
     ]
     return totals.get(quote, ZERO) + sum(mine, ZERO)

@@ -94,7 +94,7 @@ def live_trading(cache: Any, instruments: Iterable[str], runs: Sequence[Booked])
     orders = cache.orders()
     unsent = [order for order in orders if order.venue_order_id is None]
     kinds = {str(order.client_order_id): order.order_type.name for order in orders}
-    return _added_up(runs, known, marks, unsent, kinds)
+    return _added_up(runs, known, marks, unsent, kinds, _reasons(orders))
 
 
 def _added_up(
@@ -103,8 +103,10 @@ def _added_up(
     marks: Mapping[str, Decimal],
     cached: Sequence[Any] = (),
     kinds: Mapping[str, str] = MappingProxyType({}),
+    reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> summary.Trading:
-    """`kinds` are those that strategies gave, where a held order was released as another."""
+    """`kinds` are those that strategies gave, where a held order was released as another;
+    `reasons` those of refusals."""
     books = Books(instruments)
     books.open(one for run in runs for one in run.positions.items())
     orders = [order for run in runs for order in run.orders]
@@ -122,12 +124,6 @@ def _added_up(
     sent = [one for one in orders if one.intent.client_order_id not in denied]
     journaled = {order.intent.client_order_id for order in orders}
     unsent = [one for one in cached if str(one.client_order_id) not in journaled - denied.keys()]
-    reasons = {
-        str(one.client_order_id): event.reason
-        for one in cached
-        for event in one.events()
-        if type(event).__name__ == "OrderRejected"
-    }
     refused = [
         (one, reasons.get(one.intent.client_order_id, ""))
         for one in sent
@@ -161,6 +157,17 @@ def _added_up(
         strategies=books.strategies(marks),
         orders_digest=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
     )
+
+
+def _reasons(orders: Iterable[Any]) -> dict[str, str]:
+    """Why an order was refused, by client order id; also where it was accepted before, as one is
+    that the engine holds."""
+    return {
+        str(one.client_order_id): event.reason
+        for one in orders
+        for event in one.events()
+        if type(event).__name__ == "OrderRejected"
+    }
 
 
 def _status(order: JournaledOrder) -> str:

@@ -83,8 +83,8 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
             yield f"equity {venue}", text
     for venue, moved in summary.balance_changes.items():
         yield f"balances {venue}", _amounts(moved, signed=True)
-    if summary.tick_to_order_ns is not None:
-        took = summary.tick_to_order_ns
+    took = summary.tick_to_order_ns
+    if took is not None and took.get("p50_ns") is not None:  # none was measured: paper, no order
         both = (f"{name} {_micros(took.get(f'{name}_ns'))}" for name in ("p50", "p99"))
         yield "tick to order", ", ".join(both)
 

@@ -129,18 +129,25 @@ def _figures(told: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def write_report(
-    run: Run, with_run: Run | None = None, html: Path | None = None
+    run: Run, with_run: Run | None = None, html: Path | str | None = None
 ) -> tuple[Path | None, Path]:
     """The HTML file and the JSON beside it; into the run's folder, or as `html` names it.
 
     Without plotly there is no HTML (None), and FairleadError RESEARCH-EXTRA where `html` asks for
-    it. Raises FairleadError OUT-UNWRITABLE, RUN-DAMAGED.
+    it. Raises FairleadError OUT-UNWRITABLE, RUN-DAMAGED, and REPORT-NOWHERE of a run that is kept
+    in memory only where `html` names no file.
     """
-    assert run.folder is not None or html is not None, "somewhere"
+    if run.folder is None and html is None:
+        raise FairleadError(
+            "REPORT-NOWHERE",
+            "the run is in memory only and has no folder for its report; name a file "
+            '(write_report(run, html="report.html")), or keep the run (backtest(..., keep=True))',
+            int(Exit.USAGE),
+        )
     told = report(run)
     if with_run is not None:
         told["compare"] = compared(told, report(with_run), run, with_run)
-    target = html if html is not None else Path(str(run.folder)) / HTML_FILE
+    target = Path(html) if html is not None else Path(str(run.folder)) / HTML_FILE
     json_path = target.with_suffix(".json")
     page = None
     if html is not None or has("plotly"):

@@ -194,8 +194,9 @@ def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]
         for top in tops:
             at[top.ts].append((name, top.mid))
     booked = 0
-    for ts in sorted(at):
-        while booked < len(fills) and fills[booked]["ts_event"] <= ts:
+    end = max(at, default=0)
+    for ts in sorted(at):  # the last has every fill: a venue's clock may be ahead of ours
+        while booked < len(fills) and (ts == end or fills[booked]["ts_event"] <= ts):
             fill = fills[booked]
             booked += 1
             if (group := groups.get(fill["instrument"])) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Capabilities, Side, Tif
 from fairlead.engine.risk.facts import OrderFacts, Reference
 from fairlead.engine.risk.ledger import RESTING_KINDS
 from fairlead.engine.risk.look import STOPS, TRIGGER, Look
@@ -119,10 +119,10 @@ def stop_side(order: OrderFacts, view: Look) -> Verdict:
 def self_cross(order: OrderFacts, view: Look) -> Verdict:
     """Would this order trade with one of our own, of whatever strategy of the run?
 
-    Stops are not in the book before they fire, a post-only order never takes, and a reduce-only
-    order is let pass, so that an exit is never refused.
+    Stops are not in the book before they fire, nor is an order that the engine holds; a post-only
+    order never takes, and a reduce-only order is let pass, so that an exit is never refused.
     """
-    if order.post_only or order.reduce_only:
+    if order.post_only or order.reduce_only or _none_rests(view.capabilities(order.instrument)):
         return None
     other = Side.SELL if order.is_buy else Side.BUY
     own = view.books.ledger.best_price(order.instrument, other)
@@ -141,6 +141,11 @@ def self_cross(order: OrderFacts, view: Look) -> Verdict:
         f"{order.side} at {order.price or 'market'} would trade with our own {other} at {own}; "
         "cancel that first, or stay on your side of it",
     )
+
+
+def _none_rests(able: Capabilities | None) -> bool:
+    """Whether no order stands in this venue's book: what is to rest, the engine holds."""
+    return able is not None and able.holds_limits and Tif.GTC not in able.time_in_force
 
 
 def _touch(order: OrderFacts, reference: Reference | None) -> Decimal | None:

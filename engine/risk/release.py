@@ -13,6 +13,7 @@ from fairlead.engine.risk.verdict import Denial
 FOR_NOW = frozenset(
     {"INVALID_BOOK", "STALE_REFERENCE", "ORDER_RATE", "CANCEL_RATE", "UNKNOWN_OUTCOMES"}
     | {"CLOCK_OFFSET", "STATE_UNWRITABLE", "KILL_SWITCH"}
+    | {"SELF_CROSS"}  # until the own order in the way is over
 )
 
 

@@ -123,10 +123,10 @@ class Assembly:
                 self._loaded, {instrument_facts(one).currency for one in self._instruments()}
             )
         state.offer = build.venue_offer(self._loaded)
+        state.markets = {}
         if self._traits.is_real:
             state.ticks = {}
-        else:  # a real run's orders are told from its journal
-            state.markets = {}
+        else:
             build.tell_idle_balances(self._loaded, state, self._instruments())
 
     def build(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import time
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -21,7 +22,7 @@ from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.recording.gaps import GapRow, crossing, read_gaps
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.kept import Record
-from fairlead.engine.research.marks import Marks
+from fairlead.engine.research.marks import Marks, Top, top_of
 from fairlead.engine.research.runs import Manifest, Stamp
 from fairlead.engine.research.tables import Traded, journaled_rows, tables
 from fairlead.engine.run.ended import Ended
@@ -29,6 +30,9 @@ from fairlead.engine.run.modes import MODES, NodeMode
 
 # What the journal does not have of an order, and NautilusTrader's cache has
 TIMES = ("ts_accepted", "ts_last", "reason", "changes")
+MARKETS = ("market", "market_at_end")
+# ... and what a strategy gave: the journal has a held order as it was released
+GIVEN = ("kind", "price", "trigger_price", "trigger_type", "time_in_force", "post_only")
 
 
 def traded(loaded: LoadedConfig, cache: Any, state: RunState, orders: list[Row]) -> Traded:
@@ -57,20 +61,31 @@ def _started(account: Any) -> dict[str, Decimal]:
     }
 
 
+def marks_at_end(marks: Marks, cache: Any, instruments: Iterable[str]) -> None:
+    """The prices by which the run is summed up are its last: the cache is looked at only at times,
+    and moved since."""
+    now = time.time_ns()
+    for name in instruments:
+        if (prices := top_of(cache, InstrumentId.from_str(name))) is not None:
+            marks.told(name, Top(now, *prices))
+
+
 def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded | None:
     """Of a node's run that is not closed yet; None: it traded nothing, or had no node."""
     if ended.node is None or not MODES[mode].trades:
         return None
     cache = ended.cache
+    marks_at_end(ended.marks, cache, loaded.config.instruments)
     if not MODES[mode].is_real:
         orders = order_rows(cache.orders(), ended.run_state.markets)
         return traded(loaded, cache, ended.run_state, orders)
     booked = [one for one in ended.booked if isinstance(one, Booked)]
     orders = [row for one in booked for row in journaled_rows(one.orders, one.fills)]
-    cached = {row["client_order_id"]: row for row in order_rows(cache.orders())}
+    rows = order_rows(cache.orders(), ended.run_state.markets)
+    cached = {row["client_order_id"]: row for row in rows}
     for row in orders:
         if (known := cached.pop(row["client_order_id"], None)) is not None:
-            row |= {name: known[name] for name in TIMES}
+            row |= {name: known[name] for name in (*TIMES, *MARKETS, *GIVEN)}
     unsent = [row for row in cached.values() if row["status"] == "DENIED"]
     return traded(loaded, cache, ended.run_state, [*orders, *unsent])
 

@@ -93,7 +93,7 @@ def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
         span_ns=span_ns,
         run_state=ended.run_state,
         used=ended.used,
-        events=sum(stream.frames for stream in ended.status.streams.values()),
+        events=_events(ended),
         wall_secs=ended.seconds,
         tick_to_order_ns=ended.status.tick_to_order.snapshot(),
     )
@@ -132,6 +132,12 @@ def _traded(
         if isinstance(one, JournalError)
     ]
     return journaled.live_trading(ended.cache, instruments, runs), notes
+
+
+def _events(ended: Ended) -> int | None:
+    """Frames of the venues' streams; None: NautilusTrader's own clients, which count none."""
+    streams = ended.status.streams.values()
+    return sum(stream.frames for stream in streams) if streams else None
 
 
 def _left(ended: Ended) -> Iterator[str]:

@@ -241,4 +241,5 @@ def test_a_fault_over_a_release_that_was_refused_is_the_strategys(
     monkeypatch.setattr(run.gate, "release", lambda *_: Denial("MAX_POSITION", "too much"))
     (fault,) = backtest(run).state.faults
     assert str(fault).startswith("S-001.on_gate_denied: ValueError: raised on purpose")
-    assert answers == [Refused("MAX_POSITION", "too much")]
+    why = "refused by the gate, not sent: too much"
+    assert answers == [Refused("MAX_POSITION", why, is_sent=False)]

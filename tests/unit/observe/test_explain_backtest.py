@@ -239,3 +239,12 @@ def fairlead(*words: str | Path, stdout: Any = subprocess.PIPE) -> subprocess.Co
         timeout=PATIENCE_SECS,
         check=False,
     )
+
+
+def test_an_order_that_nothing_answered_says_so(config: Path, tmp_path: Path) -> None:
+    lines = (run_of(config) / "orders.jsonl").read_text().splitlines()
+    row = json.loads(lines[0]) | {"status": "SUBMITTED", "ts_accepted": None, "fills": []}
+    (tmp_path / "orders.jsonl").write_text(json.dumps(row) + "\n")
+    story = explain_backtest(row["client_order_id"], tmp_path)
+    assert story is not None
+    assert "the run ended before it was accepted" in story.lines[-1].text

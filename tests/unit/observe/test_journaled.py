@@ -173,6 +173,21 @@ def test_a_held_order_counts_as_the_kind_that_was_given(journal: Journal) -> Non
     assert found.orders_by_kind == {"STOP_LIMIT": 1}
 
 
+def test_a_held_order_that_the_gate_refused_was_not_rejected_by_the_venue(
+    journal: Journal,
+) -> None:
+    """It was accepted, as held, under an id of its own: its reason is known all the same."""
+    since = journaled.opening(journal)
+    held = intent("A", instrument=str(IID))
+    journal.hold([held], {})
+    journal.state("A", OrderState.REFUSED)
+    reason = "MAX_POSITION: refused by the gate, not sent: 3 is too much"
+    order = cached("A", "STOP_LIMIT", OrderRejected(reason), venue_order_id="VA")
+    found = told(journal, since, order)
+    assert (found.sent, found.rejections, found.rejection_reasons) == (0, 0, {})
+    assert found.unsent_reasons == {"MAX_POSITION: refused by the gate, not sent: # is too much": 1}
+
+
 @pytest.mark.parametrize("text", ["-0", "-0E-12", "-0.000000001"])
 def test_no_figure_is_minus_zero(text: str) -> None:
     assert shown(Decimal(text), signed=True) == "0"

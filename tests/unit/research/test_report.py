@@ -216,3 +216,15 @@ def test_returns_have_standard_errors_and_no_more_than_the_run_can_tell() -> Non
     )
     assert numbers.returns(rows[:20]) is None
     assert numbers.by_time(rows[:4], "equity", 2) == [100, 100, 101]
+
+
+def test_a_run_in_memory_asks_for_a_file_and_takes_its_name_as_text(
+    runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("plotly")
+    html, _ = report.write_report(runs[0], html=str(tmp_path / "named.html"))
+    assert html == tmp_path / "named.html"
+    monkeypatch.setattr(runs[1], "folder", None)
+    with pytest.raises(FairleadError, match="name a file") as raised:
+        report.write_report(runs[1])
+    assert raised.value.code == "REPORT-NOWHERE"

@@ -1,0 +1,79 @@
+"""What an account was worth: a venue's wallet nets positions, a balance has its own decimals."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nautilus_trader.model import AccountType, Currency
+
+from fairlead.engine.observe.account import InstrumentSummary
+from fairlead.engine.observe.equity import equity
+
+D = Decimal
+
+
+def cache(kind: AccountType, **totals: str) -> Any:
+    balances = {
+        Currency.from_str(code): SimpleNamespace(
+            total=SimpleNamespace(as_decimal=lambda total=total: D(total))
+        )
+        for code, total in totals.items()
+    }
+    account = SimpleNamespace(account_type=kind, balances=lambda: balances)
+    return SimpleNamespace(account_for_venue=lambda _: account)
+
+
+def traded(
+    position: str, unrealized: str, net: str, *, fills: int = 1, quote: str = "USDT"
+) -> InstrumentSummary:
+    zero = D(0)
+    return InstrumentSummary(
+        instrument="BTC.TEST",
+        base="BTC",
+        quote=quote,
+        fills=fills,
+        bought=zero,
+        sold=zero,
+        turnover=zero,
+        opening_position=zero,
+        opening_cost=zero,
+        position=D(position),
+        position_max=zero,
+        mark=D(100),
+        realized=zero,
+        unrealized=D(unrealized),
+        fees_value=zero,
+        net=D(net),
+    )
+
+
+@pytest.mark.parametrize(
+    ("started", "expected"), [(None, (100_000, "99971.5")), (["100000 USDT"], (99_995, "99966.5"))]
+)
+def test_two_strategies_against_each_other_are_netted_in_a_wallet_of_a_venue(
+    started: list[str] | None, expected: tuple[Any, Any]
+) -> None:
+    """A simulated account has a position of each strategy instead, and what each realized."""
+    whole = traded("0.08", "-3", "-28.5")
+    parts = [traded("0.37", "-6", "-26"), traded("-0.29", "-2", "-2.5")]
+    found = equity(cache(AccountType.MARGIN, USDT="99974.5"), ["TEST"], [whole], parts, started)
+    worth = found["TEST"]["USDT"]
+    assert (worth.start, worth.end) == (D(expected[0]), D(expected[1]))
+
+
+def test_a_balance_in_cents_is_rounded_by_cents() -> None:
+    account = cache(AccountType.CASH, AUD="99190.91", BTC="0")
+    whole = traded("0", "0", "-809.097", quote="AUD")
+    worth = equity(account, ["TEST"], [whole], [], ["100000 AUD"])["TEST"]["AUD"]
+    assert (worth.start, worth.rounding) == (D(100_000), D("0.007"))
+    assert worth.end == worth.start + worth.change + worth.rounding
+
+
+def test_more_than_cents_is_no_rounding() -> None:
+    account = cache(AccountType.CASH, AUD="99190.95", BTC="0")
+    whole = traded("0", "0", "-809.097", quote="AUD")
+    worth = equity(account, ["TEST"], [whole], [], ["100000 AUD"])["TEST"]["AUD"]
+    assert (worth.start, worth.rounding) == (D("100000.047"), 0)
