@@ -53,7 +53,8 @@ def equity(
     `started` are the balances of the config with which simulated accounts begin; None: live.
 
     `strategies` are their parts: on a simulated margin account each has its own position, open
-    against each other's or not; a venue's own wallet nets them, as `instruments` does. What is base of one instrument and quote of another counts in both currencies.
+    against each other's or not; a venue's own wallet nets them, as `instruments` does. What is base
+    of one instrument and quote of another counts in both currencies.
     """
     found: dict[str, dict[str, Equity]] = {}
     before = None if started is None else _sums(started)

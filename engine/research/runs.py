@@ -240,7 +240,7 @@ def find_run(told: str, where: Path) -> Run:
     have = "have" if found else "has"
     raise FairleadError(
         "RUN-NOT-FOUND",
-        f"{what} of the {len(runs)} in {where.resolve()} {have} an id that is or begins with {told}; expected a run's "
+        f"{what} of the {len(runs)} in {where.resolve()} {have} the id {told}; expected a run's "
         f"folder, its id, or {LAST}; `fairlead runs ls` lists them",
         int(Exit.NO_DATA),
     )

@@ -76,4 +76,4 @@ def test_more_than_cents_is_no_rounding() -> None:
     account = cache(AccountType.CASH, AUD="99190.95", BTC="0")
     whole = traded("0", "0", "-809.097", quote="AUD")
     worth = equity(account, ["TEST"], [whole], [], ["100000 AUD"])["TEST"]["AUD"]
-    assert (worth.start, worth.rounding) == (D("100000.047"), 0)
+    assert (worth.start, worth.rounding) == (D("100000.047"), D(0))

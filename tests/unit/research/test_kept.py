@@ -129,6 +129,8 @@ def invoke(words: list[str], code: int = 0) -> str:
 def test_what_is_no_run_is_said_so(config: Path, tmp_path: Path) -> None:
     with pytest.raises(FairleadError, match="RUN-NOT-FOUND"):
         find_run("no-such", tmp_path)
+    with pytest.raises(FairleadError, match="no run of the 0 in .* has the id no-such"):
+        find_run("no-such", tmp_path)
     with pytest.raises(FairleadError, match=r"it has no run\.json"):
         Run.at(tmp_path)
     (tmp_path / "run.json").write_text("{}")
