@@ -129,7 +129,7 @@ def invoke(words: list[str], code: int = 0) -> str:
 def test_what_is_no_run_is_said_so(config: Path, tmp_path: Path) -> None:
     with pytest.raises(FairleadError, match="RUN-NOT-FOUND"):
         find_run("no-such", tmp_path)
-    with pytest.raises(FairleadError, match="no run of the 0 in .* has the id no-such"):
+    with pytest.raises(FairleadError, match=r"no run of the 0 in .* has the id no-such"):
         find_run("no-such", tmp_path)
     with pytest.raises(FairleadError, match=r"it has no run\.json"):
         Run.at(tmp_path)
