@@ -14,15 +14,7 @@ import pytest
 
 from fairlead.engine.config.model import CheckCode, Risk
 from fairlead.engine.kill.switch import KillSwitch
-from fairlead.engine.orders.held import NotNow
-from fairlead.engine.orders.model import (
-    Capabilities,
-    Intent,
-    Kind,
-    Side,
-    Tif,
-    TriggerCondition,
-)
+from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif, TriggerCondition
 from fairlead.engine.orders.trigger import condition_of, default_condition, kind_for
 from fairlead.engine.risk.checks import CHECKS, Denial
 from fairlead.engine.risk.checks_form import duplicate_order_id
@@ -37,7 +29,6 @@ from fairlead.engine.risk.facts import (
 )
 from fairlead.engine.risk.gate import OVER_GRACE_NS, RiskGate
 from fairlead.engine.risk.ledger import Ledger
-from fairlead.engine.risk.release import regate
 from fairlead.engine.risk.state import RiskStateError, RiskStateFile
 
 BTC = "BTC_USDT.TEST"
@@ -582,48 +573,6 @@ def test_a_release_is_asked_for_as_a_new_order_that_does_not_count_itself() -> N
     assert denial is not None
     assert denial.code == "MAX_POSITION"
     assert view.pending("A") is live  # until its end is told
-
-
-def test_a_release_waits_while_an_own_order_is_in_its_way() -> None:
-    gate = RiskGate(Risk())
-    view = View(gate)
-    view.able = Capabilities(
-        kinds=frozenset({Kind.LIMIT}),
-        time_in_force=frozenset({Tif.GTC, Tif.FOK}),
-        held=frozenset({Kind.STOP_LIMIT}),
-    )
-    gate.approve(order("101", client_order_id="B", side=Side.SELL), NOW)
-    view.ids.add("A")
-    gate.approve(stop_order(), NOW)
-    sent = Intent(
-        client_order_id="A",
-        strategy="S-001",
-        instrument=BTC,
-        side=Side.BUY,
-        kind=Kind.LIMIT,
-        quantity=D(1),
-        price=D(101),
-        time_in_force=Tif.FOK,
-    )
-    answer = regate(gate, view, sent)
-    assert isinstance(answer, NotNow)
-    assert answer.code == "SELF_CROSS"
-    gate.closed("B")
-    assert not isinstance(regate(gate, view, sent), NotNow | Denial)
-
-
-@pytest.mark.parametrize(
-    ("times", "expected"), [({Tif.FOK}, None), ({Tif.FOK, Tif.GTC}, "SELF_CROSS")]
-)
-def test_an_order_that_the_engine_holds_is_in_nobodys_way(
-    times: set[Tif], expected: str | None
-) -> None:
-    """Where the venue lets no limit rest, none of ours is there to trade with."""
-    gate = RiskGate(Risk())
-    view = View(gate)
-    view.able = msgspec.structs.replace(holding(holds_limits=True), time_in_force=frozenset(times))
-    gate.approve(order("99", client_order_id="B", side=Side.SELL), NOW)
-    assert code(gate, order("99", time_in_force="FOK"), view) == expected
 
 
 def test_an_exit_that_was_held_passes_a_halt_and_an_entry_does_not() -> None:
