@@ -1,4 +1,4 @@
-"""The gate's word on what the engine releases of held orders, and own orders in each other's way."""
+"""The gate's word on releases of held orders, and own orders in each other's way."""
 
 from __future__ import annotations
 
