@@ -61,6 +61,8 @@ class Leaving(GuardedStrategy):
 
     def on_gate_denied(self, order: Any, denial: Any) -> None:
         self._tell(denial.code)
+        if denial.code in ("STALE_REFERENCE", "INVALID_BOOK") and order.side is OrderSide.BUY:
+            self._is_in = False
 
     def _tell(self, what: str) -> None:
         with Path(self._c.told).open("a") as file:

@@ -47,6 +47,9 @@ def config_of(folder: Path, served: Venue, more: str = "") -> Path:
     )
 
 
+FEATHER_BYTES = 8_192
+
+
 def killed(verb: str, config: Path) -> int:
     """A run that is killed when it has recorded books of both instruments; gives when, UNIX ns."""
     seen = config.parent / "data" / "catalog" / "journal" / f"seen-{config.stem}.json"
@@ -62,7 +65,13 @@ def killed(verb: str, config: Path) -> int:
 
 def _are_seen(path: Path, since_ns: int) -> bool:
     times = _seen(path).values()
-    return len(times) == 2 and min(times) > since_ns + SECOND
+    return len(times) == 2 and min(times) > since_ns + SECOND and _has_rows(path.parents[1])
+
+
+def _has_rows(catalog: Path) -> bool:
+    """Whether some have come to the disk: a Feather file begins with its schema alone."""
+    rows = (file for file in catalog.rglob("*.feather") if file.stat().st_size > FEATHER_BYTES)
+    return any(catalog.rglob("*.parquet")) or any(rows)
 
 
 def _seen(path: Path) -> dict[str, int]:
