@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import AccountType, Currency, Venue
+from nautilus_trader.model import AccountType, Venue
 
-from fairlead.engine.currencies import money
+from fairlead.engine.currencies import currency, money
 from fairlead.engine.observe.account import InstrumentSummary
 
 ZERO = Decimal(0)
@@ -95,7 +95,7 @@ def _equity(ones: Sequence[InstrumentSummary], end: Decimal, first: Decimal | No
 
 def _rounded(ones: Sequence[InstrumentSummary]) -> Decimal:
     """What a balance is kept in, of their quote currency: cents, or the smallest of a coin."""
-    return Decimal(1).scaleb(-Currency.from_str(ones[0].quote).precision)
+    return Decimal(1).scaleb(-currency(ones[0].quote).precision)
 
 
 def _open_worth(
