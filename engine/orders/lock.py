@@ -39,12 +39,12 @@ class AccountLock:
         self._touched = 0.0
 
     def __enter__(self) -> AccountLock:
-        self._file = self._take()
+        self._file = self._take(GONE_SECS)
         return self
 
-    def _take(self) -> int:
-        """Raises FairleadError."""
-        give_up = time.monotonic() + GONE_SECS
+    def _take(self, wait_secs: float = 0.0) -> int:
+        """Waits only at a start: a run looks again in its event loop. Raises FairleadError."""
+        give_up = time.monotonic() + wait_secs
         tries = TAKE_TRIES
         while tries:
             tries -= 1
