@@ -20,10 +20,10 @@ from fairlead.adapters.base.kit_stream import (
     KitMarketData,
     KitStream,
     News,
-    SnapshotChannel,
     TradeNews,
 )
 from fairlead.adapters.base.ratelimit import Rate
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel
 from fairlead.adapters.base.spot import FeeTable, spot_instrument
 from fairlead.adapters.base.venue import (
     AdapterContext,

@@ -11,16 +11,14 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import AggressorSide, InstrumentId, TradeTick
 
-from fairlead.adapters.base.book import Numbers, SnapshotBook
+from fairlead.adapters.base.book import Numbers
 from fairlead.adapters.base.decode import bounded
 from fairlead.adapters.base.history import Histories
-from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
+from fairlead.adapters.base.snapshot_channel import Levels, SnapshotChannel
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
-    Gap,
     ParseError,
-    Resynced,
     Send,
     StreamItem,
     VenueError,
@@ -32,7 +30,6 @@ from fairlead.engine.orders.model import Side
 SEEN_MAX = 10_000  # trades of a market, so that one told again is told once
 PING_SECS, CLOSE_SECS = 15.0, 45.0
 AGGRESSORS = {Side.BUY: AggressorSide.BUY, Side.SELL: AggressorSide.SELL}
-Levels = Sequence[tuple[str, str]]
 
 
 class BookNews(msgspec.Struct, frozen=True):
@@ -56,61 +53,6 @@ class TradeNews(msgspec.Struct, frozen=True):
 
 
 News = BookNews | TradeNews | Send
-
-
-class SnapshotChannel:
-    """The book of one instrument, whole with each frame; whether a gap is open on it."""
-
-    def __init__(self, instrument: VenueInstrument) -> None:
-        self.instrument = instrument.id
-        self._has_gap = False
-        self._ts_event = 0
-        self._late = 0  # in a row
-        self._book = SnapshotBook(
-            InstrumentId.from_str(instrument.id),
-            instrument.price_precision,
-            instrument.size_precision,
-        )
-
-    def update(
-        self, asks: Levels, bids: Levels, ts_event: int, ts_init: int
-    ) -> Sequence[StreamItem]:
-        """Raises ParseError, and is as it was. A book older than the one shown is passed over.
-
-        Not for ever: one time that was told wrong would make all that follow older.
-        """
-        if ts_event < self._ts_event and self._book.is_valid:
-            self._late += 1
-            if self._late <= MAX_LATE_IN_ROW:
-                return ()
-            self._late = 0
-            return self.break_off("times went back", ts_init)  # the next is taken
-        told = self._take(asks, bids, ts_event, ts_init)
-        self._ts_event, self._late = ts_event, 0
-        return told
-
-    def _take(
-        self, asks: Levels, bids: Levels, ts_event: int, ts_init: int
-    ) -> Sequence[StreamItem]:
-        book = self._book
-        was_valid = book.is_valid
-        deltas = book.diff(asks, bids, ts_event, ts_init)
-        if book.is_valid:
-            if not self._has_gap:
-                return () if deltas is None else (deltas,)
-            self._has_gap = False
-            return deltas, Resynced(self.instrument)
-        if was_valid:
-            self._has_gap = True
-            return deltas, Gap(self.instrument, "crossed or locked book")
-        return ()
-
-    def break_off(self, reason: str, ts_init: int) -> Sequence[StreamItem]:
-        """Clear the book if it was whole, and open a gap."""
-        if not self._book.is_valid:
-            return ()
-        self._has_gap = True
-        return self._book.clear(ts_init), Gap(self.instrument, reason)
 
 
 class KitStream(ABC):
@@ -137,6 +79,8 @@ class KitStream(ABC):
     # -- StreamProtocol ------------------------------------------------------------------------
 
     def opened(self, now_ns: int) -> Sequence[str]:
+        for channel in self._books.values():
+            channel.begin()
         return [self._command(feed, is_wanted=True) for feed in self._feeds]
 
     def subscribe(self, feed: Feed) -> Sequence[str]:

@@ -13,14 +13,13 @@ from typing import Literal
 import msgspec
 from nautilus_trader.model import InstrumentId, TradeTick
 
-from fairlead.adapters.base.book import Numbers, SnapshotBook
+from fairlead.adapters.base.book import Numbers
 from fairlead.adapters.base.decode import bounded
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
-    Gap,
     ParseError,
-    Resynced,
     Send,
     StreamFault,
     StreamItem,
@@ -62,41 +61,6 @@ def _subscribe_frame(channel: str) -> str:
 
 def _command(event: str, channel: str) -> str:
     return msgspec.json.encode({"event": event, "data": {"channel": channel}}).decode()
-
-
-class _BookChannel:
-    """A book, and whether a gap is open on it."""
-
-    def __init__(self, instrument: VenueInstrument) -> None:
-        self.instrument = instrument.id
-        self.has_gap = False
-        self.book = SnapshotBook(
-            InstrumentId.from_str(instrument.id),
-            instrument.price_precision,
-            instrument.size_precision,
-        )
-
-    def update(self, data: msgspec.Raw, ts_init: int) -> Sequence[StreamItem]:
-        payload = parse.push_book(data)
-        book = self.book
-        was_valid = book.is_valid
-        deltas = book.diff(payload.asks, payload.bids, ts_init, ts_init)
-        if book.is_valid:
-            if not self.has_gap:
-                return () if deltas is None else (deltas,)
-            self.has_gap = False
-            return deltas, Resynced(self.instrument)
-        if was_valid:
-            self.has_gap = True
-            return deltas, Gap(self.instrument, "crossed or locked book")
-        return ()
-
-    def break_off(self, reason: str, ts_init: int) -> Sequence[StreamItem]:
-        """Clear the book if it was whole, and open a gap."""
-        if not self.book.is_valid:
-            return ()
-        self.has_gap = True
-        return self.book.clear(ts_init), Gap(self.instrument, reason)
 
 
 class _TradesChannel:
@@ -152,7 +116,7 @@ class OceanexStream:
         self._options = options
         self._instruments = instruments
         self._feeds: dict[str, list[Feed]] = {}
-        self._books: dict[str, _BookChannel] = {}
+        self._books: dict[str, SnapshotChannel] = {}
         self._trades: dict[str, _TradesChannel] = {}
         self._is_greeted = False
         self._opened_ns = 0
@@ -174,7 +138,7 @@ class OceanexStream:
         feeds.append(feed)
         instrument = self._instruments[feed.instrument]
         if feed.kind is FeedKind.BOOK and channel not in self._books:
-            self._books[channel] = _BookChannel(instrument)
+            self._books[channel] = SnapshotChannel(instrument)
         if feed.kind is FeedKind.TRADES and channel not in self._trades:
             self._trades[channel] = _TradesChannel(instrument)
         is_new = len(feeds) == 1
@@ -230,7 +194,8 @@ class OceanexStream:
                 self.ignored_count += 1
                 return ()
             try:
-                return channel.update(push.data, ts_init)
+                book = parse.push_book(push.data)
+                return channel.take(book.asks, book.bids, ts_init, ts_init)
             except ParseError as e:
                 return self._unreadable(e, (channel,), ts_init)
         if event == "trades":
@@ -243,7 +208,7 @@ class OceanexStream:
 
     @staticmethod
     def _unreadable(
-        error: ParseError, books: Iterable[_BookChannel], ts_init: int
+        error: ParseError, books: Iterable[SnapshotChannel], ts_init: int
     ) -> Iterator[StreamItem]:
         for channel in books:
             yield from channel.break_off(f"a frame could not be read: {error}", ts_init)

@@ -13,17 +13,15 @@ from decimal import Decimal
 import msgspec
 from nautilus_trader.model import InstrumentId, TradeTick
 
-from fairlead.adapters.base.book import Numbers, SnapshotBook
+from fairlead.adapters.base.book import Numbers
 from fairlead.adapters.base.decode import bounded
-from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
-    Gap,
     OrderPush,
     ParseError,
     Ready,
-    Resynced,
     StreamFault,
     StreamItem,
     Subscribed,
@@ -57,64 +55,33 @@ def _refused(message: s.Frame, feed: Feed | None) -> StreamFault:
     return StreamFault(f"PIEXGO-WS-{abs(message.err_code)}", text, feed=feed)
 
 
-class _BookChannel:
-    """A book that comes whole each time. `change_id` only ever grows within a connection.
+class _BookChannel(SnapshotChannel):
+    """A book that comes whole each time. `change_id` only ever grows within a connection."""
 
-    It is the only thing that tells a late message: one that was told wrong, or a venue that counts
-    anew, would make all that follow late. After some in a row it begins anew, and a gap is told.
-    """
+    ordered_by = "change ids"
+    is_unique = True
 
     def __init__(self, instrument: VenueInstrument) -> None:
-        self.instrument = instrument.id
-        self.stale_count = 0
-        self.book = SnapshotBook(
-            InstrumentId.from_str(instrument.id),
-            instrument.price_precision,
-            instrument.size_precision,
-        )
+        super().__init__(instrument)
         self._precisions = instrument.price_precision, instrument.size_precision
         self._depth: parse.Depth | None = None  # the last that was taken in this connection
-        self._late = 0  # in a row
-        self._has_gap = False
 
     def begin(self) -> None:
-        """Another connection counts by itself."""
-        self._depth, self._late = None, 0
+        super().begin()
+        self._depth = None
 
-    def update(self, message: s.Frame, ts_init: int) -> Sequence[StreamItem]:
+    def depth(self, message: s.Frame, ts_init: int) -> Sequence[StreamItem]:
+        """Raises ParseError."""
         depth = parse.depth(message, *self._precisions)
-        if self._depth is not None and depth.change_id <= self._depth.change_id:
-            self.stale_count += 1  # late, or told twice
-            if depth == self._depth:
-                return ()
-            self._late += 1
-            if self._late <= MAX_LATE_IN_ROW:
-                return ()
-            self.begin()  # the next is taken, whatever its id
-            return self.break_off("change ids went back", ts_init)
-        told = self._take(depth, ts_init)
-        self._depth, self._late = depth, 0
+        if depth == self._depth:
+            return ()  # told twice
+        late = self.late(depth.change_id, ts_init)
+        if late is not None:
+            return late
+        told = self.take(depth.asks, depth.bids, ts_init, ts_init)
+        self.taken(depth.change_id)
+        self._depth = depth
         return told
-
-    def _take(self, depth: parse.Depth, ts_init: int) -> Sequence[StreamItem]:
-        was_valid = self.book.is_valid
-        deltas = self.book.diff(depth.asks, depth.bids, ts_init, ts_init)
-        if self.book.is_valid:
-            if not self._has_gap:
-                return () if deltas is None else (deltas,)
-            self._has_gap = False
-            return deltas, Resynced(self.instrument)
-        if was_valid:
-            self._has_gap = True
-            return deltas, Gap(self.instrument, "crossed or locked book")
-        return ()
-
-    def break_off(self, reason: str, ts_init: int) -> Sequence[StreamItem]:
-        """Clear the book if it was whole, and open a gap."""
-        if not self.book.is_valid:
-            return ()
-        self._has_gap = True
-        return self.book.clear(ts_init), Gap(self.instrument, reason)
 
 
 class _DealsChannel:
@@ -286,7 +253,7 @@ class PublicStream:
             self.ignored_count += 1
             return ()
         try:
-            items = book.update(message, ts_init)
+            items = book.depth(message, ts_init)
         except ParseError as e:
             return self._unreadable(e, (book,), ts_init)
         return [*self._heard(asked), *items]

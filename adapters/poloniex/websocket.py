@@ -16,7 +16,7 @@ import msgspec
 from nautilus_trader.model import BarType, OrderBookDeltas
 
 from fairlead.adapters.base.book import BookGap, SequencedBook
-from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
+from fairlead.adapters.base.snapshot_channel import LateFrames
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -104,7 +104,7 @@ class _Book:
         self.waiting: deque[s.BookRow] = deque(maxlen=MAX_WAITING_UPDATES)
         self.had_gap = False
         self.last_ts = -1  # the venue's `ts` of what was applied last, milliseconds
-        self.late = 0  # frames in a row that were older than the book
+        self.late = LateFrames()
         self.resync_ns = 0
 
 
@@ -361,7 +361,8 @@ class PublicStream:
         if isinstance(change, BookGap):
             self._gap(book, change.value, ts_init, items, row)
             return
-        book.last_ts, book.late = row.ts, 0
+        book.last_ts = row.ts
+        book.late.end()
         if change is not None:
             items.append(change)
 
@@ -400,8 +401,7 @@ class PublicStream:
     def _is_late(self, book: _Book) -> bool:
         """Whether a frame that is older than the book is passed over: not the last of many."""
         self.counters.stale += 1
-        book.late += 1
-        return book.late <= MAX_LATE_IN_ROW
+        return book.late.is_passed_over()
 
     def _take(self, book: _Book, row: s.BookRow, ts_init: int, items: list[StreamItem]) -> bool:
         """Replace the book by this frame. False: it could not be, and a gap is told."""
@@ -416,7 +416,8 @@ class PublicStream:
         if isinstance(whole, BookGap):
             self._gap(book, whole.value, ts_init, items)
             return False
-        book.last_ts, book.late = row.ts, 0
+        book.last_ts = row.ts
+        book.late.end()
         items.append(whole)
         return True
 

@@ -9,18 +9,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
-from nautilus_trader.model import InstrumentId, OrderBookDeltas
 
-from fairlead.adapters.base.book import SnapshotBook
-from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
-    Gap,
     OrderPush,
     ParseError,
     Ready,
-    Resynced,
     Send,
     StreamFault,
     StreamItem,
@@ -96,76 +92,41 @@ class Ladders:
             self._last[instrument] = ladder
 
 
-class _BookChannel:
-    """One subscribed ladder."""
+class _BookChannel(SnapshotChannel):
+    """One subscribed ladder. Quoted anew at the same prices it is as fresh as any other."""
+
+    is_renewed = True
 
     def __init__(
         self, instrument: VenueInstrument, options: ZerocapOptions, ladders: Ladders
     ) -> None:
-        self.instrument = instrument
-        self.book = SnapshotBook(
-            InstrumentId.from_str(instrument.id),
-            instrument.price_precision,
-            instrument.size_precision,
-        )
+        super().__init__(instrument)
         self.last_ns = 0  # when a ladder came last
+        self._precisions = instrument.price_precision, instrument.size_precision
         self._options = options
         self._ladders = ladders
-        self._has_gap = False
-        self._ts_event = 0
-        self._late = 0
         self._was_swapped: bool | None = None  # as both lists of one ladder told
 
-    def renewed(self) -> None:
-        """A new connection: what it says first is the newest."""
-        self._ts_event = self._late = 0
-
-    def update(self, ladder: Ladder, ts_init: int) -> Iterable[StreamItem]:
-        if ladder.ts_event and ladder.ts_event < self._ts_event:
-            self._late += 1
-            if self._late <= MAX_LATE_IN_ROW:
-                return ()
-            self.renewed()  # the next is taken
-            return self.break_off("times went back", ts_init)
-        self._late, self.last_ns = 0, ts_init
-        self._ts_event = ladder.ts_event
+    def ladder(self, ladder: Ladder, ts_init: int) -> Sequence[StreamItem]:
+        if ladder.ts_event and (late := self.late(ladder.ts_event, ts_init)) is not None:
+            return late
+        self.taken(ladder.ts_event)
+        self.last_ns = ts_init
         sided = ladder.sided(self._options.side_correction, self._was_swapped)
         if sided is None:
             reason = "a crossed ladder" if ladder.bids and ladder.asks else "half a ladder"
             return self.break_off(reason, ts_init)
         if sided.bids and sided.asks:
             self._was_swapped = sided.is_swapped
-        facts = self.instrument
-        precisions = facts.price_precision, facts.size_precision
-        bids = levels(sided.bids, Side.BUY, *precisions)
-        asks = levels(sided.asks, Side.SELL, *precisions)
-        was_valid = self.book.is_valid
-        ts_event = sided.ts_event or ts_init
-        deltas = self.book.diff(asks, bids, ts_event, ts_init)
-        if self.book.is_valid:
-            if deltas is None:  # quoted anew at the same prices: as fresh as any other
-                deltas = self.book.again(ts_event, ts_init)
-            self._ladders.put(facts.id, sided)
-            return self._whole(deltas)
-        self._ladders.put(facts.id, None)
-        if was_valid and deltas is not None:
-            self._has_gap = True
-            return deltas, Gap(facts.id, "a crossed ladder")
-        return ()
-
-    def _whole(self, deltas: OrderBookDeltas | None) -> Iterable[StreamItem]:
-        if not self._has_gap:
-            return () if deltas is None else (deltas,)
-        self._has_gap = False
-        return deltas, Resynced(self.instrument.id)
+        bids = levels(sided.bids, Side.BUY, *self._precisions)
+        asks = levels(sided.asks, Side.SELL, *self._precisions)
+        told = self.take(asks, bids, sided.ts_event or ts_init, ts_init)
+        self._ladders.put(self.instrument, sided if self.book.is_valid else None)
+        return told
 
     def break_off(self, reason: str, ts_init: int) -> Sequence[StreamItem]:
-        """Clear the book if it was whole, and open a gap."""
-        self._ladders.put(self.instrument.id, None)
-        if not self.book.is_valid:
-            return ()
-        self._has_gap = True
-        return self.book.clear(ts_init), Gap(self.instrument.id, reason)
+        self._ladders.put(self.instrument, None)
+        return super().break_off(reason, ts_init)
 
 
 class PriceStream(_Stream):
@@ -202,7 +163,7 @@ class PriceStream(_Stream):
         self.is_greeted = False
         self._asked.clear()
         for channel in self._books.values():
-            channel.renewed()
+            channel.begin()
         return ()
 
     def subscribe(self, feed: Feed) -> Sequence[str]:
@@ -261,7 +222,7 @@ class PriceStream(_Stream):
             if channel is None:
                 self.ignored_count += 1
             else:
-                yield from channel.update(event, ts_init)
+                yield from channel.ladder(event, ts_init)
         elif isinstance(event, Said):
             yield from self._said(event, ts_init)
         elif isinstance(event, Fault):

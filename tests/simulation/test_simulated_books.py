@@ -13,7 +13,7 @@ from nautilus_trader.model import InstrumentId, OrderBookDeltas
 from fairlead.adapters.base.book import SequencedBook
 from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.data_client import VenueDataClient
-from fairlead.adapters.oceanex.websocket import _BookChannel
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel
 from fairlead.engine.recording.gaps import GapKind, GapRow
 from fairlead.engine.sessions.books import ShownBook
 from fairlead.engine.sessions.plan import FRAME_RATES, FrameFault, Plan, draw
@@ -76,7 +76,7 @@ def _forgets_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a frame that can't be read nor the end of the connection clears the book."""
-    monkeypatch.setattr(_BookChannel, "break_off", lambda self, reason, ts_init: ())
+    monkeypatch.setattr(SnapshotChannel, "break_off", lambda self, reason, ts_init: ())
 
 
 def _records_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

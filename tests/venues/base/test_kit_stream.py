@@ -1,9 +1,9 @@
-"""The kit's book channel: what is late is passed over, and not for ever."""
+"""A channel of whole books: what is late is passed over, and not for ever."""
 
 from __future__ import annotations
 
-from fairlead.adapters.base.kit_stream import SnapshotChannel
 from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel
 from tests.venues.base.scripted import BTC, instrument
 
 BIDS, ASKS = [("99.00", "1")], [("101.00", "1")]
@@ -22,3 +22,14 @@ def test_one_time_that_is_far_ahead_stops_no_book() -> None:
         ["OrderBookDeltas", "Resynced"],
         [],
     ]
+
+
+def test_no_older_book_is_shown_after_a_gap_but_by_another_connection() -> None:
+    channel = SnapshotChannel(instrument(BTC))
+    channel.update(ASKS, BIDS, 100, 1)
+    crossed = channel.update(ASKS, [("102.00", "1")], 200, 2)
+    assert [type(item).__name__ for item in crossed] == ["OrderBookDeltas", "Gap"]
+    assert channel.update(ASKS, BIDS, 150, 3) == ()
+    channel.begin()
+    again = channel.update(ASKS, BIDS, 150, 4)
+    assert [type(item).__name__ for item in again] == ["OrderBookDeltas", "Resynced"]
