@@ -14,6 +14,7 @@ import logging
 import random
 import sys
 import time
+from pathlib import Path
 
 from nautilus_trader.live import LiveNode
 
@@ -30,11 +31,19 @@ from tests.venues.base.scripted import (
 )
 from tests.venues.tester_nodes import builder, data_tester
 
+# 19 changes of size after the first, and the snapshots before and after the reconnect.
+QUOTES = 21
+
 
 def build(runtime: VenueRuntime, log_dir: str) -> LiveNode:
     node = builder(log_dir, runtime, "SCRIPTED").build()
     node.add_builtin_actor("DataTester", data_tester("SCRIPTED", BTC, "1-HOUR"))
     return node
+
+
+def quotes_heard(log_dir: str) -> int:
+    [log] = Path(log_dir).glob("node*")
+    return log.read_text().count('"message":"QuoteTick {')
 
 
 async def main(log_dir: str) -> None:
@@ -61,6 +70,8 @@ async def main(log_dir: str) -> None:
         await venue.send(trade, {"t": "bar", "i": BTC, "ohlc": ["1.00", "3.00", "1.00", "2.00"]})
     await venue.drop()
     await until(lambda: status.reconnects == 1 and status.books[BTC].state is BookState.VALID)
+    # The book is whole before the actor has heard of it, and a stop ends what it listens to.
+    await until(lambda: quotes_heard(log_dir) >= QUOTES)
     handle.stop()
     await running
     await venue.stop()
