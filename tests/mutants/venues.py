@@ -126,7 +126,7 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
         "sides-swapped",
         OCEANEX,
         "bids are asks",
-        one("book.diff(payload.asks, payload.bids,", "book.diff(payload.bids, payload.asks,"),
+        one("channel.take(book.asks, book.bids,", "channel.take(book.bids, book.asks,"),
         T_OCEANEX,
     ),
     mutant(
