@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -12,6 +12,7 @@ from nautilus_trader.model import AccountType
 
 from fairlead.adapters.base.commands import Commands
 from fairlead.adapters.base.connection import StreamSupervisor
+from fairlead.adapters.base.journaled_account import JournaledAccount
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.trigger_feed import TriggerFeed
 from fairlead.adapters.base.venue import (
@@ -21,12 +22,10 @@ from fairlead.adapters.base.venue import (
     StreamFault,
     StreamItem,
     VenueError,
-    VenueInstrument,
 )
 from fairlead.engine.config import model
 from fairlead.engine.config.execution import able_with, drift_limits_of, held_of, settings_of
 from fairlead.engine.errors import Exit, FairleadError
-from fairlead.engine.observe import journaled
 from fairlead.engine.orders.away import KEY_REFUSALS_MAX
 from fairlead.engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from fairlead.engine.orders.desk import OrderDesk
@@ -39,14 +38,13 @@ from fairlead.engine.orders.model import (
     Finding,
     Intent,
     VenueOrder,
-    VenueOrders,
     VenueUnavailable,
     ref_of,
 )
 from fairlead.engine.orders.reconcile import ORDER_OF_ANOTHER, compare, is_of_an_engine
-from fairlead.engine.orders.table import FORGOTTEN
 from fairlead.engine.orders.unjournaled import UnjournaledCancels
 from fairlead.engine.risk.approval import Approvals
+from fairlead.engine.risk.continuity import JOURNAL_EMPTY
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +55,10 @@ JOURNAL_LOOK_SECS = 0.25  # a send looks, too
 MAX_WAITING = 10_000  # pushes; at the limit they are told as they come
 MAX_CATCH_UP_SECS = 10.0  # a venue that doesn't answer must not hold executions back
 STOPPED = "STOPPED"
-JOURNAL_EMPTY = "JOURNAL-EMPTY"
 DRIFT_FINDINGS = frozenset({"ORDER-EXTERNAL", ORDER_OF_ANOTHER, "ORDER-LATE", BALANCE_DRIFT})
-LOUD_FINDINGS = frozenset({ORDER_OF_ANOTHER, JOURNAL_EMPTY, FORGOTTEN})
 
 
-class Account:
+class Account(JournaledAccount):
     """What the execution client trades through, for as long as a run lasts."""
 
     def __init__(
@@ -82,14 +78,10 @@ class Account:
         on_over: Callable[[str], None],
         on_unknown: Callable[[int], None] | None = None,
     ) -> None:
-        self.runtime = runtime
+        super().__init__(runtime, journal, config)
         self.account = account
         self.account_type = AccountType.from_str(account_type.upper())
-        self.journal = journal
-        self._opening = journaled.opening(journal)
         self.approvals = approvals
-        self.findings: list[Finding] = []
-        self._config = config
         self._claimed = claimed
         self._externals: tuple[VenueOrder, ...] = ()
         self._on_recovered = on_recovered
@@ -114,24 +106,9 @@ class Account:
     # -- what the execution client reads -------------------------------------------------------
 
     @property
-    def venue(self) -> str:
-        return self.runtime.adapter.venue
-
-    @property
     def can_flatten(self) -> bool:
         """A kill closes its positions."""
         return True
-
-    @property
-    def orders(self) -> VenueOrders:
-        return self.runtime.adapter.orders
-
-    @property
-    def instruments(self) -> Mapping[str, VenueInstrument]:
-        return self.runtime.adapter.instruments
-
-    def now_ns(self) -> int:
-        return self.runtime.now_ns()
 
     def externals(self) -> Sequence[VenueOrder]:
         """Orders of others, where no strategy claims the instrument.
@@ -165,13 +142,6 @@ class Account:
             return []
         return [_id(order) for order in (*self.desk.unresolved(), *self.desk.missing())]
 
-    def booked(self) -> journaled.Booked | JournalError:
-        """What the run has executed; the error when the journal can't be read any more."""
-        try:
-            return journaled.booked(self.journal, self._opening)
-        except JournalError as error:
-            return error
-
     def live(self) -> list[str]:
         """Client order ids of all orders that are not over, as far as is known."""
         live = [] if self.desk is None else map(_id, self.desk.live_orders())
@@ -191,17 +161,7 @@ class Account:
 
     def found(self, finding: Finding) -> None:
         """Keep and print a finding; one that can't be true stops new orders in its instrument."""
-        self.findings.append(finding)
-        logger.log(
-            logging.CRITICAL if finding.code in LOUD_FINDINGS else logging.WARNING,
-            "%s %s %s: journal %s, venue %s; %s",
-            finding.code,
-            finding.instrument,
-            finding.subject,
-            finding.journal,
-            finding.venue,
-            finding.action,
-        )
+        super().found(finding)
         if finding.code in CLOSED_FINDINGS:
             self._on_halt(finding.instrument, f"{finding.code} of {finding.subject}")
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.model import ClientOrderId
 
+from fairlead.adapters.base.journaled_account import JournaledAccount
 from fairlead.adapters.base.runtime import VenueRuntime
-from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.config import model
 from fairlead.engine.errors import Exit, FairleadError
-from fairlead.engine.observe import journaled
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import Finding, Intent, VenueOrders
+from fairlead.engine.orders.model import Finding, Intent
 from fairlead.engine.run.native.desk import NativeDesk
 from fairlead.engine.run.native.look import Seen, told
 
@@ -35,7 +34,7 @@ ABSENT = "ABSENT-PROVEN: the venue does not know it, and its position is what th
 def _nothing(_: object) -> None: ...
 
 
-class NativeAccount:
+class NativeAccount(JournaledAccount):
     """Live orders, journal and findings of one account; `desk` books what strategies are told."""
 
     def __init__(
@@ -50,21 +49,13 @@ class NativeAccount:
         """`on_sent` is told of each order as NautilusTrader is handed it, `on_unknown` how many are
         without an answer for long."""
 
-        self.runtime = runtime
-        self.journal = journal
-        self.findings: list[Finding] = []
-        self._config = config
-        self._opening = journaled.opening(journal)
+        super().__init__(runtime, journal, config)
         self._is_settled = False
         self.desk: NativeDesk = NativeDesk(
             journal, self.instruments, runtime.now_ns, runtime.fatal, self.found
         )
         self.desk.on_sent = on_sent
         self._on_unknown = on_unknown
-
-    @property
-    def venue(self) -> str:
-        return self.runtime.adapter.venue
 
     @property
     def account(self) -> str:
@@ -74,26 +65,6 @@ class NativeAccount:
     def can_flatten(self) -> bool:
         """What would close a position goes through a desk, which this account has not."""
         return False
-
-    @property
-    def orders(self) -> VenueOrders:
-        return self.runtime.adapter.orders
-
-    @property
-    def instruments(self) -> Mapping[str, VenueInstrument]:
-        return self.runtime.adapter.instruments
-
-    def found(self, finding: Finding) -> None:
-        self.findings.append(finding)
-        logger.warning(
-            "%s %s %s: journal %s, venue %s; %s",
-            finding.code,
-            finding.instrument,
-            finding.subject,
-            finding.journal,
-            finding.venue,
-            finding.action,
-        )
 
     # -- at a start ----------------------------------------------------------------------------
 
@@ -204,12 +175,6 @@ class NativeAccount:
 
     def live(self) -> list[str]:
         return [_id(order) for order in self.desk.live_orders()]
-
-    def booked(self) -> journaled.Booked | JournalError:
-        try:
-            return journaled.booked(self.journal, self._opening)
-        except JournalError as error:
-            return error
 
     def withdraw(self, client_order_ids: Iterable[str]) -> None:
         """What is handed to NautilusTrader is sent: there is no queue of ours to take it from."""

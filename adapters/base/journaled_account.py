@@ -1,0 +1,67 @@
+"""What every account that trades has: its venue, its journal, and what was found in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.config import model
+from fairlead.engine.observe import journaled
+from fairlead.engine.orders.journal import Journal, JournalError
+from fairlead.engine.orders.model import Finding, VenueOrders
+from fairlead.engine.orders.reconcile import ORDER_OF_ANOTHER
+from fairlead.engine.orders.table import FORGOTTEN
+from fairlead.engine.risk.continuity import JOURNAL_EMPTY
+
+logger = logging.getLogger(__name__)
+
+LOUD_FINDINGS = frozenset({ORDER_OF_ANOTHER, JOURNAL_EMPTY, FORGOTTEN})
+
+
+class JournaledAccount:
+    """An account at one venue, for as long as a run lasts."""
+
+    def __init__(self, runtime: VenueRuntime, journal: Journal, config: model.Config) -> None:
+        self.runtime = runtime
+        self.journal = journal
+        self.findings: list[Finding] = []
+        self._config = config
+        self._opening = journaled.opening(journal)
+
+    @property
+    def venue(self) -> str:
+        return self.runtime.adapter.venue
+
+    @property
+    def orders(self) -> VenueOrders:
+        return self.runtime.adapter.orders
+
+    @property
+    def instruments(self) -> Mapping[str, VenueInstrument]:
+        return self.runtime.adapter.instruments
+
+    def now_ns(self) -> int:
+        return self.runtime.now_ns()
+
+    def booked(self) -> journaled.Booked | JournalError:
+        """What the run has executed; the error when the journal can't be read any more."""
+        try:
+            return journaled.booked(self.journal, self._opening)
+        except JournalError as error:
+            return error
+
+    def found(self, finding: Finding) -> None:
+        """Keep and print a finding."""
+        self.findings.append(finding)
+        logger.log(
+            logging.CRITICAL if finding.code in LOUD_FINDINGS else logging.WARNING,
+            "%s %s %s: journal %s, venue %s; %s",
+            finding.code,
+            finding.instrument,
+            finding.subject,
+            finding.journal,
+            finding.venue,
+            finding.action,
+        )
