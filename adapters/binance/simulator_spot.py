@@ -11,21 +11,18 @@ from typing import Any
 
 from fairlead.adapters.binance.simulator_auth import ApiError
 from fairlead.adapters.binance.simulator_info import rate_limits
+from fairlead.adapters.binance.simulator_lists import all_orders, open_orders, query, trades
 from fairlead.adapters.binance.simulator_markets import Product, fixed
-from fairlead.adapters.binance.simulator_orders import find, open_of, page
+from fairlead.adapters.binance.simulator_orders import find, open_of
 from fairlead.adapters.binance.simulator_spot_orders import (
     cancel,
     cancel_row,
     name_of_cancel,
     new_row,
-    order_row,
     place,
     read,
-    trade_row,
 )
 from fairlead.adapters.binance.simulator_state import SPOT_ACCOUNT, BinanceState, Call
-from fairlead.adapters.simulation.numbers import natural
-from fairlead.adapters.simulation.orders import FillEntry, SimOrder
 from fairlead.adapters.simulation.routes import Endpoint
 
 RESPONSES = ("ACK", "RESULT", "FULL")
@@ -104,47 +101,6 @@ def cancel_replace(venue: BinanceState, call: Call) -> object:
 
 def _error(error: ApiError) -> dict[str, Any]:
     return {"code": error.code, "msg": error.message}
-
-
-def query(venue: BinanceState, call: Call) -> object:
-    return order_row(venue, find(venue, call, -2013))
-
-
-def open_orders(venue: BinanceState, call: Call) -> object:
-    return [order_row(venue, order) for order in open_of(venue, call)]
-
-
-def _created(order: SimOrder) -> int:
-    return order.ts_created
-
-
-def _number(order: SimOrder) -> int:
-    return order.id
-
-
-def all_orders(venue: BinanceState, call: Call) -> object:
-    orders = venue.exchange.orders(SPOT_ACCOUNT, venue.market_of(call).id)
-    chosen = page(orders, call, _number, _created, "orderId")
-    return [order_row(venue, order) for order in chosen]
-
-
-def _filled(fill: FillEntry) -> int:
-    return fill.ts_event
-
-
-def _trade_number(fill: FillEntry) -> int:
-    return fill.trade_id
-
-
-def my_trades(venue: BinanceState, call: Call) -> object:
-    market = venue.market_of(call)
-    wanted = natural(call.params.get("orderId", ""))
-    fills = [
-        fill
-        for fill in venue.exchange.ledger.fills(SPOT_ACCOUNT)
-        if fill.market == market.id and wanted in (None, fill.order_id)
-    ]
-    return [trade_row(venue, f) for f in page(fills, call, _trade_number, _filled, "fromId")]
 
 
 # -- account --------------------------------------------------------------------------------------
@@ -268,7 +224,7 @@ SPOT: tuple[Endpoint[BinanceState, Call], ...] = (
     _private("GET", "/api/v3/openOrders", open_orders, 6),
     _private("DELETE", "/api/v3/openOrders", cancel_all),
     _private("GET", "/api/v3/allOrders", all_orders, 20),
-    _private("GET", "/api/v3/myTrades", my_trades, 20),
+    _private("GET", "/api/v3/myTrades", trades, 20),
     _private("GET", "/api/v3/account", account, 20),
     _private("GET", "/api/v3/account/commission", _commission, 20),
     _private("GET", "/api/v3/rateLimit/order", _order_count, 40),

@@ -13,6 +13,7 @@ import msgspec
 from fairlead.adapters.binance import simulator_algo as algo
 from fairlead.adapters.binance.simulator_auth import ApiError, missing
 from fairlead.adapters.binance.simulator_limits import TooMany
+from fairlead.adapters.binance.simulator_lists import all_orders, open_orders, query, trades
 from fairlead.adapters.binance.simulator_markets import Product, SimMarket, millis
 from fairlead.adapters.binance.simulator_orders import find, open_of, page
 from fairlead.adapters.binance.simulator_positions import LEVERAGE_MAX, MAINTENANCE_RATE, ZERO
@@ -31,10 +32,8 @@ from fairlead.adapters.binance.simulator_usdm_orders import (
     order_row,
     place,
     read,
-    trade_row,
 )
 from fairlead.adapters.simulation.numbers import natural
-from fairlead.adapters.simulation.orders import FillEntry, SimOrder
 from fairlead.adapters.simulation.routes import Endpoint
 
 BATCH_MAX, BATCH_CANCEL_MAX = 5, 10
@@ -137,52 +136,11 @@ def _cancel_all(venue: BinanceState, call: Call) -> object:
     return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
 
-def query(venue: BinanceState, call: Call) -> object:
-    return order_row(venue, find(venue, call, -2013))
-
-
 def _query_open(venue: BinanceState, call: Call) -> object:
     order = find(venue, call, -2013)
     if order.status.is_terminal:
         raise ApiError(-2013)
     return order_row(venue, order)
-
-
-def _open_orders(venue: BinanceState, call: Call) -> object:
-    return [order_row(venue, order) for order in open_of(venue, call)]
-
-
-def _created(order: SimOrder) -> int:
-    return order.ts_created
-
-
-def _number(order: SimOrder) -> int:
-    return order.id
-
-
-def _all_orders(venue: BinanceState, call: Call) -> object:
-    orders = venue.exchange.orders(USDM_ACCOUNT, venue.market_of(call).id)
-    chosen = page(orders, call, _number, _created, "orderId")
-    return [order_row(venue, order) for order in chosen]
-
-
-def _filled(fill: FillEntry) -> int:
-    return fill.ts_event
-
-
-def _trade_number(fill: FillEntry) -> int:
-    return fill.trade_id
-
-
-def _user_trades(venue: BinanceState, call: Call) -> object:
-    market = venue.market_of(call)
-    wanted = natural(call.params.get("orderId", ""))
-    fills = [
-        fill
-        for fill in venue.exchange.ledger.fills(USDM_ACCOUNT)
-        if fill.market == market.id and wanted in (None, fill.order_id)
-    ]
-    return [trade_row(venue, f) for f in page(fills, call, _trade_number, _filled, "fromId")]
 
 
 # -- algo orders ----------------------------------------------------------------------------------
@@ -382,9 +340,9 @@ USDM: tuple[Endpoint[BinanceState, Call], ...] = (
     _private("DELETE", "v1/batchOrders", _cancel_batch),
     _private("DELETE", "v1/allOpenOrders", _cancel_all),
     _private("GET", "v1/openOrder", _query_open),
-    _private("GET", "v1/openOrders", _open_orders),
-    _private("GET", "v1/allOrders", _all_orders, 5),
-    _private("GET", "v1/userTrades", _user_trades, 5),
+    _private("GET", "v1/openOrders", open_orders),
+    _private("GET", "v1/allOrders", all_orders, 5),
+    _private("GET", "v1/userTrades", trades, 5),
     _private("POST", "v1/algoOrder", _create_algo, 0),
     _private("DELETE", "v1/algoOrder", _cancel_algo),
     _private("GET", "v1/algoOrder", _query_algo),
