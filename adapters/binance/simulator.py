@@ -7,12 +7,11 @@ anybody's, is its client.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Unpack
 
 import msgspec
 
-from fairlead.adapters.base.transport import NO_HEADERS
 from fairlead.adapters.binance import simulator_algo as algo
 from fairlead.adapters.binance.simulator_auth import Credentials
 from fairlead.adapters.binance.simulator_markets import BinanceSimOptions
@@ -22,7 +21,7 @@ from fairlead.adapters.binance.simulator_state import BinanceState
 from fairlead.adapters.binance.simulator_usdm_orders import tidy
 from fairlead.adapters.binance.simulator_wsapi import ApiSession
 from fairlead.adapters.simulation.shell import Start
-from fairlead.adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.simulation.venue import Opened, SimRequest, SimResponse
 
 __all__ = ["BinanceSimOptions", "BinanceSimulator", "create"]
 
@@ -37,15 +36,8 @@ class BinanceSimulator(BinanceState):
     def http(self, request: SimRequest) -> SimResponse:
         return answer(self, request)
 
-    def open_session(
-        self,
-        path: str,
-        query: str,
-        send: Callable[[str], None],
-        close: Callable[[], None],
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> StreamSession | ApiSession:
-        return self.push.open(path, query, send, close)
+    def open_session(self, opened: Opened) -> StreamSession | ApiSession:
+        return self.push.open(opened)
 
     def advance(self, now_ns: int) -> None:
         self.driver.advance(now_ns)

@@ -27,6 +27,7 @@ from fairlead.adapters.binance.simulator_wsapi import ApiSession
 from fairlead.adapters.simulation.market import MS, SECOND_NS
 from fairlead.adapters.simulation.push import MarketNews
 from fairlead.adapters.simulation.routes import RateWindows
+from fairlead.adapters.simulation.venue import Opened
 
 FRAME_CHARS_MAX = 64 * 1024
 STREAMS_MAX = {Product.SPOT: 1024, Product.USDM: 200}  # of a connection
@@ -188,18 +189,16 @@ class StreamServer:
     def is_listen_key(self, product: Product, name: str) -> bool:
         return self.venue.keys.is_valid(product, name, self.venue.now_ms)
 
-    def open(
-        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
-    ) -> StreamSession | ApiSession:
-        parts = path.strip("/").split("/")
+    def open(self, opened: Opened) -> StreamSession | ApiSession:
+        parts = opened.path.strip("/").split("/")
         if parts[0] in ("ws-api", "ws-fapi"):
             of = Product.USDM if parts[0] == "ws-fapi" else Product.SPOT
-            self.apis.append(ApiSession(self.venue, of, send, self.apis.remove))
+            self.apis.append(ApiSession(self.venue, of, opened.send, self.apis.remove))
             return self.apis[-1]
-        product = Product.USDM if path.startswith(_FUTURES_PATHS) else Product.SPOT
+        product = Product.USDM if opened.path.startswith(_FUTURES_PATHS) else Product.SPOT
         is_combined = "ws" not in parts
-        session = StreamSession(self, product, send, close, is_combined=is_combined)
-        asked = parse_qs(query)
+        session = StreamSession(self, product, opened.send, opened.close, is_combined=is_combined)
+        asked = parse_qs(opened.query)
         names = [name for text in asked.get("streams", ()) for name in text.split("/")]
         if not is_combined and "ws" in parts:
             names += parts[parts.index("ws") + 1 :]

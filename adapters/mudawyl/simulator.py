@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from fairlead.adapters.base.transport import NO_HEADERS
 from fairlead.adapters.mudawyl.simulator_markets import MudawylSimOptions
 from fairlead.adapters.mudawyl.simulator_routes import answer
 from fairlead.adapters.mudawyl.simulator_state import MudawylState
 from fairlead.adapters.simulation.venue import (
+    Opened,
     SimRequest,
     SimResponse,
     SimSession,
@@ -37,15 +37,8 @@ class MudawylSimulator(MudawylState):
     def http(self, request: SimRequest) -> SimResponse:
         return answer(self, request)
 
-    def open_session(
-        self,
-        path: str,
-        query: str,
-        send: Callable[[str], None],
-        close: Callable[[], None],
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> SimSession:
-        close()
+    def open_session(self, opened: Opened) -> SimSession:
+        opened.close()
         return NoSession()
 
     def advance(self, now_ns: int) -> None:

@@ -7,11 +7,10 @@ Source: the venue document, sections 1 to 7. Serve it with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any, Unpack
 
-from fairlead.adapters.base.transport import NO_HEADERS
 from fairlead.adapters.oceanex.simulator_auth import Authenticator, public_half
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from fairlead.adapters.oceanex.simulator_push import PushServer
@@ -20,7 +19,7 @@ from fairlead.adapters.oceanex.simulator_query import QueryServer
 from fairlead.adapters.oceanex.simulator_routes import answer
 from fairlead.adapters.oceanex.simulator_state import OceanexState
 from fairlead.adapters.simulation.shell import Start
-from fairlead.adapters.simulation.venue import SimRequest, SimResponse, SimSession
+from fairlead.adapters.simulation.venue import Opened, SimRequest, SimResponse, SimSession
 
 __all__ = ["OceanexSimOptions", "OceanexSimulator", "create"]
 
@@ -43,17 +42,10 @@ class OceanexSimulator(OceanexState):
             return NOT_FOUND
         return answer(self, request, request.path.removeprefix(BASE_PATH).replace("//", "/"))
 
-    def open_session(
-        self,
-        path: str,
-        query: str,
-        send: Callable[[str], None],
-        close: Callable[[], None],
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> SimSession:
-        if path == QUERY_PATH:
-            return self.query.open(send, close)
-        return self.push.open(path, query, send, close)
+    def open_session(self, opened: Opened) -> SimSession:
+        if opened.path == QUERY_PATH:
+            return self.query.open(opened)
+        return self.push.open(opened)
 
     def advance(self, now_ns: int) -> None:
         self.driver.advance(now_ns)

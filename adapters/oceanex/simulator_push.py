@@ -17,6 +17,7 @@ from fairlead.adapters.oceanex.simulator_state import OceanexState
 from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.orders import Trade
 from fairlead.adapters.simulation.push import MarketNews
+from fairlead.adapters.simulation.venue import Opened
 
 PROTOCOLS = range(3, 8)
 SUBSCRIPTIONS_MAX = 1000
@@ -89,19 +90,17 @@ class PushServer:
 
     # -- connections ----------------------------------------------------------------------------
 
-    def open(
-        self, path: str, query: str, send: Callable[[str], None], close: Callable[[], None]
-    ) -> PushSession:
+    def open(self, opened: Opened) -> PushSession:
         """Greet, or refuse in-band and close without a close code (section 3.2)."""
-        session = PushSession(self, send)
-        key = path.removeprefix("/app/")
-        protocol = parse_qs(query).get("protocol", [""])[0]
+        session = PushSession(self, opened.send)
+        key = opened.path.removeprefix("/app/")
+        protocol = parse_qs(opened.query).get("protocol", [""])[0]
         if key != self._venue.options.app_key:
             session.error(4001, f"Could not find app by key {key}")
-            close()
+            opened.close()
         elif natural(protocol) not in PROTOCOLS:
             session.error(4007, "Unsupported protocol version")
-            close()
+            opened.close()
         else:
             socket_id = f"{4242}.{self._rng.randrange(1_000_000)}"
             timeout = self._venue.options.activity_timeout_secs

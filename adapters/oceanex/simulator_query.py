@@ -26,6 +26,7 @@ from fairlead.adapters.oceanex.simulator_state import ACCOUNT, OceanexState
 from fairlead.adapters.oceanex.simulator_trading import order_row
 from fairlead.adapters.simulation.orders import FillEntry, SimOrder
 from fairlead.adapters.simulation.routes import ApiError
+from fairlead.adapters.simulation.venue import Opened
 from fairlead.engine.orders.model import Side
 
 PATH = "/ws/v1"
@@ -45,8 +46,8 @@ class QueryServer:
         self._venue = venue
         self.sessions: list[QuerySession] = []
 
-    def open(self, send: Callable[[str], None], close: Callable[[], None]) -> QuerySession:
-        session = QuerySession(self._venue, self, send, close)
+    def open(self, opened: Opened) -> QuerySession:
+        session = QuerySession(self._venue, self, opened.send, opened.close)
         self.sessions.append(session)
         return session
 

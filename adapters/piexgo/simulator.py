@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Unpack
 
-from fairlead.adapters.base.transport import NO_HEADERS
 from fairlead.adapters.piexgo.simulator_auth import Credentials
 from fairlead.adapters.piexgo.simulator_markets import PiexgoSimOptions
 from fairlead.adapters.piexgo.simulator_push import PATH, PushServer
@@ -18,6 +17,7 @@ from fairlead.adapters.piexgo.simulator_routes import answer
 from fairlead.adapters.piexgo.simulator_state import PiexgoState
 from fairlead.adapters.simulation.shell import Start
 from fairlead.adapters.simulation.venue import (
+    Opened,
     SimRequest,
     SimResponse,
     SimSession,
@@ -37,15 +37,8 @@ class PiexgoSimulator(PiexgoState):
     def http(self, request: SimRequest) -> SimResponse:
         return answer(self, request)
 
-    def open_session(
-        self,
-        path: str,
-        query: str,
-        send: Callable[[str], None],
-        close: Callable[[], None],
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> SimSession:
-        return self.push.open(path, send, close)
+    def open_session(self, opened: Opened) -> SimSession:
+        return self.push.open(opened)
 
     def advance(self, now_ns: int) -> None:
         self.driver.advance(now_ns)

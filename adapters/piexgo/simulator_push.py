@@ -16,6 +16,7 @@ from fairlead.adapters.piexgo.simulator_trading import order_row
 from fairlead.adapters.simulation.exchange import ExchangeListener
 from fairlead.adapters.simulation.market import MS
 from fairlead.adapters.simulation.orders import SimOrder, Trade
+from fairlead.adapters.simulation.venue import Opened
 from fairlead.engine.orders.model import Side
 
 PATH = "/ws"
@@ -120,12 +121,10 @@ class PushServer(ExchangeListener):
 
     # -- connections ----------------------------------------------------------------------------
 
-    def open(
-        self, path: str, send: Callable[[str], None], close: Callable[[], None]
-    ) -> PushSession:
-        session = PushSession(self, send)
-        if path != PATH:
-            close()
+    def open(self, opened: Opened) -> PushSession:
+        session = PushSession(self, opened.send)
+        if opened.path != PATH:
+            opened.close()
         return session
 
     def is_topic(self, topic: str) -> bool:

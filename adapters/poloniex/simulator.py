@@ -7,14 +7,13 @@ Source: the venue document, sections 0 to 8. Serve it with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from random import Random
 from typing import Any, Unpack
 
 import msgspec
 
-from fairlead.adapters.base.transport import NO_HEADERS
 from fairlead.adapters.poloniex.simulator_auth import Credentials
 from fairlead.adapters.poloniex.simulator_markets import PoloniexSimOptions
 from fairlead.adapters.poloniex.simulator_orders import CHILD_OFFSET
@@ -22,7 +21,7 @@ from fairlead.adapters.poloniex.simulator_push import PushServer, PushSession
 from fairlead.adapters.poloniex.simulator_routes import answer
 from fairlead.adapters.poloniex.simulator_state import ACCOUNT, PoloniexState
 from fairlead.adapters.simulation.shell import Start
-from fairlead.adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.simulation.venue import Opened, SimRequest, SimResponse
 
 __all__ = ["PoloniexSimOptions", "PoloniexSimulator", "create"]
 
@@ -37,15 +36,8 @@ class PoloniexSimulator(PoloniexState):
     def http(self, request: SimRequest) -> SimResponse:
         return answer(self, request)
 
-    def open_session(
-        self,
-        path: str,
-        query: str,
-        send: Callable[[str], None],
-        close: Callable[[], None],
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> PushSession:
-        return self.push.open(path, send, close)
+    def open_session(self, opened: Opened) -> PushSession:
+        return self.push.open(opened)
 
     def advance(self, now_ns: int) -> None:
         self.driver.advance(now_ns)

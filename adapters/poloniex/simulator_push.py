@@ -24,6 +24,7 @@ from fairlead.adapters.poloniex.simulator_trading import cancel_all, cancel_name
 from fairlead.adapters.simulation.market import SECOND_NS
 from fairlead.adapters.simulation.orders import BalanceEntry, FillEntry, SimOrder, Status
 from fairlead.adapters.simulation.push import MarketNews
+from fairlead.adapters.simulation.venue import Opened
 
 PUBLIC_PATH, PRIVATE_PATH = "/ws/public", "/ws/private"
 ALL = "all"
@@ -195,13 +196,13 @@ class PushServer(MarketNews):
 
     # -- connections ----------------------------------------------------------------------------
 
-    def open(
-        self, path: str, send: Callable[[str], None], close: Callable[[], None]
-    ) -> PushSession:
+    def open(self, opened: Opened) -> PushSession:
         """Any other path is closed at once."""
-        session = PushSession(self._venue, self, path == PRIVATE_PATH, send, close)
+        session = PushSession(
+            self._venue, self, opened.path == PRIVATE_PATH, opened.send, opened.close
+        )
         self.sessions.append(session)
-        if path not in (PUBLIC_PATH, PRIVATE_PATH):
+        if opened.path not in (PUBLIC_PATH, PRIVATE_PATH):
             session.end()
         return session
 

@@ -16,7 +16,6 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from fairlead.adapters.base.transport import NO_HEADERS
 from fairlead.adapters.simulation.exchange import ExchangeOptions
 from fairlead.adapters.simulation.orders import (
     FillEntry,
@@ -29,7 +28,7 @@ from fairlead.adapters.simulation.orders import (
 from fairlead.adapters.simulation.push import MarketNews
 from fairlead.adapters.simulation.routes import ApiError, RateWindows, Routes
 from fairlead.adapters.simulation.shell import SimOptions, SimState, Start
-from fairlead.adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.simulation.venue import Opened, SimRequest, SimResponse
 
 BOOK_LEVELS = 50
 PUBLISH_MS = 100
@@ -125,15 +124,8 @@ class KitSimulator(SimState[SimOptions]):
         except (KeyError, ValueError, TypeError, ArithmeticError) as error:
             raise ApiError(400, f"{type(error).__name__}: {error}") from error
 
-    def open_session(
-        self,
-        path: str,
-        query: str,
-        send: Callable[[str], None],
-        close: Callable[[], None],
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> KitSession:
-        session = KitSession(self, send, close, self._sessions)
+    def open_session(self, opened: Opened) -> KitSession:
+        session = KitSession(self, opened.send, opened.close, self._sessions)
         self._sessions.append(session)
         return session
 

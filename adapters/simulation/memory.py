@@ -13,6 +13,7 @@ from fairlead.adapters.base.transport import NO_HEADERS, HttpRequest, HttpRespon
 from fairlead.adapters.simulation.control import CONTROL_PREFIX, control
 from fairlead.adapters.simulation.server import TICK_SECS, Outbox, answer, lowered
 from fairlead.adapters.simulation.venue import (
+    Opened,
     SimRequest,
     SimResponse,
     SimSession,
@@ -103,7 +104,7 @@ class InMemoryWs:
         self._venue.advance(self._now_ns())
         outbox = Outbox(self._venue.faults, parts.path)
         session = self._venue.open_session(
-            parts.path, parts.query, outbox.send, outbox.close, lowered(headers)
+            Opened(parts.path, parts.query, outbox.send, outbox.close, lowered(headers))
         )
         return InMemoryConnection(self._venue, self._now_ns, outbox, session)
 

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 
 from fairlead.adapters.simulation.control import CONTROL_PREFIX, control
 from fairlead.adapters.simulation.faults import HANG_SECS_MAX, Faults, HttpFault, WsFault
-from fairlead.adapters.simulation.venue import SimRequest, SimResponse, SimulatedVenue
+from fairlead.adapters.simulation.venue import Opened, SimRequest, SimResponse, SimulatedVenue
 
 HTML_PAGE = b"<html><head><title>503</title></head><body><h1>Service unavailable</h1></body></html>"
 TICK_SECS = 0.005  # how often a served venue is advanced
@@ -103,11 +103,13 @@ class Served:
         path = request.rel_url.path
         outbox = Outbox(self.venue.faults, path)
         session = self.venue.open_session(
-            path,
-            request.rel_url.raw_query_string,
-            outbox.send,
-            outbox.close,
-            lowered(request.headers),
+            Opened(
+                path,
+                request.rel_url.raw_query_string,
+                outbox.send,
+                outbox.close,
+                lowered(request.headers),
+            )
         )
         writer = asyncio.create_task(self._write(socket, outbox, request))
         try:

@@ -44,6 +44,19 @@ class SimResponse(msgspec.Struct, frozen=True, kw_only=True):
         return SimResponse(status=status, body=msgspec.json.encode(value), headers=headers)
 
 
+class Opened(msgspec.Struct, frozen=True):
+    """A WebSocket that a client has opened: `send` and `close` act on it.
+
+    `headers` are the handshake's, with lower-case names.
+    """
+
+    path: str
+    query: str
+    send: Callable[[str], None]
+    close: Callable[[], None]
+    headers: Mapping[str, str] = NO_HEADERS
+
+
 class SimSession(Protocol):
     """One WebSocket connection at the venue's side."""
 
@@ -68,16 +81,7 @@ class SimulatedVenue(Protocol):
 
     def http(self, request: SimRequest) -> SimResponse: ...
 
-    def open_session(
-        self,
-        path: str,
-        query: str,
-        send: Callable[[str], None],
-        close: Callable[[], None],
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> SimSession:
-        """A WebSocket was opened; `send` and `close` act on it. `headers` are the handshake's."""
-        ...
+    def open_session(self, opened: Opened) -> SimSession: ...
 
     def advance(self, now_ns: int) -> None:
         """Let the market and all timers run up to `now_ns` (called often; never goes back)."""

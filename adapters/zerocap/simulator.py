@@ -5,13 +5,12 @@ Source: the venue document, all sections.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any, Unpack
 
-from fairlead.adapters.base.transport import NO_HEADERS
 from fairlead.adapters.simulation.shell import Start
-from fairlead.adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.simulation.venue import Opened, SimRequest, SimResponse
 from fairlead.adapters.zerocap.simulator_markets import ZerocapSimOptions
 from fairlead.adapters.zerocap.simulator_push import PushServer, PushSession
 from fairlead.adapters.zerocap.simulator_routes import BASE_PATH, answer
@@ -35,15 +34,8 @@ class ZerocapSimulator(ZerocapState):
             self.push.publish_orders()
         return response
 
-    def open_session(
-        self,
-        path: str,
-        query: str,
-        send: Callable[[str], None],
-        close: Callable[[], None],
-        headers: Mapping[str, str] = NO_HEADERS,
-    ) -> PushSession:
-        return self.push.open(headers, send, close)
+    def open_session(self, opened: Opened) -> PushSession:
+        return self.push.open(opened)
 
     def advance(self, now_ns: int) -> None:
         self.driver.advance(now_ns)

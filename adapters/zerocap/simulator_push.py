@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from fairlead.adapters.simulation.market import MS, SECOND_NS
 from fairlead.adapters.simulation.push import MarketNews
 from fairlead.adapters.simulation.routes import ApiError
+from fairlead.adapters.simulation.venue import Opened
 from fairlead.adapters.zerocap.config import Dialect
 from fairlead.adapters.zerocap.ladder import Tier
 from fairlead.adapters.zerocap.simulator_rows import clock, pushed, trade
@@ -28,18 +29,16 @@ class PushServer:
         self._news = MarketNews(state.exchange)
         self._told_ns: dict[str, int] = {}  # by symbol
 
-    def open(
-        self, headers: Mapping[str, str], send: Callable[[str], None], close: Callable[[], None]
-    ) -> PushSession:
+    def open(self, opened: Opened) -> PushSession:
         """Greet, or refuse in-band and close."""
-        dialect: Dialect = "A" if "timestamp" not in headers else "C"
-        session = PushSession(self, dialect, send, close)
-        key, signature = headers.get("api-key", ""), headers.get("signature", "")
+        dialect: Dialect = "A" if "timestamp" not in opened.headers else "C"
+        session = PushSession(self, dialect, opened.send, opened.close)
+        key, signature = opened.headers.get("api-key", ""), opened.headers.get("signature", "")
         try:
-            self.state.authenticated(key, signature, headers.get("timestamp"), "127.0.0.1")
+            self.state.authenticated(key, signature, opened.headers.get("timestamp"), "127.0.0.1")
         except ApiError as e:
             session.fault(e.code, "Unauthorized" if e.code == 401 else e.message)
-            close()
+            opened.close()
             return session
         self.sessions.append(session)
         session.say("Successfully connected.")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from fairlead.adapters.base.transport import NO_HEADERS, TransportError
 from fairlead.adapters.simulation.server import lowered
-from fairlead.adapters.simulation.venue import SimSession, SimulatedVenue
+from fairlead.adapters.simulation.venue import Opened, SimSession, SimulatedVenue
 from fairlead.engine.sessions.plan import FrameFault
 from fairlead.engine.sessions.trace import Trace
 
@@ -112,7 +112,7 @@ class FaultyWs:
         line = FrameLine(self._faults, self._trace, self._advance, self._owner)
         self._faults.opened(line)
         line.session = self._venue.open_session(
-            parts.path, parts.query, line.push, line.end, lowered(headers)
+            Opened(parts.path, parts.query, line.push, line.end, lowered(headers))
         )
         if self._trace.is_on:
             self._trace.line("book", f"connected to {parts.path}")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fairlead.adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
 from fairlead.adapters.oceanex.simulator_auth import generated_key_pair
-from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.adapters.simulation.venue import Opened, SimRequest
 from fairlead.engine.orders.model import Side
 
 T0 = 1_800_000_000_000_000_000
@@ -105,10 +105,12 @@ class Line:
         self.frames: list[dict[str, Any]] = []
         self.is_closed = False
         self.session = desk.sim.open_session(
-            f"/app/{key or desk.options.app_key}",
-            query,
-            lambda frame: self.frames.append(json.loads(frame)),
-            self._close,
+            Opened(
+                f"/app/{key or desk.options.app_key}",
+                query,
+                lambda frame: self.frames.append(json.loads(frame)),
+                self._close,
+            )
         )
 
     def _close(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fairlead.adapters.poloniex.simulator import PoloniexSimOptions, PoloniexSimulator
-from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.adapters.simulation.venue import Opened, SimRequest
 from fairlead.engine.orders.model import Side
 
 T0 = 1_800_000_000_000_000_000
@@ -147,7 +147,7 @@ class Line:
         self.frames: list[dict[str, Any]] = []
         self.is_closed = False
         self.session = desk.sim.open_session(
-            path, "", lambda frame: self.frames.append(json.loads(frame)), self._close
+            Opened(path, "", lambda frame: self.frames.append(json.loads(frame)), self._close)
         )
 
     def _close(self) -> None:

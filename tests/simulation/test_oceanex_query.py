@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from fairlead.adapters.simulation.venue import Opened
 from tests.simulation.oceanex_harness import Desk, shape
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "oceanex_simulator"
@@ -28,7 +29,7 @@ class Query:
         self.frames: list[Any] = []
         self.is_closed = False
         self.session = desk.sim.open_session(
-            "/ws/v1", "", lambda frame: self.frames.append(json.loads(frame)), self._close
+            Opened("/ws/v1", "", lambda frame: self.frames.append(json.loads(frame)), self._close)
         )
 
     def _close(self) -> None:

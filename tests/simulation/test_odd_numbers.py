@@ -12,6 +12,7 @@ import pytest
 
 from fairlead.adapters.poloniex.simulator_routes import ROUTES
 from fairlead.adapters.simulation.numbers import WHOLE_MAX, exact, natural, whole
+from fairlead.adapters.simulation.venue import Opened
 from fairlead.adapters.zerocap.simulator_routes import ROUTES as ZEROCAP
 from tests.simulation import oceanex_harness, poloniex_harness, zerocap_harness
 from tests.venues.piexgo import simulator_kit as piexgo_harness
@@ -309,7 +310,9 @@ def test_a_name_that_is_one_value_and_a_list_is_refused(
 def test_oceanex_push_knows_no_odd_protocol(ocean: oceanex_harness.Desk, protocol: str) -> None:
     frames: list[str] = []
     path = f"/app/{ocean.options.app_key}"
-    ocean.sim.open_session(path, urlencode({"protocol": protocol}), frames.append, lambda: None)
+    ocean.sim.open_session(
+        Opened(path, urlencode({"protocol": protocol}), frames.append, lambda: None)
+    )
     assert "4007" in frames[0]
 
 

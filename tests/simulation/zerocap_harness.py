@@ -7,7 +7,7 @@ import hmac
 import json
 from typing import Any
 
-from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.adapters.simulation.venue import Opened, SimRequest
 from fairlead.adapters.zerocap.config import Dialect
 from fairlead.adapters.zerocap.simulator import ZerocapSimOptions, ZerocapSimulator
 
@@ -90,11 +90,13 @@ class Line:
         self.frames: list[dict[str, Any]] = []
         self.is_closed = False
         self.session = desk.sim.open_session(
-            "/v2",
-            "",
-            lambda frame: self.frames.append(json.loads(frame)),
-            self._close,
-            desk.headers() if headers is None else headers,
+            Opened(
+                "/v2",
+                "",
+                lambda frame: self.frames.append(json.loads(frame)),
+                self._close,
+                desk.headers() if headers is None else headers,
+            )
         )
 
     def _close(self) -> None:

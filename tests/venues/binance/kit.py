@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from fairlead.adapters.binance.simulator import BinanceSimOptions, BinanceSimulator
-from fairlead.adapters.simulation.venue import SimRequest, SimResponse
+from fairlead.adapters.simulation.venue import Opened, SimRequest, SimResponse
 
 START_NS = 1_790_000_000_000_000_000
 MS = 1_000_000
@@ -81,7 +81,7 @@ class Stream:
         self.frames: list[Any] = []
         self.is_closed = False
         self._at = at
-        self._session = at.open_session(path, query, self._take, self._close)
+        self._session = at.open_session(Opened(path, query, self._take, self._close))
 
     def _take(self, frame: str) -> None:
         self.frames.append(msgspec.json.decode(frame))

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fairlead.adapters.piexgo.simulator import PiexgoSimOptions, PiexgoSimulator
-from fairlead.adapters.simulation.venue import SimRequest
+from fairlead.adapters.simulation.venue import Opened, SimRequest
 from fairlead.engine.orders.model import Side
 
 T0 = 1_800_000_000_123_000_000
@@ -96,7 +96,7 @@ class Line:
         self.is_closed = False
         self._desk = desk
         self.session = desk.sim.open_session(
-            path, "", lambda frame: self.frames.append(json.loads(frame)), self._close
+            Opened(path, "", lambda frame: self.frames.append(json.loads(frame)), self._close)
         )
 
     def _close(self) -> None:

@@ -29,6 +29,7 @@ from fairlead.adapters.base.venue import (
     VenueError,
     VenueInstrument,
 )
+from fairlead.adapters.simulation.venue import Opened
 from fairlead.adapters.zerocap.config import ZerocapMarket, ZerocapOptions
 from fairlead.adapters.zerocap.instruments import instrument
 from fairlead.adapters.zerocap.signing import Signer
@@ -77,7 +78,7 @@ class Linked:
         for frame in stream.opened(desk.now_ns):
             self._frames.append(frame)
         self.session = desk.sim.open_session(
-            "/v2", "", self._frames.append, lambda: None, desk.headers()
+            Opened("/v2", "", self._frames.append, lambda: None, desk.headers())
         )
 
     def settle(self, ms: int = 300) -> list[Any]:
