@@ -15,7 +15,7 @@ from __future__ import annotations
 import weakref
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
@@ -29,7 +29,6 @@ from nautilus_trader.model import (
     InstrumentId,
     OrderAccepted,
     OrderBook,
-    OrderBookDeltas,
     OrderSide,
     OrderStatus,
     OrderSubmitted,
@@ -38,11 +37,10 @@ from nautilus_trader.model import (
     Price,
     Quantity,
     StrategyId,
-    TradeTick,
 )
 
 from fairlead.engine.matching.closing import Closing
-from fairlead.engine.matching.native import HeldRules, new_order_of, print_of
+from fairlead.engine.matching.native import HeldRules, new_order_of
 from fairlead.engine.matching.orders import NewOrder
 from fairlead.engine.matching.shadow import Shadow
 from fairlead.engine.matching.taking import ZERO, Offer, walk
@@ -258,13 +256,12 @@ class MarketFills(FillModel):
         while at < end:
             while changes and changes[0].ts < tape.times[at]:
                 changes.popleft().apply()
+            until = bisect_right(tape.times, changes[0].ts, at, end) if changes else end
             if shadow.is_idle:  # most of the time
-                until = bisect_right(tape.times, changes[0].ts, at, end) if changes else end
                 self._pass_over(line, at, until, is_over=is_over and until == end)
                 at = until
             else:
-                _tell(shadow, tape.events[at], tape.lasts)
-                at += 1
+                at = shadow.hear(tape.events, at, until, tape.lasts)
         line.at = max(line.at, end)
         for change in changes:
             change.apply()
@@ -327,18 +324,6 @@ class MarketFills(FillModel):
         is_long = new.side is Side.SELL
         held = [one.quantity.as_decimal() for one in positions if one.is_long == is_long]
         return sum(held, ZERO)
-
-
-def _tell(shadow: Shadow, event: Any, lasts: Collection[int]) -> None:
-    shadow.market.now_ns = event.ts_init
-    if type(event) is OrderBookDeltas:
-        shadow.told(event)
-        if id(event) in lasts:
-            shadow.market.lost()
-    elif type(event) is TradeTick:
-        shadow.traded(print_of(event))
-    else:
-        shadow.told_whole(event)
 
 
 def _change(order: Any, ts: int, apply: Callable[..., None], *args: Any) -> _Change:

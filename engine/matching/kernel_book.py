@@ -21,6 +21,7 @@ from nautilus_trader.model import (
 
 from fairlead.engine.matching.market import LEVELS, NEWER_MAX, ZERO, Market
 from fairlead.engine.matching.native import print_of
+from fairlead.engine.matching.reach import Queue, Reach
 from fairlead.engine.matching.taking import Offer
 from fairlead.engine.orders.model import Side, TierPrice
 
@@ -68,6 +69,15 @@ class KernelSide:
         if beyond is not None and self._shown(beyond).raw:
             return ZERO
         return self._look_beyond(price, at)
+
+    def move_on(self, queue: Queue, ahead: int) -> None:
+        """Who left the price of an order no longer stands before it."""
+        shown = self._shown(self._native(queue.price))
+        if raw := shown.raw:
+            if raw < ahead:
+                queue.order.ahead = shown.as_decimal()
+        elif (size := self.size(queue.price)) is not None:
+            queue.order.ahead = size
 
     def _shown(self, at: Price) -> Quantity:
         return self.book.get_quantity_at_level(at, self._taker, self._size_precision)
@@ -117,39 +127,71 @@ class KernelMarket(Market):
         elif self.newer:
             self.newer.clear()
 
-    def pass_over(self, events: Iterable[Any], lasts: Collection[int]) -> None:
-        """Books and trades that no order hears of: as if told one by one.
+    def pass_over(
+        self, events: Iterable[Any], lasts: Collection[int], reach: Reach | None = None
+    ) -> int:
+        """Books and trades that no order hears of: as if told one by one; how many those were.
 
-        `lasts`: ids of the batches behind which nobody knows the book.
+        `lasts`: ids of the batches behind which nobody knows the book. With a `reach` this ends at
+        the first event that is not within it; a book has been told then, and a trade has not.
         """
         apply, bids, asks = self._book.apply_deltas, self._bids.taken, self._asks.taken
         newer: list[TradeTick] = []  # than the book
         last: TradeTick | None = None
+        done = 0
         for event in events:
             if type(event) is TradeTick:
+                if reach is not None and not reach.low < event.price.raw < reach.high:
+                    break
                 last = event
                 if bids or asks or event.ts_init <= self.late_until_ns:
                     self.now_ns = event.ts_init
                     self.trade(print_of(event))
                 else:
                     newer.append(event)
+                done += 1
                 continue
             if newer:
                 newer.clear()
-            if type(event) is not OrderBookDeltas:
-                self.now_ns = event.ts_init
-                self.told_whole(event)
-            elif bids or asks or self.newer:
-                self.now_ns = event.ts_init
-                self.told(event)
-            else:
+            if type(event) is OrderBookDeltas and not (bids or asks or self.newer):
                 apply(event)
+            else:
+                self._tell_book(event)
+            if reach is not None and self._is_reached(reach):
+                self.now_ns = event.ts_init
+                break
             if lasts and id(event) in lasts:
                 self.lost()
+            done += 1
+        else:
+            if reach is not None and done:
+                self.now_ns = event.ts_init
         for trade in newer[-NEWER_MAX:]:
             self.trade(print_of(trade))
         if last is not None:
             self.last_price = last.price.as_decimal()
+        return done
+
+    def _tell_book(self, event: Any) -> None:
+        self.now_ns = event.ts_init
+        if type(event) is OrderBookDeltas:
+            self.told(event)
+        else:
+            self.told_whole(event)
+
+    def _is_reached(self, reach: Reach) -> bool:
+        """Whether an order hears of the book as it stands; else queues move on."""
+        book = self._book
+        ask = book.best_ask_price()
+        if ask is not None and not reach.ask_low < ask.raw < reach.ask_high:
+            return True
+        bid = book.best_bid_price()
+        if bid is not None and not reach.bid_low < bid.raw < reach.bid_high:
+            return True
+        for queue in reach.queues:
+            if ahead := queue.ahead:
+                self._own[queue.order.side].move_on(queue, ahead)
+        return False
 
     def jump(self, book: OrderBook, events: Sequence[Any], lasts: Collection[int]) -> None:
         """As `pass_over`, where `book` is one that was told them all already."""

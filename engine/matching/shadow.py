@@ -11,14 +11,16 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import OrderBook
+from nautilus_trader.model import OrderBook, OrderBookDeltas, TradeTick
 
 from fairlead.engine.matching.kernel_book import KernelMarket
+from fairlead.engine.matching.native import print_of
 from fairlead.engine.matching.orders import ZERO, NewOrder, Order, State, Watched
 from fairlead.engine.matching.taking import Offer, Print
 from fairlead.engine.matching.working import NOT_AT_ONCE, NOT_WHOLE, Working
 from fairlead.engine.orders.model import TierPrice
 
+HEARD_MAX = 512  # events that are looked at together
 Reducible = Callable[[NewOrder], Decimal]
 
 
@@ -88,6 +90,7 @@ class Shadow:
             trigger = price
         if order.state is State.WAITING and order.trigger is not None and trigger is not None:
             order.trigger = msgspec.structs.replace(order.trigger, price=trigger)
+        self._working.changed()
         is_working = order.state in (State.RESTING, State.TAKING)
         if is_working and (order.price != before[1] or order.quantity > before[0]):
             self._working.last(order)
@@ -120,6 +123,39 @@ class Shadow:
     def jump(self, book: OrderBook, events: Sequence[Any], lasts: Collection[int]) -> None:
         """While it is idle: as `KernelMarket.jump`."""
         self.market.jump(book, events, lasts)
+
+    def hear(self, events: Sequence[Any], begin: int, end: int, lasts: Collection[int]) -> int:
+        """Events from `begin` on, up to the first that an order hears of, or to some before `end`;
+        the number of the next. `lasts`: as in `KernelMarket.pass_over`."""
+        reach, market = self._working.reach, self.market
+        if reach is None:
+            self.tell(events[begin], lasts)
+            return begin + 1
+        some = events[begin : min(end, begin + HEARD_MAX)]
+        count = market.pass_over(some, lasts, reach)
+        if count == len(some):
+            return begin + count
+        event = some[count]
+        if type(event) is TradeTick:
+            self.tell(event, lasts)
+        else:  # the market has been told
+            self._working.book_told()
+            if id(event) in lasts:
+                market.lost()
+        return begin + count + 1
+
+    def tell(self, event: Any, lasts: Collection[int]) -> None:
+        """One event, of which every order hears."""
+        self.market.now_ns = event.ts_init
+        if type(event) is TradeTick:
+            self.traded(print_of(event))
+            return
+        if type(event) is OrderBookDeltas:
+            self.told(event)
+        else:
+            self.told_whole(event)
+        if id(event) in lasts:
+            self.market.lost()
 
     def told(self, deltas: Any) -> None:
         """A batch of the book."""

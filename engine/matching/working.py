@@ -14,6 +14,7 @@ from typing import Protocol
 from fairlead.engine.matching.makers import by_priority, from_book, from_trade
 from fairlead.engine.matching.market import LEVELS, Market, opposite
 from fairlead.engine.matching.orders import ZERO, Order, Release, State, Watched
+from fairlead.engine.matching.reach import Reach, reach_of
 from fairlead.engine.matching.taking import Offer, Print, walk
 from fairlead.engine.orders.model import Side, TriggerSource
 from fairlead.engine.orders.trigger import watched_price
@@ -54,6 +55,8 @@ class Working:
         self._house = house
         self._queues, self._consumes, self._judges = queues, consumes, judges
         self._numbers = 0
+        self._ranked: list[Order] | None = None  # those that rest; None: they have changed
+        self._reach: tuple[Reach | None] | None = None  # the same
 
     def add(self, order: Order) -> None:
         """It comes last, and waits for its trigger or for `enter`."""
@@ -64,10 +67,28 @@ class Working:
         """It stands behind all others from now on."""
         self._numbers += 1
         order.number = self._numbers
+        self.changed()
 
     def remove(self, order: Order) -> None:
         self.orders.pop(order.id, None)
         order.state = State.OVER
+        self.changed()
+
+    def changed(self) -> None:
+        """An order is in another state, or of another price or trigger."""
+        self._ranked = self._reach = None
+
+    @property
+    def reach(self) -> Reach | None:
+        """What of the market the orders hear of; None: of all that comes."""
+        if self._reach is None:
+            self._reach = (reach_of(self.orders.values()),)
+        return self._reach[0]
+
+    def _by_priority(self) -> list[Order]:
+        if self._ranked is None:
+            self._ranked = by_priority(self.orders.values())
+        return self._ranked
 
     # -- the market ----------------------------------------------------------------------------
 
@@ -78,7 +99,7 @@ class Working:
         market = self.market
         if market.is_known:
             self._take_on()
-            for fill in from_book(market, by_priority(self.orders.values())):
+            for fill in from_book(market, self._by_priority()):
                 done = self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
                 market.take(fill.order.side, walk(fill.met, done))
         self._fire_held(by_trade=False)
@@ -93,7 +114,7 @@ class Working:
         if not self.orders:
             return
         left = market.newer[-1].size
-        for fill in from_trade(seen, hit, fresh, by_priority(self.orders.values())):
+        for fill in from_trade(seen, hit, fresh, self._by_priority()):
             done = self._house.fill(fill.order, fill.price, fill.quantity, is_maker=True)
             market.take(fill.order.side, walk(fill.met, done))
             left -= ZERO if fill.met else done
@@ -169,11 +190,13 @@ class Working:
             self._house.end(order, reason)
             return
         order.state = State.WAITING
+        self.changed()
         order.not_before_ns = self.market.now_ns + release.rearm_ns
 
     def enter(self, order: Order) -> None:
         """It may trade from now on: at once, or by its post-only flag never as a taker."""
         order.state = State.TAKING
+        self.changed()
         if not order.new.post_only:
             self._take(order)
         elif not self._judges:
@@ -236,6 +259,7 @@ class Working:
     def _rest(self, order: Order) -> None:
         assert order.price is not None
         order.state = State.RESTING
+        self.changed()
         order.ahead = self._ahead(order, order.price) if self._queues else ZERO
 
     def _ahead(self, order: Order, price: Decimal) -> Decimal | None:
