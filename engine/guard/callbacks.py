@@ -216,14 +216,17 @@ def _is_lent(guard: Guard, name: str, event: Any) -> bool:
 
 def _initialized(guard: Guard, event: Any) -> None:
     order_id = str(event.client_order_id)
-    if order_id not in guard.gate.approvals and not event.reconciliation:
+    if event.reconciliation:
+        return
+    if order_id not in guard.gate.approvals or order_id not in guard.creating:
         guard.veto(event)
         guard.stop.breach(order_id, "order")
 
 
 def _pending_update(guard: Guard, event: Any) -> None:
     order_id = str(event.client_order_id)
-    if not guard.gate.approvals.changes(order_id) and not event.reconciliation:
+    if order_id not in guard.changing and not event.reconciliation:
+        guard.veto_change(event)
         guard.stop.breach(order_id, "modify of order")
 
 

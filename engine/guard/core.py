@@ -7,7 +7,7 @@ from threading import get_ident
 from typing import Any
 
 from nautilus_trader.common import Clock
-from nautilus_trader.model import InstrumentId, OrderStatus
+from nautilus_trader.model import ClientOrderId, InstrumentId, OrderStatus
 from nautilus_trader.trading import Strategy
 
 from fairlead.engine.guard.hooks import Hooks
@@ -33,6 +33,9 @@ class Core:
         self.view: NautilusView | None = None  # from on_start on
         self.journals: Mapping[str, Journal] = {}  # the accounts', by venue; none in a simulation
         self.event: Any = None  # of the callback that runs: what an order sent from it answers
+        # Client order ids of the native call that runs: what is created, and what is changed by it
+        self.creating: frozenset[str] = frozenset()
+        self.changing: frozenset[str] = frozenset()
         self.shares = False  # some topic of the strategy has other subscribers
 
     def ready(self) -> NautilusView:
@@ -70,7 +73,23 @@ class Core:
         if order is None or order.is_closed or order.is_pending_cancel:
             return
         if not (sent_only and is_unsent(order)):
-            self.strategy.cancel_order(order.client_order_id)
+            self.cancel_order(order.client_order_id)
+
+    # The engine's own calls are NautilusTrader's: what a strategy has made of the methods of these
+    # names is for its own use, and stops neither a kill nor the end of the run.
+
+    def cancel_order(self, client_order_id: ClientOrderId) -> None:
+        self.native.cancel_order(self.strategy, client_order_id)
+
+    def cancel_all_orders(self, instrument_id: InstrumentId) -> None:
+        self.native.cancel_all_orders(self.strategy, instrument_id)
+
+    def end_run(self, reason: str | None) -> None:
+        """Ask for the end of the run: an ordered stop, where the run has one."""
+        if self.run.end is None:
+            self.native.shutdown_system(self.strategy, reason)
+        else:
+            self.run.end(reason or "a strategy asked for it")
 
     def instruments_with_orders(self) -> set[InstrumentId]:
         return {order.instrument_id for order in self.working()}

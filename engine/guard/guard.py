@@ -72,6 +72,16 @@ class Guard(Core):
         if self._cache is not None and self.run.keeper_of(event.instrument_id) is not None:
             self._cache.purge_order(event.client_order_id)
 
+    def veto_change(self, event: Any) -> None:
+        """A modify that no gate approved and no desk of ours would refuse.
+
+        NautilusTrader tells of it before it sends it, and sends none of an order that is being
+        cancelled: so it is, by another strategy, since this one is lent just now.
+        """
+        keeper = self.run.keeper_of(event.instrument_id)
+        if keeper is not None:
+            keeper.stop_change(event.client_order_id)
+
     def submit(
         self,
         order: Any,

@@ -75,6 +75,10 @@ class Keeper(Protocol):
     def refused(self, orders: Iterable[Any], why: str) -> None:
         """NautilusTrader did not take them."""
 
+    def stop_change(self, client_order_id: Any) -> None:
+        """A modify that passed no gate is on its way: cancel the order before it leaves. Inside
+        NautilusTrader's call, the strategy is lent. Never raises."""
+
     def told(self, event: Any) -> None:
         """An order event. Plain attributes and files only: a strategy may be lent. Never raises."""
 

@@ -43,14 +43,27 @@ class Sending:
         self._core = core
         self._stop = stop
 
-    def call(self, orders: Iterable[Any], native: Callable[..., None], *args: Any) -> None:
-        """Call NautilusTrader; take the approvals of `orders` back if it refuses by raising."""
+    def call(
+        self,
+        orders: Iterable[Any],
+        native: Callable[..., None],
+        *args: Any,
+        changes: Iterable[ClientOrderId] = (),
+    ) -> None:
+        """Call NautilusTrader; take the approvals of `orders` back if it refuses by raising.
+
+        While the call runs these orders may come into being, and these `changes` be asked for:
+        what does outside of such a call passed no gate, whatever was approved before.
+        """
         core = self._core
         orders = list(orders)
         if core.run.keepers and not self._keep(orders):
             return
         if (arrivals := core.run.arrivals) is not None:
             arrivals.command()
+        before = core.creating, core.changing
+        core.creating = frozenset(str(order.client_order_id) for order in orders)
+        core.changing = frozenset(map(str, changes))
         try:
             native(core.strategy, *args)
         except BaseException as error:
@@ -59,6 +72,8 @@ class Sending:
                 if (keeper := core.run.keeper_of(order.instrument_id)) is not None:
                     keeper.refused((order,), type(error).__name__)
             raise
+        finally:
+            core.creating, core.changing = before
         if self._stop.pending is not None:
             self._stop.act()
 

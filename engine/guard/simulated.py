@@ -144,7 +144,7 @@ class Ends:
         order = self._core.strategy.cache.order(order_id)
         if order is not None and not order.is_closed and not order.is_pending_cancel:
             self.expiring.add(str(order_id))
-            self._core.strategy.cancel_order(order_id)
+            self._core.cancel_order(order_id)
 
 
 class Cuts:
@@ -204,16 +204,17 @@ class Cuts:
             return
         left = exit_.remaining - cut
         if left <= 0 or not order.is_open:
-            core.strategy.cancel_order(order.client_order_id)
+            core.cancel_order(order.client_order_id)
             return
         facts = order_facts(order)
         # On the instrument's grid: the order may have been told in fewer digits
         smaller = round_quantity(core.strategy.cache, order.instrument_id, facts.quantity - cut)
         quantity = smaller.as_decimal()
         if quantity <= order.filled_qty.as_decimal():
-            core.strategy.cancel_order(order.client_order_id)
+            core.cancel_order(order.client_order_id)
             return
         after = msgspec.structs.replace(facts, quantity=quantity, role=exit_.role, existing=exit_)
         # Less than was approved before: nothing to check.
         core.gate.approve_modify(after, (quantity, None, None), core.ready().now_ns())
-        self._sending.call((), core.native.modify_order, order.client_order_id, smaller)
+        modify, name = core.native.modify_order, order.client_order_id
+        self._sending.call((), modify, name, smaller, changes=(name,))

@@ -117,14 +117,14 @@ class Stop:
 
     def _end(self, instruments: set[InstrumentId]) -> None:
         for instrument_id in sorted(instruments, key=str):
-            self._core.strategy.cancel_all_orders(instrument_id)
+            self._core.cancel_all_orders(instrument_id)
         self._give_up_at(self._core.clock())
 
     def _give_up_at(self, clock: Clock) -> None:
         """Ask for the end of the run at the latest after STOP_GRACE_NS."""
         if self._has_unsent():
             at_ns = clock.timestamp_ns() + STOP_GRACE_NS
-            shut_down, reason = self._core.strategy.shutdown_system, self.pending
+            shut_down, reason = self._core.end_run, self.pending
             clock.set_time_alert_ns(
                 f"guard-stop-{self._core.id}", at_ns, lambda _: shut_down(reason)
             )
@@ -142,7 +142,7 @@ class Stop:
             self._core.cancel(strategy.cache.order(order_id))
         if not self._has_unsent():
             self._is_asked = True
-            strategy.shutdown_system(self.pending)
+            self._core.end_run(self.pending)
 
     def _has_unsent(self) -> bool:
         """Whether some order of this strategy was handed over and has had no event yet."""

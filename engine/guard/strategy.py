@@ -273,7 +273,9 @@ class GuardedStrategy(Subscriptions):
         bound = self._guard_bound()
         update = (client_order_id, quantity, price, trigger_price)
         if bound.sending.approve_modify(*update):
-            bound.sending.call((), bound.native.modify_order, *update, client_id, params)
+            modify = bound.native.modify_order
+            changes = (client_order_id,)
+            bound.sending.call((), modify, *update, client_id, params, changes=changes)
 
     def modify_orders(
         self,
@@ -285,7 +287,9 @@ class GuardedStrategy(Subscriptions):
         bound = self._guard_bound()
         passed = [update for update in updates if bound.sending.approve_modify(*update)]
         if passed:
-            bound.sending.call((), bound.native.modify_orders, passed, client_id, params)
+            modify = bound.native.modify_orders
+            changes = [update[0] for update in passed]
+            bound.sending.call((), modify, passed, client_id, params, changes=changes)
 
     def close_position(
         self,
@@ -353,18 +357,17 @@ class GuardedStrategy(Subscriptions):
         instruments = bound.instruments_with_orders() | {one.instrument_id for one in held}
         for instrument_id in sorted(instruments, key=str):
             bound.winddown.promise(instrument_id)
-            self.cancel_all_orders(instrument_id)
+            bound.cancel_all_orders(instrument_id)
             bound.exits.leave(instrument_id)
         self.post_market_exit()
 
     def shutdown_system(self, reason: str | None = None) -> None:
         """Ask for the end of the run, which is an ordered stop, as after a signal."""
         bound = self._guard
-        end = None if bound is None else bound.run.end
-        if end is None:
+        if bound is None:
             super().shutdown_system(reason)
         else:
-            end(reason or "a strategy asked for it")
+            bound.end_run(reason)
 
 
 def guard[S: Strategy](cls: type[S]) -> type[S]:

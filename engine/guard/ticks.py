@@ -86,6 +86,6 @@ class Ticks:
             reduces = order.is_reduce_only or (live is not None and live.is_exit)
             is_exit = reduces and (is_now or not flattens)
             if not is_exit and not order.is_pending_cancel:
-                core.strategy.cancel_order(order.client_order_id)
+                core.cancel_order(order.client_order_id)
         if flattens and not waiting:  # cancelled orders may still fill: flatten when they are gone
             self._exits.flatten()

@@ -360,4 +360,4 @@ class KillWatch:
             named = {order.instrument_id for order in orders}
             for name in sorted(named, key=str):
                 if self._rank(mine, str(name)) >= Action.CANCEL.rank:
-                    strategy.cancel_all_orders(name)
+                    strategy._guard.cancel_all_orders(name)

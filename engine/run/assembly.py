@@ -41,6 +41,7 @@ from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.native.account import NativeAccount, cancels
 from fairlead.engine.run.native.adapter import NATIVE, NativeAdapter
 from fairlead.engine.run.native.feed import NativeFeed
+from fairlead.engine.run.native.steward import Steward
 from fairlead.engine.run.reach import markets_of
 from fairlead.engine.run.simulated import simulated_account
 from fairlead.engine.run.takeover import claims, count_again, count_in, held_beyond, unlisted
@@ -168,6 +169,7 @@ class Assembly:
             strategy.keep_brackets_in(journals)
             self.node.add_strategy(strategy)
             strategy.set_external_order_instrument_ids(claimed[str(strategy.strategy_id)])
+        self._steward()
         watched = tuple(self.held)
         if recording is not None or self._traits.watches_all:
             watched = (*self._loaded.config.instruments, *watched)
@@ -180,6 +182,14 @@ class Assembly:
         if watched:
             sources = build.venue_offer(self._loaded, more=self.held).sources
             self.node.add_actor(MarketActor({name: sources[name].kinds for name in watched}))
+
+    def _steward(self) -> None:
+        """Accounts that NautilusTrader's own clients trade have one, beside the strategies."""
+        natives = [one for one in self._trading if isinstance(one, NativeAccount)]
+        if natives:
+            self.node.add_strategy(steward := Steward())
+            for account in natives:
+                account.desk.steward = steward
 
     def _relay(self, prices_from: Mapping[str, str]) -> None:
         """Instruments whose market data are another's get them from an actor of the node."""

@@ -38,6 +38,7 @@ EXITS: Mapping[str, Exit] = {
     "JRN-INSTRUMENT": Exit.DRIFT,
     "JOURNAL-EMPTY": Exit.DRIFT,
     "BALANCE-DRIFT": Exit.DRIFT,
+    "NATIVE-DRIFT": Exit.DRIFT,
 }
 
 

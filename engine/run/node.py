@@ -328,7 +328,7 @@ class NodeRun:
             mine = {"strategy_id": strategy.strategy_id}
             named = {order.instrument_id for order in strategy.cache.orders_open(**mine)}
             for name in sorted(named, key=str):
-                strategy.cancel_all_orders(name)
+                strategy._guard.cancel_all_orders(name)
 
     def _stays(self) -> Stays:
         """Called from the thread of the stop, while the loop is blocked."""

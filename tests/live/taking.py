@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,12 @@ class TakingConfig(StrategyConfig):
         rests: bool = False,
         takes: str = "0.001",
         each: str = "0.0009",
+        unasked: str = "one",
         **native: Any,
     ) -> None:
         self.takes = takes  # bought at the market
         self.each = each  # of the orders that rest
+        self.unasked = unasked  # how what passes no gate is asked for
         self.instrument_id = instrument_id
         self.seen = seen
         self.rests = rests
@@ -166,3 +169,46 @@ class Rogue(Taking):
             quantity = self.round_quantity(self.name, self.config.takes)
             order = self.order_factory.market(self.name, OrderSide.BUY, quantity)
             Strategy.submit_order(self, order)
+
+
+class Changing(Taking):
+    """Changes what it rests: as the gate approves, as it refuses, and last past the gate."""
+
+    config_class = TakingConfig
+
+    def __init__(self, config: TakingConfig) -> None:
+        super().__init__(config)
+        self.denied: list[str] = []
+
+    def on_gate_denied(self, order: Any, denial: Any) -> None:
+        self.denied.append(denial.code)
+
+    def on_order_accepted(self, event: Any) -> None:
+        own = {one.kind: one for one in self.own_orders(self.name) if one.is_proven}
+        if {"LIMIT", "STOP_LIMIT"} <= own.keys() and not self.denied:
+            self.quote, self.rest = own["LIMIT"], own["STOP_LIMIT"]
+            self._refused()
+            lower = self._share(self.quote.price, "0.999")
+            self.modify_order(self.quote.client_order_id, price=lower)
+
+    def _refused(self) -> None:
+        """Each of price, quantity and trigger, alone and several at once."""
+        quote, stop = self.quote, self.rest
+        more = self.round_quantity(self.name, "0.5")
+        far, above = self._share(quote.price, "1.2"), self._share(stop.trigger_price, "1.2")
+        self.modify_order(quote.client_order_id, price=far)
+        self.modify_order(quote.client_order_id, quantity=more)
+        self.modify_order(stop.client_order_id, trigger_price=above)
+        self.modify_orders([(quote.client_order_id, more, None, None)])
+
+    def _share(self, price: Any, share: str) -> Any:
+        return self.round_price(self.name, OrderSide.BUY, price * Decimal(share))
+
+    def on_order_updated(self, event: Any) -> None:
+        self.told = {"denied": self.denied}
+        self._write()
+        name, unasked = self.quote.client_order_id, self._share(self.quote.price, "0.99")
+        if self.config.unasked == "one":
+            Strategy.modify_order(self, name, price=unasked)
+        else:
+            Strategy.modify_orders(self, [(name, None, unasked, None)])

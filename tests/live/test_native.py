@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,27 @@ def test_an_order_that_passed_no_gate_never_leaves(native: Native) -> None:
     assert ended.returncode == Exit.BREACH, ended.stderr[-3000:]
     assert len(native.entries("order")) == ordered
     assert native.rows("SELECT * FROM orders") == []
+
+
+@pytest.mark.parametrize("unasked", ["one", pytest.param("list", marks=pytest.mark.long)])
+def test_a_modify_passes_the_gate_or_never_leaves(native: Native, unasked: str) -> None:
+    """Price, quantity and trigger; one that goes round the gate is the end of order and run."""
+    risk = f"[risk]\nprice_collar_bps = 600\nmax_order_quantity = {{ '{PERP}' = '0.1' }}"
+    strategy = taking(native.seen, cls="Changing", rests=True, unasked=unasked)
+    config = native.config(strategy, more=risk)
+    ended = run("live", config, "--for", "60", "--json")
+    assert ended.returncode == Exit.BREACH, ended.stderr[-3000:]
+    told = json.loads(native.seen.read_text())
+    many = "MAX_ORDER_QUANTITY"  # of one order, then of a list
+    assert told["denied"] == ["PRICE_COLLAR", many, "STOP_SIDE", many]
+    placed = [one["order"] for one in native.entries("order")]
+    quotes = [one for one in placed if one["price"] is not None]
+    steps = [(Decimal(one["price"]), one["quantity"], one["status"]) for one in quotes]
+    first, second = dict.fromkeys(price for price, _, _ in steps)
+    assert second == (first * Decimal("0.999")).quantize(Decimal("0.1"), ROUND_FLOOR)
+    assert {quantity for _, quantity, _ in steps} == {"0.008"}
+    assert steps[-1][2] == "canceled"
+    assert native.open_at_venue() == []
 
 
 def _over(native: Native) -> Any:

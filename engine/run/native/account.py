@@ -211,7 +211,7 @@ def cancels(strategies: Callable[[], Iterable[Any]]) -> Callable[[str], bool]:
                 return False
             if order.strategy_id == strategy.strategy_id:
                 if not order.is_closed:
-                    strategy.cancel_order(client_order_id)
+                    strategy._guard.cancel_order(client_order_id)
                 return True
         return False
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,6 +28,9 @@ from fairlead.engine.orders.model import (
     VenueFill,
     VenueOrder,
 )
+
+if TYPE_CHECKING:
+    from fairlead.engine.run.native.steward import Steward
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class NativeDesk:
         self.journal = journal
         self.cancels: Callable[[str], bool] | None = None
         self.on_sent: Callable[[Intent], None] | None = None
+        self.steward: Steward | None = None
         self.is_hearing = False  # what NautilusTrader reports while it starts is booked already
         self._instruments = instruments
         self._now_ns = now_ns
@@ -103,6 +107,14 @@ class NativeDesk:
         """NautilusTrader took none of these: they never left."""
         for order in orders:
             self._end(str(order.client_order_id), OrderState.REFUSED, {"reason": why})
+
+    def stop_change(self, client_order_id: Any) -> None:
+        """Have NautilusTrader refuse a modify that passed no gate, and cancel the order."""
+        try:
+            assert self.steward is not None, "the run has one where an account is traded"
+            self.steward.cancel_order(client_order_id)
+        except Exception:  # the run ends for the modify itself, whatever becomes of it
+            logger.exception("a modify of %s that passed no gate may be sent", client_order_id)
 
     # -- as NautilusTrader reports -------------------------------------------------------------
 

@@ -45,6 +45,20 @@ class _Native:
         strategy._host_node.submit(strategy, orders)
 
     @staticmethod
+    def cancel_order(strategy: Any, client_order_id: ClientOrderId) -> None:
+        strategy._host_node.cancel(strategy, [client_order_id])
+
+    @staticmethod
+    def cancel_all_orders(strategy: Any, instrument_id: InstrumentId) -> None:
+        mine = {"instrument_id": instrument_id, "strategy_id": strategy.strategy_id}
+        cache = strategy._host_cache
+        found = {
+            order.client_order_id: None
+            for order in (*cache.orders_open(**mine), *cache.orders_inflight(**mine))
+        }
+        strategy._host_node.cancel(strategy, list(found))
+
+    @staticmethod
     def subscribe_book_deltas(strategy: Any, instrument_id: InstrumentId, *args: Any, **kw: Any):  # type: ignore[no-untyped-def]
         strategy._host_subscribed.add("book")
 
@@ -148,19 +162,13 @@ class HostMixin:
             self.on_bar(bar)
 
     def cancel_order(self: Any, client_order_id: ClientOrderId, *args: Any) -> None:
-        self._host_node.cancel(self, [client_order_id])
+        _Native.cancel_order(self, client_order_id)
 
     def cancel_orders(self: Any, client_order_ids: Sequence[ClientOrderId], *args: Any) -> None:
         self._host_node.cancel(self, client_order_ids)
 
     def cancel_all_orders(self: Any, instrument_id: InstrumentId, *args: Any) -> None:
-        mine = {"instrument_id": instrument_id, "strategy_id": self.strategy_id}
-        cache = self._host_cache
-        found = {
-            order.client_order_id: None
-            for order in (*cache.orders_open(**mine), *cache.orders_inflight(**mine))
-        }
-        self._host_node.cancel(self, list(found))
+        _Native.cancel_all_orders(self, instrument_id)
 
 
 def hosted(cls: type) -> type:

@@ -27,8 +27,10 @@ from nautilus_trader.model import (
 )
 
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.model import Finding, Kind, OrderState, Side, VenueOrder
+from fairlead.engine.run.ended import verdict
 from fairlead.engine.run.native.account import DRIFT, NativeAccount
 from fairlead.engine.run.native.desk import UNASKED, NativeDesk
 from fairlead.engine.run.native.look import Seen
@@ -313,6 +315,15 @@ def test_positions_that_differ_refuse_the_start(kept: Kept) -> None:
     assert (raised.value.code, raised.value.exit_code) == (DRIFT, Exit.DRIFT)
     assert kept.state() is OrderState.INTENDED  # it may be what was filled
     assert [one.code for one in made.findings] == [DRIFT]
+
+
+def test_an_order_that_ended_while_the_run_started_ends_it_as_a_difference(kept: Kept) -> None:
+    kept.desk.intend([limit()])
+    failed: list[str] = []
+    account(kept, failed=failed).taken_over(Event(order=lambda name: None))
+    assert failed == [DRIFT]
+    told = {"unresolved": [], "left_open": [], "killed": None, "halted": None}
+    assert verdict(RunState(), (failed[0], "it ended"), "", **told)[0] is Exit.DRIFT
 
 
 def test_a_person_can_accept_the_difference(kept: Kept) -> None:
