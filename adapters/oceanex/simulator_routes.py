@@ -14,7 +14,7 @@ ROUTES = Routes((*PUBLIC, *PRIVATE))
 
 def answer(venue: OceanexState, request: SimRequest, path: str) -> SimResponse:
     """Any request under the base path; errors are envelopes too. `path` starts with a slash."""
-    planned = venue.take_planned_error(request.method, path)
+    planned = venue.take_planned_error(path)
     if planned is not None and not planned.is_executed:
         return _envelope(200, planned.code, planned.message, {})
     try:

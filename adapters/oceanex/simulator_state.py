@@ -65,18 +65,8 @@ class Wallet:
                 exchange.adjust(ACCOUNT, withdrawal.currency, Decimal(0), -total, reason, now_ns)
 
 
-class PlannedError(msgspec.Struct, frozen=True):
-    """An error that the venue answers once, whatever it did."""
-
-    method: str
-    path: str  # under the base path
-    code: int
-    message: str
-    is_executed: bool
-
-
 class OceanexState(SimState[OceanexSimOptions]):
-    """The account's key and wallet, request counts, and answers that are planned to be errors."""
+    """The account's key and wallet, and request counts."""
 
     def __init__(self, options: OceanexSimOptions | None = None, **start: Unpack[Start]) -> None:
         options = options or OceanexSimOptions()
@@ -97,17 +87,3 @@ class OceanexState(SimState[OceanexSimOptions]):
                     ts_created=self.exchange.now_ns,
                 )
             )
-        self._planned: list[PlannedError] = []
-
-    def fail_next(
-        self, method: str, path: str, code: int, message: str, *, is_executed: bool = False
-    ) -> None:
-        """Answer the next such request with an error: -1 and its kin prove nothing of the rest."""
-        self._planned.append(PlannedError(method, path, code, message, is_executed))
-
-    def take_planned_error(self, method: str, path: str) -> PlannedError | None:
-        for planned in self._planned:
-            if (planned.method, planned.path) == (method, path):
-                self._planned.remove(planned)
-                return planned
-        return None

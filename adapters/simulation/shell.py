@@ -57,6 +57,15 @@ class Start(TypedDict, total=False):
     ids_from: int
 
 
+class PlannedError(msgspec.Struct, frozen=True):
+    """An error that the venue answers once, whatever it did."""
+
+    path: str  # as its routes name it
+    code: int
+    message: str
+    is_executed: bool
+
+
 class SimState[Options: SimOptions]:
     """What handlers work on. The same seed and options give the same market."""
 
@@ -97,12 +106,25 @@ class SimState[Options: SimOptions]:
             self.exchange.adjust(account, currency, amount, Decimal(0), "deposit", now_ns)
         self.driver = MarketDriver(self.exchange, self._flows(listed, replay), now_ns)
         self.driver.paused = not options.is_market_live
+        self._planned: list[PlannedError] = []
 
     def change(self, **changes: Any) -> None:
         """Other options from now on."""
         self.options = msgspec.structs.replace(self.options, **changes)
         settle_ns = self.options.settle_ms * MS
         self.exchange.options = msgspec.structs.replace(self.exchange.options, settle_ns=settle_ns)
+
+    def fail_next(
+        self, path: str, code: int, message: str = "", *, is_executed: bool = False
+    ) -> None:
+        """Answer the next such request with an error, of those that prove nothing of the rest."""
+        self._planned.append(PlannedError(path, code, message, is_executed))
+
+    def take_planned_error(self, path: str) -> PlannedError | None:
+        found = next((one for one in self._planned if one.path == path), None)
+        if found is not None:
+            self._planned.remove(found)
+        return found
 
     # -- what a `SimulatedVenue` has, and most need not change ---------------------------------
 

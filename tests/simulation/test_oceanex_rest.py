@@ -472,7 +472,7 @@ def test_each_endpoint_has_its_own_rate() -> None:
 
 @pytest.mark.parametrize("is_executed", [False, True])
 def test_a_planned_server_error_tells_nothing_of_the_order(desk: Desk, is_executed: bool) -> None:
-    desk.sim.fail_next("POST", "/orders", -1, "Server error", is_executed=is_executed)
+    desk.sim.fail_next("/orders", -1, "Server error", is_executed=is_executed)
     new = {"market": "btcusdt", "side": "buy", "volume": "0.1", "price": "1000"}
     envelope = desk.private("/orders", new)
     assert (envelope["code"], envelope["data"]) == (-1, {})
