@@ -108,8 +108,7 @@ def _kind(row: s.Order, side: Side, condition: TriggerCondition | None) -> Kind:
     if row.ord_type == "market":
         return Kind.MARKET
     if row.ord_type == "stop_limit":
-        # Without a condition the direction is unknown, and the side doesn't tell it (section 6).
-        return Kind.STOP_LIMIT if condition is None else kind_for(side, condition)
+        return kind_for(side, condition)
     raise ParseError("order", f"unknown ord_type {row.ord_type[:20]!r}")
 
 

@@ -19,7 +19,7 @@ from fairlead.adapters.poloniex.config import PoloniexOptions
 from fairlead.adapters.poloniex.errors import OK, venue_error
 from fairlead.adapters.poloniex.http import MAX_BATCH, PoloniexHttp, ReplaceRequest, plain
 from fairlead.adapters.poloniex.lookup import Lookup
-from fairlead.adapters.poloniex.parse import Names, account_balances, stop_kind
+from fairlead.adapters.poloniex.parse import Names, account_balances
 from fairlead.adapters.poloniex.private_websocket import TradeRequests
 from fairlead.adapters.poloniex.requests import Plan, Planner, wire_id
 from fairlead.adapters.poloniex.symbols import SMART, WireId, client_id_problem, symbol_of, units_of
@@ -44,6 +44,7 @@ from fairlead.engine.orders.model import (
     VenueFill,
     VenueOrder,
 )
+from fairlead.engine.orders.trigger import kind_for
 
 REPLACE_LOOKS_SECS = (
     0.2,
@@ -396,7 +397,7 @@ def _waiting(intent: Intent, venue_order_id: str, now_ns: int) -> VenueOrder:
         venue_order_id=venue_order_id,
         instrument=intent.instrument,
         side=intent.side,
-        kind=stop_kind(intent.side, intent.trigger_condition),
+        kind=kind_for(intent.side, intent.trigger_condition),
         state=OrderState.WAITING,
         quantity=intent.quantity,
         filled=Decimal(0),

@@ -32,7 +32,6 @@ from fairlead.engine.orders.model import (
     OrderState,
     Side,
     Tif,
-    TriggerCondition,
     VenueBalance,
     VenueFill,
     VenueOrder,
@@ -200,11 +199,6 @@ class Names(msgspec.Struct, frozen=True):
         return Decimal(wire.carried).scaleb(-self.size_precisions.get(symbol, 0))
 
 
-def stop_kind(side: Side, condition: TriggerCondition | None) -> Kind:
-    """Section 8. Without a condition the direction is unknown, and the side doesn't tell it."""
-    return Kind.STOP_LIMIT if condition is None else kind_for(side, condition)
-
-
 def _side(text: str) -> Side:
     try:
         return Side(text.upper())
@@ -272,7 +266,7 @@ def smart_order(order: s.SmartOrder, names: Names) -> VenueOrder:
         venue_order_id=SMART + order.id,
         instrument=names.instrument(order.symbol),
         side=side,
-        kind=stop_kind(side, wire.condition),
+        kind=kind_for(side, wire.condition),
         state=state,
         quantity=amount(order.quantity, "smart order"),
         filled=Decimal(0),
@@ -346,7 +340,7 @@ def pushed_order(row: s.OrderRow, names: Names) -> VenueOrder:
         venue_order_id=(SMART if is_smart else "") + row.order_id,
         instrument=names.instrument(row.symbol),
         side=side,
-        kind=stop_kind(side, wire.condition) if is_smart else _kind(row.type),
+        kind=kind_for(side, wire.condition) if is_smart else _kind(row.type),
         state=state,
         quantity=max(amount(row.quantity, "orders"), filled) + carried,
         filled=filled + carried,

@@ -32,6 +32,7 @@ from fairlead.adapters.simulation.orders import (
 from fairlead.adapters.simulation.trailing import first_trigger
 from fairlead.adapters.simulation.validate import is_on_step
 from fairlead.engine.orders.model import Side, Tif, TriggerCondition
+from fairlead.engine.orders.trigger import default_condition
 
 CHILD_OFFSET = 100_000_000_000_000_000
 PAGE_OFFSET = 32_164_924_271_503_616  # pageId - id
@@ -464,12 +465,10 @@ def _trigger_of(
     if asked.trail is not None:
         market = venue.exchange.markets[asked.market.symbol]
         last = market.tape.last_price or asked.market.start_price
-        is_buy = asked.side is Side.BUY
-        condition = TriggerCondition.GTE if is_buy else TriggerCondition.LTE
         found = first_trigger(asked.trail, asked.side, last)
         if found <= 0:
             raise ApiError(601, "trailingOffset is more than the price")
-        return found, condition
+        return found, default_condition(asked.side)
     if asked.stop_price is None:
         return None, None
     return asked.stop_price, _condition(venue, asked.market.symbol, asked.stop_price)

@@ -7,6 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from fairlead.adapters.simulation.orders import Offset, SimOrder, Trail
 from fairlead.engine.orders.model import Side, TriggerCondition
+from fairlead.engine.orders.trigger import is_met
 
 
 def first_trigger(trail: Trail, side: Side, last: Decimal) -> Decimal:
@@ -20,20 +21,19 @@ def is_fired(order: SimOrder, prices: Iterable[Decimal]) -> bool:
     assert trail is not None, "not a trailing stop"
     assert order.trigger_price is not None
     for price in prices:
-        if order.is_trailing and is_reached(order.trigger_price, order.trigger_condition, price):
+        is_rise = order.trigger_condition is TriggerCondition.GTE
+        if order.is_trailing and is_met(order.trigger_price, price, is_rise=is_rise):
             return True
         if order.is_trailing:
             better = max if order.side is Side.SELL else min
             followed = _trigger(trail, order.side, price)
             order.trigger_price = better(order.trigger_price, followed)
-        elif trail.activation is None or is_reached(trail.activation, trail.operator, price):
+        elif trail.activation is None or is_met(
+            trail.activation, price, is_rise=trail.operator is TriggerCondition.GTE
+        ):
             order.is_trailing = True
             order.trigger_price = _trigger(trail, order.side, price)
     return False
-
-
-def is_reached(level: Decimal, condition: TriggerCondition | None, price: Decimal) -> bool:
-    return price >= level if condition is TriggerCondition.GTE else price <= level
 
 
 def limit_price(order: SimOrder, tick: Decimal) -> Decimal | None:

@@ -48,9 +48,12 @@ _FIRED = {
 Levels = Sequence[tuple[Decimal, Decimal]]  # price and size, best first
 
 
-def kind_for(side: Side, condition: TriggerCondition) -> Kind:
-    """STOP_LIMIT or LIMIT_IF_TOUCHED, for an order that fires on `condition`."""
-    return _KINDS[side, condition]
+def kind_for(side: Side, condition: TriggerCondition | None) -> Kind:
+    """STOP_LIMIT or LIMIT_IF_TOUCHED, for an order that fires on `condition`.
+
+    Without one the direction is unknown, and the side doesn't tell it: STOP_LIMIT.
+    """
+    return Kind.STOP_LIMIT if condition is None else _KINDS[side, condition]
 
 
 def condition_of(kind: Kind, side: Side) -> TriggerCondition | None:
