@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 import msgspec
@@ -38,6 +38,22 @@ MAX_PUBLIC_TRADES = 1000
 BOOK_LIMITS = (5, 10, 20, 50, 100, 150)
 
 Direction = Literal["PRE", "NEXT"]
+
+
+class HistoryFilters(TypedDict, total=False):
+    """What of past orders is wanted; times are UNIX milliseconds."""
+
+    symbol: str | None
+    side: str | None
+    type: str | None
+    states: Sequence[str]
+    from_id: str | None
+    direction: Direction | None
+    limit: int | None
+    hide_cancel: bool | None
+    start_ms: int | None
+    end_ms: int | None
+    account_type: str | None
 
 
 class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -292,49 +308,18 @@ class PoloniexHttp(VenueHttp):
     ) -> list[s.CancelItem]:
         """Per-item codes; an item with a code other than 200 was not cancelled."""
         body = {"orderIds": list(order_ids), "clientOrderIds": list(client_order_ids)}
-        return await self._private(
-            _CANCELS, "DELETE", "/orders/cancelByIds", group=BULK, body=body, purpose="cancel"
-        )
+        return await self._cancel("/orders/cancelByIds", body)
 
     async def cancel_all_orders(
         self, symbols: Sequence[str] = (), account_types: Sequence[str] = ()
     ) -> list[s.CancelItem]:
         """No symbols: everything."""
         body = {"symbols": list(symbols), "accountTypes": list(account_types)}
-        return await self._private(
-            _CANCELS, "DELETE", "/orders", group=BULK, body=body, purpose="cancel"
-        )
+        return await self._cancel("/orders", body)
 
-    async def order_history(
-        self,
-        *,
-        symbol: str | None = None,
-        side: str | None = None,
-        type: str | None = None,
-        states: Sequence[str] = (),
-        from_id: str | None = None,
-        direction: Direction | None = None,
-        limit: int | None = MAX_HISTORY,
-        hide_cancel: bool | None = None,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        account_type: str | None = None,
-    ) -> list[s.Order]:
+    async def order_history(self, **wanted: Unpack[HistoryFilters]) -> list[s.Order]:
         """Without both times the window is 7 days; cancelled orders are kept for 7 days only."""
-        params = {
-            "symbol": symbol,
-            "side": side,
-            "type": type,
-            "states": ",".join(states) or None,
-            "from": from_id,
-            "direction": direction,
-            "limit": limit,
-            "hideCancel": hide_cancel,
-            "startTime": start_ms,
-            "endTime": end_ms,
-            "accountType": account_type,
-        }
-        return await self._private(_ORDERS, "GET", "/orders/history", group=BULK, params=params)
+        return await self._history(_ORDERS, "/orders/history", wanted)
 
     async def trades(
         self,
@@ -406,50 +391,19 @@ class PoloniexHttp(VenueHttp):
     async def cancel_smart_orders(
         self, order_ids: Sequence[str] = (), client_order_ids: Sequence[str] = ()
     ) -> list[s.CancelItem]:
+        """Per-item codes; an item with a code other than 200 was not cancelled."""
         body = {"orderIds": list(order_ids), "clientOrderIds": list(client_order_ids)}
-        return await self._private(
-            _CANCELS, "DELETE", "/smartorders/cancelByIds", group=BULK, body=body, purpose="cancel"
-        )
+        return await self._cancel("/smartorders/cancelByIds", body)
 
     async def cancel_all_smart_orders(
         self, symbols: Sequence[str] = (), account_types: Sequence[str] = ()
     ) -> list[s.CancelItem]:
+        """No symbols: everything."""
         body = {"symbols": list(symbols), "accountTypes": list(account_types)}
-        return await self._private(
-            _CANCELS, "DELETE", "/smartorders", group=BULK, body=body, purpose="cancel"
-        )
+        return await self._cancel("/smartorders", body)
 
-    async def smart_order_history(
-        self,
-        *,
-        symbol: str | None = None,
-        side: str | None = None,
-        type: str | None = None,
-        states: Sequence[str] = (),
-        from_id: str | None = None,
-        direction: Direction | None = None,
-        limit: int | None = MAX_HISTORY,
-        hide_cancel: bool | None = None,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        account_type: str | None = None,
-    ) -> list[s.SmartOrder]:
-        """As `order_history`, whose filters it has."""
-        params = {
-            "symbol": symbol,
-            "side": side,
-            "type": type,
-            "states": ",".join(states) or None,
-            "from": from_id,
-            "direction": direction,
-            "limit": limit,
-            "hideCancel": hide_cancel,
-            "startTime": start_ms,
-            "endTime": end_ms,
-            "accountType": account_type,
-        }
-        path = "/smartorders/history"
-        return await self._private(_SMARTS, "GET", path, group=BULK, params=params)
+    async def smart_order_history(self, **wanted: Unpack[HistoryFilters]) -> list[s.SmartOrder]:
+        return await self._history(_SMARTS, "/smartorders/history", wanted)
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -482,6 +436,27 @@ class PoloniexHttp(VenueHttp):
             data=b"" if body is None else msgspec.json.encode(body),
         )
         return await self._ask(answer, call)
+
+    async def _cancel(self, path: str, body: Mapping[str, object]) -> list[s.CancelItem]:
+        return await self._private(
+            _CANCELS, "DELETE", path, group=BULK, body=body, purpose="cancel"
+        )
+
+    async def _history[T](self, answer: Answer[T], path: str, wanted: HistoryFilters) -> T:
+        params = {
+            "symbol": wanted.get("symbol"),
+            "side": wanted.get("side"),
+            "type": wanted.get("type"),
+            "states": ",".join(wanted.get("states", ())) or None,
+            "from": wanted.get("from_id"),
+            "direction": wanted.get("direction"),
+            "limit": wanted.get("limit", MAX_HISTORY),
+            "hideCancel": wanted.get("hide_cancel"),
+            "startTime": wanted.get("start_ms"),
+            "endTime": wanted.get("end_ms"),
+            "accountType": wanted.get("account_type"),
+        }
+        return await self._private(answer, "GET", path, group=BULK, params=params)
 
     def _request(self, call: Call) -> HttpRequest:
         query, body = encode_query(call.query), call.data or b""
