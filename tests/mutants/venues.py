@@ -197,7 +197,7 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
         "touch-is-stop",
         "engine/orders/trigger.py",
         "LIMIT_IF_TOUCHED comes back as STOP_LIMIT",
-        one("return _KINDS[side, condition]", "return Kind.STOP_LIMIT"),
+        one("else _KINDS[side, condition]", "else Kind.STOP_LIMIT"),
         T_OCEANEX,
         T_POLONIEX,
     ),
