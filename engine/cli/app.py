@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("fairlead.engine.cli.report", "Write a page about a run that was kept."),
     "record": ("fairlead.engine.cli.node:record", "Record market data without trading."),
     "import": ("fairlead.engine.cli.import_", "Import recordings of other tools into a catalog."),
+    "data": ("fairlead.engine.cli.data", "List, verify, replay and convert recorded data."),
     "explain": (
         "fairlead.engine.cli.explain",
         "Tell the story of one order, from signal to fills.",
@@ -64,6 +65,7 @@ OPEN_MUCH = frozenset(
         "backtest",
         "record",
         "import",
+        "data",
         "simulate",
         "conformance",
         "venue",

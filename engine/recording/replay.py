@@ -45,10 +45,24 @@ def replay_raw(
     subscribed live are subscribed on `protocol` by the caller before. Damaged places of the
     recording raise RawFault, or go to `on_fault`.
     """
+    records = read(raw_dir, on_fault)
+    if wanted is not None:
+        chosen = wanted
+        records = (record for record in records if chosen(record.connection))
+    yield from replay_records(records, protocol, refusals=refusals)
+
+
+def replay_records(
+    records: Iterable[RawRecord],
+    protocol: ReplayProtocol,
+    *,
+    refusals: tuple[type[Exception], ...],
+) -> Iterator[Any]:
+    """As `replay_raw`, of records that are at hand."""
     is_open: dict[str, int] = {}  # connection: when something of it was last recorded
-    for record in read(raw_dir, on_fault):
+    for record in records:
         name = record.connection
-        if record.exchange or not (wanted is None or wanted(name)):
+        if record.exchange:
             continue
         if record.direction is Direction.MARK:
             yield from _mark(record, protocol, is_open)

@@ -25,6 +25,7 @@ from tests.support.processes import ROOT
 pytestmark = pytest.mark.slow
 
 DEMO = "configs/demo.toml"
+RECORDED = "configs/data"  # by the lines before
 SAMPLE = str(ROOT / "tests" / "data" / "recording" / "binance_usdm_400.gz")
 SPOT = str(ROOT / "tests" / "data" / "recording" / "binance_spot_400.gz")
 EXCHANGE_INFO = str(ROOT / "tests" / "data" / "recording" / "exchange_info_spot.json")
@@ -234,6 +235,12 @@ COMMANDS: dict[str, Step] = {
     "fairlead paper configs/demo.toml": up("connected to OCEANEX"),
     "fairlead record configs/demo.toml": up("connected to OCEANEX"),
     "fairlead backtest configs/demo.toml": written(says="net PnL"),
+    "fairlead data ls FOLDER": written(says="trades", FOLDER=RECORDED),
+    "fairlead data verify FOLDER": written(says="rows read", FOLDER=RECORDED),
+    "fairlead data verify FOLDER --write": written(says="written now", FOLDER=RECORDED),
+    "fairlead data gaps FOLDER": written(FOLDER=RECORDED),
+    "fairlead data replay FOLDER": written(says="frames", FOLDER=RECORDED),
+    "fairlead data convert FOLDER --out tables": written(says=".csv", FOLDER=RECORDED),
     "fairlead explain ORDER_ID --config CONFIG": explains,
     "fairlead check CONFIG --journals": written(says="ok", CONFIG=DEMO),
     'sqlite3 FILE ".backup COPY"': copies,
@@ -287,6 +294,8 @@ COMMANDS: dict[str, Step] = {
     "fairlead venues nautilus:binance": written(says="market data"),
     "fairlead venues --json": written(says='"time_in_force"'),
     "fairlead --help": written(says="Exit codes"),
+    "fairlead data": named,
+    "fairlead record": named,
     "fairlead config": written(says="max_position"),
     "fairlead config --explain risk.price_collar_bps": written(says="price_collar_bps"),
     "fairlead config --schema": written(says='"$schema"'),

@@ -5,6 +5,7 @@ The recordings cross connections and restarts, which must not be told as disorde
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from fairlead.engine.cli.data import command as data
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import FAIRLEAD, ROOT, Venue, run, start, venue, wait_for
@@ -104,6 +107,17 @@ def test_a_recording_across_connections_replays_without_disorder(key: str, tmp_p
         assert recording.wait(PATIENCE_SECS) == 0, log.read_text()[-2000:]
     is_quiet(run("backtest", config))
     assert DISORDER not in (tmp_path / "state" / "logs" / "test-backtest.log").read_text()
+    replays_to_the_same_rows(tmp_path / "data")
+
+
+def replays_to_the_same_rows(folder: Path) -> None:
+    """Today's parser is that of the run: both instruments' rows, on every connection."""
+    told = CliRunner().invoke(data, ["replay", str(folder), "--json"])
+    assert told.exit_code == 0, told.output[-2000:]
+    (venue,) = json.loads(told.stdout)
+    assert {one["kind"] for one in venue["streams"]} == {"order_book_deltas", "trades"}
+    assert all(one["equal"] and not one["differences"] for one in venue["streams"])
+    assert CliRunner().invoke(data, ["verify", str(folder)]).exit_code == 0
 
 
 @pytest.mark.parametrize("columns", [80, 118])
