@@ -9,6 +9,7 @@ from typing import Any
 from fairlead.engine.errors import Exit, FairleadError
 
 HOW = "pip install 'fairlead[research]'"
+EXTRAS = {"optuna": "search", "trialgate": "search", "ray": "ray"}  # else `research`
 
 
 def has(name: str) -> bool:
@@ -22,6 +23,7 @@ def need(name: str, what: str) -> Any:
         return import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
+        how = HOW.replace("research", EXTRAS.get(package, "research"))
         raise FairleadError(
-            "RESEARCH-EXTRA", f"{what} needs the package {package}: {HOW}", int(Exit.USAGE)
+            "RESEARCH-EXTRA", f"{what} needs the package {package}: {how}", int(Exit.USAGE)
         ) from error

@@ -7,10 +7,8 @@ recording. Strategies, parameters and the risk gate are those of a live run.
 from __future__ import annotations
 
 import gc
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -61,11 +59,11 @@ from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.backtest_data import Selection, select
 from fairlead.engine.run.backtest_engine import Engine
 from fairlead.engine.run.build import Parts, build_parts, capabilities, tell_idle_balances
-from fairlead.engine.run.data_used import data_used
 from fairlead.engine.run.ended import ending
 from fairlead.engine.run.fees import fee_model
 from fairlead.engine.run.keeping import gaps_of, record, traded
-from fairlead.engine.run.kernel import TRADER_ID, log_path, logger_config
+from fairlead.engine.run.kernel import TRADER_ID, log_path, logger_config, no_log
+from fairlead.engine.run.prepared import Prepared, Shared
 from fairlead.engine.run.summary import summed_up
 
 RUN_ID = "backtest"
@@ -152,11 +150,14 @@ def run_backtest(
     progress: Progress | None = None,
     monotonic: Callable[[], float] = time.perf_counter,
     marks: bool = True,
+    shared: Shared | None = None,
 ) -> RunResult:
     """Run every strategy of the config over the catalog's data.
 
     `marks`: prices by time are kept, of which equity by time and mark-outs are reckoned; a trial of
     a search needs none.
+    `shared` has the data that the runs before this one have read: those of a search, one after
+    another in one process, whose engines write no log.
     `progress` is called with the fraction done now and then. SIGINT, SIGTERM or SIGHUP end the run
     in order at the next event, and what was done until then is summed up: exit code 130 and a note.
     Raises FairleadError: what a check of the config finds, missing or empty catalogs, instruments
@@ -166,61 +167,62 @@ def run_backtest(
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     with reading(catalog) as notes:
         watched = [progress] if progress is not None else []
-        return _run(resolved, select(loaded.config, catalog), notes, watched, monotonic, marks)
+        if shared is not None:
+            return _run(resolved, shared.prepared(loaded), notes, watched, monotonic, marks)
+        with Prepared(select(loaded.config, catalog)) as data:
+            return _run(resolved, data, notes, watched, monotonic, marks)
 
 
 def _run(
     resolved: Resolved,
-    selection: Selection,
+    prepared: Prepared,
     notes: list[str],
     watched: list[Progress],
     monotonic: Callable[[], float],
     with_marks: bool,
 ) -> RunResult:
-    loaded = resolved.loaded
+    loaded, selection = resolved.loaded, prepared.selection
     parts = build_parts(loaded, resolved.strategies)
     parts.run_state.offer = selection.offer()
     parts.run_state.markets = {}
     parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of
     venues = venue_configs(loaded, selection)
     tell_idle_balances(loaded, parts.run_state, [one.instrument for one in selection.sources])
-    with tempfile.TemporaryDirectory(prefix="fairlead-") as scratch:
-        node = _node(loaded, selection, venues, Path(scratch))
-        data = data_used(selection, Path(scratch))
-        for progress in watched:
-            watch = _Watch()
-            watch.watch(selection, progress)
-            node.add_actor(watch)
-        marks = Marks()
-        if with_marks:
-            node.add_actor(_marking(marks, parts.run_state))
-        arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
-        node.add_actor(arrivals)
-        ends = true_fills(loaded, selection, node)
-        node.add_strategy(ends)
-        for strategy in parts.strategies:
-            node.add_strategy(strategy)
-        node.interrupts.shut_down = ends.shutdown_system
-        gc.freeze()  # what is loaded stays: the collector need not look at it again and again
-        began = monotonic()
-        try:
-            with node.interrupts:
-                result: BacktestResult = node.run()
-        except RuntimeError as error:
-            node.dispose()
-            raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
-        finally:
-            gc.unfreeze()
-        if ends.error is not None:
-            raise ends.error
-        wall_secs = monotonic() - began
+    node = _node(loaded, prepared, venues)
+    for progress in watched:
+        watch = _Watch()
+        watch.watch(selection, progress)
+        node.add_actor(watch)
+    marks = Marks()
+    if with_marks:
+        node.add_actor(_marking(marks, parts.run_state))
+    arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
+    node.add_actor(arrivals)
+    ends = true_fills(loaded, selection, node)
+    node.add_strategy(ends)
+    for strategy in parts.strategies:
+        node.add_strategy(strategy)
+    node.interrupts.shut_down = ends.shutdown_system
+    gc.freeze()  # what is loaded stays: the collector need not look at it again and again
+    began = monotonic()
+    try:
+        with node.interrupts:
+            result: BacktestResult = node.run()
+    except RuntimeError as error:
+        node.dispose()
+        raise FairleadError("BACKTEST-FAILED", str(error), int(Exit.FAILED)) from error
+    finally:
+        gc.unfreeze()
+    if ends.error is not None:
+        raise ends.error
+    wall_secs = monotonic() - began
     summary = _summarize(
         loaded,
         selection,
         parts,
         node,
         notes,
-        data=data,
+        data=prepared.data,
         events=result.iterations,
         wall_secs=wall_secs,
     )
@@ -323,11 +325,11 @@ def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine) -> Clos
     return ends
 
 
-def engine_config(loaded: LoadedConfig) -> BacktestEngineConfig:
+def engine_config(loaded: LoadedConfig, *, logs: bool = True) -> BacktestEngineConfig:
     """Settings of every backtest. Quotes come from the book: market orders need a price."""
     return BacktestEngineConfig(
         trader_id=TraderId(TRADER_ID),
-        logging=logger_config(loaded, "backtest"),
+        logging=logger_config(loaded, "backtest") if logs else no_log(),
         data_engine=DataEngineConfig(
             emit_quotes_from_book=True,
             time_bars_build_with_no_updates=False,  # nobody is to trade on bars of nothing
@@ -339,18 +341,14 @@ def engine_config(loaded: LoadedConfig) -> BacktestEngineConfig:
     )
 
 
-def _node(
-    loaded: LoadedConfig,
-    selection: Selection,
-    venues: list[BacktestVenueConfig],
-    scratch: Path,
-) -> Engine:
+def _node(loaded: LoadedConfig, prepared: Prepared, venues: list[BacktestVenueConfig]) -> Engine:
     return Engine(
         RUN_ID,
-        engine_config(loaded),
+        engine_config(loaded, logs=prepared.chunks is None),
         venues,
-        list(selection.configs(scratch)),
+        prepared.configs,
         loaded.config.backtest.chunk_size,
+        prepared.chunks,
     )
 
 

@@ -10,6 +10,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import compress, pairwise, zip_longest
 from operator import attrgetter
 from typing import Any
@@ -38,6 +39,7 @@ from fairlead.engine.currencies import money
 from fairlead.engine.matching.fill_model import MarketFills
 from fairlead.engine.matching.tape import Tape, ordered
 from fairlead.engine.run.interrupts import Interrupts
+from fairlead.engine.run.prepared import Chunks
 
 FIRST_WINDOW_NS = 10_000_000_000
 WINDOW_MIN_NS = 1_000_000
@@ -70,8 +72,13 @@ class _Rows:
         """Of a book."""
         return bool(self._kind == NautilusDataType.OrderBookDelta)
 
+    @cached_property
     def instruments(self) -> list[Any]:
         return list(self._catalog.instruments([self._name]))
+
+    def begin_again(self) -> None:
+        """For another run over the same."""
+        self._rest, self._next = [], None
 
     def read(self, begin: int, end: int) -> _Part | None:
         """What the engine takes of the rows from `begin` to `end`, both in."""
@@ -196,8 +203,10 @@ class Engine:
         venues: Sequence[BacktestVenueConfig],
         data: Sequence[BacktestDataConfig],
         chunk_size: int,
+        chunks: Chunks | None = None,
     ) -> None:
-        self._id, self._chunk_size = run_id, chunk_size
+        """`chunks` keeps what is read, for runs over the same data in this process."""
+        self._id, self._chunk_size, self._shared = run_id, chunk_size, chunks
         self._parts: list[_Part] = []  # that are run now
         self._following: list[_Part] = []
         self._mixed: dict[InstrumentId, list[Any]] = {}  # of them, books and trades
@@ -207,12 +216,21 @@ class Engine:
         self.interrupts = Interrupts()
         self.is_cut = False  # by one of them
         self._engine = BacktestEngine(engine)
-        self._rows = [_Rows(config) for config in data]
+        self._rows = self._readers(data)
         for venue in venues:
             _add_venue(self._engine, venue)
         for rows in self._rows:
-            for instrument in rows.instruments():
+            for instrument in rows.instruments:
                 self._engine.add_instrument(instrument)
+
+    def _readers(self, data: Sequence[BacktestDataConfig]) -> list[_Rows]:
+        if self._shared is None:
+            return [_Rows(config) for config in data]
+        if self._shared.rows is None:
+            self._shared.rows = [_Rows(config) for config in data]
+        for rows in self._shared.rows:
+            rows.begin_again()
+        return self._shared.rows
 
     @property
     def cache(self) -> Any:
@@ -242,7 +260,7 @@ class Engine:
     def run(self) -> BacktestResult:
         """Raises RuntimeError, NautilusTrader's own."""
         begin: int | None = None
-        chunks = self._chunks()
+        chunks = self._chunks() if self._shared is None else self._shared.of(self._chunks)
         chunk = next(chunks, None)
         while chunk is not None:
             following = next(chunks, None)

@@ -109,6 +109,11 @@ def logger_config(loaded: LoadedConfig, mode: Mode) -> LoggerConfig:
     )
 
 
+def no_log() -> LoggerConfig:
+    """Of the trials of a search: many, in processes side by side, and each can be run by itself."""
+    return LoggerConfig(stdout_level=LogLevel.OFF, fileout_level=LogLevel.OFF)
+
+
 def _is_ready(path: Path) -> bool:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

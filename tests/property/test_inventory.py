@@ -54,6 +54,7 @@ REASONS = {
     "adapters/zerocap/simulator": "a simulated venue: tests/simulation/test_zerocap_total.py",
     "engine/sessions/": "reads what the same process has just written",
     "engine/run/demo.py": "reads its own child processes",
+    "engine/research/trials.py": "decodes entries whose hashes it has checked",
     "engine/observe/journaled.py": "sums up a journal that the run's start has checked",
 }
 

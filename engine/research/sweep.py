@@ -1,0 +1,209 @@
+"""A search from its first trial to its table: what is known already is not run again.
+
+Trials are of a study (`trials.Registry`). One is known by its values and by what it rests on
+(config, code, data, versions): the same asked for by two searches is one trial.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.files import make_folder
+from fairlead.engine.research.columns import Row
+from fairlead.engine.research.extra import has, need
+from fairlead.engine.research.pool import INTERRUPTED, Outcome, Pool, Task
+from fairlead.engine.research.search import Plan, Search, search_of
+from fairlead.engine.research.space import told
+from fairlead.engine.research.trials import Registry, key_of
+
+SWEEP_FILE, ROWS_FILE, PARQUET_FILE = "sweep.json", "trials.json", "trials.parquet"
+FIRST = ("trial", "value", "error", "exit_code")  # columns
+TEXTS = frozenset({"error", "orders_digest", "inputs", "data"})
+ID_CHARS = 10
+_OUTCOME = tuple(Outcome.__struct_fields__)
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a search that is done. `value` is the metric's, None where it has none."""
+
+    number: int
+    values: dict[str, str]  # by key, as `--set` takes them
+    value: float | None
+    outcome: Outcome
+
+
+class Done(msgspec.Struct, frozen=True):
+    """How far a search is."""
+
+    done: int
+    total: int
+    ran: int  # of them in this process
+    failed: int
+
+
+Watch = Callable[[Done], None]
+
+
+class Sweep:
+    """`basis` is the hash of what all trials rest on, `about` what is to be told of it."""
+
+    def __init__(
+        self, registry: Registry, plan: Plan, basis: str, about: Mapping[str, Any]
+    ) -> None:
+        self._registry, self._plan, self._basis = registry, plan, basis
+        self._about = dict(about)
+        self.id = key_of(basis, plan.told())[:ID_CHARS]
+        self.folder = registry.folder / f"sweep-{self.id}"
+        self._done: dict[int, Trial] = {}
+        self._ran = 0
+
+    def run(self, pool: Pool, watch: Watch | None = None, *, again: bool = False) -> list[Trial]:
+        """All trials, by number. `again`: those that failed are tried once more.
+
+        Raises KeyboardInterrupt where a trial was cut short by a signal; what was done is kept.
+        """
+        make_folder(self.folder)
+        if self._registry.find("sweep", self.id) is None:
+            self._registry.append("sweep", self.id, {**self._about, **self._plan.told()})
+        search = search_of(self._plan, self.folder)
+        for tasks in search.rounds():
+            self._round(tasks, search, pool, watch, again)
+            search.tell([(task, self._done[task.number].value) for task in tasks])
+        return [self._done[number] for number in sorted(self._done)]
+
+    def _round(
+        self, tasks: Sequence[Task], search: Search, pool: Pool, watch: Watch | None, again: bool
+    ) -> None:
+        keys = {task.number: key_of(self._basis, told(task.changes)) for task in tasks}
+        waiting: dict[str, list[Task]] = {}  # one of equal trials is run
+        for task in tasks:
+            known = self._registry.find("trial", keys[task.number])
+            if known is None or (again and known.body["error"] is not None):
+                waiting.setdefault(keys[task.number], []).append(task)
+            else:
+                self._take(task, _outcome(known.body))
+        self._tell(search, watch)
+        for first, outcome in pool.run([same[0] for same in waiting.values()]):
+            if outcome.exit_code == INTERRUPTED:
+                raise KeyboardInterrupt
+            self._ran += 1
+            self._registry.append("trial", keys[first.number], self._body(first, outcome))
+            for task in waiting[keys[first.number]]:
+                self._take(task, outcome)
+            self._tell(search, watch)
+
+    def _body(self, task: Task, outcome: Outcome) -> dict[str, Any]:
+        return {
+            "basis": self._basis,
+            "sweep": self.id,
+            "values": told(task.changes),
+            **{name: getattr(outcome, name) for name in _OUTCOME},
+        }
+
+    def _take(self, task: Task, outcome: Outcome) -> None:
+        value = None if outcome.error else metric(outcome.figures, self._plan.metric)
+        self._done[task.number] = Trial(
+            number=task.number, values=told(task.changes), value=value, outcome=outcome
+        )
+
+    def _tell(self, search: Search, watch: Watch | None) -> None:
+        if watch is not None:
+            failed = sum(one.outcome.error is not None for one in self._done.values())
+            watch(Done(len(self._done), search.total, self._ran, failed))
+
+    def write(self, trials: Sequence[Trial], told_of: Mapping[str, Any], out: Path | None) -> Path:
+        """Tables and what is said of them, into a folder. Raises FairleadError OUT-UNWRITABLE."""
+        folder = self.folder if out is None else out
+        rows = list(rows_of(trials, self._plan))
+        about = {"id": self.id, **self._about, **self._plan.told(), **told_of}
+        files = {SWEEP_FILE: _json(about), ROWS_FILE: _json(rows)}
+        if has("pyarrow"):
+            files[PARQUET_FILE] = parquet(rows)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, data in files.items():
+                (folder / name).write_bytes(data)
+        except OSError as error:
+            text = f"the trials can't be written to {folder} ({error.strerror})"
+            raise FairleadError("OUT-UNWRITABLE", text, int(Exit.FAILED)) from error
+        return folder
+
+
+def _outcome(body: Mapping[str, Any]) -> Outcome:
+    return msgspec.convert({name: body[name] for name in _OUTCOME}, Outcome)
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def metric(figures: Mapping[str, Any], name: str) -> float | None:
+    """A figure by its name; `net` where there is one currency, else `net.USDT`.
+
+    Raises FairleadError METRIC for one that there is not.
+    """
+    found = [key for key in figures if key == name or key.startswith(f"{name}.")]
+    numbers = [key for key in figures if key not in TEXTS]
+    if len(found) != 1 or found[0] in TEXTS:
+        raise FairleadError(
+            "METRIC", f"expected a --metric of {', '.join(numbers)}; came {name}", int(Exit.USAGE)
+        )
+    value = figures[found[0]]
+    return None if value is None else float(value)
+
+
+def best_first(trials: Iterable[Trial], plan: Plan) -> list[Trial]:
+    """Those that have a value."""
+    valued = [one for one in trials if one.value is not None]
+    sign = 1.0 if plan.minimize else -1.0
+    return sorted(valued, key=lambda one: (sign * (one.value or 0.0), one.number))
+
+
+def rows_of(trials: Iterable[Trial], plan: Plan) -> Iterator[Row]:
+    """A row a trial, in order, with the same columns: equal searches give equal rows."""
+    trials = list(trials)
+    names = list(dict.fromkeys(name for one in trials for name in one.outcome.figures))
+    for one in trials:
+        yield {
+            "trial": one.number,
+            **{param.name: one.values[param.key] for param in plan.params},
+            "value": one.value,
+            "error": one.outcome.error,
+            "exit_code": one.outcome.exit_code,
+            **{name: one.outcome.figures.get(name) for name in sorted(names)},
+        }
+
+
+def parquet(rows: Sequence[Row]) -> bytes:
+    """Numbers as float64 or int64, the rest as text. Raises FairleadError RESEARCH-EXTRA."""
+    pa, pq = need("pyarrow", "a table"), need("pyarrow.parquet", "Parquet")
+    names = list(rows[0]) if rows else []
+    columns = [_column(pa, name, [row[name] for row in rows]) for name in names]
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(columns, names=names), out, compression="zstd")
+    return out.getvalue()
+
+
+def _column(pa: Any, name: str, values: Sequence[Any]) -> Any:
+    known = [value for value in values if value is not None]
+    if name not in TEXTS and known:
+        if all(isinstance(value, int) and not isinstance(value, bool) for value in known):
+            return pa.array(values, type=pa.int64())
+        if all(_is_number(value) for value in known):
+            numbers = [None if value is None else float(value) for value in values]
+            return pa.array(numbers, type=pa.float64())
+    return pa.array([None if one is None else str(one) for one in values], type=pa.string())
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return Decimal(str(value)).is_finite()
+    except InvalidOperation:
+        return False

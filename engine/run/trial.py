@@ -1,0 +1,207 @@
+"""One trial of a search: a backtest with other values, on data that its process has read before."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from statistics import fmean, stdev
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import InstrumentId, OrderFilled
+
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.resolved import resolve
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.account import Account
+from fairlead.engine.observe.assumptions import canonical, digest, versions
+from fairlead.engine.research.marks import Marks
+from fairlead.engine.research.numbers import drawdown
+from fairlead.engine.research.pool import Job, Outcome, Task
+from fairlead.engine.research.space import keys_of
+from fairlead.engine.run.assumed import strategy_used
+from fairlead.engine.run.backtest import RunResult, run_backtest
+from fairlead.engine.run.config import load
+from fairlead.engine.run.prepared import Prepared, Shared
+
+SLICES = 240  # equal parts of a trial's time, of which its profit and loss is kept
+
+
+class Basis(msgspec.Struct, frozen=True, kw_only=True):
+    """What all trials of a search rest on. `key` is the hash of it: config, code, data, versions.
+
+    `keys` are those that a parameter can name, `span_ns` is the data's.
+    """
+
+    key: str
+    name: str
+    config: str
+    data: str
+    code: dict[str, str]
+    versions: dict[str, str]
+    keys: tuple[str, ...]
+    span_ns: tuple[int, int]
+    catalog: str
+    instruments: tuple[str, ...]
+
+
+def basis(loaded: LoadedConfig) -> Basis:
+    """Raises FairleadError as a backtest of the config does."""
+    resolved = resolve(loaded, "backtest").require()
+    used = [strategy_used(loaded, one) for one in resolved.strategies]
+    with Shared() as shared:
+        prepared = shared.prepared(loaded)
+        data, span = prepared.data.sha256, prepared.selection.range_ns
+        catalog = str(prepared.selection.catalog)
+    whole = canonical(loaded.config)
+    for venue in whole["venues"].values():
+        venue.pop("credentials")
+    code = {one.id: one.code for one in used}
+    config = digest((whole, {key: canonical(one) for key, one in loaded.options.items()}))
+    return Basis(
+        key=digest((config, data, code, versions())),
+        name=loaded.config.name,
+        config=config,
+        data=data,
+        code=code,
+        versions=versions(),
+        keys=tuple(keys_of(whole, [one.params for one in used])),
+        span_ns=span,
+        catalog=catalog,
+        instruments=tuple(loaded.config.instruments),
+    )
+
+
+class Trials:
+    """Runs trials of a job, one after another, on data that is read once."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._shared = Shared()
+
+    def __call__(self, task: Task) -> Outcome:
+        """Whatever happens is an outcome."""
+        began = time.perf_counter()
+        try:
+            found = self._tried(task)
+        except FairleadError as error:
+            found = Outcome(error=f"{error.code}: {error.message}", exit_code=error.exit_code)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            found = Outcome(error=text, exit_code=int(Exit.FAILED))
+        return msgspec.structs.replace(found, wall_secs=time.perf_counter() - began)
+
+    def close(self) -> None:
+        self._shared.close()
+
+    def _tried(self, task: Task) -> Outcome:
+        loaded = load(self._job.path, {**self._job.changes, **task.changes})
+        data = self._shared.prepared(loaded)
+        result = run_backtest(loaded, marks=data.marks is None, shared=self._shared)
+        try:
+            return outcome(result, data)
+        finally:
+            result.dispose()
+
+
+def outcome(result: RunResult, data: Prepared) -> Outcome:
+    """Of a run that is not closed yet. The prices of one that ran to its end are kept in `data`."""
+    summary = result.summary
+    marks = data.marks
+    if marks is None:
+        marks = result.marks
+        marks.finish(summary.end_ns)
+        if not result.node.is_cut and summary.end_ns == data.selection.range_ns[1]:
+            data.marks = marks
+    span = (summary.start_ns, summary.end_ns)
+    pnl = slices(result.cache, result.loaded.config.instruments, marks, span)
+    assumed = summary.assumptions
+    assert assumed is not None, "a backtest has assumptions"
+    figures: dict[str, Any] = {
+        "orders": summary.orders,
+        "fills": summary.fills,
+        "maker_fills": summary.maker_fills,
+        "fill_ratio": summary.fill_ratio,
+        "denials": sum(summary.denials.values()),
+        "rejections": summary.rejections,
+    }
+    for name, amounts in (("net", summary.net), ("fees", summary.fees)):
+        figures |= {f"{name}.{code}": format(value, "f") for code, value in amounts.items()}
+    turnover: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for one in summary.instruments:
+        turnover[one.quote] += one.turnover
+    figures |= {f"turnover.{code}": format(value, "f") for code, value in turnover.items()}
+    for code, values in pnl.items():
+        figures[f"drawdown.{code}"] = drawdown([0.0, *values])[0]
+        figures[f"ratio.{code}"] = ratio(values)
+    figures |= {
+        "orders_digest": summary.orders_digest,
+        "inputs": assumed.inputs,
+        "data": None if assumed.data is None else assumed.data.sha256,
+    }
+    return Outcome(
+        error=summary.outcome if summary.exit_code else None,
+        exit_code=summary.exit_code,
+        figures=figures,
+        pnl=pnl,
+        span_ns=span,
+        run_secs=summary.wall_secs or 0.0,
+    )
+
+
+def ratio(pnl: Sequence[float]) -> float | None:
+    """Mean / deviation of what each part of the time brought; None where nothing moved."""
+    moves = [after - before for before, after in zip([0.0, *pnl], pnl, strict=False)]
+    deviation = stdev(moves) if len(moves) > 1 else 0.0
+    return fmean(moves) / deviation if deviation else None
+
+
+def slices(
+    cache: Any, instruments: Sequence[str], marks: Marks, span_ns: tuple[int, int]
+) -> dict[str, list[float]]:
+    """Profit and loss after each of SLICES equal parts of the time, by quote currency, at the mids
+    that were known then, after fees."""
+    ids = {name: cache.instrument(InstrumentId.from_str(name)) for name in instruments}
+    accounts = {name: Account(known) for name, known in ids.items() if known is not None}
+    fills = _fills(cache)
+    times = {name: [top.ts for top in tops] for name, tops in marks.samples.items()}
+    begin, end = span_ns
+    found: dict[str, list[float]] = {one.quote: [] for one in accounts.values()}
+    booked = 0
+    for part in range(1, SLICES + 1):
+        edge = begin + (end - begin) * part // SLICES
+        while booked < len(fills) and (part == SLICES or fills[booked].ts_event <= edge):
+            fill = fills[booked]
+            accounts[str(fill.instrument_id)].apply(fill)
+            booked += 1
+        for quote, value in _worth(accounts, times, marks, edge).items():
+            found[quote].append(float(value))
+    return found
+
+
+def _fills(cache: Any) -> list[OrderFilled]:
+    """In the order in which a summary books them."""
+    placed = []
+    for order in cache.orders():
+        for index, event in enumerate(order.events()):
+            if isinstance(event, OrderFilled):
+                place = (event.ts_event, order.ts_init, str(order.client_order_id), index)
+                placed.append((place, event))
+    return [event for _, event in sorted(placed, key=lambda one: one[0])]
+
+
+def _worth(
+    accounts: Mapping[str, Account],
+    times: Mapping[str, Sequence[int]],
+    marks: Marks,
+    edge: int,
+) -> dict[str, Decimal]:
+    total: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for name, account in accounts.items():
+        at = bisect_right(times.get(name, ()), edge)
+        mid = marks.samples[name][at - 1].mid if at else None
+        total[account.quote] += account.summary(mid).net
+    return total
