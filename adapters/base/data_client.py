@@ -20,7 +20,6 @@ from nautilus_trader.model import (
     BookType,
     InstrumentId,
     InstrumentStatus,
-    MarketStatusAction,
     OrderBookDeltas,
     OrderBookDepth,
     PriceType,
@@ -31,6 +30,7 @@ from nautilus_trader.model import (
 
 from fairlead.adapters.base.connection import StreamSupervisor
 from fairlead.adapters.base.data_requests import DataRequests
+from fairlead.adapters.base.market_statuses import MarketStatuses
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.adapters.base.streamed_book import DEPTH_LEVELS_DEFAULT, StreamedBook
 from fairlead.adapters.base.tickers import Tickers
@@ -69,7 +69,7 @@ class VenueDataClient(DataRequests):
         self._last_trade_ns: dict[InstrumentId, int] = {}  # ts_init of the last trade
         self._stream: StreamSupervisor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._statuses: dict[InstrumentId, tuple[bool, str]] = {}  # as last published
+        self._statuses = MarketStatuses(runtime, self._handle_data, self._problem)
         self._status_task: asyncio.Task[None] | None = None
         self._tickers = Tickers(runtime, self._handle_data, self._problem)
         self._ticker_task: asyncio.Task[None] | None = None
@@ -303,10 +303,9 @@ class VenueDataClient(DataRequests):
     async def _subscribe_instrument_status(self, command: Any) -> None:
         if self._known(command.instrument_id, "instrument status") is None:
             return
-        self._statuses.pop(command.instrument_id, None)
-        self._publish_status(command.instrument_id)
+        self._statuses.want(command.instrument_id)
         if self._status_task is None or self._status_task.done():
-            self._status_task = self._spawn(self._poll_status(), "poll of instrument status")
+            self._status_task = self._spawn(self._statuses.poll(), "poll of instrument status")
 
     async def _unsubscribe_instrument(self, command: Any) -> None:
         """Nothing to stop: an instrument is published when it is asked for."""
@@ -315,35 +314,7 @@ class VenueDataClient(DataRequests):
         """Nothing to stop."""
 
     async def _unsubscribe_instrument_status(self, command: Any) -> None:
-        self._statuses.pop(command.instrument_id, None)
-
-    def _publish_status(self, instrument_id: InstrumentId) -> None:
-        """Publish the state of one instrument if it has changed since the last time."""
-        instrument = self._account.adapter.instruments.get(str(instrument_id))
-        tradable, state = (instrument.tradable, instrument.state) if instrument else (False, "")
-        if self._statuses.get(instrument_id) == (tradable, state):
-            return
-        self._statuses[instrument_id] = (tradable, state)
-        now_ns = self._account.now_ns()
-        action = MarketStatusAction.TRADING if tradable else MarketStatusAction.HALT
-        status = InstrumentStatus(
-            instrument_id, action, now_ns, now_ns, reason=state or None, is_trading=tradable
-        )
-        self._handle_data(status)
-
-    async def _poll_status(self) -> None:
-        """Venues push no instrument status: ask while someone wants it."""
-        while True:
-            await asyncio.sleep(self._account.request_limits.status_poll_secs)
-            if not self._statuses:
-                return
-            try:
-                await self._account.adapter.refresh_instruments()
-            except Exception as error:
-                self._problem("INSTRUMENT-REFRESH", f"{type(error).__name__}: {error}")
-                continue
-            for instrument_id in list(self._statuses):
-                self._publish_status(instrument_id)
+        self._statuses.drop(command.instrument_id)
 
     # -- prices of a ticker -----------------------------------------------------------------------
 
