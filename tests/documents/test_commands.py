@@ -327,7 +327,7 @@ COMMANDS: dict[str, Step] = {
     "make bench": dry,
     "pytest tests/parity": collects,
     "pytest tests/unit/risk/test_gate_modes.py tests/unit/guard/test_guarded.py "
-    "tests/live": collects,
+    "tests/unit/guard/test_breach.py tests/live": collects,
     "pytest tests/crash tests/unit/orders": collects,
     "pytest tests/venues": collects,
     "pytest tests/unit/recording": collects,

@@ -35,8 +35,9 @@ T_GATE = (
         "tests/unit/risk/test_gate_modes.py",
     ),
     *("tests/unit/kill/test_switch.py", "tests/unit/guard/test_guarded.py"),
+    "tests/unit/guard/test_breach.py",
 )
-T_GUARD = ("tests/unit/guard/test_guarded.py",)
+T_GUARD = ("tests/unit/guard/test_guarded.py", "tests/unit/guard/test_breach.py")
 T_APPROVED = ("tests/unit/orders/test_approved.py",)
 T_WALL = ("tests/unit/risk/test_exit_wall.py",)
 T_PROTECTION = ("tests/unit/risk/test_gate_protection.py",)

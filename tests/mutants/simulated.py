@@ -8,7 +8,7 @@ GUARD = ("engine/guard/simulated.py",)
 CALLBACKS = ("engine/guard/callbacks.py",)
 CALLS = ("engine/guard/sending.py",)
 ARRIVAL = ("tests/unit/matching/test_arrival.py",)
-EXITS = ("tests/unit/matching/test_own_exits.py",)
+EXITS = ("tests/unit/matching/test_own_exits.py", "tests/unit/matching/test_reduce_only.py")
 
 
 def _mutant(

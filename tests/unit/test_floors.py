@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = {"base", "simulation"}
+LINES_MAX = 600
 VENUES = sorted({path.parent.name for path in ROOT.glob("adapters/*/venue.py")} - SHARED)
 
 
@@ -36,3 +37,14 @@ def test_no_file_names_a_venue_that_is_not_its_own(venue: str) -> None:
         if venue not in path.parts and named.search(path.read_text())
     ]
     assert found == []
+
+
+def test_every_file_fits_on_a_desk() -> None:
+    """Also those of tests: one that is longer has two ideas."""
+    tops = ("adapters", "backtests", "benchmarks", "engine", "fairlead", "strategies", "tests")
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for top in tops
+        for path in sorted((ROOT / top).rglob("*.py"))
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > LINES_MAX} == {}

@@ -8,7 +8,8 @@ import pytest
 from nautilus_trader.model import BookType, OrderSide
 from nautilus_trader.trading import Strategy
 
-from tests.unit.guard.test_guarded import IID, MODES, Bypassing, Run, px, qty, unbound_submit
+from tests.unit.guard.test_breach import Bypassing, unbound_submit
+from tests.unit.guard.test_guarded import IID, MODES, Run, px, qty
 
 
 class Deaf(Bypassing):

@@ -14,7 +14,7 @@ from fairlead.engine.matching.native import HeldRules
 from fairlead.engine.orders.held import HeldSettings
 from fairlead.engine.orders.model import Capabilities, Kind, Tif, TriggerSource
 from tests.kernel.bench import IID, MS, Script, Seen, book, px, qty, run
-from tests.unit.matching.test_fill_model import PAIRS, Fed
+from tests.unit.matching.fills import PAIRS, Fed
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 KINDS = ("stop_market", "stop_limit", "market_if_touched", "limit_if_touched")

@@ -13,10 +13,10 @@ import pytest
 
 from fairlead.engine.orders.model import Side
 from tests.kernel.bench import Script, book, level, trade
+from tests.unit.matching.fills import BOUGHT, SOLD, fill, parts, stop
+from tests.unit.matching.fills import BUY as KERNEL_BUY
+from tests.unit.matching.fills import SELL as KERNEL_SELL
 from tests.unit.matching.kit import BUY, SELL, Bench, dec, plain
-from tests.unit.matching.test_fill_model import BOUGHT, SOLD, fill, parts, stop
-from tests.unit.matching.test_fill_model import BUY as KERNEL_BUY
-from tests.unit.matching.test_fill_model import SELL as KERNEL_SELL
 
 Step = tuple[float, str, str, float]  # ms, "level" or "trade" and by whom, price, size
 BOTH = pytest.mark.parametrize("side", [SELL, BUY], ids=["sell", "buy"])

@@ -24,7 +24,7 @@ from fairlead.engine.orders.model import (
 )
 from tests.support.approving import approved
 from tests.unit.orders.conftest import INSTRUMENT, intent
-from tests.unit.orders.test_held import HeldBench, stop
+from tests.unit.orders.held_bench import HeldBench, stop
 
 LAST, TOUCH, MID, TIER = (
     TriggerSource.LAST,
