@@ -259,6 +259,7 @@ class Account(JournaledAccount):
         await desk.recover(self._config.execution.absent_quarantine_secs + RECOVER_EXTRA_SECS)
         await self._compare(desk)
         await balances.compare(starting=True)
+        self.compared_ns = self.now_ns()
         drift = [f for f in self.findings if f.code in DRIFT_FINDINGS]
         if adopted or drift:
             logger.warning(
@@ -349,6 +350,7 @@ class Account(JournaledAccount):
                 desk.away.failed("comparison", error)
             else:
                 desk.away.answered("comparison")
+                self.compared_ns = self.now_ns()
 
     def withdraw(self, client_order_ids: Iterable[str]) -> None:
         """The run stops: what of these is not sent never is, and no command waits for another."""

@@ -27,6 +27,8 @@ class JournaledAccount:
         self.runtime = runtime
         self.journal = journal
         self.findings: list[Finding] = []
+        # When it was last compared with the venue, whole, UNIX ns; 0 where NautilusTrader compares
+        self.compared_ns = 0
         self._config = config
         self._opening = journaled.opening(journal)
 

@@ -214,6 +214,14 @@ class RateLimiter:
         secs = wait_secs or DEFAULT_PENALTY_SECS
         self.penalise(scope, secs, is_banned=status == 418)
 
+    def budgets(self) -> dict[str, tuple[Rate, int, float]]:
+        """By scope: its rate, units taken within the last window, seconds that nothing is given."""
+        now = asyncio.get_running_loop().time()
+        return {
+            scope: (window.rate, self.used(scope), max(0.0, window.blocked_until - now))
+            for scope, window in self._windows.items()
+        }
+
     def used(self, scope: str) -> int:
         """Units taken within the last window, for the status line."""
         window = self._windows[scope]

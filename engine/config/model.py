@@ -507,6 +507,28 @@ class Record(Struct, frozen=True, kw_only=True):
     ] = 300
 
 
+class Observe(Struct, frozen=True, kw_only=True):
+    """What a running engine shows of itself (docs/operate.md). Nothing is traded differently."""
+
+    page: Annotated[
+        Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$")] | None,
+        _doc(
+            "Address of the page and its HTTP API, HOST:PORT; absent: there is none",
+            examples=["127.0.0.1:8787"],
+        ),
+    ] = None
+    control: Annotated[
+        bool, _doc("Whether the page kills, clears and cancels, with a second token")
+    ] = False
+    hosts: Annotated[
+        list[str],
+        _doc("Further names, with their port, by which a browser reaches the page (a proxy's)"),
+    ] = msgspec.field(default_factory=list)
+    remote: Annotated[
+        bool, _doc("Allow an address of `page` that other machines can reach; it has no TLS")
+    ] = False
+
+
 class Backtest(Struct, frozen=True, kw_only=True):
     """Which recorded data a backtest runs on."""
 
@@ -550,6 +572,7 @@ class Config(Struct, frozen=True, kw_only=True):
     simulated: Annotated[Simulated, _doc("Execution on paper and in a backtest")] = Simulated()
     record: Annotated[Record | None, _doc("Present: the run is recorded")] = None
     backtest: Annotated[Backtest, _doc("The data of a backtest")] = Backtest()
+    observe: Annotated[Observe, _doc("What a running engine shows of itself")] = Observe()
 
     @property
     def instruments(self) -> tuple[str, ...]:

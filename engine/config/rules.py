@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ RECORDED: Final = "recorded"
 SPOT_FEES: Final = '{ maker = "0.001", taker = "0.001" }'
 MARGIN_FEES: Final = '{ maker = "0.0002", taker = "0.0005" }'
 
+PORT_MAX: Final = 65_535
 OF_INSTRUMENTS: Final = ("max_order_quantity", "max_position", "min_position")  # keys of [risk]
 OF_MONEY: Final = (  # keys of [risk], too
     "max_order_notional",
@@ -65,6 +67,7 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
     _limits(raw, report)
     _balances(_table(raw.get("simulated")).get("balances"), report)
     _backtest(_table(raw.get("backtest")), report)
+    _page(_table(raw.get("observe")), report)
     for section, key in _FOLDER_KEYS:
         _folder(_table(raw.get(section)).get(key), (section, key), report)
 
@@ -313,6 +316,27 @@ def _backtest(backtest: Mapping[str, Any], report: Report) -> None:
     if start >= end:
         expected = f"a moment before backtest.end, {end}"
         report(("backtest", "start"), "E-CFG-033", expected, came_text(start))
+
+
+def _page(observe: Mapping[str, Any], report: Report) -> None:
+    """It has a token and no TLS: what other machines can reach is a person's decision."""
+    page = observe.get("page")
+    if not isinstance(page, str) or not page.rpartition(":")[2].isdecimal():
+        return
+    host, _, port = page.rpartition(":")
+    path: KeyPath = ("observe", "page")
+    if int(port[:6]) > PORT_MAX:
+        report(path, "E-CFG-048", f"a port of at most {PORT_MAX}", came_text(page))
+    elif observe.get("remote") is not True and not _is_loopback(host.strip("[]")):
+        hint = "reach it through ssh -L, or set observe.remote = true"
+        report(path, "E-CFG-048", "an address of this machine alone", came_text(page), hint)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _folder(text: Any, path: KeyPath, report: Report) -> None:

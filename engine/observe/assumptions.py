@@ -180,9 +180,10 @@ def config_told(
 ) -> bytes:
     """The effective config as JSON: adapters' options and parameters with their defaults.
 
-    Credentials are no part of it.
+    Credentials are no part of it, nor what is shown of a run.
     """
     whole = canonical(config)
+    whole.pop("observe", None)  # what is shown decides nothing
     for name, venue in whole["venues"].items():
         venue.pop("credentials")
         venue["options"] = canonical(options.get(name, {}))

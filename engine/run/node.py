@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ import msgspec
 import uvloop
 from nautilus_trader.live import NodeState
 
+from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.config.model import Record
 from fairlead.engine.config.resolved import Resolved
@@ -43,6 +44,7 @@ from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.native.account import NativeAccount
 from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.run.remains import Held, counted_ids, remains, tell
+from fairlead.engine.run.shown import Shown
 from fairlead.engine.run.signals import StopSignals
 from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
 from fairlead.engine.run.stopguard import Stays, StopGuard
@@ -87,6 +89,9 @@ class NodeRun:
         self._stop_guard: StopGuard | None = None
         self._switch = switch_of(loaded, self._kill_state)
         self._accounts = HeldAccounts()
+        self._shown = Shown(
+            loaded, mode, self.status, self.trading, self._kill_state, self._state, self._runtimes
+        )
 
     # -- from start to end ---------------------------------------------------------------------
 
@@ -127,6 +132,7 @@ class NodeRun:
             try:
                 for key in self.loaded.config.venues:
                     self._connections[key] = self._connection(key)
+                await self._shown.start()
                 # Before there is a node: a venue that can't be reached ends the start at once, and
                 # a simulated exchange needs the venue's fees to be built.
                 if await self._unless_stopped(self._connect_all()):
@@ -141,10 +147,12 @@ class NodeRun:
                     )
                     assembly.build(self._recording, self._accounts.kept, held)
                     self._assembly = assembly
+                    self._shown.assembled(assembly.parts, assembly.node.cache)
                     assembly.parts.run_state.end = self._stop_soon
                     await self._run_node(assembly)
             finally:
                 await self._close()
+                await self._shown.stop()
         return self._ended(time.monotonic() - started)
 
     def _reach(self, loaded: LoadedConfig, key: str) -> Reached:
@@ -190,6 +198,8 @@ class NodeRun:
         if self._recording is not None:
             files["recording"] = self._recording.root
         people.info("%s", "; ".join(f"{name}: {path}" for name, path in files.items()))
+        for line in self._shown.lines:
+            people.info("%s", line)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
         """True when the work is done; a stop gives it up. Raises what the work raised."""
@@ -227,7 +237,7 @@ class NodeRun:
             watching.append(assembly.kills.run())
             watching.append(self._accounts.watch(self._switch, self.status))
         if self._traits.trades:
-            assembly.parts.run_state.on_fill = self._marks.filled
+            assembly.parts.run_state.on_fill = self._shown.hears(self._marks.filled)
             names = self.loaded.config.instruments
             watching.append(watch_cache(self._marks, cache, names, time.time_ns))
         watching += [t.watch() for t in self.trading if isinstance(t, NativeAccount)]
@@ -288,6 +298,17 @@ class NodeRun:
                 if not stream.connects and stream.connect_failures >= STREAM_TRIES:
                     self._fatal("STREAM-UNREACHABLE", f"{name}: {stream.last_error}")
                     return
+
+    def _state(self) -> str:
+        """Where the run is, for who looks."""
+        if self._stopping.is_set():
+            return "stopping"
+        assembly = self._assembly
+        is_up = assembly is not None and assembly.handle.state == NodeState.RUNNING
+        return "running" if is_up else "starting"
+
+    def _runtimes(self) -> Iterable[VenueRuntime]:
+        return [one.runtime for one in self._connections.values()]
 
     def _stop_soon(self, reason: str) -> None:
         """On a later turn of the loop: NautilusTrader lends a strategy to its callback."""

@@ -12,6 +12,9 @@ import msgspec
 from fairlead.adapters.simulation.mutation import TOML
 from fairlead.engine.config.changes import change, parsed, written
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.observe.page import told
+from fairlead.engine.observe.page.api import body_of
+from fairlead.engine.observe.page.control import Refused
 from fairlead.engine.research.runs import Manifest, Run, Stamp
 from tests.property.fuzzing import Target
 from tests.property.state_targets import quiet
@@ -66,6 +69,12 @@ def setting(data: bytes) -> None:
     quiet(read, FairleadError)
 
 
+def asked(data: bytes) -> None:
+    """What is asked of a run's page."""
+    for kind in (told.KillAsked, told.ClearAsked):
+        quiet(partial(body_of, data, kind), Refused)
+
+
 def research_targets(folder: Path) -> Iterator[Target]:
     kept = KeptRun(folder)
     yield Target(name="kept-run", corpus=kept.corpus, feed=kept, inputs=2_000)
@@ -76,3 +85,8 @@ def research_targets(folder: Path) -> Iterator[Target]:
         b'risk."A.B"=2026-11-01T00:00:00Z',
     ]
     yield Target(name="set", corpus=settings, feed=setting, mutations=TOML, inputs=4_000)
+    words = [
+        b'{"scope":"strategy","key":"A-1","action":"flatten","reason":"why"}',
+        b'{"scope":"all","reason":"why"}',
+    ]
+    yield Target(name="page-words", corpus=words, feed=asked, inputs=2_000)

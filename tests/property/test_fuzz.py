@@ -24,7 +24,7 @@ NAMES = (
     *("config", "toml-lines", "journal", "journal-check", "explain", "kill-file", "risk-state"),
     *("commit-plan", "own-file"),
     *("kill-config", "backtest-order", "explain-config", "parquet-footer", "secret-file", "plan"),
-    *("kept-run", "set"),
+    *("kept-run", "set", "page-words"),
 )
 BOMB_SECS = 5.0  # of the processor; the worst takes 0.5
 P99_US_MAX = 5_000  # 1 ms on an idle machine; fivefold: caches are shared

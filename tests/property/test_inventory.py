@@ -30,6 +30,7 @@ TARGETS = {
     "engine/files.py": "own-file",
     "engine/observe/backtest_story.py": "backtest-order",
     "engine/observe/explain.py": "explain",
+    "engine/observe/page/api.py": "page-words",
     "engine/orders/journal_reads.py": "journal",
     "engine/orders/journal_check.py": "journal-check",
     "engine/recording/gaps.py": "gaps",

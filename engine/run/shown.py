@@ -1,0 +1,150 @@
+"""What a run lends to its page, and the page's life within it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairlead.adapters.base.ratelimit import RateLimiter
+from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.kill.state import KillState
+from fairlead.engine.observe.assumptions import versions
+from fairlead.engine.research.report import HTML_FILE
+from fairlead.engine.research.runs import RUN_FILE, RUNS, Run, newest
+from fairlead.engine.run.build import Parts
+from fairlead.engine.run.modes import MODES, NodeMode
+from fairlead.engine.run.trading import TradingAccount
+from fairlead.engine.status import RunStatus
+
+if TYPE_CHECKING:
+    from fairlead.engine.observe.page.server import Page
+    from fairlead.engine.observe.page.sources import Sources
+    from fairlead.engine.observe.page.told import BudgetTold, RunTold
+
+RUNS_SHOWN = 50
+
+
+class Shown:
+    """Of one run; where its config has no page it does nothing, and imports nothing.
+
+    `lines` are what a person is told once the page is there.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        mode: NodeMode,
+        status: RunStatus,
+        trading: Sequence[TradingAccount],
+        kills: KillState,
+        state: Callable[[], str],
+        runtimes: Callable[[], Iterable[VenueRuntime]],
+    ) -> None:
+        self.lines: list[str] = []
+        self._page: Page | None = None
+        self._sources: Sources | None = None
+        if loaded.config.observe.page is None:
+            return
+        from fairlead.engine.observe.page.server import Page as Served
+        from fairlead.engine.observe.page.sources import Sources as Lent
+
+        traits = MODES[mode]
+        self._sources = Lent(
+            loaded=loaded,
+            mode=mode,
+            is_real=traits.is_real,
+            trades=traits.trades,
+            version=versions()["fairlead"],
+            status=status,
+            accounts=trading,
+            kills=kills if traits.trades else None,
+            state=state,
+            budgets=lambda: _budgets(runtimes()),
+            runs=lambda: list(_runs(loaded.state_dir)),
+            report=lambda name: _report(loaded.state_dir, name),
+            now_ns=time.time_ns,
+        )
+        self._page = Served(self._sources, loaded.config.observe)
+
+    async def start(self) -> None:
+        """Never raises."""
+        if self._page is not None:
+            self.lines = await self._page.start()
+
+    async def stop(self) -> None:
+        """Never raises."""
+        if self._page is not None:
+            await self._page.stop()
+
+    def assembled(self, parts: Parts, cache: Any) -> None:
+        """The venues are connected."""
+        if self._sources is not None:
+            self._sources.parts, self._sources.cache = parts, cache
+
+    def hears(self, on_fill: Callable[[Any], None]) -> Callable[[Any], None]:
+        """`on_fill`, of which the page hears too."""
+        if self._page is None:
+            return on_fill
+        filled = self._page.snapshot.filled
+
+        def both(fill: Any) -> None:
+            filled(fill)
+            on_fill(fill)
+
+        return both
+
+
+def _budgets(runtimes: Iterable[VenueRuntime]) -> Iterator[BudgetTold]:
+    """Of the adapters that are ours: each keeps its requests' budgets where its client is."""
+    from fairlead.engine.observe.page.told import BudgetTold as Budget
+
+    for runtime in runtimes:
+        limiter = getattr(getattr(runtime.adapter, "http", None), "limiter", None)
+        if not isinstance(limiter, RateLimiter):
+            continue
+        for scope, (rate, used, blocked_secs) in limiter.budgets().items():
+            yield Budget(
+                venue=runtime.adapter.venue.lower(),
+                scope=scope,
+                used=used,
+                count=rate.count,
+                per_secs=rate.per_secs,
+                blocked_secs=round(blocked_secs, 1),
+            )
+
+
+def _runs(state_dir: Path) -> Iterator[RunTold]:
+    """The newest of those that the state folder keeps; of a damaged one nothing is told."""
+    from fairlead.engine.observe.page.told import RunTold as Kept
+
+    for number, folder in enumerate(newest(state_dir)):
+        if number >= RUNS_SHOWN:
+            return
+        try:
+            run = Run.at(folder)
+            found, summary = run.manifest, run.summary
+            yield Kept(
+                id=run.id,
+                mode=found.mode,
+                name=found.name,
+                begun_ns=run.stamp.begun_ns,
+                exit_code=found.exit_code,
+                fills=int(summary["fills"]),
+                net={str(name): str(value) for name, value in summary["net"].items()},
+                has_report=(folder / HTML_FILE).is_file(),
+            )
+        except (FairleadError, LookupError, ValueError, TypeError):
+            continue
+
+
+def _report(state_dir: Path, name: str) -> Path | None:
+    """The report of a kept run; None: there is none, or no such run."""
+    if "/" in name or "\0" in name or name.startswith("."):
+        return None
+    folder = state_dir / RUNS / name
+    path = folder / HTML_FILE
+    return path if (folder / RUN_FILE).is_file() and path.is_file() else None

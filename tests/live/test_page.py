@@ -1,0 +1,215 @@
+"""A live run's page: figures are the journal's and the venue's, and acting leaves its record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+import jsonschema
+import pytest
+
+from fairlead.engine.errors import Exit
+from tests.live.blocked_run import Run
+from tests.support import configs
+from tests.support.page import OBSERVE, PageOf
+from tests.support.patience import PATIENCE_SECS
+from tests.support.processes import wait_for
+
+RESTS = 3
+
+
+def shown(live: Run, more: str = OBSERVE) -> PageOf:
+    """A run that has bought once and holds `RESTS` orders open."""
+    live.more = configs.ROOMY + more
+    live.start({"goes_on": False, "rests": RESTS, "buys": 1})
+    page = PageOf(live.log, live.folder / "state")
+    wait_for(lambda: is_up(page), f"what the strategy does; see {live.log}")
+    return page
+
+
+def is_up(page: PageOf) -> bool:
+    status = page.get("status")
+    is_traded = status["open_orders"] == RESTS and status["fills"] >= 1
+    return bool(is_traded) and {one["state"] for one in page.get("orders")} == {"OPEN"}
+
+
+def test_its_figures_are_the_journals_and_the_venues(live: Run) -> None:
+    page = shown(live)
+    rows = live.journaled(
+        "SELECT client_order_id, venue_order_id, state, filled FROM orders "
+        "WHERE state NOT IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED')"
+    )
+    orders = page.get("orders")
+    assert {
+        (one["client_order_id"], one["venue_order_id"], one["state"], Decimal(one["filled"]))
+        for one in orders
+    } == {(name, void, state, Decimal(filled)) for name, void, state, filled in rows}
+    at_venue = {str(one["id"]) for one in live.open()}
+    assert {one["venue_order_id"] for one in orders} == at_venue
+    bodies = live.journaled("SELECT body FROM records WHERE kind = 'FILL'")
+    fills = [json.loads(body) for (body,) in bodies]
+    assert sorted((Decimal(f["quantity"]), Decimal(f["price"])) for f in page.get("fills")) == (
+        sorted((Decimal(f["quantity"]), Decimal(f["price"])) for f in fills)
+    )
+    wait_for(
+        lambda: Decimal(page.get("positions")[0]["venue"]) == live.btc(), "the venue's balance"
+    )
+    (position,) = page.get("positions")
+    assert Decimal(position["journal"]) == live.held()
+    assert abs(Decimal(position["engine"]) - live.held()) < Decimal("0.000001")
+    assert not position["is_apart"]
+    status = page.get("status")
+    assert (status["mode"], status["state"], status["wrong"]) == ("live", "running", [])
+    assert status["compared"][0]["ts_ns"] > status["started_ns"]
+    assert {one["scope"] for one in status["budgets"]} >= {"orders", "private", "public"}
+    (book,) = page.get("books")
+    depth = page.get(f"books/{book['instrument']}")
+    assert Decimal(depth["bids"][0][0]) < Decimal(depth["asks"][0][0])
+    wait_for(lambda: page.get("equity"), "a sample of the equity")
+    as_documented(page)
+    nothing_secret(live, page)
+    assert live.end() == Exit.OK
+
+
+def as_documented(page: PageOf) -> None:
+    """Every answer has the shape that the OpenAPI document tells."""
+    document = page.get("openapi.json")
+    assert document["openapi"].startswith("3.1")
+    names = {"instrument": "BTC_USDT.OCEANEX"}
+    for path, methods in document["paths"].items():
+        if "get" not in methods:
+            continue
+        schema = methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        status, told = page.ask(path.format(**names))
+        assert status == 200, (path, told)
+        jsonschema.validate(told, {**schema, "components": document["components"]})
+
+
+def nothing_secret(live: Run, page: PageOf) -> None:
+    secrets = [page.token, page.control]
+    secrets += [
+        path.read_text().strip()
+        for path in (live.folder / "venue").iterdir()
+        if path.is_file() and len(path.read_text().strip()) >= 8
+    ]
+    document = page.get("openapi.json")
+    told = json.dumps(
+        [
+            page.get(p.removeprefix("/api/v1/"))
+            for p in document["paths"]
+            if "get" in document["paths"][p] and "{" not in p
+        ]
+    )
+    assert len(secrets) > 2
+    for text in (told, live.log.read_text()):
+        assert not [one for one in secrets if json.dumps(one)[1:-1] in text or one in text]
+
+
+def test_who_has_no_token_or_comes_from_elsewhere_sees_nothing(live: Run) -> None:
+    page = shown(live)
+    for path in (*page.get("openapi.json")["paths"], "/api/v1/nothing", "/nothing"):
+        for token in ("", "Bearer", f"Bearer {page.control}", f"Basic {page.token}", "Bearer \xe9"):
+            status, told = page.ask(path, Authorization=token)
+            assert (status, told["code"]) == (401, "PAGE-TOKEN"), (path, token)
+        assert page.ask(path, method="POST", Authorization="")[0] == 401
+    for headers in (
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1"},
+        {"Sec_Fetch_Site": "cross-site"},
+    ):
+        assert page.ask("/api/v1/status", **headers)[0] == 403, headers
+        assert page.ask("/", **headers)[0] == 403, headers
+    assert page.ask("/api/v1/status", Origin=page.base)[0] == 200
+    kill = {"scope": "all"}
+    assert page.ask("/api/v1/kill", body=kill)[0] == 403, "without the second token"
+    assert page.ask("/api/v1/kill", body=kill, Fairlead_Control=page.token)[0] == 403
+    for body, status in (
+        (b"{", 422),
+        (b"x" * 5_000, 413),
+        ({"scope": "strategy", "key": "Nobody-1"}, 422),
+        ({"scope": "all", "action": "sell"}, 422),
+        ({"scope": "all", "more": 1}, 422),
+    ):
+        assert page.ask("/api/v1/kill", body=body, control=True)[0] == status, body
+    assert page.ask("/api/v1/orders/nothing/cancel", method="POST", control=True)[0] == 404
+    assert page.get("status")["kills"] == []
+    assert page.ask("/healthz", Authorization="") == (200, "ok\n")
+    assert page.ask("/readyz", Authorization="") == (200, "ready\n")
+    asyncio.run(_sockets(page))
+    assert live.end() == Exit.OK
+
+
+async def _sockets(page: PageOf) -> None:
+    url = f"{page.base}/api/v1/stream".replace("http", "ws")
+    async with aiohttp.ClientSession() as session:
+        for word in ('{"token": "wrong"}', "{}", "\x00", json.dumps({"token": page.control})):
+            async with session.ws_connect(url) as one:
+                await one.send_str(word)
+                told = await one.receive(PATIENCE_SECS)
+                assert told.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED), told
+                assert one.close_code == 4401
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(url, headers={"Origin": "http://evil.example"})
+        assert refused.value.status == 403
+        for _ in range(2):  # one that comes again is told everything again
+            async with session.ws_connect(url) as one:
+                await one.send_str(json.dumps({"token": page.token}))
+                first = json.loads((await one.receive(PATIENCE_SECS)).data)
+                assert first["type"] == "whole"
+                assert len(first["changed"]["orders"]) == RESTS
+                await one.send_str(json.dumps({"depth": "BTC_USDT.OCEANEX"}))
+                told: dict[str, Any] = {}
+                while not told.get("depth"):
+                    told = json.loads((await one.receive(PATIENCE_SECS)).data)
+                assert told["type"] == "change"
+                assert "orders" not in told.get("changed", {}), "what is as it was is not told"
+
+
+def test_cancel_kill_and_clear_go_the_way_that_is_there(live: Run) -> None:
+    page = shown(live)
+    first = page.get("orders")[0]["client_order_id"]
+    page.do(f"orders/{first}/cancel")
+    wait_for(lambda: page.get("status")["open_orders"] == RESTS - 1, "the cancel")
+    kinds = [
+        kind
+        for (kind,) in live.journaled(
+            f"SELECT kind FROM records WHERE client_order_id = '{first}' ORDER BY seq"
+        )
+    ]
+    assert kinds.index("CANCEL_ASKED") < kinds.index("CANCELED")
+    told = page.do("kill", scope="strategy", key="B-1", reason="a test")
+    assert told["text"].startswith("in force: kill switch (strategy B-1, cancel) by the page")
+    assert "KILLED" in page.wrong()
+    wait_for(lambda: not live.open() and page.get("status")["open_orders"] == 0, "the cancels")
+    (kill,) = live.kill("--status", code=Exit.KILLED)["in_force"]
+    assert (kill["reason"], kill["scope"]["key"]) == ("a test", "B-1")
+    wait_for(lambda: _noted(live) == ["KILL"], "the kill in the journal")
+    page.do("clear", scope="strategy", key="B-1", reason="looked at")
+    wait_for(lambda: _noted(live) == ["KILL", "KILL-CLEARED"], "the clear in the journal")
+    wait_for(lambda: "KILLED" not in page.wrong(), "the page to be well again")
+    assert live.kill("--status")["in_force"] == []
+    assert live.end() == Exit.OK
+
+
+def _noted(live: Run) -> list[str]:
+    rows = live.journaled("SELECT kind FROM records WHERE client_order_id = 'kill' ORDER BY seq")
+    return [kind for (kind,) in rows]
+
+
+def test_a_run_trades_on_without_its_page(live: Run) -> None:
+    """Where its address is taken: told, and no reason to end."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        live.more = configs.ROOMY + f'\n[observe]\npage = "127.0.0.1:{port}"\n'
+        live.start({"goes_on": False, "rests": RESTS})
+        live.at_least(RESTS)
+        assert "PAGE: the page is not served" in live.log.read_text()
+        assert live.end() == Exit.OK
