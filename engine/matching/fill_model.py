@@ -43,6 +43,7 @@ from fairlead.engine.matching.closing import Closing
 from fairlead.engine.matching.native import HeldRules, new_order_of
 from fairlead.engine.matching.orders import NewOrder
 from fairlead.engine.matching.shadow import Shadow
+from fairlead.engine.matching.shown import Shown
 from fairlead.engine.matching.taking import ZERO, Offer, walk
 from fairlead.engine.matching.tape import Tape
 from fairlead.engine.orders.model import Side, TierPrice
@@ -67,7 +68,8 @@ def _turn_of(change: _Change) -> tuple[int, int, str]:
 
 
 class _NotNow(Exception):
-    """An order without a limit goes on waiting.
+    """An order without a limit goes on waiting: NautilusTrader asks by prices that do not fire it,
+    too, its own touch among them.
 
     Told that it gets nothing, NautilusTrader cancels it. Of an answer that fails it keeps the
     order as it is, and asks again with the next event that meets its trigger. It logs the failure;
@@ -115,6 +117,12 @@ class MarketFills(FillModel):
         """`tier_prices`: by venue, where a dealer's ladders are its books."""
         super().__init__()
         self._held = dict(held or {})
+        self.shown = {
+            instrument_id: Shown(one, sources)
+            for instrument_id, one in instruments.items()
+            if (rules := self._held.get(str(instrument_id.venue))) is not None
+            and Shown.is_needed(sources := rules.sources())
+        }  # to be fed to the exchange among the market's rows
         tiers = tier_prices or {}
         # Weak: what feeds the run holds its engine, which holds this
         self._feed, self._closing = weakref.proxy(feed), closing
@@ -144,7 +152,9 @@ class MarketFills(FillModel):
         if line is None or self._asked(order) is None:
             return None
         try:
-            return _book(instrument, order, self._answer(line, order))
+            is_shown = instrument.id in self.shown and best_bid and best_ask
+            is_mid = bool(is_shown and best_bid >= best_ask)
+            return _book(instrument, order, self._answer(line, order, is_mid=is_mid))
         except _NotNow:
             raise
         except Exception as error:
@@ -158,10 +168,10 @@ class MarketFills(FillModel):
             assert line.tape is not None
             self._advance(line, len(line.tape.events), is_over=True)
 
-    def _answer(self, line: _Line, order: Any) -> list[Offer]:
+    def _answer(self, line: _Line, order: Any, *, is_mid: bool) -> list[Offer]:
         order_id = str(order.client_order_id)
         self._turn(line)
-        self._advance(line, self._reached(line, order, order_id))
+        self._advance(line, self._reached(line, order, order_id, is_mid=is_mid))
         shadow = line.shadow
         if order_id in shadow.in_vain:  # a fill-or-kill that was not, of an order that was held
             self._closing.end(order.client_order_id)
@@ -222,11 +232,11 @@ class MarketFills(FillModel):
         if tape is not line.tape:
             line.tape, line.at = tape, 0
 
-    def _reached(self, line: _Line, order: Any, order_id: str) -> int:
+    def _reached(self, line: _Line, order: Any, order_id: str, *, is_mid: bool) -> int:
         """The number of the tape's events that the exchange has seen when it asks about `order`.
 
         What everyone has, and what it works on now. Of an order that has just come, or was changed,
-        it asks in between.
+        it asks in between; and so where it `is_mid` of a book that everyone has.
         """
         tape, now = line.tape, self._closing.clock.timestamp_ns()
         assert tape is not None
@@ -243,7 +253,7 @@ class MarketFills(FillModel):
             return end
         cache, iid = self._closing.cache, line.instrument.id
         known = tape.known(begin, end, cache.book_update_count(iid), _trades(cache, iid, now))
-        return known if is_command else min(known + 1, end)
+        return known if is_command or is_mid else min(known + 1, end)
 
     def _advance(self, line: _Line, end: int, *, is_over: bool = False) -> None:
         """Apply the tape's events up to `end`, and what became of orders, in their order.

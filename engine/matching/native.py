@@ -60,6 +60,10 @@ class HeldRules(msgspec.Struct, frozen=True, kw_only=True):
     able: Capabilities
     settings: HeldSettings
 
+    def sources(self) -> frozenset[TriggerSource]:
+        """What fires the stops that are held."""
+        return frozenset(self.able.source_for(kind) for kind in self.able.held)
+
     def release_of(self, kind: str, tif: str) -> Release | None:
         """None for what the venue takes itself."""
         able, settings = self.able, self.settings

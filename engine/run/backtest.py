@@ -223,7 +223,7 @@ def _run(
         node,
         notes,
         data=prepared.data,
-        events=result.iterations,
+        events=result.iterations - node.shown_count(node.end_ns),
         wall_secs=wall_secs,
     )
     return RunResult(summary=summary, node=node, parts=parts, loaded=loaded, marks=marks)

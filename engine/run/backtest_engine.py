@@ -7,8 +7,9 @@ does. Rows come to it in the order of the node, by `ts_init`; those of one momen
 from __future__ import annotations
 
 import gc
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import compress, pairwise, zip_longest
@@ -37,6 +38,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.currencies import money
 from fairlead.engine.matching.fill_model import MarketFills
+from fairlead.engine.matching.shown import Shown
 from fairlead.engine.matching.tape import Tape, ordered
 from fairlead.engine.run.interrupts import Interrupts
 from fairlead.engine.run.prepared import Chunks
@@ -213,6 +215,7 @@ class Engine:
         self._tapes: dict[InstrumentId, Tape] = {}  # of these parts, as far as asked for
         self._updates: Counter[InstrumentId] = Counter()  # of books, before these parts
         self._turn: Callable[[], None] | None = None
+        self._shown: Mapping[InstrumentId, Shown] = {}
         self.interrupts = Interrupts()
         self.is_cut = False  # by one of them
         self._engine = BacktestEngine(engine)
@@ -249,7 +252,14 @@ class Engine:
     def fill_by(self, venues: Iterable[Venue], model: MarketFills) -> None:
         for venue in venues:
             self._engine.change_fill_model(venue, model)
-        self._turn = model.finish
+        self._turn, self._shown = model.finish, model.shown
+
+    def shown_count(self, end_ns: int | None) -> int:
+        """How many rows up to then were no data, but shown to the exchange."""
+        return sum(
+            len(one.times) if end_ns is None else bisect_right(one.times, end_ns)
+            for one in self._shown.values()
+        )
 
     def add_actor(self, actor: Any) -> None:
         self._engine.add_actor(actor)
@@ -330,7 +340,9 @@ class Engine:
             else:
                 others.append(part.data)
         self._mixed = {name: ordered(rows) for name, rows in mixed.items()}
-        yield from self._mixed.values()
+        for name, rows in self._mixed.items():
+            shown = self._shown.get(name)
+            yield rows if shown is None else list(shown.among(rows))
         yield from others
 
     def _chunks(self) -> Iterator[tuple[int, list[_Part]]]:

@@ -19,6 +19,7 @@ from nautilus_trader.model import (
     OrderBook,
     OrderBookDelta,
     OrderBookDeltas,
+    OrderBookDepth,
     OrderSide,
     RecordFlag,
     TimeInForce,
@@ -32,6 +33,7 @@ from tests.kernel.bench import (
     OTHER,
     Script,
     Seen,
+    at,
     book,
     cleared,
     level,
@@ -311,3 +313,36 @@ def test_one_without_a_limit_is_asked_about_once_unless_the_answer_fails(order, 
         (100.0, "ACCEPTED"),
         (200.0, "ACCEPTED"),
     ]
+
+
+def test_a_whole_book_moves_the_exchange_and_is_heard_by_nobody_who_asked_for_changes():
+    asked: list[tuple[float, float]] = []
+
+    class Noted(FillModel):
+        def get_orderbook_for_fill_simulation(
+            self, instrument: Any, order: Any, best_bid: Any = None, best_ask: Any = None
+        ) -> None:
+            asked.append((float(best_bid), float(best_ask)))
+
+    def depth(ms: float, bid: float, ask: float) -> OrderBookDepth:
+        rows = [BookOrder(side, px(one), qty(1), 0) for side, one in ((BUY, bid), (SELL, ask))]
+        return OrderBookDepth(IID, rows[:1], rows[1:], [1], [1], 0, 0, at(ms), at(ms))
+
+    def look(script: Script) -> None:
+        seen, quote = script.cache.order_book(IID), script.cache.quote(IID)
+        told = seen.best_bid_price(), seen.best_ask_price(), quote.bid_price, quote.ask_price
+        assert [float(one) for one in told] == [99.5, 100.5] * 2
+        assert script.cache.book_update_count(IID) == 3
+        done.append(script)
+
+    done: list[Script] = []
+    market = [book(0, {99.5: 5}, {100.5: 5}), depth(100, 100.01, 100.0), trade(200, 102.0)]
+
+    def send(script: Script) -> None:
+        build, kind = script.order_factory.market_if_touched, TriggerType.BID_ASK
+        script.send("touched", build(IID, BUY, qty(1), px(100.0), trigger_type=kind))
+
+    steps = [(10, send), (150, look)]
+    run(market, steps, fill_model=Noted())
+    assert done
+    assert asked[0] == (100.01, 100.0)

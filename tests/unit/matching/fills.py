@@ -56,6 +56,12 @@ class Fed:
         return Tape(mine, sizes, lasts, 0)
 
 
+def fed_by(model: MarketFills, data: Sequence[Any]) -> list[Any]:
+    """What the engine of a run is fed with: one instrument's data, and what is shown besides."""
+    shown = model.shown.get(IID)
+    return list(data if shown is None else shown.among(data))
+
+
 def fill(
     data: Sequence[Any],
     steps: Sequence[Any],
@@ -76,7 +82,7 @@ def fill(
         held=None if held is None else {str(IID.venue): held},
     )
     seen = run(
-        data,
+        fed_by(model, data),
         steps,
         latency_ms=latency_ms,
         prepare=lambda engine: engine.add_strategy(ends),

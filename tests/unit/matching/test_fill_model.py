@@ -449,7 +449,7 @@ def test_a_kind_that_the_matching_does_not_know_is_left_to_the_exchange():
 
 def test_an_error_is_kept():
     class Broken(MarketFills):
-        def _answer(self, *_: Any) -> Any:
+        def _answer(self, *_: Any, **__: Any) -> Any:
             raise ArithmeticError("broken")
 
     fed, ends = Fed([]), closing(0)

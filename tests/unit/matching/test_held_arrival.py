@@ -14,7 +14,7 @@ from fairlead.engine.matching.native import HeldRules
 from fairlead.engine.orders.held import HeldSettings
 from fairlead.engine.orders.model import Capabilities, Kind, Tif, TriggerSource
 from tests.kernel.bench import IID, MS, Script, Seen, book, px, qty, run
-from tests.unit.matching.fills import PAIRS, Fed
+from tests.unit.matching.fills import PAIRS, Fed, fed_by
 
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 KINDS = ("stop_market", "stop_limit", "market_if_touched", "limit_if_touched")
@@ -53,7 +53,7 @@ def held(data: Sequence[Any], steps: Sequence[Any], source: TriggerSource, **set
         held={str(IID.venue): rules(source, **settings)},
     )
     seen = run(
-        data,
+        fed_by(model, data),
         steps,
         latency_ms=73,
         timers_ms=[83],  # the guard of a run sets one: what is on its way comes in time

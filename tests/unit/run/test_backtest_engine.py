@@ -29,6 +29,8 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from fairlead.backtests.synthetic import START_NS, perpetual
+from fairlead.engine.matching.shown import Shown
+from fairlead.engine.orders.model import TriggerSource
 from fairlead.engine.run.backtest_engine import Engine
 from tests.unit.backtest_kit import SECOND_NS, book, cleared, trade
 
@@ -252,3 +254,39 @@ def test_runs_that_were_disposed_of_leave_their_place_to_others() -> None:
 
 def _quiet() -> BacktestEngineConfig:
     return BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True), run_analysis=False)
+
+
+class _Shows:
+    """As a fill model that has the exchange shown the mid."""
+
+    def __init__(self, instrument: Any) -> None:
+        self.shown = {instrument.id: Shown(instrument, {TriggerSource.MID})}
+
+    def finish(self) -> None: ...
+
+
+@pytest.mark.parametrize("chunk_size", [10, 100_000])
+def test_what_the_exchange_is_shown_nobody_hears_and_nobody_counts(
+    tmp_path: Path, chunk_size: int
+) -> None:
+    instrument = _catalog(tmp_path / "catalog")
+    data = [
+        BacktestDataConfig(kind, str(tmp_path / "catalog"), instrument_id=instrument.id)
+        for kind in KINDS
+    ]
+    config = BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True), run_analysis=False)
+
+    def played(shows: Any) -> tuple[list[Any], int]:
+        engine = Engine("run", config, [_venue(instrument)], data, chunk_size)
+        strategy = Hears(StrategyConfig())
+        strategy.listen(instrument.id)
+        engine.add_strategy(strategy)
+        if shows is not None:
+            engine.fill_by([], shows)
+        count = engine.run().iterations - engine.shown_count(engine.end_ns)
+        engine.dispose()
+        return list(strategy.heard), count
+
+    shows = _Shows(instrument)
+    assert played(shows) == played(None)
+    assert len(shows.shown[instrument.id].times) == 60
