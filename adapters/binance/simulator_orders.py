@@ -23,7 +23,6 @@ _NAMES = {
     Product.USDM: re.compile(r"[.A-Z:/a-z0-9_\-]{1,36}"),
 }
 BY_USER, SELF_TRADE = "canceled by user", "self-trade prevented"
-SECOND_MS = 1000
 
 
 def number_of(call: Call, name: str) -> Decimal | None:

@@ -30,7 +30,6 @@ from fairlead.adapters.simulation.routes import ApiError, RateWindows, Routes
 from fairlead.adapters.simulation.shell import SimOptions, SimState, Start
 from fairlead.adapters.simulation.venue import Opened, SimRequest, SimResponse
 
-BOOK_LEVELS = 50
 PUBLISH_MS = 100
 FRAME_CHARS_MAX = 10_000
 MS = 1_000_000

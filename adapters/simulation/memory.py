@@ -22,13 +22,6 @@ from fairlead.adapters.simulation.venue import (
 from fairlead.engine.orders import permit
 
 
-def loop_clock(start_ns: int) -> Callable[[], int]:
-    """Nanoseconds since the epoch by the running loop's clock, which is `start_ns` now."""
-    loop = asyncio.get_running_loop()
-    offset_ns = start_ns - int(loop.time() * 1e9)
-    return lambda: offset_ns + int(loop.time() * 1e9)
-
-
 async def tick(
     venue: SimulatedVenue, now_ns: Callable[[], int], every_secs: float = TICK_SECS
 ) -> None:

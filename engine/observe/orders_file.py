@@ -14,18 +14,13 @@ from fairlead.engine.orders.model import REDUCE_TAG, entry_of, role_of
 Row = dict[str, Any]
 
 
-def order_lines(cache: Any, markets: Mapping[str, Any] | None = None) -> bytes:
-    """One JSON object an order, in time order: its last state, changes, fills. Amounts are text.
+def order_rows(orders: Iterable[Any], markets: Mapping[str, Any] | None = None) -> list[Row]:
+    """NautilusTrader's orders in time order: last state, changes, fills of each; amounts as text.
 
     `entry` is the client order id of the entry that an exit of a bracket belongs to. With `markets`
     (`RunState.markets`) an order, its fills and its refusal have the top of the book as it was
     known to its strategy then.
     """
-    return json_lines(order_rows(cache.orders(), markets))
-
-
-def order_rows(orders: Iterable[Any], markets: Mapping[str, Any] | None = None) -> list[Row]:
-    """The same as plain values, of NautilusTrader's `orders`."""
     rows = [_row(order, markets or {}) for order in orders]
     rows.sort(key=lambda row: (row["ts_init"], row["client_order_id"]))
     return rows
@@ -36,13 +31,8 @@ def json_lines(rows: Iterable[Row]) -> bytes:
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
 
-def denial_lines(denials: Iterable[DenialRecord]) -> bytes:
-    """One JSON object an order, or modify, that the gate refused; oldest first."""
-    return json_lines(denial_rows(denials))
-
-
 def denial_rows(denials: Iterable[DenialRecord]) -> list[Row]:
-    """The same as plain values."""
+    """Orders, and modifies, that the gate refused; oldest first."""
     rows = []
     for one in denials:
         told = {

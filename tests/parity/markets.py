@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairlead.engine.observe.orders_file import order_lines
 from fairlead.engine.recording.importers.binance import import_binance
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
@@ -21,6 +20,7 @@ from tests.parity import generate
 from tests.parity.oracle import MS_NS, Violation, judge
 from tests.parity.orders import Order, Rules, orders_of
 from tests.parity.tape import Tape, of_lines
+from tests.support.order_lines import order_lines
 from tests.unit.backtest_kit import toml
 
 LATENCIES_MS = ("0", "1", "5", "20", "50", "100")

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from fairlead.engine.observe.orders_file import order_lines
 from fairlead.engine.recording.importers.binance import import_binance
 from tests.parity.oracle import judge
 from tests.parity.orders import Rules, orders_of
@@ -25,6 +24,7 @@ from tests.parity.test_cases import (
     follow,
     imported,
 )
+from tests.support.order_lines import order_lines
 from tests.support.processes import run
 from tests.unit import backtest_kit as kit
 

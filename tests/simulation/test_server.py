@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from fairlead.adapters.base.transport import HttpRequest, TransportError
 from fairlead.adapters.oceanex.simulator import OceanexSimOptions, OceanexSimulator
 from fairlead.adapters.oceanex.simulator_auth import generated_key_pair
 from fairlead.adapters.simulation.faults import Faults, HttpFault, WsFault
-from fairlead.adapters.simulation.memory import InMemoryHttp, InMemoryWs, loop_clock, tick
+from fairlead.adapters.simulation.memory import InMemoryHttp, InMemoryWs, tick
 from fairlead.adapters.simulation.server import Served, serve
 from fairlead.adapters.simulation.virtual_time import START_NS, run_virtual
 from tests.support.patience import PATIENCE_SECS
@@ -250,6 +250,13 @@ def post(venue: OceanexSimulator, data: dict[str, Any]) -> HttpRequest:
         body=signed(venue, data),
         timeout_secs=5,
     )
+
+
+def loop_clock(start_ns: int) -> Callable[[], int]:
+    """Nanoseconds since the epoch by the running loop's clock, which is `start_ns` now."""
+    loop = asyncio.get_running_loop()
+    offset_ns = start_ns - int(loop.time() * 1e9)
+    return lambda: offset_ns + int(loop.time() * 1e9)
 
 
 @pytest.mark.parametrize(

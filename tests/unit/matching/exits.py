@@ -12,11 +12,11 @@ import pytest
 from nautilus_trader.model import AggressorSide
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from fairlead.engine.observe.orders_file import order_lines
 from fairlead.engine.recording.importers.binance import import_binance
 from fairlead.engine.run.backtest import RunResult
 from tests.kernel.bench import BEGIN, book, pair, trade
 from tests.kernel.bench import IID as BENCH_IID
+from tests.support.order_lines import order_lines
 from tests.support.processes import ROOT
 from tests.unit import backtest_kit as kit
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from fairlead.engine.observe.orders_file import order_lines
 from fairlead.engine.run.backtest import RunResult, run_backtest
 from fairlead.engine.run.config import load
+from tests.support.order_lines import order_lines
 from tests.unit.backtest_kit import (
     MAKER,
     MAKER_PARAMS,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.engine.observe.orders_file import order_lines
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from tests.kernel.bench import BEGIN
 from tests.kernel.bench import IID as BENCH_IID
+from tests.support.order_lines import order_lines
 from tests.unit import backtest_kit as kit
 from tests.unit.matching.exits import (
     FREE,

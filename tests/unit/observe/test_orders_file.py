@@ -13,7 +13,7 @@ from nautilus_trader.model import BookType, InstrumentId, OrderSide, TimeInForce
 from nautilus_trader.trading import StrategyConfig
 
 from fairlead.engine.guard.strategy import GuardedStrategy
-from fairlead.engine.observe.orders_file import order_lines
+from tests.support.order_lines import order_lines
 from tests.unit import backtest_kit as kit
 
 NAME = InstrumentId.from_str("BTCUSDT.TEST")

@@ -22,9 +22,9 @@ from nautilus_trader.model import (
 )
 
 from fairlead.engine.guard.order_ids import SeededFactory, SeededIds
-from fairlead.engine.observe.orders_file import order_lines
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
+from tests.support.order_lines import order_lines
 from tests.support.patience import PATIENCE_SECS
 from tests.unit.backtest_kit import (
     MAKER,

@@ -13,11 +13,11 @@ from nautilus_trader.model import OrderSide
 
 from fairlead.adapters.base.translate import intent_of
 from fairlead.engine.observe.explain import explain
-from fairlead.engine.observe.orders_file import order_lines
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_schema import record_crc
 from fairlead.engine.orders.model import Role, Side, role_of, with_role
 from fairlead.engine.risk.view import order_facts
+from tests.support.order_lines import order_lines
 from tests.unit.guard.test_guarded import Plain, plain_config
 from tests.unit.nautilus_harness import IID, MODES, Run, px, qty
 from tests.unit.orders.conftest import intent
