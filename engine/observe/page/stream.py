@@ -28,6 +28,7 @@ SOCKETS_MAX = 16
 WORD_BYTES_MAX = 4_096
 TOKEN_SECS = 5.0  # for a client's first word
 PING_SECS = 15.0
+CLOSE_SECS = 0.5  # for all clients together, at the run's end
 WRONG_TOKEN = 4401  # close codes: of an application, as 401 and 503 are of HTTP
 FULL = 4503
 
@@ -121,9 +122,12 @@ class Hub:
         """The run has ended."""
         if self._telling is not None:
             self._telling.cancel()
-        for client in list(self._clients):
-            with contextlib.suppress(ConnectionError, RuntimeError):
-                await client.socket.close(code=1001, message=b"the run has ended")
+        going = [
+            client.socket.close(code=1001, message=b"the run has ended") for client in self._clients
+        ]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECS):
+                await asyncio.gather(*going, return_exceptions=True)
 
     def _begin(self) -> None:
         if self._telling is None or self._telling.done():
