@@ -23,6 +23,7 @@ from nautilus_trader.model import (
     Price,
     Quantity,
     TimeInForce,
+    TrailingOffsetType,
     TriggerType,
 )
 
@@ -51,6 +52,7 @@ ORDER_TYPES: Mapping[Kind, Any] = {
     Kind.LIMIT_IF_TOUCHED: OrderType.LIMIT_IF_TOUCHED,
     Kind.STOP_MARKET: OrderType.STOP_MARKET,
     Kind.MARKET_IF_TOUCHED: OrderType.MARKET_IF_TOUCHED,
+    Kind.TRAILING_STOP_MARKET: OrderType.TRAILING_STOP_MARKET,
 }
 SIDES: Mapping[Side, Any] = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 TIFS: Mapping[Tif, Any] = {
@@ -94,13 +96,14 @@ def intent_of(order: Any, ts_init: int) -> Intent:
         kind=kind,
         quantity=quantity,
         price=dec(getattr(order, "price", None)),
-        trigger_price=dec(getattr(order, "trigger_price", None)) if kind in STOP_KINDS else None,
+        trigger_price=_trigger_of(order, kind),
         trigger_condition=condition_of(kind, side) if kind in STOP_KINDS else None,
         time_in_force=Tif(tif),
         post_only=bool(getattr(order, "is_post_only", False)),
         reduce_only=reduce_only,
         ts_init=ts_init,
         role=role_of(getattr(order, "tags", None), reduce_only=reduce_only),
+        trailing_offset=_offset_of(order, kind),
     )
 
 
@@ -109,6 +112,21 @@ def _kind_of(order: Any) -> Kind:
     if name not in Kind.__members__:
         raise ValueError(f"order type {name}; expected one of {', '.join(Kind.__members__)}")
     return Kind(name)
+
+
+def _trigger_of(order: Any, kind: Kind) -> Decimal | None:
+    if kind is Kind.TRAILING_STOP_MARKET:
+        return dec(order.activation_price)
+    return dec(getattr(order, "trigger_price", None)) if kind in STOP_KINDS else None
+
+
+def _offset_of(order: Any, kind: Kind) -> Decimal | None:
+    if kind is not Kind.TRAILING_STOP_MARKET:
+        return None
+    how = order.trailing_offset_type
+    if how != TrailingOffsetType.BASIS_POINTS:
+        raise ValueError(f"trailing offset in {how.name}; expected BASIS_POINTS")
+    return dec(order.trailing_offset)
 
 
 def price_of(value: Decimal, instrument: VenueInstrument) -> Any:
@@ -232,7 +250,8 @@ def _report(
     ts_accepted: int,
     now: int,
 ) -> Any:
-    trigger = intent.trigger_price
+    trigger, offset = intent.trigger_price, intent.trailing_offset
+    level = None if trigger is None else price_of(trigger, instrument)
     return OrderStatusReport(
         AccountId(str(account)),
         InstrumentId.from_str(intent.instrument),
@@ -248,8 +267,11 @@ def _report(
         now,
         client_order_id=identifiers.client_order_id(intent.client_order_id),
         price=None if intent.price is None else price_of(intent.price, instrument),
-        trigger_price=None if trigger is None else price_of(trigger, instrument),
+        activation_price=None if offset is None else level,
+        trigger_price=level if offset is None else None,
         trigger_type=None if trigger is None else TriggerType.LAST_PRICE,
+        trailing_offset=offset,
+        trailing_offset_type=None if offset is None else TrailingOffsetType.BASIS_POINTS,
         avg_px=avg_price,
         post_only=intent.post_only,
         reduce_only=intent.reduce_only,

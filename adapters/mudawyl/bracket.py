@@ -15,11 +15,16 @@ from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.adapters.mudawyl import schemas as s
 from fairlead.adapters.mudawyl.errors import CODE
 from fairlead.adapters.mudawyl.http import MAX_TARGETS
-from fairlead.adapters.mudawyl.parse import STOPS, TARGETS
+from fairlead.adapters.mudawyl.parse import STOPS, TARGETS, TRAILING
 from fairlead.adapters.mudawyl.schemas import told
 from fairlead.engine.orders.model import Intent, Kind, Refused, Side, Tif, TriggerCondition
 
-_TYPES: dict[Kind, s.OrderType] = {Kind.LIMIT: "LIMIT", Kind.MARKET: "MARKET"}
+TRAILING_BPS = Decimal(10), Decimal(500)  # callbackRate, 0.1 to 5 percent
+_TYPES: dict[Kind, s.OrderType] = {
+    Kind.LIMIT: "LIMIT",
+    Kind.MARKET: "MARKET",
+    Kind.TRAILING_STOP_MARKET: "TRAILING_STOP",
+}
 STOP_TYPES: dict[Kind, s.StopType] = {Kind.STOP_LIMIT: "LIMIT", Kind.STOP_MARKET: "MARKET"}
 _SIDES: dict[Side, s.Side] = {Side.BUY: "BUY", Side.SELL: "SELL"}
 
@@ -86,11 +91,13 @@ def problem(group: Group, facts: VenueInstrument) -> str:
     """Why the gateway can't take it so; empty if it can."""
     entry, stop = group.entry, group.stop
     if entry.kind not in _TYPES or (entry.kind is Kind.LIMIT and entry.price is None):
-        return f"an entry is LIMIT with a price, or MARKET; {entry.kind} came"
+        return f"an entry is LIMIT with a price, MARKET or TRAILING_STOP_MARKET; {entry.kind} came"
+    if entry.kind is Kind.TRAILING_STOP_MARKET and (why := _trailing_problem(group)):
+        return why
     for intent in group.intents:
         if intent.post_only or (intent.time_in_force is not Tif.GTC and intent is not entry):
             return "neither post-only nor a time in force can be chosen"
-    if entry.time_in_force is not Tif.GTC and entry.kind is Kind.LIMIT:
+    if entry.time_in_force is not Tif.GTC and entry.kind is not Kind.MARKET:
         return f"a time in force can't be chosen; {entry.time_in_force} came"
     if len(group.targets) > MAX_TARGETS:
         return f"at most {MAX_TARGETS} targets; {len(group.targets)} came"
@@ -106,6 +113,17 @@ def problem(group: Group, facts: VenueInstrument) -> str:
             parts = ", ".join(f"{part:f}" for part in wanted)
             return f"the gateway splits the entry equally among its targets ({parts})"
     return _stop_problem(stop, entry) if stop is not None else ""
+
+
+def _trailing_problem(group: Group) -> str:
+    offset, least, most = group.entry.trailing_offset, *TRAILING_BPS
+    if len(group.intents) > 1:
+        return "a TRAILING_STOP_MARKET goes without exits"
+    if group.entry.trigger_price is None:
+        return "a TRAILING_STOP_MARKET has a price from which on it follows (activation_price)"
+    if offset is None or not least <= offset <= most:
+        return f"it follows by {least} to {most} basis points; {offset} came"
+    return ""
 
 
 def _stop_problem(stop: Intent, entry: Intent) -> str:
@@ -124,12 +142,15 @@ def request(group: Group, facts: VenueInstrument) -> s.NewOrder:
     entry, stop = group.entry, group.stop
     prices = [target.price for target in group.targets if target.price is not None]
     unset = msgspec.UNSET
+    offset = entry.trailing_offset
+    price = entry.price if offset is None else entry.trigger_price
     return s.NewOrder(
         symbol=facts.symbol,
         type=_TYPES[entry.kind],
         side=_SIDES[entry.side],
         amount=entry.quantity,
-        price=unset if entry.price is None else entry.price,
+        price=unset if price is None else price,
+        callback_rate=unset if offset is None else offset / 100,
         take_profit_prices=prices or unset,
         stop_trigger_price=unset if stop is None else stop.trigger_price or unset,
         stop_trigger_type=unset if stop is None else STOP_TYPES[stop.kind],
@@ -154,6 +175,9 @@ def is_of(row: s.Order, intent: Intent) -> bool:
     if row.side != intent.side.value.lower():
         return False
     trigger, is_reducing = told(row.stop_price), told(row.reduce_only)
+    if intent.kind is Kind.TRAILING_STOP_MARKET:  # of its price a row may tell none
+        is_kind = row.type in (TRAILING, "market")
+        return is_kind and not is_reducing and told(row.amount) == intent.quantity
     if not is_exit(intent):
         same = row.type == intent.kind.value.lower() and told(row.amount) == intent.quantity
         is_priced = intent.price is None or told(row.price) == intent.price

@@ -47,9 +47,10 @@ _KINDS = {
     "stop_market": Kind.STOP_MARKET,
     "take_profit": Kind.LIMIT,
     "take_profit_market": Kind.MARKET_IF_TOUCHED,
-    TRAILING: Kind.MARKET,
+    TRAILING: Kind.TRAILING_STOP_MARKET,
 }
 _TRIGGERED = frozenset({Kind.STOP_LIMIT, Kind.STOP_MARKET, Kind.MARKET_IF_TOUCHED})
+_WAITING = _TRIGGERED | {Kind.TRAILING_STOP_MARKET}  # whose price a row need not tell
 _PRICED = frozenset({Kind.LIMIT, Kind.STOP_LIMIT})
 
 
@@ -123,7 +124,7 @@ def order(row: s.Order, instrument: VenueInstrument, closes: Decimal = _ZERO) ->
         raise ParseError("order", f"{row.id}: {filled} of {quantity} is filled")
     state = _STATES[status]
     trigger = _positive(row.stop_price, "stopPrice") if kind in _TRIGGERED else None
-    if kind in _TRIGGERED and row.type not in ("limit", "market") and state is OrderState.OPEN:
+    if kind in _WAITING and row.type not in ("limit", "market") and state is OrderState.OPEN:
         state = OrderState.WAITING
     if state is OrderState.FILLED and filled < quantity:
         state = OrderState.CANCELED

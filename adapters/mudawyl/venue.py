@@ -34,7 +34,15 @@ __all__ = ["CAPABILITIES", "ERROR_CODES", "SPEC", "MudawylAdapter"]
 NAME = "mudawyl"
 
 CAPABILITIES = Capabilities(
-    kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT, Kind.STOP_MARKET}),
+    kinds=frozenset(
+        {
+            Kind.LIMIT,
+            Kind.MARKET,
+            Kind.STOP_LIMIT,
+            Kind.STOP_MARKET,
+            Kind.TRAILING_STOP_MARKET,
+        }
+    ),
     time_in_force=frozenset({Tif.GTC}),
     clears=True,
     bracket_targets=MAX_TARGETS,

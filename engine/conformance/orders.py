@@ -380,7 +380,7 @@ CARDS = (
     ),
     Card("orders.slow-answer", "an answer that is late changes nothing", slow_answer),
     Card("orders.rejected", "what the venue refuses is a rejection", rejected),
-    *(_of_kind(kind) for kind in Kind),
+    *(_of_kind(kind) for kind in Kind if kind is not Kind.TRAILING_STOP_MARKET),
     *(_of_tif(tif) for tif in (Tif.IOC, Tif.FOK)),
     Card("orders.post-only", "a post-only order takes nothing", post_only, _only_post_only),
     Card("orders.replace", "a replaced order is one order", replaced, _only_replace),

@@ -27,6 +27,7 @@ from nautilus_trader.model import (
     Price,
     Quantity,
     TimeInForce,
+    TrailingOffsetType,
 )
 from nautilus_trader.trading import Strategy
 
@@ -46,7 +47,7 @@ from fairlead.engine.guard.subscriptions import Subscriptions
 from fairlead.engine.guard.thread import bind_to_thread
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.model import Kind, Role, TriggerCondition, with_role
-from fairlead.engine.orders.trigger import kind_for
+from fairlead.engine.orders.trigger import first_fire, kind_for
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import side_of
 
@@ -138,6 +139,40 @@ class GuardedStrategy(Subscriptions):
             limit,
             trigger,
             trigger_type=watched,
+            tags=with_role(kwargs.pop("tags", None), role),
+            **kwargs,
+        )
+        return order if bound.submit(order) else None
+
+    def trailing_stop(
+        self,
+        instrument_id: InstrumentId,
+        side: OrderSide,
+        quantity: Quantity,
+        offset_bps: Decimal | int,
+        activation: Price,
+        role: Role = Role.NONE,
+        **kwargs: Any,
+    ) -> Any | None:
+        """Submit an order that follows the market from `activation` on, and trades when it turns.
+
+        A BUY waits until the price has come down to `activation`, follows it further down, and is a
+        market order once it is `offset_bps` basis points above the lowest; a SELL the other way.
+        NautilusTrader's TrailingStopMarketOrder, with the price at which it would fire first as its
+        `trigger_price`. `kwargs` go to the order factory. Returns the order, or None when the gate
+        refused it: a venue has it (`TRAILING_STOP_MARKET` among its kinds) or nobody does, and no
+        simulated exchange, on paper or in a backtest.
+        """
+        bound, plain = self._guard_bound(), side_of(side)
+        first = first_fire(plain, activation.as_decimal(), Decimal(offset_bps))
+        order = self.order_factory.trailing_stop_market(
+            instrument_id,
+            side,
+            quantity,
+            Decimal(offset_bps),
+            TrailingOffsetType.BASIS_POINTS,
+            activation_price=activation,
+            trigger_price=self.round_price(instrument_id, side, first),
             tags=with_role(kwargs.pop("tags", None), role),
             **kwargs,
         )

@@ -129,6 +129,9 @@ def _signal(intent: Intent, *, is_held: bool) -> str:
         if intent.trigger_price is None
         else f", fires when the price is {intent.trigger_condition} {intent.trigger_price}"
     )
+    if intent.trailing_offset is not None:
+        stop = f", follows the market by {intent.trailing_offset:f} basis points"
+        stop += "" if intent.trigger_price is None else f" from {intent.trigger_price} on"
     role = f", as its {intent.role}" if intent.role else ""
     return (
         f"{intent.strategy} decides: {intent.side} {intent.quantity} {intent.instrument} "

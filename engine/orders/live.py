@@ -14,7 +14,11 @@ from fairlead.engine.orders.trigger import fired_kind
 MIN_ABSENT_LOOKS = 3  # complete looks without the order before absence can be proven
 CHAIN_READS = 2  # of the executions of an order that was replaced, once its end is told
 _STOP_LIMITS = frozenset({Kind.STOP_LIMIT, Kind.LIMIT_IF_TOUCHED})
-STOP_KINDS = _STOP_LIMITS | {Kind.STOP_MARKET, Kind.MARKET_IF_TOUCHED}
+STOP_KINDS = _STOP_LIMITS | {
+    Kind.STOP_MARKET,
+    Kind.MARKET_IF_TOUCHED,
+    Kind.TRAILING_STOP_MARKET,
+}
 KILL_STRATEGY = "KILL"  # whose orders flatten when the kill switch asks for it
 
 
@@ -180,7 +184,11 @@ def fingerprint(intent: Intent) -> tuple[object, ...]:
 def fired(intent: Intent) -> Intent:
     """The plain order that a stop becomes when its trigger is reached."""
     return msgspec.structs.replace(
-        intent, kind=fired_kind(intent.kind), trigger_price=None, trigger_condition=None
+        intent,
+        kind=fired_kind(intent.kind),
+        trigger_price=None,
+        trigger_condition=None,
+        trailing_offset=None,
     )
 
 

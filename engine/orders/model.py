@@ -29,6 +29,7 @@ class Kind(StrEnum):
     LIMIT_IF_TOUCHED = "LIMIT_IF_TOUCHED"
     STOP_MARKET = "STOP_MARKET"
     MARKET_IF_TOUCHED = "MARKET_IF_TOUCHED"
+    TRAILING_STOP_MARKET = "TRAILING_STOP_MARKET"
 
 
 class Role(StrEnum):
@@ -155,6 +156,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     price (None for MARKET), `trigger_price` and `trigger_condition` are set for kinds that wait
     for one. `role` is what the strategy says that the order is for. `release` counts the times
     that an order which the engine held was released (0: it never held it).
+    Of a TRAILING_STOP_MARKET `trigger_price` is the price from which on it follows the market
+    (NautilusTrader's `activation_price`), `trailing_offset` how far behind, in basis points.
     """
 
     client_order_id: str
@@ -172,6 +175,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     ts_init: int = 0
     role: Role = Role.NONE
     release: int = 0
+    trailing_offset: Decimal | None = None
 
     @property
     def sent_id(self) -> str:

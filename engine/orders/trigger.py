@@ -2,8 +2,10 @@
 
 A stop waits for the price to move against the position's owner (BUY above, SELL below): STOP_LIMIT,
 STOP_MARKET. An order that waits for a better price (BUY below, SELL above) is LIMIT_IF_TOUCHED or
-MARKET_IF_TOUCHED. One table for strategies, adapters and simulators, and one decision for
-live, paper and backtest: the order desk holds what a venue lacks, the simulated exchange all.
+MARKET_IF_TOUCHED. A TRAILING_STOP_MARKET waits for a better price too (its `trigger_price`), then
+follows the market and is a market order once that turns; only a venue can do it. One table for
+strategies, adapters and simulators, and one decision for live, paper and backtest: the order desk
+holds what a venue lacks, the simulated exchange all.
 """
 
 from __future__ import annotations
@@ -39,11 +41,17 @@ _CONDITIONS = {
     for (side, condition), kind in _KINDS.items()
     for one in (kind, _MARKET_KINDS[kind])
 }
+# From its price on a trailing stop follows the market, which first comes there from the worse side.
+_CONDITIONS |= {
+    (Side.BUY, Kind.TRAILING_STOP_MARKET): TriggerCondition.LTE,
+    (Side.SELL, Kind.TRAILING_STOP_MARKET): TriggerCondition.GTE,
+}
 _FIRED = {
     Kind.STOP_LIMIT: Kind.LIMIT,
     Kind.LIMIT_IF_TOUCHED: Kind.LIMIT,
     Kind.STOP_MARKET: Kind.MARKET,
     Kind.MARKET_IF_TOUCHED: Kind.MARKET,
+    Kind.TRAILING_STOP_MARKET: Kind.MARKET,
 }
 Levels = Sequence[tuple[Decimal, Decimal]]  # price and size, best first
 
@@ -69,6 +77,13 @@ def default_condition(side: Side) -> TriggerCondition:
 def fired_kind(kind: Kind) -> Kind:
     """What an order of this kind is once its trigger went off."""
     return _FIRED.get(kind, kind)
+
+
+def first_fire(side: Side, begin: Decimal, offset_bps: Decimal) -> Decimal:
+    """Where a trailing stop fires that turns as soon as it has begun to follow: the worst price, of
+    all at which it can."""
+    away = begin * offset_bps / 10_000
+    return begin + away if side is Side.BUY else begin - away
 
 
 def is_met(level: Decimal, price: Decimal | None, *, is_rise: bool) -> bool:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 PENDING_MODIFIES_MAX = 16  # approved modifies of one order that the venue has not answered
 NOT_APPROVED = "NOT_APPROVED: the risk gate never approved this {}; it was not sent"
 
-# What an approval binds: instrument, side, kind, quantity, price, trigger price.
-Terms = tuple[str, Side, str, Decimal, Decimal | None, Decimal | None]
+# What an approval binds: instrument, side, kind, quantity, price, trigger price, trailing offset.
+Terms = tuple[str, Side, str, Decimal, Decimal | None, Decimal | None, Decimal | None]
 # What a modify asks for: quantity, price, trigger price; None leaves a field as it is.
 Change = tuple[Decimal | None, Decimal | None, Decimal | None]
 
@@ -34,6 +34,7 @@ def terms_of(order: OrderFacts | Intent) -> Terms:
         order.quantity,
         order.price,
         order.trigger_price,
+        order.trailing_offset,
     )
 
 

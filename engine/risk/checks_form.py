@@ -82,12 +82,14 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
         return "quantities are in base units, a quote quantity came; divide by the price"
     able = view.capabilities(order.instrument)
     if able is None:
-        return None
+        return _trails_not(order, view)
     is_held = _is_held(order, able) and not order.fired
     if order.is_modify and not able.replace and not is_held:
         return f"{_venue(order)} can't modify orders; cancel and submit anew"
     if not able.takes(order.kind):
         return f"{_venue(order)} has {_names(able.kinds | able.held)}, {order.kind} came"
+    if (why := _trails_not(order, view)) is not None:
+        return why
     if order.kind != "MARKET" and order.time_in_force not in _times_in_force(order, able):
         return f"{_venue(order)} has {_names(able.time_in_force)}, {order.time_in_force} came"
     if order.post_only and not able.post_only:
@@ -98,6 +100,25 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
             "use self.bracket(...), else submit each order when it is due"
         )
     return None
+
+
+def _trails_not(order: OrderFacts, view: Look) -> str | None:
+    """What keeps a trailing stop from being what was asked for."""
+    if order.kind != Kind.TRAILING_STOP_MARKET:
+        return None
+    if view.is_simulated:
+        return (
+            "the simulated exchange of paper and backtest has no TRAILING_STOP_MARKET: only a "
+            "venue follows the market; use a stop that the strategy moves"
+        )
+    offset = order.trailing_offset
+    if offset is not None and offset > 0:
+        return None
+    return (
+        "a TRAILING_STOP_MARKET follows by a trailing_offset above 0 in "
+        "TrailingOffsetType.BASIS_POINTS, from its activation_price on; a trigger_price is "
+        "none, or where it would fire first (self.trailing_stop)"
+    )
 
 
 def _times_in_force(order: OrderFacts, able: Capabilities) -> frozenset[Tif]:

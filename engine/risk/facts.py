@@ -62,6 +62,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quantity: Decimal
     price: Decimal | None = None
     trigger_price: Decimal | None = None
+    trailing_offset: Decimal | None = None  # basis points, of a TRAILING_STOP_MARKET
     time_in_force: str = "GTC"
     post_only: bool = False
     reduce_only: bool = False

@@ -87,7 +87,7 @@ class RiskGate:
     for all of them, or None where nothing is kept, as in a backtest.
     `kill` is what people stop orders with. `capabilities` are the venues' capability tables by
     NautilusTrader venue name, `accounts` the account names by venue, `fees` the highest fee rates
-    by venue where the config names them.
+    by venue where the config names them. `is_simulated`: a run on paper, or a backtest.
     Raises RiskStateError when the state file is unreadable.
     """
 
@@ -100,8 +100,10 @@ class RiskGate:
         capabilities: Mapping[str, Capabilities] | None = None,
         accounts: Mapping[str, str] | None = None,
         fees: Mapping[str, Decimal] | None = None,
+        is_simulated: bool = False,
     ) -> None:
         self.config = config
+        self.is_simulated = is_simulated
         self.limits = Limits.of(config)
         self.fees = dict(fees or {})
         self.kill = kill
@@ -378,7 +380,7 @@ class RiskGate:
     def _look_through(self, view: RiskView) -> Look:
         look = self._look
         if look is None or self._looked_view is not view:
-            look = self._look = Look(view, self.books, self.limits)
+            look = self._look = Look(view, self.books, self.limits, is_simulated=self.is_simulated)
             self._looked_view = view
         return look
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from fairlead.engine.orders.model import Capabilities, Role, Side
+from fairlead.engine.orders.trigger import first_fire
 from fairlead.engine.risk.books import Books
 from fairlead.engine.risk.facts import (
     CountedOrder,
@@ -46,6 +47,7 @@ class Look:
         "capabilities",
         "facts",
         "funds",
+        "is_simulated",
         "kill_switch",
         "last_trade",
         "levels",
@@ -64,12 +66,15 @@ class Look:
         "worst_price",
     )
 
-    def __init__(self, view: RiskView, books: Books, limits: Limits) -> None:
+    def __init__(
+        self, view: RiskView, books: Books, limits: Limits, *, is_simulated: bool = False
+    ) -> None:
         self._view = view
         self._ledger = books.ledger
         self._known: dict[str, InstrumentFacts] = {}
         self.books = books
         self.limits = limits
+        self.is_simulated = is_simulated  # the exchange
         self.seen: Callable[[str], bool] = view.seen
         self.kill_switch: Callable[[OrderFacts], str | None] = view.kill_switch
         self.capabilities: Callable[[str], Capabilities | None] = view.capabilities
@@ -161,10 +166,11 @@ class Look:
     def _worst(self, order: OrderFacts) -> Decimal | None:
         if order.price is not None:
             return order.price
-        if order.trigger_price is not None:
-            return order.trigger_price
-        market = self.market
-        return self.price if market is None or market.ask is None else market.ask
+        trigger, market = order.trigger_price, self.market
+        worst = self.price if market is None or market.ask is None else market.ask
+        if order.trailing_offset is not None:
+            return _trailed(order, trigger, worst)
+        return worst if trigger is None else trigger
 
     def price_for(self, order: OrderFacts) -> Decimal | None:
         """What the order is compared with: the market's price; where a dealer's ladder is the
@@ -223,3 +229,15 @@ class Look:
 
     def pending(self, client_order_id: str) -> CountedOrder | None:
         return self._ledger.live.get(client_order_id)
+
+
+def _trailed(order: OrderFacts, begin: Decimal | None, market: Decimal | None) -> Decimal | None:
+    """The most that a trailing stop can turn over, as far as is known: a BUY follows down from its
+    begin and fires at the offset above the lowest, a SELL the other way."""
+    assert order.trailing_offset is not None
+    known = [price for price in (begin, market) if price is not None]
+    if not known:
+        return None
+    if not order.is_buy:
+        return max(known)
+    return first_fire(order.side, begin or known[0], order.trailing_offset)

@@ -12,10 +12,12 @@ from nautilus_trader.model import (
     OrderSide,
     OrderType,
     TimeInForce,
+    TrailingOffsetType,
 )
 
 from fairlead.engine import currencies
-from fairlead.engine.orders.model import REDUCE_TAG, Side, role_of
+from fairlead.engine.orders.model import REDUCE_TAG, Kind, Side, role_of
+from fairlead.engine.orders.trigger import first_fire
 from fairlead.engine.risk.facts import (
     Funds,
     InstrumentFacts,
@@ -39,6 +41,9 @@ _TIFS: dict[Any, str] = {tif: _name(tif) for tif in TimeInForce.variants()}
 FUNDS_AGE_NS = 30_000_000_000  # a scarce balance that suffices may be this old
 FUNDS_MAX_NS = 300_000_000_000  # an ample one this old
 INSTRUMENT_AGE_NS = 10_000_000_000  # increments and limits of an instrument this old
+FIRST_SHARE = Decimal("0.0002")  # a trigger is rounded to the instrument's increments
+_TRAILS = Kind.TRAILING_STOP_MARKET.value
+_BPS = TrailingOffsetType.BASIS_POINTS
 _UNPRICED = frozenset({"MARKET", "MARKET_TO_LIMIT"})
 
 
@@ -56,14 +61,30 @@ def price_of(order: Any) -> Decimal | None:
     return _decimal(price)
 
 
+def _offset_of(order: Any) -> Decimal | None:
+    """By how many basis points a trailing stop follows; None where it is to follow otherwise."""
+    offset: Decimal = order.trailing_offset
+    begin, trigger = order.activation_price, order.trigger_price
+    if order.trailing_offset_type != _BPS:
+        return None
+    if trigger is None:
+        return offset
+    if begin is None:
+        return None
+    first = first_fire(_SIDES[order.side], begin.as_decimal(), offset)
+    return offset if abs(trigger.as_decimal() - first) <= first * FIRST_SHARE else None
+
+
 def order_facts(order: Any) -> OrderFacts:
     """The facts of a NautilusTrader order, for a check or a last look before the wire."""
     kind = _KINDS[order.order_type]
-    price = trigger = emulation = None
+    price = trigger = emulation = offset = None
     priced = kind not in _UNPRICED
     if priced:
         price = order.price if order.has_price else None
         trigger = order.trigger_price if order.has_trigger_price else None
+        if kind == _TRAILS:
+            trigger, offset = order.activation_price, _offset_of(order)
     emulated_by = order.emulation_trigger
     if emulated_by is not None and emulated_by.name != "NO_TRIGGER":
         emulation = emulated_by.name
@@ -81,6 +102,7 @@ def order_facts(order: Any) -> OrderFacts:
         quantity=order.quantity.as_decimal(),
         price=None if price is None else price.as_decimal(),
         trigger_price=None if trigger is None else trigger.as_decimal(),
+        trailing_offset=offset,
         time_in_force=_TIFS[order.time_in_force],
         post_only=priced and bool(getattr(order, "is_post_only", False)),
         reduce_only=reduce_only,

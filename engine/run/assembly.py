@@ -112,8 +112,11 @@ class Assembly:
             gate = build.build_gate(self._loaded)
             return build.Parts(gate=gate, run_state=RunState(), strategies=())
         try:
-            states = build.risk_states(self._loaded, paper=not self._traits.is_real)
-            return build.build_parts(self._loaded, resolved.strategies, states, switch)
+            is_paper = not self._traits.is_real
+            states = build.risk_states(self._loaded, paper=is_paper)
+            return build.build_parts(
+                self._loaded, resolved.strategies, states, switch, is_simulated=is_paper
+            )
         except RiskStateError as error:
             raise FairleadError("RISK-STATE", str(error), Exit.FAILED) from error
 

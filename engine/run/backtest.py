@@ -182,7 +182,7 @@ def _run(
     with_marks: bool,
 ) -> RunResult:
     loaded, selection = resolved.loaded, prepared.selection
-    parts = build_parts(loaded, resolved.strategies)
+    parts = build_parts(loaded, resolved.strategies, is_simulated=True)
     parts.run_state.offer = selection.offer()
     parts.run_state.markets = {}
     parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of

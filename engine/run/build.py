@@ -90,7 +90,11 @@ def risk_states(loaded: LoadedConfig, *, paper: bool) -> RiskStates:
 
 
 def build_gate(
-    loaded: LoadedConfig, state: RiskStates | None = None, kill: KillSwitch | None = None
+    loaded: LoadedConfig,
+    state: RiskStates | None = None,
+    kill: KillSwitch | None = None,
+    *,
+    is_simulated: bool = False,
 ) -> RiskGate:
     """The run's risk gate.
 
@@ -110,6 +114,7 @@ def build_gate(
             for key, venue in loaded.config.venues.items()
             if (rates := configured_rates(venue.fees)) is not None
         },
+        is_simulated=is_simulated,
     )
 
 
@@ -118,12 +123,14 @@ def build_parts(
     strategies: Sequence[ResolvedStrategy],
     state: RiskStates | None = None,
     kill: KillSwitch | None = None,
+    *,
+    is_simulated: bool = False,
 ) -> Parts:
     """Gate, run state, and every strategy put behind the gate.
 
     Raises ConfigError, RiskStateError.
     """
-    gate = build_gate(loaded, state, kill)
+    gate = build_gate(loaded, state, kill, is_simulated=is_simulated)
     run_state = RunState(loaded.config.instruments)
     run_state.closes_bare = loaded.config.execution.missing_stop == "close"
     used = tuple(strategy_used(loaded, one) for one in strategies)

@@ -46,9 +46,10 @@ from fairlead.engine.run.native.options import options_of, secrets_of
 from fairlead.engine.run.native.session import session
 
 # NautilusTrader tells no table of what its adapters take: the adapter refuses what it lacks, and
-# the strategy is told so. What the gate asks of a venue beyond that is in docs/nautilus-venues.md.
+# the strategy is told so. Trailing stops are left out: what is left of one after a restart can't be
+# asked for. What the gate asks of a venue beyond that is in docs/nautilus-venues.md.
 ABLE = Capabilities(
-    kinds=frozenset(Kind),
+    kinds=frozenset(Kind) - {Kind.TRAILING_STOP_MARKET},
     time_in_force=frozenset(Tif),
     post_only=True,
     replace=True,

@@ -167,17 +167,23 @@ class Gateway:
 
     def states(self) -> list[tuple[str, str]]:
         """Role and state of every journaled order, sorted."""
+        rows = self._journaled("intent, state")
+        return sorted((json.loads(intent).get("role", ""), state) for intent, state in rows)
+
+    def ids(self) -> list[str]:
+        return [name for (name,) in self._journaled("client_order_id")]
+
+    def _journaled(self, columns: str) -> list[Any]:
         path = self.folder / "state" / "mudawyl-main.journal.sqlite"
         if not path.exists():
             return []
         db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            rows = db.execute("SELECT intent, state FROM orders").fetchall()
+            return db.execute(f"SELECT {columns} FROM orders").fetchall()
         except sqlite3.OperationalError:
             return []
         finally:
             db.close()
-        return sorted((json.loads(intent).get("role", ""), state) for intent, state in rows)
 
     def close(self) -> None:
         for run in self._runs:

@@ -26,16 +26,22 @@ from fairlead.adapters.mudawyl.simulator import MudawylSimulator
 from fairlead.engine.orders.model import Intent, Kind, Role, Side, VenueFill
 from tests.support.approving import approved
 from tests.venues.mudawyl.test_desk import SYMBOL, Session, move, run, still
-from tests.venues.mudawyl.trading_kit import entry, stop, target
+from tests.venues.mudawyl.trading_kit import entry, stop, target, trailing
 
 ROUNDS = 8
+CLOSINGS_MAX = 5
 D = Decimal
 MARK = D(60_000)
 
 
 def drawn(number: int, rng: random.Random) -> list[Intent]:
-    """An entry with up to three targets and perhaps a stop, around the market."""
+    """An entry with up to three targets and perhaps a stop, around the market; or a trailing stop
+    that follows from the market's next step on."""
     side = rng.choice(list(Side))
+    if rng.random() < 0.2:
+        begin = MARK + (-200 if side is Side.BUY else 200)
+        offset = rng.choice((10, 50, 150))
+        return [trailing(number * 10, str(begin), offset, side=side, quantity=D("0.06"))]
     other = Side.SELL if side is Side.BUY else Side.BUY
     sign = 1 if side is Side.BUY else -1
     ids = iter(range(number * 10, number * 10 + 9))
@@ -104,8 +110,7 @@ class Play:
         venue.faults.clear()
         venue.failing.clear()
         await session.until(lambda: not session.desk.unresolved())
-        await self._left(session, number * 10 + 9_000)
-        await session.until(lambda: not session.desk.unresolved())
+        await self._closed(session, number)
         await session.adapter.trading.flatten("BTC_USDT.MUDAWYL")
         await session.until(lambda: not session.desk.live_orders())
         return session
@@ -125,9 +130,25 @@ class Play:
         self.venue.faults.profile = "bad"
         return fresh
 
+    async def _closed(self, session: Session, number: int) -> None:
+        """All that is held, by the desk. What the gateway's own call closes beside it could not be
+        told, by a process that starts within the minute, from an exit whose answer was lost."""
+        for step in range(CLOSINGS_MAX):
+            self.venue.settle()  # what the market has triggered, before the gateway's next tick
+            await session.until(lambda: self._held(session) == self.venue.holdings[SYMBOL].quantity)
+            if not self._held(session):
+                return
+            await self._left(session, number * 10 + 9_000 + step * 1_000)
+            await session.until(lambda: not session.desk.unresolved())
+        raise AssertionError("a market exit closes nothing")
+
+    @staticmethod
+    def _held(session: Session) -> Decimal:
+        return sum((one.quantity for one in session.journal.positions()), D(0))
+
     async def _left(self, session: Session, number: int) -> None:
         """A market exit of what the journal says is held, which may be old by now."""
-        held = sum((one.quantity for one in session.journal.positions()), D(0))
+        held = self._held(session)
         if not held:
             return
         self.counts["exits"] += 1

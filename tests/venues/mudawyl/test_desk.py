@@ -22,7 +22,7 @@ from fairlead.engine.orders.model import OrderState, Side
 from fairlead.engine.secrets import Secret
 from tests.support.approving import approved
 from tests.unit.orders.conftest import Sink
-from tests.venues.mudawyl.trading_kit import BTC, MARKETS, bracket
+from tests.venues.mudawyl.trading_kit import BTC, MARKETS, bracket, trailing
 
 SYMBOL = "BTC/USDT"
 POST = "/v1/priv/exchange/order"
@@ -194,3 +194,81 @@ def test_a_restart_reconciles_all_legs(fault: str, tmp_path: Path) -> None:
 
     run(story, venue, tmp_path / "journal.sqlite")
     assert len(venue.rows) == 4
+
+
+@pytest.mark.parametrize("fault", ["", "hang_answer"])
+@pytest.mark.parametrize("fires", [False, True])
+def test_a_trailing_stop_outlives_a_restart(fault: str, fires: bool, tmp_path: Path) -> None:
+    """With `hang_answer` the process dies before any answer; `fires`: while nothing runs."""
+    venue = still()
+
+    async def story(make: Callable[[], Session]) -> None:
+        first = make()
+        await first.adapter.connect(trading=True)
+        first.desk.start()
+        if fault:
+            venue.faults.next("POST", POST, fault)
+        sending = asyncio.ensure_future(first.desk.submit(approved(trailing(1))))
+        await first.until(lambda: len(venue.rows) == 1)
+        if not fault:
+            await sending
+            assert first.states() == {"C-1": OrderState.WAITING}
+        await first.end()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        move(venue, "58900")
+        move(venue, "59600" if fires else "59000")
+        second = make()
+        await second.adapter.connect(trading=True)
+        assert len(second.desk.adopt_journal()) == 1
+        await second.desk.recover(60.0)
+        second.desk.start()
+        wanted = OrderState.FILLED if fires else OrderState.WAITING
+        await second.until(lambda: second.states() == {"C-1": wanted})
+        move(venue, "59600")
+        await second.until(lambda: second.states() == {"C-1": OrderState.FILLED})
+        (position,) = second.journal.positions()
+        assert position.quantity == Decimal("0.05") == venue.holdings[SYMBOL].quantity
+        await second.end()
+
+    run(story, venue, tmp_path / "journal.sqlite")
+    assert len(venue.rows) == 1
+
+
+@pytest.mark.parametrize("kind", ["stop", "target"])
+@pytest.mark.parametrize("fault", ["", "hang_answer"])
+@pytest.mark.parametrize("partial", ["short", "error"])
+def test_a_leg_that_failed_is_refused_and_the_others_are_reconciled_after_a_restart(
+    kind: str, fault: str, partial: str, tmp_path: Path
+) -> None:
+    """Told as `error` the exchange ends with the leg that failed; the stop is the last."""
+    venue = still(partial=partial)
+    failed = ["C-4"] if kind == "stop" else ["C-2", "C-3", "C-4"][: 3 if partial == "error" else 1]
+    standing = {"C-2": OrderState.OPEN, "C-3": OrderState.OPEN, "C-4": OrderState.WAITING}
+    wanted = {"C-1": OrderState.FILLED} | standing | dict.fromkeys(failed, OrderState.REFUSED)
+    count = 4 - len(failed)
+
+    async def story(make: Callable[[], Session]) -> None:
+        first = make()
+        await first.adapter.connect(trading=True)
+        first.desk.start()
+        venue.control({"fail": kind})
+        if fault:
+            venue.faults.next("POST", POST, fault)
+        sending = asyncio.ensure_future(first.desk.submit(approved(*bracket())))
+        await first.until(lambda: len(venue.rows) == count)
+        if not fault:
+            await sending
+        await first.end()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        second = make()
+        await second.adapter.connect(trading=True)
+        second.desk.adopt_journal()
+        await second.desk.recover(60.0)
+        second.desk.start()
+        await second.until(lambda: second.states() == wanted)
+        await second.end()
+
+    run(story, venue, tmp_path / "journal.sqlite")
+    assert len(venue.rows) == count

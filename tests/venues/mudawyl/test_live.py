@@ -168,6 +168,30 @@ options = {{ http_url = "{line["rest"]}", ws_url = "{line["ws"]}", app_key = "{l
     assert checked.returncode == 0, checked.stdout
 
 
+def test_a_trailing_stop_of_a_strategy_outlives_a_kill_and_opens_its_position(
+    gateway: Gateway,
+) -> None:
+    params = ', trails = true, leaves_at = "60100"'
+    running = gateway.start(params=params)
+    gateway.wait(lambda: gateway.states() == [("", "WAITING")], "the trailing stop")
+    assert (gateway.held(), gateway.open()) == (0, ["trailing_stop_market"])
+    (order_id,) = gateway.ids()
+    told = run("explain", Path(order_id), "--config", str(gateway.toml))
+    assert "follows the market by 100 basis points from 59000" in told.stdout, told.stderr
+    gateway.kill(running)
+    running = gateway.start(params=params)
+    gateway.wait(lambda: gateway.log.read_text().count("two live") == 2, "the second run")
+    for price in ("58900", "59500"):
+        gateway.move(price)
+    gateway.wait(lambda: gateway.states() == [("", "FILLED")], "its fill")
+    assert gateway.held() == D("0.05")
+    gateway.move("60150")
+    gateway.wait(lambda: ("exit", "FILLED") in gateway.states(), "the market exit")
+    assert (gateway.stop(running), gateway.held()) == (Exit.OK, 0)
+    key = gateway.sim.main.id
+    assert gateway.changes() == [f"exchange/order/{key}", f"exchange/position/{key}"]
+
+
 @pytest.mark.parametrize("lives", [True, False])
 def test_a_kill_that_flattens_ends_position_and_orders(gateway: Gateway, lives: bool) -> None:
     """By the run that lives, or by the command alone: the gateway's own call, once."""

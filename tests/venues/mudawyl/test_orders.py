@@ -426,6 +426,25 @@ async def test_after_a_restart_what_the_journal_knows_and_what_is_older_is_not_i
     assert isinstance(found, Absent)
 
 
+async def test_what_another_closed_within_the_minute_leaves_an_exit_that_was_lost_ambiguous() -> (
+    None
+):
+    """After a restart: the exchange's clock is not known better. Before it the snapshot tells."""
+    made = await world()
+    await made.accepted(entry(1))
+    await made.orders.flatten(BTC)
+    await made.accepted(entry(2))
+    made.wire.loses = "answer"
+    (outcome,) = await made.submit(leaving())
+    assert isinstance(outcome, Unknown)
+    (found,) = await made.orders.find_all(lost(made, leaving()))
+    assert isinstance(found, Found)
+    made.orders._before.clear()
+    (found,) = await made.orders.find_all(lost(made, leaving()))
+    assert isinstance(found, Unsure)
+    assert (found.ambiguous, len(found.candidates)) == (True, 2)
+
+
 async def test_a_position_that_changed_without_an_order_is_no_absence() -> None:
     made = await world()
     made.wire.loses = "request"

@@ -156,6 +156,16 @@ def stop(number: int, trigger: str = "59000", limit: str = "58900", **fields: An
     return entry(number, **(base | fields))
 
 
+def trailing(number: int, begin: str = "59000", offset: int = 100, **fields: Any) -> Intent:
+    """An entry that follows the market from `begin` on, by `offset` basis points."""
+    base: dict[str, Any] = {
+        "kind": Kind.TRAILING_STOP_MARKET,
+        "trigger_price": D(begin),
+        "trailing_offset": D(offset),
+    }
+    return entry(number, **(base | fields))
+
+
 def bracket() -> tuple[Intent, ...]:
     return entry(1), target(2, "60500"), target(3, "61000"), stop(4)
 

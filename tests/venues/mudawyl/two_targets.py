@@ -14,7 +14,8 @@ QUANTITY = Quantity.from_str("0.050")
 
 
 class TwoTargetsConfig(StrategyConfig):
-    """`feed` is what it hears prices by; `leaves_at` closes the position from that price on."""
+    """`feed` is what it hears prices by; `leaves_at` closes the position from that price on.
+    `trails` enters by a trailing stop in place of the bracket: 1000 below, 1 % behind."""
 
     def __init__(
         self,
@@ -23,12 +24,14 @@ class TwoTargetsConfig(StrategyConfig):
         feed: str = "ticker",
         leaves_at: Decimal | None = None,
         opens: bool = True,
+        trails: bool = False,
         **native: Any,
     ) -> None:
         self.instrument_id = instrument_id
         self.feed = feed
         self.leaves_at = leaves_at
         self.opens = opens
+        self.trails = trails
 
 
 class TwoTargets(GuardedStrategy):
@@ -39,7 +42,8 @@ class TwoTargets(GuardedStrategy):
         self._left = False
 
     def on_start(self) -> None:
-        if self.own_position(self._c.instrument_id) or self.open_brackets():
+        name = self._c.instrument_id
+        if self.own_position(name) or self.open_brackets() or self.own_orders(name):
             self._opened = True
         if self._c.feed == "ticker":
             self.subscribe_mark_prices(self._c.instrument_id)
@@ -56,7 +60,11 @@ class TwoTargets(GuardedStrategy):
 
     def _heard(self, price: Decimal) -> None:
         name = self._c.instrument_id
-        if not self._opened:
+        if not self._opened and self._c.trails:
+            self._opened = True
+            begin = self.round_price(name, OrderSide.BUY, price - 1000)
+            self.trailing_stop(name, OrderSide.BUY, QUANTITY, 100, begin)
+        elif not self._opened:
             self._opened = True
             sell = OrderSide.SELL
             self.bracket(
