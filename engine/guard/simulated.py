@@ -25,14 +25,20 @@ from typing import Any
 
 import msgspec
 from nautilus_trader.common import DataActor
-from nautilus_trader.model import ClientOrderId, OrderInitialized, OrderType, TimeInForce
+from nautilus_trader.model import (
+    ClientOrderId,
+    OrderInitialized,
+    OrderType,
+    TimeInForce,
+    TriggerType,
+)
 
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.rounding import round_quantity
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.sending import Sending
 from fairlead.engine.guard.stop import Stop
-from fairlead.engine.orders.model import REDUCE_TAG, Kind, Side
+from fairlead.engine.orders.model import REDUCE_TAG, Capabilities, Kind, Side, TriggerSource
 from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import order_facts
@@ -110,6 +116,18 @@ def plain(order: Any) -> Any:
     return type(order).create(OrderInitialized.from_dict(fields))
 
 
+def by_book(order: Any, able: Capabilities | None) -> Any:
+    """`order` as the simulated exchange gets it, which asks about one that waits for a trade with
+    trades only: so one that the engine holds, and fires by the book, waits for bid and ask."""
+    kind = order.order_type.name
+    if able is None or kind not in able.held or order.trigger_type != TriggerType.LAST_PRICE:
+        return order
+    if able.source_for(kind) is TriggerSource.LAST:
+        return order
+    fields = order.init_event.to_dict() | {"trigger_type": TriggerType.BID_ASK.name}
+    return type(order).create(OrderInitialized.from_dict(fields))
+
+
 def _is_part(order: Any) -> bool:
     """A target of a bracket that goes out whole: linked to its entry, and to no sibling."""
     linked = order.contingency_type
@@ -138,6 +156,8 @@ class Ends:
                     end_ns, order_id = order.init_event.expire_time, order.client_order_id
                     end = self._stop.safe("the end of an order", partial(self._end, order_id))
                     run.arrivals.before(end_ns, str(order_id), end)
+            able = self._core.gate.capabilities
+            found = [by_book(one, able.get(str(one.instrument_id.venue))) for one in found]
         return [plain(order) for order in found] if run.plain_exits else found
 
     def _end(self, order_id: ClientOrderId, event: Any) -> None:

@@ -24,10 +24,9 @@ from fairlead.engine.matching.orders import (
     Order,
     State,
     Trigger,
-    Watched,
 )
 from fairlead.engine.matching.taking import Print, walk
-from fairlead.engine.matching.working import POST_ONLY, Working
+from fairlead.engine.matching.working import POST_ONLY, Working, passed_by
 from fairlead.engine.orders.model import Side, TierPrice
 
 SET_BACK_NS = 1_000_000_000  # what comes out of order is far nearer
@@ -181,7 +180,9 @@ class Exchange:
 
     def _arrive(self, order: Order) -> None:
         """Refuse the order, or accept it and let it trade."""
-        new, working = order.new, self._working[order.new.instrument]
+        working = self._working[order.new.instrument]
+        working.hold_passed(order)
+        new = order.new
         order.state = State.WAITING if new.trigger is not None else State.TAKING
         reason = self._refusal(order, working)
         due_post_only = False
@@ -373,9 +374,7 @@ class Exchange:
 
 def _passed(trigger: Trigger, side: Side, market: Market) -> str | None:
     """Why a stop can't be taken: the market is where it would fire at once."""
-    last = market.last_price if trigger.watched is not Watched.TOUCH else None
-    touch = market.touch(side) if trigger.watched is not Watched.LAST else None
-    for price in (last, touch):
-        if trigger.is_met(price):
-            return f"{PASSED}: the trigger price {trigger.price} was passed, the market is {price}"
-    return None
+    price = passed_by(trigger, side, market)
+    if price is None:
+        return None
+    return f"{PASSED}: the trigger price {trigger.price} was passed, the market is {price}"

@@ -20,6 +20,7 @@ from fairlead.engine.matching.orders import (
 )
 from fairlead.engine.matching.taking import Print
 from fairlead.engine.orders.held import HeldSettings
+from fairlead.engine.orders.live import STOP_KINDS
 from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif, TriggerSource
 
 ZERO = Decimal(0)
@@ -66,10 +67,21 @@ class HeldRules(msgspec.Struct, frozen=True, kw_only=True):
 
     def release_of(self, kind: str, tif: str) -> Release | None:
         """None for what the venue takes itself."""
-        able, settings = self.able, self.settings
+        able = self.able
         is_limit = able.holds_limits and kind == Kind.LIMIT and tif == Tif.GTC
         if kind not in able.held and not is_limit:
             return None
+        return self._release(kind, tif, is_limit=is_limit)
+
+    def release_if_passed(self, kind: str, tif: str) -> Release | None:
+        """Of a stop that the venue has, and takes for something else where it is passed."""
+        able = self.able
+        if not able.hold_passed or kind not in able.kinds or kind not in STOP_KINDS:
+            return None
+        return self._release(kind, tif, is_limit=False)
+
+    def _release(self, kind: str, tif: str, *, is_limit: bool) -> Release:
+        able, settings = self.able, self.settings
         return Release(
             source=able.source_for(kind),
             time_in_force=cast(TimeInForce, tif if tif in able.time_in_force else able.release_tif),
@@ -107,6 +119,7 @@ def new_order_of(order: Any, rules: HeldRules | None = None) -> NewOrder:
         price=order.price.as_decimal() if kind in _LIMITS else None,
         trigger=_trigger_of(order, kind, side, release),
         release=release,
+        if_passed=None if rules is None else rules.release_if_passed(kind, tif),
         time_in_force=cast(TimeInForce, "GTC" if tif == "DAY" else tif),
         expire_ns=int(expires or 0),
         post_only=bool(getattr(order, "is_post_only", False)),

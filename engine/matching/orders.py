@@ -74,6 +74,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """`price` None is a market order; with a `trigger` it waits for that first.
 
     `parent` is the order whose first fill it waits for, `linked` those that end or shrink with it.
+    `if_passed`: so the engine holds a stop that the venue has, and would not take as one, where its
+    trigger is passed when it comes.
     """
 
     id: str
@@ -91,6 +93,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     contingency: Contingency | None = None
     linked: tuple[str, ...] = ()
     release: Release | None = None
+    if_passed: Release | None = None
 
     @property
     def taking_tif(self) -> TimeInForce:

@@ -59,10 +59,11 @@ class Shadow:
             trigger=new.trigger,
             state=state,
         )
+        self._working.hold_passed(order)
         self._working.add(order)
         if state is State.TAKING:
             self._working.enter(order)
-        elif new.release is not None:
+        elif order.new.release is not None:
             self.market.now_ns = max(self.market.now_ns, ts_ns)  # it is armed again from here
             self._working.look(order)
         elif self._is_fired(order):

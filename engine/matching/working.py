@@ -11,9 +11,11 @@ from decimal import Decimal
 from itertools import islice
 from typing import Protocol
 
+import msgspec
+
 from fairlead.engine.matching.makers import by_priority, from_book, from_trade
 from fairlead.engine.matching.market import LEVELS, Market, opposite
-from fairlead.engine.matching.orders import ZERO, Order, Release, State, Watched
+from fairlead.engine.matching.orders import ZERO, Order, Release, State, Trigger, Watched
 from fairlead.engine.matching.reach import Reach, reach_of
 from fairlead.engine.matching.taking import Offer, Print, walk
 from fairlead.engine.orders.model import Side, TriggerSource
@@ -150,6 +152,16 @@ class Working:
         for order in self._waiting():
             self._look(order, by_trade=by_trade)
 
+    def hold_passed(self, order: Order) -> None:
+        """It comes: where its trigger is passed, and the venue would not take it so, it is held."""
+        release, trigger = order.new.if_passed, order.trigger
+        if release is None or trigger is None:
+            return
+        market, is_last = self.market, release.source is TriggerSource.LAST
+        watched = market.last_price if is_last else self._watched(order, release)
+        if trigger.is_met(watched) or passed_by(trigger, order.side, market) is not None:
+            order.new = msgspec.structs.replace(order.new, release=release)
+
     def look(self, order: Order) -> None:
         """It has come, or was changed: the book that stands may fire it."""
         self._look(order, by_trade=False)
@@ -273,6 +285,13 @@ class Working:
         if other is not None and (other <= price if order.side is Side.BUY else other >= price):
             return ZERO if market.offers(order.side, price, whole=True) else None
         return market.sides[order.side].size(price)
+
+
+def passed_by(trigger: Trigger, side: Side, market: Market) -> Decimal | None:
+    """The price, of those that the trigger watches, which has passed it."""
+    last = market.last_price if trigger.watched is not Watched.TOUCH else None
+    touch = market.touch(side) if trigger.watched is not Watched.LAST else None
+    return next((price for price in (last, touch) if trigger.is_met(price)), None)
 
 
 def _total(offers: Iterable[Offer]) -> Decimal:

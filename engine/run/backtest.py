@@ -263,9 +263,10 @@ def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVe
 
 
 def _holds(able: Capabilities) -> bool:
-    """Whether the engine holds all that waits for a trigger: one that is passed is refused by none,
-    and what NautilusTrader takes for passed need not be, by the price that the engine looks at."""
-    return bool(able.held) and not able.kinds & STOP_KINDS
+    """Whether the engine holds all that waits for a trigger, or what of it is passed: such a one is
+    refused by none, and what NautilusTrader takes for passed need not be, by the price that the
+    engine looks at."""
+    return able.hold_passed or (bool(able.held) and not able.kinds & STOP_KINDS)
 
 
 def _venue_config(

@@ -233,3 +233,41 @@ def test_a_limit_that_waits_is_fired_by_the_book_that_stands_and_by_its_price_as
     assert b.of("later") == ["accepted"]
     b.modify(30, "later", price="99.40")
     assert b.filled_of("later") == ["1@99.5 T"]
+
+
+def test_rules_of_a_stop_that_the_venue_has_but_not_where_it_is_passed() -> None:
+    able = Capabilities(
+        kinds=frozenset({Kind.LIMIT, Kind.STOP_LIMIT}),
+        time_in_force=frozenset({Tif.GTC}),
+        held=frozenset({Kind.STOP_MARKET}),
+        hold_passed=True,
+    )
+    rules = HeldRules(able=able, settings=HeldSettings())
+    found = rules.release_if_passed("STOP_LIMIT", "GTC")
+    assert found is not None
+    assert (found.source, found.time_in_force) == (TriggerSource.LAST, "GTC")
+    assert [rules.release_of("STOP_LIMIT", "GTC"), rules.release_if_passed("LIMIT", "GTC")] == [
+        None
+    ] * 2
+    plain = msgspec.structs.replace(able, hold_passed=False)
+    assert (
+        HeldRules(able=plain, settings=HeldSettings()).release_if_passed("STOP_LIMIT", "GTC")
+        is None
+    )
+
+
+@pytest.mark.parametrize(("source", "at"), [(TriggerSource.LAST, 40), (TriggerSource.TOUCH, 20)])
+def test_a_passed_stop_is_held_where_the_venue_would_take_it_for_something_else(
+    source: TriggerSource, at: int
+) -> None:
+    """By the last trade it waits for the next that has passed it, by the book it fires at once."""
+    b = bench()
+    b.trade(10, "99.00")
+    how = release(source, time_in_force="GTC")
+    b.order(20, "stop", SELL, 1, "98.00", stop="100.00", if_passed=how)
+    b.order(20, "ahead", SELL, 1, "90.00", stop="98.50", if_passed=how)
+    b.trade(30, "100.50", 1, BUY)
+    b.trade(40, "99.50")
+    assert b.of("stop")[:2] == ["accepted", "triggered"]
+    assert b.at("stop") == [at]
+    assert b.of("ahead") == ["accepted"]

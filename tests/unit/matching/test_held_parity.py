@@ -13,8 +13,10 @@ from nautilus_trader.model import AggressorSide, OrderSide, TriggerType
 
 from fairlead.engine.matching.closing import closing
 from fairlead.engine.matching.fill_model import MarketFills
-from fairlead.engine.matching.orders import Trigger
-from fairlead.engine.orders.model import TriggerSource
+from fairlead.engine.matching.native import HeldRules
+from fairlead.engine.matching.orders import Trigger, Watched
+from fairlead.engine.orders.held import HeldSettings
+from fairlead.engine.orders.model import Capabilities, Kind, Tif, TriggerSource
 from tests.kernel.bench import IID, MS, Script, Seen, book, level, px, qty, run, trade
 from tests.unit.matching import kit
 from tests.unit.matching.fills import PAIRS, Fed, fed_by, parts
@@ -28,7 +30,7 @@ SIZE = 3.0
 STEPS = ((0, 2), (0.2, 2), (0.5, 90))  # from the touch, and the size there
 Event = tuple[Any, ...]
 Fill = tuple[float, float, float]  # milliseconds, price, size
-BID_ASK = TriggerType.BID_ASK
+BID_ASK, LAST_PRICE = TriggerType.BID_ASK, TriggerType.LAST_PRICE
 
 
 def recording(*, whole: bool) -> list[Event]:
@@ -58,7 +60,9 @@ def recording(*, whole: bool) -> list[Event]:
     return found
 
 
-def in_backtest(events: Sequence[Event], kind: str, side: OrderSide, source: TriggerSource) -> Seen:
+def in_backtest(
+    events: Sequence[Event], kind: str, side: OrderSide, held: HeldRules, by: TriggerType
+) -> Seen:
     data: list[Any] = []
     for what, ms, *rest in events:
         if what == "book":
@@ -68,16 +72,14 @@ def in_backtest(events: Sequence[Event], kind: str, side: OrderSide, source: Tri
         else:
             data.append(trade(ms, *rest, 1.0, AggressorSide.NO_AGGRESSOR))
     fed, ends = Fed(data), closing(73 * MS)
-    model = MarketFills(
-        PAIRS, fed, ends, consumes=True, queues=True, held={str(IID.venue): rules(source)}
-    )
+    model = MarketFills(PAIRS, fed, ends, consumes=True, queues=True, held={str(IID.venue): held})
 
     def send(script: Script) -> None:
         for one in LEVELS:
             far = 120.0 if side is BUY else 80.0
             prices = (px(far), px(one)) if "limit" in kind else (px(one),)
             build = getattr(script.order_factory, kind)
-            script.send(str(one), build(IID, side, qty(SIZE), *prices, trigger_type=BID_ASK))
+            script.send(str(one), build(IID, side, qty(SIZE), *prices, trigger_type=by))
 
     seen = run(
         fed_by(model, data),
@@ -92,17 +94,21 @@ def in_backtest(events: Sequence[Event], kind: str, side: OrderSide, source: Tri
     return seen
 
 
-def on_paper(events: Sequence[Event], kind: str, side: OrderSide, source: TriggerSource) -> Any:
+def on_paper(
+    events: Sequence[Event], kind: str, side: OrderSide, held: HeldRules, by: TriggerType
+) -> kit.Bench:
     bench = kit.Bench(margin=True, balances={"USDT": 10_000_000})
     mine = kit.BUY if side is BUY else kit.SELL
-    release = rules(source).release_of(kind.upper(), "GTC")
+    release = held.release_of(kind.upper(), "GTC")
+    if_passed = held.release_if_passed(kind.upper(), "GTC")
+    watched = Watched.LAST if by is LAST_PRICE else Watched.TOUCH
     is_rise = (side is BUY) == kind.startswith("stop")
 
     def arrive() -> None:
         for one in LEVELS:
             far = None if "market" in kind else ("120" if side is BUY else "80")
-            new = kit.new(str(one), mine, SIZE, far, release=release)
-            trigger = Trigger(Decimal(str(one)), is_rise)
+            new = kit.new(str(one), mine, SIZE, far, release=release, if_passed=if_passed)
+            trigger = Trigger(Decimal(str(one)), is_rise, watched)
             bench.exchange.submit(
                 [msgspec.structs.replace(new, trigger=trigger)], int(ARRIVAL * kit.MS)
             )
@@ -128,7 +134,7 @@ def _with(events: Sequence[Event], arrive: Any) -> Iterator[Event]:
         yield event
 
 
-def fills_of(bench: Any, name: str) -> list[Fill]:
+def fills_of(bench: kit.Bench, name: str) -> list[Fill]:
     found = []
     for one in bench.told:
         if (one.order, one.kind) == (name, "filled"):
@@ -137,22 +143,66 @@ def fills_of(bench: Any, name: str) -> list[Fill]:
     return found
 
 
-@pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("side", [BUY, SELL])
+WHOLE = pytest.mark.parametrize("whole", [True, False])
+SIDES = pytest.mark.parametrize("side", [BUY, SELL])
+
+
+@WHOLE
+@SIDES
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("source", list(TriggerSource))
 def test_the_moment_and_the_price_are_the_same(
     source: TriggerSource, kind: str, side: OrderSide, whole: bool
 ) -> None:
-    events = recording(whole=whole)
-    seen = in_backtest(events, kind, side, source)
-    bench = on_paper(events, kind, side, source)
-    played = {str(one): parts(seen, str(one)) for one in LEVELS}
-    paper = {str(one): fills_of(bench, str(one)) for one in LEVELS}
+    played, paper = both(recording(whole=whole), kind, side, rules(source), BID_ASK)
     assert sum(map(bool, paper.values())) >= 5
     if source is TriggerSource.TIER:  # passed when it came, by its own price alone: the next book
         played, paper = _from(NEXT, played), _from(NEXT, paper)
     assert played == paper
+
+
+@WHOLE
+@SIDES
+@pytest.mark.parametrize(
+    ("source", "by"),
+    [
+        (TriggerSource.LAST, LAST_PRICE),
+        (TriggerSource.LAST, BID_ASK),
+        (TriggerSource.TOUCH, BID_ASK),
+        (TriggerSource.MID, BID_ASK),
+    ],
+)
+def test_so_they_are_where_the_venue_has_stops_but_none_that_is_passed(
+    source: TriggerSource, by: TriggerType, side: OrderSide, whole: bool
+) -> None:
+    held = HeldRules(able=has_stops(source), settings=HeldSettings())
+    played, paper = both(recording(whole=whole), "stop_limit", side, held, by)
+    assert sum(map(bool, paper.values())) >= 5
+    assert played == paper
+
+
+def has_stops(source: TriggerSource) -> Capabilities:
+    return Capabilities(
+        kinds=frozenset({Kind.LIMIT, Kind.MARKET, Kind.STOP_LIMIT}),
+        time_in_force=frozenset({Tif.GTC}),
+        held=frozenset({Kind.STOP_MARKET, Kind.LIMIT_IF_TOUCHED, Kind.MARKET_IF_TOUCHED}),
+        trigger_sources=(source,),
+        hold_passed=True,
+    )
+
+
+def both(
+    events: Sequence[Event], kind: str, side: OrderSide, held: HeldRules, by: TriggerType
+) -> tuple[dict[str, list[Fill]], dict[str, list[Fill]]]:
+    """Fills by an order's name: in a backtest, on paper."""
+    seen, bench = in_backtest(events, kind, side, held, by), on_paper(events, kind, side, held, by)
+    names = [str(one) for one in LEVELS]
+    assert set(seen.statuses.values()) <= {"FILLED", "ACCEPTED", "TRIGGERED", "SUBMITTED"}
+    assert not [one for one in bench.told if one.kind == "rejected"]
+    return (
+        {name: parts(seen, name) for name in names},
+        {name: fills_of(bench, name) for name in names},
+    )
 
 
 def _from(ms: float, fills: dict[str, list[Fill]]) -> dict[str, list[Fill]]:

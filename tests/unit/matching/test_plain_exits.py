@@ -17,8 +17,8 @@ from nautilus_trader.model import (
     TriggerType,
 )
 
-from fairlead.engine.guard.simulated import plain
-from fairlead.engine.orders.model import REDUCE_TAG, Role
+from fairlead.engine.guard.simulated import by_book, plain
+from fairlead.engine.orders.model import REDUCE_TAG, Capabilities, Kind, Role, Tif, TriggerSource
 from fairlead.engine.risk.view import order_facts
 from tests.unit.nautilus_harness import IID, px, qty
 
@@ -80,3 +80,27 @@ def test_what_never_rests_keeps_the_flag(tif: TimeInForce) -> None:
         FACTORY.limit(*WHERE, px(99), time_in_force=tif, reduce_only=True),
     ):
         assert plain(order) is order
+
+
+def able(source: TriggerSource, *held: Kind) -> Capabilities:
+    return Capabilities(
+        kinds=frozenset({Kind.LIMIT}),
+        time_in_force=frozenset({Tif.FOK}),
+        held=frozenset(held),
+        trigger_sources=(source,),
+    )
+
+
+@pytest.mark.parametrize("source", list(TriggerSource))
+def test_what_the_engine_fires_by_the_book_waits_for_no_trade(source: TriggerSource) -> None:
+    holds = able(source, Kind.STOP_LIMIT)
+    order = RESTING["stop_limit"]()
+    sent = by_book(order, holds)
+    is_book = source is not TriggerSource.LAST
+    assert sent.trigger_type == (TriggerType.BID_ASK if is_book else TriggerType.LAST_PRICE)
+    before, after = order.init_event.to_dict(), sent.init_event.to_dict()
+    assert {key for key in before if before[key] != after[key]} <= {"trigger_type"}
+    for other in ("limit", "stop_market", "market_to_limit", "trailing_stop_limit"):
+        order = RESTING[other]()
+        assert by_book(order, holds) is order
+    assert by_book(order, None) is order
