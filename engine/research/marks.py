@@ -1,7 +1,7 @@
 """Prices by time while a run goes on: samples for its equity, and the mid after each fill.
 
-Of what the run itself hears: in a backtest of each quote (made from the book where there is one),
-live and on paper of the cache, at set times. Nothing is traded differently for it.
+The run's cache is looked at, at set times and when a fill's horizon is reached: to hear of each
+price costs a backtest a tenth of its time. Nothing is traded differently for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from nautilus_trader.common import DataActor
-from nautilus_trader.model import InstrumentId, QuoteTick, TradeTick
+from nautilus_trader.model import InstrumentId
 
 from fairlead.engine.research.columns import HORIZONS_SECS
 
@@ -36,38 +36,6 @@ class Top(NamedTuple):
         return (self.bid.as_decimal() + self.ask.as_decimal()) / 2  # type: ignore[no-any-return]
 
 
-class _Line:
-    """One instrument's prices. `last` is the newest tick, a `Top` or what NautilusTrader tells,
-    at `last_ts`: of the many that are told few are ever looked at."""
-
-    __slots__ = ("due", "last", "last_ts", "next_ns", "samples", "step", "taken")
-
-    def __init__(self) -> None:
-        self.due: list[tuple[int, str, int]] = []  # a heap of the horizons of fills
-        self.samples: list[Top] = []
-        self.next_ns = 0  # of the next sample
-        self.step = SECOND_NS
-        self.last: Any = None
-        self.last_ts = 0
-        self.taken: Any = None  # the newest tick that is a sample
-
-    def sample(self, ts: int, tick: Any) -> None:
-        kept, self.taken = self.samples, tick
-        kept.append(_top(ts, tick))
-        if len(kept) > SAMPLES_MAX:
-            del kept[1::2]
-            self.step *= 2
-        self.next_ns = (ts // self.step + 1) * self.step
-
-
-def _top(ts: int, tick: Any) -> Top:
-    if isinstance(tick, Top):
-        return tick
-    if isinstance(tick, QuoteTick):
-        return Top(ts, tick.bid_price, tick.ask_price)
-    return Top(ts, tick.price, tick.price)
-
-
 class Marks:
     """Of one run.
 
@@ -76,88 +44,121 @@ class Marks:
     """
 
     def __init__(self) -> None:
+        self.samples: dict[str, list[Top]] = {}
         self.after: dict[str, dict[int, Decimal]] = {}
-        self._lines: dict[str, _Line] = {}
-
-    @property
-    def samples(self) -> dict[str, list[Top]]:
-        return {name: line.samples for name, line in self._lines.items() if line.samples}
-
-    def line(self, instrument: str) -> _Line:
-        return self._lines.setdefault(instrument, _Line())
+        self.step_ns = SECOND_NS  # between two samples, at first
+        self._last: dict[str, Top] = {}
+        self._next: dict[str, int] = {}  # time of the next sample
+        self._step: dict[str, int] = {}
+        self._due: dict[str, list[tuple[int, str, int]]] = {}
 
     def told(self, instrument: str, top: Top) -> None:
         """The newest prices of an instrument."""
-        line = self.line(instrument)
-        self.look(line, top.ts, top)
-        line.last_ts, line.last = top.ts, top
+        due = self._due.get(instrument)
+        if due and due[0][0] < top.ts:
+            self._settle(instrument, due, top.ts)
+        if top.ts >= self._next.get(instrument, 0):
+            self._sample(instrument, top)
+        self._last[instrument] = top
 
-    def look(self, line: _Line, ts: int, tick: Any) -> None:
-        """At a tick, before it is the last; of use where it is a sample, or a horizon has ended."""
-        self._settle(line, ts)
-        if ts >= line.next_ns:
-            line.sample(ts, tick)
-
-    def filled(self, fill: Any) -> None:
-        """NautilusTrader's event of a fill, as its strategy is told of it."""
+    def filled(self, fill: Any) -> list[int]:
+        """NautilusTrader's event of a fill, as its strategy is told of it; the horizons."""
         key = f"{fill.client_order_id}/{fill.trade_id}"
-        due = self.line(str(fill.instrument_id)).due
-        for secs in HORIZONS_SECS:
-            heapq.heappush(due, (fill.ts_event + secs * SECOND_NS, key, secs))
+        due = self._due.setdefault(str(fill.instrument_id), [])
+        ends = [(fill.ts_event + secs * SECOND_NS, key, secs) for secs in HORIZONS_SECS]
+        for end in ends:
+            heapq.heappush(due, end)
+        return [ts for ts, _, _ in ends]
 
     def finish(self, end_ns: int) -> None:
         """The run has ended: what is due later is never known."""
-        for line in self._lines.values():
-            self._settle(line, end_ns + 1)
-            if line.last is not line.taken:
-                line.samples.append(_top(line.last_ts, line.last))
-                line.taken = line.last
+        for instrument, due in self._due.items():
+            self._settle(instrument, due, end_ns + 1)
+        for instrument, top in self._last.items():
+            if self.samples[instrument][-1] is not top:
+                self.samples[instrument].append(top)
 
     @property
     def next_due_ns(self) -> int | None:
-        return min((line.due[0][0] for line in self._lines.values() if line.due), default=None)
+        return min((due[0][0] for due in self._due.values() if due), default=None)
 
-    def _settle(self, line: _Line, before_ns: int) -> None:
-        due = line.due
+    def _settle(self, instrument: str, due: list[tuple[int, str, int]], before_ns: int) -> None:
+        last = self._last.get(instrument)
         while due and due[0][0] < before_ns:
             _, key, secs = heapq.heappop(due)
-            if line.last is not None:
-                self.after.setdefault(key, {})[secs] = _top(line.last_ts, line.last).mid
+            if last is not None:
+                self.after.setdefault(key, {})[secs] = last.mid
+
+    def _sample(self, instrument: str, top: Top) -> None:
+        kept = self.samples.setdefault(instrument, [])
+        step = self._step.setdefault(instrument, self.step_ns)
+        kept.append(top)
+        if len(kept) > SAMPLES_MAX:
+            del kept[1::2]
+            step = self._step[instrument] = step * 2
+        self._next[instrument] = (top.ts // step + 1) * step
 
 
 class MarksActor(DataActor):
-    """Hears of a backtest's prices, by subscriptions of its own."""
+    """Looks at a backtest's cache, by alarms of its own.
 
-    _wanted: Mapping[str, bool] = {}
-    _lines: Mapping[InstrumentId, _Line]
-    _look: Callable[[_Line, int, Any], None]
-    _now_ns: Callable[[], int]
+    Each comes a nanosecond after the moment that it is of: by then all that was told in that moment
+    is known.
+    """
 
-    def watch(self, marks: Marks, wanted: Mapping[str, bool]) -> None:
-        """`wanted`: instruments, and whether there are quotes of them (else there are trades).
+    _span_ns = (0, 0)
+    _marks: Marks
+    _ids: Mapping[str, InstrumentId]
+    _clock: Any = None
+    _prices: Any = None  # the cache
+    _alarms: set[int]
+
+    def watch(self, marks: Marks, instruments: Iterable[str], span_ns: tuple[int, int]) -> None:
+        """`span_ns`: begin and end of the data.
 
         DataActor's own constructor takes nothing but its config.
         """
-        self._wanted, self._look = wanted, marks.look
-        self._lines = {InstrumentId.from_str(name): marks.line(name) for name in wanted}
+        self._marks, self._span_ns, self._alarms = marks, span_ns, set()
+        self._ids = {name: InstrumentId.from_str(name) for name in instruments}
 
     def on_start(self) -> None:
-        self._now_ns = self.clock.timestamp_ns  # looked up once: it is asked at every tick
-        for instrument_id in self._lines:
-            if self._wanted[str(instrument_id)]:
-                self.subscribe_quotes(instrument_id)
-            else:
-                self.subscribe_trades(instrument_id)
+        begin, end = self._span_ns
+        self._clock, self._prices = self.clock, self.cache
+        step = self._marks.step_ns = step_of(end - begin)
+        first = (begin // step + 1) * step + 1
+        self._clock.set_timer_ns(
+            "marks", step, start_time_ns=first, callback=self._at, fire_immediately=True
+        )
 
-    def on_quote(self, tick: QuoteTick | TradeTick) -> None:
-        """NautilusTrader gives a quote that it makes from a book the venue's time as `ts_init`: the
-        moment in which it is heard is the clock's."""
-        line, now = self._lines[tick.instrument_id], self._now_ns()
-        if now >= line.next_ns or (line.due and line.due[0][0] < now):
-            self._look(line, now, tick)
-        line.last_ts, line.last = now, tick
+    def filled(self, fill: Any) -> None:
+        """As its strategy is told of it."""
+        for due in self._marks.filled(fill):
+            if due not in self._alarms:  # parts of an order are filled together
+                self._alarms.add(due)
+                self._clock.set_time_alert_ns(f"marks-{due}", due + 1, self._due)
 
-    on_trade = on_quote
+    def on_stop(self) -> None:
+        self._look(self._clock.timestamp_ns())
+
+    def _due(self, event: Any) -> None:
+        self._alarms.discard(self._clock.timestamp_ns() - 1)
+        self._at(event)
+
+    def _at(self, event: Any) -> None:
+        self._look(self._clock.timestamp_ns() - 1)
+
+    def _look(self, ts: int) -> None:
+        for name, instrument_id in self._ids.items():
+            if (prices := top_of(self._prices, instrument_id)) is not None:
+                self._marks.told(name, Top(ts, *prices))
+
+
+def step_of(span_ns: int) -> int:
+    """Between two samples, so that there are at most SAMPLES_MAX of them."""
+    step = SECOND_NS
+    while span_ns // step >= SAMPLES_MAX:
+        step *= 2
+    return step
 
 
 async def watch_cache(

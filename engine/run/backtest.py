@@ -38,7 +38,6 @@ from fairlead.engine.config.resolved import Resolved, resolve
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.currencies import money
 from fairlead.engine.errors import Exit, FairleadError
-from fairlead.engine.guard.offer import QUOTES
 from fairlead.engine.guard.order_ids import SeededIds
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.simulated import simulate
@@ -195,7 +194,7 @@ def _run(
         node.add_actor(watch)
     marks = Marks()
     if with_marks:
-        node.add_actor(_marking(marks, parts.run_state))
+        node.add_actor(_marking(marks, parts.run_state, selection))
     arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
     node.add_actor(arrivals)
     ends = true_fills(loaded, selection, node)
@@ -229,13 +228,11 @@ def _run(
     return RunResult(summary=summary, node=node, parts=parts, loaded=loaded, marks=marks)
 
 
-def _marking(marks: Marks, state: RunState) -> MarksActor:
-    """Hears of the run's prices and fills."""
-    assert state.offer is not None, "a backtest offers what its catalog has"
+def _marking(marks: Marks, state: RunState, selection: Selection) -> MarksActor:
+    """Looks at the run's prices, and hears of its fills."""
     actor = MarksActor()
-    sources = state.offer.sources.items()
-    actor.watch(marks, {name: QUOTES in source.kinds for name, source in sources})
-    state.on_fill = marks.filled
+    actor.watch(marks, [one.id for one in selection.sources], selection.range_ns)
+    state.on_fill = actor.filled
     return actor
 
 

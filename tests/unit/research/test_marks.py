@@ -9,7 +9,7 @@ from typing import Any
 
 from nautilus_trader.model import Price
 
-from fairlead.engine.research.marks import SAMPLES_MAX, SECOND_NS, Marks, Top
+from fairlead.engine.research.marks import SAMPLES_MAX, SECOND_NS, Marks, Top, step_of
 
 NAME = "BTC_USDT.TEST"
 
@@ -53,3 +53,12 @@ def test_samples_are_bounded_and_reach_from_the_first_price_to_the_last() -> Non
     assert (found[0], found[-1]) == (0, end - 1)
     steps = {b - a for a, b in pairwise(found[:-1])}
     assert steps == {4}
+
+
+def test_a_long_backtest_is_looked_at_as_often_as_a_short_one() -> None:
+    """An alarm each second of a year of bars would take longer than the bars."""
+    year = 365 * 86_400 * SECOND_NS
+    for span in (SECOND_NS, 90 * SECOND_NS, SAMPLES_MAX * SECOND_NS, year, 20 * year):
+        step = step_of(span)
+        assert span // step < SAMPLES_MAX
+        assert step == SECOND_NS or span // step >= SAMPLES_MAX // 2 - 1
