@@ -61,14 +61,12 @@ class Marks:
             self._sample(instrument, top)
         self._last[instrument] = top
 
-    def filled(self, fill: Any) -> list[int]:
-        """NautilusTrader's event of a fill, as its strategy is told of it; the horizons."""
+    def filled(self, fill: Any) -> None:
+        """NautilusTrader's event of a fill, as its strategy is told of it."""
         key = f"{fill.client_order_id}/{fill.trade_id}"
         due = self._due.setdefault(str(fill.instrument_id), [])
-        ends = [(fill.ts_event + secs * SECOND_NS, key, secs) for secs in HORIZONS_SECS]
-        for end in ends:
-            heapq.heappush(due, end)
-        return [ts for ts, _, _ in ends]
+        for secs in HORIZONS_SECS:
+            heapq.heappush(due, (fill.ts_event + secs * SECOND_NS, key, secs))
 
     def finish(self, end_ns: int) -> None:
         """The run has ended: what is due later is never known."""
@@ -132,7 +130,8 @@ class MarksActor(DataActor):
 
     def filled(self, fill: Any) -> None:
         """As its strategy is told of it."""
-        for due in self._marks.filled(fill):
+        self._marks.filled(fill)
+        for due in (fill.ts_event + secs * SECOND_NS for secs in HORIZONS_SECS):
             if due not in self._alarms:  # parts of an order are filled together
                 self._alarms.add(due)
                 self._clock.set_time_alert_ns(f"marks-{due}", due + 1, self._due)
