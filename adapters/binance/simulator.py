@@ -8,6 +8,7 @@ anybody's, is its client.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Unpack
 
 import msgspec
@@ -61,16 +62,19 @@ class BinanceSimulator(BinanceState):
         }
 
     def control(self, body: Mapping[str, object]) -> object:
-        """`/_sim/venue`: {"revoked": bool} of the keys, {"expire_keys": true} of listen keys.
+        """`/_sim/venue`: {"revoked": bool} of the keys, {"expire_keys": true} of listen keys,
+        {"paid_in": AMOUNT} into the futures wallet (USDT; below 0: out of it), untold.
 
         Tells of the futures account. Raises ValueError.
         """
-        if unknown := body.keys() - {"revoked", "expire_keys"}:
+        if unknown := body.keys() - {"revoked", "expire_keys", "paid_in"}:
             raise ValueError(f"no switch {', '.join(sorted(unknown))}")
         if "revoked" in body:
             self.auth.revoked = bool(body["revoked"])
         if body.get("expire_keys"):
             self.keys.expire()
+        if "paid_in" in body:
+            self.usdm.wallet += Decimal(str(body["paid_in"]))
         return {
             "revoked": self.auth.revoked,
             "wallet": self.usdm.wallet,

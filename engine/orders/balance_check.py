@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any, Protocol
 
 import msgspec
 
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.orders.balances import Balances, Drift
-from fairlead.engine.orders.desk import OrderDesk
-from fairlead.engine.orders.model import Finding, VenueOrders
+from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.late import LateLook
+from fairlead.engine.orders.model import Finding, VenueBalance
+from fairlead.engine.orders.wallet import Beside, Wallet
 
 BALANCE_DRIFT = "BALANCE-DRIFT"
 BALANCE_LOOKS = 3  # that must show the same difference: a fill may be on its way
@@ -30,25 +33,55 @@ class DriftLimits(msgspec.Struct, frozen=True):
     accept: bool
 
 
+class Told(Protocol):
+    """Who tells what the account holds."""
+
+    async def balances(self) -> list[VenueBalance]:
+        """Raises VenueUnavailable."""
+
+
+class Booked(Protocol):
+    """Who books what the account executes: an order desk, or what stands for one."""
+
+    @property
+    def journal(self) -> Journal: ...
+
+    def unresolved(self) -> Sequence[Any]:
+        """Orders whose outcome nothing proves."""
+
+    def unbooked(self) -> Sequence[Any]:
+        """Orders with executions that are not read yet."""
+
+    def live_orders(self) -> Sequence[Any]: ...
+
+    async def refresh(self, *, must_read: bool = False) -> None: ...
+
+    async def look_for_late(self, *, at_drift: bool = False) -> LateLook: ...
+
+
 class BalanceCheck:
     """The balance comparison of one venue account.
 
     `currencies_of` gives base and quote currency of an instrument. `on_found` gets each finding
-    after it is journaled, `on_halt` (instrument, reason) what must not trade on.
+    after it is journaled, `on_halt` (instrument, reason) what must not trade on. Of a margin
+    account `wallet` knows what moves it, and `price_of` the market of what it holds; where that is
+    not known, nothing is compared.
     """
 
     def __init__(
         self,
         *,
         venue: str,
-        orders: VenueOrders,
-        desk: OrderDesk,
+        orders: Told,
+        desk: Booked,
         instruments: Sequence[str],
         currencies_of: Callable[[str], tuple[str, str]],
         limits: DriftLimits,
         now_ns: Callable[[], int],
         on_found: Callable[[Finding], None],
         on_halt: Callable[[str, str], None],
+        wallet: Wallet | None = None,
+        price_of: Callable[[str], Decimal | None] = lambda _: None,
     ) -> None:
         self._venue = venue
         self._orders = orders
@@ -59,6 +92,8 @@ class BalanceCheck:
         self._now_ns = now_ns
         self._on_found = on_found
         self._on_halt = on_halt
+        self._wallet = wallet
+        self._price_of = price_of
         self._balances: Balances | None = None
         self._postponed = 0
 
@@ -68,9 +103,7 @@ class BalanceCheck:
         Raises FairleadError at the start when one is larger than its limit, VenueUnavailable when
         the venue can't be read.
         """
-        known = self._balances
-        if known is None:
-            known = self._balances = self._expected()
+        known = self._known()
         drifts = await self._lasting(known)
         for _ in range(LATE_ROUNDS):
             if not drifts:
@@ -88,6 +121,41 @@ class BalanceCheck:
         self._drifted(drifts, starting=starting)
         known.take(drifts)
 
+    def judge(self, balances: Sequence[VenueBalance]) -> None:
+        """`compare` at a start, of what was read while nothing moved it. Raises FairleadError."""
+        known = self._known()
+        if self._desk.unresolved():
+            return
+        if not known.is_based:
+            if not self._desk.live_orders() and self._is_flat(known):
+                known.base_on(balances)
+            return
+        drifts = self._differences(known, balances)
+        if drifts:
+            self._drifted(drifts, starting=True)
+        if drifts is not None:
+            known.take(drifts)
+
+    def _known(self) -> Balances:
+        if self._balances is None:
+            self._balances = self._expected()
+        return self._balances
+
+    def _is_flat(self, known: Balances) -> bool:
+        """Whether a total holds no result of a position that is open, whatever the venue counts."""
+        known.count()
+        return self._wallet is None or self._wallet.is_flat
+
+    def _differences(
+        self, known: Balances, balances: Sequence[VenueBalance]
+    ) -> tuple[Drift, ...] | None:
+        """None: nobody can tell, since a position's market is not known."""
+        if self._wallet is None:
+            return known.drifts(balances)
+        known.count()
+        beside: Mapping[str, Beside] | None = self._wallet.beside(self._price_of)
+        return None if beside is None else known.drifts(balances, beside)
+
     async def _lasting(self, known: Balances) -> tuple[Drift, ...]:
         """The differences that stay; none while it can't be told. Raises VenueUnavailable."""
         drifts: tuple[Drift, ...] = ()
@@ -101,10 +169,17 @@ class BalanceCheck:
             balances = await self._orders.balances()
             if not known.is_based:
                 # An order that came and went meanwhile may be in the answer, or not.
-                if not self._desk.live_orders() and self._desk.journal.newest() == newest:
+                if (
+                    not self._desk.live_orders()
+                    and self._desk.journal.newest() == newest
+                    and self._is_flat(known)
+                ):
                     known.base_on(balances)
                 return ()
-            before, drifts = drifts, known.drifts(balances)
+            seen = self._differences(known, balances)
+            if seen is None:
+                return ()
+            before, drifts = drifts, seen
             if not drifts:
                 known.take()
                 return ()
@@ -117,7 +192,7 @@ class BalanceCheck:
     def _expected(self) -> Balances:
         """Of the currencies of the run's instruments."""
         currencies = {c for name in self._instruments for c in self._currencies_of(name)}
-        return Balances(self._desk.journal, currencies, self._currencies_of)
+        return Balances(self._desk.journal, currencies, self._currencies_of, self._wallet)
 
     def _drifted(self, drifts: Sequence[Drift], *, starting: bool) -> None:
         """Tell of each; refuse the start or halt where one is over its limit."""

@@ -7,13 +7,14 @@ balances agreed on are a record of the journal, so that what changed while nothi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from fairlead.engine.orders.journal import Journal
-from fairlead.engine.orders.model import Side, VenueBalance, VenueFill
+from fairlead.engine.orders.model import VenueBalance, VenueFill
+from fairlead.engine.orders.wallet import Beside, Moved, Wallet, bought
 
 SUBJECT = "BALANCES"  # kind and subject of the record
 # A difference within DUST + ROUNDING x turnover is the venue's rounding, and the next agreement
@@ -41,7 +42,8 @@ class Drift(msgspec.Struct, frozen=True):
 class Balances:
     """The expected totals (free and locked) of some currencies of one account.
 
-    `currencies_of` gives base and quote currency of an instrument.
+    `currencies_of` gives base and quote currency of an instrument. With a `wallet` the account is
+    a margin account that does not pay for its positions: their results and fees move it.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Balances:
         journal: Journal,
         currencies: Iterable[str],
         currencies_of: Callable[[str], tuple[str, str]],
+        wallet: Wallet | None = None,
     ) -> None:
         self._journal = journal
         self._currencies = tuple(sorted(set(currencies)))  # one order in every process
@@ -59,8 +62,12 @@ class Balances:
         self._has_fills = False  # since the last agreement
         self._rounded: dict[str, Decimal] = {}  # the venue's totals where it rounded, last seen
         agreed = journal.last_note(SUBJECT, dict[str, Decimal])
+        self._moves = self._bought if wallet is None else wallet.moved
         if agreed is not None:
             self._seq, self._expected = agreed
+            if wallet is not None:  # at which prices it holds what it holds
+                for fill in journal.fills_since(0, until=self._seq)[1]:
+                    wallet.moved(fill)
 
     @property
     def is_based(self) -> bool:
@@ -69,13 +76,18 @@ class Balances:
 
     def base_on(self, balances: Sequence[VenueBalance]) -> None:
         """Take what the venue says now. Only while no order of ours can fill."""
-        self._count()
+        self.count()
         self._expected = self._totals(balances)
         self._agree()
 
-    def drifts(self, balances: Sequence[VenueBalance]) -> tuple[Drift, ...]:
-        """The differences beyond rounding; what is compared for the first time has none."""
-        self._count()
+    def drifts(
+        self, balances: Sequence[VenueBalance], beside: Mapping[str, Beside] | None = None
+    ) -> tuple[Drift, ...]:
+        """The differences beyond rounding; what is compared for the first time has none.
+
+        `beside` is by currency what the venue's total may hold besides, or not.
+        """
+        self.count()
         expected = self._expected
         assert expected is not None
         found = []
@@ -84,7 +96,9 @@ class Balances:
             drift = Drift(currency, expected.setdefault(currency, actual), actual)
             turnover = self._turnover[currency]
             if abs(drift.difference) > DUST + ROUNDING * turnover:
-                found.append(drift)
+                more = None if beside is None else beside.get(currency)
+                if more is None or not more.explains(drift.difference):
+                    found.append(drift)
             elif turnover:
                 self._rounded[currency] = actual
         return tuple(found)
@@ -118,23 +132,18 @@ class Balances:
                 totals[balance.currency] += balance.free + balance.locked
         return totals
 
-    def _count(self) -> None:
+    def count(self) -> None:
         """Add the fills that were recorded since."""
         self._seq, fills = self._journal.fills_since(self._seq)
-        if self._expected is None:
-            return
         for fill in fills:
+            moved = tuple(self._moves(fill))  # also before: a wallet knows its prices by it
+            if self._expected is None:
+                continue
             self._has_fills = True
-            for currency, amount in self._moved(fill):
-                self._turnover[currency] += abs(amount)
-                if currency in self._expected:
-                    self._expected[currency] += amount
+            for one in moved:
+                self._turnover[one.currency] += one.turnover
+                if one.currency in self._expected:
+                    self._expected[one.currency] += one.amount
 
-    def _moved(self, fill: VenueFill) -> tuple[tuple[str, Decimal], ...]:
-        base, quote = self._currencies_of(fill.instrument)
-        sign = 1 if fill.side is Side.BUY else -1
-        return (
-            (base, sign * fill.quantity),
-            (quote, -sign * fill.quantity * fill.price),
-            (fill.fee_currency, -fill.fee),
-        )
+    def _bought(self, fill: VenueFill) -> tuple[Moved, ...]:
+        return bought(fill, *self._currencies_of(fill.instrument))

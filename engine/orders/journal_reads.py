@@ -334,9 +334,12 @@ class JournalReads:
         with readable():
             return [msgspec.json.decode(body, type=kind) for (body,) in rows]
 
-    def fills_since(self, seq: int) -> tuple[int, list[VenueFill]]:
-        """The newest record's seq, and the executions recorded after `seq`, oldest first."""
-        newest = self._rows("SELECT max(seq) FROM records")[0][0] or 0
+    def fills_since(self, seq: int, *, until: int | None = None) -> tuple[int, list[VenueFill]]:
+        """The newest record's seq, or `until`, and the executions recorded after `seq` up to it,
+        oldest first."""
+        newest = until
+        if newest is None:
+            newest = self._rows("SELECT max(seq) FROM records")[0][0] or 0
         rows = self._rows(
             "SELECT body FROM records WHERE seq > ? AND seq <= ? AND kind = 'FILL' ORDER BY seq",
             (seq, newest),

@@ -192,7 +192,7 @@ class Assembly:
         if natives:
             self.node.add_strategy(steward := Steward())
             for account in natives:
-                account.desk.steward = steward
+                account.steward = steward
 
     def _relay(self, prices_from: Mapping[str, str]) -> None:
         """Instruments whose market data are another's get them from an actor of the node."""
@@ -282,6 +282,7 @@ class Assembly:
             journal=journal,
             on_sent=self._sent,
             on_unknown=lambda count: gate.unknown_outcomes(key, count),
+            on_halt=lambda name, why: gate.halt(f"{name}: {why}", time.time_ns(), name),
         )
         account.recover(native.seen)
         account.desk.cancels = cancels(lambda: self.parts.strategies)

@@ -146,6 +146,19 @@ def test_a_modify_passes_the_gate_or_never_leaves(native: Native, unasked: str) 
     assert native.open_at_venue() == []
 
 
+def test_what_was_taken_out_by_hand_is_a_named_difference(native: Native) -> None:
+    assert native.served is not None
+    config = native.config(taking(native.seen), more='[execution]\nmax_drift = ["5 USDT"]')
+    first = run("live", config, "--for", "1", "--json")
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert summary(first)["notes"] == []
+    native.served.post("venue", paid_in="-6")
+    refused = run("live", config, "--for", "1")
+    assert refused.returncode == Exit.DRIFT, refused.stderr[-3000:]
+    assert "BALANCE-DRIFT BINANCE USDT: journal 100000" in refused.stderr.replace("  ", " ")
+    assert "-6" in refused.stderr
+
+
 def _over(native: Native) -> Any:
     states = native.states()
     return type(states)({one: states[one] for one in ("FILLED", "CANCELED", "EXPIRED", "REFUSED")})

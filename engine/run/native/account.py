@@ -14,12 +14,16 @@ from nautilus_trader.model import ClientOrderId
 from fairlead.adapters.base.journaled_account import JournaledAccount
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.config import model
+from fairlead.engine.config.execution import drift_limits_of
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders.balance_check import BalanceCheck
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import Finding, Intent
+from fairlead.engine.orders.model import Finding, Intent, VenueUnavailable
+from fairlead.engine.run.native.balances import NativeBooks, contract_of, price_in, wallet_of
 from fairlead.engine.run.native.desk import NativeDesk
 from fairlead.engine.run.native.look import Seen, told
+from fairlead.engine.run.native.steward import Steward, Teller
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +31,13 @@ LOOK_SECS = 0.02
 WATCH_SECS = 0.25
 UNKNOWN_NS = 2_000_000_000  # without an answer for so long, an order counts as of unknown outcome
 CANCEL_AGAIN_SECS = 1.0
+COMPARE_EVERY_SECS = 30.0
 DRIFT = "NATIVE-DRIFT"
 ABSENT = "ABSENT-PROVEN: the venue does not know it, and its position is what the journal holds"
 
 
 def _nothing(_: object) -> None: ...
+def _nothing_said(_: str, __: str) -> None: ...
 
 
 class NativeAccount(JournaledAccount):
@@ -45,9 +51,10 @@ class NativeAccount(JournaledAccount):
         journal: Journal,
         on_sent: Callable[[Intent], None] = _nothing,
         on_unknown: Callable[[int], None] = _nothing,
+        on_halt: Callable[[str, str], None] = _nothing_said,
     ) -> None:
         """`on_sent` is told of each order as NautilusTrader is handed it, `on_unknown` how many are
-        without an answer for long."""
+        without an answer for long; `on_halt` gets an instrument that must not trade on, and why."""
 
         super().__init__(runtime, journal, config)
         self._is_settled = False
@@ -56,6 +63,38 @@ class NativeAccount(JournaledAccount):
         )
         self.desk.on_sent = on_sent
         self._on_unknown = on_unknown
+        venue = config.venues[self.venue.lower()]
+        self.teller = Teller(f"{self.venue}-{venue.account}")
+        is_margin = venue.account_type == "margin"
+        self._balances = BalanceCheck(
+            venue=self.venue,
+            orders=self.teller,
+            desk=NativeBooks(self.desk),
+            instruments=runtime.instruments,
+            currencies_of=self._currencies_of,
+            limits=drift_limits_of(config.execution),
+            now_ns=runtime.now_ns,
+            on_found=self.found,
+            on_halt=on_halt,
+            wallet=wallet_of(lambda: self.instruments) if is_margin else None,
+            price_of=price_in(lambda: None if self.steward is None else self.steward.cache),
+        )
+
+    @property
+    def steward(self) -> Steward | None:
+        return self.desk.steward
+
+    @steward.setter
+    def steward(self, steward: Steward) -> None:
+        self.desk.steward = self.teller.steward = steward
+
+    def _currencies_of(self, instrument: str) -> tuple[str, str]:
+        """Base and quote, or what a contract settles in; of an instrument that is gone, none."""
+        known = self.instruments.get(instrument)
+        if known is None:
+            return "", ""
+        contract = contract_of(known.nautilus)
+        return (known.base, known.quote) if contract is None else ("", contract.settles)
 
     @property
     def account(self) -> str:
@@ -72,7 +111,7 @@ class NativeAccount(JournaledAccount):
         """Settle what an earlier run left in the journal by what the venue tells now.
 
         Raises FairleadError `NATIVE-DRIFT` where positions differ, or nothing proves what became of
-        an order; JournalError.
+        an order, `BALANCE-DRIFT` where the account holds something else; JournalError.
         """
         absent: list[LiveOrder] = []
         for order in self.desk.live_orders():
@@ -80,7 +119,8 @@ class NativeAccount(JournaledAccount):
             if told is None:
                 absent.append(order)
             else:
-                self.desk.book(order, told)
+                name = order.intent.client_order_id
+                self.desk.book(order, told, seen.fills.get(name, ()))
         if self._config.venues[self.venue.lower()].account_type == "margin":
             self._compare(seen)
         elif absent and not self._config.execution.accept_drift:
@@ -93,6 +133,8 @@ class NativeAccount(JournaledAccount):
             )
         for order in absent:
             self.desk.gone(order, ABSENT)
+        if seen.balances is not None:
+            self._balances.judge(seen.balances)
 
     def _compare(self, seen: Seen) -> None:
         held: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -141,6 +183,27 @@ class NativeAccount(JournaledAccount):
         self.desk.is_hearing = True
 
     async def watch(self) -> None:
+        """Until cancelled: of the journal's file, of answers, and of what the account holds."""
+        await asyncio.gather(self.watch_orders(), self.compare())
+
+    async def compare(self) -> None:
+        """Until cancelled: what the account holds is what the journal makes it."""
+        is_told = False
+        while True:
+            await asyncio.sleep(COMPARE_EVERY_SECS)
+            if not self.desk.is_hearing:
+                continue
+            try:
+                await self._balances.compare()
+            except VenueUnavailable as error:
+                log = logger.info if is_told else logger.warning
+                log("what %s holds is not compared: %s", self.venue, error)
+                is_told = True
+            except JournalError as error:
+                self.desk.fail(error)
+                return
+
+    async def watch_orders(self) -> None:
         """Until cancelled: the journal is the file it was, and answers come."""
         told = 0
         while True:

@@ -124,7 +124,7 @@ class NativeAdapter:
             found = ((str(one), looker.cache.instrument(one)) for one in looker.wanted)
             self.instruments = {name: told(one) for name, one in found if one is not None}
             if trading:
-                self.seen = await look(looker, self._lost())
+                self.seen = await look(looker, self._lost(), self.clients.account_id)
 
     async def refresh_instruments(self) -> None:
         """They stay what they were at the start; NautilusTrader's client keeps its own fresh."""

@@ -155,14 +155,15 @@ class NativeDesk:
         elif name in ENDS:
             self._end(order_id, ENDS[name], {"reason": str(getattr(event, "reason", "") or "")})
 
-    def book(self, order: LiveOrder, state: VenueOrder) -> None:
+    def book(self, order: LiveOrder, state: VenueOrder, fills: Sequence[VenueFill] = ()) -> None:
         """What the venue tells of an order at a start: executions that nobody heard of, its end.
 
-        The venue tells the sum of them only: one execution at the average price, whose fee is not
-        known. Raises JournalError.
+        `fills` are those that it tells one by one. Of the others it tells the sum only: one
+        execution at the average price, whose fee is not known. Raises JournalError.
         """
         self._proven(order, state.venue_order_id)
         self._changed(order, None, state.quantity, state.price, state.trigger_price)
+        self._reported(order, state, fills)
         more = state.filled - order.filled
         if more > 0:
             worth = state.filled * (state.avg_price or state.price or Decimal(0)) - order.cost
@@ -193,6 +194,16 @@ class NativeDesk:
             )
         if state.state.is_terminal and state.state is not OrderState.FILLED:
             self._end(order.intent.client_order_id, state.state, state)
+
+    def _reported(self, order: LiveOrder, state: VenueOrder, fills: Sequence[VenueFill]) -> None:
+        """Once a sum was booked of an order, nothing tells which of its executions it holds."""
+        booked = self.journal.fills_of(order.intent.client_order_id)
+        if any(one.synthetic for one in booked):
+            return
+        known = {one.trade_id for one in booked}
+        for fill in fills:
+            if fill.trade_id not in known and order.filled + fill.quantity <= state.filled:
+                self._fill(order, fill)
 
     def gone(self, order: LiveOrder, why: str) -> None:
         """The venue does not have it, and nothing more of it was filled; raises JournalError.

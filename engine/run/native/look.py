@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -19,12 +20,26 @@ from nautilus_trader.model import (
 
 from fairlead.adapters.base.translate import dec
 from fairlead.engine.orders.journal_reads import JournaledOrder
-from fairlead.engine.orders.model import Intent, Kind, OrderState, Side, VenueOrder
+from fairlead.engine.orders.model import (
+    Intent,
+    Kind,
+    OrderState,
+    Side,
+    VenueBalance,
+    VenueFill,
+    VenueOrder,
+    VenueUnavailable,
+)
+from fairlead.engine.run.native.balances import ask_balances
+from fairlead.engine.run.native.desk import fill_of
 from fairlead.engine.run.native.session import Looker
+
+logger = logging.getLogger(__name__)
 
 ASK_SECS = 2.0  # for the answers to one round of questions
 ASK_TIMES = 3
 LOOK_SECS = 0.02
+MADE_UP = "S-"  # trade ids of NautilusTrader's own
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 _STATES = {
     "FILLED": OrderState.FILLED,
@@ -38,18 +53,25 @@ _STATES = {
 
 class Seen(msgspec.Struct, frozen=True):
     """Orders by client order id, those that are open and those that were asked for; net positions
-    by instrument, base units."""
+    by instrument, base units; what the account holds, None: it was not told while nothing moved;
+    executions by client order id, those that the venue's own reports of trades tell."""
 
     orders: dict[str, VenueOrder] = {}
     positions: dict[str, Decimal] = {}
+    balances: tuple[VenueBalance, ...] | None = None
+    fills: dict[str, tuple[VenueFill, ...]] = {}
 
 
-async def look(looker: Looker, lost: Iterable[JournaledOrder]) -> Seen:
-    """`lost` are orders that the journal does not know to be over.
+async def look(
+    looker: Looker, lost: Iterable[JournaledOrder], account_id: str | None = None
+) -> Seen:
+    """`lost` are orders that the journal does not know to be over; balances are those of the
+    account, where one is named.
 
     Open orders and positions are read in one moment, and first: NautilusTrader takes what it is
     told of an order that it did not know for an execution of now, and moves its position by it.
     """
+    balances = None if account_id is None else await _balances(looker, account_id)
     orders = {str(one.client_order_id): told(one) for one in looker.cache.orders_open()}
     positions = _positions(looker)
     wanted = {one.intent.client_order_id: one.intent for one in lost}
@@ -67,7 +89,38 @@ async def look(looker: Looker, lost: Iterable[JournaledOrder]) -> Seen:
     for name in wanted.keys() - orders.keys():
         if (found := _known(looker, name)) is not None:
             orders[name] = told(found)
-    return Seen(orders, positions)
+    found = ((name, _reported(_known(looker, name))) for name in orders)
+    return Seen(orders, positions, balances, {name: fills for name, fills in found if fills})
+
+
+def _reported(order: Any) -> tuple[VenueFill, ...]:
+    """What NautilusTrader makes up, where it is told a sum only, has no fee, or its own id."""
+    events = () if order is None else order.events()
+    told = (one for one in events if type(one).__name__ == "OrderFilled")
+    return tuple(
+        msgspec.structs.replace(fill_of(one), synthetic=False)
+        for one in told
+        if one.commission is not None and not str(one.trade_id).startswith(MADE_UP)
+    )
+
+
+async def _balances(looker: Looker, account_id: str) -> tuple[VenueBalance, ...] | None:
+    """Read while no order of the account was filled."""
+    for _ in range(ASK_TIMES):
+        before = _executed(looker)
+        try:
+            found = await ask_balances(looker, account_id)
+        except VenueUnavailable as error:
+            logger.warning("what %s holds is not compared: %s", account_id, error)
+            return None
+        if _executed(looker) == before:
+            return tuple(found)
+    return None
+
+
+def _executed(looker: Looker) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    filled = {str(o.client_order_id): o.filled_qty.as_decimal() for o in looker.cache.orders()}
+    return filled, _positions(looker)
 
 
 def _positions(looker: Looker) -> dict[str, Decimal]:

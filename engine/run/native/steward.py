@@ -9,6 +9,9 @@ from __future__ import annotations
 from nautilus_trader.model import StrategyId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from fairlead.engine.orders.model import VenueBalance
+from fairlead.engine.run.native.balances import ask_balances
+
 STEWARD = "FAIRLEAD-STEWARD"  # NautilusTrader wants the part after the hyphen to be its own
 
 
@@ -19,3 +22,16 @@ class Steward(Strategy):
         super().__init__(
             StrategyConfig(strategy_id=StrategyId(STEWARD), log_events=False, log_commands=False)
         )
+
+
+class Teller:
+    """What an account holds, asked through the run's steward."""
+
+    def __init__(self, account_id: str) -> None:
+        self.steward: Steward | None = None
+        self._account_id = account_id
+
+    async def balances(self) -> list[VenueBalance]:
+        """Raises VenueUnavailable."""
+        assert self.steward is not None, "the run has one where an account is traded"
+        return await ask_balances(self.steward, self._account_id)

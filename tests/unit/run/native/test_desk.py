@@ -18,6 +18,7 @@ from nautilus_trader.model import (
     ClientOrderId,
     InstrumentId,
     LimitOrder,
+    Money,
     OrderSide,
     Price,
     Quantity,
@@ -28,11 +29,21 @@ from nautilus_trader.model import (
 
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.orders import balance_check
+from fairlead.engine.orders.balance_check import BALANCE_DRIFT
 from fairlead.engine.orders.journal import Journal, JournalError
-from fairlead.engine.orders.model import Finding, Kind, OrderState, Side, VenueOrder
+from fairlead.engine.orders.model import (
+    Finding,
+    Kind,
+    OrderState,
+    Side,
+    VenueBalance,
+    VenueOrder,
+)
 from fairlead.engine.run.ended import verdict
+from fairlead.engine.run.native import account as native_account
 from fairlead.engine.run.native.account import DRIFT, NativeAccount
-from fairlead.engine.run.native.desk import UNASKED, NativeDesk
+from fairlead.engine.run.native.desk import UNASKED, NativeDesk, fill_of
 from fairlead.engine.run.native.look import Seen
 
 PERP = "BTCUSDT-PERP.BINANCE"
@@ -103,18 +114,26 @@ def event(name: str, order_id: str = CID, **fields: Any) -> Any:
     return made(client_order_id=order_id, venue_order_id="77", **fields)
 
 
-def filled(quantity: str, trade_id: str, order_id: str = CID, **more: Any) -> Any:
+def filled(
+    quantity: str,
+    trade_id: str,
+    order_id: str = CID,
+    side: str = "BUY",
+    price: str = "50000.00",
+    commission: Any = None,
+    **more: Any,
+) -> Any:
     return event(
         "OrderFilled",
         order_id,
         trade_id=trade_id,
         instrument_id=PERP,
         strategy_id="Maker-001",
-        order_side=Event(name="BUY"),
+        order_side=Event(name=side),
         order_type=Event(name="LIMIT"),
         last_qty=Quantity.from_str(quantity),
-        last_px=Price.from_str("50000.00"),
-        commission=None,
+        last_px=Price.from_str(price),
+        commission=commission,
         liquidity_side=Event(name="MAKER"),
         reconciliation=False,
         ts_event=9,
@@ -248,6 +267,28 @@ def test_what_was_filled_while_no_run_lived_is_booked_once(kept: Kept) -> None:
     assert kept.again().live_orders() == []
 
 
+def test_executions_that_the_venue_reports_are_booked_with_their_fees(kept: Kept) -> None:
+    """Of 0.015 that were filled by then the venue's reports of trades tell 0.010."""
+    kept.desk.intend([limit()])
+    kept.desk.told(filled("0.005", "1"))
+    seen = told(filled=Decimal("0.015"), avg_price=Decimal(50000))
+    fee = Money.from_str("0.25 USDT")
+    trades = [fill_of(filled("0.005", name, commission=fee)) for name in ("1", "2")]
+    desk = kept.again()
+    (order,) = desk.live_orders()
+    desk.book(order, seen, trades)
+    fills = kept.journal.fills_of(CID)
+    assert sorted((one.trade_id[:3], one.fee) for one in fills) == [
+        ("1", Decimal(0)),
+        ("2", Decimal("0.25")),
+        ("sum", Decimal(0)),
+    ]
+    assert [one.code for one in kept.findings] == ["FEE-UNKNOWN"]
+    (order,) = kept.again().live_orders()
+    kept.again().book(order, seen, [*trades, fill_of(filled("0.005", "3", commission=fee))])
+    assert kept.held() == {"Maker-001": Decimal("0.015")}  # the third is in the sum
+
+
 def test_an_order_that_is_open_still_stays_open(kept: Kept) -> None:
     kept.desk.intend([limit()])
     desk = kept.again()
@@ -258,6 +299,19 @@ def test_an_order_that_is_open_still_stays_open(kept: Kept) -> None:
     assert again.intent.price == Decimal("49000.00")
 
 
+INSTRUMENTS = {
+    PERP: Event(
+        base="BTC",
+        quote="USDT",
+        nautilus=Event(
+            settlement_currency=Event(code="USDT"),
+            multiplier=Quantity.from_int(1),
+            is_inverse=False,
+        ),
+    )
+}
+
+
 def account(
     kept: Kept,
     *,
@@ -266,9 +320,10 @@ def account(
     failed: list[str] | None = None,
     **more: Any,
 ) -> NativeAccount:
-    adapter = Event(venue="BINANCE", instruments={}, orders=None)
+    adapter = Event(venue="BINANCE", instruments=INSTRUMENTS, orders=None)
     runtime: Any = Event(
         adapter=adapter,
+        instruments=tuple(INSTRUMENTS),
         now_ns=lambda: 7,
         fatal=lambda code, _: (failed if failed is not None else []).append(code),
     )
@@ -276,7 +331,7 @@ def account(
     config: Any = Event(
         venues={"binance": venue},
         run=Event(on_stop="cancel"),
-        execution=Event(accept_drift=accept),
+        execution=Event(accept_drift=accept, max_drift=["1 USDT"], max_drift_share=Decimal("0.05")),
     )
     return NativeAccount(runtime=runtime, config=config, journal=kept.journal, **more)
 
@@ -332,6 +387,58 @@ def test_a_person_can_accept_the_difference(kept: Kept) -> None:
     assert [one.code for one in made.findings] == [DRIFT]
 
 
+def holding(usdt: str, positions: dict[str, Decimal] | None = None) -> Seen:
+    told = VenueBalance(currency="USDT", free=Decimal(usdt), locked=Decimal(0))
+    return Seen(positions=positions or {}, balances=(told,))
+
+
+def test_a_wallet_that_differs_refuses_the_start_above_its_limit(kept: Kept) -> None:
+    account(kept).recover(holding("1000"))  # the first start agrees on it
+    made = account(kept)
+    made.recover(holding("1000.50"))
+    assert [one.code for one in made.findings] == [BALANCE_DRIFT]
+    account(kept).recover(holding("1000.50"))  # counted from then on
+    with pytest.raises(FairleadError) as raised:
+        account(kept).recover(holding("990"))
+    assert (raised.value.code, raised.value.exit_code) == (BALANCE_DRIFT, Exit.DRIFT)
+    account(kept, accept=True).recover(holding("990"))
+
+
+def test_results_and_fees_are_no_difference_of_a_wallet(kept: Kept) -> None:
+    account(kept).recover(holding("1000"))
+    kept.desk.intend([limit()])
+    kept.desk.told(filled("0.020", "1"))
+    made = account(kept)
+    made.recover(holding("1150", {PERP: Decimal("0.020")}))  # with what is open, or without it
+    assert made.findings == []
+    kept.desk.told(filled("0.020", "2", "closing", side="SELL", price="51000.00"))
+    made = account(kept)
+    made.recover(holding("1020"))
+    assert made.findings == []
+
+
+async def test_what_differs_in_the_run_halts_its_instruments(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_account, "COMPARE_EVERY_SECS", 0)
+    monkeypatch.setattr(balance_check, "BALANCE_LOOK_SECS", 0)
+    halted: list[str] = []
+    made = account(kept, on_halt=lambda name, why: halted.append(name))
+    made.recover(holding("1000"))
+    made.desk.is_hearing = True
+
+    async def balances() -> list[VenueBalance]:
+        return [VenueBalance(currency="USDT", free=Decimal(900), locked=Decimal(0))]
+
+    made.teller.balances = balances  # type: ignore[method-assign]
+    compare = asyncio.create_task(made.compare())
+    while not halted:
+        await asyncio.sleep(0)
+    compare.cancel()
+    assert halted == [PERP]
+    assert [one.code for one in made.findings] == [BALANCE_DRIFT]
+
+
 def test_what_is_open_at_the_stop_is_told_apart(kept: Kept) -> None:
     made = account(kept)
     made.desk.intend([limit(), limit(f"{CID}2")])
@@ -348,7 +455,7 @@ async def test_an_order_without_an_answer_for_long_counts_as_unknown(
     made = account(kept, on_unknown=counted.append)
     made.desk.intend([limit()])  # at 7 ns by the journal's clock
     made.runtime.now_ns = lambda: 10_000_000_000
-    watch = asyncio.create_task(made.watch())
+    watch = asyncio.create_task(made.watch_orders())
     while counted != [1]:
         await asyncio.sleep(0)
     made.desk.is_hearing = True
@@ -361,7 +468,7 @@ async def test_an_order_without_an_answer_for_long_counts_as_unknown(
 async def test_a_journal_that_was_taken_away_ends_the_run(kept: Kept, tmp_path: Path) -> None:
     made = account(kept, failed=kept.failed)
     (tmp_path / "j.sqlite").unlink()
-    await made.watch()
+    await made.watch_orders()
     assert kept.failed == ["JRN-CHANGED"]
 
 
