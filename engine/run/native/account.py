@@ -82,7 +82,7 @@ class NativeAccount(JournaledAccount):
 
     @property
     def steward(self) -> Steward | None:
-        return self.desk.steward
+        return self.teller.steward
 
     @steward.setter
     def steward(self, steward: Steward) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+from nautilus_trader.trading import Strategy
 
 from fairlead.adapters.base.translate import dec, intent_of
 from fairlead.adapters.base.venue import VenueInstrument
@@ -28,9 +29,6 @@ from fairlead.engine.orders.model import (
     VenueFill,
     VenueOrder,
 )
-
-if TYPE_CHECKING:
-    from fairlead.engine.run.native.steward import Steward
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class NativeDesk:
         self.journal = journal
         self.cancels: Callable[[str], bool] | None = None
         self.on_sent: Callable[[Intent], None] | None = None
-        self.steward: Steward | None = None
+        self.steward: Strategy | None = None  # who cancels for a strategy that is lent
         self.is_hearing = False  # what NautilusTrader reports while it starts is booked already
         self._instruments = instruments
         self._now_ns = now_ns
