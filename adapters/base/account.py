@@ -101,6 +101,7 @@ class Account(JournaledAccount):
         self._ended_unjournaled: frozenset[str] = frozenset()  # at the stop, with a dead journal
         self.desk: OrderDesk | None = None
         self.killed: Callable[[Intent], str | None] | None = None  # the kill switch, by order
+        self.on_held: Callable[[str, str], None] | None = None  # by id, the kind that it waits as
         self.regate: Regate | None = None  # the gate, on what is released of held orders
 
     # -- what the execution client reads -------------------------------------------------------
@@ -130,6 +131,11 @@ class Account(JournaledAccount):
     def order_over(self, client_order_id: str) -> None:
         """The order is proven to be over: it counts against no limit any more."""
         self._on_over(client_order_id)
+
+    def order_held(self, intent: Intent) -> None:
+        """The engine holds the order, or holds it again."""
+        if self.on_held is not None:
+            self.on_held(intent.client_order_id, intent.kind)
 
     def fatal(self, code: str, message: str) -> None:
         """The run can't go on; stops the node."""

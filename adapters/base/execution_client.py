@@ -384,6 +384,7 @@ class VenueExecutionClient(ExecutionClient):
 
     def order_held(self, intent: Intent, ts_event: int) -> None:
         """Under its client order id, until the venue has one for what is released."""
+        self._trading.order_held(intent)
         order = self._cached(intent)
         if order is None:
             self._report(intent)

@@ -23,11 +23,11 @@ from fairlead.engine.guard.stop import Stop
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.held import NotNow
 from fairlead.engine.orders.journal_reads import JournalError
-from fairlead.engine.orders.model import NOT_SENT, Intent, Refused
+from fairlead.engine.orders.model import Intent, Refused
 from fairlead.engine.risk.approval import Change
 from fairlead.engine.risk.checks import Denial
 from fairlead.engine.risk.gate import counted_order
-from fairlead.engine.risk.release import regate
+from fairlead.engine.risk.release import refused, regate
 from fairlead.engine.risk.view import order_facts
 
 # Events whose receipt begins the time from tick to order
@@ -122,8 +122,7 @@ class Sending:
             self._deny(order, held.client_order_id, held.instrument, answer)
         except BaseException as error:  # it is the order desk that calls here
             self._stop.fault("on_gate_denied", error)
-        message = f"refused by the gate, {NOT_SENT}: {answer.message}"
-        return Refused(answer.code, message, is_sent=False)
+        return refused(answer)
 
     def approve_all(self, orders: Sequence[Any]) -> bool:
         """Every order of a list, else none."""

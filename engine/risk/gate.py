@@ -217,6 +217,10 @@ class RiskGate:
             self.approve(order, view.now_ns())
         return denial
 
+    def held_again(self, client_order_id: str, kind: str) -> None:
+        """What was released of an order of this kind is over: it counts as what waits."""
+        self.ledger.waits(client_order_id, kind)
+
     def approve_modify(self, order: OrderFacts, change: Change, now_ns: int) -> None:
         """Remember that the modify passed; the larger of both quantities counts until answered."""
         self.approvals.add_change(order.client_order_id, change)

@@ -118,6 +118,14 @@ class Ledger:
             self._stand(order)
         self.exposure.repriced(order, unit_value)
 
+    def waits(self, client_order_id: str, kind: str) -> None:
+        """The order is of this kind again: what of it was at the venue is in the book no more."""
+        order = self.live.get(client_order_id)
+        if order is not None and order.kind != kind:
+            self._leave(order)
+            order.kind = kind
+            self._stand(order)
+
     def filled(
         self, client_order_id: str, strategy: str, instrument: str, side: Side, quantity: Decimal
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.held import NotNow
-from fairlead.engine.orders.model import Intent
+from fairlead.engine.orders.model import NOT_SENT, Intent, Refused
 from fairlead.engine.risk.facts import OrderFacts, RiskView
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.verdict import Denial
@@ -39,3 +39,9 @@ def regate(gate: RiskGate, view: RiskView, sent: Intent) -> Approved | Denial | 
         assert answer is not None, "approved just now"
         return answer
     return NotNow(denial.code, denial.message) if denial.code in FOR_NOW else denial
+
+
+def refused(denial: Denial) -> Refused:
+    """What the desk is told of a release that the gate refuses for good."""
+    message = f"refused by the gate, {NOT_SENT}: {denial.message}"
+    return Refused(denial.code, message, is_sent=False)

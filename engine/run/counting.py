@@ -64,5 +64,5 @@ def counted_account(
         on_over=gate.order_over,
         on_unknown=lambda count: gate.unknown_outcomes(key, count),
     )
-    made.killed = gate.recalled
+    made.killed, made.on_held = gate.recalled, gate.held_again
     return made

@@ -9,7 +9,7 @@ from typing import Any
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.held import NotNow
 from fairlead.engine.orders.model import Intent, Refused
-from fairlead.engine.risk.release import regate
+from fairlead.engine.risk.release import refused, regate
 from fairlead.engine.risk.verdict import Denial
 
 PRICE_SECS = 0.25  # between the prices
@@ -23,7 +23,7 @@ def released(process: Any, held: Intent, sent: Intent) -> Approved | Refused | N
             process.world.trace.count("released")
         return answer
     process.world.trace.count(f"release:{answer.code}")
-    return Refused(answer.code, answer.message)
+    return refused(answer)
 
 
 async def show_prices(process: Any) -> None:

@@ -166,6 +166,8 @@ class GateSink:
         client = self._client(intent)
         if client is not None:
             client.order_held(intent, ts_event)
+        else:
+            self._process.trading.order_held(intent)
 
     def order_released(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._hear("released", intent, venue_order_id)
