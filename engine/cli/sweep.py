@@ -43,12 +43,21 @@ def command(
     ] = "net",
     minimize: Annotated[bool, typer.Option("--minimize", help="It is to be low.")] = False,
     search: Annotated[
-        str, typer.Option(help="grid, random, or a sampler of Optuna: tpe, nsga2, cma-es.")
+        str, typer.Option(help="grid, random, or a sampler of Optuna: tpe, nsga2.")
     ] = "grid",
     trials: Annotated[int | None, typer.Option(min=1, help="How many; default: the grid.")] = None,
     seed: Annotated[int, typer.Option(help="Of what is drawn at random.")] = 1,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Processes; default: one a core.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="On a Ray cluster (HOST:PORT, ray://HOST:PORT, auto; local starts one), which "
+            "reads the same paths; --jobs actors, default one a processor of it.",
+        ),
     ] = None,
     study: Annotated[
         str | None, typer.Option(help="Whose trial each counts as; default: the config's name.")
@@ -93,7 +102,7 @@ def command(
         with Registry(folder) as registry:
             sweep = Sweep(registry, plan, rests.key, _about(rests))
             job = Job(str(loaded.path.resolve()), changes)
-            found = _run(sweep, _pool(job, jobs), again=again)
+            found = _run(sweep, _pool(job, jobs, ray), again=again)
             head = registry.head
             counted = {"study": registry.name, "study_trials": registry.count("trial")}
             told = {**counted, "registry": {"entries": head.count, "chain": head.chain}}
@@ -116,10 +125,14 @@ def _about(rests: Any) -> dict[str, Any]:
     return {"basis": rests.key, "command": shlex.join(["fairlead", *sys.argv[1:]]), **told}
 
 
-def _pool(job: Job, jobs: int | None) -> Pool:
+def _pool(job: Job, jobs: int | None, ray: str | None) -> Pool:
     from fairlead.engine.research.pool import Processes
     from fairlead.engine.run.trial import Trials
 
+    if ray is not None:
+        from fairlead.engine.research.ray_pool import OnRay
+
+        return OnRay(Trials, job, ray, jobs)
     return Processes(Trials, job, jobs or os.process_cpu_count() or 1)
 
 

@@ -20,7 +20,7 @@ from fairlead.engine.research.space import Param, Values, drawn, grid, rounded
 
 GRID, RANDOM = "grid", "random"
 # Optuna's, by name; each takes a seed
-SAMPLERS = {"tpe": "TPESampler", "nsga2": "NSGAIISampler", "cma-es": "CmaEsSampler"}
+SAMPLERS = {"tpe": "TPESampler", "nsga2": "NSGAIISampler"}
 KINDS = (GRID, RANDOM, *SAMPLERS)
 ROUND = 8  # trials that an Optuna sampler gives before it hears of any of them
 OPTUNA_FILE = "optuna.log"

@@ -122,6 +122,11 @@ def search_listed(session: Session, command: str) -> None:
     assert names == {"fairlead[research]", "optuna", "trialgate"}
 
 
+def ray_listed(session: Session, command: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert [one.partition(">")[0] for one in project["optional-dependencies"]["ray"]] == ["ray"]
+
+
 def dry(session: Session, command: str) -> None:
     """Sets up the machine and runs all there is: what it would run."""
     assert re.search(r"\.venv/bin|\.ci/", _ends(session, f"{command} -n"))
@@ -259,6 +264,7 @@ COMMANDS: dict[str, Step] = {
     "fairlead sweep configs/btcusdt-backtest-maker.toml --param half_spread_bps=2..4:0.5 "
     "--param skew_bps=0,2 --metric net --jobs 2": written(says="10 trials, 0 failed"),
     "pip install 'fairlead[search]'": search_listed,
+    "pip install 'fairlead[ray]'": ray_listed,
     "fairlead runs ls": written(says="backtest-btcusdt-maker"),
     "fairlead runs show last": written(says="--set simulated.latency_ms=20"),
     "fairlead report last": written(says="report.html"),

@@ -183,6 +183,39 @@ def test_equal_trials_of_a_search_are_run_once(tmp_path: Path) -> None:
     assert (told[-1].done, told[-1].total, told[-1].ran, told[-1].failed) == (4, 4, 2, 0)
 
 
+@pytest.mark.parametrize("kind", ["tpe", "nsga2"])
+def test_a_sampler_of_optuna_goes_on_as_it_would_have(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    plan = Plan(
+        params=(
+            param_of("x.x=4..20", ()),
+            param_of("x.y=1..9:1", ()),
+            param_of("x.z=a,b", ()),
+        ),
+        kind=kind,
+        trials=20,
+        seed=7,
+    )
+    whole = _swept(tmp_path / "whole", plan, Counting())
+    for dies_after in (0, 3, 8, 13):
+        folder = tmp_path / str(dies_after)
+        with pytest.raises(RuntimeError):
+            _swept(folder, plan, Counting(dies_after))
+        rest = Counting()
+        assert _swept(folder, plan, rest) == whole
+        assert len(rest.asked) <= 20 - dies_after
+    assert {one.values["x.z"] for one in whole} == {"a", "b"}
+    found = [float(one.values["x.x"]) for one in whole]
+    assert all(4 <= x <= 20 for x in found)
+    if kind == "tpe":  # it has learned that less is better
+        assert sum(found[14:]) / 6 < sum(found[:8]) / 8
+
+
+def test_a_search_at_random_needs_a_number(tmp_path: Path) -> None:
+    with pytest.raises(FairleadError, match=r"SEARCH-TRIALS: --search random needs --trials N"):
+        _swept(tmp_path, _plan("1..9", kind="random"), Counting())
+
+
 def test_a_figure_is_found_by_its_name() -> None:
     figures = {"net.USDT": "1.5", "fills": 3, "ratio.USDT": None, "data": "12"}
     assert metric(figures, "net") == metric(figures, "net.USDT") == 1.5
