@@ -29,6 +29,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "paper": ("fairlead.engine.cli.node:paper", "Trade live data with simulated execution."),
     "backtest": ("fairlead.engine.cli.backtest", "Run the same config on recorded data."),
     "sweep": ("fairlead.engine.cli.sweep", "Backtest with many values of a config, and compare."),
+    "study": (
+        "fairlead.engine.cli.study",
+        "Show what a study has tried; hold data back, spend it once.",
+    ),
     "runs": ("fairlead.engine.cli.runs", "List, show and remove the runs that are kept."),
     "report": ("fairlead.engine.cli.report", "Write a page about a run that was kept."),
     "record": ("fairlead.engine.cli.node:record", "Record market data without trading."),

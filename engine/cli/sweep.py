@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +21,12 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.run.config import load
 
 if TYPE_CHECKING:
+    from fairlead.engine.research.luck import Luck
     from fairlead.engine.research.pool import Job, Pool
     from fairlead.engine.research.search import Plan
     from fairlead.engine.research.sweep import Done, Sweep, Trial, Watch
+    from fairlead.engine.research.trials import Registry
+    from fairlead.engine.run.trial import Basis
 
 SHOWN = 10  # trials in the table
 LINE_SECS = 10.0  # between two lines of progress where stderr is no terminal
@@ -62,6 +67,15 @@ def command(
     study: Annotated[
         str | None, typer.Option(help="Whose trial each counts as; default: the config's name.")
     ] = None,
+    walk_forward: Annotated[
+        str | None,
+        typer.Option(
+            "--walk-forward",
+            metavar="TRAIN/TEST",
+            help="Search a span of the data, try the best on the one after, and so on: 7d/1d.",
+        ),
+    ] = None,
+    embargo: Annotated[str, typer.Option(help="Left out between the two: 1h.")] = "0s",
     again: Annotated[bool, typer.Option("--again", help="Try those that failed again.")] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the tables; default: the study's.")
@@ -75,11 +89,13 @@ def command(
     row with its error. Every trial of a study is kept for good: a search that was killed goes on
     where it was, by the same command, and how many were tried is told with the best.
     """
+    from fairlead.engine.research.holdout import held_of, require_open
     from fairlead.engine.research.pool import Job
     from fairlead.engine.research.search import KINDS, Plan
     from fairlead.engine.research.space import param_of
-    from fairlead.engine.research.sweep import Sweep
     from fairlead.engine.research.trials import STUDIES, Registry
+    from fairlead.engine.research.walk import spans
+    from fairlead.engine.run.spending import before_held
     from fairlead.engine.run.trial import basis
 
     if search not in KINDS:
@@ -88,8 +104,12 @@ def command(
         )
     changes = parsed(settings or ())
     loaded = load(config, changes)
-    with process.logs_on_stderr():
+    study = _study_name(study or loaded.config.name)
+    with process.logs_on_stderr(), Registry(loaded.state_dir / STUDIES / study) as kept:
+        changes = {**changes, **before_held(loaded, held_of(kept))}
+        loaded = load(config, changes)
         rests = basis(loaded)
+        require_open(loaded.state_dir, Path(rests.catalog), rests.instruments, rests.span_ns)
         plan = Plan(
             params=tuple(param_of(one, rests.keys) for one in params),
             kind=search,
@@ -98,16 +118,13 @@ def command(
             metric=metric,
             minimize=minimize,
         )
-        folder = loaded.state_dir / STUDIES / _study_name(study or loaded.config.name)
-        with Registry(folder) as registry:
-            sweep = Sweep(registry, plan, rests.key, _about(rests))
-            job = Job(str(loaded.path.resolve()), changes)
-            found = _run(sweep, _pool(job, jobs, ray), again=again)
-            head = registry.head
-            counted = {"study": registry.name, "study_trials": registry.count("trial")}
-            told = {**counted, "registry": {"entries": head.count, "chain": head.chain}}
-            where = sweep.write(found, told, out)
-        _show(plan, found, told, where, as_json)
+        asked = Asked(kept, rests, Job(str(loaded.path.resolve()), changes), again=again)
+        pool = partial(_pool, asked.job, jobs, ray)
+        if walk_forward is not None:
+            parts = spans(walk_forward, embargo, rests.span_ns)
+            _walk(asked, plan, pool, parts, out, as_json)
+        else:
+            _search(asked, plan, pool, out, as_json)
 
 
 def _study_name(name: str) -> str:
@@ -117,12 +134,79 @@ def _study_name(name: str) -> str:
     return name
 
 
-def _about(rests: Any) -> dict[str, Any]:
-    import shlex
+class Asked:
+    """What a command has settled before its first trial."""
 
-    names = ("name", "config", "data", "code", "versions", "span_ns", "instruments")
-    told = {name: getattr(rests, name) for name in names}
-    return {"basis": rests.key, "command": shlex.join(["fairlead", *sys.argv[1:]]), **told}
+    def __init__(self, registry: Registry, rests: Basis, job: Job, *, again: bool) -> None:
+        self.registry, self.rests, self.job, self.again = registry, rests, job, again
+
+    def sweep(self, plan: Plan, fixed: dict[str, Any] | None = None) -> Sweep:
+        from fairlead.engine.research.sweep import Sweep
+
+        names = ("name", "config", "data", "code", "versions", "span_ns", "instruments")
+        about = {name: getattr(self.rests, name) for name in names}
+        about["command"] = shlex.join(["fairlead", *sys.argv[1:]])
+        return Sweep(self.registry, plan, self.rests.key, about, fixed)
+
+
+def _search(
+    asked: Asked, plan: Plan, pool: Callable[[], Pool], out: Path | None, as_json: bool
+) -> None:
+    from fairlead.engine.research.study import luck_of, told_of
+
+    sweep = asked.sweep(plan)
+    with _running(pool) as (running, watch):
+        found = sweep.run(running, watch, again=asked.again)
+    luck = luck_of(asked.registry, found, plan)
+    told = {**told_of(asked.registry), "luck": luck}
+    where = sweep.write(found, told, out)
+    _show(plan, found, told, luck, where, as_json)
+
+
+def _walk(
+    asked: Asked,
+    plan: Plan,
+    pool: Callable[[], Pool],
+    parts: list[Any],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    import msgspec
+
+    from fairlead.engine.research.study import told_of
+    from fairlead.engine.research.walk import walk, written_walk
+
+    with _running(pool) as (running, watch):
+        steps = list(walk(plan, parts, asked.sweep, running, watch))
+    told = {**told_of(asked.registry), **plan.told(), "steps": [step.told() for step in steps]}
+    folder = asked.sweep(plan).folder if out is None else out
+    where = written_walk(folder, told)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+        return
+    _show_walk(plan, told, where)
+
+
+def _show_walk(plan: Plan, told: dict[str, Any], where: Path) -> None:
+    from rich.table import Table
+
+    names = [one.name for one in plan.params]
+    table = Table("tried on", *names, f"{plan.metric} before", "then", box=None)
+    for step in told["steps"]:
+        values = step["values"] or {}
+        given = [values.get(one.key, "-") for one in plan.params]
+        numbers = ("-" if one is None else f"{one:,.6g}" for one in _both(step))
+        table.add_row(f"{step['test'][0][:19]} to {step['test'][1][:19]}", *given, *numbers)
+    result_console().print(table)
+    known = [one["out_of_sample"] for one in told["steps"] if one["out_of_sample"] is not None]
+    total = f"{plan.metric} out of sample: {sum(known):,.6g} in all of {len(known)} spans, "
+    typer.echo(f"{total}{sum(one > 0 for one in known)} of them above 0")
+    typer.echo(f"the study {told['study']} has tried {told['study_trials']}")
+    typer.echo(f"written to {where}")
+
+
+def _both(step: dict[str, Any]) -> tuple[float | None, float | None]:
+    return step["in_sample"], step["out_of_sample"]
 
 
 def _pool(job: Job, jobs: int | None, ray: str | None) -> Pool:
@@ -136,10 +220,12 @@ def _pool(job: Job, jobs: int | None, ray: str | None) -> Pool:
     return Processes(Trials, job, jobs or os.process_cpu_count() or 1)
 
 
-def _run(sweep: Sweep, pool: Pool, *, again: bool) -> list[Trial]:
+@contextmanager
+def _running(make: Callable[[], Pool]) -> Iterator[tuple[Pool, Watch]]:
+    pool = make()
     try:
         with _progress() as watch:
-            return sweep.run(pool, watch, again=again)
+            yield pool, watch
     finally:
         pool.close()
 
@@ -192,10 +278,16 @@ class _Lines:
 
 
 def _show(
-    plan: Plan, trials: list[Trial], told: dict[str, Any], where: Path, as_json: bool
+    plan: Plan,
+    trials: list[Trial],
+    told: dict[str, Any],
+    luck: Luck,
+    where: Path,
+    as_json: bool,
 ) -> None:
     import msgspec
 
+    from fairlead.engine.research.study import words
     from fairlead.engine.research.sweep import best_first, rows_of
 
     ranked = best_first(trials, plan)
@@ -219,8 +311,7 @@ def _show(
         typer.echo(f"trial {one.number} failed: {one.outcome.error}")
     if len(failed) > SHOWN:
         typer.echo(f"... and {len(failed) - SHOWN} more failed")
-    typer.echo(
-        f"{len(trials)} trials, {len(failed)} failed; the study {told['study']} has tried "
-        f"{told['study_trials']}: the best of many looks better than it is"
-    )
+    typer.echo(f"{len(trials)} trials, {len(failed)} failed")
+    for line in (f"study {told['study']}: {told['study_trials']} trials in all", *words(luck)):
+        typer.echo(line)
     typer.echo(f"written to {where}")

@@ -20,7 +20,7 @@ from fairlead.engine.research.columns import Row
 from fairlead.engine.research.extra import has, need
 from fairlead.engine.research.pool import INTERRUPTED, Outcome, Pool, Task
 from fairlead.engine.research.search import Plan, Search, search_of
-from fairlead.engine.research.space import told
+from fairlead.engine.research.space import Values, told
 from fairlead.engine.research.trials import Registry, key_of
 
 SWEEP_FILE, ROWS_FILE, PARQUET_FILE = "sweep.json", "trials.json", "trials.parquet"
@@ -35,6 +35,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     values: dict[str, str]  # by key, as `--set` takes them
+    given: dict[str, Any]  # the same as they are
     value: float | None
     outcome: Outcome
 
@@ -52,14 +53,24 @@ Watch = Callable[[Done], None]
 
 
 class Sweep:
-    """`basis` is the hash of what all trials rest on, `about` what is to be told of it."""
+    """`basis` is the hash of what all trials rest on, `about` what is to be told of it.
+
+    `fixed` are values of every trial, beside its own: a span of the data.
+    """
 
     def __init__(
-        self, registry: Registry, plan: Plan, basis: str, about: Mapping[str, Any]
+        self,
+        registry: Registry,
+        plan: Plan,
+        basis: str,
+        about: Mapping[str, Any],
+        fixed: Values | None = None,
     ) -> None:
         self._registry, self._plan, self._basis = registry, plan, basis
-        self._about = dict(about)
-        self.id = key_of(basis, plan.told())[:ID_CHARS]
+        self._about, self._fixed = dict(about), dict(fixed or {})
+        if self._fixed:
+            self._about["fixed"] = told(self._fixed)
+        self.id = key_of(basis, plan.told(), told(self._fixed))[:ID_CHARS]
         self.folder = registry.folder / f"sweep-{self.id}"
         self._done: dict[int, Trial] = {}
         self._ran = 0
@@ -81,7 +92,7 @@ class Sweep:
     def _round(
         self, tasks: Sequence[Task], search: Search, pool: Pool, watch: Watch | None, again: bool
     ) -> None:
-        keys = {task.number: key_of(self._basis, told(task.changes)) for task in tasks}
+        keys = {task.number: self._key(task) for task in tasks}
         waiting: dict[str, list[Task]] = {}  # one of equal trials is run
         for task in tasks:
             known = self._registry.find("trial", keys[task.number])
@@ -90,7 +101,10 @@ class Sweep:
             else:
                 self._take(task, _outcome(known.body))
         self._tell(search, watch)
-        for first, outcome in pool.run([same[0] for same in waiting.values()]):
+        given = {same[0].number: same[0] for same in waiting.values()}
+        asked = [Task(one.number, {**one.changes, **self._fixed}) for one in given.values()]
+        for ran, outcome in pool.run(asked):
+            first = given[ran.number]
             if outcome.exit_code == INTERRUPTED:
                 raise KeyboardInterrupt
             self._ran += 1
@@ -99,18 +113,25 @@ class Sweep:
                 self._take(task, outcome)
             self._tell(search, watch)
 
+    def _key(self, task: Task) -> str:
+        return key_of(self._basis, told({**task.changes, **self._fixed}))
+
     def _body(self, task: Task, outcome: Outcome) -> dict[str, Any]:
         return {
             "basis": self._basis,
             "sweep": self.id,
-            "values": told(task.changes),
+            "values": told({**task.changes, **self._fixed}),
             **{name: getattr(outcome, name) for name in _OUTCOME},
         }
 
     def _take(self, task: Task, outcome: Outcome) -> None:
         value = None if outcome.error else metric(outcome.figures, self._plan.metric)
         self._done[task.number] = Trial(
-            number=task.number, values=told(task.changes), value=value, outcome=outcome
+            number=task.number,
+            values=told(task.changes),
+            given=dict(task.changes),
+            value=value,
+            outcome=outcome,
         )
 
     def _tell(self, search: Search, watch: Watch | None) -> None:

@@ -51,6 +51,7 @@ from fairlead.engine.orders.model import Capabilities
 from fairlead.engine.recording.catalog import utc
 from fairlead.engine.recording.gaps import summary_of
 from fairlead.engine.recording.reading import reading
+from fairlead.engine.research.holdout import require_open
 from fairlead.engine.research.kept import Record
 from fairlead.engine.research.marks import Marks, MarksActor
 from fairlead.engine.research.runs import Stamp
@@ -150,6 +151,7 @@ def run_backtest(
     monotonic: Callable[[], float] = time.perf_counter,
     marks: bool = True,
     shared: Shared | None = None,
+    spends: str = "",
 ) -> RunResult:
     """Run every strategy of the config over the catalog's data.
 
@@ -157,19 +159,29 @@ def run_backtest(
     a search needs none.
     `shared` has the data that the runs before this one have read: those of a search, one after
     another in one process, whose engines write no log.
+    `spends` is the study whose held-out span this is to be: of others that is refused.
     `progress` is called with the fraction done now and then. SIGINT, SIGTERM or SIGHUP end the run
     in order at the next event, and what was done until then is summed up: exit code 130 and a note.
     Raises FairleadError: what a check of the config finds, missing or empty catalogs, instruments
-    or dates without data, fees missing.
+    or dates without data, fees missing, data that a study holds (HELD-OUT).
     """
     resolved = resolve(loaded, "backtest").require()
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     with reading(catalog) as notes:
         watched = [progress] if progress is not None else []
         if shared is not None:
-            return _run(resolved, shared.prepared(loaded), notes, watched, monotonic, marks)
-        with Prepared(select(loaded.config, catalog)) as data:
+            data = shared.prepared(loaded)
+            _require_open(loaded, data, spends)
             return _run(resolved, data, notes, watched, monotonic, marks)
+        with Prepared(select(loaded.config, catalog)) as data:
+            _require_open(loaded, data, spends)
+            return _run(resolved, data, notes, watched, monotonic, marks)
+
+
+def _require_open(loaded: LoadedConfig, data: Prepared, spends: str) -> None:
+    one = data.selection
+    names = [source.id for source in one.sources]
+    require_open(loaded.state_dir, one.catalog, names, one.range_ns, spends)
 
 
 def _run(

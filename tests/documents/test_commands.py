@@ -25,6 +25,7 @@ from tests.support.processes import ROOT
 pytestmark = pytest.mark.slow
 
 DEMO = "configs/demo.toml"
+MAKER = "configs/btcusdt-backtest-maker.toml"
 RECORDED = "configs/data"  # by the lines before
 SAMPLE = str(ROOT / "tests" / "data" / "recording" / "binance_usdm_400.gz")
 SPOT = str(ROOT / "tests" / "data" / "recording" / "binance_spot_400.gz")
@@ -263,6 +264,21 @@ COMMANDS: dict[str, Step] = {
     ),
     "fairlead sweep configs/btcusdt-backtest-maker.toml --param half_spread_bps=2..4:0.5 "
     "--param skew_bps=0,2 --metric net --jobs 2": written(says="10 trials, 0 failed"),
+    # The sample that was imported is two seconds of the whole recording.
+    f"fairlead study hold spread {MAKER} --from 2024-08-08T23:59:00": fewer(
+        "23:59:00", "23:54:17", says="study spread holds 2024-08-08T23:54:17Z"
+    ),
+    f"fairlead sweep {MAKER} --study spread --param half_spread_bps=2..4:1": written(
+        says="study spread: 3 trials in all"
+    ),
+    f"fairlead sweep {MAKER} --study spread --param half_spread_bps=2..4:1 "
+    "--walk-forward 10s/5s --embargo 1s": fewer(
+        "10s/5s --embargo 1s", "500ms/300ms --embargo 10ms", says="net out of sample"
+    ),
+    f"fairlead study show spread {MAKER}": written(says="trials, whole"),
+    f"fairlead study spend spread {MAKER} --set strategies[0].params.half_spread_bps=3": written(
+        says="net PnL"
+    ),
     "pip install 'fairlead[search]'": search_listed,
     "pip install 'fairlead[ray]'": ray_listed,
     "fairlead runs ls": written(says="backtest-btcusdt-maker"),

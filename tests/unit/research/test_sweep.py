@@ -416,7 +416,7 @@ def test_a_command_that_is_killed_goes_on(config: LoadedConfig, tmp_path: Path) 
     assert after[: len(before)] == before
     assert len(before) < len(after) == len(set(after)) == 11
     assert len(json.loads((tmp_path / "out" / "trials.json").read_bytes())) == 11
-    assert "11 trials, 0 failed; the study killed has tried 11" in done.stdout
+    assert "11 trials, 0 failed\nstudy killed: 11 trials in all\n" in done.stdout
 
 
 def _tried(file: Path) -> list[str]:

@@ -1,0 +1,167 @@
+"""`fairlead study`: what a study has tried, and the span of data that it keeps closed."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fairlead.engine.cli import process
+from fairlead.engine.cli.out import Settings, exit_with, show_result
+from fairlead.engine.config.changes import parsed
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.run.config import load
+
+if TYPE_CHECKING:
+    from fairlead.engine.config.loaded import LoadedConfig
+    from fairlead.engine.research.trials import Registry
+
+command = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Show studies, hold a span of the data back for the end, and spend it once.",
+)
+Name = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
+Config = Annotated[Path, typer.Argument(help="TOML file of the run, whose state folder it is in.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@command.command()
+def show(name: Name, config: Config, as_json: AsJson = False) -> None:
+    """Show how many trials there were, in which searches, and what is held back.
+
+    Fails where an entry is missing or was changed.
+    """
+    import msgspec
+
+    from fairlead.engine.research.study import told_of
+
+    with _registry(load(config), name) as registry:
+        told = {**told_of(registry), "searches": [one.body for one in registry.entries("sweep")]}
+        searches = [(one.key, one.body) for one in registry.entries("sweep")]
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+        return
+    typer.echo(f"study {name}: {told['study_trials']} trials, whole")
+    for key, body in searches:
+        params = ", ".join(f"{param}={spec}" for param, spec in body["params"].items())
+        typer.echo(f"  {key}  {body['search']} by {body['metric']}: {params}")
+    typer.echo(f"held out: {_held_words(told['held_out'])}")
+    typer.echo(f"chain of {told['registry']['entries']} entries: {told['registry']['chain']}")
+
+
+def _held_words(held: dict[str, Any] | None) -> str:
+    from fairlead.engine.research.holdout import utc
+
+    if held is None:
+        return "nothing"
+    state = "spent" if held["is_spent"] else "closed until it is spent"
+    return f"{utc(held['start_ns'])} to {utc(held['end_ns'])}, {state}"
+
+
+@command.command()
+def hold(
+    name: Name,
+    config: Config,
+    begin: Annotated[
+        datetime, typer.Option("--from", help="First moment, UTC: from there to the data's end.")
+    ],
+    settings: Settings = None,
+) -> None:
+    """Keep the data from a moment on closed: every run of this state folder that would look at it
+    is refused, until the study spends it."""
+    from datetime import UTC
+
+    from fairlead.engine.research.holdout import Held, held_of
+    from fairlead.engine.research.holdout import hold as keep
+    from fairlead.engine.run.trial import basis
+
+    loaded = load(config, parsed(settings or ()))
+    start_ns = int(begin.replace(tzinfo=begin.tzinfo or UTC).timestamp()) * 1_000_000_000
+    with process.logs_on_stderr():
+        with _registry(loaded, name, made=True) as registry:
+            if held_of(registry) is None:
+                rests = basis(loaded)
+                if not rests.span_ns[0] < start_ns <= rests.span_ns[1]:
+                    text = "expected a moment within the data, after its first"
+                    raise FairleadError("HELD-SPAN", text, int(Exit.USAGE))
+                span = (start_ns, rests.span_ns[1])
+            else:
+                span = (start_ns, start_ns)  # is refused
+            keep(
+                registry,
+                Held(
+                    study=name,
+                    catalog=str(loaded.resolve(loaded.config.backtest.catalog)),
+                    instruments=tuple(loaded.config.instruments),
+                    start_ns=span[0],
+                    end_ns=span[1],
+                ),
+            )
+            found = held_of(registry)
+    assert found is not None, "it was just held"
+    typer.echo(f"study {name} holds {found.words()} closed")
+
+
+@command.command()
+def spend(name: Name, config: Config, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Run one trial of the study on the data that it held back: once, and never again.
+
+    `--set` gives the values of a trial that the study has tried. The run is kept as any other.
+    """
+    from fairlead.engine.research.holdout import BEGUN, DONE, held_of
+    from fairlead.engine.research.runs import Stamp
+    from fairlead.engine.research.study import told_of
+    from fairlead.engine.run.backtest import run_backtest
+    from fairlead.engine.run.spending import on_held, require_trial
+
+    stamp = Stamp(begun_ns=time.time_ns())
+    changes = parsed(settings or ())
+    loaded = load(config, changes)
+    with process.logs_on_stderr():
+        with _registry(loaded, name) as registry:
+            held = held_of(registry)
+            if held is None or held.is_spent:
+                what = "holds nothing" if held is None else f"has spent {held.words()}"
+                text = f"the study {name} {what}"
+                raise FairleadError("HELD-SPENT", text, int(Exit.USAGE))
+            trial = require_trial(registry, changes)
+            ready = on_held(loaded, held)
+            registry.append("spend", BEGUN, {"values": trial, "at_ns": stamp.begun_ns})
+            result = run_backtest(ready, spends=name)
+            try:
+                summary = result.summary
+                told = {"net": {code: str(net) for code, net in summary.net.items()}}
+                registry.append("spend", DONE, {**told, "orders_digest": summary.orders_digest})
+                study = {**told_of(registry), "spent": held.words()}
+                kept = result.record(stamp, study=_flat(study)).keep(loaded.state_dir)
+            finally:
+                result.dispose()
+        show_result(kept, as_json=as_json)
+    exit_with(kept)
+
+
+def _flat(study: dict[str, Any]) -> dict[str, Any]:
+    """As a report tells it in a line."""
+    chain = study["registry"]["chain"][:12]
+    return {
+        "study": study["study"],
+        "trials": study["study_trials"],
+        "chain": chain,
+        "held out, spent": study["spent"],
+    }
+
+
+def _registry(loaded: LoadedConfig, name: str, *, made: bool = False) -> Registry:
+    from fairlead.engine.research.trials import FILE, STUDIES, Registry
+
+    folder = loaded.state_dir / STUDIES / name
+    if not made and not (folder / FILE).is_file():
+        known = sorted(path.parent.name for path in folder.parent.glob(f"*/{FILE}"))
+        text = f"no study {name} in {folder.parent}; there is {', '.join(known) or 'none'}"
+        raise FairleadError("STUDY-NOT-FOUND", text, int(Exit.NO_DATA))
+    return Registry(folder)
