@@ -82,27 +82,26 @@ def hold(
 
     loaded = load(config, parsed(settings or ()))
     start_ns = int(begin.replace(tzinfo=begin.tzinfo or UTC).timestamp()) * 1_000_000_000
-    with process.logs_on_stderr():
-        with _registry(loaded, name, made=True) as registry:
-            if held_of(registry) is None:
-                rests = basis(loaded)
-                if not rests.span_ns[0] < start_ns <= rests.span_ns[1]:
-                    text = "expected a moment within the data, after its first"
-                    raise FairleadError("HELD-SPAN", text, int(Exit.USAGE))
-                span = (start_ns, rests.span_ns[1])
-            else:
-                span = (start_ns, start_ns)  # is refused
-            keep(
-                registry,
-                Held(
-                    study=name,
-                    catalog=str(loaded.resolve(loaded.config.backtest.catalog)),
-                    instruments=tuple(loaded.config.instruments),
-                    start_ns=span[0],
-                    end_ns=span[1],
-                ),
-            )
-            found = held_of(registry)
+    with process.logs_on_stderr(), _registry(loaded, name, made=True) as registry:
+        if held_of(registry) is None:
+            rests = basis(loaded)
+            if not rests.span_ns[0] < start_ns <= rests.span_ns[1]:
+                text = "expected a moment within the data, after its first"
+                raise FairleadError("HELD-SPAN", text, int(Exit.USAGE))
+            span = (start_ns, rests.span_ns[1])
+        else:
+            span = (start_ns, start_ns)  # is refused
+        keep(
+            registry,
+            Held(
+                study=name,
+                catalog=str(loaded.resolve(loaded.config.backtest.catalog)),
+                instruments=tuple(loaded.config.instruments),
+                start_ns=span[0],
+                end_ns=span[1],
+            ),
+        )
+        found = held_of(registry)
     assert found is not None, "it was just held"
     typer.echo(f"study {name} holds {found.words()} closed")
 

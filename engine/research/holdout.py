@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.files import decoded
 from fairlead.engine.research.trials import FILE, STUDIES, Registry
 
 BEGUN, DONE = "begun", "done"  # of the one run that spends it
@@ -117,12 +118,9 @@ def _all(state_dir: Path) -> Iterator[Held]:
                     "ORDER BY seq"
                 ).fetchall()
             spent = any(kind == "spend" and key == BEGUN for kind, key, _ in rows)
-            told: list[dict[str, Any]] = [
-                msgspec.json.decode(body) for kind, _, body in rows if kind == "hold"
-            ]
-            for one in told:
-                body = {**one, "study": file.parent.name, "is_spent": spent}
-                yield msgspec.convert(body, Held)
+            for body in (body for kind, _, body in rows if kind == "hold"):
+                told = {**(decoded(body, dict[str, Any]) or {}), "study": file.parent.name}
+                yield msgspec.convert({**told, "is_spent": spent}, Held)
         except (sqlite3.Error, msgspec.MsgspecError) as error:
             text = f"{file}: {error}"
             raise FairleadError("STUDY-UNREADABLE", text, int(Exit.BAD_DATA)) from error
