@@ -7,7 +7,6 @@ whole books on its stream. Where one differs, its folder implements that part of
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
@@ -19,6 +18,7 @@ from fairlead.adapters.base.clock import VenueClock
 from fairlead.adapters.base.decode import Answer, bounded
 from fairlead.adapters.base.http import Call, Purpose, VenueHttp
 from fairlead.adapters.base.kit_stream import KitMarketData, KitStream
+from fairlead.adapters.base.listed import ListedAdapter
 from fairlead.adapters.base.outcomes import cancel_outcome, create_outcome, reading
 from fairlead.adapters.base.ratelimit import LIMITED_STATUSES, Rate, RateLimiter
 from fairlead.adapters.base.transport import HttpRequest, HttpResponse
@@ -27,8 +27,6 @@ from fairlead.adapters.base.venue import (
     AdapterContext,
     MarketData,
     ParseError,
-    PrivateProtocol,
-    Renewal,
     VenueError,
     VenueErrorKind,
     VenueInstrument,
@@ -270,20 +268,19 @@ class KitOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ws_url: WsUrl = ""
 
 
-class KitAdapter[H: JsonHttp](ABC):
+class KitAdapter[H: JsonHttp](ListedAdapter, ABC):
     """An `Adapter` made of its HTTP, its orders and its stream; options are `KitOptions`."""
 
     name: str
     capabilities: Capabilities
+    http: H
     rate: ClassVar[Rate]  # of requests
     parts: ClassVar[tuple[type[JsonHttp], type[KitOrders[Any]], type[KitStream]]]
 
     def __init__(self, context: AdapterContext) -> None:
         http, orders, self._stream = self.parts
+        super().__init__(context, context.venue)
         self.context = context
-        self.venue = context.venue
-        self._found: dict[str, VenueInstrument] = {}
-        self.instruments: Mapping[str, VenueInstrument] = self._found
         self.http = cast(H, http(context, context.options.http_url, self.rate))
         self._orders = orders(self.http, self.venue, self.instruments)
         self._data = self.make_data()
@@ -303,21 +300,9 @@ class KitAdapter[H: JsonHttp](ABC):
 
     # -- Adapter -------------------------------------------------------------------------------
 
-    @property
-    def clock_offset_ms(self) -> float | None:
-        return self.http.clock.offset_ms
-
-    async def measure_clock(self) -> None:
-        await self.http.clock.measure()
-
     async def connect(self, *, trading: bool) -> None:
         await self.refresh_instruments()
-        for named in self.context.instruments:
-            if named not in self.instruments:
-                near = difflib.get_close_matches(named, self.instruments, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                text = f"no market {named[:60]}{hint}"
-                raise VenueError(VenueErrorKind.REFUSED, f"{self.venue}-UNKNOWN-MARKET", text)
+        self._require_named()
         if trading:
             await self.http.clock.measure()
             await self._orders.purse()  # the key is good
@@ -325,16 +310,4 @@ class KitAdapter[H: JsonHttp](ABC):
     async def refresh_instruments(self) -> None:
         with self._data.histories.parsing():
             found = {one.id: one for one in await self.markets()}
-        self._found.clear()
-        self._found.update(found)
-
-    def private_stream(self) -> PrivateProtocol | None:
-        """None: orders are polled."""
-        return None
-
-    def renewals(self) -> Sequence[Renewal]:
-        return ()
-
-    async def close(self) -> None:
-        """What `connect` left at the venue; here nothing."""
-        return None
+        self._list(found)

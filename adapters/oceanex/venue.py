@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 
+from fairlead.adapters.base.listed import ListedAdapter
 from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
     MarketData,
     ParseError,
-    Renewal,
     VenueError,
     VenueErrorKind,
     VenueInstrument,
@@ -48,21 +47,18 @@ CAPABILITIES = Capabilities(
 )
 
 
-class OceanexAdapter:
+class OceanexAdapter(ListedAdapter):
     """One OceanEx account (`Adapter`)."""
 
     name = NAME
     capabilities = CAPABILITIES
+    http: OceanexHttp
 
     def __init__(self, context: AdapterContext) -> None:
         """Raises VenueError (AUTH) for credentials that can't be used."""
+        super().__init__(context, "OCEANEX")
         options: OceanexOptions = context.options
-        self.venue = context.venue
-        self._found: dict[str, VenueInstrument] = {}
-        self.instruments: Mapping[str, VenueInstrument] = self._found
         self.skipped: dict[str, str] = {}  # market id -> why it can't be traded here
-        self._named = context.instruments
-        self._now_ns = context.now_ns
         self._options = options
         signer = _signer(context.secrets, lambda: self.http.clock.earliest_ns(), options)
         self.http = OceanexHttp(
@@ -78,9 +74,7 @@ class OceanexAdapter:
     async def connect(self, *, trading: bool) -> None:
         """Load markets and fees; for trading, prove clock, key and scope. Raises VenueError."""
         await self.refresh_instruments()
-        for named in self._named:
-            if named not in self.instruments:
-                raise self._unknown(named)
+        self._require_named()
         if trading:
             await self._check_clock()
             _check_key(await self.http.key())
@@ -105,24 +99,8 @@ class OceanexAdapter:
                 "OCEANEX-NO-MARKETS",
                 f"expected markets with details, received {len(markets)} without",
             )
-        self._found.clear()
-        self._found.update(found)
+        self._list(found)
         self.skipped = skipped
-
-    def _unknown(self, named: str) -> VenueError:
-        near = difflib.get_close_matches(named, self.instruments, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return VenueError(
-            VenueErrorKind.REFUSED, "OCEANEX-UNKNOWN-MARKET", f"no market {named[:60]}{hint}"
-        )
-
-    async def measure_clock(self) -> None:
-        """Raises VenueError."""
-        await self.http.clock.measure()
-
-    @property
-    def clock_offset_ms(self) -> float | None:
-        return self.http.clock.offset_ms
 
     async def _check_clock(self) -> None:
         """Raises VenueError (CLOCK)."""
@@ -135,15 +113,6 @@ class OceanexAdapter:
                 f"the venue's clock differs by {offset_secs:+.1f} s or more; expected at most "
                 f"{limit:g} s",
             )
-
-    def private_stream(self) -> None:
-        """None: the venue pushes nothing private (4.2)."""
-
-    def renewals(self) -> tuple[Renewal, ...]:
-        return ()
-
-    async def close(self) -> None:
-        """Nothing is left at the venue."""
 
 
 def _signer(

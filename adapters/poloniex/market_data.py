@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nautilus_trader.model import BarType
@@ -33,7 +33,7 @@ class PoloniexMarketData:
         http: PoloniexHttp,
         venue: str,
         options: PoloniexOptions,
-        instruments: dict[str, VenueInstrument],
+        instruments: Mapping[str, VenueInstrument],
         tracker: Tracker,
         now_ns: Callable[[], int],
     ) -> None:

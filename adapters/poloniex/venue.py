@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from fairlead.adapters.base.listed import ListedAdapter
 from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
@@ -14,7 +15,6 @@ from fairlead.adapters.base.venue import (
     Renewal,
     VenueError,
     VenueErrorKind,
-    VenueInstrument,
 )
 from fairlead.adapters.poloniex import schemas as s
 from fairlead.adapters.poloniex.config import PoloniexOptions
@@ -53,20 +53,19 @@ CAPABILITIES = Capabilities(
 )
 
 
-class PoloniexAdapter:
+class PoloniexAdapter(ListedAdapter):
     """One account, connected. An `Adapter`."""
+
+    name = NAME
+    capabilities = CAPABILITIES
+    http: PoloniexHttp
 
     def __init__(self, context: AdapterContext) -> None:
         options = context.options
         assert isinstance(options, PoloniexOptions), "options of this adapter"
-        self.name: str = NAME
-        self.capabilities: Capabilities = CAPABILITIES
-        self.venue = context.venue
+        super().__init__(context, "POLONIEX")
         self.options = options
-        self._instruments: dict[str, VenueInstrument] = {}
-        self.instruments: Mapping[str, VenueInstrument] = self._instruments
         self._secrets = context.secrets
-        self._now_ns = context.now_ns
         self._precisions: dict[str, int] = {}
         self._names = Names(venue=self.venue, size_precisions=self._precisions)
         self._tracker = Tracker()
@@ -80,13 +79,13 @@ class PoloniexAdapter:
             http=self.http,
             venue=self.venue,
             options=options,
-            instruments=self._instruments,
+            instruments=self.instruments,
             tracker=self._tracker,
             now_ns=context.now_ns,
         )
         self.orders: VenueOrders = PoloniexOrders(
             http=self.http,
-            instruments=self._instruments,
+            instruments=self.instruments,
             names=self._names,
             options=options,
             tracker=self._tracker,
@@ -119,9 +118,7 @@ class PoloniexAdapter:
             raise VenueError(
                 VenueErrorKind.UNKNOWN, "POLONIEX-MARKETS", "expected markets, received none usable"
             )
-        for gone in set(self._instruments) - set(found):
-            del self._instruments[gone]
-        self._instruments.update(found)
+        self._list(found)
         self._precisions.update({i.symbol: i.size_precision for i in found.values()})
 
     def private_stream(self) -> PrivateProtocol | None:
@@ -156,14 +153,6 @@ class PoloniexAdapter:
     async def _arm(self) -> None:
         await self.dead_mans_switch(self.options.dead_mans_switch_secs)
         self._is_armed = True
-
-    async def measure_clock(self) -> None:
-        """Raises VenueError."""
-        await self.http.clock.measure()
-
-    @property
-    def clock_offset_ms(self) -> float | None:
-        return self.http.clock.offset_ms
 
     async def close(self) -> None:
         """Disarm the switch: an ordered stop is not a death."""

@@ -42,7 +42,7 @@ def make_adapter(rest: ScriptedRest, clock: Clock, **options: object) -> Polonie
             reads=ReadLimits(tries_max=1),  # what is scripted is answered once
         )
     )
-    adapter._instruments.update(INSTRUMENTS)
+    adapter._list(INSTRUMENTS)
     adapter._precisions.update({i.symbol: i.size_precision for i in INSTRUMENTS.values()})
     return adapter
 
