@@ -17,7 +17,6 @@ import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.files import make_folder
@@ -93,16 +92,11 @@ class KeyLock(AccountLock):
                 break
         return super().look()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._owned is not None:
             self._owned.close()
             self._owned = None
-        super().__exit__(kind, error, tb)
+        super().__exit__()
 
 
 def _owner(name: str) -> tuple[int, int] | None:

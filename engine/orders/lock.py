@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.files import make_folder, open_private
@@ -131,12 +130,7 @@ class AccountLock:
             with contextlib.suppress(OSError):
                 os.utime(file)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None

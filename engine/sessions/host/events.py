@@ -68,35 +68,17 @@ class Outbox:
             OrderRejected, order, self._account, reason, UUID4(), ts_event, ts, False, due_post_only
         )
 
-    def order_modify_rejected(
-        self, order: Any, venue_id: Any, reason: str, ts_event: int, ts: int
-    ) -> None:
-        self._put(
-            OrderModifyRejected,
-            order,
-            reason,
-            UUID4(),
-            ts_event,
-            ts,
-            False,
-            venue_id,
-            self._account,
-        )
+    def order_modify_rejected(self, order: Any, *told: Any) -> None:
+        self._refused(OrderModifyRejected, order, *told)
 
-    def order_cancel_rejected(
-        self, order: Any, venue_id: Any, reason: str, ts_event: int, ts: int
+    def order_cancel_rejected(self, order: Any, *told: Any) -> None:
+        self._refused(OrderCancelRejected, order, *told)
+
+    def _refused(
+        self, kind: Any, order: Any, venue_id: Any, reason: str, ts_event: int, ts: int
     ) -> None:
-        self._put(
-            OrderCancelRejected,
-            order,
-            reason,
-            UUID4(),
-            ts_event,
-            ts,
-            False,
-            venue_id,
-            self._account,
-        )
+        tail = (ts_event, ts, False, venue_id, self._account)
+        self._put(kind, order, reason, UUID4(), *tail)
 
     def order_updated(
         self,
