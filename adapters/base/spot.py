@@ -40,9 +40,11 @@ def spot_instrument(
     min_quantity: Decimal = _ZERO,
     min_notional: Decimal = _ZERO,
     buy_fee_in_base: bool = True,
+    margin_init: Decimal = _ZERO,
     info: Mapping[str, Any] | None = None,
 ) -> VenueInstrument:
-    """One market; `fees` None: not known, which is not the same as none.
+    """One market; `fees` None: not known, which is not the same as none. `margin_init` is a part of
+    the notional, where positions are leveraged; 0: not known.
 
     NautilusTrader's object carries the rates in `info` as decimal text, and so a recording too.
     Raises ParseError where the market contradicts itself or is beyond NautilusTrader's ranges.
@@ -68,6 +70,7 @@ def spot_instrument(
             min_notional=(
                 Money.from_decimal(min_notional, currency(quote)) if min_notional > 0 else None
             ),
+            margin_init=margin_init if margin_init > 0 else None,
             info={**(info or {}), **_told(fees, buy_fee_in_base=buy_fee_in_base)},
         )
     except (ValueError, OverflowError, ArithmeticError) as error:

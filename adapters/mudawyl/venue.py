@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from fairlead.adapters.base.venue import (
     AdapterContext,
@@ -47,6 +48,7 @@ CAPABILITIES = Capabilities(
     clears=True,
     bracket_targets=MAX_TARGETS,
     cancels=False,
+    pays_positions=True,
     reports_fills=True,
     batch_submit_max=BATCH_MAX,
     batch_query_max=BATCH_QUERY_MAX,
@@ -70,6 +72,7 @@ class MudawylAdapter:
         self._named = context.instruments
         self._now_ns = context.now_ns
         self._found: dict[str, VenueInstrument] = {}
+        self._leverages: dict[str, Decimal] = {}  # by symbol, as the exchange has them
         self.instruments: Mapping[str, VenueInstrument] = self._found
         self.http = MudawylHttp(
             options,
@@ -92,7 +95,9 @@ class MudawylAdapter:
         now_ns = self._now_ns()
         try:
             return [
-                instruments_of.instrument(market, self.venue, now_ns)
+                instruments_of.instrument(
+                    market, self.venue, now_ns, self._leverages.get(market.symbol)
+                )
                 for market in self._options.markets
             ]
         except ParseError as e:
@@ -116,6 +121,7 @@ class MudawylAdapter:
             for market in self._options.markets:
                 if not self._named or instrument_id(market.symbol, self.venue) in self._named:
                     await self._set_up(market)
+            await self.refresh_instruments()
 
     async def _prove_key(self) -> None:
         keys = {key.id: key for key in await self.http.keys()}
@@ -139,12 +145,18 @@ class MudawylAdapter:
             raise _refused("FOLLOWED", f"{text}; end that first")
 
     async def _set_up(self, market: MudawylMarket) -> None:
+        """Set what the config says; leverage that it does not is read: it tells the margin."""
         key = self._options.key_id
         if market.margin_type is not None:
             kind: s.MarginType = market.margin_type
             await self.http.set_margin_type(key, market.symbol, kind)
         if market.leverage is not None:
             await self.http.set_leverage(key, market.symbol, market.leverage)
+            return
+        row = await self.http.position(key, market.symbol)
+        leverage = None if row is None else s.told(row.leverage)
+        if leverage is not None and leverage >= 1:
+            self._leverages[market.symbol] = leverage
 
     async def refresh_instruments(self) -> None:
         """The config's markets: nothing tells them. Raises VenueError; then nothing changes."""

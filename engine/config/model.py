@@ -205,6 +205,7 @@ CheckCode = Literal[
     "STOP_SIDE",
     "SELF_CROSS",
     "FREE_BALANCE",
+    "MARGIN",
     "CANCEL_TO_FILL",
     "UNKNOWN_OUTCOMES",
     "CLOCK_OFFSET",

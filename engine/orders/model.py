@@ -381,8 +381,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     first closes and cancels what its instrument has. `hold_passed`: a stop of its own is sent only
     while fresh data prove that its trigger lies ahead, and is held else.
     `bracket_targets`: an entry is taken with a stop and so many targets in one call, and they go
-    with their position. Without `cancels` no order can be cancelled; a market exit of the whole
-    position is the venue's own call then, which ends every order of the instrument.
+    with their position. `pays_positions`: balances are told as if positions had been paid for,
+    whatever the margin (a margin account's equity is not their sum). Without `cancels` no order can
+    be cancelled; a market exit of the whole position is the venue's own call then, which ends every
+    order of the instrument.
     """
 
     kinds: frozenset[Kind]
@@ -392,6 +394,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     clears: bool = False
     bracket_targets: int = 0
     cancels: bool = True
+    pays_positions: bool = False
     client_order_ids: bool = False  # the venue keeps our id, so a lost order is found by it
     private_stream: bool = False  # orders and balances are pushed
     reports_fills: bool = False  # true executions, with ids and fees

@@ -153,8 +153,14 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "FREE_BALANCE",
         account.free_balance,
-        text="Balance for the order and its fee after all live orders, on cash and margin "
-        "accounts.",
+        text="Balance for the order and its fee after all live orders, on a cash account; of any "
+        "a balance is known.",
+    ),
+    Check(
+        "MARGIN",
+        account.margin,
+        text="Initial margin (notional x the instrument's / the account's leverage) and fee of "
+        "what enlarges a position, from a margin account's equity after positions and live orders.",
     ),
     Check(
         "CANCEL_TO_FILL",

@@ -16,21 +16,31 @@ AMPLE = Decimal("0.5")
 
 def free_balance(order: OrderFacts, view: Look) -> Verdict:
     """The balance as last read: read anew where it is scarce, and before an order is refused."""
-    verdict = _free_balance(order, view)
+    return _renewed(_free_balance, order, view)
+
+
+def margin(order: OrderFacts, view: Look) -> Verdict:
+    """The same of a margin account's equity, for what enlarges a position."""
+    return _renewed(_margin, order, view)
+
+
+def _renewed(
+    check: Callable[[OrderFacts, Look], Verdict], order: OrderFacts, view: Look
+) -> Verdict:
+    verdict = check(order, view)
     if verdict is None or view.renew_funds is None:
         return verdict
     if isinstance(verdict, Denial):
         again = view.renew_funds(order.instrument, True)
     else:
         again = verdict > AMPLE and view.renew_funds(order.instrument, False)
-    return _free_balance(order, view) if again else verdict
+    return check(order, view) if again else verdict
 
 
 def _free_balance(order: OrderFacts, view: Look) -> Verdict:
     """Money for the order and its fee, after every live order is paid for.
 
-    A cash account pays with quote currency (BUY) or base currency (SELL); a margin account
-    with the initial margin of what enlarges a position.
+    A cash account pays with quote currency (BUY) or base currency (SELL); `margin` looks at others.
     """
     facts = view.facts
     funds_of = view.funds
@@ -44,21 +54,21 @@ def _free_balance(order: OrderFacts, view: Look) -> Verdict:
             f"no balance of {order.instrument.rpartition('.')[2]} is known yet; "
             "wait for the account",
         )
-    if funds.is_cash and not order.is_buy:
+    if not funds.is_cash:
+        return None
+    if not order.is_buy:
         if facts.base is None:
             return None
         currency = facts.base
         base_funds = funds_of(order.instrument, currency)
         assert base_funds is not None  # the account was there for the other currency
         funds = base_funds
-    elif not funds.is_cash and view.reduces:
-        return None
     value = view.value
     if value is None:
         return None  # stale_reference has refused it, unless that is switched off
-    if order.parent is not None and order.reduce_only and view.pending(order.parent) is not None:
-        return None  # paid with what its parent brings
-    need = _need(order, facts, funds, value)
+    if _is_paid_by_parent(order, view):
+        return None
+    need = value + value * facts.fee if order.is_buy else order.remaining
     available = _available(order, facts, funds, (view.venue, currency), view)
     if need > available:
         return Denial(
@@ -69,13 +79,29 @@ def _free_balance(order: OrderFacts, view: Look) -> Verdict:
     return need / available if available else None
 
 
-def _need(order: OrderFacts, facts: InstrumentFacts, funds: Funds, value: Decimal) -> Decimal:
-    if funds.is_cash:
-        return value + value * facts.fee if order.is_buy else order.remaining
-    margin = value * facts.margin
-    if funds.leverage != 1:
-        margin /= funds.leverage
-    return margin + value * facts.fee
+def _is_paid_by_parent(order: OrderFacts, view: Look) -> bool:
+    return order.parent is not None and order.reduce_only and view.pending(order.parent) is not None
+
+
+def _margin(order: OrderFacts, view: Look) -> Verdict:
+    """Initial margin and fee, after every live order and position has its own."""
+    facts, value = view.facts, view.value
+    if facts is None or view.funds is None or value is None or view.reduces:
+        return None
+    funds = view.funds(order.instrument, facts.currency)
+    if funds is None or funds.is_cash or _is_paid_by_parent(order, view):
+        return None
+    share = facts.margin / funds.leverage
+    need = value * share + value * facts.fee
+    available = _available(order, facts, funds, (view.venue, facts.currency), view)
+    if need > available:
+        return Denial(
+            "MARGIN",
+            f"expected at most {max(available, _ZERO):f} {facts.currency} of margin and fees "
+            f"(positions and open orders counted), this order needs {need:f} ({value:f} at an "
+            f"initial margin of {share * 100:.4g} %); lower the quantity or close positions",
+        )
+    return need / available if available else None
 
 
 def _available(
@@ -84,6 +110,7 @@ def _available(
     """The lesser of what the venue says is free, and the total less all that we know of."""
     sums = view.books.ledger.exposure.of_venue(*key)
     spent = _ZERO
+    total, free = funds.total, funds.free
     if funds.is_cash:
         bound = sums.spending
         spent = view.books.spent.since(*key, funds.ts_ns)
@@ -92,12 +119,13 @@ def _available(
         if funds.leverage != 1:
             bound /= funds.leverage
         bound += sums.order_fees
-    free = funds.free
+        paid = view.paid_positions(order.instrument, facts.currency)
+        total, free = total + paid, free + paid
     if order.existing is not None:  # what it holds now is given back
         held = _held(order, facts, funds)
         bound -= held
-        free = min(free + held, funds.total)
-    rest = funds.total - bound
+        free = min(free + held, total)
+    rest = total - bound
     available = rest if rest < free else free
     if order.reduce_only and funds.is_cash and not order.is_buy:
         # The last balance may be from before the fill, or the cancel, that this exit follows.

@@ -172,6 +172,13 @@ class Look:
             return _trailed(order, trigger, worst)
         return worst if trigger is None else trigger
 
+    def paid_positions(self, instrument: str, currency: str) -> Decimal:
+        """What a venue's balance of this currency has paid for positions, where it is told so."""
+        able = self.capabilities(instrument)
+        if able is None or not able.pays_positions or self.is_simulated:
+            return _ZERO
+        return self.books.equity.worth(instrument, currency)
+
     def price_for(self, order: OrderFacts) -> Decimal | None:
         """What the order is compared with: the market's price; where a dealer's ladder is the
         market, what its tiers give for the quantity, if one covers it."""

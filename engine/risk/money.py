@@ -83,6 +83,11 @@ class Equity:
         """How far the equity is below its peak."""
         return sum((one.kept.peak - one.equity for one in self._of(currency)), _ZERO)
 
+    def worth(self, instrument: str, currency: str) -> Decimal:
+        """What the instrument's account holds at the last prices, signed."""
+        found = self._results.get(currency, {}).get(self._states.of(instrument).venue)
+        return _ZERO if found is None else found.worth
+
     def _of(self, currency: str) -> Iterable[_Result]:
         return self._results.get(currency, {}).values()
 

@@ -112,7 +112,27 @@ GATE_MUTANTS: tuple[Mutant, ...] = (
         "balance-unchecked",
         RISK,
         "orders that nothing can pay for pass",
-        one("    if need > available:\n", "    if False:\n"),
+        one(
+            '    if need > available:\n        return Denial(\n            "FREE',
+            '    if False:\n        return Denial(\n            "FREE',
+        ),
+        T_GATE,
+    ),
+    mutant(
+        "margin-unchecked",
+        RISK,
+        "a margin account enters what it can't carry",
+        one(
+            '    if need > available:\n        return Denial(\n            "MARGIN',
+            '    if False:\n        return Denial(\n            "MARGIN',
+        ),
+        T_GATE,
+    ),
+    mutant(
+        "paid-balance-is-equity",
+        RISK,
+        "what a balance has paid for positions is taken for lost",
+        one("        total, free = total + paid, free + paid\n", ""),
         T_GATE,
     ),
     mutant(

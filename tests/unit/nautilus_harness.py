@@ -151,6 +151,7 @@ class Run:
         mids: Sequence[float | None] = (),
         instruments: Sequence[InstrumentId] = (IID,),
         extra: Sequence[Any] = (),
+        is_cash: bool = False,
     ) -> None:
         self.gate = gate or RiskGate(risk or Risk())
         self.state = RunState(tuple(str(i) for i in instruments))
@@ -158,6 +159,7 @@ class Run:
         self.strategy.bind(self.gate, self.state, feeds)
         self.steps, self.mids, self.instruments = steps, mids, instruments
         self.extra = extra
+        self.is_cash = is_cash
         self.seen_steps = 0
         self.orders: list[tuple[str, str, str]] = []  # side, type, status
 
@@ -181,8 +183,10 @@ def strategy_config(**options: Any) -> StrategyConfig:
     )
 
 
-def exchange(instruments: Sequence[InstrumentId] = (IID,), latency_ms: int = 0) -> BacktestEngine:
-    """An engine with one margin account at `VENUE`; it has no data and no strategy yet."""
+def exchange(
+    instruments: Sequence[InstrumentId] = (IID,), latency_ms: int = 0, *, is_cash: bool = False
+) -> BacktestEngine:
+    """An engine with one account at `VENUE`, of margin; it has no data and no strategy yet."""
     engine = BacktestEngine(
         BacktestEngineConfig(
             logging=LoggerConfig(bypass_logging=True),
@@ -194,7 +198,7 @@ def exchange(instruments: Sequence[InstrumentId] = (IID,), latency_ms: int = 0) 
     engine.add_venue(
         VENUE,
         OmsType.NETTING,
-        AccountType.MARGIN,
+        AccountType.CASH if is_cash else AccountType.MARGIN,
         [Money.from_str("1000000 USDT")],
         book_type=BookType.L2_MBP,
         default_leverage=Decimal(1),
@@ -208,7 +212,7 @@ def exchange(instruments: Sequence[InstrumentId] = (IID,), latency_ms: int = 0) 
 
 def backtest(run: Run, latency_ms: int = 0, more: Sequence[Any] = ()) -> Run:
     """Run the market through a BacktestEngine."""
-    engine = exchange(run.instruments, latency_ms)
+    engine = exchange(run.instruments, latency_ms, is_cash=run.is_cash)
     engine.add_actor(simulate(run.state, run.gate, latency_ms * 1_000_000))
     for strategy in (run.strategy, *more):
         engine.add_strategy(strategy)
@@ -289,7 +293,7 @@ def paper(run: Run) -> Run:
         instruments=[pair(name) for name in run.instruments],
         balances={"USDT": Decimal(1_000_000)},
         fees=lambda *_, **__: Fee(Decimal(0), "USDT"),
-        is_margin=True,
+        is_margin=not run.is_cash,
         latency_ns=0,
         queue_position=False,
         liquidity_consumption=False,

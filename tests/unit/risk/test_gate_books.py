@@ -365,21 +365,6 @@ def test_an_exit_right_after_its_entry_is_paid_with_what_the_entry_brought() -> 
     assert gate.base_held(BTC, view) is None
 
 
-def test_margin_account_pays_initial_margin_of_orders_and_positions() -> None:
-    gate = RiskGate(Risk())
-    view = View(gate)
-    view.cash, view.leverage = False, D(10)
-    view.money = {"USDT": D(100)}
-    assert code(gate, order(quantity="10"), view) is None
-    assert code(gate, order(quantity="10.001"), view) == "FREE_BALANCE"
-    gate.seed_positions({BTC: D(6)}, "S-001")
-    gate.approve(order("99", client_order_id="B", quantity="2"), NOW)  # 19.8 of margin
-    assert code(gate, order(quantity="2.02"), view) is None
-    assert code(gate, order(quantity="2.03"), view) == "FREE_BALANCE"
-    exit_order = order("101", quantity="6", side=Side.SELL)
-    assert code(gate, exit_order, view) is None
-
-
 def test_unknown_account_is_refused() -> None:
     class Blind(View):
         def funds(self, instrument: str, currency: str) -> None:  # type: ignore[override]

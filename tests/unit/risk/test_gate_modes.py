@@ -74,6 +74,7 @@ class Case(NamedTuple):
     risk: Risk = Risk()
     capabilities: Mapping[str, Capabilities] = MappingProxyType({})
     mids: tuple[float | None, ...] = ()
+    is_cash: bool = False
 
 
 def duplicate(s: Script) -> None:
@@ -326,9 +327,10 @@ CASES = {
         ["SELF_CROSS"],
         {2: lambda s: (s.limit(SELL, 1, 100.01), s.market(BUY, 1), s.limit(BUY, 1, 100))},
     ),
-    "balance": Case(["FREE_BALANCE"], {2: lambda s: s.limit(BUY, 150_000, 99)}),
-    "balance with open orders": Case(
-        ["FREE_BALANCE"],
+    "balance": Case(["FREE_BALANCE"], {2: lambda s: s.limit(BUY, 150_000, 99)}, is_cash=True),
+    "margin": Case(["MARGIN"], {2: lambda s: s.limit(BUY, 150_000, 99)}),
+    "margin with open orders": Case(
+        ["MARGIN"],
         {2: lambda s: [s.limit(BUY, size, 99) for size in (9_000, 1_000, 200, 50)]},
     ),
     "cancel rate": Case(
@@ -410,7 +412,16 @@ def test_check_fires_with_the_same_code(name: str, mode: str, tmp_path: Path) ->
 
     kill = KillSwitch(tmp_path / "KILL")
     gate = RiskGate(case.risk, kill=kill, capabilities=case.capabilities)
-    run = MODES[mode](Run(Scripted, gate=gate, mids=case.mids, instruments=(IID, OTHER), steps=12))
+    run = MODES[mode](
+        Run(
+            Scripted,
+            gate=gate,
+            mids=case.mids,
+            instruments=(IID, OTHER),
+            steps=12,
+            is_cash=case.is_cash,
+        )
+    )
     assert [fault.traceback for fault in run.state.faults] == []
     assert run.codes() == case.codes
     assert [denial.code for _, denial in run.strategy.refused] == case.codes

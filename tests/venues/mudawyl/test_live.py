@@ -12,8 +12,9 @@ import pytest
 from fairlead.adapters.oceanex.simulator_markets import OceanexSimOptions
 from fairlead.engine.errors import Exit
 from tests.live import hosted
-from tests.support.processes import run
+from tests.support.processes import run, venue
 from tests.venues.mudawyl.live_kit import Gateway
+from tests.venues.mudawyl.test_modes import SOURCES
 
 D = Decimal
 HELD = [("entry", "FILLED"), ("stop", "WAITING"), ("target", "OPEN"), ("target", "OPEN")]
@@ -150,6 +151,24 @@ def test_leverage_and_margin_type_are_set_at_the_start(gateway: Gateway) -> None
     assert gateway.stop(running) == Exit.OK
 
 
+@pytest.mark.parametrize(("leverage", "carries"), [("", False), ("leverage = 7", True)])
+def test_an_entry_that_the_margin_can_not_carry_is_refused(
+    tmp_path: Path, leverage: str, carries: bool
+) -> None:
+    """3000 USDT at the exchange's leverage of 4, or at the config's."""
+    gateway = Gateway(tmp_path, balances={"USDT": D(700)})
+    try:
+        running = gateway.start(market=leverage)
+        if carries:
+            gateway.wait(lambda: gateway.states() == HELD, "the bracket at the gateway")
+        else:
+            gateway.wait(lambda: "MARGIN: expected at most" in gateway.log.read_text(), "the gate")
+        assert gateway.stop(running) == Exit.OK
+        assert (gateway.held() > 0, gateway.open() == LEGS) == (carries, carries)
+    finally:
+        gateway.close()
+
+
 def test_prices_of_another_venue_and_orders_here(gateway: Gateway) -> None:
     """Live: its book is heard under the gateway's name, and no key of its is needed."""
     with hosted.simulated(gateway.folder / "keys", OceanexSimOptions()) as line:
@@ -166,6 +185,27 @@ options = {{ http_url = "{line["rest"]}", ws_url = "{line["ws"]}", app_key = "{l
         assert gateway.stop(running) == Exit.OK
     checked = run("check", gateway.folder / "run.toml")
     assert checked.returncode == 0, checked.stdout
+
+
+def test_prices_of_nautilustraders_binance_client_and_orders_here(gateway: Gateway) -> None:
+    """Live: its native client hears the simulated Binance, and no order goes there."""
+    with venue("binance", gateway.folder / "keys-of-binance") as served:
+        best = served.book("BTCUSDT-PERP")["bids"][0][0]
+        gateway.move(str(D(best).quantize(D("0.1"))))
+        name, source = SOURCES["binance"]
+        line = dict(served.line)
+        more = source.format(**(line | line["credentials"]))
+        more += f'[prices_from]\n"BTC_USDT.MUDAWYL" = "{name}"\n'
+        running = protected(gateway, params=', feed = "book"', more=more)
+        gateway.kill(running)
+        running = gateway.start(params=', feed = "book"', more=more)
+        gateway.wait(lambda: gateway.log.read_text().count("two live") == 2, "the second run")
+        gateway.move(str(D(best).quantize(D("0.1")) - 1_050))
+        gateway.wait(lambda: not _open(gateway), "the stop, and the end of every leg")
+        assert (gateway.stop(running), gateway.held()) == (Exit.OK, 0)
+        assert len(gateway.changes()) == 1
+        entries = served.ledger()["entries"]
+        assert {entry["type"] for entry in entries if entry["account"] == "usdm"} <= {"balance"}
 
 
 def test_a_trailing_stop_of_a_strategy_outlives_a_kill_and_opens_its_position(
