@@ -6,55 +6,65 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from fairlead.engine.cli import process
 from fairlead.engine.config.model import FEE_RATE_MAX
 from fairlead.engine.config.walk import is_exact_decimal
 from fairlead.engine.errors import Exit
-from fairlead.engine.recording.importers.binance import Progress, import_binance
-from fairlead.engine.recording.importers.binance_instruments import Rules, decimals_of
+from fairlead.engine.recording.importers.binance_instruments import Fees, Rules
 from fairlead.engine.recording.importers.binance_wire import DECIMALS_MAX
 from fairlead.engine.recording.importers.diffbook import DEPTH
+from fairlead.engine.recording.importers.events import Contract
+from fairlead.engine.recording.importers.flat import Asked, Progress
+from fairlead.engine.recording.importers.markets import decimals_of
 from fairlead.engine.recording.importers.report import ImportReport, InstrumentReport, MalformedLine
-from fairlead.engine.recording.importers.staging import ImportFailed
+from fairlead.engine.recording.importers.staging import HELD, ImportFailed
+from fairlead.engine.recording.importers.table import IMPORTERS, Importer
 
-# What `--format` takes: each reads its files into a catalog, and tells what it found in one form
-IMPORTERS: Mapping[str, Callable[..., ImportReport]] = {"binance": import_binance}
+OPTIONS = {  # of what is asked of some formats
+    "symbol": "--symbol",
+    "id": "--id",
+    "contract": "--contract",
+    "multiplier": "--multiplier",
+    "mapping": "--map",
+    "snapshot": "--snapshot",
+    "depth": "--depth",
+    "fold_tops": "--no-fold-quotes",
+}
 MALFORMED_SHOWN = 5
 _PARTIAL = re.compile(r"depth[0-9]")
 FEE_MAX = Decimal(FEE_RATE_MAX)
 
 
+def _formats() -> str:
+    return "; ".join(f"{name}: {one.line}" for name, one in IMPORTERS.items())
+
+
 def command(
-    file: Annotated[Path, typer.Argument(help="Recorded file: plain text, gzip or zip")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Recorded files: plain, gzip or zip")
+    ],
     catalog: Annotated[Path, typer.Option("--catalog", help="Catalog folder; made if absent")],
     instrument: Annotated[
         list[str] | None,
         typer.Option("--instrument", help="Import only this instrument id; repeatable"),
     ] = None,
-    format_: Annotated[
-        str, typer.Option("--format", help="binance: raw combined streams, `<local_ns> <json>`")
-    ] = "binance",
+    format_: Annotated[str, typer.Option("--format", help=_formats())] = "binance",
     maker_fee: Annotated[
         str | None,
-        typer.Option(
-            "--maker-fee",
-            help="Fraction of the executed value, e.g. 0.0002 (the default on USD-M; spot 0.001)",
-        ),
+        typer.Option("--maker-fee", help="Fraction of the executed value, e.g. 0.0002"),
     ] = None,
     taker_fee: Annotated[
         str | None,
-        typer.Option(
-            "--taker-fee",
-            help="Fraction of the executed value, e.g. 0.0005 (the default on USD-M; spot 0.001)",
-        ),
+        typer.Option("--taker-fee", help="Fraction of the executed value, e.g. 0.0005"),
     ] = None,
     instruments: Annotated[
         Path | None,
@@ -77,15 +87,37 @@ def command(
         str | None,
         typer.Option("--min-notional", help="Least value of an order, quote currency"),
     ] = None,
+    symbol: Annotated[
+        str, typer.Option("--symbol", help="BASE/QUOTE, where the file does not tell them")
+    ] = "",
+    id_: Annotated[
+        str, typer.Option("--id", help="The instrument's id, SYMBOL.VENUE, in the catalog")
+    ] = "",
+    contract: Annotated[
+        Contract | None,
+        typer.Option("--contract", help="Sizes of an inverse one are contracts"),
+    ] = None,
+    multiplier: Annotated[
+        str | None, typer.Option("--multiplier", help="Worth of one contract")
+    ] = None,
+    mapping: Annotated[
+        str,
+        typer.Option("--map", help="Columns of a table, e.g. time=ts,price=px,size=qty,side=side"),
+    ] = "",
+    snapshot: Annotated[
+        Path | None,
+        typer.Option("--snapshot", help="A file of the same format with the book at the begin"),
+    ] = None,
     depth: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--depth",
             min=1,
             max=1000,
-            help="Levels of each side that must be known to be complete where a book is shown",
+            help="Levels of each side that must be known to be complete where a book is shown "
+            f"(binance; default {DEPTH})",
         ),
-    ] = DEPTH,
+    ] = None,
     fold_quotes: Annotated[
         bool,
         typer.Option(
@@ -98,38 +130,77 @@ def command(
     """Import recorded market data into a catalog that backtests read.
 
     Malformed lines are counted and named, and do not stop the rest. A damaged file gives what could
-    be read, and exit code 9. Nothing is written when the import fails.
+    be read, and exit code 9. Nothing of a file is written when its import fails. Of several files
+    those that the catalog holds already are passed over, so that an import that was cut short goes
+    on where it was.
     """
     if (importer := IMPORTERS.get(format_)) is None:
         raise typer.BadParameter(f"expected one of {', '.join(IMPORTERS)}, received {format_!r}")
-    maker, taker = _fee("--maker-fee", maker_fee), _fee("--taker-fee", taker_fee)
-    rules = Rules(
-        tick_size=_above_zero("--tick-size", tick_size),
-        step_size=_above_zero("--step-size", step_size),
-        min_notional=_above_zero("--min-notional", min_notional),
+    given: dict[str, Any] = {
+        "symbol": symbol,
+        "id": id_,
+        "contract": contract,
+        "multiplier": _above_zero("--multiplier", multiplier),
+        "mapping": mapping,
+        "snapshot": snapshot,
+        "depth": depth or 0,
+        "fold_tops": fold_quotes,
+    }
+    _check_options(format_, importer, given)
+    asked = Asked(
+        instruments=instrument or (),
+        fees=Fees(maker=_fee("--maker-fee", maker_fee), taker=_fee("--taker-fee", taker_fee)),
+        rules=Rules(
+            tick_size=_above_zero("--tick-size", tick_size),
+            step_size=_above_zero("--step-size", step_size),
+            min_notional=_above_zero("--min-notional", min_notional),
+        ),
+        listing=instruments,
+        **given,
     )
-    try:
-        with _progress(quiet=as_json and not sys.stderr.isatty()) as progress:
-            report = importer(
-                file,
-                catalog,
-                instruments=instrument or (),
-                maker_fee=maker,
-                taker_fee=taker,
-                rules=rules,
-                listing=instruments,
-                progress=progress,
-                depth=depth,
-                fold_tops=fold_quotes,
-            )
-    except ImportFailed as e:
-        typer.echo(f"error {e}", err=True)
-        raise typer.Exit(e.exit_code) from e
-    process.name_files({"catalog": str(catalog)})
-    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else render(report))
-    if report.damage:
-        typer.echo(f"WARNING: {report.damage}; what was readable before it is imported", err=True)
+    reports = _imported(importer, files, catalog, asked, as_json)
+    if as_json:
+        told = [report.as_dict() for report in reports]
+        typer.echo(json.dumps(told[0] if len(files) == 1 else told, indent=2))
+    damaged = [report for report in reports if report.damage]
+    for report in damaged:
+        text = f"WARNING: {report.damage}; what was readable before it is imported"
+        typer.echo(text if len(files) == 1 else f"{report.file}: {text}", err=True)
+    if damaged:
         raise typer.Exit(Exit.BAD_DATA)
+
+
+def _imported(
+    importer: Importer, files: Sequence[Path], catalog: Path, asked: Asked, as_json: bool
+) -> list[ImportReport]:
+    """Of each file that the catalog does not hold. Raises typer.Exit at the first that fails."""
+    reports = []
+    for file in files:
+        try:
+            with _progress(quiet=as_json and not sys.stderr.isatty()) as progress:
+                asked = msgspec.structs.replace(asked, progress=progress)
+                report = importer.run(file, catalog, asked)
+        except ImportFailed as e:
+            if e.code == HELD and len(files) > 1:
+                typer.echo(f"{file}: {e.message}; passed over", err=True)
+                continue
+            typer.echo(f"error {e}", err=True)
+            raise typer.Exit(e.exit_code) from e
+        reports.append(report)
+        process.name_files({"catalog": str(catalog)})
+        if not as_json:
+            typer.echo(render(report))
+    return reports
+
+
+def _check_options(name: str, importer: Importer, given: Mapping[str, Any]) -> None:
+    """Raises typer.BadParameter for one that the format has no use for, or that it lacks."""
+    for field in msgspec.structs.fields(Asked):
+        is_given = field.name in given and given[field.name] != field.default
+        if is_given and field.name not in importer.takes:
+            raise typer.BadParameter(f"{OPTIONS[field.name]}: the format {name} has no use for it")
+        if field.name in importer.needs and not is_given:
+            raise typer.BadParameter(f"the format {name} needs {OPTIONS[field.name]}")
 
 
 def _fee(option: str, text: str | None) -> Decimal | None:
@@ -220,34 +291,31 @@ def _first_malformed(report: ImportReport) -> list[MalformedLine]:
 
 
 def _render_instrument(each: InstrumentReport) -> list[str]:
-    book = each.book
     lines = [
         f"{each.id} ({each.market}; {each.price_precision} price and {each.size_precision} size "
-        f"decimals; fees {each.maker_fee} maker, {each.taker_fee} taker)",
+        f"decimals; fees {each.maker_fee or 'unknown'} maker, {each.taker_fee or 'unknown'} taker)",
         f"  rules          tick {each.tick_size}, step {each.step_size}, "
         + (f"min notional {each.min_notional}" if each.min_notional else "no min notional"),
-        f"  level updates  {each.level_updates:,} in {each.depth_messages:,} messages; "
-        f"{each.delta_rows:,} delta rows",
+        *_level_updates(each),
+        *([f"  bars           {each.bars:,}"] if each.bars else []),
         f"  trades         {each.trades:,}"
         + _also(each.trades_off_book, "off the book, skipped")
         + _also(each.trades_repeated, "told again, once in the catalog"),
         f"  quotes         {each.quotes:,}"
         + _also(each.quotes_unusable, "unusable, skipped")
         + _also(each.quotes_repeated, "told again, skipped"),
-        f"  gaps           {each.gaps:,} ({each.gap_seconds:.3f} s without a book), and "
-        f"{each.unseen_seconds:.3f} s before there was one"
+        f"  gaps           {each.gaps:,} ({each.gap_seconds:.3f} s"
+        + (
+            f" without a book), and {each.unseen_seconds:.3f} s before there was one"
+            if each.depth_messages
+            else ")"
+        )
         + (
             f"; {each.between_seconds:.3f} s between it and other files of the catalog"
             if each.between_seconds
             else ""
         ),
-        f"  book           {book.snapshots:,} snapshots; top equal to the venue's at "
-        f"{book.tops_agreed:,} of {book.tops_checked:,} checks; "
-        f"{book.withheld_changes:,} messages while it was not known to be whole to {each.depth} "
-        f"levels; {book.folded_tops:,} quotes folded in",
-        f"  book repairs   {book.crossed_levels:,} crossed, {book.contradicted_levels:,} "
-        f"contradicted, {book.seeded_levels:,} seeded levels; {book.unknown_deletes:,} deletes of "
-        f"unknown levels, {book.old_changes:,} old messages skipped",
+        *_book(each),
     ]
     if each.depth_messages and not each.book_from_ns:
         lines.append(
@@ -271,6 +339,30 @@ def _render_instrument(each: InstrumentReport) -> list[str]:
             "the exchange; times are as recorded"
         )
     return lines
+
+
+def _level_updates(each: InstrumentReport) -> list[str]:
+    if not each.depth_messages:
+        return []
+    return [
+        f"  level updates  {each.level_updates:,} in {each.depth_messages:,} messages; "
+        f"{each.delta_rows:,} delta rows"
+    ]
+
+
+def _book(each: InstrumentReport) -> list[str]:
+    book = each.book
+    if not each.depth_messages:
+        return []
+    return [
+        f"  book           {book.snapshots:,} snapshots; top equal to the venue's at "
+        f"{book.tops_agreed:,} of {book.tops_checked:,} checks; "
+        f"{book.withheld_changes:,} messages while it was not known to be whole to {each.depth} "
+        f"levels; {book.folded_tops:,} quotes folded in",
+        f"  book repairs   {book.crossed_levels:,} crossed, {book.contradicted_levels:,} "
+        f"contradicted, {book.seeded_levels:,} seeded levels; {book.unknown_deletes:,} deletes of "
+        f"unknown levels, {book.old_changes:,} old messages skipped",
+    ]
 
 
 def _also(count: int, what: str) -> str:

@@ -29,6 +29,7 @@ MAKER = "configs/btcusdt-backtest-maker.toml"
 RECORDED = "configs/data"  # by the lines before
 SAMPLE = str(ROOT / "tests" / "data" / "recording" / "binance_usdm_400.gz")
 SPOT = str(ROOT / "tests" / "data" / "recording" / "binance_spot_400.gz")
+FORMATS = ROOT / "tests" / "data" / "recording" / "formats"
 EXCHANGE_INFO = str(ROOT / "tests" / "data" / "recording" / "exchange_info_spot.json")
 
 Step = Callable[[Session, str], None]
@@ -216,11 +217,21 @@ def imports(session: Session, command: str) -> None:
     options |= {"RATE": "0.001", "--tick-size N": "--tick-size 0.01", "LEVELS": "10"}
     options |= {"--instruments RULES": f"--instruments {EXCHANGE_INFO}"}
     options |= {"--step-size N": "--step-size 0.00001", "--min-notional N": "--min-notional 5"}
-    text = command.replace("FILE", SPOT, 1)
+    text = command.replace("FILE...", SPOT, 1)
     for name, value in options.items():
         assert name in text, name
         text = text.replace(name, value)
     assert '"instruments"' in _ends(session, text)
+
+
+def formatted(name: str, file: str = "") -> Step:
+    """On a small file of the format."""
+    return written(says="rules", **{name: str(FORMATS / (file or name))})
+
+
+def named_import(session: Session, command: str) -> None:
+    """Its options are those of the lines before."""
+    assert "--format" in _ends(session, "fairlead import --help")
 
 
 def copies(session: Session, command: str) -> None:
@@ -289,7 +300,20 @@ COMMANDS: dict[str, Step] = {
     "pip install 'fairlead[research]'": listed,
     "fairlead check mine/first.toml --mode backtest": first("ok: first"),
     "fairlead backtest mine/first.toml": first("MARKET 1, STOP_LIMIT 1"),
-    "fairlead import FILE --catalog DIR [--instrument ID]... [--format binance] "
+    "fairlead import ADABTC-1m-2021-11-27.csv --catalog data/archive "
+    "--format binance-archive": formatted("ADABTC-1m-2021-11-27.csv"),
+    "fairlead import trades.csv.gz --catalog data/tardis --format tardis": formatted(
+        "trades.csv.gz", "tardis_trades.csv"
+    ),
+    "fairlead import ob500.data.zip --catalog data/bybit --format bybit-book": formatted(
+        "ob500.data.zip", "bybit_book.data"
+    ),
+    "fairlead import events.npz --catalog data/npz --format hftbacktest "
+    "--id BTCUSDT-PERP.X --symbol BTC/USDT": formatted("events.npz", "hftbacktest_usdm.npz"),
+    "fairlead import any.csv --catalog data/any --format table --id BTCUSDT.X --symbol BTC/USDT "
+    "--map time=when,price=px,size=amount,side=taker": formatted("any.csv", "table_trades.csv"),
+    "fairlead import FILE... --format NAME": named_import,
+    "fairlead import FILE... --catalog DIR [--instrument ID]... [--format binance] "
     "[--instruments RULES] [--maker-fee RATE] [--taker-fee RATE] "
     "[--tick-size N] [--step-size N] [--min-notional N] "
     "[--depth LEVELS] [--no-fold-quotes] [--json]": imports,

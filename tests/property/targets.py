@@ -60,6 +60,7 @@ from fairlead.engine.recording.redact import Redactor
 from fairlead.engine.run.config import load
 from fairlead.engine.secrets import Secret
 from tests.property.fuzzing import ROOT, Target
+from tests.property.importer_targets import importer_targets
 from tests.property.piexgo_targets import piexgo_targets
 from tests.property.research_targets import research_targets
 from tests.property.state_targets import quiet, state_targets
@@ -574,3 +575,4 @@ def targets(folder: Path) -> Iterator[Target]:
     )
     yield from state_targets(folder)
     yield from research_targets(folder)
+    yield from importer_targets(folder)

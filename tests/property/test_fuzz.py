@@ -25,6 +25,8 @@ NAMES = (
     *("commit-plan", "own-file"),
     *("kill-config", "backtest-order", "explain-config", "parquet-footer", "secret-file", "plan"),
     *("kept-run", "set", "page-words"),
+    *("import-tardis-book", "import-archive-depth", "import-archive-klines"),
+    *("import-bybit-book", "import-table-bars", "import-hftbacktest"),
 )
 BOMB_SECS = 5.0  # of the processor; the worst takes 0.5
 P99_US_MAX = 5_000  # 1 ms on an idle machine; fivefold: caches are shared

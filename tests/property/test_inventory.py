@@ -35,6 +35,8 @@ TARGETS = {
     "engine/orders/journal_check.py": "journal-check",
     "engine/recording/gaps.py": "gaps",
     "engine/recording/importers/binance_wire.py": "binance-wire",
+    "engine/recording/importers/bybit.py": "import-bybit-book",
+    "engine/recording/importers/hft.py": "import-hftbacktest",
     "engine/recording/importers/lines.py": "lines",
     "engine/recording/importers/listing.py": "exchange-info",
     "engine/recording/parquet_rows.py": "parquet-footer",

@@ -7,20 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import (
-    CryptoPerpetual,
-    CurrencyPair,
-    InstrumentId,
-    Money,
-    Price,
-    Quantity,
-    Symbol,
-)
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from fairlead.engine.currencies import currency
 from fairlead.engine.recording.importers.binance_wire import Market
+from fairlead.engine.recording.importers.events import Contract
+from fairlead.engine.recording.importers.events import Market as Told
 from fairlead.engine.recording.importers.listing import Listed, of_instrument
+from fairlead.engine.recording.importers.markets import build, decimals_of
 from fairlead.engine.recording.importers.staging import ImportFailed
 
 # Binance's fee schedule for an account without volume or discounts, fractions of executed value.
@@ -121,34 +114,10 @@ def build_instrument(
     default_maker, default_taker = DEFAULT_FEES[market]
     maker = default_maker if terms.maker_fee is None else terms.maker_fee
     taker = default_taker if terms.taker_fee is None else terms.taker_fee
-    price_precision, size_precision = precision
-    step = _step(size_precision, terms.step_size)
-    quote = currency(terms.quote)
-    common: dict[str, Any] = {
-        "price_precision": price_precision,
-        "size_precision": size_precision,
-        "price_increment": Price.from_str(_step(price_precision, terms.tick_size)),
-        "size_increment": Quantity.from_str(step),
-        "min_quantity": _quantity(terms.min_size, size_precision) or Quantity.from_str(step),
-        "max_quantity": _quantity(terms.max_size, size_precision),
-        "ts_event": ts,
-        "ts_init": ts,
-        "info": {"maker_fee": str(maker), "taker_fee": str(taker), "source": "binance stream file"},
-    }
-    if terms.min_notional is not None:
-        common["min_notional"] = Money.from_decimal(terms.min_notional, quote)
-    identity = InstrumentId.from_str(instrument_name(symbol, market))
-    names = (identity, Symbol(symbol), currency(terms.base), quote)
-    if market is Market.SPOT:
-        return CurrencyPair(*names, **common)
-    return CryptoPerpetual(
-        *names,
-        quote,
-        False,  # linear
-        margin_init=MARGIN_INIT if terms.margin_init is None else terms.margin_init,
-        margin_maint=MARGIN_MAINT if terms.margin_maint is None else terms.margin_maint,
-        **common,
-    )
+    contract = Contract.SPOT if market is Market.SPOT else Contract.LINEAR
+    told = Told(id=instrument_name(symbol, market), symbol=symbol, contract=contract)
+    info = {"maker_fee": str(maker), "taker_fee": str(taker), "source": "binance stream file"}
+    return build(told, precision, terms, ts, info, (MARGIN_INIT, MARGIN_MAINT))
 
 
 def held_instrument(catalog: Path, name: str) -> Any:
@@ -181,23 +150,3 @@ def require_as_held(catalog: Path, held: Any, decimals: tuple[int, int], terms: 
                 f"{given} was given; give the same, or import into a new catalog"
             )
             raise ImportFailed("IMPORT-RULES", text)
-
-
-def decimals_of(step: Decimal) -> int:
-    """How many decimals a finite number has."""
-    exponent = step.normalize().as_tuple().exponent
-    assert isinstance(exponent, int)  # a finite number
-    return max(0, -exponent)
-
-
-def _step(precision: int, given: Decimal | None) -> str:
-    if given is not None:
-        return f"{given:.{precision}f}"
-    return f"0.{'0' * (precision - 1)}1" if precision else "1"
-
-
-def _quantity(size: Decimal | None, precision: int) -> Quantity | None:
-    """With the instrument's decimals; None for none, and for one that those do not reach."""
-    if size is None or decimals_of(size) > precision:
-        return None
-    return Quantity.from_str(f"{size:.{precision}f}")

@@ -217,7 +217,8 @@ def _ns(time: int) -> int:
     raise Malformed(f"time {time} is not in milliseconds, nor in microseconds")
 
 
-def _need_ns(time: int) -> int:
+def need_ns(time: int) -> int:
+    """Raises Malformed for a time that is none."""
     if time <= 0:
         raise Malformed("an exchange time `T` or `E` is needed")
     return _ns(time)
@@ -308,7 +309,7 @@ class Parser:
         levels = (numbers.levels(bids), numbers.levels(asks))
         market = Market.SPOT if data.pu is None else Market.USDM
         previous = data.U - 1 if data.pu is None else data.pu
-        return Depth(data.s, market, previous, data.u, *levels, _need_ns(data.T or data.E))
+        return Depth(data.s, market, previous, data.u, *levels, need_ns(data.T or data.E))
 
     def _trade(self, data: _Data) -> Trade:
         numbers = self._numbers.get(data.s) or self.numbers(data.s)
@@ -320,7 +321,7 @@ class Parser:
         price, size = numbers.prices[data.p], numbers.sizes[data.q]
         on_book = on_book and price != 0 and size != 0
         market = Market.SPOT if data.X is None else Market.USDM
-        ts_event = _need_ns(data.T or data.E)
+        ts_event = need_ns(data.T or data.E)
         return Trade(data.s, market, data.t, price, size, data.m, on_book, ts_event)
 
     def _ticker(self, data: _Data) -> Ticker:

@@ -46,7 +46,7 @@ RAW_BYTES = 16
 NUMBER_BYTES = 8
 _pack = struct.Struct("<q").pack
 _BYTES = [bytes((number,)) for number in range(256)]
-_SIDES = (AggressorSide.BUY, AggressorSide.SELL)
+_SIDES = (AggressorSide.BUY, AggressorSide.SELL, AggressorSide.NO_AGGRESSOR)
 _CODES = {
     Code.CLEAR: (BookAction.CLEAR, None),
     Code.ADD_BID: (BookAction.ADD, OrderSide.BUY),
@@ -67,8 +67,8 @@ class Stream(msgspec.Struct, frozen=True):
     pieces: Sequence[bytes]
 
 
-# Raw price and size, whether the buyer is the maker, id, ts_event, ts_init.
-TradeRow = tuple[int, int, bool, str, int, int]
+# Raw price and size, index of the aggressor (True: a seller), id, ts_event, ts_init.
+TradeRow = tuple[int, int, int, str, int, int]
 # Raw bid, ask, bid size and ask size, ts_event, ts_init.
 QuoteRow = tuple[int, int, int, int, int, int]
 
@@ -142,11 +142,11 @@ class Columns:
         )
 
     def trades(self, rows: Sequence[TradeRow]) -> Stream:
-        prices, sizes, are_sold, ids, ts_events, ts_inits = _transposed(rows, 6)
-        packed = bytes(are_sold)
+        prices, sizes, takers, ids, ts_events, ts_inits = _transposed(rows, 6)
+        packed = bytes(takers)
         example = [
-            TradeTick(self._id, self._price, self._one, _SIDES[is_sold], TradeId("1"), 0, 0)
-            for is_sold in dict.fromkeys(packed)
+            TradeTick(self._id, self._price, self._one, _SIDES[taker], TradeId("1"), 0, 0)
+            for taker in dict.fromkeys(packed)
         ]
         return self._stream(
             (NautilusDataType.TradeTick, "trades"),

@@ -118,7 +118,7 @@ class BookCounts(msgspec.Struct):
     tops_agreed: int = 0
 
 
-class _Side:
+class BookSide:
     """One side: raw price to (size, update id), with its best level at hand.
 
     It is complete from the best price to `bound` (a price times `sign`, so that smaller is better).
@@ -211,8 +211,8 @@ class DiffBook:
         self._top_agreed = True  # of the newest top that could be compared
         self._bridging = False  # the next change may begin before the snapshot it follows
         self._old_run = 0
-        self._bids = _Side(-1, Code.ADD_BID, Code.UPDATE_BID, Code.DELETE_BID)
-        self._asks = _Side(1, Code.ADD_ASK, Code.UPDATE_ASK, Code.DELETE_ASK)
+        self._bids = BookSide(-1, Code.ADD_BID, Code.UPDATE_BID, Code.DELETE_BID)
+        self._asks = BookSide(1, Code.ADD_ASK, Code.UPDATE_ASK, Code.DELETE_ASK)
         self._recent: deque[Change] = deque(maxlen=RECENT_CHANGES_MAX)
         self._tops: deque[Top] = deque(maxlen=PENDING_TOPS_MAX)
 
@@ -349,7 +349,7 @@ class DiffBook:
         """The CLEAR of a book that ends with its newest batch."""
         return self.cleared(self._sequence, self._ts_event, ts_init)
 
-    def _take_side(self, side: _Side, levels: Sequence[Level], update_id: int) -> None:
+    def _take_side(self, side: BookSide, levels: Sequence[Level], update_id: int) -> None:
         """A snapshot's side: levels of size zero are none, of a repeated price the last holds."""
         side.clear()
         for price, size in levels:
@@ -437,7 +437,7 @@ class DiffBook:
 
     def _learn(self, tops: list[Top], change: Change) -> Rows:
         rows: Rows = []
-        named: dict[_Side, set[int]] = {}
+        named: dict[BookSide, set[int]] = {}
         for top in tops:
             for side, level, levels in (
                 (self._bids, top.bid, change.bids),
@@ -454,7 +454,7 @@ class DiffBook:
                     rows += self._seed(side, level, top.last)
         return rows
 
-    def _seed(self, side: _Side, level: Level, update_id: int) -> tuple[Code, int, int]:
+    def _seed(self, side: BookSide, level: Level, update_id: int) -> tuple[Code, int, int]:
         """A best level that no change told of: it stood there since before they began.
 
         What the message itself says of that price is newer.

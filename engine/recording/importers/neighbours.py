@@ -6,6 +6,7 @@ the next one's is a gap row. A file that is imported between two others splits t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,15 @@ class After(msgspec.Struct, frozen=True):
 
 
 class Neighbours:
-    """One instrument's data in a catalog, which may not be there yet."""
+    """One instrument's data in a catalog, which may not be there yet, of some kinds of rows."""
 
-    def __init__(self, catalog: Path, name: str) -> None:
+    def __init__(self, catalog: Path, name: str, kinds: Sequence[Any] = KINDS) -> None:
         self._name = name
         self._catalog: ParquetDataCatalog | None = None
-        self._spans: dict[Any, list[tuple[int, int]]] = {kind: [] for kind in KINDS}
+        self._spans: dict[Any, list[tuple[int, int]]] = {kind: [] for kind in kinds}
         if (catalog / "data").is_dir():
             self._catalog = ParquetDataCatalog(str(catalog))
-            self._spans = {kind: self._catalog.get_intervals(kind, name) for kind in KINDS}
+            self._spans = {kind: self._catalog.get_intervals(kind, name) for kind in kinds}
         self._rows = [
             row for row in read_gaps(catalog)[0] if row.instrument == name and is_between(row)
         ]
@@ -86,7 +87,7 @@ class Neighbours:
         trades = self._at(NautilusDataType.TradeTick, begins)
         return After(
             min(begin for begin in begins.values() if begin),
-            begins[NautilusDataType.OrderBookDelta] or None,
+            begins.get(NautilusDataType.OrderBookDelta) or None,
             str(trades[0].trade_id) if trades else "",
         )
 
@@ -98,7 +99,7 @@ class Neighbours:
         return None
 
     def _at(self, kind: Any, times: dict[Any, int]) -> list[Any]:
-        if self._catalog is None or not times[kind]:
+        if self._catalog is None or not times.get(kind):
             return []
         return self._catalog.query(kind, [self._name], start=times[kind], end=times[kind])
 

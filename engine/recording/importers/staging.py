@@ -21,6 +21,7 @@ from fairlead.engine.recording.rows import ROW_GROUP_SIZE
 
 CHUNK_ROWS = 200_000  # rows of one Parquet file; bounds the memory of an import
 NO_DATA = 4  # exit code: not found, or no data
+HELD = "IMPORT-HELD"  # code: all that the file has is in the catalog
 _PREFIX = ".importing-"
 
 
@@ -44,7 +45,8 @@ class ChunkWriter:
         self._entries: list[Any] = []
         self._written = 0  # rows
         self._marked: list[tuple[int, int, Any]] = []  # place, number, entry
-        self.last_ts = 0  # of the newest row, 0 for none
+        self.first_ts = 0  # of the oldest row, 0 for none
+        self.last_ts = 0  # of the newest one
         self.count = 0
 
     def add(self, entry: Any, ts_init: int, rows: int = 1) -> None:
@@ -53,6 +55,7 @@ class ChunkWriter:
             if self.count - self._written >= self._chunk_rows * (2 if self._marked else 1):
                 self.flush()
             self.last_ts = ts_init
+        self.first_ts = self.first_ts or ts_init
         self._entries.append(entry)
         self.count += rows
 

@@ -1,0 +1,59 @@
+"""Levels, one a line, put together to the messages of a book."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any
+
+from fairlead.engine.recording.importers.binance_wire import Malformed, Other
+from fairlead.engine.recording.importers.diffbook import Level
+from fairlead.engine.recording.importers.events import Event, Told
+
+# Number of the line; what its message is known by, or what is wrong; whether it is a bid; the level
+Row = tuple[int, Hashable | Malformed, bool, Level]
+SPOILT = Other("message with a malformed line")
+CUT = Other("last message of a damaged file")
+NO_LEVEL = (0, 0)
+
+
+def messages(
+    rows: Iterable[Row],
+    make: Callable[[Any, Sequence[Level], Sequence[Level]], Event],
+    damage: Callable[[], str],
+) -> Iterator[Told]:
+    """Events of lines that follow one another with one key. `make` may raise Malformed.
+
+    A line that can't be read belongs to the message before it or to the one after it: neither is
+    whole. Nor is the last one of a file that is damaged.
+    """
+    key: Hashable = None
+    sides: tuple[list[Level], list[Level]] = ([], [])
+    is_spoilt = is_next_spoilt = False
+    last = 0
+
+    def told() -> Iterator[Told]:
+        if key is None:
+            return
+        if is_spoilt:
+            yield last, SPOILT
+            return
+        try:
+            yield last, make(key, *sides)
+        except Malformed as error:
+            yield last, error
+
+    for number, known, is_bid, level in rows:
+        if isinstance(known, Malformed):
+            is_spoilt = is_next_spoilt = True
+            yield number, known
+            continue
+        if known != key:
+            yield from told()
+            key, sides, is_spoilt = known, ([], []), is_next_spoilt
+        is_next_spoilt = False
+        last = number
+        sides[0 if is_bid else 1].append(level)
+    if damage() and key is not None:
+        yield last, CUT
+    else:
+        yield from told()

@@ -1,0 +1,233 @@
+"""Tardis CSV files: trades, quotes, incremental_book_L2, book_snapshot_N; csv or csv.gz.
+
+Times are microseconds: `timestamp` is the exchange's, `local_timestamp` that of receipt, by which
+files are in order. Source: docs.tardis.dev, "Downloadable CSV files".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from fairlead.engine.recording.importers.binance_wire import Malformed
+from fairlead.engine.recording.importers.csv_lines import Columns, CsvLines
+from fairlead.engine.recording.importers.diffbook import Level
+from fairlead.engine.recording.importers.events import (
+    Contract,
+    Event,
+    Levels,
+    Market,
+    Numbered,
+    Quote,
+    Refused,
+    Taker,
+    Told,
+    Trade,
+    positive,
+)
+from fairlead.engine.recording.importers.flat import Asked, market_of
+from fairlead.engine.recording.importers.lines import LineReader
+from fairlead.engine.recording.importers.messages import NO_LEVEL, Row, messages
+
+_HEAD = ("exchange", "symbol", "timestamp", "local_timestamp")
+_TRADE = (*_HEAD, "id", "side", "price", "amount")
+_QUOTE = (*_HEAD, "ask_amount", "ask_price", "bid_price", "bid_amount")
+_LEVEL = (*_HEAD, "is_snapshot", "side", "price", "amount")
+_WIDE = re.compile(r"asks\[([0-9]{1,3})\]\.price")
+_TAKERS = {"buy": Taker.BUYER, "sell": Taker.SELLER, "unknown": Taker.UNKNOWN}
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
+# Exchanges whose contracts are counted, worth so much quote currency each
+_INVERSE = {
+    "bitmex": Decimal(1),
+    "deribit": Decimal(1),
+    "cryptofacilities": Decimal(1),
+    "bybit-inverse": Decimal(1),
+}
+_LINEAR = ("binance-futures", "bybit", "okex-swap", "huobi-dm-linear-swap", "gate-io-futures")
+_DERIVED = re.compile("futures|swap|delivery|options|derivatives|-dm|perp")
+_QUOTED = ("USDT", "USDC", "USDE", "USD", "EUR", "BTC", "ETH")
+
+
+class TardisSource:
+    """One reading of a file (`Source`)."""
+
+    def __init__(self, reader: LineReader, asked: Asked, numbers: Numbered) -> None:
+        self._path = reader.path
+        self._lines = CsvLines(reader)
+        self._asked = asked
+        self._numbered = numbers
+        self._markets: dict[tuple[str, str], Market] = {}
+
+    @property
+    def damage(self) -> str:
+        return self._lines.damage
+
+    def events(self) -> Iterator[Told]:
+        """Raises Refused, Unreadable, OSError."""
+        lines = iter(self._lines)
+        first = next(lines, None)
+        if first is None:
+            return
+        number, header = first
+        if isinstance(header, Malformed):
+            raise Refused(f"{self._path}: line {number}: {header}")
+        names = set(header)
+        if "is_snapshot" in names:
+            rows = self._levels(lines, Columns(self._path, header, _LEVEL))
+            yield from messages(rows, self._message, lambda: self.damage)
+            return
+        wide = sorted(int(found[1]) for one in header if (found := _WIDE.fullmatch(one)))
+        if wide:
+            wanted = [
+                f"{side}[{at}].{what}"
+                for at in wide
+                for side in ("asks", "bids")
+                for what in ("price", "amount")
+            ]
+            columns, read = Columns(self._path, header, (*_HEAD, *wanted)), self._wide
+        elif "ask_price" in names:
+            columns, read = Columns(self._path, header, _QUOTE), self._quote
+        else:
+            columns, read = Columns(self._path, header, _TRADE), self._trade
+        for number, fields in lines:
+            try:
+                if isinstance(fields, Malformed):
+                    raise fields
+                yield number, read(columns.of(fields))
+            except Malformed as error:
+                yield number, error
+
+    def _trade(self, fields: Sequence[str]) -> Event:
+        market, ts_event, ts_init = self._head(fields)
+        name, side, price, size = fields[4:]
+        if side not in _TAKERS:
+            raise Malformed(f"side buy, sell or unknown expected, {side[:20]!r} received")
+        numbers = self._numbered[market.id]
+        return Trade(
+            market,
+            name.strip(),
+            positive(numbers.prices[price], "price", price),
+            positive(numbers.sizes[size], "amount", size),
+            _TAKERS[side],
+            ts_event,
+            ts_init,
+        )
+
+    def _quote(self, fields: Sequence[str]) -> Event:
+        """A side that is empty has no numbers."""
+        market, ts_event, ts_init = self._head(fields)
+        ask_size, ask, bid, bid_size = (text or "0" for text in fields[4:])
+        numbers = self._numbered[market.id]
+        prices, sizes = numbers.prices, numbers.sizes
+        bid_level, ask_level = (prices[bid], sizes[bid_size]), (prices[ask], sizes[ask_size])
+        return Quote(market, bid_level, ask_level, ts_event, ts_init)
+
+    def _wide(self, fields: Sequence[str]) -> Event:
+        """Asks and bids in turn, price and amount; those that are not there are empty."""
+        market, ts_event, ts_init = self._head(fields)
+        numbers = self._numbered[market.id]
+        sides: tuple[list[Level], list[Level]] = ([], [])
+        for at in range(4, len(fields), 2):
+            price, size = fields[at : at + 2]
+            if price:
+                level = positive(numbers.prices[price], "price", price), numbers.sizes[size]
+                sides[at // 2 % 2].append(level)  # the first pair, at 4, is an ask
+        asks, bids = sides
+        return Levels(market, True, None, 0, bids, asks, ts_event, ts_init, is_whole=True)
+
+    def _levels(
+        self, lines: Iterator[tuple[int, list[str] | Malformed]], columns: Columns
+    ) -> Iterator[Row]:
+        for number, fields in lines:
+            try:
+                if isinstance(fields, Malformed):
+                    raise fields
+                told = columns.of(fields)
+                market, ts_event, ts_init = self._head(told)
+                is_snapshot, side, price, size = told[4:]
+                if is_snapshot not in ("true", "false") or side not in ("bid", "ask"):
+                    text = f"{is_snapshot[:20]!r}, {side[:20]!r}"
+                    raise Malformed(f"true or false, bid or ask expected, {text} received")
+                numbers = self._numbered[market.id]
+                level = positive(numbers.prices[price], "price", price), numbers.sizes[size]
+            except Malformed as error:
+                yield number, error, False, NO_LEVEL
+                continue
+            # All lines of one message have one local time; a snapshot may come with several of
+            # the exchange's
+            key = (market, ts_init, is_snapshot == "true", 0 if is_snapshot == "true" else ts_event)
+            yield number, key, side == "bid", level
+
+    def _message(
+        self, key: tuple[Market, int, bool, int], bids: Sequence[Level], asks: Sequence[Level]
+    ) -> Levels:
+        market, ts_init, is_snapshot, ts_event = key
+        return Levels(market, is_snapshot, None, 0, bids, asks, ts_event or ts_init, ts_init)
+
+    def _head(self, fields: Sequence[str]) -> tuple[Market, int, int]:
+        """Market, and times in ns. Raises Malformed, Refused."""
+        exchange, symbol, ts_event, ts_init = fields[:4]
+        market = self._markets.get((exchange, symbol))
+        if market is None:
+            if not (_NAME.fullmatch(exchange) and _NAME.fullmatch(symbol)):
+                text = f"{exchange[:20]!r}, {symbol[:20]!r}"
+                raise Malformed(f"an exchange and a symbol expected, {text} received")
+            market = self._markets[exchange, symbol] = self._market(exchange, symbol)
+        return market, _micros(ts_event, "timestamp"), _micros(ts_init, "local_timestamp")
+
+    def _market(self, exchange: str, symbol: str) -> Market:
+        base, quote = parted(symbol)
+        is_stable = quote in ("USDT", "USDC", "USDE")
+        contract, multiplier = Contract.SPOT, None
+        if exchange in _INVERSE and not is_stable:
+            contract, multiplier = Contract.INVERSE, _INVERSE[exchange]
+        elif exchange in _LINEAR or exchange in _INVERSE:
+            contract = Contract.LINEAR
+        elif _DERIVED.search(exchange):
+            contract, multiplier = self._contracts(exchange)
+        market = Market(
+            id=f"{symbol}.{exchange.upper()}",
+            symbol=symbol,
+            contract=contract,
+            base=base,
+            quote=quote,
+            multiplier=multiplier,
+        )
+        return market_of(self._asked, market)
+
+    def _contracts(self, exchange: str) -> tuple[Contract, Decimal | None]:
+        """Those of an exchange that is not known here must be named. Raises Refused."""
+        asked = self._asked
+        if asked.contract is None or (
+            asked.contract is Contract.INVERSE and asked.multiplier is None
+        ):
+            raise Refused(
+                f"{self._path}: what a contract of {exchange} is the file does not tell; expected "
+                "--contract linear, or --contract inverse with --multiplier (quote currency a "
+                "contract)"
+            )
+        return asked.contract, asked.multiplier
+
+
+def parted(symbol: str) -> tuple[str, str]:
+    """Base and quote currency of a venue's symbol; empty where it does not tell."""
+    text = symbol.upper()
+    for end in ("-PERPETUAL", "-PERP", "-SWAP", "_PERP", "_PERPETUAL"):
+        text = text.removesuffix(end)
+    for mark in ("/", "-", "_", ":"):
+        base, _, quote = text.partition(mark)
+        if quote.isalnum():
+            return base, quote
+    if text != symbol.upper():
+        return text, "USD"  # a perpetual that is named by its base alone
+    for quote in _QUOTED:
+        if text.endswith(quote) and len(text) > len(quote):
+            return text.removesuffix(quote), quote
+    return "", ""
+
+
+def _micros(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 15 <= len(text) <= 16):
+        raise Malformed(f"{what}: microseconds expected, {text[:40]!r} received")
+    return int(text) * 1_000
