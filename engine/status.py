@@ -126,6 +126,14 @@ class LatencyHistogram:
                 return min(self._upper(index), self.max_ns)
         return self.max_ns  # the last bucket has no upper end
 
+    def at_most(self, ns: int) -> int:
+        """How many records are within `ns`, by the upper ends of their buckets."""
+        found = 0
+        for index, number in enumerate(self._buckets):
+            if number and self._upper(index) <= ns:
+                found += number
+        return found
+
     def _upper(self, index: int) -> int:
         if index < 2 * self._SUB:
             return index
@@ -159,6 +167,9 @@ class RunStatus:
     def tick_to_order(self) -> LatencyHistogram:
         """From the receipt of the event a strategy acted on to the order's bytes being sent."""
         return self.latencies["tick_to_order"]
+
+    def latency(self, name: str) -> LatencyHistogram:
+        return self.latencies.setdefault(name, LatencyHistogram())
 
     def stream(self, name: str) -> StreamStatus:
         return self.streams.setdefault(name, StreamStatus(name=name))

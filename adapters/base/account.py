@@ -200,6 +200,8 @@ class Account(JournaledAccount):
         if self._able().holds:
             self.runtime.on_market = TriggerFeed(self.desk.held, self.runtime.instruments).show
         self.desk.away.on_key_refused = self._key_refused
+        answers = self.runtime.status.latency("answer")
+        self.desk.tell_answers(lambda secs: answers.record(round(secs * 1e9)))
         return self.desk
 
     def _held(self) -> model.Held:

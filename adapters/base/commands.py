@@ -41,6 +41,11 @@ class Commands:
         if task.done() and not task.cancelled():
             task.result()
 
+    @property
+    def count(self) -> int:
+        """How many run: their answers have not come."""
+        return len(self._running)
+
     def unblock(self) -> None:
         """From now on the next command comes at once, whatever becomes of those before it."""
         self._is_unblocked = True

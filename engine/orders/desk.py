@@ -143,6 +143,10 @@ class OrderDesk:
     def get(self, client_order_id: str) -> LiveOrder | None:
         return self._table.live.get(client_order_id)
 
+    def tell_answers(self, answered: Callable[[float], None]) -> None:
+        """Of each submission, seconds from its turn to be sent to its answers."""
+        self._submission.answered = answered
+
     def takes(self, kind: str) -> bool:
         """Whether an order of this kind can be given, to the venue or to the engine for it."""
         return self._shared.can.takes(kind)

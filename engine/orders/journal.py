@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from decimal import Decimal
@@ -52,6 +53,8 @@ _encode = msgspec.json.Encoder().encode
 
 class Journal(HeldRecords):
     """The only writer of one account's journal file. Not thread-safe; use from the event loop."""
+
+    took: Callable[[int], None] | None = None  # told how long each transaction took, ns
 
     def __init__(self, path: Path, *, fsync: bool, now_ns: Callable[[], int]) -> None:
         self.path = path
@@ -517,6 +520,7 @@ class _Transaction:
         self._journal = journal
         self._db = db
         self._path = path
+        self._began = time.perf_counter_ns()
 
     def __enter__(self) -> None:
         self._journal.require_file()
@@ -529,6 +533,8 @@ class _Transaction:
         if error is None:
             try:
                 self._db.execute("COMMIT")
+                if self._journal.took is not None:
+                    self._journal.took(time.perf_counter_ns() - self._began)
                 self._journal.committed()
                 return
             except sqlite3.Error as failed:

@@ -35,6 +35,7 @@ class Submission(Part):
         self._sending: dict[Permit, asyncio.Event] = {}  # set when the submission has ended
         self.takes: Callable[[Intent], bool] = lambda _: False  # who holds what is not sent
         self.hold: Callable[[Sequence[Intent]], None] = lambda _: None
+        self.answered: Callable[[float], None] = lambda _: None  # seconds that answers took
 
     async def wait_for_unsent(self) -> None:
         """After a halt: until what waited for its turn has been given back, unsent."""
@@ -126,7 +127,9 @@ class Submission(Part):
         with asking(lambda: self._shared.stopped(intents), self._shared.withdrawn) as permit:
             ended = self._sending[permit] = asyncio.Event()
             try:
+                began = asyncio.get_running_loop().time()
                 outcomes = await self._outcomes(intents)
+                self.answered(asyncio.get_running_loop().time() - began)
             except asyncio.CancelledError:
                 self._interrupted(orders, is_unsent=permit.is_held)
                 raise

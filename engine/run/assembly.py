@@ -260,6 +260,7 @@ class Assembly:
             fsync=self._loaded.config.execution.journal_fsync == "always",
             now_ns=time.time_ns,
         )
+        journal.took = self._status.latency("journal").record
         stack.callback(journal.close)
         kept(key)
         return journal

@@ -111,22 +111,15 @@ def _together(session: Session) -> dict[str, tuple[int, str]]:
     return found
 
 
-def listed(session: Session, command: str) -> None:
-    """The extra that it names is there, with what the document says."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {one.partition(">")[0] for one in project["optional-dependencies"]["research"]}
-    assert names == {"pandas", "plotly", "pyarrow"}
+def extra(name: str, *packages: str) -> Step:
+    """It is there, with what the document says."""
 
+    def step(session: Session, command: str) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        found = {one.partition(">")[0] for one in project["optional-dependencies"][name]}
+        assert found == set(packages)
 
-def search_listed(session: Session, command: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {one.partition(">")[0] for one in project["optional-dependencies"]["search"]}
-    assert names == {"fairlead[research]", "optuna", "trialgate"}
-
-
-def ray_listed(session: Session, command: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert [one.partition(">")[0] for one in project["optional-dependencies"]["ray"]] == ["ray"]
+    return step
 
 
 def dry(session: Session, command: str) -> None:
@@ -290,14 +283,15 @@ COMMANDS: dict[str, Step] = {
     f"fairlead study spend spread {MAKER} --set strategies[0].params.half_spread_bps=3": written(
         says="net PnL"
     ),
-    "pip install 'fairlead[search]'": search_listed,
-    "pip install 'fairlead[ray]'": ray_listed,
+    "pip install 'fairlead[search]'": extra("search", "fairlead[research]", "optuna", "trialgate"),
+    "pip install 'fairlead[ray]'": extra("ray", "ray"),
     "fairlead runs ls": written(says="backtest-btcusdt-maker"),
     "fairlead runs show last": written(says="--set simulated.latency_ms=20"),
     "fairlead report last": written(says="report.html"),
     "fairlead report last --compare RUN2": written(says="report.html", RUN2="last"),
     "fairlead runs rm --but-last 20": written(),
-    "pip install 'fairlead[research]'": listed,
+    "pip install 'fairlead[research]'": extra("research", "pandas", "plotly", "pyarrow"),
+    "pip install 'fairlead[observe]'": extra("observe", "prometheus-client"),
     "fairlead check mine/first.toml --mode backtest": first("ok: first"),
     "fairlead backtest mine/first.toml": first("MARKET 1, STOP_LIMIT 1"),
     "fairlead import ADABTC-1m-2021-11-27.csv --catalog data/archive "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from tests.live.blocked_run import Run
 from tests.support import configs
 from tests.support.page import OBSERVE, PageOf
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import wait_for
+from tests.support.processes import ROOT, wait_for
 
 RESTS = 3
 
@@ -71,6 +72,7 @@ def test_its_figures_are_the_journals_and_the_venues(live: Run) -> None:
     assert Decimal(depth["bids"][0][0]) < Decimal(depth["asks"][0][0])
     wait_for(lambda: page.get("equity"), "a sample of the equity")
     as_documented(page)
+    measured(page)
     nothing_secret(live, page)
     assert live.end() == Exit.OK
 
@@ -87,6 +89,38 @@ def as_documented(page: PageOf) -> None:
         status, told = page.ask(path.format(**names))
         assert status == 200, (path, told)
         jsonschema.validate(told, {**schema, "components": document["components"]})
+
+
+def measured(page: PageOf) -> None:
+    """Prometheus' parser reads the figures, and the dashboard asks for none that is not told."""
+    parser = pytest.importorskip("prometheus_client.parser")
+    assert page.ask("/metrics", Authorization="")[0] == 401
+    status, text = page.ask("/metrics")
+    assert status == 200, text
+    found = {
+        sample.name: sample.value
+        for family in parser.text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert found["fairlead_open_orders"] == RESTS
+    assert found["fairlead_fills_total"] == 1
+    assert found["fairlead_wrong"] == 0
+    for name in ("tick_to_order", "answer", "journal"):
+        count = found[f"fairlead_{name}_seconds_count"]
+        assert count or name == "tick_to_order", "this strategy answers to a timer"
+        assert count == found[f"fairlead_{name}_seconds_bucket"], "the last bucket holds all"
+    names = {sample for sample in found if sample.startswith("fairlead_")}
+    names |= set(re.findall(r"^# TYPE (\w+) gauge$", text, re.M))
+    names |= set(re.findall(r"^# TYPE (\w+) counter$", text, re.M))
+    dashboard = json.loads((ROOT / "docs" / "grafana.json").read_text())
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"fairlead_\w+", target["expr"])
+    }
+    assert len(asked) > 20
+    assert not asked - names
 
 
 def nothing_secret(live: Run, page: PageOf) -> None:

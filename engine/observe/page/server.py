@@ -22,6 +22,7 @@ from aiohttp import web
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.observe.page.access import CONTROL_FILE, LOOK_FILE, Access, hosts_of, token_of
 from fairlead.engine.observe.page.api import SAFE, STREAM, Api, answer
+from fairlead.engine.observe.page.metrics import HOW, KIND, Metrics
 from fairlead.engine.observe.page.snapshot import Snapshot
 from fairlead.engine.observe.page.stream import Hub
 from fairlead.engine.secrets import redact
@@ -36,6 +37,7 @@ PAGE_FILE = Path(__file__).with_name("page.html")
 CHARTS_FILE = "plotly.min.js"
 CLOSE_SECS = 1.0
 LAG_LOOK_SECS = 0.5
+LENT_TRIES = 5
 HEADER_BYTES_MAX = 8_190
 
 
@@ -49,6 +51,7 @@ class Page:
         self._hub: Hub | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.snapshot = Snapshot(sources, is_controlled=settings.control)
+        self._metrics: Metrics | None = None
         self.address = ""  # once it is served
 
     async def start(self) -> list[str]:
@@ -95,8 +98,11 @@ class Page:
                 web.get(STREAM, self._hub.handle),
                 web.get("/healthz", _health),
                 web.get("/readyz", self._ready),
+                web.get("/metrics", self._measured),
             ]
         )
+        with contextlib.suppress(ImportError):  # it is told to who asks for them
+            self._metrics = Metrics(self._sources, self.snapshot)
         await runner.setup()
         site = web.TCPSite(runner, host.strip("[]"), int(port))
         await site.start()
@@ -129,6 +135,16 @@ class Page:
             self._sources.loop_lag_ns = max(time.monotonic_ns() - due, 0)
             with contextlib.suppress(Exception):
                 self.snapshot.sample()
+
+    async def _measured(self, _: web.Request) -> web.Response:
+        if self._metrics is None:
+            return answer(f"needs prometheus-client: {HOW}\n".encode(), status=501, kind=KIND)
+        for _try in range(LENT_TRIES):
+            try:
+                return answer(self._metrics.text(), kind=KIND)
+            except RuntimeError:  # NautilusTrader lends its cache
+                await asyncio.sleep(0)
+        return answer(b"the cache is lent\n", status=503, kind=KIND)
 
     async def _ready(self, _: web.Request) -> web.Response:
         """Whether it does what it was started for; without the token it says no more."""

@@ -76,7 +76,7 @@ class Snapshot:
         now_ns = self._sources.now_ns()
         if self._sources.trades and self.worths.is_due(now_ns):
             try:
-                self.worths.sample(now_ns, self._worth())
+                self.worths.sample(now_ns, self.worth())
             except Exception as error:
                 self._failed("worth", error)
 
@@ -91,6 +91,26 @@ class Snapshot:
     def outdated(self) -> None:
         """The next who asks has it built anew."""
         self._built = -math.inf
+
+    def worth(self) -> dict[tuple[str, str], Decimal]:
+        """By venue and currency. Raises RuntimeError where NautilusTrader lends its cache."""
+        sources = self._sources
+        if sources.cache is None or not sources.trades:
+            return {}
+        return {
+            (key.upper(), currency): value
+            for key in sources.loaded.traded
+            for currency, value in worth_now(
+                sources.cache, key.upper(), sources.loaded.config.venues[key].instruments
+            ).items()
+        }
+
+    def open_orders(self) -> int:
+        """How many are not over now."""
+        if self._sources.is_real:
+            desks = (one.desk for one in self._sources.accounts)
+            return sum(len(desk.live_orders()) for desk in desks if desk is not None)
+        return len(list(self._simulated()))
 
     def table(self, section: str) -> list[bytes]:
         """Its rows as JSON, of the last build."""
@@ -209,15 +229,15 @@ class Snapshot:
                     is_unknown,
                 )
                 yield key, mark, partial(rows.of_order, order, is_unknown=is_unknown)
-        if sources.is_real or sources.cache is None or not sources.trades:
-            return
-        for order in self._simulated():
+        for order in () if sources.is_real else self._simulated():
             changed = (order.status, str(order.filled_qty), order.ts_last)
             yield str(order.client_order_id), changed, partial(rows.of_simulated, order)
 
     def _simulated(self) -> Iterable[Any]:
+        cache = self._sources.cache
+        if cache is None or not self._sources.trades:
+            return ()
         try:
-            cache = self._sources.cache
             return [*cache.orders_open(), *cache.orders_inflight()]
         except RuntimeError:  # lent
             return ()
@@ -256,18 +276,6 @@ class Snapshot:
                 )
             )
             for (venue, currency), points in self.worths.points.items()
-        }
-
-    def _worth(self) -> dict[tuple[str, str], Decimal]:
-        sources = self._sources
-        if sources.cache is None or not sources.trades:
-            return {}
-        return {
-            (key.upper(), currency): value
-            for key in sources.loaded.traded
-            for currency, value in worth_now(
-                sources.cache, key.upper(), sources.loaded.config.venues[key].instruments
-            ).items()
         }
 
     def _denials(self) -> Table:
@@ -310,7 +318,7 @@ class Snapshot:
             self._sources,
             open_orders=open_orders,
             fills=self.fill_count,
-            worth=self._worth(),
+            worth=self.worth(),
             is_controlled=self._is_controlled,
         )
         return {ONE: _encode(shown)}
