@@ -15,7 +15,7 @@ from __future__ import annotations
 import weakref
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from nautilus_trader.model import (
     InstrumentId,
     OrderAccepted,
     OrderBook,
+    OrderModifyRejected,
     OrderSide,
     OrderStatus,
     OrderSubmitted,
@@ -47,6 +48,7 @@ from fairlead.engine.matching.shown import Shown
 from fairlead.engine.matching.taking import ZERO, Offer, walk
 from fairlead.engine.matching.tape import Tape
 from fairlead.engine.orders.model import Side, TierPrice
+from fairlead.engine.risk.approval import Change
 
 JUMP_MIN = 2000  # events that take longer than a copy of the book that was told them
 LATER_NS = 100_000_000  # to the next look, where no event is known to come
@@ -93,6 +95,7 @@ class _Line:
         self.tape: Tape | None = None
         self.at = 0  # of the tape's events, the first that is not applied
         self.seen: dict[str, int] = {}  # events of open orders, by client order id
+        self.answered: dict[str, int] = {}  # and what of the changes that were asked for
 
 
 class MarketFills(FillModel):
@@ -113,9 +116,13 @@ class MarketFills(FillModel):
         queues: bool,
         held: Mapping[str, HeldRules] | None = None,
         tier_prices: Mapping[str, TierPrice | None] | None = None,
+        asked: Callable[[str], Sequence[Change]] = lambda _: (),
     ) -> None:
-        """`tier_prices`: by venue, where a dealer's ladders are its books."""
+        """`tier_prices`: by venue, where a dealer's ladders are its books. `asked`: the changes
+        that an order was commanded, since NautilusTrader drops the trigger of one that it takes for
+        triggered."""
         super().__init__()
+        self._asked_changes = asked
         self._held = dict(held or {})
         self.shown = {
             instrument_id: Shown(one, sources)
@@ -303,6 +310,7 @@ class MarketFills(FillModel):
             order = cache.order(ClientOrderId(order_id))
             if order is not None and order.is_closed:
                 del line.seen[order_id]
+                line.answered.pop(order_id, None)
                 found.append(_change(order, order.ts_last, shadow.drop, order_id))
         return found
 
@@ -315,8 +323,23 @@ class MarketFills(FillModel):
                 new = self._asked(type(order).create(order.init_event))
                 if new is not None and not shadow.is_waiting(order_id):
                     yield _change(order, ts, shadow.accept, new, ts)
+            elif isinstance(event, OrderModifyRejected):
+                line.answered[order_id] = line.answered.get(order_id, 0) + 1
             elif isinstance(event, OrderUpdated):
-                yield _change(order, ts, shadow.change, order_id, *_terms(event))
+                quantity, price, trigger = _terms(event)
+                asked = self._trigger_asked(line, order_id, quantity, price)
+                yield _change(order, ts, shadow.change, order_id, quantity, price, trigger or asked)
+
+    def _trigger_asked(
+        self, line: _Line, order_id: str, quantity: Decimal, price: Decimal | None
+    ) -> Decimal | None:
+        """Of the change that has come to this: what is updated otherwise was asked by nobody."""
+        begin = line.answered.get(order_id, 0)
+        for at, change in enumerate(self._asked_changes(order_id)[begin:], begin):
+            if change[0] in (None, quantity) and change[1] in (None, price):
+                line.answered[order_id] = at + 1
+                return change[2]
+        return None
 
     def _asked(self, order: Any) -> NewOrder | None:
         """What it asks for; None: the matching does not know its kind, and the gate lets it through

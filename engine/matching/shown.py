@@ -60,17 +60,17 @@ class Shown:
         if not deltas.deltas[0].is_clear and (self._hides or self._is_tier):
             stood = self._depth(self._book.bids(), self._book.asks(), ts)
         self._book.apply_deltas(deltas)
-        bids, asks = self._book.bids(), self._book.asks()
-        is_known = bool(bids and asks) and bids[0].price.raw < asks[0].price.raw
+        bid, ask = self._book.best_bid_price(), self._book.best_ask_price()
+        is_known = bid is not None and ask is not None and bid.raw < ask.raw
         if is_known and self._is_tier:
-            yield self._touch(bids[-1].price, asks[-1].price, ts)
+            yield self._touch(self._book.bids()[-1].price, self._book.asks()[-1].price, ts)
         if stood is not None:
             self.times.append(ts)
             yield stood
         yield deltas
         self._hides = is_known and self._is_mid
-        if self._hides:
-            mid = (bids[0].price.as_decimal() + asks[0].price.as_decimal()) / 2
+        if bid is not None and ask is not None and self._hides:
+            mid = (bid.as_decimal() + ask.as_decimal()) / 2
             yield self._touch(self._price(mid, ROUND_CEILING), self._price(mid, ROUND_FLOOR), ts)
 
     def _price(self, mid: Decimal, rounding: str) -> Price:

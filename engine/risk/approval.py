@@ -6,6 +6,7 @@ acts whatever the gate says, of what can only close.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class Approvals:
     def __init__(self) -> None:
         self._terms: dict[str, Terms] = {}
         self._changes: dict[str, list[Change]] = {}  # that the venue has not answered
+        self._asked: dict[str, list[Change]] | None = None  # all of an order, where they are kept
 
     def __contains__(self, client_order_id: str) -> bool:
         return client_order_id in self._terms
@@ -59,6 +61,16 @@ class Approvals:
         pending = self._changes.setdefault(client_order_id, [])
         pending.append(change)
         del pending[:-PENDING_MODIFIES_MAX]
+        if self._asked is not None:
+            self._asked.setdefault(client_order_id, []).append(change)
+
+    def keep(self) -> None:
+        """From now on `asked` knows the answered ones, too: of a run that ends."""
+        self._asked = {}
+
+    def asked(self, client_order_id: str) -> Sequence[Change]:
+        """All changes of an order that is not over, the oldest first."""
+        return (self._asked or {}).get(client_order_id, ())
 
     def changes(self, client_order_id: str) -> list[Change]:
         """Those not answered yet, the oldest first."""
@@ -72,6 +84,8 @@ class Approvals:
     def over(self, client_order_id: str) -> None:
         self._terms.pop(client_order_id, None)
         self._changes.pop(client_order_id, None)
+        if self._asked is not None:
+            self._asked.pop(client_order_id, None)
 
     def order(self, intent: Intent) -> Approved | None:
         """For the desk: None where not exactly this order was let through."""

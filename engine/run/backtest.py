@@ -55,6 +55,7 @@ from fairlead.engine.research.holdout import require_open
 from fairlead.engine.research.kept import Record
 from fairlead.engine.research.marks import Marks, MarksActor
 from fairlead.engine.research.runs import Stamp
+from fairlead.engine.risk.approval import Approvals
 from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.backtest_data import Selection, select
 from fairlead.engine.run.backtest_engine import Engine
@@ -209,7 +210,7 @@ def _run(
         node.add_actor(_marking(marks, parts.run_state, selection))
     arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
     node.add_actor(arrivals)
-    ends = true_fills(loaded, selection, node)
+    ends = true_fills(loaded, selection, node, parts.gate.approvals)
     node.add_strategy(ends)
     for strategy in parts.strategies:
         node.add_strategy(strategy)
@@ -303,7 +304,9 @@ def latency_ns(loaded: LoadedConfig) -> int:
     return int(loaded.config.simulated.latency_ms * MS_NS)
 
 
-def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine) -> Closing:
+def true_fills(
+    loaded: LoadedConfig, selection: Selection, node: Engine, approvals: Approvals
+) -> Closing:
     """Give the exchanges that know a book our own fills; what is returned has to be in the run."""
     simulated = loaded.config.simulated
     by_id = {source.id: source for source in selection.sources}
@@ -315,21 +318,25 @@ def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine) -> Clos
             deep.append(Venue(key.upper()))
             instruments.update((one.instrument.id, one.instrument) for one in sources)
     ends = closing(latency_ns(loaded))
+    held = {
+        key.upper(): HeldRules(
+            able=able_with(loaded.specs[key].capabilities, venue.held),
+            settings=held_of(venue.held),
+        )
+        for key, venue in loaded.config.venues.items()
+        if venue.adapter != RECORDED
+    }
+    if any(one.able.holds for one in held.values()):
+        approvals.keep()
     fills = MarketFills(
         instruments,
         node,
         ends,
         consumes=simulated.liquidity_consumption,
         queues=simulated.queue_position,
-        held={
-            key.upper(): HeldRules(
-                able=able_with(loaded.specs[key].capabilities, venue.held),
-                settings=held_of(venue.held),
-            )
-            for key, venue in loaded.config.venues.items()
-            if venue.adapter != RECORDED
-        },
+        held=held,
         tier_prices={name: can.tier_price for name, can in capabilities(loaded).items()},
+        asked=approvals.asked,
     )
     node.fill_by(deep, fills)
     return ends
