@@ -26,6 +26,14 @@ def command(
     journals: Annotated[
         bool, typer.Option("--journals", help="Read the order journals whole, each checksum too.")
     ] = False,
+    lookahead: Annotated[
+        bool,
+        typer.Option(
+            "--lookahead",
+            help="Backtest it on data that ends earlier, too: its orders until then are the same "
+            "unless it knows what it can not know.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     settings: Settings = None,
 ) -> None:
@@ -35,7 +43,8 @@ def command(
     too: fees that nobody tells, folders that take no file, a catalog without the data.
 
     Prints every finding as FILE:LINE:COLUMN CODE TEXT, and as a note what a journal holds in an
-    instrument that the config names no more, and balances of no use. Exit code 0 when there is
+    instrument that the config names no more, and balances of no use. With --lookahead the config is
+    backtested, on all of its data and on parts that end earlier. Exit code 0 when there is
     none, 3 otherwise; 9 when a journal of the state_dir is damaged (with --journals; a run may go
     on meanwhile).
     """
@@ -54,6 +63,9 @@ def command(
         problems = told_once(problems + more)
     except ConfigError as e:
         problems = list(e.problems)
+    if loaded is not None and lookahead and not problems:
+        _look_ahead(loaded, as_json=as_json)
+        return
     damage = _damage(loaded.state_dir) if loaded is not None and journals else {}
     if as_json:
         _print_json(loaded.config.name if loaded else None, problems, noted, damage)
@@ -63,6 +75,29 @@ def command(
         raise typer.Exit(Exit.CONFIG)
     if any(damage.values()):
         raise typer.Exit(Exit.BAD_DATA)
+
+
+def _look_ahead(loaded: LoadedConfig, *, as_json: bool) -> None:
+    """Raises typer.Exit with 3 where it is found, or can't be told."""
+    from fairlead.engine.run.lookahead import look
+
+    found = look(loaded, lambda what: typer.echo(f"backtest of {what}", err=True))
+    if as_json:
+        told = {"ok": found.is_ok, "name": loaded.config.name, **msgspec.to_builtins(found)}
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+    elif found.repeats is not None:
+        typer.echo(
+            f"two backtests on the same data differ, so nothing can be said: {found.repeats}"
+        )
+    else:
+        for one in found.cuts:
+            typer.echo(one.words if one.difference is None else f"LOOK-AHEAD {one.words}")
+        if found.is_ok:
+            typer.echo("ok: the same orders with no later data")
+    for kind in found.left_out:
+        typer.echo(f"note: {kind} were left out of the cut data: they can't be copied", err=True)
+    if not found.is_ok:
+        raise typer.Exit(Exit.CONFIG)
 
 
 def _print_text(

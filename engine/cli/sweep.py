@@ -143,10 +143,29 @@ class Asked:
     def sweep(self, plan: Plan, fixed: dict[str, Any] | None = None) -> Sweep:
         from fairlead.engine.research.sweep import Sweep
 
+        return Sweep(self.registry, plan, self.rests.key, self.about, fixed)
+
+    @property
+    def about(self) -> dict[str, Any]:
         names = ("name", "config", "data", "code", "versions", "span_ns", "instruments")
-        about = {name: getattr(self.rests, name) for name in names}
-        about["command"] = shlex.join(["fairlead", *sys.argv[1:]])
-        return Sweep(self.registry, plan, self.rests.key, about, fixed)
+        command = shlex.join(["fairlead", *sys.argv[1:]])
+        return {**{name: getattr(self.rests, name) for name in names}, "command": command}
+
+    def page(
+        self,
+        folder: Path,
+        plan: Plan,
+        told: dict[str, Any],
+        trials: list[Trial],
+        luck: Luck | None,
+    ) -> None:
+        """Where plotly is installed."""
+        from fairlead.engine.research.extra import has
+        from fairlead.engine.research.sweep_page import sweep_page, write_page
+
+        if has("plotly"):
+            steps = told.get("steps", ())
+            write_page(folder, sweep_page({**told, **self.about}, plan, trials, luck, steps))
 
 
 def _search(
@@ -160,6 +179,7 @@ def _search(
     luck = luck_of(asked.registry, found, plan)
     told = {**told_of(asked.registry), "luck": luck}
     where = sweep.write(found, told, out)
+    asked.page(where, plan, told, found, luck)
     _show(plan, found, told, luck, where, as_json)
 
 
@@ -181,6 +201,7 @@ def _walk(
     told = {**told_of(asked.registry), **plan.told(), "steps": [step.told() for step in steps]}
     folder = asked.sweep(plan).folder if out is None else out
     where = written_walk(folder, told)
+    asked.page(where, plan, told, [], None)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
         return

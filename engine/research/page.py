@@ -64,7 +64,7 @@ document.querySelectorAll('.chart').forEach(function (at) {
 """
 
 
-class _Page:
+class Page:
     """Collects sections and figures."""
 
     def __init__(self) -> None:
@@ -87,8 +87,7 @@ class _Page:
 
 def page_of(told: dict[str, Any], run: Run, other: Run | None) -> str:
     """The whole file. Raises FairleadError RESEARCH-EXTRA."""
-    plotly = need("plotly.offline", "an HTML report")
-    page = _Page()
+    page = Page()
     strip = told["strip"]
     title = f"{strip['name']} ({strip['mode']})"
     page.body.append(f"<h1>{escape(title)}</h1><p class='sub'>{escape(_period(strip))}</p>")
@@ -110,7 +109,7 @@ def page_of(told: dict[str, Any], run: Run, other: Run | None) -> str:
         _execution(told["execution"]),
         _mark_outs(told["execution"]) if _has_mark_outs(told) else "",
         page.chart(pictures.mark_outs(told["execution"])) if _has_mark_outs(told) else "",
-        _note(
+        note(
             "Mark-out: the mid so long after a fill against its price, in bps of it, with its "
             "standard error; positive is a gain. Slippage: the price against the mid at the "
             "decision; positive is a cost. Queue: from the venue's acceptance to a maker's fill."
@@ -121,6 +120,12 @@ def page_of(told: dict[str, Any], run: Run, other: Run | None) -> str:
     page.section("Risk gate and venue", _gate(told["gate"]))
     if told["gaps"] or told["notes"]:
         page.section("Gaps and notes", _gaps(told["gaps"]), _list(told["notes"]))
+    return document(title, page)
+
+
+def document(title: str, page: Page) -> str:
+    """The file. Raises FairleadError RESEARCH-EXTRA."""
+    plotly = need("plotly.offline", "an HTML report")
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -135,20 +140,20 @@ def page_of(told: dict[str, Any], run: Run, other: Run | None) -> str:
 
 def _cards(told: dict[str, Any]) -> Iterator[str]:
     for one in told["worth"]:
-        yield _card(f"PnL, {one['venue']}", _money(one["pnl"], one["currency"]), one["pnl"])
+        yield card(f"PnL, {one['venue']}", _money(one["pnl"], one["currency"]), one["pnl"])
         share = one["drawdown_share"]
         more = "" if share is None else f" ({share:.2%})"
-        yield _card(f"deepest fall of equity{more}", _money(-one["drawdown"], one["currency"]))
+        yield card(f"deepest fall of equity{more}", _money(-one["drawdown"], one["currency"]))
     fills = sum(one["fills"] for one in told["execution"])
     makers = sum(one["makers"] for one in told["execution"])
     orders = sum(one["orders"] for one in told["execution"])
-    yield _card(f"fills of {orders:,} orders", f"{fills:,}")
-    yield _card("of them as maker", f"{makers / fills:.0%}" if fills else "-")
+    yield card(f"fills of {orders:,} orders", f"{fills:,}")
+    yield card("of them as maker", f"{makers / fills:.0%}" if fills else "-")
     count = sum(told["gate"]["denials"].values())
-    yield _card("refused by the gate", f"{count:,}")
+    yield card("refused by the gate", f"{count:,}")
 
 
-def _card(label: str, value: str, sign: float = 0.0) -> str:
+def card(label: str, value: str, sign: float = 0.0) -> str:
     tone = "good" if sign > 0 else "bad" if sign < 0 else ""
     return f"<div class='card'><span>{escape(label)}</span><b class='{tone}'>{value}</b></div>"
 
@@ -177,8 +182,8 @@ def _rests(strip: dict[str, Any]) -> str:
         ("trials", escape(_trials(strip))),
         (
             "inputs",
-            f"{_hash(strip['inputs'])} = config {_hash(strip['config'])}, data "
-            f"{_hash(strip['data'])}, seed {strip['seed']}",
+            f"{short_hash(strip['inputs'])} = config {short_hash(strip['config'])}, data "
+            f"{short_hash(strip['data'])}, seed {strip['seed']}",
         ),
         ("versions", escape(", ".join(f"{name} {v}" for name, v in strip["versions"].items()))),
         ("again by", f"<code>{escape(strip['command'])}</code>"),
@@ -232,9 +237,9 @@ def _trials(strip: dict[str, Any]) -> str:
 def _beside(told: dict[str, Any]) -> str:
     data = "the same data" if told["same_data"] else "OTHER DATA"
     orders = "the same orders" if told["same_orders"] else "other orders"
-    differs = _note("Their configs are equal.")
+    differs = note("Their configs are equal.")
     if told["differs"]:
-        differs = _table(
+        differs = table(
             ["key of the config", "this run", "the other"],
             [[one["key"], _plain(one["this"]), _plain(one["other"])] for one in told["differs"]],
         )
@@ -242,15 +247,15 @@ def _beside(told: dict[str, Any]) -> str:
     for one in told["figures"]:
         mine, theirs = one["this"], one["other"]
         both = isinstance(mine, int | float) and isinstance(theirs, int | float)
-        apart = _number(mine - theirs, signed=True) if both else "-"
-        rows.append([one["name"], _number(mine), _number(theirs), apart])
-    figures = _table(["figure", "this run", "the other", "difference"], rows)
-    return f"{_note(f'On {data}, with {orders}.')}{differs}<br>{figures}"
+        apart = number(mine - theirs, signed=True) if both else "-"
+        rows.append([one["name"], number(mine), number(theirs), apart])
+    figures = table(["figure", "this run", "the other", "difference"], rows)
+    return f"{note(f'On {data}, with {orders}.')}{differs}<br>{figures}"
 
 
 def _worth(one: dict[str, Any]) -> str:
     rows = [
-        ("equity", f"{_number(one['start'])} to {_number(one['end'])} {one['currency']}"),
+        ("equity", f"{number(one['start'])} to {number(one['end'])} {one['currency']}"),
         (
             "by its fills",
             f"{_money(one['pnl'], one['currency'])}, at the deepest "
@@ -286,13 +291,13 @@ def _execution(rows: Sequence[dict[str, Any]]) -> str:
                 f"{one['with_fills']:,}{share}",
                 f"{one['fills']:,}",
                 "-" if one["maker_share"] is None else f"{one['maker_share']:.0%}",
-                _number(one["turnover"]),
-                _number(one["accepted_ms"]["median"]),
-                _number(None if queue is None else queue / 1000),
+                number(one["turnover"]),
+                number(one["accepted_ms"]["median"]),
+                number(None if queue is None else queue / 1000),
                 _mean(one["slippage_bps"]),
             ]
         )
-    return _table(head, body)
+    return table(head, body)
 
 
 def _mark_outs(rows: Sequence[dict[str, Any]]) -> str:
@@ -307,7 +312,7 @@ def _mark_outs(rows: Sequence[dict[str, Any]]) -> str:
         if any(found["count"] for found in one["mark_outs"][side].values())
     ]
     ends = [f"after {secs} s, bps (fills)" for secs in HORIZONS_SECS]
-    return _table(["strategy, instrument", "as", *ends], body)
+    return table(["strategy, instrument", "as", *ends], body)
 
 
 def _has_mark_outs(told: dict[str, Any]) -> bool:
@@ -316,15 +321,15 @@ def _has_mark_outs(told: dict[str, Any]) -> bool:
     )
 
 
-def _times(page: _Page, told: dict[str, Any]) -> None:
-    parts = _table(
+def _times(page: Page, told: dict[str, Any]) -> None:
+    parts = table(
         ["strategy, instrument", "net", "realized", "unrealized", "fees", "position"],
         [
             [
                 f"{one['strategy']}, {one['instrument'].rpartition('.')[0]}",
                 _money(float(one["net"]), one["quote"]),
-                *(_number(float(one[name])) for name in ("realized", "unrealized", "fees_value")),
-                f"{_number(float(one['position']))} {escape(one['base'])}",
+                *(number(float(one[name])) for name in ("realized", "unrealized", "fees_value")),
+                f"{number(float(one['position']))} {escape(one['base'])}",
             ]
             for one in told["strategies"]
         ],
@@ -338,18 +343,18 @@ def _times(page: _Page, told: dict[str, Any]) -> None:
                 row["time"],
                 ", ".join(_money(value, name) for name, value in row["pnl"].items()) or "-",
                 f"{row['fills']:,}",
-                _number(row["turnover"]),
+                number(row["turnover"]),
             ]
             for row in rows[-HOURS_MAX:]
         ]
-        table = _table([f"UTC, the last {len(body)}", "PnL", "fills", "turnover"], body)
-        page.section(f"{title} (UTC)", page.chart(pictures.by_time(rows)), table)
+        listed = table([f"UTC, the last {len(body)}", "PnL", "fills", "turnover"], body)
+        page.section(f"{title} (UTC)", page.chart(pictures.by_time(rows)), listed)
 
 
 def _trades(told: dict[str, Any]) -> str:
     found = told["list"]
     if not found:
-        return _note("none was closed")
+        return note("none was closed")
     won, factor = told["won"], told["profit_factor"]
     head = (
         f"{len(found):,} closed, mean {_mean(told['pnl'])}, {won:.0%} gained, profit factor "
@@ -361,7 +366,7 @@ def _trades(told: dict[str, Any]) -> str:
             _at(one["opened"]),
             f"{one['strategy']}, {one['instrument'].rpartition('.')[0]}",
             one["side"],
-            _number(one["largest"]),
+            number(one["largest"]),
             str(one["fills"]),
             _lasting((one["closed"] - one["opened"]) / 1e9),
             _money(one["pnl"], one["currency"]),
@@ -370,14 +375,14 @@ def _trades(told: dict[str, Any]) -> str:
     ]
     names = ["opened (UTC)", "strategy, instrument", "side", "largest", "fills", "lasted", "PnL"]
     cut = f"The last {TRADES_MAX}; all are in the JSON." if len(found) > TRADES_MAX else ""
-    return f"<p>{head}</p>{_table(names, rows)}{_note(cut)}"
+    return f"<p>{head}</p>{table(names, rows)}{note(cut)}"
 
 
 def _gate(gate: dict[str, Any]) -> str:
     rows = [[f"denied: {code}", f"{count:,}"] for code, count in gate["denials"].items()]
     rows += [[f"rejected: {why}", f"{count:,}"] for why, count in gate["rejections"].items()]
     rows += [["fault", escape(str(one.get("message", "")))] for one in gate["faults"]]
-    return _table(["what", "count"], rows) if rows else _note("nothing was refused")
+    return table(["what", "count"], rows) if rows else note("nothing was refused")
 
 
 def _gaps(gaps: Sequence[dict[str, Any]]) -> str:
@@ -391,13 +396,13 @@ def _gaps(gaps: Sequence[dict[str, Any]]) -> str:
         ]
         for one in gaps[:GAPS_MAX]
     ]
-    return _table(["from (UTC)", "instrument", "kind", "reason", "lasted"], rows) if rows else ""
+    return table(["from (UTC)", "instrument", "kind", "reason", "lasted"], rows) if rows else ""
 
 
 # -- forms
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells are text, but for what `_money` has marked up."""
     top = "".join(f"<th>{escape(one)}</th>" for one in head)
     body = "".join(
@@ -408,7 +413,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<div class='wide'><table><tr>{top}</tr>{body}</table></div>"
 
 
-def _note(text: str) -> str:
+def note(text: str) -> str:
     return f"<p class='note'>{escape(text)}</p>" if text else ""
 
 
@@ -421,10 +426,10 @@ _SPAN = "<span class="
 
 def _money(value: float, currency: str) -> str:
     tone = "good" if value > 0 else "bad" if value < 0 else ""
-    return f"{_SPAN}'{tone}'>{_number(value, signed=True)} {escape(currency)}</span>"
+    return f"{_SPAN}'{tone}'>{number(value, signed=True)} {escape(currency)}</span>"
 
 
-def _number(value: Any, signed: bool = False) -> str:
+def number(value: Any, signed: bool = False) -> str:
     """Six digits that count."""
     if value is None:
         return "-"
@@ -456,7 +461,7 @@ def _lasting(secs: float) -> str:
     return f"{secs / 3600:.1f} h" if secs < 172_800 else f"{secs / 86_400:.1f} d"
 
 
-def _hash(text: str | None) -> str:
+def short_hash(text: str | None) -> str:
     return "none" if text is None else f"<code title='{text}'>{text[:HASH_CHARS]}</code>"
 
 

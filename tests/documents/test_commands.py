@@ -280,9 +280,7 @@ COMMANDS: dict[str, Step] = {
         "10s/5s --embargo 1s", "500ms/300ms --embargo 10ms", says="net out of sample"
     ),
     f"fairlead study show spread {MAKER}": written(says="trials, whole"),
-    f"fairlead study spend spread {MAKER} --set strategies[0].params.half_spread_bps=3": written(
-        says="net PnL"
-    ),
+    f"fairlead check {MAKER} --lookahead": written(says="ok: the same orders"),
     "pip install 'fairlead[search]'": extra("search", "fairlead[research]", "optuna", "trialgate"),
     "pip install 'fairlead[ray]'": extra("ray", "ray"),
     "fairlead runs ls": written(says="backtest-btcusdt-maker"),
@@ -290,6 +288,9 @@ COMMANDS: dict[str, Step] = {
     "fairlead report last": written(says="report.html"),
     "fairlead report last --compare RUN2": written(says="report.html", RUN2="last"),
     "fairlead runs rm --but-last 20": written(),
+    f"fairlead study spend spread {MAKER} --set strategies[0].params.half_spread_bps=3": written(
+        says="net PnL"
+    ),
     "pip install 'fairlead[research]'": extra("research", "pandas", "plotly", "pyarrow"),
     "pip install 'fairlead[observe]'": extra("observe", "prometheus-client"),
     "fairlead check mine/first.toml --mode backtest": first("ok: first"),
