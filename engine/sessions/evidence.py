@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -70,57 +71,29 @@ class Evidence(msgspec.Struct, kw_only=True):
 
     @staticmethod
     def read(scene: Scene, journal: Path) -> Evidence:
-        database = sqlite3.connect(journal)
-        try:
-            records = [
-                Record(*row)
-                for row in database.execute(
-                    "SELECT seq, ts, kind, client_order_id, body FROM records ORDER BY seq"
-                )
-            ]
-            orders = {
-                cid: Journaled(cid, state, void, Decimal(filled), _intent(intent))
-                for cid, state, void, filled, intent in database.execute(
-                    "SELECT client_order_id, state, venue_order_id, filled, intent FROM orders"
-                )
-            }
-            owners = {
-                number: cid
-                for void, cid in database.execute(
-                    "SELECT venue_order_id, client_order_id FROM venue_ids"
-                )
-                if (number := scene.venue.ledger_id(void))
-            }
-            booked = list(database.execute("SELECT client_order_id, body FROM fills"))
-            positions: dict[str, Decimal] = defaultdict(Decimal)
-            for instrument, quantity in database.execute(
-                "SELECT instrument, quantity FROM positions"
-            ):
-                positions[instrument] += Decimal(quantity)
-        finally:
-            database.close()
+        kept = _read(journal, scene.venue.ledger_id)
         plan, exchange = scene.plan, scene.venue.exchange
         can = scene.spec.capabilities
         spec = exchange.markets[scene.market].spec
         told = scene.last_balances
         return Evidence(
-            records=records,
+            records=kept.records,
             late_releases={
                 scene.venue.ledger_id(msgspec.json.decode(one.body)["venue_order_id"])
-                for one in records
+                for one in kept.records
                 if one.kind == "RELEASE_LATE"
             },
             late_told={
                 scene.venue.ledger_id(found["subject"])
-                for one in records
+                for one in kept.records
                 if one.kind == "FINDING"
                 and (found := msgspec.json.decode(one.body))["code"] == "ORDER-LATE"
             },
-            orders=orders,
-            owners=owners,
-            fills=[_fill(body) for _, body in booked],
-            owner_of_fill=[cid for cid, _ in booked],
-            positions=positions,
+            orders=kept.orders,
+            owners=kept.owners,
+            fills=[_fill(body) for _, body in kept.booked],
+            owner_of_fill=[cid for cid, _ in kept.booked],
+            positions=kept.positions,
             entries=exchange.ledger.entries,
             externals=scene.externals,
             wire=scene.wire,
@@ -167,6 +140,47 @@ class Evidence(msgspec.Struct, kw_only=True):
     def findings(self, code: str) -> list[dict[str, Any]]:
         decoded = [msgspec.json.decode(r.body) for r in self.records if r.kind == "FINDING"]
         return [finding for finding in decoded if finding["code"] == code]
+
+
+class _Kept(NamedTuple):
+    """What the journal's file holds."""
+
+    records: list[Record]
+    orders: dict[str, Journaled]
+    owners: dict[int, str]
+    booked: list[tuple[str, bytes]]
+    positions: dict[str, Decimal]
+
+
+def _read(journal: Path, ledger_id: Callable[[str], int]) -> _Kept:
+    database = sqlite3.connect(journal)
+    try:
+        records = [
+            Record(*row)
+            for row in database.execute(
+                "SELECT seq, ts, kind, client_order_id, body FROM records ORDER BY seq"
+            )
+        ]
+        orders = {
+            cid: Journaled(cid, state, void, Decimal(filled), _intent(intent))
+            for cid, state, void, filled, intent in database.execute(
+                "SELECT client_order_id, state, venue_order_id, filled, intent FROM orders"
+            )
+        }
+        owners = {
+            number: cid
+            for void, cid in database.execute(
+                "SELECT venue_order_id, client_order_id FROM venue_ids"
+            )
+            if (number := ledger_id(void))
+        }
+        booked = list(database.execute("SELECT client_order_id, body FROM fills"))
+        positions: dict[str, Decimal] = defaultdict(Decimal)
+        for instrument, quantity in database.execute("SELECT instrument, quantity FROM positions"):
+            positions[instrument] += Decimal(quantity)
+    finally:
+        database.close()
+    return _Kept(records, orders, owners, booked, positions)
 
 
 _intent = msgspec.json.Decoder(Intent).decode
