@@ -84,7 +84,7 @@ def _all_known(ev: Evidence) -> Iterator[Violation]:
         cid = ev.owners.get(number)
         if cid is None:
             is_told = ev.is_beyond and number in ev.late_told  # beside what it was released as
-            if is_told or _is_hidden_order(ev, order):
+            if is_told or _is_hidden_order(ev, order) or _is_spent(ev, order):
                 continue
             yield Violation("ORPHAN", str(number), f"the journal does not know it: {_words(order)}")
             continue
@@ -107,6 +107,21 @@ def _is_hidden_order(ev: Evidence, order: SimOrder) -> bool:
         and intent.quantity == order.quantity
         and intent.price == order.price
         for intent in (ev.orders[cid].intent for cid in ev.hidden)
+    )
+
+
+def _is_spent(ev: Evidence, order: SimOrder) -> bool:
+    """Whether it is a release that was given up, came after all documented lag, and ended as it
+    came: it did nothing, and where no push tells of it the venue shows it in no list of open ones.
+    """
+    if not ev.is_beyond or order.executed or not order.status.is_terminal:
+        return False
+    return any(
+        ev.releases[cid] > 1
+        and one.intent.side is order.side
+        and one.intent.quantity == order.quantity
+        and one.intent.price == order.price
+        for cid, one in ev.orders.items()
     )
 
 

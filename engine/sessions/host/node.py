@@ -104,7 +104,8 @@ class HostNode(Host):
 
         Each close may leave a fee in base currency, which the next one closes. Where the venue
         shows one side only, or none, the gate lets nothing be closed at the market; nor where what
-        it shows is not known here to the end of the stop. What an exit has executed there counts,
+        it shows is not known here to the end of the stop, nor where the account would then be
+        beyond its limit by what the other strategies hold. What an exit has executed there counts,
         though the venue has not told it yet.
         """
         gate = self.process.gate
@@ -119,10 +120,19 @@ class HostNode(Host):
             for instrument in down.promised():
                 held = self._held(name, str(instrument))
                 is_dust = abs(held) < least or abs(held) * ask < DUST
-                is_blind = down.refusal.startswith(BLIND)
-                if not (is_dust or is_blind or gate.is_stopped(name, str(instrument))):
+                is_let = not down.refusal.startswith(BLIND) and not self._is_crowded(
+                    down.refusal, str(instrument), held
+                )
+                if is_let and not (is_dust or gate.is_stopped(name, str(instrument))):
                     text = f"holds {held} of what it was to close: {down.refusal}"
                     world.broken("NOT-FLAT", name, text)
+
+    def _is_crowded(self, refusal: str, instrument: str, held: Decimal) -> bool:
+        """Whether others alone hold more than the account may, by the journal."""
+        positions = self.process.journal.positions()
+        total = sum((one.quantity for one in positions if one.instrument == instrument), Decimal(0))
+        most = Decimal(self.process.world.plan.max_position)
+        return refusal.startswith("MAX_POSITION") and abs(total - held) > most
 
     def _held(self, strategy: str, instrument: str) -> Decimal:
         """By the journal, and what the venue has executed of live orders, and not told; signed base
