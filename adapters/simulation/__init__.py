@@ -31,7 +31,7 @@ control.py    `/_sim/...` for tests in other processes: ledger, balances, book, 
 
 A venue's `simulator_state.py` derives from `SimState` what its handlers get; its `simulator.py`
 derives from that state a `SimulatedVenue`: `http` (request to answer), `open_session` (a WebSocket;
-send with the given `send`), `advance` (run `driver.advance(now_ns)`, timers, then publish what
+send with `opened.send`), `advance` (run `driver.advance(now_ns)`, timers, then publish what
 listeners collected), `describe` (URLs, and `credentials` by the adapter's credential names, which
 `fairlead venue` writes to files of mode 0600), `take_credentials`; and calls it `create`, which the
 registry finds there.
