@@ -127,9 +127,9 @@ class LatencyHistogram:
         return self.max_ns  # the last bucket has no upper end
 
     def at_most(self, ns: int) -> int:
-        """How many records are within `ns`, by the upper ends of their buckets."""
+        """How many records are within `ns`, by their buckets' upper ends (the last has none)."""
         found = 0
-        for index, number in enumerate(self._buckets):
+        for index, number in enumerate(self._buckets[:-1]):
             if number and self._upper(index) <= ns:
                 found += number
         return found

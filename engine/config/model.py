@@ -508,11 +508,14 @@ class Record(Struct, frozen=True, kw_only=True):
     ] = 300
 
 
+PAGE_ADDRESS: Final = r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$"
+
+
 class Observe(Struct, frozen=True, kw_only=True):
     """What a running engine shows of itself (docs/operate.md). Nothing is traded differently."""
 
     page: Annotated[
-        Annotated[str, Meta(pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$")] | None,
+        Annotated[str, Meta(pattern=PAGE_ADDRESS)] | None,
         _doc(
             "Address of the page and its HTTP API, HOST:PORT; absent: there is none",
             examples=["127.0.0.1:8787"],

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
+from fairlead.engine.config.model import PAGE_ADDRESS
 from fairlead.engine.config.problems import KeyPath, came_text, did_you_mean, nearest
 from fairlead.engine.config.walk import Report
 from fairlead.engine.orders.files import PAPER
@@ -321,11 +322,11 @@ def _backtest(backtest: Mapping[str, Any], report: Report) -> None:
 def _page(observe: Mapping[str, Any], report: Report) -> None:
     """It has a token and no TLS: what other machines can reach is a person's decision."""
     page = observe.get("page")
-    if not isinstance(page, str) or not page.rpartition(":")[2].isdecimal():
+    if not isinstance(page, str) or re.search(PAGE_ADDRESS, page) is None:
         return
     host, _, port = page.rpartition(":")
     path: KeyPath = ("observe", "page")
-    if int(port[:6]) > PORT_MAX:
+    if int(port) > PORT_MAX:
         report(path, "E-CFG-048", f"a port of at most {PORT_MAX}", came_text(page))
     elif observe.get("remote") is not True and not _is_loopback(host.strip("[]")):
         hint = "reach it through ssh -L, or set observe.remote = true"

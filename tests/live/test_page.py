@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 from decimal import Decimal
 from typing import Any
 
@@ -236,14 +235,54 @@ def _noted(live: Run) -> list[str]:
     return [kind for (kind,) in rows]
 
 
-def test_a_run_trades_on_without_its_page(live: Run) -> None:
-    """Where its address is taken: told, and no reason to end."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        live.more = configs.ROOMY + f'\n[observe]\npage = "127.0.0.1:{port}"\n'
-        live.start({"goes_on": False, "rests": RESTS})
-        live.at_least(RESTS)
-        assert "PAGE: the page is not served" in live.log.read_text()
-        assert live.end() == Exit.OK
+def test_a_halt_is_cleared(live: Run) -> None:
+    """As `fairlead kill venue oceanex --clear` does it."""
+    live.more = configs.ROOMY.replace("[risk]", '[risk]\nmax_daily_loss = ["0.01 USDT"]') + OBSERVE
+    live.start({"goes_on": False, "rests": 0, "buys": 1})
+    page = PageOf(live.log, live.folder / "state")
+    wait_for(lambda: "HALTED" in page.wrong(), "the loss of the fee")
+    (halt,) = page.get("status")["halts"]
+    assert (halt["venue"], halt["account"], halt["code"]) == ("oceanex", "main", "DAILY_LOSS")
+    told = page.do("clear", scope="venue", key="oceanex", reason="looked at")
+    assert told["text"] == "cleared: the halt of oceanex main"
+    wait_for(lambda: page.get("status")["halts"] == [], "the run to take it")
+    rows = live.journaled("SELECT kind FROM records WHERE client_order_id = 'halt' ORDER BY seq")
+    assert [kind for (kind,) in rows][:2] == ["HALT", "HALT-CLEARED"]
+    assert "by the page, with its second token" in live.log.read_text()
+    assert live.end() in (Exit.OK, Exit.KILLED), "a new loss may halt it again"
+
+
+def test_on_paper(live: Run) -> None:
+    """The same, of simulated orders; of a recorder there is nothing to kill."""
+    live.verb = "paper"
+    live.more = configs.ROOMY + OBSERVE
+    live.start({"goes_on": False, "rests": RESTS})
+    page = PageOf(live.log, live.folder / "state")
+    wait_for(lambda: page.get("status")["open_orders"] == RESTS, "the orders")
+    (position,) = page.get("positions")
+    assert position["journal"] is None
+    assert page.get("status")["accounts"] == ["main", "paper"]
+    assert page.get("status")["worth"]
+    page.do(f"orders/{page.get('orders')[0]['client_order_id']}/cancel")
+    wait_for(lambda: page.get("status")["open_orders"] == RESTS - 1, "the cancel")
+    page.do("kill", scope="all")
+    wait_for(lambda: page.get("status")["open_orders"] == 0, "the kill")
+    page.do("clear", scope="all", reason="looked at")
+    assert page.wrong() == set()
+    assert live.orders() == {}, "nothing was sent"
+    assert live.end() == Exit.OK
+
+
+@pytest.mark.long
+def test_of_a_recorder(live: Run) -> None:
+    live.verb = "record"
+    live.more = OBSERVE
+    live.start()
+    page = PageOf(live.log, live.folder / "state")
+    wait_for(lambda: page.get("books"), "a book")
+    status = page.get("status")
+    assert (status["mode"], status["strategies"], status["accounts"]) == ("record", [], [])
+    for path in ("kill", "clear"):
+        body = {"scope": "all", "reason": "why"}
+        assert page.ask(f"/api/v1/{path}", body=body, control=True)[0] == 409
+    assert live.end() == Exit.OK

@@ -12,7 +12,6 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.files import open_private, write_whole
@@ -77,8 +76,10 @@ class Access:
         if host not in self._hosts:
             return "this host's name is not one of the page's: name it in observe.hosts"
         origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() not in self._hosts:
-            return "a page of another origin asks"
+        if origin is not None:
+            scheme, _, place = origin.lower().partition("://")
+            if scheme not in ("http", "https") or place not in self._hosts:
+                return "a page of another origin asks"
         if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return "a page of another site asks"
         return None

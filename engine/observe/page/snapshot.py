@@ -166,7 +166,8 @@ class Snapshot:
             await asyncio.sleep(0)
             try:
                 tables[section] = build()
-            except Exception as error:  # the section stays as it was
+            except Exception as error:  # the section stays as it was, until it can be made
+                self._marks.pop(section, None)
                 self._failed(section, error)
         self._tables = tables
         self.number += 1
