@@ -351,8 +351,18 @@ class Adapter(Protocol):
         ...
 
 
+class Person(Protocol):
+    """Who gives what a venue asks of a person, with each change: a token that is good once."""
+
+    async def token(self, purpose: str) -> Secret:
+        """For the request that `purpose` names. Raises VenueError."""
+        ...
+
+
 class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What an adapter is built from."""
+    """What an adapter is built from. `person` is who plays one at a simulated venue, in seeded
+    sessions and cards; in a run there is none, and the adapter's options say whom to ask.
+    """
 
     venue: str  # NautilusTrader venue name for instrument ids
     options: Any  # the adapter's own options struct (`AdapterSpec.options`)
@@ -361,6 +371,7 @@ class AdapterContext(msgspec.Struct, frozen=True, kw_only=True):
     now_ns: Callable[[], int]
     instruments: tuple[str, ...]  # instrument ids the config names
     reads: ReadLimits = READ_LIMITS  # how often a read that failed is sent again
+    person: Person | None = None
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from fairlead.adapters.simulation.venue import (
     SimSession,
     SimulatedVenue,
 )
+from fairlead.engine.secrets import Secret
 
 __all__ = ["MudawylSimOptions", "MudawylSimulator", "create"]
 
@@ -31,8 +32,22 @@ class NoSession:
     def closed(self) -> None: ...
 
 
+class _Person:
+    """Who is at the website when a card or a session asks for a person."""
+
+    def __init__(self, state: MudawylState) -> None:
+        self._state = state
+
+    async def token(self, purpose: str) -> Secret:
+        return Secret(self._state.new_captcha(), "simulated person")
+
+
 class MudawylSimulator(MudawylState):
     """A `SimulatedVenue`."""
+
+    @property
+    def person(self) -> _Person:
+        return _Person(self)
 
     def http(self, request: SimRequest) -> SimResponse:
         return answer(self, request)
@@ -88,8 +103,23 @@ class MudawylSimulator(MudawylState):
             "ws": "",
             "key_id": self.main.id,
             "credentials": {"token": self.token},
+            "options": {"key_id": self.main.id, "markets": self._told_markets()},
             "markets": list(self.markets),
         }
+
+    def _told_markets(self) -> list[dict[str, object]]:
+        """As the config of a client names them: no endpoint does."""
+        return [
+            {
+                "symbol": market.symbol,
+                "price_precision": market.price_precision,
+                "quantity_precision": market.quantity_precision,
+                "min_notional": str(market.min_notional),
+                "maker_fee": str(market.maker_fee),
+                "taker_fee": str(market.taker_fee),
+            }
+            for market in self.markets.values()
+        ]
 
     def take_credentials(self, kept: Mapping[str, str]) -> None:
         """Go on with the token of an earlier start. Raises ValueError for an empty one."""

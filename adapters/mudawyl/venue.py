@@ -78,7 +78,7 @@ class MudawylAdapter:
             options,
             context.http,
             reader_of(options, context.secrets),
-            captcha or captcha_of(options),
+            captcha or context.person or captcha_of(options),
             context.now_ns,
             context.reads,
         )

@@ -59,6 +59,11 @@ def _venues(text: str) -> list[str]:
     known = list(registry.playable())
     chosen = [name.strip() for name in text.split(",") if name.strip()] or known
     for name in chosen:
+        if name in registry.names() and name in registry.simulated() and name not in known:
+            raise typer.BadParameter(
+                f"{name} has a ticker only: sessions price orders by the venue's own book, have "
+                f"several side by side, and cancel them; known: {known}"
+            )
         if name not in known:
             raise typer.BadParameter(f"no venue {name!r} with a simulator; known: {known}")
     return chosen

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from random import Random
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec.structs import replace
@@ -20,9 +20,9 @@ from fairlead.adapters.base.transport import (
     HttpResponse,
     WsConnection,
 )
-from fairlead.adapters.base.venue import AdapterContext, Feed, FeedKind, Resynced
+from fairlead.adapters.base.venue import AdapterContext, Feed, FeedKind, Resynced, TickerData
 from fairlead.adapters.simulation.server import Served, serve
-from fairlead.engine.conformance.card import Card
+from fairlead.engine.conformance.card import Card, side_by_side
 from fairlead.engine.conformance.verdict import Broken, require
 from fairlead.engine.secrets import Secret
 from fairlead.engine.sessions.run import run_many
@@ -107,6 +107,11 @@ async def _loopback(venue: str) -> str:
         )
         await adapter.connect(trading=True)
         balances = await adapter.orders.balances()
+        require(len(balances) > 0, "the account has no balance")
+        if adapter.capabilities.ticker:
+            price, _ = await cast(TickerData, adapter.market_data).last_price(instrument)
+            await adapter.close()
+            return f"connected, {len(balances)} balances and a price ({price}) over real sockets"
         runtime = VenueRuntime(
             adapter=adapter,
             ws=wire,
@@ -136,7 +141,6 @@ async def _loopback(venue: str) -> str:
     finally:
         await wire.close()
         await served.stop()
-    require(len(balances) > 0, "the account has no balance")
     return f"connected, {len(balances)} balances and a book of {instrument} over real sockets"
 
 
@@ -147,5 +151,5 @@ CARDS = (
         None,
         alone=loopback,
     ),
-    Card("sessions.seeds", "every promise holds in seeded sessions", None, alone=sessions),
+    Card("sessions.seeds", "every promise holds in seeded sessions", None, side_by_side, sessions),
 )

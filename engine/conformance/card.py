@@ -30,11 +30,25 @@ class Card(msgspec.Struct, frozen=True):
         return self.name.partition(".")[0]
 
 
-def stageless(can: Capabilities) -> str:
-    """Of every card: they trade by a book of the venue's, and cancel what they have sent."""
-    if not can.ticker:
+def books(can: Capabilities) -> str:
+    """Of cards that hear a book of the venue's."""
+    return "the venue has no stream: its ticker is polled (`ticker`)" if can.ticker else ""
+
+
+def side_by_side(can: Capabilities) -> str:
+    """Of cards with more than one order at a time."""
+    if not can.clears:
         return ""
-    return "the venue has a ticker only: what is traded there is priced by another venue's book"
+    return "a new order ends what is there before it: two never stand side by side (`clears`)"
+
+
+def cancels(can: Capabilities) -> str:
+    return "" if can.cancels else "the venue cancels no order (`cancels`)"
+
+
+def all_of(*needs: Need) -> Need:
+    """What the first of them says that is not offered."""
+    return lambda can: next((lack for need in needs if (lack := need(can))), "")
 
 
 def rests(can: Capabilities) -> str:

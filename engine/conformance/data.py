@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from nautilus_trader.model import AggressorSide, BarType, OrderBookDeltas, TradeTick
 
-from fairlead.adapters.base.venue import Feed, FeedKind, VenueError, VenueErrorKind
-from fairlead.engine.conformance.card import Card
+from fairlead.adapters.base.venue import Feed, FeedKind, TickerData, VenueError, VenueErrorKind
+from fairlead.engine.conformance.card import Card, books
 from fairlead.engine.conformance.listening import Listener
 from fairlead.engine.conformance.stage import BOOK_SECS, Stage
 from fairlead.engine.conformance.verdict import Broken, NotOffered, require
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Capabilities, Side
 from fairlead.engine.recording.gaps import GapKind
 from fairlead.engine.sessions.feed import BookFeed, whole
 from fairlead.engine.sessions.plan import FrameFault
@@ -182,8 +182,7 @@ async def _order_times(stage: Stage) -> str:
         for name, ts in (("ts_created", order.ts_created), ("ts_updated", order.ts_updated)):
             off = abs(started - ts)
             require(ts == 0 or off <= OLDEST_NS, f"{name} of an order is {ts}, at {started}")
-    await stage.cancel(cid)
-    await stage.over(cid)
+    await stage.end(cid)
     return f"and those of {len(found)} order"
 
 
@@ -228,6 +227,27 @@ def _in_order(what: str, stamps: list[int], start_ns: int, end_ns: int) -> None:
             raise Broken(f"a {what} of {stamp} ns, asked for {start_ns} to {end_ns}")
 
 
+async def ticker(stage: Stage) -> str:
+    """The last price is polled: after each trade it is that trade's, with its time."""
+    process = await stage.begin()
+    data = cast(TickerData, process.runtime.adapter.market_data)
+    for number in range(TRADES):
+        side = Side.BUY if number % 2 else Side.SELL
+        levels = stage.asks() if side is Side.BUY else stage.bids()
+        stage.sweep(side, stage.trader().worth(Decimal(50 + number)), levels[0][0])
+        await asyncio.sleep(1.0)
+        price, ts_event = await data.last_price(stage.instrument)
+        require(price == levels[0][0], f"the last trade was at {levels[0][0]}, told is {price}")
+        age_ns = stage.loop.now_ns() - ts_event
+        is_right = -AHEAD_NS <= age_ns <= OLDEST_NS
+        require(is_right, f"its time is {ts_event} ns, at {stage.loop.now_ns()}")
+    return f"{TRADES} trades, each the last price when it is polled; {await _order_times(stage)}"
+
+
+def _only_ticker(can: Capabilities) -> str:
+    return "" if can.ticker else "the venue has streams (`ticker`)"
+
+
 # -- parts ----------------------------------------------------------------------------------------
 
 
@@ -265,10 +285,11 @@ def _difference(came: list[Any], wanted: list[Any]) -> str:
 
 CARDS = (
     Card("data.instruments", "instruments are the venue's", instruments),
-    Card("data.book", "each book that is shown was the venue's, and never crossed", book),
-    Card("data.gap", "a hole clears the book until it is whole again", gap),
-    Card("data.reconnect", "no book outlives its connection, and it comes again", reconnect),
-    Card("data.trades", "each trade is told once", trades),
-    Card("data.times", "times are nanoseconds since the epoch, of the event", times),
-    Card("data.histories", "histories are of their window, oldest first", histories),
+    Card("data.book", "each book that is shown was the venue's, and never crossed", book, books),
+    Card("data.gap", "a hole clears the book until it is whole again", gap, books),
+    Card("data.reconnect", "no book outlives its connection, and it comes again", reconnect, books),
+    Card("data.trades", "each trade is told once", trades, books),
+    Card("data.times", "times are nanoseconds since the epoch, of the event", times, books),
+    Card("data.ticker", "a price that is polled is the venue's last", ticker, _only_ticker),
+    Card("data.histories", "histories are of their window, oldest first", histories, books),
 )

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from fairlead.adapters.simulation.faults import HttpFault, WsFault
 from fairlead.adapters.simulation.orders import SimOrder, Status
-from fairlead.engine.conformance.card import Card, rests
+from fairlead.engine.conformance.card import Card, all_of, cancels, rests
 from fairlead.engine.conformance.stage import Stage, with_tif
 from fairlead.engine.conformance.verdict import Broken, require
-from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif
+from fairlead.engine.orders.model import Capabilities, Kind, Role, Side, Tif
 from fairlead.engine.orders.trigger import fired_kind
 from fairlead.engine.risk.facts import OrderFacts
 
@@ -31,6 +31,7 @@ HELD_SECS = 2.0  # several prices
 # The trigger from the touch, the limit from the trigger; the market goes further than the trigger,
 # as a dealer quotes beside the market.
 AHEAD, BEYOND, PAST = Decimal("0.002"), Decimal("0.01"), Decimal("0.003")
+RESTS_AND_CANCELS = all_of(rests, cancels)
 FILLS = ("FILLS", "FILLS-SUM", "FILL-VALUE", "FILL-AFTER-END", "POSITION")
 
 
@@ -62,7 +63,7 @@ async def lost_answer(stage: Stage) -> str:
         else:
             require("accepted" not in told, f"{kind}: accepted, though the venue never had it")
             require("refused" in told, f"{kind}: never told that the venue has it not: {state}")
-        await _end(stage, cid)
+        await stage.end(cid)
     there = len(ways) - len(NOT_EXECUTED)
     return (
         f"{there} answers lost, each order found; {len(NOT_EXECUTED)} requests lost, each proven "
@@ -81,7 +82,7 @@ async def slow_answer(stage: Stage) -> str:
         count = told.count(name)
         require(count == 1, f"told {name} {count} times: {', '.join(told)}")
     require("refused" not in told, "told REJECTED, though only the answer was slow")
-    await _end(stage, cid)
+    await stage.end(cid)
     return f"an answer {SLOW_SECS:g} s late: accepted once"
 
 
@@ -112,6 +113,8 @@ def _of_kind(kind: Kind) -> Card:
     async def play(stage: Stage) -> str:
         if kind in stage.can.held:
             return await _held(stage, kind)
+        if kind is Kind.TRAILING_STOP_MARKET:
+            return await _trailing(stage)
         await stage.begin()
         seen = []
         for side in (Side.BUY, Side.SELL):
@@ -122,16 +125,89 @@ def _of_kind(kind: Kind) -> Card:
             require("refused" not in stage.told(cid), f"a {kind} {side} is refused")
             _require_same(order, stage.at_venue()[-1], kind)
             seen.append(f"{side} {order.quantity} as asked")
-            await _end(stage, cid)
+            await stage.end(cid)
         return ", ".join(seen)
 
     def need(can: Capabilities) -> str:
+        if can.bracket_targets and kind in STOPS:
+            return "a stop goes with its entry, in one call (`bracket_targets`): orders.bracket"
         if can.takes(kind):
             return ""
         return "the venue has no such orders, and the engine holds none for it (`kinds`, `held`)"
 
-    name = f"orders.{kind.value.lower().replace('_', '-')}"
-    return Card(name, f"a {kind} order is at the venue what it was asked to be", play, need)
+    is_trailing = kind is Kind.TRAILING_STOP_MARKET  # there is no other kind that trails
+    words = "trailing-stop" if is_trailing else kind.value.lower().replace("_", "-")
+    return Card(
+        f"orders.{words}", f"a {kind} order is at the venue what it was asked to be", play, need
+    )
+
+
+async def _trailing(stage: Stage) -> str:
+    """It waits at the venue as it was asked to be; what it follows is the venue's own."""
+    await stage.begin()
+    for side in (Side.BUY, Side.SELL):
+        trader = stage.trader()
+        order = trader.facts(side, Kind.TRAILING_STOP_MARKET, trader.worth(Decimal(100)), None)
+        begin = trader.near(side, 60.0)
+        order = replace(order, trigger_price=begin, trailing_offset=Decimal(100))
+        (cid,) = await stage.submit(order)
+        await stage.settled(cid)
+        require("refused" not in stage.told(cid), f"a trailing {side} is refused")
+        listed = await stage.process.trading.orders.open_orders([stage.instrument])
+        asked = (Kind.TRAILING_STOP_MARKET, side, order.quantity)
+        found = [(one.kind, one.side, one.quantity) for one in listed]
+        require(found == [asked], f"asked for {asked}, open are {found}")
+        await stage.end(cid)
+    return "BUY and SELL wait at the venue as asked"
+
+
+async def bracket(stage: Stage) -> str:
+    """An entry with a stop and targets in one call; then one whose answer is lost."""
+    await stage.begin()
+    for fault in (None, HttpFault.LOSE_ANSWER, HttpFault.LOSE_REQUEST):
+        orders = _bracket(stage)
+        if fault is not None:
+            stage.script.on("submit", fault)
+        ids = await stage.submit(*orders)
+        await stage.settled(*ids)
+        told = [stage.told(cid)[-1] for cid in ids]
+        sent = len(stage.creates(ids[0]))
+        require(sent == 1, f"{fault}: {sent} requests for one bracket")
+        if fault is HttpFault.LOSE_REQUEST:
+            require(set(told) == {"refused"}, f"it never arrived, and was told {', '.join(told)}")
+            continue
+        require("refused" not in told, f"{fault}: told {', '.join(told)}, and all of it is there")
+        listed = await stage.process.trading.orders.open_orders([stage.instrument])
+        found = sorted((str(o.side), o.trigger_price or o.price or 0) for o in listed)
+        wanted = sorted((str(o.side), o.trigger_price or o.price or 0) for o in orders[1:])
+        require(found == wanted, f"{fault}: exits {wanted} asked for, open are {found}")
+        await stage.end(ids[0])
+    return "entry, two targets and stop in one call; lost on the way there and back: sent once"
+
+
+def _bracket(stage: Stage) -> list[OrderFacts]:
+    trader = stage.trader()
+    entry = trader.facts(Side.BUY, Kind.MARKET, trader.worth(Decimal(100)) * 2, None)
+    over = {"parent": entry.client_order_id, "contingency": "OTO"}
+    targets = [
+        replace(
+            trader.facts(
+                Side.SELL,
+                Kind.LIMIT,
+                entry.quantity / 2,
+                trader.near(Side.SELL, bps),
+                reduce_only=True,
+            ),
+            role=Role.TARGET,
+            **over,
+        )
+        for bps in (80.0, 120.0)
+    ]
+    trigger, worst = (trader.near(Side.BUY, bps) for bps in (80.0, 120.0))
+    stop = trader.facts(
+        Side.SELL, Kind.STOP_LIMIT, entry.quantity, worst, trigger_price=trigger, reduce_only=True
+    )
+    return [entry, *targets, replace(stop, role=Role.STOP, **over)]
 
 
 async def _held(stage: Stage, kind: Kind) -> str:
@@ -157,7 +233,7 @@ async def _held(stage: Stage, kind: Kind) -> str:
         require(count == (1, 1), f"(requests, orders) of one {kind}: {count}, told {told}")
         plain = fired_kind(kind)
         _require_same(replace(order, trigger_price=None), stage.at_venue()[-1], plain)
-        await _end(stage, cid)
+        await stage.end(cid)
     return "held by the engine: nothing is sent before its trigger, then one order as asked"
 
 
@@ -205,7 +281,7 @@ async def post_only(stage: Stage) -> str:
     traded = [order.id for order in stage.at_venue() if order.executed]
     require(not traded, "a post-only order took liquidity")
     require(stage.process.desk.get(second) is not None, "a passive post-only order does not rest")
-    await _end(stage, second)
+    await stage.end(second)
     return f"one that would trade: {stage.told(first)[-1]}; one that would not: open"
 
 
@@ -226,7 +302,7 @@ async def replaced(stage: Stage) -> str:
         (live[0].price, live[0].quantity) == (price, quantity),
         f"asked for {quantity} @ {price}, open is {live[0].quantity} @ {live[0].price}",
     )
-    await _end(stage, cid)
+    await stage.end(cid)
     return f"{order.quantity} @ {order.price} became {quantity} @ {price}, one order"
 
 
@@ -318,12 +394,6 @@ async def cancel_lost(stage: Stage) -> str:
 # -- parts ----------------------------------------------------------------------------------------
 
 
-async def _end(stage: Stage, client_order_id: str) -> None:
-    if stage.process.desk.get(client_order_id) is not None:
-        await stage.cancel(client_order_id)
-        await stage.over(client_order_id)
-
-
 async def _fund(stage: Stage) -> None:
     """Enough to sell, as the venue and the gate know it."""
     exchange = stage.venue.exchange
@@ -364,6 +434,16 @@ def _require_same(asked: OrderFacts, there: SimOrder, kind: Kind) -> None:
         require(wanted == came, f"{kind} {asked.side}: {name} {wanted} asked, {came} at the venue")
 
 
+def _only_brackets(can: Capabilities) -> str:
+    return "" if can.bracket_targets else "exits are sent by themselves (`bracket_targets`)"
+
+
+def _refuses(can: Capabilities) -> str:
+    if not can.bracket_targets:
+        return ""
+    return "a call makes several orders: a refusal proves nothing of each (`bracket_targets`)"
+
+
 def _only_post_only(can: Capabilities) -> str:
     return rests(can) or ("" if can.post_only else "the venue has none (`post_only`)")
 
@@ -379,13 +459,21 @@ CARDS = (
         lost_answer,
     ),
     Card("orders.slow-answer", "an answer that is late changes nothing", slow_answer),
-    Card("orders.rejected", "what the venue refuses is a rejection", rejected),
-    *(_of_kind(kind) for kind in Kind if kind is not Kind.TRAILING_STOP_MARKET),
+    Card("orders.rejected", "what the venue refuses is a rejection", rejected, _refuses),
+    *(_of_kind(kind) for kind in Kind),
+    Card("orders.bracket", "an entry and its exits are one call", bracket, _only_brackets),
     *(_of_tif(tif) for tif in (Tif.IOC, Tif.FOK)),
     Card("orders.post-only", "a post-only order takes nothing", post_only, _only_post_only),
     Card("orders.replace", "a replaced order is one order", replaced, _only_replace),
     Card("orders.fills", "an execution is counted once", fills_once, rests),
-    Card("orders.partial", "what is filled in part stays open, then ends so", partial, rests),
-    Card("orders.cancel-race", "what is filled is not cancelled", cancel_race, rests),
-    Card("orders.cancel-lost", "a cancel that is lost is tried again", cancel_lost, rests),
+    Card(
+        "orders.partial",
+        "what is filled in part stays open, then ends so",
+        partial,
+        RESTS_AND_CANCELS,
+    ),
+    Card("orders.cancel-race", "what is filled is not cancelled", cancel_race, RESTS_AND_CANCELS),
+    Card(
+        "orders.cancel-lost", "a cancel that is lost is tried again", cancel_lost, RESTS_AND_CANCELS
+    ),
 )

@@ -20,12 +20,13 @@ from fairlead.adapters.base.venue import (
 )
 from fairlead.adapters.simulation.memory import InMemoryHttp
 from fairlead.adapters.simulation.mutation import JSON, Mutator
-from fairlead.engine.conformance.card import Card
+from fairlead.engine.conformance.card import Card, books
 from fairlead.engine.conformance.listening import Listener
 from fairlead.engine.conformance.stage import Stage
 from fairlead.engine.conformance.taps import Kept
-from fairlead.engine.conformance.verdict import Broken, NotOffered, require
+from fairlead.engine.conformance.verdict import Broken, require
 from fairlead.engine.orders.model import (
+    Capabilities,
     Intent,
     Kind,
     Lost,
@@ -67,8 +68,8 @@ async def private_frames(stage: Stage) -> str:
         await stage.settled(cid)
     await asyncio.sleep(2.0)
     protocol = stage.process.runtime.adapter.private_stream()
-    if protocol is None:
-        raise NotOffered("the venue pushes nothing private")
+    require(protocol is not None, "it says that it pushes (`private_stream`), and has no stream")
+    assert protocol is not None
     protocol.attach(lambda frames: None)
     return _fuzz(stage, protocol, kept.frames)
 
@@ -178,6 +179,8 @@ def _market_calls(stage: Stage, adapter: Any) -> list[Spoilt]:
         ("book_snapshot", lambda: data.book_snapshot(name, 0), (VenueError,)),
         ("history_trades", lambda: data.history_trades(name, None, None, 5), (VenueError,)),
     ]
+    if stage.can.ticker:
+        found.append(("last_price", lambda: data.last_price(name), (VenueError,)))
     if stage.can.bar_minutes:
         minutes = min(stage.can.bar_minutes)
         bars = BarType.from_str(f"{name}-{minutes}-MINUTE-LAST-EXTERNAL")
@@ -214,8 +217,17 @@ def _order_calls(stage: Stage, adapter: Any) -> list[Spoilt]:
     ]
 
 
+def _pushes(can: Capabilities) -> str:
+    return "" if can.private_stream else "the venue pushes nothing private (`private_stream`)"
+
+
 CARDS = (
-    Card("parsers.public", "any frame gives events or a decode error", public_frames),
-    Card("parsers.private", "any private frame gives events or a decode error", private_frames),
+    Card("parsers.public", "any frame gives events or a decode error", public_frames, books),
+    Card(
+        "parsers.private",
+        "any private frame gives events or a decode error",
+        private_frames,
+        _pushes,
+    ),
     Card("parsers.answers", "any answer gives values or the contract's errors", answers),
 )

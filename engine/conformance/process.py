@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from fairlead.adapters.base.venue import AdapterContext, VenueError
 from fairlead.adapters.simulation.faults import HttpFault
 from fairlead.adapters.simulation.memory import InMemoryHttp
-from fairlead.engine.conformance.card import Card, rests
+from fairlead.engine.conformance.card import Card, rests, side_by_side
 from fairlead.engine.conformance.stage import Stage
 from fairlead.engine.conformance.verdict import require
 from fairlead.engine.orders.model import Side
@@ -28,7 +28,7 @@ async def restart(stage: Stage) -> str:
     """A process dies with an order open and one on its way; the market trades; another starts."""
     await stage.begin()
     trader = stage.trader()
-    can_rest = not rests(stage.can)
+    can_rest = not (rests(stage.can) or side_by_side(stage.can))
     open_ = None
     if can_rest:
         open_ = trader.inside(Side.BUY, parts=2)
@@ -49,8 +49,7 @@ async def restart(stage: Stage) -> str:
     require(sent == 1, f"{sent} requests for the order that was on its way")
     require("refused" not in stage.told(lost), "what was on its way is there, and told REJECTED")
     for one in [live.intent.client_order_id for live in stage.process.desk.live_orders()]:
-        await stage.cancel(one)
-        await stage.over(one)
+        await stage.end(one)
     require(not stage.open_at_venue(), "an order of the dead process is open, and not known")
     await stage.stop()
     stage.require_promises(*RECONCILED)
@@ -100,7 +99,7 @@ async def limited(stage: Stage) -> str:
     stage.script.on("read open_orders", HttpFault.TOO_MANY)
     await stage.process.trading.orders.balances()
     await stage.process.trading.orders.open_orders([stage.instrument])
-    if rests(stage.can):
+    if rests(stage.can) or not stage.can.cancels:
         return "429 to a create: rejected, sent once; to reads: asked again"
     (cid,) = await stage.submit(trader.plain(stage.can, 1))
     await stage.settled(cid)
@@ -126,6 +125,8 @@ async def secrets(stage: Stage) -> str:
                 stage.script.on("submit", kind)
             (cid,) = await stage.submit(trader.plain(stage.can, number))
             await stage.settled(cid)
+            if stage.can.clears:  # else they stand side by side
+                await stage.end(cid)
         await stage.stop()
         told = await _refused_keys(stage)
     recorder.close()
@@ -199,7 +200,7 @@ def _logged() -> Iterator[list[str]]:
 
 CARDS = (
     Card("restart.death", "after a death nothing is lost, doubled or guessed", restart),
-    Card("limits.budget", "requests stay within the venue's limits", budget),
+    Card("limits.budget", "requests stay within the venue's limits", budget, side_by_side),
     Card("limits.429", "a create over a limit is a rejection, all else is asked again", limited),
     Card("secrets.nowhere", "no credential in log, journal, recording or error", secrets),
 )

@@ -12,7 +12,7 @@ from typing import Any
 from fairlead.adapters import registry
 from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
 from fairlead.engine.conformance import alone, data, orders, parsers, process
-from fairlead.engine.conformance.card import Card, stageless
+from fairlead.engine.conformance.card import Card
 from fairlead.engine.conformance.stage import Stage
 from fairlead.engine.conformance.verdict import Broken, NotOffered, Result, Verdict
 from fairlead.engine.errors import Exit, FairleadError
@@ -80,7 +80,7 @@ def play(
         return Verdict(card.name, card.asks, result, seen)
 
     can = registry.spec(venue).capabilities
-    if (lack := card.need(can) or stageless(can)) != "":
+    if (lack := card.need(can)) != "":
         return verdict(Result.NOT_OFFERED, lack)
     was_disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
+from fairlead.adapters import registry
 from fairlead.adapters.base.transport import HttpTransport, WireTap, WsTransport
 from fairlead.adapters.simulation.faults import Fault, HttpFault, WsFault
 from fairlead.adapters.simulation.memory import tick
@@ -26,7 +27,7 @@ from fairlead.adapters.simulation.virtual_time import VirtualLoop
 from fairlead.engine.config import model
 from fairlead.engine.conformance.taps import TappedHttp, TappedWs
 from fairlead.engine.conformance.verdict import Broken, require
-from fairlead.engine.orders.model import Capabilities, Kind, Side, Tif
+from fairlead.engine.orders.model import Capabilities, Kind, Role, Side, Tif
 from fairlead.engine.risk.facts import OrderFacts
 from fairlead.engine.sessions.agents import Agent
 from fairlead.engine.sessions.checkers import check
@@ -157,8 +158,10 @@ class Stage(Scene):
     """A venue, and the lives of a process on it, as a card directs them."""
 
     def __init__(self, venue: str, folder: Path, trace: Trace, loop: VirtualLoop) -> None:
-        super().__init__(replace(PLAN, venue=venue), folder, trace, loop)
-        self.can = self.spec.capabilities
+        can = registry.spec(venue).capabilities
+        frames = None if can.ticker else PLAN.frames
+        super().__init__(replace(PLAN, venue=venue, frames=frames), folder, trace, loop)
+        self.can = can
         self.script = Script(self.plan, self.can.max_order_lag_secs, loop.time)
         self.faults = self.venue.faults = self.script
         self.frame_script = FrameScript()
@@ -196,6 +199,8 @@ class Stage(Scene):
         self.events.append(process.sink.events)
         with self.owned():
             await process.start()
+        if self.can.ticker:  # what it trades at is another venue's book: here the true one
+            return process
         require(process.book is not None, "there is no public stream")
         assert process.book is not None
         if not await whole(process.book, BOOK_SECS):
@@ -307,6 +312,31 @@ class Stage(Scene):
     async def cancel(self, *client_order_ids: str) -> None:
         with self.owned():
             await self.process.cancel(client_order_ids)
+
+    async def end(self, client_order_id: str) -> None:
+        """It is open no more; where an order clears what is there, nothing else is either."""
+        if self.can.clears:
+            await self.clear()
+        elif self.process.desk.get(client_order_id) is not None:
+            await self.cancel(client_order_id)
+            await self.over(client_order_id)
+
+    async def clear(self) -> None:
+        """What is held is closed by a market exit, what is open by the venue's own call."""
+        desk, ledger = self.process.desk, self.process.gate.ledger
+        at_once = lambda: [o for o in desk.live_orders() if o.intent.kind is Kind.MARKET]  # noqa: E731
+        await self.until(lambda: not at_once(), "a market order is not told as over")
+        held = ledger.positions.get(self.instrument, Decimal(0))
+        if held:
+            side = Side.SELL if held > 0 else Side.BUY
+            exit_ = self.trader().facts(side, Kind.MARKET, abs(held), None, reduce_only=True)
+            await self.submit(replace(exit_, role=Role.EXIT))
+            flat = lambda: not ledger.positions.get(self.instrument)  # noqa: E731 - said once
+            await self.until(flat, "a market exit does not close the position")
+        if desk.live_orders():
+            with self.owned():
+                await cast(Any, self.process.runtime.adapter.orders).flatten(self.instrument)
+            await self.until(lambda: not desk.live_orders(), "an order outlives the venue's call")
 
     async def replace(self, client_order_id: str, quantity: Decimal, price: Decimal) -> None:
         with self.owned():

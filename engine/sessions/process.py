@@ -111,7 +111,8 @@ class SimView(GateView):
         for balance in self._process.balances:
             if balance.currency == currency:
                 total = balance.free + balance.locked
-                return Funds(total, balance.free, True, Decimal(1), self._process.balances_ns)
+                is_cash = not self._process.world.spec.capabilities.pays_positions
+                return Funds(total, balance.free, is_cash, Decimal(1), self._process.balances_ns)
         return None
 
 
@@ -352,6 +353,7 @@ class Process:
                 http=wired[0],
                 now_ns=self.now_ns,
                 instruments=(world.instrument,),
+                person=getattr(world.venue, "person", None),
             )
         )
         adapter.orders = cast(Any, OrdersTap(adapter.orders, world.wire, self, world.loop.time))

@@ -44,12 +44,18 @@ OF_POLLED = {
     "a filled order is cancelled",
     "what a dead process sent is absent",
 }
+TICKER = "mudawyl"  # one without a stream, which takes an entry with its exits
+OF_TICKER = {
+    "a trailing stop is turned",
+    "a stop of a bracket has another trigger",
+    "a polled price is a tick off",
+}
 
 
 @contextmanager
 def planted(fault: str) -> Iterator[str]:
     """The name of an adapter with the fault, for the length of a with block."""
-    sound = POLLED if fault in OF_POLLED else SOUND
+    sound = POLLED if fault in OF_POLLED else TICKER if fault in OF_TICKER else SOUND
     _, plant = MUTANTS[fault]
     spec = mutant(plant, sound)
     with registry.registered(spec, registry.simulator(sound)):
@@ -145,6 +151,10 @@ def _rests(intent: Intent) -> Intent:
 def _sell_a_tick_off(intent: Intent) -> Decimal | None:
     is_off = intent.side is Side.SELL and intent.price is not None
     return intent.price + Decimal(1) if is_off and intent.price is not None else intent.price
+
+
+def _other(intent: Intent) -> Side:
+    return Side.SELL if intent.side is Side.BUY else Side.BUY
 
 
 OFF = {"trigger_price": lambda intent: (intent.trigger_price or Decimal(0)) + Decimal(5)}
@@ -290,6 +300,16 @@ def orders(kind: type[Wrapped]) -> Plant:
         adapter.orders = kind(adapter.orders)
 
     return plant
+
+
+class ATickOff(Wrapped):
+    async def last_price(self, instrument: str) -> tuple[Decimal, int]:
+        price, ts_event = await self.sound.last_price(instrument)
+        return price + Decimal("0.1"), ts_event
+
+
+def polled(adapter: Any) -> None:
+    adapter.market_data = ATickOff(adapter.market_data)
 
 
 # -- streams --------------------------------------------------------------------------------------
@@ -465,13 +485,22 @@ MUTANTS: dict[str, tuple[str, Plant | Kind]] = {  # the fault -> the card that m
     ),
     "market orders are turned": (
         "orders.market",
-        orders(of_kind(Kind.MARKET, side=lambda i: Side.SELL if i.side is Side.BUY else Side.BUY)),
+        orders(of_kind(Kind.MARKET, side=_other)),
     ),
     "a stop has another trigger": ("orders.stop-limit", orders(of_kind(Kind.STOP_LIMIT, **OFF))),
     "an if-touched has another trigger": (
         "orders.limit-if-touched",
         orders(of_kind(Kind.LIMIT_IF_TOUCHED, **OFF)),
     ),
+    "a trailing stop is turned": (
+        "orders.trailing-stop",
+        orders(of_kind(Kind.TRAILING_STOP_MARKET, side=_other)),
+    ),
+    "a stop of a bracket has another trigger": (
+        "orders.bracket",
+        orders(of_kind(Kind.STOP_LIMIT, **OFF)),
+    ),
+    "a polled price is a tick off": ("data.ticker", polled),
     "claims stop-market": ("orders.stop-market", Kind.STOP_MARKET),
     "claims market-if-touched": ("orders.market-if-touched", Kind.MARKET_IF_TOUCHED),
     "IOC is FOK": ("orders.ioc", orders(asked(_rests))),
