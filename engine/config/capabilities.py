@@ -41,6 +41,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     clears: bool
     bracket_targets: int
     cancels: bool
+    pays_positions: bool
     bar_minutes: tuple[int, ...]
     keyed_data: bool
     private_stream: bool
@@ -73,6 +74,7 @@ def described(name: str, able: Capabilities, *, has_simulator: bool, keyed_data:
         clears=able.clears,
         bracket_targets=able.bracket_targets,
         cancels=able.cancels,
+        pays_positions=able.pays_positions,
         bar_minutes=able.bar_minutes,
         keyed_data=keyed_data,
         private_stream=able.private_stream,
@@ -100,7 +102,7 @@ def rows(venue: Described) -> list[tuple[str, str]]:
         ("streamed trades", _yes(venue.public_trades)),
         ("streamed bars", _bars(venue)),
         ("data without a key", _yes(not venue.keyed_data)),
-        ("orders and balances", "pushed and polled" if venue.private_stream else "polled"),
+        ("orders and balances", _account(venue)),
         ("executions", _executions(venue)),
         ("fee rates without a key", _yes(venue.public_fees)),
         ("an order can appear late by", f"{venue.max_order_lag_secs:g} s"),
@@ -130,6 +132,11 @@ def _held(venue: Described) -> str:
         held.append("limits by config")
     sources = f"; fired by {_list(venue.trigger_sources)}" if venue.trigger_sources else ""
     return f"{_list(held)}{sources}"
+
+
+def _account(venue: Described) -> str:
+    how = "pushed and polled" if venue.private_stream else "polled"
+    return f"{how}; as if positions had been paid for" if venue.pays_positions else how
 
 
 def _brackets(venue: Described) -> str:

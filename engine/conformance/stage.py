@@ -323,16 +323,20 @@ class Stage(Scene):
 
     async def clear(self) -> None:
         """What is held is closed by a market exit, what is open by the venue's own call."""
-        desk, ledger = self.process.desk, self.process.gate.ledger
-        at_once = lambda: [o for o in desk.live_orders() if o.intent.kind is Kind.MARKET]  # noqa: E731
-        await self.until(lambda: not at_once(), "a market order is not told as over")
-        held = ledger.positions.get(self.instrument, Decimal(0))
+        desk, positions = self.process.desk, self.process.gate.ledger.positions
+
+        def is_dealt() -> bool:
+            return all(one.intent.kind is not Kind.MARKET for one in desk.live_orders())
+
+        await self.until(is_dealt, "a market order is not told as over")
+        held = positions.get(self.instrument, Decimal(0))
         if held:
             side = Side.SELL if held > 0 else Side.BUY
             exit_ = self.trader().facts(side, Kind.MARKET, abs(held), None, reduce_only=True)
             await self.submit(replace(exit_, role=Role.EXIT))
-            flat = lambda: not ledger.positions.get(self.instrument)  # noqa: E731 - said once
-            await self.until(flat, "a market exit does not close the position")
+            await self.until(
+                lambda: not positions.get(self.instrument), "a market exit does not close"
+            )
         if desk.live_orders():
             with self.owned():
                 await cast(Any, self.process.runtime.adapter.orders).flatten(self.instrument)

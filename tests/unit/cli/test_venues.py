@@ -117,6 +117,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any], str]] = {
         "in one call, with a stop and up to 3 targets",
     ),
     "cancels": ("cancel", {"cancels": False}, "closing a position ends"),
+    "pays_positions": ("orders and balances", {"pays_positions": True}, "been paid for"),
     "ticker": ("book", {"ticker": True}, "last price is polled"),
     "bar_minutes": ("streamed bars", {"bar_minutes": (1, 5)}, "1, 5 minutes"),
     "private_stream": ("orders and balances", {"private_stream": True}, "pushed"),
