@@ -36,6 +36,7 @@ class Core:
         # Client order ids of the native call that runs: what is created, and what is changed by it
         self.creating: frozenset[str] = frozenset()
         self.changing: frozenset[str] = frozenset()
+        self.factory: Any = None  # of orders, where their ids are the run's
         self.shares = False  # some topic of the strategy has other subscribers
 
     def ready(self) -> NautilusView:

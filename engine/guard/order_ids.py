@@ -19,6 +19,8 @@ from nautilus_trader.common import OrderFactory
 from nautilus_trader.model import ClientOrderId
 
 _SUFFIX = "client_order_id"
+_FIRST_CHARS = len("xxxxxxxx-xxxx-4xxx-")
+_VARIANT = 1 << 63  # bits of a UUID's second half that say how it is laid out
 
 
 def _id_places() -> dict[str, dict[str, int]]:
@@ -43,18 +45,23 @@ class SeededIds:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._made: Counter[str] = Counter()
+        self._firsts: dict[str, str] = {}  # halves, with the dash after them
 
     def next_of(self, strategy: str) -> str:
-        self._made[strategy] += 1
+        made = self._made[strategy] = self._made[strategy] + 1
+        first = self._firsts.get(strategy)
+        if first is None:
+            first = self._firsts[strategy] = self._first(strategy)
+        counted = f"{made | _VARIANT:016x}"
+        return f"{first}{counted[:4]}-{counted[4:]}"
+
+    def _first(self, strategy: str) -> str:
         whose = hashlib.blake2b(f"{self._seed}/{strategy}".encode(), digest_size=8).digest()
-        counted = self._made[strategy].to_bytes(8)
-        return str(UUID(bytes=whose + counted, version=4))
+        return str(UUID(bytes=whose + bytes(8), version=4))[:_FIRST_CHARS]
 
 
 class SeededFactory:
     """A strategy's order factory, with ids from `next_id` where the caller gives none."""
-
-    __slots__ = ("_native", "_next_id")
 
     def __init__(self, native: Any, next_id: Callable[[], str]) -> None:
         self._native = native
@@ -64,6 +71,7 @@ class SeededFactory:
         return ClientOrderId(self._next_id())
 
     def __getattr__(self, name: str) -> Any:
+        """Once for each name: it is an attribute from then on."""
         build = getattr(self._native, name)
         places = _PLACES.get(name)
         if places is None:
@@ -75,4 +83,5 @@ class SeededFactory:
                     named[one] = self.generate_client_order_id()
             return build(*args, **named)
 
+        setattr(self, name, built)
         return built

@@ -93,12 +93,14 @@ class GuardedStrategy(Subscriptions):
     @property
     def order_factory(self) -> Any:
         """NautilusTrader's; in a backtest its ids are the same in every run."""
-        native, bound = super().order_factory, self._guard
+        bound = self._guard
         make = None if bound is None else bound.run.order_ids
         if bound is None or make is None:
-            return native
-        strategy = bound.id
-        return SeededFactory(native, lambda: make(strategy))
+            return super().order_factory
+        if bound.factory is None:
+            strategy = bound.id
+            bound.factory = SeededFactory(super().order_factory, lambda: make(strategy))
+        return bound.factory
 
     def stop_limit(
         self,

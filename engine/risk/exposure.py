@@ -14,7 +14,7 @@ from typing import Final
 from fairlead.engine.orders.model import Side
 from fairlead.engine.risk.facts import CountedOrder, InstrumentFacts
 
-_ZERO = Decimal(0)
+_ZERO, _ONE = Decimal(0), Decimal(1)
 
 
 class Sums:
@@ -139,19 +139,19 @@ class Exposure:
         entry.position = position
         self._refresh(entry)
 
-    def opened(self, order: CountedOrder) -> None:
-        """`order` was added to the ledger; its notional counts from now on."""
+    def opened(self, order: CountedOrder, remaining: Decimal) -> None:
+        """`order` was added to the ledger; the notional of what remains of it counts from now."""
         entry = self._entries[order.instrument]
         if order.unit_value is None:
             order.unit_value = _unit_value(entry, order)
         if order.unit_value is None:
             self._waiting[order.instrument][order.client_order_id] = order
-        self.remaining_changed(order, order.remaining)
+        self.remaining_changed(order, remaining)
 
-    def closed(self, order: CountedOrder) -> None:
+    def closed(self, order: CountedOrder, remaining: Decimal) -> None:
         """`order` is over; what remained of it counts no more."""
-        self.remaining_changed(order, -order.remaining)
-        waiting = self._waiting.get(order.instrument)
+        self.remaining_changed(order, -remaining)
+        waiting = self._waiting.get(order.instrument) if self._waiting else None
         if waiting is not None:
             waiting.pop(order.client_order_id, None)
             if not waiting:
@@ -232,4 +232,4 @@ def _unit_value(entry: _Entry, order: CountedOrder) -> Decimal | None:
     price = order.price if order.price is not None else entry.mark
     if entry.facts is None or price is None or price <= 0:
         return None
-    return entry.facts.notional(Decimal(1), price)
+    return entry.facts.notional(_ONE, price)

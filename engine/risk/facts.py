@@ -11,6 +11,8 @@ import msgspec
 from fairlead.engine.config.model import Risk
 from fairlead.engine.orders.model import Capabilities, Role, Side
 
+_ZERO = Decimal(0)
+
 
 class CountedOrder(msgspec.Struct, gc=False):
     """An order that counts, as it may still fill: open, in flight, or of unknown outcome.
@@ -40,7 +42,8 @@ class CountedOrder(msgspec.Struct, gc=False):
 
     @property
     def remaining(self) -> Decimal:
-        return max(self.quantity - self.filled, Decimal(0))
+        left = self.quantity - self.filled
+        return left if left > 0 else _ZERO
 
     @property
     def signed_remaining(self) -> Decimal:

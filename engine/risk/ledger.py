@@ -81,16 +81,19 @@ class Ledger:
         if order.client_order_id in self.live:
             return
         self.live[order.client_order_id] = order
-        self._sum(order, order.remaining)
-        self.exposure.opened(order)
+        remaining = order.remaining
+        self._sum(order, remaining)
+        self.exposure.opened(order, remaining)
         self._stand(order)
 
     def closed(self, client_order_id: str) -> None:
         """The order is proven to be over."""
         order = self.live.pop(client_order_id, None)
         if order is not None:
-            self._sum(order, -order.remaining)
-            self.exposure.closed(order)
+            remaining = order.remaining
+            if remaining:
+                self._sum(order, -remaining)
+            self.exposure.closed(order, remaining)
             self._leave(order)
 
     def resized(self, client_order_id: str, quantity: Decimal) -> None:
