@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from nautilus_trader.model import NautilusDataType, OrderBookDelta, TradeTick
 from nautilus_trader.persistence import ParquetDataCatalog
@@ -18,6 +22,15 @@ ROW_GROUP = 8192  # a reader holds whole row groups: small ones bound its memory
 PAUSE_NS = 1_000_000_000
 SEQUENCE_STEP = 10**12  # more than the recording's sequence numbers span
 
+PRICE, SIZE = Decimal("61659.7"), Decimal("0.012")  # such as the recording has
+PARAMS: Mapping[str, Any] = {
+    "instrument_id": "BTCUSDT-PERP.BINANCE",
+    "order_quantity": "0.010",
+    "max_inventory": "0.100",
+    "half_spread_bps": "2.5",
+    "allow_short": True,
+}
+
 CONFIG = """
 name = "benchmark"
 [venues.binance]
@@ -29,16 +42,12 @@ fees = {{ maker = "0.0002", taker = "0.0005" }}
 id = "Maker-001"
 path = "fairlead.strategies.imbalance_maker:ImbalanceMaker"
 [strategies.params]
-instrument_id = "BTCUSDT-PERP.BINANCE"
-order_quantity = "0.010"
-max_inventory = "0.100"
-half_spread_bps = "2.5"
-allow_short = true
+{params}
 [risk]
 max_order_notional = "2000 USDT"
 max_position = {{ "BTCUSDT-PERP.BINANCE" = "0.120" }}
 max_open_orders = 4
-max_orders_per_second = 20
+max_orders_per_second = {rate}
 [simulated]
 latency_ms = "5"
 [backtest]
@@ -98,7 +107,17 @@ def _later_trade(tick: TradeTick, shift: int) -> TradeTick:
     )
 
 
-def write_config(folder: Path, catalog: Path) -> Path:
-    path = folder / "benchmark.toml"
-    path.write_text(CONFIG.format(catalog=catalog))
+def write_config(
+    folder: Path,
+    catalog: Path,
+    name: str = "benchmark.toml",
+    params: Mapping[str, Any] | None = None,
+    *,
+    orders_per_second: int = 20,
+) -> Path:
+    """`params` stand in place of the maker's, or beside them."""
+    given = {**PARAMS, **(params or {})}
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in given.items())
+    path = folder / name
+    path.write_text(CONFIG.format(catalog=catalog, params=lines, rate=orders_per_second))
     return path
