@@ -16,11 +16,12 @@ class Closing(Strategy):
     """Stands in a backtest for its fill model, which is no part of the run. It never trades."""
 
     _latency_ns = 0
+    _sent_anew: set[str]
     error: Exception | None = None  # the first that answering an order ended in
 
-    def prepare(self, latency_ns: int) -> None:
+    def prepare(self, latency_ns: int, sent_anew: set[str]) -> None:
         """`latency_ns`: of every command. Strategy's constructor takes its config only."""
-        self._latency_ns = latency_ns
+        self._latency_ns, self._sent_anew = latency_ns, sent_anew
 
     def failed(self, error: Exception) -> None:
         if self.error is None:
@@ -47,8 +48,13 @@ class Closing(Strategy):
 
     def submit_anew(self, order: Any) -> None:
         """Of an order that was never accepted: the exchange has nothing of it."""
-        with self._at_once():
-            self.submit_order(type(order).create(order.init_event))
+        order_id = str(order.client_order_id)
+        self._sent_anew.add(order_id)  # so that the guard knows it
+        try:
+            with self._at_once():
+                self.submit_order(type(order).create(order.init_event))
+        finally:
+            self._sent_anew.discard(order_id)
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:
@@ -61,8 +67,8 @@ class Closing(Strategy):
             self.clock.set_time(now)
 
 
-def closing(latency_ns: int) -> Closing:
-    """One for a run, of all venues."""
+def closing(latency_ns: int, sent_anew: set[str] | None = None) -> Closing:
+    """One for a run, of all venues. `sent_anew` has the id of an order while it is sent anew."""
     made = Closing(StrategyConfig(strategy_id=StrategyId(STRATEGY_ID)))
-    made.prepare(latency_ns)
+    made.prepare(latency_ns, set() if sent_anew is None else sent_anew)
     return made

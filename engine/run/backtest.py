@@ -55,7 +55,6 @@ from fairlead.engine.research.holdout import require_open
 from fairlead.engine.research.kept import Record
 from fairlead.engine.research.marks import Marks, MarksActor
 from fairlead.engine.research.runs import Stamp
-from fairlead.engine.risk.approval import Approvals
 from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.backtest_data import Selection, select
 from fairlead.engine.run.backtest_engine import Engine
@@ -210,7 +209,7 @@ def _run(
         node.add_actor(_marking(marks, parts.run_state, selection))
     arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
     node.add_actor(arrivals)
-    ends = true_fills(loaded, selection, node, parts.gate.approvals)
+    ends = true_fills(loaded, selection, node, parts)
     node.add_strategy(ends)
     for strategy in parts.strategies:
         node.add_strategy(strategy)
@@ -304,9 +303,7 @@ def latency_ns(loaded: LoadedConfig) -> int:
     return int(loaded.config.simulated.latency_ms * MS_NS)
 
 
-def true_fills(
-    loaded: LoadedConfig, selection: Selection, node: Engine, approvals: Approvals
-) -> Closing:
+def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine, parts: Parts) -> Closing:
     """Give the exchanges that know a book our own fills; what is returned has to be in the run."""
     simulated = loaded.config.simulated
     by_id = {source.id: source for source in selection.sources}
@@ -317,7 +314,8 @@ def true_fills(
         if all(source.is_deep for source in sources):
             deep.append(Venue(key.upper()))
             instruments.update((one.instrument.id, one.instrument) for one in sources)
-    ends = closing(latency_ns(loaded))
+    approvals = parts.gate.approvals
+    ends = closing(latency_ns(loaded), parts.run_state.sent_anew)
     held = {
         key.upper(): HeldRules(
             able=able_with(loaded.specs[key].capabilities, venue.held),

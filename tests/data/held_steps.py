@@ -1,4 +1,4 @@
-"""A strategy that sends one stop-limit or if-touched order at its first book."""
+"""Strategies that send one order which waits, at the first that they hear."""
 
 from __future__ import annotations
 
@@ -50,3 +50,18 @@ class OneOrder(GuardedStrategy):
             instrument.make_price(c.limit),
             trigger_condition=c.condition,
         )
+
+
+class OneBare(OneOrder):
+    """Without a limit: a stop-market, or a market-if-touched order."""
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        if self._sent:
+            return
+        self._sent, c = True, self._c
+        instrument = self.cache.instrument(c.instrument_id)
+        side = OrderSide.SELL if c.side == "SELL" else OrderSide.BUY
+        is_stop = (c.side == "BUY") == (c.condition == "gte")
+        build = self.order_factory.stop_market if is_stop else self.order_factory.market_if_touched
+        trigger = instrument.make_price(c.trigger)
+        self.submit_order(build(c.instrument_id, side, instrument.make_qty(1), trigger))
