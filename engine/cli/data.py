@@ -243,6 +243,35 @@ def convert(
     _table(("rows", "file"), [(f"{one.rows:,}", one.file) for one in done])
 
 
+@command.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A catalog folder, or s3://...")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The other one of the two.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy a catalog into an object store (s3://BUCKET/PATH), or out of it.
+
+    What is there already is passed over. Keys and address are those of the environment:
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL.
+    """
+    from fairlead.engine.recording.inventory import places
+    from fairlead.engine.research.remote import fetch, is_remote, push
+
+    if is_remote(source) == is_remote(target):
+        raise typer.BadParameter("expected a folder and an s3:// address, or the other way round")
+    if is_remote(target):
+        done = push(places(Path(source)).require_catalog(), target)
+    else:
+        done = fetch(source, Path(target))
+    if as_json:
+        _print_json(done)
+        return
+    typer.echo(
+        f"copied {done.source} to {done.target}: {done.files:,} files ({_size(done.bytes)}), "
+        f"{done.same:,} there already, {done.removed:,} removed that are gone at {done.source}"
+    )
+
+
 def _end_with(faults: Sequence[str], what: str, count: int | None = None) -> None:
     """Raises typer.Exit where there are any."""
     if not faults:

@@ -78,6 +78,7 @@ def hold(
 
     from fairlead.engine.research.holdout import Held, held_of
     from fairlead.engine.research.holdout import hold as keep
+    from fairlead.engine.research.remote import local_catalog
     from fairlead.engine.run.trial import basis
 
     loaded = load(config, parsed(settings or ()))
@@ -95,7 +96,7 @@ def hold(
             registry,
             Held(
                 study=name,
-                catalog=str(loaded.resolve(loaded.config.backtest.catalog)),
+                catalog=str(local_catalog(loaded, again=False)),
                 instruments=tuple(loaded.config.instruments),
                 start_ns=span[0],
                 end_ns=span[1],

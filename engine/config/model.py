@@ -537,7 +537,11 @@ class Backtest(Struct, frozen=True, kw_only=True):
     """Which recorded data a backtest runs on."""
 
     catalog: Annotated[
-        str, _doc("Folder of the NautilusTrader Parquet catalog; relative to the config file")
+        str,
+        _doc(
+            "Folder of the NautilusTrader Parquet catalog, relative to the config file; or one in "
+            "an object store, s3://BUCKET/PATH (docs/data.md)"
+        ),
     ] = "data/catalog"
     start: Annotated[datetime | None, _doc("First moment", unit="UTC")] = None
     end: Annotated[datetime | None, _doc("Last moment", unit="UTC")] = None

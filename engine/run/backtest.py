@@ -54,6 +54,7 @@ from fairlead.engine.recording.reading import reading
 from fairlead.engine.research.holdout import require_open
 from fairlead.engine.research.kept import Record
 from fairlead.engine.research.marks import Marks, MarksActor
+from fairlead.engine.research.remote import local_catalog
 from fairlead.engine.research.runs import Stamp
 from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.backtest_data import Selection, select
@@ -166,7 +167,7 @@ def run_backtest(
     or dates without data, fees missing, data that a study holds (HELD-OUT).
     """
     resolved = resolve(loaded, "backtest").require()
-    catalog = loaded.resolve(loaded.config.backtest.catalog)
+    catalog = local_catalog(loaded)
     with reading(catalog) as notes:
         watched = [progress] if progress is not None else []
         if shared is not None:

@@ -11,6 +11,7 @@ from typing import Any
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.observe.assumptions import Data
 from fairlead.engine.research.marks import Marks
+from fairlead.engine.research.remote import local_catalog
 from fairlead.engine.run.backtest_data import Selection, select
 from fairlead.engine.run.data_used import data_used
 
@@ -87,7 +88,7 @@ class Shared:
     def prepared(self, loaded: LoadedConfig) -> Prepared:
         """Raises what `select` does."""
         backtest = loaded.config.backtest
-        root = loaded.resolve(backtest.catalog)
+        root = local_catalog(loaded, again=False)
         key = (root, *loaded.config.instruments, backtest.start, backtest.end, backtest.chunk_size)
         if (found := self._known.pop(key, None)) is None:
             rows_max = ROWS_MAX // SELECTIONS_MAX if self._known else ROWS_MAX

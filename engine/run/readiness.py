@@ -82,12 +82,13 @@ def unwritable(folder: Path) -> str | None:
 
 
 def _backtest(loaded: LoadedConfig) -> tuple[list[ConfigProblem], list[str]]:
+    from fairlead.engine.research.remote import local_catalog
     from fairlead.engine.run.backtest import venue_configs
     from fairlead.engine.run.backtest_data import select
 
     notes: list[str] = []
     try:
-        selected = select(loaded.config, loaded.resolve(loaded.config.backtest.catalog))
+        selected = select(loaded.config, local_catalog(loaded))
         known = currencies_of(source.instrument for source in selected.sources)
         notes += idle_balances(loaded, known.__contains__)
         venue_configs(loaded, selected)

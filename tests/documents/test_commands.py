@@ -227,6 +227,13 @@ def named_import(session: Session, command: str) -> None:
     assert "--format" in _ends(session, "fairlead import --help")
 
 
+def lacks_keys(session: Session, command: str) -> None:
+    """Without a store it says what it wants; tests/unit/research/test_remote.py has one."""
+    ended = session.run(command, FOLDER=RECORDED)
+    assert ended.returncode == 5
+    assert "AWS_ACCESS_KEY_ID" in ended.stderr
+
+
 def copies(session: Session, command: str) -> None:
     needs_sqlite3()
     _ends(session, command, FILE=str(session.journal), COPY=str(session.folder / "copy.sqlite"))
@@ -345,6 +352,9 @@ COMMANDS: dict[str, Step] = {
     "fairlead venues --json": written(says='"time_in_force"'),
     "fairlead --help": written(says="Exit codes"),
     "fairlead data": named,
+    "fairlead data copy": named,
+    "fairlead data copy FOLDER s3://BUCKET/PATH": lacks_keys,
+    "fairlead data copy s3://BUCKET/PATH FOLDER": lacks_keys,
     "fairlead record": named,
     "fairlead config": written(says="max_position"),
     "fairlead config --explain risk.price_collar_bps": written(says="price_collar_bps"),
