@@ -207,7 +207,7 @@ def _is_same(target: Path, info: Any) -> bool:
     if not target.exists():
         return False
     told = target.stat()
-    return told.st_size == info.size and told.st_mtime_ns == info.mtime_ns
+    return bool(told.st_size == info.size and told.st_mtime_ns == info.mtime_ns)
 
 
 def _require_whole(url: str, name: str, came: int, size: int) -> None:
