@@ -12,6 +12,7 @@ from fairlead.adapters.base.account import Account
 from fairlead.engine.config import model
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.model import Capabilities, Kind, Tif
+from fairlead.engine.status import RunStatus
 from tests.unit.orders.conftest import ScriptedVenue, Sink
 
 
@@ -31,7 +32,9 @@ def test_the_market_is_shown_to_a_desk_that_holds(
     plain = Capabilities(
         kinds=frozenset({Kind.LIMIT}), time_in_force=frozenset({Tif.FOK}), **traits
     )
-    runtime = SimpleNamespace(now_ns=lambda: 0, boot="boot", instruments=(), on_market=None)
+    runtime = SimpleNamespace(
+        now_ns=lambda: 0, boot="boot", instruments=(), on_market=None, status=RunStatus()
+    )
     journal = Journal(tmp_path / "journal.sqlite", fsync=False, now_ns=lambda: 0)
     account: Any = SimpleNamespace(
         orders=ScriptedVenue(),
