@@ -396,6 +396,7 @@ COMMANDS: dict[str, Step] = {
     "python -m benchmarks.gate": loads,
     "python benchmarks/kill.py": loads,
     "python benchmarks/journal.py": loads,
+    "python benchmarks/page.py": loads,
     "python benchmarks/recording_soak.py --minutes N": loads,
 }
 
