@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -47,6 +47,10 @@ class Clients:
         if half is None:
             raise self._lacks("execution")
         return builder.add_exec_client(None, self._factory(half), self._config(half))
+
+    def addresses(self) -> Iterator[tuple[str, str]]:
+        """Secrets that may be addresses, by name: to reach, and not to show."""
+        return ((name, one.reveal()) for name, one in self._secrets.items() if "url" in name)
 
     def _factory(self, half: Half) -> Any:
         return getattr(import_module(self.builtin.module), half.factory)()

@@ -27,7 +27,8 @@ from fairlead.engine.run.native.found import (
 )
 
 # Set by the run: the account's id by the config's `account`, and who trades.
-OF_RUN = frozenset({"account_id", "trader_id", "client_id"})
+ACCOUNT_ID = "account_id"
+OF_RUN = frozenset({ACCOUNT_ID, "trader_id", "client_id"})
 PROVIDER = "instrument_provider"  # of it, what is loaded is set by the config's `instruments`
 LOADED, LOADS_ALL = "load_ids", "load_all"
 _PLAIN: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -45,6 +46,17 @@ class Taken(msgspec.Struct, frozen=True):
     make: Make
 
 
+def is_of_run(one: Argument) -> bool:
+    """A number of this name is another thing: which of a gateway's clients this one is."""
+    return one.name in OF_RUN and "int" not in ast.unparse(one.kind)
+
+
+def _given(one: Argument, value: Any) -> Any:
+    """An account's id as text, where the class wants that."""
+    is_text = ast.unparse(one.kind).removesuffix(" | None") == "str"
+    return str(value) if one.name == ACCOUNT_ID and is_text else value
+
+
 def options_of(builtin: Builtin) -> type:
     """A frozen struct: every option of either config class, all of them optional but those that
     a class demands."""
@@ -57,7 +69,7 @@ def unset(builtin: Builtin) -> tuple[str, ...]:
         one.name
         for one in _all(builtin).values()
         if not one.is_secret
-        and one.name not in OF_RUN
+        and not is_of_run(one)
         and (not one.is_readable or taken(builtin.module, one.kind) is None)
     )
 
@@ -84,7 +96,7 @@ def made(
     values: dict[str, Any] = {}
     for one in half.arguments:
         if one.name in given:
-            values[one.name] = given[one.name]
+            values[one.name] = _given(one, given[one.name])
         elif one.name == PROVIDER and (how := taken(builtin.module, one.kind)) is not None:
             values[one.name] = how.make(_loading(how.kind, options, instruments))
         elif (value := getattr(options, one.name, None)) is not None:
@@ -120,7 +132,7 @@ def _options(builtin: Builtin) -> dict[str, Argument]:
     return {
         name: one if name in data else msgspec.structs.replace(one, is_required=False)
         for name, one in _all(builtin).items()
-        if one.is_readable and name not in OF_RUN
+        if one.is_readable and not is_of_run(one)
     }
 
 
@@ -200,7 +212,7 @@ def _struct(name: str, module: str, arguments: Sequence[Argument]) -> type:
         how = taken(module, one.kind)
         if how is None or not one.is_readable:  # a secret never stands in a table
             continue
-        if one.is_required and one.name not in OF_RUN:
+        if one.is_required and not is_of_run(one):
             fields.append((one.name, how.kind))
         else:
             fields.append((one.name, how.kind | None, None))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -111,19 +111,44 @@ async def _up(clients: Clients, looker: Looker, running: asyncio.Future[None]) -
 async def require_reachable(clients: Clients) -> None:
     """Whether the hosts that the config names take a connection at all: the adapter itself tells
     only that it failed. Raises VenueError."""
-    options = msgspec.to_builtins(clients.options)
-    for name, value in options.items():
-        parts = urlsplit(value) if isinstance(value, str) and "://" in value else None
-        if parts is None or parts.hostname is None:
-            continue
-        port = parts.port or (80 if parts.scheme in ("http", "ws") else 443)
+    for name, shown, host, port in _addresses(clients):
         try:
             async with asyncio.timeout(REACH_SECS):
-                _, writer = await asyncio.open_connection(parts.hostname, port)
+                _, writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError) as error:
             why = (getattr(error, "strerror", None) or type(error).__name__).lower()
-            raise _unreachable(clients, f"{name} {parts.hostname}:{port}: {why}") from error
+            raise _unreachable(clients, f"{name}{shown}: {why}") from error
         writer.close()
+
+
+def _addresses(clients: Clients) -> Iterator[tuple[str, str, str, int]]:
+    """(option, as it may be shown, host, port) of each address that the config names: a URL, a host
+    with its port, or the two as options of their own. Of a URL that is a secret the name is shown.
+    """
+    options = msgspec.to_builtins(clients.options)
+    for name, value in options.items():
+        if isinstance(value, str) and (at := _split(value)) is not None:
+            yield name, f" {at[0]}:{at[1]}", *at
+    if isinstance(host := options.get("host"), str) and isinstance(options.get("port"), int):
+        yield "host", f" {host}:{options['port']}", host, options["port"]
+    for name, value in clients.addresses():
+        if (at := _split(value)) is not None:
+            yield name, "", *at
+
+
+def _split(text: str) -> tuple[str, int] | None:
+    """Host and port; None: it is no address."""
+    if "://" not in text:
+        host, colon, port = text.rpartition(":")
+        return (host, int(port)) if colon and host and port.isdecimal() else None
+    try:
+        parts = urlsplit(text)
+        port_given = parts.port
+    except ValueError:
+        return None
+    if parts.hostname is None:
+        return None
+    return parts.hostname, port_given or (80 if parts.scheme in ("http", "ws") else 443)
 
 
 def _unreachable(clients: Clients, why: str) -> VenueError:
