@@ -396,6 +396,21 @@ class AdapterCommand(msgspec.Struct, frozen=True, kw_only=True):
     run: Callable[[Any, Mapping[str, str]], Awaitable[Told]]
 
 
+class OptionRefused(msgspec.Struct, frozen=True):
+    """Why an account can't be traded with these options: code and text of the start's own refusal.
+
+    `option` has a value that is wrong in itself; None: something is missing.
+    """
+
+    code: str
+    text: str
+    option: str | None = None
+
+
+def _takes(options: Any, now_ns: int) -> OptionRefused | None:
+    return None
+
+
 class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the registry knows of an adapter without connecting."""
 
@@ -407,3 +422,5 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     keyed_data: bool = False  # market data needs the credentials too: paper and record read them
     uses_keys: bool = False  # market data may use them: paper and record read those that are set
     commands: tuple[AdapterCommand, ...] = ()  # of its own, beside trading
+    # What a start that trades would be refused for, by the options alone, at a time (UNIX ns)
+    refuses: Callable[[Any, int], OptionRefused | None] = _takes

@@ -12,6 +12,7 @@ from fairlead.adapters.base.venue import (
     AdapterSpec,
     Credential,
     MarketData,
+    OptionRefused,
     Renewal,
     VenueError,
     VenueErrorKind,
@@ -98,8 +99,8 @@ class ZerocapAdapter:
         """Load markets; for trading, prove key and, in dialect C, clock. Raises VenueError."""
         if trading and self._options.dialect == "C":
             await self._check_clock()
-        if trading and self._options.dialect == "A":
-            self._require_balances()
+        if trading and (refused := refuses(self._options, self._now_ns())) is not None:
+            raise VenueError(VenueErrorKind.REFUSED, refused.code, refused.text)
         await self.refresh_instruments()
         for named in self._named:
             if named not in self.instruments:
@@ -142,20 +143,6 @@ class ZerocapAdapter:
             logger.warning("%s: no quote for %s %s: %s", CODE, quantity, instrument, error)
             return None
         return Quoted(instrument, side, quantity, told.price, told.rfq_id)
-
-    def _require_balances(self) -> None:
-        """Raises VenueError (REFUSED)."""
-        if not self._options.balances or self._options.balances_at is None:
-            text = "dialect A tells no balances: give the options balances and balances_at"
-            raise VenueError(VenueErrorKind.REFUSED, f"{CODE}-NO-BALANCES", text)
-        ahead_secs = self._options.balances_at.timestamp() - self._now_ns() / 1e9
-        if ahead_secs > self._options.max_clock_offset_secs:
-            text = (
-                f"expected balances_at to be a time that has passed, received "
-                f"{self._options.balances_at.isoformat()}, {ahead_secs:,.0f} s from now: what is "
-                "executed until then would not count"
-            )
-            raise VenueError(VenueErrorKind.REFUSED, f"{CODE}-BALANCES-AHEAD", text)
 
     def _unknown(self, named: str) -> VenueError:
         near = difflib.get_close_matches(named, self.instruments, 1)
@@ -206,6 +193,24 @@ def _credentials(secrets: Mapping[str, Secret]) -> tuple[Secret | None, Secret |
     return key, secret
 
 
+def refuses(options: ZerocapOptions, now_ns: int) -> OptionRefused | None:
+    """What `fairlead check` and a start refuse alike: dialect A tells no balances."""
+    if options.dialect != "A":
+        return None
+    if not options.balances or options.balances_at is None:
+        text = "dialect A tells no balances: give the options balances and balances_at"
+        return OptionRefused(f"{CODE}-NO-BALANCES", text)
+    ahead_secs = options.balances_at.timestamp() - now_ns / 1e9
+    if ahead_secs <= options.max_clock_offset_secs:
+        return None
+    text = (
+        f"expected balances_at to be a time that has passed, received "
+        f"{options.balances_at.isoformat()}, {ahead_secs:,.0f} s from now: what is "
+        "executed until then would not count"
+    )
+    return OptionRefused(f"{CODE}-BALANCES-AHEAD", text, "balances_at")
+
+
 SPEC = AdapterSpec(
     name=NAME,
     options=ZerocapOptions,
@@ -213,4 +218,5 @@ SPEC = AdapterSpec(
     capabilities=CAPABILITIES,
     create=ZerocapAdapter,
     keyed_data=True,
+    refuses=refuses,
 )

@@ -35,6 +35,7 @@ CODES: dict[str, str] = {
     "E-CFG-044": "an adapter's name that more than one package offers",
     "E-CFG-047": "an instrument that can't stand for another's prices",
     "E-CFG-046": "a run on paper without a market to trade in",
+    "E-CFG-049": "options of a venue that its adapter does not trade with",
     "E-CFG-048": "an address of the page that can't be one, or that other machines could reach",
     "E-CFG-050": "a strategy's path can't be imported",
     "E-CFG-051": "a strategy's module has no such class",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,17 @@ from fairlead.engine.config.toml_lines import TomlLines
 from fairlead.engine.orders.files import PAPER, AccountFiles
 from fairlead.engine.orders.model import Capabilities
 from fairlead.engine.secrets import CredentialSpec
+
+
+class OptionTold(Protocol):
+    """Why an account can't be traded with its options (an adapter's `OptionRefused`)."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def option(self) -> str | None: ...
 
 
 class AdapterTold(Protocol):
@@ -30,6 +41,8 @@ class AdapterTold(Protocol):
     def keyed_data(self) -> bool: ...
     @property
     def uses_keys(self) -> bool: ...
+    @property
+    def refuses(self) -> Callable[[Any, int], OptionTold | None]: ...
 
 
 class Adapters(Protocol):

@@ -6,6 +6,7 @@ A check tells what is wrong with them; a run takes the same objects.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
@@ -69,6 +70,8 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
         elif _needs_secrets(loaded, key, mode):
             secrets[key], failed = _secrets(loaded, key, venue, mode)
             problems += failed
+        if mode in (None, "live") and venue.adapter != RECORDED:
+            problems += _options(loaded, key, mode)
         if mode == "paper" and venue.adapter != RECORDED:
             problems += _fees(loaded, key, venue)
             problems += _market(loaded, key, venue)
@@ -153,6 +156,22 @@ def _fees(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[Config
             came="nothing",
             hint=missing_fees_hint(key),
         )
+
+
+def _options(loaded: LoadedConfig, key: str, mode: Mode | None) -> Iterator[ConfigProblem]:
+    """What an adapter does not trade with; without a mode only what is wrong in every one."""
+    found = None
+    if key in loaded.traded:
+        found = loaded.specs[key].refuses(loaded.options[key], time.time_ns())
+    if found is None or (mode is None and found.option is None):
+        return
+    path: KeyPath = ("venues", key, "options")
+    yield loaded.problem(
+        path if found.option is None else (*path, found.option),
+        "E-CFG-049",
+        expected=f"options that {key} can be traded with",
+        hint=f"{found.code}: {found.text}",
+    )
 
 
 def _market(loaded: LoadedConfig, key: str, venue: model.Venue) -> Iterator[ConfigProblem]:

@@ -47,6 +47,7 @@ NATIVE_PARAMS: Final = frozenset(
         "manage_gtd_expiry",
     }
 )
+QUANTITY: Final = "quantity"
 _NATIVE: Final = frozenset(inspect.signature(StrategyConfig).parameters) - {"_kwargs"}
 _ENGINE_PARAMS: Final = _NATIVE - NATIVE_PARAMS
 
@@ -266,7 +267,7 @@ def _convert_all(
             problems.append(_unknown(config_class, name, params))
             continue
         try:
-            values[name] = convert_param(value, param)
+            values[name] = _quantity(name, convert_param(value, param))
         except _Unfit as e:
             is_form = isinstance(value, str) and str(e).startswith("an exact decimal")
             hint = EXACT_HINT if is_form else ""
@@ -286,6 +287,15 @@ def _convert_all(
                 ParamProblem(code="E-CFG-055", name=name, expected=expected, came="nothing")
             )
     return values, problems
+
+
+def _quantity(name: str, value: Any) -> Any:
+    """What is named a quantity has no sign, as NautilusTrader's have none: a side tells it."""
+    if name == QUANTITY or name.endswith(f"_{QUANTITY}"):
+        is_number = isinstance(value, Decimal | float | int) and not isinstance(value, bool)
+        if is_number and value < 0:
+            raise _Unfit("a quantity of 0 or more")
+    return value
 
 
 def _unknown(config_class: type[Any], name: str, params: Mapping[str, Param]) -> ParamProblem:

@@ -45,6 +45,8 @@ def wrapped_callbacks(
             continue
         wrap = _book if name in BOOKS else _market if name in KEYS else _guarded
         callbacks[name] = wrap(name, user)
+        if name == "on_quote":
+            callbacks[name] = _heard(callbacks[name])
         silent[name] = _note_book if name in BOOKS else _ignore
     callbacks.update({name: _note_book for name in BOOKS if name not in used})
     for name, book in _BOOKKEEPING.items():
@@ -82,6 +84,19 @@ def _market(name: str, user: Callback) -> Callback:
             user(self, event)
         except BaseException as error:
             self._guard.stop.fault(name, error)
+
+    return callback
+
+
+def _heard(told: Callback) -> Callback:
+    """Notes when a quote is heard that has the venue's time alone: one made from a book."""
+
+    def callback(self: Guarded, event: Any) -> None:
+        guard = self._guard
+        if event.ts_init == event.ts_event and guard.run.clocks_differ:
+            now_ns = guard.clock().timestamp_ns()
+            guard.gate.heard[event.instrument_id] = (event.ts_event, now_ns)
+        told(self, event)
 
     return callback
 

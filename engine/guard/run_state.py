@@ -108,6 +108,8 @@ class RunState:
         # The top of the book when an order was approved (by client order id), filled, or refused
         # (client order id / trade id, or "end"), as its strategy knew it; None: not kept.
         self.markets: dict[str, Any] | None = None
+        # Whether the venue's clock is another than the run's: not in a backtest
+        self.clocks_differ = False
         self.on_fill: Callable[[Any], None] | None = None  # told of each fill with its strategy
         # Whether a bracket whose stop the venue did not take is closed at the market
         self.closes_bare = True

@@ -28,7 +28,7 @@ from fairlead.engine.risk.approval import Change
 from fairlead.engine.risk.checks import Denial
 from fairlead.engine.risk.gate import counted_order
 from fairlead.engine.risk.release import refused, regate
-from fairlead.engine.risk.view import order_facts
+from fairlead.engine.risk.view import heard_ns, order_facts
 
 # Events whose receipt begins the time from tick to order
 TICKS = (OrderBookDeltas, OrderBookDepth, QuoteTick, TradeTick)
@@ -106,7 +106,10 @@ class Sending:
         core.run.note_market(facts.client_order_id, core.strategy.cache, order.instrument_id)
         ticks = core.run.ticks
         if ticks is not None and isinstance(core.event, TICKS):
-            ticks[facts.client_order_id] = core.event.ts_init
+            event = core.event
+            is_quote = isinstance(event, QuoteTick)
+            received_ns = heard_ns(core.gate.heard, event) if is_quote else event.ts_init
+            ticks[facts.client_order_id] = received_ns
         return True
 
     def release(self, held: Intent, sent: Intent) -> Approved | Refused | NotNow:

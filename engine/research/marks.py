@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from nautilus_trader.common import DataActor
 from nautilus_trader.model import InstrumentId
 
+from fairlead.engine.newest import Newest
 from fairlead.engine.research.columns import HORIZONS_SECS
 
 SECOND_NS = 1_000_000_000
@@ -40,12 +41,13 @@ class Marks:
     """Of one run.
 
     `samples` are by instrument, oldest first; `after` has by fill (`CLIENT-ORDER-ID/TRADE-ID`) the
-    mid at each of `HORIZONS_SECS` after it: the last that was known then.
+    mid at each of `HORIZONS_SECS` after it: the last that was known then. With `most` the newest
+    fills have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.samples: dict[str, list[Top]] = {}
-        self.after: dict[str, dict[int, Decimal]] = {}
+        self.after: dict[str, dict[int, Decimal]] = {} if most is None else Newest(most)
         self.step_ns = SECOND_NS  # between two samples, at first
         self._last: dict[str, Top] = {}
         self._next: dict[str, int] = {}  # time of the next sample

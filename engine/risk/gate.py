@@ -127,6 +127,8 @@ class RiskGate:
         self._faulted: dict[str, str] = {}
         # Each book's last update by its instrument id, whichever strategy it came to
         self.received: dict[Any, Any] = {}
+        # When a quote was heard that has the venue's time alone, with that, by instrument id
+        self.heard: dict[Any, tuple[int, int]] = {}
         self.approvals = Approvals()
         self._over: dict[str, int | None] = {}  # order_over: since when, by the checks' clock
         active = active_checks(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,15 @@ def _worst_fee(info: Any) -> Decimal:
     return worst
 
 
+def heard_ns(heard: Mapping[Any, tuple[int, int]], quote: Any) -> int:
+    """When a quote was received: NautilusTrader gives one that it makes from a book the venue's
+    time for both of its times, and only who hears it knows."""
+    if quote.ts_init != quote.ts_event:
+        return int(quote.ts_init)
+    ts_event, ts_ns = heard.get(quote.instrument_id, (0, 0))
+    return ts_ns if ts_event == quote.ts_event else int(quote.ts_init)
+
+
 def _is_of_ticker(quote: Any) -> bool:
     return bool(quote.bid_price == quote.ask_price and quote.ask_size.is_zero())
 
@@ -232,7 +242,8 @@ class NautilusView(GateView):
         quote = cache.quote(key)
         if quote is not None and not _is_of_ticker(quote):
             bid, ask = quote.bid_price.as_decimal(), quote.ask_price.as_decimal()
-            return Reference("quote", quote.ts_init, bid, ask, None, bid < ask)
+            ts_ns = heard_ns(self._gate.heard, quote)
+            return Reference("quote", ts_ns, bid, ask, None, bid < ask)
         return self.last_trade(instrument) or self._mark_or_bar(key)
 
     def last_trade(self, instrument: str) -> Reference | None:

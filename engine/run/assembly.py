@@ -25,6 +25,7 @@ from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.kill.watch import KillWatch
 from fairlead.engine.matching.client import SimulatedExecutionClient
+from fairlead.engine.newest import Newest
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.held import NotNow
 from fairlead.engine.orders.journal import Journal
@@ -49,6 +50,10 @@ from fairlead.engine.run.trading import TradingAccount
 from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
+
+# Tops of the book that are kept for the run's record: of an order, of each fill, of its end; about
+# 0.5 kB each. Of a run of weeks the newest.
+MARKETS_MAX = 200_000
 
 
 class Assembly:
@@ -127,7 +132,8 @@ class Assembly:
                 self._loaded, {instrument_facts(one).currency for one in self._instruments()}
             )
         state.offer = build.venue_offer(self._loaded)
-        state.markets = {}
+        state.markets = Newest(MARKETS_MAX)
+        state.clocks_differ = True
         if self._traits.is_real:
             state.ticks = {}
         else:

@@ -58,6 +58,7 @@ people = logging.getLogger("fairlead")  # shown at INFO, whatever the run's log 
 
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
 STREAM_LOOK_SECS = 0.2
+FILLS_MAX = 100_000  # with the mid after each, about 1 kB: of a run of weeks the newest
 UP_LOOK_SECS = 0.01  # before a strategy can block the loop
 
 
@@ -71,7 +72,7 @@ class NodeRun:
         self.mode = mode
         self.status = RunStatus()
         self.trading: list[TradingAccount] = []
-        self._marks = Marks()
+        self._marks = Marks(most=FILLS_MAX)
         self.failure: tuple[str, str] | None = None
         self.stop_reason = ""
         self._resolved = resolved

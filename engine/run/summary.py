@@ -10,6 +10,7 @@ import msgspec
 
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.guard.run_state import RunState
+from fairlead.engine.newest import Newest
 from fairlead.engine.observe import journaled, summary
 from fairlead.engine.observe.assumptions import Data, StrategyUsed
 from fairlead.engine.observe.equity import balance_changes, equity
@@ -152,6 +153,12 @@ def _left(ended: Ended) -> Iterator[str]:
     for name in ended.left_open:
         yield f"LEFT-OPEN {name}: its cancel was not confirmed"
     yield from remains.notes(ended.remains)
+    kept = (ended.run_state.markets, ended.marks.after)
+    if dropped := sum(one.dropped for one in kept if isinstance(one, Newest)):
+        yield (
+            f"MARKETS: of {dropped:,} moments long ago (orders, fills, their ends) the market is "
+            "not kept; orders, fills and figures are whole"
+        )
 
 
 def _of_recording(ended: Ended) -> list[str]:

@@ -22,6 +22,8 @@ class MineConfig(StrategyConfig):
         hold_secs: int = 2,
         **native: Any,
     ) -> None:
+        if quantity <= 0:
+            raise ValueError(f"quantity: expected above 0, received {quantity}")
         self.instrument_id = instrument_id
         self.quantity = quantity
         self.hold_secs = hold_secs

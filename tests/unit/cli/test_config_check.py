@@ -427,6 +427,29 @@ def test_fees_that_are_public_are_not_asked_for(tmp_path: Path) -> None:
     assert "FEES-MISSING" not in [p["code"] for p in findings(path, "--mode", "paper")]
 
 
+@pytest.mark.parametrize(
+    ("options", "modes"),
+    [
+        ('balances = { BTC = "1" }, balances_at = 2999-01-01T00:00:00Z', ("", "live")),
+        ('balances = { BTC = "1" }', ("live",)),  # on paper it may do without
+        ('balances = { BTC = "1" }, balances_at = 2025-01-01T00:00:00Z', ()),
+    ],
+)
+def test_options_that_a_start_refuses_are_found(
+    tmp_path: Path, options: str, modes: tuple[str, ...]
+) -> None:
+    path = minimal(tmp_path, "zerocap")
+    with path.open("a") as file:
+        file.write(f"options = {{ {options} }}\n")
+    for mode in ("", "live", "paper"):
+        found = findings(path, *(("--mode", mode) if mode else ()))
+        assert ("E-CFG-049" in [one["code"] for one in found]) is (mode in modes)
+    if modes:
+        started = run("live", path)
+        assert started.exit_code == Exit.CONFIG
+        assert "E-CFG-049" in started.stderr, "the start says the same, before it connects"
+
+
 @pytest.mark.parametrize("where", ["/proc/1/state", "/sys/kernel/state", "file/state"])
 @pytest.mark.parametrize("section", ["run.state_dir", "record.dir"])
 def test_a_folder_that_takes_no_file(tmp_path: Path, where: str, section: str) -> None:

@@ -183,6 +183,7 @@ def test_settings_of_the_engine_are_not_parameters(module: Any, name: str) -> No
         ("order_quantity", "1,5", "an exact decimal"),
         ("order_quantity", True, "an exact decimal"),
         ("order_quantity", "NaN", "an exact decimal"),
+        ("order_quantity", "-0.013", "a quantity of 0 or more"),
         ("levels", "3", "a whole number"),
         ("levels", True, "a whole number"),
         ("post_only", "true", "true or false"),
@@ -205,6 +206,6 @@ def test_a_value_that_does_not_fit(module: Any, name: str, value: Any, expected:
 
 
 def test_what_the_config_class_itself_refuses(module: Any) -> None:
-    code, text = problems(module.Maker, **{**NEEDED, "order_quantity": "-1"})[""]
+    code, text = problems(module.Maker, **{**NEEDED, "order_quantity": "0"})[""]
     assert code == "E-CFG-057"
-    assert "order_quantity: expected above 0, received -1" in text
+    assert "order_quantity: expected above 0, received 0" in text

@@ -1,5 +1,5 @@
-"""Adapters that NautilusTrader ships: a sensible config of each passes `fairlead check` and is taken
-by the adapter's own classes; one that can't be reached is one clear error at once.
+"""Adapters that NautilusTrader ships: a sensible config of each passes `fairlead check`, and is
+taken by the adapter's own classes; one that can't be reached is one clear error at once.
 
 None of them was connected to its venue. None needs a package of its own: NautilusTrader's wheel has
 their clients (Databento wants a file of publishers, Interactive Brokers a gateway that runs).
@@ -54,7 +54,9 @@ SHIPPED = {
         URL,
         ("api_key", "api_secret", "api_passphrase"),
     ),
-    "kraken": Shipped("BTC/USDT.KRAKEN", {"product_type": "SPOT"}, {"base_url": URL["base_url_http"]}),
+    "kraken": Shipped(
+        "BTC/USDT.KRAKEN", {"product_type": "SPOT"}, {"base_url": URL["base_url_http"]}
+    ),
     "hyperliquid": Shipped("BTC-USD-PERP.HYPERLIQUID", {}, URL, ("private_key",)),
     "dydx": Shipped("BTC-USD-PERP.DYDX", {"network": "TESTNET"}, {}, ("private_key",)),
     "deribit": Shipped("BTC-PERPETUAL.DERIBIT", {"product_types": ["FUTURE"]}, URL),
