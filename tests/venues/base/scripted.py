@@ -97,7 +97,7 @@ class ScriptedVenue:
 
     async def send(self, *frames: dict[str, Any] | str) -> None:
         """To every open connection."""
-        for connection in self.connections:
+        for connection in list(self.connections):
             for frame in frames:
                 await connection.send_str(frame if isinstance(frame, str) else json.dumps(frame))
 
