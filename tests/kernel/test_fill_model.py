@@ -346,3 +346,23 @@ def test_a_whole_book_moves_the_exchange_and_is_heard_by_nobody_who_asked_for_ch
     run(market, steps, fill_model=Noted())
     assert done
     assert asked[0] == (100.01, 100.0)
+
+
+def test_one_that_is_triggered_is_told_of_no_new_trigger():
+    def fails(_: Any) -> OrderBook:
+        raise ArithmeticError("not now")
+
+    events: list[Any] = []
+
+    def change(script: Script) -> None:
+        script.modify_order(script.orders["stop"], trigger_price=px(98.0))
+
+    def look(script: Script) -> None:
+        order = script.cache.order(script.orders["stop"])
+        events.append((order.status.name, float(order.trigger_price), order.last_event))
+
+    steps = [(10, stop(SELL, 99.0, 97.0)), (110, change), (120, look)]
+    told(FALL, steps, fails)
+    ((status, trigger, event),) = events
+    assert (status, trigger) == ("TRIGGERED", 99.0)
+    assert (type(event).__name__, event.trigger_price) == ("OrderUpdated", None)
