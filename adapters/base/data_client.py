@@ -69,10 +69,8 @@ class VenueDataClient(DataRequests):
         self._last_trade_ns: dict[InstrumentId, int] = {}  # ts_init of the last trade
         self._stream: StreamSupervisor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._statuses = MarketStatuses(runtime, self._handle_data, self._problem)
-        self._status_task: asyncio.Task[None] | None = None
-        self._tickers = Tickers(runtime, self._handle_data, self._problem)
-        self._ticker_task: asyncio.Task[None] | None = None
+        parts = (runtime, self._handle_data, self._problem, self._spawn)
+        self._statuses, self._tickers = MarketStatuses(*parts), Tickers(*parts)
         self._down_since_ns = 0
         self._down_reason = ""
         self._stopping = False
@@ -304,8 +302,6 @@ class VenueDataClient(DataRequests):
         if self._known(command.instrument_id, "instrument status") is None:
             return
         self._statuses.want(command.instrument_id)
-        if self._status_task is None or self._status_task.done():
-            self._status_task = self._spawn(self._statuses.poll(), "poll of instrument status")
 
     async def _unsubscribe_instrument(self, command: Any) -> None:
         """Nothing to stop: an instrument is published when it is asked for."""
@@ -327,8 +323,7 @@ class VenueDataClient(DataRequests):
             self._unsupported("mark prices", instrument.id)
             return
         self._tickers.wanted.add(command.instrument_id)
-        if self._ticker_task is None or self._ticker_task.done():
-            self._ticker_task = self._spawn(self._tickers.poll(), "poll of tickers")
+        self._tickers.begin()
 
     async def _unsubscribe_mark_prices(self, command: Any) -> None:
         self._tickers.wanted.discard(command.instrument_id)

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from nautilus_trader.model import InstrumentId, InstrumentStatus, MarketStatusAction
 
-from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.polled import Polled
 
 
-class MarketStatuses:
-    """What is wanted of them; `problem` hears why they could not be read."""
+class MarketStatuses(Polled):
+    """What is wanted of them, as it was told last."""
 
-    def __init__(
-        self,
-        account: VenueRuntime,
-        hand_on: Callable[[Any], None],
-        problem: Callable[[str, str], None],
-    ) -> None:
-        self._account = account
-        self._hand_on = hand_on
-        self._problem = problem
+    name = "instrument status"
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self._told: dict[InstrumentId, tuple[bool, str]] = {}
 
     def want(self, instrument_id: InstrumentId) -> None:
         """Tell its status now, and each change from now on."""
         self._told.pop(instrument_id, None)
         self._tell(instrument_id)
+        self.begin()
 
     def drop(self, instrument_id: InstrumentId) -> None:
         self._told.pop(instrument_id, None)

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.model import InstrumentId, MarkPriceUpdate, Price, Quantity, QuoteTick
 
-from fairlead.adapters.base.runtime import VenueRuntime
+from fairlead.adapters.base.polled import Polled
 from fairlead.adapters.base.venue import TickerData, VenueError
 
 
-class Tickers:
-    """What is wanted of a venue's tickers; `problem` hears why one could not be read."""
+class Tickers(Polled):
+    """What is wanted of a venue's tickers."""
 
-    def __init__(
-        self,
-        account: VenueRuntime,
-        hand_on: Callable[[Any], None],
-        problem: Callable[[str, str], None],
-    ) -> None:
-        self._account = account
-        self._hand_on = hand_on
-        self._problem = problem
+    name = "tickers"
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self.wanted: set[InstrumentId] = set()
 
     async def poll(self) -> None:
