@@ -68,7 +68,7 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         "base-of-two-moments",
         "engine/orders/balance_check.py",
         "balances are agreed on though an order came and went while they were asked for",
-        one(" and self._desk.journal.newest() == newest:\n", ":\n"),
+        one("and self._desk.journal.newest() == newest\n", "\n"),
         T_ORDERS,
     ),
     mutant(
