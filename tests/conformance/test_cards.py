@@ -156,3 +156,11 @@ PLAYED = {
     *("orders.trailing-stop", "orders.bracket", "orders.fills", "data.instruments", "data.ticker"),
     *("restart.death", "limits.429", "secrets.nowhere", "parsers.answers", "loopback.sockets"),
 }
+
+
+@pytest.mark.parametrize("venue", TICKERS)
+def test_sessions_do_not_play_it_and_say_why(venue: str) -> None:
+    """It was told to be a venue without a simulator."""
+    told = CliRunner().invoke(app, ["simulate", "--venues", venue, "--seeds", "1"])
+    assert told.exit_code == Exit.USAGE
+    assert "ticker only" in " ".join(told.output.split())

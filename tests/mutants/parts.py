@@ -33,6 +33,7 @@ T_GATE = (
         "tests/unit/risk/test_gate.py",
         "tests/unit/risk/test_gate_books.py",
         "tests/unit/risk/test_gate_modes.py",
+        "tests/unit/risk/test_margin.py",
     ),
     *("tests/unit/kill/test_switch.py", "tests/unit/guard/test_guarded.py"),
     "tests/unit/guard/test_breach.py",

@@ -28,6 +28,10 @@ quantity_precision = 3
 id = "two-1"
 path = "{here}/two_targets.py:TwoTargets"
 params = {{ instrument_id = "BTC_USDT.MUDAWYL", feed = "book" }}
+[[strategies]]
+id = "trail-2"
+path = "{here}/two_targets.py:TwoTargets"
+params = {{ instrument_id = "BTC_USDT.MUDAWYL", feed = "book", trails = true }}
 [record]
 [run]
 stop_timeout_secs = 30
@@ -76,7 +80,8 @@ def told(text: str, row: str) -> str:
 
 @pytest.mark.parametrize("key", SOURCES)
 def test_on_paper_and_in_a_backtest_of_what_that_recorded(tmp_path: Path, key: str) -> None:
-    """Its book is told under the gateway's name, on its decimals, and so recorded."""
+    """Its book is told under the gateway's name, on its decimals, and so recorded. A trailing stop
+    is refused by its name: no simulated exchange has it."""
     with venue(key, tmp_path / "keys") as served:
         config = written(tmp_path, served, key)
         paper = run("paper", config, "--for", "8")
@@ -85,5 +90,5 @@ def test_on_paper_and_in_a_backtest_of_what_that_recorded(tmp_path: Path, key: s
     assert backtest.returncode == 0, backtest.stderr[-3000:]
     for text in (paper.stdout, backtest.stdout):
         assert told(text, "order kinds") == "LIMIT 2, MARKET 1, STOP_LIMIT 1"
-        assert told(text, "denials") == "none"
+        assert told(text, "denials") == "UNSUPPORTED 1"
         assert "bought 0.05, sold 0 BTC" in told(text, "BTC_USDT.MUDAWYL turnover")
