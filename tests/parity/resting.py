@@ -32,6 +32,13 @@ class _Place:
         self.came: dict[_Came, Decimal] = {}  # what of it reached it and is not used
 
 
+class _Used:
+    """What a fill has used of something; it could be of all that had come by `until`."""
+
+    def __init__(self, place: _Place, came: _Came, size: Decimal, until: int) -> None:
+        self.place, self.came, self.size, self.until = place, came, size, until
+
+
 class Resting:
     """Follows the queues of resting orders. A size is used once over all of them.
 
@@ -50,6 +57,8 @@ class Resting:
         self._places: dict[str, list[_Place]] = {}
         self._left: dict[_Came, Decimal] = {}  # what no order has used of it
         self._at: dict[_Came, int] = {}  # when it stood at last
+        self._since: dict[_Came, int] = {}  # and at first
+        self._used: dict[_Came, list[_Used]] = {}
         self._told_now: set[int] = set()  # events of this moment
         self._now = 0
         self._traded: dict[tuple[str, Decimal], tuple[int, Decimal]] = {}  # since it was told
@@ -125,6 +134,7 @@ class Resting:
 
     def _comes(self, place: _Place, came: _Came, ts: int, size: Decimal, *, of: Decimal) -> None:
         self._at[came] = ts
+        self._since.setdefault(came, ts)
         if size > 0 and came not in place.came:
             place.came[came] = size
             self._left.setdefault(came, of)
@@ -145,17 +155,56 @@ class Resting:
             return "maker at another price", f"it rested at {[str(one) for one in prices]}"
         place = here[-1]
         left = quantity
-        uses: list[tuple[_Came, Decimal]] = []
+        uses: list[_Used] = []
         for came in sorted(place.came, key=lambda one: self._at[one]):  # some are booked late
-            used = min(left, place.came[came], self._left[came])
-            left -= used
-            uses.append((came, used))
+            left -= self._use(place, came, left, ts + self._slack, uses)
+        for came in list(place.came) if left else ():
+            wanted = min(left, place.came[came])
+            if self._free(came, wanted, {came}):
+                left -= self._use(place, came, left, ts + self._slack, uses)
         if not left:
-            for came, used in uses:
-                place.came[came] -= used
-                self._left[came] -= used
             return None
+        was_none = left == quantity
+        for used in uses:
+            self._unuse(used, used.size)
         sheet = self._market.sheet().text()
-        if left == quantity and place.ahead:
+        if was_none and place.ahead:
             return "before its queue", f"{place.ahead:f} ahead of it at {price:f}; {sheet}"
         return "more than was traded", f"{left:f} more than reached it at {price:f}; {sheet}"
+
+    def _use(
+        self, place: _Place, came: _Came, most: Decimal, until: int, uses: list[_Used]
+    ) -> Decimal:
+        size = min(most, place.came[came], self._left[came])
+        if size > 0:
+            place.came[came] -= size
+            self._left[came] -= size
+            uses.append(_Used(place, came, size, until))
+            self._used.setdefault(came, []).append(uses[-1])
+        return size
+
+    def _unuse(self, used: _Used, size: Decimal) -> None:
+        used.place.came[used.came] += size
+        self._left[used.came] += size
+        used.size -= size
+        if not used.size:
+            self._used[used.came].remove(used)
+
+    def _free(self, came: _Came, wanted: Decimal, seen: set[_Came]) -> Decimal:
+        """Have earlier fills be of something else that had come to them: which of two things a fill
+        was of, nothing tells. How much of `wanted` was freed.
+        """
+        freed = ZERO
+        for used in list(self._used.get(came, ())):
+            others = [one for one in used.place.came if self._since[one] <= used.until]
+            for other in others:
+                if other in seen or freed >= wanted or not used.size:
+                    continue
+                more = min(wanted - freed, used.size, used.place.came[other])
+                if self._left[other] < more:
+                    self._free(other, more - self._left[other], {*seen, other})
+                moved = self._use(used.place, other, more, used.until, [])
+                if moved:
+                    self._unuse(used, moved)
+                    freed += moved
+        return freed

@@ -422,6 +422,21 @@ WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
 }
 
 
+def test_of_two_things_that_came_the_first_fill_leaves_the_second_what_it_needs() -> None:
+    """Where moments are not exact a fill is judged when more has come: the level that it met stands
+    still then, and the trade that came meanwhile is another order's."""
+    met, other = (
+        order(10, "SELL", "3", fill(ms, price, "3", "MAKER"), kind="LIMIT", price=price)
+        | {"client_order_id": f"O-{price}"}
+        for ms, price in ((20, "99.55"), (40, "99.58"))
+    )
+    events = [COMES, trade(40, "99.59", "3", "BUY"), book(45, {"99.3": "1"}, {})]
+    rules = RULES._replace(slack_ns=50 * MS)
+    assert kinds([met, other], events, rules) == set()
+    one_more = other | {"client_order_id": "O-more"}
+    assert kinds([met, other, one_more], events, rules) == {"more than was traded"}
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_could_happen_passes(name: str) -> None:
     rows, events = RIGHT[name]
