@@ -86,7 +86,7 @@ def command(
     """Backtest CONFIG with each of the values, and list the best.
 
     One row a trial in trials.json and trials.parquet, the same whatever --jobs; one that fails is a
-    row with its error. Every trial of a study is kept for good: a search that was killed goes on
+    row with its error (exit 1 where all fail). Every trial of a study is kept for good: a search that was killed goes on
     where it was, by the same command, and how many were tried is told with the best.
     """
     from fairlead.engine.research.holdout import held_of, require_open
@@ -181,6 +181,8 @@ def _search(
     where = sweep.write(found, told, out)
     asked.page(where, plan, told, found, luck)
     _show(plan, found, told, luck, where, as_json)
+    if all(one.outcome.error for one in found):
+        raise typer.Exit(int(Exit.FAILED))
 
 
 def _walk(
@@ -285,14 +287,16 @@ class _Lines:
         self._next = self._begun
 
     def rate(self, done: Done) -> float:
+        """Of the trials that are run: those that are known take no time."""
+        if not done.ran:  # it begins, or the next of several
+            self._begun = time.monotonic()
         return done.ran / max(time.monotonic() - self._begun, 1e-3)
 
     def tell(self, done: Done) -> None:
-        now = time.monotonic()
+        now, rate = time.monotonic(), self.rate(done)
         if now < self._next and done.done < done.total:
             return
         self._next = now + LINE_SECS
-        rate = self.rate(done)
         left = f", {(done.total - done.done) / rate:.0f} s left" if rate else ""
         text = f"{done.done} of {done.total} trials, {done.failed} failed, {rate:.2f}/s{left}"
         typer.echo(text, err=True)

@@ -325,11 +325,11 @@ def _walked(page: Page, plan: Plan, steps: Sequence[Mapping[str, Any]]) -> None:
         xaxis={"type": "category", "title": {"text": "from"}},
         yaxis={"title": {"text": plan.metric}},
     )
-    head = ["trained until", "tried from", "until", *(one.name for one in plan.params)]
+    head = ["trained until", "tried from", *(one.name for one in plan.params)]
     rows = [
         [
             step["train"][1][:19],
-            *(at[:19] for at in step["test"]),
+            step["test"][0][:19],
             *((step["values"] or {}).get(one.key, "-") for one in plan.params),
             number(step["in_sample"]),
             number(step["out_of_sample"]),
