@@ -86,8 +86,9 @@ def command(
     """Backtest CONFIG with each of the values, and list the best.
 
     One row a trial in trials.json and trials.parquet, the same whatever --jobs; one that fails is a
-    row with its error (exit 1 where all fail). Every trial of a study is kept for good: a search that was killed goes on
-    where it was, by the same command, and how many were tried is told with the best.
+    row with its error (exit 1 where all do). Every trial of a study is kept for good: a search that
+    was killed goes on where it was, by the same command, and how many were tried is told with the
+    best.
     """
     from fairlead.engine.research.holdout import held_of, require_open
     from fairlead.engine.research.pool import Job

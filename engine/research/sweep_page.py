@@ -31,6 +31,7 @@ from fairlead.engine.research.sweep import Trial, best_first
 HTML_FILE = "sweep.html"
 BEST = 5  # whose profit and loss is drawn
 LISTED = 30  # trials in the table
+PBO_LOW, PBO_HIGH = 0.1, 0.5  # green, and red
 DRAWN_MAX = 5000  # trials in a picture, the first
 SCALE = [[0, RED], [0.5, "#e8e3d3"], [1, GREEN]]
 
@@ -97,7 +98,8 @@ def _cards(
     if luck is not None and luck.deflated is not None:
         yield card("deflated Sharpe ratio", f"{luck.deflated:.3f}", luck.deflated - 0.95)
     if luck is not None and luck.pbo is not None:
-        yield card("probability of overfitting", f"{luck.pbo:.2f}", 0.5 - luck.pbo)
+        tone = 1 if luck.pbo <= PBO_LOW else -1 if luck.pbo >= PBO_HIGH else 0
+        yield card("probability of overfitting", f"{luck.pbo:.2f}", tone)
 
 
 def _rests(told: Mapping[str, Any], luck: Luck | None) -> str:
