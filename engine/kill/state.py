@@ -10,6 +10,7 @@ be understood counts as a kill of everything.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -170,20 +171,30 @@ class KillState:
 
     def _written(self) -> tuple[Kill, ...]:
         try:
-            found = os.stat(self._folder)
-        except OSError as error:
-            if _is_nothing(self._folder, error):
+            found = os.lstat(self._folder)
+        except FileNotFoundError:  # as mostly: one call tells that nothing has that name
+            if self._by_name or self._inode is not None:
                 self._seen({}, None)
-                return ()
-            seen = {_FOLDER_ITSELF: self._out_of_sight(error)}
-            self._seen(seen, _inode_of(self._folder, self._inode))
-            return self._kills
+            return ()
+        except OSError as error:
+            return self._hidden(error)
+        if stat.S_ISLNK(found.st_mode):
+            try:
+                found = os.stat(self._folder)
+            except OSError as error:  # a link that leads nowhere does not say that there is none
+                return self._hidden(error)
         mark = (found.st_ino, found.st_mtime_ns)
         if mark != self._read_at:
             read = self._read()
             self._seen(read, found.st_ino)
             is_settled = self._now_ns() - found.st_mtime_ns > SETTLED_NS
             self._read_at = mark if is_settled and _FOLDER_ITSELF not in read else None
+        return self._kills
+
+    def _hidden(self, error: OSError) -> tuple[Kill, ...]:
+        """Something is there, and nobody can look into it."""
+        seen = {_FOLDER_ITSELF: self._out_of_sight(error)}
+        self._seen(seen, _inode_of(self._folder, self._inode))
         return self._kills
 
     def _out_of_sight(self, error: OSError) -> Kill:

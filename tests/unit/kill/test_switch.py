@@ -515,3 +515,31 @@ def test_a_link_that_leads_nowhere_in_the_place_of_the_kills_folder_is_a_kill(
     state.folder.symlink_to("/nonexistent/x")
     (kill,) = state.in_force()
     assert not kill.is_readable
+
+
+def test_that_there_is_no_kill_is_told_by_one_call_and_one_that_comes_is_seen(
+    state: KillState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each order asks: what costs it most is the system's calls."""
+    looks: list[str] = []
+    for name in ("lstat", "stat"):
+        real = getattr(os, name)
+        counted = lambda path, *more, real=real, **named: looks.append(path) or real(path)  # noqa: E731
+        monkeypatch.setattr(os, name, counted)
+    assert state.in_force() == ()
+    looks.clear()
+    assert state.in_force() == ()
+    assert looks == [str(state.folder)]
+    monkeypatch.undo()
+    kill = engage(KillState(state.folder, ACCOUNTS), ALL)
+    assert state.in_force() == (kill,)
+
+
+def test_a_kills_folder_may_be_a_link(state: KillState, tmp_path: Path) -> None:
+    elsewhere = KillState(tmp_path / "elsewhere", ACCOUNTS)
+    kill = engage(elsewhere, ALL)
+    state.folder.parent.mkdir(parents=True)
+    state.folder.symlink_to(elsewhere.folder)
+    assert state.in_force() == (kill,)
+    other = engage(elsewhere, Scope("venue", "oceanex"))
+    assert state.in_force() == (kill, other)
