@@ -80,7 +80,7 @@ def supported(order: OrderFacts, view: Look) -> Verdict:
 def _unsupported(order: OrderFacts, view: Look) -> str | None:
     if order.quote_quantity:
         return "quantities are in base units, a quote quantity came; divide by the price"
-    able = view.capabilities(order.instrument)
+    able = view.able
     if able is None:
         return _trails_not(order, view)
     is_held = _is_held(order, able) and not order.fired
@@ -144,7 +144,7 @@ def _names(names: Iterable[str]) -> str:
 
 def clears(order: OrderFacts, view: Look) -> Verdict:
     """A venue that makes room for each order: the second would undo the first."""
-    able = view.capabilities(order.instrument)
+    able = view.able
     if able is None or not able.clears or order.reduce_only or order.role.is_exit:
         return None
     working = view.is_working(order)

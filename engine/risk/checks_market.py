@@ -122,7 +122,7 @@ def self_cross(order: OrderFacts, view: Look) -> Verdict:
     Stops are not in the book before they fire, nor is an order that the engine holds; a post-only
     order never takes, and a reduce-only order is let pass, so that an exit is never refused.
     """
-    if order.post_only or order.reduce_only or _none_rests(view.capabilities(order.instrument)):
+    if order.post_only or order.reduce_only or _none_rests(view.able):
         return None
     other = Side.SELL if order.is_buy else Side.BUY
     own = view.books.ledger.best_price(order.instrument, other)

@@ -155,8 +155,8 @@ class RiskGate:
             plan = plans.modify
         else:
             plan = plans.plain if is_plain(order) else plans.whole
-        for step in plan.steps:
-            verdict = step.run(order, look)
+        for run, step in plan.runs:
+            verdict = run(order, look)
             if verdict is None:
                 continue
             if type(verdict) is not Denial:  # isinstance costs 4 times as much here

@@ -31,8 +31,8 @@ LevelsOf = Callable[[str, Side], Sequence[tuple[Decimal, Decimal]]]
 class Look:
     """What the checks read. One per view; `begin` reads what belongs to the next order.
 
-    Of that order: `facts` of its instrument, `market` (the reference) and its `price` (the middle),
-    `worst_price` (its own, else what a market order would pay), `remaining` (may still fill),
+    Of that order: `able` of its venue, `facts` of its instrument, `market` (the reference) and its
+    `price` (the middle), `worst_price` (its own, else what a market order would pay), `remaining` (may still fill),
     `value` (the notional of that), `added` (that less what a modified order stands for already);
     None where nothing is known. `position` is the instrument's, `working` what else is live on the
     order's side. `reduces`: it closes a position and nothing more, `working` counted.
@@ -42,6 +42,7 @@ class Look:
         "_known",
         "_ledger",
         "_view",
+        "able",
         "added",
         "books",
         "capabilities",
@@ -84,6 +85,7 @@ class Look:
         self.last_trade: TradeOf | None = getattr(view, "last_trade", None)
         self.levels: LevelsOf | None = getattr(view, "levels", None)
         self.now_ns = 0
+        self.able: Capabilities | None = None
         self.facts: InstrumentFacts | None = None
         self.market: Reference | None = None
         self.price: Decimal | None = None
@@ -97,6 +99,7 @@ class Look:
     def begin(self, order: OrderFacts) -> None:
         """Read once what the checks of `order` share, and note the market's price."""
         self.now_ns = self._view.now_ns()
+        self.able = self.capabilities(order.instrument)
         self.read(order.instrument)
         self._reckon(order)
         if not self._is_market_known() and self._protects(order):
@@ -182,7 +185,7 @@ class Look:
     def price_for(self, order: OrderFacts) -> Decimal | None:
         """What the order is compared with: the market's price; where a dealer's ladder is the
         market, what its tiers give for the quantity, if one covers it."""
-        able = self.capabilities(order.instrument)
+        able = self.able
         tier_price = None if able is None else able.tier_price
         if tier_price is None or self.levels is None:
             return self.price

@@ -35,6 +35,7 @@ class _Plan:
     ) -> None:
         """`stand_for` are the checks that an order passes by passing `checks`."""
         self.steps = tuple(_Step(check, counters[check.code]) for check in checks)
+        self.runs = tuple((step.run, step) for step in self.steps)
         self._counters = [step.counter for step in self.steps]
         if stand_for is not None:
             self._counters = [counters[check.code] for check in stand_for]
