@@ -32,8 +32,9 @@ class Look:
     """What the checks read. One per view; `begin` reads what belongs to the next order.
 
     Of that order: `able` of its venue, `facts` of its instrument, `market` (the reference) and its
-    `price` (the middle), `worst_price` (its own, else what a market order would pay), `remaining` (may still fill),
-    `value` (the notional of that), `added` (that less what a modified order stands for already);
+    `price` (the middle), `worst_price` (its own, else what a market order would pay), `remaining`
+    (may still fill), `value` (the notional of that), `added` (that less what a modified order
+    stands for already);
     None where nothing is known. `position` is the instrument's, `working` what else is live on the
     order's side. `reduces`: it closes a position and nothing more, `working` counted.
     """
