@@ -37,6 +37,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("fairlead.engine.cli.report", "Write a page about a run that was kept."),
     "record": ("fairlead.engine.cli.node:record", "Record market data without trading."),
     "import": ("fairlead.engine.cli.import_", "Import recordings of other tools into a catalog."),
+    "download": (
+        "fairlead.engine.cli.download",
+        "Download a venue's bars or trades of the past.",
+    ),
     "data": ("fairlead.engine.cli.data", "List, verify, replay and convert recorded data."),
     "explain": (
         "fairlead.engine.cli.explain",
@@ -72,6 +76,7 @@ OPEN_MUCH = frozenset(
         "record",
         "import",
         "data",
+        "download",
         "simulate",
         "conformance",
         "venue",

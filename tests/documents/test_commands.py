@@ -12,6 +12,7 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -234,6 +235,14 @@ def lacks_keys(session: Session, command: str) -> None:
     assert "AWS_ACCESS_KEY_ID" in ended.stderr
 
 
+def downloads(session: Session, command: str) -> None:
+    """From the served venue, of the last hours."""
+    today = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%dT%H:%M}"
+    command = command.replace("2026-11-01", today).replace("--end 2026-11-02 ", "")
+    fill = {"VENUE": "oceanex", "INSTRUMENT": "BTC_USDT.OCEANEX", "DIR": "data/told"}
+    _ends(session, f"{command} --config {DEMO}", **fill)
+
+
 def copies(session: Session, command: str) -> None:
     needs_sqlite3()
     _ends(session, command, FILE=str(session.journal), COPY=str(session.folder / "copy.sqlite"))
@@ -351,6 +360,9 @@ COMMANDS: dict[str, Step] = {
     "fairlead venues nautilus:binance": written(says="market data"),
     "fairlead venues --json": written(says='"time_in_force"'),
     "fairlead --help": written(says="Exit codes"),
+    "fairlead download VENUE INSTRUMENT --catalog DIR --start 2026-11-01 --end 2026-11-02 "
+    "--bar 1-MINUTE": downloads,
+    "fairlead download VENUE INSTRUMENT --catalog DIR --start 2026-11-01": downloads,
     "fairlead data": named,
     "fairlead data copy": named,
     "fairlead data copy FOLDER s3://BUCKET/PATH": lacks_keys,
