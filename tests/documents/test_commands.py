@@ -284,6 +284,7 @@ COMMANDS: dict[str, Step] = {
     ),
     "fairlead sweep configs/btcusdt-backtest-maker.toml --param half_spread_bps=2..4:0.5 "
     "--param skew_bps=0,2 --metric net --jobs 2": written(says="10 trials, 0 failed"),
+    f"fairlead check {MAKER} --lookahead": written(says="ok: the same orders"),
     # The sample that was imported is two seconds of the whole recording.
     f"fairlead study hold spread {MAKER} --from 2024-08-08T23:59:00": fewer(
         "23:59:00", "23:54:17", says="study spread holds 2024-08-08T23:54:17Z"
@@ -296,7 +297,6 @@ COMMANDS: dict[str, Step] = {
         "10s/5s --embargo 1s", "500ms/300ms --embargo 10ms", says="net out of sample"
     ),
     f"fairlead study show spread {MAKER}": written(says="trials, whole"),
-    f"fairlead check {MAKER} --lookahead": written(says="ok: the same orders"),
     "pip install 'fairlead[search]'": extra("search", "fairlead[research]", "optuna", "trialgate"),
     "pip install 'fairlead[ray]'": extra("ray", "ray"),
     "fairlead runs ls": written(says="backtest-btcusdt-maker"),
