@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fairlead.engine.errors import Exit
+from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.research.convert import TableFormat
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def ls(folder: Folder, as_json: AsJson = False) -> None:
     """List instruments, types, rows, first and last time, gaps and sizes."""
     from fairlead.engine.recording.inventory import inventory, places
 
-    found = inventory(places(folder))
+    with _told(folder):
+        found = inventory(places(folder))
     if as_json:
         _print_json(found)
     else:
@@ -90,7 +92,9 @@ def verify(
     from fairlead.engine.recording.checking import check
     from fairlead.engine.recording.inventory import places
 
-    found = check(places(folder), write=write)
+    where = places(folder)
+    with _told(folder), _still(where.catalog):
+        found = check(where, write=write)
     if as_json:
         _print_json(found)
     else:
@@ -181,7 +185,9 @@ def replay(
     from fairlead.engine.run.raw_replay import replayed
 
     loaded = None if config is None else load(config)
-    found = replayed(places(folder), loaded, venue)
+    where = places(folder)
+    with _told(folder), _still(where.catalog):
+        found = replayed(where, loaded, venue)
     if as_json:
         _print_json(found)
     else:
@@ -233,7 +239,8 @@ def convert(
     from fairlead.engine.research.convert import convert as write_tables
 
     catalog = places(folder).require_catalog()
-    done = write_tables(catalog, out, format_, instrument or ())
+    with _told(folder), _still(catalog):
+        done = write_tables(catalog, out, format_, instrument or ())
     if as_json:
         _print_json(done)
         return
@@ -270,6 +277,28 @@ def copy(
         f"copied {done.source} to {done.target}: {done.files:,} files ({_size(done.bytes)}), "
         f"{done.same:,} there already, {done.removed:,} removed that are gone at {done.source}"
     )
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What the disk refuses, in one line."""
+    try:
+        yield
+    except OSError as error:
+        text = f"{folder} cannot be read, or written: {error}"
+        raise FairleadError("DATA-DISK", text, int(Exit.FAILED)) from error
+
+
+@contextlib.contextmanager
+def _still(catalog: Path | None) -> Iterator[None]:
+    """No run moves its files meanwhile; what killed runs left is brought in before."""
+    from fairlead.engine.recording.reading import reading
+
+    with contextlib.ExitStack() as stack:
+        if catalog is not None:
+            for note in stack.enter_context(reading(catalog)):
+                typer.echo(f"note: {note}", err=True)
+        yield
 
 
 def _end_with(faults: Sequence[str], what: str, count: int | None = None) -> None:

@@ -183,7 +183,11 @@ class _Download:
         for begin, end in _windows(missing, self._window_ns()):
             rows = await self._ask(begin, end)
             told.windows += 1
-            self._keep(rows, begin, end)
+            try:
+                self._keep(rows, begin, end)
+            except OSError as error:
+                text = f"{self._catalog}: {error}; what was downloaded before stays"
+                raise FairleadError("DOWNLOAD-DISK", text, int(Exit.FAILED)) from error
             if progress is not None:
                 progress(min(end - wanted.start_ns, total), total)
         return told

@@ -56,6 +56,7 @@ from fairlead.engine.recording.importers.staging import (
     NO_DATA,
     ImportFailed,
     StagedCatalog,
+    refused_by,
 )
 
 HEAD_LINES = 20_000  # read ahead, and kept in memory
@@ -152,7 +153,7 @@ class BinanceImport:
         except Unreadable as e:
             raise ImportFailed("IMPORT-FORMAT", f"{self.file} cannot be read: {e}") from e
         except OSError as e:
-            raise ImportFailed("IMPORT-FILE", f"{self.file}: {e}", NO_DATA) from e
+            raise refused_by(e, self.file, self.target) from e
         finally:
             if is_collecting:
                 gc.enable()

@@ -51,6 +51,7 @@ from fairlead.engine.recording.importers.staging import (
     NO_DATA,
     ImportFailed,
     StagedCatalog,
+    refused_by,
 )
 
 BEGINNINGS_MAX = 64  # each knows more than the one before
@@ -136,7 +137,7 @@ class _Import:
         except Unreadable as e:
             raise ImportFailed("IMPORT-FORMAT", f"{self._file} cannot be read: {e}") from e
         except OSError as e:
-            raise ImportFailed("IMPORT-FILE", f"{self._file}: {e}", NO_DATA) from e
+            raise refused_by(e, self._file, self._target) from e
         finally:
             if is_collecting:
                 gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from fairlead.engine.recording.rows import ROW_GROUP_SIZE
 CHUNK_ROWS = 200_000  # rows of one Parquet file; bounds the memory of an import
 NO_DATA = 4  # exit code: not found, or no data
 HELD = "IMPORT-HELD"  # code: all that the file has is in the catalog
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _PREFIX = ".importing-"
 
 
@@ -29,6 +31,14 @@ class ImportFailed(FairleadError):
     """An import that changed nothing."""
 
     exit_code = 9  # data invalid
+
+
+def refused_by(error: OSError, file: Path, target: Path) -> ImportFailed:
+    """Whether it is the catalog's disk that takes no more, or the file that can't be read."""
+    if error.errno in _FULL or "No space left" in str(error):  # NautilusTrader's have no number
+        text = f"the disk of {target} takes no more: {error}; nothing of {file} was imported"
+        return ImportFailed("IMPORT-DISK", text)
+    return ImportFailed("IMPORT-FILE", f"{file}: {error}", NO_DATA)
 
 
 class ChunkWriter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import shutil
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from fairlead.engine.cli.data import command
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.recording import checking
 from fairlead.engine.recording.checking import CHECKSUMS
 from fairlead.engine.recording.gaps import GapKind, GapLog, GapRow, gaps_path
 from fairlead.engine.recording.importers.binance import import_binance
@@ -82,6 +84,16 @@ def test_what_is_no_recording_is_said(verb, run, tmp_path):
         assert ended.exception.exit_code == NO_DATA_RC
         assert says in str(ended.exception)
         assert str(place) in str(ended.exception)
+
+
+def test_what_the_disk_refuses_is_one_line(run, root, monkeypatch):
+    def refuses(*_: object) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(checking, "sha256", refuses)
+    ended = run("verify", root)
+    assert isinstance(ended.exception, FairleadError)
+    assert (ended.exception.code, ended.exception.exit_code) == ("DATA-DISK", 1)
 
 
 def test_checksums_are_those_of_sha256sum(run, root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from fairlead.engine.cli.import_ import command
 from fairlead.engine.recording.gaps import read_gaps
 from fairlead.engine.recording.importers.report import ImportReport
-from fairlead.engine.recording.importers.staging import ImportFailed
+from fairlead.engine.recording.importers.staging import ImportFailed, StagedCatalog
 from tests.unit.recording.formats import (
     BREAKS,
     CASES,
@@ -321,6 +322,19 @@ def test_a_mapping_that_is_none_is_told_what_it_should_be(mapping, tmp_path):
     path.write_text("t,p\n1,2\n")
     with pytest.raises(ImportFailed, match="--map"):
         run("table", path, tmp_path / "cat", id="A.X", symbol="A/B", mapping=mapping)
+
+
+@pytest.mark.parametrize("name", ["archive-klines", "tardis-trades", "bybit-book"])
+def test_a_full_disk_is_told_as_one_and_leaves_nothing(name, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(StagedCatalog, "commit", full)
+    with pytest.raises(ImportFailed, match="takes no more") as failed:
+        imported(CASES[name], tmp_path)
+    assert (failed.value.code, failed.value.exit_code) == ("IMPORT-DISK", BAD_DATA)
+    assert not (tmp_path / "cat").exists()
+    assert not list(tmp_path.glob(".importing-*"))
 
 
 # -- several files, and the command ---------------------------------------------------------------

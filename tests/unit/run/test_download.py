@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -170,6 +171,20 @@ async def test_a_refusal_for_rate_is_waited_out_as_long_as_the_venue_says(got, a
     with pytest.raises(FairleadError, match="slow down"):
         await got(9)
     assert len(got.waits) == 2 + module.TRIES_MAX - 1
+
+
+async def test_a_full_disk_is_told_as_one_and_what_came_before_stays(got, tmp_path, monkeypatch):
+    await got(5)
+    before = bars(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.StagedCatalog, "commit", full)
+    with pytest.raises(FairleadError, match="No space left") as failed:
+        await got(9)
+    assert failed.value.code == "DOWNLOAD-DISK"
+    assert bars(tmp_path) == before
 
 
 async def test_missing_bars_are_gap_rows(got, adapter, tmp_path):
