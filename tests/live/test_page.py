@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
+import subprocess
+import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -164,8 +168,8 @@ def test_who_has_no_token_or_comes_from_elsewhere_sees_nothing(live: Run) -> Non
     assert page.ask("/api/v1/kill", body=kill, Fairlead_Control=page.token)[0] == 403
     for body, status in (
         (b"{", 422),
-        (b"x" * 5_000, 413),
-        ({"scope": "strategy", "key": "Nobody-1"}, 422),
+        (b"x" * 70_000, 413),
+        ({"scope": "strategy", "key": "Nobody-1"}, 404),
         ({"scope": "all", "action": "sell"}, 422),
         ({"scope": "all", "more": 1}, 422),
     ):
@@ -286,3 +290,31 @@ def test_of_a_recorder(live: Run) -> None:
         body = {"scope": "all", "reason": "why"}
         assert page.ask(f"/api/v1/{path}", body=body, control=True)[0] == 409
     assert live.end() == Exit.OK
+
+
+@pytest.mark.long
+def test_nothing_that_fits_the_document_makes_it_stumble(live: Run) -> None:
+    """schemathesis makes requests from the document: no 5xx, nothing without a token, no answer
+    of another shape. It kills and clears, too."""
+    pytest.importorskip("schemathesis")
+    page = shown(live)
+    document = live.folder / "openapi.json"
+    document.write_text(json.dumps(page.get("openapi.json")))
+    command = [Path(sys.executable).with_name("schemathesis"), "run", document, "--url", page.base]
+    command += ["-H", f"Authorization: Bearer {page.token}"]
+    command += ["-H", f"Fairlead-Control: {page.control}"]
+    command += ["--rate-limit", "40/s", "--max-examples", "50", "--no-color", "--seed", "1"]
+    ended = subprocess.run(
+        [str(word) for word in command],
+        cwd=live.folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECS,
+        check=False,
+    )
+    shutil.rmtree(live.folder / ".schemathesis", ignore_errors=True)  # the token is in it
+    told, code = ended.stdout.replace(page.control, "[token]"), ended.returncode
+    assert code == 0, told[-4000:]
+    assert "PAGE-DEFECT" not in live.log.read_text()
+    page.do("clear", scope="all", reason="the end")
+    assert live.end() in (Exit.OK, Exit.KILLED)

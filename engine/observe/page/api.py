@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BODY_BYTES_MAX = 4_096
+BODY_BYTES_MAX = 64 * 1024
 REQUESTS_MAX = 50  # in a second
 TICKET_SECS = 30.0
 TICKETS_MAX = 32

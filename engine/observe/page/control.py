@@ -138,5 +138,5 @@ class Control:
         if key not in known:
             named = ", ".join(one for one in known if one) or "no key"
             text = f"the run has no {kind} {key!r}; expected {named}: nothing was done"
-            raise Refused(422, "PAGE-SCOPE", text)
+            raise Refused(404, "PAGE-SCOPE", text)
         return Scope(kind, key)  # type: ignore[arg-type]

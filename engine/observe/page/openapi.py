@@ -21,12 +21,12 @@ _REFUSALS = {
     "409": "nothing trades in this run",
     "413": "the body is too large",
     "415": "the body is not JSON",
-    "422": "the body, or what it names, does not fit",
+    "422": "the body does not fit",
     "429": "too many requests",
     "500": "it could not be done",
 }
 _READ = ("401", "403", "429", "500")
-_DO = ("401", "403", "409", "413", "415", "422", "429", "500")
+_DO = ("401", "403", "404", "409", "413", "415", "422", "429", "500")
 
 # Path: what it answers (a list of it: one tuple), in words, refusals beside those of every read.
 _READS: dict[str, tuple[Any, str, tuple[str, ...]]] = {

@@ -142,7 +142,7 @@ def depth_of(cache: Any, instrument: str, now_ns: int) -> told.Depth:
     if book is None:
         raise LookupError(f"there is no book of {instrument}")
     bids, asks = (
-        [(str(one.price), plain(Decimal(str(one.size())))) for one in levels[:DEPTH_LEVELS]]
+        [[str(one.price), plain(Decimal(str(one.size())))] for one in levels[:DEPTH_LEVELS]]
         for levels in (book.bids(), book.asks())
     )
     return told.Depth(instrument=instrument, now_ns=now_ns, bids=bids, asks=asks)

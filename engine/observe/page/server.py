@@ -21,7 +21,7 @@ from aiohttp import web
 
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.observe.page.access import CONTROL_FILE, LOOK_FILE, Access, hosts_of, token_of
-from fairlead.engine.observe.page.api import SAFE, STREAM, Api, answer
+from fairlead.engine.observe.page.api import BODY_BYTES_MAX, SAFE, STREAM, Api, answer
 from fairlead.engine.observe.page.metrics import HOW, KIND, Metrics
 from fairlead.engine.observe.page.snapshot import Snapshot
 from fairlead.engine.observe.page.stream import Hub
@@ -77,7 +77,7 @@ class Page:
         host, _, port = settings.page.rpartition(":")
         look = token_of(folder / LOOK_FILE)
         control = token_of(folder / CONTROL_FILE) if settings.control else None
-        app = web.Application(client_max_size=4_096)
+        app = web.Application(client_max_size=BODY_BYTES_MAX)
         self._runner = runner = web.AppRunner(
             app,
             access_log=None,

@@ -239,13 +239,16 @@ class BookTold(Told, frozen=True, kw_only=True):
     ask: str | None
 
 
+Pair = Annotated[list[str], Meta(min_length=2, max_length=2)]
+
+
 class Depth(Told, frozen=True, kw_only=True):
     """Levels of one book, best first: price and size."""
 
     instrument: str
     now_ns: int
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
+    bids: list[Pair]
+    asks: list[Pair]
 
 
 class EquityPoint(Told, frozen=True, kw_only=True):
