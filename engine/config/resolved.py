@@ -19,7 +19,7 @@ from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath,
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.config.strategies import import_strategy
 from fairlead.engine.config.strategy_params import Configured, ParamsError, configure, placed
-from fairlead.engine.orders.model import Capabilities, Kind, Tif
+from fairlead.engine.orders.model import UNSIMULATED, Capabilities, Kind, Tif
 from fairlead.engine.secrets import Secret, read_credentials, redact
 
 Mode = Literal["live", "paper", "record", "backtest"]
@@ -85,7 +85,7 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
                     ("strategies",), "E-CFG-010", expected="at least one strategy", came="nothing"
                 )
             )
-        strategies, failed = _strategies(loaded)
+        strategies, failed = _strategies(loaded, mode)
         problems += failed
     return Resolved(
         loaded=loaded,
@@ -95,14 +95,16 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
     )
 
 
-def _strategies(loaded: LoadedConfig) -> tuple[tuple[ResolvedStrategy, ...], list[ConfigProblem]]:
+def _strategies(
+    loaded: LoadedConfig, mode: Mode | None
+) -> tuple[tuple[ResolvedStrategy, ...], list[ConfigProblem]]:
     """Classes and parameters; those that do not fit are problems, and left out."""
     found: list[ResolvedStrategy] = []
     problems: list[ConfigProblem] = []
     for position, strategy in enumerate(loaded.config.strategies):
         try:
             cls = import_strategy(loaded, position)
-            problems += _capabilities(loaded, position, cls)
+            problems += _capabilities(loaded, position, cls, mode)
             configured = configure(cls, strategy)
         except ConfigError as error:
             problems += error.problems
@@ -241,7 +243,9 @@ def _secrets(
     ]
 
 
-def _capabilities(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterator[ConfigProblem]:
+def _capabilities(
+    loaded: LoadedConfig, position: int, cls: type[Any], mode: Mode | None
+) -> Iterator[ConfigProblem]:
     """Compare what the strategy says it sends with what its venues can do."""
     strategy = loaded.config.strategies[position]
     path: KeyPath = ("strategies", position, "path")
@@ -255,6 +259,8 @@ def _capabilities(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterat
     post_only = bool(strategy.params.get("post_only", getattr(cls, "post_only", False)))
     for key, able in _venues_of(loaded, strategy):
         has_kinds = able.kinds | able.held
+        if mode in ("paper", "backtest"):
+            has_kinds -= UNSIMULATED
         is_any_held = bool(kinds & able.held) or able.holds_limits
         has_times = able.time_in_force | ({Tif.GTC} if is_any_held else frozenset())
         # What is sent at the market has no time in force: the gate does not look at one either.
@@ -270,10 +276,12 @@ def _capabilities(loaded: LoadedConfig, position: int, cls: type[Any]) -> Iterat
         ]
         for code, what, missing, has in lacks:
             for name in missing:
+                is_able = name in able.kinds
+                where = f"a simulated {key}" if is_able else key
                 yield loaded.problem(
                     path,
                     code,
-                    expected=f"{what} that {key} has ({', '.join(sorted(has))})",
+                    expected=f"{what} that {where} has ({', '.join(sorted(has))})",
                     came=f"{name}, which {cls.__name__} sends",
                 )
         if post_only and not able.post_only:

@@ -32,6 +32,9 @@ class Kind(StrEnum):
     TRAILING_STOP_MARKET = "TRAILING_STOP_MARKET"
 
 
+UNSIMULATED = frozenset({Kind.TRAILING_STOP_MARKET})  # which no simulated exchange has
+
+
 class Role(StrEnum):
     """What an order is for, as its strategy says. NONE: not said.
 

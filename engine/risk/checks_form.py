@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from fairlead.engine.orders.model import Capabilities, Kind, Tif
+from fairlead.engine.orders.model import UNSIMULATED, Capabilities, Kind, Tif
 from fairlead.engine.risk.facts import InstrumentFacts, OrderFacts
 from fairlead.engine.risk.look import Look
 from fairlead.engine.risk.verdict import Denial, Verdict
@@ -104,13 +104,13 @@ def _unsupported(order: OrderFacts, view: Look) -> str | None:
 
 def _trails_not(order: OrderFacts, view: Look) -> str | None:
     """What keeps a trailing stop from being what was asked for."""
+    if view.is_simulated and order.kind in UNSIMULATED:
+        return (
+            f"the simulated exchange of paper and backtest has no {order.kind}: only a venue "
+            "follows the market; use a stop that the strategy moves"
+        )
     if order.kind != Kind.TRAILING_STOP_MARKET:
         return None
-    if view.is_simulated:
-        return (
-            "the simulated exchange of paper and backtest has no TRAILING_STOP_MARKET: only a "
-            "venue follows the market; use a stop that the strategy moves"
-        )
     offset = order.trailing_offset
     if offset is not None and offset > 0:
         return None

@@ -120,6 +120,24 @@ def test_parameters_are_converted_once_from_check_to_run(tmp_path: Path) -> None
     assert sys.modules["counted_once"].made == [3]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_said"), [("paper", True), ("backtest", True), ("live", False)]
+)
+def test_what_no_simulated_exchange_has_is_said_of_the_modes_that_have_one(
+    tmp_path: Path, mode: Mode, is_said: bool
+) -> None:
+    trails = 'Counted.order_kinds = frozenset({"TRAILING_STOP_MARKET"})\n'
+    (tmp_path / "trails_only.py").write_text(COUNTED + trails)
+    path = with_one(tmp_path, "trails_only:Counted")
+    path.write_text(path.read_text().replace('adapter = "stubex"', 'adapter = "trailex"'))
+    able = msgspec.structs.replace(STUB.capabilities, kinds=frozenset(Kind))
+    with registry.registered(msgspec.structs.replace(STUB, name="trailex", capabilities=able)):
+        problems = resolve(load(path), mode).problems
+    found = [one for one in problems if one.code == "E-CFG-060"]
+    assert bool(found) is is_said
+    assert all("a simulated stubex has" in one.expected for one in found)
+
+
 def test_a_backtest_is_refused_for_what_its_check_finds(tmp_path: Path) -> None:
     """Before it looks for its data, which is not there."""
     stops = 'Counted.order_kinds = frozenset({"STOP_LIMIT"})\n'
