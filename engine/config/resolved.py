@@ -276,12 +276,11 @@ def _capabilities(
         ]
         for code, what, missing, has in lacks:
             for name in missing:
-                is_able = name in able.kinds
-                where = f"a simulated {key}" if is_able else key
+                venue = f"a simulated {key}" if name in able.kinds else key
                 yield loaded.problem(
                     path,
                     code,
-                    expected=f"{what} that {where} has ({', '.join(sorted(has))})",
+                    expected=f"{what} that {venue} has ({', '.join(sorted(has))})",
                     came=f"{name}, which {cls.__name__} sends",
                 )
         if post_only and not able.post_only:
