@@ -375,7 +375,18 @@ def _trades(told: dict[str, Any]) -> str:
     ]
     names = ["opened (UTC)", "strategy, instrument", "side", "largest", "fills", "lasted", "PnL"]
     cut = f"The last {TRADES_MAX}; all are in the JSON." if len(found) > TRADES_MAX else ""
-    return f"<p>{head}</p>{table(names, rows)}{note(cut)}"
+    return f"<p>{head}</p>{_shuffled(told['shuffled'])}{table(names, rows)}{note(cut)}"
+
+
+def _shuffled(told: dict[str, Any] | None) -> str:
+    if told is None:
+        return ""
+    return note(
+        f"The deepest fall, trade by trade, was {number(told['fall'])}. In {told['times']:,} other "
+        f"orders of the same trades it is {number(told['fall_median'])} half of the times, and "
+        f"{number(told['fall_p95'])} or more in one of twenty. Drawn anew from themselves, they "
+        f"lose in sum in {told['loses']:.0%}."
+    )
 
 
 def _gate(gate: dict[str, Any]) -> str:

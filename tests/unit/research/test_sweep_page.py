@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fairlead.engine.research.luck import Luck
+from fairlead.engine.research.numbers import shuffled
 from fairlead.engine.research.pool import Outcome
 from fairlead.engine.research.search import Plan
 from fairlead.engine.research.space import param_of
@@ -83,6 +84,19 @@ def test_trials_at_random_and_those_of_one_value_have_theirs() -> None:
     one = Plan(params=(param_of("x.a=1", ()),))
     assert len(_figures(sweep_page(TOLD, one, _trials(one, [("1",)]), None))) == 1
     assert _figures(sweep_page(TOLD, one, [], None)) == []
+
+
+def test_the_same_trades_in_other_orders() -> None:
+    found = shuffled([1.0, 1.0, -1.0, -1.0])
+    assert found == shuffled([1.0, 1.0, -1.0, -1.0])
+    assert found is not None
+    assert (found["times"], found["fall"], found["fall_p95"]) == (1000, 2.0, 2.0)
+    assert found["fall_median"] in (1.0, 2.0)
+    assert 0.2 < found["loses"] < 0.5, "it is 93 of 256"
+    alike = shuffled([0.5] * 9)
+    assert alike is not None
+    assert (alike["fall"], alike["fall_p95"], alike["loses"]) == (0, 0, 0)
+    assert shuffled([1.0]) is None
 
 
 def test_a_walk_forward_has_its_bars() -> None:
