@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from fairlead.engine.recording.importers.bar_rows import bar
+from fairlead.engine.recording.importers.binance_instruments import coin_multiplier
 from fairlead.engine.recording.importers.binance_wire import Malformed, need_ns
 from fairlead.engine.recording.importers.csv_lines import Columns, CsvLines
 from fairlead.engine.recording.importers.diffbook import Level
@@ -182,7 +183,7 @@ class ArchiveSource:
         base, quote, multiplier = "", "", None
         if contract is Contract.INVERSE:
             base, quote = symbol.removesuffix("_PERP").removesuffix("USD"), "USD"
-            multiplier = Decimal(100 if base == "BTC" else 10)  # USD a contract
+            multiplier = coin_multiplier(base)
         maker, taker = FEES[contract]
         market = Market(
             id=f"{symbol}{'-PERP' if is_linear else ''}.BINANCE",

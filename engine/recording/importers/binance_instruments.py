@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from fairlead.engine.recording.importers.binance_wire import Market
+from fairlead.engine.recording.importers.binance_wire import COIN_SUFFIX, Market
 from fairlead.engine.recording.importers.events import Contract
 from fairlead.engine.recording.importers.events import Market as Told
 from fairlead.engine.recording.importers.listing import Listed, of_instrument
@@ -20,6 +20,12 @@ from fairlead.engine.recording.importers.staging import ImportFailed
 DEFAULT_FEES = {
     Market.SPOT: (Decimal("0.001"), Decimal("0.001")),
     Market.USDM: (Decimal("0.0002"), Decimal("0.0005")),
+    Market.COINM: (Decimal("0.0002"), Decimal("0.0005")),
+}
+CONTRACTS = {
+    Market.SPOT: Contract.SPOT,
+    Market.USDM: Contract.LINEAR,
+    Market.COINM: Contract.INVERSE,
 }
 # What USD-M's exchangeInfo gives for its perpetuals (requiredMarginPercent, maintMarginPercent).
 MARGIN_INIT = Decimal("0.05")
@@ -87,17 +93,19 @@ def decimals_within(terms: Listed, name: str, found: tuple[int, int]) -> tuple[i
 
 
 def instrument_name(symbol: str, market: Market) -> str:
-    """`BTCUSDT.BINANCE` on spot, `BTCUSDT-PERP.BINANCE` on USD-M.
+    """`BTCUSDT.BINANCE` on spot, `BTCUSDT-PERP.BINANCE` on USD-M, `BTCUSD_PERP.BINANCE` on COIN-M.
 
     Raises ImportFailed for a delivery contract.
     """
-    if "_" in symbol:
+    if "_" in symbol.removesuffix(COIN_SUFFIX):
         raise ImportFailed("IMPORT-SYMBOL", f"{symbol} is a delivery contract, which is not known")
     return f"{symbol}-PERP.BINANCE" if market is Market.USDM else f"{symbol}.BINANCE"
 
 
 def currencies(symbol: str) -> tuple[str, str]:
     """Base and quote. Raises ImportFailed when the symbol ends in no known quote currency."""
+    if symbol.endswith(f"USD{COIN_SUFFIX}"):
+        return symbol.removesuffix(f"USD{COIN_SUFFIX}"), "USD"
     for quote in sorted(QUOTES, key=len, reverse=True):
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return symbol.removesuffix(quote), quote
@@ -114,10 +122,19 @@ def build_instrument(
     default_maker, default_taker = DEFAULT_FEES[market]
     maker = default_maker if terms.maker_fee is None else terms.maker_fee
     taker = default_taker if terms.taker_fee is None else terms.taker_fee
-    contract = Contract.SPOT if market is Market.SPOT else Contract.LINEAR
-    told = Told(id=instrument_name(symbol, market), symbol=symbol, contract=contract)
+    told = Told(
+        id=instrument_name(symbol, market),
+        symbol=symbol,
+        contract=CONTRACTS[market],
+        multiplier=coin_multiplier(terms.base) if market is Market.COINM else None,
+    )
     info = {"maker_fee": str(maker), "taker_fee": str(taker), "source": "binance stream file"}
     return build(told, precision, terms, ts, info, (MARGIN_INIT, MARGIN_MAINT))
+
+
+def coin_multiplier(base: str) -> Decimal:
+    """USD a contract of COIN-M is worth."""
+    return Decimal(100 if base == "BTC" else 10)
 
 
 def held_instrument(catalog: Path, name: str) -> Any:

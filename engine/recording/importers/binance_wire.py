@@ -29,6 +29,7 @@ LEVELS_MAX = 50_000  # of one message and side
 _NUMBER = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,30}))?")
 _STREAM = re.compile(rb'@(depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?"')
 _CHANNEL = re.compile(r"(?:depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?")
+COIN_SUFFIX = "_PERP"
 _KNOWN_MAX = 200_000  # texts remembered of each kind
 _SYMBOLS_MAX = 1_000
 
@@ -52,6 +53,7 @@ class Other(Exception):
 class Market(StrEnum):
     SPOT = "spot"
     USDM = "usdm"
+    COINM = "coinm"
 
 
 class Depth(msgspec.Struct, frozen=True, gc=False):
@@ -224,6 +226,11 @@ def need_ns(time: int) -> int:
     return _ns(time)
 
 
+def _futures(symbol: str) -> Market:
+    """Symbols of COIN-M have a suffix, of which that of deliveries is a date."""
+    return Market.COINM if symbol.endswith(COIN_SUFFIX) else Market.USDM
+
+
 class Parser:
     """Lines of one file; what it remembers is bounded, and makes them faster, not different."""
 
@@ -307,7 +314,7 @@ class Parser:
         if not 0 <= data.U <= data.u:
             raise Malformed("depthUpdate needs update ids 0 <= `U` <= `u`")
         levels = (numbers.levels(bids), numbers.levels(asks))
-        market = Market.SPOT if data.pu is None else Market.USDM
+        market = Market.SPOT if data.pu is None else _futures(data.s)
         previous = data.U - 1 if data.pu is None else data.pu
         return Depth(data.s, market, previous, data.u, *levels, need_ns(data.T or data.E))
 
@@ -320,7 +327,7 @@ class Parser:
             numbers = self._unnamed  # not imported
         price, size = numbers.prices[data.p], numbers.sizes[data.q]
         on_book = on_book and price != 0 and size != 0
-        market = Market.SPOT if data.X is None else Market.USDM
+        market = Market.SPOT if data.X is None else _futures(data.s)
         ts_event = need_ns(data.T or data.E)
         return Trade(data.s, market, data.t, price, size, data.m, on_book, ts_event)
 
@@ -331,5 +338,5 @@ class Parser:
             raise Malformed("bookTicker needs `u`, and text `b` and `a`")
         prices, sizes = numbers.prices, numbers.sizes
         bid_level, ask_level = (prices[bid], sizes[data.B]), (prices[ask], sizes[data.A])
-        market = Market.USDM if data.e else Market.SPOT
+        market = _futures(data.s) if data.e else Market.SPOT
         return Ticker(data.u, bid_level, ask_level, data.s, market, _ns(data.T or data.E))

@@ -114,9 +114,9 @@ def _of_exchange_info(
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise _wrong(path, str(e)) from e
     for symbol in info.symbols:
-        if symbol.contractSize is not None:
-            continue
         market = Market.SPOT if symbol.contractType is None else Market.USDM
+        if symbol.contractSize is not None:
+            market = Market.COINM
         try:
             name = name_of(symbol.symbol, market)
         except ImportFailed:
