@@ -72,6 +72,7 @@ OPEN_MUCH = frozenset(
         "live",
         "paper",
         "backtest",
+        "study",
         "sweep",
         "record",
         "import",

@@ -63,6 +63,7 @@ class Registry:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(_TABLE)
+            self._db.execute("CREATE INDEX IF NOT EXISTS by_key ON entries (kind, key)")
             (folder / FILE).chmod(FILE_MODE)
         try:
             self._head = self._checked()
