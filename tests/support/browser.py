@@ -26,7 +26,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
         # No sandbox: tests run as root in containers; it opens nothing but our own page.
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        started = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=PATIENCE_SECS * 1000
+        )
         try:
             yield started
         finally:
