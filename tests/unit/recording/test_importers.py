@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from nautilus_trader.model import BookAction
 from nautilus_trader.persistence import ParquetDataCatalog
 from typer.testing import CliRunner
 
 from fairlead.engine.cli.import_ import command
-from fairlead.engine.recording.gaps import read_gaps
+from fairlead.engine.recording.gaps import GapKind, read_gaps
 from fairlead.engine.recording.importers.report import ImportReport
 from fairlead.engine.recording.importers.staging import ImportFailed, StagedCatalog
 from tests.unit.recording.formats import (
@@ -251,6 +252,32 @@ def test_a_lost_book_message_clears_the_book_until_the_next_snapshot(tmp_path):
     (row,) = read_gaps(tmp_path / "cat")[0]
     assert (row.from_ns // 1_000_000, row.to_ns // 1_000_000) == (times[1], times[2])
     assert row.count == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (0, 2, 1), (1, 0, 2)])
+def test_books_of_several_files_end_where_their_file_does(order, tmp_path):
+    """In whatever order they come: a CLEAR after each, and a row for each time between two."""
+    case = CASES["bybit-book"]
+    files = []
+    for day in range(3):
+        text = case.text().replace("173301120", f"17330{day + 1}120")
+        files.append(tmp_path / f"{day}.data")
+        files[-1].write_text(text)
+    for day in order:
+        run(case.format, files[day], tmp_path / "cat")
+    store = ParquetDataCatalog(str(tmp_path / "cat"))
+    deltas = store.query_order_book_deltas()
+    assert [one.ts_init for one in deltas] == sorted(one.ts_init for one in deltas)
+    books = [one[0] // 10**15 for one in books_of(store)]
+    assert books == [1733] * 15
+    clears = [one.ts_init for one in deltas if one.action == BookAction.CLEAR]
+    ends = [int(f"17330{day + 1}1201091000001") for day in range(2)]
+    assert [ns for ns in clears if ns % 1_000_000] == ends
+    rows = sorted(read_gaps(tmp_path / "cat")[0], key=lambda row: row.from_ns)
+    assert [row.kind for row in rows] == [GapKind.BETWEEN_RUNS] * 2
+    for day, row in enumerate(rows):
+        assert row.from_ns == ends[day] - 1
+        assert row.to_ns == int(f"17330{day + 2}1200691000000")
 
 
 def test_a_malformed_line_of_a_book_ends_it(tmp_path):
