@@ -86,13 +86,9 @@ class Processes:
 
     def run(self, tasks: Iterable[Task], /) -> Iterator[tuple[Task, Outcome]]:
         waiting = iter(tasks)
-        while True:
-            while len(self._busy) < self._jobs and (task := next(waiting, None)) is not None:
-                worker = self._idle.pop() if self._idle else _Worker(self._make, self._job)
-                worker.give(task)
-                self._busy[worker.pipe] = worker, task
-            if not self._busy:
-                return
+        self._give(waiting)
+        while self._busy:
+            done = []
             for pipe in wait(list(self._busy)):
                 assert isinstance(pipe, Connection)
                 worker, task = self._busy.pop(pipe)
@@ -101,7 +97,15 @@ class Processes:
                     outcome = Outcome(error=f"{DIED}: {worker.end()}", exit_code=1)
                 else:
                     self._idle.append(worker)
-                yield task, outcome
+                done.append((task, outcome))
+            self._give(waiting)  # nobody waits for what was done to be kept
+            yield from done
+
+    def _give(self, waiting: Iterator[Task]) -> None:
+        while len(self._busy) < self._jobs and (task := next(waiting, None)) is not None:
+            worker = self._idle.pop() if self._idle else _Worker(self._make, self._job)
+            worker.give(task)
+            self._busy[worker.pipe] = worker, task
 
     def close(self) -> None:
         """What is at work is cut off, and told to nobody."""
