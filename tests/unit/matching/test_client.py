@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from nautilus_trader.model import BookType, OrderSide, TimeInForce, TrailingOffsetType, TriggerType
+from nautilus_trader.model import BookType, OrderSide, TimeInForce, TriggerType
 
 from fairlead.engine.config.model import Risk
 from fairlead.engine.guard.strategy import GuardedStrategy
@@ -70,8 +70,6 @@ def test_each_kind_of_order_has_the_events_of_its_course():
             self.send("ioc", make.limit(IID, BUY, qty(1), px(90), time_in_force=TimeInForce.IOC))
             self.send("post", make.limit(IID, BUY, qty(1), px(101), post_only=True))
             self.send("moved", make.limit(IID, BUY, qty(1), px(90)))
-            far = {"trailing_offset_type": TrailingOffsetType.PRICE}
-            self.send("trail", make.trailing_stop_market(IID, SELL, qty(1), 5, **far))
 
         def at_5(self) -> None:
             self.modify_order(self.order("moved").client_order_id, price=px(91), quantity=qty(2))
@@ -91,8 +89,6 @@ def test_each_kind_of_order_has_the_events_of_its_course():
     assert seen.heard["post"][-1].due_post_only
     moved = ["Accepted", "PendingUpdate", "Updated", "PendingCancel", "Canceled"]
     assert seen.kinds("moved")[2:] == moved
-    assert seen.kinds("trail") == ["Initialized", "Denied"]
-    assert "UNSUPPORTED: order type TRAILING_STOP_MARKET" in seen.heard["trail"][-1].reason
 
 
 def test_balances_follow_each_fill():
