@@ -4,6 +4,9 @@ Exact decimals. A strategy's part is reckoned from its own fills alone, by the s
 one strategy bought and another sold is a long position of the first and a short one of the second,
 both at the mark. So realized and unrealized are each strategy's own, and fees, positions and net
 add up to the instrument's.
+
+An inverse contract is worth quantity x multiplier / price of the currency that it settles in, and
+a long position has won what it is worth less: `unit_worth` falls with 1/price.
 """
 
 from __future__ import annotations
@@ -15,12 +18,17 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import OrderFilled, OrderSide
 
+from fairlead.engine.risk.facts import unit_worth
+
 ZERO = Decimal(0)
 MONEY_DECIMALS = 12
+UNIT_DECIMALS = 18  # of an inverse contract's worth, a periodic decimal: its sums are exact again
 
 
 class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument's trading. Money is in `quote`, positions in base units.
+
+    `quote` is the currency it settles in: of an inverse contract its base.
 
     `opening_position` was held at the start and `opening_cost` is what it cost by the journal
     (signed, at its average price); `position` is held at the end, and `unrealized` is of that.
@@ -60,7 +68,8 @@ class Account:
         self.instrument = instrument
         self.base: str = instrument.base_currency.code
         self.quote: str = getattr(instrument, "settlement_currency", instrument.quote_currency).code
-        self._multiplier = instrument.multiplier.as_decimal()
+        self._multiplier: Decimal = instrument.multiplier.as_decimal()
+        self.is_inverse: bool = instrument.is_inverse
         self.fills = 0
         self.bought = self.sold = self.turnover = ZERO
         self.position = self.position_max = ZERO
@@ -69,15 +78,40 @@ class Account:
         self.cash = ZERO  # quote currency in and out, without fees
         self.fees_value = ZERO
 
+    def unit(self, price: Decimal) -> Decimal:
+        """What a long base unit is worth in quote currency, up to a constant: its changes count."""
+        if not self.is_inverse:
+            return unit_worth(self._multiplier, price, inverse=False)
+        if not price:  # the average of nothing
+            return ZERO
+        return round(unit_worth(self._multiplier, price, inverse=True), UNIT_DECIMALS)
+
+    def value(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """In quote currency, with the sign of the quantity."""
+        worth = quantity * self.unit(price)
+        return -worth if self.is_inverse else worth
+
+    def cost_of(self, quantity: Decimal, cost: Decimal) -> Decimal:
+        """By the journal's signed cost, which is quantity x average price whatever the contract."""
+        if not self.is_inverse:
+            return cost
+        return self.value(quantity, cost / quantity) if quantity else ZERO
+
     def open(self, quantity: Decimal, cost: Decimal) -> None:
         """Held before the first fill: signed base units, signed cost in quote currency."""
         self.opening += quantity
         self.opening_cost += cost
-        self.cash -= cost
+        self.cash += cost if self.is_inverse else -cost
         self.position += quantity
-        at = self.opening_cost / self.opening / self._multiplier if self.opening else ZERO
-        self.average = at
+        self.average = self._opened_at()
         self.position_max = max(self.position_max, abs(self.position))
+
+    def _opened_at(self) -> Decimal:
+        if not self.opening or (self.is_inverse and not self.opening_cost):
+            return ZERO
+        if self.is_inverse:
+            return self.opening * self._multiplier / self.opening_cost
+        return self.opening_cost / self.opening / self._multiplier
 
     def apply(self, fill: OrderFilled) -> None:
         paid = fill.commission
@@ -92,11 +126,10 @@ class Account:
     def book(
         self, buying: bool, quantity: Decimal, price: Decimal, fee: Decimal, fee_currency: str
     ) -> None:
-        """One execution: base units, price in quote currency, fee positive when paid."""
-        value = quantity * price * self._multiplier
+        """One execution: base units, price as quoted, fee positive when paid."""
         moved = quantity if buying else -quantity
         self.fills += 1
-        self.turnover += value
+        self.turnover += self.value(quantity, price)
         if buying:
             self.bought += quantity
         else:
@@ -105,8 +138,8 @@ class Account:
             self.fees_value += fee
         elif fee_currency == self.base:  # as the journal books it
             moved -= fee
-            self.fees_value += fee * price * self._multiplier
-        self.cash -= moved * price * self._multiplier
+            self.fees_value += self.value(fee, price)
+        self.cash -= moved * self.unit(price)
         if moved:
             self._move(moved, price)
         self.position_max = max(self.position_max, abs(self.position))
@@ -115,20 +148,27 @@ class Account:
         before = self.position
         after = before + signed
         if before * signed >= 0:  # opens or adds
-            self.average = (self.average * abs(before) + price * abs(signed)) / abs(after)
+            self.average = self._mean(abs(before), abs(signed), price)
         elif before * after < 0:  # went through zero
             self.average = price
         elif not after:
             self.average = ZERO
         self.position = after
 
+    def _mean(self, held: Decimal, more: Decimal, price: Decimal) -> Decimal:
+        """The average price with `more` at `price`: the one at which both are worth the same."""
+        if not self.is_inverse:
+            return (self.average * held + price * more) / (held + more)
+        before = held / self.average if held else ZERO
+        return (held + more) / (before + more / price)
+
     def summary(self, mark: Decimal | None, unmarked: Decimal | None = None) -> InstrumentSummary:
         """Valued at `mark`, else at `unmarked`, else at its own average price."""
         # The average may be a periodic decimal: what is rounded here goes to the realized part.
         average = self.average if unmarked is None else unmarked
         at = round(average, MONEY_DECIMALS) if mark is None else mark
-        gross = self.cash + self.position * at * self._multiplier
-        unrealized = self.position * (at - self.average) * self._multiplier
+        gross = self.cash + self.position * self.unit(at)
+        unrealized = self.position * (self.unit(at) - self.unit(self.average))
         unrealized = round(unrealized, MONEY_DECIMALS)
         return InstrumentSummary(
             instrument=str(self.instrument.id),
@@ -158,16 +198,18 @@ class Books:
         self._parts: dict[tuple[str, str], Account] = {}
 
     def open(self, held: Iterable[tuple[tuple[str, str], tuple[Decimal, Decimal]]]) -> None:
-        """What strategies held at the start, by strategy and instrument: signed base units, cost.
+        """What strategies held at the start, by strategy and instrument: signed base units, and the
+        journal's cost of them.
 
         What they held against each other was nothing together.
         """
         totals: dict[str, tuple[Decimal, Decimal]] = {}
         for (strategy, name), (quantity, cost) in held:
             for account in list(self.accounts(strategy, name))[1:]:
-                account.open(quantity, cost)
+                paid = account.cost_of(quantity, cost)
+                account.open(quantity, paid)
                 before = totals.get(name, (ZERO, ZERO))
-                totals[name] = (before[0] + quantity, before[1] + cost)
+                totals[name] = (before[0] + quantity, before[1] + paid)
         for name, total in totals.items():
             self._whole[name].open(*total)
 

@@ -46,9 +46,11 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "fee_currency": "text",
         "liquidity": "text",
         "quote": "text",
-        "value": "number",  # quantity x price x multiplier, in quote currency
+        "value": "number",  # quantity x price x multiplier, in quote currency; inverse: / price
         "moved": "number",  # of the position: signed, a fee in base currency taken off
-        "cash": "number",  # signed, in quote currency, a fee in it taken off
+        # signed, in quote currency, a fee in it taken off; what an inverse contract is worth comes
+        # when it is bought and goes when it is sold: the sum is what a closed position brought
+        "cash": "number",
         "mid_decided": "number",  # when the order was decided, as its strategy knew it
         "queue_ns": "int",  # from the venue's acceptance
         **{f"mid_{secs}s": "number" for secs in HORIZONS_SECS},  # so long after the fill

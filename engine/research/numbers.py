@@ -11,6 +11,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from itertools import accumulate, pairwise
 from statistics import fmean, median, stdev
@@ -251,7 +252,7 @@ def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
         if fill["moved"] is None:
             continue
         key, left = (fill["strategy"], fill["instrument"]), 1.0
-        moved, cash, price = (float(fill[name]) for name in ("moved", "cash", "price"))
+        moved, cash = float(fill["moved"]), float(fill["cash"])
         trade = begun.get(key)
         if trade is not None and trade["position"] * moved < 0 and abs(moved) > 0:
             share = min(1.0, -trade["position"] / moved)
@@ -261,12 +262,23 @@ def trades(fills: Sequence[Row]) -> list[dict[str, Any]]:
             left = 0.0
             _add(trade, fill, moved, cash)
         if trade is not None and abs(trade["position"]) <= FLAT * trade["largest"]:
-            trade["pnl"] += trade.pop("position") * price
+            trade["pnl"] += trade.pop("position") * _unit(fill)
             found.append(begun.pop(key))
         if left and moved:
             begun[key] = _begin(fill)
             _add(begun[key], fill, moved * left, cash * left)
     return found
+
+
+def _unit(fill: Row) -> float:
+    """What moving one base unit brings, at this fill's price: an inverse contract that is bought
+    brings what it is worth, any other costs it."""
+    worth = float(Decimal(fill["value"]) / Decimal(fill["quantity"]))
+    cash = float(fill["cash"])
+    if fill.get("fee_currency") == fill["quote"]:
+        cash += float(fill["fee"] or 0)
+    is_inverse = (cash > 0) == (fill["side"] == "BUY")
+    return -worth if is_inverse else worth
 
 
 def _begin(fill: Row) -> dict[str, Any]:

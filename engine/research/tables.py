@@ -87,7 +87,8 @@ def _moved(buying: bool, fill: Row, fee: str, currency: str, instrument: Any) ->
     account = Account(instrument)
     quantity, paid = Decimal(fill["quantity"]), Decimal(fee or 0)
     account.book(buying, quantity, Decimal(fill["price"]), paid, currency or account.quote)
-    cash = account.turnover * (-1 if buying else 1)
+    # what a position brought is the sum: of an inverse contract what it was worth less
+    cash = account.turnover * (-1 if buying != account.is_inverse else 1)
     if currency == account.quote:
         cash -= paid
     told = {"value": account.turnover, "moved": account.position, "cash": cash}
@@ -163,11 +164,17 @@ class _Group:
             self.first = dict(self.marks)
         kept = self._kept(self.marks)
         pnl = sum((one.summary(self.marks[name]).net for name, one in self.accounts.items()), ZERO)
-        grown = sum((self.marks[name] / price for name, price in self.first.items()), ZERO)
+        grown = sum((self._grown(name, price) for name, price in self.first.items()), ZERO)
         held = self._kept(self.first) * grown / len(self.first)
         numbers = {"equity": kept + pnl, "pnl": pnl, "kept": kept, "held": round(held, 8)}
         told = {name: _text(number) for name, number in numbers.items()}
         return {"ts": ts, "venue": self.venue, "currency": self.quote, **told}
+
+    def _grown(self, name: str, first: Decimal) -> Decimal:
+        """What one of the currency became: an inverse contract won what it was worth less."""
+        if self.accounts[name].is_inverse:
+            return 2 - first / self.marks[name]
+        return self.marks[name] / first
 
     def _kept(self, marks: Mapping[str, Decimal]) -> Decimal:
         worth = self._started.get(self.quote, ZERO)

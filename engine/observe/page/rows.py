@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader.model import InstrumentId, Venue
 
 from fairlead.engine.guard.run_state import DenialRecord
+from fairlead.engine.observe.account import Account
 from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.observe.page import told
 from fairlead.engine.observe.summary import mark_price
@@ -187,7 +188,7 @@ def _position(
     base = instrument.base_currency.code
     held = sum(engine.values(), ZERO)
     mark = mark_price(sources.cache, instrument.id)
-    worth = None if mark is None else held * mark * instrument.multiplier.as_decimal()
+    worth = None if mark is None else Account(instrument).value(held, mark)
     parts = [
         told.PartTold(
             strategy=name,
