@@ -63,10 +63,18 @@ def luck(best: Curve | None, trials: Iterable[Curve]) -> Luck:
     found = list(trials)
     apart = list({one.orders: one for one in found if any(one.pnl)}.values())
     told = Luck(tried=len(found), effective=len(apart))
-    if best is None or not any(best.pnl) or len(apart) < 2:
-        return msgspec.structs.replace(told, why="fewer than two trials traded differently")
-    if not has("trialgate"):
+    why = ""
+    if len(apart) < 2:
+        why = "fewer than two trials traded differently"
+    elif best is None:
+        why = "no trial is best"
+    elif not any(best.pnl):
+        why = (
+            "the best trial has no profit or loss in the currency looked at: as if it never traded"
+        )
+    elif not has("trialgate"):
         why = "the package trialgate is not installed: pip install 'fairlead[search]'"
+    if why or best is None:
         return msgspec.structs.replace(told, why=why)
     return _reckoned(told, best, apart)
 

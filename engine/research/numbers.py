@@ -70,7 +70,7 @@ def _executed(orders: Sequence[Row], fills: Sequence[Row]) -> dict[str, Any]:
     sent = [row for row in orders if row["status"] != "DENIED"]
     makers = [fill for fill in fills if fill["liquidity"] == "MAKER"]
     takers = [fill for fill in fills if fill["liquidity"] == "TAKER"]
-    turnover = sum(_value(fill) for fill in fills)
+    turnover = sum(_value(fill) for fill in fills)  # of one instrument, so of one currency
     waited = [fill["queue_ns"] / 1e6 for fill in makers if fill["queue_ns"] is not None]
     accepted = [
         (row["ts_accepted"] - row["ts_init"]) / 1e6 for row in orders if row.get("ts_accepted")
@@ -84,6 +84,7 @@ def _executed(orders: Sequence[Row], fills: Sequence[Row]) -> dict[str, Any]:
         "makers": len(makers),
         "takers": len(takers),
         "turnover": turnover,
+        "currency": next((fill["quote"] for fill in fills if fill["quote"]), None),
         "maker_share": sum(map(_value, makers)) / turnover if turnover else None,
         "accepted_ms": quantiles(accepted),
         "queue_ms": quantiles(waited),
@@ -216,7 +217,7 @@ def by_day(equity: Sequence[Row], fills: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _by(equity: Sequence[Row], fills: Sequence[Row], form: str) -> list[dict[str, Any]]:
-    """PnL of each currency, number of fills, value traded; times are UTC."""
+    """PnL and value traded of each currency, number of fills; times are UTC."""
     pnl: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     before: dict[tuple[str, str], float] = {}
     for row in equity:
@@ -224,13 +225,19 @@ def _by(equity: Sequence[Row], fills: Sequence[Row], form: str) -> list[dict[str
         pnl[_label(row["ts"], form)][row["currency"]] += now - before.get(key, 0.0)
         before[key] = now
     count: Counter[str] = Counter()
-    value: dict[str, float] = defaultdict(float)
+    value: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for fill in fills:
         label = _label(fill["ts_event"], form)
         count[label] += 1
-        value[label] += _value(fill)
+        if fill["quote"] is not None:
+            value[label][fill["quote"]] += _value(fill)
     return [
-        {"time": time, "pnl": pnl.get(time, {}), "fills": count[time], "turnover": value[time]}
+        {
+            "time": time,
+            "pnl": pnl.get(time, {}),
+            "fills": count[time],
+            "turnover": dict(sorted(value[time].items())),
+        }
         for time in sorted({*pnl, *count})
     ]
 
@@ -304,20 +311,26 @@ def _add(trade: dict[str, Any], fill: Row, moved: float, cash: float) -> None:
     trade["closed"] = fill["ts_event"]
 
 
-def of_trades(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Their PnL with its standard error, the share that gained, gains over losses, durations."""
+def of_trades(found: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each currency, as PnL of one is not to be added to that of another: that of its trades
+    with its standard error, the share that gained, gains over losses, durations."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for one in found:
+        groups[one["currency"]].append(one)
+    return {currency: _of_currency(groups[currency]) for currency in sorted(groups)}
+
+
+def _of_currency(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     gains = [one["pnl"] for one in found if one["pnl"] > 0]
     losses = [one["pnl"] for one in found if one["pnl"] < 0]
     return {
         "pnl": spread([one["pnl"] for one in found]),
-        "won": len(gains) / len(found) if found else None,
+        "won": len(gains) / len(found),
         "gain": fmean(gains) if gains else None,
         "loss": fmean(losses) if losses else None,
         "profit_factor": sum(gains) / -sum(losses) if losses else None,
         "secs": quantiles([(one["closed"] - one["opened"]) / SECOND_NS for one in found]),
-        "shuffled": shuffled([one["pnl"] for one in found])
-        if len({one["currency"] for one in found}) == 1
-        else None,
+        "shuffled": shuffled([one["pnl"] for one in found]),
     }
 
 

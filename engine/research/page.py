@@ -291,7 +291,7 @@ def _execution(rows: Sequence[dict[str, Any]]) -> str:
                 f"{one['with_fills']:,}{share}",
                 f"{one['fills']:,}",
                 "-" if one["maker_share"] is None else f"{one['maker_share']:.0%}",
-                number(one["turnover"]),
+                _amount(one["turnover"], one["currency"] or ""),
                 number(one["accepted_ms"]["median"]),
                 number(None if queue is None else queue / 1000),
                 _mean(one["slippage_bps"]),
@@ -343,7 +343,7 @@ def _times(page: Page, told: dict[str, Any]) -> None:
                 row["time"],
                 ", ".join(_money(value, name) for name, value in row["pnl"].items()) or "-",
                 f"{row['fills']:,}",
-                number(row["turnover"]),
+                ", ".join(_amount(value, name) for name, value in row["turnover"].items()) or "-",
             ]
             for row in rows[-HOURS_MAX:]
         ]
@@ -355,12 +355,7 @@ def _trades(told: dict[str, Any]) -> str:
     found = told["list"]
     if not found:
         return note("none was closed")
-    won, factor = told["won"], told["profit_factor"]
-    head = (
-        f"{len(found):,} closed, mean {_mean(told['pnl'])}, {won:.0%} gained, profit factor "
-        f"{'-' if factor is None else f'{factor:.2f}'}, median "
-        f"{_lasting(told['secs']['median'])}"
-    )
+    heads = [_closed(name, one) for name, one in told["by_currency"].items()]
     rows = [
         [
             _at(one["opened"]),
@@ -375,17 +370,29 @@ def _trades(told: dict[str, Any]) -> str:
     ]
     names = ["opened (UTC)", "strategy, instrument", "side", "largest", "fills", "lasted", "PnL"]
     cut = f"The last {TRADES_MAX}; all are in the JSON." if len(found) > TRADES_MAX else ""
-    return f"<p>{head}</p>{_shuffled(told['shuffled'])}{table(names, rows)}{note(cut)}"
+    return f"{''.join(heads)}{table(names, rows)}{note(cut)}"
 
 
-def _shuffled(told: dict[str, Any] | None) -> str:
+def _closed(currency: str, told: dict[str, Any]) -> str:
+    pnl, factor = told["pnl"], told["profit_factor"]
+    head = (
+        f"{pnl['count']:,} closed, mean {_mean(pnl)} {currency}, {told['won']:.0%} gained, profit "
+        f"factor {'-' if factor is None else f'{factor:.2f}'}, median "
+        f"{_lasting(told['secs']['median'])}"
+    )
+    return f"<p>{escape(head)}</p>{_shuffled(currency, told['shuffled'])}"
+
+
+def _shuffled(currency: str, told: dict[str, Any] | None) -> str:
     if told is None:
         return ""
+    fall, half, most = (
+        _amount(told[name], currency) for name in ("fall", "fall_median", "fall_p95")
+    )
     return note(
-        f"The deepest fall, trade by trade, was {number(told['fall'])}. In {told['times']:,} other "
-        f"orders of the same trades it is {number(told['fall_median'])} half of the times, and "
-        f"{number(told['fall_p95'])} or more in one of twenty. Drawn anew from themselves, they "
-        f"lose in sum in {told['loses']:.0%}."
+        f"The deepest fall, trade by trade, was {fall}. In {told['times']:,} other orders of the "
+        f"same trades it is {half} half of the times, and {most} or more in one of twenty. Drawn "
+        f"anew from themselves, they lose in sum in {told['loses']:.0%}."
     )
 
 
@@ -438,6 +445,10 @@ _SPAN = "<span class="
 def _money(value: float, currency: str) -> str:
     tone = "good" if value > 0 else "bad" if value < 0 else ""
     return f"{_SPAN}'{tone}'>{number(value, signed=True)} {escape(currency)}</span>"
+
+
+def _amount(value: float, currency: str) -> str:
+    return f"{number(value)} {currency}".rstrip()
 
 
 def number(value: Any, signed: bool = False) -> str:

@@ -5,6 +5,7 @@ Made from the run's folder alone: no catalog, no NautilusTrader, no network.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def report(run: Run) -> dict[str, Any]:
         "fees": summary["fees"],
         "by_hour": numbers.by_hour(equity, fills),
         "by_day": numbers.by_day(equity, fills),
-        "trades": {**numbers.of_trades(trades), "list": trades},
+        "trades": {"by_currency": numbers.of_trades(trades), "list": trades},
         "gate": {
             "denials": summary["denials"],
             "rejections": summary["rejection_reasons"],
@@ -87,13 +88,13 @@ def _trials(run: Run) -> int | None:
 
 def compared(one: dict[str, Any], other: dict[str, Any], run: Run, with_run: Run) -> dict[str, Any]:
     """Two runs side by side: keys of their configs that differ, and their figures."""
+    figures, others = dict(_figures(one)), dict(_figures(other))
     return {
         "run": with_run.id,
         "differs": list(_differences(run.config, with_run.config)),
         "figures": [
-            {"name": name, "this": mine, "other": other_figures.get(name)}
-            for other_figures in [dict(_figures(other))]
-            for name, mine in _figures(one)
+            {"name": name, "this": figures.get(name), "other": others.get(name)}
+            for name in {**figures, **others}
         ],
         "same_data": run.manifest.data == with_run.manifest.data,
         "same_orders": run.manifest.orders_digest == with_run.manifest.orders_digest,
@@ -119,12 +120,19 @@ def _figures(told: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if worth["returns"] is not None:
             yield f"{where} ratio", worth["returns"]["ratio"]
             yield f"{where} ratio error", worth["returns"]["ratio_error"]
-    for name in ("orders", "sent", "with_fills", "fills", "makers", "turnover"):
+    for name in ("orders", "sent", "with_fills", "fills", "makers"):
         yield name.replace("_", " "), sum(one[name] for one in told["execution"])
+    traded: defaultdict[str, float] = defaultdict(float)
+    for one in told["execution"]:
+        if one["currency"] is not None:
+            traded[one["currency"]] += one["turnover"]
+    for name in sorted(traded):
+        yield f"turnover {name}", traded[name]
     for name, value in told["fees"].items():
         yield f"fees {name}", float(value)
-    yield "trades", told["trades"]["pnl"]["count"]
-    yield "mean trade", told["trades"]["pnl"]["mean"]
+    yield "trades", len(told["trades"]["list"])
+    for name, trades in told["trades"]["by_currency"].items():
+        yield f"mean trade {name}", trades["pnl"]["mean"]
     yield "denials", sum(told["gate"]["denials"].values())
 
 

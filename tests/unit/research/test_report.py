@@ -169,8 +169,73 @@ def test_trades_go_from_flat_to_flat_and_a_turn_is_two() -> None:
     assert one["pnl"] == pytest.approx(2 * 104 - 202 - 0.2 - 0.1 * 2 / 3)
     assert (two["side"], two["opened"], two["closed"]) == ("short", 3 * SECOND_NS, 9 * SECOND_NS)
     assert two["pnl"] == pytest.approx(104 - 101 - 0.1 / 3 - 0.1)
-    told = numbers.of_trades([one, two])
+    told = numbers.of_trades([one, two])["USDT"]
     assert (told["won"], told["profit_factor"], told["pnl"]["count"]) == (1, None, 2)
+
+
+TWO = [  # a gain of 0.02 BTC less fees, losses of 30 and 20 USDT
+    fill(1, "BUY", "10", "0.03", instrument="ETH_BTC.X", quote="BTC", cash="-0.3"),
+    fill(2, "SELL", "10", "0.032", instrument="ETH_BTC.X", quote="BTC", cash="0.32"),
+    fill(3, "BUY", "10", "200", cash="-2000"),
+    fill(4, "SELL", "10", "197", cash="1970"),
+    fill(5, "BUY", "10", "200", cash="-2000"),
+    fill(3700, "SELL", "10", "198", cash="1980"),
+]
+
+
+def test_trades_and_turnover_of_two_currencies_are_not_added() -> None:
+    told = numbers.of_trades(numbers.trades(TWO))
+    assert list(told) == ["BTC", "USDT"]
+    bitcoin, dollars = told["BTC"], told["USDT"]
+    assert (bitcoin["pnl"]["count"], dollars["pnl"]["count"]) == (1, 2)
+    assert bitcoin["pnl"]["mean"] == bitcoin["gain"] == pytest.approx(0.02)
+    assert (bitcoin["won"], bitcoin["loss"], bitcoin["profit_factor"]) == (1, None, None)
+    assert dollars["pnl"]["mean"] == dollars["loss"] == pytest.approx(-25)
+    assert (dollars["won"], dollars["gain"], dollars["profit_factor"]) == (0, None, 0)
+    assert bitcoin["shuffled"] is None
+    assert dollars["shuffled"]["fall"] == pytest.approx(50)
+    assert numbers.of_trades([]) == {}
+    first, second = numbers.by_hour([], TWO)
+    assert first["turnover"] == pytest.approx({"BTC": 0.62, "USDT": 5970})
+    assert second["turnover"] == pytest.approx({"USDT": 1980})
+
+
+def test_page_and_comparison_name_the_currencies_of_trades_and_turnover(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("plotly")
+    from fairlead.engine.research.page import page_of
+
+    more = dict.fromkeys(("queue_ns", "mid_decided", "mid_1s", "mid_10s", "mid_60s"))
+    fills = [{**one, **more, "liquidity": "TAKER"} for one in TWO]
+    orders = [
+        {"strategy": "S-1", "instrument": name, "status": "FILLED", "filled": "10"}
+        for name in ("BTC_USDT.X", "ETH_BTC.X")
+    ]
+    told = report.report(runs[0])
+    closed = numbers.trades(fills)
+    told["execution"] = numbers.execution(orders, fills)
+    told["by_hour"] = numbers.by_hour([], fills)
+    told["trades"] = {"by_currency": numbers.of_trades(closed), "list": closed}
+    told["compare"] = report.compared(told, report.report(runs[1]), runs[0], runs[1])
+    figures = {one["name"]: one["this"] for one in told["compare"]["figures"]}
+    assert (figures["turnover BTC"], figures["turnover USDT"]) == pytest.approx((0.62, 7950))
+    assert (figures["mean trade BTC"], figures["mean trade USDT"]) == pytest.approx((0.02, -25))
+    assert figures["trades"] == 3
+    assert {"turnover", "mean trade"}.isdisjoint(figures)
+    turned = report.compared(report.report(runs[1]), told, runs[1], runs[0])["figures"]
+    (found,) = (one for one in turned if one["name"] == "mean trade BTC")
+    assert (found["this"], found["other"]) == (None, pytest.approx(0.02)), "the other's alone"
+    page = page_of(told, runs[0], None)
+    for text in (
+        "<td>0.62 BTC</td>",
+        "<td>7,950 USDT</td>",
+        "<td>0.62 BTC, 5,970 USDT</td>",
+        "1 closed, mean +0.02 BTC, 100% gained",
+        "2 closed, mean -25 ± 5 USDT, 0% gained, profit factor 0.00",
+        "was 50 USDT.",
+    ):
+        assert text in page, text
 
 
 def test_dust_of_a_fee_in_base_does_not_keep_a_trade_open() -> None:

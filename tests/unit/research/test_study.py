@@ -86,6 +86,18 @@ def test_what_can_not_be_said_of_luck_is_not_said() -> None:
         assert list(words(found))[-1].startswith("not said")
 
 
+def test_the_reason_is_of_the_best_where_others_traded() -> None:
+    idle, curves = Curve("idle", [0.0] * 240), _curves(0, count=2)
+    for best, why in ((idle, "the best trial has no profit or loss"), (None, "no trial is best")):
+        found = luck(best, [*curves, idle])
+        assert (found.tried, found.effective, found.deflated) == (3, 2, None)
+        assert why in found.why
+        assert list(words(found)) == [
+            "3 trials over this time, 2 of them traded differently",
+            f"not said: {found.why}",
+        ]
+
+
 # -- a span that is held back
 
 
