@@ -57,6 +57,7 @@ class VenueExecutionClient(ExecutionClient):
         )
         self._trading = trading
         self._base_fees: dict[str, Decimal] = {}  # since the start, by instrument
+        self._reported: set[str] = set()  # client order ids that NautilusTrader has from a report
         self._is_told = False  # the mass status has told what the journal holds
         self._desk = trading.make_desk(self)
         self._desk.on_failure = self._desk_failed
@@ -246,6 +247,7 @@ class VenueExecutionClient(ExecutionClient):
             if order.is_known and wanted in (None, order.intent.instrument):
                 if self._is_late(self._cached(order.intent)):
                     continue  # told by its executions, under another id
+                self._reported.add(order.intent.client_order_id)
                 instrument = self._trading.instruments[order.intent.instrument]
                 reports.append(translate.live_report(order, self.account_id, instrument, now))
         for state in self._trading.externals():
@@ -323,6 +325,7 @@ class VenueExecutionClient(ExecutionClient):
             return
         order = self._desk.get(intent.client_order_id)
         if order is not None and order.is_known:
+            self._reported.add(intent.client_order_id)
             instrument = self._trading.instruments[intent.instrument]
             now = self._trading.now_ns()
             report = translate.live_report(order, self.account_id, instrument, now)
@@ -331,6 +334,14 @@ class VenueExecutionClient(ExecutionClient):
     def _is_late(self, order: Any) -> bool:
         """Whether NautilusTrader has closed this order for good, though the desk took it back."""
         return order is not None and order.status == OrderStatus.REJECTED
+
+    def _came_and_went(self, intent: Intent, order: Any) -> bool:
+        """Whether it is late, or of an earlier run, given up before NautilusTrader knew of it, and
+        over when it was found: no report told of it, and none of what the desk has can."""
+        if order is not None:
+            return self._is_late(order)
+        name = intent.client_order_id
+        return self._is_told and name not in self._reported and self._desk.get(name) is None
 
     def _tell_late(self, intent: Intent, venue_order_id: str, status: Any | None = None) -> None:
         """An order that was given up and came: told as an order of its own, by its venue id.
@@ -409,14 +420,15 @@ class VenueExecutionClient(ExecutionClient):
 
     def order_filled(self, intent: Intent, fill: VenueFill) -> None:
         order = self._cached(intent)
-        if order is None:
+        is_late = self._came_and_went(intent, order)
+        if order is None and not is_late:
             self._report(intent)
             return
         instrument = self._trading.instruments[intent.instrument]
         if fill.fee_currency == instrument.base:
             before = self._base_fees.get(intent.instrument, Decimal(0))
             self._base_fees[intent.instrument] = before + fill.fee
-        if self._is_late(order):
+        if is_late:
             self._tell_late(intent, fill.venue_order_id)
             return
         self.generate_order_filled(
@@ -435,7 +447,7 @@ class VenueExecutionClient(ExecutionClient):
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
-        if self._is_late(order):
+        if self._came_and_went(intent, order):
             self._tell_late(intent, venue_order_id, OrderStatus.CANCELED)
         elif order is not None:
             self.generate_order_canceled(
@@ -445,7 +457,7 @@ class VenueExecutionClient(ExecutionClient):
     def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
-        if self._is_late(order):
+        if self._came_and_went(intent, order):
             self._tell_late(intent, venue_order_id, OrderStatus.EXPIRED)
         elif order is not None:
             self.generate_order_expired(order, identifiers.venue_order_id(venue_order_id), ts_event)
