@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from fairlead.engine.recording.importers.binance_wire import Malformed
@@ -12,6 +14,14 @@ from fairlead.engine.recording.importers.lines import GZIP_MAGIC, ZIP_MAGIC, Lin
 
 SHOWN_CHARS = 200
 CUT = "the file has no newline at its end: the line may be cut"
+
+_EXPONENT = re.compile(r"[0-9]{1,17}(?:\.[0-9]{1,30})?[eE][+-]?[0-9]{1,2}")
+
+
+def plain(number: str) -> str:
+    """Without an exponent, with which programs write small numbers (`9.97e-05`); exact."""
+    text = number.strip()
+    return f"{Decimal(text):f}" if _EXPONENT.fullmatch(text) else text
 
 
 class CsvLines:

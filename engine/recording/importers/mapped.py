@@ -18,7 +18,7 @@ from typing import Any
 
 from fairlead.engine.recording.importers.bar_rows import bar, length_ns_of
 from fairlead.engine.recording.importers.binance_wire import NS_MAX, Malformed
-from fairlead.engine.recording.importers.csv_lines import Columns, CsvLines
+from fairlead.engine.recording.importers.csv_lines import Columns, CsvLines, plain
 from fairlead.engine.recording.importers.events import (
     Contract,
     Event,
@@ -148,7 +148,7 @@ class MappedSource:
         if side and side not in _TAKERS:
             raise Malformed(f"side buy or sell expected, {side[:20]!r} received")
         numbers = self._numbers
-        price, size = fields["price"].strip(), fields["size"].strip()
+        price, size = plain(fields["price"]), plain(fields["size"])
         return Trade(
             self._market,
             fields.get("id", "").strip(),
@@ -162,10 +162,10 @@ class MappedSource:
     def _bar(self, fields: Mapping[str, str]) -> Event:
         ts = time_ns(fields["time"])
         begin = ts if self._mapping["stamp"] == "open" else ts - self._length_ns
-        texts = [fields[name].strip() for name in BAR[1:5]]
+        texts = [plain(fields[name]) for name in BAR[1:5]]
         prices = self._numbers.prices
         told = [positive(prices[text], "price", text) for text in texts]
-        volume = self._numbers.sizes[fields["volume"].strip()]
+        volume = self._numbers.sizes[plain(fields["volume"])]
         end = begin + self._length_ns
         return bar(self._market, told, volume, (begin, end), end)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from fairlead.engine.recording.importers.binance_wire import Malformed
-from fairlead.engine.recording.importers.csv_lines import Columns, CsvLines
+from fairlead.engine.recording.importers.csv_lines import Columns, CsvLines, plain
 from fairlead.engine.recording.importers.diffbook import Level
 from fairlead.engine.recording.importers.events import (
     Contract,
@@ -100,7 +100,8 @@ class TardisSource:
 
     def _trade(self, fields: Sequence[str]) -> Event:
         market, ts_event, ts_init = self._head(fields)
-        name, side, price, size = fields[4:]
+        name, side = fields[4:6]
+        price, size = map(plain, fields[6:])
         if side not in _TAKERS:
             raise Malformed(f"side buy, sell or unknown expected, {side[:20]!r} received")
         numbers = self._numbered[market.id]
@@ -129,7 +130,7 @@ class TardisSource:
         numbers = self._numbered[market.id]
         sides: tuple[list[Level], list[Level]] = ([], [])
         for at in range(4, len(fields), 2):
-            price, size = fields[at : at + 2]
+            price, size = map(plain, fields[at : at + 2])
             if price:
                 level = positive(numbers.prices[price], "price", price), numbers.sizes[size]
                 sides[at // 2 % 2].append(level)  # the first pair, at 4, is an ask
@@ -145,7 +146,8 @@ class TardisSource:
                     raise fields
                 told = columns.of(fields)
                 market, ts_event, ts_init = self._head(told)
-                is_snapshot, side, price, size = told[4:]
+                is_snapshot, side = told[4:6]
+                price, size = map(plain, told[6:])
                 if is_snapshot not in ("true", "false") or side not in ("bid", "ask"):
                     text = f"{is_snapshot[:20]!r}, {side[:20]!r}"
                     raise Malformed(f"true or false, bid or ask expected, {text} received")

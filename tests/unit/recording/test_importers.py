@@ -18,6 +18,9 @@ from typer.testing import CliRunner
 
 from fairlead.engine.cli.import_ import command
 from fairlead.engine.recording.gaps import GapKind, read_gaps
+from fairlead.engine.recording.importers.binance_wire import Malformed, parts
+from fairlead.engine.recording.importers.csv_lines import plain
+from fairlead.engine.recording.importers.events import Contract
 from fairlead.engine.recording.importers.report import ImportReport
 from fairlead.engine.recording.importers.staging import ImportFailed, StagedCatalog
 from tests.unit.recording.formats import (
@@ -339,6 +342,28 @@ def test_parquet_tables_give_the_same_as_csv(tmp_path):
         path.write_bytes(path.read_bytes()[:-200])
         with pytest.raises(ImportFailed, match="damaged Parquet"):
             run("table", path, tmp_path / "none", **case.asked)
+
+
+def test_a_number_with_an_exponent_is_what_it_says(tmp_path):
+    """As programs write small floats: those lines were left out, so the lowest prices were."""
+    path = tmp_path / "p.csv"
+    rows = ["1760003278000,0.0001,5", "1760003279000,9.97e-05,1.5E+1", "1760003280000,1e-4,2e0"]
+    path.write_text("\n".join(["ts,price,amount", *rows, ""]))
+    asked = {"id": "PEPEUSDT.X", "symbol": "PEPE/USDT", "contract": Contract.SPOT}
+    report = run(
+        "table", path, tmp_path / "cat", mapping="time=ts,price=price,size=amount", **asked
+    )
+    assert report.malformed == 0
+    ticks = ParquetDataCatalog(str(tmp_path / "cat")).query_trade_ticks()
+    told = [(tick.price.as_decimal(), tick.size.as_decimal()) for tick in ticks]
+    expected = [("0.0001", "5"), ("0.0000997", "15"), ("0.0001", "2")]
+    assert told == [(Decimal(price), Decimal(size)) for price, size in expected]
+
+
+@pytest.mark.parametrize("number", ["1e", "e5", "1e-999", "-1e-5", "1_0e2", "nan", "1e40"])
+def test_no_other_exponent_is_a_number(number):
+    with pytest.raises(Malformed):
+        parts(plain(number))
 
 
 @pytest.mark.parametrize(
