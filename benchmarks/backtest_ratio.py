@@ -106,6 +106,7 @@ def run_helped(path: Path) -> dict[str, Any]:
     )
     from fairlead.engine.run.backtest_data import select
     from fairlead.engine.run.backtest_engine import Engine
+    from fairlead.engine.run.build import build_parts
     from fairlead.engine.run.config import load
 
     loaded = load(path)
@@ -124,7 +125,8 @@ def run_helped(path: Path) -> dict[str, Any]:
         arrivals.after(latency_ns(loaded))
         node.add_actor(arrivals)
         cls = timely(cls, arrivals.command)
-    node.add_strategy(true_fills(loaded, selection, node))
+    parts = build_parts(loaded, [], is_simulated=True)
+    node.add_strategy(true_fills(loaded, selection, node, parts))
     node.add_strategy(cls(build_strategy_config(cls, loaded.config.strategies[0])))
     before = time.perf_counter()
     return measured(node.run(), node.cache, selection, began, before)

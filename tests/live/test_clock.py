@@ -34,8 +34,8 @@ def test_a_step_is_told_and_orders_wait(desk: Desk, verb: str, secs: int) -> Non
         wait_for(lambda: any(raw.rglob("*.zst")), "frames")
     set_clock(desk, secs)
     wait_for(lambda: "CLOCK-STEP" in desk.log.read_text(), f"the step; see {desk.log}")
-    ordered = len(desk.orders())
     wait_for(lambda: gaps.exists() and "clock_step" in gaps.read_text(), "the row")
+    ordered = len(desk.orders())  # what was on its way at the step has arrived
     until = time.monotonic() + 2  # books go on coming, and each asks for an order
     while time.monotonic() < until:
         assert len(desk.orders()) == ordered

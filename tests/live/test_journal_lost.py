@@ -112,7 +112,8 @@ def test_an_empty_journal_meets_an_account_with_orders(live: Run) -> None:
         assert live.end_at("ORDER-OF-ANOTHER-ENGINE") == Exit.OK
     else:
         live.start({"rests": 0, "goes_on": False})
-        assert live.end_at("CRITICAL fairlead.adapters.base.account: JOURNAL-EMPTY") == Exit.OK
+        told = "CRITICAL fairlead.adapters.base.journaled_account: JOURNAL-EMPTY"
+        assert live.end_at(told) == Exit.OK
     assert len(live.open()) == 2, "they are left alone"
 
 
