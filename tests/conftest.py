@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from fairlead.engine.orders.key_lock import FOLDER_VARIABLE
 from tests.support import canaries
@@ -33,6 +34,8 @@ OPEN_KEY_TESTS = ("test_a_key_file_that_others_ca", "test_a_file_that_others_can
 NOT_OURS = frozenset(
     [".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"]
 )
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+settings.load_profile("untimed")
 BASE = pytest.StashKey[Path]()
 BEGAN = pytest.StashKey[float]()
 FOUND = pytest.StashKey[list[str]]()

@@ -26,6 +26,7 @@ from fairlead.adapters.base.venue import (
 from fairlead.engine.config import model
 from fairlead.engine.config.execution import able_with, drift_limits_of, held_of, settings_of
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.orders import permit
 from fairlead.engine.orders.away import KEY_REFUSALS_MAX
 from fairlead.engine.orders.balance_check import BALANCE_DRIFT, BalanceCheck
 from fairlead.engine.orders.desk import OrderDesk
@@ -450,8 +451,7 @@ class Account(JournaledAccount):
         self._private.start()
 
     def _spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        task.set_name(f"{self.venue}: {name}")
+        task = permit.begun(coroutine, f"{self.venue}: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -510,7 +510,7 @@ class PrivateItems:
 
     def _begin(self) -> None:
         self.close()  # of a connection before this one; what it pushed stays in line
-        task = asyncio.get_running_loop().create_task(self._catch_up())
+        task = permit.begun(self._catch_up())
         self._catching_up = task
         task.add_done_callback(self._caught_up)
 

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from fairlead.engine.orders import permit
+
 
 class Commands:
     """Those of one account that run. `idle` is set while there is none."""
@@ -25,7 +27,7 @@ class Commands:
     async def run(self, doing: Coroutine[Any, Any, None]) -> None:
         """Returns when it has ended, or at once from the stop on. It raises nothing of its own."""
         loop = asyncio.get_running_loop()
-        task = loop.create_task(doing, name="command")
+        task = permit.begun(doing, "command")
         self._running.add(task)
         self.idle.clear()
         waiting: asyncio.Future[None] = loop.create_future()

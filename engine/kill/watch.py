@@ -26,6 +26,7 @@ from fairlead.engine.kill.halts import RunHalts
 from fairlead.engine.kill.records import KillRecord, note
 from fairlead.engine.kill.state import ALL, Action, Kill, KillState
 from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders import permit
 from fairlead.engine.orders.desk import OrderDesk
 from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.live import KILL_STRATEGY, LiveOrder
@@ -255,7 +256,7 @@ class KillWatch:
             return
         for client_order_id in due:
             self._asked[client_order_id] = now
-        task = asyncio.get_running_loop().create_task(self._act(trading, due, wants_flat))
+        task = permit.begun(self._act(trading, due, wants_flat))
         self._acting[trading.venue] = task
         task.add_done_callback(lambda _: self._acting.pop(trading.venue, None))
 

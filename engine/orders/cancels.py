@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 
+from fairlead.engine.orders import permit
 from fairlead.engine.orders.journal import JournalError
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.missing import Missing
@@ -82,7 +83,8 @@ class Cancels(Part):
         pending = [o for o in orders if not o.state.is_terminal and not o.is_missing]
         self._not_before(pending, math.inf)
         try:
-            await self._try_cancels(pending, is_told=not is_again)
+            with permit.apart():
+                await self._try_cancels(pending, is_told=not is_again)
         finally:
             self._not_before(pending, asyncio.get_running_loop().time() + CANCEL_AGAIN_SECS)
 

@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
+from fairlead.engine.orders import permit
 from fairlead.engine.orders.approved import Approved, intents_of
 from fairlead.engine.orders.away import Away
 from fairlead.engine.orders.cancels import Cancels
@@ -323,10 +324,11 @@ class OrderDesk:
             limit_secs = min(limit_secs, most_secs)
         deadline = asyncio.get_running_loop().time() + limit_secs
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._settle_all(cancel_open=cancel_open)
-                if self.failure is None:
-                    await self._read_balances()
+            with permit.apart():
+                async with asyncio.timeout_at(deadline):
+                    await self._settle_all(cancel_open=cancel_open)
+                    if self.failure is None:
+                        await self._read_balances()
         except TimeoutError:
             logger.warning("the stop was not settled in %g s", limit_secs)
         finally:

@@ -3,15 +3,17 @@
 Between the desk's last look and the first byte a request may wait for rate budget or for a
 connection. The desk leaves its question in this context variable while it creates; rate limiter
 and transport ask it when the waiting is over, and the limiter stops waiting once the desk has
-withdrawn what it creates. Cancels and reads run without one.
+withdrawn what it creates. Cancels and reads run without one: a task begun, or a signal handled,
+while one is asked has it in its context, so that whatever outlives the submission is begun `apart`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 
 class Permit:
@@ -50,6 +52,22 @@ def asking(
         yield permit
     finally:
         _permit.reset(token)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within it nothing is asked, whoever called, nor in tasks that are begun in it."""
+    token = _permit.set(None)
+    try:
+        yield
+    finally:
+        _permit.reset(token)
+
+
+def begun[T](coroutine: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+    """A task that is no part of the submission, if any, in which it is begun."""
+    with apart():
+        return asyncio.get_running_loop().create_task(coroutine, name=name)
 
 
 def current() -> Permit | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 
+from fairlead.engine.orders import permit
 from fairlead.engine.orders.away import Away
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.live import DeskSettings
@@ -114,8 +115,7 @@ class Shared:
 
     def spawn(self, coroutine: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         """Run in the background, supervised."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        task.set_name(f"desk: {name}")
+        task = permit.begun(coroutine, f"desk: {name}")
         self.tasks.add(task)
         task.add_done_callback(self._ended)
         return task

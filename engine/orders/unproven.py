@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from fairlead.engine.orders import permit
 from fairlead.engine.orders.cancels import Cancels
 from fairlead.engine.orders.late import GivenUp
 from fairlead.engine.orders.live import LiveOrder, new_order
@@ -43,7 +44,7 @@ class Unproven(Part):
         cid = order.intent.client_order_id
         if cid in self.tasks:
             return
-        task = asyncio.ensure_future(self._until_proven(order))
+        task = permit.begun(self._until_proven(order))
         self.tasks[cid] = task
         task.add_done_callback(lambda done: self._ended(cid, done))
 

@@ -31,6 +31,7 @@ from fairlead.engine.kill.account import Reached
 from fairlead.engine.kill.switch import kill_state, switch_of
 from fairlead.engine.kill.thread import KillThread
 from fairlead.engine.kill.watch import KillSignal
+from fairlead.engine.orders import permit
 from fairlead.engine.orders.files import require_writable
 from fairlead.engine.recording.session import Recording
 from fairlead.engine.research.marks import Marks, watch_cache
@@ -331,7 +332,7 @@ class NodeRun:
         if not is_up or self.failure is not None or not self._traits.trades:
             self._stop_node(assembly)
             return
-        self._winding = asyncio.create_task(self._wind_down(assembly))
+        self._winding = permit.begun(self._wind_down(assembly))  # whoever asked, and wherever
         self._winding.add_done_callback(self._watch_ended)
 
     async def _wind_down(self, assembly: Assembly) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
@@ -40,6 +41,7 @@ class StopSignals:
         self._on_stop = on_stop
         self._on_cut_off = on_cut_off
         self._asked = asked
+        self._context = copy_context()
         self._count = 0
         self._before: dict[int, Any] = {}
 
@@ -65,13 +67,17 @@ class StopSignals:
         name = signal.Signals(number).name
         if self._count == 1:
             self._asked(f"signal {name}")
-            self._loop.call_soon_threadsafe(self._on_stop, name)
+            self._call(self._on_stop, name)
         elif self._count == 2:
             speech.is_hurried = True
             signal.setitimer(signal.ITIMER_REAL, CUT_OFF_SECS)
-            self._loop.call_soon_threadsafe(self._on_cut_off)
+            self._call(self._on_cut_off)
         else:
             self._end_at_once(number, frame)
+
+    def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """In our own context: what a signal interrupts may be a submission, which has its own."""
+        self._loop.call_soon_threadsafe(callback, *arguments, context=self._context)
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> None:
         text = f"ended at once by a second signal; {self._leaves}"

@@ -43,11 +43,15 @@ def test_in_a_browser(live: Run) -> None:
         dark = opened(started, f"{page.base}/#token={page.token}", told=told, dark=True)
         dark.wait_for_selector("#dot.on")
         dark.set_viewport_size({"width": 390, "height": 844})
-        assert dark.evaluate("document.documentElement.scrollWidth") == 390, "nothing sticks out"
+        wait_for(lambda: width(dark) == 390, "that nothing sticks out: the charts hear of it late")
         accessible(dark)
         assert told == []
         assert live.end() == Exit.OK
         dark.wait_for_selector("#dot:not(.on)")
+
+
+def width(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth"))
 
 
 def wrong_token(started: Browser, page: PageOf) -> None:

@@ -29,7 +29,7 @@ NAMES = (
     *("import-bybit-book", "import-table-bars", "import-hftbacktest"),
 )
 BOMB_SECS = 5.0  # of the processor; the worst takes 0.5
-P99_US_MAX = 5_000  # 1 ms on an idle machine; fivefold: caches are shared
+P99_US_MAX = 100_000  # 1 to 3 ms; what grows out of proportion takes seconds (benchmarks/fuzz.py)
 REPRODUCERS = sorted((ROOT / "tests" / "data" / "fuzz").glob("*/*.bin"))
 
 

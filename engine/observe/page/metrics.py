@@ -5,6 +5,7 @@ Names begin with `fairlead_`; times are seconds. The optional extra `observe` ha
 
 from __future__ import annotations
 
+from asyncio import all_tasks
 from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,7 @@ class Metrics:
         yield self._gauge("kills", "Kills in force", rows=[(len(status.kills),)])
         yield self._gauge("halts", "Halts in force", rows=[(len(status.halts),)])
         yield self._gauge("loop_lag_seconds", "Of the loop", rows=[(status.loop_lag_ms / 1e3,)])
+        yield self._gauge("loop_tasks", "Of the loop, unfinished", rows=[(len(all_tasks()),)])
         problems = self._sources.status.problem_count
         yield self._counter("problems", "What an operator should know", rows=[(problems,)])
 

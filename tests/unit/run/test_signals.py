@@ -11,6 +11,7 @@ from contextlib import closing
 
 import pytest
 
+from fairlead.engine.orders import permit
 from fairlead.engine.processes import speech
 from fairlead.engine.run.signals import StopSignals
 from tests.support.patience import PATIENCE_SECS
@@ -53,6 +54,33 @@ def test_no_alarm_outlives_the_handlers(monkeypatch: pytest.MonkeyPatch) -> None
             os.kill(os.getpid(), signal.SIGINT)
             monkeypatch.setattr(signal, "setitimer", racing)
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_signal_within_a_submission_is_none_of_its_context(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python handles it between two steps of whatever runs, in the context of that."""
+    monkeypatch.setattr(speech, "is_hurried", False)
+    monkeypatch.setattr(speech, "has_begun", False)
+    seen: list[str | None] = []
+
+    async def submits(stops: StopSignals) -> None:
+        with stops:
+            with permit.asking(lambda: "the engine is stopping"):
+                for _ in range(count):
+                    os.kill(os.getpid(), signal.SIGINT)
+                assert permit.refusal() == "the engine is stopping"
+            while len(seen) < count:
+                await asyncio.sleep(0)
+
+    def told(*_: str) -> None:
+        seen.append(permit.refusal())
+
+    with closing(asyncio.new_event_loop()) as loop:
+        stops = StopSignals(loop, told, told, lambda _: None, "nothing")
+        loop.run_until_complete(submits(stops))
+    assert seen == [None] * count
 
 
 def test_what_ended_with_a_code_is_not_killed_on_its_way_out() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from fairlead.adapters.base.ratelimit import Rate, RateLimiter
 from fairlead.adapters.simulation.virtual_time import VirtualLoop, run_virtual
+from fairlead.engine.orders import permit
 from fairlead.engine.orders.desk import DeskSettings, OrderDesk
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.model import OrderState
@@ -100,6 +101,30 @@ def test_tasks_that_are_cancelled_in_the_limiter_sent_nothing(key: str, tmp_path
         await asyncio.gather(*tasks, return_exceptions=True)
         assert session.states().count(OrderState.REFUSED) == ORDERS - SENT
         assert await session.desk.stop(cancel_open=False) == []
+
+    at(key, tmp_path, work)
+
+
+@pytest.mark.parametrize("key", VENUES)
+def test_a_stop_that_a_submission_brought_about_cancels_all_the_same(
+    key: str, tmp_path: Path
+) -> None:
+    """What the stop is told by has a submission's question in its context: it asks none of it.
+
+    A signal that came while an order was being created had the whole stop's cancels refused,
+    "the engine is stopping", until its time was over, and the orders stayed.
+    """
+
+    async def work(session: Session) -> None:
+        session.adapter.http.limiter = RateLimiter(  # type: ignore[attr-defined]
+            dict.fromkeys(("orders", "private", "public", "bulk"), Rate(10_000, 1.0))
+        )
+        await asyncio.gather(*session.begin())
+        assert session.states().count(OrderState.OPEN) == ORDERS
+        shared = session.desk._shared
+        with permit.asking(lambda: shared.halted or None, shared.withdrawn):
+            assert await session.desk.stop(cancel_open=True) == []
+        assert session.states() == [OrderState.CANCELED] * ORDERS
 
     at(key, tmp_path, work)
 
