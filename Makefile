@@ -1,5 +1,5 @@
 # Two commands do everything: `make demo` and `make test`. Both set the project up first.
-.PHONY: help setup demo test test-long lint compiled bench clean
+.PHONY: help setup demo test test-long lint compiled bench docs clean
 .DEFAULT_GOAL := help
 # Byte code is kept, whatever the environment says: a suite starts hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
@@ -31,6 +31,10 @@ compiled: setup # by one process, beside the lint, what each worker of the suite
 
 bench: setup ## every promised ratio, ours beside others', in one interleaved run; kept as JSON
 	@.venv/bin/python -m benchmarks
+
+docs: setup ## docs/ as pages with a search, in out/docs; a link that leads nowhere is an error
+	@.venv/bin/python -m sphinx -W --keep-going -q docs out/docs
+	@echo "out/docs/index.html"
 
 clean: ## remove what the commands made here
 	rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .hypothesis out

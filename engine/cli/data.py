@@ -30,6 +30,10 @@ Instruments = Annotated[
     list[str] | None, typer.Option("--instrument", help="Only this instrument id; repeatable.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LOST = (
+    "lost: what numbers tell (update ids of a depth stream, of which a message has many; trades; "
+    "bars; messages; records of the recorder)"
+)
 SHOWN_MAX = 20  # faults and differences on the screen; JSON has all that are kept
 
 
@@ -161,6 +165,8 @@ def gaps(folder: Folder, instrument: Instruments = None, as_json: AsJson = False
     ]
     if cells:
         _table(("from", "to", "seconds", "kind", "instrument", "lost", "reason"), cells)
+        if any(row.count for row in found):
+            typer.echo(LOST)
     typer.echo(str(told))
     if unreadable:
         typer.echo(f"WARNING: {unreadable} lines of gaps.jsonl are no rows", err=True)

@@ -19,6 +19,7 @@ from fairlead.engine.cli import process
 from fairlead.engine.config.model import FEE_RATE_MAX
 from fairlead.engine.config.walk import is_exact_decimal
 from fairlead.engine.errors import Exit
+from fairlead.engine.recording.importers.binance import FORMAT
 from fairlead.engine.recording.importers.binance_instruments import Fees, Rules
 from fairlead.engine.recording.importers.binance_wire import DECIMALS_MAX
 from fairlead.engine.recording.importers.diffbook import DEPTH
@@ -278,7 +279,7 @@ def render(report: ImportReport) -> str:
     if report.clock_steps:
         lines.append(f"  clock steps    {report.clock_steps:,} backward")
     for each in report.instruments:
-        lines += _render_instrument(each)
+        lines += _render_instrument(each, has_tops=report.format == FORMAT)
     lines.append(
         f"  took           {report.seconds:.2f} s; {report.file_bytes / 1e6:.2f} MB read, "
         f"{report.catalog_bytes / 1e6:.2f} MB in {report.files} files written"
@@ -290,7 +291,8 @@ def _first_malformed(report: ImportReport) -> list[MalformedLine]:
     return report.malformed_first[:MALFORMED_SHOWN]
 
 
-def _render_instrument(each: InstrumentReport) -> list[str]:
+def _render_instrument(each: InstrumentReport, *, has_tops: bool) -> list[str]:
+    """`has_tops`: the format tells tops of the book beside its changes, which check each other."""
     lines = [
         f"{each.id} ({each.market}; {each.price_precision} price and {each.size_precision} size "
         f"decimals; fees {each.maker_fee or 'unknown'} maker, {each.taker_fee or 'unknown'} taker)",
@@ -298,12 +300,7 @@ def _render_instrument(each: InstrumentReport) -> list[str]:
         + (f"min notional {each.min_notional}" if each.min_notional else "no min notional"),
         *_level_updates(each),
         *([f"  bars           {each.bars:,}"] if each.bars else []),
-        f"  trades         {each.trades:,}"
-        + _also(each.trades_off_book, "off the book, skipped")
-        + _also(each.trades_repeated, "told again, once in the catalog"),
-        f"  quotes         {each.quotes:,}"
-        + _also(each.quotes_unusable, "unusable, skipped")
-        + _also(each.quotes_repeated, "told again, skipped"),
+        *_ticks(each, is_all=has_tops),
         f"  gaps           {each.gaps:,} ({each.gap_seconds:.3f} s"
         + (
             f" without a book), and {each.unseen_seconds:.3f} s before there was one"
@@ -315,13 +312,12 @@ def _render_instrument(each: InstrumentReport) -> list[str]:
             if each.between_seconds
             else ""
         ),
-        *_book(each),
+        *_book(each, has_tops=has_tops),
     ]
     if each.depth_messages and not each.book_from_ns:
-        lines.append(
-            "  WARNING        there is no book of it in the catalog: no snapshot connects to the "
-            "depth messages, and no bookTicker proves them complete"
-        )
+        what = "no snapshot connects to the depth messages"
+        what += ", and no bookTicker proves them complete" if has_tops else ""
+        lines.append(f"  WARNING        there is no book of it in the catalog: {what}")
     if each.depth_stops:
         lines.append(
             f"  WARNING        depth messages stopped {each.depth_stops:,} times while other lines "
@@ -350,10 +346,35 @@ def _level_updates(each: InstrumentReport) -> list[str]:
     ]
 
 
-def _book(each: InstrumentReport) -> list[str]:
+def _ticks(each: InstrumentReport, *, is_all: bool) -> list[str]:
+    """Of a format whose files have one kind each only what there is."""
+    lines = []
+    if is_all or each.trades or each.trades_repeated:
+        lines.append(
+            f"  trades         {each.trades:,}"
+            + _also(each.trades_off_book, "off the book, skipped")
+            + _also(each.trades_repeated, "told again, once in the catalog")
+        )
+    if is_all or each.quotes or each.quotes_unusable:
+        lines.append(
+            f"  quotes         {each.quotes:,}"
+            + _also(each.quotes_unusable, "unusable, skipped")
+            + _also(each.quotes_repeated, "told again, skipped")
+        )
+    return lines
+
+
+def _book(each: InstrumentReport, *, has_tops: bool) -> list[str]:
     book = each.book
     if not each.depth_messages:
         return []
+    if not has_tops:
+        return [
+            f"  book           {book.snapshots:,} snapshots; {book.withheld_changes:,} messages "
+            "while there was none",
+            f"  book repairs   {book.crossed_levels:,} crossed levels; {book.unknown_deletes:,} "
+            f"deletes of unknown levels, {book.old_changes:,} old messages skipped",
+        ]
     return [
         f"  book           {book.snapshots:,} snapshots; top equal to the venue's at "
         f"{book.tops_agreed:,} of {book.tops_checked:,} checks; "

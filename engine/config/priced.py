@@ -13,7 +13,7 @@ import msgspec
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.problems import ConfigError, came_text
-from fairlead.engine.config.rules import RECORDED, money_limits, priced_in
+from fairlead.engine.config.rules import RECORDED, is_priced_in, money_limits, priced_in
 
 
 def require_priced(loaded: LoadedConfig, currencies: Collection[str]) -> None:
@@ -25,6 +25,37 @@ def require_priced(loaded: LoadedConfig, currencies: Collection[str]) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def shut_out(loaded: LoadedConfig, is_in: Callable[[str, str], bool]) -> Iterator[str]:
+    """A line for each limit that leaves instruments out, all of whose orders it then refuses.
+
+    `is_in` tells of an instrument's id whether it is priced in a currency.
+    """
+    limits: dict[str, list[str]] = {}
+    for path, text in money_limits(msgspec.structs.asdict(loaded.config.risk)):
+        limits.setdefault(str(path[1]), []).append(text.rpartition(" ")[2])
+    names = [name for key in loaded.traded for name in loaded.config.venues[key].instruments]
+    for option, currencies in limits.items():
+        out = [name for name in names if not any(is_in(name, one) for one in currencies)]
+        if out:
+            how = (
+                "it takes one currency, so that these need a config of their own"
+                if option == "max_order_notional"
+                else "add an amount in theirs"
+            )
+            yield (
+                f"risk.{option} is in {', '.join(currencies)}: every order in {', '.join(out)}, "
+                f"priced otherwise, is refused; {how}"
+            )
+
+
+def shut_out_by_name(loaded: LoadedConfig) -> list[str]:
+    """The same by what the instruments are called; of others than fairlead's own, a run tells."""
+    adapters = [loaded.config.venues[key].adapter for key in loaded.traded]
+    if any(name == RECORDED or ":" in name for name in adapters):
+        return []
+    return list(shut_out(loaded, lambda name, one: is_priced_in(name.rpartition(".")[0], one)))
 
 
 def idle_balances(loaded: LoadedConfig, has: Callable[[str], bool]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.engine.config.codes import CODES
+from fairlead.engine.codes.config import CODES
 from fairlead.engine.errors import Exit, FairleadError
 
 KeyPath = tuple[str | int, ...]

@@ -269,7 +269,7 @@ def _limits(raw: Mapping[str, Any], report: Report) -> None:
     risk = _table(raw.get("risk"))
     for path, text in money_limits(risk):
         currency = text.rpartition(" ")[2]
-        if not any(_is_priced_in(symbol, currency) for symbol in symbols):
+        if not any(is_priced_in(symbol, currency) for symbol in symbols):
             quotes = {symbol.rpartition("_")[2] for symbol in symbols}
             report(path, "E-CFG-040", priced_in(quotes), came_text(text))
 
@@ -290,7 +290,7 @@ def money_limits(risk: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
                 yield ("risk", option, position), text
 
 
-def _is_priced_in(symbol: str, currency: str) -> bool:
+def is_priced_in(symbol: str, currency: str) -> bool:
     """`BTC_USDT` says it; of another form it may be any that the name ends with."""
     base, _, quote = symbol.upper().rpartition("_")
     return quote == currency if base else quote.endswith(currency)

@@ -94,7 +94,7 @@ class Account:
     def cost_of(self, quantity: Decimal, cost: Decimal) -> Decimal:
         """By the journal's signed cost, which is quantity x average price whatever the contract."""
         if not self.is_inverse:
-            return cost
+            return cost * self._multiplier
         return self.value(quantity, cost / quantity) if quantity else ZERO
 
     def open(self, quantity: Decimal, cost: Decimal) -> None:

@@ -55,6 +55,7 @@ class Journal(HeldRecords):
     """The only writer of one account's journal file. Not thread-safe; use from the event loop."""
 
     took: Callable[[int], None] | None = None  # told how long each transaction took, ns
+    is_inverse: Callable[[str], bool] | None = None  # whether an instrument is; none is, without
 
     def __init__(self, path: Path, *, fsync: bool, now_ns: Callable[[], int]) -> None:
         self.path = path
@@ -506,7 +507,8 @@ class Journal(HeldRecords):
             (strategy, instrument),
         ).fetchone()
         quantity, cost = (Decimal(row[0]), Decimal(row[1])) if row else (Decimal(0), Decimal(0))
-        quantity, cost = move_position(quantity, cost, by, price)
+        is_inverse = self.is_inverse is not None and self.is_inverse(instrument)
+        quantity, cost = move_position(quantity, cost, by, price, is_inverse=is_inverse)
         held = (strategy, instrument, str(quantity), str(cost))
         self._db.execute(
             "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)", (*held, position_crc(*held))
@@ -572,12 +574,19 @@ def _not_opened(path: Path, why: str, repair: str = REPAIR) -> JournalError:
 
 
 def move_position(
-    quantity: Decimal, cost: Decimal, by: Decimal, price: Decimal
+    quantity: Decimal, cost: Decimal, by: Decimal, price: Decimal, *, is_inverse: bool = False
 ) -> tuple[Decimal, Decimal]:
-    """A netted position after one more execution: (quantity, cost at average price)."""
-    if not quantity or (quantity > 0) == (by > 0):
-        return quantity + by, cost + by * price
+    """A netted position after one more execution: (quantity, cost at average price).
+
+    The average of several prices is the one at which the position is worth what its parts are: of
+    an inverse contract, worth quantity / price, the harmonic mean.
+    """
     after = quantity + by
+    if not quantity or (quantity > 0) == (by > 0):
+        if not is_inverse or not quantity or not cost or not price:
+            return after, cost + by * price
+        worth = quantity * quantity / cost + by / price
+        return after, after * after / worth
     if not after:
         return Decimal(0), Decimal(0)
     if (after > 0) == (quantity > 0):  # reduced: the rest keeps its average price

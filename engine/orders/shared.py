@@ -92,10 +92,20 @@ class Shared:
     # -- who is told ---------------------------------------------------------------------------
 
     def tell(
-        self, code: str, instrument: str, subject: str, journal: str, venue: str, action: str
+        self,
+        code: str,
+        instrument: str,
+        subject: str,
+        journal: str,
+        venue: str,
+        action: str,
+        *,
+        is_known: bool = False,
     ) -> None:
+        """`is_known`: the journal has it already, of an earlier look."""
         finding = self.finding(code, instrument, subject, journal, venue, action)
-        self.journal.finding(finding)
+        if not is_known:
+            self.journal.finding(finding)
         self.sink.finding(finding)
 
     def finding(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+
+import msgspec
 
 from fairlead.engine.orders import permit
 from fairlead.engine.orders.cancels import Cancels
@@ -15,6 +18,9 @@ from fairlead.engine.orders.shared import Part, Shared
 from fairlead.engine.orders.table import ABSENT, Table
 
 logger = logging.getLogger(__name__)
+
+AGAIN_SECS = 30.0  # until what stays the same is journaled again, at first; doubled each time
+AGAIN_SECS_MAX = 3_600.0
 
 
 class Unproven(Part):
@@ -29,6 +35,7 @@ class Unproven(Part):
         self._cancels = cancels
         self._given_up = given_up
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self._told: dict[str, _Told] = {}  # by client order id, while it is looked for
 
     def begin(self, order: LiveOrder, reason: str) -> None:
         if order.state is not OrderState.UNKNOWN:
@@ -50,6 +57,7 @@ class Unproven(Part):
 
     def _ended(self, cid: str, task: asyncio.Task[None]) -> None:
         self.tasks.pop(cid, None)
+        self._told.pop(cid, None)
         self._shared.supervise(task)
 
     async def _until_proven(self, order: LiveOrder) -> None:
@@ -88,7 +96,9 @@ class Unproven(Part):
 
     def _unsure(self, order: LiveOrder, result: Unsure) -> None:
         intent = order.intent
-        self._journal.note("UNSURE", intent.client_order_id, result)
+        is_known = self._is_known(intent.client_order_id, result)
+        if not is_known:
+            self._journal.note("UNSURE", intent.client_order_id, result)
         if result.ambiguous:
             self._shared.tell(
                 "ORDER-AMBIGUOUS",
@@ -97,4 +107,34 @@ class Unproven(Part):
                 "sent, answer lost",
                 result.reason,
                 "nothing adopted; the instrument is halted until a person decides",
+                is_known=is_known,
             )
+
+    def _is_known(self, cid: str, result: Unsure) -> bool:
+        """Whether the journal has just this of the order, and lately enough.
+
+        A person may take days to decide, and each look comes to the same.
+        """
+        now, told, said = asyncio.get_running_loop().time(), self._told.get(cid), _said(result)
+        if told is not None and told.said == said:
+            if now < told.again_at:
+                return True
+            secs = min(told.secs * 2, AGAIN_SECS_MAX)
+        else:
+            secs = AGAIN_SECS
+        self._told[cid] = _Told(said, now + secs, secs)
+        return False
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What was journaled last, and when it is journaled again; loop time."""
+
+    said: tuple[object, ...]
+    again_at: float
+    secs: float
+
+
+def _said(result: Unsure) -> tuple[object, ...]:
+    """What a look comes to: figures in its words (times, counts) are no news, candidates are."""
+    candidates = sorted((one.venue_order_id, one.state, one.filled) for one in result.candidates)
+    return result.ambiguous, re.sub(r"\d+", "", result.reason), *candidates

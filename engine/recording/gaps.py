@@ -36,7 +36,8 @@ class GapRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One hole. `from_ns` and `to_ns` are local UNIX nanoseconds; `to_ns` is when it was mended.
 
     `instrument` is a NautilusTrader instrument id, or empty where all are concerned. `count` is
-    the number of things lost where that is known (update ids, records), else 0.
+    the number of things lost where that is known, else 0: of a depth stream update ids, of which a
+    message has many; of trades, bars, numbered messages and records one each.
     """
 
     kind: GapKind

@@ -194,7 +194,10 @@ def returns(rows: Sequence[Row]) -> dict[str, Any] | None:
 
 
 def by_time(rows: Sequence[Row], column: str, secs: int) -> list[float]:
-    """The last value of each of the equal times that have begun, from the first row on."""
+    """The last value of each of the equal times that are over, from the first row on.
+
+    What is left at the end is shorter than the others, and left out: it is no change like theirs.
+    """
     step, found = secs * SECOND_NS, [float(rows[0][column])]
     due, last = rows[0]["ts"] + step, found[0]
     for row in rows:
@@ -202,7 +205,7 @@ def by_time(rows: Sequence[Row], column: str, secs: int) -> list[float]:
             found.append(last)
             due += step
         last = float(row[column])
-    return [*found, last]
+    return [*found, last] if rows[-1]["ts"] == due else found
 
 
 # -- by time and strategy

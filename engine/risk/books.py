@@ -139,7 +139,9 @@ class Books:
         self.equity.filled(instrument, facts, signed, price, paid)
         self.ledger.exposure.mark(instrument, price)
         self._spend(instrument, facts, side, quantity, price, paid, now_ns)
-        in_base = fee[0] if fee is not None and fee[1] == facts.base else _ZERO
+        # What a contract settles in is in no position, though an inverse one's is its base
+        is_taken = fee is not None and fee[1] == facts.base != facts.currency
+        in_base = fee[0] if fee is not None and is_taken else _ZERO
         if in_base:
             self.ledger.base_fees[strategy, instrument] += in_base
         if side is Side.BUY and facts.base is not None:

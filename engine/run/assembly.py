@@ -134,6 +134,7 @@ class Assembly:
         state.offer = build.venue_offer(self._loaded)
         state.markets = Newest(MARKETS_MAX)
         state.clocks_differ = True
+        build.tell_shut_out(self._loaded, state, self._instruments())
         if self._traits.is_real:
             state.ticks = {}
         else:

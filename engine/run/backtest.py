@@ -59,7 +59,13 @@ from fairlead.engine.research.runs import Stamp
 from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.backtest_data import Selection, select
 from fairlead.engine.run.backtest_engine import Engine
-from fairlead.engine.run.build import Parts, build_parts, capabilities, tell_idle_balances
+from fairlead.engine.run.build import (
+    Parts,
+    build_parts,
+    capabilities,
+    tell_idle_balances,
+    tell_shut_out,
+)
 from fairlead.engine.run.ended import ending
 from fairlead.engine.run.fees import fee_model
 from fairlead.engine.run.keeping import gaps_of, record, traded
@@ -199,7 +205,9 @@ def _run(
     parts.run_state.markets = {}
     parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of
     venues = venue_configs(loaded, selection)
-    tell_idle_balances(loaded, parts.run_state, [one.instrument for one in selection.sources])
+    instruments = [source.instrument for source in selection.sources]
+    tell_idle_balances(loaded, parts.run_state, instruments)
+    tell_shut_out(loaded, parts.run_state, instruments)
     node = _node(loaded, prepared, venues)
     for progress in watched:
         watch = _Watch()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from fairlead.engine.config.execution import able_with
 from fairlead.engine.config.loaded import LoadedConfig, account_files
-from fairlead.engine.config.priced import currencies_of, idle_balances
+from fairlead.engine.config.priced import currencies_of, idle_balances, shut_out
 from fairlead.engine.config.resolved import ResolvedStrategy
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.guard.building import build_strategies
@@ -32,6 +32,7 @@ from fairlead.engine.orders.model import Capabilities
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.state import RiskStateFile
 from fairlead.engine.risk.states import RiskStates
+from fairlead.engine.risk.view import instrument_facts
 from fairlead.engine.run.assumed import strategy_used
 from fairlead.engine.run.fees import configured_rates
 
@@ -138,6 +139,18 @@ def build_parts(
     for strategy in built:
         strategy.bind(gate, run_state)
     return Parts(gate=gate, run_state=run_state, strategies=tuple(built), used=used)
+
+
+def priced_by(instruments: Iterable[Any]) -> Callable[[str, str], bool]:
+    """Whether one of NautilusTrader's `instruments`, by its id, is priced in a currency."""
+    known = {str(one.id): instrument_facts(one).currency for one in instruments}
+    return lambda name, currency: known.get(name, currency) == currency
+
+
+def tell_shut_out(loaded: LoadedConfig, run_state: RunState, instruments: Iterable[Any]) -> None:
+    """Warn of NautilusTrader's `instruments` whose every order a limit refuses."""
+    for line in shut_out(loaded, priced_by(instruments)):
+        run_state.warn("LIMIT-CURRENCY", line)
 
 
 def tell_idle_balances(

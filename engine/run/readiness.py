@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairlead.engine.config.loaded import LoadedConfig
-from fairlead.engine.config.priced import currencies_of, idle_balances, idle_by_name
+from fairlead.engine.config.priced import (
+    currencies_of,
+    idle_balances,
+    idle_by_name,
+    shut_out,
+    shut_out_by_name,
+)
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath
 from fairlead.engine.config.resolved import Mode
 from fairlead.engine.errors import FairleadError
@@ -31,6 +37,8 @@ def start_look(loaded: LoadedConfig, mode: Mode | None) -> tuple[list[ConfigProb
         notes += _unseen(loaded)
     if mode != "live":
         notes += idle_by_name(loaded, stated=mode is None)
+    if mode != "record":
+        notes += shut_out_by_name(loaded)
     return [*_folders(loaded), *described.problems(loaded, mode)], notes + native
 
 
@@ -85,12 +93,14 @@ def _backtest(loaded: LoadedConfig) -> tuple[list[ConfigProblem], list[str]]:
     from fairlead.engine.research.remote import local_catalog
     from fairlead.engine.run.backtest import venue_configs
     from fairlead.engine.run.backtest_data import select
+    from fairlead.engine.run.build import priced_by
 
     notes: list[str] = []
     try:
         selected = select(loaded.config, local_catalog(loaded))
         known = currencies_of(source.instrument for source in selected.sources)
         notes += idle_balances(loaded, known.__contains__)
+        notes += shut_out(loaded, priced_by(source.instrument for source in selected.sources))
         venue_configs(loaded, selected)
     except ConfigError as error:
         return list(error.problems), notes

@@ -274,6 +274,7 @@ COMMANDS: dict[str, Step] = {
     "fairlead data replay FOLDER": written(says="frames", FOLDER=RECORDED),
     "fairlead data convert FOLDER --out tables": written(says=".csv", FOLDER=RECORDED),
     "fairlead explain ORDER_ID --config CONFIG": explains,
+    "fairlead check CONFIG": written(says="ok", CONFIG=DEMO),
     "fairlead check CONFIG --journals": written(says="ok", CONFIG=DEMO),
     'sqlite3 FILE ".backup COPY"': copies,
     "sqlite3 DAMAGED .dump": dumps,
@@ -329,6 +330,9 @@ COMMANDS: dict[str, Step] = {
     "[--tick-size N] [--step-size N] [--min-notional N] "
     "[--depth LEVELS] [--no-fold-quotes] [--json]": imports,
     "fairlead kill all --config CONFIG": written(CONFIG=DEMO),
+    'fairlead kill all --config configs/demo.toml --reason "to see it"': written(),
+    "fairlead kill --status --config configs/demo.toml": written(8, says="to see it"),
+    'fairlead kill all --clear --reason "seen" --config configs/demo.toml': written(says="removed"),
     'fairlead kill all --config run.toml --reason "what you saw"': written(),
     # This account has never traded: there is nothing of it to close, and that is said.
     "fairlead kill all --action flatten --config run.toml": written(11, says="NOTHING WAS CLOSED"),
@@ -388,6 +392,7 @@ COMMANDS: dict[str, Step] = {
     "make test-long": dry,
     "make lint": dry,
     "make bench": dry,
+    "make docs": dry,
     "pytest tests/parity": collects,
     "pytest tests/unit/risk/test_gate_modes.py tests/unit/guard/test_guarded.py "
     "tests/unit/guard/test_breach.py tests/live": collects,

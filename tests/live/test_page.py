@@ -83,6 +83,7 @@ def test_its_figures_are_the_journals_and_the_venues(live: Run) -> None:
 def as_documented(page: PageOf) -> None:
     """Every answer has the shape that the OpenAPI document tells."""
     document = page.get("openapi.json")
+    assert "/api/v1/stream` is a WebSocket" in document["info"]["description"]
     assert document["openapi"].startswith("3.1")
     names = {"instrument": "BTC_USDT.OCEANEX"}
     for path, methods in document["paths"].items():
@@ -163,6 +164,10 @@ def test_who_has_no_token_or_comes_from_elsewhere_sees_nothing(live: Run) -> Non
         assert page.ask("/api/v1/status", **headers)[0] == 403, headers
         assert page.ask("/", **headers)[0] == 403, headers
     assert page.ask("/api/v1/status", Origin=page.base)[0] == 200
+    for path in ("orders?limit=5", "status?x=1", "nothing?x=1", "stream?token=t"):
+        status, told = page.ask(f"/api/v1/{path}")
+        assert (status, told["code"]) == (400, "PAGE-QUERY"), path
+    assert "came limit: /api/v1/orders" in page.ask("/api/v1/orders?limit=5")[1]["message"]
     kill = {"scope": "all"}
     assert page.ask("/api/v1/kill", body=kill)[0] == 403, "without the second token"
     assert page.ask("/api/v1/kill", body=kill, Fairlead_Control=page.token)[0] == 403
@@ -174,6 +179,10 @@ def test_who_has_no_token_or_comes_from_elsewhere_sees_nothing(live: Run) -> Non
         ({"scope": "all", "more": 1}, 422),
     ):
         assert page.ask("/api/v1/kill", body=body, control=True)[0] == status, body
+    status, told = page.ask("/api/v1/kill", body={"scope": "all", "action": "sell"}, control=True)
+    assert told["message"].endswith("expected one of cancel, flatten, halt")
+    status, told = page.ask("/api/v1/clear", body={"scope": "run", "reason": "x"}, control=True)
+    assert told["message"].endswith("expected one of account, all, strategy, venue")
     assert page.ask("/api/v1/orders/nothing/cancel", method="POST", control=True)[0] == 404
     assert page.get("status")["kills"] == []
     assert page.ask("/healthz", Authorization="") == (200, "ok\n")

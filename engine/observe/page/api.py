@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,7 @@ STREAM = f"{PREFIX}/stream"  # its first word is the token
 # What needs none: nothing of the run is in it, but whether it is up
 OPEN = frozenset({"/", "/charts.js", "/healthz", "/readyz", STREAM})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_FIELD = re.compile(r"`\$\.(\w+)`$")  # msgspec says so where a body does not fit
 _encode = msgspec.json.Encoder().encode
 
 # Of answers that a browser may show: nothing of another place, no frame of another page.
@@ -116,6 +118,7 @@ class Api:
             how = {"WWW-Authenticate": "Bearer"}
             return problem(401, "PAGE-TOKEN", "the token is missing or wrong", **how)
         try:
+            _require_known(request)
             return await handler(request)
         except Refused as error:
             return problem(error.status, error.code, error.message)
@@ -227,6 +230,14 @@ class Api:
         return answer(_encode(told.Done(text=text)))
 
 
+def _require_known(request: web.Request) -> None:
+    """Whoever asks for a part only would take the whole for it. Raises Refused."""
+    if request.query and request.path.startswith(PREFIX):
+        named = ", ".join(sorted(set(request.query)))[:100]
+        text = f"expected no query parameters, came {named}: {request.path} tells all there is"
+        raise Refused(400, "PAGE-QUERY", text)
+
+
 def _who(request: web.Request) -> str:
     return f"the page, with its second token, from {request.remote or 'nowhere known'}"
 
@@ -242,4 +253,12 @@ def body_of(body: bytes, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise Refused(422, "PAGE-BODY", str(error)[:200]) from error
+        raise Refused(422, "PAGE-BODY", f"{str(error)[:200]}{_allowed(error, kind)}") from error
+
+
+def _allowed(error: Exception, kind: Any) -> str:
+    """What the field may say, where it is one of some words."""
+    if (field := _FIELD.search(str(error))) is None:
+        return ""
+    of = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"].get(field[1], {})
+    return f"; expected one of {', '.join(of['enum'])}" if "enum" in of else ""

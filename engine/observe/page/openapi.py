@@ -10,11 +10,20 @@ from fairlead.engine.observe.page import told
 
 PREFIX = "/api/v1"
 VERSION = "1.0.0"
+_STREAM = f"""
+
+`GET {PREFIX}/stream` is a WebSocket, which needs no header: a client's first message is its token,
+`{{"token": "..."}}`; then it is told `{{"type": "whole", "changed": {{SECTION: {{KEY: ROW}}}}}}`,
+and at most four times a second `{{"type": "change", "changed": ..., "gone": {{SECTION: [KEY]}}}}`.
+A section is the last part of a path below, its rows have the same shapes. `{{"depth": INSTRUMENT}}`
+asks for that book's levels beside it, in `depth`. Close codes: 4401 wrong token, 4503 too many.
+"""
 _REF = "#/components/schemas/{name}"
 _PROBLEM = {
     "application/json": {"schema": {"$ref": _REF.format(name="Problem")}},
 }
 _REFUSALS = {
+    "400": "a query parameter: there are none",
     "401": "the token is missing or wrong",
     "403": "of another origin, or without the second token",
     "404": "there is no such thing",
@@ -25,8 +34,8 @@ _REFUSALS = {
     "429": "too many requests",
     "500": "it could not be done",
 }
-_READ = ("401", "403", "429", "500")
-_DO = ("401", "403", "404", "409", "413", "415", "422", "429", "500")
+_READ = ("400", "401", "403", "429", "500")
+_DO = ("400", "401", "403", "404", "409", "413", "415", "422", "429", "500")
 
 # Path: what it answers (a list of it: one tuple), in words, refusals beside those of every read.
 _READS: dict[str, tuple[Any, str, tuple[str, ...]]] = {
@@ -50,6 +59,9 @@ _DOES: dict[str, tuple[Any, str]] = {
     "clear": (told.ClearAsked, "Clear a kill and halts, as `fairlead kill --clear` does"),
     "orders/{client_order_id}/cancel": (None, "Cancel one order"),
 }
+
+
+ABOUT = f"{told.__doc__ or ''}{_STREAM}"
 
 
 def document(*, is_controlled: bool) -> dict[str, Any]:
@@ -85,7 +97,7 @@ def document(*, is_controlled: bool) -> dict[str, Any]:
         paths[f"{PREFIX}/{path}"] = {"post": one}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "fairlead", "version": VERSION, "description": told.__doc__ or ""},
+        "info": {"title": "fairlead", "version": VERSION, "description": ABOUT},
         "paths": paths,
         "components": {
             "schemas": components,

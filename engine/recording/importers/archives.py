@@ -113,13 +113,9 @@ class ArchiveSource:
 
     def events(self) -> Iterator[Told]:
         """Raises Refused, Unreadable, OSError."""
-        lines = iter(self._lines)
-        first = next(lines, None)
-        if first is None:
+        if (head := self._lines.head()) is None:
             return
-        number, fields = first
-        if isinstance(fields, Malformed):
-            raise Refused(f"{self._path}: line {number}: {fields}")
+        first, fields, lines = head
         has_header = not fields[0].strip().isdecimal()
         name = _NAME.search(self._path.name)
         shape = self._shape(fields, has_header, name[2] if name else "")
@@ -134,7 +130,9 @@ class ArchiveSource:
         symbol = name[1] if name else ""
         contract = self._contract(header, has_header, symbol, shape.kind)
         if shape.kind == "depth":
-            yield from self._depth(chain([] if has_header else [first], lines), columns, contract)
+            yield from self._depth(
+                chain([] if has_header else [(first, fields)], lines), columns, contract
+            )
             return
         if not symbol:
             symbol = self._asked.symbol.replace("/", "").upper()
@@ -143,9 +141,9 @@ class ArchiveSource:
             raise Refused(f"{self._path}: {text}")
         rows = _Rows(self._market(symbol, contract, shape.kind), self._numbered, shape.kind)
         if not has_header:
-            yield number, rows.event(columns, fields)
-        for number, fields in lines:
-            yield number, fields if isinstance(fields, Malformed) else rows.event(columns, fields)
+            yield first, rows.event(columns, fields)
+        for number, row in lines:
+            yield number, row if isinstance(row, Malformed) else rows.event(columns, row)
 
     def _shape(self, fields: Sequence[str], has_header: bool, kind: str) -> Shape:
         """By the header, else by the file's name. Raises Refused."""

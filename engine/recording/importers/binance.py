@@ -10,8 +10,6 @@ import begins again with what was learnt. `ts_init` is the local receive time of
 
 from __future__ import annotations
 
-import gc
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from fairlead.engine.recording.catalog import utc
 from fairlead.engine.recording.gaps import GapKind, GapRow
 from fairlead.engine.recording.importers import binance_wire as wire
 from fairlead.engine.recording.importers.binance_instruments import (
@@ -47,7 +46,7 @@ from fairlead.engine.recording.importers.binance_symbol import (
     most_decimals,
 )
 from fairlead.engine.recording.importers.diffbook import DEPTH, Level
-from fairlead.engine.recording.importers.lines import LineReader, Unreadable
+from fairlead.engine.recording.importers.lines import LineReader
 from fairlead.engine.recording.importers.listing import read_listing
 from fairlead.engine.recording.importers.neighbours import Neighbours
 from fairlead.engine.recording.importers.report import ImportReport, MalformedLine
@@ -56,9 +55,10 @@ from fairlead.engine.recording.importers.staging import (
     NO_DATA,
     ImportFailed,
     StagedCatalog,
-    refused_by,
 )
+from fairlead.engine.recording.importers.whole import Again, import_whole
 
+FORMAT = "binance"
 HEAD_LINES = 20_000  # read ahead, and kept in memory
 HEAD_LEVELS = 1_000_000
 MALFORMED_KEPT_MAX = 20  # malformed lines that are named one by one
@@ -66,7 +66,6 @@ MALFORMED_REFUSED_MIN = 10  # of a kind, if they are more than those that can be
 SYMBOLS_MAX = 1_000
 SNAPSHOTS_WAITING_MAX = 64  # of several symbols' files: until a change tells whose they are
 IDS_NEAR = 10_000  # update ids that a symbol's next messages may reach
-BEGINNINGS_MAX = 64  # each knows more than the one before
 
 _BOOKS = (wire.Depth, wire.Snapshot)
 
@@ -89,10 +88,6 @@ class Known(msgspec.Struct):
             self.ids = self.ids or (event.previous, event.last)
         elif not self.reference:
             self.reference = event.price if isinstance(event, wire.Trade) else event.bid[0]
-
-
-class _Again(Exception):
-    """A line needs what was not known at the beginning; `Known` has it now."""
 
 
 class BinanceImport:
@@ -126,41 +121,14 @@ class BinanceImport:
         self._options = Options(depth=depth, fold_tops=fold_tops, chunk_rows=chunk_rows)
         self._known: dict[str, Known] = {}
         self._parser = wire.Parser()
-        self._report = self._new_report()
-
-    def _new_report(self) -> ImportReport:
-        return ImportReport(file=str(self.file), format="binance", catalog=str(self.target))
+        self._report = ImportReport(file=str(file), format=FORMAT, catalog=str(catalog))
 
     def run(self) -> ImportReport:
         """Raises ImportFailed."""
-        started = time.perf_counter()
-        is_collecting = gc.isenabled()
-        gc.disable()  # rows hold no circles; to look for some takes a tenth of the time
-        try:
-            for _ in range(BEGINNINGS_MAX):
-                self._report = self._new_report()
-                self._report.file_bytes = self.file.stat().st_size
-                try:
-                    with StagedCatalog(self.target) as staged:
-                        self._write(staged)
-                        self._finish_report(staged)
-                        staged.commit()
-                    break
-                except _Again:
-                    continue
-            else:
-                raise ImportFailed("IMPORT-FORMAT", f"{self.file} goes on telling finer numbers")
-        except Unreadable as e:
-            raise ImportFailed("IMPORT-FORMAT", f"{self.file} cannot be read: {e}") from e
-        except OSError as e:
-            raise refused_by(e, self.file, self.target) from e
-        finally:
-            if is_collecting:
-                gc.enable()
-        self._report.seconds = round(time.perf_counter() - started, 3)
-        return self._report
+        return import_whole(self.file, self.target, FORMAT, self._write)
 
-    def _write(self, staged: StagedCatalog) -> None:
+    def _write(self, report: ImportReport, staged: StagedCatalog) -> None:
+        self._report = report
         reader = self._reader()
         self._parser = wire.Parser()
         lines = parsed_lines(reader, self._parser)
@@ -258,9 +226,9 @@ class BinanceImport:
             held = run.neighbours(name).overlapping(first_ns, last_ns)
             if held is not None:
                 text = (
-                    f"{self.target} already holds {name} from {held[0]} to {held[1]} ns, and the "
-                    f"file is from {first_ns} to {last_ns} ns; nothing was imported. Name another "
-                    "--catalog, or delete that range first"
+                    f"{self.target} already holds {name} from {utc(held[0])} to {utc(held[1])}, "
+                    f"and the file is from {utc(first_ns)} to {utc(last_ns)}; nothing was "
+                    "imported. Name another --catalog, or delete that range first"
                 )
                 raise ImportFailed("IMPORT-OVERLAP", text)
 
@@ -287,11 +255,11 @@ class BinanceImport:
     def symbols(self) -> Iterator[tuple[str, Known]]:
         yield from self._known.items()
 
-    def finer(self, symbol: str, finer: Finer) -> _Again:
+    def finer(self, symbol: str, finer: Finer) -> Again:
         known = self._known[symbol]
         known.price_decimals = max(known.price_decimals, finer.price_decimals)
         known.size_decimals = max(known.size_decimals, finer.size_decimals)
-        return _Again()
+        return Again()
 
     @property
     def report(self) -> ImportReport:
@@ -301,14 +269,6 @@ class BinanceImport:
     def only_symbol(self) -> str | None:
         """The file's symbol, as far as it is known to have one only."""
         return next(iter(self._known)) if len(self._known) == 1 else None
-
-    def _finish_report(self, staged: StagedCatalog) -> None:
-        sizes: Counter[str] = Counter()
-        for path in staged.path.rglob("*.parquet"):
-            sizes["files"] += 1
-            sizes["bytes"] += path.stat().st_size
-        self._report.files = sizes["files"]
-        self._report.catalog_bytes = sizes["bytes"]
 
 
 class _Run:
@@ -426,7 +386,7 @@ class _Run:
         """What takes the symbol's events, from its first one on; None where it is not wanted."""
         was_only = self._owner.only_symbol is not None
         if self._owner.know(event, ts) and was_only:
-            raise _Again  # snapshots were taken for the only symbol's
+            raise Again  # snapshots were taken for the only symbol's
         if event.symbol not in self._imports:
             self._begin(event.symbol, ts)
         return self._imports[event.symbol]

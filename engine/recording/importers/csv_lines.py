@@ -39,6 +39,20 @@ class CsvLines:
     def damage(self) -> str:
         return self._reader.damage
 
+    def head(self) -> tuple[int, list[str], Iterator[tuple[int, list[str] | Malformed]]] | None:
+        """The first line with its number, and those after it; None of a file without lines.
+
+        Raises Refused where it is malformed, and as they do.
+        """
+        lines = iter(self)
+        first = next(lines, None)
+        if first is None:
+            return None
+        number, fields = first
+        if isinstance(fields, Malformed):
+            raise Refused(f"{self._reader.path}: line {number}: {fields}")
+        return number, fields, lines
+
     def __iter__(self) -> Iterator[tuple[int, list[str] | Malformed]]:
         """Empty lines are left out. Raises OSError, Unreadable."""
         held: tuple[int, bytes | None] | None = None

@@ -6,8 +6,6 @@ than those before it. Nothing is left in the catalog unless all of it succeeded.
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable, Collection
 from decimal import Decimal
 from pathlib import Path
@@ -41,20 +39,19 @@ from fairlead.engine.recording.importers.events import (
     Refused,
     Source,
 )
-from fairlead.engine.recording.importers.lines import LineReader, Unreadable
+from fairlead.engine.recording.importers.lines import LineReader
 from fairlead.engine.recording.importers.listing import Listed, read_listing
 from fairlead.engine.recording.importers.markets import build
 from fairlead.engine.recording.importers.report import ImportReport, MalformedLine
-from fairlead.engine.recording.importers.sink import Sink, TooFine
+from fairlead.engine.recording.importers.sink import Sink
 from fairlead.engine.recording.importers.staging import (
     CHUNK_ROWS,
     NO_DATA,
     ImportFailed,
     StagedCatalog,
-    refused_by,
 )
+from fairlead.engine.recording.importers.whole import import_whole
 
-BEGINNINGS_MAX = 64  # each knows more than the one before
 MALFORMED_KEPT_MAX = 20
 MALFORMED_REFUSED_MIN = 10  # if they are more than those that can be read
 SYMBOLS_MAX = 1_000
@@ -114,37 +111,10 @@ class _Import:
 
     def run(self) -> ImportReport:
         """Raises ImportFailed."""
-        started = time.perf_counter()
-        is_collecting = gc.isenabled()
-        gc.disable()  # rows hold no circles
-        try:
-            for _ in range(BEGINNINGS_MAX):
-                self._report = ImportReport(
-                    file=str(self._file), format=self._name, catalog=str(self._target)
-                )
-                self._report.file_bytes = self._file.stat().st_size
-                try:
-                    with StagedCatalog(self._target) as staged:
-                        self._write(staged)
-                        staged.commit()
-                    break
-                except TooFine:
-                    continue
-            else:
-                raise ImportFailed("IMPORT-FORMAT", f"{self._file} goes on telling finer numbers")
-        except Refused as e:
-            raise ImportFailed("IMPORT-FORMAT", f"{e}; nothing was imported") from e
-        except Unreadable as e:
-            raise ImportFailed("IMPORT-FORMAT", f"{self._file} cannot be read: {e}") from e
-        except OSError as e:
-            raise refused_by(e, self._file, self._target) from e
-        finally:
-            if is_collecting:
-                gc.enable()
-        self._report.seconds = round(time.perf_counter() - started, 3)
-        return self._report
+        return import_whole(self._file, self._target, self._name, self._write)
 
-    def _write(self, staged: StagedCatalog) -> None:
+    def _write(self, report: ImportReport, staged: StagedCatalog) -> None:
+        self._report = report
         tell, total = self._asked.progress, self._report.file_bytes
         on_bytes = None if tell is None else lambda at: tell("import", at, total)
         source = self._reader(LineReader(self._file, on_bytes), self._asked, self._numbers)
@@ -153,9 +123,6 @@ class _Import:
             run.told(number, told)
         self._report.damage = source.damage
         run.finish()
-        for path in staged.path.rglob("*.parquet"):
-            self._report.files += 1
-            self._report.catalog_bytes += path.stat().st_size
 
     def begin(self, market: Market, staged: StagedCatalog, ts: int) -> Sink | None:
         """What takes the market's events; None where it is not wanted. Raises ImportFailed."""

@@ -109,13 +109,10 @@ class MappedSource:
 
     def _of_csv(self, wanted: Sequence[str]) -> Iterator[tuple[int, Sequence[str] | Malformed]]:
         lines = CsvLines(self._reader)
-        rows = iter(lines)
-        first = next(rows, None)
-        if first is None:
+        if (head := lines.head()) is None:
             return
-        if isinstance(first[1], Malformed):
-            raise Refused(f"{self._path}: line {first[0]}: {first[1]}")
-        columns = Columns(self._path, first[1], wanted)
+        _, names, rows = head
+        columns = Columns(self._path, names, wanted)
         for number, fields in rows:
             try:
                 yield number, fields if isinstance(fields, Malformed) else columns.of(fields)
@@ -188,13 +185,23 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def _part_ns(decimals: str, scale: int) -> int:
+    """What stands behind the point, of `scale` nanoseconds. Raises Malformed."""
+    known = decimals.rstrip("0")
+    room = len(str(scale)) - 1
+    if len(known) > room:
+        raise Malformed(f"a time of whole nanoseconds expected, it ends in .{decimals[:40]}")
+    return int(known.ljust(room, "0") or 0)
+
+
 def time_ns(text: str) -> int:
-    """Raises Malformed."""
+    """Digits say by their number before a point which unit they are. Raises Malformed."""
     text = text.strip()
-    if text.isascii() and text.isdecimal():
+    whole_text, point, part = text.partition(".")
+    if text.isascii() and whole_text.isdecimal() and part.isdecimal() == bool(point):
         for digits, scale in _SCALES:
-            if len(text) < digits:
-                return int(text) * scale
+            if len(whole_text) < digits:
+                return int(whole_text) * scale + _part_ns(part, scale)
         raise Malformed(f"time {text[:40]} is beyond nanoseconds")
     try:
         moment = datetime.fromisoformat(text)

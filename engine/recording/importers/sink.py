@@ -10,6 +10,7 @@ import msgspec
 from nautilus_trader.model import Bar, BarType, NautilusDataType, Price, Quantity
 
 from fairlead.engine.identifiers import TRADE_ID_MAX, trade_id
+from fairlead.engine.recording.catalog import utc
 from fairlead.engine.recording.gaps import GapKind, GapRow
 from fairlead.engine.recording.importers.binance_wire import Malformed, SymbolNumbers
 from fairlead.engine.recording.importers.columns import Columns
@@ -32,6 +33,7 @@ from fairlead.engine.recording.importers.staging import (
     StagedCatalog,
 )
 from fairlead.engine.recording.importers.trade_ids import TradeIds
+from fairlead.engine.recording.importers.whole import Again
 
 TRADES_KEPT_MAX = 65_536  # newest trades that a repeated one is held against
 OLD_CHANGES_MAX = 100  # in a row, after which the ids must have been reset
@@ -42,10 +44,6 @@ KINDS: dict[Any, Any] = {
     Levels: NautilusDataType.OrderBookDelta,
     BarRow: NautilusDataType.Bar,
 }
-
-
-class TooFine(Exception):
-    """A number has more decimals than the instrument: the import begins again, finer."""
 
 
 class Sink:
@@ -107,11 +105,11 @@ class Sink:
         }
 
     def take(self, event: Event, ts: int) -> None:
-        """Raises TooFine, Malformed, ImportFailed."""
+        """Raises Again where a number is finer, Malformed, ImportFailed."""
         prices, sizes = self._numbers.decimals
         report = self.report
         if prices > report.price_precision or sizes > report.size_precision:
-            raise TooFine
+            raise Again
         kind = type(event)
         first, _ = self._spans.get(kind) or self._begin(event, ts)
         self._takes[kind](event, ts)
@@ -304,7 +302,7 @@ class Sink:
         if not overlaps:
             return
         kind, (begin, end) = next(iter(overlaps.items()))
-        what = f"the catalog already holds {self.report.id} from {begin} to {end} ns"
+        what = f"the catalog already holds {self.report.id} from {utc(begin)} to {utc(end)}"
         written = {kind: one for kind, one in self._writers.items() if one.count}
         if all(
             kind in overlaps
@@ -314,8 +312,8 @@ class Sink:
         ):
             raise ImportFailed(HELD, f"{what}: all the time of the file; nothing was imported")
         text = (
-            f"{what}, and the file has {self._spans[kind][0]} to {self._spans[kind][1]} ns of the "
-            "same kind; nothing was imported. Name another --catalog, or delete that range first"
+            f"{what}, and the file has {' to '.join(map(utc, self._spans[kind]))} of the same "
+            "kind; nothing was imported. Name another --catalog, or delete that range first"
         )
         raise ImportFailed("IMPORT-OVERLAP", text)
 

@@ -65,13 +65,9 @@ class TardisSource:
 
     def events(self) -> Iterator[Told]:
         """Raises Refused, Unreadable, OSError."""
-        lines = iter(self._lines)
-        first = next(lines, None)
-        if first is None:
+        if (head := self._lines.head()) is None:
             return
-        number, header = first
-        if isinstance(header, Malformed):
-            raise Refused(f"{self._path}: line {number}: {header}")
+        _, header, lines = head
         names = set(header)
         if "is_snapshot" in names:
             rows = self._levels(lines, Columns(self._path, header, _LEVEL))

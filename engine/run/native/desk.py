@@ -64,6 +64,7 @@ class NativeDesk:
         self._now_ns = now_ns
         self._on_failed = on_failed
         self._on_found = on_found
+        journal.is_inverse = self._is_inverse
         self._live = {one.intent.client_order_id: LiveOrder(one) for one in journal.open_orders()}
 
     def live_orders(self) -> list[LiveOrder]:
@@ -250,7 +251,11 @@ class NativeDesk:
         intent = order.intent
         self._proven(order, fill.venue_order_id)
         known = self._instruments.get(fill.instrument)
-        in_base = known is not None and fill.fee_currency == known.base
+        in_base = (
+            known is not None
+            and fill.fee_currency == known.base
+            and getattr(known.nautilus, "settlement_currency", None) is None  # it holds no base
+        )
         booked = self.journal.fill(intent, fill, fill.fee if in_base else Decimal(0))
         if booked is None:
             return
@@ -258,6 +263,10 @@ class NativeDesk:
         order.cost += fill.quantity * fill.price
         if order.filled >= intent.quantity:
             self._end(intent.client_order_id, OrderState.FILLED, {"reason": "filled"})
+
+    def _is_inverse(self, instrument: str) -> bool:
+        known = self._instruments.get(instrument)
+        return known is not None and bool(known.nautilus.is_inverse)
 
     def _end(self, order_id: str, state: OrderState, proof: object) -> None:
         if self._live.pop(order_id, None) is not None:

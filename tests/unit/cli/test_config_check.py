@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from fairlead.adapters import registry
 from fairlead.engine.cli.app import VERBS, app
+from fairlead.engine.codes.config import CODES
 from fairlead.engine.config import model
-from fairlead.engine.config.codes import CODES
 from fairlead.engine.errors import MEANING, Exit, FairleadError
 from fairlead.engine.run.config import explain, json_schema
 from tests.support.patience import PATIENCE_SECS

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fairlead.engine.config.codes import CODES
+from fairlead.engine.codes.config import CODES
 from fairlead.engine.config.loader import CONFIG_BYTES_MAX
 from fairlead.engine.config.problems import ConfigError, ConfigProblem
 from fairlead.engine.run.config import load

@@ -206,3 +206,50 @@ def test_the_nearest_option_of_a_venue_is_told(tmp_path: Path, name: str, neares
     )
     with pytest.raises(ConfigError, match=f"did you mean {nearest}\\?"):
         load(path)
+
+
+SHUT = "risk.{} is in {}: every order in {}, priced otherwise, is refused; "
+
+
+def test_instruments_that_a_limit_shuts_out_are_named_by_check(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    risk = 'max_order_notional = "5 USDT"\nmax_drawdown = ["5 BTC", "5 USDT"]\n'
+    risk += 'max_daily_loss = ["1 BTC"]'
+    instruments = '["BTC_USDT.POLONIEX", "ETH_BTC.POLONIEX", "ETH_USDT.POLONIEX"]'
+    text = CONFIG.format(risk=risk, instruments=instruments, balances='["100 USDT"]')
+    path.write_text(text)
+    expected = [
+        SHUT.format("max_order_notional", "USDT", "ETH_BTC.POLONIEX")
+        + "it takes one currency, so that these need a config of their own",
+        SHUT.format("max_daily_loss", "BTC", "BTC_USDT.POLONIEX, ETH_USDT.POLONIEX")
+        + "add an amount in theirs",
+    ]
+    for words in [], ["--mode", "live"], ["--mode", "paper"]:
+        told = CliRunner().invoke(app, ["check", str(path), "--json", *words])
+        assert json.loads(told.stdout)["notes"] == expected
+    path.write_text(text.replace("adapter =", "data_only = true\nadapter ="))
+    told = CliRunner().invoke(app, ["check", str(path), "--json"])
+    assert json.loads(told.stdout)["notes"] == [], "no order goes there"
+
+
+def test_a_backtest_knows_which_of_its_instruments_a_limit_shuts_out(tmp_path: Path) -> None:
+    """By what the catalog says of them."""
+    names = ("BTC_USDT.TEST", "BTC_EUR.TEST")
+    for seed, name in enumerate(names):
+        kit.write_catalog(tmp_path / "catalog", kit.perpetual(name), seconds=5, seed=seed)
+    path = kit.config(
+        tmp_path,
+        tmp_path / "catalog",
+        kit.MAKER,
+        kit.MAKER_PARAMS,
+        instrument=names[0],
+        risk='max_order_notional = "5000 USDT"',
+    )
+    path.write_text(path.read_text().replace(f'["{names[0]}"]', f'["{names[0]}", "{names[1]}"]'))
+    line = SHUT.format("max_order_notional", "USDT", names[1])
+    line += "it takes one currency, so that these need a config of their own"
+    told = CliRunner().invoke(app, ["check", str(path), "--mode", "backtest", "--json"])
+    assert (json.loads(told.stdout)["notes"], told.exit_code) == ([line], 0)
+    run = run_backtest(load(path))
+    assert [one for one in run.summary.notes if "LIMIT" in one] == [f"LIMIT-CURRENCY: {line}"]
+    run.dispose()

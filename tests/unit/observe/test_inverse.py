@@ -86,6 +86,22 @@ def test_parts_of_strategies_add_up_and_the_journals_cost_is_its_average_price()
     assert abs(parts[0].net - gained + D("0.00001")) < NEAR
 
 
+def test_an_opening_linear_position_counts_its_multiplier() -> None:
+    """3 contracts of 10 units each at 50, by the journal 3 x 50: they have cost 1500."""
+    contract = coin()
+    contract.is_inverse = False
+    contract.multiplier = SimpleNamespace(as_decimal=lambda: D(10))
+    contract.settlement_currency = contract.quote_currency
+    books = Books({COIN: contract})
+    books.open([(("a", COIN), (D(3), D(150)))])
+    for account in books.accounts("a", COIN):
+        account.book(False, D(3), D(52), D(0), "USD")
+    (whole,) = books.instruments({})
+    (part,) = books.strategies({})
+    assert (whole.opening_cost, part.opening_cost) == (1500, 1500)
+    assert (whole.realized, whole.net, part.net) == (60, 60, 60)
+
+
 def top(ts: int, price: int) -> Top:
     known = SimpleNamespace(as_decimal=lambda: D(price))
     return Top(ts, known, known)

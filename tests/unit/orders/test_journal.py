@@ -67,6 +67,19 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
         opened(path)
 
 
+def test_the_average_price_of_an_inverse_position_is_the_harmonic_mean() -> None:
+    """10 contracts at 40000 and 10 at 60000 are worth what 20 at 48000 are."""
+    for sign in (1, -1):
+        quantity = cost = Decimal(0)
+        for price in (40000, 60000):
+            quantity, cost = move_position(
+                quantity, cost, Decimal(10 * sign), Decimal(price), is_inverse=True
+            )
+        assert round(cost / quantity, 12) == 48000
+        rest, left = move_position(quantity, cost, Decimal(-5 * sign), Decimal(1), is_inverse=True)
+        assert (rest, round(left / rest, 12)) == (15 * sign, 48000), "the rest keeps its price"
+
+
 def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "j.sqlite"
     journal = opened(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,26 @@ def test_a_definition_is_written_once_and_told_when_it_changes(tmp_path):
     assert [one.size_precision for one in sorted(found, key=lambda one: one.ts_init)][-1] == 4
     (told,) = define(tmp_path, [pair], T0 + 4)  # and back again
     assert "size_increment" in told
+
+
+def test_what_an_account_says_of_an_instrument_is_written_and_not_told(tmp_path):
+    """A run on paper has no key, and so no leverage: the live one after it has both."""
+    fields = spot(X).to_dict()
+
+    def defined(margin: str, size_increment: str, ts: int) -> list[str]:
+        more = {"margin_init": margin, "size_increment": size_increment}
+        more["size_precision"] = len(size_increment) - 2
+        return define(tmp_path, [CurrencyPair.from_dict({**fields, **more})], ts)
+
+    assert defined("0", "0.001", T0) == []
+    assert defined("0.05", "0.001", T0 + 1) == []
+    found = ParquetDataCatalog(str(tmp_path)).instruments()
+    newest = max(found, key=lambda one: one.ts_init)
+    assert (len(found), Decimal(str(newest.margin_init))) == (2, Decimal("0.05"))
+    (told,) = defined("0", "0.0001", T0 + 2)
+    assert "size_increment" in told
+    assert "margin_init" not in told
+    assert "[record] dir" in told, "what to do"
 
 
 def test_what_one_mode_knows_of_an_instrument_and_another_does_not_is_no_change(tmp_path):

@@ -280,7 +280,8 @@ def test_returns_have_standard_errors_and_no_more_than_the_run_can_tell() -> Non
         ((1 + told["ratio"] ** 2 / 2) / 60) ** 0.5, rel=1e-9
     )
     assert numbers.returns(rows[:20]) is None
-    assert numbers.by_time(rows[:4], "equity", 2) == [100, 100, 101]
+    assert numbers.by_time(rows[:5], "equity", 2) == [100, 100, 100]
+    assert numbers.by_time(rows[:4], "equity", 2) == [100, 100], "a second is no two"
 
 
 def test_a_run_in_memory_asks_for_a_file_and_takes_its_name_as_text(

@@ -259,6 +259,15 @@ def test_drawdown_is_measured_from_the_peak_across_restarts(tmp_path: Path) -> N
     assert code(again, order("109"), view) is None
 
 
+def test_the_fee_of_an_inverse_contract_is_in_no_position() -> None:
+    """It settles in its base: ten contracts are ten, whatever of the coin was paid."""
+    gate = RiskGate(Risk(), fees={})
+    for name, base in ((XBT, "XBT"), (BTC, "BTC")):
+        gate.ledger.exposure.know(name, FACTS[name])
+        gate.filled("", "S", name, Side.BUY, D(10), D(50000), (D("0.001"), base), NOW)
+    assert gate.ledger.base_fees == {("S", BTC): D("0.001")}
+
+
 @pytest.mark.parametrize("code_of_fee", ["USDT", "BTC", "BNB"])
 def test_fees_count_in_the_instruments_currency(code_of_fee: str) -> None:
     gate = RiskGate(Risk())

@@ -232,6 +232,27 @@ def test_an_execution_of_an_order_that_is_not_ours_is_booked_and_told(kept: Kept
     assert [one.code for one in kept.findings] == [UNASKED]
 
 
+def test_a_contract_holds_no_fee_and_an_inverse_one_has_its_harmonic_mean(kept: Kept) -> None:
+    """The fee is in the coin, which is the base of the contract and in no position."""
+    coin = Event(
+        base="BTC",
+        quote="USD",
+        nautilus=Event(settlement_currency=Event(code="BTC"), is_inverse=True),
+    )
+    desk = NativeDesk(
+        kept.journal, {PERP: coin}, lambda: 7, lambda code, _: None, kept.findings.append
+    )
+    desk.is_hearing = True
+    desk.intend([limit()])
+    fee = Money.from_str("0.00001000 BTC")
+    desk.told(filled("0.005", "1", price="40000.00", commission=fee))
+    desk.told(filled("0.005", "2", price="60000.00", commission=fee))
+    (held,) = kept.journal.positions()
+    assert held.quantity == Decimal("0.010")
+    assert held.avg_price is not None
+    assert round(held.avg_price, 9) == 48000
+
+
 def test_an_execution_after_the_end_moves_the_position_once(kept: Kept) -> None:
     kept.desk.intend([limit()])
     kept.desk.told(event("OrderCanceled", reason=None))

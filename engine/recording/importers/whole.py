@@ -1,0 +1,54 @@
+"""One file of an import, whole or not at all; begun again where a later line knows more."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fairlead.engine.recording.importers.events import Refused
+from fairlead.engine.recording.importers.lines import Unreadable
+from fairlead.engine.recording.importers.report import ImportReport
+from fairlead.engine.recording.importers.staging import ImportFailed, StagedCatalog, refused_by
+
+BEGINNINGS_MAX = 64  # each knows more than the one before
+
+
+class Again(Exception):
+    """A line needs what was not known at the beginning, and is known now."""
+
+
+def import_whole(
+    file: Path, target: Path, name: str, write: Callable[[ImportReport, StagedCatalog], None]
+) -> ImportReport:
+    """Have `write` import the file of the format `name`; what it wrote joins the catalog at the
+    end. Raises ImportFailed, and then the catalog is as it was."""
+    started = time.perf_counter()
+    is_collecting = gc.isenabled()
+    gc.disable()  # rows hold no circles; to look for some takes a tenth of the time
+    try:
+        for _ in range(BEGINNINGS_MAX):
+            report = ImportReport(file=str(file), format=name, catalog=str(target))
+            report.file_bytes = file.stat().st_size
+            try:
+                with StagedCatalog(target) as staged:
+                    write(report, staged)
+                    for path in staged.path.rglob("*.parquet"):
+                        report.files += 1
+                        report.catalog_bytes += path.stat().st_size
+                    staged.commit()
+            except Again:
+                continue
+            report.seconds = round(time.perf_counter() - started, 3)
+            return report
+        raise ImportFailed("IMPORT-FORMAT", f"{file} goes on telling finer numbers")
+    except Refused as e:
+        raise ImportFailed("IMPORT-FORMAT", f"{e}; nothing was imported") from e
+    except Unreadable as e:
+        raise ImportFailed("IMPORT-FORMAT", f"{file} cannot be read: {e}") from e
+    except OSError as e:
+        raise refused_by(e, file, target) from e
+    finally:
+        if is_collecting:
+            gc.enable()
