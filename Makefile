@@ -33,7 +33,7 @@ bench: setup ## every promised ratio, ours beside others', in one interleaved ru
 	@.venv/bin/python -m benchmarks
 
 docs: setup ## docs/ as pages with a search, in out/docs; a link that leads nowhere is an error
-	@.venv/bin/python -m sphinx -W --keep-going -q docs out/docs
+	@.venv/bin/python -m sphinx -W -E -a --keep-going -q docs out/docs
 	@echo "out/docs/index.html"
 
 clean: ## remove what the commands made here
