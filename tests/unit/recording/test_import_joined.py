@@ -9,6 +9,7 @@ import pytest
 from nautilus_trader.model import BookAction
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from fairlead.engine.recording.catalog import utc
 from fairlead.engine.recording.gaps import GapKind, GapRow, read_gaps, summary_of
 from fairlead.engine.recording.importers.binance import import_binance
 from fairlead.engine.recording.importers.report import ImportReport
@@ -146,7 +147,7 @@ def test_a_file_begins_with_its_snapshot(inside_ms, tmp_path):
     before = tree(tmp_path / "cat")
     lines = [snapshot(inside_ms, 100, *WHOLE), *steady(101, 5, first_ms=500)]
     begin = int(lines[0].split(b" ")[0])
-    with pytest.raises(ImportFailed, match=rf"IMPORT-OVERLAP.* file is from {begin} to "):
+    with pytest.raises(ImportFailed, match=rf"IMPORT-OVERLAP.* file is from {utc(begin)} to "):
         add(tmp_path, lines)
     assert tree(tmp_path / "cat") == before
 
