@@ -73,6 +73,17 @@ def answer_by(answer: Answer) -> None:
     _answers[:] = [answer]
 
 
+def answer_also(answer: Answer) -> None:
+    """Who else is told of an end at once; it takes no lock that the process may hold."""
+    _answers.append(answer)
+
+
+def answer_no_more(answer: Answer) -> None:
+    """The process ends in order."""
+    if answer in _answers:
+        _answers.remove(answer)
+
+
 def say(text: str) -> None:
     """A line on stderr, past the loggers, whose locks a blocked thread may hold.
 

@@ -60,6 +60,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Settle an order that the venue has forgotten, by hand.",
     ),
     "gateway": ("fairlead.engine.cli.gateway", "Ask a venue what only that venue has."),
+    "alert": ("fairlead.engine.cli.alert", "Send a test message to whom a run alerts."),
     "kill": ("fairlead.engine.cli.kill", "Stop orders, cancel, flatten: also when the run hangs."),
     "venue": ("fairlead.engine.cli.venue", "Serve a simulated venue on loopback."),
     "venues": ("fairlead.engine.cli.venues", "Tell what each venue can do."),

@@ -12,6 +12,10 @@ COMMANDS: dict[str, Code] = {
         "a defect of fairlead, not of the input", "report it with the traceback of the log"
     ),
     "E-CFG": Code("the config is wrong: a line for each mistake follows", "mend each line"),
+    "ALERTS-NONE": Code(
+        "`fairlead alert` on a config without an endpoint", "see [operate.md](operate.md#alerts)"
+    ),
+    "ALERTS-NAME": Code("no such endpoint of alerts", "take one that the line lists"),
     "SET-FORM": Code("`--set` without KEY=VALUE", "`fairlead config` lists every key"),
     "STOPPED": Code("stopped by a signal before it began", "nothing was sent"),
     "E-ADAPTER": Code(

@@ -124,6 +124,20 @@ CODES: dict[str, Code] = {
         "the catalog lacks what the backtest needs",
         "import or record it; `fairlead data ls FOLDER`",
     ),
+    "E-CFG-071": Code(
+        "an alert rule names an endpoint that is not there, or a name that can't be one",
+        "take one of `observe.alerts.endpoints`; names are letters, digits, - and _",
+    ),
+    "E-CFG-072": Code(
+        "an address of the Telegram API that would send the token in the clear", "write https://"
+    ),
+    "E-CFG-073": Code(
+        "an alert endpoint's URL that apprise can't use",
+        "compare it with [the examples](operate.md#alerts)",
+    ),
+    "E-CFG-074": Code(
+        "a package of an optional extra is not installed", "install it as the line says"
+    ),
     "FEES-MISSING": Code(
         "nobody tells the fees of a run on paper or of a backtest",
         '`[venues.NAME.fees]`, or `fees = "none"` if there are truly none',

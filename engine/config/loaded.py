@@ -157,7 +157,11 @@ def problem_at(
 
 
 def _holds_secrets(path: KeyPath) -> bool:
-    return len(path) >= 3 and path[0] == "venues" and path[2] == "credentials"
+    """Where a reference stands; a person may have written the secret itself there."""
+    return (len(path) >= 3 and path[0] == "venues" and path[2] == "credentials") or path[:3] in (
+        ("observe", "alerts", "endpoints"),
+        ("observe", "telegram", "token"),
+    )
 
 
 def account_files(loaded: LoadedConfig, key: str, *, paper: bool = False) -> AccountFiles:

@@ -14,30 +14,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-
-class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every section."""
-
-
-def _doc(
-    text: str,
-    *,
-    unit: str | None = None,
-    least: str | None = None,
-    above: str | None = None,
-    most: str | None = None,
-    **limits: Any,
-) -> Meta:
-    """Describe a field: meaning, unit, and limits (the named ones are for exact decimals)."""
-    extra = {"least": least, "above": above, "most": most}
-    decimal_limits = {name: value for name, value in extra.items() if value is not None}
-    return Meta(
-        description=text,
-        extra_json_schema={"x-unit": unit} if unit else None,
-        extra=decimal_limits or None,
-        **limits,
-    )
-
+from fairlead.engine.config.observed import Observe as Observe
+from fairlead.engine.config.shape import Struct
+from fairlead.engine.config.shape import doc as _doc
 
 Money = Annotated[
     str,
@@ -506,31 +485,6 @@ class Record(Struct, frozen=True, kw_only=True):
     promote_secs: Annotated[
         int, _doc("How often new events become Parquet files of the catalog", unit="s", ge=1)
     ] = 300
-
-
-PAGE_ADDRESS: Final = r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}$"
-
-
-class Observe(Struct, frozen=True, kw_only=True):
-    """What a running engine shows of itself (docs/operate.md). Nothing is traded differently."""
-
-    page: Annotated[
-        Annotated[str, Meta(pattern=PAGE_ADDRESS)] | None,
-        _doc(
-            "Address of the page and its HTTP API, HOST:PORT; absent: there is none",
-            examples=["127.0.0.1:8787"],
-        ),
-    ] = None
-    control: Annotated[
-        bool, _doc("Whether the page kills, clears and cancels, with a second token")
-    ] = False
-    hosts: Annotated[
-        list[str],
-        _doc("Further names, with their port, by which a browser reaches the page (a proxy's)"),
-    ] = msgspec.field(default_factory=list)
-    remote: Annotated[
-        bool, _doc("Allow an address of `page` that other machines can reach; it has no TLS")
-    ] = False
 
 
 class Backtest(Struct, frozen=True, kw_only=True):

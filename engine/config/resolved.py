@@ -15,6 +15,7 @@ import msgspec
 from fairlead.engine.config import model
 from fairlead.engine.config.execution import able_with
 from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.people import People, people_of
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, KeyPath, told_once
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.config.strategies import import_strategy
@@ -39,13 +40,14 @@ class ResolvedStrategy(msgspec.Struct, frozen=True, kw_only=True):
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """`secrets` are by venue key and name; none of the venues whose keys the mode does not need.
 
-    `strategies` are those without a problem of their own.
+    `strategies` are those without a problem of their own; `people` are whom a run tells of itself.
     """
 
     loaded: LoadedConfig
     secrets: Mapping[str, Mapping[str, Secret]]
     strategies: tuple[ResolvedStrategy, ...]
     problems: tuple[ConfigProblem, ...]
+    people: People = People()
 
     def require(self) -> Resolved:
         """Raises ConfigError with every problem."""
@@ -77,6 +79,10 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
             problems += _market(loaded, key, venue)
         if venue.adapter != RECORDED:
             problems += _held(loaded, key, venue)
+    people = People()
+    if mode != "backtest":
+        people, failed = people_of(loaded)
+        problems += failed
     strategies: tuple[ResolvedStrategy, ...] = ()
     if mode != "record":
         if not loaded.config.strategies and mode is not None:
@@ -91,6 +97,7 @@ def resolve(loaded: LoadedConfig, mode: Mode | None) -> Resolved:
         loaded=loaded,
         secrets=secrets,
         strategies=strategies,
+        people=people,
         problems=tuple(sorted(problems, key=lambda one: (one.line, one.col, one.code))),
     )
 

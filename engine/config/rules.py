@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from fairlead.engine.config.model import PAGE_ADDRESS
+from fairlead.engine.config.observed import PAGE_ADDRESS
 from fairlead.engine.config.problems import KeyPath, came_text, did_you_mean, nearest
 from fairlead.engine.config.walk import Report
 from fairlead.engine.orders.files import PAPER
@@ -25,6 +25,8 @@ SPOT_FEES: Final = '{ maker = "0.001", taker = "0.001" }'
 MARGIN_FEES: Final = '{ maker = "0.0002", taker = "0.0005" }'
 
 PORT_MAX: Final = 65_535
+ENDPOINTS_MAX: Final = 16
+ENDPOINT_NAME: Final = r"[A-Za-z0-9_-]{1,32}"  # a label of metrics, a word of log lines
 OF_INSTRUMENTS: Final = ("max_order_quantity", "max_position", "min_position")  # keys of [risk]
 OF_MONEY: Final = (  # keys of [risk], too
     "max_order_notional",
@@ -68,7 +70,10 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
     _limits(raw, report)
     _balances(_table(raw.get("simulated")).get("balances"), report)
     _backtest(_table(raw.get("backtest")), report)
-    _page(_table(raw.get("observe")), report)
+    observe = _table(raw.get("observe"))
+    _page(observe, report)
+    _alerts(_table(observe.get("alerts")), report)
+    _telegram(_table(observe.get("telegram")), report)
     for section, key in _FOLDER_KEYS:
         _folder(_table(raw.get(section)).get(key), (section, key), report)
 
@@ -146,18 +151,22 @@ def _adapter(
 
 
 def _credentials(venue: Mapping[str, Any], path: KeyPath, report: Report) -> None:
-    """Refuse everything that is not a reference. The value is never shown, nor a part of it."""
     for name, reference in _table(venue.get("credentials")).items():
-        if isinstance(reference, str) and is_reference(reference):
-            continue
-        report(
-            (*path, "credentials", name),
-            "E-SEC-001",
-            "a reference, env:NAME or file:PATH",
-            "something else (not shown)",
-            "inline secrets are refused: keep it in an environment variable, or in a file of "
-            "mode 0600; if it was a real one, replace it at the venue",
-        )
+        _reference(reference, (*path, "credentials", name), "at the venue", report)
+
+
+def _reference(reference: Any, path: KeyPath, where: str, report: Report) -> None:
+    """Refuse everything that is not a reference. The value is never shown, nor a part of it."""
+    if isinstance(reference, str) and is_reference(reference):
+        return
+    report(
+        path,
+        "E-SEC-001",
+        "a reference, env:NAME or file:PATH",
+        "something else (not shown)",
+        "inline secrets are refused: keep it in an environment variable, or in a file of "
+        f"mode 0600; if it was a real one, replace it {where}",
+    )
 
 
 def _instruments(name: str, venue: Mapping[str, Any], path: KeyPath, report: Report) -> None:
@@ -331,6 +340,39 @@ def _page(observe: Mapping[str, Any], report: Report) -> None:
     elif observe.get("remote") is not True and not _is_loopback(host.strip("[]")):
         hint = "reach it through ssh -L, or set observe.remote = true"
         report(path, "E-CFG-048", "an address of this machine alone", came_text(page), hint)
+
+
+def _alerts(alerts: Mapping[str, Any], report: Report) -> None:
+    path: KeyPath = ("observe", "alerts")
+    endpoints = _table(alerts.get("endpoints"))
+    for name, reference in endpoints.items():
+        _reference(reference, (*path, "endpoints", name), "where it is from", report)
+        if re.fullmatch(ENDPOINT_NAME, name) is None:
+            expected = "a name of letters, digits, - and _, at most 32"
+            report((*path, "endpoints", name), "E-CFG-071", expected, "another", at_value=False)
+    if len(endpoints) > ENDPOINTS_MAX:
+        expected = f"at most {ENDPOINTS_MAX} endpoints"
+        report((*path, "endpoints"), "E-CFG-071", expected, str(len(endpoints)))
+    for number, rule in enumerate(_list(alerts.get("rules"))):
+        for place, name in enumerate(_list(_table(rule).get("to"))):
+            if isinstance(name, str) and name not in endpoints:
+                where = (*path, "rules", number, "to", place)
+                expected = f"one of observe.alerts.endpoints ({', '.join(endpoints) or 'none'})"
+                hint = did_you_mean(name, list(endpoints))
+                report(where, "E-CFG-071", expected, came_text(name), hint)
+
+
+def _telegram(telegram: Mapping[str, Any], report: Report) -> None:
+    path: KeyPath = ("observe", "telegram")
+    if "token" in telegram:
+        _reference(telegram["token"], (*path, "token"), "with BotFather", report)
+    api = telegram.get("api")
+    if not isinstance(api, str) or not api.startswith("http://"):
+        return
+    host = re.split(r"[/?#]", api.removeprefix("http://"), maxsplit=1)[0]
+    if not _is_loopback(re.sub(r":[0-9]*$", "", host).strip("[]")):
+        hint = "the bot's token is in every request: write https://"
+        report((*path, "api"), "E-CFG-072", "https, or an address of this machine", "http", hint)
 
 
 def _is_loopback(host: str) -> bool:

@@ -92,13 +92,32 @@ class NodeRun:
         self._switch = switch_of(loaded, self._kill_state)
         self._accounts = HeldAccounts()
         self._shown = Shown(
-            loaded, mode, self.status, self.trading, self._kill_state, self._state, self._runtimes
+            loaded,
+            resolved.people,
+            mode,
+            self.status,
+            self.trading,
+            self._kill_state,
+            self._state,
+            self._runtimes,
         )
 
     # -- from start to end ---------------------------------------------------------------------
 
     def run(self) -> Ended:
         """Blocks until the run has ended. Raises FairleadError for what prevents a start."""
+        if (alerts := self._shown.alerts) is None:
+            return self._run()
+        alerts.start()
+        try:
+            ended = self._run()
+        except BaseException as error:
+            alerts.failed(error)
+            raise
+        alerts.ended(int(ended.exit), ended.reason)
+        return ended
+
+    def _run(self) -> Ended:
         with ExitStack() as held:
             held.callback(os.umask, os.umask(0o077))  # the owner's alone, also what others open
             require_writable(self.loaded.state_dir)

@@ -1,15 +1,17 @@
-"""What a run lends to its page, and the page's life within it."""
+"""What a run lends to its page, its alerts and its Telegram bot, and their life within it."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairlead.adapters.base.ratelimit import RateLimiter
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.people import People
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.kill.state import KillState
 from fairlead.engine.observe.assumptions import versions
@@ -21,6 +23,7 @@ from fairlead.engine.run.trading import TradingAccount
 from fairlead.engine.status import RunStatus
 
 if TYPE_CHECKING:
+    from fairlead.engine.observe.alerts.watch import Alerting
     from fairlead.engine.observe.page.server import Page
     from fairlead.engine.observe.page.sources import Sources
     from fairlead.engine.observe.page.told import BudgetTold, RunTold
@@ -29,14 +32,16 @@ RUNS_SHOWN = 50
 
 
 class Shown:
-    """Of one run; where its config has no page it does nothing, and imports nothing.
+    """Of one run; where its config shows nothing it does nothing, and imports nothing.
 
-    `lines` are what a person is told once the page is there.
+    `lines` are what a person is told once the page is there. `alerts` are told of the run's end by
+    who knows it.
     """
 
     def __init__(
         self,
         loaded: LoadedConfig,
+        people: People,
         mode: NodeMode,
         status: RunStatus,
         trading: Sequence[TradingAccount],
@@ -45,15 +50,20 @@ class Shown:
         runtimes: Callable[[], Iterable[VenueRuntime]],
     ) -> None:
         self.lines: list[str] = []
+        self.alerts: Alerting | None = None
         self._page: Page | None = None
         self._sources: Sources | None = None
-        if loaded.config.observe.page is None:
+        self._filled: Callable[[Any], None] | None = None
+        self._tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._running: list[asyncio.Task[None]] = []
+        observe = loaded.config.observe
+        if observe.page is None and observe.alerts is None and observe.telegram is None:
             return
-        from fairlead.engine.observe.page.server import Page as Served
+        from fairlead.engine.observe.page.snapshot import Snapshot
         from fairlead.engine.observe.page.sources import Sources as Lent
 
         traits = MODES[mode]
-        self._sources = Lent(
+        self._sources = sources = Lent(
             loaded=loaded,
             mode=mode,
             is_real=traits.is_real,
@@ -68,15 +78,38 @@ class Shown:
             report=lambda name: _report(loaded.state_dir, name),
             now_ns=time.time_ns,
         )
-        self._page = Served(self._sources, loaded.config.observe)
+        if observe.page is not None:
+            from fairlead.engine.observe.page.server import Page as Served
+
+            self._page = Served(sources, observe)
+        page = self._page
+        snapshot = Snapshot(sources, is_controlled=False) if page is None else page.snapshot
+        self._filled = snapshot.filled
+        if observe.alerts is not None:
+            from fairlead.engine.observe.alerts.watch import Alerting as Told
+
+            name = f"{loaded.config.name} {mode}"
+            self.alerts = Told(observe.alerts, people.endpoints, run=name, config=str(loaded.path))
+            self.alerts.lend(sources, snapshot)
+            sources.alerts = self.alerts
+            self._tasks.append(self.alerts.run)
+        if observe.telegram is not None and people.token is not None:
+            from fairlead.engine.observe.alerts.telegram import Bot
+
+            bot = Bot(sources, snapshot, observe.telegram, people.token)
+            self._tasks.append(bot.run)
 
     async def start(self) -> None:
         """Never raises."""
         if self._page is not None:
             self.lines = await self._page.start()
+        self._running = [asyncio.ensure_future(task()) for task in self._tasks]
 
     async def stop(self) -> None:
         """Never raises."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         if self._page is not None:
             await self._page.stop()
 
@@ -86,10 +119,10 @@ class Shown:
             self._sources.parts, self._sources.cache = parts, cache
 
     def hears(self, on_fill: Callable[[Any], None]) -> Callable[[Any], None]:
-        """`on_fill`, of which the page hears too."""
-        if self._page is None:
+        """`on_fill`, of which who shows the run hears too."""
+        filled = self._filled
+        if filled is None:
             return on_fill
-        filled = self._page.snapshot.filled
 
         def both(fill: Any) -> None:
             filled(fill)

@@ -21,6 +21,7 @@ import pytest
 from tests.documents.extract import commands, documents
 from tests.documents.session import DOCUMENTED_PORT, Session
 from tests.support.own_venue import Own
+from tests.support.people import Hook, open_people, secret_file
 from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.slow
@@ -259,6 +260,17 @@ def needs_sqlite3() -> None:
         pytest.skip("the sqlite3 shell is not installed on this machine")
 
 
+def alerts(session: Session, command: str) -> None:
+    """To an endpoint that the reader has; the demo's config names none."""
+    with open_people(hook := Hook()):
+        secret_file(session.folder, "hook.url", hook.url)
+        text = (session.folder / DEMO).read_text()
+        text += '\n[observe.alerts]\nendpoints = { hook = "file:../hook.url" }\n'
+        (session.folder / "configs" / "told.toml").write_text(text)
+        assert _ends(session, command, CONFIG="configs/told.toml") == "hook: sent\n"
+        assert hook.titles == ["demo: TEST"]
+
+
 # In the order in which they run: README first, as a reader would.
 COMMANDS: dict[str, Step] = {
     "fairlead venue oceanex --port 8610 --account-dir configs/venue": serves,
@@ -309,7 +321,8 @@ COMMANDS: dict[str, Step] = {
         says="net PnL"
     ),
     "pip install 'fairlead[research]'": extra("research", "pandas", "plotly", "pyarrow"),
-    "pip install 'fairlead[observe]'": extra("observe", "prometheus-client"),
+    "pip install 'fairlead[observe]'": extra("observe", "apprise", "prometheus-client"),
+    "fairlead alert test CONFIG": alerts,
     "fairlead check mine/first.toml --mode backtest": first("ok: first"),
     "fairlead backtest mine/first.toml": first("MARKET 1, STOP_LIMIT 1"),
     "fairlead import ADABTC-1m-2021-11-27.csv --catalog data/archive "
@@ -377,6 +390,7 @@ COMMANDS: dict[str, Step] = {
     "fairlead config --schema": written(says='"$schema"'),
     "fairlead": named,
     ".venv/bin/fairlead": named,
+    "fairlead alert": named,
     "fairlead backtest": named,
     "fairlead check": named,
     "fairlead explain": named,

@@ -12,6 +12,7 @@ import msgspec
 from fairlead.adapters.simulation.mutation import TOML
 from fairlead.engine.config.changes import change, parsed, written
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.observe.alerts.updates import BotError, require_ok, updates_of
 from fairlead.engine.observe.page import told
 from fairlead.engine.observe.page.api import body_of
 from fairlead.engine.observe.page.control import Refused
@@ -75,6 +76,12 @@ def asked(data: bytes) -> None:
         quiet(partial(body_of, data, kind), Refused)
 
 
+def telegram(data: bytes) -> None:
+    """What the Bot API answers."""
+    quiet(partial(updates_of, data), BotError)
+    quiet(partial(require_ok, "getUpdates", 200, data), BotError)
+
+
 def research_targets(folder: Path) -> Iterator[Target]:
     kept = KeptRun(folder)
     yield Target(name="kept-run", corpus=kept.corpus, feed=kept, inputs=2_000)
@@ -90,3 +97,9 @@ def research_targets(folder: Path) -> Iterator[Target]:
         b'{"scope":"all","reason":"why"}',
     ]
     yield Target(name="page-words", corpus=words, feed=asked, inputs=2_000)
+    updates = [
+        b'{"ok":true,"result":[{"update_id":7,"message":{"chat":{"id":42},"from":{"id":1},'
+        b'"text":"status","date":0}},{"update_id":8,"edited_message":{}}]}',
+        b'{"ok":false,"description":"Unauthorized"}',
+    ]
+    yield Target(name="telegram", corpus=updates, feed=telegram, inputs=2_000)

@@ -62,6 +62,10 @@ class Control:
             raise Refused(500, error.code, error.message) from error
         return f"in force: {kill}"
 
+    def known(self, kind: str, key: str) -> None:
+        """Raises Refused for a scope that names nothing of this run."""
+        self._scope(kind, key)
+
     def clear(self, asked: ClearAsked, who: str) -> str:
         """The word is given; the run takes it at its next look. Raises Refused."""
         sources, state = self._sources, self._sources.kills

@@ -63,6 +63,7 @@ class Metrics:
         yield from self._orders(status)
         yield from self._money(status)
         yield from self._times(status)
+        yield from self._told()
         for name, text in LATENCIES.items():
             if (histogram := self._sources.status.latencies.get(name)) is not None:
                 yield self._histogram(f"fairlead_{name}_seconds", text, histogram)
@@ -196,3 +197,22 @@ class Metrics:
         yield self._gauge("budget_used", "Of a budget of requests", "venue scope", rows)
         rows = [(one.venue or "gate", one.scope, one.count) for one in budgets]
         yield self._gauge("budget_size", "Of a budget of requests", "venue scope", rows)
+
+    def _told(self) -> Iterator[Family]:
+        """Alerts, and who asks the Telegram bot."""
+        alerts, counters = self._sources.alerts, self._sources.status.counters
+        told = [] if alerts is None else list(alerts.deliveries.items())
+        for name, text in (
+            ("sent", "Alerts that arrived"),
+            ("failed", "Tries to send one that failed"),
+            ("lost", "Alerts that were given up"),
+        ):
+            rows = [(endpoint, getattr(one, name)) for endpoint, one in told]
+            yield self._counter(f"alerts_{name}", text, "endpoint", rows)
+        rows = [(endpoint, one.waiting) for endpoint, one in told]
+        yield self._gauge("alerts_waiting", "To be sent", "endpoint", rows)
+        held = 0 if alerts is None else alerts.held
+        yield self._counter("alerts_held", "Held back: too many in an hour", rows=[(held,)])
+        strangers = counters.get("telegram_strangers", 0)
+        text = "Messages of chats that are not allowed"
+        yield self._counter("telegram_strangers", text, rows=[(strangers,)])

@@ -15,7 +15,7 @@ from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.observe.page import told
 from fairlead.engine.observe.summary import mark_price
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import REDUCE_TAG, role_of
+from fairlead.engine.orders.model import REDUCE_TAG, Finding, role_of
 from fairlead.engine.secrets import redact
 
 if TYPE_CHECKING:
@@ -158,6 +158,11 @@ def of_denial(one: DenialRecord) -> told.DenialTold:
         instrument=one.instrument,
         client_order_id=one.client_order_id,
     )
+
+
+def of_finding(one: Finding) -> str:
+    """In words."""
+    return f"{one.instrument} {one.subject}: journal {one.journal}, venue {one.venue}; {one.action}"
 
 
 def positions(sources: Sources) -> Iterator[tuple[str, told.PositionTold]]:

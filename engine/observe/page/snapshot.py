@@ -297,14 +297,7 @@ class Snapshot:
             return same
         told_of = [(one.ts_ns, one.code, one.message, 1) for one in sources.status.problems]
         told_of += [
-            (
-                one.ts_event,
-                one.code,
-                f"{one.instrument} {one.subject}: journal {one.journal}, venue {one.venue}; "
-                f"{one.action}",
-                1,
-            )
-            for one in found[-WARNINGS_SHOWN:]
+            (one.ts_event, one.code, rows.of_finding(one), 1) for one in found[-WARNINGS_SHOWN:]
         ]
         told_of += [(0, code, text, count) for (code, text), count in warned.items()]
         told_of.sort(key=lambda one: -one[0])

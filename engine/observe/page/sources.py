@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.engine.kill.account import TradedAccount
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairlead.engine.config.loaded import LoadedConfig
     from fairlead.engine.guard.run_state import RunState
     from fairlead.engine.kill.state import KillState
+    from fairlead.engine.observe.deliveries import Delivery
     from fairlead.engine.observe.page.told import BudgetTold, RunTold
     from fairlead.engine.risk.gate import RiskGate
     from fairlead.engine.status import RunStatus
@@ -26,6 +27,15 @@ class ShownAccount(TradedAccount, Protocol):
 
     @property
     def findings(self) -> Sequence[Finding]: ...
+
+
+class Alerts(Protocol):
+    """What became of the alerts, by endpoint; `held` are those that were too many."""
+
+    @property
+    def deliveries(self) -> Mapping[str, Delivery]: ...
+    @property
+    def held(self) -> int: ...
 
 
 class Parts(Protocol):
@@ -78,6 +88,7 @@ class Sources:
         self.started_ns = now_ns()
         self.parts: Parts | None = None
         self.cache: Any = None
+        self.alerts: Alerts | None = None
         self.loop_lag_ns = 0  # the last that was measured
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.observe.page import rows, told
 from fairlead.engine.observe.page.wrong import wrong_of
@@ -30,7 +32,7 @@ def status_of(
     NautilusTrader lends its cache."""
     now_ns, config = sources.now_ns(), sources.loaded.config
     state, gate = sources.status, sources.gate
-    losses = list(_losses(sources))
+    losses = list(losses_of(sources))
     unknown = unknown_orders(sources)
     streams = [rows.of_stream(one) for one in state.streams.values()]
     heard = [one for one in streams if one.last_frame_ns]
@@ -45,7 +47,7 @@ def status_of(
         now_ns=now_ns,
         is_controlled=is_controlled,
         wrong=[
-            told.Wrong(level=one.level, code=one.code, text=redact(one.text))
+            msgspec.structs.replace(one, text=redact(one.text), about=redact(one.about))
             for one in wrong_of(sources, now_ns, losses, unknown)
         ],
         strategies=[one.id for one in config.strategies] if sources.trades else [],
@@ -145,7 +147,7 @@ def _order_rate(sources: Sources, now_ns: int) -> Iterator[told.BudgetTold]:
     )
 
 
-def _losses(sources: Sources) -> Iterator[told.LossTold]:
+def losses_of(sources: Sources) -> Iterator[told.LossTold]:
     gate = sources.gate
     if gate is None or not sources.trades:
         return

@@ -20,11 +20,16 @@ ScopeKind = Literal["all", "account", "venue", "strategy"]
 
 
 class Wrong(Told, frozen=True, kw_only=True):
-    """One reason why not all is well. `bad` needs a person now; `look` may pass by itself."""
+    """One reason why not all is well. `bad` needs a person now; `look` may pass by itself.
+
+    `about` is what it is about (a stream, a venue), the same while the text changes; "" is nothing
+    in particular.
+    """
 
     level: Level
     code: str
     text: str
+    about: str = ""
 
 
 class KillTold(Told, frozen=True, kw_only=True):

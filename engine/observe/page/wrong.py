@@ -33,36 +33,36 @@ def wrong_of(sources: Sources, now_ns: int, losses: list[LossTold], unknown: int
         *_problems(sources, now_ns),
     ]
     if sources.state() != "running":
-        found.append(_look("NOT-RUNNING", f"the run is {sources.state()}"))
+        found.append(_look("NOT-RUNNING", f"the run is {sources.state()}", "run"))
     if sources.loop_lag_ns > LAG_NS:
         ms = sources.loop_lag_ns // 1_000_000
-        found.append(_look("LOOP-LAG", f"the engine's loop was held up for {ms} ms"))
+        found.append(_look("LOOP-LAG", f"the engine's loop was held up for {ms} ms", "loop"))
     return sorted(found, key=lambda one: one.level)
 
 
-def _bad(code: str, text: str) -> Wrong:
-    return Wrong(level="bad", code=code, text=text[:SHOWN_CHARS])
+def _bad(code: str, text: str, about: str = "") -> Wrong:
+    return Wrong(level="bad", code=code, text=text[:SHOWN_CHARS], about=about)
 
 
-def _look(code: str, text: str) -> Wrong:
-    return Wrong(level="look", code=code, text=text[:SHOWN_CHARS])
+def _look(code: str, text: str, about: str = "") -> Wrong:
+    return Wrong(level="look", code=code, text=text[:SHOWN_CHARS], about=about)
 
 
 def _stops(sources: Sources) -> Iterator[Wrong]:
     """What refuses new orders."""
     for kill in sources.kills.in_force() if sources.kills is not None else ():
-        yield _bad("KILLED", f"{kill}; nothing is created until a person clears it")
+        text = f"{kill}; nothing is created until a person clears it"
+        yield _bad("KILLED", text, str(kill.scope))
     gate = sources.gate
     if gate is None:
         return
     for venue, halt in gate.halts():
         where = venue.lower() or "every venue"
-        yield _bad(
-            "HALTED", f"{where}: {halt.reason}; nothing new is sent until a person clears it"
-        )
+        text = f"{where}: {halt.reason}; nothing new is sent until a person clears it"
+        yield _bad("HALTED", text, where)
     snapshot = gate.snapshot()
     for strategy, reason in snapshot.faulted.items():
-        yield _bad("FAULTED", f"{strategy} is stopped for the rest of the run: {reason}")
+        yield _bad("FAULTED", f"{strategy} is stopped for the rest of the run: {reason}", strategy)
     why = snapshot.kill_switch
     if why is not None and (sources.kills is None or not sources.kills.in_force()):
         yield _bad("STOPPED", why)
@@ -71,13 +71,15 @@ def _stops(sources: Sources) -> Iterator[Wrong]:
 def _orders(sources: Sources, unknown: int) -> Iterator[Wrong]:
     if unknown:
         noun = "order has" if unknown == 1 else "orders have"
-        yield _look("UNKNOWN", f"{unknown} {noun} no proven outcome: the engine goes on asking")
+        text = f"{unknown} {noun} no proven outcome: the engine goes on asking"
+        yield _look("UNKNOWN", text, "orders")
     for account in sources.accounts:
         missing = getattr(account.desk, "missing", None)
         if missing is not None and (lost := missing()):
             yield _bad(
                 "MISSING",
                 f"{account.venue.lower()} tells nothing of {len(lost)} orders that it accepted",
+                account.venue.lower(),
             )
 
 
@@ -85,13 +87,14 @@ def _streams(sources: Sources, now_ns: int) -> Iterator[Wrong]:
     for name, stream in sources.status.streams.items():
         if stream.state is not StreamState.CONNECTED:
             told = f": {stream.last_error}" if stream.last_error else ""
-            yield _bad("STREAM", f"{name} is {stream.state}{told}")
+            yield _bad("STREAM", f"{name} is {stream.state}{told}", name)
         elif stream.last_frame_ns and now_ns - stream.last_frame_ns > STREAM_SILENT_NS:
             secs = (now_ns - stream.last_frame_ns) // SECOND_NS
-            yield _look("STREAM", f"{name} has told nothing for {secs} s")
+            yield _look("STREAM", f"{name} has told nothing for {secs} s", name)
     for name, book in sources.status.books.items():
         if book.state is not BookState.VALID:
-            yield _look("BOOK", f"the book of {name} is {book.state}: no order is checked by it")
+            text = f"the book of {name} is {book.state}: no order is checked by it"
+            yield _look("BOOK", text, name)
 
 
 def _clocks(sources: Sources) -> Iterator[Wrong]:
@@ -99,13 +102,15 @@ def _clocks(sources: Sources) -> Iterator[Wrong]:
     if gate is None or not sources.trades:
         return
     for venue, why in gate.books.clock_unknown.items():
-        yield _look("CLOCK", f"{venue.lower()}: {why}; orders wait for a measured offset")
+        text = f"{venue.lower()}: {why}; orders wait for a measured offset"
+        yield _look("CLOCK", text, venue.lower())
     for venue, ms in gate.books.offsets_ms.items():
         if abs(ms) > gate.limits.max_clock_offset_ms and venue not in gate.books.clock_unknown:
             yield _bad(
                 "CLOCK",
                 f"{venue.lower()}'s clock is {ms:+.0f} ms off, {gate.limits.max_clock_offset_ms} "
                 "are allowed; no order is created",
+                venue.lower(),
             )
 
 
@@ -116,6 +121,7 @@ def _comparisons(sources: Sources, now_ns: int) -> Iterator[Wrong]:
             yield _look(
                 "COMPARED",
                 f"{account.venue.lower()} was last compared {late // SECOND_NS} s ago",
+                account.venue.lower(),
             )
 
 
@@ -126,7 +132,8 @@ def _losses(losses: list[LossTold]) -> Iterator[Wrong]:
             ("below the highest equity", one.drawdown, one.drawdown_limit),
         ):
             if limit is not None and Decimal(used) >= LOSS_NEAR * Decimal(limit):
-                yield _look("LOSS", f"{used} of {limit} {one.currency} {what}")
+                text = f"{used} of {limit} {one.currency} {what}"
+                yield _look("LOSS", text, f"{one.currency} {what}")
 
 
 def _problems(sources: Sources, now_ns: int) -> Iterator[Wrong]:
@@ -134,4 +141,4 @@ def _problems(sources: Sources, now_ns: int) -> Iterator[Wrong]:
     newest = {one.code: one for one in sources.status.problems}
     for code, one in newest.items():
         if code not in ("KILLED", "HALTED") and now_ns - one.ts_ns < PROBLEM_NEW_NS:
-            yield _look(code, one.message)
+            yield _look(code, one.message, "problem")
