@@ -335,26 +335,32 @@ class VenueExecutionClient(ExecutionClient):
         """Whether NautilusTrader has closed this order for good, though the desk took it back."""
         return order is not None and order.status == OrderStatus.REJECTED
 
-    def _came_and_went(self, intent: Intent, order: Any) -> bool:
-        """Whether it is late, or of an earlier run, given up before NautilusTrader knew of it, and
-        over when it was found: no report told of it, and none of what the desk has can."""
+    def _reported_as(self, intent: Intent, order: Any, venue_order_id: str) -> str | None:
+        """The client order id under which a report tells what became of it; None: an event does.
+
+        NautilusTrader applies nothing to a rejected order: one that was given up, and came, is
+        told as an order of its own, by its venue id. Of an earlier run's order it has none yet
+        that an event could be applied to; where that is over, the desk has nothing to report.
+        """
         if order is not None:
-            return self._is_late(order)
+            return venue_order_id if self._is_late(order) else None
         name = intent.client_order_id
-        return self._is_told and name not in self._reported and self._desk.get(name) is None
+        return name if self._is_told and self._desk.get(name) is None else None
 
-    def _tell_late(self, intent: Intent, venue_order_id: str, status: Any | None = None) -> None:
-        """An order that was given up and came: told as an order of its own, by its venue id.
+    def _tell_whole(
+        self, intent: Intent, name: str, venue_order_id: str, status: Any | None = None
+    ) -> None:
+        """What is executed of an order, and how it ended, by one report under the id `name`.
 
-        NautilusTrader applies nothing to a rejected order. A report under an id that it does not
-        know makes a new one, of the strategy that claims the instrument, so positions are right.
-        Nothing is told of an order that ends without an execution.
+        One of an id that NautilusTrader does not know makes an order of the strategy that claims
+        the instrument, so positions are right. Nothing is told of one that ends without an
+        execution, unless a report of it is under way.
         """
         fills = self._trading.journal.fills_of(intent.client_order_id)
-        if not fills:
+        if not fills and not (name == intent.client_order_id and name in self._reported):
             return
         instrument = self._trading.instruments[intent.instrument]
-        named = msgspec.structs.replace(intent, client_order_id=venue_order_id)
+        named = msgspec.structs.replace(intent, client_order_id=name)
         now = self._trading.now_ns()
         report = translate.filled_report(
             named, venue_order_id, fills, status, self.account_id, instrument, now
@@ -363,7 +369,7 @@ class VenueExecutionClient(ExecutionClient):
             report,
             [
                 translate.fill_report(
-                    msgspec.structs.replace(fill, client_order_id=venue_order_id),
+                    msgspec.structs.replace(fill, client_order_id=name),
                     intent.kind,
                     self.account_id,
                     instrument,
@@ -420,16 +426,16 @@ class VenueExecutionClient(ExecutionClient):
 
     def order_filled(self, intent: Intent, fill: VenueFill) -> None:
         order = self._cached(intent)
-        is_late = self._came_and_went(intent, order)
-        if order is None and not is_late:
+        name = self._reported_as(intent, order, fill.venue_order_id)
+        if order is None and name is None:
             self._report(intent)
             return
         instrument = self._trading.instruments[intent.instrument]
         if fill.fee_currency == instrument.base:
             before = self._base_fees.get(intent.instrument, Decimal(0))
             self._base_fees[intent.instrument] = before + fill.fee
-        if is_late:
-            self._tell_late(intent, fill.venue_order_id)
+        if name is not None:
+            self._tell_whole(intent, name, fill.venue_order_id)
             return
         self.generate_order_filled(
             order,
@@ -447,8 +453,9 @@ class VenueExecutionClient(ExecutionClient):
     def order_canceled(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
-        if self._came_and_went(intent, order):
-            self._tell_late(intent, venue_order_id, OrderStatus.CANCELED)
+        name = self._reported_as(intent, order, venue_order_id)
+        if name is not None:
+            self._tell_whole(intent, name, venue_order_id, OrderStatus.CANCELED)
         elif order is not None:
             self.generate_order_canceled(
                 order, identifiers.venue_order_id(venue_order_id), ts_event
@@ -457,8 +464,9 @@ class VenueExecutionClient(ExecutionClient):
     def order_expired(self, intent: Intent, venue_order_id: str, ts_event: int) -> None:
         self._trading.order_over(intent.client_order_id)
         order = self._cached(intent)
-        if self._came_and_went(intent, order):
-            self._tell_late(intent, venue_order_id, OrderStatus.EXPIRED)
+        name = self._reported_as(intent, order, venue_order_id)
+        if name is not None:
+            self._tell_whole(intent, name, venue_order_id, OrderStatus.EXPIRED)
         elif order is not None:
             self.generate_order_expired(order, identifiers.venue_order_id(venue_order_id), ts_event)
 

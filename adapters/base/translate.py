@@ -232,8 +232,8 @@ def filled_report(
         venue_order_id=venue_order_id,
         status=ended or (OrderStatus.FILLED if is_full else OrderStatus.PARTIALLY_FILLED),
         filled=filled,
-        avg_price=cost / filled,
-        ts_accepted=fills[0].ts_event,
+        avg_price=cost / filled if filled else None,
+        ts_accepted=fills[0].ts_event if fills else now,
         now=now,
     )
 

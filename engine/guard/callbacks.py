@@ -233,8 +233,7 @@ def _initialized(guard: Guard, event: Any) -> None:
     order_id = str(event.client_order_id)
     if event.reconciliation:
         return
-    is_meant = order_id in guard.creating or order_id in guard.run.sent_anew
-    if order_id not in guard.gate.approvals or not is_meant:
+    if order_id not in guard.gate.approvals or order_id not in guard.creating:
         guard.veto(event)
         guard.stop.breach(order_id, "order")
 

@@ -119,7 +119,6 @@ class RunState:
         self.lent: dict[str, Any] = {}
         # Of a simulation by NautilusTrader's exchange (engine/guard/simulated.py): what is told of
         # each command as it is handed over, and whether exits that rest go there as plain orders.
-        self.sent_anew: set[str] = set()  # now, by the backtest itself: approved before
         self.arrivals: Any = None
         self.plain_exits = False
         self.warnings: Counter[tuple[str, str]] = Counter()  # code and text

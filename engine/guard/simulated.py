@@ -18,7 +18,8 @@ any command comes. So an order with an end is cancelled, and the cancel arrives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -98,6 +99,22 @@ def simulate(run: RunState, gate: RiskGate, latency_ns: int) -> Arrivals:
     run.arrivals = arrivals = Arrivals()
     arrivals.after(latency_ns)
     return arrivals
+
+
+@contextmanager
+def coming_anew(guard: Core, order_id: str) -> Iterator[None]:
+    """While it lasts a backtest may send this order of the strategy's once more.
+
+    It was approved, and NautilusTrader's exchange has dropped it. Only whoever runs a simulated
+    exchange asks for this: nothing of the guard, or of its run, knows of an order sent again.
+    """
+    assert guard.run.arrivals is not None, "no exchange is simulated"
+    before = guard.creating
+    guard.creating = frozenset((order_id,))
+    try:
+        yield
+    finally:
+        guard.creating = before
 
 
 def _nothing(event: Any) -> None:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from nautilus_trader.model import ClientOrderId, StrategyId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 STRATEGY_ID = "FAIRLEAD-CLOSING"
+Anew = Callable[[Any], AbstractContextManager[Any]]
 
 
 class Closing(Strategy):
     """Stands in a backtest for its fill model, which is no part of the run. It never trades."""
 
     _latency_ns = 0
-    _sent_anew: set[str]
+    _anew: Anew
     error: Exception | None = None  # the first that answering an order ended in
 
-    def prepare(self, latency_ns: int, sent_anew: set[str]) -> None:
+    def prepare(self, latency_ns: int, anew: Anew) -> None:
         """`latency_ns`: of every command. Strategy's constructor takes its config only."""
-        self._latency_ns, self._sent_anew = latency_ns, sent_anew
+        self._latency_ns, self._anew = latency_ns, anew
 
     def failed(self, error: Exception) -> None:
         if self.error is None:
@@ -48,13 +49,8 @@ class Closing(Strategy):
 
     def submit_anew(self, order: Any) -> None:
         """Of an order that was never accepted: the exchange has nothing of it."""
-        order_id = str(order.client_order_id)
-        self._sent_anew.add(order_id)  # so that the guard knows it
-        try:
-            with self._at_once():
-                self.submit_order(type(order).create(order.init_event))
-        finally:
-            self._sent_anew.discard(order_id)
+        with self._anew(order), self._at_once():
+            self.submit_order(type(order).create(order.init_event))
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:
@@ -67,8 +63,9 @@ class Closing(Strategy):
             self.clock.set_time(now)
 
 
-def closing(latency_ns: int, sent_anew: set[str] | None = None) -> Closing:
-    """One for a run, of all venues. `sent_anew` has the id of an order while it is sent anew."""
+def closing(latency_ns: int, anew: Anew = nullcontext) -> Closing:
+    """One for a run, of all venues. An order is sent anew within its `anew`, so that the guard of
+    its strategy lets it come into being."""
     made = Closing(StrategyConfig(strategy_id=StrategyId(STRATEGY_ID)))
-    made.prepare(latency_ns, set() if sent_anew is None else sent_anew)
+    made.prepare(latency_ns, anew)
     return made

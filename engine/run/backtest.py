@@ -9,6 +9,8 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -40,7 +42,7 @@ from fairlead.engine.currencies import money
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.guard.order_ids import SeededIds
 from fairlead.engine.guard.run_state import RunState
-from fairlead.engine.guard.simulated import simulate
+from fairlead.engine.guard.simulated import coming_anew, simulate
 from fairlead.engine.matching.closing import Closing, closing
 from fairlead.engine.matching.fill_model import MarketFills
 from fairlead.engine.matching.native import HeldRules
@@ -324,7 +326,7 @@ def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine, parts: 
             deep.append(Venue(key.upper()))
             instruments.update((one.instrument.id, one.instrument) for one in sources)
     approvals = parts.gate.approvals
-    ends = closing(latency_ns(loaded), parts.run_state.sent_anew)
+    ends = closing(latency_ns(loaded), partial(_anew, parts))
     held = {
         key.upper(): HeldRules(
             able=able_with(loaded.specs[key].capabilities, venue.held),
@@ -347,6 +349,12 @@ def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine, parts: 
     )
     node.fill_by(deep, fills)
     return ends
+
+
+def _anew(parts: Parts, order: Any) -> AbstractContextManager[None]:
+    """Of the strategy whose order it is."""
+    (guard,) = (one._guard for one in parts.strategies if one.strategy_id == order.strategy_id)
+    return coming_anew(guard, str(order.client_order_id))
 
 
 def engine_config(loaded: LoadedConfig, *, logs: bool = True) -> BacktestEngineConfig:

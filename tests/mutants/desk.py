@@ -44,6 +44,13 @@ DESK_MUTANTS: tuple[Mutant, ...] = (
         T_ORDERS,
     ),
     mutant(
+        "late-of-an-earlier-run",
+        "adapters/base/execution_client.py",
+        "an order of an earlier run that comes late and is over is told to no strategy",
+        one("        return name if self._is_told and ", "        return name if False and "),
+        ("tests/unit/orders/test_late_orders.py",),
+    ),
+    mutant(
         "balances-prove-the-unbooked",
         "engine/orders/balance_check.py",
         "a difference counts that an execution makes which is being read",

@@ -19,6 +19,13 @@ from tests.mutants.parts import (
 
 GATE_MUTANTS: tuple[Mutant, ...] = (
     mutant(
+        "approved-comes-again",
+        GUARD,
+        "an order that was approved once may be sent again, past the gate",
+        one(" or order_id not in guard.creating:", ":"),
+        ("tests/unit/guard/test_engine_calls.py",),
+    ),
+    mutant(
         "position-without-orders",
         RISK,
         "open orders don't count against the position limit",

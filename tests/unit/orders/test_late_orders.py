@@ -34,6 +34,7 @@ from fairlead.engine.orders.model import (
     Outcome,
     Tif,
     Unknown,
+    Unsure,
     VenueOrder,
 )
 from tests.support.approving import ApproveAll, approved
@@ -85,6 +86,8 @@ class _Trading:
         self.commands = Commands()
         self.client: VenueExecutionClient | None = None
         self.desk: OrderDesk | None = None
+        self.is_told = False
+        self.recover_secs: float = PATIENCE_SECS
 
     def now_ns(self) -> int:
         return 1_767_225_600_000_000_000
@@ -114,13 +117,15 @@ class _Trading:
         )
         return self.desk
 
-    async def connect(self, desk: OrderDesk) -> None: ...
+    async def connect(self, desk: OrderDesk) -> None:
+        desk.adopt_journal()
+        await desk.recover(self.recover_secs)
 
     async def disconnect(self, desk: OrderDesk) -> None:
         await desk.stop(cancel_open=False)
 
     def told(self) -> None:
-        pass
+        self.is_told = True
 
     def externals(self) -> Sequence[VenueOrder]:
         return ()
@@ -140,6 +145,15 @@ class _Buyer(Strategy):
     def on_start(self) -> None:
         order = self.order_factory.limit(IID, OrderSide.BUY, qty(0.5), px(100.0))
         self.submit_order(order)
+
+
+class _Heir(Strategy):
+    """Sends nothing, and writes down what it hears of what an earlier run sent."""
+
+    heard: list[tuple[str, Decimal]]
+
+    def on_order_filled(self, event: Any) -> None:
+        self.heard.append((str(event.client_order_id), event.last_qty.as_decimal()))
 
 
 @pytest.fixture
@@ -169,9 +183,15 @@ async def _until(what: Callable[[], bool], which: str) -> None:
 
 
 def _run(
-    trading: _Trading, then: Callable[[Any], Any], first: str = "REJECTED"
+    trading: _Trading,
+    then: Callable[[Any], Any],
+    first: str = "REJECTED",
+    strategy: type[Strategy] = _Buyer,
+    heard: list[tuple[str, Decimal]] | None = None,
 ) -> tuple[list[Any], Decimal]:
     """A node whose strategy buys; `then` runs once the order is rejected, or `first`.
+
+    Of an heir, once NautilusTrader is told what the journal holds; `heard` gets what it hears.
 
     Gives every order as (status, client order id, strategy id), and the position.
     """
@@ -188,13 +208,18 @@ def _run(
     node = builder.build()
     cache = node.cache
     config = StrategyConfig(strategy_id=StrategyId("Buyer-1"), external_order_instrument_ids=[IID])
-    node.add_strategy(_Buyer(config))
+    added: Any = strategy(config)
+    added.heard = [] if heard is None else heard
+    node.add_strategy(added)
     handle = node.handle()
 
     async def main() -> None:
         running = asyncio.ensure_future(node.run_async())
         try:
-            await _until(lambda: _statuses(cache) == [first], first)
+            if strategy is _Heir:
+                await _until(lambda: trading.is_told, "the mass status")
+            else:
+                await _until(lambda: _statuses(cache) == [first], first)
             await then(cache)
         finally:
             handle.stop()
@@ -319,6 +344,132 @@ def test_a_late_order_without_executions_is_only_cancelled(trading: _Trading) ->
     orders, position = _run(trading, then)
     assert [status for status, _, _ in orders] == ["REJECTED"]
     assert position == 0
+
+
+# -- of an earlier run, and given up before this one's node knew of it ----------------------------
+
+
+def _left_behind(trading: _Trading) -> None:
+    """The process died while the order's answer was out, and the venue does not show it."""
+    trading.journal.intend([intent("A", strategy="Buyer-1", instrument=str(IID))])
+
+
+async def _comes(trading: _Trading, **changes: Any) -> None:
+    """It was given up in the recovery; the venue shows it now."""
+    desk = trading.desk
+    assert desk is not None
+    assert [one.intent.client_order_id for one in desk.given_up()] == ["A"]
+    _shows(trading, avg_price=Decimal(99), **changes)
+    await desk.look_for_late()
+
+
+@pytest.mark.parametrize(
+    ("state", "filled"), [(OrderState.FILLED, "0.5"), (OrderState.CANCELED, "0.2")]
+)
+def test_one_of_an_earlier_run_that_comes_late_and_is_over_moves_the_position(
+    trading: _Trading, state: OrderState, filled: str
+) -> None:
+    """A fill-or-kill order is never seen open: the strategy hears of what it has executed."""
+    _left_behind(trading)
+    heard: list[tuple[str, Decimal]] = []
+
+    async def then(cache: Any) -> None:
+        assert _statuses(cache) == []
+        await _comes(trading, state=state, filled=Decimal(filled))
+        await _until(lambda: _position(cache) > 0, "the position")
+        await _until(lambda: bool(heard), "the strategy")
+
+    orders, position = _run(trading, then, strategy=_Heir, heard=heard)
+    assert orders == [(state.value, "A", "Buyer-1")]
+    assert heard == [("A", Decimal(filled))]
+    assert position == Decimal(filled) * KEPT
+    assert trading.journal.positions()[0].quantity == position
+    assert (trading.findings, trading.failures) == (["ORDER-LATE"], [])
+
+
+def test_one_of_an_earlier_run_that_is_still_open_goes_on_under_its_own_id(
+    trading: _Trading,
+) -> None:
+    """A report tells of it, so that nothing of it is told again when it ends."""
+    _left_behind(trading)
+    heard: list[tuple[str, Decimal]] = []
+
+    async def then(cache: Any) -> None:
+        await _comes(trading, filled=Decimal("0.1"))
+        await _until(lambda: _position(cache) == Decimal("0.1") * KEPT, "the first part")
+        _shows(trading, filled=Decimal("0.3"), avg_price=Decimal(99), state=OrderState.CANCELED)
+        await _until(lambda: _statuses(cache) == ["CANCELED"], "the end")
+
+    orders, position = _run(trading, then, strategy=_Heir, heard=heard)
+    assert orders == [("CANCELED", "A", "Buyer-1")]
+    assert heard == [("A", Decimal("0.1")), ("A", Decimal("0.2"))]
+    assert position == Decimal("0.3") * KEPT
+    assert trading.journal.positions()[0].quantity == position
+    assert trading.failures == []
+
+
+def test_one_of_an_earlier_run_that_ends_while_its_report_is_under_way_counts_once(
+    trading: _Trading,
+) -> None:
+    _left_behind(trading)
+
+    async def then(cache: Any) -> None:
+        await _comes(trading, filled=Decimal("0.1"))
+        assert _statuses(cache) == [], "NautilusTrader has not handled the report yet"
+        assert trading.desk is not None
+        shown = _shows(
+            trading, filled=Decimal("0.3"), avg_price=Decimal(99), state=OrderState.CANCELED
+        )
+        trading.desk.pushed_order(shown, None)
+        await _until(lambda: _statuses(cache) == ["CANCELED"], "the end")
+
+    orders, position = _run(trading, then, strategy=_Heir)
+    assert [name for _, name, _ in orders] == ["A"]
+    assert position == Decimal("0.3") * KEPT
+    assert trading.journal.positions()[0].quantity == position
+    assert trading.failures == []
+
+
+@pytest.mark.parametrize(
+    ("state", "filled"),
+    [(OrderState.FILLED, "0.5"), (OrderState.CANCELED, "0.2"), (OrderState.CANCELED, "0")],
+)
+def test_one_of_an_earlier_run_that_is_found_over_is_told_whole(
+    trading: _Trading, state: OrderState, filled: str
+) -> None:
+    """Looked for while the node runs: it is accepted and over in one turn of the loop."""
+    trading.recover_secs = 0.0
+    trading.orders.look = lambda _: Unsure("the list can't be read")
+    _left_behind(trading)
+    heard: list[tuple[str, Decimal]] = []
+
+    async def then(cache: Any) -> None:
+        _shows(trading, state=state, filled=Decimal(filled), avg_price=Decimal(99))
+        await _until(lambda: _statuses(cache) == [state.value], "the end")
+
+    orders, position = _run(trading, then, strategy=_Heir, heard=heard)
+    assert orders == [(state.value, "A", "Buyer-1")]
+    assert (
+        sum((size for _, size in heard), Decimal(0))
+        == Decimal(filled)
+        == sum((one.quantity for one in trading.journal.fills_of("A")), Decimal(0))
+    )
+    assert position == Decimal(filled) * KEPT
+    assert (trading.findings, trading.failures) == ([], [])
+
+
+def test_one_of_an_earlier_run_that_came_to_nothing_is_not_told(trading: _Trading) -> None:
+    _left_behind(trading)
+    heard: list[tuple[str, Decimal]] = []
+
+    async def then(cache: Any) -> None:
+        await _comes(trading, state=OrderState.CANCELED)
+        assert trading.desk is not None
+        assert not trading.desk.live_orders()
+
+    assert _run(trading, then, strategy=_Heir, heard=heard) == ([], Decimal(0))
+    assert heard == []
+    assert (trading.findings, trading.failures) == (["ORDER-LATE"], [])
 
 
 def test_an_order_sent_since_with_the_same_fields_is_not_taken_for_the_late_one(
