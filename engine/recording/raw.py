@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 QUEUE_RECORDS_MAX = 100_000
 QUEUE_BYTES_MAX = 64 << 20
 BLOCK_BYTES = 256 << 10  # a block is written when this full,
+LOOK_SECS = 0.02  # between two looks at the queue
 BLOCK_SECS = 0.5  # or when no more came for this long, or its first record is this old
 ROTATE_BYTES = 64 << 20
 ROTATE_SECS = 3600
@@ -131,7 +132,7 @@ class RawRecorder:
         self._venue = venue
         self._gaps = gaps
         self._on_stop = on_stop
-        self._queue: queue.SimpleQueue[RawRecord | _Dropped | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[RawRecord | _Dropped] = queue.SimpleQueue()
         self._exchange = 0
         self._put_bytes = 0  # written by the caller's thread only
         self._got_bytes = 0  # written by the writer thread only
@@ -139,6 +140,7 @@ class RawRecorder:
         self._last_ns = 0
         self._writer = _Writer(self.folder, self._settings, redactor, self.status, opener)
         self._closed = False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"raw-{venue}", daemon=True)
         self._thread.start()
 
@@ -195,7 +197,7 @@ class RawRecorder:
         if not self._closed:
             self._closed = True
             self._note_dropped()
-            self._queue.put(None)
+            self._ending.set()
         self._thread.join(timeout_secs)
         return not self._thread.is_alive()
 
@@ -226,28 +228,34 @@ class RawRecorder:
     # -- writer thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        """Not woken by each record: then it would take the interpreter from the one who records,
+        in the very moment in which a strategy answers to the frame.
+        """
         try:
-            while self._step():
-                pass
+            quiet_secs = 0.0
+            while not self._ending.wait(LOOK_SECS):
+                quiet_secs = 0.0 if self._take() else quiet_secs + LOOK_SECS
+                if quiet_secs >= self._settings.block_secs:
+                    self._writer.flush()
+            self._take()
             self._writer.close()
         except Exception as e:  # the thread's edge: nobody else would hear of it
             self._stop(e)
 
-    def _step(self) -> bool:
-        """Take and write what is queued; False at the end."""
-        try:
-            item = self._queue.get(timeout=self._settings.block_secs)
-        except queue.Empty:
-            self._writer.flush()
-            return True
-        if item is None:
-            return False
-        if isinstance(item, _Dropped):
-            self._write_dropped(item)
-            return True
-        self._writer.write(item)
-        self._got_bytes += len(item.payload) + len(item.url) + 200
-        return True
+    def _take(self) -> int:
+        """Write what is queued; how many there were."""
+        count = 0
+        while True:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return count
+            count += 1
+            if isinstance(item, _Dropped):
+                self._write_dropped(item)
+                continue
+            self._writer.write(item)
+            self._got_bytes += len(item.payload) + len(item.url) + 200
 
     def _write_dropped(self, note: _Dropped) -> None:
         reason = f"{note.count} records dropped: the recorder's queue was full"
