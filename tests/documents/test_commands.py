@@ -425,6 +425,7 @@ COMMANDS: dict[str, Step] = {
     "python -m tests.parity.markets --seeds 1..200": loads,
     "python -m tests.parity.papers --seeds 1..5": loads,
     "python -m benchmarks.gate": loads,
+    "python -m benchmarks.wire": loads,
     "python benchmarks/kill.py": loads,
     "python benchmarks/journal.py": loads,
     "python benchmarks/page.py": loads,
