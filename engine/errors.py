@@ -29,6 +29,7 @@ class Exit(IntEnum):
     NOT_STORED = 13
     NOT_FLAT = 14
     NOT_CONFORMING = 15
+    NOT_LIKE = 16
     TIMED_OUT = 124
     INTERRUPTED = 130
 
@@ -50,6 +51,7 @@ MEANING: dict[Exit, str] = {
     Exit.NOT_STORED: "the kill is not stored: what was open is cancelled, nothing stays stopped",
     Exit.NOT_FLAT: "a position stays that a strategy was to close at the stop",
     Exit.NOT_CONFORMING: "an adapter fails a card of the conformance kit",
+    Exit.NOT_LIKE: "a backtest is not what the run had, beyond the tolerance",
     Exit.TIMED_OUT: "timed out",
     Exit.INTERRUPTED: "cut short by a signal; what runs until it is told to stop: by a second one",
 }

@@ -34,6 +34,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "Show what a study has tried; hold data back, spend it once.",
     ),
     "runs": ("fairlead.engine.cli.runs", "List, show and remove the runs that are kept."),
+    "parity": (
+        "fairlead.engine.cli.parity",
+        "Compare a run with a backtest of what it recorded.",
+    ),
     "report": ("fairlead.engine.cli.report", "Write a page about a run that was kept."),
     "record": ("fairlead.engine.cli.node:record", "Record market data without trading."),
     "import": ("fairlead.engine.cli.import_", "Import recordings of other tools into a catalog."),
@@ -77,6 +81,7 @@ OPEN_MUCH = frozenset(
         "sweep",
         "record",
         "import",
+        "parity",
         "data",
         "download",
         "simulate",

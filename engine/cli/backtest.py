@@ -6,8 +6,9 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,11 @@ from fairlead.engine.cli.out import Settings, exit_with, kept, out_folder, show_
 from fairlead.engine.config.changes import parsed
 from fairlead.engine.errors import Exit
 from fairlead.engine.run.config import load
+
+if TYPE_CHECKING:
+    from fairlead.engine.config.loaded import LoadedConfig
+    from fairlead.engine.run.backtest import RunResult
+    from fairlead.engine.run.sensitivity import Sensitivity
 
 Progress = Callable[[float], None]
 
@@ -31,6 +37,23 @@ def command(
             "folder (`fairlead runs ls`).",
         ),
     ] = None,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity",
+            help="Also at half and double latency, without queue, with fees up by half: a table of "
+            "what the result hangs on. Each is kept as a run.",
+        ),
+    ] = False,
+    draws: Annotated[
+        int,
+        typer.Option(
+            "--draws",
+            min=0,
+            max=10_000,
+            help="With --sensitivity: so many other draws of a latency that is drawn.",
+        ),
+    ] = 0,
     settings: Settings = None,
 ) -> None:
     """Run the strategies of CONFIG over the data of its [backtest] section.
@@ -43,6 +66,11 @@ def command(
 
     stamp = Stamp(begun_ns=time.time_ns())
     loaded = load(config, parsed(settings or ()))
+    if sensitivity:
+        _sensitivity(loaded, out, draws, as_json=as_json)
+        return
+    if draws:
+        raise typer.BadParameter("expected --sensitivity with --draws")
     with out_folder(out), process.logs_on_stderr():
         with _progress() as progress:
             result = run_backtest(loaded, progress=progress)
@@ -67,3 +95,57 @@ def _progress() -> Iterator[Progress | None]:
     with Bars(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("backtest", total=1.0)
         yield lambda done: bars.update(task, completed=done)
+
+
+def _sensitivity(loaded: LoadedConfig, out: Path | None, draws: int, *, as_json: bool) -> None:
+    import msgspec
+
+    from fairlead.engine.observe.summary import plain_numbers
+    from fairlead.engine.run.sensitivity import sensitivity
+
+    def keep(name: str, result: RunResult) -> str:
+        where = None if out is None else out / name.replace(" ", "-")
+        summary = kept(result.record(), where, loaded.state_dir)
+        return str(Path(summary.files["summary"]).parent) if "summary" in summary.files else ""
+
+    with out_folder(out), process.logs_on_stderr():
+        found = sensitivity(
+            loaded, keep, lambda what: typer.echo(f"backtest {what}", err=True), draws=draws
+        )
+        process.end_by_signals(int(Exit.INTERRUPTED))
+    if as_json:
+        told = msgspec.to_builtins(found, builtin_types=(Decimal,))
+        told |= {"hangs_on": list(found.hangs_on()), "quantiles": found.spreads()}
+        typer.echo(msgspec.json.format(msgspec.json.encode(plain_numbers(told))).decode())
+    else:
+        _show(found)
+
+
+def _show(found: Sensitivity) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from fairlead.engine.cli.out import result_console
+    from fairlead.engine.observe.table import shown
+
+    base = found.cases[0]
+    table = Table("case", "net", "against it", "fees", "orders", "fills", "run", box=None)
+    for one in found.cases:
+        if one.why:
+            table.add_row(one.name, f"not run: {one.why}")
+            continue
+        moved = {code: net - base.net.get(code, Decimal(0)) for code, net in one.net.items()}
+        amounts = (
+            ", ".join(f"{shown(value, signed=True)} {code}" for code, value in told.items())
+            for told in (one.net, {} if one is base else moved, one.fees)
+        )
+        cells = (*amounts, str(one.orders), str(one.fills), Path(one.run).name)
+        table.add_row(one.name, *(Text(cell) for cell in cells))
+    result_console().print(table)
+    for words in found.hangs_on():
+        typer.echo(f"hangs on  {words}")
+    for code, spread in found.spreads().items():
+        told = ", ".join(f"{name} {shown(net, signed=True)}" for name, net in spread.items())
+        typer.echo(f"draws     {len(found.draws[code])} of the latency: net {told} {code}")
+    if found.draws_why:
+        typer.echo(f"draws     none: {found.draws_why}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,10 +39,13 @@ def show(name: Name, config: Config, as_json: AsJson = False) -> None:
     """
     import msgspec
 
+    from fairlead.engine.research.gates import gates_of
     from fairlead.engine.research.study import told_of
 
     with _registry(load(config), name) as registry:
-        told = {**told_of(registry), "searches": [one.body for one in registry.entries("sweep")]}
+        gates = [gate.words for gate in gates_of(registry)]
+        bodies = [one.body for one in registry.entries("sweep")]
+        told = {**told_of(registry), "requires": gates, "searches": bodies}
         searches = [(one.key, one.body) for one in registry.entries("sweep")]
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
@@ -51,6 +55,8 @@ def show(name: Name, config: Config, as_json: AsJson = False) -> None:
         params = ", ".join(f"{param}={spec}" for param, spec in body["params"].items())
         typer.echo(f"  {key}  {body['search']} by {body['metric']}: {params}")
     typer.echo(f"held out: {_held_words(told['held_out'])}")
+    for words in told["requires"]:
+        typer.echo(f"requires: {words}")
     typer.echo(f"chain of {told['registry']['entries']} entries: {told['registry']['chain']}")
 
 
@@ -108,16 +114,75 @@ def hold(
 
 
 @command.command()
+def require(
+    name: Name,
+    config: Config,
+    latency: Annotated[
+        str, typer.Option("--latency-times", help="Latency, times this: '2' is double.")
+    ] = "1",
+    fees: Annotated[
+        str, typer.Option("--fees-times", help="Fees, times this: '1.5' is up by half.")
+    ] = "1",
+    draws: Annotated[
+        int, typer.Option("--draws", min=0, max=10_000, help="Draws of a latency that is drawn.")
+    ] = 0,
+    share: Annotated[
+        str, typer.Option("--share", help="Least share of the --draws that bring a profit.")
+    ] = "0.95",
+    orders: Annotated[
+        str | None,
+        typer.Option(
+            "--losing-most", help="Most share of 1,000 draws of its trades that may lose in sum."
+        ),
+    ] = None,
+) -> None:
+    """Require that a trial brings a profit under a stress, before it may spend the held-out data.
+
+    Each call adds one; none is taken back.
+    """
+    from fairlead.engine.research.gates import Gate
+    from fairlead.engine.research.gates import require as add
+
+    loaded = load(config)
+    gate = Gate(
+        latency=_number("--latency-times", latency, "100"),
+        fees=_number("--fees-times", fees, "100"),
+        draws=draws,
+        share=_number("--share", share, "1"),
+        orders=None if orders is None else _number("--losing-most", orders, "1"),
+    )
+    with _registry(loaded, name, made=True) as registry:
+        add(registry, gate)
+    typer.echo(f"study {name} requires: {gate.words}")
+
+
+def _number(option: str, text: str, most: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(0)
+    if not value.is_finite() or not 0 < value <= Decimal(most):
+        raise FairleadError(
+            "GATE-VALUE",
+            f"expected {option} with a number above 0, at most {most}, came {text!r}",
+            int(Exit.USAGE),
+        )
+    return value
+
+
+@command.command()
 def spend(name: Name, config: Config, settings: Settings = None, as_json: AsJson = False) -> None:
     """Run one trial of the study on the data that it held back: once, and never again.
 
     `--set` gives the values of a trial that the study has tried. The run is kept as any other.
     """
+    from fairlead.engine.research.gates import gates_of
     from fairlead.engine.research.holdout import BEGUN, DONE, held_of
     from fairlead.engine.research.runs import Stamp
     from fairlead.engine.research.study import told_of
     from fairlead.engine.run.backtest import run_backtest
-    from fairlead.engine.run.spending import on_held, require_trial
+    from fairlead.engine.run.gated import require_borne
+    from fairlead.engine.run.spending import before_held, on_held, require_trial
 
     stamp = Stamp(begun_ns=time.time_ns())
     changes = parsed(settings or ())
@@ -131,13 +196,16 @@ def spend(name: Name, config: Config, settings: Settings = None, as_json: AsJson
                 raise FairleadError("HELD-SPENT", text, int(Exit.USAGE))
             trial = require_trial(registry, changes)
             ready = on_held(loaded, held)
+            seen = load(config, {**changes, **before_held(loaded, held)})
+            gates = gates_of(registry)
+            borne = require_borne(seen, gates, name, lambda what: typer.echo(what, err=True))
             registry.append("spend", BEGUN, {"values": trial, "at_ns": stamp.begun_ns})
             result = run_backtest(ready, spends=name)
             try:
                 summary = result.summary
                 told = {"net": {code: str(net) for code, net in summary.net.items()}}
                 registry.append("spend", DONE, {**told, "orders_digest": summary.orders_digest})
-                study = {**told_of(registry), "spent": held.words()}
+                study = {**told_of(registry), "spent": held.words(), "borne": borne}
                 kept = result.record(stamp, study=_flat(study)).keep(loaded.state_dir)
             finally:
                 result.dispose()
@@ -153,6 +221,7 @@ def _flat(study: dict[str, Any]) -> dict[str, Any]:
         "trials": study["study_trials"],
         "chain": chain,
         "held out, spent": study["spent"],
+        **({"borne": "; ".join(study["borne"])} if study["borne"] else {}),
     }
 
 

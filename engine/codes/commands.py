@@ -103,6 +103,31 @@ COMMANDS: dict[str, Code] = {
     "HELD-TRIAL": Code(
         "the study has tried no trial of these values", "give those of one of its trials"
     ),
+    "GATE-VALUE": Code("a stress that can't be", _USAGE),
+    "GATE-LATE": Code(
+        "the study has spent what it held: nothing more can be required of it",
+        "say what is required before; another study may require more",
+    ),
+    "STUDY-GATE": Code(
+        "the trial does not bear what its study requires",
+        "the line names what failed; the data that is held stays closed",
+    ),
+    # -- what a result hangs on, and parity --------------------------------------------------------
+    "LATENCY-NONE": Code(
+        "the run that is to tell latencies measured none", "name one that had orders accepted"
+    ),
+    "SENSITIVITY-ENDED": Code(
+        "a run of `--sensitivity` ended before its data", "mend what its outcome says"
+    ),
+    "PARITY-UNRECORDED": Code(
+        "the run recorded nothing, or its recording is gone",
+        "record with it: a [record] section whose `normalized` is on",
+    ),
+    "PARITY-EMPTY": Code("the run sent no orders", "there is nothing to compare"),
+    "PARITY-KIND": Code(
+        "the run has orders that no backtest simulates", "they can't be compared; take another run"
+    ),
+    "TOLERANCE-FORM": Code("a tolerance without amount or currency", _USAGE),
     # -- import ----------------------------------------------------------------------------------
     "IMPORT-FILE": Code("the file can't be read", "name one that exists and this user may read"),
     "IMPORT-FORMAT": Code(

@@ -120,6 +120,10 @@ CODES: dict[str, Code] = {
         "the strategy does not say what it sends as a set of names",
         "write `order_kinds` and `times_in_force` of the class as sets, as `strategies/` do",
     ),
+    "E-CFG-065": Code(
+        "a latency whose values can't be",
+        "write `simulated.latency` as docs/simulated-execution.md has it, and no `latency_ms` beside",
+    ),
     "E-CFG-070": Code(
         "the catalog lacks what the backtest needs",
         "import or record it; `fairlead data ls FOLDER`",

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from fairlead.engine.config.latency import FIXED
+from fairlead.engine.config.latency import FORM as LATENCY_FORM
 from fairlead.engine.config.observed import Observe as Observe
 from fairlead.engine.config.shape import Struct
 from fairlead.engine.config.shape import doc as _doc
@@ -457,6 +459,15 @@ class Simulated(Struct, frozen=True, kw_only=True):
     latency_ms: Annotated[
         Decimal, _doc("From a command to the simulated venue", unit="ms", least="0")
     ] = Decimal(50)
+    latency: Annotated[
+        str,
+        _doc(
+            "How long commands take: fixed (each latency_ms), drawn from a distribution by "
+            "run.seed, or as a kept run measured it (docs/simulated-execution.md)",
+            pattern=LATENCY_FORM,
+            examples=["lognormal median=20 p99=80 max=500"],
+        ),
+    ] = FIXED
     fees: Annotated[
         Literal["venue"],
         _doc(

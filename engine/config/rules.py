@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
+from fairlead.engine.config import latency
 from fairlead.engine.config.observed import PAGE_ADDRESS
 from fairlead.engine.config.problems import KeyPath, came_text, did_you_mean, nearest
 from fairlead.engine.config.walk import Report
@@ -69,6 +70,7 @@ def check_rules(raw: Mapping[str, Any], adapters: tuple[str, ...], report: Repor
     _prices_from(raw, listed, report)
     _limits(raw, report)
     _balances(_table(raw.get("simulated")).get("balances"), report)
+    _latency(_table(raw.get("simulated")), report)
     _backtest(_table(raw.get("backtest")), report)
     observe = _table(raw.get("observe"))
     _page(observe, report)
@@ -315,6 +317,20 @@ def _balances(balances: Any, report: Report) -> None:
             where = ("simulated", "balances", position)
             report(where, "E-CFG-043", "each currency once", came_text(text), "remove one of them")
         seen.add(currency)
+
+
+def _latency(simulated: Mapping[str, Any], report: Report) -> None:
+    text, path = simulated.get("latency"), ("simulated", "latency")
+    if not isinstance(text, str) or re.search(latency.FORM, text) is None:
+        return
+    try:
+        spec = latency.parsed(text)
+    except ValueError as error:
+        report(path, "E-CFG-065", str(error), came_text(text))
+        return
+    if spec.kind != latency.FIXED and "latency_ms" in simulated:
+        hint = "remove one of them"
+        report(path, "E-CFG-065", "a latency, or a latency_ms, not both", came_text(text), hint)
 
 
 def _backtest(backtest: Mapping[str, Any], report: Report) -> None:

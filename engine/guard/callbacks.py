@@ -246,9 +246,11 @@ def _pending_update(guard: Guard, event: Any) -> None:
 
 
 def _pending_cancel(guard: Guard, event: Any) -> None:
+    arrivals = guard.run.arrivals
     if str(event.client_order_id) not in guard.ends.expiring:
-        guard.gate.cancel_requested(event.ts_init)
-    if (arrivals := guard.run.arrivals) is not None:
+        at_ns = event.ts_init if arrivals is None else arrivals.real_ns(event.ts_init)
+        guard.gate.cancel_requested(at_ns)
+    if arrivals is not None:
         arrivals.command()  # cancels pass no gate, whatever their way: this tells of each
 
 

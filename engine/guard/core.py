@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from threading import get_ident
 from typing import Any
 
@@ -80,10 +81,20 @@ class Core:
     # names is for its own use, and stops neither a kill nor the end of the run.
 
     def cancel_order(self, client_order_id: ClientOrderId) -> None:
-        self.native.cancel_order(self.strategy, client_order_id)
+        with self.cancelling(client_order_id):
+            self.native.cancel_order(self.strategy, client_order_id)
 
     def cancel_all_orders(self, instrument_id: InstrumentId) -> None:
-        self.native.cancel_all_orders(self.strategy, instrument_id)
+        with self.cancelling(instrument_id):
+            self.native.cancel_all_orders(self.strategy, instrument_id)
+
+    def cancelling(self, target: Any) -> AbstractContextManager[None]:
+        """Around every cancel: in a backtest it may have a latency of its own."""
+        arrivals = self.run.arrivals
+        if arrivals is None or not arrivals.draws:
+            return nullcontext()
+        travel: AbstractContextManager[None] = arrivals.travel(self, target, "cancel")
+        return travel
 
     def end_run(self, reason: str | None) -> None:
         """Ask for the end of the run: an ordered stop, where the run has one."""

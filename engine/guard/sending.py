@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -56,16 +57,15 @@ class Sending:
         what does outside of such a call passed no gate, whatever was approved before.
         """
         core = self._core
-        orders = list(orders)
+        orders, changes = list(orders), list(changes)
         if core.run.keepers and not self._keep(orders):
             return
-        if (arrivals := core.run.arrivals) is not None:
-            arrivals.command()
         before = core.creating, core.changing
         core.creating = frozenset(str(order.client_order_id) for order in orders)
         core.changing = frozenset(map(str, changes))
         try:
-            native(core.strategy, *args)
+            with self._travelling(orders, changes):
+                native(core.strategy, *args)
         except BaseException as error:
             for order in orders:
                 core.gate.withdraw(str(order.client_order_id))
@@ -76,6 +76,20 @@ class Sending:
             core.creating, core.changing = before
         if self._stop.pending is not None:
             self._stop.act()
+
+    def _travelling(
+        self, orders: Sequence[Any], changes: Sequence[ClientOrderId]
+    ) -> AbstractContextManager[None]:
+        """Around a command, which in a backtest may have a latency of its own."""
+        core = self._core
+        if (arrivals := core.run.arrivals) is not None:
+            if arrivals.draws:
+                target = orders[0].instrument_id if orders else next(iter(changes), None)
+                kind = "submit" if orders else "modify"
+                travel: AbstractContextManager[None] = arrivals.travel(core, target, kind)
+                return travel
+            arrivals.command()
+        return nullcontext()
 
     def _keep(self, orders: Sequence[Any]) -> bool:
         """Journal approved orders that no desk of ours will send; False: none of them may go."""

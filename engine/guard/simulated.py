@@ -2,7 +2,8 @@
 
 **Arrival.** The kernel executes a command that is due only at the next data of the instrument, or
 at the next timer of the run. So each command sets an alert for the moment when it is due; then it
-arrives exactly then, whatever other timers there are.
+arrives exactly then, whatever other timers there are. The kernel knows one latency for all
+commands; where each has its own, a command bears the time that makes it due then.
 
 **Exits of their own size.** The kernel sets every reduce-only order that rests to the size of the
 position, up as well as down: exits of one strategy would sell each other's units. So what rests
@@ -18,10 +19,11 @@ any command comes. So an order with an end is cancelled, and the cancel arrives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -39,6 +41,7 @@ from fairlead.engine.guard.rounding import round_quantity
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.guard.sending import Sending
 from fairlead.engine.guard.stop import Stop
+from fairlead.engine.matching.delays import Delays, Sent, venue_of
 from fairlead.engine.orders.model import REDUCE_TAG, Capabilities, Kind, Side, TriggerSource
 from fairlead.engine.risk.facts import CountedOrder
 from fairlead.engine.risk.gate import RiskGate
@@ -59,20 +62,79 @@ class Arrivals(DataActor):
     _latency_ns = 0
     _due_ns = 0
     _alarm: Any = None
+    _ending = False  # what is commanded now has the latency of all
+    draws: Mapping[str, Delays] = MappingProxyType({})  # by venue, where latencies differ
+    _last_due: dict[str, int]
+    _waits: set[int]  # alerts of commands that travel
+    _travels: int | None = None  # when the command that is handed over now is due
 
-    def after(self, latency_ns: int) -> None:
-        """DataActor's own constructor takes nothing but its config."""
-        self._latency_ns = latency_ns
+    def after(self, latency_ns: int, draws: Mapping[str, Delays] = MappingProxyType({})) -> None:
+        """`latency_ns` is what NautilusTrader adds to the time of a command.
+
+        DataActor's own constructor takes nothing but its config.
+        """
+        self._latency_ns, self.draws = latency_ns, draws
+        self._last_due, self._waits = {}, set()
 
     def command(self) -> None:
         """A command is handed over now."""
         if not self._latency_ns:  # it is there as it is given
             return
         alarm = self._alarm or self._ready()
+        if (due_ns := self._travels) is not None:
+            if due_ns not in self._waits:  # one may overtake another
+                self._waits.add(due_ns)
+                alarm.set_time_alert_ns(f"travels-{due_ns}", due_ns, self._rung)
+            return
         due_ns = alarm.timestamp_ns() + self._latency_ns
         if due_ns != self._due_ns:  # commands of one moment are due together
             self._due_ns = due_ns
             alarm.set_time_alert_ns(str(due_ns), due_ns, _nothing)
+
+    def _rung(self, event: Any) -> None:
+        self._waits.discard(int(event.name.partition("-")[2]))
+
+    def real_ns(self, told_ns: int) -> int:
+        """The time now, where a command that travels bears another: `told_ns`."""
+        return told_ns if self._travels is None else int(self._alarm.timestamp_ns())
+
+    @contextmanager
+    def travel(self, core: Core, target: Any, kind: str) -> Iterator[None]:
+        """What is commanded within has a latency of its own.
+
+        NautilusTrader adds one latency to the time that a command bears: so it bears the time that
+        makes it due when it is due. `target` is the instrument's id, or an order's.
+        """
+        venue = venue_of(core.strategy.cache, target)
+        delays = None if self._ending else self.draws.get(venue)
+        if delays is None or self._travels is not None:
+            self.command()
+            yield
+            return
+        alarm, clock = self._alarm or self._ready(), core.clock()
+        now = alarm.timestamp_ns()
+        delay_ns = delays.next_ns(Sent(core.id, kind, now))
+        due_ns = now + delay_ns
+        if delays.in_order:
+            due_ns = max(due_ns, self._last_due.get(venue, 0))
+        self._last_due[venue] = self._travels = due_ns
+        before = clock.timestamp_ns()
+        clock.set_time(due_ns - self._latency_ns)
+        self.command()
+        try:
+            yield
+        finally:
+            clock.set_time(before)
+            self._travels = None
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """What is commanded within has the latency that `before` counts with."""
+        self._ending = True
+        try:
+            yield
+        finally:
+            self._ending = False
 
     def _ready(self) -> Any:
         self._alarm = self.clock
@@ -90,14 +152,21 @@ class Arrivals(DataActor):
         alarm.set_time_alert_ns(name, alarm.timestamp_ns(), callback)
 
 
-def simulate(run: RunState, gate: RiskGate, latency_ns: int) -> Arrivals:
+def simulate(
+    run: RunState,
+    gate: RiskGate,
+    latency_ns: int,
+    draws: Mapping[str, Delays] = MappingProxyType({}),
+) -> Arrivals:
     """Tell the guard that this exchange is simulated; the actor has to be in the run.
+
+    `latency_ns` is the kernel's, `draws` those of commands, by venue, where they differ.
 
     Without EXIT_EXCEEDS nothing holds exits together: reduce-only is the exchange's own then.
     """
     run.plain_exits = "EXIT_EXCEEDS" not in gate.config.off
     run.arrivals = arrivals = Arrivals()
-    arrivals.after(latency_ns)
+    arrivals.after(latency_ns, draws)
     return arrivals
 
 
@@ -181,7 +250,8 @@ class Ends:
         order = self._core.strategy.cache.order(order_id)
         if order is not None and not order.is_closed and not order.is_pending_cancel:
             self.expiring.add(str(order_id))
-            self._core.cancel_order(order_id)
+            with self._core.run.arrivals.ending():
+                self._core.cancel_order(order_id)
 
 
 class Cuts:

@@ -16,6 +16,7 @@ strategy calls, NautilusTrader's own names first of all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import Any
 
@@ -397,6 +398,33 @@ class GuardedStrategy(Subscriptions):
             bound.cancel_all_orders(instrument_id)
             bound.exits.leave(instrument_id)
         self.post_market_exit()
+
+    # Cancels pass no gate; in a backtest each may have a latency of its own
+
+    def cancel_order(self, *args: Any, **kwargs: Any) -> None:
+        """`Strategy.cancel_order`."""
+        with self._cancelling(args, kwargs):
+            super().cancel_order(*args, **kwargs)
+
+    def cancel_orders(self, *args: Any, **kwargs: Any) -> None:
+        """`Strategy.cancel_orders`."""
+        with self._cancelling(args, kwargs):
+            super().cancel_orders(*args, **kwargs)
+
+    def cancel_all_orders(self, *args: Any, **kwargs: Any) -> None:
+        """`Strategy.cancel_all_orders`."""
+        with self._cancelling(args, kwargs):
+            super().cancel_all_orders(*args, **kwargs)
+
+    def _cancelling(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> AbstractContextManager[None]:
+        if self._guard is None:
+            return nullcontext()
+        target: Any = next(iter((*args, *kwargs.values())), None)
+        if isinstance(target, list | tuple):  # of several orders, the first
+            target = target[0] if target else None
+        return self._guard.cancelling(target)
 
     def shutdown_system(self, reason: str | None = None) -> None:
         """Ask for the end of the run, which is an ordered stop, as after a signal."""

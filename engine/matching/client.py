@@ -68,7 +68,8 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     balances: Mapping[str, Decimal]
     fees: Fees
     is_margin: bool
-    latency_ns: int
+    latency_ns: int  # of each command; the longest where they differ
+    delay_ns: Callable[[], int] | None = None  # draws that of the next command
     queue_position: bool
     liquidity_consumption: bool
     cancel_at_stop: bool
@@ -112,6 +113,7 @@ class SimulatedExecutionClient(ExecutionClient):
             latency_ns=simulation.latency_ns,
             now_ns=simulation.now_ns,
             on_error=self._defect,
+            delay_ns=simulation.delay_ns,
         )
 
     # -- life ----------------------------------------------------------------------------------

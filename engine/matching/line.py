@@ -18,7 +18,7 @@ from fairlead.engine.matching.exchange import Exchange
 MS_NS = 1_000_000
 
 
-class _Sent(msgspec.Struct, frozen=True):
+class _OnItsWay(msgspec.Struct, frozen=True):
     due_ns: int
     due_secs: float  # by the loop's clock
     command: Callable[[int], None]
@@ -27,7 +27,8 @@ class _Sent(msgspec.Struct, frozen=True):
 class Line:
     """Commands in the order in which they were sent, and the market, in the order of time.
 
-    `now_ns` is the run's clock, `on_error` hears of a defect in what a timer carried out.
+    `now_ns` is the run's clock, `on_error` hears of a defect in what a timer carried out. Where
+    latencies differ, `delay_ns` draws that of each command, and `latency_ns` is the longest.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class Line:
         latency_ns: int,
         now_ns: Callable[[], int],
         on_error: Callable[[Exception], None],
+        delay_ns: Callable[[], int] | None = None,
     ) -> None:
         self._exchange = exchange
         self._latency_ns = latency_ns
         self._now_ns = now_ns
         self._on_error = on_error
-        self._sent: deque[_Sent] = deque()
+        self._delay_ns = delay_ns
+        self._sent: deque[_OnItsWay] = deque()
         self._last_due_ns = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -51,14 +54,16 @@ class Line:
 
         Call from the event loop.
         """
-        now_ns = self._now_ns()
-        if self._last_due_ns > now_ns + self._latency_ns:
+        now_ns, latency_ns = self._now_ns(), self._latency_ns
+        if self._last_due_ns > now_ns + latency_ns:
             self._last_due_ns = 0  # the clock was set back
-        due_ns = min(max(sent_ns, now_ns - self._latency_ns), now_ns) + self._latency_ns
+        if self._delay_ns is not None:
+            latency_ns = self._delay_ns()
+        due_ns = min(max(sent_ns, now_ns - latency_ns), now_ns) + latency_ns
         due_ns = max(due_ns, self._last_due_ns)
         self._last_due_ns = due_ns
         due_secs = asyncio.get_running_loop().time() + (due_ns - now_ns) / 1e9
-        self._sent.append(_Sent(due_ns, due_secs, command))
+        self._sent.append(_OnItsWay(due_ns, due_secs, command))
         self.arm()
 
     def market(self, ts_ns: int, event: Callable[[int], None]) -> None:

@@ -72,18 +72,20 @@ class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
         return f"{rates} ({self.source}{', a buyer pays in base' if self.buy_in_base else ''})"
 
 
-class Execution(msgspec.Struct, frozen=True, kw_only=True):
+class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the simulated exchange executes."""
 
     latency_ms: Decimal
     queue_position: bool
     liquidity_consumption: bool
+    latency: str = ""  # where commands differ: how; `latency_ms` is the median then
+    latency_sha256: str | None = None  # of the latencies that a run measured
 
     def __str__(self) -> str:
         queue, used = (
             "on" if on else "off" for on in (self.queue_position, self.liquidity_consumption)
         )
-        latency = f"latency {plain(self.latency_ms)} ms"
+        latency = f"latency {self.latency or f'{plain(self.latency_ms)} ms'}"
         return f"{latency}, queue position {queue}, liquidity consumption {used}"
 
 

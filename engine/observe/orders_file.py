@@ -77,6 +77,7 @@ def _row(order: Any, markets: Mapping[str, Any]) -> dict[str, Any]:
         "market": _top(markets.get(name)),
         "market_at_end": _top(markets.get(f"{name}/end")),
         "changes": _changes(events),
+        "asked": _asked(events),
         "fills": [
             {
                 "trade_id": str(fill.trade_id),
@@ -106,6 +107,16 @@ def _changes(events: Any) -> list[dict[str, Any]]:
             "ts_event": event.ts_event,
         }
         for event in found
+    ]
+
+
+def _asked(events: Any) -> list[dict[str, Any]]:
+    """When its strategy asked for a change, and for its end."""
+    kinds = {"OrderPendingCancel": "cancel", "OrderPendingUpdate": "modify"}
+    return [
+        {"what": kinds[name], "ts": event.ts_init}
+        for event in events
+        if (name := type(event).__name__) in kinds
     ]
 
 

@@ -84,15 +84,15 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     def json(self) -> bytes:
         """One JSON document; decimals are text."""
         built = msgspec.to_builtins(self, builtin_types=(Decimal,))
-        return msgspec.json.format(msgspec.json.encode(_plain(built)), indent=2)
+        return msgspec.json.format(msgspec.json.encode(plain_numbers(built)), indent=2)
 
 
-def _plain(value: Any) -> Any:
+def plain_numbers(value: Any) -> Any:
     """Decimals in full: an exponent (`0E-12`) is no number to many readers."""
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return {name: plain_numbers(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_numbers(one) for one in value]
     return format(value, "f") if isinstance(value, Decimal) else value
 
 

@@ -198,7 +198,8 @@ def _simulated(execution: dict[str, Any] | None) -> str:
     queue, used = (
         "on" if execution[name] else "OFF" for name in ("queue_position", "liquidity_consumption")
     )
-    return f"latency {execution['latency_ms']} ms, queue position {queue}, consumption {used}"
+    latency = execution.get("latency") or f"{execution['latency_ms']} ms"
+    return f"latency {latency}, queue position {queue}, consumption {used}"
 
 
 def _fees(fees: dict[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ STUDIES = "studies"  # in the state folder
 FILE, HEAD = "trials.sqlite", "head.json"
 BUSY_SECS = 60.0  # for another search of the study to write its trial
 FORMAT = 1
-Kind = Literal["trial", "sweep", "hold", "spend"]
+Kind = Literal["trial", "sweep", "hold", "gate", "spend"]
 _TABLE = """CREATE TABLE IF NOT EXISTS entries (
   seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
   at_ns INTEGER NOT NULL, chain TEXT NOT NULL)"""

@@ -38,6 +38,7 @@ from fairlead.engine.run.clocks import RunClocks
 from fairlead.engine.run.connection import VenueConnection
 from fairlead.engine.run.counting import counted_account
 from fairlead.engine.run.kernel import MarketActor, node_config
+from fairlead.engine.run.latency import latency_of
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.native.account import NativeAccount, cancels
 from fairlead.engine.run.native.adapter import NATIVE, NativeAdapter
@@ -163,9 +164,13 @@ class Assembly:
             elif self._traits.is_real:
                 execution = make_execution_factory(self._account(key, connection, kept, stack))
             elif self._traits.is_simulated:
-                approvals = self.parts.gate.approvals
                 execution = simulated_account(
-                    self._loaded.config, key, connection.runtime, approvals, self.papers.append
+                    self._loaded.config,
+                    key,
+                    connection.runtime,
+                    self.parts.gate.approvals,
+                    latency_of(self._loaded),
+                    self.papers.append,
                 )
             builder = connection.add_to(builder, execution)
         if self._traits.is_real:

@@ -29,6 +29,7 @@ from fairlead.engine.observe.assumptions import (
 )
 from fairlead.engine.observe.summary import mark_source
 from fairlead.engine.run.fees import fee_rates
+from fairlead.engine.run.latency import Latency, latency_of
 
 _LIBRARIES = ("nautilus_trader.", "fairlead.engine.", "builtins.")
 
@@ -41,6 +42,7 @@ def assumptions(
     fees_from: str,
     data: Data | None = None,
     simulated: bool = True,
+    latency: Latency | None = None,
 ) -> Assumptions:
     """Of a run over the instruments in `cache`.
 
@@ -48,18 +50,12 @@ def assumptions(
     run that is not `simulated` executes at its venues: they charge what they charge.
     """
     config = loaded.config
-    simulation = config.simulated
+    execution = _execution(loaded, latency or latency_of(loaded)) if simulated else None
     fees = _fees(loaded, cache.instrument, fees_from) if simulated else {}
     settled = config_hash(config, loaded.options, strategies)
     ids = {name: InstrumentId.from_str(name) for name in config.instruments}
     found = Assumptions(
-        execution=Execution(
-            latency_ms=simulation.latency_ms,
-            queue_position=simulation.queue_position,
-            liquidity_consumption=simulation.liquidity_consumption,
-        )
-        if simulated
-        else None,
+        execution=execution,
         fees=fees,
         marks={
             name: mark_source(cache, one)
@@ -75,15 +71,28 @@ def assumptions(
     return _sealed(found)
 
 
+def _execution(loaded: LoadedConfig, latency: Latency) -> Execution:
+    simulated = loaded.config.simulated
+    return Execution(
+        latency_ms=simulated.latency_ms if latency.is_fixed else latency.median_ms,
+        queue_position=simulated.queue_position,
+        liquidity_consumption=simulated.liquidity_consumption,
+        latency=latency.told,
+        latency_sha256=latency.sha256,
+    )
+
+
 def _sealed(found: Assumptions) -> Assumptions:
     """With the hash of all that decides the result: neither where data lies, nor the marks."""
-    decides = (
+    decides: tuple[Any, ...] = (
         found.config,
         None if found.data is None else found.data.sha256,
         found.fees,
         [(one.id, one.path, one.params, one.code) for one in found.strategies],
         found.versions,
     )
+    if found.execution is not None and (measured := found.execution.latency_sha256) is not None:
+        decides = (*decides, measured)
     return msgspec.structs.replace(found, inputs=digest(decides))
 
 

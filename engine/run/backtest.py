@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -36,7 +36,7 @@ from fairlead.engine.config.execution import able_with, held_of
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.model import Venue as VenueConfig
 from fairlead.engine.config.priced import require_priced
-from fairlead.engine.config.resolved import Resolved, resolve
+from fairlead.engine.config.resolved import Resolved, ResolvedStrategy, resolve
 from fairlead.engine.config.rules import RECORDED
 from fairlead.engine.currencies import money
 from fairlead.engine.errors import Exit, FairleadError
@@ -72,11 +72,11 @@ from fairlead.engine.run.ended import ending
 from fairlead.engine.run.fees import fee_model
 from fairlead.engine.run.keeping import gaps_of, record, traded
 from fairlead.engine.run.kernel import TRADER_ID, log_path, logger_config, no_log
+from fairlead.engine.run.latency import Latency, latency_of
 from fairlead.engine.run.prepared import Prepared, Shared
 from fairlead.engine.run.summary import summed_up
 
 RUN_ID = "backtest"
-MS_NS = 1_000_000
 TRADES_PER_REPORT = 1000
 NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
 
@@ -161,6 +161,8 @@ def run_backtest(
     marks: bool = True,
     shared: Shared | None = None,
     spends: str = "",
+    latency: Latency | None = None,
+    strategies: Sequence[ResolvedStrategy] | None = None,
 ) -> RunResult:
     """Run every strategy of the config over the catalog's data.
 
@@ -168,6 +170,8 @@ def run_backtest(
     a search needs none.
     `shared` has the data that the runs before this one have read: those of a search, one after
     another in one process, whose engines write no log.
+    `latency` is that of the commands, where it is not what the config says; `strategies` stand in
+    place of the config's.
     `spends` is the study whose held-out span this is to be: of others that is refused.
     `progress` is called with the fraction done now and then. SIGINT, SIGTERM or SIGHUP end the run
     in order at the next event, and what was done until then is summed up: exit code 130 and a note.
@@ -175,16 +179,18 @@ def run_backtest(
     or dates without data, fees missing, data that a study holds (HELD-OUT).
     """
     resolved = resolve(loaded, "backtest").require()
+    if strategies is not None:
+        resolved = msgspec.structs.replace(resolved, strategies=tuple(strategies))
     catalog = local_catalog(loaded)
     with reading(catalog) as notes:
         watched = [progress] if progress is not None else []
         if shared is not None:
             data = shared.prepared(loaded)
             _require_open(loaded, data, spends)
-            return _run(resolved, data, notes, watched, monotonic, marks)
+            return _run(resolved, data, notes, watched, monotonic, marks, latency)
         with Prepared(select(loaded.config, catalog)) as data:
             _require_open(loaded, data, spends)
-            return _run(resolved, data, notes, watched, monotonic, marks)
+            return _run(resolved, data, notes, watched, monotonic, marks, latency)
 
 
 def _require_open(loaded: LoadedConfig, data: Prepared, spends: str) -> None:
@@ -200,13 +206,15 @@ def _run(
     watched: list[Progress],
     monotonic: Callable[[], float],
     with_marks: bool,
+    latency: Latency | None,
 ) -> RunResult:
     loaded, selection = resolved.loaded, prepared.selection
+    latency = latency or latency_of(loaded)
     parts = build_parts(loaded, resolved.strategies, is_simulated=True)
     parts.run_state.offer = selection.offer()
     parts.run_state.markets = {}
     parts.run_state.order_ids = SeededIds(loaded.config.run.seed).next_of
-    venues = venue_configs(loaded, selection)
+    venues = venue_configs(loaded, selection, latency)
     instruments = [source.instrument for source in selection.sources]
     tell_idle_balances(loaded, parts.run_state, instruments)
     tell_shut_out(loaded, parts.run_state, instruments)
@@ -218,9 +226,9 @@ def _run(
     marks = Marks()
     if with_marks:
         node.add_actor(_marking(marks, parts.run_state, selection))
-    arrivals = simulate(parts.run_state, parts.gate, latency_ns(loaded))
+    arrivals = simulate(parts.run_state, parts.gate, latency.kernel_ns, latency.draws(loaded))
     node.add_actor(arrivals)
-    ends = true_fills(loaded, selection, node, parts)
+    ends = true_fills(loaded, selection, node, parts, latency)
     node.add_strategy(ends)
     for strategy in parts.strategies:
         node.add_strategy(strategy)
@@ -245,6 +253,7 @@ def _run(
         node,
         notes,
         data=prepared.data,
+        latency=latency,
         events=result.iterations - node.shown_count(node.end_ns),
         wall_secs=wall_secs,
     )
@@ -259,13 +268,22 @@ def _marking(marks: Marks, state: RunState, selection: Selection) -> MarksActor:
     return actor
 
 
-def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVenueConfig]:
+def latency_ns(loaded: LoadedConfig) -> int:
+    """From a command to the simulated venue; where latencies differ, what the kernel adds to the
+    time that a command bears."""
+    return latency_of(loaded).kernel_ns
+
+
+def venue_configs(
+    loaded: LoadedConfig, selection: Selection, latency: Latency | None = None
+) -> list[BacktestVenueConfig]:
     """One simulated exchange per configured venue.
 
     Raises FairleadError when fees are missing, or a limit is in a currency of no instrument.
     """
     require_priced(loaded, {instrument_facts(one.instrument).currency for one in selection.sources})
     instruments = {source.id: source for source in selection.sources}
+    kernel_ns = (latency or latency_of(loaded)).kernel_ns
     found = []
     for key, venue in loaded.config.venues.items():
         sources = [instruments[name] for name in venue.instruments]
@@ -276,6 +294,7 @@ def venue_configs(loaded: LoadedConfig, selection: Selection) -> list[BacktestVe
                 venue,
                 fees=fee_model(key, venue.fees, [one.instrument for one in sources]),
                 deep=all(one.is_deep for one in sources),
+                kernel_ns=kernel_ns,
                 holds=venue.adapter != RECORDED and _holds(loaded.specs[key].capabilities),
             )
         )
@@ -290,7 +309,14 @@ def _holds(able: Capabilities) -> bool:
 
 
 def _venue_config(
-    loaded: LoadedConfig, key: str, venue: VenueConfig, *, fees: Any, deep: bool, holds: bool
+    loaded: LoadedConfig,
+    key: str,
+    venue: VenueConfig,
+    *,
+    fees: Any,
+    deep: bool,
+    kernel_ns: int,
+    holds: bool,
 ) -> BacktestVenueConfig:
     simulated = loaded.config.simulated
     return BacktestVenueConfig(
@@ -300,7 +326,7 @@ def _venue_config(
         starting_balances=[str(money(text)) for text in simulated.balances],
         book_type="L2_MBP" if deep else "L1_MBP",
         fee_model=fees,
-        latency_model=StaticLatencyModel(base_latency_nanos=latency_ns(loaded)),
+        latency_model=StaticLatencyModel(base_latency_nanos=kernel_ns),
         # Where the book is known both are the fill model's
         queue_position=simulated.queue_position and not deep,
         liquidity_consumption=simulated.liquidity_consumption and not deep,
@@ -309,12 +335,13 @@ def _venue_config(
     )
 
 
-def latency_ns(loaded: LoadedConfig) -> int:
-    """The time from a command to the simulated venue."""
-    return int(loaded.config.simulated.latency_ms * MS_NS)
-
-
-def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine, parts: Parts) -> Closing:
+def true_fills(
+    loaded: LoadedConfig,
+    selection: Selection,
+    node: Engine,
+    parts: Parts,
+    latency: Latency | None = None,
+) -> Closing:
     """Give the exchanges that know a book our own fills; what is returned has to be in the run."""
     simulated = loaded.config.simulated
     by_id = {source.id: source for source in selection.sources}
@@ -326,7 +353,8 @@ def true_fills(loaded: LoadedConfig, selection: Selection, node: Engine, parts: 
             deep.append(Venue(key.upper()))
             instruments.update((one.instrument.id, one.instrument) for one in sources)
     approvals = parts.gate.approvals
-    ends = closing(latency_ns(loaded), partial(_anew, parts))
+    kernel_ns = (latency or latency_of(loaded)).kernel_ns
+    ends = closing(kernel_ns, partial(_anew, parts))
     held = {
         key.upper(): HeldRules(
             able=able_with(loaded.specs[key].capabilities, venue.held),

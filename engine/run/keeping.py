@@ -29,7 +29,7 @@ from fairlead.engine.run.ended import Ended
 from fairlead.engine.run.modes import MODES, NodeMode
 
 # What the journal does not have of an order, and NautilusTrader's cache has
-TIMES = ("ts_accepted", "ts_last", "reason", "changes")
+TIMES = ("ts_accepted", "ts_last", "reason", "changes", "asked")
 MARKETS = ("market", "market_at_end")
 # ... and what a strategy gave: the journal has a held order as it was released
 GIVEN = ("kind", "price", "trigger_price", "trigger_type", "time_in_force", "post_only")

@@ -53,7 +53,7 @@ def node_config(
         streaming=streaming,
         timeout_connection_secs=CONNECT_SECS + loaded.config.execution.absent_quarantine_secs,
         timeout_disconnection_secs=float(loaded.config.run.stop_timeout_secs),
-        delay_post_stop_secs=post_stop_secs(loaded.config, simulated=MODES[mode].is_simulated),
+        delay_post_stop_secs=post_stop_secs(loaded, simulated=MODES[mode].is_simulated),
         logging=logger_config(loaded, mode),
         data_engine=LiveDataEngineConfig(
             emit_quotes_from_book=True, time_bars_build_with_no_updates=False

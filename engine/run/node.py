@@ -263,8 +263,7 @@ class NodeRun:
             watching.append(watch_cache(self._marks, cache, names, time.time_ns))
         watching += [t.watch() for t in self.trading if isinstance(t, NativeAccount)]
         if assembly.papers:
-            config = self.loaded.config
-            watching.append(leave_in_time(assembly.handle, assembly.papers, config))
+            watching.append(leave_in_time(assembly.handle, assembly.papers, self.loaded))
         watches = [asyncio.ensure_future(watch) for watch in watching]
         for started in watches:
             started.add_done_callback(self._watch_ended)
@@ -355,7 +354,7 @@ class NodeRun:
         self._winding.add_done_callback(self._watch_ended)
 
     async def _wind_down(self, assembly: Assembly) -> None:
-        after_secs = post_stop_secs(self.loaded.config, simulated=self._traits.is_simulated)
+        after_secs = post_stop_secs(self.loaded, simulated=self._traits.is_simulated)
         await wind_down(assembly.parts.strategies, self.trading, self._settings, after_secs)
         self._stop_node(assembly)
 

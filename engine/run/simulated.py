@@ -14,6 +14,7 @@ from nautilus_trader.model import LiquiditySide, OrderSide
 
 from fairlead.adapters.base.runtime import VenueRuntime
 from fairlead.engine.config.execution import able_with, held_of
+from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.model import Config
 from fairlead.engine.currencies import money
 from fairlead.engine.matching.client import (
@@ -21,13 +22,15 @@ from fairlead.engine.matching.client import (
     SimulatedExecutionClient,
     Simulation,
 )
+from fairlead.engine.matching.delays import Sent
 from fairlead.engine.matching.native import HeldRules
 from fairlead.engine.matching.orders import Fee, Fees
 from fairlead.engine.orders.model import Side
 from fairlead.engine.risk.approval import Approvals
 from fairlead.engine.run.fees import commission, fee_rates
+from fairlead.engine.run.latency import Latency, latency_of
 
-MS_NS = 1_000_000
+PAPER = Sent("", "", 0)  # whatever a command is, its delay is drawn alike
 POST_STOP_SECS = 1.0  # for the orders that strategies send in on_stop
 POST_STOP_SHARE = 0.7  # of the longest time that a stop may take
 SETTLE_SECS = 0.5  # of that time, for NautilusTrader to hear the last answers
@@ -40,6 +43,7 @@ def simulated_account(
     key: str,
     runtime: VenueRuntime,
     approvals: Approvals | None,
+    latency: Latency,
     on_client: Callable[[SimulatedExecutionClient], None],
 ) -> SimulatedClientFactory:
     """Of the connected venue `key`, with its instruments, fees and market.
@@ -47,6 +51,7 @@ def simulated_account(
     Raises FairleadError `FEES-MISSING`.
     """
     venue, simulated = config.venues[key], config.simulated
+    delays = latency.of(key.upper())
     instruments = [runtime.adapter.instruments[name].nautilus for name in venue.instruments]
     balances: defaultdict[str, Decimal] = defaultdict(Decimal)
     for text in simulated.balances:
@@ -59,7 +64,8 @@ def simulated_account(
         balances=balances,
         fees=_fees(config, key, instruments),
         is_margin=venue.account_type == "margin",
-        latency_ns=int(simulated.latency_ms * MS_NS),
+        latency_ns=latency.most_ns,
+        delay_ns=None if delays is None else lambda: delays.next_ns(PAPER),
         queue_position=simulated.queue_position,
         liquidity_consumption=simulated.liquidity_consumption,
         cancel_at_stop=config.run.on_stop == "cancel",
@@ -95,18 +101,18 @@ def _fees(config: Config, key: str, instruments: Sequence[Any]) -> Fees:
     return fee
 
 
-def post_stop_secs(config: Config, *, simulated: bool) -> float:
+def post_stop_secs(loaded: LoadedConfig, *, simulated: bool) -> float:
     """On paper, what is on its way at the stop arrives, and what answers it (a cancel, an exit),
     while the market is there: no outcome is left open, and none made up."""
     if not simulated:
         return POST_STOP_SECS
-    latency_secs = float(config.simulated.latency_ms) / 1000
-    limit_secs = config.run.stop_timeout_secs * POST_STOP_SHARE
+    latency_secs = latency_of(loaded).most_ns / 1e9
+    limit_secs = loaded.config.run.stop_timeout_secs * POST_STOP_SHARE
     return max(POST_STOP_SECS, min(POST_STOP_SECS + 2 * latency_secs, limit_secs))
 
 
 async def leave_in_time(
-    handle: Any, clients: Sequence[SimulatedExecutionClient], config: Config
+    handle: Any, clients: Sequence[SimulatedExecutionClient], loaded: LoadedConfig
 ) -> None:
     """Once the node stops, whoever asked for it: what would come too late is told so, before
     NautilusTrader looks for orders without an outcome, and calls them an error."""
@@ -114,6 +120,6 @@ async def leave_in_time(
     while not is_up or handle.state == NodeState.RUNNING:
         await asyncio.sleep(LOOK_SECS)
         is_up = is_up or handle.state == NodeState.RUNNING
-    await asyncio.sleep(post_stop_secs(config, simulated=True) - SETTLE_SECS - LOOK_SECS)
+    await asyncio.sleep(post_stop_secs(loaded, simulated=True) - SETTLE_SECS - LOOK_SECS)
     for client in clients:
         client.leave()

@@ -21,6 +21,7 @@ from fairlead.engine.recording.gaps import GapKind, summary_of
 from fairlead.engine.run import remains
 from fairlead.engine.run.assumed import assumptions
 from fairlead.engine.run.ended import Ended
+from fairlead.engine.run.latency import Latency
 from fairlead.engine.run.modes import MODES, Mode, NodeMode
 from fairlead.engine.screen import dropped
 
@@ -38,6 +39,7 @@ def summed_up(
     run_state: RunState,
     used: Sequence[StrategyUsed],
     data: Data | None = None,
+    latency: Latency | None = None,
     **more: Any,
 ) -> RunSummary:
     """The one place where a RunSummary is filled; `end` is exit code and outcome.
@@ -56,6 +58,7 @@ def summed_up(
             fees_from=traits.fees_from,
             data=data,
             simulated=traits.is_simulated,
+            latency=latency,
         )
         started = config.simulated.balances if traits.is_simulated else None
         worth = equity(cache, venues, traded.instruments, traded.strategies, started)

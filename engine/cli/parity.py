@@ -1,0 +1,115 @@
+"""`fairlead parity`: whether a backtest gives what a run really had."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fairlead.engine.cli.runs import RunName, Where
+from fairlead.engine.errors import Exit, FairleadError
+
+if TYPE_CHECKING:
+    from fairlead.engine.research.parity import Parity
+
+SHOWN = 20
+
+
+def command(
+    name: RunName = "last",
+    where: Where = Path(),
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="The run's file, where it lies elsewhere than it did."),
+    ] = None,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tolerance",
+            metavar="AMOUNT",
+            help="The most by which the net result may differ, '0.5 USDT'; one a currency.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare RUN, live or on paper, with a backtest of its recording, event by event.
+
+    Its orders, changes and cancels are given again when they were given, and arrive when they
+    arrived. Each difference has a class: latency, queue, fee, gap, refusal, or unexplained. Exit 16
+    where one is unexplained, or the net result differs by more than --tolerance.
+    """
+    import msgspec
+
+    from fairlead.engine.cli import process
+    from fairlead.engine.research.parity import as_told
+    from fairlead.engine.research.runs import find_run
+    from fairlead.engine.run.parity import parity_of
+
+    allowed = _amounts(tolerance or ())
+    run = find_run(name, where)
+    with process.logs_on_stderr():
+        found = parity_of(run, config, lambda what: typer.echo(f"parity: {what}", err=True))
+    beyond = found.beyond(allowed)
+    if as_json:
+        told = {"ok": not beyond, "beyond": beyond, **as_told(found)}
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())
+    else:
+        _show(found, beyond)
+    if beyond:
+        raise typer.Exit(int(Exit.NOT_LIKE))
+
+
+def _amounts(texts: list[str] | tuple[()]) -> dict[str, Decimal]:
+    found = {}
+    for text in texts:
+        amount, _, currency = text.strip().partition(" ")
+        try:
+            value = Decimal(amount)
+        except InvalidOperation:
+            value = Decimal(-1)
+        if not value.is_finite() or value < 0 or not currency.strip():
+            raise FairleadError(
+                "TOLERANCE-FORM",
+                f"expected --tolerance 'AMOUNT CURRENCY', as '0.5 USDT', came {text!r}",
+                int(Exit.USAGE),
+            )
+        found[currency.strip()] = value
+    return found
+
+
+def _show(found: Parity, beyond: list[str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from fairlead.engine.cli.out import result_console
+    from fairlead.engine.observe.table import shown
+    from fairlead.engine.recording.catalog import utc
+
+    typer.echo(f"run      {found.run}: {found.orders} orders, {found.fills} fills")
+    for one in found.inputs:
+        mine = "not counted" if one.run is None else f"{one.run:,}"
+        words = f"{one.what.replace('_', ' ')}: run {mine}, data {one.data:,}"
+        typer.echo(f"input    {one.instrument} {words}{' DIFFER' if one.differ else ''}")
+    for begin, end in found.lacking:
+        typer.echo(f"lacking  {utc(begin)} to {utc(end)}: the data is not what the run saw")
+    for currency, (net, again) in found.nets.items():
+        words = f"run {shown(net, signed=True)}, backtest {shown(again, signed=True)}"
+        typer.echo(f"net      {words} {currency}")
+    for note in found.notes:
+        typer.echo(f"note     {note}")
+    if found.differences:
+        first = found.differences[0]
+        typer.echo(f"first    {first.kind}: {first.order} at {utc(first.ts)}: {first.why}")
+        table = Table("time (UTC)", "class", "order", "run", "backtest", "why", box=None)
+        for odd in found.differences[:SHOWN]:
+            cells = (utc(odd.ts), odd.kind, odd.order, odd.run, odd.replay, odd.why)
+            table.add_row(*(Text(cell) for cell in cells))
+        result_console().print(table)
+        if len(found.differences) > SHOWN:
+            typer.echo(f"... and {len(found.differences) - SHOWN} more (--json has all)")
+    counts = ", ".join(f"{count} {kind}" for kind, count in found.classes.items())
+    verdict = f"NOT alike: {', '.join(beyond)}" if beyond else "alike"
+    told = f"{found.events} events of orders: {counts or 'no difference'}"
+    typer.echo(f"parity   {verdict}; {told}")

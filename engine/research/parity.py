@@ -1,0 +1,289 @@
+"""A run's orders beside those of its commands in a backtest, event by event: what differs, and why.
+
+Pure: rows in, differences out. Each order has at most one difference, its first. It is explained by
+the first of these that fits:
+
+- `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
+  is the gap's doing).
+- `fee`: the same execution, at another fee.
+- `gap`: the data lacks what the run saw while the order lived, or says itself that it lacks some.
+- `latency`: it arrived at another time; or all is the same with the config's latency, or with none.
+- `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
+  came earlier is there without a queue.
+- `unexplained`: everything else. A backtest that has such a one can't be trusted about this run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from itertools import zip_longest
+from typing import Any
+
+import msgspec
+
+from fairlead.engine.research.columns import Row
+
+REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
+QUEUE, UNEXPLAINED = "queue", "unexplained"
+CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, UNEXPLAINED)
+REFUSED = frozenset({"REJECTED", "DENIED"})
+_ENDS = {"CANCELED": "ended", "EXPIRED": "ended", "FILLED": "filled"}
+Span = tuple[int, int]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Of an order: accepted, refused, filled, or how it ended."""
+
+    what: str
+    ts: int
+    detail: tuple[str, ...] = ()  # of a fill: quantity, price
+    fee: tuple[str, ...] = ()  # and its fee, and whether it made or took
+
+    def __str__(self) -> str:
+        if self.what != "fill":
+            return " ".join((self.what, *self.detail))
+        quantity, price = self.detail
+        return f"{self.fee[1].lower()} {quantity} at {price}, fee {self.fee[0]}"
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """The first of one order. `kind` is of `CLASSES`; `run` and `replay` say what each had."""
+
+    kind: str
+    ts: int
+    order: str
+    strategy: str
+    instrument: str
+    run: str
+    replay: str
+    why: str
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one instrument: what the run counted (None: it did not), and what the data has."""
+
+    instrument: str
+    what: str
+    run: int | None
+    data: int
+
+    @property
+    def differ(self) -> bool:
+        return self.run is not None and self.run != self.data
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """`lacking` are spans in which the data is not what the run saw; `nets` are by currency, of the
+    run and of the replay."""
+
+    run: str
+    orders: int
+    fills: int
+    events: int
+    inputs: tuple[Inputs, ...]
+    lacking: tuple[Span, ...]
+    differences: tuple[Difference, ...]
+    nets: Mapping[str, tuple[Decimal, Decimal]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> dict[str, int]:
+        counted = Counter(one.kind for one in self.differences)
+        return {name: counted[name] for name in CLASSES if counted[name]}
+
+    def beyond(self, tolerance: Mapping[str, Decimal]) -> list[str]:
+        """What is too much, in words: what nobody explains, and nets that differ by more."""
+        found = []
+        if count := self.classes.get(UNEXPLAINED):
+            found.append(f"{count} unexplained")
+        for name, (mine, theirs) in self.nets.items():
+            if name in tolerance and abs(mine - theirs) > tolerance[name]:
+                found.append(f"net differs by {abs(mine - theirs)} {name}")
+        return found
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """The same commands under another assumption: rows by the order's id in the run."""
+
+    words: str
+    rows: Mapping[str, Row]
+
+
+def events_of(row: Row | None) -> list[Event]:
+    """In the order of time. None: it never came to be."""
+    if row is None:
+        return [Event("refused", 0, ("by the gate",))]
+    if row["status"] in REFUSED:
+        return [Event("refused", row["ts_last"])]
+    found = []
+    if row["ts_accepted"]:
+        found.append(Event("accepted", row["ts_accepted"]))
+    for fill in row["fills"]:
+        detail = (_plain(fill["quantity"]), _plain(fill["price"]))
+        amount, _, currency = (fill["fee"] or "").partition(" ")
+        fee = (f"{_plain(amount or '0')} {currency}".strip(), fill["liquidity"])
+        found.append(Event("fill", fill["ts_event"], detail, fee))
+    found.append(Event(_ENDS.get(row["status"], "open"), row["ts_last"]))
+    return found
+
+
+def _plain(number: str) -> str:
+    text = format(Decimal(number), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def compared(
+    rows: Iterable[Row],
+    replayed: Mapping[str, Row],
+    *,
+    lacking: Sequence[Span],
+    latencies: Sequence[Variant] = (),
+    queueless: Variant | None = None,
+    slack_ns: int = 0,
+    until_ns: int | None = None,
+) -> list[Difference]:
+    """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
+    end of the data, may be so at another time; so may anything by `slack_ns`."""
+    found = []
+    for row in rows:
+        other = replayed.get(row["client_order_id"])
+        pair = _first(events_of(row), events_of(other), slack_ns, until_ns)
+        if pair is None:
+            continue
+        kind, why = _explained(row, other, pair, lacking, latencies, queueless, slack_ns, until_ns)
+        mine, theirs = pair
+        found.append(
+            Difference(
+                kind=kind,
+                ts=min(one.ts for one in pair if one is not None and one.ts),
+                order=row["client_order_id"],
+                strategy=row["strategy"],
+                instrument=row["instrument"],
+                run="nothing more" if mine is None else str(mine),
+                replay="nothing more" if theirs is None else str(theirs),
+                why=why,
+            )
+        )
+    return sorted(found, key=lambda one: (one.ts, one.order))
+
+
+Pair = tuple[Event | None, Event | None]
+
+
+def _first(
+    mine: Sequence[Event], theirs: Sequence[Event], slack_ns: int, until_ns: int | None
+) -> Pair | None:
+    for one, other in zip_longest(mine, theirs):
+        if one is None or other is None:
+            return one, other
+        same = (one.what, one.detail, one.fee) == (other.what, other.detail, other.fee)
+        if not same or not _is_same_time(one, other, slack_ns, until_ns):
+            return one, other
+    return None
+
+
+def _is_same_time(one: Event, other: Event, slack_ns: int, until_ns: int | None) -> bool:
+    if one.what in ("refused", "ended", "filled", "open"):
+        return True  # told by what came before, or nothing that trades
+    if until_ns is not None and min(one.ts, other.ts) >= until_ns:
+        return True
+    return abs(one.ts - other.ts) <= slack_ns
+
+
+def _explained(
+    row: Row,
+    other: Row | None,
+    pair: Pair,
+    lacking: Sequence[Span],
+    latencies: Sequence[Variant],
+    queueless: Variant | None,
+    slack_ns: int,
+    until_ns: int | None,
+) -> tuple[str, str]:
+    """Class and reason."""
+    mine, theirs = pair
+    gap = _gap(row, other, lacking)
+    refused = {one.what for one in pair if one is not None} & {"refused"} or other is None
+    if refused and (gap is None or mine is None or mine.what == "refused"):
+        return REFUSAL, str((other or {}).get("reason") or row.get("reason") or "the gate refused")
+    if mine is not None and theirs is not None and _is_same_fill(mine, theirs):
+        return FEE, f"{' '.join(mine.fee)} against {' '.join(theirs.fee)}"
+    if gap is not None:
+        return GAP, f"the data lacks what the run saw for {(gap[1] - gap[0]) / 1e9:.3f} s"
+    if mine is not None and theirs is not None and mine.what == theirs.what == "accepted":
+        return LATENCY, f"arrived {(theirs.ts - mine.ts) / 1e6:+.3f} ms apart"
+    for one in latencies:
+        known = one.rows.get(row["client_order_id"])
+        if known is not None and _same_fills(row, known, slack_ns, until_ns):
+            return LATENCY, f"the same {one.words}"
+    return _queued(row, pair, queueless)
+
+
+def _gap(row: Row, other: Row | None, lacking: Sequence[Span]) -> Span | None:
+    """What the data lacks while the order lived."""
+    end = max(one["ts_last"] for one in (row, other) if one is not None)
+    found = (span for span in lacking if span[0] <= end and row["ts_init"] <= span[1])
+    return next(found, None)
+
+
+def _is_same_fill(mine: Event, theirs: Event) -> bool:
+    """But for its fee."""
+    same = (mine.what, mine.detail, mine.ts) == (theirs.what, theirs.detail, theirs.ts)
+    return same and mine.what == "fill"
+
+
+def _same_fills(row: Row, other: Row, slack_ns: int, until_ns: int | None) -> bool:
+    mine, theirs = (
+        [event for event in events_of(one) if event.what != "accepted"] for one in (row, other)
+    )
+    return _first(mine, theirs, slack_ns, until_ns) is None
+
+
+def _queued(row: Row, pair: Pair, queueless: Variant | None) -> tuple[str, str]:
+    mine, theirs = pair
+    own = {_plain(one["price"]) for one in (row, *row["changes"]) if one["price"] is not None}
+    fills = [one for one in pair if one is not None and one.what == "fill"]
+    if any(one.fee[1] != "MAKER" or one.detail[1] not in own for one in fills):
+        return UNEXPLAINED, "no assumption of the backtest gives it"
+    if theirs is not None and theirs.what == "fill" and (mine is None or mine.what != "fill"):
+        return QUEUE, "longer than what was displayed"
+    if mine is None or mine.what != "fill":
+        return UNEXPLAINED, "the same executions, and another end"
+    if theirs is not None and theirs.what == "fill" and theirs.ts < mine.ts:
+        return QUEUE, "longer than what was displayed"
+    known = None if queueless is None else queueless.rows.get(row["client_order_id"])
+    if known is not None and _filled_by(known, mine.ts) >= _filled_by(row, mine.ts):
+        return QUEUE, "shorter than what was displayed"
+    return UNEXPLAINED, "not even without a queue"
+
+
+def _filled_by(row: Row, ts: int) -> Decimal:
+    sizes = (Decimal(one["quantity"]) for one in row["fills"] if one["ts_event"] <= ts)
+    return sum(sizes, Decimal(0))
+
+
+def event_count(rows: Iterable[Row]) -> int:
+    return sum(len(events_of(row)) for row in rows)
+
+
+def as_told(found: Parity) -> dict[str, Any]:
+    """For `--json`: amounts as text, the first difference by itself."""
+    differences = [msgspec.structs.asdict(one) for one in found.differences]
+    return {
+        "run": found.run,
+        "orders": found.orders,
+        "fills": found.fills,
+        "events": found.events,
+        "inputs": [{**msgspec.structs.asdict(one), "differ": one.differ} for one in found.inputs],
+        "lacking": [{"from_ns": begin, "to_ns": end} for begin, end in found.lacking],
+        "first": differences[0] if differences else None,
+        "classes": found.classes,
+        "differences": differences,
+        "net": {
+            name: {"run": format(mine, "f"), "replay": format(theirs, "f")}
+            for name, (mine, theirs) in found.nets.items()
+        },
+        "notes": list(found.notes),
+    }

@@ -1,0 +1,244 @@
+"""`fairlead parity`: a kept run's recording and commands through the backtest, and what differs."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook, RecordFlag
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
+from fairlead.engine.research import parity
+from fairlead.engine.research.columns import Row
+from fairlead.engine.research.parity import Inputs, Parity, Span, Variant
+from fairlead.engine.research.runs import Run
+from fairlead.engine.run.latency import latency_of
+from fairlead.engine.run.replayed import (
+    PLAYED,
+    UNSENT,
+    Command,
+    commands,
+    config_of,
+    replay,
+)
+
+LACKS = frozenset({GapKind.GAP, GapKind.OVERFLOW, GapKind.STOPPED, GapKind.BETWEEN_RUNS})
+LATE_NS = 250_000_000  # a run looks at its prices this much after they came, at most
+SLACK_NS = 1  # by which commands are given later
+REAL_SLACK_NS = 1_000_000_000  # a venue's clock, and how often it is asked, against ours
+WINDOW_NS = 600_000_000_000
+Progress = Callable[[str], None]
+
+
+def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: None) -> Parity:
+    """Raises FairleadError: PARITY-UNRECORDED, PARITY-EMPTY, PARITY-KIND, and as a backtest does.
+
+    `config` is the file of the run, where it lies elsewhere now.
+    """
+    loaded, rows = config_of(run, config), _sent(run)
+    catalog = loaded.resolve(loaded.config.backtest.catalog)
+    span = (run.summary["start_ns"], run.summary["end_ns"])
+    told("the inputs")
+    tops, inputs, last_ns = _inputs(run, catalog, loaded.config.instruments, span)
+    lacking = [*_unlike(run, tops), *_gaps(catalog, loaded, span)]
+    played = commands(rows)
+    is_real = run.manifest.mode == "live"
+    more: dict[str, Any] = {
+        "lacking": lacking,
+        "slack_ns": REAL_SLACK_NS if is_real else SLACK_NS,
+        "until_ns": last_ns,
+    }
+    told("its commands through the backtest")
+    base, nets = _replayed(loaded, rows, played, "as the run measured it")
+    found = parity.compared(rows, base, **more)
+    if any(one.kind in (parity.UNEXPLAINED, parity.QUEUE) for one in found):
+        found = parity.compared(rows, base, **more, **_variants(loaded, rows, played, told))
+    return Parity(
+        run=run.id,
+        orders=len(rows),
+        fills=sum(len(row["fills"]) for row in rows),
+        events=parity.event_count(rows),
+        inputs=tuple(inputs),
+        lacking=tuple(lacking),
+        differences=tuple(found),
+        nets=_nets(run, nets),
+        notes=tuple(_notes(run, loaded)),
+    )
+
+
+def _sent(run: Run) -> list[Row]:
+    """Raises FairleadError PARITY-EMPTY, PARITY-KIND."""
+    rows = [row for row in run.rows("orders") if row["status"] not in UNSENT]
+    if not rows:
+        text = f"{run.id} sent no orders: there is nothing to compare"
+        raise FairleadError("PARITY-EMPTY", text, int(Exit.NO_DATA))
+    odd = sorted({row["kind"] for row in rows} - PLAYED)
+    if odd:
+        raise FairleadError(
+            "PARITY-KIND",
+            f"{run.id} has orders that no backtest simulates: {', '.join(odd)}; expected "
+            f"{', '.join(sorted(PLAYED))}",
+            int(Exit.BAD_DATA),
+        )
+    return rows
+
+
+def _replayed(
+    loaded: LoadedConfig, rows: Sequence[Row], played: Sequence[Command], words: str
+) -> tuple[dict[str, Row], dict[str, Decimal]]:
+    """Rows by the order's id in the run, and nets."""
+    done = replay(loaded, rows, played, words)
+    try:
+        theirs = {row["client_order_id"]: row for row in done.result.record().tables["orders"]}
+        net = {name: Decimal(value) for name, value in done.result.summary.net.items()}
+    finally:
+        done.result.dispose()
+    return {mine: theirs[name] for mine, name in done.ids.items() if name in theirs}, net
+
+
+def _variants(
+    loaded: LoadedConfig, rows: Sequence[Row], played: Sequence[Command], told: Progress
+) -> dict[str, Any]:
+    """The same commands with other assumptions, one at a time."""
+    usual = latency_of(loaded).kernel_ns
+    found = []
+    for words, delay in (("without a latency", 0), ("with the config's latency", usual)):
+        told(words)
+        moved = [msgspec.structs.replace(one, due=one.ts + delay) for one in played]
+        found.append(Variant(words=words, rows=_replayed(loaded, rows, moved, words)[0]))
+    told("without a queue")
+    bare = msgspec.structs.replace(
+        loaded,
+        config=msgspec.structs.replace(
+            loaded.config,
+            simulated=msgspec.structs.replace(loaded.config.simulated, queue_position=False),
+        ),
+    )
+    queueless = Variant(words="without a queue", rows=_replayed(bare, rows, played, "")[0])
+    return {"latencies": found, "queueless": queueless}
+
+
+def _nets(run: Run, nets: Mapping[str, Decimal]) -> dict[str, tuple[Decimal, Decimal]]:
+    mine = {name: Decimal(value) for name, value in run.summary["net"].items()}
+    zero = Decimal(0)
+    return {name: (mine.get(name, zero), nets.get(name, zero)) for name in sorted({*mine, *nets})}
+
+
+def _notes(run: Run, loaded: LoadedConfig) -> Iterable[str]:
+    if run.manifest.config_file != loaded.sha256:
+        yield f"{loaded.file} was changed since the run: it is compared with what the file says now"
+    if damage := run.damage():
+        yield f"the run's folder is not as it was written: {', '.join(damage)}"
+    if run.manifest.mode == "live":
+        yield "balances are those of [simulated], and no position is taken over"
+
+
+# -- what the run saw, against what the data has ---------------------------------------------------
+
+Tops = tuple[list[int], list[tuple[Decimal, Decimal] | None]]  # from when on, best bid and ask
+
+
+def _inputs(
+    run: Run, catalog: Path, instruments: Iterable[str], span: Span
+) -> tuple[dict[str, Tops], list[Inputs], int]:
+    """Best prices by time, what was counted, and when the data ends."""
+    recorded = (run.summary.get("recorded") or {}).get("events") or []
+    counted = {one["instrument"]: one for one in recorded}
+    tops, found, ends = {}, [], [0]
+    for name in instruments:
+        tops[name], updates, last = _tops(catalog, name, span)
+        trades, last_trade = _trades(catalog, name, span)
+        ends += [last, last_trade]
+        mine = counted.get(name, {})
+        for what, data in (("book_updates", updates), ("trades", trades)):
+            found.append(Inputs(instrument=name, what=what, run=mine.get(what), data=data))
+    return tops, found, max(ends)
+
+
+def _windows(span: Span) -> Iterable[Span]:
+    begin, end = span
+    while begin <= end:
+        yield begin, min(begin + WINDOW_NS - 1, end)
+        begin += WINDOW_NS
+
+
+def _trades(catalog: Path, name: str, span: Span) -> tuple[int, int]:
+    """How many, and the time of the last."""
+    known, count, last = ParquetDataCatalog(str(catalog)), 0, 0
+    for begin, end in _windows(span):
+        found = known.query_trade_ticks([name], start=begin, end=end)
+        count += len(found)
+        last = found[-1].ts_init if found else last
+    return count, last
+
+
+def _tops(catalog: Path, name: str, span: Span) -> tuple[Tops, int, int]:
+    """Best prices by time, the number of updates of the book, the time of the last."""
+    known = ParquetDataCatalog(str(catalog))
+    book = OrderBook(InstrumentId.from_str(name), BookType.L2_MBP)
+    times: list[int] = []
+    prices: list[tuple[Decimal, Decimal] | None] = []
+    updates = last = 0
+    for begin, end in _windows(span):
+        for delta in known.query_order_book_deltas([name], start=begin, end=end):
+            book.apply_delta(delta)
+            if not delta.flags & RecordFlag.F_LAST.value:
+                continue
+            last = delta.ts_init
+            updates += delta.action != BookAction.CLEAR
+            bid, ask = book.best_bid_price(), book.best_ask_price()
+            top = None
+            if bid is not None and ask is not None:
+                top = (bid.as_decimal(), ask.as_decimal())
+            if not prices or prices[-1] != top:
+                times.append(delta.ts_init)
+                prices.append(top)
+    return (times, prices), updates, last
+
+
+def _unlike(run: Run, tops: Mapping[str, Tops]) -> list[Span]:
+    """Spans in which the run saw other prices than the data has, twice or more in a row."""
+    spans = []
+    for name, (times, prices) in tops.items():
+        if not times:
+            continue
+        last, odd = None, 0
+        for mark in run.rows("marks"):
+            if mark["instrument"] != name:
+                continue
+            ts, seen = mark["ts"], (Decimal(mark["bid"]), Decimal(mark["ask"]))
+            if _was(seen, ts, times, prices):
+                if odd > 1:
+                    spans.append((last or times[0], ts))
+                last, odd = ts, 0
+            else:
+                odd += 1
+        if odd > 1:
+            spans.append((last or times[0], run.summary["end_ns"]))
+    return spans
+
+
+def _was(seen: tuple[Decimal, Decimal], ts: int, times: list[int], prices: list[Any]) -> bool:
+    """Whether the data has these prices at that time, or shortly before. A cache has the last ones
+    that were known, so a book that is cleared says nothing."""
+    end = bisect_right(times, ts)
+    begin = max(bisect_left(times, ts - LATE_NS) - 1, 0)
+    known = prices[begin:end]
+    return not known or None in known or seen in known
+
+
+def _gaps(catalog: Path, loaded: LoadedConfig, span: Span) -> list[Span]:
+    rows, _ = read_gaps(catalog)
+    names = frozenset(loaded.config.instruments)
+    found = crossing(rows, start_ns=span[0], end_ns=span[1], instruments=names)
+    spans = [
+        (max(row.from_ns, span[0]), min(row.to_ns, span[1])) for row in found if row.kind in LACKS
+    ]
+    return [one for one in spans if one[0] < one[1]]

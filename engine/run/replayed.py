@@ -1,0 +1,286 @@
+"""A kept run's commands once more: the same orders, changes and cancels, in a backtest.
+
+Each is given when it was given, and arrives when the run says that it arrived, so that what differs
+is the simulated exchange's doing, or the data's, and no strategy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+from nautilus_trader.model import (
+    ClientOrderId,
+    InstrumentId,
+    OrderSide,
+    Price,
+    Quantity,
+    TimeInForce,
+    TriggerType,
+)
+
+from fairlead.engine.config.changes import parsed
+from fairlead.engine.config.latency import FIXED, LatencySpec
+from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.resolved import ResolvedStrategy, resolve
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.guard.building import build_strategy
+from fairlead.engine.guard.strategy import GuardedStrategy
+from fairlead.engine.matching.delays import Delays, Sent
+from fairlead.engine.orders.model import Role, with_role
+from fairlead.engine.research.columns import Row
+from fairlead.engine.research.runs import Run
+from fairlead.engine.run.backtest import RunResult, run_backtest
+from fairlead.engine.run.config import load
+from fairlead.engine.run.latency import Latency
+
+AT_ONCE = frozenset({"IOC", "FOK"})
+UNSENT = frozenset({"DENIED", "INITIALIZED"})
+LIMITS = frozenset({"LIMIT", "STOP_LIMIT", "LIMIT_IF_TOUCHED"})
+TRIGGERED = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED", "STOP_MARKET", "MARKET_IF_TOUCHED"})
+PLAYED = LIMITS | TRIGGERED | {"MARKET"}
+AFTER = timedelta(seconds=1)
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """`order` is the row of the run; `terms` of a new order, or of what it becomes. It was given at
+    `ts`, and arrived at `due` (None: nothing shows when)."""
+
+    ts: int
+    what: str  # submit, modify, cancel
+    order: Row
+    terms: Mapping[str, str | None] = {}
+    due: int | None = None
+
+
+def commands(rows: Iterable[Row]) -> list[Command]:
+    """In the order in which they were given; of one moment, what makes room first."""
+    found = [one for row in rows if row["status"] not in UNSENT for one in _of_order(row)]
+    return sorted(found, key=_turn)
+
+
+def _turn(one: Command) -> tuple[int, bool, str]:
+    return one.ts, one.what == "submit", str(one.order["client_order_id"])
+
+
+def _of_order(row: Row) -> Iterator[Command]:
+    changes = row["changes"]
+    first = changes[0] if changes else row
+    answered = row["ts_accepted"] or (row["ts_last"] if row["status"] == "REJECTED" else None)
+    if answered is None and row["fills"]:
+        answered = row["fills"][0]["ts_event"]
+    yield Command(ts=row["ts_init"], what="submit", order=row, terms=first, due=answered)
+    asked, later = row.get("asked") or [], list(changes[1:])
+    for one in asked:
+        if one["what"] == "modify" and later and later[0]["ts_event"] >= one["ts"]:
+            change = later.pop(0)
+            due = change["ts_event"]
+            yield Command(ts=one["ts"], what="modify", order=row, terms=change, due=due)
+    is_ended = row["status"] in ("CANCELED", "EXPIRED")
+    ends = [one["ts"] for one in asked if one["what"] == "cancel"]
+    for ts in ends:
+        due = row["ts_last"] if is_ended and ts == ends[-1] else None
+        yield Command(ts=ts, what="cancel", order=row, due=due)
+    if is_ended and not ends and row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
+        yield Command(ts=row["ts_last"], what="cancel", order=row, due=row["ts_last"])
+
+
+class Told:
+    """`Delays`: when the command that is given next arrives; `ids` has what each order of the run
+    is called here."""
+
+    in_order = False  # as they arrived
+
+    def __init__(self, typical_ns: int, most_ns: int) -> None:
+        self.typical_ns, self.most_ns = typical_ns, most_ns
+        self.due: int | None = None
+        self.ids: dict[str, str] = {}
+
+    def next_ns(self, sent: Sent) -> int:
+        return self.typical_ns if self.due is None else max(self.due - sent.now_ns, 0)
+
+
+class AsTold(Latency):
+    """Of a run whose commands know when they arrive."""
+
+    def __init__(self, told: Told, words: str) -> None:
+        super().__init__(LatencySpec(kind=FIXED), told.typical_ns, 0)
+        self.is_fixed, self._delays, self.told = False, told, words
+
+    def of(self, venue: str) -> Delays | None:
+        return self._delays
+
+
+class Replayed(GuardedStrategy):
+    """Gives the commands of one strategy. `played` and `delays` are those of its class."""
+
+    played: Sequence[Command] = ()
+    delays: Told
+    declares: Mapping[InstrumentId, Any] = {}
+    _at = 0
+
+    def declared(self) -> Mapping[InstrumentId, Any]:
+        return self.declares
+
+    def on_start(self) -> None:
+        waiting = {one.order["instrument"] for one in self.played if one.order["trigger_price"]}
+        for name in sorted(waiting):
+            self.subscribe_trades(InstrumentId.from_str(name))
+        self._next()
+
+    def _next(self) -> None:
+        if self._at < len(self.played):
+            # A nanosecond later: an order that answers a fill comes after it
+            ts = max(self.played[self._at].ts, self.clock.timestamp_ns()) + 1
+            self.clock.set_time_alert_ns(f"command-{self._at}", ts, self._give)
+
+    def _give(self, _event: Any) -> None:
+        now = self.clock.timestamp_ns()
+        while self._at < len(self.played) and self.played[self._at].ts < now:
+            command = self.played[self._at]
+            self._at += 1
+            self.delays.due = command.due
+            try:
+                getattr(self, f"_{command.what}")(command)
+            finally:
+                self.delays.due = None
+        self._next()
+
+    def _submit(self, command: Command) -> None:
+        order = _order(self.order_factory, command.order, command.terms)
+        self.delays.ids[command.order["client_order_id"]] = str(order.client_order_id)
+        self.submit_order(order)
+
+    def _modify(self, command: Command) -> None:
+        if (order := self._open(command)) is None:
+            return
+        terms = command.terms
+        price, trigger = (
+            None if terms[name] is None else Price.from_str(str(terms[name]))
+            for name in ("price", "trigger_price")
+        )
+        quantity = Quantity.from_str(str(terms["quantity"]))
+        self.modify_order(order.client_order_id, quantity, price, trigger)
+
+    def _cancel(self, command: Command) -> None:
+        if (order := self._open(command)) is not None:
+            self.cancel_order(order.client_order_id)
+
+    def _open(self, command: Command) -> Any:
+        name = self.delays.ids.get(command.order["client_order_id"])
+        order = None if name is None else self.cache.order(ClientOrderId(name))
+        return None if order is None or order.is_closed or order.is_pending_cancel else order
+
+
+def _order(factory: Any, row: Row, terms: Mapping[str, str | None]) -> Any:
+    kind = row["kind"]
+    where = (
+        InstrumentId.from_str(row["instrument"]),
+        getattr(OrderSide, row["side"]),
+        Quantity.from_str(str(terms["quantity"])),
+    )
+    tif = row["time_in_force"]
+    more: dict[str, Any] = {
+        "time_in_force": getattr(TimeInForce, "GTC" if tif == "GTD" else tif),
+        "reduce_only": bool(row["reduce_only"]),
+        "tags": with_role(None, Role(row["role"])),
+    }
+    prices = []
+    if kind in LIMITS:
+        prices.append(Price.from_str(str(terms["price"])))
+        if row["post_only"]:
+            more["post_only"] = True
+    if kind in TRIGGERED:
+        prices.append(Price.from_str(str(terms["trigger_price"])))
+        more["trigger_type"] = getattr(TriggerType, row["trigger_type"])
+    return getattr(factory, kind.lower())(*where, *prices, **more)
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of the commands. `ids`: by the order's id in the run, its id here."""
+
+    result: RunResult
+    ids: Mapping[str, str]
+
+
+def recording_of(run: Run, loaded: LoadedConfig) -> Path:
+    """The catalog that the run recorded; of a backtest, the one that it read.
+
+    Raises FairleadError PARITY-UNRECORDED.
+    """
+    files = run.summary.get("files", {})
+    told = files.get("recording") or files.get("catalog")
+    record = loaded.config.record
+    root = loaded.resolve("data" if record is None else record.dir) if told is None else Path(told)
+    for one in (root / "catalog", root):
+        if (one / "data").is_dir():
+            return one
+    raise FairleadError(
+        "PARITY-UNRECORDED",
+        f"{run.id}: expected the catalog that the run recorded, found none in {root}; a run "
+        "records with a [record] section whose `normalized` is on",
+        int(Exit.NO_DATA),
+    )
+
+
+def config_of(run: Run, config: Path | None = None) -> LoadedConfig:
+    """The run's config over the span of the run. Raises FairleadError as `load` does."""
+    path = config or Path(run.stamp.config_path)
+    changes: dict[str, Any] = dict(parsed(f"{k}={v}" for k, v in run.manifest.changes.items()))
+    loaded = load(path, changes)
+    found = {
+        "backtest.catalog": str(recording_of(run, loaded)),
+        "backtest.start": _moment(run.summary["start_ns"]),
+        "backtest.end": _moment(run.summary["end_ns"]) + AFTER,
+    }
+    return load(path, {**changes, **found})
+
+
+def _moment(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC) + timedelta(
+        microseconds=ns % 1_000_000_000 // 1000
+    )
+
+
+def typical_ns(rows: Iterable[Row], default_ns: int) -> int:
+    """From a command to its answer, the middle one of a run."""
+    found = [row["ts_accepted"] - row["ts_init"] for row in rows if row["ts_accepted"]]
+    return max(int(median(found)) if found else default_ns, 1)
+
+
+def replay(
+    loaded: LoadedConfig,
+    rows: Sequence[Row],
+    played: Sequence[Command],
+    words: str,
+) -> Replay:
+    """The backtest of `loaded` with these commands in place of its strategies'.
+
+    Raises FairleadError as a backtest does.
+    """
+    usual = typical_ns(rows, int(loaded.config.simulated.latency_ms * 1_000_000))
+    told = Told(usual, 60_000_000_000)
+    resolved = resolve(loaded, "backtest").require()
+    strategies = [_in_place_of(loaded, one, played, told) for one in resolved.strategies]
+    result = run_backtest(loaded, latency=AsTold(told, words), strategies=strategies)
+    return Replay(result=result, ids=told.ids)
+
+
+def _in_place_of(
+    loaded: LoadedConfig, one: ResolvedStrategy, played: Sequence[Command], told: Told
+) -> ResolvedStrategy:
+    """Its orders, under its name, with what it declared to hold."""
+    original = build_strategy(loaded, one)
+    name = str(original.strategy_id)
+    mine = [command for command in played if command.order["strategy"] == name]
+    body = {
+        "__module__": __name__,
+        "played": mine,
+        "delays": told,
+        "declares": original.declared(),
+    }
+    return msgspec.structs.replace(one, cls=type("Replayed", (Replayed,), body))

@@ -1,0 +1,245 @@
+"""Parity: a run whose commands are replayed is alike, and each planted difference has its class."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nautilus_trader.persistence import ParquetDataCatalog
+from typer.testing import CliRunner
+
+from fairlead.engine.cli.app import app
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.research.parity import Parity
+from fairlead.engine.research.runs import Run
+from fairlead.engine.run.backtest import run_backtest
+from fairlead.engine.run.config import load
+from fairlead.engine.run.parity import parity_of
+from tests.unit.backtest_kit import START_NS, perpetual, write_catalog
+from tests.unit.observe.test_same_bytes import PERP, all_strategies
+
+SECOND_NS = 1_000_000_000
+Edit = Callable[[list[dict[str, Any]]], None]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of every shipped strategy, and its data beside it: `run`, `catalog`, `run.toml`."""
+    folder: Path = tmp_path_factory.mktemp("kept")
+    catalog = write_catalog(folder / "catalog", perpetual(PERP), seconds=60, seed=9)
+    result = run_backtest(load(all_strategies(folder, catalog)))
+    result.record().write(folder / "run")
+    result.dispose()
+    return folder
+
+
+@pytest.fixture
+def copied(kept: Path, tmp_path: Path) -> Path:
+    """The run to be tampered with; its data stays where it was."""
+    shutil.copytree(kept / "run", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def rows_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "orders.jsonl").read_text().splitlines()]
+
+
+def edited(run: Path, edit: Edit) -> Run:
+    rows = rows_of(run)
+    edit(rows)
+    (run / "orders.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return Run.at(run)
+
+
+def file_with(kept: Path, old: str, new: str) -> Path:
+    """The run's config with another text, beside it."""
+    (file,) = kept.glob("*.toml")
+    text = file.read_text()
+    assert old in text, text
+    made = kept / "changed" / file.name
+    made.parent.mkdir(exist_ok=True)
+    made.write_text(text.replace(old, new))
+    return made
+
+
+def kinds(found: Parity) -> set[str]:
+    return {one.kind for one in found.differences}
+
+
+def test_a_run_is_like_itself(kept: Path) -> None:
+    run = Run.at(kept / "run")
+    found = parity_of(run)
+    assert found.differences == ()
+    assert found.lacking == ()
+    assert found.orders > 20
+    assert found.fills > 10
+    assert found.events > 2 * found.orders
+    # By the rows of the run, and not by the code that compared them
+    rows = rows_of(kept / "run")
+    assert found.fills == sum(len(row["fills"]) for row in rows)
+    for name, (mine, theirs) in found.nets.items():
+        assert mine == theirs == type(mine)(run.summary["net"][name])
+    (updates, trades) = found.inputs
+    known = ParquetDataCatalog(str(kept / "catalog"))
+    deltas = known.query_order_book_deltas([PERP])
+    assert updates.data == sum(bool(one.flags & 128) for one in deltas)
+    assert trades.data == len(known.query_trade_ticks([PERP]))
+
+
+def test_other_fees_are_fees(kept: Path, copied: Path) -> None:
+    found = parity_of(Run.at(copied), file_with(kept, '"0.0005"', '"0.0006"'))
+    assert kinds(found) == {"fee"}
+    takers = [
+        row["client_order_id"]
+        for row in rows_of(copied)
+        if any(fill["liquidity"] == "TAKER" for fill in row["fills"])
+    ]
+    assert {one.order for one in found.differences} == set(takers)
+    assert any("was changed since the run" in note for note in found.notes)
+
+
+def test_a_refusal_is_a_refusal(copied: Path) -> None:
+    names: list[str] = []
+
+    def refuse(rows: list[dict[str, Any]]) -> None:
+        row = next(row for row in rows if row["fills"])
+        names.append(row["client_order_id"])
+        row |= {"status": "REJECTED", "reason": "planted", "fills": [], "ts_accepted": None}
+        row |= {"filled": "0", "asked": []}
+
+    found = parity_of(edited(copied, refuse))
+    first = found.differences[0]
+    assert [one.order for one in found.differences if one.kind == "refusal"] == names
+    assert (first.kind, first.why) == ("refusal", "planted")
+    assert "unexplained" not in kinds(found)
+
+
+def test_a_longer_way_is_latency(copied: Path) -> None:
+    """It met the market at once, and is said to have arrived later."""
+    names: list[str] = []
+
+    def late(rows: list[dict[str, Any]]) -> None:
+        row = next(row for row in rows if row["kind"] == "MARKET" and row["fills"])
+        names.append(row["client_order_id"])
+        row["ts_accepted"] += 700_000_000
+
+    found = parity_of(edited(copied, late))
+    assert found.differences[0].order == names[0]
+    assert kinds(found) == {"latency"}
+
+
+def test_fills_before_their_turn_are_queue(kept: Path, tmp_path: Path) -> None:
+    """The run was made without a queue, the config has one now."""
+    (file,) = kept.glob("*.toml")
+    loaded = load(file, {"simulated.queue_position": False})
+    result = run_backtest(loaded)
+    result.record().write(tmp_path / "run")
+    result.dispose()
+    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    manifest["changes"] = {}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(manifest))
+    found = parity_of(Run.at(tmp_path / "run"))
+    assert found.differences, "nobody stood before any order"
+    assert found.differences[0].kind == "queue"
+    assert kinds(found) == {"queue"}
+
+
+def test_seconds_that_are_cut_out_are_a_gap(kept: Path, copied: Path, tmp_path: Path) -> None:
+    whole, less = ParquetDataCatalog(str(kept / "catalog")), tmp_path / "less"
+    less.mkdir()
+    made = ParquetDataCatalog(str(less))
+    made.write_instruments(whole.instruments())
+    begin, end = START_NS + 20 * SECOND_NS, START_NS + 32 * SECOND_NS
+
+    def stay(one: Any) -> bool:
+        return not begin <= one.ts_init < end
+
+    made.write_order_book_deltas(list(filter(stay, whole.query_order_book_deltas([PERP]))))
+    made.write_trade_ticks(list(filter(stay, whole.query_trade_ticks([PERP]))))
+    summary = json.loads((copied / "summary.json").read_text())
+    summary["files"]["catalog"] = str(less)
+    (copied / "summary.json").write_text(json.dumps(summary))
+    found = parity_of(Run.at(copied))
+    assert found.differences
+    assert kinds(found) == {"gap"}
+    (span,) = found.lacking
+    assert span[0] <= begin + SECOND_NS
+    assert span[1] >= end - SECOND_NS
+    assert span[1] < START_NS + 60 * SECOND_NS  # when the levels that were missed are told again
+
+
+@pytest.mark.parametrize("liquidity", ["TAKER", "MAKER"])
+def test_a_price_that_nobody_had_is_unexplained(copied: Path, liquidity: str) -> None:
+    names: list[str] = []
+
+    def move(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            for fill in row["fills"]:
+                if fill["liquidity"] == liquidity:
+                    fill["price"] = f"{float(fill['price']) * 1.001:.1f}"
+                    names.append(row["client_order_id"])
+                    return
+
+    found = parity_of(edited(copied, move))
+    assert [(one.kind, one.order) for one in found.differences] == [("unexplained", names[0])]
+    ended = CliRunner().invoke(app, ["parity", str(copied), "--json"])
+    assert ended.exit_code == Exit.NOT_LIKE
+    told = json.loads(ended.stdout)
+    assert told["ok"] is False
+    assert told["first"]["kind"] == "unexplained"
+    assert told["classes"] == {"unexplained": 1}
+
+
+def test_an_order_without_its_fill_is_not_explained_by_a_shorter_queue(copied: Path) -> None:
+    """A maker's fill in the run, at its own limit, long before the market came there."""
+
+    def early(rows: list[dict[str, Any]]) -> None:
+        row = next(
+            row
+            for row in rows
+            if row["status"] == "CANCELED" and row["kind"] == "LIMIT" and not row["fills"]
+        )
+        row["fills"] = [
+            {
+                "trade_id": "planted",
+                "quantity": row["quantity"],
+                "price": row["price"],
+                "fee": "0 USDT",
+                "liquidity": "MAKER",
+                "ts_event": row["ts_accepted"] + 1,
+                "market": None,
+            }
+        ]
+        row |= {"status": "FILLED", "filled": row["quantity"]}
+
+    assert "unexplained" in kinds(parity_of(edited(copied, early)))
+
+
+def test_the_tolerance_is_of_the_net(kept: Path, copied: Path) -> None:
+    dearer = file_with(kept, '"0.0005"', '"0.0006"')
+    words = ["parity", str(copied), "--config", str(dearer), "--tolerance"]
+    passed = CliRunner().invoke(app, [*words, "1000000 USDT"])
+    assert passed.exit_code == 0, passed.output
+    assert "parity   alike" in passed.output
+    failed = CliRunner().invoke(app, [*words, "0 USDT"])
+    assert failed.exit_code == Exit.NOT_LIKE
+    assert "net differs by" in failed.output
+    wrong = CliRunner().invoke(app, [*words, "much"])
+    assert wrong.exit_code == Exit.USAGE
+
+
+def test_what_cant_be_compared_is_told(copied: Path) -> None:
+    def empty(rows: list[dict[str, Any]]) -> None:
+        rows.clear()
+
+    with pytest.raises(FairleadError, match="PARITY-EMPTY"):
+        parity_of(edited(copied, empty))
+    summary = json.loads((copied / "summary.json").read_text())
+    summary["files"] = {"catalog": str(copied / "nowhere")}
+    (copied / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(FairleadError, match=r"PARITY-(EMPTY|UNRECORDED)"):
+        parity_of(Run.at(copied))
