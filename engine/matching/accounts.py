@@ -44,7 +44,7 @@ class _Held:
 
 
 class Positions:
-    """Average-cost positions by strategy and instrument; fees are not in them."""
+    """Average-cost positions by strategy and instrument; fees are not in their costs."""
 
     def __init__(self) -> None:
         self._held: defaultdict[tuple[str, str], _Held] = defaultdict(_Held)
@@ -56,6 +56,10 @@ class Positions:
         """By how much an order of this side can reduce its strategy's position."""
         held = self.quantity(new.strategy, new.instrument)
         return max(ZERO, -held if new.side is Side.BUY else held)
+
+    def pay(self, new: NewOrder, fee: Decimal) -> None:
+        """A fee in base units: it is held no more, and a reduce-only order has to buy it, too."""
+        self._held[new.strategy, new.instrument].quantity -= fee
 
     def value(self, instrument: str) -> Decimal:
         """What the positions in an instrument cost, whatever their side."""
@@ -184,6 +188,8 @@ class CashAccount(Account):
     def book(self, order: Order, fill: Fill) -> None:
         listing = self.listings[order.new.instrument]
         self.positions.apply(order.new, listing, fill.quantity, fill.price)
+        if fill.fee_currency == listing.base:  # as NautilusTrader and the gate count it
+            self.positions.pay(order.new, fill.fee)
         value = fill.quantity * fill.price * listing.multiplier
         sign = 1 if order.side is Side.BUY else -1
         if listing.base is not None:

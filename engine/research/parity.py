@@ -5,7 +5,7 @@ the first of these that fits:
 
 - `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
   is the gap's doing).
-- `fee`: the same execution, at another fee.
+- `fee`: the same execution, at another fee, or called a maker's in one and a taker's in the other.
 - `gap`: the data lacks what the run saw while the order lived, or says itself that it lacks some.
 - `latency`: it arrived at another time; or all is the same with the config's latency, or with none.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that

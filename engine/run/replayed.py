@@ -84,6 +84,8 @@ def _of_order(row: Row) -> Iterator[Command]:
     ends = [one["ts"] for one in asked if one["what"] == "cancel"]
     for ts in ends:
         due = row["ts_last"] if is_ended and ts == ends[-1] else None
+        if row["status"] == "FILLED":
+            due = max(ts, row["ts_last"]) + 1  # it came too late
         yield Command(ts=ts, what="cancel", order=row, due=due)
     if is_ended and not ends and row["kind"] != "MARKET" and row["time_in_force"] not in AT_ONCE:
         yield Command(ts=row["ts_last"], what="cancel", order=row, due=row["ts_last"])

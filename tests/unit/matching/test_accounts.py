@@ -129,3 +129,16 @@ def test_balances_are_told_before_the_fill_that_changed_them_and_else_once():
     assert told == ["accepted", "balances", "filled", "balances", "filled"]
     b.trade(20, "97", 1)
     assert len(b.told) == 5
+
+
+def test_a_fee_in_base_currency_is_no_part_of_the_position():
+    """NautilusTrader's position and the gate's have it taken off: so has a reduce-only order."""
+    b = bench(fees=base_fee)
+    b.order(10, "buy", BUY, 2)
+    b.order(20, "out", SELL, 2, reduce_only=True)
+    assert b.filled_of("out") == ["1.998@99 T"]
+    b.order(30, "short", SELL, 1)
+    b.order(40, "back", BUY, 1, reduce_only=True)
+    assert b.filled_of("back")[0].startswith("1@")
+    left = b.account.positions.quantity("S-001", "BTC_USDT.TEST")
+    assert left == Decimal("-0.001")  # the fee of what was bought back
