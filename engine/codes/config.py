@@ -122,7 +122,7 @@ CODES: dict[str, Code] = {
     ),
     "E-CFG-065": Code(
         "a latency whose values can't be",
-        "write `simulated.latency` as docs/simulated-execution.md has it, and no `latency_ms` beside",
+        "write it as docs/simulated-execution.md has it, and no `latency_ms` beside it",
     ),
     "E-CFG-070": Code(
         "the catalog lacks what the backtest needs",
