@@ -217,13 +217,14 @@ def recording_of(run: Run, loaded: LoadedConfig) -> Path:
     files = run.summary.get("files", {})
     told = files.get("recording") or files.get("catalog")
     record = loaded.config.record
-    root = loaded.resolve("data" if record is None else record.dir) if told is None else Path(told)
-    for one in (root / "catalog", root):
+    root = loaded.resolve("data" if record is None else record.dir)
+    places = (root,) if told is None else (Path(told), root)  # which may have been moved
+    for one in (found for place in places for found in (place / "catalog", place)):
         if (one / "data").is_dir():
             return one
     raise FairleadError(
         "PARITY-UNRECORDED",
-        f"{run.id}: expected the catalog that the run recorded, found none in {root}; a run "
+        f"{run.id}: expected the catalog that the run recorded, found none in {places[0]}; a run "
         "records with a [record] section whose `normalized` is on",
         int(Exit.NO_DATA),
     )
