@@ -59,6 +59,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "fairlead.engine.cli.conformance",
         "Show whether an adapter keeps its contract, card by card.",
     ),
+    "journal": (
+        "fairlead.engine.cli.journal",
+        "List order journals, move old detail away, upgrade them.",
+    ),
     "resolve": (
         "fairlead.engine.cli.resolve",
         "Settle an order that the venue has forgotten, by hand.",

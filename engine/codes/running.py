@@ -70,7 +70,28 @@ RUNNING: dict[str, Code] = {
         "put it back first, [so](journal.md#repair)",
     ),
     "JRN-SCHEMA": Code(
-        "another version wrote the journal", "use that version, or move the journal away"
+        "another version wrote the journal",
+        "an earlier one: `fairlead journal upgrade CONFIG`; a newer one: use that, or move the "
+        "journal away",
+    ),
+    "JRN-UPGRADE": Code(
+        "a journal of an earlier version is not upgraded, and is as it was",
+        "free the disk; where it does not add up, put back a copy from before the damage",
+    ),
+    "JRN-COMPACT": Code(
+        "a journal is not compacted, and has lost nothing", "mend what the line says, then again"
+    ),
+    "JOURNAL-NONE": Code("no account has a journal yet", "the first live run makes it"),
+    "LOG-UNWRITABLE": Code(
+        "the file of `[log]` can't be opened", "free the disk, mend its mode, or leave out `[log]`"
+    ),
+    "LOG-LOST": Code(
+        "the file of `[log]` takes nothing", "free the disk; stderr tells all the same"
+    ),
+    "LOOP-STUCK": Code(
+        "the event loop stands still: no order and no cancel goes on",
+        "the stack in the log says at what; `fairlead kill` works all the same; "
+        "[operate.md](operate.md#running-for-months)",
     ),
     "JRN-INSTRUMENT": Code(
         "the journal holds what the venue lists no more",

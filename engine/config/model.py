@@ -42,6 +42,18 @@ class Run(Struct, frozen=True, kw_only=True):
     stop_timeout_secs: Annotated[
         int, _doc("Longest time an ordered stop may take", unit="s", ge=1, le=60)
     ] = 10
+    stuck_secs: Annotated[
+        int,
+        _doc("An event loop that stands still so long is told, with its stack", unit="s", ge=1),
+    ] = 10
+    stuck_exit_secs: Annotated[
+        Annotated[int, Meta(ge=5)] | None,
+        _doc(
+            "... and after so long the process cancels (on_stop) and ends, exit code 1, to be "
+            "started again; absent: never",
+            unit="s",
+        ),
+    ] = None
 
 
 NO_FEES: Final = "none"
@@ -498,6 +510,20 @@ class Record(Struct, frozen=True, kw_only=True):
     ] = 300
 
 
+class Log(Struct, frozen=True, kw_only=True):
+    """A file of what a run says on stderr, in `logs` of the state folder (docs/operate.md)."""
+
+    format: Annotated[
+        Literal["json", "text"], _doc("One JSON object a line (NAME-MODE.jsonl), or text (.txt)")
+    ] = "json"
+    rotate_mb: Annotated[
+        int, _doc("Size at which a file is closed and a new one begun", unit="MiB", ge=1)
+    ] = 16
+    keep: Annotated[
+        int, _doc("Closed files that are kept; the oldest go", unit="files", ge=1, le=1000)
+    ] = 10
+
+
 class Backtest(Struct, frozen=True, kw_only=True):
     """Which recorded data a backtest runs on."""
 
@@ -544,6 +570,7 @@ class Config(Struct, frozen=True, kw_only=True):
     execution: Annotated[Execution, _doc("The order desk")] = Execution()
     simulated: Annotated[Simulated, _doc("Execution on paper and in a backtest")] = Simulated()
     record: Annotated[Record | None, _doc("Present: the run is recorded")] = None
+    log: Annotated[Log | None, _doc("Present: what the run says is kept in a file, too")] = None
     backtest: Annotated[Backtest, _doc("The data of a backtest")] = Backtest()
     observe: Annotated[Observe, _doc("What a running engine shows of itself")] = Observe()
 

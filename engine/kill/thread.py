@@ -17,7 +17,7 @@ from collections.abc import Collection
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.kill.account import Reach
 from fairlead.engine.kill.command import VenueKill, covered
-from fairlead.engine.kill.state import FOLDER, Action, Kill, KillState
+from fairlead.engine.kill.state import ALL, FOLDER, Action, Kill, KillState
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,17 @@ class KillThread:
             if kill.action.rank >= Action.CANCEL.rank:
                 asyncio.run(self._act(kill))
 
-    async def _act(self, kill: Kill) -> None:
+    def cancel(self, reason: str) -> str:
+        """From another thread: cancel what the journals name, once, with no kill put in force.
+
+        Gives what was done, for a person.
+        """
+        kill = Kill(
+            scope=ALL, action=Action.CANCEL, reason=reason, by="the run", ts_ns=time.time_ns()
+        )
+        return asyncio.run(self._act(kill))
+
+    async def _act(self, kill: Kill) -> str:
         keys = [key for key in covered(self._loaded, kill) if key not in self._left_out]
         works = [
             VenueKill(
@@ -85,8 +95,13 @@ class KillThread:
             for key in keys
         ]
         done = await asyncio.gather(*(work.first() for work in works), return_exceptions=True)
+        orders, failed = 0, []
         for key, came in zip(keys, done, strict=True):
             if isinstance(came, BaseException):
+                failed.append(key)
                 logger.error("%s: the first cancels failed: %s: %s", key, type(came).__name__, came)
             elif came:
+                orders += came
                 logger.warning("%s: cancels of %d orders went out past the loop", key, came)
+        more = f", and failed at {', '.join(failed)}" if failed else ""
+        return f"cancels of {orders} orders went out{more}"

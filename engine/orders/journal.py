@@ -33,7 +33,13 @@ from fairlead.engine.orders.journal_reads import (
     Position,
     repair_of,
 )
-from fairlead.engine.orders.journal_schema import SCHEMA, SCHEMA_VERSION, position_crc, record_crc
+from fairlead.engine.orders.journal_schema import (
+    KNOWN_VERSIONS,
+    SCHEMA,
+    position_crc,
+    record_crc,
+    unknown_schema,
+)
 from fairlead.engine.orders.model import Finding, Intent, OrderState, Side, VenueFill, VenueOrder
 from fairlead.engine.processes import boot_id
 
@@ -159,12 +165,9 @@ class Journal(HeldRecords):
 
     def _check_schema(self) -> None:
         schema = self._meta("schema")
-        if schema != str(SCHEMA_VERSION):
-            raise JournalError(
-                "JRN-SCHEMA",
-                f"the order journal {self.path} has schema {schema}; expected {SCHEMA_VERSION}. "
-                "Another version of fairlead wrote it: use that one, or move the journal away",
-            )
+        if schema not in KNOWN_VERSIONS:
+            why = unknown_schema(schema)
+            raise JournalError("JRN-SCHEMA", f"the order journal {self.path} has {why}")
 
     def _meta(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

@@ -16,14 +16,28 @@ from pathlib import Path
 
 import msgspec
 
-from fairlead.engine.orders.journal_schema import OPEN_ORDERS, position_crc, record_crc
+from fairlead.engine.orders.journal_archived import (
+    ARCHIVED,
+    ArchiveRow,
+    Moved,
+    archive_records,
+    archives_of,
+    crc_of,
+    digest_of,
+)
+from fairlead.engine.orders.journal_schema import (
+    OPEN_ORDERS,
+    RECORD,
+    Record,
+    is_whole,
+    position_crc,
+)
 from fairlead.engine.orders.model import OrderState
 
 NEWEST_RECORDS = 20_000
 PROBLEMS_MAX = 20
 _READ_BYTES = 1 << 20
 _STATES = frozenset(state.value for state in OrderState)
-_RECORD = "SELECT seq, ts, kind, client_order_id, body, crc FROM records "
 _ROW = OPEN_ORDERS.partition(" WHERE ")[0]
 _IMPOSSIBLE = (
     msgspec.MsgspecError,
@@ -35,7 +49,6 @@ _IMPOSSIBLE = (
     RecursionError,
 )
 
-Record = tuple[int, int, str, str, bytes, int]
 OrderRow = tuple[bytes, str, str | None, str, str, int, int, str]
 
 
@@ -56,6 +69,7 @@ class _Fill(msgspec.Struct):
 
 _venue_id = msgspec.json.Decoder(_VenueId).decode
 _fill = msgspec.json.Decoder(_Fill).decode
+_moved = msgspec.json.Decoder(Moved).decode
 
 
 class _Told:
@@ -63,6 +77,7 @@ class _Told:
 
     def __init__(self) -> None:
         self.intent: bytes = b""
+        self.moved: Moved | None = None  # what stands for records that are in an archive
         self.state = ""
         self.venue_order_id: str | None = None
         self.cancel_requested = 0
@@ -73,6 +88,8 @@ class _Told:
     def add(self, ts: int, kind: str, body: bytes) -> None:
         if kind in _STATES:
             self.state = _plain(kind)
+        elif kind == ARCHIVED:
+            self._archived(_moved(body))
         elif kind == "INTENT":
             self.intent, self.state, self.ts_sent = body, "INTENDED", ts
         elif kind in ("RELEASE", "ARMED", "CHANGED"):
@@ -90,6 +107,18 @@ class _Told:
         elif kind in ("REPLACED", "LATE", "RENAMED"):
             self._renumbered(kind, body)
 
+    def _archived(self, moved: Moved) -> None:
+        self.moved = moved
+        self.state, self.ts_sent = _plain(moved.state), moved.ts_sent
+        self.venue_order_id = moved.venue_order_id
+        self.cancel_requested = int(moved.cancel_requested)
+
+    def is_intent(self, intent: bytes) -> bool:
+        """Whether the order is as told; of what is archived by its checksum."""
+        if self.intent or self.moved is None:
+            return intent == self.intent
+        return crc_of(intent) == self.moved.intent_crc
+
     def _held(self, ts: int, kind: str, body: bytes) -> None:
         """Of an order that the engine holds, or held."""
         self.intent = body
@@ -106,6 +135,17 @@ class _Told:
             self.cancel_requested = 1
         if kind != "RENAMED":
             self.state = "OPEN"
+
+    def as_moved(self, archive: str) -> Moved:
+        """What is to stand in the journal for these records, once they are in that archive."""
+        return Moved(
+            archive=archive,
+            state=self.state,
+            venue_order_id=self.venue_order_id,
+            cancel_requested=bool(self.cancel_requested),
+            ts_sent=self.ts_sent,
+            intent_crc=crc_of(self.intent),
+        )
 
     def amounts(self) -> tuple[Decimal, Decimal]:
         filled = cost = Decimal(0)
@@ -133,7 +173,7 @@ def start_problem(db: sqlite3.Connection) -> str | None:
         rows: list[OrderRow] = db.execute(OPEN_ORDERS).fetchall()
         _check_live(db, len(rows))
         for row in rows:
-            records = db.execute(_RECORD + "WHERE client_order_id = ? ORDER BY seq", (row[-1],))
+            records = db.execute(RECORD + "WHERE client_order_id = ? ORDER BY seq", (row[-1],))
             _check_order(db, row, records)
     except _Damage as damage:
         return str(damage)
@@ -142,11 +182,16 @@ def start_problem(db: sqlite3.Connection) -> str | None:
     return None
 
 
-def all_problems(db: sqlite3.Connection, path: Path) -> list[str]:
-    """Everything that is wrong with the journal, at most PROBLEMS_MAX findings."""
+def all_problems(db: sqlite3.Connection, path: Path, *, is_locked: bool = False) -> list[str]:
+    """Everything that is wrong with the journal and its archives, at most PROBLEMS_MAX findings.
+
+    `is_locked`: within a transaction that writes, whose locks another descriptor would end.
+    """
     problems: list[str] = []
     try:
-        for problem in _all(db, path):
+        if not is_locked:
+            _read_ahead(path)
+        for problem in _all(db, path.parent):
             problems.append(problem)
             if len(problems) == PROBLEMS_MAX:
                 break
@@ -155,25 +200,36 @@ def all_problems(db: sqlite3.Connection, path: Path) -> list[str]:
     return problems
 
 
+def moved_of(records: Iterable[Record], archive: str) -> Moved:
+    """What stands for an ended order's records. Raises what a value raises that is damaged."""
+    told = _Told()
+    for record in records:
+        told.add(record[1], record[2], record[4])
+    return told.as_moved(archive)
+
+
 def damaged_records(db: sqlite3.Connection, client_order_id: str) -> frozenset[int]:
     """The records (seq) of one order whose checksum is wrong."""
-    records = db.execute(_RECORD + "WHERE client_order_id = ?", (client_order_id,))
-    return frozenset(record[0] for record in records if not _is_whole(record))
+    records = db.execute(RECORD + "WHERE client_order_id = ?", (client_order_id,))
+    return frozenset(record[0] for record in records if not is_whole(record))
 
 
-def _all(db: sqlite3.Connection, path: Path) -> Iterator[str]:
-    _read_ahead(path)
+def _all(db: sqlite3.Connection, folder: Path) -> Iterator[str]:
     for (found,) in db.execute(f"PRAGMA integrity_check({PROBLEMS_MAX})"):
         if found != "ok":
             yield f"integrity_check says: {found}"
     count, newest = db.execute("SELECT count(*), coalesce(max(seq), 0) FROM records").fetchone()
+    archives = archives_of(db)
+    count += sum(one.gone for one in archives)
     if count != newest:
         yield f"records: {newest - count} are missing"
+    for archive in archives:
+        yield from _told(_check_archive, db, folder, archive)
     live = len(db.execute(OPEN_ORDERS).fetchall())
     yield from _told(_check_live, db, live)
     yield from _told(_check_positions, db)
     orders = 0
-    every = db.execute(_RECORD + "ORDER BY client_order_id, seq")
+    every = db.execute(RECORD + "ORDER BY client_order_id, seq")
     for name, records in groupby(every, key=lambda record: record[3]):
         row = db.execute(_ROW + " WHERE client_order_id = ?", (name,)).fetchone()
         orders += row is not None
@@ -185,6 +241,41 @@ def _all(db: sqlite3.Connection, path: Path) -> Iterator[str]:
     known = db.execute("SELECT count(*) FROM orders").fetchone()[0]
     if known != orders:
         yield f"orders: {known - orders} have no record"
+
+
+def _check_archive(db: sqlite3.Connection, folder: Path, archive: ArchiveRow) -> None:
+    """It is there, as it was written, and of each of its orders tells what the journal says."""
+    path = folder / archive.name
+    if not path.exists():
+        raise _Damage(
+            f"archive {archive.name}: it is not in {folder}; the stories of {archive.orders} ended "
+            "orders are in it (positions and executions are not): put it back"
+        )
+    try:
+        with archive_records(path) as records:
+            if digest_of(records()) != (archive.records, archive.sha256):
+                raise _Damage(f"archive {archive.name}: it is not what was written")
+            for name, told in groupby(records(by_order=True), key=lambda record: record[3]):
+                _check_same_end(db, name, told)
+    except sqlite3.Error as error:
+        raise _Damage(f"archive {archive.name}: {error}") from error
+
+
+def _check_same_end(db: sqlite3.Connection, name: str, records: Iterable[Record]) -> None:
+    """What stands in the journal for archived records is what they add up to.
+
+    Raises _Damage, and what a value raises that was never written.
+    """
+    told = _Told()
+    for record in records:
+        _check_record(record)
+        told.add(record[1], record[2], record[4])
+    row = db.execute(
+        "SELECT body FROM records WHERE client_order_id = ? AND kind = ?", (name, ARCHIVED)
+    ).fetchone()
+    kept = None if row is None else _moved(row[0])
+    if kept is None or kept != told.as_moved(kept.archive):
+        raise _Damage(f"order {name}: what is archived of it is not what the journal says")
 
 
 def _told(check: Callable[..., None], *arguments: object) -> Iterator[str]:
@@ -199,7 +290,7 @@ def _told(check: Callable[..., None], *arguments: object) -> Iterator[str]:
 def _check_newest(db: sqlite3.Connection) -> None:
     newest = db.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()[0]
     expected = max(0, newest - NEWEST_RECORDS)
-    for record in db.execute(_RECORD + "WHERE seq > ? ORDER BY seq", (expected,)):
+    for record in db.execute(RECORD + "WHERE seq > ? ORDER BY seq", (expected,)):
         expected += 1
         if record[0] != expected:
             raise _Damage(f"record #{expected} is missing")
@@ -220,14 +311,9 @@ def _check_live(db: sqlite3.Connection, found: int) -> None:
 
 
 def _check_record(record: Record) -> None:
-    if not _is_whole(record):
+    if not is_whole(record):
         seq, _, kind, name, *_ = record
         raise _Damage(f"record #{seq} ({kind} of {name}): its checksum is wrong")
-
-
-def _is_whole(record: Record) -> bool:
-    _, ts, kind, client_order_id, body, crc = record
-    return isinstance(body, bytes) and record_crc(ts, kind, client_order_id, body) == crc
 
 
 def _check_order(db: sqlite3.Connection, row: OrderRow | None, records: Iterable[Record]) -> None:
@@ -239,12 +325,12 @@ def _check_order(db: sqlite3.Connection, row: OrderRow | None, records: Iterable
         name = record[3]
         told.add(record[1], record[2], record[4])
     if row is None:
-        if told.intent:
+        if told.intent or told.moved is not None:
             raise _Damage(f"order {name}: it was intended, and its row is missing")
         return
     intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent, name = row
     facts = (
-        ("intent", intent, told.intent),
+        ("intent", told.is_intent(intent), True),
         ("state", _plain(state), told.state),
         ("venue_order_id", venue_order_id, told.venue_order_id),
         ("filled and cost", (Decimal(filled), Decimal(cost)), told.amounts()),

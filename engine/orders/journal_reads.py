@@ -7,7 +7,7 @@ import errno
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +16,16 @@ from typing import Any
 import msgspec
 
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.orders.journal_archived import (
+    ARCHIVED,
+    ArchiveRow,
+    Moved,
+    archived_at,
+    archived_records,
+    archives_of,
+)
 from fairlead.engine.orders.journal_check import NEWEST_RECORDS, damaged_records
-from fairlead.engine.orders.journal_schema import OPEN_ORDERS
+from fairlead.engine.orders.journal_schema import OPEN_ORDERS, Record, is_whole
 from fairlead.engine.orders.model import Intent, OrderState, VenueFill
 
 GIVEN_UP_RECORDS = NEWEST_RECORDS  # that a restart looks through for orders given up
@@ -139,6 +147,7 @@ class Position(msgspec.Struct, frozen=True):
 
 decode_intent = msgspec.json.Decoder(Intent).decode
 _decode_fill = msgspec.json.Decoder(VenueFill).decode
+_decode_moved = msgspec.json.Decoder(Moved).decode
 
 
 class _Reason(msgspec.Struct):
@@ -279,11 +288,49 @@ class JournalReads:
             return [Position(s, i, _number(q), _number(c)) for s, i, q, c in rows]
 
     def story(self, client_order_id: str) -> list[tuple[int, int, str, bytes]]:
-        """Every record of one order: (seq, ts ns, kind, JSON body), oldest first."""
-        return self._rows(
+        """Every record of one order: (seq, ts ns, kind, JSON body), oldest first.
+
+        What was moved to an archive is read there; where that is gone, ARCHIVED stands for it.
+        """
+        rows: list[tuple[int, int, str, bytes]] = self._rows(
             "SELECT seq, ts, kind, body FROM records WHERE client_order_id = ? ORDER BY seq",
             (client_order_id,),
         )
+        moved = self._moved(rows, client_order_id)
+        if moved:
+            rows = [row for row in rows if row[2] != ARCHIVED]
+            rows = sorted([*rows, *(record[:3] + record[4:5] for record in moved)])
+        return rows
+
+    def _moved(
+        self, rows: Iterable[tuple[int, int, str, bytes]], client_order_id: str
+    ) -> list[Record]:
+        """Its records in an archive; none where it has none there, or the file is gone."""
+        bodies = [body for _, _, kind, body in rows if kind == ARCHIVED]
+        if not bodies:
+            return []
+        with readable():
+            where = self.path.with_name(Path(_decode_moved(bodies[0]).archive).name)
+        with self._reads_archives():
+            return archived_records(where, client_order_id)
+
+    @contextmanager
+    def _reads_archives(self) -> Iterator[None]:
+        """One that can't be read becomes a JournalError."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(
+                "JRN-CORRUPT", f"an archive of {self.path} can't be read: {error}. {REPAIR}"
+            ) from error
+
+    def ended_at(self, client_order_id: str) -> int:
+        """When the newest record of an order that the journal still has was written, ns."""
+        rows = self._rows(
+            "SELECT ts FROM records WHERE client_order_id = ? ORDER BY seq DESC LIMIT 1",
+            (client_order_id,),
+        )
+        return int(rows[0][0])
 
     def newest_record(self) -> tuple[int, bytes] | None:
         """Its seq and its content, as `record_at` gives it; None of a journal without a record."""
@@ -295,6 +342,11 @@ class JournalReads:
         rows = self._rows(
             "SELECT ts, kind, client_order_id, body FROM records WHERE seq = ?", (seq,)
         )
+        if not rows or rows[0][1] == ARCHIVED:
+            folder = self.path.parent
+            with self._reads_archives():
+                moved = (archived_at(folder / one.name, seq) for one in self.archives())
+                rows = next((found for found in moved if found), rows)
         return None if not rows else (seq, repr(rows[0]).encode())
 
     def last_note[T](self, subject: str, kind: type[T]) -> tuple[int, T] | None:
@@ -310,7 +362,7 @@ class JournalReads:
         """The number (seq) of the record that an order was last written down with to be sent."""
         rows = self._rows(
             "SELECT MAX(seq) FROM records WHERE client_order_id = ? "
-            "AND kind IN ('INTENT', 'RELEASE')",
+            "AND kind IN ('INTENT', 'RELEASE', 'ARCHIVED')",
             (client_order_id,),
         )
         return None if rows[0][0] is None else int(rows[0][0])
@@ -355,16 +407,39 @@ class JournalReads:
         """What was recorded after `seq`: ids of the orders intended; executions by order id."""
         rows = self._rows(
             "SELECT client_order_id, kind, body FROM records "
-            "WHERE seq > ? AND kind IN ('INTENT', 'FILL') ORDER BY seq",
+            "WHERE seq > ? AND kind IN ('INTENT', 'ARCHIVED', 'FILL') ORDER BY seq",
             (seq,),
         )
         with readable():
             fills = [(name, _decode_fill(body)) for name, kind, body in rows if kind == "FILL"]
-        return {name for name, kind, _ in rows if kind == "INTENT"}, fills
+        return {name for name, kind, _ in rows if kind != "FILL"}, fills
+
+    def archives(self) -> list[ArchiveRow]:
+        """What was moved away, oldest first."""
+        return archives_of(self._db)
+
+    def counts(self) -> dict[str, Any]:
+        """Schema, records, orders, those that are open, executions, first and last time (ns)."""
+        (schema,) = self._rows("SELECT value FROM meta WHERE key = 'schema'")[0]
+        records, first, last = self._rows("SELECT count(*), min(ts), max(ts) FROM records")[0]
+        return {
+            "schema": int(schema),
+            "records": records,
+            "first_ts": first,
+            "last_ts": last,
+            "orders": self._rows("SELECT count(*) FROM orders")[0][0],
+            "open_orders": len(self._rows(OPEN_ORDERS)),
+            "executions": self._rows("SELECT count(*) FROM fills")[0][0],
+        }
 
     def damaged(self, client_order_id: str) -> frozenset[int]:
         """Those of its records (seq) that are not what was written."""
-        return damaged_records(self._db, client_order_id)
+        rows = self._rows(
+            "SELECT seq, ts, kind, body FROM records WHERE client_order_id = ?", (client_order_id,)
+        )
+        moved = self._moved(rows, client_order_id)
+        found = damaged_records(self._db, client_order_id)
+        return found | {record[0] for record in moved if not is_whole(record)}
 
     def _rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[Any]:
         try:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import zlib
 
 SCHEMA_VERSION = 2  # as written into `meta` below
+# Of one that was compacted: `archives`, and records ARCHIVED, are unknown to what knows 2 only
+COMPACTED_VERSION = 3
+OLD_VERSION = 1  # upgraded by `journal_upgrade`
+KNOWN_VERSIONS = frozenset({str(SCHEMA_VERSION), str(COMPACTED_VERSION)})
 OPEN_ORDERS = (
     "SELECT intent, state, venue_order_id, filled, cost, cancel_requested, ts_sent, "
     "client_order_id FROM orders WHERE state NOT IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED') "
@@ -13,8 +17,7 @@ OPEN_ORDERS = (
 
 # `meta`: `schema`; `live`, the number of open orders, kept by triggers so that an open order can't
 # be missed; `boot`, in which run of the machine the whole file was last checked.
-SCHEMA = """
-BEGIN IMMEDIATE;
+TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (
     seq INTEGER PRIMARY KEY,
@@ -78,8 +81,33 @@ BEGIN
         CASE WHEN new.state IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED') THEN -1 ELSE 1 END
     WHERE key = 'live';
 END;
-COMMIT;
 """
+SCHEMA = f"BEGIN IMMEDIATE;{TABLES}COMMIT;"
+
+# Of each file that detail was moved to: the records in it, and how many the journal lacks since
+# (of each order one stays, its INTENT's, which is ARCHIVED now); SHA-256 of all that is in it.
+ARCHIVES = """
+CREATE TABLE IF NOT EXISTS archives (
+    name TEXT PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    orders INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    gone INTEGER NOT NULL,
+    first_ts INTEGER NOT NULL,
+    last_ts INTEGER NOT NULL,
+    sha256 TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+Record = tuple[int, int, str, str, bytes, int]  # seq, ts, kind, client order id, body, crc
+RECORD = "SELECT seq, ts, kind, client_order_id, body, crc FROM records "
+
+
+def is_whole(record: Record) -> bool:
+    """Whether the record is what was written."""
+    _, ts, kind, client_order_id, body, crc = record
+    return isinstance(body, bytes) and record_crc(ts, kind, client_order_id, body) == crc
 
 
 def record_crc(ts: int, kind: str, client_order_id: str, body: bytes) -> int:
@@ -90,3 +118,19 @@ def record_crc(ts: int, kind: str, client_order_id: str, body: bytes) -> int:
 def position_crc(strategy: str, instrument: str, quantity: str, cost: str) -> int:
     """CRC-32 of what a position says."""
     return zlib.crc32(f"{strategy} {instrument} {quantity} {cost}".encode())
+
+
+def unknown_schema(schema: str | None) -> str:
+    """What is wrong with a journal of this schema, and what to do, for a person."""
+    if schema == str(OLD_VERSION):
+        return (
+            f"schema {OLD_VERSION}, an earlier version's: `fairlead journal upgrade CONFIG` makes "
+            "it one of today, as does the next start of a live run; a copy stays beside it"
+        )
+    newest = COMPACTED_VERSION
+    newer = schema is not None and schema.isdecimal() and int(schema[:9]) > newest
+    who = "A newer" if newer else "Another"
+    return (
+        f"schema {schema}; expected at most {newest}. {who} version of fairlead wrote it: use that "
+        "one, or move the journal away"
+    )

@@ -128,7 +128,7 @@ async def _has_ended(
     journaled = desk.journal.order(owner)
     if journaled is None or journaled.state is OrderState.REFUSED:
         return False
-    ended = desk.journal.story(owner)[-1][1]
+    ended = desk.journal.ended_at(owner)
     if now - ended < LISTING_LAG_NS:
         return True
     told = await venue.orders([ref_of(listed)])

@@ -18,6 +18,7 @@ from fairlead.engine.config.loaded import account_files
 from fairlead.engine.config.resolved import Resolved
 from fairlead.engine.kill.elsewhere import Place, note_place, require_no_halt_elsewhere
 from fairlead.engine.kill.switch import KillSwitch
+from fairlead.engine.orders.journal_upgrade import upgrade
 from fairlead.engine.orders.key_lock import key_lock
 from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.risk.continuity import require_continued
@@ -94,6 +95,7 @@ def hold_accounts(held: ExitStack, resolved: Resolved, *, live: bool) -> HeldAcc
             config=str(loaded.path.absolute()),
         )
         require_no_halt_elsewhere(lock, here)
+        upgrade(files.journal, time.time_ns)
         require_continued(files, accept=loaded.config.execution.accept_unjournaled)
         taken.places[key] = partial(note_place, lock, here)
     return taken

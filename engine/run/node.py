@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import random
-import sys
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import ExitStack
@@ -41,8 +40,12 @@ from fairlead.engine.run.assembly import Assembly
 from fairlead.engine.run.connection import VenueConnection, natives
 from fairlead.engine.run.ended import Ended, verdict
 from fairlead.engine.run.kernel import log_path
+from fairlead.engine.run.logged import begin_logs, own_log_path, people
+from fairlead.engine.run.loopwatch import CODE as LOOP_STUCK
+from fairlead.engine.run.loopwatch import LoopWatch
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.native.account import NativeAccount
+from fairlead.engine.run.notify import READY, STOPPING, notify
 from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.run.remains import Held, counted_ids, remains, tell
 from fairlead.engine.run.shown import Shown
@@ -51,11 +54,9 @@ from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
 from fairlead.engine.run.stopguard import Stays, StopGuard
 from fairlead.engine.run.trading import TradingAccount
 from fairlead.engine.run.winddown import wind_down
-from fairlead.engine.secrets import RedactingFilter
 from fairlead.engine.status import RunStatus
 
 logger = logging.getLogger(__name__)
-people = logging.getLogger("fairlead")  # shown at INFO, whatever the run's log level
 
 STREAM_TRIES = 3  # failed connections before a stream that never was open ends the run
 STREAM_LOOK_SECS = 0.2
@@ -90,6 +91,8 @@ class NodeRun:
         self._kill_state = kill_state(loaded)
         self._stop_guard: StopGuard | None = None
         self._switch = switch_of(loaded, self._kill_state)
+        self._kill_thread: KillThread | None = None
+        self._is_up = False  # it has said so
         self._accounts = HeldAccounts()
         self._shown = Shown(
             loaded,
@@ -139,9 +142,10 @@ class NodeRun:
         stops = StopSignals(
             loop, self._signalled, self._cut_off, self._stop_guard.asked, self._traits.leaves
         )
-        with self._stop_guard, stops, KillSignal(self._kill_state):
+        watch = self._loop_watch(loop)
+        with self._stop_guard, stops, KillSignal(self._kill_state), watch:
             if self._traits.is_real:
-                held.enter_context(
+                self._kill_thread = held.enter_context(
                     KillThread(self.loaded, self._kill_state, self._reach, natives(self.loaded))
                 )
             if self._is_recording:
@@ -175,6 +179,22 @@ class NodeRun:
                 await self._close()
                 await self._shown.stop()
         return self._ended(time.monotonic() - started)
+
+    def _loop_watch(self, loop: asyncio.AbstractEventLoop) -> LoopWatch:
+        return LoopWatch(
+            loop,
+            self._settings,
+            cancels=self._cancel_past_loop,
+            on_stuck=lambda text: self.status.problem(time.time_ns(), LOOP_STUCK, text),
+            is_up=lambda: self._is_up,
+            is_stopping=self._stopping.is_set,
+        )
+
+    def _cancel_past_loop(self, reason: str) -> str:
+        """Of a run whose loop stands still; from a thread of its own."""
+        if self._kill_thread is None or self._settings.on_stop != "cancel":
+            return "no cancel is sent"
+        return self._kill_thread.cancel(reason)
 
     def _reach(self, loaded: LoadedConfig, key: str) -> Reached:
         """With the run's own keys: a kill needs no file that may have gone meanwhile."""
@@ -214,6 +234,8 @@ class NodeRun:
         for remark in self._accounts.remarks:
             people.warning("%s", remark)
         files = {"log": log_path(self.loaded, self.mode)}
+        if (own := own_log_path(self.loaded, self.mode)) is not None:
+            files["its own log"] = own
         for key in self.loaded.traded if is_real else ():
             files[f"journal of {key}"] = account_files(self.loaded, key).journal
         if self._recording is not None:
@@ -221,6 +243,8 @@ class NodeRun:
         people.info("%s", "; ".join(f"{name}: {path}" for name, path in files.items()))
         for line in self._shown.lines:
             people.info("%s", line)
+        notify(READY)
+        self._is_up = True
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
         """True when the work is done; a stop gives it up. Raises what the work raised."""
@@ -340,6 +364,7 @@ class NodeRun:
             return
         self.stop_reason = reason
         self._stopping.set()
+        notify(STOPPING)
         if self._stop_guard is not None:
             self._stop_guard.asked(reason)
         for trading in self.trading:
@@ -468,16 +493,8 @@ def run_node(resolved: Resolved, mode: NodeMode, *, run_secs: float | None = Non
 
     Raises FairleadError for what prevents a start.
     """
-    _log_to_stderr(resolved.loaded.config.run.log_level)
+    begin_logs(resolved.loaded, mode)
     return NodeRun(resolved, mode, run_secs=run_secs).run()
-
-
-def _log_to_stderr(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(RedactingFilter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    people.setLevel(logging.INFO)
 
 
 def _host(loaded: LoadedConfig, key: str) -> str:

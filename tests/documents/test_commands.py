@@ -82,6 +82,13 @@ def explains(session: Session, command: str) -> None:
     assert order in _ends(session, command, ORDER_ID=order, CONFIG=DEMO)
 
 
+def journals(session: Session, command: str) -> None:
+    """Of the account whose journal the session's lines before have left, where there is one."""
+    ended = session.run(command, CONFIG=DEMO)
+    told = ended.stdout + ended.stderr
+    assert ended.returncode == 0 or "JOURNAL-NONE" in told, told[-2000:]
+
+
 def settled(session: Session, command: str) -> None:
     """The venue of this session forgets nothing: of an order that has ended, it says just that."""
     _ends(session, command, 2, ORDER=session.order_id(), CONFIG=DEMO)
@@ -287,6 +294,9 @@ COMMANDS: dict[str, Step] = {
     "fairlead data convert FOLDER --out tables": written(says=".csv", FOLDER=RECORDED),
     "fairlead explain ORDER_ID --config CONFIG": explains,
     "fairlead check CONFIG": written(says="ok", CONFIG=DEMO),
+    "fairlead journal ls CONFIG": journals,
+    "fairlead journal compact CONFIG --older-than 90": journals,
+    "fairlead journal upgrade CONFIG": journals,
     "fairlead check CONFIG --journals": written(says="ok", CONFIG=DEMO),
     'sqlite3 FILE ".backup COPY"': copies,
     "sqlite3 DAMAGED .dump": dumps,

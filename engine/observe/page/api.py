@@ -33,7 +33,8 @@ REPORT_BYTES_MAX = 64 * 1024 * 1024
 REPORT = "/report/"  # and a ticket: a token for one answer
 STREAM = f"{PREFIX}/stream"  # its first word is the token
 # What needs none: nothing of the run is in it, but whether it is up
-OPEN = frozenset({"/", "/charts.js", "/healthz", "/readyz", STREAM})
+PROBES = frozenset({"/healthz", "/readyz"})  # for who restarts what does not answer
+OPEN = frozenset({"/", "/charts.js", *PROBES, STREAM})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _FIELD = re.compile(r"`\$\.(\w+)`$")  # msgspec says so where a body does not fit
 _encode = msgspec.json.Encoder().encode
@@ -109,6 +110,8 @@ class Api:
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Around every request: who asks, how often, and what is made of a defect."""
+        if request.path in PROBES and request.method in ("GET", "HEAD"):
+            return await handler(request)  # by whatever name, and however busy others keep it
         if (why := self._access.refused(request.headers)) is not None:
             return problem(403, "PAGE-ORIGIN", why)
         is_known = self._access.may_look(request.headers)
