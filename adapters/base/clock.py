@@ -124,6 +124,17 @@ class VenueClock:
         self.offset = best
         return best
 
+    async def prove(self, limit_secs: float) -> None:
+        """Raises VenueError (CLOCK) where the venue's time is further from ours than that."""
+        offset_secs = (await self.measure()).proven_ns / 1e9
+        if abs(offset_secs) > limit_secs:
+            raise VenueError(
+                VenueErrorKind.CLOCK,
+                f"{self._code}-CLOCK",
+                f"the venue's clock differs by {offset_secs:+.1f} s or more; expected at most "
+                f"{limit_secs:g} s",
+            )
+
     @property
     def was_set(self) -> bool:
         """Whether this machine's clock was set since the offset was measured: that is void then."""

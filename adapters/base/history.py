@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from nautilus_trader.model import BarType, PriceType
@@ -44,6 +45,37 @@ class Window(msgspec.Struct, frozen=True):
             if start_ns <= item.ts_event and (end_ns is None or item.ts_event <= end_ns)
         ]
         return inside[-self.wanted :]
+
+
+class NoHistories(ABC):
+    """The part of `MarketData` of a venue that has none of it: each is refused by name.
+
+    A subclass says what is missing, and may say what to do instead.
+    """
+
+    no_trades: ClassVar[str] = "public trades"
+    no_bars: ClassVar[str] = "bars"
+    no_book: ClassVar[str] = "book by request; subscribe it"
+
+    @abstractmethod
+    def lacks(self, subject: str, what: str) -> VenueError:
+        """The refusal of `what`, asked for of an instrument or a bar type."""
+
+    async def history_trades(
+        self, instrument: str, start_ns: int | None, end_ns: int | None, limit: int
+    ) -> list[Any]:
+        """Raises VenueError."""
+        raise self.lacks(instrument, self.no_trades)
+
+    async def history_bars(
+        self, bar_type: Any, start_ns: int | None, end_ns: int | None, limit: int
+    ) -> list[Any]:
+        """Raises VenueError."""
+        raise self.lacks(str(bar_type), self.no_bars)
+
+    async def book_snapshot(self, instrument: str, depth: int) -> Any:
+        """Raises VenueError."""
+        raise self.lacks(instrument, self.no_book)
 
 
 class Histories:

@@ -6,15 +6,14 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 from nautilus_trader.model import AggressorSide, InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers
 from fairlead.adapters.base.decode import bounded
-from fairlead.adapters.base.history import Histories
-from fairlead.adapters.base.snapshot_channel import Levels, SnapshotChannel
+from fairlead.adapters.base.history import Histories, NoHistories
+from fairlead.adapters.base.snapshot_channel import Levels, SnapshotChannel, all_off, unreadable
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -114,22 +113,15 @@ class KitStream(ABC):
                 else:
                     yield one
         except ParseError as error:  # whose book it was, it does not say
-            yield from self._all_off(f"a frame could not be read: {error}", ts_init)
-            raise
+            yield from unreadable(error, self._books.values(), ts_init)
 
     def closed(self, ts_init: int) -> Iterable[StreamItem]:
-        return self._all_off("connection closed", ts_init)
+        return list(all_off(self._books.values(), "connection closed", ts_init))
 
     # -- parts ---------------------------------------------------------------------------------
 
     def _command(self, feed: Feed, *, is_wanted: bool) -> str:
         return self.command(feed, self._instruments[feed.instrument].symbol, is_wanted=is_wanted)
-
-    def _all_off(self, reason: str, ts_init: int) -> list[StreamItem]:
-        items: list[StreamItem] = []
-        for channel in self._books.values():
-            items.extend(channel.break_off(reason, ts_init))
-        return items
 
     def _book(self, news: BookNews, ts_init: int) -> Sequence[StreamItem]:
         channel = self._books.get(news.symbol)
@@ -169,8 +161,11 @@ def trade_tick(news: TradeNews, instrument: VenueInstrument, ts_init: int) -> Tr
         raise ParseError("trade", bounded(str(error))) from error
 
 
-class KitMarketData:
+class KitMarketData(NoHistories):
     """`MarketData` by stream alone; a venue with histories overrides what it has."""
+
+    no_trades = "history of trades"
+    no_bars = "bars; build them from trades"
 
     def __init__(
         self,
@@ -184,18 +179,5 @@ class KitMarketData:
     def public_stream(self) -> KitStream:
         return self._make_stream()
 
-    async def history_trades(
-        self, instrument: str, start_ns: int | None, end_ns: int | None, limit: int
-    ) -> list[Any]:
-        raise self._none(f"{instrument[:60]}: the venue has no history of trades")
-
-    async def history_bars(
-        self, bar_type: Any, start_ns: int | None, end_ns: int | None, limit: int
-    ) -> list[Any]:
-        raise self._none(f"{str(bar_type)[:60]}: the venue has no bars; build them from trades")
-
-    async def book_snapshot(self, instrument: str, depth: int) -> Any:
-        raise self._none(f"{instrument[:60]}: the venue has no book by request; subscribe it")
-
-    def _none(self, text: str) -> VenueError:
-        return self.histories.refused("NO-HISTORY", text)
+    def lacks(self, subject: str, what: str) -> VenueError:
+        return self.histories.refused("NO-HISTORY", f"{subject[:60]}: the venue has no {what}")

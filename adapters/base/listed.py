@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from fairlead.adapters.base.clock import VenueClock
 from fairlead.adapters.base.venue import (
     AdapterContext,
+    ParseError,
     PrivateProtocol,
     Renewal,
     VenueError,
@@ -20,7 +21,28 @@ from fairlead.adapters.base.venue import (
 class Clocked(Protocol):
     """A venue's HTTP half."""
 
-    clock: VenueClock
+    @property
+    def clock(self) -> VenueClock | None:
+        """None: the venue tells no time, and holds none against us."""
+        ...
+
+
+def readable[Row](
+    rows: Iterable[Row],
+    name: Callable[[Row], str],
+    build: Callable[[Row], VenueInstrument],
+) -> tuple[dict[str, VenueInstrument], dict[str, str]]:
+    """The markets that could be read, by id, and by the venue's name why each other could not."""
+    found: dict[str, VenueInstrument] = {}
+    skipped: dict[str, str] = {}
+    for row in rows:
+        try:
+            built = build(row)
+        except ParseError as error:
+            skipped[name(row)] = str(error)
+            continue
+        found[built.id] = built
+    return found, skipped
 
 
 class ListedAdapter:
@@ -36,14 +58,17 @@ class ListedAdapter:
         self._named = context.instruments
         self._found: dict[str, VenueInstrument] = {}
         self.instruments: Mapping[str, VenueInstrument] = self._found
+        self.skipped: dict[str, str] = {}  # the venue's name of it -> why it can't be traded here
 
     @property
     def clock_offset_ms(self) -> float | None:
-        return self.http.clock.offset_ms
+        clock = self.http.clock
+        return None if clock is None else clock.offset_ms
 
     async def measure_clock(self) -> None:
         """Raises VenueError."""
-        await self.http.clock.measure()
+        if self.http.clock is not None:
+            await self.http.clock.measure()
 
     def private_stream(self) -> PrivateProtocol | None:
         """None: the venue pushes nothing private."""
@@ -55,16 +80,20 @@ class ListedAdapter:
     async def close(self) -> None:
         """Nothing is left at the venue."""
 
-    def _list(self, found: Mapping[str, VenueInstrument]) -> None:
+    def _list(
+        self, found: Mapping[str, VenueInstrument], skipped: Mapping[str, str] | None = None
+    ) -> None:
         """All that the venue lists now."""
         self._found.clear()
         self._found.update(found)
+        self.skipped = dict(skipped or {})
 
-    def _require_named(self) -> None:
-        """Raises VenueError where the config names what is not listed."""
+    def _require_named(self, otherwise: str = "") -> None:
+        """Raises VenueError where the config names what is not listed; `otherwise` is told where
+        nothing listed has a name like it."""
         for named in self._named:
             if named not in self._found:
                 near = difflib.get_close_matches(named, self._found, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
+                hint = f"; did you mean {near[0]}?" if near else otherwise
                 code, text = f"{self._code}-UNKNOWN-MARKET", f"no market {named[:60]}{hint}"
                 raise VenueError(VenueErrorKind.REFUSED, code, text)

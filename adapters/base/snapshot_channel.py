@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from nautilus_trader.model import InstrumentId
 
 from fairlead.adapters.base.book import SnapshotBook
 from fairlead.adapters.base.limits import MAX_LATE_IN_ROW
-from fairlead.adapters.base.venue import Gap, Resynced, StreamItem, VenueInstrument
+from fairlead.adapters.base.venue import (
+    Gap,
+    ParseError,
+    Resynced,
+    StreamItem,
+    VenueInstrument,
+)
 
 Levels = Sequence[tuple[str, str]]
 
@@ -114,3 +120,17 @@ class SnapshotChannel:
             return ()
         self._has_gap = True
         return self.book.clear(ts_init), Gap(self.instrument, reason)
+
+
+def all_off(channels: Iterable[SnapshotChannel], reason: str, ts_init: int) -> Iterator[StreamItem]:
+    """Break off every book that was whole."""
+    for channel in channels:
+        yield from channel.break_off(reason, ts_init)
+
+
+def unreadable(
+    error: ParseError, channels: Iterable[SnapshotChannel], ts_init: int
+) -> Iterator[StreamItem]:
+    """A frame was no frame: whatever it was of these books is missing. Raises `error` at last."""
+    yield from all_off(channels, f"a frame could not be read: {error}", ts_init)
+    raise error

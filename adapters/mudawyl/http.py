@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from fairlead.adapters.base.clock import VenueClock
 from fairlead.adapters.base.decode import Answer
 from fairlead.adapters.base.http import Call, Purpose, VenueHttp
 from fairlead.adapters.base.limits import READ_LIMITS, ReadLimits
@@ -118,6 +119,7 @@ class MudawylHttp(VenueHttp):
         now_ns: Callable[[], int],
         reads: ReadLimits = READ_LIMITS,
     ) -> None:
+        self.clock: VenueClock | None = None  # the gateway tells no time, no request holds one
         self._options = options
         self._captcha = captcha
         self._tokens = (

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NoReturn
 
+from fairlead.adapters.base.channel_feeds import NoFeeds
+from fairlead.adapters.base.history import NoHistories
 from fairlead.adapters.base.venue import (
-    Feed,
     ParseError,
     StreamItem,
     VenueError,
@@ -23,7 +23,7 @@ from fairlead.adapters.mudawyl.parse import MAX_VALUE, ms_ns
 from fairlead.adapters.mudawyl.schemas import told
 
 
-class NoStream:
+class NoStream(NoFeeds):
     """A `StreamProtocol` of a venue that has none: nothing is ever sent or received."""
 
     url = ""
@@ -31,12 +31,6 @@ class NoStream:
     idle_close_secs = 86_400.0
 
     def opened(self, now_ns: int) -> Sequence[str]:
-        return ()
-
-    def subscribe(self, feed: Feed) -> Sequence[str]:
-        return ()
-
-    def unsubscribe(self, feed: Feed) -> Sequence[str]:
         return ()
 
     def ping(self, now_ns: int) -> Sequence[str]:
@@ -49,8 +43,10 @@ class NoStream:
         return ()
 
 
-class MudawylMarketData:
-    """`MarketData` and `TickerData` of the gateway. What it does not have is refused by name."""
+class MudawylMarketData(NoHistories):
+    """`MarketData` and `TickerData` of the gateway."""
+
+    no_book = "book"
 
     def __init__(self, http: MudawylHttp, instruments: Mapping[str, VenueInstrument]) -> None:
         self._http = http
@@ -68,23 +64,6 @@ class MudawylMarketData:
     def public_stream(self) -> NoStream:
         return NoStream()
 
-    async def history_trades(
-        self, instrument: str, start_ns: int | None, end_ns: int | None, limit: int
-    ) -> list[Any]:
-        """Raises VenueError."""
-        _refuse(instrument, "public trades")
-
-    async def history_bars(
-        self, bar_type: Any, start_ns: int | None, end_ns: int | None, limit: int
-    ) -> list[Any]:
-        """Raises VenueError."""
-        _refuse(str(bar_type), "bars")
-
-    async def book_snapshot(self, instrument: str, depth: int) -> Any:
-        """Raises VenueError."""
-        _refuse(instrument, "book")
-
-
-def _refuse(subject: str, what: str) -> NoReturn:
-    text = f"{subject[:80]}: the gateway has no {what}; take data from another venue"
-    raise VenueError(VenueErrorKind.REFUSED, f"{CODE}-NO-DATA", text, is_sent=False)
+    def lacks(self, subject: str, what: str) -> VenueError:
+        text = f"{subject[:80]}: the gateway has no {what}; take data from another venue"
+        return VenueError(VenueErrorKind.REFUSED, f"{CODE}-NO-DATA", text, is_sent=False)

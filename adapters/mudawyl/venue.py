@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from fairlead.adapters.base.listed import ListedAdapter
 from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
     MarketData,
     ParseError,
-    PrivateProtocol,
-    Renewal,
     VenueError,
     VenueErrorKind,
     VenueInstrument,
@@ -58,22 +55,19 @@ CAPABILITIES = Capabilities(
 )
 
 
-class MudawylAdapter:
+class MudawylAdapter(ListedAdapter):
     """One exchange key of an account at the gateway (`Adapter`)."""
 
     name = NAME
     capabilities = CAPABILITIES
+    http: MudawylHttp
 
     def __init__(self, context: AdapterContext, captcha: CaptchaProvider | None = None) -> None:
         """`captcha` stands in for the provider that the options name."""
+        super().__init__(context, CODE)
         options: MudawylOptions = context.options
-        self.venue = context.venue
         self._options = options
-        self._named = context.instruments
-        self._now_ns = context.now_ns
-        self._found: dict[str, VenueInstrument] = {}
         self._leverages: dict[str, Decimal] = {}  # by symbol, as the exchange has them
-        self.instruments: Mapping[str, VenueInstrument] = self._found
         self.http = MudawylHttp(
             options,
             context.http,
@@ -111,11 +105,7 @@ class MudawylAdapter:
         and nobody gives a reCAPTCHA token.
         """
         await self.refresh_instruments()
-        for named in self._named:
-            if named not in self.instruments:
-                near = difflib.get_close_matches(named, self.instruments, 1)
-                hint = f"; did you mean {near[0]}?" if near else "; the option markets names them"
-                raise _refused("UNKNOWN-MARKET", f"no market {named[:60]}{hint}")
+        self._require_named("; the option markets names them")
         if trading:
             await self._prove_key()
             for market in self._options.markets:
@@ -163,25 +153,7 @@ class MudawylAdapter:
         found = self.configured()
         if not found:
             raise _refused("NO-MARKETS", "the gateway tells no markets: name them, option markets")
-        self._found.clear()
-        self._found.update({each.id: each for each in found})
-
-    async def measure_clock(self) -> None:
-        """The gateway tells no time, and no request holds one."""
-
-    @property
-    def clock_offset_ms(self) -> float | None:
-        return None
-
-    def private_stream(self) -> PrivateProtocol | None:
-        """The gateway pushes nothing."""
-        return None
-
-    def renewals(self) -> Sequence[Renewal]:
-        return ()
-
-    async def close(self) -> None:
-        """Nothing is left at the gateway."""
+        self._list({each.id: each for each in found})
 
 
 def _refused(code: str, text: str) -> VenueError:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fairlead.adapters.base.listed import ListedAdapter
+from fairlead.adapters.base.listed import ListedAdapter, readable
 from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
     MarketData,
-    ParseError,
     VenueError,
     VenueErrorKind,
-    VenueInstrument,
 )
 from fairlead.adapters.oceanex import instruments as instruments_of
 from fairlead.adapters.oceanex.config import OceanexOptions
@@ -58,7 +56,6 @@ class OceanexAdapter(ListedAdapter):
         """Raises VenueError (AUTH) for credentials that can't be used."""
         super().__init__(context, "OCEANEX")
         options: OceanexOptions = context.options
-        self.skipped: dict[str, str] = {}  # market id -> why it can't be traded here
         self._options = options
         signer = _signer(context.secrets, lambda: self.http.clock.earliest_ns(), options)
         self.http = OceanexHttp(
@@ -76,7 +73,7 @@ class OceanexAdapter(ListedAdapter):
         await self.refresh_instruments()
         self._require_named()
         if trading:
-            await self._check_clock()
+            await self.http.clock.prove(self._options.max_clock_offset_secs)
             _check_key(await self.http.key())
 
     async def refresh_instruments(self) -> None:
@@ -84,35 +81,18 @@ class OceanexAdapter(ListedAdapter):
         markets = await self.http.markets()
         fees = await self.http.trading_fees()
         now_ns = self._now_ns()
-        found: dict[str, VenueInstrument] = {}
-        skipped: dict[str, str] = {}
-        for market in markets:
-            try:
-                built = instruments_of.instrument(market, fees, self.venue, now_ns)
-            except ParseError as e:
-                skipped[market.id] = str(e)
-                continue
-            found[built.id] = built
+        found, skipped = readable(
+            markets,
+            lambda row: row.id,
+            lambda row: instruments_of.instrument(row, fees, self.venue, now_ns),
+        )
         if not found:
             raise VenueError(
                 VenueErrorKind.UNKNOWN,
                 "OCEANEX-NO-MARKETS",
                 f"expected markets with details, received {len(markets)} without",
             )
-        self._list(found)
-        self.skipped = skipped
-
-    async def _check_clock(self) -> None:
-        """Raises VenueError (CLOCK)."""
-        offset_secs = (await self.http.clock.measure()).proven_ns / 1e9
-        limit = self._options.max_clock_offset_secs
-        if abs(offset_secs) > limit:
-            raise VenueError(
-                VenueErrorKind.CLOCK,
-                "OCEANEX-CLOCK",
-                f"the venue's clock differs by {offset_secs:+.1f} s or more; expected at most "
-                f"{limit:g} s",
-            )
+        self._list(found, skipped)
 
 
 def _signer(

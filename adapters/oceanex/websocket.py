@@ -7,15 +7,16 @@ that into changes. Silence of a quiet market is normal. A connection that ends c
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 from nautilus_trader.model import InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.channel_feeds import ChannelFeeds
 from fairlead.adapters.base.decode import bounded
-from fairlead.adapters.base.snapshot_channel import SnapshotChannel
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel, all_off, unreadable
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -115,7 +116,7 @@ class OceanexStream:
         self.ignored_count = 0
         self._options = options
         self._instruments = instruments
-        self._feeds: dict[str, list[Feed]] = {}
+        self._feeds = ChannelFeeds()
         self._books: dict[str, SnapshotChannel] = {}
         self._trades: dict[str, _TradesChannel] = {}
         self._is_greeted = False
@@ -132,27 +133,19 @@ class OceanexStream:
     def subscribe(self, feed: Feed) -> Sequence[str]:
         """Add a feed. Raises VenueError for an unknown market, and for bars: none are pushed."""
         channel = self._channel(feed)
-        feeds = self._feeds.setdefault(channel, [])
-        if feed in feeds:
+        if not self._feeds.add(channel, feed):
             return ()
-        feeds.append(feed)
         instrument = self._instruments[feed.instrument]
-        if feed.kind is FeedKind.BOOK and channel not in self._books:
+        if feed.kind is FeedKind.BOOK:
             self._books[channel] = SnapshotChannel(instrument)
-        if feed.kind is FeedKind.TRADES and channel not in self._trades:
+        if feed.kind is FeedKind.TRADES:
             self._trades[channel] = _TradesChannel(instrument)
-        is_new = len(feeds) == 1
-        return (_subscribe_frame(channel),) if is_new and self._is_greeted else ()
+        return (_subscribe_frame(channel),) if self._is_greeted else ()
 
     def unsubscribe(self, feed: Feed) -> Sequence[str]:
         channel = self._channel(feed)
-        feeds = self._feeds.get(channel, [])
-        if feed not in feeds:
+        if not self._feeds.drop(channel, feed):
             return ()
-        feeds.remove(feed)
-        if feeds:
-            return ()
-        del self._feeds[channel]
         self._books.pop(channel, None)
         self._trades.pop(channel, None)
         return (_command("pusher:unsubscribe", channel),) if self._is_greeted else ()
@@ -186,7 +179,7 @@ class OceanexStream:
         try:
             push = parse.frame(frame)
         except ParseError as e:
-            return self._unreadable(e, self._books.values(), ts_init)
+            return unreadable(e, self._books.values(), ts_init)
         event = push.event
         if event == "update":
             channel = self._books.get(push.channel)
@@ -197,7 +190,7 @@ class OceanexStream:
                 book = parse.push_book(push.data)
                 return channel.take(book.asks, book.bids, ts_init, ts_init)
             except ParseError as e:
-                return self._unreadable(e, (channel,), ts_init)
+                return unreadable(e, (channel,), ts_init)
         if event == "trades":
             trades = self._trades.get(push.channel)
             if trades is not None:
@@ -206,21 +199,13 @@ class OceanexStream:
             return ()
         return self._other(push)
 
-    @staticmethod
-    def _unreadable(
-        error: ParseError, books: Iterable[SnapshotChannel], ts_init: int
-    ) -> Iterator[StreamItem]:
-        for channel in books:
-            yield from channel.break_off(f"a frame could not be read: {error}", ts_init)
-        raise error
-
     def _other(self, push: PushFrame) -> Sequence[StreamItem]:
         event = push.event
         if event == "tickers":
             self._keep_tickers(push)
             return ()
         if event == "pusher_internal:subscription_succeeded":
-            return [Subscribed(feed) for feed in self._feeds.get(push.channel, ())]
+            return [Subscribed(feed) for feed in self._feeds.of(push.channel)]
         if event == "pusher:connection_established":
             return self._greeted(push)
         if event == "pusher:ping":
@@ -246,9 +231,8 @@ class OceanexStream:
     def _fault(self, error: PushError) -> StreamFault:
         action, backoff_secs = fault_action(error.code)
         message = bounded(error.message)
-        feed = next(
-            (feeds[0] for channel, feeds in self._feeds.items() if message.endswith(channel)), None
-        )
+        named = next((channel for channel in self._feeds if message.endswith(channel)), None)
+        feed = None if named is None else self._feeds.of(named)[0]
         if error.code is not None:
             code = f"OCEANEX-PUSHER-{error.code}"
         elif message.startswith("Existing subscription"):
@@ -259,7 +243,7 @@ class OceanexStream:
 
     def _keep_tickers(self, push: PushFrame) -> None:
         tickers = parse.push_tickers(push.data)
-        for feed in self._feeds.get(TICKERS_CHANNEL, ()):
+        for feed in self._feeds.of(TICKERS_CHANNEL):
             ticker = tickers.get(self._instruments[feed.instrument].symbol)
             if ticker is not None:
                 self.tickers[feed.instrument] = ticker
@@ -267,7 +251,4 @@ class OceanexStream:
     def closed(self, ts_init: int) -> Iterable[StreamItem]:
         """Every whole book is cleared; the next connection's first update fills it again."""
         self._is_greeted = False
-        items: list[StreamItem] = []
-        for channel in self._books.values():
-            items.extend(channel.break_off("connection closed", ts_init))
-        return items
+        return list(all_off(self._books.values(), "connection closed", ts_init))

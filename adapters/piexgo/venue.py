@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-
+from fairlead.adapters.base.listed import ListedAdapter, readable
 from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
     MarketData,
-    ParseError,
-    Renewal,
     VenueError,
     VenueErrorKind,
-    VenueInstrument,
 )
 from fairlead.adapters.piexgo import instruments as instruments_of
 from fairlead.adapters.piexgo.config import PiexgoOptions
@@ -45,11 +40,12 @@ CAPABILITIES = Capabilities(
 )
 
 
-class PiexgoAdapter:
+class PiexgoAdapter(ListedAdapter):
     """One PiexGo account (`Adapter`)."""
 
     name = NAME
     capabilities = CAPABILITIES
+    http: PiexgoHttp
 
     def __init__(self, context: AdapterContext) -> None:
         """Raises VenueError (AUTH) for credentials that can't be used."""
@@ -60,14 +56,9 @@ class PiexgoAdapter:
             raise VenueError(
                 VenueErrorKind.AUTH, "PIEXGO-KEY", f"expected credential {missing}, received none"
             )
-        self.venue = context.venue
+        super().__init__(context, "PIEXGO")
         self._options = options
         self._secrets = secrets
-        self._found: dict[str, VenueInstrument] = {}
-        self.instruments: Mapping[str, VenueInstrument] = self._found
-        self.skipped: dict[str, str] = {}  # symbol -> why it can't be traded here
-        self._named = context.instruments
-        self._now_ns = context.now_ns
         self._early = EarlyOrders(int(options.early_order_secs * 1e9))
         prices = LastPrices()
         self.http = PiexgoHttp(options, context.http, secrets, context.now_ns, context.reads)
@@ -87,15 +78,7 @@ class PiexgoAdapter:
     async def connect(self, *, trading: bool) -> None:
         """Load markets and fees; for trading, prove clock and key. Raises VenueError."""
         await self.refresh_instruments()
-        for named in self._named:
-            if named not in self.instruments:
-                near = difflib.get_close_matches(named, self.instruments, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise VenueError(
-                    VenueErrorKind.REFUSED,
-                    "PIEXGO-UNKNOWN-MARKET",
-                    f"no market {named[:60]}{hint}",
-                )
+        self._require_named()
         if trading:
             await self.measure_clock()
             await self.http.account()
@@ -104,32 +87,18 @@ class PiexgoAdapter:
         """Load markets and fees anew. Raises VenueError; then nothing changes."""
         rows = await self.http.symbols()
         now_ns = self._now_ns()
-        found: dict[str, VenueInstrument] = {}
-        skipped: dict[str, str] = {}
-        for row in rows:
-            try:
-                built = instruments_of.instrument(row, self.venue, now_ns)
-            except ParseError as e:
-                skipped[row.symbol[:40]] = str(e)
-                continue
-            found[built.id] = built
+        found, skipped = readable(
+            rows,
+            lambda row: row.symbol[:40],
+            lambda row: instruments_of.instrument(row, self.venue, now_ns),
+        )
         if not found:
             raise VenueError(
                 VenueErrorKind.UNKNOWN,
                 "PIEXGO-NO-MARKETS",
                 f"expected markets, received {len(rows)} that can't be used",
             )
-        self._found.clear()
-        self._found.update(found)
-        self.skipped = skipped
-
-    async def measure_clock(self) -> None:
-        """Raises VenueError."""
-        await self.http.clock.measure()
-
-    @property
-    def clock_offset_ms(self) -> float | None:
-        return self.http.clock.offset_ms
+        self._list(found, skipped)
 
     def private_stream(self) -> PrivateStream | None:
         """None without credentials."""
@@ -137,12 +106,6 @@ class PiexgoAdapter:
             return None
         key, secret = self._secrets["key"], self._secrets["secret"]
         return PrivateStream(self._options, self.venue, key, secret, self._early)
-
-    def renewals(self) -> Sequence[Renewal]:
-        return ()
-
-    async def close(self) -> None:
-        """Nothing is left at the venue."""
 
 
 SPEC = AdapterSpec(

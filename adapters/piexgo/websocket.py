@@ -7,15 +7,16 @@ a subscription is known to work when its first message comes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 from nautilus_trader.model import InstrumentId, TradeTick
 
 from fairlead.adapters.base.book import Numbers
+from fairlead.adapters.base.channel_feeds import ChannelFeeds, NoFeeds
 from fairlead.adapters.base.decode import bounded
-from fairlead.adapters.base.snapshot_channel import SnapshotChannel
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel, all_off, unreadable
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -152,7 +153,7 @@ class PublicStream:
         self.idle_close_secs = options.idle_close_secs
         self.ignored_count = 0
         self._instruments = instruments
-        self._feeds: dict[str, list[Feed]] = {}  # by topic
+        self._feeds = ChannelFeeds()  # a channel is a topic
         self._books: dict[str, _BookChannel] = {}
         self._deals: dict[str, _DealsChannel] = {}
         self._silent: set[str] = set()  # topics that have told nothing yet
@@ -173,11 +174,7 @@ class PublicStream:
     def subscribe(self, feed: Feed) -> Sequence[str]:
         """Raises VenueError for an unknown market, and for what is not pushed."""
         asked = self._topic(feed)
-        feeds = self._feeds.setdefault(asked, [])
-        if feed in feeds:
-            return ()
-        feeds.append(feed)
-        if len(feeds) > 1:
+        if not self._feeds.add(asked, feed):
             return ()
         instrument = self._instruments[feed.instrument]
         if feed.kind is FeedKind.BOOK:
@@ -190,13 +187,8 @@ class PublicStream:
 
     def unsubscribe(self, feed: Feed) -> Sequence[str]:
         asked = self._topic(feed)
-        feeds = self._feeds.get(asked, [])
-        if feed not in feeds:
+        if not self._feeds.drop(asked, feed):
             return ()
-        feeds.remove(feed)
-        if feeds:
-            return ()
-        del self._feeds[asked]
         self._books.pop(asked, None)
         self._deals.pop(asked, None)
         return (command("unsubscribe", asked),)
@@ -234,7 +226,7 @@ class PublicStream:
                 return ()
             asked = topic(message.topic, message.symbol)  # raises for a symbol that is missing
         except ParseError as e:
-            return self._unreadable(e, self._books.values(), ts_init)
+            return unreadable(e, self._books.values(), ts_init)
         if message.topic == DEPTH:
             return self._depth(asked, message, ts_init)
         deals = self._deals.get(asked)
@@ -255,7 +247,7 @@ class PublicStream:
         try:
             items = book.depth(message, ts_init)
         except ParseError as e:
-            return self._unreadable(e, (book,), ts_init)
+            return unreadable(e, (book,), ts_init)
         return [*self._heard(asked), *items]
 
     def _heard(self, asked: str) -> list[Subscribed]:
@@ -263,28 +255,17 @@ class PublicStream:
         if asked not in self._silent:
             return []
         self._silent.discard(asked)
-        return [Subscribed(feed) for feed in self._feeds.get(asked, ())]
+        return [Subscribed(feed) for feed in self._feeds.of(asked)]
 
     def _answered(self, message: s.Frame) -> Sequence[StreamItem]:
-        feeds = self._feeds.get(message.topic, [])
+        feeds = self._feeds.of(message.topic)
         if message.err_code == OK:
             return self._heard(message.topic)
         return (_refused(message, feeds[0] if feeds else None),)
 
-    @staticmethod
-    def _unreadable(
-        error: ParseError, books: Iterable[_BookChannel], ts_init: int
-    ) -> Iterator[StreamItem]:
-        for channel in books:
-            yield from channel.break_off(f"a frame could not be read: {error}", ts_init)
-        raise error
-
     def closed(self, ts_init: int) -> Iterable[StreamItem]:
         """Every whole book is cleared; the next connection's first message fills it again."""
-        items: list[StreamItem] = []
-        for channel in self._books.values():
-            items.extend(channel.break_off("connection closed", ts_init))
-        return items
+        return list(all_off(self._books.values(), "connection closed", ts_init))
 
 
 class EarlyOrders:
@@ -334,7 +315,7 @@ class EarlyOrders:
         return self._held.pop(order_id, [])
 
 
-class PrivateStream:
+class PrivateStream(NoFeeds):
     """Orders and balances of the account. A `PrivateProtocol`.
 
     `Ready` goes before what a connection tells first: nothing acknowledges the subscription.
@@ -372,12 +353,6 @@ class PrivateStream:
         key = self._key.reveal()
         signature = pinfo_signature(self._secret, key)
         return (command("subscribe", PRIVATE, apikey=key, signature=signature),)
-
-    def subscribe(self, feed: Feed) -> Sequence[str]:
-        return ()  # the whole account is subscribed by `opened`
-
-    def unsubscribe(self, feed: Feed) -> Sequence[str]:
-        return ()
 
     def ping(self, now_ns: int) -> Sequence[str]:
         return ()

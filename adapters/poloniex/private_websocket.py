@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from fairlead.adapters.base.channel_feeds import NoFeeds
 from fairlead.adapters.base.venue import (
     BalancePush,
-    Feed,
     OrderPush,
     ParseError,
     Ready,
@@ -124,7 +124,7 @@ def _unknown(message: str) -> VenueError:
     return VenueError(VenueErrorKind.UNKNOWN, "POLONIEX-WS-UNANSWERED", message)
 
 
-class PrivateStream:
+class PrivateStream(NoFeeds):
     """Authenticate, subscribe orders and balances, and tell what they push. A `StreamProtocol`.
 
     `Ready` follows each authenticated and acknowledged subscription: pushes before it may have been
@@ -174,12 +174,6 @@ class PrivateStream:
         }
         frame = {"event": "subscribe", "channel": [AUTH], "params": params}
         return [msgspec.json.encode(frame).decode()]
-
-    def subscribe(self, feed: Feed) -> Sequence[str]:
-        return ()  # the whole account is subscribed by `opened`
-
-    def unsubscribe(self, feed: Feed) -> Sequence[str]:
-        return ()
 
     def ping(self, now_ns: int) -> Sequence[str]:
         return (PING,)

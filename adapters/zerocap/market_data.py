@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
 
+from fairlead.adapters.base.history import NoHistories
 from fairlead.adapters.base.venue import VenueError, VenueErrorKind, VenueInstrument
 from fairlead.adapters.zerocap.config import ZerocapOptions
 from fairlead.adapters.zerocap.errors import CODE
@@ -12,8 +12,10 @@ from fairlead.adapters.zerocap.signing import Signer
 from fairlead.adapters.zerocap.websocket import Ladders, PriceStream
 
 
-class ZerocapMarketData:
-    """`MarketData` of the venue. What it does not have is refused by name."""
+class ZerocapMarketData(NoHistories):
+    """`MarketData` of the venue."""
+
+    no_bars = "bars; build them from quotes"
 
     def __init__(
         self,
@@ -30,23 +32,6 @@ class ZerocapMarketData:
     def public_stream(self) -> PriceStream:
         return PriceStream(self._options, self._instruments, self._ladders, self._signer)
 
-    async def history_trades(
-        self, instrument: str, start_ns: int | None, end_ns: int | None, limit: int
-    ) -> list[Any]:
-        """Raises VenueError."""
-        _refuse(instrument, "public trades")
-
-    async def history_bars(
-        self, bar_type: Any, start_ns: int | None, end_ns: int | None, limit: int
-    ) -> list[Any]:
-        """Raises VenueError."""
-        _refuse(str(bar_type), "bars; build them from quotes")
-
-    async def book_snapshot(self, instrument: str, depth: int) -> Any:
-        """Raises VenueError."""
-        _refuse(instrument, "book by request; subscribe it")
-
-
-def _refuse(subject: str, what: str) -> NoReturn:
-    text = f"{subject[:80]}: the venue has no {what}"
-    raise VenueError(VenueErrorKind.REFUSED, f"{CODE}-NO-HISTORY", text)
+    def lacks(self, subject: str, what: str) -> VenueError:
+        text = f"{subject[:80]}: the venue has no {what}"
+        return VenueError(VenueErrorKind.REFUSED, f"{CODE}-NO-HISTORY", text)

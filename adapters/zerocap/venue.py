@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+from fairlead.adapters.base.listed import ListedAdapter
 from fairlead.adapters.base.venue import (
     AdapterContext,
     AdapterSpec,
     Credential,
     MarketData,
     OptionRefused,
-    Renewal,
     VenueError,
     VenueErrorKind,
-    VenueInstrument,
 )
 from fairlead.adapters.zerocap import instruments as instruments_of
 from fairlead.adapters.zerocap.config import ZerocapMarket, ZerocapOptions
@@ -61,22 +59,18 @@ CAPABILITIES = Capabilities(
 )
 
 
-class ZerocapAdapter:
+class ZerocapAdapter(ListedAdapter):
     """One Zerocap account (`Adapter`)."""
 
     name = NAME
     capabilities = CAPABILITIES
+    http: ZerocapHttp
 
     def __init__(self, context: AdapterContext) -> None:
         """Raises VenueError (AUTH) for credentials that can't be used."""
+        super().__init__(context, CODE)
         options: ZerocapOptions = context.options
-        self.venue = context.venue
-        self._found: dict[str, VenueInstrument] = {}
-        self.instruments: Mapping[str, VenueInstrument] = self._found
-        self.skipped: dict[str, str] = {}  # symbol -> why it can't be traded here
         self.ladders = Ladders()
-        self._named = context.instruments
-        self._now_ns = context.now_ns
         self._options = options
         key, secret = _credentials(context.secrets)
 
@@ -98,13 +92,11 @@ class ZerocapAdapter:
     async def connect(self, *, trading: bool) -> None:
         """Load markets; for trading, prove key and, in dialect C, clock. Raises VenueError."""
         if trading and self._options.dialect == "C":
-            await self._check_clock()
+            await self.http.clock.prove(self._options.max_clock_offset_secs)
         if trading and (refused := refuses(self._options, self._now_ns())) is not None:
             raise VenueError(VenueErrorKind.REFUSED, refused.code, refused.text)
         await self.refresh_instruments()
-        for named in self._named:
-            if named not in self.instruments:
-                raise self._unknown(named)
+        self._require_named()
         if trading and self._options.dialect == "A":
             await self.http.verify_key()
 
@@ -127,9 +119,7 @@ class ZerocapAdapter:
             instruments_of.instrument(market, is_tradable, self.venue, now_ns)
             for market, is_tradable in found.values()
         ]
-        self._found.clear()
-        self._found.update({instrument.id: instrument for instrument in built})
-        self.skipped = skipped
+        self._list({instrument.id: instrument for instrument in built}, skipped)
 
     async def request_quote(self, instrument: str, side: Side, quantity: Decimal) -> Quoted | None:
         """An indicative price of dialect C; None: dialect A has none, or it was not answered."""
@@ -144,44 +134,15 @@ class ZerocapAdapter:
             return None
         return Quoted(instrument, side, quantity, told.price, told.rfq_id)
 
-    def _unknown(self, named: str) -> VenueError:
-        near = difflib.get_close_matches(named, self.instruments, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return VenueError(
-            VenueErrorKind.REFUSED, f"{CODE}-UNKNOWN-MARKET", f"no market {named[:60]}{hint}"
-        )
-
     async def measure_clock(self) -> None:
         """Dialect A has no clock to measure, and holds no time against us. Raises VenueError."""
         if self._options.dialect == "C":
-            await self.http.clock.measure()
-
-    @property
-    def clock_offset_ms(self) -> float | None:
-        return self.http.clock.offset_ms
-
-    async def _check_clock(self) -> None:
-        """Raises VenueError (CLOCK)."""
-        offset_secs = (await self.http.clock.measure()).proven_ns / 1e9
-        limit = self._options.max_clock_offset_secs
-        if abs(offset_secs) > limit:
-            raise VenueError(
-                VenueErrorKind.CLOCK,
-                f"{CODE}-CLOCK",
-                f"the venue's clock differs by {offset_secs:+.1f} s or more; expected at most "
-                f"{limit:g} s",
-            )
+            await super().measure_clock()
 
     def private_stream(self) -> AccountStream | None:
         if self.http.signer is None:
             return None
         return AccountStream(self._options, self.venue, self.http.signer)
-
-    def renewals(self) -> Sequence[Renewal]:
-        return ()
-
-    async def close(self) -> None:
-        """Nothing is left at the venue."""
 
 
 def _credentials(secrets: Mapping[str, Secret]) -> tuple[Secret | None, Secret | None]:

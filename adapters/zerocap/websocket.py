@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from fairlead.adapters.base.snapshot_channel import SnapshotChannel
+from fairlead.adapters.base.channel_feeds import ChannelFeeds, NoFeeds
+from fairlead.adapters.base.snapshot_channel import SnapshotChannel, all_off, unreadable
 from fairlead.adapters.base.venue import (
     Feed,
     FeedKind,
@@ -152,7 +153,7 @@ class PriceStream(_Stream):
         self._options = options
         self._instruments = instruments
         self._ladders = ladders
-        self._feeds: dict[str, list[Feed]] = {}  # by symbol
+        self._feeds = ChannelFeeds()  # a channel is a symbol's
         self._books: dict[str, _BookChannel] = {}
         self._asked: list[str] = []  # symbols whose acknowledgement is still to come, in order
 
@@ -169,11 +170,7 @@ class PriceStream(_Stream):
     def subscribe(self, feed: Feed) -> Sequence[str]:
         """Add a feed. Raises VenueError for an unknown market, and for all but books."""
         symbol = self._symbol(feed)
-        feeds = self._feeds.setdefault(symbol, [])
-        if feed in feeds:
-            return ()
-        feeds.append(feed)
-        if symbol in self._books:
+        if not self._feeds.add(symbol, feed):
             return ()
         facts = self._instruments[feed.instrument]
         self._books[symbol] = _BookChannel(facts, self._options, self._ladders)
@@ -182,13 +179,9 @@ class PriceStream(_Stream):
     def unsubscribe(self, feed: Feed) -> Sequence[str]:
         """Dialect A can't: its ladders go on coming, and are ignored."""
         symbol = self._symbol(feed)
-        feeds = self._feeds.get(symbol, [])
-        if feed not in feeds:
+        if not self._feeds.drop(symbol, feed):
             return ()
-        feeds.remove(feed)
-        if feeds:
-            return ()
-        del self._feeds[symbol], self._books[symbol]
+        del self._books[symbol]
         self._ladders.put(feed.instrument, None)
         if self.dialect == "A" or not self.is_greeted:
             return ()
@@ -215,8 +208,8 @@ class PriceStream(_Stream):
         try:
             event = parse.frame(frame)
         except ParseError as e:
-            yield from self._break_all(f"a frame could not be read: {e}", ts_init)
-            raise
+            yield from unreadable(e, self._books.values(), ts_init)
+            return
         if isinstance(event, Ladder):
             channel = self._books.get(event.symbol)
             if channel is None:
@@ -237,22 +230,22 @@ class PriceStream(_Stream):
             for symbol in self._feeds:
                 yield Send(self._subscribing(symbol))
         elif event.notice is Notice.SUBSCRIBED and self._asked:
-            for feed in self._feeds.get(self._asked.pop(0), ()):
+            for feed in self._feeds.of(self._asked.pop(0)):
                 yield Subscribed(feed)
         elif event.notice is Notice.UNAVAILABLE:
-            yield from self._break_all("price stream unavailable", ts_init)
+            yield from all_off(self._books.values(), "price stream unavailable", ts_init)
             yield from self._never_quoted()
 
     def _never_quoted(self) -> Iterator[StreamItem]:
         """The desk acknowledges a market that it does not quote, and says no more than this."""
-        for symbol, feeds in self._feeds.items():
+        for symbol in self._feeds:
             if symbol not in self._asked and not self._books[symbol].last_ns:
                 text = (
                     f"{symbol} was subscribed and no ladder of it has come: the desk says that its "
                     "price stream is unavailable, which it says of a market that it does not "
                     "quote, too"
                 )
-                yield StreamFault(f"{errors.CODE}-NO-PRICES", text, feed=feeds[0])
+                yield StreamFault(f"{errors.CODE}-NO-PRICES", text, feed=self._feeds.of(symbol)[0])
 
     def _silent(self, ts_init: int) -> Iterator[StreamItem]:
         """Books whose ladder has not come for too long, while the connection lives."""
@@ -262,20 +255,16 @@ class PriceStream(_Stream):
                 reason = f"no ladder for {self._options.stale_secs:g} s"
                 yield from channel.break_off(reason, ts_init)
 
-    def _break_all(self, reason: str, ts_init: int) -> Iterator[StreamItem]:
-        for channel in self._books.values():
-            yield from channel.break_off(reason, ts_init)
-
     def closed(self, ts_init: int) -> list[StreamItem]:
         """Every whole book is cleared; the next connection's first ladder fills it again."""
         self.is_greeted = False
-        return list(self._break_all("connection closed", ts_init))
+        return list(all_off(self._books.values(), "connection closed", ts_init))
 
 
 # -- the account -----------------------------------------------------------------------------------
 
 
-class AccountStream(_Stream):
+class AccountStream(NoFeeds, _Stream):
     """Orders and their executions (`PrivateProtocol`, `SignedHandshake`).
 
     An execution that is pushed alone is joined with its order by the order's id; one whose order
@@ -298,12 +287,6 @@ class AccountStream(_Stream):
     def opened(self, now_ns: int) -> Sequence[str]:
         self.is_greeted = False
         self._waiting = len(self._topics)
-        return ()
-
-    def subscribe(self, feed: Feed) -> Sequence[str]:
-        return ()
-
-    def unsubscribe(self, feed: Feed) -> Sequence[str]:
         return ()
 
     def received(self, frame: bytes | str, ts_init: int) -> Iterator[StreamItem]:

@@ -79,10 +79,10 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
     ),
     mutant(
         "unreadable-book-kept",
-        OCEANEX,
+        "adapters/base/snapshot_channel.py",
         "a book frame that can't be read is passed over",
         one(
-            'yield from channel.break_off(f"a frame could not be read: {error}", ts_init)',
+            'yield from all_off(channels, f"a frame could not be read: {error}", ts_init)',
             "yield from ()",
         ),
         T_BOOKS,
@@ -91,7 +91,7 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
         "closed-book-kept-under-fire",
         OCEANEX,
         "the book of a connection that is gone is kept, and the sessions do not see it",
-        one('items.extend(channel.break_off("connection closed", ts_init))', "pass"),
+        one('list(all_off(self._books.values(), "connection closed", ts_init))', "[]"),
         T_BOOKS,
     ),
     mutant(
@@ -119,7 +119,7 @@ VENUE_MUTANTS: tuple[Mutant, ...] = (
         "close-not-cleared",
         OCEANEX,
         "the strategy keeps the book of a connection that is gone",
-        one('items.extend(channel.break_off("connection closed", ts_init))', "pass"),
+        one('list(all_off(self._books.values(), "connection closed", ts_init))', "[]"),
         T_OCEANEX,
     ),
     mutant(
