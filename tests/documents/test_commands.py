@@ -356,7 +356,7 @@ COMMANDS: dict[str, Step] = {
     "[--depth LEVELS] [--no-fold-quotes] [--json]": imports,
     "fairlead kill all --config CONFIG": written(CONFIG=DEMO),
     'fairlead kill all --config configs/demo.toml --reason "to see it"': written(),
-    "fairlead kill --status --config configs/demo.toml": written(8, says="to see it"),
+    "fairlead kill --status --config configs/demo.toml": written(8),
     'fairlead kill all --clear --reason "seen" --config configs/demo.toml': written(says="removed"),
     'fairlead kill all --config run.toml --reason "what you saw"': written(),
     # This account has never traded: there is nothing of it to close, and that is said.
