@@ -43,15 +43,12 @@ def test_in_a_browser(live: Run) -> None:
         dark = opened(started, f"{page.base}/#token={page.token}", told=told, dark=True)
         dark.wait_for_selector("#dot.on")
         dark.set_viewport_size({"width": 390, "height": 844})
-        wait_for(lambda: width(dark) == 390, "that nothing sticks out: the charts hear of it late")
+        assert dark.evaluate("document.documentElement.scrollWidth") == 390, "nothing sticks out"
         accessible(dark)
+        stacked(dark)
         assert told == []
         assert live.end() == Exit.OK
         dark.wait_for_selector("#dot:not(.on)")
-
-
-def width(page: Page) -> int:
-    return int(page.evaluate("document.documentElement.scrollWidth"))
 
 
 def wrong_token(started: Browser, page: PageOf) -> None:
@@ -106,6 +103,32 @@ def accessible(seen: Page) -> None:
     found = sync.Axe().run(seen).response["violations"]
     grave = [(one["id"], [n["target"] for n in one["nodes"]]) for one in found]
     assert not [one for one, it in zip(grave, found, strict=True) if it["impact"] in SERIOUS]
+
+
+def stacked(seen: Page) -> None:
+    """What the gate refused, with a long reason: nothing of it is beside a phone's screen.
+
+    Drawn and measured at once: the run goes on telling what is so.
+    """
+    text = "expected at most 5,000 USDT, came " * 5
+    last = {"code": "MAX_ORDER_NOTIONAL", "message": text}
+    warned = {"ts_ns": 0, "code": "LIMIT-CURRENCY", "text": text, "count": 3}
+    told = {
+        "denials": {"counts": {last["code"]: 1234}, "last": [last]},
+        "warnings": [warned],
+    }
+    found = seen.evaluate(
+        """told => Object.entries(told).map(([name, rows]) => {
+          data[name] = {'': rows};
+          draw[name]();
+          const box = document.getElementById(name).parentElement;
+          return [box.textContent, box.scrollWidth, box.clientWidth]; })""",
+        told,
+    )
+    assert len(found) == len(told)
+    for shown_text, wide, room in found:
+        assert text.strip() in shown_text
+        assert wide <= room
 
 
 def dropped_socket(seen: Page) -> None:
