@@ -322,6 +322,9 @@ COMMANDS: dict[str, Step] = {
         "10s/5s --embargo 1s", "500ms/300ms --embargo 10ms", says="net out of sample"
     ),
     f"fairlead study show spread {MAKER}": written(says="trials, whole"),
+    "fairlead study require STUDY CONFIG --latency-times 2 --fees-times 1.5": written(
+        says="requires: latency times 2, fees times 1.5", STUDY="stressed", CONFIG=MAKER
+    ),
     "pip install 'fairlead[search]'": extra("search", "fairlead[research]", "optuna", "trialgate"),
     "pip install 'fairlead[ray]'": extra("ray", "ray"),
     "fairlead runs ls": written(says="backtest-btcusdt-maker"),
