@@ -62,6 +62,7 @@ class Speech:
         self.fd = _STDERR
         self.write: Callable[[bytes], object] = partial(os.write, _STDERR)
         self.is_hurried = False  # a second signal came
+        self.is_quiet = False  # nothing but errors, and what a program asked for
         self.has_begun = False  # a run that trades or records has heard of signals itself
 
 

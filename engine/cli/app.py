@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from fairlead.engine.cli import errors
+from fairlead.engine.cli import errors, process
 from fairlead.engine.errors import Exit, exit_table
 from fairlead.engine.processes import require_room_for_files
 
@@ -32,6 +34,19 @@ VERBS: dict[str, tuple[str, str]] = {
     "study": (
         "fairlead.engine.cli.study",
         "Show what a study has tried; hold data back, spend it once.",
+    ),
+    "status": ("fairlead.engine.cli.status", "Tell whether all is well, by the run or its files."),
+    "orders": ("fairlead.engine.cli.orders", "List the orders that are not over."),
+    "positions": ("fairlead.engine.cli.positions", "List what is held, by who counts it."),
+    "fills": ("fairlead.engine.cli.fills", "List the last executions."),
+    "logs": ("fairlead.engine.cli.logs", "Print the last lines of a run's log, or follow it."),
+    "reconcile": (
+        "fairlead.engine.cli.reconcile",
+        "Compare journal and venue; nothing is traded.",
+    ),
+    "doctor": (
+        "fairlead.engine.cli.doctor",
+        "Look for what would keep a run from working, and tell the remedy.",
     ),
     "runs": ("fairlead.engine.cli.runs", "List, show and remove the runs that are kept."),
     "parity": (
@@ -95,6 +110,42 @@ OPEN_MUCH = frozenset(
 )
 
 
+def _quieted(wanted: bool) -> None:
+    if wanted:
+        process.quiet()
+
+
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        *process.QUIET,
+        callback=_quieted,
+        is_eager=True,
+        help="Print nothing but errors (and what --json gives); the exit code tells.",
+    ),
+]
+
+
+def _quietable(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The same with `--quiet`, which no verb has to know of."""
+    if getattr(verb, "is_quietable", False):
+        return verb
+
+    @wraps(verb)
+    def quietable(*arguments: Any, _quiet: bool = False, **options: Any) -> Any:
+        return verb(*arguments, **options)
+
+    told = inspect.signature(verb, eval_str=True)
+    added = inspect.Parameter(
+        "_quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet
+    )
+    parameters = [*told.parameters.values(), added]
+    quietable.__signature__ = told.replace(parameters=parameters)  # type: ignore[attr-defined]
+    quietable.__annotations__ = {one.name: one.annotation for one in parameters}
+    quietable.is_quietable = True  # type: ignore[attr-defined]
+    return quietable
+
+
 class LazyVerb(TyperCommand):
     """A verb that is known by name and help, and imported once it is called."""
 
@@ -115,6 +166,9 @@ class LazyVerb(TyperCommand):
             wrapped = typer.Typer(add_completion=False, rich_markup_mode=None)
             wrapped.command(self.name)(command)
             command = wrapped
+        for one in command.registered_commands:
+            if one.callback is not None:
+                one.callback = _quietable(one.callback)
         return typer.main.get_command(command)
 
 

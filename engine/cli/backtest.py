@@ -89,10 +89,11 @@ def _progress() -> Iterator[Progress | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import Progress as Bars
 
-    with Bars(console=Console(stderr=True), transient=True) as bars:
+    from fairlead.engine.cli.out import progress_console
+
+    with Bars(console=progress_console(), transient=True) as bars:
         task = bars.add_task("backtest", total=1.0)
         yield lambda done: bars.update(task, completed=done)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from fairlead.engine.cli.out import Settings
+from fairlead.engine.cli.out import Settings, progress
 from fairlead.engine.config.changes import parsed
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.problems import ConfigError, ConfigProblem, told_once
@@ -81,7 +81,7 @@ def _look_ahead(loaded: LoadedConfig, *, as_json: bool) -> None:
     """Raises typer.Exit with 3 where it is found, or can't be told."""
     from fairlead.engine.run.lookahead import look
 
-    found = look(loaded, lambda what: typer.echo(f"backtest of {what}", err=True))
+    found = look(loaded, lambda what: progress(f"backtest of {what}"))
     if as_json:
         told = {"ok": found.is_ok, "name": loaded.config.name, **msgspec.to_builtins(found)}
         typer.echo(msgspec.json.format(msgspec.json.encode(told)).decode())

@@ -16,6 +16,9 @@ def command(
         str | None,
         typer.Option(metavar="KEY", help="Explain one key or section, e.g. risk.price_collar_bps."),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: the schema, or the text of one key.")
+    ] = False,
 ) -> None:
     """List the config's keys; explain one (meaning, unit, default, limits); or print it all as JSON
     Schema.
@@ -24,7 +27,10 @@ def command(
 
     if schema and explain is not None:
         raise typer.BadParameter("expected one of --schema and --explain KEY")
-    if schema:
+    if as_json and explain is not None:
+        text = msgspec.json.encode({"key": explain, "text": docs.explain(explain)})
+        typer.echo(text.decode())
+    elif schema or as_json:
         text = msgspec.json.encode(docs.json_schema())
         typer.echo(msgspec.json.format(text, indent=2).decode())
     else:

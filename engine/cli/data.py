@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fairlead.engine.cli.out import progress
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.research.convert import TableFormat
 
@@ -303,7 +304,7 @@ def _still(catalog: Path | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if catalog is not None:
             for note in stack.enter_context(reading(catalog)):
-                typer.echo(f"note: {note}", err=True)
+                progress(f"note: {note}")
         yield
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fairlead.engine.cli import process
 from fairlead.engine.errors import Exit
+
+if TYPE_CHECKING:
+    from fairlead.engine.run.demo import DemoResult
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 
@@ -25,28 +29,34 @@ def command(
     svg: Annotated[
         Path | None, typer.Option(help="Also write what is printed as a picture.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Trade a simulated venue live for a minute, kill and restart the run in the middle, record
     it, backtest the recording with the same config, and show both side by side.
     """
-    from fairlead.engine.cli.out import result_console
+    from fairlead.engine.cli.out import progress, result_console
     from fairlead.engine.observe.table import show
     from fairlead.engine.run.demo import demo_files, run_demo
 
     started = time.monotonic()
 
     def tell(text: str) -> None:
-        typer.echo(f"[{time.monotonic() - started:5.1f} s] {text}", err=True)
+        progress(f"[{time.monotonic() - started:5.1f} s] {text}")
 
     files = demo_files(TEMPLATE, folder)
     process.name_files({name: str(path) for name, path in files.items()})
     result = run_demo(TEMPLATE, folder, seconds=seconds, seed=seed, tell=tell)
+    report = _report(result.kept)
+    if as_json:
+        _print_json(result, {**files, "report": report})
+        _exit(result)
+        return
     console = result_console(record=svg is not None)
     show([result.live, result.backtest], console, "The same config, live and as a backtest")
     console.print(f"kill -9 and restart: {result.proof}")
     for name, path in files.items():
         console.print(f"{name:>10}  {path}", soft_wrap=True)
-    console.print(f"{'report':>10}  {_report(result.kept)}", soft_wrap=True)
+    console.print(f"{'report':>10}  {report}", soft_wrap=True)
     if svg is not None:
         # Without the web fonts that it would load from elsewhere.
         picture = console.export_svg(title="make demo")
@@ -54,8 +64,24 @@ def command(
             svg.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
         except OSError as error:
             typer.echo(f"error OUT-UNWRITABLE: {svg}: {error.strerror}; no picture", err=True)
+    _exit(result)
+
+
+def _exit(result: DemoResult) -> None:
     if not result.is_whole:
         raise typer.Exit(int(Exit.DRIFT))
+
+
+def _print_json(result: DemoResult, files: Mapping[str, object]) -> None:
+    import msgspec
+
+    told = {
+        "live": msgspec.Raw(result.live.json()),
+        "backtest": msgspec.Raw(result.backtest.json()),
+        "restart": result.proof,
+        "files": {name: str(path) for name, path in files.items()},
+    }
+    typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
 
 
 def _report(kept: Path) -> str:

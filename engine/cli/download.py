@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from fairlead.engine.cli import process
+from fairlead.engine.cli import out, process
 
 SECOND_NS = 1_000_000_000
 
@@ -80,15 +80,14 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
             nonlocal seen
             if (tenth := done * 10 // total) > seen:
                 seen = tenth
-                typer.echo(f"download: {tenth * 10} %", err=True)
+                out.progress(f"download: {tenth * 10} %")
 
         yield plain
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress("download", *columns, console=Console(stderr=True)) as bars:
+    with Progress("download", *columns, console=out.progress_console()) as bars:
         task = bars.add_task("download")
 
         def show(done: int, total: int) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from fairlead.engine.cli import process
+from fairlead.engine.cli import out, process
 from fairlead.engine.config.model import FEE_RATE_MAX
 from fairlead.engine.config.walk import is_exact_decimal
 from fairlead.engine.errors import Exit
@@ -235,17 +235,16 @@ def _progress(*, quiet: bool) -> Iterator[Progress]:
 
         def plain(phase: str, _done: int, total: int) -> None:
             if phase not in seen and not quiet:
-                typer.echo(f"{phase}: {total / 1e6:.1f} MB", err=True)
+                out.progress(f"{phase}: {total / 1e6:.1f} MB")
             seen.add(phase)
 
         yield plain
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description:>6}"), BarColumn(), DownloadColumn())
-    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+    with Bars(*columns, TimeRemainingColumn(), console=out.progress_console()) as bars:
         tasks = {}
 
         def show(phase: str, done: int, total: int) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fairlead.engine.cli import killing
+from fairlead.engine.cli import killing, process
+from fairlead.engine.cli.process import QUIET
 from fairlead.engine.kill.state import Action
 
 _VALUES = ("--config", "--action", "--reason", "--timeout")
+_FLAGS = ("--json", *QUIET)
 _POSITIONS_MAX = 2
 
 
@@ -21,6 +23,8 @@ def run(arguments: list[str]) -> int | None:
     wanted = read(arguments)
     if wanted is None:
         return None
+    if set(QUIET) & set(arguments):
+        process.quiet()
     try:
         return int(killing.carry_out(wanted))
     except killing.Misspelt:
@@ -35,7 +39,9 @@ def run(arguments: list[str]) -> int | None:
 
 
 def read(arguments: list[str]) -> killing.Wanted | None:
-    """`[SCOPE [KEY]] --config FILE [--action A] [--reason R] [--timeout S] [--json]`, or None."""
+    """`[SCOPE [KEY]] --config FILE [--action A] [--reason R] [--timeout S] [--json] [--quiet]`, or
+    None.
+    """
     options: dict[str, str] = {}
     places: list[str] = []
     left = list(reversed(arguments))
@@ -44,7 +50,7 @@ def read(arguments: list[str]) -> killing.Wanted | None:
         if not name.startswith("-"):
             places.append(name + has_value + value)
             continue
-        if name in options or name not in (*_VALUES, "--json") or (has_value and name == "--json"):
+        if name in options or name not in (*_VALUES, *_FLAGS) or (has_value and name in _FLAGS):
             return None
         if name in _VALUES and not has_value:
             if not left or left[-1].startswith("-"):

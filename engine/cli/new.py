@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +25,7 @@ def command(
     venue: Annotated[
         str, typer.Option("--venue", help="The venue of a strategy's config; empty: the first")
     ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write files that run as they are, and say how.
 
@@ -51,6 +53,9 @@ def command(
             f"fairlead paper {config}",
             f"fairlead live {config}",
         ]
+    if as_json:
+        typer.echo(json.dumps({"written": [str(path) for path in written], "next": told}))
+        return
     for path in written:
         typer.echo(f"wrote {path}")
     typer.echo("\n".join(["", "next:", *(f"  {line}" for line in told)]))

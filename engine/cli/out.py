@@ -13,6 +13,7 @@ import typer
 
 from fairlead.engine.cli import process
 from fairlead.engine.errors import FairleadError
+from fairlead.engine.processes import speech
 from fairlead.engine.secrets import redact
 
 if TYPE_CHECKING:
@@ -77,6 +78,19 @@ def exit_with(summary: RunSummary) -> None:
         process.result_first()
         typer.echo(redact(f"error {summary.outcome}"), err=True)
         raise typer.Exit(summary.exit_code)
+
+
+def progress(text: str) -> None:
+    """A line for who waits, on stderr; none with `--quiet`."""
+    if not speech.is_quiet:
+        typer.echo(text, err=True)
+
+
+def progress_console() -> Console:
+    """Of what moves on stderr meanwhile; it shows nothing with `--quiet`."""
+    from rich.console import Console
+
+    return Console(stderr=True, quiet=speech.is_quiet)
 
 
 def result_console(record: bool = False) -> Console:

@@ -42,7 +42,12 @@ if TYPE_CHECKING:
 # A signal is how these end; before they have begun it is nothing but that.
 ENDED_BY_SIGNAL = frozenset({"live", "paper", "record", "venue"})
 # These print what can be printed again: a reader that has enough is no loss (`| head`).
-REPEATABLE = frozenset({"check", "config", "explain", "--help", "--version"})
+REPEATABLE = frozenset(
+    {
+        *("check", "config", "explain", "--help", "--version", "venues"),
+        *("status", "orders", "positions", "fills", "logs", "reconcile", "doctor"),
+    }
+)
 TAIL_MAX = 8192  # bytes of an output that are kept: more than a line of ours has
 THREADS_SECS = 2.0  # for threads that a strategy has left to end by themselves
 RESULT_SECS = 10.0  # for a stdout that takes nothing of the result, before it is given up
@@ -50,6 +55,7 @@ FIRST_SECS = 1.0  # for a stdout that takes nothing, before an error is told
 LAST_SECS = 5.0  # for a stderr that takes nothing, after a run that did not wait for it
 HURRY_SECS = 0.5  # to print what a second signal has left of a run
 UNSHOWN_FILE = "unshown.txt"  # in the state folder: a result that nobody took
+QUIET = ("--quiet", "-q")  # every verb has it
 _STDOUT, _STDERR = 1, 2
 _INTERRUPTED = int(Exit.INTERRUPTED)  # the command line library's own, too
 
@@ -65,6 +71,7 @@ class Output(io.RawIOBase):
         self._fd = fd
         self._instead = instead
         self.screen: Screen | None = None
+        self.is_muted = False  # what comes is for people, who asked for none of it
         self.lost: OSError | None = None
         self.is_told = False  # that it is lost: somebody misses it
         self.count = 0  # bytes that came
@@ -81,6 +88,8 @@ class Output(io.RawIOBase):
         return os.isatty(self._fd)
 
     def write(self, data: Any) -> int | None:
+        if self.is_muted:
+            return len(data)
         self.count += len(data)
         self.tail = (self.tail + bytes(data))[-TAIL_MAX:]
         if self.screen is not None:
@@ -196,8 +205,20 @@ def begin() -> None:
 def guarded(fd: int, like: Any = None) -> io.TextIOWrapper:
     """Text for a descriptor that is stdout's; what it does not take goes to stderr."""
     result = Output(fd, _process.stderr)
+    result.is_muted = _is_mute()
     _process.results.append(result)
     return _text(result, like)
+
+
+def quiet() -> None:
+    """From now on nothing but errors, and what `--json` gives."""
+    speech.is_quiet = True
+    for one in _process.results:
+        one.is_muted = _is_mute()
+
+
+def _is_mute() -> bool:
+    return speech.is_quiet and "--json" not in sys.argv
 
 
 def _text(raw: Output, like: Any) -> io.TextIOWrapper:

@@ -110,8 +110,11 @@ def rm(
         int | None,
         typer.Option("--but-last", min=0, help="Remove all but so many of the newest."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove runs: the folders that are named, or all but the newest ones."""
+    import msgspec
+
     from fairlead.engine.research.runs import find_run, runs_below
 
     if bool(names) == (but_last is not None):
@@ -124,7 +127,11 @@ def rm(
     for run in wanted:
         assert run.folder is not None, "it was found by its folder"
         _remove(run, run.folder)
-        typer.echo(f"removed {run.folder}")
+        if not as_json:
+            typer.echo(f"removed {run.folder}")
+    if as_json:
+        removed = [str(run.folder) for run in wanted]
+        typer.echo(msgspec.json.encode({"removed": removed}).decode())
 
 
 def _remove(run: Run, folder: Path) -> None:

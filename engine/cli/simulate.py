@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fairlead.engine.cli.out import progress
 from fairlead.engine.errors import Exit
+from fairlead.engine.processes import speech
 
 if TYPE_CHECKING:
     from fairlead.engine.sessions.plan import Plan
@@ -109,7 +111,7 @@ def _one(plan: Plan, is_traced: bool, is_shrunk: bool, as_json: bool) -> int:
             return bool(codes & {v.code for v in run_plan(candidate).violations})
 
         plan, runs = shrink(plan, fails)
-        typer.echo(f"smallest plan after {runs} runs:", err=True)
+        progress(f"smallest plan after {runs} runs:")
     if is_shrunk:
         typer.echo(msgspec.json.format(msgspec.json.encode(plan), indent=2).decode())
         result = run_plan(plan)
@@ -168,7 +170,7 @@ def _is_same(path: Path, found: dict[str, str], known: dict[str, str] | None) ->
         except OSError as e:
             typer.echo(f"error OUT-UNWRITABLE: {path}: {e.strerror}; no hashes there", err=True)
             return True
-        typer.echo(f"hashes of {len(found)} journals written to {path}", err=True)
+        progress(f"hashes of {len(found)} journals written to {path}")
         return True
     count, different = compare(found, known)
     text = f"{count} of {len(found)} journals are in {path}, {len(different)} differ"
@@ -192,6 +194,8 @@ class _Progress:
             typer.echo(f"\r{failure.venue} seed {failure.seed}: {codes}", err=True)
         self._told_failures = len(summary.failed)
         is_terminal = sys.stderr.isatty()
+        if speech.is_quiet:
+            return
         if not is_terminal and summary.wall_secs - self._told_secs < PROGRESS_SECS:
             return
         self._told_secs = summary.wall_secs

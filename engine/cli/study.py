@@ -77,10 +77,13 @@ def hold(
         datetime, typer.Option("--from", help="First moment, UTC: from there to the data's end.")
     ],
     settings: Settings = None,
+    as_json: AsJson = False,
 ) -> None:
     """Keep the data from a moment on closed: every run of this state folder that would look at it
     is refused, until the study spends it."""
     from datetime import UTC
+
+    import msgspec
 
     from fairlead.engine.research.holdout import Held, held_of
     from fairlead.engine.research.holdout import hold as keep
@@ -110,7 +113,10 @@ def hold(
         )
         found = held_of(registry)
     assert found is not None, "it was just held"
-    typer.echo(f"study {name} holds {found.words()} closed")
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        typer.echo(f"study {name} holds {found.words()} closed")
 
 
 @command.command()
@@ -135,11 +141,14 @@ def require(
             "--losing-most", help="Most share of 1,000 draws of its trades that may lose in sum."
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Require that a trial brings a profit under a stress, before it may spend the held-out data.
 
     Each call adds one; none is taken back.
     """
+    import msgspec
+
     from fairlead.engine.research.gates import Gate
     from fairlead.engine.research.gates import require as add
 
@@ -153,7 +162,10 @@ def require(
     )
     with _registry(loaded, name, made=True) as registry:
         add(registry, gate)
-    typer.echo(f"study {name} requires: {gate.words}")
+    if as_json:
+        typer.echo(msgspec.json.encode(gate).decode())
+    else:
+        typer.echo(f"study {name} requires: {gate.words}")
 
 
 def _number(option: str, text: str, most: str) -> Decimal:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fairlead.engine.cli import process
-from fairlead.engine.cli.out import Settings, result_console
+from fairlead.engine.cli.out import Settings, progress, progress_console, result_console
 from fairlead.engine.config.changes import parsed
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.run.config import load
@@ -257,12 +257,11 @@ def _running(make: Callable[[], Pool]) -> Iterator[tuple[Pool, Watch]]:
 @contextmanager
 def _progress() -> Iterator[Watch]:
     """On stderr: a bar with rate and remaining time, or a line now and then."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeElapsedColumn as Elapsed
     from rich.progress import TimeRemainingColumn as Remaining
 
-    console = Console(stderr=True)
+    console = progress_console()
     if not console.is_terminal:
         yield _Lines().tell
         return
@@ -300,7 +299,7 @@ class _Lines:
         self._next = now + LINE_SECS
         left = f", {(done.total - done.done) / rate:.0f} s left" if rate else ""
         text = f"{done.done} of {done.total} trials, {done.failed} failed, {rate:.2f}/s{left}"
-        typer.echo(text, err=True)
+        progress(text)
 
 
 def _show(

@@ -49,6 +49,9 @@ def command(
             "--account-dir", help="Folder of the test credentials: made if absent, kept if there"
         ),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="What it prints is one JSON object with or without.")
+    ] = False,
 ) -> None:
     """Serve a simulated venue until SIGINT, SIGTERM or SIGHUP.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fairlead.engine.cli.out import progress
 from fairlead.engine.errors import Exit, FairleadError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def command(
     else:
         typer.echo("\n\n".join(_table(venue) for venue in found))
     if others and not name:
-        typer.echo(_elsewhere(others), err=True)
+        progress(_elsewhere(others))
     for fault in broken:
         typer.echo(f"error {fault.code}: {fault.message}", err=True)
     if broken:

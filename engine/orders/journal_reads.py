@@ -282,6 +282,19 @@ class JournalReads:
             ]
         return sorted(fills, key=lambda fill: (fill.ts_event, fill.trade_id))
 
+    def newest_fills(self, most: int) -> list[tuple[str, str, VenueFill]]:
+        """The last executions, oldest first, each with its order's client id and strategy."""
+        rows = self._rows(
+            "SELECT client_order_id, strategy, body FROM fills ORDER BY ts DESC, trade_id LIMIT ?",
+            (most,),
+        )
+        with readable():
+            return [(name, strategy, _decode_fill(body)) for name, strategy, body in rows[::-1]]
+
+    def fill_count(self) -> int:
+        """Executions in all."""
+        return int(self._rows("SELECT count(*) FROM fills")[0][0])
+
     def positions(self) -> list[Position]:
         rows = self._rows("SELECT strategy, instrument, quantity, cost FROM positions")
         with readable():

@@ -136,6 +136,51 @@ class AccountLock:
             self._file = None
 
 
+def holder_of(path: Path) -> int | None:
+    """The process that holds a lock file, or keeps it open, which is not taken for the look.
+
+    None: nobody does. By the file's own word, proven by what that process has open; else by the
+    kernel's list of locks, which names files as no layered file system does.
+    """
+    try:
+        there = os.stat(path)
+        with path.open("rb") as file:
+            word = file.read(HOLDER_BYTES_MAX).decode(errors="replace").split()[:1]
+    except OSError:
+        return None
+    named = int(word[0].rstrip(",")) if word and word[0].rstrip(",").isdecimal() else 0
+    if named and _has_open(named, there):
+        return named
+    return _locks(there)
+
+
+def _has_open(pid: int, there: os.stat_result) -> bool:
+    folder = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    for name in names:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if os.path.samestat(os.stat(f"{folder}/{name}"), there):
+                return True
+    return False
+
+
+def _locks(there: os.stat_result) -> int | None:
+    """By /proc/locks: `1: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE 0 EOF`."""
+    wanted = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}:{there.st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        words = line.split()
+        if len(words) > 5 and words[1] == "FLOCK" and words[5] == wanted:
+            return int(words[4])
+    return None
+
+
 def _is_gone(holder: Sequence[str]) -> bool:
     """Whether the process that a lock file names is no more."""
     if not holder or not holder[0].isdecimal() or not holder[0].isascii():

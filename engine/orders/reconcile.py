@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
-from fairlead.engine.orders.desk import OrderDesk
-from fairlead.engine.orders.journal import JournaledOrder
-from fairlead.engine.orders.live import KILL_STRATEGY, STOP_KINDS, could_be, fired
+from fairlead.engine.orders.journal import Journal, JournaledOrder
+from fairlead.engine.orders.live import KILL_STRATEGY, STOP_KINDS, LiveOrder, could_be, fired
 from fairlead.engine.orders.model import (
     Finding,
     OrderState,
+    VenueFill,
     VenueOrder,
     VenueOrders,
     own_id,
@@ -33,9 +34,21 @@ class Comparison(msgspec.Struct, frozen=True):
     late: tuple[VenueOrder, ...]
 
 
+class Knowing(Protocol):
+    """Who knows the account's orders: an order desk, or what reads its journal."""
+
+    @property
+    def journal(self) -> Journal: ...
+    def get(self, client_order_id: str) -> LiveOrder | None: ...
+    def live_orders(self) -> list[LiveOrder]: ...
+    def unresolved(self) -> list[LiveOrder]: ...
+    def may_turn_up_unnamed(self) -> list[LiveOrder]: ...
+    def pushed_order(self, state: VenueOrder, fill: VenueFill | None) -> None: ...
+
+
 async def compare(
     venue: VenueOrders,
-    desk: OrderDesk,
+    desk: Knowing,
     instruments: Sequence[str],
     now_ns: Callable[[], int],
 ) -> Comparison:
@@ -79,7 +92,7 @@ async def compare(
     return Comparison(tuple(findings), tuple(externals), tuple(late))
 
 
-def _owner(desk: OrderDesk, state: VenueOrder) -> str | None:
+def _owner(desk: Knowing, state: VenueOrder) -> str | None:
     """By its client order id first: a venue that was reset gives its own ids again."""
     named = own_id(state.client_order_id or "")
     if named and desk.journal.order(named) is not None:
@@ -87,7 +100,7 @@ def _owner(desk: OrderDesk, state: VenueOrder) -> str | None:
     return desk.journal.order_by_venue_id(state.instrument, state.venue_order_id)
 
 
-def _was_a_stop(desk: OrderDesk, state: VenueOrder, now: int) -> bool:
+def _was_a_stop(desk: Knowing, state: VenueOrder, now: int) -> bool:
     """Whether it may be what a stop became that fired, and ended, while the list was read."""
     ended = desk.journal.over_since(now - LISTING_LAG_NS)
     stops = [order.intent for order in ended if order.intent.kind in STOP_KINDS]
@@ -119,7 +132,7 @@ def _is_killers(order: JournaledOrder | None) -> bool:
 
 
 async def _has_ended(
-    venue: VenueOrders, desk: OrderDesk, owner: str, listed: VenueOrder, now: int
+    venue: VenueOrders, desk: Knowing, owner: str, listed: VenueOrder, now: int
 ) -> bool:
     """Whether the listing is only older than the order's end, which the venue has told.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.logs import TEXT, JsonFormatter, RotatingFile
-from fairlead.engine.processes import say
+from fairlead.engine.processes import say, speech
 from fairlead.engine.run.kernel import FOLDER
 from fairlead.engine.run.modes import Mode
 from fairlead.engine.secrets import RedactingFilter
@@ -55,4 +55,4 @@ def begin_logs(loaded: LoadedConfig, mode: Mode) -> None:
         if isinstance(old, RotatingFile):
             old.close()
     logging.basicConfig(level=loaded.config.run.log_level, handlers=handlers, force=True)
-    people.setLevel(logging.INFO)
+    people.setLevel(logging.WARNING if speech.is_quiet else logging.INFO)

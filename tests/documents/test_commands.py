@@ -71,6 +71,13 @@ def up(*signs: str, trades: bool = False) -> Step:
     return step
 
 
+def watches(session: Session, command: str) -> None:
+    """It never ends: until Ctrl-C, and then with the last look's code."""
+    looked = command.replace("CONFIG", DEMO)
+    code, told = session.until(looked, lambda told: told.count("NOT WELL") > 1)
+    assert code == 4, told[-2000:]
+
+
 def serves(session: Session, command: str) -> None:
     assert f"--port {DOCUMENTED_PORT}" in command
     line = session.serve(command)
@@ -285,6 +292,16 @@ COMMANDS: dict[str, Step] = {
     "fairlead live configs/demo.toml": up("connected to OCEANEX", trades=True),
     "fairlead paper configs/demo.toml": up("connected to OCEANEX"),
     "fairlead record configs/demo.toml": up("connected to OCEANEX"),
+    # No run is up by now; the venue is.
+    "fairlead status configs/demo.toml": written(4, says="NOT-RUNNING"),
+    "fairlead status CONFIG": written(4, says="NOT WELL: demo", CONFIG=DEMO),
+    "fairlead status CONFIG --watch": watches,
+    "fairlead orders CONFIG": written(CONFIG=DEMO),
+    "fairlead positions CONFIG": written(says="BTC_USDT.OCEANEX", CONFIG=DEMO),
+    "fairlead fills CONFIG --last 20": written(says="USDT", CONFIG=DEMO),
+    "fairlead logs CONFIG --last 20 --level warning": written(CONFIG=DEMO),
+    "fairlead reconcile CONFIG": written(says="no difference", CONFIG=DEMO),
+    "fairlead doctor CONFIG": written(says="nothing is wrong", CONFIG=DEMO),
     "fairlead backtest configs/demo.toml": written(says="net PnL"),
     "fairlead data ls FOLDER": written(says="trades", FOLDER=RECORDED),
     "fairlead data verify FOLDER": written(says="rows read", FOLDER=RECORDED),

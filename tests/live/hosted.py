@@ -29,12 +29,16 @@ SIMULATORS: dict[type, Any] = {
 
 
 @contextmanager
-def simulated(folder: Path, options: Any) -> Iterator[dict[str, Any]]:
+def simulated(folder: Path, options: Any, clock_secs: int = 0) -> Iterator[dict[str, Any]]:
     """The line that `fairlead venue` would print for the venue with these options.
 
-    And the venue itself, as `simulator`.
+    And the venue itself, as `simulator`. Its clock is ahead of ours by `clock_secs`.
     """
-    simulator = SIMULATORS[type(options)](now_ns=time.time_ns(), options=options)
+
+    def now_ns() -> int:
+        return time.time_ns() + clock_secs * 1_000_000_000
+
+    simulator = SIMULATORS[type(options)](now_ns=now_ns(), options=options)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -42,7 +46,7 @@ def simulated(folder: Path, options: Any) -> Iterator[dict[str, Any]]:
     def call(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(10)
 
-    served = call(serve(simulator, "127.0.0.1", 0))
+    served = call(serve(simulator, "127.0.0.1", 0, now_ns=now_ns))
     try:
         line = dict(served.describe())
         line["credentials"] = write_credentials(folder, line["credentials"])

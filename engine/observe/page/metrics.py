@@ -111,7 +111,8 @@ class Metrics:
         )
         yield self._gauge("kills", "Kills in force", rows=[(len(status.kills),)])
         yield self._gauge("halts", "Halts in force", rows=[(len(status.halts),)])
-        yield self._gauge("loop_lag_seconds", "Of the loop", rows=[(status.loop_lag_ms / 1e3,)])
+        lag_secs = (status.loop_lag_ms or 0) / 1e3
+        yield self._gauge("loop_lag_seconds", "Of the loop", rows=[(lag_secs,)])
         yield self._gauge("loop_tasks", "Of the loop, unfinished", rows=[(len(all_tasks()),)])
         problems = self._sources.status.problem_count
         yield self._counter("problems", "What an operator should know", rows=[(problems,)])
@@ -152,7 +153,7 @@ class Metrics:
             "Orders whose outcome nothing proves",
             rows=[(status.unknown_orders,)],
         )
-        yield self._counter("fills", "Executions told to strategies", rows=[(status.fills,)])
+        yield self._counter("fills", "Executions told to strategies", rows=[(status.fills or 0,)])
         rows = sorted(denied.items())
         yield self._counter("denials", "Orders that the gate refused", "code", rows)
         waiting = [

@@ -15,7 +15,10 @@ from fairlead.engine.orders.files import PAPER
 from fairlead.engine.secrets import redact
 
 if TYPE_CHECKING:
+    from fairlead.engine.kill.state import Kill
     from fairlead.engine.observe.page.sources import Sources
+    from fairlead.engine.risk.facts import Limits
+    from fairlead.engine.risk.money import Equity
 
 SECOND = 1.0
 
@@ -99,14 +102,18 @@ def accounts_of(sources: Sources) -> list[str]:
 
 def _kills(sources: Sources) -> Iterator[told.KillTold]:
     for kill in sources.kills.in_force() if sources.kills is not None else ():
-        yield told.KillTold(
-            scope=kill.scope.kind,
-            key=kill.scope.key,
-            action=kill.action.value,
-            reason=redact(kill.reason),
-            by=kill.by,
-            ts_ns=kill.ts_ns,
-        )
+        yield of_kill(kill)
+
+
+def of_kill(kill: Kill) -> told.KillTold:
+    return told.KillTold(
+        scope=kill.scope.kind,
+        key=kill.scope.key,
+        action=kill.action.value,
+        reason=redact(kill.reason),
+        by=kill.by,
+        ts_ns=kill.ts_ns,
+    )
 
 
 def _halts(sources: Sources) -> Iterator[told.HaltTold]:
@@ -149,9 +156,12 @@ def _order_rate(sources: Sources, now_ns: int) -> Iterator[told.BudgetTold]:
 
 def losses_of(sources: Sources) -> Iterator[told.LossTold]:
     gate = sources.gate
-    if gate is None or not sources.trades:
-        return
-    equity, limits = gate.books.equity, gate.limits
+    if gate is not None and sources.trades:
+        yield from losses_within(gate.books.equity, gate.limits)
+
+
+def losses_within(equity: Equity, limits: Limits) -> Iterator[told.LossTold]:
+    """The result by currency, and what of its limits is used."""
     for currency in dict.fromkeys((*equity.currencies, *limits.daily_loss, *limits.drawdown)):
         loss, fall = limits.daily_loss.get(currency), limits.drawdown.get(currency)
         yield told.LossTold(

@@ -127,10 +127,11 @@ class LatencyTold(Told, frozen=True, kw_only=True):
 
 
 class Status(Told, frozen=True, kw_only=True):
-    """How the run is. `wrong` is empty when all is well; `state` is starting, running or stopping.
+    """How the run is. `wrong` is empty when all is well; `state` is starting, running or stopping,
+    and stopped where a command finds none.
 
     `unknown_orders` are those whose outcome nothing proves. `is_controlled`: kills, clears and
-    cancels are taken here, with the second token.
+    cancels are taken here, with the second token. None: only the run itself could tell.
     """
 
     name: str
@@ -150,8 +151,8 @@ class Status(Told, frozen=True, kw_only=True):
     faulted: dict[str, str]
     open_orders: int
     unknown_orders: int
-    fills: int
-    denials: int
+    fills: int | None
+    denials: int | None
     streams: list[StreamTold]
     oldest_stream: str
     clocks: list[ClockTold]
@@ -160,7 +161,7 @@ class Status(Told, frozen=True, kw_only=True):
     losses: list[LossTold]
     worth: list[WorthTold]
     latencies: list[LatencyTold]
-    loop_lag_ms: float
+    loop_lag_ms: float | None
 
 
 class OrderTold(Told, frozen=True, kw_only=True):
@@ -190,7 +191,7 @@ class PartTold(Told, frozen=True, kw_only=True):
     """One strategy's part of a position, signed base units."""
 
     strategy: str
-    engine: str
+    engine: str | None
     journal: str | None
     avg_price: str | None
 
@@ -199,14 +200,14 @@ class PositionTold(Told, frozen=True, kw_only=True):
     """A position as the engine counts it, the journal adds it up, and the venue tells it.
 
     `venue` is the account's balance of `base` on a cash account: it holds what was there before,
-    too. None: not told (no journal on paper, no such balance on margin). `is_apart`: engine and
-    journal differ by an increment or more, beyond what rounded fees explain.
+    too. None: not told (no engine is up, no journal on paper, no such balance on margin).
+    `is_apart`: engine and journal differ by an increment or more, beyond what rounded fees explain.
     """
 
     instrument: str
     base: str
     quote: str
-    engine: str
+    engine: str | None
     journal: str | None
     venue: str | None
     mark: str | None

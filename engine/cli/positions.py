@@ -1,0 +1,41 @@
+"""`fairlead positions`."""
+
+from __future__ import annotations
+
+from fairlead.engine.cli.asking import (
+    AsJson,
+    ConfigFile,
+    Files,
+    Mode,
+    answers,
+    print_json,
+    say_who,
+    show_rows,
+)
+
+COLUMNS = ("instrument", "strategy", ">engine", ">journal", ">venue", ">avg price", ">mark")
+
+
+def command(
+    config: ConfigFile, mode: Mode = None, from_files: Files = False, as_json: AsJson = False
+) -> None:
+    """List what is held: as the engine counts it, the journal adds it up, and the venue tells it.
+
+    Without a run that answers: the journal's, at the marks that the last run saw. What a venue
+    holds by itself is `fairlead reconcile`.
+    """
+    asked = answers(config, mode, from_files=from_files)
+    found = asked.positions()
+    say_who(asked)
+    if as_json:
+        print_json(found)
+        return
+    rows: list[tuple[object, ...]] = []
+    for one in found:
+        name = f"{one.instrument}{' APART' if one.is_apart else ''}"
+        rows.append((name, "", one.engine, one.journal, one.venue, "", one.mark, one.worth))
+        rows += [
+            ("", part.strategy, part.engine, part.journal, "", part.avg_price)
+            for part in one.strategies
+        ]
+    show_rows((*COLUMNS, ">worth"), rows, "nothing is held")

@@ -1,0 +1,132 @@
+"""What is asked of a config's run, from another shell: its own page answers, else its files do."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import msgspec
+
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.observe.page import told
+from fairlead.engine.observe.page.announced import place_of
+from fairlead.engine.observe.page.client import Asked
+from fairlead.engine.orders.lock import holder_of
+from fairlead.engine.research.runs import Run, newest
+from fairlead.engine.run.at_rest import AtRest
+from fairlead.engine.run.modes import MODES
+
+NODE_MODES = ("live", "paper", "record")
+# By what is wrong, the exit code that says so; the first that is `bad` counts.
+EXITS = {
+    "KILLED": Exit.KILLED,
+    "HALTED": Exit.KILLED,
+    "STOPPED": Exit.KILLED,
+    "FAULTED": Exit.FAULTED,
+    "MISSING": Exit.UNRESOLVED,
+    "UNKNOWN": Exit.UNRESOLVED,
+    "JOURNAL": Exit.BAD_DATA,
+    "RISK-STATE": Exit.BAD_DATA,
+    "STREAM": Exit.VENUE,
+    "CLOCK": Exit.VENUE,
+    "NO-ANSWER": Exit.TIMED_OUT,
+    "NOT-RUNNING": Exit.NO_DATA,
+}
+
+
+class Up(msgspec.Struct, frozen=True, kw_only=True):
+    """The run of a config that is up: its process, and its page where it has one (else empty).
+
+    Where none is (`pid` 0) `mode` is that of the last.
+    """
+
+    mode: str
+    pid: int = 0
+    address: str = ""
+
+
+def up_of(loaded: LoadedConfig, mode: str = "") -> Up:
+    """By what a run of this mode, or of any, holds; no lock is taken for it."""
+    modes = (mode,) if mode else NODE_MODES
+    place = place_of(loaded.state_dir, modes)
+    if place is not None:
+        return Up(mode=place.mode, pid=place.pid, address=place.address)
+    for one in modes:
+        traits = MODES[one]  # type: ignore[index]
+        for key in loaded.traded if traits.trades else ():
+            pid = holder_of(account_files(loaded, key, paper=not traits.is_real).lock)
+            if pid is not None:
+                return Up(mode=one, pid=pid)
+    return Up(mode=mode or _last_mode(loaded))
+
+
+def _last_mode(loaded: LoadedConfig) -> str:
+    for folder in newest(loaded.state_dir):
+        try:
+            found = Run.at(folder).manifest
+        except FairleadError:
+            continue
+        if found.name == loaded.config.name and found.mode in NODE_MODES:
+            return found.mode
+    return "live"
+
+
+class Answers:
+    """Of one config, now. `told_by` says who has answered, for people.
+
+    Raises FairleadError: JournalError, `PAGE-TOKEN`, `PAGE-NO-ANSWER` (but of `status`).
+    """
+
+    def __init__(self, loaded: LoadedConfig, *, mode: str = "", from_files: bool = False) -> None:
+        self.up = up_of(loaded, mode)
+        self.files = AtRest(loaded, self.up.mode, self.up.pid)
+        self._folder = loaded.state_dir
+        self._asks_page = bool(self.up.address) and not from_files
+        self.told_by = "the files: no run is up"
+        if self._asks_page:
+            self.told_by = f"the run in process {self.up.pid}, at {self.up.address}"
+            return
+        if self.up.pid:
+            self.told_by = f"the files, beside the run in process {self.up.pid}"
+            if not self.up.address:
+                self.told_by += '; [observe] page = "127.0.0.1:8787" would tell more'
+        if self.up.mode == "paper":
+            self.told_by += "; a paper run's orders and fills are in none, until it has ended"
+
+    @cached_property
+    def _page(self) -> Asked | None:
+        """Raises FairleadError `PAGE-TOKEN`."""
+        return Asked(self.up.address, self._folder) if self._asks_page else None
+
+    def status(self) -> told.Status:
+        """Of a run that is up and does not answer, what the files tell, and that."""
+        try:
+            if self._page is None:
+                return self.files.status()
+            return self._page.get("status", told.Status)
+        except FairleadError as error:
+            found = self.files.status()
+            mute = told.Wrong(level="bad", code="NO-ANSWER", text=error.message)
+            return msgspec.structs.replace(found, wrong=[mute, *found.wrong])
+
+    def orders(self) -> list[told.OrderTold]:
+        if self._page is not None:
+            return self._page.get("orders", list[told.OrderTold])
+        return self.files.orders()
+
+    def positions(self) -> list[told.PositionTold]:
+        if self._page is not None:
+            return self._page.get("positions", list[told.PositionTold])
+        return self.files.positions()
+
+    def fills(self, most: int) -> list[told.FillTold]:
+        """The newest, the newest last."""
+        if self._page is not None:
+            return self._page.get("fills", list[told.FillTold])[-most:]
+        return self.files.fills(most)
+
+
+def exit_of(status: told.Status) -> Exit:
+    """0: nothing needs a person now."""
+    bad = (EXITS.get(one.code, Exit.FAILED) for one in status.wrong if one.level == "bad")
+    return next(bad, Exit.OK)

@@ -1,0 +1,297 @@
+"""What the files of a config tell of it while no run answers: journals, risk, kills, kept runs.
+
+The shapes are the page's, so that who asks need not know which of the two has answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from functools import cached_property
+
+from fairlead.engine.config.loaded import LoadedConfig, account_files
+from fairlead.engine.errors import FairleadError
+from fairlead.engine.kill.halts import FoundHalt, accounts_of, halts_in
+from fairlead.engine.kill.state import FOLDER, Kill, KillState
+from fairlead.engine.kill.switch import switch_of
+from fairlead.engine.observe.assumptions import plain, versions
+from fairlead.engine.observe.page import rows, told
+from fairlead.engine.observe.page.status import losses_within, of_kill
+from fairlead.engine.orders.files import PAPER, AccountFiles
+from fairlead.engine.orders.journal import Journal, JournalError, Position
+from fairlead.engine.orders.live import LiveOrder
+from fairlead.engine.orders.model import OrderState, VenueFill
+from fairlead.engine.research.runs import Run, newest
+from fairlead.engine.risk.facts import Limits, unit_worth
+from fairlead.engine.risk.money import Equity
+from fairlead.engine.risk.state import Held, RiskState, RiskStateError, RiskStateFile
+from fairlead.engine.risk.states import RiskStates
+from fairlead.engine.secrets import redact
+
+UNPROVEN = frozenset({OrderState.INTENDED, OrderState.UNKNOWN})
+RUNS_LOOKED_AT = 200  # for the config's last
+STOPPED = "stopped"
+
+
+class AtRest:
+    """Of one config. `mode` is whose accounts are meant, `pid` the run that holds them, or 0.
+
+    A file that can't be read is told in `status().wrong`; the rows that need it raise its error.
+    """
+
+    def __init__(self, loaded: LoadedConfig, mode: str, pid: int) -> None:
+        self.loaded = loaded
+        self.mode = mode
+        self.pid = pid
+        self._is_real = mode == "live"
+
+    # -- rows ----------------------------------------------------------------------------------
+
+    def orders(self) -> list[told.OrderTold]:
+        """Orders that are not over, oldest first. Raises JournalError."""
+        return [
+            rows.of_order(LiveOrder(order), is_unknown=order.state in UNPROVEN)
+            for journal in self._journals()
+            for order in journal.open_orders()
+        ]
+
+    def fills(self, most: int) -> list[told.FillTold]:
+        """The newest executions, the newest last. Raises JournalError."""
+        found = [
+            of_fill(*one) for journal in self._journals() for one in journal.newest_fills(most)
+        ]
+        return sorted(found, key=lambda one: one.ts_ns)[-most:]
+
+    def positions(self) -> list[told.PositionTold]:
+        """As the journals add them up, marked as the run before last saw the market.
+
+        Raises JournalError.
+        """
+        held: defaultdict[str, list[Position]] = defaultdict(list)
+        for journal in self._journals():
+            for one in journal.positions():
+                held[one.instrument].append(one)
+        marks = {name: one for state in self._risk.values() for name, one in state.held.items()}
+        names = dict.fromkeys((*self.loaded.config.instruments, *held))
+        return [
+            _position(name, held[name], marks.get(name), is_real=self._is_real) for name in names
+        ]
+
+    def _journals(self) -> Iterator[Journal]:
+        """Of the accounts that the config trades; on paper there are none. Raises JournalError."""
+        for files in self._files():
+            if self._is_real and files.journal.exists():
+                with closing(Journal.reading(files.journal, at_rest=not self.pid)) as journal:
+                    yield journal
+
+    def _files(self) -> list[AccountFiles]:
+        if self.mode == "record":
+            return []
+        return [
+            account_files(self.loaded, key, paper=not self._is_real) for key in self.loaded.traded
+        ]
+
+    @cached_property
+    def _risk(self) -> dict[str, RiskState]:
+        """By venue; one that can't be read is left out, and told as a halt is."""
+        found = {}
+        for key, files in zip(self.loaded.traded, self._files(), strict=False):
+            try:
+                found[key] = RiskStateFile(files.risk).load()
+            except RiskStateError:  # `halts` tells it
+                continue
+        return found
+
+    # -- how it is -----------------------------------------------------------------------------
+
+    def status(self) -> told.Status:
+        """Never raises for a file that is damaged: that is what it tells."""
+        config, now_ns = self.loaded.config, time.time_ns()
+        last = None if self.pid else self._last
+        damage = ""
+        orders: list[told.OrderTold] = []
+        try:
+            orders = self.orders()
+        except JournalError as error:
+            damage = f"{error.code}: {error.message}"
+        unknown = sum(one.is_unknown for one in orders)
+        limits, equity = Limits.of(config.risk), Equity(self._states())
+        equity.roll(now_ns)
+        kills, halts = self.kills(), self.halts()
+        return told.Status(
+            name=config.name,
+            mode=self.mode,
+            state="running" if self.pid else STOPPED,
+            version=versions()["fairlead"],
+            config=str(self.loaded.path),
+            started_ns=0 if last is None else last.stamp.begun_ns,
+            now_ns=now_ns,
+            is_controlled=False,
+            wrong=sorted(self._wrong(kills, halts, orders, damage), key=lambda one: one.level),
+            strategies=[one.id for one in config.strategies] if self.mode != "record" else [],
+            venues=list(config.venues),
+            accounts=self._accounts(),
+            kills=[of_kill(one) for one in kills],
+            halts=[_halt(one) for one in halts],
+            faulted={},
+            open_orders=len(orders),
+            unknown_orders=unknown,
+            fills=None if last is None else int(last.summary["fills"]),
+            denials=None if last is None else sum(last.summary["denials"].values()),
+            streams=[],
+            oldest_stream="",
+            clocks=[],
+            budgets=[],
+            compared=[],
+            losses=list(losses_within(equity, limits)),
+            worth=[],
+            latencies=[],
+            loop_lag_ms=None,
+        )
+
+    def _states(self) -> RiskStates:
+        """A copy: what reckons with it changes it."""
+        files = {
+            key.upper(): RiskStateFile(one.risk)
+            for key, one in zip(self.loaded.traded, self._files(), strict=False)
+            if key in self._risk
+        }
+        return RiskStates(files)
+
+    def _accounts(self) -> list[str]:
+        if self.mode == "record":
+            return []
+        if not self._is_real:
+            return [PAPER]
+        return list(dict.fromkeys(one.account for one in self.loaded.config.venues.values()))
+
+    def kills(self) -> tuple[Kill, ...]:
+        """In force."""
+        venues = self.loaded.config.venues.items()
+        names = {key: venue.account for key, venue in venues}
+        return KillState(self.loaded.state_dir / FOLDER, names).in_force()
+
+    def kill_file(self) -> str | None:
+        """What the kill switch's own file says; None: it is not there."""
+        return switch_of(self.loaded, None).reason()
+
+    def halts(self, *, every: bool = False) -> list[FoundHalt]:
+        """Of the accounts of this mode, or of `every` account that the folder keeps."""
+        folder = self.loaded.state_dir
+        names = {key: self.loaded.config.venues[key].account for key in self.loaded.traded}
+        mine = {str(one.risk) for one in self._files()}
+        found = halts_in(folder, accounts_of(folder, names))
+        return [one for one in found if every or one.file in mine]
+
+    @cached_property
+    def _last(self) -> Run | None:
+        """The last run of this config and mode that is kept; one that was killed is not."""
+        for number, folder in enumerate(newest(self.loaded.state_dir)):
+            if number >= RUNS_LOOKED_AT:
+                break
+            try:
+                run = Run.at(folder)
+                found = run.manifest
+                if (found.name, found.mode) == (self.loaded.config.name, self.mode):
+                    _ = run.stamp, run.summary["fills"], run.summary["denials"]
+                    return run
+            except (FairleadError, LookupError, TypeError):  # `fairlead runs show` tells of damage
+                continue
+        return None
+
+    def _wrong(
+        self,
+        kills: tuple[Kill, ...],
+        halts: list[FoundHalt],
+        orders: list[told.OrderTold],
+        damage: str,
+    ) -> Iterator[told.Wrong]:
+        for kill in kills:
+            yield _bad("KILLED", f"{kill}; nothing is created until a person clears it")
+        if (file := self.kill_file()) is not None:
+            yield _bad("KILLED", file)
+        for halt in halts:
+            yield _bad("RISK-STATE" if halt.problem else "HALTED", str(halt))
+        if damage:
+            yield _bad("JOURNAL", damage)
+        if self.pid:
+            return
+        yield _bad("NOT-RUNNING", f"no {self.mode} run of {self.loaded.config.name} is up")
+        if unproven := sum(one.is_unknown for one in orders):
+            yield _bad(
+                "UNKNOWN", f"{unproven} orders have no proven outcome, and no run asks: start one"
+            )
+        if resting := len(orders) - unproven:
+            text = f"{resting} orders are open by the journal, and no run looks after them"
+            yield told.Wrong(level="look", code="OPEN", text=text)
+        last = self._last
+        if last is not None and last.manifest.exit_code:
+            text = f"the last run, {last.id}, ended with {last.manifest.exit_code}: "
+            yield told.Wrong(
+                level="look", code="LAST-RUN", text=redact(text + last.manifest.outcome)
+            )
+
+
+def _bad(code: str, text: str) -> told.Wrong:
+    return told.Wrong(level="bad", code=code, text=redact(text))
+
+
+def _halt(one: FoundHalt) -> told.HaltTold:
+    return told.HaltTold(
+        venue=one.venue,
+        account=one.account,
+        code=one.code,
+        reason=redact(one.problem or one.reason),
+        ts_ns=one.ts_ns,
+    )
+
+
+def of_fill(client_order_id: str, strategy: str, fill: VenueFill) -> told.FillTold:
+    """Of a journal's."""
+    return told.FillTold(
+        client_order_id=client_order_id,
+        trade_id=fill.trade_id,
+        strategy=strategy,
+        instrument=fill.instrument,
+        side=fill.side.value,
+        quantity=plain(fill.quantity),
+        price=plain(fill.price),
+        fee=plain(fill.fee),
+        fee_currency=fill.fee_currency,
+        is_maker=fill.is_maker,
+        ts_ns=fill.ts_event,
+    )
+
+
+def _position(
+    name: str, parts: list[Position], held: Held | None, *, is_real: bool
+) -> told.PositionTold:
+    """`base` is empty: only a venue tells it. A paper run has no journal."""
+    kept = sum((one.quantity for one in parts), Decimal(0))
+    worth = None
+    if held is not None and is_real:
+        worth = kept * unit_worth(held.multiplier, held.mark, inverse=held.inverse)
+    return told.PositionTold(
+        instrument=name,
+        base="",
+        quote="" if held is None else held.currency,
+        engine=None,
+        journal=plain(kept) if is_real else None,
+        venue=None,
+        mark=None if held is None else plain(held.mark),
+        worth=None if worth is None else plain(round(worth, 8)),
+        is_apart=False,
+        strategies=[
+            told.PartTold(
+                strategy=one.strategy,
+                engine=None,
+                journal=plain(one.quantity),
+                avg_price=None if one.avg_price is None else plain(round(one.avg_price, 8)),
+            )
+            for one in sorted(parts, key=lambda part: part.strategy)
+            if one.quantity
+        ],
+    )
