@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import getpass
 import math
+import os
+import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -91,13 +93,18 @@ class TokenKeeper:
 
 
 async def printed(command: Sequence[str], timeout_secs: float, what: str) -> str:
-    """What a command of the user's prints. Raises VenueError without a word of what it printed."""
+    """What a command of the user's prints. Raises VenueError without a word of what it printed.
+
+    It has a session of its own: Ctrl-C in a terminal stops the run in order, and an order of that
+    stop may need the command.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it can't be started"
@@ -110,7 +117,8 @@ async def printed(command: Sequence[str], timeout_secs: float, what: str) -> str
         raise _refused(f"{CODE}-PROVIDER", text) from None
     finally:
         if process.returncode is None:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
             await process.wait()
     if process.returncode != 0:
         text = f"the {what} command ended with {process.returncode}"

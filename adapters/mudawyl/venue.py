@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from decimal import Decimal
 
 from fairlead.adapters.base.listed import ListedAdapter
@@ -10,6 +11,7 @@ from fairlead.adapters.base.venue import (
     AdapterSpec,
     Credential,
     MarketData,
+    OptionRefused,
     ParseError,
     VenueError,
     VenueErrorKind,
@@ -160,6 +162,21 @@ def _refused(code: str, text: str) -> VenueError:
     return VenueError(VenueErrorKind.REFUSED, f"{CODE}-{code}", text, is_sent=False)
 
 
+def refuses(options: MudawylOptions, now_ns: int) -> OptionRefused | None:
+    """What `fairlead check` and a start refuse alike: a provider that can give nothing."""
+    if options.captcha == "command" and not options.captcha_command:
+        text = 'captcha = "command" needs the option captcha_command: what prints a token'
+        return OptionRefused(f"{CODE}-PROVIDER", text)
+    asked = {"token_command": options.token_command}
+    if options.captcha == "command":
+        asked["captcha_command"] = options.captcha_command
+    for option, command in asked.items():
+        if command and shutil.which(command[0]) is None:
+            text = f"expected {option} to be a program that can be run, received {command[0]!r}"
+            return OptionRefused(f"{CODE}-PROVIDER", text)
+    return None
+
+
 SPEC = AdapterSpec(
     name=NAME,
     options=MudawylOptions,
@@ -167,4 +184,5 @@ SPEC = AdapterSpec(
     capabilities=CAPABILITIES,
     create=MudawylAdapter,
     commands=COMMANDS,
+    refuses=refuses,
 )

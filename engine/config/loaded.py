@@ -91,6 +91,15 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Keys of the venues that have an account: orders can go there."""
         return tuple(key for key, venue in self.config.venues.items() if not venue.data_only)
 
+    @property
+    def paid(self) -> tuple[str, ...]:
+        """NautilusTrader venues that tell balances as if positions had been paid for."""
+        return tuple(
+            key.upper()
+            for key in self.traded
+            if key in self.specs and self.specs[key].capabilities.pays_positions
+        )
+
     def line_of(self, path: str | Sequence[str | int]) -> int | None:
         """Line of a key, from 1; None when the file does not have it.
 

@@ -7,7 +7,7 @@ a backtest the simulated one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -47,6 +47,7 @@ def equity(
     instruments: Sequence[InstrumentSummary],
     strategies: Sequence[InstrumentSummary],
     started: Iterable[str] | None = None,
+    paid: Collection[str] = (),
 ) -> dict[str, dict[str, Equity]]:
     """By NautilusTrader venue and quote currency; one that lacks a mark is left out.
 
@@ -54,7 +55,8 @@ def equity(
 
     `strategies` are their parts: on a simulated margin account each has its own position, open
     against each other's or not; a venue's own wallet nets them, as `instruments` does. What is base
-    of one instrument and quote of another counts in both currencies.
+    of one instrument and quote of another counts in both currencies. `paid` are the venues that
+    tell a margin account's balances as if its positions had been paid for: reckoned like cash.
     """
     found: dict[str, dict[str, Equity]] = {}
     before = None if started is None else _sums(started)
@@ -68,7 +70,7 @@ def equity(
         by_quote: defaultdict[str, list[InstrumentSummary]] = defaultdict(list)
         for one in mine:
             by_quote[one.quote].append(one)
-        is_margin = account.account_type == AccountType.MARGIN
+        is_margin = account.account_type == AccountType.MARGIN and venue not in paid
         found[venue] = {}
         for quote, ones in by_quote.items():
             if is_margin:

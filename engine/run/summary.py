@@ -61,7 +61,8 @@ def summed_up(
             latency=latency,
         )
         started = config.simulated.balances if traits.is_simulated else None
-        worth = equity(cache, venues, traded.instruments, traded.strategies, started)
+        paid = () if started is not None else loaded.paid
+        worth = equity(cache, venues, traded.instruments, traded.strategies, started, paid)
         if started is not None:
             moved = balance_changes(cache, venues, started)
     return RunSummary(

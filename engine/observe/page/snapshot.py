@@ -97,11 +97,16 @@ class Snapshot:
         sources = self._sources
         if sources.cache is None or not sources.trades:
             return {}
+        loaded = sources.loaded
+        paid = loaded.paid if sources.is_real else ()
         return {
             (key.upper(), currency): value
-            for key in sources.loaded.traded
+            for key in loaded.traded
             for currency, value in worth_now(
-                sources.cache, key.upper(), sources.loaded.config.venues[key].instruments
+                sources.cache,
+                key.upper(),
+                loaded.config.venues[key].instruments,
+                is_paid=key.upper() in paid,
             ).items()
         }
 

@@ -15,11 +15,14 @@ POINTS_MAX = 1_440
 SAMPLE_NS = 5_000_000_000
 
 
-def worth_now(cache: Any, venue: str, names: Iterable[str]) -> dict[str, Decimal]:
+def worth_now(
+    cache: Any, venue: str, names: Iterable[str], *, is_paid: bool = False
+) -> dict[str, Decimal]:
     """Of one NautilusTrader venue by quote currency; one whose holdings have no mark is left out.
 
     As `fairlead.engine.observe.equity` reckons it: on a cash account the balance with the base
-    currencies at their marks, on margin the balance with what open positions have won.
+    currencies at their marks, on margin the balance with what open positions have won, unless the
+    venue tells it as if they had been paid for (`is_paid`).
     """
     account = cache.account_for_venue(Venue(venue))
     if account is None:
@@ -30,7 +33,7 @@ def worth_now(cache: Any, venue: str, names: Iterable[str]) -> dict[str, Decimal
     }
     found: dict[str, Decimal | None] = {}
     bases: set[tuple[str, str]] = set()
-    is_margin = account.account_type == AccountType.MARGIN
+    is_margin = account.account_type == AccountType.MARGIN and not is_paid
     for name in names:
         instrument = cache.instrument(InstrumentId.from_str(name))
         if instrument is None:

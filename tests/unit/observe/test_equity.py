@@ -6,6 +6,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from nautilus_trader.model import AccountType, Currency
 
@@ -62,6 +63,18 @@ def test_two_strategies_against_each_other_are_netted_in_a_wallet_of_a_venue(
     found = equity(cache(AccountType.MARGIN, USDT="99974.5"), ["TEST"], [whole], parts, started)
     worth = found["TEST"]["USDT"]
     assert (worth.start, worth.end) == (D(expected[0]), D(expected[1]))
+
+
+@pytest.mark.parametrize(("base", "quote"), [("0.05", "6915.25"), ("-0.05", "13030.75")])
+def test_a_margin_account_that_tells_its_positions_as_paid_is_worth_its_wallet(
+    base: str, quote: str
+) -> None:
+    """9,973 USDT and 0.05 BTC at 61,155, bought or sold: marked at 61,155, it is worth 9,973."""
+    held = {"BTC": base, "USDT": quote}
+    whole = msgspec.structs.replace(traded(base, "-1.5", "-3.5"), mark=D(61_155))
+    account = cache(AccountType.MARGIN, **held)
+    found = equity(account, ["TEST"], [whole], [whole], None, ["TEST"])["TEST"]["USDT"]
+    assert (found.start, found.end) == (D("9976.5"), D("9973.0"))
 
 
 def test_a_balance_in_cents_is_rounded_by_cents() -> None:

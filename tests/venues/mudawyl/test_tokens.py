@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import jwt
 import msgspec
@@ -23,7 +25,9 @@ from fairlead.adapters.mudawyl.tokens import (
     expires_secs,
     reader_of,
 )
+from fairlead.adapters.mudawyl.venue import SPEC
 from fairlead.engine.secrets import REDACTED, Secret, redact
+from tests.support.patience import PATIENCE_SECS
 from tests.venues.mudawyl.scripted import NOW_NS, Tokens
 
 SIGNING_KEY = "x" * 32
@@ -101,6 +105,30 @@ async def test_a_command_that_hangs_is_ended() -> None:
     provider = CommandCaptcha((sys.executable, "-S", "-c", "import time; time.sleep(600)"), 0.05)
     with pytest.raises(VenueError, match="nothing within"):
         await provider.token("POST /x")
+
+
+async def test_ctrl_c_in_a_terminal_does_not_reach_a_command() -> None:
+    """It goes to the whole process group of the terminal: the stop's own exit needs the token."""
+    told = "import os; print(f'token-of-group-{os.getpgrp()}')"
+    provider = CommandCaptcha((sys.executable, "-S", "-c", told), PATIENCE_SECS)
+    group = int((await provider.token("POST /x")).reveal().rpartition("-")[2])
+    assert group != os.getpgrp()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"captcha": "command"}, "needs the option captcha_command"),
+        ({"captcha": "command", "captcha_command": ("./not-there",)}, "received './not-there'"),
+        ({"token_command": ("not-there-either",)}, "token_command to be a program"),
+    ],
+)
+def test_a_provider_that_can_give_nothing_is_refused(options: dict[str, Any], text: str) -> None:
+    found = SPEC.refuses(MudawylOptions(**options), NOW_NS)
+    assert found is not None
+    assert text in found.text
+    for fine in ({}, {"captcha": "command", "captcha_command": (sys.executable,)}):
+        assert SPEC.refuses(MudawylOptions(**fine), NOW_NS) is None
 
 
 async def test_a_token_is_kept_until_it_is_about_to_expire() -> None:
