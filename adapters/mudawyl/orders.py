@@ -13,6 +13,8 @@ from decimal import Decimal
 
 import msgspec
 
+from fairlead.adapters.base import lost as lost_orders
+from fairlead.adapters.base.clock import Offset
 from fairlead.adapters.base.outcomes import create_outcome, reading
 from fairlead.adapters.base.venue import ParseError, VenueError, VenueInstrument
 from fairlead.adapters.mudawyl import bracket, parse
@@ -21,6 +23,7 @@ from fairlead.adapters.mudawyl.bracket import Group
 from fairlead.adapters.mudawyl.config import MudawylOptions
 from fairlead.adapters.mudawyl.errors import CODE
 from fairlead.adapters.mudawyl.http import MAX_TARGETS, MudawylHttp
+from fairlead.adapters.mudawyl.schemas import told
 from fairlead.engine.orders.model import (
     Absent,
     Accepted,
@@ -270,18 +273,20 @@ class MudawylOrders:
         known = lost.known | (before.ids if before else frozenset())
         since = 0 if before else lost.ts_sent - CLOCK_NS - lost.slack_ns
         facts, asked = self._instruments[lost.intent.instrument], lost.intent.quantity
+        if before is None:
+            since = max(since, _entered(rows, lost))
         fresh = [row for row in rows if row.id not in known and _created(row) >= since]
         fits = [row for row in fresh if bracket.is_of(row, lost.intent)]
         try:
             orders = [_named(parse.order(row, facts, asked), lost.intent) for row in fits]
         except ParseError as e:
             return Unsure(f"{CODE}-BAD-ANSWER: {e}")
-        if len(orders) > 1:
-            text = f"{len(orders)} new orders have these fields"
-            return Unsure(text, ambiguous=True, candidates=tuple(orders))
-        if orders:
-            self._remember(orders[0].venue_order_id, lost.intent.quantity)
-            return Found(self._whole(orders[0]))
+        found = _only(orders) if before else _chosen(orders, lost)
+        if isinstance(found, Found):
+            self._remember(found.order.venue_order_id, lost.intent.quantity)
+            return Found(self._whole(found.order))
+        if found is not None:
+            return found
         if before is None or quantity in (before.quantity, 0):
             is_explained = True
         else:  # by the entry that it went with, or by nobody knows what
@@ -426,6 +431,43 @@ def _created(row: s.Order) -> int:
         return parse.created_ns(row) or 2**63
     except ParseError:
         return 2**63
+
+
+def _entered(rows: Sequence[s.Order], lost: Lost) -> int:
+    """Of an exit: when the last entry was made that was there before it, ns by the exchange's
+    clock; what is older closed another position. 0 where none is known.
+    """
+    intent = lost.intent
+    if not bracket.is_exit(intent):
+        return 0
+    before = lost.ts_sent - lost_orders.CREATED_NS
+    times = [
+        _created(row)
+        for row in rows
+        if row.id in lost.known
+        and row.side != intent.side.value.lower()
+        and not told(row.reduce_only)
+        and (row.filled or 0) != 0
+    ]
+    return max((time for time in times if time <= before), default=0)
+
+
+def _only(orders: Sequence[VenueOrder]) -> Found | Unsure | None:
+    """Of what is new since the request: it is it, unless there are several."""
+    if len(orders) > 1:
+        text = f"{len(orders)} new orders have these fields"
+        return Unsure(text, ambiguous=True, candidates=tuple(orders))
+    return Found(orders[0]) if orders else None
+
+
+def _chosen(orders: Sequence[VenueOrder], lost: Lost) -> Found | Unsure | None:
+    """Of what is not much older than the request, by times: one that is older by a moment only is
+    it, one by more leaves it unsure, as nobody knows the exchange's clock.
+
+    One that is later is never too late: a leg may be told with the time at which it fired.
+    """
+    widened = msgspec.structs.replace(lost, slack_ns=lost.slack_ns + CLOCK_NS)
+    return lost_orders.chosen(orders, widened, Offset(0, 2**62, 0))
 
 
 def _named(order: VenueOrder, intent: Intent) -> VenueOrder:

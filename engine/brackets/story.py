@@ -10,6 +10,7 @@ from fairlead.engine.brackets.keeper import subject_of
 from fairlead.engine.brackets.steps import Bracket
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.model import Intent
 
 RECORDS_MAX = 1_000  # of the strategy's brackets, from its entry's on; each growth writes one
 
@@ -92,6 +93,17 @@ def bracket_of(journal: Journal, order: JournaledOrder, intent_seq: int) -> Brac
         is_whole=not is_open or len(records) < RECORDS_MAX,
         orders=[_member(journal, role, name) for role, name in names.items()],
     )
+
+
+def went_with_entry(journal: Journal, intent: Intent) -> bool:
+    """Whether an order is an exit that its venue was given with its entry, in one call; also where
+    the bracket itself is over. Raises JournalError.
+    """
+    seq = journal.intended_at(intent.client_order_id)
+    subject = subject_of(intent.strategy)
+    before = None if seq is None else journal.note_before(subject, seq, list[Bracket])
+    found = None if before is None else _naming(before[1], intent.client_order_id)
+    return found is not None and intent.client_order_id in found.sent
 
 
 def _naming(brackets: list[Bracket], cid: str) -> Bracket | None:

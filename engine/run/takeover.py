@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from nautilus_trader.model import InstrumentId
 
+from fairlead.engine.brackets.story import went_with_entry
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.orders.journal import Journal, JournalError
@@ -164,7 +165,7 @@ def count_in(gate: RiskGate, journal: Journal, desk: TradedDesk) -> None:
     for strategy, positions in by_strategy.items():
         gate.seed_positions(positions, strategy)
     for order in desk.live_orders():
-        gate.adopt(_standing(order))
+        gate.adopt(_standing(order, journal))
 
 
 def count_again(gate: RiskGate, venue: str, journal: Journal, desk: TradedDesk) -> None:
@@ -175,8 +176,12 @@ def count_again(gate: RiskGate, venue: str, journal: Journal, desk: TradedDesk) 
     count_in(gate, journal, desk)
 
 
-def _standing(order: LiveOrder) -> CountedOrder:
-    """One whose replacement is not settled may have either quantity: it counts with the larger."""
+def _standing(order: LiveOrder, journal: Journal) -> CountedOrder:
+    """One whose replacement is not settled may have either quantity: it counts with the larger.
+
+    An exit that went with its entry is so still: counted as one of its own it would refuse what
+    closes the position beside it, as where its stop was not taken.
+    """
     intent, changed = order.intent, order.replacing
     return CountedOrder(
         client_order_id=intent.client_order_id,
@@ -186,6 +191,7 @@ def _standing(order: LiveOrder) -> CountedOrder:
         quantity=max(intent.quantity, changed.quantity) if changed else intent.quantity,
         filled=order.filled,
         reduce_only=intent.reduce_only,
+        contingent=intent.reduce_only and went_with_entry(journal, intent),
         kind=intent.kind,
         price=intent.price,
         role=intent.role,

@@ -111,6 +111,25 @@ def test_or_only_told_where_the_config_says_so(gateway: Gateway) -> None:
     assert ("stop", "REFUSED") in gateway.states()
 
 
+@pytest.mark.parametrize("dies", [True, False])
+def test_it_is_closed_by_the_next_run_too_beside_its_targets(gateway: Gateway, dies: bool) -> None:
+    """A restart knows that its targets went with their entry: they refuse no way out."""
+    gateway.fail("stop")
+    running = gateway.start(execution='missing_stop = "report"')
+    gateway.wait(lambda: "it is left so" in gateway.log.read_text(), "the missing stop")
+    if dies:
+        gateway.kill(running)
+    else:
+        gateway.stop(running)
+    assert gateway.open() == ["take_profit", "take_profit"]
+    running = gateway.start()
+    gateway.wait(lambda: ("exit", "FILLED") in gateway.states(), "the market exit")
+    gateway.wait(lambda: not _open(gateway), "the end of the targets")
+    assert gateway.stop(running) == Exit.OK
+    assert (gateway.held(), gateway.open()) == (0, [])
+    assert "EXIT_EXCEEDS" not in gateway.log.read_text()
+
+
 def test_a_target_that_failed_is_told_and_the_others_stand(gateway: Gateway) -> None:
     gateway.fail("target")
     running = gateway.start()

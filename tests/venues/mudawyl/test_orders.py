@@ -419,8 +419,11 @@ async def test_after_a_restart_what_the_journal_knows_and_what_is_older_is_not_i
     made.orders._before.clear()
     (found,) = await made.orders.find_all(lost(made, entry(2)))
     assert isinstance(found, Absent)
-    (found,) = await made.orders.find_all([Lost(entry(2), NONE, made.desk.now_ns - 10**11)])
+    (found,) = await made.orders.find_all([Lost(entry(2), NONE, made.desk.now_ns - 12 * 10**10)])
     assert isinstance(found, Found)
+    (found,) = await made.orders.find_all([Lost(entry(2), NONE, made.desk.now_ns - 10**11)])
+    assert isinstance(found, Unsure)
+    assert found.ambiguous
     known = frozenset({first.venue_order_id})
     (found,) = await made.orders.find_all([Lost(entry(2), known, made.desk.now_ns - 10**11)])
     assert isinstance(found, Absent)
@@ -443,6 +446,40 @@ async def test_what_another_closed_within_the_minute_leaves_an_exit_that_was_los
     (found,) = await made.orders.find_all(lost(made, leaving()))
     assert isinstance(found, Unsure)
     assert (found.ambiguous, len(found.candidates)) == (True, 2)
+
+
+@pytest.mark.parametrize("loses", ["answer", "request"])
+@pytest.mark.parametrize("newer", [True, False])
+async def test_after_a_restart_what_was_closed_before_is_never_an_exit_that_was_lost(
+    loses: str, newer: bool
+) -> None:
+    """A `flatten` of the same size, seconds before: of the position before its entry where that is
+    newer; else the exchange's clock would have to be known."""
+    made = await world()
+    (first,) = await made.accepted(entry(1))
+    known = {first.venue_order_id}
+    if newer:
+        await made.orders.flatten(BTC)
+        made.desk.wait(16_000)
+        (second,) = await made.accepted(entry(2))
+        known |= {second.venue_order_id}
+        made.desk.wait(5_000)
+    sent_ns = made.desk.now_ns
+    made.wire.loses = loses
+    (outcome,) = await made.submit(leaving())
+    assert isinstance(outcome, Unknown)
+    if not newer:  # what is there is 20 s older than the request, by the clocks as they stand
+        sent_ns += 20 * 10**9
+    made.orders._before.clear()
+    (found,) = await made.orders.find_all([Lost(leaving(), frozenset(known), sent_ns)])
+    if loses == "request":
+        assert isinstance(found, Absent)
+    elif newer:
+        assert isinstance(found, Found)
+        assert found.order.ts_created >= sent_ns
+    else:
+        assert isinstance(found, Unsure)
+        assert found.ambiguous
 
 
 async def test_a_position_that_changed_without_an_order_is_no_absence() -> None:
