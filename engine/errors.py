@@ -49,7 +49,7 @@ MEANING: dict[Exit, str] = {
     Exit.UNRESOLVED: "orders unresolved at the stop",
     Exit.LOCKED: "the state folder is locked by another process",
     Exit.NOT_STORED: "the kill is not stored: what was open is cancelled, nothing stays stopped",
-    Exit.NOT_FLAT: "a position stays that a strategy was to close at the stop",
+    Exit.NOT_FLAT: "a position stays that was to be closed at the stop, or whose stop is gone",
     Exit.NOT_CONFORMING: "an adapter fails a card of the conformance kit",
     Exit.NOT_LIKE: "a backtest is not what the run had, beyond the tolerance",
     Exit.TIMED_OUT: "timed out",

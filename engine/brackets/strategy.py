@@ -157,6 +157,21 @@ class StrategyBrackets:
         """Every bracket that may still hold something, oldest first."""
         return (self._left or ()) if self.keeper is None else tuple(self.keeper)
 
+    def bare(self) -> set[str]:
+        """Instruments of brackets that a venue was given whole, and has without their stop."""
+        owner = self._owner
+        if owner is None:
+            return set()
+        return {
+            one.instrument
+            for one in self.open()
+            if one.is_whole
+            and (stop := owner.leg(one, one.sent[-1])) is not None
+            and stop.is_over
+            and (entry := owner.leg(one, one.entry)) is not None
+            and entry.filled
+        }
+
     def cancel(self, entry: ClientOrderId) -> None:
         """See `GuardedStrategy.cancel_bracket`."""
         bracket = {one.entry: one for one in self.open()}[str(entry)]

@@ -21,13 +21,15 @@ NAMES_MAX = 10
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A position, signed base units; `broken`: why it is there though its strategy was to close
-    it at the stop ("": no reason is known), or None where nobody said so.
+    it at the stop ("": no reason is known), or None where nobody said so. `is_bare`: its bracket
+    was to have a stop at the venue, and has none there.
     """
 
     strategy: str
     instrument: str
     quantity: Decimal
     broken: str | None = None
+    is_bare: bool = False
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f} {self.instrument} ({self.strategy})"
@@ -46,8 +48,14 @@ def remains(trading: Sequence[TradingAccount], strategies: Iterable[Any]) -> lis
         except JournalError:
             continue  # it is told what is wrong with it
     broken = dict(_broken(strategies, found if trading else None))
+    bare = set(_bare(strategies))
     held = [
-        Held(strategy=strategy, instrument=name, quantity=position.quantity)
+        Held(
+            strategy=strategy,
+            instrument=name,
+            quantity=position.quantity,
+            is_bare=(strategy, name) in bare,
+        )
         for (strategy, name), position in found.items()
         if (strategy, name) not in broken and not _is_dust(position, known.get(name), strategies)
     ]
@@ -80,6 +88,20 @@ def _broken(
                 )
 
 
+def _bare(strategies: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Strategies and instruments with a bracket whose stop its venue was given and has not."""
+    for strategy in strategies:
+        guard = strategy._guard
+        if guard.view is None:
+            continue  # it was never started
+        try:
+            instruments = guard.brackets.bare()
+        except JournalError:
+            continue  # its account is told what is wrong with it
+        for instrument in sorted(instruments):
+            yield guard.id, instrument
+
+
 def _position(guard: Any, instrument_id: InstrumentId) -> Decimal:
     position: Decimal = guard.handover.own_position(instrument_id)
     return position
@@ -106,14 +128,23 @@ def _is_dust(
 
 
 def not_flat(held: Sequence[Held]) -> str | None:
-    """A line for people on what was to be closed and is not."""
+    """A line for people on what was to be closed and is not, and on what no stop protects."""
     broken = [one for one in held if one.broken is not None]
-    if not broken:
+    bare = [one for one in held if one.is_bare]
+    parts = []
+    if broken:
+        reasons = sorted({one.broken for one in broken if one.broken})
+        why = f" (the last refusal: {'; '.join(reasons)})" if reasons else ""
+        parts.append(
+            f"to be closed at the stop, and still held: {', '.join(map(str, broken))}{why}"
+        )
+    if bare:
+        names = ", ".join(map(str, bare))
+        parts.append(f"held without the stop of its bracket at the venue: {names}")
+    if not parts:
         return None
-    reasons = sorted({one.broken for one in broken if one.broken})
-    why = f" (the last refusal: {'; '.join(reasons)})" if reasons else ""
     return (
-        f"NOT-FLAT: to be closed at the stop, and still held: {', '.join(map(str, broken))}{why}; "
+        f"NOT-FLAT: {'; '.join(parts)}; "
         "close it at the venue or with `fairlead kill`, or start again: the next run has it"
     )
 
@@ -123,7 +154,7 @@ def tell(held: Sequence[Held], outcome: str) -> None:
     broken = not_flat(held)
     if broken is not None and broken not in outcome:
         logger.error("%s", broken)
-    kept = ", ".join(str(one) for one in held if one.broken is None)
+    kept = ", ".join(str(one) for one in held if one.broken is None and not one.is_bare)
     if kept:
         people.info("the run ends holding %s", kept)
 
@@ -138,7 +169,9 @@ def counted_ids(names: Sequence[str]) -> str:
 def notes(held: Sequence[Held]) -> Iterator[str]:
     """A line each for the summary."""
     for one in held:
-        if one.broken is None:
+        if one.is_bare:
+            yield f"NOT-FLAT {one}: the stop of its bracket is not at the venue"
+        elif one.broken is None:
             yield f"HELD {one}"
         else:
             yield f"NOT-FLAT {one}: it was to be closed at the stop{_because(one.broken)}"

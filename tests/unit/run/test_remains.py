@@ -46,7 +46,7 @@ class View:
         return SimpleNamespace(min_quantity=STEP, min_notional=VALUED, notional=lambda q, p: q * p)
 
 
-def strategy(view: View, promised: Sequence[InstrumentId] = ()) -> Any:
+def strategy(view: View, promised: Sequence[InstrumentId] = (), bare: Sequence[str] = ()) -> Any:
     cache = SimpleNamespace(instrument=lambda _: pair())
     core: Any = SimpleNamespace(
         ready=lambda: view,
@@ -60,7 +60,14 @@ def strategy(view: View, promised: Sequence[InstrumentId] = ()) -> Any:
         refusal="",
     )
     handover = SimpleNamespace(own_position=lambda _: Decimal(0))
-    guard = SimpleNamespace(id="S-1", view=view, exits=exits, winddown=winddown, handover=handover)
+    guard = SimpleNamespace(
+        id="S-1",
+        view=view,
+        exits=exits,
+        winddown=winddown,
+        handover=handover,
+        brackets=SimpleNamespace(bare=lambda: set(bare)),
+    )
     return SimpleNamespace(_guard=guard)
 
 
@@ -132,3 +139,24 @@ def test_a_stop_that_took_too_long_tells_what_is_held_too() -> None:
     assert list(notes(held)) == [
         f"NOT-FLAT {ENOUGH} {IID} (S-1): it was to be closed at the stop; DESK-HALTED: x"
     ]
+
+
+def test_what_its_brackets_stop_does_not_protect_is_told_and_no_success() -> None:
+    (held,) = remains([account(ENOUGH)], [strategy(MARKETS["book"], bare=[str(IID)])])
+    assert (held.is_bare, held.broken) == (True, None)
+    code, reason = verdict(
+        RunState(),
+        None,
+        "signal",
+        unresolved=[],
+        left_open=[],
+        killed=None,
+        halted=None,
+        held=[held],
+    )
+    assert code is Exit.NOT_FLAT
+    assert f"NOT-FLAT: held without the stop of its bracket at the venue: {ENOUGH}" in reason
+    assert list(notes([held])) == [
+        f"NOT-FLAT {ENOUGH} {IID} (S-1): the stop of its bracket is not at the venue"
+    ]
+    assert remains([account(DUST)], [strategy(MARKETS["book"], bare=[str(IID)])]) == []

@@ -106,7 +106,9 @@ def test_or_only_told_where_the_config_says_so(gateway: Gateway) -> None:
     gateway.fail("stop")
     running = gateway.start(execution='missing_stop = "report"')
     gateway.wait(lambda: "it is left so" in gateway.log.read_text(), "the missing stop")
-    assert gateway.stop(running) == Exit.OK
+    assert gateway.stop(running) == Exit.NOT_FLAT
+    told = "NOT-FLAT: held without the stop of its bracket at the venue: 0.05 BTC_USDT.MUDAWYL"
+    assert told in gateway.log.read_text()
     assert (gateway.held(), len(gateway.changes())) == (D("0.05"), 1)
     assert ("stop", "REFUSED") in gateway.states()
 
@@ -120,7 +122,7 @@ def test_it_is_closed_by_the_next_run_too_beside_its_targets(gateway: Gateway, d
     if dies:
         gateway.kill(running)
     else:
-        gateway.stop(running)
+        assert gateway.stop(running) == Exit.NOT_FLAT
     assert gateway.open() == ["take_profit", "take_profit"]
     running = gateway.start()
     gateway.wait(lambda: ("exit", "FILLED") in gateway.states(), "the market exit")

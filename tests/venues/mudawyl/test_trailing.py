@@ -18,7 +18,8 @@ from fairlead.engine.orders.model import (
     Tif,
     Unknown,
 )
-from tests.venues.mudawyl.test_orders import lost, refused
+from tests.venues.mudawyl.test_lost import lost
+from tests.venues.mudawyl.test_orders import refused
 from tests.venues.mudawyl.trading_kit import BTC, bracket, ref, stop, trailing, world
 
 D = Decimal

@@ -170,5 +170,10 @@ def bracket() -> tuple[Intent, ...]:
     return entry(1), target(2, "60500"), target(3, "61000"), stop(4)
 
 
+def leaving(quantity: str = "0.05", **fields: Any) -> Intent:
+    base: dict[str, Any] = {"side": Side.SELL, "quantity": D(quantity), "role": Role.EXIT}
+    return entry(9, **(base | fields))
+
+
 def ref(order_id: str, instrument: str = BTC) -> OrderRef:
     return OrderRef(instrument=instrument, venue_order_id=order_id)
