@@ -179,6 +179,8 @@ def _first(
         if one is None or other is None:
             return one, other
         same = (one.what, one.detail, one.fee) == (other.what, other.detail, other.fee)
+        if one.what == other.what == "refused":  # by whomever: nothing of it traded in either
+            return None
         if not same or not _is_same_time(one, other, slack_ns, until_ns):
             return one, other
     return None
