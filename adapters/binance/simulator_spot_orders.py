@@ -78,6 +78,8 @@ def read(venue: BinanceState, call: Call) -> Asked:
         client_order_id=name_of(venue, call),
         self_trade=self_trade,
     )
+    if number_of(call, "icebergQty"):
+        raise ApiError(-2010, "Iceberg orders are not supported for this symbol.")
     _filter(venue, asked)
     return asked
 

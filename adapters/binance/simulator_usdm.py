@@ -50,9 +50,12 @@ def _counted(venue: BinanceState) -> None:
 def create(venue: BinanceState, call: Call) -> object:
     """As an ACK tells it unless RESULT is asked for: new, and nothing executed yet."""
     _counted(venue)
+    wanted = call.params.get("newOrderRespType") or "ACK"
+    if wanted not in ("ACK", "RESULT"):
+        raise ApiError(-1130, "Data sent for parameter 'newOrderRespType' is not valid.")
     order = place(venue, read(venue, call))
     row = order_row(venue, order)
-    if call.params.get("newOrderRespType", "ACK") != "RESULT":
+    if wanted != "RESULT":
         market = venue.markets[order.market]
         row |= {"status": "NEW", "executedQty": market.size_text(ZERO), "cumQuote": "0.00000"}
         row |= {"cumQty": row["executedQty"], "avgPrice": market.price_text(ZERO)}
@@ -111,14 +114,16 @@ def cancel_order(venue: BinanceState, call: Call) -> object:
 
 
 def _cancel_batch(venue: BinanceState, call: Call) -> object:
-    """`orderIdList` or `origClientOrderIdList`, JSON. Raises ApiError."""
+    """`orderIdList` or `origClientOrderIdList`, JSON, also in lower case. Raises ApiError."""
     symbol, calls = call.need("symbol"), []
+    lowered = {name.lower(): value for name, value in call.params.items()}
     for source, name in (
         ("orderIdList", "orderId"),
         ("origClientOrderIdList", "origClientOrderId"),
     ):
         try:
-            listed = msgspec.json.decode(call.params.get(source, "[]"), type=list[int | str])
+            text = lowered.get(source.lower(), "[]")
+            listed = msgspec.json.decode(text, type=list[int | str])
         except msgspec.MsgspecError:
             raise ApiError(-1130, f"Data sent for parameter '{source}' is not valid.") from None
         calls += [

@@ -129,6 +129,7 @@ def test_a_market_order_by_quantity_and_by_value(at: BinanceSimulator) -> None:
         ({"quantity": "0.00001"}, -1013, "NOTIONAL"),
         ({"quantity": "10"}, -2010, "insufficient"),
         ({"newClientOrderId": "a b"}, -1100, ""),
+        ({"icebergQty": "0.001"}, -2010, "Iceberg"),
         ({"type": "LIMIT_MAKER", "timeInForce": "", "price": "60010"}, -2010, "immediately match"),
         (
             {"type": "STOP_LOSS_LIMIT", "stopPrice": "59999"},

@@ -127,6 +127,7 @@ def test_fills_make_the_position_and_the_wallet(at: BinanceSimulator, user: Stre
         ({"price": "-1"}, -1100),
         ({"price": "0"}, -4001),
         ({"price": "59000.05"}, -4014),
+        ({"newOrderRespType": "XX"}, -1130),
         ({"quantity": "0.0001"}, -4003),
         ({"quantity": "0.0105"}, -1111),
         ({"quantity": "90000"}, -4005),
@@ -238,7 +239,7 @@ def test_batches_answer_each_by_itself(at: BinanceSimulator) -> None:
     assert rows[0]["status"] == "NEW"
     assert rows[1]["code"] == -4003
     ids = f"[{rows[0]['orderId']},7]"
-    gone = done(at, "DELETE", "/fapi/v1/batchOrders", symbol="BTCUSDT", orderIdList=ids)
+    gone = done(at, "DELETE", "/fapi/v1/batchOrders", symbol="BTCUSDT", orderidlist=ids)
     assert [row.get("status", row.get("code")) for row in gone] == ["CANCELED", -2011]
     assert refused(signed(at, "POST", "/fapi/v1/batchOrders", batchOrders="7")) == (400, -1130)
 
