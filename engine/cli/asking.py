@@ -23,7 +23,9 @@ AsJson = Annotated[
 ]
 Mode = Annotated[
     Literal["live", "paper", "record"] | None,
-    typer.Option(help="Whose run is meant; default: the one that is up, else the last."),
+    typer.Option(
+        help="Whose run is meant; default: the one that is up, else live, if it ever was."
+    ),
 ]
 Files = Annotated[
     bool, typer.Option("--files", help="Ask the files, also while the run's page is up.")

@@ -37,7 +37,7 @@ EXITS = {
 class Up(msgspec.Struct, frozen=True, kw_only=True):
     """The run of a config that is up: its process, and its page where it has one (else empty).
 
-    Where none is (`pid` 0) `mode` is that of the last.
+    Where none is (`pid` 0) `mode` is live, where the config has traded so, else that of the last.
     """
 
     mode: str
@@ -61,6 +61,9 @@ def up_of(loaded: LoadedConfig, mode: str = "") -> Up:
 
 
 def _last_mode(loaded: LoadedConfig) -> str:
+    """Live, where there is a journal: what a paper run did since is nobody's money."""
+    if any(account_files(loaded, key).journal.exists() for key in loaded.traded):
+        return "live"
     for folder in newest(loaded.state_dir):
         try:
             found = Run.at(folder).manifest

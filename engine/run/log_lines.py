@@ -43,7 +43,7 @@ class Log:
         """The newest log of the config's runs of this mode; None: there is none."""
         found = (loaded.state_dir / FOLDER).glob(f"{_escaped(loaded.config.name)}-{mode}*")
         files = [path for path in found if path.is_file() and not path.is_symlink()]
-        files = [path for path in files if path.suffix in (".log", ".json", ".jsonl")]
+        files = [path for path in files if path.suffix in (".log", ".txt", ".jsonl")]
         newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
         return None if newest is None else cls(newest)
 

@@ -18,7 +18,7 @@ from tests.live.blocked_run import Run
 from tests.support import configs
 from tests.support.page import OBSERVE, PageOf
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import command, wait_for
+from tests.support.processes import command, run, wait_for
 
 RESTS = 3
 KEEP = '[run]\non_stop = "keep"\nstop_timeout_secs = 30\n'
@@ -127,6 +127,8 @@ def test_without_a_page_the_files_answer(live: Run) -> None:
     assert (status["state"], status["fills"]) == ("stopped", 1)
     assert {one["state"] for one in asked(live, "orders")} == {"OPEN"}
     assert Decimal(asked(live, "positions")[0]["journal"]) == live.held()
+    assert run("paper", live.config, "--for", "0").returncode == Exit.OK
+    assert len(asked(live, "fills")) == 1, "what is at stake is the live account's"
 
 
 def test_what_is_at_a_dead_run_s_address_gets_no_token(live: Run) -> None:

@@ -94,6 +94,8 @@ def patient(served: Venue, tmp_path: Path) -> Iterator[Patient]:
     made = Patient(tmp_path, served)
     with made.stack:
         yield made
+    for path in made.keys.iterdir():  # none is left as a test has made it, for others to read
+        path.chmod(0o600)
 
 
 # -- what is planted -----------------------------------------------------------------------------
