@@ -324,8 +324,6 @@ COMMANDS: dict[str, Step] = {
     ),
     "fairlead sweep configs/btcusdt-backtest-maker.toml --param half_spread_bps=2..4:0.5 "
     "--param skew_bps=0,2 --metric net --jobs 2": written(says="10 trials, 0 failed"),
-    f"fairlead backtest {MAKER} --sensitivity": written(says="fees up by half"),
-    "fairlead parity last": written(says="parity   alike"),
     f"fairlead check {MAKER} --lookahead": written(says="ok: the same orders"),
     # The sample that was imported is two seconds of the whole recording.
     f"fairlead study hold spread {MAKER} --from 2024-08-08T23:59:00": fewer(
@@ -349,6 +347,8 @@ COMMANDS: dict[str, Step] = {
     "fairlead report last": written(says="report.html"),
     "fairlead report last --compare RUN2": written(says="report.html", RUN2="last"),
     "fairlead runs rm --but-last 20": written(),
+    f"fairlead backtest {MAKER} --sensitivity": written(says="fees up by half"),
+    "fairlead parity last": written(says="parity   alike"),
     f"fairlead study spend spread {MAKER} --set strategies[0].params.half_spread_bps=3": written(
         says="net PnL"
     ),
