@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from fairlead.engine.codes.asked import ASKED
 from fairlead.engine.codes.code import Code
 from fairlead.engine.codes.commands import COMMANDS
 from fairlead.engine.codes.config import CODES
@@ -14,6 +15,7 @@ PARTS: Mapping[str, Mapping[str, Code]] = {
     "Config and credentials": CODES,
     "Commands, data, research": COMMANDS,
     "A run that trades": RUNNING,
+    "What a second shell is told": ASKED,
 }
 HEAD = """# Every error code, and what to do
 

@@ -19,6 +19,7 @@ NOT_CODES = {
     "FAIRLEAD-CLOSING",
     "FAIRLEAD-STEWARD",
     "LOOK-001",
+    "S-001",
     "HAND-OVER",  # kinds of a journal's record
     "LEFT-OUT",
 }
