@@ -42,14 +42,16 @@ ASKED: dict[str, Code] = {
         "a journal was taken away under its run, which has saved it",
         "put it back if the one in its place knows less; see [journal.md](journal.md)",
     ),
-    "KILL-FILE": Code("the file of kills can't be read", "`fairlead kill all --clear`"),
+    "KILL-FILE": Code(
+        "the file of kills can't be read", "look why, then clear it by the command in the line"
+    ),
     "LOCK-ELSEWHERE": Code(
         "the account is traded from another state folder", "end one of the two processes"
     ),
     "LOCK-FOREIGN": Code("what holds the lock is no run", "end the process that the line names"),
     "LOCK-HUNG": Code(
         "the process that holds the lock is stopped or dead",
-        "kill -CONT; or `fairlead kill all`, then kill -9",
+        "let it go on (kill -CONT), or kill by `fairlead kill` and end it",
     ),
     "LOCK-LINK": Code("the lock is a link: no run takes it", "remove the link"),
     "PAGE-PORT": Code(

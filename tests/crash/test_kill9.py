@@ -22,6 +22,7 @@ from tests.support.processes import Venue, run, venue, wait_for
 from tests.support.venues import able, unprovable
 
 EVERY_MS = {"oceanex": 20, "poloniex": 60}  # between actions: within the venue's rate limits
+ORDERS = (2, 16)  # of a life, before it is killed
 PROOF_SECS = "14"  # of a run that proves orders absent: the venue's lag, and the looks
 
 
@@ -48,7 +49,7 @@ def test_no_order_is_lost_or_doubled_by_kills(key: str, kills: int, tmp_path: Pa
             config = configs.write(
                 tmp_path, served, strategies=hammer(key, idle=False, seed=kill), more=configs.ROOMY
             )
-            _run_and_kill(Forked(), config, journal, log, moments.uniform(0.0, 0.6))
+            _run_and_kill(Forked(), config, journal, log, moments)
             if kill % 4 == 3 or kills < 20:
                 _trigger_stops(served, ledger_id(key))
         config = configs.write(
@@ -92,17 +93,19 @@ def _is_stop(entry: dict[str, Any]) -> bool:
     return entry["order"]["trigger_price"] is not None
 
 
-def _run_and_kill(starter: Starter, config: Path, journal: Path, log: Path, secs: float) -> None:
-    """Start a run, and kill it so many seconds after its first order."""
-    before = _intents(journal)
+def _run_and_kill(
+    starter: Starter, config: Path, journal: Path, log: Path, moments: random.Random
+) -> None:
+    """Start a run, and kill it some moment after so many orders: however slow the machine is."""
+    before, orders = _intents(journal), moments.randint(*ORDERS)
     life = starter.start(Request(arguments=["live", str(config)], log=str(log)))
     try:
         wait_for(
-            lambda: _intents(journal) > before or life.poll() is not None,
-            f"the first order; see {log}",
+            lambda: _intents(journal) >= before + orders or life.poll() is not None,
+            f"{orders} orders; see {log}",
         )
         assert life.poll() is None, log.read_text()[-3000:]
-        time.sleep(secs)
+        time.sleep(moments.uniform(0.0, 0.1))
     finally:
         life.send_signal(signal.SIGKILL)
         wait_for(lambda: life.poll() is not None, "the end of a killed process")
