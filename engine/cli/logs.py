@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 LAST = 50
 LOOK_SECS = 0.5
+NOT_KEPT = (
+    "no such line: what the run said is not in a file, it went to its own stderr (where it was "
+    "started, `journalctl` of a service). To keep a log, add [log] to the config (docs/operate.md)"
+)
 
 
 def command(
@@ -22,7 +26,7 @@ def command(
     last: Annotated[int, typer.Option("--last", min=1, max=100_000, help="How many lines.")] = LAST,
     level: Annotated[
         Literal["debug", "info", "warning", "error"] | None,
-        typer.Option(help="Only lines of this level or a worse one."),
+        typer.Option(case_sensitive=False, help="Only lines of this level or a worse one."),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
@@ -30,9 +34,10 @@ def command(
     mode: Mode = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Print the last lines of the run's log in the state folder, also of a run that is over.
+    """Print the last lines of the run's logs in the state folder, also of a run that is over.
 
-    What a run tells people is on its stderr: where it was started (`journalctl` of a service).
+    What a run tells people is among them where the config has `[log]`, else on its stderr only:
+    where it was started (`journalctl` of a service).
     """
     from fairlead.engine.run.answers import up_of
     from fairlead.engine.run.config import load
@@ -47,7 +52,10 @@ def command(
             Exit.NO_DATA,
         )
     try:
-        _print(log.last(last, level or ""), as_json=as_json)
+        lines = log.last(last, level or "")
+        _print(lines, as_json=as_json)
+        if not lines and not log.has_own:
+            typer.echo(NOT_KEPT, err=True)
         while follow:
             time.sleep(LOOK_SECS)
             _print(log.more(level or ""), as_json=as_json)
