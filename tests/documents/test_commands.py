@@ -322,8 +322,15 @@ COMMANDS: dict[str, Step] = {
     "fairlead backtest configs/btcusdt-backtest-maker.toml --set simulated.latency_ms=20": written(
         says="latency 20 ms"
     ),
+    "fairlead runs ls": written(says="backtest-btcusdt-maker"),
+    "fairlead runs show last": written(says="--set simulated.latency_ms=20"),
+    "fairlead report last": written(says="report.html"),
+    "fairlead report last --compare RUN2": written(says="report.html", RUN2="last"),
+    "fairlead runs rm --but-last 20": written(),
     "fairlead sweep configs/btcusdt-backtest-maker.toml --param half_spread_bps=2..4:0.5 "
     "--param skew_bps=0,2 --metric net --jobs 2": written(says="10 trials, 0 failed"),
+    f"fairlead backtest {MAKER} --sensitivity": written(says="fees up by half"),
+    "fairlead parity last": written(says="parity   alike"),
     f"fairlead check {MAKER} --lookahead": written(says="ok: the same orders"),
     # The sample that was imported is two seconds of the whole recording.
     f"fairlead study hold spread {MAKER} --from 2024-08-08T23:59:00": fewer(
@@ -342,13 +349,6 @@ COMMANDS: dict[str, Step] = {
     ),
     "pip install 'fairlead[search]'": extra("search", "fairlead[research]", "optuna", "trialgate"),
     "pip install 'fairlead[ray]'": extra("ray", "ray"),
-    "fairlead runs ls": written(says="backtest-btcusdt-maker"),
-    "fairlead runs show last": written(says="--set simulated.latency_ms=20"),
-    "fairlead report last": written(says="report.html"),
-    "fairlead report last --compare RUN2": written(says="report.html", RUN2="last"),
-    "fairlead runs rm --but-last 20": written(),
-    f"fairlead backtest {MAKER} --sensitivity": written(says="fees up by half"),
-    "fairlead parity last": written(says="parity   alike"),
     f"fairlead study spend spread {MAKER} --set strategies[0].params.half_spread_bps=3": written(
         says="net PnL"
     ),
