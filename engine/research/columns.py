@@ -10,6 +10,7 @@ from typing import Any
 
 HORIZONS_SECS = (1, 10, 60)  # after a fill
 Row = dict[str, Any]
+NOT_TOLD = "NOT TOLD"  # a fill's liquidity, where the venue says nothing of it
 # table -> column -> what it is: ts (UNIX ns), text, number (an exact decimal), int, flag
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "orders": {

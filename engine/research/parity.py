@@ -6,6 +6,7 @@ the first of these that fits:
 - `refusal`: one of both was refused, by the venue or by the gate (within a gap that of the backtest
   is the gap's doing).
 - `fee`: the same execution, at another fee, or called a maker's in one and a taker's in the other.
+  What the venue did not tell of it, maker or taker, differs from neither.
 - `gap`: the data lacks what the run saw while the order lived, or says itself that it lacks some.
 - `latency`: it arrived at another time; or all is the same with the config's latency, or with none.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
@@ -23,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.engine.research.columns import Row
+from fairlead.engine.research.columns import NOT_TOLD, Row
 
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
 QUEUE, UNEXPLAINED = "queue", "unexplained"
@@ -104,6 +105,15 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
+class Slack(msgspec.Struct, frozen=True, kw_only=True):
+    """By how much the same may differ: in time, what is later than the end of the data in any time,
+    and fees, by their currency, in their last decimal."""
+
+    ns: int
+    until_ns: int | None
+    fees: Mapping[str, Decimal]
+
+
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """The same commands under another assumption: rows by the order's id in the run."""
 
@@ -146,13 +156,14 @@ def compared(
 ) -> list[Difference]:
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
     end of the data, may be so at another time; so may anything by `slack_ns`."""
-    found = []
+    rows, found = list(rows), list[Difference]()
+    slack = Slack(ns=slack_ns, until_ns=until_ns, fees=_roundings(rows, replayed.values()))
     for row in rows:
         other = replayed.get(row["client_order_id"])
-        pair = _first(events_of(row), events_of(other), slack_ns, until_ns)
+        pair = _first(events_of(row), events_of(other), slack)
         if pair is None:
             continue
-        kind, why = _explained(row, other, pair, lacking, latencies, queueless, slack_ns, until_ns)
+        kind, why = _explained(row, other, pair, lacking, latencies, queueless, slack)
         mine, theirs = pair
         found.append(
             Difference(
@@ -172,26 +183,54 @@ def compared(
 Pair = tuple[Event | None, Event | None]
 
 
-def _first(
-    mine: Sequence[Event], theirs: Sequence[Event], slack_ns: int, until_ns: int | None
-) -> Pair | None:
+def _roundings(mine: Iterable[Row], theirs: Iterable[Row]) -> dict[str, Decimal]:
+    """Half a unit of the last decimal of the coarser one, by currency. Decimals are those of all of
+    its fees: one alone may end in zeros that nobody wrote."""
+    one, other = _decimals(mine), _decimals(theirs)
+    return {
+        name: Decimal(5).scaleb(-1 - min(one[name], other[name])) for name in one.keys() & other
+    }
+
+
+def _decimals(rows: Iterable[Row]) -> dict[str, int]:
+    """The most that a fee has, by currency."""
+    found: dict[str, int] = {}
+    for fill in (fill for row in rows for fill in row["fills"] if fill["fee"]):
+        amount, _, currency = fill["fee"].partition(" ")
+        found[currency] = max(found.get(currency, 0), len(amount.partition(".")[2]))
+    return found
+
+
+def _first(mine: Sequence[Event], theirs: Sequence[Event], slack: Slack) -> Pair | None:
     for one, other in zip_longest(mine, theirs):
         if one is None or other is None:
             return one, other
-        same = (one.what, one.detail, one.fee) == (other.what, other.detail, other.fee)
+        same = (one.what, one.detail) == (other.what, other.detail)
+        same = same and _is_same_fee(one.fee, other.fee, slack)
         if one.what == other.what == "refused":  # by whomever: nothing of it traded in either
             return None
-        if not same or not _is_same_time(one, other, slack_ns, until_ns):
+        if not same or not _is_same_time(one, other, slack):
             return one, other
     return None
 
 
-def _is_same_time(one: Event, other: Event, slack_ns: int, until_ns: int | None) -> bool:
+def _is_same_fee(one: tuple[str, ...], other: tuple[str, ...], slack: Slack) -> bool:
+    """As far as both tell it: to the decimal that both have, and maker or taker where both do."""
+    if one == other:
+        return True
+    if one[1] != other[1] and NOT_TOLD not in (one[1], other[1]):
+        return False
+    mine, theirs = (told[0].partition(" ") for told in (one, other))
+    apart = abs(Decimal(mine[0]) - Decimal(theirs[0]))
+    return mine[2] == theirs[2] and apart <= slack.fees.get(mine[2], Decimal(0))
+
+
+def _is_same_time(one: Event, other: Event, slack: Slack) -> bool:
     if one.what in ("refused", "ended", "filled", "open"):
         return True  # told by what came before, or nothing that trades
-    if until_ns is not None and min(one.ts, other.ts) >= until_ns:
+    if slack.until_ns is not None and min(one.ts, other.ts) >= slack.until_ns:
         return True
-    return abs(one.ts - other.ts) <= slack_ns
+    return abs(one.ts - other.ts) <= slack.ns
 
 
 def _explained(
@@ -201,8 +240,7 @@ def _explained(
     lacking: Sequence[Span],
     latencies: Sequence[Variant],
     queueless: Variant | None,
-    slack_ns: int,
-    until_ns: int | None,
+    slack: Slack,
 ) -> tuple[str, str]:
     """Class and reason."""
     mine, theirs = pair
@@ -210,7 +248,7 @@ def _explained(
     refused = {one.what for one in pair if one is not None} & {"refused"} or other is None
     if refused and (gap is None or mine is None or mine.what == "refused"):
         return REFUSAL, str((other or {}).get("reason") or row.get("reason") or "the gate refused")
-    if mine is not None and theirs is not None and _is_same_fill(mine, theirs):
+    if mine is not None and theirs is not None and _is_same_fill(mine, theirs, slack):
         return FEE, f"{' '.join(mine.fee)} against {' '.join(theirs.fee)}"
     if gap is not None:
         return GAP, f"the data lacks what the run saw for {(gap[1] - gap[0]) / 1e9:.3f} s"
@@ -218,7 +256,7 @@ def _explained(
         return LATENCY, f"arrived {(theirs.ts - mine.ts) / 1e6:+.3f} ms apart"
     for one in latencies:
         known = one.rows.get(row["client_order_id"])
-        if known is not None and _same_fills(row, known, slack_ns, until_ns):
+        if known is not None and _same_fills(row, known, slack):
             return LATENCY, f"the same {one.words}"
     return _queued(row, pair, queueless)
 
@@ -230,24 +268,24 @@ def _gap(row: Row, other: Row | None, lacking: Sequence[Span]) -> Span | None:
     return next(found, None)
 
 
-def _is_same_fill(mine: Event, theirs: Event) -> bool:
+def _is_same_fill(mine: Event, theirs: Event, slack: Slack) -> bool:
     """But for its fee."""
-    same = (mine.what, mine.detail, mine.ts) == (theirs.what, theirs.detail, theirs.ts)
-    return same and mine.what == "fill"
+    same = (mine.what, mine.detail) == (theirs.what, theirs.detail)
+    return same and mine.what == "fill" and _is_same_time(mine, theirs, slack)
 
 
-def _same_fills(row: Row, other: Row, slack_ns: int, until_ns: int | None) -> bool:
+def _same_fills(row: Row, other: Row, slack: Slack) -> bool:
     mine, theirs = (
         [event for event in events_of(one) if event.what != "accepted"] for one in (row, other)
     )
-    return _first(mine, theirs, slack_ns, until_ns) is None
+    return _first(mine, theirs, slack) is None
 
 
 def _queued(row: Row, pair: Pair, queueless: Variant | None) -> tuple[str, str]:
     mine, theirs = pair
     own = {_plain(one["price"]) for one in (row, *row["changes"]) if one["price"] is not None}
     fills = [one for one in pair if one is not None and one.what == "fill"]
-    if any(one.fee[1] != "MAKER" or one.detail[1] not in own for one in fills):
+    if any(one.fee[1] not in ("MAKER", NOT_TOLD) or one.detail[1] not in own for one in fills):
         return UNEXPLAINED, "no assumption of the backtest gives it"
     if theirs is not None and theirs.what == "fill" and (mine is None or mine.what != "fill"):
         return QUEUE, "longer than what was displayed"

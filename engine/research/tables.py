@@ -15,7 +15,7 @@ import msgspec
 from fairlead.engine.observe.account import Account
 from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.orders.model import Side, VenueFill
-from fairlead.engine.research.columns import COLUMNS, HORIZONS_SECS, Row
+from fairlead.engine.research.columns import COLUMNS, HORIZONS_SECS, NOT_TOLD, Row
 from fairlead.engine.research.marks import Marks
 
 ZERO = Decimal(0)
@@ -258,7 +258,7 @@ def _journaled(order: JournaledOrder, fills: Sequence[VenueFill]) -> Row:
                 "quantity": _text(fill.quantity),
                 "price": _text(fill.price),
                 "fee": f"{fill.fee:f} {fill.fee_currency}",
-                "liquidity": {True: "MAKER", False: "TAKER", None: "NOT TOLD"}[fill.is_maker],
+                "liquidity": {True: "MAKER", False: "TAKER", None: NOT_TOLD}[fill.is_maker],
                 "ts_event": fill.ts_event,
             }
             for fill in fills
