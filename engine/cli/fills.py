@@ -30,7 +30,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """List the last executions, the newest last: of the run that is up (it keeps 200), else of the
-    journal, over all runs. A paper run's are in its kept run: `fairlead runs ls`.
+    journal, over all runs; with `--mode paper` of the last paper run that is kept.
     """
     asked = answers(config, mode, from_files=from_files)
     found = asked.fills(last)

@@ -94,7 +94,13 @@ class Answers:
             if not self.up.address:
                 self.told_by += '; [observe] page = "127.0.0.1:8787" would tell more'
         if self.up.mode == "paper":
-            self.told_by += "; a paper run's orders and fills are in none, until it has ended"
+            self.told_by += f"; {self._told_of_paper()}"
+
+    def _told_of_paper(self) -> str:
+        if self.up.pid:
+            return "a paper run's orders and fills are in none, until it has ended"
+        run = self.files.paper_run
+        return "no paper run of it is kept" if run is None else f"the last paper run is {run.id}"
 
     @cached_property
     def _page(self) -> Asked | None:

@@ -29,6 +29,7 @@ from fairlead.engine.risk.facts import Limits, unit_worth
 from fairlead.engine.risk.money import Equity
 from fairlead.engine.risk.state import Held, RiskState, RiskStateError, RiskStateFile
 from fairlead.engine.risk.states import RiskStates
+from fairlead.engine.run import at_rest_paper
 from fairlead.engine.secrets import redact
 
 UNPROVEN = frozenset({OrderState.INTENDED, OrderState.UNKNOWN})
@@ -59,17 +60,23 @@ class AtRest:
         ]
 
     def fills(self, most: int) -> list[told.FillTold]:
-        """The newest executions, the newest last. Raises JournalError."""
+        """The newest executions, the newest last. Raises FairleadError: JournalError, of a paper
+        run `RUN-DAMAGED`."""
+        if (run := self.paper_run) is not None:
+            return at_rest_paper.fills(run, most)
         found = [
             of_fill(*one) for journal in self._journals() for one in journal.newest_fills(most)
         ]
         return sorted(found, key=lambda one: one.ts_ns)[-most:]
 
     def positions(self) -> list[told.PositionTold]:
-        """As the journals add them up, marked as the run before last saw the market.
+        """As the journals add them up, marked as the run before last saw the market; of a paper
+        run that is over, as it ended.
 
-        Raises JournalError.
+        Raises FairleadError: JournalError, of a paper run `RUN-DAMAGED`.
         """
+        if (run := self.paper_run) is not None:
+            return at_rest_paper.positions(run, tuple(self.loaded.config.instruments))
         held: defaultdict[str, list[Position]] = defaultdict(list)
         for journal in self._journals():
             for one in journal.positions():
@@ -185,6 +192,11 @@ class AtRest:
         mine = {str(one.risk) for one in self._files()}
         found = halts_in(folder, accounts_of(folder, names))
         return [one for one in found if every or one.file in mine]
+
+    @property
+    def paper_run(self) -> Run | None:
+        """The kept run that answers for paper, where none is up."""
+        return self._last if self.mode == "paper" and not self.pid else None
 
     @cached_property
     def _last(self) -> Run | None:
