@@ -18,6 +18,7 @@ from fairlead.engine.secrets import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from fairlead.engine.observe.summary import RunSummary
     from fairlead.engine.research.kept import Record
@@ -102,6 +103,14 @@ def result_console(record: bool = False) -> Console:
 
     told = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(record=record, width=WIDE if record or not told else None)
+
+
+def print_whole(table: Table) -> None:
+    """On stdout, wider than a narrow terminal rather than that a column of `no_wrap` is cut."""
+    console = result_console()
+    least = console.measure(table, options=console.options.update(width=10_000)).minimum
+    console.width = max(console.width, least)
+    console.print(table)
 
 
 Settings = Annotated[

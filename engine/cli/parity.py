@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fairlead.engine.cli.runs import RunName, Where
+from fairlead.engine.cli.runs import Where
 from fairlead.engine.errors import Exit, FairleadError
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ SHOWN = 20
 
 
 def command(
-    name: RunName = "last",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder, (the begin of) its id, or `last`: the last live or paper run.",
+        ),
+    ] = "last",
     where: Where = Path(),
     config: Annotated[
         Path | None,
@@ -45,10 +51,10 @@ def command(
     from fairlead.engine.cli import process
     from fairlead.engine.research.parity import as_told
     from fairlead.engine.research.runs import find_run
-    from fairlead.engine.run.parity import parity_of
+    from fairlead.engine.run.parity import MODES, parity_of
 
     allowed = _amounts(tolerance or ())
-    run = find_run(name, where)
+    run = find_run(name, where, MODES)
     with process.logs_on_stderr():
         found = parity_of(run, config, lambda what: typer.echo(f"parity: {what}", err=True))
     beyond = found.beyond(allowed)
@@ -80,10 +86,10 @@ def _amounts(texts: list[str] | tuple[()]) -> dict[str, Decimal]:
 
 
 def _show(found: Parity, beyond: list[str]) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    from fairlead.engine.cli.out import result_console
+    from fairlead.engine.cli.out import print_whole
     from fairlead.engine.observe.table import shown
     from fairlead.engine.recording.catalog import utc
 
@@ -102,11 +108,14 @@ def _show(found: Parity, beyond: list[str]) -> None:
     if found.differences:
         first = found.differences[0]
         typer.echo(f"first    {first.kind}: {first.order} at {utc(first.ts)}: {first.why}")
-        table = Table("time (UTC)", "class", "order", "run", "backtest", "why", box=None)
+        # Times and ids are what other commands take: they are never cut
+        whole = (Column(name, no_wrap=True) for name in ("time (UTC)", "class", "order"))
+        folded = (Column(name, overflow="fold") for name in ("run", "backtest", "why"))
+        table = Table(*whole, *folded, box=None)
         for odd in found.differences[:SHOWN]:
             cells = (utc(odd.ts), odd.kind, odd.order, odd.run, odd.replay, odd.why)
             table.add_row(*(Text(cell) for cell in cells))
-        result_console().print(table)
+        print_whole(table)
         if len(found.differences) > SHOWN:
             typer.echo(f"... and {len(found.differences) - SHOWN} more (--json has all)")
     counts = ", ".join(f"{count} {kind}" for kind, count in found.classes.items())

@@ -116,6 +116,10 @@ COMMANDS: dict[str, Code] = {
     "LATENCY-NONE": Code(
         "the run that is to tell latencies measured none", "name one that had orders accepted"
     ),
+    "LATENCY-MODE": Code(
+        "the run that is to tell latencies was no live one: its latency was simulated",
+        "name a live run, or `last`; `fairlead runs ls` lists them",
+    ),
     "SENSITIVITY-ENDED": Code(
         "a run of `--sensitivity` ended before its data", "mend what its outcome says"
     ),
@@ -124,6 +128,10 @@ COMMANDS: dict[str, Code] = {
         "record with it: a [record] section whose `normalized` is on",
     ),
     "PARITY-EMPTY": Code("the run sent no orders", "there is nothing to compare"),
+    "PARITY-MODE": Code(
+        "the run was neither live nor on paper: a backtest has nothing to be compared with",
+        "name one that was, or `last`; `fairlead runs ls` lists them",
+    ),
     "PARITY-KIND": Code(
         "the run has orders that no backtest simulates", "they can't be compared; take another run"
     ),

@@ -4,9 +4,9 @@
 - `lognormal median=20 p99=80 max=500`: drawn, in ms. Half of the draws are below the median, 99 of
   100 below p99; what would be above max is max.
 - `uniform min=5 max=40`: drawn, in ms, each value as likely.
-- `journal:RUN`: drawn from what a kept run measured, from a command to the venue's answer. RUN is
-  its folder, relative to the config file, or its id in the state folder. `journal:RUN times=2`
-  takes each twice as long.
+- `journal:RUN`: drawn from what a live run measured, from a command to the venue's answer. RUN is
+  its folder, relative to the config file, or its id in the state folder, or `last`, the last that
+  was live there. `journal:RUN times=2` takes each twice as long.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ was, how long it took, where. `config.json` is the config as it was resolved, it
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -221,16 +221,25 @@ def runs_below(where: Path | str = ".") -> list[Run]:
     return sorted(found.values(), key=lambda run: (run.stamp.begun_ns, run.id))
 
 
-def find_run(told: str, where: Path) -> Run:
-    """By its folder, by (the begin of) its id below `where`, or `last`.
+def find_run(told: str, where: Path, modes: Collection[str] = ()) -> Run:
+    """By its folder, by (the begin of) its id below `where`, or `last`: the newest of all, or of
+    `modes` where there are any.
 
     Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED.
     """
     if (Path(told) / RUN_FILE).is_file():
         return Run.at(Path(told))
     runs = runs_below(where)
+    newest_first = [run for run in reversed(runs) if not modes or run.manifest.mode in modes]
+    if told == LAST and newest_first:
+        return newest_first[0]
     if told == LAST and runs:
-        return runs[-1]
+        raise FairleadError(
+            "RUN-NOT-FOUND",
+            f"none of the {len(runs)} runs in {where.resolve()} was of mode {' or '.join(modes)}, "
+            f"so {LAST} names none; `fairlead runs ls` lists them",
+            int(Exit.NO_DATA),
+        )
     found = [run for run in runs if run.id == told] or [
         run for run in runs if run.id.startswith(told)
     ]

@@ -14,6 +14,7 @@ from fairlead.engine.observe.assumptions import plain
 from fairlead.engine.research.runs import RUN_FILE, Run, find_run
 
 MS_NS = 1_000_000
+MEASURES = "live"  # other runs have the latency that they were told
 
 
 class Latency:
@@ -76,7 +77,7 @@ class Latency:
 
 
 def latency_of(loaded: LoadedConfig) -> Latency:
-    """Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED, LATENCY-NONE."""
+    """Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED, LATENCY-MODE, LATENCY-NONE."""
     simulated = loaded.config.simulated
     spec = parsed(simulated.latency)
     fixed_ns = int(simulated.latency_ms * MS_NS)
@@ -85,12 +86,22 @@ def latency_of(loaded: LoadedConfig) -> Latency:
 
 
 def measured_by(loaded: LoadedConfig, name: str) -> tuple[int, ...]:
-    """Delays of a kept run, from its commands to the venue's answers, in the order of its orders.
+    """Delays of a live run, from its commands to the venue's answers, in the order of its orders.
 
-    Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED, LATENCY-NONE.
+    Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED, LATENCY-MODE, LATENCY-NONE.
     """
     folder = loaded.resolve(name)
-    run = Run.at(folder) if (folder / RUN_FILE).is_file() else find_run(name, loaded.state_dir)
+    if (folder / RUN_FILE).is_file():
+        run = Run.at(folder)
+    else:
+        run = find_run(name, loaded.state_dir, (MEASURES,))
+    if (mode := run.manifest.mode) != MEASURES:
+        raise FairleadError(
+            "LATENCY-MODE",
+            f"simulated.latency = journal:{name}: expected a run of mode {MEASURES}, which "
+            f"measured a venue; {run.id} is of mode {mode}, whose latency was simulated",
+            int(Exit.CONFIG),
+        )
     found = tuple(
         row["accepted_ns"] - (row["sent_ns"] or 0)
         for row in run.rows("latencies")

@@ -29,6 +29,7 @@ from fairlead.engine.run.replayed import (
     replay,
 )
 
+MODES = ("live", "paper")  # what happened, and not what a backtest says of it
 LACKS = frozenset({GapKind.GAP, GapKind.OVERFLOW, GapKind.STOPPED, GapKind.BETWEEN_RUNS})
 LATE_NS = 250_000_000  # a run looks at its prices this much after they came, at most
 SLACK_NS = 1  # by which commands are given later
@@ -38,10 +39,18 @@ Progress = Callable[[str], None]
 
 
 def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: None) -> Parity:
-    """Raises FairleadError: PARITY-UNRECORDED, PARITY-EMPTY, PARITY-KIND, and as a backtest does.
+    """Raises FairleadError: PARITY-MODE, PARITY-UNRECORDED, PARITY-EMPTY, PARITY-KIND, and as a
+    backtest does.
 
     `config` is the file of the run, where it lies elsewhere now.
     """
+    if (mode := run.manifest.mode) not in MODES:
+        raise FairleadError(
+            "PARITY-MODE",
+            f"{run.id}: expected a run of mode {' or '.join(MODES)}, came one of mode {mode}: "
+            "there is nothing that happened to compare a backtest with",
+            int(Exit.USAGE),
+        )
     loaded, rows = config_of(run, config), _sent(run)
     catalog = loaded.resolve(loaded.config.backtest.catalog)
     span = (run.summary["start_ns"], run.summary["end_ns"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import random
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from fairlead.engine.errors import FairleadError
 from fairlead.engine.matching.line import Line
 from fairlead.engine.run.backtest import RunResult, run_backtest
 from fairlead.engine.run.config import load
+from fairlead.engine.run.latency import measured_by
 from tests.unit.backtest_kit import MAKER, MAKER_PARAMS, config, perpetual, write_catalog
 from tests.unit.matching.kit import BTC, BUY, SELL, new
 from tests.unit.matching.test_arrival import (
@@ -104,6 +106,7 @@ def test_a_run_that_measured_gives_its_latencies_to_another(tmp_path: Path, spar
     first = run_backtest(loaded(tmp_path, sparse, TIMED, {"every_us": 150_300}))
     first.record().write(tmp_path / "measured")
     first.dispose()
+    made_live(tmp_path / "measured")
     measured = {due - decided for due, _, decided in arrivals_of(tmp_path) if decided is not None}
     changes = {"simulated.latency": "journal:measured"}
     second = run_backtest(loaded(tmp_path, sparse, TIMED, {"every_us": 150_300}, **changes))
@@ -118,6 +121,33 @@ def test_a_run_that_measured_gives_its_latencies_to_another(tmp_path: Path, spar
             assert due - decided in measured
         last = due
     second.dispose()
+
+
+def made_live(run: Path) -> None:
+    """What a backtest wrote, as if a venue had answered."""
+    told = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(told | {"mode": "live"}))
+
+
+def test_only_a_live_run_measures_and_the_last_one_is_last(tmp_path: Path, sparse: Path) -> None:
+    """A backtest that takes its latency of `last` does not measure itself."""
+    made = run_backtest(loaded(tmp_path, sparse, TIMED, {"every_us": 150_300}))
+    known = loaded(tmp_path, sparse, TIMED, {"every_us": 150_300})
+    live, later = (known.state_dir / "runs" / name for name in ("a-live", "z-later"))
+    for folder in (live, later):
+        made.record().write(folder)
+    made.dispose()
+    with pytest.raises(FairleadError, match=r"none of the 2 runs in .* was of mode live"):
+        measured_by(known, "last")
+    made_live(live)
+    stamp = json.loads((later / "stamp.json").read_text())
+    (later / "stamp.json").write_text(json.dumps(stamp | {"begun_ns": stamp["begun_ns"] + 1}))
+    (later / "latencies.jsonl").write_text("")
+    assert len(measured_by(known, "last")) > 30
+    assert measured_by(known, "last") == measured_by(known, str(live))
+    for name in ("z-later", str(later)):
+        with pytest.raises(FairleadError, match=r"LATENCY-MODE: .*z-later is of mode backtest"):
+            measured_by(known, name)
 
 
 def arrivals_of(folder: Path) -> list[tuple[int, str, int | None]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,14 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from typer.testing import CliRunner
 
 from fairlead.engine.cli.app import app
+from fairlead.engine.cli.parity import SHOWN
 from fairlead.engine.errors import Exit, FairleadError
+from fairlead.engine.recording.catalog import utc
 from fairlead.engine.research.parity import Parity
-from fairlead.engine.research.runs import Run
+from fairlead.engine.research.runs import Run, find_run
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
-from fairlead.engine.run.parity import parity_of
+from fairlead.engine.run.parity import MODES, parity_of
 from tests.unit.backtest_kit import START_NS, perpetual, write_catalog
 from tests.unit.observe.test_same_bytes import PERP, all_strategies
 
@@ -34,7 +38,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run_backtest(load(all_strategies(folder, catalog)))
     result.record().write(folder / "run")
     result.dispose()
+    changed(folder / "run", mode="paper")
     return folder
+
+
+def changed(run: Path, **manifest: Any) -> None:
+    """What the run says of itself."""
+    told = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(told | manifest))
 
 
 @pytest.fixture
@@ -139,9 +150,7 @@ def test_fills_before_their_turn_are_queue(kept: Path, tmp_path: Path) -> None:
     result = run_backtest(loaded)
     result.record().write(tmp_path / "run")
     result.dispose()
-    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
-    manifest["changes"] = {}
-    (tmp_path / "run" / "run.json").write_text(json.dumps(manifest))
+    changed(tmp_path / "run", changes={}, mode="paper")
     found = parity_of(Run.at(tmp_path / "run"))
     assert found.differences, "nobody stood before any order"
     assert found.differences[0].kind == "queue"
@@ -217,6 +226,58 @@ def test_an_order_without_its_fill_is_not_explained_by_a_shorter_queue(copied: P
         row |= {"status": "FILLED", "filled": row["quantity"]}
 
     assert "unexplained" in kinds(parity_of(edited(copied, early)))
+
+
+@pytest.mark.parametrize("columns", [None, "60"])
+def test_no_time_and_no_id_of_the_table_is_cut(
+    kept: Path, copied: Path, columns: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a pipe, and in a narrow terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    dearer = str(file_with(kept, '"0.0005"', '"0.0006"'))
+    told = CliRunner().invoke(app, ["parity", str(copied), "--config", dearer])
+    assert told.exit_code == 0, told.output
+    _, table = told.stdout.split("time (UTC)")
+    assert "…" not in told.stdout
+    odd = parity_of(Run.at(copied), Path(dearer)).differences[:SHOWN]
+    assert odd
+    for one in odd:
+        assert re.search(rf"^ *{re.escape(utc(one.ts))} +fee +{one.order} ", table, re.MULTILINE)
+
+
+def test_a_live_run_at_a_venue_that_does_not_tell_liquidity_is_alike(copied: Path) -> None:
+    """Its clock is another, and its fees have more decimals than the account's currency."""
+
+    def as_told(rows: list[dict[str, Any]]) -> None:
+        for fill in (fill for row in rows for fill in row["fills"]):
+            amount, _, currency = fill["fee"].partition(" ")
+            fill["fee"] = f"{Decimal(amount) + Decimal('0.00000000284'):f} {currency}"
+            fill["liquidity"] = "NOT TOLD"
+            fill["ts_event"] += 300_000_000
+
+    changed(copied, mode="live")
+    found = parity_of(edited(copied, as_told))
+    assert found.differences == ()
+    assert found.fills > 10
+
+
+def test_a_backtest_is_no_run_to_compare(copied: Path) -> None:
+    """`last` passes it over for the last run that was live or on paper."""
+    later, where = copied.parent / "later", ["--in", str(copied.parent)]
+    shutil.copytree(copied, later)
+    changed(later, mode="backtest")
+    stamp = json.loads((later / "stamp.json").read_text())
+    (later / "stamp.json").write_text(json.dumps(stamp | {"begun_ns": stamp["begun_ns"] + 1}))
+    done = CliRunner().invoke(app, ["parity", "last", *where])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("run      run: ")
+    with pytest.raises(FairleadError, match=r"PARITY-MODE: later: expected .* live or paper"):
+        parity_of(Run.at(later))
+    shutil.rmtree(copied)
+    with pytest.raises(FairleadError, match=r"none of the 1 runs in .* was of mode live or paper"):
+        find_run("last", copied.parent, MODES)
 
 
 def test_the_tolerance_is_of_the_net(kept: Path, copied: Path) -> None:
