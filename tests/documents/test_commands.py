@@ -424,6 +424,7 @@ COMMANDS: dict[str, Step] = {
     "fairlead data copy": named,
     "fairlead data copy FOLDER s3://BUCKET/PATH": lacks_keys,
     "fairlead data copy s3://BUCKET/PATH FOLDER": lacks_keys,
+    "fairlead logs": named,
     "fairlead record": named,
     "fairlead config": written(says="max_position"),
     "fairlead config --explain risk.price_collar_bps": written(says="price_collar_bps"),
