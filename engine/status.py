@@ -84,6 +84,7 @@ class Problem(msgspec.Struct, frozen=True):
     ts_ns: int
     code: str
     message: str
+    is_bad: bool = False  # it does not pass by itself: a person must act
 
 
 class LatencyHistogram:
@@ -183,10 +184,11 @@ class RunStatus:
     def event(self, kind: str, ts_ns: int) -> None:
         self.last_event_ns[kind] = ts_ns
 
-    def problem(self, ts_ns: int, code: str, message: str) -> None:
+    def problem(self, ts_ns: int, code: str, message: str, *, is_bad: bool = False) -> None:
         """Something an operator should know; the newest `PROBLEMS_MAX` are kept."""
         self.problem_count += 1
-        self.problems.append(Problem(ts_ns, code, shortened(message, PROBLEM_CHARS_MAX)))
+        text = shortened(message, PROBLEM_CHARS_MAX)
+        self.problems.append(Problem(ts_ns, code, text, is_bad))
 
     def book_is_valid(self, instrument: str) -> bool:
         book = self.books.get(instrument)

@@ -92,11 +92,12 @@ class Rules:
                 del self._known[key]
                 if known.is_told and known.last.code in RECOVERS:
                     yield from self.message(
-                        known.last.code,
+                        f"{known.last.code} over",
                         f"over: {known.last.text}",
                         now_ns,
                         level=known.last.level,
                         kind="success",
+                        topic=TOPICS[known.last.code],
                     )
         yield from self._released(now_ns)
 

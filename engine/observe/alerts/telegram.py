@@ -37,9 +37,11 @@ logger = logging.getLogger(__name__)
 POLL_SECS = 25  # that the API may keep a poll open
 ANSWER_SECS = 10.0
 AGAIN_SECS = (1.0, 2.0, 5.0, 15.0, 60.0)  # after a failure; the last repeats
+ROW_EVERY = 3  # failures, a minute or a poll apart: the page shows a row for five minutes
 BODY_BYTES_MAX = 4 * 1024 * 1024  # of an answer: at most a hundred messages
 TEXT_CHARS_MAX = 4_096  # the API's own limit
 CONFIRM_SECS = 60.0
+WRONG_WORDS_MAX = 3  # of ten thousand
 STRANGERS_MAX = 100  # told once each; beyond, they are counted
 LENT_TRIES = 20
 STRANGERS = "telegram_strangers"  # counter of the run's status
@@ -57,6 +59,7 @@ class _Asked(msgspec.Struct):
     kill: KillAsked
     word: str
     until: float
+    wrong: int = 0  # words
 
 
 class Bot:
@@ -90,16 +93,19 @@ class Bot:
                     is_new = False
                     self._failures = 0
                 except (BotError, aiohttp.ClientError, OSError, TimeoutError) as error:
-                    await self._failed(f"{type(error).__name__}: {error}")
+                    is_refused = isinstance(error, BotError) and error.is_refused
+                    why = f"{type(error).__name__}: {error}"
+                    await self._failed(why, is_refused=is_refused)
                 except Exception as error:
                     logger.exception("TELEGRAM")
                     await self._failed(f"{type(error).__name__}: {error}")
 
-    async def _failed(self, why: str) -> None:
+    async def _failed(self, why: str, *, is_refused: bool = False) -> None:
         text = redact(f"the Telegram bot is not reached: {why}")
         self._warn("poll", f"TELEGRAM: {text}")
-        if self._failures % 10 == 0:  # a row every ten minutes, where it stays so
-            self._sources.status.problem(self._sources.now_ns(), "TELEGRAM", text)
+        if self._failures % ROW_EVERY == 0:
+            now_ns = self._sources.now_ns()
+            self._sources.status.problem(now_ns, "TELEGRAM", text, is_bad=is_refused)
         secs = AGAIN_SECS[min(self._failures, len(AGAIN_SECS) - 1)]
         self._failures += 1
         await asyncio.sleep(secs)
@@ -186,7 +192,7 @@ class Bot:
         scope: Any = words[0].lower() if words else "all"
         key = " ".join(words[1:])
         if scope not in SCOPE_KINDS or (scope == "all") == bool(key):
-            return f"nothing was done: expected\n{HELP}"
+            return f"{_misread(words, scope)}: nothing was done, expected\n{HELP}"
         reason = f"asked for in Telegram chat {message.chat.id}"
         kill = KillAsked(scope=scope, key=key, action=action, reason=reason)
         try:
@@ -209,15 +215,30 @@ class Bot:
         )
 
     def _confirmed(self, message: Said, words: list[str]) -> str:
-        asked = self._asked.pop((message.chat.id, message.sender.id), None)
+        place = message.chat.id, message.sender.id
+        asked = self._asked.get(place)
         now = asyncio.get_running_loop().time()
         if asked is None or self._control is None or now > asked.until:
+            self._asked.pop(place, None)
             return "nothing waits for a yes: nothing was done"
         if words != [asked.word]:
-            return "another word than the one that was asked for: nothing was done"
+            asked.wrong += 1
+            told = "another word than the one that was asked for: nothing was done; the kill "
+            if asked.wrong < WRONG_WORDS_MAX:
+                return f"{told}waits {asked.until - now:.0f} s more for its word"
+            del self._asked[place]
+            return f"{told}is dropped after {WRONG_WORDS_MAX} wrong words: ask for it again"
+        del self._asked[place]
         name = message.sender.username or message.sender.first_name
         who = f"{name} ({message.sender.id}) in Telegram chat {message.chat.id}".strip()
         try:
             return self._control.kill(asked.kill, who)
         except Refused as refused:
             return f"{refused.code}: {refused.message}"
+
+
+def _misread(words: list[str], scope: str) -> str:
+    """What of a kill's words names nothing."""
+    if scope not in SCOPE_KINDS:
+        return f"kill: unknown word {words[0]!r}"
+    return f"kill {scope}: {'it takes no name' if scope == 'all' else 'its name is missing'}"

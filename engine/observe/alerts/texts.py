@@ -30,6 +30,7 @@ class Since:
         self.fills = 0
         self.denials: Counter[str] = Counter()
         self.alerts = 0
+        self.named = "since the start"
 
 
 def wrongs(sources: Sources) -> list[Wrong]:
@@ -38,19 +39,45 @@ def wrongs(sources: Sources) -> list[Wrong]:
     return wrong_of(sources, now_ns, list(losses_of(sources)), unknown_orders(sources))
 
 
-def summary(sources: Sources, snapshot: Snapshot, worth: Worth, since: Since) -> str:
-    """Worth, result, fills, denials, orders, and what is in force; counts are since `since`."""
+def summary(sources: Sources, snapshot: Snapshot, worth: Worth, since: Since | None) -> str:
+    """Worth, result, fills, denials, orders, and what is in force; counts are since `since`, None
+    is of the whole run.
+    """
     if not sources.trades:
         return f"{sources.state()} for {_age(sources)}; {_streams(sources)}"
     lines = [
         f"{sources.state()} for {_age(sources)}",
         f"worth: {_worth(worth)}",
-        f"result: {_results(sources)}",
-        f"fills: {snapshot.fill_count - since.fills}, denials: {_denials(sources, since)}",
+        f"result of all runs, as the loss limits count it: {_results(sources)}",
+        counts(sources, snapshot, since),
         f"orders: {_orders(sources, snapshot)}",
         f"in force: {_in_force(sources)}",
     ]
     return "\n".join(lines)
+
+
+def ended(sources: Sources, snapshot: Snapshot, worth: Worth) -> str:
+    """Of the whole run, at its end. The result that the loss limits look at is not among it: it
+    goes on over runs, and is no figure of the summary, which a person compares with.
+    """
+    if not sources.trades:
+        return summary(sources, snapshot, worth, None)
+    lines = [
+        f"{sources.state()} after {_age(sources)}",
+        f"worth: {_worth(worth)}",
+        counts(sources, snapshot, None),
+        f"orders: {_orders(sources, snapshot)}",
+        f"in force: {_in_force(sources)}",
+    ]
+    return "\n".join(lines)
+
+
+def counts(sources: Sources, snapshot: Snapshot, since: Since | None) -> str:
+    """Fills and denials, and since when."""
+    before = since or Since()
+    when = "in the whole run" if since is None else since.named
+    fills = snapshot.fill_count - before.fills
+    return f"{when}: fills: {fills}, denials: {_denials(sources, before)}"
 
 
 def status(sources: Sources, snapshot: Snapshot, worth: Worth) -> str:
@@ -59,7 +86,7 @@ def status(sources: Sources, snapshot: Snapshot, worth: Worth) -> str:
     head = [f"{one.code}: {one.text}" for one in found[:SHOWN_MAX]]
     if len(found) > SHOWN_MAX:
         head.append(f"and {len(found) - SHOWN_MAX} more")
-    return "\n".join([*(head or ["all is well"]), summary(sources, snapshot, worth, Since())])
+    return "\n".join([*(head or ["all is well"]), summary(sources, snapshot, worth, None)])
 
 
 def positions(sources: Sources) -> str:

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import msgspec
 
+REFUSED = frozenset({401, 404})  # HTTP; 404 for what has not even a token's form
+
 
 class BotError(Exception):
-    """The API did not do what it was asked; without the token."""
+    """The API did not do what it was asked; without the token. `is_refused`: the token names no
+    bot, and no later try will do better."""
+
+    def __init__(self, text: str, *, is_refused: bool = False) -> None:
+        super().__init__(text)
+        self.is_refused = is_refused
 
 
 class Chat(msgspec.Struct):
@@ -57,7 +64,8 @@ def require_ok(method: str, status: int, data: bytes) -> None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         told = _Told()
     if not told.ok:
-        raise BotError(f"{method}: {status} {told.description[:300]}".rstrip())
+        text = f"{method}: {status} {told.description[:300]}".rstrip()
+        raise BotError(text, is_refused=status in REFUSED)
 
 
 def updates_of(data: bytes) -> list[Update]:

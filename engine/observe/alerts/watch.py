@@ -98,7 +98,7 @@ class Alerting:
                 f"the engine's loop has not turned for {STUCK_SECS:.0f} s: nothing is traded, and "
                 "nothing is cancelled by itself. `fairlead kill` works all the same",
             ),
-            turned=message(halts, "STUCK", "over: the engine's loop turns again"),
+            turned=message(halts, "STUCK over", "over: the engine's loop turns again"),
             stuck_secs=STUCK_SECS,
         )
 
@@ -198,12 +198,19 @@ class Alerting:
         self._since.fills = self._snapshot.fill_count
         self._since.denials = texts.denied(self._sources)
         self._since.alerts = self._rules.told
+        self._since.named = f"since {day} {self._settings.daily} UTC"
 
     def _summary(self) -> str:
         if self._sources is None or self._snapshot is None:
             return "nothing was traded"
         told = texts.summary(self._sources, self._snapshot, self._worth, self._since)
         return f"{told}\nalerts: {self._rules.told - self._since.alerts}"
+
+    def _whole(self) -> str:
+        if self._sources is None or self._snapshot is None:
+            return "nothing was traded"
+        told = texts.ended(self._sources, self._snapshot, self._worth)
+        return f"{told}\nalerts in the whole run: {self._rules.told}"
 
     def _send(self, messages: Iterable[Message]) -> None:
         for one in messages:
@@ -219,15 +226,15 @@ class Alerting:
                     f"alerts do not arrive at {name}: {one.trouble}; {one.failed} tries failed, "
                     f"{one.lost} alerts lost, {one.waiting} wait"
                 )
-                self._tell(name, one.failed + one.lost, text, now_ns)
+                self._tell(name, one.failed + one.lost, text, now_ns, is_bad=one.lost > 0)
         sender = self._sender
         if sender.trouble:
             self._tell("", sender.starts, sender.trouble, now_ns)
         if sender.dropped:
             text = f"the courier of alerts takes none: {sender.dropped} lost"
-            self._tell(" ", sender.dropped, text, now_ns)
+            self._tell(" ", sender.dropped, text, now_ns, is_bad=True)
 
-    def _tell(self, key: str, count: int, text: str, now_ns: int) -> None:
+    def _tell(self, key: str, count: int, text: str, now_ns: int, *, is_bad: bool = False) -> None:
         """Once a minute while it goes on: a line of the log, and a row of the page's warnings."""
         assert self._sources is not None
         now = time.monotonic()
@@ -235,7 +242,7 @@ class Alerting:
         if count != told and now - told_at >= TELL_SECS:
             self._told_at[key] = now, count
             logger.warning("ALERTS: %s", text)
-            self._sources.status.problem(now_ns, "ALERTS", text)
+            self._sources.status.problem(now_ns, "ALERTS", text, is_bad=is_bad)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -255,7 +262,7 @@ class Alerting:
         meaning = MEANING.get(Exit(exit_code), "") if exit_code in Exit else ""
         text = f"exit code {exit_code} ({meaning}): {reason}"
         with contextlib.suppress(RuntimeError):  # the figures are no reason to say nothing
-            text = f"{text}\n{self._summary()}"
+            text = f"{text}\n{self._whole()}"
         now_ns = time.time_ns()
         self._send(self._rules.rest())
         self._send(

@@ -46,6 +46,7 @@ def test_a_reason_is_told_once_while_it_lasts_and_once_when_it_is_over() -> None
     assert told.after(3.9) == [], "gone for a moment"
     (over,) = told.after(0.1)
     assert (over.body, over.kind) == ("over: by ann, again", "success")
+    assert (over.title, over.is_urgent) == ("test live: KILLED over", True)
     (other,) = told.after(1)
     assert other.body == "over: by bob"
     assert told.after(100) == []
@@ -87,7 +88,7 @@ def test_a_result_that_moves_around_its_limit_is_told_once() -> None:
     for _ in range(20):
         assert told.after(20) == []
         assert told.after(20, wrong("LOSS", level="look")) == []
-    assert codes(told.after(600)) == ["LOSS"]
+    assert codes(told.after(600)) == ["LOSS over"]
 
 
 @pytest.mark.parametrize("is_stopping", [False, True])

@@ -18,6 +18,7 @@ from fairlead.engine.config.observed import AlertRule, Alerts
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.kill.state import ALL, Action
 from fairlead.engine.observe.alerts.messages import Hello, Message
+from fairlead.engine.observe.alerts.texts import wrongs
 from fairlead.engine.observe.alerts.watch import Alerting
 from fairlead.engine.observe.deliveries import Delivery
 from fairlead.engine.observe.page.snapshot import Snapshot
@@ -190,12 +191,18 @@ def test_the_daily_summary_comes_at_its_time_and_counts_since_the_last(
     assert told.look(60) == ["DAILY 2026-11-26"]
     body = told.kept.sent[-1].body
     assert "worth: test 1000.5 USDT" in body
-    assert "fills: 5, denials: 3 (FAT_FINGER 3)" in body
+    assert "since the start: fills: 5, denials: 3 (FAT_FINGER 3)" in body
     assert "alerts: 1" in body
     assert told.look() == []
     told.snapshot.fill_count = 7
     assert told.look(24 * 3600) == ["DAILY 2026-11-27"]
-    assert "fills: 2, denials: 0" in told.kept.sent[-1].body
+    assert "since 2026-11-26 23:30 UTC: fills: 2, denials: 0" in told.kept.sent[-1].body
+    told.snapshot.fill_count = 8
+    told.alerts.ended(0, "stopped")
+    body = told.kept.sent[-1].body
+    assert "in the whole run: fills: 8, denials: 3 (FAT_FINGER 3)" in body
+    assert "alerts in the whole run: 3" in body
+    assert "result" not in body, "the summary's net PnL is another figure"
 
 
 def test_what_does_not_arrive_is_a_row_and_a_line_a_minute(
@@ -218,6 +225,21 @@ def test_what_does_not_arrive_is_a_row_and_a_line_a_minute(
     assert len(lines) == 2
     assert [problem.code for problem in run.status.problems] == ["ALERTS"] * 2
     assert told.kept.codes == ["STARTED", "ALERTS"], "and others hear of it, once"
+
+
+def test_alerts_that_are_lost_need_a_person(run: Run) -> None:
+    told = Told(run)
+    one = told.kept.deliveries["a"]
+    one.trouble, one.failed = "503", 1
+    told.look()
+    assert [wrong.level for wrong in wrongs(run.sources)] == ["look"]
+    one.lost = 1
+    told.alerts._told_at.clear()  # a minute later
+    told.look()
+    (found,) = wrongs(run.sources)
+    assert (found.code, found.level) == ("ALERTS", "bad")
+    run.status.problem(run.now_ns, "ALERTS", "another endpoint fails")
+    assert [wrong.level for wrong in wrongs(run.sources)] == ["bad"], "a newer one hides it not"
 
 
 async def test_a_defect_ends_no_watch(run: Run, caplog: pytest.LogCaptureFixture) -> None:

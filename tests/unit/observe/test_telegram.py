@@ -84,9 +84,27 @@ async def test_what_is_no_kill_of_this_run_does_nothing(run: Run, api: BotApi) -
         assert "nothing was done" in await asked(api, "kill everything now")
         word = (await asked(api, "kill")).split()[-1]
         wrong = f"{(int(word) + 1) % 10_000:04}"
-        assert "another word" in await asked(api, f"yes {wrong}")
-        assert "nothing waits" in await asked(api, f"yes {word}"), "one try"
+        for _ in range(2):
+            told = await asked(api, f"yes {wrong}")
+            assert "another word" in told
+            assert "waits" in told
+        assert "is dropped after 3 wrong words" in await asked(api, f"yes {wrong}")
+        assert "nothing waits" in await asked(api, f"yes {word}"), "three tries"
         assert not run.kills.in_force()
+
+
+async def test_a_wrong_word_keeps_the_kill_for_its_minute(run: Run, api: BotApi) -> None:
+    async with at_work(run, api):
+        word = (await asked(api, "kill")).split()[-1]
+        assert "waits" in await asked(api, "yes")
+        assert "in force" in await asked(api, f"yes {word}")
+        assert run.kills.in_force()
+
+
+async def test_an_unknown_word_is_named(run: Run, api: BotApi) -> None:
+    async with at_work(run, api):
+        assert (await asked(api, "kill banana flatten")).startswith("kill: unknown word 'banana'")
+        assert "its name is missing" in await asked(api, "kill venue")
 
 
 async def test_it_kills_only_where_the_config_says_so(run: Run, api: BotApi) -> None:
@@ -145,4 +163,5 @@ async def test_an_api_that_refuses_is_told_without_the_token(
             assert "all is well" not in await asked(api, "status"), "the page's row is a reason"
     assert problem.code == "TELEGRAM"
     assert "401 Unauthorized" in problem.message
+    assert problem.is_bad, "it does not pass by itself"
     assert BotApi.TOKEN not in caplog.text + problem.message
