@@ -55,13 +55,14 @@ def test_a_kill_arrives_and_so_do_its_end_and_the_runs(live: Run, hook: Hook) ->
         assert mailbox.subjects == ["test live: KILLED"]
         live.kill("all", "--clear", "--reason", "it was nothing")
         wait_for(lambda: len(mailbox.got) == 2, "that it is over")
+        assert mailbox.subjects[1] == "test live: KILLED over"
         assert "over: kill switch" in mailbox.got[1].get_content()
         assert live.end() == Exit.OK
         told = hook.text_of("ENDED 0")
         assert "exit code 0" in told
         assert "fills: 1" in told
         assert "worth: oceanex" in told
-        assert "alerts: " in told
+        assert "alerts in the whole run: " in told
         assert len(mailbox.got) == 2, "it hears of halts alone"
     nothing_secret(live, HOOK_TOKEN, hook.url, mailbox.url)
 
