@@ -22,10 +22,8 @@ from nautilus_trader.model import (
     BookAction,
     BookOrder,
     BookType,
-    Currency,
     CurrencyPair,
     InstrumentId,
-    Money,
     OmsType,
     OrderBookDelta,
     OrderBookDeltas,
@@ -41,6 +39,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from fairlead.engine.currencies import currency, money
 from fairlead.engine.run.health.found import Check, Trouble, check
 
 MS = 1_000_000
@@ -105,7 +104,7 @@ def _run(data: list[Any], *steps: tuple[int, Do]) -> Mapping[str, list[tuple[flo
             Venue("TEST"),
             OmsType.NETTING,
             AccountType.MARGIN,
-            [Money.from_str("1000000 USDT")],
+            [money("1000000 USDT")],
             book_type=BookType.L2_MBP,
             fee_model=MakerTakerFeeModel(Decimal(0), Decimal(0)),
         )
@@ -113,8 +112,8 @@ def _run(data: list[Any], *steps: tuple[int, Do]) -> Mapping[str, list[tuple[flo
             CurrencyPair(
                 instrument_id=IID,
                 raw_symbol=IID.symbol,
-                base_currency=Currency.from_str("BTC"),
-                quote_currency=Currency.from_str("USDT"),
+                base_currency=currency("BTC"),
+                quote_currency=currency("USDT"),
                 price_precision=2,
                 size_precision=3,
                 price_increment=Price.from_str("0.01"),

@@ -19,7 +19,6 @@ from fairlead.engine.sessions.host.market import HostMarket
 from fairlead.engine.sessions.host.strategy import hosted
 from fairlead.engine.sessions.shipped import Shipped
 
-DUST = 5  # quote units
 BLIND = ("INVALID_BOOK", "STALE_REFERENCE")  # refusals for want of a book
 
 
@@ -114,12 +113,14 @@ class HostNode(Host):
         if bid is None or ask is None:
             return
         spec = world.venue.exchange.markets[world.market].spec
-        least = max(spec.size_step, spec.min_quantity)  # the venue takes no order below
+        least = max(
+            spec.size_step, spec.min_quantity
+        )  # the venue takes no order below, nor of less worth
         for name, strategy in self.strategies.items():
             down = strategy._guard.winddown
             for instrument in down.promised():
                 held = self._held(name, str(instrument))
-                is_dust = abs(held) < least or abs(held) * ask < DUST
+                is_dust = abs(held) < least or abs(held) * bid < spec.min_notional
                 is_let = not down.refusal.startswith(BLIND) and not self._is_crowded(
                     down.refusal, str(instrument), held
                 )
