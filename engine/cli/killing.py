@@ -318,6 +318,7 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
             f"no file says that a kill of {scope} was in force, and there was no halt; a run that "
             "had seen a kill's file go trades on by this"
         )
+    _say_flattened(before, accounts)
     told = {str(one.halt) for one in outcomes if not one.is_cleared}
     for kill in kept:
         _say(f"still in force: {kill}{_how(wanted, kill.scope)}")
@@ -327,6 +328,23 @@ def _clear(wanted: Wanted, raw: dict[str, Any], state: KillState, scope: Scope) 
         if str(halt) not in told:
             _say(f"still in force: {halt}{_how(wanted, halt.scope, is_told=bool(halt.problem))}")
     return Exit.OK if is_over else Exit.KILLED
+
+
+def _say_flattened(cleared: Sequence[Kill], accounts: Sequence[Account]) -> None:
+    """A run that is up does not trade on with what it flattened."""
+    from fairlead.engine.orders.lock import holder_of
+
+    for kill in cleared:
+        for one in accounts if kill.action is Action.FLATTEN else ():
+            pid = None if one.files.is_paper else holder_of(one.files.lock)
+            is_covered = kill.scope.kind == "strategy" or kill.scope.covers(
+                strategy="", venue=one.venue, account=one.name
+            )
+            if pid is not None and is_covered:
+                _say(
+                    f"{one.venue} {one.name}: what {kill.scope} flattened is not traded on by the "
+                    f"run that is up (process {pid}): stop it and start a new one"
+                )
 
 
 def _how(wanted: Wanted, scope: object, *, is_told: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shlex
 import time
 from contextlib import closing
@@ -235,3 +236,18 @@ def test_nor_does_one_whose_venue_answers(tmp_path: Path, monkeypatch: pytest.Mo
     code, told = killed("--action", "flatten", "--config", str(path))
     assert (code, "NOTHING WAS CLOSED" in told) == (Exit.UNRESOLVED, True), told
     assert killed("--config", str(path))[0] == Exit.OK
+
+
+def test_a_clear_says_what_the_run_does_not_trade_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(FLATTEN)
+    killed("--action", "flatten", "--config", str(path))
+    lock = tmp_path / "state" / "oceanex-main.lock"
+    lock.write_text(f"{os.getpid()}\n")
+    with lock.open():
+        _, told = killed("--clear", "--reason", "x", "--config", str(path))
+    assert "is not traded on" in told
+    assert f"process {os.getpid()}" in told
+    killed("--action", "flatten", "--config", str(path))
+    lock.unlink()
+    assert "not traded on" not in killed("--clear", "--reason", "x", "--config", str(path))[1]
