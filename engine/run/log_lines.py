@@ -212,9 +212,7 @@ def parsed(line: bytes, before: LogLine = NOTHING) -> LogLine:
     if found is not None:
         return _line(found["time"], found["level"], found["who"], found["text"], raw)
     found = _TEXT.fullmatch(raw)
-    if found is not None:
-        moment = datetime.strptime(found["time"], "%Y-%m-%d %H:%M:%S,%f").astimezone()
-        time = _time(round(moment.timestamp() * 1e3) * 1_000_000)
+    if found is not None and (time := _local(found["time"])) is not None:
         return _line(time, found["level"], found["who"], found["text"], raw)
     return LogLine(time=before.time, level=before.level, who="", text=raw, raw=raw)
 
@@ -222,15 +220,25 @@ def parsed(line: bytes, before: LogLine = NOTHING) -> LogLine:
 def _of_object(line: bytes, raw: str) -> LogLine | None:
     try:
         told = _decoder.decode(line)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        time = _time(told.ts_ns)
+    except (msgspec.MsgspecError, ValueError, OverflowError, OSError, RecursionError):
         return None
     text = f"{told.message}\n{told.traceback}" if told.traceback else told.message
-    return _line(_time(told.ts_ns), told.level, told.logger, text[:LINE_BYTES_MAX], raw)
+    return _line(time, told.level, told.logger, text[:LINE_BYTES_MAX], raw)
 
 
 def _line(time: str, level: str, who: str, text: str, raw: str) -> LogLine:
     name = level.lower()
     return LogLine(time=time, level=_NAMES.get(name, name), who=who, text=text, raw=raw)
+
+
+def _local(text: str) -> str | None:
+    """None where there is no such moment."""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f").astimezone()
+        return _time(round(moment.timestamp() * 1e3) * 1_000_000)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _time(ts_ns: int) -> str:

@@ -17,6 +17,7 @@ from fairlead.engine.observe.page import told
 from fairlead.engine.observe.page.api import body_of
 from fairlead.engine.observe.page.control import Refused
 from fairlead.engine.research.runs import Manifest, Run, Stamp
+from fairlead.engine.run.log_lines import parsed as parsed_line
 from tests.property.fuzzing import Target
 from tests.property.state_targets import quiet
 
@@ -82,6 +83,11 @@ def telegram(data: bytes) -> None:
     quiet(partial(require_ok, "getUpdates", 200, data), BotError)
 
 
+def log_line(data: bytes) -> None:
+    """Any bytes are a line."""
+    parsed_line(data)
+
+
 def research_targets(folder: Path) -> Iterator[Target]:
     kept = KeptRun(folder)
     yield Target(name="kept-run", corpus=kept.corpus, feed=kept, inputs=2_000)
@@ -103,3 +109,9 @@ def research_targets(folder: Path) -> Iterator[Target]:
         b'{"ok":false,"description":"Unauthorized"}',
     ]
     yield Target(name="telegram", corpus=updates, feed=telegram, inputs=2_000)
+    lines = [
+        b'{"ts_ns":1700000000000000000,"level":"warning","logger":"a.b","message":"m"}',
+        b"2026-11-27 01:02:03,456 WARNING fairlead.engine.orders.desk: the stop",
+        b"2026-11-27T01:02:03.123456789Z [WARN] TRADER-001.S-001: refused",
+    ]
+    yield Target(name="log-line", corpus=lines, feed=log_line, inputs=2_000)

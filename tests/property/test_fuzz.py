@@ -24,7 +24,7 @@ NAMES = (
     *("config", "toml-lines", "journal", "journal-check", "explain", "kill-file", "risk-state"),
     *("commit-plan", "own-file"),
     *("kill-config", "backtest-order", "explain-config", "parquet-footer", "secret-file", "plan"),
-    *("kept-run", "set", "page-words", "telegram"),
+    *("kept-run", "set", "page-words", "telegram", "log-line"),
     *("import-tardis-book", "import-archive-depth", "import-archive-klines"),
     *("import-bybit-book", "import-table-bars", "import-hftbacktest"),
 )

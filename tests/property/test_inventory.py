@@ -32,6 +32,7 @@ TARGETS = {
     "engine/observe/explain.py": "explain",
     "engine/observe/alerts/updates.py": "telegram",
     "engine/observe/page/api.py": "page-words",
+    "engine/run/log_lines.py": "log-line",
     "engine/orders/journal_reads.py": "journal",
     "engine/orders/journal_check.py": "journal-check",
     "engine/recording/gaps.py": "gaps",
