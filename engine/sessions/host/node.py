@@ -19,6 +19,7 @@ from fairlead.engine.sessions.host.market import HostMarket
 from fairlead.engine.sessions.host.strategy import hosted
 from fairlead.engine.sessions.shipped import Shipped
 
+DUST = 5  # quote units
 BLIND = ("INVALID_BOOK", "STALE_REFERENCE")  # refusals for want of a book
 
 
@@ -120,7 +121,7 @@ class HostNode(Host):
             down = strategy._guard.winddown
             for instrument in down.promised():
                 held = self._held(name, str(instrument))
-                is_dust = abs(held) < least or abs(held) * bid < spec.min_notional
+                is_dust = abs(held) < least or abs(held) * bid < max(DUST, spec.min_notional)
                 is_let = not down.refusal.startswith(BLIND) and not self._is_crowded(
                     down.refusal, str(instrument), held
                 )
