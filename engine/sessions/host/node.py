@@ -19,7 +19,7 @@ from fairlead.engine.sessions.host.market import HostMarket
 from fairlead.engine.sessions.host.strategy import hosted
 from fairlead.engine.sessions.shipped import Shipped
 
-DUST = 5  # quote units
+DUST = Decimal(5)  # quote units
 BLIND = ("INVALID_BOOK", "STALE_REFERENCE")  # refusals for want of a book
 
 
