@@ -46,7 +46,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "doctor": (
         "fairlead.engine.cli.doctor",
-        "Look for what would keep a run from working, and tell the remedy.",
+        "Look for what would keep a run from working.",
     ),
     "runs": ("fairlead.engine.cli.runs", "List, show and remove the runs that are kept."),
     "parity": (

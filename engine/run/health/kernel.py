@@ -33,13 +33,13 @@ from nautilus_trader.model import (
     RecordFlag,
     StrategyId,
     TimeInForce,
-    TradeId,
     TradeTick,
     Venue,
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from fairlead.engine.currencies import currency, money
+from fairlead.engine.identifiers import trade_id
 from fairlead.engine.run.health.found import Check, Trouble, check
 
 MS = 1_000_000
@@ -88,7 +88,7 @@ def _book(ms: int, bid: str, ask: str) -> OrderBookDeltas:
 def _trade(ms: int, price: str) -> TradeTick:
     ts = BEGIN + ms * MS
     size = Quantity.from_str("1.000")
-    name = TradeId(f"T{ms}")
+    name = trade_id(f"T{ms}")
     return TradeTick(IID, Price.from_str(price), size, AggressorSide.SELL, name, ts, ts)
 
 
