@@ -16,18 +16,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from fairlead.engine.orders.journal_schema import RECORD, Record
+from fairlead.engine.orders.journal_schema import RECORD, RECORD_COLUMNS, Record
 
 ARCHIVED = "ARCHIVED"
-ARCHIVE_SCHEMA = """
-CREATE TABLE records (
-    seq INTEGER PRIMARY KEY,
-    ts INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    client_order_id TEXT NOT NULL,
-    body BLOB NOT NULL,
-    crc INTEGER NOT NULL
-);
+ARCHIVE_SCHEMA = f"""
+CREATE TABLE records {RECORD_COLUMNS};
 CREATE INDEX records_of_order ON records (client_order_id);
 """
 

@@ -17,16 +17,17 @@ OPEN_ORDERS = (
 
 # `meta`: `schema`; `live`, the number of open orders, kept by triggers so that an open order can't
 # be missed; `boot`, in which run of the machine the whole file was last checked.
-TABLES = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (
+RECORD_COLUMNS = """(
     seq INTEGER PRIMARY KEY,
     ts INTEGER NOT NULL,
     kind TEXT NOT NULL,
     client_order_id TEXT NOT NULL,
     body BLOB NOT NULL,
     crc INTEGER NOT NULL
-);
+)"""
+TABLES = f"""
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records {RECORD_COLUMNS};
 CREATE INDEX IF NOT EXISTS records_of_order ON records (client_order_id);
 CREATE TABLE IF NOT EXISTS orders (
     client_order_id TEXT PRIMARY KEY,
@@ -81,7 +82,7 @@ BEGIN
         CASE WHEN new.state IN ('FILLED', 'CANCELED', 'EXPIRED', 'REFUSED') THEN -1 ELSE 1 END
     WHERE key = 'live';
 END;
-"""
+"""  # noqa: S608 - of a constant
 SCHEMA = f"BEGIN IMMEDIATE;{TABLES}COMMIT;"
 
 # Of each file that detail was moved to: the records in it, and how many the journal lacks since

@@ -1,7 +1,7 @@
 """Facts of NautilusTrader that the engine rests on, tried on what is installed: a bare backtest.
 
 A few of those in tests/kernel, which has them all: each is where our own code corrects, or leans
-on, what another version may do otherwise. Nothing of ours takes part in them.
+on, what another version may do otherwise. Of ours only names of currencies and ids take part.
 """
 
 from __future__ import annotations
