@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,10 @@ class Recording:
     # -- the keeper's thread ----------------------------------------------------------------------
 
     def _keep(self) -> None:
+        with closing(self._watch) if self._watch is not None else nullcontext():
+            self._look_on()
+
+    def _look_on(self) -> None:
         """Note how far the recording is whole; promote now and then, in another process."""
         due = time.monotonic()
         joins = Joins.ALL  # of a folder that is old, once

@@ -23,7 +23,7 @@ LINE_BYTES_MAX = 64 * 1024  # of a line that is shown
 NAUTILUS, OWN = "log", ("jsonl", "txt")  # how the files end, before a rotation's number
 # `2026-01-01T00:00:00.000000000Z [WARN] TRADER-001.Component: text`, NautilusTrader's
 _LINE = re.compile(r"(?P<time>\S+) \[(?P<level>[A-Z]+)\] (?P<who>[^:]+): (?P<text>.*)")
-# `2026-01-01 00:00:00,000 WARNING fairlead.x: text`, local time: `engine.logs.TEXT`
+# `2026-01-01 00:00:00,000 WARNING fairlead.x: text`, local time: `TEXT` of engine/logs.py
 _TEXT = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<level>[A-Z]+) (?P<who>\S+): (?P<text>.*)"
 )

@@ -397,8 +397,9 @@ def _take_away(catalog: Path, what: str) -> None:
     if what == "moved":
         journal.rename(journal.with_name("elsewhere"))
     elif what == "file":
+        wait_for(lambda: any(journal.rglob("*.partial")), "a file")  # none between two of a kind
         for path in journal.rglob("*.partial"):
-            path.unlink()
+            path.unlink(missing_ok=True)
     else:  # at once: a promotion at work may see a folder that goes file by file, and say that
         gone = journal if what == "journal" else catalog
         shutil.rmtree(gone.rename(gone.with_name("removed")), ignore_errors=True)

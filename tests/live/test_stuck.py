@@ -48,7 +48,10 @@ def test_it_ends_by_itself_and_the_next_start_goes_on(live: Run, on_stop: str, s
     told = live.log.read_text()
     assert "error LOOP-STUCK: the event loop has not turned for 5 s" in told
     assert ("no cancel is sent" if stays else "orders went out") in told
-    assert bool(live.open()) is stays
+    if stays:
+        assert len(live.open()) >= 3
+    else:  # this venue takes a cancel, and cancels a moment later
+        wait_for(lambda: not live.open(), "the cancels to be done")
     stuck = [one for one in logged(live) if one["message"].startswith("LOOP-STUCK")]
     assert [one["level"] for one in stuck] == ["CRITICAL", "CRITICAL"]
     assert "_block" in stuck[0]["message"]
