@@ -92,7 +92,7 @@ class ZerocapSimOptions(SimOptions, frozen=True, kw_only=True):
     replay_market: str = "USDT/AUD"
     dialects: tuple[Literal["A", "C"], ...] = ("A", "C")
     api_key: str = "coinroutes"
-    api_secret: str = "simulated-secret-of-zerocap"  # noqa: S105 - of a simulation
+    api_secret: str = "sim-Zc9kQ2vT7wXr5mBn"  # noqa: S105 - of a simulation
     allowed_ips: tuple[str, ...] = ()
     clock_tolerance_secs: int = 30
     requests_per_sec: int = 50
