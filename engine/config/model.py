@@ -275,7 +275,8 @@ class Risk(Struct, frozen=True, kw_only=True):
     max_open_orders: Annotated[
         int,
         _doc(
-            "Most orders open or of unknown outcome, over all strategies of the run",
+            "Most orders open or of unknown outcome, over all strategies of the run; a reduce-only "
+            "market order passes",
             unit="orders",
             ge=1,
         ),

@@ -155,6 +155,17 @@ class Books:
             self.equity.seed(instrument, change)
         self.trips.seed(strategy, positions)
 
+    def settled(self, strategy: str, instrument: str, quantity: Decimal, price: Decimal) -> None:
+        """What is held at the end; what no fill has told of it is valued at the last mark."""
+        key = strategy, instrument
+        own = self.ledger.by_strategy[key]
+        missed = quantity - (own - self.ledger.base_fees[key])
+        facts = self.ledger.exposure.facts(instrument)
+        if not missed or facts is None:
+            return
+        self.ledger.seed_positions({instrument: own + missed}, strategy)
+        self.equity.settled(instrument, facts, missed, price)
+
     def _unit(self, instrument: str, price: Decimal) -> Decimal | None:
         facts = self.ledger.exposure.facts(instrument)
         return None if facts is None or price <= 0 else facts.notional(_ONE, price)

@@ -83,6 +83,11 @@ def max_order_quantity(order: OrderFacts, view: Look) -> Verdict:
     return order.quantity / limit
 
 
+def _is_way_out(order: OrderFacts) -> bool:
+    """Orders that rest never keep a position from being closed at the market."""
+    return order.reduce_only and order.kind == "MARKET"
+
+
 def max_position(order: OrderFacts, view: Look) -> Verdict:
     """Worst case: every live order of this side fills, and so does this one.
 
@@ -93,8 +98,7 @@ def max_position(order: OrderFacts, view: Look) -> Verdict:
     if limit is None or (order.reduce_only and order.parent is not None):
         return None
     quantity = view.remaining
-    is_way_out = order.reduce_only and order.kind == "MARKET"
-    open_quantity = Decimal(0) if is_way_out else view.working
+    open_quantity = Decimal(0) if _is_way_out(order) else view.working
     position = view.position
     reach = position + open_quantity + quantity
     if not order.is_buy:
@@ -244,6 +248,9 @@ def resting_notional(order: OrderFacts, view: Look) -> Verdict:
 
 
 def max_open_orders(order: OrderFacts, view: Look) -> Verdict:
+    """A reduce-only market order passes: it does not rest, and what rests keeps nothing open."""
+    if _is_way_out(order):
+        return None
     limit = view.limits.max_open_orders
     count = view.open_order_count() + 1
     if count > limit:

@@ -308,6 +308,14 @@ class RiskGate:
         """Positions at the start by instrument id, signed base units."""
         self.books.seeded(positions, strategy)
 
+    def settle(self, strategy: str, instrument: str, quantity: Decimal, price: Decimal) -> None:
+        """At the end: what is held, signed base units, by the journal; `price` is its average.
+
+        A strategy that has stopped hears of no fill any more, and a journal that is lost is missed
+        by what the state says was held.
+        """
+        self.books.settled(strategy, instrument, quantity, price)
+
     def declare(self, strategy: str, instrument: str, declared: Declared) -> None:
         """What a strategy says of itself in an instrument; without it, that it owns nothing."""
         self.ledger.declared[strategy, instrument] = declared

@@ -105,6 +105,14 @@ class Equity:
         kept.cash -= signed * unit_worth(facts.multiplier, price, inverse=facts.inverse) + fee
         self._change(instrument, facts, signed, price)
 
+    def settled(
+        self, instrument: str, facts: InstrumentFacts, change: Decimal, price: Decimal
+    ) -> None:
+        """As `seed`, valued at once: at the last mark, or at `price` where there is none."""
+        self.seed(instrument, change)
+        held = self._held.get(instrument)
+        self.mark(instrument, facts, price if held is None else held.mark)
+
     def mark(self, instrument: str, facts: InstrumentFacts, price: Decimal) -> None:
         """The market's price now."""
         if price <= 0:

@@ -48,6 +48,7 @@ from fairlead.engine.run.native.account import NativeAccount
 from fairlead.engine.run.notify import READY, STOPPING, notify
 from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.run.remains import Held, counted_ids, remains, tell
+from fairlead.engine.run.takeover import count_out
 from fairlead.engine.run.shown import Shown
 from fairlead.engine.run.signals import StopSignals
 from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
@@ -465,6 +466,8 @@ class NodeRun:
         if live := [cid for t in self.trading for cid in t.live() if cid not in named]:
             people.info("the run ends with %s open at the venue", counted_ids(live))
         if assembly is not None and self._traits.trades:
+            for trading in self.trading:
+                count_out(assembly.parts.gate, trading.journal)
             exit_code, reason = _persisted(assembly, exit_code, reason)
         return Ended(
             exit=exit_code,

@@ -168,6 +168,16 @@ def count_in(gate: RiskGate, journal: Journal, desk: TradedDesk) -> None:
         gate.adopt(_standing(order, journal))
 
 
+def count_out(gate: RiskGate, journal: Journal) -> None:
+    """At the end: what the journal holds, though no strategy has heard of its last fills."""
+    try:
+        held = journal.positions()
+    except JournalError:
+        return  # it is told what is wrong with it
+    for one in held:
+        gate.settle(one.strategy, one.instrument, one.quantity, one.avg_price or Decimal(0))
+
+
 def count_again(gate: RiskGate, venue: str, journal: Journal, desk: TradedDesk) -> None:
     """The same at a later moment, before the first order: what is over counts no more."""
     for order in list(gate.ledger.live.values()):

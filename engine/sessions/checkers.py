@@ -7,7 +7,7 @@ Nothing here is shared with the code that is judged, except the words of
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from math import inf
 
@@ -306,12 +306,15 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
                 yield Violation("LIMIT-NOTIONAL", str(order.id), _words(order))
         if entry.event == "accepted":
             slack += excused.get(order.id, ZERO)
+            if _is_way_out(ev, order):
+                slack += _beside(order, position, reach[order.side], ev.max_position + slack)
         sides = reach[order.side]
         if order.status.is_terminal:
             live.discard(order.id)
             sides.pop(order.id, None)
         else:
-            live.add(order.id)
+            if not _is_way_out(ev, order):
+                live.add(order.id)
             sides[order.id] = order.remaining
         if len(live) > max(most_open, ev.max_open_orders + len(late)):
             most_open = len(live)
@@ -323,6 +326,21 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
         yield Violation("LIMIT-OPEN", "", f"{most_open} open, limit {ev.max_open_orders}")
     if worst:
         yield Violation("LIMIT-POSITION", "", f"{worst}, limit {ev.max_position}")
+
+
+def _is_way_out(ev: Evidence, order: SimOrder) -> bool:
+    """The gate looks at such a one alone: orders that rest never keep a position from being closed
+    at the market."""
+    return _is_market(ev, order) and ev.orders[ev.owners[order.id]].intent.reduce_only
+
+
+def _beside(
+    order: SimOrder, position: Decimal, resting: Mapping[int, Decimal], limit: Decimal
+) -> Decimal:
+    """How far a way out, within the limit alone, is beyond it beside what rests on its side."""
+    signed = position if order.side is Side.BUY else -position
+    alone = signed + order.quantity
+    return max(alone + sum(resting.values(), ZERO) - limit, ZERO) if alone <= limit else ZERO
 
 
 def _late(ev: Evidence) -> dict[int, Decimal]:

@@ -259,6 +259,29 @@ def test_drawdown_is_measured_from_the_peak_across_restarts(tmp_path: Path) -> N
     assert code(again, order("109"), view) is None
 
 
+def test_what_no_strategy_has_heard_of_is_in_the_state_at_the_end(tmp_path: Path) -> None:
+    file = RiskStateFile(tmp_path / "risk.json")
+    gate = RiskGate(Risk(), state=file)
+    View(gate)
+    gate.know(ETH, FACTS[ETH])
+    gate.filled("", "S", BTC, Side.BUY, D(1), D(100), (D("0.001"), "BTC"), NOW)
+    before = gate.books.equity.equity("USDT")
+    gate.settle("S", BTC, D("0.999"), D(100))  # its fee is in no position
+    gate.persist()
+    assert file.load().held[BTC].quantity == 1
+    gate.settle("S", BTC, D("2.999"), D(107))
+    gate.settle("T", BTC, D("0.5"), D(107))
+    gate.settle("T", ETH, D(3), D(20))
+    gate.settle("T", XBT, D(3), D(20))  # which this run knows nothing of
+    gate.persist()
+    state = file.load()
+    assert {name: (one.quantity, one.mark) for name, one in state.held.items()} == {
+        BTC: (D("3.5"), D(100)),
+        ETH: (D(3), D(20)),
+    }
+    assert gate.books.equity.equity("USDT") == before, "neither a gain nor a loss"
+
+
 def test_the_fee_of_an_inverse_contract_is_in_no_position() -> None:
     """It settles in its base: ten contracts are ten, whatever of the coin was paid."""
     gate = RiskGate(Risk(), fees={})
