@@ -22,7 +22,7 @@ from tests.support.processes import run, venue
 VENUES = ("oceanex", "poloniex")
 LATENCY_MS = 20
 SLACK_NS = 50 * MS_NS  # between what came and what was done about it
-LATE_TIMES = 5  # as late as the machine was here a run may have been in each of some steps
+LATE_TIMES = 10  # as late as the machine was here a run may have been in each of some steps
 SECONDS = 10
 FEES = """
 [venues.{name}.fees]
