@@ -48,11 +48,11 @@ from fairlead.engine.run.native.account import NativeAccount
 from fairlead.engine.run.notify import READY, STOPPING, notify
 from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.run.remains import Held, counted_ids, remains, tell
-from fairlead.engine.run.takeover import count_out
 from fairlead.engine.run.shown import Shown
 from fairlead.engine.run.signals import StopSignals
 from fairlead.engine.run.simulated import leave_in_time, post_stop_secs
 from fairlead.engine.run.stopguard import Stays, StopGuard
+from fairlead.engine.run.takeover import count_out
 from fairlead.engine.run.trading import TradingAccount
 from fairlead.engine.run.winddown import wind_down
 from fairlead.engine.status import RunStatus
