@@ -306,15 +306,13 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
                 yield Violation("LIMIT-NOTIONAL", str(order.id), _words(order))
         if entry.event == "accepted":
             slack += excused.get(order.id, ZERO)
-            if _is_way_out(ev, order):
-                slack += _beside(order, position, reach[order.side], ev.max_position + slack)
+            slack += _beside(ev, order, position, reach[order.side], ev.max_position + slack)
         sides = reach[order.side]
         if order.status.is_terminal:
             live.discard(order.id)
             sides.pop(order.id, None)
         else:
-            if not _is_way_out(ev, order):
-                live.add(order.id)
+            live |= set() if _is_way_out(ev, order) else {order.id}
             sides[order.id] = order.remaining
         if len(live) > max(most_open, ev.max_open_orders + len(late)):
             most_open = len(live)
@@ -335,9 +333,15 @@ def _is_way_out(ev: Evidence, order: SimOrder) -> bool:
 
 
 def _beside(
-    order: SimOrder, position: Decimal, resting: Mapping[int, Decimal], limit: Decimal
+    ev: Evidence,
+    order: SimOrder,
+    position: Decimal,
+    resting: Mapping[int, Decimal],
+    limit: Decimal,
 ) -> Decimal:
     """How far a way out, within the limit alone, is beyond it beside what rests on its side."""
+    if not _is_way_out(ev, order):
+        return ZERO
     signed = position if order.side is Side.BUY else -position
     alone = signed + order.quantity
     return max(alone + sum(resting.values(), ZERO) - limit, ZERO) if alone <= limit else ZERO

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fairlead.adapters.simulation.orders import Status
-from fairlead.engine.orders.model import Side
+from fairlead.engine.orders.model import Kind, Side
 from fairlead.engine.sessions.checkers import _beside, _is_spent
 from fairlead.engine.sessions.host.node import HostNode
 
@@ -84,12 +84,20 @@ def test_a_close_is_kept_back_by_what_others_hold_beyond_the_limit(
 
 
 @pytest.mark.parametrize(
-    ("position", "resting", "excused"),
-    [("-1", "2", "0"), ("-1", "3", "1"), ("-4", "3", "0"), ("3", "0", "0"), ("-1", "0", "0")],
+    ("kind", "position", "resting", "excused"),
+    [
+        (Kind.MARKET, "-1", "2", "0"),
+        (Kind.MARKET, "-1", "3", "1"),
+        (Kind.LIMIT, "-1", "3", "0"),
+        (Kind.MARKET, "-4", "3", "0"),
+        (Kind.MARKET, "3", "0", "0"),
+    ],
 )
 def test_a_way_out_passes_beside_what_rests_by_just_that(
-    position: str, resting: str, excused: str
+    kind: Kind, position: str, resting: str, excused: str
 ) -> None:
     """A sale of 2 where 5 is the limit; one that is beyond it alone is excused nothing."""
-    order: Any = SimpleNamespace(side=Side.SELL, quantity=D(2))
-    assert _beside(order, D(position), {1: D(resting)}, D(5)) == D(excused)
+    intent = SimpleNamespace(kind=kind, reduce_only=True)
+    evidence: Any = SimpleNamespace(owners={7: "A"}, orders={"A": SimpleNamespace(intent=intent)})
+    order: Any = SimpleNamespace(id=7, side=Side.SELL, quantity=D(2))
+    assert _beside(evidence, order, D(position), {1: D(resting)}, D(5)) == D(excused)
