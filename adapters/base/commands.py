@@ -1,8 +1,10 @@
 """Commands of the engine on their way to the order desk.
 
-NautilusTrader hands an execution client its next command when the one before has ended, so each
-waits for the venue's answers to all before it. In a stop none does: the rest of them comes at once,
-and the exits that it sends wait behind no quote that is not answered.
+NautilusTrader hands an execution client its next command when the one before has returned, and at
+the stop drops those that wait still, with an error line each. So each is taken at once. Those of
+one instrument follow one another, as they were given: an order after the cancel that makes room
+for it. Those of two don't wait for each other's answers. In a stop nothing waits: the exits that
+it sends wait behind no quote that is not answered.
 """
 
 from __future__ import annotations
@@ -20,28 +22,22 @@ class Commands:
     def __init__(self) -> None:
         self.idle = asyncio.Event()
         self.idle.set()
-        self._running: set[asyncio.Task[None]] = set()
-        self._waiting: set[asyncio.Future[None]] = set()  # NautilusTrader, for the end of each
+        self._running: dict[asyncio.Task[None], asyncio.Future[None]] = {}  # done: its turn is over
+        self._last: dict[str, asyncio.Future[None]] = {}  # the newest turn of each subject
         self._is_unblocked = False
 
-    async def run(self, doing: Coroutine[Any, Any, None]) -> None:
-        """Returns when it has ended, or at once from the stop on. It raises nothing of its own."""
-        loop = asyncio.get_running_loop()
-        task = permit.begun(doing, "command")
-        self._running.add(task)
+    def take(self, subject: str, doing: Coroutine[Any, Any, None]) -> None:
+        """Begins it when what was taken before it of the subject has ended.
+
+        What it raises is the caller's to catch: nobody waits for it.
+        """
+        before = None if self._is_unblocked else self._last.get(subject)
+        turn = asyncio.get_running_loop().create_future()
+        self._last[subject] = turn
+        task = permit.begun(_in_turn(before, doing), "command")
+        self._running[task] = turn
         self.idle.clear()
-        waiting: asyncio.Future[None] = loop.create_future()
-        self._waiting.add(waiting)
-        task.add_done_callback(lambda _: self._ended(task, waiting))
-        if self._is_unblocked:
-            self._free(waiting)
-        try:
-            await waiting
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if task.done() and not task.cancelled():
-            task.result()
+        task.add_done_callback(lambda _: self._ended(task, subject, doing))
 
     @property
     def count(self) -> int:
@@ -49,10 +45,10 @@ class Commands:
         return len(self._running)
 
     def unblock(self) -> None:
-        """From now on the next command comes at once, whatever becomes of those before it."""
+        """From now on each begins at once, whatever becomes of those before it."""
         self._is_unblocked = True
-        for waiting in list(self._waiting):
-            self._free(waiting)
+        for turn in self._running.values():
+            _over(turn)
 
     async def end(self) -> None:
         """Cancel what runs still."""
@@ -61,15 +57,27 @@ class Commands:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[None], waiting: asyncio.Future[None]) -> None:
-        self._running.discard(task)
+    def _ended(
+        self, task: asyncio.Task[None], subject: str, doing: Coroutine[Any, Any, None]
+    ) -> None:
+        doing.close()  # where it was cancelled before its turn
+        turn = self._running.pop(task)
         if not self._running:
             self.idle.set()
-        if not task.cancelled():
-            task.exception()  # looked at; who waits still is told
-        self._free(waiting)
+        _over(turn)
+        if self._last.get(subject) is turn:
+            del self._last[subject]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context = {"message": "a command's error was not caught", "exception": error}
+            task.get_loop().call_exception_handler(context)
 
-    def _free(self, waiting: asyncio.Future[None]) -> None:
-        self._waiting.discard(waiting)
-        if not waiting.done():
-            waiting.set_result(None)
+
+async def _in_turn(before: asyncio.Future[None] | None, doing: Coroutine[Any, Any, None]) -> None:
+    if before is not None:
+        await asyncio.wait([before])
+    await doing
+
+
+def _over(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)

@@ -7,7 +7,7 @@ of a command ends in an event or leaves the order with the desk, which goes on a
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -91,11 +91,11 @@ class VenueExecutionClient(ExecutionClient):
     # -- commands ------------------------------------------------------------------------------
 
     async def _submit_order(self, command: Any) -> None:
-        await self._trading.commands.run(self._submit([command.client_order_id]))
+        self._take(command, self._submit([command.client_order_id]))
 
     async def _submit_order_list(self, command: Any) -> None:
         ids = [init.client_order_id for init in command.order_inits]
-        await self._trading.commands.run(self._submit(ids))
+        self._take(command, self._submit(ids))
 
     async def _submit(self, client_order_ids: Sequence[Any]) -> None:
         approved: list[Approved] = []
@@ -123,8 +123,6 @@ class VenueExecutionClient(ExecutionClient):
             await self._desk.submit(approved)
         except JournalError as error:
             self._not_journaled([one.intent for one in approved], error)
-        except Exception as error:  # a bug: the orders stay with the journal, the run stops
-            self._desk.fail(error)
 
     def _not_journaled(self, intents: Sequence[Intent], error: JournalError) -> None:
         """No durable intent, no order: deny what was not sent, and stop the run."""
@@ -140,6 +138,9 @@ class VenueExecutionClient(ExecutionClient):
         return order
 
     async def _modify_order(self, command: Any) -> None:
+        self._take(command, self._modify(command))
+
+    async def _modify(self, command: Any) -> None:
         order = self._ordered(command.client_order_id)
         try:
             before = translate.intent_of(order, order.ts_init)
@@ -155,22 +156,26 @@ class VenueExecutionClient(ExecutionClient):
         if changed is None:
             self._reject_modify(order, NOT_APPROVED.format("modify"))
             return
-        await self._guarded(self._desk.replace(changed))
+        await self._desk.replace(changed)
 
     def _reject_modify(self, order: Any, reason: str) -> None:
         now = self._trading.now_ns()
         self.generate_order_modify_rejected(order, order.venue_order_id, reason, now)
 
     async def _cancel_order(self, command: Any) -> None:
-        await self._cancel([str(command.client_order_id)])
+        self._take(command, self._desk.cancel([str(command.client_order_id)]))
 
     async def _batch_cancel_orders(self, command: Any) -> None:
-        await self._cancel([str(cancel.client_order_id) for cancel in command.cancels])
+        ids = [str(cancel.client_order_id) for cancel in command.cancels]
+        self._take(command, self._desk.cancel(ids))
 
     async def _cancel_all_orders(self, command: Any) -> None:
+        self._take(command, self._cancel_all(command))
+
+    async def _cancel_all(self, command: Any) -> None:
         wanted = str(command.instrument_id)
         side = None if command.order_side is None else command.order_side.name
-        await self._cancel(
+        await self._desk.cancel(
             [
                 order.intent.client_order_id
                 for order in self._desk.live_orders()
@@ -178,20 +183,19 @@ class VenueExecutionClient(ExecutionClient):
             ]
         )
 
-    async def _cancel(self, client_order_ids: Sequence[str]) -> None:
-        await self._guarded(self._desk.cancel(client_order_ids))
+    async def _query_order(self, command: Any) -> None:
+        self._take(command, self._desk.query(str(command.client_order_id)))
 
-    async def _guarded(self, doing: Any) -> None:
-        await self._trading.commands.run(self._watched(doing))
+    def _take(self, command: Any, doing: Coroutine[Any, Any, None]) -> None:
+        self._trading.commands.take(str(command.instrument_id), self._watched(doing))
 
-    async def _watched(self, doing: Any) -> None:
+    async def _watched(self, doing: Coroutine[Any, Any, None]) -> None:
         try:
             await doing
-        except Exception as error:
+        except Exception as error:  # a bug: the orders stay with the journal, the run stops
             self._desk.fail(error)
-
-    async def _query_order(self, command: Any) -> None:
-        await self._guarded(self._desk.query(str(command.client_order_id)))
+        finally:
+            doing.close()
 
     async def _query_account(self, command: Any) -> None:
         try:

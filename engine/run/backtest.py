@@ -71,14 +71,13 @@ from fairlead.engine.run.build import (
 from fairlead.engine.run.ended import ending
 from fairlead.engine.run.fees import fee_model
 from fairlead.engine.run.keeping import gaps_of, record, traded
-from fairlead.engine.run.kernel import TRADER_ID, log_path, logger_config, no_log
+from fairlead.engine.run.kernel import NATIVE_RATE, TRADER_ID, log_path, logger_config, no_log
 from fairlead.engine.run.latency import Latency, latency_of
 from fairlead.engine.run.prepared import Prepared, Shared
 from fairlead.engine.run.summary import summed_up
 
 RUN_ID = "backtest"
 TRADES_PER_REPORT = 1000
-NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
 
 Progress = Callable[[float], None]
 

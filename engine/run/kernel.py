@@ -23,6 +23,7 @@ from nautilus_trader.live import (
     LiveDataEngineConfig,
     LiveExecutionEngineConfig,
     LiveNodeConfig,
+    LiveRiskEngineConfig,
     SubmissionRecoveryPolicy,
 )
 from nautilus_trader.model import BookType, InstrumentId, TraderId
@@ -36,6 +37,7 @@ from fairlead.engine.run.simulated import post_stop_secs
 TRADER_ID = "FAIRLEAD-001"
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
+NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
 FOLDER = "logs"  # in the state folder
 # A backtest's orders that go on waiting are failures there, an ERROR each time
 EXCHANGE = "nautilus_execution::matching_engine"
@@ -57,6 +59,9 @@ def node_config(
         logging=logger_config(loaded, mode),
         data_engine=LiveDataEngineConfig(
             emit_quotes_from_book=True, time_bars_build_with_no_updates=False
+        ),
+        risk_engine=LiveRiskEngineConfig(
+            max_order_submit_rate=NATIVE_RATE, max_order_modify_rate=NATIVE_RATE
         ),
         exec_engine=LiveExecutionEngineConfig(
             reconciliation=is_real,

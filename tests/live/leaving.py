@@ -87,6 +87,31 @@ class Moving(Leaving):
         self._tell("accepted")
 
 
+class Flooding(Leaving):
+    """Sends very many quotes at once, more than the venue answers soon; tells what was not sent."""
+
+    config_class = LeavingConfig
+    QUOTES = 1_500
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        touch = self.cache.top_of_book(self._c.instrument_id)
+        if touch is None or self._is_in:
+            return
+        self._is_in = True
+        known = self.cache.instrument(self._c.instrument_id)
+        far = known.make_price(touch[0].as_decimal() * Decimal("0.97"))
+        for _ in range(self.QUOTES):
+            self.submit_order(self.order_factory.limit(known.id, OrderSide.BUY, self._size(), far))
+        self.cancel_all_orders(known.id)
+        self._tell("quoted")
+
+    def on_order_rejected(self, event: Any) -> None:
+        self._tell("withdrawn")
+
+    def on_order_denied(self, event: Any) -> None:
+        self._tell("withdrawn")
+
+
 class Ending(Leaving):
     """Ends the run once the book is gone that another strategy needs to leave: asks, or raises."""
 

@@ -13,6 +13,7 @@ import pytest
 
 from fairlead.engine.errors import Exit as Code
 from tests.live import hosted
+from tests.live.leaving import Flooding
 from tests.live.test_exits import CREATE, OPTIONS, STEP, Exit
 from tests.support import configs
 from tests.support.patience import PATIENCE_SECS
@@ -45,6 +46,8 @@ LATE_SECS = 2.2  # of the answer to the entry: longer than NautilusTrader waits 
 class Leave(Exit):
     """A run whose strategy holds a position at the stop, or is about to."""
 
+    risk = configs.ROOMY_RISK
+
     def begin(
         self,
         strategy: dict[str, Any],
@@ -58,7 +61,7 @@ class Leave(Exit):
             for number, one in enumerate((strategy, beside), start=1)
             if one is not None
         ]
-        text = configs.ROOMY_RISK + QUICK + more
+        text = self.risk + QUICK + more
         config = configs.write(self.folder, self.served, strategies=strategies, more=text)
         self.process = start(verb, config, "--json", log=self.log)
 
@@ -212,6 +215,29 @@ def test_what_is_under_way_at_the_stop_is_no_error_of_anybody(run: Leave) -> Non
     assert "recovery incomplete" not in told
     states = {state for (state,) in run.journal("SELECT state FROM orders")}
     assert states <= {"CANCELED", "FILLED", "REFUSED"}, states
+
+
+FLOOD = """
+[risk]
+max_order_notional = "100000 USDT"
+max_open_orders = 10000
+max_orders_per_second = 10000
+price_collar_bps = "1000"
+off = ["FREE_BALANCE"]
+"""
+
+
+def test_no_command_is_dropped_however_many_wait(run: Leave) -> None:
+    """They wait with us: NautilusTrader drops those that wait for a client that stops."""
+    run.risk = FLOOD
+    run.delay(1.4, times=3)
+    run.begin(run.leaving("") | {"path": "tests.live.leaving:Flooding"})
+    run.wait(lambda: run.heard("quoted"), "the quotes")
+    run.end()
+    told = run.log.read_text()
+    assert " [ERROR] " not in told, told[:3000]
+    ((sent,),) = run.journal("SELECT count(*) FROM orders WHERE state != 'REFUSED'")
+    assert sent + run.heard("withdrawn") == Flooding.QUOTES
 
 
 SLOW_ANSWER_SECS = 0.6

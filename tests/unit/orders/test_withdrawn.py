@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,6 @@ def refusals(bench: Bench) -> dict[str, str]:
 
 
 def test_what_waits_unsent_is_withdrawn_and_no_exit_waits_for_an_answer(bench: Bench) -> None:
-    """As the engine hands commands over: the next one when the one before has ended."""
     bench.venue = SlowVenue()
     bench.desk = bench.make_desk(bench.journal)  # type: ignore[arg-type]
     commands, sent_at = Commands(), {}
@@ -54,18 +54,17 @@ def test_what_waits_unsent_is_withdrawn_and_no_exit_waits_for_an_answer(bench: B
     async def main() -> float:
         loop = asyncio.get_running_loop()
 
-        async def hand_over() -> None:
-            orders = [*(intent(f"Q{n}") for n in range(30)), intent("X", **EXIT)]
-            for one in orders:
-                sent_at[one.client_order_id] = loop.time()
-                await commands.run(bench.desk.submit(approved(one)))
+        async def submit(one: Intent) -> None:
+            sent_at[one.client_order_id] = loop.time()
+            await bench.desk.submit(approved(one))
 
-        handing = asyncio.create_task(hand_over())
+        for one in [*(intent(f"Q{n}") for n in range(30)), intent("X", **EXIT)]:
+            commands.take("market", submit(one))
         await asyncio.sleep(SLOW_SECS / 2)
         began = loop.time()
         bench.desk.withdraw([f"Q{n}" for n in range(30)], "the run stops")
         commands.unblock()
-        await handing
+        await asyncio.sleep(0.001)
         assert [one.client_order_id for one in bench.venue.creates[:1]] == ["Q0"]
         assert not commands.idle.is_set()
         await commands.idle.wait()
@@ -122,35 +121,57 @@ def test_a_change_of_what_is_withdrawn_is_not_sent(tmp_path: object) -> None:
     bench.journal.close()
 
 
-def test_commands_end_one_after_another_until_a_stop() -> None:
-    ended: list[int] = []
+def test_commands_of_an_instrument_follow_one_another_until_a_stop() -> None:
+    ended: list[str] = []
 
     async def main() -> None:
+        commands = Commands()
+
+        async def one(name: str, number: int) -> None:
+            await asyncio.sleep(0.01 * (3 - number))
+            ended.append(f"{name}{number}")
+
+        for number in range(3):
+            commands.take("A", one("A", number))
+        commands.take("B", one("B", 2))
+        assert commands.count == 4
+        await commands.idle.wait()
+        assert ended == ["B2", "A0", "A1", "A2"]
+        for number in range(3):
+            commands.take("A", one("A", number))
+        await asyncio.sleep(0)
+        commands.unblock()
+        commands.take("A", one("A", 3))
+        await commands.idle.wait()
+        assert ended[4:] == ["A3", "A2", "A1", "A0"]
+
+    asyncio.run(main())
+
+
+def test_a_command_that_raises_or_is_cancelled_ends_its_turn() -> None:
+    """Also one whose turn had not come: it never begins."""
+    told: list[Any] = []
+    begun: list[int] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
         commands = Commands()
 
         async def one(number: int) -> None:
-            await asyncio.sleep(0.01 * (3 - number))
-            ended.append(number)
+            begun.append(number)
+            if number == 0:
+                raise ValueError("on purpose")
+            await asyncio.sleep(60)
 
         for number in range(3):
-            await commands.run(one(number))
-        assert ended == [0, 1, 2]
-        commands.unblock()
-        for number in range(3):
-            await commands.run(one(number))
+            commands.take("A", one(number))
+        while begun != [0, 1]:
+            await asyncio.sleep(0)
+        await commands.end()
         await commands.idle.wait()
-        assert ended[3:] == [2, 1, 0]
+        assert commands.count == 0
 
     asyncio.run(main())
-
-
-def test_a_command_whose_caller_is_cancelled_is_cancelled() -> None:
-    async def main() -> None:
-        commands = Commands()
-        caller = asyncio.create_task(commands.run(asyncio.sleep(60)))
-        await asyncio.sleep(0)
-        caller.cancel()
-        await asyncio.gather(caller, return_exceptions=True)
-        await commands.idle.wait()
-
-    asyncio.run(main())
+    assert begun == [0, 1]
+    assert [str(one) for one in told] == ["on purpose"]
