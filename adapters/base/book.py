@@ -29,7 +29,7 @@ from nautilus_trader.model import (
 from fairlead.adapters.base.venue import ParseError
 
 MAX_LEVELS = 5_000  # per side of one frame
-MAX_CACHED_NUMBERS = 65_536  # price or size objects kept by text, per instrument
+MAX_CACHED_NUMBERS = 8_192  # price or size objects kept by text, per instrument
 MAX_NUMBER_CHARS = 40
 
 F_LAST = RecordFlag.F_LAST.value

@@ -37,6 +37,7 @@ from fairlead.engine.run.simulated import post_stop_secs
 TRADER_ID = "FAIRLEAD-001"
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
+ACCOUNT_EVENTS_MINS = 5
 NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
 FOLDER = "logs"  # in the state folder
 # A backtest's orders that go on waiting are failures there, an ERROR each time
@@ -74,6 +75,9 @@ def node_config(
             position_check_interval_secs=POSITION_CHECK_SECS if is_real else None,
             # What the venue executed is true, whatever was ordered: else positions are wrong.
             allow_overfills=True,
+            # A state of the account comes with each fill; the last is kept whatever its age.
+            purge_account_events_interval_mins=ACCOUNT_EVENTS_MINS,
+            purge_account_events_lookback_mins=ACCOUNT_EVENTS_MINS,
         ),
     )
 
