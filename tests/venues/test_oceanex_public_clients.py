@@ -37,7 +37,12 @@ async def client(served: Served) -> AsyncIterator[Any]:
     """
     told = served.describe()
     exchange = ccxt.oceanex(
-        {"apiKey": told["uid"], "secret": told["private_key"], "enableRateLimit": False}
+        {
+            "apiKey": told["uid"],
+            "secret": told["private_key"],
+            "enableRateLimit": False,
+            "timeout": PATIENCE_SECS * 1000,
+        }
     )
     exchange.urls["api"]["rest"] = str(told["rest"]).removesuffix("/v1")
     yield exchange
@@ -80,7 +85,7 @@ async def test_ccxt_reads_markets_and_market_data(served: Served, client: Any) -
         served.venue.exchange.print_trade(
             "btcusdt", Decimal("60000"), Decimal("0.5"), Side.BUY, served.venue.exchange.now_ns
         )
-        trades = await client.fetch_trades(SYMBOL, limit=50)
+        trades = await client.fetch_trades(SYMBOL, limit=500)
         seen = seen or any(t["amount"] == 0.5 and t["side"] == "buy" for t in trades)
     assert seen
 

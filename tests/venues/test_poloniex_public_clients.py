@@ -42,14 +42,19 @@ def configured(made: Any, served: Served) -> Any:
 
 @pytest.fixture
 async def client(served: Served) -> AsyncIterator[Any]:
-    made = configured(ccxt.async_support.poloniex({"enableRateLimit": False}), served)
+    made = configured(
+        ccxt.async_support.poloniex({"enableRateLimit": False, "timeout": PATIENCE_SECS * 1000}),
+        served,
+    )
     yield made
     await made.close()
 
 
 @pytest.fixture
 async def pro(served: Served) -> AsyncIterator[Any]:
-    made = configured(ccxt.pro.poloniex({"enableRateLimit": False}), served)
+    made = configured(
+        ccxt.pro.poloniex({"enableRateLimit": False, "timeout": PATIENCE_SECS * 1000}), served
+    )
     yield made
     await made.close()
 
@@ -93,7 +98,7 @@ async def test_ccxt_reads_markets_and_market_data(served: Served, client: Any) -
     exchange = exchange_of(served)
     size = Decimal("0.512345")
     exchange.print_trade(MARKET, Decimal("60000"), size, Side.BUY, exchange.now_ns)
-    trades = await client.fetch_trades(SYMBOL, limit=50)
+    trades = await client.fetch_trades(SYMBOL, limit=500)
     assert any(t["amount"] == 0.512345 and t["side"] == "buy" for t in trades)
     assert abs(await client.fetch_time() - time.time() * 1000) < 5000
     assert (await client.fetch_trading_fees())[SYMBOL]["taker"] == 0.00155
@@ -248,7 +253,9 @@ async def test_ccxt_with_a_wrong_secret_is_refused(client: Any) -> None:
 
 async def test_ccxt_sync_client(served: Served) -> None:
     def session() -> tuple[Any, Any]:
-        made = configured(ccxt.poloniex({"enableRateLimit": False}), served)
+        made = configured(
+            ccxt.poloniex({"enableRateLimit": False, "timeout": PATIENCE_SECS * 1000}), served
+        )
         order = made.create_order(SYMBOL, "limit", "sell", 0.01, 90_000)
         fetched = made.fetch_order(order["id"], SYMBOL)
         made.cancel_order(order["id"], SYMBOL)

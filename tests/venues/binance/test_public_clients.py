@@ -46,7 +46,10 @@ def configured(made: Any, served: Served) -> Any:
 
 @pytest.fixture
 async def pro(served: Served, product: str) -> AsyncIterator[Any]:
-    made = configured(getattr(ccxt.pro, product)({"enableRateLimit": False}), served)
+    made = configured(
+        getattr(ccxt.pro, product)({"enableRateLimit": False, "timeout": PATIENCE_SECS * 1000}),
+        served,
+    )
     yield made
     await made.close()
 
@@ -171,7 +174,10 @@ async def test_ccxt_sets_and_reads_positions(served: Served, pro: Any, product: 
 @BOTH
 async def test_ccxt_sync(served: Served, product: str) -> None:
     def play() -> Any:
-        made = configured(getattr(ccxt, product)({"enableRateLimit": False}), served)
+        made = configured(
+            getattr(ccxt, product)({"enableRateLimit": False, "timeout": PATIENCE_SECS * 1000}),
+            served,
+        )
         made.create_order(SYMBOLS[product], "market", "buy", 0.01)
         return made.fetch_balance()["USDT"]["total"]
 
