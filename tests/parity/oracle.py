@@ -67,11 +67,13 @@ class _Taking(NamedTuple):
 
 
 class _Taken(NamedTuple):
-    """Taken in one of the markets after the events `first` to `last`."""
+    """Taken in one of the markets after the events `first` to `last`, if in the first of a level
+    that was told by event `told`."""
 
     first: int
     last: int
     size: Decimal
+    told: int
 
 
 class _Judge:
@@ -289,9 +291,12 @@ class _Judge:
 
     def _remember(self, taking: _Taking, first: Sheet, last: Sheet) -> None:
         """What it took, in one of the markets from `first` to `last`."""
+        side = taking.order.side
+        told = {offer.price: offer.told for offer in first.offers(side)}
         for part in taking.parts:
-            taken = self.taken.setdefault((taking.order.side, part.price), [])
-            taken.append(_Taken(first.number, last.number, part.quantity))
+            taken = self.taken.setdefault((side, part.price), [])
+            since = told.get(part.price, 0)
+            taken.append(_Taken(first.number, last.number, part.quantity, since))
 
     def _forget(self, taking: _Taking) -> None:
         for part in taking.parts:
@@ -334,11 +339,15 @@ class _Judge:
         return found
 
     def _left(self, taker: str, offer: Offer, ts: int) -> tuple[Decimal, Decimal]:
-        """`most` and `least` of an offer, without what the run took of it since it was told."""
+        """`most` and `least` of an offer, without what the run took of it since it was told.
+
+        What was taken of the level once it had been told again is no part of what stood before.
+        """
         if not self.rules.consumption:
             return offer.most, offer.least
         taken = self.taken.get((taker, offer.price), ())
-        gone = sum((one.size for one in taken if one.first >= offer.told), ZERO)
+        same = (one for one in taken if one.told <= offer.told <= one.first)
+        gone = sum((one.size for one in same), ZERO)
         perhaps = sum((one.size for one in taken if one.last >= offer.since), ZERO)
         least = offer.least - perhaps - self._met(taker, offer, ts)
         return max(offer.most - gone, ZERO), max(least, ZERO)

@@ -108,6 +108,27 @@ def three(last: str) -> list[dict[str, Any]]:
     ]
 
 
+def two_stops(by_book: str, by_trade: str) -> list[dict[str, Any]]:
+    """One that a level's end fires, and a later one that a trade of the same nanosecond fires."""
+    more: dict[str, Any] = {"kind": "STOP_LIMIT", "price": "99.65"}
+    return [
+        order(
+            10,
+            "BUY",
+            by_book,
+            fill(30, "99.6", by_book),
+            trigger_price="99.58",
+            **more | {"trigger_type": "BID_ASK"},
+        ),
+        order(12, "BUY", by_trade, fill(30, "99.6", by_trade), trigger_price="99.6", **more),
+    ]
+
+
+TRADED = [book(5, {}, {"99.57": "1"}), trade(30, "99.6", "2", "BUY")]
+TOLD_AGAIN = [*TRADED, book(30, {}, {"99.57": "0", "99.6": "3"})]
+NOT_TOLD = [*TRADED, book(30, {}, {"99.57": "0"})]
+
+
 RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
     "a walk of the levels": (
         [order(10, "BUY", "7", fill(15, "99.6", "5"), fill(15, "99.7", "2"))],
@@ -202,6 +223,10 @@ RIGHT: dict[str, tuple[list[dict[str, Any]], list[Event]]] = {
         [book(18, {}, {"99.6": "5"})],
     ),
     "a level told twice in one nanosecond": (three("4"), TWICE),
+    "a level before it is told again in one nanosecond, and after": (
+        two_stops("3", "5"),
+        TOLD_AGAIN,
+    ),
     "either side of the same nanosecond": (
         [
             order(10, "BUY", "1", fill(15, "99.6", "1")),
@@ -285,6 +310,21 @@ WRONG: dict[str, tuple[str, list[dict[str, Any]], list[Event]]] = {
         "more than stood there",
         three("5"),
         TWICE,
+    ),
+    "more than a level after it is told again": (
+        "more than stood there",
+        two_stops("4", "5"),
+        TOLD_AGAIN,
+    ),
+    "more than a level before it is told again": (
+        "more than stood there",
+        two_stops("3", "6"),
+        TOLD_AGAIN,
+    ),
+    "a level twice in the nanosecond in which another is told": (
+        "more than stood there",
+        two_stops("3", "5"),
+        NOT_TOLD,
     ),
     "a better level left out": (
         "worse than it met",
