@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ ROWS = (
     Row(
         "import", "import", "reader", None, "import of a recording, a plain reader that writes none"
     ),
+    Row("import-hft", "import", "convert", None, "the same import, hftbacktest's own converter"),
     Row("gate", "gate", "numbers", 40, "an order with every check, one price and one quantity"),
     Row("journal", "journal", "insert", 2, "a journal write without fsync, a bare SQLite insert"),
     Row("book-few", "book-few", "decode-few", 2.5, "OceanEx frame, few changes, its decoding"),
@@ -80,6 +81,16 @@ class Found(NamedTuple):
         if high <= limit:
             return "kept"
         return "BROKEN" if low > limit else "unsure"
+
+
+def there(rows: Sequence[Row], missing: Mapping[str, Callable[[], str]]) -> Iterator[Row]:
+    """The rows whose contenders are here; says of the others why they are left out."""
+    for row in rows:
+        why = missing[row.theirs]() if row.theirs in missing else ""
+        if why:
+            print(f"{row.name}: left out, {why}", flush=True)
+        else:
+            yield row
 
 
 def side(name: str, data: Path) -> float:
@@ -159,12 +170,12 @@ def main() -> int:
     args = parser.parse_args()
     if args.side:
         time.perf_counter = time.process_time  # runs are timed by what was there at the import
-    from benchmarks.sides import SIDES, prepare
+    from benchmarks.sides import MISSING, SIDES, prepare
 
     if args.side:
         print(json.dumps(SIDES[args.side](args.data)))
         return 0
-    rows = [row for row in ROWS if args.only is None or row.name in args.only]
+    rows = list(there([row for row in ROWS if args.only is None or row.name in args.only], MISSING))
     before = {} if args.compare is None else json.loads(args.compare.read_text())["rows"]
     with tempfile.TemporaryDirectory(prefix="fairlead-bench-") as folder:
         print(f"data: {prepare(Path(folder))}; {args.rounds} rounds, interleaved", flush=True)

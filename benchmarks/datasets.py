@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from fairlead.engine.recording.importers.binance import import_binance
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORDING = REPOSITORY / ".." / "shared" / "data" / "binance_usdm_btcusdt_20240808.gz"
+SAMPLE = REPOSITORY / "tests" / "data" / "recording" / "binance_usdm_400.gz"
+SAMPLE_TIMES = 60  # how often it stands in the twin of a recording
 INSTRUMENT = "BTCUSDT-PERP.BINANCE"
 SYNTHETIC_SECONDS = 2000
 ROW_GROUP = 8192  # a reader holds whole row groups: small ones bound its memory
@@ -64,6 +67,37 @@ def source_catalog(folder: Path) -> tuple[Path, str]:
         return root, f"recording {RECORDING.name}"
     write_catalog(root, perpetual(INSTRUMENT), seconds=SYNTHETIC_SECONDS)
     return root, f"seeded market of {SYNTHETIC_SECONDS} s (no {RECORDING.name} here)"
+
+
+def stream_file(folder: Path) -> tuple[Path, str]:
+    """The recording as it was received, or a smaller twin of it where it is absent; and what."""
+    if RECORDING.exists():
+        return RECORDING.resolve(), f"recording {RECORDING.name}"
+    path = folder / "stream.gz"
+    if not path.exists():
+        with gzip.open(path, "wb") as file:
+            file.writelines(_twin(gzip.decompress(SAMPLE.read_bytes()).splitlines()))
+    return path, f"{SAMPLE.name} {SAMPLE_TIMES} times in a row (no {RECORDING.name} here)"
+
+
+def _twin(lines: list[bytes]) -> Iterator[bytes]:
+    """Lines again and again, later in time and in ids, the depth of one copy after another's."""
+    told = [(int(stamp), json.loads(text)) for stamp, _, text in (x.partition(b" ") for x in lines)]
+    begin_ns, end_ns = told[0][0], told[-1][0] + PAUSE_NS
+    last = None
+    for copy in range(SAMPLE_TIMES):
+        later_ns = copy * (end_ns - begin_ns)
+        for local_ns, message in told:
+            data = dict(message.get("data", message))  # a snapshot is bare
+            for name in ("E", "T"):
+                data[name] += later_ns // 1_000_000
+            for name in {"u", "U", "t", "lastUpdateId"} & data.keys():
+                data[name] += copy * SEQUENCE_STEP
+            if "pu" in data:
+                data["pu"], last = data["pu"] if last is None else last, data["u"]
+            told_again = {**message, "data": data} if "data" in message else data
+            text = json.dumps(told_again, separators=(",", ":"))
+            yield f"{local_ns + later_ns} {text}\n".encode()
 
 
 def repeated(source: Path, target: Path, times: int) -> Path:

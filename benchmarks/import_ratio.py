@@ -26,8 +26,6 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
-RECORDING = REPOSITORY / ".." / "shared" / "data" / "binance_usdm_btcusdt_20240808.gz"
-SAMPLE = REPOSITORY / "tests" / "data" / "recording" / "binance_usdm_400.gz"
 CONTENDERS = ("import", "reader", "floor")
 FLOOR_TIMES_MAX = 6.0
 
@@ -112,6 +110,8 @@ def measured(name: str, file: Path) -> float:
 
 
 def main() -> int:
+    from benchmarks.datasets import RECORDING, SAMPLE
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--file", type=Path, default=RECORDING if RECORDING.exists() else SAMPLE)

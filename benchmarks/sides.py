@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import Price, Quantity
 
-from benchmarks import backtest_ratio, datasets, gate, import_ratio, parse_oceanex
+from benchmarks import backtest_ratio, datasets, gate, import_peer, import_ratio, parse_oceanex
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_schema import record_crc
 from fairlead.engine.orders.model import Intent, Kind, OrderState, Side
@@ -30,6 +30,10 @@ PIECES = 4000
 FEW, MANY = "few.toml", "many.toml"
 # Quotes at the touch, moved at every change of it: an order for each 30 events of a recording
 BUSY = {"half_spread_bps": "0.2", "requote_ms": 20, "requote_bps": "0.05"}
+
+
+# What keeps a contender from running, where something does: its name, and a function that tells
+MISSING: Mapping[str, Callable[[], str]] = {"convert": import_peer.missing}
 
 
 def prepare(folder: Path) -> str:
@@ -46,10 +50,10 @@ def run_of(kind: Callable[[Path], Mapping[str, Any]], config: str) -> Callable[[
 
 
 def imported(kind: Callable[[Path, Path], Callable[[], object]]) -> Callable[[Path], float]:
-    def run(_: Path) -> float:
-        real = import_ratio.RECORDING
+    def run(data: Path) -> float:
+        file, _ = datasets.stream_file(data)
         with tempfile.TemporaryDirectory() as folder:
-            work = kind(real if real.exists() else import_ratio.SAMPLE, Path(folder))
+            work = kind(file, Path(folder))
             gc.collect()
             gc.disable()
             before = time.process_time()
@@ -57,6 +61,11 @@ def imported(kind: Callable[[Path, Path], Callable[[], object]]) -> Callable[[Pa
             return time.process_time() - before
 
     return run
+
+
+def converted(data: Path) -> float:
+    file, _ = datasets.stream_file(data)
+    return import_peer.measured("convert", file)["cpu"]
 
 
 def piece(work: Callable[[], object], count: int = PIECES) -> float:
@@ -159,6 +168,7 @@ SIDES: Mapping[str, Callable[[Path], float]] = {
     "orders-ungated": run_of(backtest_ratio.run_helped, MANY),
     "import": imported(import_ratio.run_import),
     "reader": imported(import_ratio.run_reader),
+    "convert": converted,
     "gate": checked,
     "numbers": numbers,
     "journal": journaled,

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from benchmarks.__main__ import ROWS, Found, Row, kept, told
+from benchmarks import datasets
+from benchmarks.__main__ import ROWS, Found, Row, kept, there, told
+from fairlead.engine.recording.importers.binance import import_binance
 
 
 def found(*ratios: float, limit: float | None = 2) -> Found:
@@ -41,3 +43,23 @@ def test_what_was_measured_is_kept_and_compared() -> None:
 def test_the_clock_of_who_imports_it_is_its_own() -> None:
     assert time.perf_counter is not time.process_time
     assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_a_row_whose_contender_is_not_here_is_left_out_and_said(capsys) -> None:
+    rows = list(there(ROWS, {"convert": lambda: "it isn't installed"}))
+    assert {row.name for row in ROWS} - {row.name for row in rows} == {"import-hft"}
+    assert capsys.readouterr().out == "import-hft: left out, it isn't installed\n"
+    assert list(there(ROWS, {"convert": str})) == list(ROWS)
+
+
+def test_the_twin_of_a_recording_is_one_unbroken_recording(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(datasets, "RECORDING", tmp_path / "absent.gz")
+    monkeypatch.setattr(datasets, "SAMPLE_TIMES", 3)
+    file, what = datasets.stream_file(tmp_path)
+    assert "absent.gz" in what
+    report = import_binance(file, tmp_path / "catalog")
+    assert (report.lines, report.malformed, report.gaps, report.clock_steps) == (1200, 0, 0, 0)
+    once = import_binance(datasets.SAMPLE, tmp_path / "once").instruments[0]
+    thrice = report.instruments[0]
+    assert thrice.level_updates == 3 * once.level_updates
+    assert (thrice.trades, thrice.trades_repeated) == (3 * once.trades, 0)
