@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+LOOP_STUCK = "LOOP-STUCK"  # the code of a loop that stands still, whoever tells of it
 PROBLEMS_MAX = 100  # kept for display; `problem_count` counts all
 CUT = " [...]"
 PROBLEM_CHARS_MAX = 1_000  # a sentence that says what to do, paths and all

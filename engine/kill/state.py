@@ -135,6 +135,8 @@ class KillState:
         # In force in this process only: the disk refused them, or lost their files.
         # A dict, as a signal handler adds to it in the midst of a look.
         self._unwritten: dict[Kill, None] = {}
+        # By scope: what this process has flattened, and does not trade on with, cleared or not
+        self.flattened: dict[str, Kill] = {}
 
     # -- reading -------------------------------------------------------------------------------
 

@@ -104,7 +104,6 @@ class KillWatch:
         self._now_ns = now_ns
         self._told: tuple[Kill, ...] = ()
         self._lost: list[Kill] = []
-        self._flattened: dict[str, Kill] = {}  # what this run must not trade on with
         self._ready: dict[str, float] = {}  # venue -> when its next flatten may start
         self._tries: dict[str, int] = {}
         self._too_small: dict[str, dict[str, Decimal]] = {}  # by venue and instrument: what stays
@@ -120,7 +119,7 @@ class KillWatch:
         if intent.strategy == KILL_STRATEGY:
             return None
         why = self._switch.reason(intent.strategy, intent.instrument)
-        if why is None and self._flattened and self._is_flattened(intent):
+        if why is None and self._state.flattened and self._is_flattened(intent):
             return "its position was flattened by the kill switch; start a new run to trade again"
         return why
 
@@ -129,7 +128,7 @@ class KillWatch:
         account = self._loaded.config.venues[venue].account
         return any(
             kill.scope.covers(strategy=intent.strategy, venue=venue, account=account)
-            for kill in self._flattened.values()
+            for kill in self._state.flattened.values()
         )
 
     def recovered(self, trading: TradedAccount) -> None:
@@ -181,7 +180,7 @@ class KillWatch:
                 self._status.problem(self._now_ns(), "KILLED", str(kill))
                 self._note(KillRecord(kill=kill))
             if kill.action is Action.FLATTEN and self._trading:
-                self._flattened[str(kill.scope)] = kill
+                self._state.flattened[str(kill.scope)] = kill
                 self._tell_not_flat()
         for kill in self._told:
             if kill not in kills:
@@ -295,7 +294,7 @@ class KillWatch:
         venue = trading.venue
         if not trading.can_flatten:
             return False
-        if not self._flattened or now < self._ready[venue]:
+        if not self._state.flattened or now < self._ready[venue]:
             return False
         waits = self._can_cancel(trading)  # else what is open ends with its position
         if waits and any(order.is_proven for order in self._to_cancel(trading)):

@@ -22,6 +22,7 @@ EXITS = {
     "KILLED": Exit.KILLED,
     "HALTED": Exit.KILLED,
     "STOPPED": Exit.KILLED,
+    "FLATTENED": Exit.KILLED,
     "FAULTED": Exit.FAULTED,
     "MISSING": Exit.UNRESOLVED,
     "UNKNOWN": Exit.UNRESOLVED,

@@ -8,6 +8,7 @@ triggers). They are kept, in the file, where a person can look them up.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
 ACCOUNT_EVENTS_MINS = 5
 NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
+MIB = 1 << 20
+BEGUN = r"_\d{4}-\d\d-\d\d_\d{6}.*"  # the time in the name of a file that is begun in turn
 FOLDER = "logs"  # in the state folder
 # A backtest's orders that go on waiting are failures there, an ERROR each time
 EXCHANGE = "nautilus_execution::matching_engine"
@@ -102,20 +105,58 @@ class MarketActor(DataActor):
 
 
 def log_path(loaded: LoadedConfig, mode: Mode) -> Path:
-    """The file that a run of this mode appends to."""
+    """The file that a run of this mode appends to; where it `rotates`, see `begun`."""
     return loaded.state_dir / FOLDER / f"{loaded.config.name}-{mode}.log"
 
 
 def logger_config(loaded: LoadedConfig, mode: Mode) -> LoggerConfig:
     """Of a run; one that may not write its state folder (a backtest may run so) has no file."""
-    path = log_path(loaded, mode)
     return LoggerConfig(
         stdout_level=LogLevel.ERROR,
         fileout_level=LEVELS[loaded.config.run.log_level],
         component_levels={EXCHANGE: "OFF"} if mode == "backtest" else None,
         is_colored=False,
-        file_config=FileWriterConfig(str(path.parent), path.stem) if _is_ready(path) else None,
+        file_config=_file_config(loaded, mode),
     )
+
+
+def _file_config(loaded: LoadedConfig, mode: Mode) -> FileWriterConfig | None:
+    path, log = log_path(loaded, mode), loaded.config.log
+    if not rotates(loaded, mode):
+        return FileWriterConfig(str(path.parent), path.stem) if _is_ready(path) else None
+    assert log is not None  # `logged` has made its file, so that the folder is there
+    for old in begun(path)[log.keep :]:  # those of runs of before: it counts its own only
+        old.unlink(missing_ok=True)
+    rotation = (log.rotate_mb * MIB, log.keep)
+    return FileWriterConfig(str(path.parent), path.stem, file_rotate=rotation)
+
+
+def rotates(loaded: LoadedConfig, mode: Mode) -> bool:
+    """Whether NautilusTrader's log is closed and begun anew: as `[log]` says for the run's own. A
+    backtest has one file: it does not go on for months."""
+    return loaded.config.log is not None and mode != "backtest"
+
+
+def newest_log(loaded: LoadedConfig, mode: Mode) -> Path:
+    """The file that a run of this mode writes now."""
+    path = log_path(loaded, mode)
+    return next(iter(begun(path)), path) if rotates(loaded, mode) else path
+
+
+def begun(path: Path) -> list[Path]:
+    """The files that NautilusTrader has begun in turn in place of `path`, the newest first: its
+    name has the time in it."""
+    name = re.compile(re.escape(path.stem) + BEGUN + re.escape(path.suffix))
+    try:
+        found = [one for one in path.parent.iterdir() if name.fullmatch(one.name)]
+    except FileNotFoundError:
+        return []
+    return sorted((one for one in found if is_log(one)), reverse=True)
+
+
+def is_log(path: Path) -> bool:
+    """A file of its own, and no link to another."""
+    return path.is_file() and not path.is_symlink()
 
 
 def no_log() -> LoggerConfig:

@@ -15,7 +15,7 @@ import msgspec
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
-from fairlead.engine.run.kernel import FOLDER
+from fairlead.engine.run.kernel import FOLDER, begun, is_log
 
 LEVELS = ("debug", "info", "warning", "error")
 BACK_BYTES_MAX = 64 * 1024 * 1024  # of one log, that are looked through for the last lines
@@ -56,17 +56,18 @@ NOTHING = LogLine(time="", level="", who="", text="", raw="")
 
 
 class Log:
-    """Of one config and mode: NautilusTrader's file and those of `[log]`, as one by their times."""
+    """Of one config and mode: NautilusTrader's files and those of `[log]`, as one by time."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._files = [_File(path) for path in paths]
+    def __init__(self, files: Iterable[_File]) -> None:
+        self._files = list(files)
 
     @classmethod
     def of(cls, loaded: LoadedConfig, mode: str) -> Log | None:
         """None: there is none."""
         begin = loaded.state_dir / FOLDER / f"{loaded.config.name}-{mode}"
-        paths = [begin.with_name(f"{begin.name}.{end}") for end in (NAUTILUS, *OWN)]
-        found = [path for path in paths if any(map(_is_log, (path, _numbered(path, 1))))]
+        files: list[_File] = [_Begun(begin.with_name(f"{begin.name}.{NAUTILUS}"))]
+        files += [_File(begin.with_name(f"{begin.name}.{end}")) for end in OWN]
+        found = [file for file in files if any(is_log(file.at(number)) for number in (0, 1))]
         return cls(found) if found else None
 
     @property
@@ -95,13 +96,17 @@ class _File:
         self._rest = b""
         self._before = NOTHING
 
+    def at(self, number: int) -> Path:
+        """0 is written now, 1 was closed last; beyond those that are there, one that is not."""
+        return self.path.with_name(f"{self.path.name}.{number}") if number else self.path
+
     def last(self, most: int, level: str) -> list[LogLine]:
         try:
             lines = self._wanted(self._open(), level)
             number, left = 1, BACK_BYTES_MAX
             while len(lines) < most and left > 0:
-                path = _numbered(self.path, number)
-                if not _is_log(path):
+                path = self.at(number)
+                if not is_log(path):
                     break
                 data = _end_of(path, left)
                 lines = _filtered(_lines(data, NOTHING), level) + lines
@@ -132,16 +137,17 @@ class _File:
         if self._file is not None:
             self._file.close()
         self._file, self._rest = None, b""
-        if not _is_log(self.path):
+        path = self.at(0)
+        if not is_log(path):
             return b""
-        self._file = self.path.open("rb")
+        self._file = path.open("rb")
         self._file.seek(max(self._file.seek(0, os.SEEK_END) - BACK_BYTES_MAX, 0))
         return self._file.read(BACK_BYTES_MAX)
 
     def _has_moved(self) -> bool:
         assert self._file is not None
         try:
-            return not os.path.samestat(os.stat(self.path), os.fstat(self._file.fileno()))
+            return not os.path.samestat(os.stat(self.at(0)), os.fstat(self._file.fileno()))
         except FileNotFoundError:
             return False  # rotated just now: what is still written goes into the old one
 
@@ -149,7 +155,7 @@ class _File:
         """Files that were begun after ours and closed by now, oldest first."""
         assert self._file is not None
         mine, found, number = os.fstat(self._file.fileno()), list[Path](), 1
-        while _is_log(path := _numbered(self.path, number)):
+        while is_log(path := self.at(number)):
             if os.path.samestat(path.stat(), mine):
                 return found[::-1]
             found.append(path)
@@ -168,12 +174,23 @@ class _File:
         )
 
 
-def _is_log(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+class _Begun(_File):
+    """NautilusTrader's: with `[log]` each is begun under another name; `path` is one without."""
+
+    def at(self, number: int) -> Path:
+        files = begun(self.path)
+        if is_log(self.path):  # of a config without [log], before or since
+            newer = [one for one in files if _written(one) > _written(self.path)]
+            files.insert(len(newer), self.path)
+        return files[number] if number < len(files) else super().at(number + 1)
 
 
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.{number}")
+def _written(path: Path) -> int:
+    """ns; one that has just gone is the oldest."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _end_of(path: Path, most: int) -> bytes:

@@ -10,11 +10,10 @@ from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.logs import TEXT, JsonFormatter, RotatingFile
 from fairlead.engine.processes import say, speech
-from fairlead.engine.run.kernel import FOLDER
+from fairlead.engine.run.kernel import FOLDER, MIB
 from fairlead.engine.run.modes import Mode
 from fairlead.engine.secrets import RedactingFilter
 
-MIB = 1 << 20
 LOST = "LOG-LOST"
 people = logging.getLogger("fairlead")  # shown at INFO, whatever the run's log level
 

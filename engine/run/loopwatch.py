@@ -21,13 +21,13 @@ from fairlead.engine.config.model import Run
 from fairlead.engine.errors import Exit
 from fairlead.engine.processes import end_at_once, say
 from fairlead.engine.run.notify import ALIVE, alive_secs, notify
+from fairlead.engine.status import LOOP_STUCK as CODE
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECS = 0.2
 CANCEL_SECS = 15.0
 LOG_SECS = 1.0  # for the loggers, whose locks the loop's thread may hold
-CODE = "LOOP-STUCK"
 
 
 class LoopWatch:

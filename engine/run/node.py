@@ -39,9 +39,8 @@ from fairlead.engine.run.accounts import HeldAccounts, hold_accounts
 from fairlead.engine.run.assembly import Assembly
 from fairlead.engine.run.connection import VenueConnection, natives
 from fairlead.engine.run.ended import Ended, verdict
-from fairlead.engine.run.kernel import log_path
+from fairlead.engine.run.kernel import newest_log
 from fairlead.engine.run.logged import begin_logs, own_log_path, people
-from fairlead.engine.run.loopwatch import CODE as LOOP_STUCK
 from fairlead.engine.run.loopwatch import LoopWatch
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.native.account import NativeAccount
@@ -186,7 +185,7 @@ class NodeRun:
             loop,
             self._settings,
             cancels=self._cancel_past_loop,
-            on_stuck=lambda text: self.status.problem(time.time_ns(), LOOP_STUCK, text),
+            on_stuck=self._shown.stuck,
             is_up=lambda: self._is_up,
             is_stopping=self._stopping.is_set,
         )
@@ -234,7 +233,7 @@ class NodeRun:
             people.info("strategies: %s", ", ".join(strategies))
         for remark in self._accounts.remarks:
             people.warning("%s", remark)
-        files = {"log": log_path(self.loaded, self.mode)}
+        files = {"log": newest_log(self.loaded, self.mode)}
         if (own := own_log_path(self.loaded, self.mode)) is not None:
             files["its own log"] = own
         for key in self.loaded.traded if is_real else ():

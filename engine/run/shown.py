@@ -20,7 +20,7 @@ from fairlead.engine.research.runs import RUN_FILE, RUNS, Run, newest
 from fairlead.engine.run.build import Parts
 from fairlead.engine.run.modes import MODES, NodeMode
 from fairlead.engine.run.trading import TradingAccount
-from fairlead.engine.status import RunStatus
+from fairlead.engine.status import LOOP_STUCK, RunStatus
 
 if TYPE_CHECKING:
     from fairlead.engine.observe.alerts.watch import Alerting
@@ -50,6 +50,7 @@ class Shown:
         runtimes: Callable[[], Iterable[VenueRuntime]],
     ) -> None:
         self.lines: list[str] = []
+        self._status = status
         self.alerts: Alerting | None = None
         self._page: Page | None = None
         self._sources: Sources | None = None
@@ -89,7 +90,13 @@ class Shown:
             from fairlead.engine.observe.alerts.watch import Alerting as Told
 
             name = f"{loaded.config.name} {mode}"
-            self.alerts = Told(observe.alerts, people.endpoints, run=name, config=str(loaded.path))
+            self.alerts = Told(
+                observe.alerts,
+                people.endpoints,
+                run=name,
+                config=str(loaded.path),
+                stuck_secs=loaded.config.run.stuck_secs,
+            )
             self.alerts.lend(sources, snapshot)
             sources.alerts = self.alerts
             self._tasks.append(self.alerts.run)
@@ -112,6 +119,13 @@ class Shown:
         await asyncio.gather(*self._running, return_exceptions=True)
         if self._page is not None:
             await self._page.stop()
+
+    def stuck(self, text: str) -> None:
+        """The loop stands still; from another thread. Whoever is told by alerts hears it now, the
+        page tells it once the loop turns again."""
+        self._status.problem(time.time_ns(), LOOP_STUCK, text)
+        if self.alerts is not None:
+            self.alerts.stuck()
 
     def assembled(self, parts: Parts, cache: Any) -> None:
         """The venues are connected."""

@@ -88,6 +88,27 @@ def test_a_stop_that_is_cut_off_is_told_with_its_exit_code(live: Run, hook: Hook
     assert "test live: GONE" not in hook.titles
 
 
+@pytest.mark.slow
+def test_a_loop_that_stands_still_is_told_once_and_when_it_is_over(live: Run, hook: Hook) -> None:
+    """One alert, of the code that the log and the page have, too."""
+    live.more = configs.ROOMY + "\n[run]\nstuck_secs = 1\n" + OBSERVE
+    live.more += alerts(live.folder, hook=hook.url)
+    live.start({**RESTS, "block_secs": 600})
+    hook.text_of("STARTED")
+    live.block()
+    assert "has not turned for 1 s" in hook.text_of("LOOP-STUCK")
+    wait_for(lambda: "LOOP-STUCK: the event loop has not turned" in live.log.read_text(), "the log")
+    live.release()
+    hook.text_of("LOOP-STUCK over")
+    page = PageOf(live.log, live.folder / "state")
+    wait_for(lambda: "LOOP-STUCK" in page.wrong(), "the page")
+    assert live.end() == Exit.OK
+    hook.text_of("ENDED 0")
+    stuck = [title for title in hook.titles if "STUCK" in title]
+    pair = ["test live: LOOP-STUCK", "test live: LOOP-STUCK over"]
+    assert stuck == pair * (len(stuck) // 2), "a busy machine may have had it stand still again"
+
+
 def test_a_start_that_is_refused_is_told(live: Run, hook: Hook) -> None:
     live.more = configs.ROOMY + alerts(live.folder, hook=hook.url)
     live.start(dict(RESTS))

@@ -11,8 +11,10 @@ import pytest
 
 from fairlead.engine.errors import Exit
 from tests.live.blocked_run import Run
+from tests.support import configs
+from tests.support.page import OBSERVE, PageOf
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import wait_for
+from tests.support.processes import command, wait_for
 
 STEP = Decimal("0.000001")
 DUST = {"oceanex": STEP, "poloniex": Decimal("0.00001")}  # below what can be sold
@@ -171,6 +173,7 @@ def test_a_run_flattens_by_itself(live: Run) -> None:
     """A kill that was written without `fairlead kill`, as a limit does it."""
     from fairlead.engine.kill.state import ALL, Action, KillState
 
+    live.more = configs.ROOMY + OBSERVE
     before = live.btc()
     live.start({"goes_on": False, "buys": 1, "rests": 3})
     live.at_least(4)
@@ -178,7 +181,22 @@ def test_a_run_flattens_by_itself(live: Run) -> None:
     KillState(live.state).engage(ALL, Action.FLATTEN, reason="a limit", by="a test")
     wait_for(lambda: Decimal(0) <= live.btc() - before < STEP, f"flat; see {live.log}")
     assert not live.open()
-    assert live.end() == Exit.KILLED
+    page = PageOf(live.log, live.folder / "state")
+    assert "KILLED" in page.wrong()
+    live.kill("all", "--clear", "--reason", "looked at")
+    wait_for(lambda: "KILLED" not in page.wrong(), "the clear to be seen")
+    told = command("status", str(live.config))
+    assert told.returncode == Exit.KILLED, "it is not traded on with, and somebody has to know"
+    assert f"until a new run is started, though it is cleared: {live.instrument}" in " ".join(
+        told.stdout.split()
+    )
+    assert live.end() == Exit.OK
+    live.log = live.folder / "again.log"
+    live.start({"goes_on": False, "rests": 1})
+    page = PageOf(live.log, live.folder / "state")
+    wait_for(lambda: page.get("status")["open_orders"] == 1, "a new run to trade")
+    assert "FLATTENED" not in page.wrong()
+    assert live.end() == Exit.OK
 
 
 @pytest.mark.slow

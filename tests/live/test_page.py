@@ -101,11 +101,12 @@ def measured(page: PageOf) -> None:
     assert page.ask("/metrics", Authorization="")[0] == 401
     status, text = page.ask("/metrics")
     assert status == 200, text
-    found = {
-        sample.name: sample.value
+    samples = [
+        sample
         for family in parser.text_string_to_metric_families(text)
         for sample in family.samples
-    }
+    ]
+    found = {sample.name: sample.value for sample in samples}
     assert found["fairlead_open_orders"] == RESTS
     assert found["fairlead_fills_total"] == 1
     assert found["fairlead_wrong"] == 0
@@ -117,12 +118,15 @@ def measured(page: PageOf) -> None:
     names |= set(re.findall(r"^# TYPE (\w+) gauge$", text, re.M))
     names |= set(re.findall(r"^# TYPE (\w+) counter$", text, re.M))
     dashboard = json.loads((ROOT / "docs" / "grafana.json").read_text())
-    asked = {
-        name
-        for panel in dashboard["panels"]
-        for target in panel["targets"]
-        for name in re.findall(r"fairlead_\w+", target["expr"])
-    }
+    labels = {sample.name: {"job", *sample.labels} for sample in samples}  # job: by who collects
+    for target in (one for panel in dashboard["panels"] for one in panel["targets"]):
+        used = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+        used |= set(re.findall(r"[{,](\w+)[=!]", target["expr"]))
+        for name in set(re.findall(r"fairlead_\w+", target["expr"])) & set(labels):
+            assert used <= labels[name], target
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries += [str(variable["query"]) for variable in dashboard["templating"]["list"]]
+    asked = {name for query in queries for name in re.findall(r"fairlead_\w+", query)}
     assert len(asked) > 20
     assert not asked - names
 

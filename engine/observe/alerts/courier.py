@@ -141,24 +141,35 @@ class Reports:
 
 
 class Beats:
-    """Whether the run's loop turns: it says so every second, once it has begun to."""
+    """Whether the run's loop turns: it says so every second, once it has begun to. That it stands
+    still the run's watch says, and its own silence where nothing of the process goes on."""
 
     def __init__(self, hello: Hello) -> None:
         self._hello = hello
         self._last = 0.0
         self._is_stuck = False
+        self._lock = threading.Lock()  # it is looked at by one thread and heard by another
 
     def heard(self) -> Message | None:
-        self._last = time.monotonic()
-        was_stuck, self._is_stuck = self._is_stuck, False
+        with self._lock:
+            self._last = time.monotonic()
+            was_stuck, self._is_stuck = self._is_stuck, False
         return self._hello.turned if was_stuck else None
 
     def look(self) -> Message | None:
-        silent = time.monotonic() - self._last
-        if not self._last or self._is_stuck or silent < self._hello.stuck_secs:
-            return None
-        self._is_stuck = True
-        return self._hello.stuck
+        with self._lock:
+            if not self._last or time.monotonic() - self._last < self._hello.stuck_secs:
+                return None
+            return self._once()
+
+    def stuck(self) -> Message | None:
+        """The run's watch says so."""
+        with self._lock:
+            return self._once()
+
+    def _once(self) -> Message | None:
+        was_stuck, self._is_stuck = self._is_stuck, True
+        return None if was_stuck else self._hello.stuck
 
 
 class Courier:
@@ -181,6 +192,8 @@ class Courier:
             self._has_ended = self._has_ended or word.is_end
             if word.message is not None:
                 self._put(word.message)
+            elif word.is_stuck:
+                self._put(self._beats.stuck())
             elif not word.is_end:
                 self._put(self._beats.heard())
         if not self._has_ended:

@@ -29,7 +29,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """The courier's first line. `orphan` is sent where the run goes without a word; `stuck` where
-    its loop has not turned for `stuck_secs`, and `turned` once it does again."""
+    its loop has not turned for so long that the run's watch says so, or, where that is held up,
+    too, for `stuck_secs`; and `turned` once it does again."""
 
     endpoints: dict[str, str]
     orphan: Message
@@ -39,7 +40,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Every other line: a message, a sign of the loop, or the run's end in order."""
+    """Every other line: a message, a sign of the loop, that it stands still, or the run's end in
+    order."""
 
     message: Message | None = None
     is_end: bool = False
+    is_stuck: bool = False

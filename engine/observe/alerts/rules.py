@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fairlead.engine.observe.alerts.messages import Kind, Message
+from fairlead.engine.status import LOOP_STUCK
 
 if TYPE_CHECKING:
     from fairlead.engine.config.observed import Alerts, Topic
@@ -32,6 +33,7 @@ TOPICS: Mapping[str, Topic] = {
     "HALTED": "halts",
     "FAULTED": "halts",
     "STOPPED": "halts",
+    "FLATTENED": "halts",
     "UNKNOWN": "orders",
     "MISSING": "orders",
     "STREAM": "feeds",
@@ -42,9 +44,10 @@ TOPICS: Mapping[str, Topic] = {
     "LOSS": "losses",
 }
 PASSING = frozenset({"UNKNOWN", "STREAM", "BOOK", "CLOCK", "COMPARED"})  # by themselves, often
-UNTOLD = frozenset({"NOT-RUNNING"})  # a start and a stop are alerts of their own
+# A start and a stop are alerts of their own, and the courier tells while a loop stands still.
+UNTOLD = frozenset({"NOT-RUNNING", LOOP_STUCK})
 URGENT: frozenset[Topic] = frozenset({"halts", "run", "daily"})
-RECOVERS = frozenset(TOPICS) - {"FAULTED", "FINDING"}
+RECOVERS = frozenset(TOPICS) - {"FAULTED", "FINDING", "FLATTENED"}
 
 
 class _Known(msgspec.Struct):

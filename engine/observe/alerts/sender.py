@@ -34,6 +34,7 @@ READ_BYTES = 65_536
 
 _encode = msgspec.json.Encoder().encode
 _BEAT = _encode(Word()) + b"\n"
+_STUCK = _encode(Word(is_stuck=True)) + b"\n"
 _END = _encode(Word(is_end=True)) + b"\n"
 
 
@@ -118,6 +119,10 @@ class Sender:
     def beat(self) -> None:
         """The loop turns."""
         self._write(_BEAT, counts=False)
+
+    def stuck(self) -> None:
+        """The loop does not turn; from any thread."""
+        self._write(_STUCK)
 
     def _write(self, line: bytes, *, counts: bool = True) -> None:
         process = self._process

@@ -27,7 +27,7 @@ from fairlead.engine.observe.deliveries import Delivery
 from fairlead.engine.observe.page.rows import of_finding
 from fairlead.engine.observe.page.told import Wrong
 from fairlead.engine.processes import answer_also, answer_no_more
-from fairlead.engine.status import shortened
+from fairlead.engine.status import LOOP_STUCK, shortened
 
 if TYPE_CHECKING:
     from fairlead.engine.config.observed import Alerts
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECS = 1.0
 TELL_SECS = 60.0  # between two lines on the same trouble
-STUCK_SECS = 30.0  # that the loop may be blocked before the courier tells
+MUTE_SECS = 2.0  # that the run's watch may be late with a stuck loop, before the courier tells
 WORTH_SECS = 10.0
 TEXT_CHARS_MAX = 700  # of an alert, without its place and time
 FINDINGS_MAX = 5  # of one look; more are counted
@@ -55,13 +55,15 @@ class Alerting:
         *,
         run: str,
         config: str,
+        stuck_secs: int,
         sender: Callable[[Hello], Sender] = Sender,
     ) -> None:
         self._settings = settings
         self._where = f"{socket.gethostname()}, {config}"
         self._rules = Rules(settings, run)
         self._run = run
-        self._sender = sender(self._hello({name: url.reveal() for name, url in urls.items()}))
+        revealed = {name: url.reveal() for name, url in urls.items()}
+        self._sender = sender(self._hello(revealed, stuck_secs))
         self._sources: Sources | None = None
         self._snapshot: Snapshot | None = None
         self._worth: texts.Worth = {}
@@ -73,7 +75,7 @@ class Alerting:
         self._told_at: dict[str, tuple[float, int]] = {}
         self._has_ended = False
 
-    def _hello(self, urls: dict[str, str]) -> Hello:
+    def _hello(self, urls: dict[str, str], stuck_secs: int) -> Hello:
         takers = tuple(self._rules.takers("run", "bad"))
         halts = tuple(self._rules.takers("halts", "bad"))
 
@@ -94,12 +96,12 @@ class Alerting:
             ),
             stuck=message(
                 halts,
-                "STUCK",
-                f"the engine's loop has not turned for {STUCK_SECS:.0f} s: nothing is traded, and "
+                LOOP_STUCK,
+                f"the engine's loop has not turned for {stuck_secs} s: nothing is traded, and "
                 "nothing is cancelled by itself. `fairlead kill` works all the same",
             ),
-            turned=message(halts, "STUCK over", "over: the engine's loop turns again"),
-            stuck_secs=STUCK_SECS,
+            turned=message(halts, f"{LOOP_STUCK} over", "over: the engine's loop turns again"),
+            stuck_secs=stuck_secs + MUTE_SECS,
         )
 
     @property
@@ -126,13 +128,18 @@ class Alerting:
         """Until it is cancelled. Never raises anything else."""
         while True:
             try:
-                self._sender.beat()
                 self.look()
             except Exception:
                 logger.exception("ALERTS")
+            if self._is_running_told:  # a start imports and reads for as long as it takes
+                self._sender.beat()
             due = time.monotonic_ns() + round(LOOK_SECS * 1e9)
             await asyncio.sleep(LOOK_SECS)
             self._lagged(max(time.monotonic_ns() - due, 0))
+
+    def stuck(self) -> None:
+        """The loop stands still; from the thread that sees it. Doesn't block."""
+        self._sender.stuck()
 
     def _lagged(self, late_ns: int) -> None:
         """How long the loop was held up; where there is a page, it measures, too."""

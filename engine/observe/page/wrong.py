@@ -25,6 +25,7 @@ def wrong_of(sources: Sources, now_ns: int, losses: list[LossTold], unknown: int
     """Empty: all is well."""
     found = [
         *_stops(sources),
+        *_flattened(sources),
         *_orders(sources, unknown),
         *_streams(sources, now_ns),
         *_clocks(sources),
@@ -34,7 +35,8 @@ def wrong_of(sources: Sources, now_ns: int, losses: list[LossTold], unknown: int
     ]
     if sources.state() != "running":
         found.append(_look("NOT-RUNNING", f"the run is {sources.state()}", "run"))
-    if sources.loop_lag_ns > LAG_NS:
+    stuck_ns = sources.loaded.config.run.stuck_secs * SECOND_NS  # from there on it is a LOOP-STUCK
+    if LAG_NS < sources.loop_lag_ns < stuck_ns:
         ms = sources.loop_lag_ns // 1_000_000
         found.append(_look("LOOP-LAG", f"the engine's loop was held up for {ms} ms", "loop"))
     return sorted(found, key=lambda one: one.level)
@@ -66,6 +68,33 @@ def _stops(sources: Sources) -> Iterator[Wrong]:
     why = snapshot.kill_switch
     if why is not None and (sources.kills is None or not sources.kills.in_force()):
         yield _bad("STOPPED", why)
+
+
+def _flattened(sources: Sources) -> Iterator[Wrong]:
+    """What a kill flattened and a person cleared since: the run does not trade on with it."""
+    kills = sources.kills
+    if kills is None:
+        return
+    in_force = {kill.scope for kill in kills.in_force()}
+    for kill in kills.flattened.values():
+        scope = kill.scope
+        names = [
+            name
+            for account in sources.accounts
+            if account.can_flatten
+            and (
+                scope.kind == "strategy"
+                or scope.covers(strategy="", venue=account.venue.lower(), account=account.account)
+            )
+            for name in sources.loaded.config.venues[account.venue.lower()].instruments
+        ]
+        if names and scope not in in_force:
+            yield _bad(
+                "FLATTENED",
+                f"what the kill of {scope} flattened is not traded until a new run is started, "
+                f"though it is cleared: {', '.join(names)}",
+                str(scope),
+            )
 
 
 def _orders(sources: Sources, unknown: int) -> Iterator[Wrong]:

@@ -50,6 +50,9 @@ class Kept:
 
     send_last = send
 
+    def stuck(self) -> None:
+        self.sent.append(self.hello.stuck)
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -71,7 +74,12 @@ class Told:
             return self.kept
 
         self.alerts = Alerting(
-            settings, {"a": Secret("json://x", "env:A")}, run="test live", config="c", sender=sender
+            settings,
+            {"a": Secret("json://x", "env:A")},
+            run="test live",
+            config="c",
+            stuck_secs=10,
+            sender=sender,
         )
         self.snapshot = Snapshot(run.sources, is_controlled=False)
         self.alerts.lend(run.sources, self.snapshot)
@@ -260,3 +268,36 @@ def test_who_asks_for_the_end_hears_of_one_without_a_word(run: Run) -> None:
     told = Told(run, rules=[AlertRule(to=["a"], about=["run"])])
     assert told.kept.hello.orphan.to == ("a",)
     assert told.kept.hello.stuck.to == ()
+
+
+def test_a_loop_that_stood_still_is_one_alert(run: Run) -> None:
+    """The courier's: what the page says of it afterwards is no second one."""
+    told = Told(run)
+    told.look()
+    stuck_secs = run.sources.loaded.config.run.stuck_secs
+    told.alerts.stuck()
+    assert told.kept.codes == ["STARTED", "LOOP-STUCK"]
+    assert f"has not turned for {stuck_secs} s" in told.kept.sent[-1].body
+    run.status.problem(run.now_ns, "LOOP-STUCK", "the event loop has not turned for 10 s")
+    told.alerts._lagged(stuck_secs * 10**9)
+    assert told.look() == []
+    assert [one.code for one in wrongs(run.sources)] == ["LOOP-STUCK"]
+    told.alerts._lagged(stuck_secs * 10**9 - 1)
+    assert told.look() == ["LOOP-LAG"], "a shorter one is another matter"
+
+
+async def test_a_start_that_takes_long_is_no_loop_that_stands_still(run: Run) -> None:
+    told = Told(run)
+    run.state = "starting"
+    task = asyncio.create_task(told.alerts.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not told.kept.beats
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    run.state = "running"
+    task = asyncio.create_task(told.alerts.run())
+    while not told.kept.beats:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

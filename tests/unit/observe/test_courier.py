@@ -28,7 +28,7 @@ def hello(stuck_secs: float = 600.0, **endpoints: str) -> Hello:
     return Hello(
         endpoints=endpoints,
         orphan=Message(to=to, title="test: GONE", body="gone", kind="failure"),
-        stuck=Message(to=to, title="test: STUCK", body="stuck", kind="failure"),
+        stuck=Message(to=to, title="test: LOOP-STUCK", body="stuck", kind="failure"),
         turned=Message(to=to, title="test: TURNS", body="over", kind="success"),
         stuck_secs=stuck_secs,
     )
@@ -80,11 +80,24 @@ def test_a_run_that_is_gone_without_a_word_is_told(hook: Hook) -> None:
 def test_a_loop_that_does_not_turn_is_told_by_the_courier(hook: Hook) -> None:
     sender = started(hello(stuck_secs=0.5, hook=hook.url))
     sender.beat()
-    assert hook.text_of("STUCK") == "stuck"
+    assert hook.text_of("LOOP-STUCK") == "stuck"
+    sender.stuck()  # the run's own watch is late
     sender.beat()
     assert hook.text_of("TURNS") == "over"
     sender.close()
     assert len(hook.got) == 2
+
+
+def test_a_loop_that_its_runs_watch_sees_standing_still_is_told_once(hook: Hook) -> None:
+    sender = started(hello(hook=hook.url))
+    for _ in range(2):
+        sender.beat()
+        sender.stuck()
+        sender.stuck()
+        sender.beat()
+    wait_for(lambda: len(hook.got) == 4, "both times")
+    sender.close()
+    assert hook.titles == ["test: LOOP-STUCK", "test: TURNS"] * 2
 
 
 def test_signals_that_end_the_run_leave_it_its_last_words(hook: Hook) -> None:

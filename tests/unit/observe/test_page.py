@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from fairlead.engine.config.model import Observe
+from fairlead.engine.config.model import Run as RunSettings
 from fairlead.engine.errors import FairleadError
-from fairlead.engine.kill.state import ALL, Action, KillState
+from fairlead.engine.kill.state import ALL, Action, KillState, Scope
 from fairlead.engine.observe.page import wrong
 from fairlead.engine.observe.page.access import Access, hosts_of, token_of
 from fairlead.engine.observe.page.server import Page
@@ -35,6 +36,7 @@ class Account:
     """Of a desk without a venue."""
 
     venue, account, compared_ns = "TEST", "main", 0
+    can_flatten = True
 
     def __init__(self) -> None:
         self.desk: Any = self
@@ -64,7 +66,11 @@ class Run:
         venue = SimpleNamespace(account="main", instruments=[NAME], data_only=False)
         loaded: Any = SimpleNamespace(
             config=SimpleNamespace(
-                name="test", venues={"test": venue}, strategies=[], instruments=(NAME,)
+                name="test",
+                run=RunSettings(),
+                venues={"test": venue},
+                strategies=[],
+                instruments=(NAME,),
             ),
             path=folder / "test.toml",
             state_dir=folder,
@@ -225,8 +231,36 @@ def test_all_is_well_until_something_is_not(run: Run) -> None:
     run.kills.engage(ALL, Action.HALT, reason="why", by="a test")
     assert codes(run) == [("bad", "KILLED")]
     run.kills.clear(ALL, reason="why", by="a test")
+    assert codes(run) == []
     run.account.compared_ns = run.now_ns - wrong.COMPARED_LATE_NS - 1
     assert codes(run) == [("look", "COMPARED")]
+
+
+@pytest.mark.parametrize(
+    ("scope", "covers"),
+    [
+        (ALL, True),
+        (Scope(kind="venue", key="test"), True),
+        (Scope(kind="account", key="main"), True),
+        (Scope(kind="strategy", key="S-1"), True),
+        (Scope(kind="venue", key="other"), False),
+        (Scope(kind="account", key="other"), False),
+    ],
+)
+def test_what_was_flattened_is_told_until_the_runs_end(
+    run: Run, scope: Scope, covers: bool
+) -> None:
+    kill = run.kills.engage(scope, Action.FLATTEN, reason="why", by="a test")
+    run.kills.flattened[str(scope)] = kill
+    assert codes(run) == [("bad", "KILLED")], "one reason while it is in force"
+    run.kills.clear(scope, reason="looked at", by="a test")
+    assert codes(run) == ([("bad", "FLATTENED")] if covers else [])
+    if covers:
+        (found,) = wrong.wrong_of(run.sources, run.now_ns, [], 0)
+        assert f"not traded until a new run is started, though it is cleared: {NAME}" in found.text
+        assert str(scope) in found.text
+    run.account.can_flatten = False  # one of NautilusTrader's own: nothing of it was closed
+    assert codes(run) == []
 
 
 @pytest.mark.parametrize(("lost", "is_near"), [("79.9", False), ("80", True), ("-5", False)])

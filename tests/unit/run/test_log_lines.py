@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from fairlead.engine.cli.app import app
 from fairlead.engine.logs import TEXT, JsonFormatter, RotatingFile
+from fairlead.engine.run.kernel import begun
 from fairlead.engine.run.log_lines import Log, parsed
 from tests.support.processes import ROOT
 
@@ -160,3 +162,59 @@ def test_the_command_says_where_the_log_went(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, asked)
     assert "seen" in done.stdout
     assert done.stderr == ""
+
+
+# NautilusTrader's own file, where [log] has it begun anew by its size
+ROTATES = """
+import os, sys
+from pathlib import Path
+from types import SimpleNamespace
+from nautilus_trader.common import Logger, LogLevel, init_logging, logger_flush
+from nautilus_trader.core import UUID4
+from nautilus_trader.model import TraderId
+from fairlead.engine.config.model import Log
+from fairlead.engine.run import kernel
+
+os.umask(0o077)
+kernel.MIB = 2_000
+config = SimpleNamespace(name="demo", log=Log(rotate_mb=1, keep=3))
+loaded = SimpleNamespace(state_dir=Path(sys.argv[1]), config=config)
+found = kernel._file_config(loaded, "live")
+kept = init_logging(
+    TraderId("T-001"), UUID4(), LogLevel.OFF, LogLevel.INFO, directory=found.directory,
+    file_name=found.file_name, file_rotate=found.file_rotate,
+)
+for number in range(200):
+    Logger("X").info(f"{sys.argv[2]} {number}")
+logger_flush()
+"""
+
+
+def test_nautilus_traders_own_file_is_begun_anew_by_its_size(folder: Path) -> None:
+    (folder / "demo-live_notes.log").write_text("a person's own\n")
+    for run in ("first", "second"):
+        command = [sys.executable, "-c", ROTATES, str(folder.parent), run]
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+        mine = begun(folder / "demo-live.log")
+        assert 1 < len(mine) <= 3 + 4, "those of the run, and as many of before"
+        assert all(path.stat().st_size <= 2_000 for path in mine)
+        assert {path.stat().st_mode & 0o777 for path in mine} == {0o600}
+        assert last(folder, most=3) == [f"{run} {number}" for number in (197, 198, 199)]
+    assert (folder / "demo-live_notes.log").exists()
+
+
+def test_one_that_is_begun_anew_is_followed(folder: Path) -> None:
+    old = folder / "demo-live.log"  # of before there was [log]
+    old.write_text(NAUTILUS.format(1, "INFO", "old"))
+    os.utime(old, ns=(SECOND, SECOND))
+    names = [folder / f"demo-live_2026-11-27_01000{number}-000.log" for number in range(4)]
+    names[0].write_text(NAUTILUS.format(2, "INFO", "zero"))
+    log = log_of(folder)
+    assert log is not None
+    assert [line.text for line in log.last(10, "")] == ["old", "zero"]
+    with names[0].open("a") as file:
+        file.write(NAUTILUS.format(3, "INFO", "more"))
+    for number in (1, 2, 3):
+        names[number].write_text(NAUTILUS.format(3 + number, "INFO", f"begun {number}"))
+    assert [line.text for line in log.more("")] == ["more", "begun 1", "begun 2", "begun 3"]
+    assert log.more("") == []
