@@ -50,11 +50,13 @@ class Cancels(Part):
             targets.append(order)
         if not targets:
             return
+        new = [o.intent.client_order_id for o in targets if not o.cancel_requested]
         for order in targets:
             order.cancel_requested = True
         proven = [o for o in targets if o.is_proven]
         try:
-            self._journal.cancel_requested([o.intent.client_order_id for o in targets])
+            if new:  # what was asked for stays so: a second record would say nothing
+                self._journal.cancel_requested(new)
         except JournalError:  # safe without a record, and the last that can be done
             await self._venue.cancel([order.ref() for order in proven])
             raise
@@ -69,7 +71,7 @@ class Cancels(Part):
     def _of_dead(self, client_order_id: str) -> None:
         journaled = self._journal.order(client_order_id)
         if journaled is None:
-            logger.warning("cancel of %s, which was never journaled", client_order_id)
+            logger.debug("cancel of %s, which was never journaled", client_order_id)  # nor sent
             return
         self._sink.cancel_refused(
             journaled.intent,

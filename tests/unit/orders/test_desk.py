@@ -193,7 +193,8 @@ def test_cancel_of_an_unknown_order_waits_for_its_proof(bench: Bench) -> None:
 
     async def main() -> None:
         await bench.desk.submit(approved(intent()))
-        await bench.desk.cancel(["A"])
+        for _ in range(3):
+            await bench.desk.cancel(["A"])
         assert bench.venue.cancels == []
         bench.venue.look = lambda _: Found(venue_order("V1"))
         bench.venue.book["V1"] = gone
@@ -205,6 +206,8 @@ def test_cancel_of_an_unknown_order_waits_for_its_proof(bench: Bench) -> None:
     bench.run(main())
     assert [r.venue_order_id for r in bench.venue.cancels] == ["V1"]
     assert bench.sink.names()[-1] == "order_canceled"
+    assert bench.journal is not None
+    assert [kind for _, _, kind, _ in bench.journal.story("A")].count("CANCEL") == 1
 
 
 def test_refused_cancel_of_a_filled_order_ends_in_its_fill(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from nautilus_trader.model import OrderSide
 
@@ -180,3 +181,20 @@ def test_a_broken_loss_limit_that_cancels_leaves_a_protective_stop() -> None:
     assert run.gate.halt_in_force is not None
     assert ("BUY", "LIMIT", "CANCELED") in run.orders
     assert ("SELL", "STOP_LIMIT", "ACCEPTED") in run.orders
+
+
+def test_orders_that_rest_keep_no_position_open() -> None:
+    """Neither by number nor by quantity: a reduce-only market order is looked at alone."""
+    gate = RiskGate(Risk(max_position={BTC: D(3)}, max_open_orders=1))
+    view = View(gate)
+    gate.seed_positions({BTC: D(2)}, "S-001")
+    gate.seed_positions({BTC: D(-4)}, "S-002")
+    gate.approve(order(quantity="1", side=Side.SELL, client_order_id="R"), view.now)
+    out = order(None, client_order_id="B", side=Side.SELL, reduce_only=True)
+    assert code(gate, out, view) is None
+    plain = msgspec.structs.replace(out, reduce_only=False)
+    assert code(gate, plain, view) == "MAX_POSITION"
+    gate.seed_positions({BTC: D(-2)}, "S-002")
+    assert code(gate, plain, view) == "MAX_OPEN_ORDERS"
+    resting = order("101", client_order_id="B", side=Side.SELL, reduce_only=True)
+    assert code(gate, resting, view) == "MAX_OPEN_ORDERS"

@@ -229,23 +229,6 @@ def test_position_counts_positions_open_and_unproven_orders() -> None:
     assert code(gate, order(quantity="1.5"), view) is None
 
 
-def test_orders_that_rest_keep_no_position_open() -> None:
-    """Neither by number nor by quantity: a reduce-only market order is looked at alone."""
-    gate = RiskGate(Risk(max_position={BTC: D(3)}, max_open_orders=1))
-    view = View(gate)
-    gate.seed_positions({BTC: D(2)}, "S-001")
-    gate.seed_positions({BTC: D(-4)}, "S-002")
-    gate.approve(order(quantity="1", side=Side.SELL, client_order_id="R"), NOW)
-    out = order(None, client_order_id="B", side=Side.SELL, reduce_only=True)
-    assert code(gate, out, view) is None
-    plain = msgspec.structs.replace(out, reduce_only=False)
-    assert code(gate, plain, view) == "MAX_POSITION"
-    gate.seed_positions({BTC: D(-2)}, "S-002")
-    assert code(gate, plain, view) == "MAX_OPEN_ORDERS"
-    resting = order("101", client_order_id="B", side=Side.SELL, reduce_only=True)
-    assert code(gate, resting, view) == "MAX_OPEN_ORDERS"
-
-
 def test_a_modify_is_checked_as_what_it_would_make() -> None:
     gate = RiskGate(Risk(max_position={BTC: D(3)}, max_open_orders=1))
     view = View(gate)
