@@ -76,8 +76,18 @@ def _instrument(kind: Any, name: str, info: dict[str, Any] | None, ts: int) -> A
 class Market:
     """Book updates and trades of one instrument, step by step."""
 
-    def __init__(self, instrument: Any, seed: int, start_ns: int = START_NS) -> None:
+    def __init__(
+        self,
+        instrument: Any,
+        seed: int,
+        start_ns: int = START_NS,
+        *,
+        step_ns: int = STEP_NS,
+        levels: int = LEVELS,
+    ) -> None:
+        """`levels` of each side; a book update each `step_ns`."""
         self._id = instrument.id
+        self._step_ns, self._levels = step_ns, levels
         self._rng = random.Random(seed)  # noqa: S311 - a reproducible market, not a secret
         self._mid = 600_000  # ticks
         self._drift = 0.0
@@ -95,9 +105,9 @@ class Market:
         return [clear, *self._deltas(rows, flag)]
 
     def step(self) -> tuple[list[OrderBookDelta], list[TradeTick]]:
-        """The next 100 ms: changes of the book, then what traded."""
+        """The next of the book's times: changes of the book, then what traded."""
         rng = self._rng
-        self._ts += STEP_NS
+        self._ts += self._step_ns
         if rng.random() < 0.02:
             self._drift = rng.uniform(-4, 4)
         self._mid += round(rng.gauss(self._drift, 5))
@@ -113,7 +123,7 @@ class Market:
 
     def _wanted(self) -> Levels:
         rng, found = self._rng, {}
-        for at in range(LEVELS):
+        for at in range(self._levels):
             found[OrderSide.BUY, self._mid - 1 - at * 5] = rng.randint(1, 3000)
             found[OrderSide.SELL, self._mid + 1 + at * 5] = rng.randint(1, 3000)
         return found
@@ -141,7 +151,7 @@ class Market:
             self._trades += 1
             buying = rng.random() < 0.5 + self._drift / 20
             ticks = self._mid + (1 if buying else -1) * (1 + 5 * rng.randint(0, 1))
-            ts = self._ts + 1000 * self._trades % STEP_NS
+            ts = self._ts + 1000 * self._trades % self._step_ns
             yield TradeTick(
                 self._id,
                 Price.from_mantissa_exponent(ticks, -PRICE_PRECISION, PRICE_PRECISION),

@@ -6,13 +6,14 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from nautilus_trader.model import NautilusDataType, OrderBookDelta, TradeTick
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from fairlead.backtests.synthetic import perpetual, write_catalog
+from fairlead.backtests.synthetic import Market, perpetual, write_catalog
 from fairlead.engine.recording.importers.binance import import_binance
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -21,6 +22,8 @@ SAMPLE = REPOSITORY / "tests" / "data" / "recording" / "binance_usdm_400.gz"
 SAMPLE_TIMES = 60  # how often it stands in the twin of a recording
 INSTRUMENT = "BTCUSDT-PERP.BINANCE"
 SYNTHETIC_SECONDS = 2000
+MONTH_LEVELS = 5  # of each side, each second: with trades, 30 days are 50 million rows
+PIECE_ROWS = 200_000  # of a file, as recordings have
 ROW_GROUP = 8192  # a reader holds whole row groups: small ones bound its memory
 PAUSE_NS = 1_000_000_000
 SEQUENCE_STEP = 10**12  # more than the recording's sequence numbers span
@@ -98,6 +101,42 @@ def _twin(lines: list[bytes]) -> Iterator[bytes]:
             told_again = {**message, "data": data} if "data" in message else data
             text = json.dumps(told_again, separators=(",", ":"))
             yield f"{local_ns + later_ns} {text}\n".encode()
+
+
+def generated(root: Path, rows: int) -> int:
+    """A seeded market of one-second books and trades until it has `rows`: changes of the book's
+    levels, and trades. Written file by file, so that neither it nor its writer need memory for it.
+
+    Gives the seconds that it covers. Fewer rows are the begin of more.
+    """
+    root.mkdir(parents=True)
+    instrument = perpetual(INSTRUMENT)
+    catalog = ParquetDataCatalog(str(root), max_row_group_size=ROW_GROUP)
+    catalog.write_instruments([instrument])
+    market = Market(instrument, 1, step_ns=PAUSE_NS, levels=MONTH_LEVELS)
+    deltas: list[OrderBookDelta] = market.snapshot()
+    trades: list[TradeTick] = []
+    written = seconds = 0
+    while written + len(deltas) + len(trades) < rows:
+        changes, traded = market.step()
+        seconds += 1
+        deltas += changes
+        trades += traded
+        if len(deltas) >= PIECE_ROWS:
+            written += _write(catalog, deltas, trades)
+            deltas, trades = [], []
+    _write(catalog, deltas, trades)
+    return seconds
+
+
+def _write(
+    catalog: ParquetDataCatalog, deltas: list[OrderBookDelta], trades: list[TradeTick]
+) -> int:
+    if deltas:
+        catalog.write_order_book_deltas(deltas)
+    if trades:
+        catalog.write_trade_ticks(sorted(trades, key=attrgetter("ts_init")))
+    return len(deltas) + len(trades)
 
 
 def repeated(source: Path, target: Path, times: int) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fairlead.engine.cli import process
-from fairlead.engine.cli.out import Settings, exit_with, kept, out_folder, show_result
+from fairlead.engine.cli.out import Settings, begun, exit_with, kept, out_folder, show_result
 from fairlead.engine.config.changes import parsed
 from fairlead.engine.errors import Exit
 from fairlead.engine.run.config import load
@@ -41,8 +41,8 @@ def command(
         bool,
         typer.Option(
             "--sensitivity",
-            help="Also at half and double latency, without queue, with fees up by half: a table of "
-            "what the result hangs on. Each is kept as a run.",
+            help="Also at half and double latency, without queue, with fees up by half, and a "
+            "maker's and a taker's alone: a table of what the result hangs on. Each is kept.",
         ),
     ] = False,
     draws: Annotated[
@@ -72,13 +72,14 @@ def command(
     if draws:
         raise typer.BadParameter("expected --sensitivity with --draws")
     with out_folder(out), process.logs_on_stderr():
-        with _progress() as progress:
-            result = run_backtest(loaded, progress=progress)
-        process.end_by_signals(int(Exit.INTERRUPTED))
-        try:
-            summary = kept(result.record(stamp), out, loaded.state_dir)
-        finally:
-            result.dispose()
+        with begun(loaded, "backtest", stamp):
+            with _progress() as progress:
+                result = run_backtest(loaded, progress=progress)
+            process.end_by_signals(int(Exit.INTERRUPTED))
+            try:
+                summary = kept(result.record(stamp), out, loaded.state_dir)
+            finally:
+                result.dispose()
         show_result(summary, as_json=as_json)
     exit_with(summary)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fairlead.engine.cli import process
-from fairlead.engine.cli.out import Settings, exit_with, kept, out_folder, show_result
+from fairlead.engine.cli.out import Settings, begun, exit_with, kept, out_folder, show_result
 
 if TYPE_CHECKING:
     from fairlead.engine.run.modes import NodeMode
@@ -49,6 +50,7 @@ def run(
     from fairlead.engine.research.runs import Stamp
     from fairlead.engine.run.config import load
     from fairlead.engine.run.keeping import record_of_node, traded_by_node
+    from fairlead.engine.run.modes import MODES
     from fairlead.engine.run.node import run_node
     from fairlead.engine.run.summary import sum_up
 
@@ -56,13 +58,14 @@ def run(
     loaded = load(config, parsed(settings or ()))
     resolved = resolve(loaded, mode).require()
     with out_folder(out), process.logs_on_stderr(waits=False):
-        ended = run_node(resolved, mode, run_secs=seconds)
-        process.ended(int(ended.exit))
-        left = traded_by_node(loaded, mode, ended)  # before the cache is gone
-        figures = sum_up(loaded, mode, ended)
-        if left is not None:
-            made = record_of_node(loaded, figures, left, ended, stamp)
-            figures = kept(made, out, loaded.state_dir)
+        with begun(loaded, mode, stamp) if MODES[mode].trades else nullcontext():
+            ended = run_node(resolved, mode, run_secs=seconds)
+            process.ended(int(ended.exit))
+            left = traded_by_node(loaded, mode, ended)  # before the cache is gone
+            figures = sum_up(loaded, mode, ended)
+            if left is not None:
+                made = record_of_node(loaded, figures, left, ended, stamp)
+                figures = kept(made, out, loaded.state_dir)
         process.hurry()
         show_result(figures, as_json=as_json)
     exit_with(figures)

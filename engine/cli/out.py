@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from fairlead.engine.config.loaded import LoadedConfig
     from fairlead.engine.observe.summary import RunSummary
     from fairlead.engine.research.kept import Record
+    from fairlead.engine.research.runs import Stamp
 
 WIDE = 118  # columns where nothing says how many there are: rich's 80 break every second line
 
@@ -47,6 +49,19 @@ def out_folder(out: Path | None) -> Iterator[None]:
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def begun(loaded: LoadedConfig, mode: str, stamp: Stamp) -> contextlib.AbstractContextManager[None]:
+    """Within it the run is on: one that is killed there is told by `fairlead runs ls`."""
+    from fairlead.engine.research.begun import marked
+
+    return marked(
+        loaded.state_dir,
+        name=loaded.config.name,
+        mode=mode,
+        begun_ns=stamp.begun_ns,
+        config_path=loaded.path,
+    )
 
 
 def kept(record: Record, out: Path | None, state_dir: Path) -> RunSummary:

@@ -13,6 +13,7 @@ import typer
 from fairlead.engine.errors import Exit
 
 if TYPE_CHECKING:
+    from fairlead.engine.research.begun import Found
     from fairlead.engine.research.runs import Run
 
 command = typer.Typer(
@@ -32,16 +33,20 @@ RunName = Annotated[
 
 @command.command()
 def ls(where: Where = Path(), as_json: AsJson = False) -> None:
-    """List the runs, oldest first, with what came of each."""
+    """List the runs, oldest first, with what came of each: its exit code, or that it is on still,
+    or that it was killed, and left nothing but its log and journal."""
     import msgspec
 
+    from fairlead.engine.research.begun import begun_below
     from fairlead.engine.research.runs import runs_below
 
-    runs = runs_below(where)
+    listed = [_told(run) for run in runs_below(where)]
+    listed += [_told_of_mark(one) for one in begun_below(where)]
+    listed.sort(key=lambda one: (one["begun_ns"], one["id"]))
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode([_told(run) for run in runs])).decode())
+        typer.echo(msgspec.json.format(msgspec.json.encode(listed)).decode())
         return
-    if not runs:
+    if not listed:
         typer.echo(f"no runs below {where.resolve()}; each run leaves one")
         return
     from rich.table import Column, Table
@@ -49,16 +54,25 @@ def ls(where: Where = Path(), as_json: AsJson = False) -> None:
     from fairlead.engine.cli.out import result_console
 
     # The id is what other commands take: it is never cut
-    table = Table(Column("id", no_wrap=True, min_width=max(len(run.id) for run in runs)), box=None)
+    width = max(len(one["id"]) for one in listed)
+    table = Table(Column("id", no_wrap=True, min_width=width), box=None)
     for name in ("begun (UTC)", "exit", "fills", "net", "inputs"):
         table.add_column(name)
-    for run in runs:
-        told = _told(run)
+    for told in listed:
         net = ", ".join(f"{_short(value)} {name}" for name, value in told["net"].items())
-        begun = datetime.fromtimestamp(run.stamp.begun_ns // 1_000_000_000, UTC)
-        cells = (str(told["exit_code"]), str(told["fills"]), net, told["inputs"][:12])
-        table.add_row(run.id, f"{begun:%Y-%m-%d %H:%M:%S}", *cells)
+        begun = datetime.fromtimestamp(told["begun_ns"] // 1_000_000_000, UTC)
+        ended = told["state"] == "ended"
+        cells = (
+            str(told["exit_code"]) if ended else told["state"],
+            str(told["fills"]) if ended else "-",
+            net,
+            told["inputs"][:12],
+        )
+        table.add_row(told["id"], f"{begun:%Y-%m-%d %H:%M:%S}", *cells)
     result_console().print(table)
+    for told in listed:
+        if told["state"] == "killed":
+            typer.echo(f"{told['id']} was killed: its log and journals are in {told['folder']}")
 
 
 @command.command()
@@ -112,26 +126,38 @@ def rm(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove runs: the folders that are named, or all but the newest ones."""
+    """Remove runs: the folders that are named, or all but the newest ones; of one that was killed
+    what tells of it here, and neither its log nor its journal."""
     import msgspec
 
+    from fairlead.engine.research.begun import begun_below
     from fairlead.engine.research.runs import find_run, runs_below
 
     if bool(names) == (but_last is not None):
         raise typer.BadParameter("expected RUN..., or --but-last N")
+    killed = [one for one in begun_below(where) if one.state == "killed"]
     if but_last is None:
-        wanted = [find_run(name, where) for name in names or ()]
+        marks = [one for one in killed if one.begun.id in (names or ())]
+        known = {one.begun.id for one in marks}
+        wanted = [find_run(name, where) for name in names or () if name not in known]
     else:
         runs = runs_below(where)
         wanted = runs[: max(0, len(runs) - but_last)]
+        first_ns = min((run.stamp.begun_ns for run in runs[len(wanted) :]), default=None)
+        marks = [one for one in killed if first_ns is None or one.begun.begun_ns < first_ns]
+    removed = []
     for run in wanted:
         assert run.folder is not None, "it was found by its folder"
         _remove(run, run.folder)
-        if not as_json:
-            typer.echo(f"removed {run.folder}")
+        removed.append(str(run.folder))
+    for mark in marks:
+        mark.path.unlink(missing_ok=True)
+        removed.append(str(mark.path))
     if as_json:
-        removed = [str(run.folder) for run in wanted]
         typer.echo(msgspec.json.encode({"removed": removed}).decode())
+        return
+    for path in removed:
+        typer.echo(f"removed {path}")
 
 
 def _remove(run: Run, folder: Path) -> None:
@@ -150,6 +176,7 @@ def _told(run: Run) -> dict[str, Any]:
     found, summary = run.manifest, run.summary
     return {
         "id": run.id,
+        "state": "ended",
         "folder": str(run.folder),
         "begun_ns": run.stamp.begun_ns,
         "mode": found.mode,
@@ -159,6 +186,23 @@ def _told(run: Run) -> dict[str, Any]:
         "net": summary["net"],
         "inputs": found.inputs,
         "changes": found.changes,
+    }
+
+
+def _told_of_mark(one: Found) -> dict[str, Any]:
+    begun = one.begun
+    return {
+        "id": begun.id,
+        "state": one.state,
+        "folder": begun.state_dir,
+        "begun_ns": begun.begun_ns,
+        "mode": begun.mode,
+        "name": begun.name,
+        "exit_code": None,
+        "fills": None,
+        "net": {},
+        "inputs": "",
+        "changes": {},
     }
 
 

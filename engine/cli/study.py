@@ -24,11 +24,78 @@ command = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Show studies, hold a span of the data back for the end, and spend it once.",
+    help="List and show studies, hold a span of the data back for the end, and spend it once.",
 )
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")]
 Config = Annotated[Path, typer.Argument(help="TOML file of the run, whose state folder it is in.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@command.command()
+def ls(config: Config, as_json: AsJson = False) -> None:
+    """List the studies of the config's state folder: trials, what is held back, first and last use.
+
+    Fails, after the list, where one of them was cut.
+    """
+    import msgspec
+
+    from fairlead.engine.research.trials import studies_in
+
+    folder = load(config).state_dir
+    found = [_listed(one) for one in studies_in(folder)]
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    elif not found:
+        typer.echo(f"no studies in {folder.resolve()}; the first search makes one")
+    else:
+        _show_list(found)
+    cut = [one for one in found if one["error"] is not None]
+    for one in cut:
+        typer.echo(f"error {one['error']}", err=True)
+    if cut:
+        raise typer.Exit(int(Exit.BAD_DATA))
+
+
+def _listed(folder: Path) -> dict[str, Any]:
+    """One study; `error` says why nothing is told of it but its name."""
+    from fairlead.engine.research.study import told_of
+    from fairlead.engine.research.trials import Registry
+
+    told: dict[str, Any] = {
+        "study": folder.name,
+        **dict.fromkeys(("trials", "searches", "held_out", "begun_ns", "last_ns", "error")),
+    }
+    try:
+        with Registry(folder) as registry:
+            known = told_of(registry)
+            begun, last = registry.span_ns or (None, None)
+            told |= {"trials": known["study_trials"], "searches": registry.count("sweep")}
+            told |= {"held_out": known["held_out"], "begun_ns": begun, "last_ns": last}
+    except FairleadError as error:
+        told["error"] = f"{error.code}: {error.message}"
+    return told
+
+
+def _show_list(found: list[dict[str, Any]]) -> None:
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from fairlead.engine.cli.out import print_whole
+    from fairlead.engine.recording.catalog import utc
+
+    names = ("trials", "searches", "begun (UTC)", "last (UTC)")
+    table = Table(
+        Column("study", no_wrap=True), *names, Column("held out", overflow="fold"), box=None
+    )
+    for one in found:
+        if one["error"] is not None:
+            table.add_row(one["study"], "-", "-", "-", "-", one["error"].partition(":")[0])
+            continue
+        times = (utc(ns)[:19] if ns else "-" for ns in (one["begun_ns"], one["last_ns"]))
+        counts = (str(one["trials"]), str(one["searches"]))
+        cells = (one["study"], *counts, *times, _held_words(one["held_out"]))
+        table.add_row(*(Text(cell) for cell in cells))
+    print_whole(table)
 
 
 @command.command()
@@ -195,6 +262,7 @@ def spend(name: Name, config: Config, settings: Settings = None, as_json: AsJson
     from fairlead.engine.run.backtest import run_backtest
     from fairlead.engine.run.gated import require_borne
     from fairlead.engine.run.spending import before_held, on_held, require_trial
+    from fairlead.engine.run.trial import Forms
 
     stamp = Stamp(begun_ns=time.time_ns())
     changes = parsed(settings or ())
@@ -206,7 +274,7 @@ def spend(name: Name, config: Config, settings: Settings = None, as_json: AsJson
                 what = "holds nothing" if held is None else f"has spent {held.words()}"
                 text = f"the study {name} {what}"
                 raise FairleadError("HELD-SPENT", text, int(Exit.USAGE))
-            trial = require_trial(registry, changes)
+            trial = require_trial(registry, changes, Forms(loaded))
             ready = on_held(loaded, held)
             seen = load(config, {**changes, **before_held(loaded, held)})
             gates = gates_of(registry)
@@ -238,11 +306,11 @@ def _flat(study: dict[str, Any]) -> dict[str, Any]:
 
 
 def _registry(loaded: LoadedConfig, name: str, *, made: bool = False) -> Registry:
-    from fairlead.engine.research.trials import FILE, STUDIES, Registry
+    from fairlead.engine.research.trials import FILE, STUDIES, Registry, studies_in
 
     folder = loaded.state_dir / STUDIES / name
     if not made and not (folder / FILE).is_file():
-        known = sorted(path.parent.name for path in folder.parent.glob(f"*/{FILE}"))
+        known = [one.name for one in studies_in(loaded.state_dir)]
         text = f"no study {name} in {folder.parent}; there is {', '.join(known) or 'none'}"
         raise FairleadError("STUDY-NOT-FOUND", text, int(Exit.NO_DATA))
     return Registry(folder)

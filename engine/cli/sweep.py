@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fairlead.engine.research.luck import Luck
     from fairlead.engine.research.pool import Job, Pool
     from fairlead.engine.research.search import Plan
-    from fairlead.engine.research.sweep import Done, Sweep, Trial, Watch
+    from fairlead.engine.research.sweep import Done, Forms, Sweep, Trial, Watch
     from fairlead.engine.research.trials import Registry
     from fairlead.engine.run.trial import Basis
 
@@ -97,6 +97,7 @@ def command(
     from fairlead.engine.research.trials import STUDIES, Registry
     from fairlead.engine.research.walk import spans
     from fairlead.engine.run.spending import before_held
+    from fairlead.engine.run.trial import Forms as Typed
     from fairlead.engine.run.trial import basis
 
     if search not in KINDS:
@@ -119,7 +120,8 @@ def command(
             metric=metric,
             minimize=minimize,
         )
-        asked = Asked(kept, rests, Job(str(loaded.path.resolve()), changes), again=again)
+        job = Job(str(loaded.path.resolve()), changes)
+        asked = Asked(kept, rests, job, Typed(loaded), again=again)
         pool = partial(_pool, asked.job, jobs, ray)
         if walk_forward is not None:
             parts = spans(walk_forward, embargo, rests.span_ns)
@@ -138,13 +140,16 @@ def _study_name(name: str) -> str:
 class Asked:
     """What a command has settled before its first trial."""
 
-    def __init__(self, registry: Registry, rests: Basis, job: Job, *, again: bool) -> None:
+    def __init__(
+        self, registry: Registry, rests: Basis, job: Job, forms: Forms, *, again: bool
+    ) -> None:
         self.registry, self.rests, self.job, self.again = registry, rests, job, again
+        self._forms = forms
 
     def sweep(self, plan: Plan, fixed: dict[str, Any] | None = None) -> Sweep:
         from fairlead.engine.research.sweep import Sweep
 
-        return Sweep(self.registry, plan, self.rests.key, self.about, fixed)
+        return Sweep(self.registry, plan, self.rests.key, self.about, fixed, self._forms)
 
     @property
     def about(self) -> dict[str, Any]:

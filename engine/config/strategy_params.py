@@ -93,7 +93,7 @@ class Param(msgspec.Struct, frozen=True):
         return self.default is inspect.Parameter.empty
 
 
-class _Unfit(Exception):
+class Unfit(Exception):
     """A value that does not fit its annotation; the text says what was expected."""
 
 
@@ -268,7 +268,7 @@ def _convert_all(
             continue
         try:
             values[name] = _quantity(name, convert_param(value, param))
-        except _Unfit as e:
+        except Unfit as e:
             is_form = isinstance(value, str) and str(e).startswith("an exact decimal")
             hint = EXACT_HINT if is_form else ""
             problems.append(
@@ -294,7 +294,7 @@ def _quantity(name: str, value: Any) -> Any:
     if name == QUANTITY or name.endswith(f"_{QUANTITY}"):
         is_number = isinstance(value, Decimal | float | int) and not isinstance(value, bool)
         if is_number and value < 0:
-            raise _Unfit("a quantity of 0 or more")
+            raise Unfit("a quantity of 0 or more")
     return value
 
 
@@ -329,7 +329,7 @@ def _convert(value: Any, kind: Any) -> Any:
     if origin is typing.Literal:
         if value in typing.get_args(kind):
             return value
-        raise _Unfit(f"one of {', '.join(map(str, typing.get_args(kind)))}")
+        raise Unfit(f"one of {', '.join(map(str, typing.get_args(kind)))}")
     if origin is not None or kind in (list, tuple, set, frozenset, dict):
         return _convert_many(value, kind, origin or kind)
     if scalar := _SCALARS.get(kind):
@@ -342,7 +342,7 @@ def _within(value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, TypeError) as e:
-        raise _Unfit(str(e).removeprefix("Expected ")) from e
+        raise Unfit(str(e).removeprefix("Expected ")) from e
 
 
 def _convert_union(value: Any, kind: Any) -> Any:
@@ -351,21 +351,21 @@ def _convert_union(value: Any, kind: Any) -> Any:
     for option in options:
         try:
             return _convert(value, option)
-        except _Unfit as e:
+        except Unfit as e:
             expected.append(str(e))
-    raise _Unfit(" or ".join(expected))
+    raise Unfit(" or ".join(expected))
 
 
 def _convert_many(value: Any, kind: Any, origin: Any) -> Any:
     arguments = typing.get_args(kind)
     if inspect.isclass(origin) and issubclass(origin, Mapping):
         if not isinstance(value, dict):
-            raise _Unfit("a table")
+            raise Unfit("a table")
         inner = arguments[1] if len(arguments) == 2 else Any
         key = arguments[0] if arguments else Any
         return {_convert(name, key): _convert(item, inner) for name, item in value.items()}
     if not isinstance(value, list):
-        raise _Unfit("a list")
+        raise Unfit("a list")
     inner = arguments[0] if arguments else Any
     items = [_convert(item, inner) for item in value]
     makers: dict[Any, Callable[[list[Any]], Any]] = {
@@ -378,9 +378,9 @@ def _convert_many(value: Any, kind: Any, origin: Any) -> Any:
 
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise _Unfit('an exact decimal as a string, e.g. "0.002"')
+        raise Unfit('an exact decimal as a string, e.g. "0.002"')
     if isinstance(value, str) and not is_exact_decimal(value):
-        raise _Unfit('an exact decimal as a string, e.g. "0.002"')
+        raise Unfit('an exact decimal as a string, e.g. "0.002"')
     return Decimal(value)
 
 
@@ -390,19 +390,19 @@ def _float(value: Any) -> float:
 
 def _int(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _Unfit("a whole number, without quotes")
+        raise Unfit("a whole number, without quotes")
     return value
 
 
 def _bool(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _Unfit("true or false, without quotes")
+        raise Unfit("true or false, without quotes")
     return value
 
 
 def _str(value: Any) -> str:
     if not isinstance(value, str):
-        raise _Unfit("a text in quotes")
+        raise Unfit("a text in quotes")
     return value
 
 
@@ -420,19 +420,19 @@ def _convert_object(value: Any, kind: Any) -> Any:
     if inspect.isclass(kind) and isinstance(value, kind):
         return value
     if not isinstance(value, str):
-        raise _Unfit(_kind_doc(kind))
+        raise Unfit(_kind_doc(kind))
     if inspect.isclass(kind) and issubclass(kind, enum.Enum):
         for member in kind:
             if value in (member.name, member.value):
                 return member
         names = [member.name for member in kind]
         near = nearest(value, names)
-        raise _Unfit(f"one of {', '.join(names)}" + (f" (did you mean {near}?)" if near else ""))
+        raise Unfit(f"one of {', '.join(names)}" + (f" (did you mean {near}?)" if near else ""))
     maker = getattr(kind, "from_str", kind)
     try:
         return maker(value)
     except Exception as e:
-        raise _Unfit(f"{_kind_doc(kind)} ({e})") from e
+        raise Unfit(f"{_kind_doc(kind)} ({e})") from e
 
 
 def _kind_doc(kind: Any) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,11 @@ from fairlead.engine.research.runs import (
     Manifest,
     Run,
     Stamp,
+    id_of,
 )
 
 NAMED = {"summary": SUMMARY_FILE, "orders": "orders.jsonl", "denials": "denials.jsonl"}
 SAME_SECOND_MAX = 1000  # runs of one second, one mode and one name
-_ODD = re.compile(r"[^A-Za-z0-9_.]+")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +124,7 @@ def _moved(made: Path, root: Path, name: str) -> Path:
 
 
 def _id(manifest: Manifest, stamp: Stamp) -> str:
-    begun = datetime.fromtimestamp(stamp.begun_ns // 1_000_000_000, UTC)
-    name = _ODD.sub("-", manifest.name)
-    return f"{begun:%Y%m%d-%H%M%S}-{manifest.mode}-{name}"
+    return id_of(manifest.name, manifest.mode, stamp.begun_ns)
 
 
 def _json(value: Any) -> bytes:

@@ -10,8 +10,10 @@ was, how long it took, where. `config.json` is the config as it was resolved, it
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +33,10 @@ RUNS = "runs"  # in the state folder
 RUN_FILE, STAMP_FILE, CONFIG_FILE = "run.json", "stamp.json", "config.json"
 REPORT_FILES = frozenset({"report.html", "report.json"})  # about it, not of it
 LAST = "last"  # names the newest run
+STATE_PLACES = tuple("*/" * deep for deep in range(5))  # of state folders, below a folder
 # Where below a folder runs are looked for: folders of --out, and what state folders keep
-PLACES = ("", "*/", "*/*/", *(f"{'*/' * deep}{RUNS}/*/" for deep in range(5)))
+PLACES = ("", "*/", "*/*/", *(f"{place}{RUNS}/*/" for place in STATE_PLACES))
+_ODD = re.compile(r"[^A-Za-z0-9_.]+")
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,6 +223,12 @@ def runs_below(where: Path | str = ".") -> list[Run]:
                 continue
             found[file.parent.resolve()] = run
     return sorted(found.values(), key=lambda run: (run.stamp.begun_ns, run.id))
+
+
+def id_of(name: str, mode: str, begun_ns: int) -> str:
+    """What a run is called where it is kept: the second in which it began, and what it was."""
+    begun = datetime.fromtimestamp(begun_ns // 1_000_000_000, UTC)
+    return f"{begun:%Y%m%d-%H%M%S}-{mode}-{_ODD.sub('-', name)}"
 
 
 def find_run(told: str, where: Path, modes: Collection[str] = ()) -> Run:

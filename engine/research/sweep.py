@@ -50,12 +50,14 @@ class Done(msgspec.Struct, frozen=True):
 
 
 Watch = Callable[[Done], None]
+Forms = Callable[[Values], dict[str, str]]
 
 
 class Sweep:
     """`basis` is the hash of what all trials rest on, `about` what is to be told of it.
 
-    `fixed` are values of every trial, beside its own: a span of the data.
+    `fixed` are values of every trial, beside its own: a span of the data. `forms` gives values as
+    they are to be compared: two trials of equal ones are one.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class Sweep:
         basis: str,
         about: Mapping[str, Any],
         fixed: Values | None = None,
+        forms: Forms = told,
     ) -> None:
+        self._forms = forms
         self._registry, self._plan, self._basis = registry, plan, basis
         self._about, self._fixed = dict(about), dict(fixed or {})
         if self._fixed:
@@ -114,7 +118,7 @@ class Sweep:
             self._tell(search, watch)
 
     def _key(self, task: Task) -> str:
-        return key_of(self._basis, told({**task.changes, **self._fixed}))
+        return key_of(self._basis, self._forms({**task.changes, **self._fixed}))
 
     def _body(self, task: Task, outcome: Outcome) -> dict[str, Any]:
         return {

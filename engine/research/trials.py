@@ -125,6 +125,12 @@ class Registry:
         sql = "SELECT COUNT(DISTINCT key) FROM entries WHERE kind = ?"
         return int(self._db.execute(sql, (kind,)).fetchone()[0])
 
+    @property
+    def span_ns(self) -> tuple[int, int] | None:
+        """When the first entry was written, and the last; None: there is none."""
+        first, last = self._db.execute("SELECT MIN(at_ns), MAX(at_ns) FROM entries").fetchone()
+        return None if first is None else (first, last)
+
     def close(self) -> None:
         self._db.close()
 
@@ -192,6 +198,11 @@ def _told(folder: Path) -> Iterator[None]:
         raise FairleadError(
             "STUDY-UNREADABLE", f"{folder / FILE}: {error}", int(Exit.FAILED)
         ) from error
+
+
+def studies_in(state_dir: Path) -> list[Path]:
+    """The folders of a state folder's studies, by name."""
+    return sorted(path.parent for path in (state_dir / STUDIES).glob(f"*/{FILE}"))
 
 
 def key_of(*what: Any) -> str:

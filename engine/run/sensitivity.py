@@ -1,12 +1,12 @@
 """What a result hangs on: the same config under other assumptions, one at a time.
 
-Half and double the latency, no queue, fees up by half; and, where the latency is drawn, other draws
-of it. Each is a run of its own over data that is read once.
+Half and double the latency, no queue, fees up by half, both and each side's alone; and, where the
+latency is drawn, other draws of it. Each is a run of its own over data that is read once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,7 @@ from fairlead.engine.run.prepared import Shared
 BASE = "as configured"
 SHARES = (5, 25, 50, 75, 95)  # of a hundred
 HALF, DOUBLE, FEES = Decimal("0.5"), Decimal(2), Decimal("1.5")
+MAKER, TAKER = "maker", "taker"
 Keep = Callable[[str, RunResult], str]
 Progress = Callable[[str], None]
 Changes = dict[str, Any]
@@ -93,12 +94,18 @@ def latency_times(loaded: LoadedConfig, by: Decimal) -> Changes:
     return {"simulated.latency": spec.scaled(by)}
 
 
-def fees_times(loaded: LoadedConfig, fees: Mapping[str, FeeRates], by: Decimal) -> Changes:
-    """The change that makes every fee `by` as high, and a rebate as much lower.
+def fees_times(
+    loaded: LoadedConfig,
+    fees: Mapping[str, FeeRates],
+    by: Decimal,
+    sides: Collection[str] = (MAKER, TAKER),
+) -> Changes:
+    """The change that makes the fees of `sides` `by` as high, and a rebate as much lower.
 
     `fees` are the rates in force by instrument. Raises ValueError: why there is no such.
     """
     changes: Changes = {}
+    moved = False
     for key, venue in loaded.config.venues.items():
         if venue.fees == NO_FEES:
             continue
@@ -108,10 +115,14 @@ def fees_times(loaded: LoadedConfig, fees: Mapping[str, FeeRates], by: Decimal) 
         (one, *_) = rates
         if one.buy is not None or one.sell is not None:
             raise ValueError(f"{key} charges by side, which a config can't say")
-        for name, rate in (("maker", one.maker), ("taker", one.taker)):
-            changes[f"venues.{key}.fees.{name}"] = rate * by if rate > 0 else rate / by
+        for name, rate in ((MAKER, one.maker), (TAKER, one.taker)):
+            dear = rate * by if rate > 0 else rate / by
+            changes[f"venues.{key}.fees.{name}"] = dear if name in sides else rate
+            moved |= name in sides and rate != 0
     if not changes:
         raise ValueError('every venue says fees = "none"')
+    if not moved:
+        raise ValueError(f"no venue charges a fee as {' or '.join(sides)}")
     return changes
 
 
@@ -123,10 +134,12 @@ def cases(loaded: LoadedConfig, fees: Mapping[str, FeeRates]) -> Iterator[Case]:
         yield Case(name="without queue", changes={"simulated.queue_position": False})
     else:
         yield Case(name="without queue", why="the config has none")
-    try:
-        yield Case(name="fees up by half", changes=fees_times(loaded, fees, FEES))
-    except ValueError as error:
-        yield Case(name="fees up by half", why=str(error))
+    for name, sides in (("", (MAKER, TAKER)), (f"{MAKER} ", (MAKER,)), (f"{TAKER} ", (TAKER,))):
+        words = f"{name}fees up by half"
+        try:
+            yield Case(name=words, changes=fees_times(loaded, fees, FEES, sides))
+        except ValueError as error:
+            yield Case(name=words, why=str(error))
 
 
 def sensitivity(

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead.engine.config.changes import Changes, written
+from fairlead.engine.config.changes import Changes, parsed
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.research.holdout import Held, time_of
+from fairlead.engine.research.sweep import Forms
 from fairlead.engine.research.trials import Registry
 from fairlead.engine.run.config import load
 
 SPAN = ("backtest.start", "backtest.end")
 
 
-def require_trial(registry: Registry, changes: Changes) -> dict[str, str]:
+def require_trial(registry: Registry, changes: Changes, forms: Forms) -> dict[str, str]:
     """The values of a trial that the study has tried. Raises FairleadError HELD-TRIAL."""
-    wanted = {key: written(value) for key, value in changes.items() if key not in SPAN}
+    wanted = forms({key: value for key, value in changes.items() if key not in SPAN})
     for entry in registry.entries("trial"):
         values = {key: value for key, value in entry.body["values"].items() if key not in SPAN}
-        if entry.body["error"] is None and values and values.items() <= wanted.items():
+        same = forms(parsed(f"{key}={value}" for key, value in values.items()))
+        if entry.body["error"] is None and values and same.items() <= wanted.items():
             return values
     raise FairleadError(
         "HELD-TRIAL",

@@ -13,15 +13,24 @@ from typing import Any
 import msgspec
 from nautilus_trader.model import InstrumentId, OrderFilled
 
+from fairlead.engine.config.changes import key_path, plain, written
 from fairlead.engine.config.loaded import LoadedConfig
+from fairlead.engine.config.problems import KeyPath
 from fairlead.engine.config.resolved import resolve
+from fairlead.engine.config.strategy_params import (
+    Unfit,
+    config_class_of,
+    convert_param,
+    params_of,
+)
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.observe.account import Account
 from fairlead.engine.observe.assumptions import canonical, digest, versions
+from fairlead.engine.observe.assumptions import plain as exact
 from fairlead.engine.research.marks import Marks
 from fairlead.engine.research.numbers import drawdown
 from fairlead.engine.research.pool import Job, Outcome, Task
-from fairlead.engine.research.space import keys_of
+from fairlead.engine.research.space import Values, keys_of
 from fairlead.engine.run.assumed import strategy_used
 from fairlead.engine.run.backtest import RunResult, run_backtest
 from fairlead.engine.run.config import load
@@ -73,6 +82,70 @@ def basis(loaded: LoadedConfig) -> Basis:
         catalog=catalog,
         instruments=tuple(loaded.config.instruments),
     )
+
+
+class Forms:
+    """Values of a search, each in one form for what it means by its declared type: `"5"`, `5` and
+    `5.0` of an exact number are one trial. What does not fit its type stays as it was given."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self._loaded = loaded
+        self._params = [
+            params_of(config_class_of(one.cls, loaded.config.strategies[one.position]))
+            for one in resolve(loaded, "backtest").require().strategies
+        ]
+        self._known: dict[tuple[str, str], str] = {}
+
+    def __call__(self, values: Values) -> dict[str, str]:
+        return {key: self._form(key, value) for key, value in values.items()}
+
+    def _form(self, key: str, value: Any) -> str:
+        text = written(value)
+        if (key, text) not in self._known:
+            number = self._number(key, value)
+            self._known[key, text] = text if number is None else exact(number)
+        return self._known[key, text]
+
+    def _number(self, key: str, value: Any) -> Decimal | None:
+        """None: it is none by its type."""
+        try:
+            found = self._typed(key, value)
+        except (FairleadError, Unfit, LookupError):
+            return None
+        if isinstance(found, bool) or not isinstance(found, Decimal | int | float):
+            return None
+        number = Decimal(repr(found)) if isinstance(found, float) else Decimal(found)
+        return number if number.is_finite() else None
+
+    def _typed(self, key: str, value: Any) -> Any:
+        """As it comes to be. Raises FairleadError, Unfit, LookupError where it does not."""
+        path = placed_path(self._loaded, key)
+        match path:
+            case ("strategies", int(at), "params", str(name)):
+                return convert_param(plain({key: value})[key], self._params[at][name])
+        found: Any = load(self._loaded.path, {**self._loaded.changes, key: value}).config
+        for part in path:
+            found = (
+                found[part] if isinstance(found, Mapping | list | tuple) else _field(found, part)
+            )
+        return found
+
+
+def _field(value: Any, name: Any) -> Any:
+    try:
+        return getattr(value, str(name))
+    except AttributeError:
+        raise LookupError(str(name)) from None
+
+
+def placed_path(loaded: LoadedConfig, key: str) -> KeyPath:
+    """With the position of a strategy in place of its id."""
+    path = key_path(key)
+    if len(path) > 1 and path[0] == "strategies" and isinstance(path[1], str):
+        ids = [one.id for one in loaded.config.strategies]
+        if path[1] in ids:
+            return ("strategies", ids.index(path[1]), *path[2:])
+    return path
 
 
 class Trials:

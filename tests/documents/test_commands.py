@@ -351,6 +351,7 @@ COMMANDS: dict[str, Step] = {
     "--walk-forward 10s/5s --embargo 1s": fewer(
         "10s/5s --embargo 1s", "500ms/300ms --embargo 10ms", says="net out of sample"
     ),
+    f"fairlead study ls {MAKER}": written(says="closed until it is spent"),
     f"fairlead study show spread {MAKER}": written(says="trials, whole"),
     "fairlead study require STUDY CONFIG --latency-times 2 --fees-times 1.5": written(
         says="requires: latency times 2, fees times 1.5", STUDY="stressed", CONFIG=MAKER
@@ -467,6 +468,7 @@ COMMANDS: dict[str, Step] = {
     "python -m tests.parity.papers --seeds 1..5": loads,
     "python -m benchmarks.gate": loads,
     "python -m benchmarks.wire": loads,
+    "python benchmarks/backtest_memory.py": loads,
     "python benchmarks/kill.py": loads,
     "python benchmarks/journal.py": loads,
     "python benchmarks/page.py": loads,

@@ -238,6 +238,36 @@ def test_a_study_from_its_hold_to_its_end(config: LoadedConfig) -> None:
     assert "STUDY-NOT-FOUND: no study t in" in _fairlead("study", "show", "t", file).stderr
 
 
+def test_studies_are_listed(config: LoadedConfig, tmp_path: Path) -> None:
+    file = tmp_path / "listed.toml"
+    file.write_text(config.path.read_text())
+    state = load(file).state_dir
+    assert state.is_relative_to(tmp_path)
+    assert "no studies in" in _fairlead("study", "ls", file).stdout
+    for name, count in (("b", 1), ("a", 3)):
+        with Registry(state / "studies" / name) as registry:
+            registry.append("sweep", "one", {})
+            for number in range(count):
+                registry.append("trial", str(number), {"error": None, "span_ns": [1, 2]})
+    with Registry(state / "studies" / "a") as registry:
+        hold(registry, _held(catalog=str(tmp_path), start_ns=HELD_FROM, end_ns=HELD_FROM + 1))
+    listed = json.loads(_fairlead("study", "ls", file, "--json").stdout)
+    assert [(one["study"], one["trials"], one["searches"]) for one in listed] == [
+        ("a", 3, 1),
+        ("b", 1, 1),
+    ]
+    assert [one["held_out"] is None for one in listed] == [False, True]
+    assert all(0 < one["begun_ns"] < one["last_ns"] for one in listed)
+    table = _fairlead("study", "ls", file)
+    assert table.exit_code == 0
+    assert "closed until it is spent" in table.stdout
+    (state / "studies" / "b" / "head.json").unlink()
+    cut = _fairlead("study", "ls", file)
+    assert cut.exit_code == 9
+    assert "STUDY-CUT" in cut.stdout
+    assert "error STUDY-CUT: the study b was cut" in cut.stderr
+
+
 def test_luck_counts_every_search_of_the_study(tmp_path: Path) -> None:
     pytest.importorskip("trialgate")
     curves = _curves(0.02)

@@ -29,7 +29,7 @@ from fairlead.engine.research.trials import Registry
 from fairlead.engine.run.backtest import run_backtest
 from fairlead.engine.run.config import load
 from fairlead.engine.run.prepared import Chunks
-from fairlead.engine.run.trial import Trials, basis, slices
+from fairlead.engine.run.trial import Forms, Trials, basis, slices
 from tests.support.patience import PATIENCE_SECS
 from tests.unit import backtest_kit as kit
 
@@ -283,6 +283,55 @@ def test_a_search_killed_before_the_head_was_written_goes_on(tmp_path: Path) -> 
         assert registry.head.count == 2
         other.append("trial", "c", {})
         assert registry.append("trial", "d", {}).seq == 4
+
+
+# -- one trial, however its values are written
+
+
+def test_values_of_one_meaning_are_one_trial(config: LoadedConfig, tmp_path: Path) -> None:
+    forms = Forms(config)
+    exact, whole, named = (
+        "strategies[0].params.half_spread_bps",
+        "strategies[0].params.requote_ms",
+        "strategies[0].params.instrument_id",
+    )
+
+    def form(key: str, text: str) -> str:
+        return forms(parsed([f"{key}={text}"]))[key]
+
+    for same in ('"5"', "5", "5.0", '"5.00"'):
+        assert form(exact, same) == "5"
+        assert form(f"strategies.{config.config.strategies[0].id}.params.half_spread_bps", same)
+        assert form("simulated.latency_ms", same) == "5"
+    assert forms({exact: Decimal("5.0")}) == {exact: "5"}
+    assert form(exact, "50") == "50"
+    assert form(whole, "100") == "100"
+    assert form(whole, "100.0") == "100.0"  # is refused, as it always was
+    assert form(named, "A.B") == "A.B"
+    assert form("simulated.queue_position", "true") == "true"
+    assert form("no.such", "5.0") == "5.0"
+    assert form("strategies[7].params.a", "5.0") == "5.0"
+
+    plan = Plan(params=(param_of(f'{exact}="5",5.0,5,6', ()),))
+    with Registry(tmp_path / "s") as registry:
+        found = Sweep(registry, plan, "b", {}, forms=forms).run(pool := Same())
+        assert registry.count("trial") == 2
+    assert [one.changes[exact] for one in pool.asked] == ["5", 6]
+    assert [one.outcome.figures["fills"] for one in found] == [0, 0, 0, 3]
+
+
+class Same:
+    """Says which trial it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[Task] = []
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+        for task in tasks:
+            self.asked.append(task)
+            yield task, Outcome(figures={"net.USDT": "1", "fills": task.number})
+
+    def close(self) -> None: ...
 
 
 # -- backtests

@@ -59,6 +59,8 @@ def test_each_case_is_a_run_of_its_own(file: Path, tmp_path: Path) -> None:
         "double latency",
         "without queue",
         "fees up by half",
+        "maker fees up by half",
+        "taker fees up by half",
     ]
     runs = {name: Run.at(Path(one["run"])) for name, one in cases.items()}
     for name, one in cases.items():
@@ -84,6 +86,15 @@ def test_each_case_is_a_run_of_its_own(file: Path, tmp_path: Path) -> None:
         cases["fees up by half"]["net"]["USDT"]
     )
     assert abs(more - paid / 2) < Decimal("0.0001")
+    for side in ("maker", "taker"):  # each alone: what fills of that side paid, and no other
+        mine = sum(
+            Decimal(fill["fee"]) for fill in base.rows("fills") if fill["liquidity"] == side.upper()
+        )
+        assert 0 < mine < paid
+        one = Decimal(cases[f"{side} fees up by half"]["net"]["USDT"])
+        assert abs(Decimal(cases["as configured"]["net"]["USDT"]) - one - mine / 2) < Decimal(
+            "0.0001"
+        )
 
 
 def test_it_says_what_moves_the_result_most(file: Path, tmp_path: Path) -> None:
@@ -129,7 +140,9 @@ def test_what_cant_be_is_said(file: Path, tmp_path: Path) -> None:
     line = next(line for line in text.splitlines() if line.startswith("fees ="))
     free.write_text(text.replace(line, 'fees = "none"'))
     found = asked(free, tmp_path / "out", "--draws", "2")
-    assert found["cases"][-1]["why"] == 'every venue says fees = "none"'
+    assert {one["why"] for one in found["cases"] if "fees" in one["name"]} == {
+        'every venue says fees = "none"'
+    }
     assert found["draws_why"] == "simulated.latency is fixed: there is nothing to draw"
     wrong = CliRunner().invoke(app, ["backtest", str(file), "--draws", "2"])
     assert wrong.exit_code == 2
