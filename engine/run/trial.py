@@ -125,16 +125,19 @@ class Forms:
                 return convert_param(plain({key: value})[key], self._params[at][name])
         found: Any = load(self._loaded.path, {**self._loaded.changes, key: value}).config
         for part in path:
-            found = (
-                found[part] if isinstance(found, Mapping | list | tuple) else _field(found, part)
-            )
+            found = _part(found, part)
         return found
 
 
-def _field(value: Any, name: Any) -> Any:
+def _part(value: Any, name: Any) -> Any:
+    """Of a table, a list, or a part of the config. Raises LookupError."""
+    if isinstance(value, msgspec.Struct):
+        if name in value.__struct_fields__:
+            return getattr(value, name)
+        raise LookupError(str(name))
     try:
-        return getattr(value, str(name))
-    except AttributeError:
+        return value[name]
+    except TypeError:
         raise LookupError(str(name)) from None
 
 
