@@ -21,7 +21,6 @@ from fairlead.adapters.binance.simulator_orders import (
     side_of,
 )
 from fairlead.adapters.binance.simulator_positions import ZERO
-from fairlead.adapters.binance.simulator_public import stamp
 from fairlead.adapters.binance.simulator_state import USDM_ACCOUNT, BinanceState, Call
 from fairlead.adapters.binance.simulator_usdm_orders import (
     ALGO_TYPES,
@@ -30,6 +29,7 @@ from fairlead.adapters.binance.simulator_usdm_orders import (
     check_notional,
     check_price,
     check_quantity,
+    good_till,
     is_reducing,
     place,
     position_side_of,
@@ -112,7 +112,7 @@ def _read(venue: BinanceState, call: Call) -> AlgoOrder:
         position_side=position_side,
         is_reduce_only=is_closing or is_reducing(venue, call, position_side, side),
         is_closing=is_closing,
-        good_till_ms=(stamp(call, "goodTillDate") or 0) if times == "GTD" else 0,
+        good_till_ms=good_till(venue, call) if times == "GTD" else 0,
         created_ms=venue.now_ms,
         updated_ms=venue.now_ms,
         callback=callback,

@@ -61,9 +61,12 @@ MESSAGES = {
     -4116: "ClientOrderId is duplicated.",
     -4120: "Order type not supported for this endpoint. Please use the Algo Order API endpoints "
     "instead.",
+    -4131: "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",
     -4164: "Order's notional must be no smaller than {limit} (unless you choose reduce only).",
     -5022: "Due to the order could not be executed as maker, the Post Only order will be rejected."
     " The order will not be recorded in the order history.",
+    -5040: "The goodTillDate timestamp must be greater than the current time plus 600 seconds and"
+    " smaller than 253402300799000.",
 }
 _SIGNATURE = re.compile(r"(?:^|&)signature=([^&]*)")
 _STATUS = {-1003: 429, -1015: 429, -2014: 401, -2015: 401}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ USDM_TYPES = (
 )
 USDM_TIMES = ("GTC", "IOC", "FOK", "GTX", "GTD")
 OPEN_ORDERS_MAX = 200
+PERCENT_UP, PERCENT_DOWN = Decimal("1.0500"), Decimal("0.9500")  # of the mark price
 FOREVER_MS = 4_133_404_800_000  # the delivery of a perpetual
 
 
@@ -146,8 +148,8 @@ def usdm_row(market: SimMarket, started_ms: int) -> dict[str, Any]:
             {"filterType": "MIN_NOTIONAL", "notional": plain(market.min_notional)},
             {
                 "filterType": "PERCENT_PRICE",
-                "multiplierUp": "1.0500",
-                "multiplierDown": "0.9500",
+                "multiplierUp": str(PERCENT_UP),
+                "multiplierDown": str(PERCENT_DOWN),
                 "multiplierDecimal": "4",
             },
         ],

@@ -32,6 +32,7 @@ from fairlead.adapters.binance.simulator_usdm_orders import (
     order_row,
     place,
     read,
+    tested_row,
 )
 from fairlead.adapters.simulation.numbers import natural
 from fairlead.adapters.simulation.routes import Endpoint
@@ -60,6 +61,11 @@ def create(venue: BinanceState, call: Call) -> object:
         row |= {"status": "NEW", "executedQty": market.size_text(ZERO), "cumQuote": "0.00000"}
         row |= {"cumQty": row["executedQty"], "avgPrice": market.price_text(ZERO)}
     return row
+
+
+def _test(venue: BinanceState, call: Call) -> object:
+    """The checks of a new order that need no book, and nothing else."""
+    return tested_row(venue, read(venue, call))
 
 
 def _each(
@@ -337,6 +343,7 @@ def _private(
 
 USDM: tuple[Endpoint[BinanceState, Call], ...] = (
     _private("POST", "v1/order", create, 0),
+    _private("POST", "v1/order/test", _test),
     _private("PUT", "v1/order", modify_order),
     _private("DELETE", "v1/order", cancel_order),
     _private("GET", "v1/order", query),

@@ -11,7 +11,12 @@ from typing import Any
 import msgspec
 
 from fairlead.adapters.binance.simulator_auth import ApiError, missing
-from fairlead.adapters.binance.simulator_info import OPEN_ORDERS_MAX, USDM_TIMES
+from fairlead.adapters.binance.simulator_info import (
+    OPEN_ORDERS_MAX,
+    PERCENT_DOWN,
+    PERCENT_UP,
+    USDM_TIMES,
+)
 from fairlead.adapters.binance.simulator_markets import Product, SimMarket, fixed, millis
 from fairlead.adapters.binance.simulator_orders import (
     book_of,
@@ -38,6 +43,8 @@ from fairlead.engine.orders.model import Side, Tif
 
 ALGO_TYPES = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 WORKING_TYPES = ("CONTRACT_PRICE", "MARK_PRICE")
+GOOD_TILL_AHEAD_MS = 600_000
+GOOD_TILL_END_MS = 253_402_300_799_000
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +97,7 @@ def read(venue: BinanceState, call: Call) -> Asked:
         client_order_id=name_of(venue, call),
         position_side=position_side,
         is_reduce_only=is_reducing(venue, call, position_side, side),
-        good_till_ms=_good_till(venue, call) if time_in_force == "GTD" else 0,
+        good_till_ms=good_till(venue, call) if time_in_force == "GTD" else 0,
     )
     check_notional(venue, asked)
     return asked
@@ -132,20 +139,41 @@ def check_notional(venue: BinanceState, asked: Asked) -> None:
         raise ApiError(-4164, limit=market.min_notional)
 
 
+def _check_percent(
+    venue: BinanceState, market: SimMarket, side: Side, price: Decimal | None
+) -> None:
+    """PERCENT_PRICE: a BUY not too far above the mark price, a SELL not too far below; an order
+    without a price by the best that it would meet. Raises ApiError -4016, -4024 or -4131.
+    """
+    mark, told = venue.last_price(market), price
+    if told is None:
+        best = book_of(venue, market).book.opposite(side).best()
+        told = mark if best is None else best.price
+    cap, floor = mark * PERCENT_UP, mark * PERCENT_DOWN
+    if told <= cap if side is Side.BUY else told >= floor:
+        return
+    if price is None:
+        raise ApiError(-4131)
+    if side is Side.BUY:
+        text = f"Limit price can't be higher than {market.price_text(cap)}."
+        raise ApiError(-4016, text)
+    raise ApiError(-4024, f"Limit price can't be lower than {market.price_text(floor)}.")
+
+
 def _time_in_force(text: str) -> str:
     if text not in USDM_TIMES:
         raise ApiError(-1115)
     return text
 
 
-def _good_till(venue: BinanceState, call: Call) -> int:
-    """Raises ApiError -1102 or -1130."""
+def good_till(venue: BinanceState, call: Call) -> int:
+    """In ms, to the second. Raises ApiError -1102 or -5040."""
     found = stamp(call, "goodTillDate")
     if found is None:
         raise missing("goodTillDate")
-    if found <= venue.now_ms:
-        raise ApiError(-1130, "Data sent for parameter 'goodTillDate' is not valid.")
-    return found
+    if not venue.now_ms + GOOD_TILL_AHEAD_MS < found < GOOD_TILL_END_MS:
+        raise ApiError(-5040)
+    return found // 1000 * 1000
 
 
 def position_side_of(venue: BinanceState, call: Call) -> str:
@@ -169,6 +197,7 @@ def is_reducing(venue: BinanceState, call: Call, position_side: str, side: Side)
 def place(venue: BinanceState, asked: Asked) -> SimOrder:
     """Raises ApiError."""
     usdm, market = venue.usdm, asked.market
+    _check_percent(venue, market, asked.side, asked.price)
     quantity = asked.quantity
     if asked.is_reduce_only:
         quantity = min(quantity, usdm.reducible(market.symbol, asked.position_side, asked.side))
@@ -317,6 +346,7 @@ def modify(venue: BinanceState, call: Call) -> SimOrder:
         raise missing("quantity")
     price = _limit_price(market, price)
     check_quantity(market, quantity)
+    _check_percent(venue, market, order.side, price)
     if (price, quantity) == (order.price, order.quantity):
         raise ApiError(-5027, "No need to modify the order.")
     before, meta.asked = meta.asked, quantity
@@ -353,16 +383,48 @@ def order_row(venue: BinanceState, order: SimOrder) -> dict[str, Any]:
         "status": usdm_status(venue, order),
         "clientOrderId": order.client_order_id or "",
         "price": market.price_text(order.price or ZERO),
-        "avgPrice": average_text(market, order),
         "origQty": market.size_text(meta.asked),
-        "executedQty": market.size_text(order.executed),
-        "cumQty": market.size_text(order.executed),
-        "cumQuote": fixed(order.funds, 5),
+        "side": order.side.value,
+        **_executed(market, order),
+        **_meant(market, meta),
+        "time": millis(order.ts_created),
+        "updateTime": millis(order.ts_updated),
+    }
+
+
+def tested_row(venue: BinanceState, asked: Asked) -> dict[str, Any]:
+    """Of an order that was only checked: there is none, and it has no id."""
+    market = asked.market
+    return {
+        "orderId": 0,
+        "symbol": market.symbol,
+        "status": "NEW",
+        "clientOrderId": asked.client_order_id,
+        "price": market.price_text(asked.price or ZERO),
+        "origQty": market.size_text(asked.quantity),
+        "side": asked.side.value,
+        **_executed(market),
+        **_meant(market, meta_of(asked)),
+        "updateTime": venue.now_ms,
+    }
+
+
+def _executed(market: SimMarket, order: SimOrder | None = None) -> dict[str, Any]:
+    executed = market.size_text(ZERO if order is None else order.executed)
+    return {
+        "avgPrice": market.price_text(ZERO) if order is None else average_text(market, order),
+        "executedQty": executed,
+        "cumQty": executed,
+        "cumQuote": fixed(ZERO if order is None else order.funds, 5),
+    }
+
+
+def _meant(market: SimMarket, meta: OrderMeta) -> dict[str, Any]:
+    return {
         "timeInForce": meta.time_in_force,
         "type": meta.type,
         "reduceOnly": meta.is_reduce_only and meta.position_side == "BOTH",
         "closePosition": meta.is_closing,
-        "side": order.side.value,
         "positionSide": meta.position_side,
         "stopPrice": market.price_text(meta.stop_price),
         "workingType": meta.working_type,
@@ -371,8 +433,6 @@ def order_row(venue: BinanceState, order: SimOrder) -> dict[str, Any]:
         "priceMatch": "NONE",
         "selfTradePreventionMode": "EXPIRE_TAKER",
         "goodTillDate": meta.good_till_ms,
-        "time": millis(order.ts_created),
-        "updateTime": millis(order.ts_updated),
     }
 
 

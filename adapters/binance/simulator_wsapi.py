@@ -28,6 +28,7 @@ SPOT_METHODS = {
     "exchangeInfo": ("GET", "exchangeInfo"),
     "depth": ("GET", "depth"),
     "trades.recent": ("GET", "trades"),
+    "trades.historical": ("GET", "historicalTrades"),
     "trades.aggregate": ("GET", "aggTrades"),
     "klines": ("GET", "klines"),
     "avgPrice": ("GET", "avgPrice"),
@@ -50,16 +51,23 @@ SPOT_METHODS = {
     "userDataStream.ping": ("PUT", "userDataStream"),
     "userDataStream.stop": ("DELETE", "userDataStream"),
 }
+# `klines`, `trades.historical`, `order.test`, `openOrders.status` and `myTrades` are in no document
+# of USD-M's: ccxt asks for them there, by spot's names.
 USDM_METHODS = {
     "ping": ("GET", "ping"),
     "time": ("GET", "time"),
     "depth": ("GET", "depth"),
+    "klines": ("GET", "klines"),
+    "trades.historical": ("GET", "historicalTrades"),
     "ticker.price": ("GET", "ticker/price"),
     "ticker.book": ("GET", "ticker/bookTicker"),
     "order.place": ("POST", "order"),
+    "order.test": ("POST", "order/test"),
     "order.modify": ("PUT", "order"),
     "order.cancel": ("DELETE", "order"),
     "order.status": ("GET", "order"),
+    "openOrders.status": ("GET", "openOrders"),
+    "myTrades": ("GET", "userTrades"),
     "algoOrder.place": ("POST", "algoOrder"),
     "algoOrder.cancel": ("DELETE", "algoOrder"),
     "account.status": ("GET", "account"),

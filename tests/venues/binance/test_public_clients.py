@@ -120,6 +120,24 @@ async def test_ccxt_trades_and_the_ledger_agrees(served: Served, pro: Any, produ
 
 
 @BOTH
+async def test_ccxt_asks_in_frames_what_it_asks_there(
+    served: Served, pro: Any, product: str
+) -> None:
+    """By spot's names of both products, though no document of USD-M's has some of them."""
+    symbol = SYMBOLS[product]
+    assert len(await within(pro.fetch_ohlcv_ws(symbol, "1m", limit=5))) == 5
+    bought = await within(pro.create_order_ws(symbol, "market", "buy", 0.02))
+    (trade,) = await within(pro.fetch_my_trades_ws(symbol))
+    assert (trade["order"], trade["amount"]) == (bought["id"], 0.02)
+    assert trade["price"] in [row["price"] for row in await within(pro.fetch_trades_ws(symbol))]
+    low = round(trade["price"] * 0.98, 1)
+    resting = await within(pro.create_order_ws(symbol, "limit", "buy", 0.01, low))
+    await within(pro.create_order_ws(symbol, "limit", "buy", 0.01, low, {"test": True}))
+    found = await within(pro.fetch_open_orders_ws(symbol))
+    assert [order["id"] for order in found] == [resting["id"]]
+
+
+@BOTH
 async def test_ccxt_pro_watches_orders_and_balance(served: Served, pro: Any, product: str) -> None:
     symbol = SYMBOLS[product]
     await pro.load_markets()

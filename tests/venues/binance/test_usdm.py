@@ -10,7 +10,18 @@ import pytest
 
 from fairlead.adapters.binance.simulator import BinanceSimulator
 from fairlead.engine.orders.model import Side
-from tests.venues.binance.kit import Stream, ask, done, quiet, refused, run, signed, told
+from tests.venues.binance.kit import (
+    MS,
+    START_NS,
+    Stream,
+    ask,
+    done,
+    quiet,
+    refused,
+    run,
+    signed,
+    told,
+)
 
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 MARKET = "BTCUSDT-PERP"
@@ -140,7 +151,11 @@ def test_fills_make_the_position_and_the_wallet(at: BinanceSimulator, user: Stre
         ({"positionSide": "LONG"}, -4061),
         ({"timeInForce": "GTX", "price": "60010.0"}, -5022),
         ({"timeInForce": "GTD"}, -1102),
-        ({"timeInForce": "GTD", "goodTillDate": 1}, -1130),
+        ({"timeInForce": "GTD", "goodTillDate": 1}, -5040),
+        ({"timeInForce": "GTD", "goodTillDate": START_NS // MS + 600_000}, -5040),
+        ({"timeInForce": "GTD", "goodTillDate": 253_402_300_799_000}, -5040),
+        ({"price": "63000.1"}, -4016),
+        ({"side": "SELL", "price": "56999.9"}, -4024),
     ],
 )
 def test_what_is_refused_has_the_venues_code_and_leaves_nothing(
@@ -172,9 +187,9 @@ def test_what_does_not_fill_at_once_expires(
 
 
 def test_good_till_date_ends_by_itself(at: BinanceSimulator, user: Stream) -> None:
-    until = at.now_ms + 1_000
+    until = at.now_ms + 601_999  # what is less than a second does not count
     limit(at, "BUY", "59000.0", "0.010", timeInForce="GTD", goodTillDate=until)
-    run(at, 0.9)
+    run(at, 600.9, step_ms=100)
     assert len(done(at, "GET", "/fapi/v1/openOrders")) == 1
     run(at, 0.2)
     assert done(at, "GET", "/fapi/v1/openOrders") == []
@@ -229,6 +244,43 @@ def test_an_order_is_modified_in_place(at: BinanceSimulator, user: Stream) -> No
     ]
     over = signed(at, "PUT", ORDER, **change, price="59000.0", quantity="0.030")
     assert refused(over) == (400, -2013)
+
+
+def test_prices_far_from_the_mark_are_refused_whatever_asks(at: BinanceSimulator) -> None:
+    """PERCENT_PRICE, 5 %: a limit's own price, of others the best that they would meet."""
+    row = limit(at, "BUY", "63000.0", "0.010")
+    assert limit(at, "SELL", "90000.0", "0.010")["status"] == "NEW"  # it takes nothing too low
+    low = limit(at, "BUY", "59000.0", "0.010")
+    change = {"symbol": "BTCUSDT", "side": "BUY", "orderId": low["orderId"]}
+    far = signed(at, "PUT", ORDER, **change, price="64000.0", quantity="0.010")
+    assert refused(far) == (400, -4016)
+    held, made = position(at)[0], algo(at, "BUY", "STOP_MARKET", 60_100, quantity="0.010")
+    levels = {Decimal(56_000): Decimal(2)}, {Decimal(64_000): Decimal(2)}
+    at.exchange.replace_background(MARKET, *levels, at.exchange.now_ns)
+    fields = {"symbol": "BTCUSDT", "type": "MARKET", "quantity": "0.010"}
+    for side in ("BUY", "SELL"):
+        if side == "SELL":
+            done(at, "DELETE", ORDER, symbol="BTCUSDT", orderId=low["orderId"])
+        assert refused(signed(at, "POST", ORDER, **fields, side=side)) == (400, -4131)
+    trade(at, 60_100, "0.001", Side.BUY)
+    run(at, 0.02)
+    assert done(at, "GET", ALGO, algoId=made["algoId"])["algoStatus"] == "REJECTED"
+    assert (row["status"], position(at)[0]) == ("NEW", held)
+
+
+def test_an_order_is_only_tested(at: BinanceSimulator, user: Stream) -> None:
+    fields = {**LIMIT, "side": "BUY", "price": "59000.0", "quantity": "0.010"}
+    row = done(at, "POST", f"{ORDER}/test", **fields)
+    assert (row["orderId"], row["status"], row["price"], row["origQty"]) == (
+        0,
+        "NEW",
+        "59000.00",
+        "0.010",
+    )
+    wrong = signed(at, "POST", f"{ORDER}/test", **fields | {"price": "59000.05"})
+    assert refused(wrong) == (400, -4014)
+    run(at, 0.01)
+    assert (at.exchange.orders("usdm"), user.frames) == ([], [])
 
 
 def test_batches_answer_each_by_itself(at: BinanceSimulator) -> None:
