@@ -436,15 +436,19 @@ def _created(row: s.Order) -> int:
 def _entered(rows: Sequence[s.Order], lost: Lost) -> int:
     """Of an exit: when the last entry was made that was there before it, ns by the exchange's
     clock; what is older closed another position. 0 where none is known.
+
+    Where nobody tells which were there before it, those are that are older by the clocks.
     """
     intent = lost.intent
     if not bracket.is_exit(intent):
         return 0
-    before = lost.ts_sent - lost_orders.CREATED_NS
+    known, before = lost.before, 2**63
+    if known is None:
+        known, before = lost.known, lost.ts_sent - lost_orders.CREATED_NS
     times = [
         _created(row)
         for row in rows
-        if row.id in lost.known
+        if row.id in known
         and row.side != intent.side.value.lower()
         and not told(row.reduce_only)
         and (row.filled or 0) != 0

@@ -272,6 +272,20 @@ class JournalReads:
         )
         return frozenset(str(row[0]) for row in rows)
 
+    def venue_ids_before(
+        self, client_order_id: str, instrument: str, since_ns: int
+    ) -> frozenset[str]:
+        """Of `known_venue_ids`, those that were told before the order was last intended."""
+        seq = self.intended_at(client_order_id)
+        rows = self._rows(
+            "SELECT v.venue_order_id FROM venue_ids v WHERE v.instrument = ? AND v.ts >= ? AND "
+            "EXISTS (SELECT 1 FROM records r WHERE r.client_order_id = v.client_order_id AND "
+            "r.kind = 'ACCEPTED' AND r.seq < ? AND "
+            "json_extract(CAST(r.body AS TEXT), '$.venue_order_id') = v.venue_order_id)",
+            (instrument, since_ns, 0 if seq is None else seq),
+        )
+        return frozenset(str(row[0]) for row in rows)
+
     def fills_of(self, client_order_id: str) -> list[VenueFill]:
         """Every execution of the order, oldest first."""
         with readable():

@@ -14,7 +14,6 @@ from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import (
     FindResult,
     Found,
-    Lost,
     OrderState,
     Unsure,
     VenueOrder,
@@ -107,17 +106,7 @@ class Late(Part):
         orders = self._given_up.orders()
         if not orders:
             return LateLook(0, 0)
-        results = await self._venue.find_all(
-            [
-                Lost(
-                    order.intent,
-                    self._search.known_to(order),
-                    self._search.times.at(order),
-                    self._search.times.slack(order),
-                )
-                for order in orders
-            ]
-        )
+        results = await self._venue.find_all([self._search.lost(order) for order in orders])
         found = 0
         for order, state in _pairs(orders, results):
             if self._given_up.has(order) and not self._is_anothers(order, state.venue_order_id):

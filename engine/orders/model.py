@@ -358,7 +358,9 @@ class Quoted(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """An order to look for. `known` are venue order ids of other orders, which are never it.
+    """An order to look for. `known` are venue order ids of other orders, which are never it;
+    `before` those of them that the venue had told when it was sent, by the journal's own order,
+    whatever clocks say (None: that is not known).
 
     It was sent at `ts_sent` by this machine's clock of now, or up to `slack_ns` before: the clock
     may have been set since another process noted the time.
@@ -368,6 +370,7 @@ class Lost(msgspec.Struct, frozen=True):
     known: frozenset[str]
     ts_sent: int
     slack_ns: int = 0
+    before: frozenset[str] | None = None
 
 
 # Levels of the side that is taken, best first (price, size), and a quantity: the price that the

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from fairlead.engine.orders.live import MIN_ABSENT_LOOKS, LiveOrder
-from fairlead.engine.orders.model import Absent, FindResult, Found, Unsure
+from fairlead.engine.orders.model import Absent, FindResult, Found, Lost, Unsure
 from fairlead.engine.orders.sent import Sent
 from fairlead.engine.orders.shared import Part, Shared
 
@@ -87,6 +87,14 @@ class Search(Part):
                 await settle(result)
             elif (gone := absence.count(began, result)) is not None:
                 await settle(gone)
+
+    def lost(self, order: LiveOrder) -> Lost:
+        """What a venue is asked by."""
+        intent, times = order.intent, self.times
+        before = self._journal.venue_ids_before(
+            intent.client_order_id, intent.instrument, times.at(order) - KNOWN_IDS_WINDOW_NS
+        )
+        return Lost(intent, self.known_to(order), times.at(order), times.slack(order), before)
 
     def known_to(self, order: LiveOrder) -> frozenset[str]:
         """Venue order ids that are other orders', as far back as it matters."""

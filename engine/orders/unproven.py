@@ -64,8 +64,8 @@ class Unproven(Part):
         """Query with growing waits until the order is found, or proven absent."""
 
         async def look() -> FindResult:
-            known, times = self._search.known_to(order), self._search.times
-            return await self._venue.find(order.intent, known, times.at(order), times.slack(order))
+            [found] = await self._venue.find_all([self._search.lost(order)])
+            return found
 
         def is_wanted() -> bool:
             return not order.is_proven and not order.is_held and not order.state.is_terminal

@@ -68,7 +68,7 @@ class ScriptedVenue:
         return result
 
     async def find_all(self, lost: Sequence[Lost]) -> list[FindResult]:
-        return [await self.find(one.intent, one.known, one.ts_sent) for one in lost]
+        return [await self.find(one.intent, one.known, one.ts_sent, one.slack_ns) for one in lost]
 
     async def orders(self, refs: Sequence[OrderRef]) -> list[VenueOrder]:
         return [self.book[r.venue_order_id] for r in refs if r.venue_order_id in self.book]

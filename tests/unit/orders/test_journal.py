@@ -125,6 +125,25 @@ def test_orders_that_were_proven_absent_are_known_after_a_restart(tmp_path: Path
     again.close()
 
 
+def test_what_the_venue_had_told_before_an_order_was_sent_is_known_by_the_records(
+    tmp_path: Path,
+) -> None:
+    """Whatever the clock says: each of these was written at the same moment."""
+    with closing(opened(tmp_path / "j.sqlite")) as journal:
+        name = intent("A").instrument
+        journal.intend([intent("A"), intent("B")])
+        journal.accepted("A", "V-A", instrument=name)
+        journal.intend([intent("C"), intent("D")])
+        journal.accepted("B", "V-B", instrument=name)
+        journal.replaced("A", intent("A"), "V-A2", OrderState.OPEN)
+        journal.accepted("D", "V-D", instrument=name)
+        assert journal.venue_ids_before("C", name, 0) == {"V-A"}
+        assert journal.venue_ids_before("A", name, 0) == set()
+        assert journal.venue_ids_before("C", "another", 0) == set()
+        assert journal.venue_ids_before("never sent", name, 0) == set()
+        assert {"V-A", "V-B", "V-D"} <= journal.known_venue_ids(name, 0)
+
+
 def test_an_execution_and_what_is_to_tell_of_it_are_recorded_together(tmp_path: Path) -> None:
     """A process that dies between the two would never tell: the execution is known by then."""
 

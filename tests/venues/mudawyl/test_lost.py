@@ -25,6 +25,7 @@ from tests.venues.mudawyl.trading_kit import (
     bracket,
     entry,
     leaving,
+    ref,
     world,
 )
 
@@ -143,6 +144,36 @@ async def test_after_a_restart_what_was_closed_before_is_never_an_exit_that_was_
         assert found.order.ts_created >= sent_ns
     else:
         assert isinstance(found, Unsure)
+        assert found.ambiguous
+
+
+@pytest.mark.parametrize("loses", ["answer", "request"])
+async def test_an_exit_at_once_after_its_entry_is_told_by_what_the_journal_had_before_it(
+    loses: str,
+) -> None:
+    """After a restart; a `flatten` of the same size is younger than two seconds, too."""
+    made = await world()
+    (first,) = await made.accepted(entry(1))
+    await made.orders.flatten(BTC)
+    made.desk.wait(300)
+    (second,) = await made.accepted(entry(2))
+    made.desk.wait(300)
+    made.wire.loses = loses
+    (outcome,) = await made.submit(leaving())
+    assert isinstance(outcome, Unknown)
+    known = frozenset({first.venue_order_id, second.venue_order_id})
+    made.orders._before.clear()
+    sent_ns = made.desk.now_ns
+    (found,) = await made.orders.find_all([Lost(leaving(), known, sent_ns, before=known)])
+    if loses == "request":
+        assert isinstance(found, Absent)
+    else:
+        assert isinstance(found, Found)
+        (told,) = await made.orders.orders([ref(second.venue_order_id)])
+        assert found.order.ts_created > told.ts_created
+        earlier = frozenset({first.venue_order_id})
+        (found,) = await made.orders.find_all([Lost(leaving(), known, sent_ns, before=earlier)])
+        assert isinstance(found, Unsure)  # the entry that it closes was not known before it
         assert found.ambiguous
 
 
