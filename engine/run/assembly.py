@@ -61,7 +61,8 @@ class Assembly:
     """The parts of a run that has connected its venues; a node is made of them by `build`.
 
     `trading` fills with the real accounts, `held` with the instruments that a journal holds and
-    the config does not name. `on_known` is called once what the accounts hold is counted.
+    the config does not name. `on_known` is called once what the accounts hold is counted,
+    `on_moved` with a venue and one of its orders that ended since its account was looked at.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class Assembly:
         switch: KillSwitch,
         status: RunStatus,
         on_known: Callable[[], None],
+        on_moved: Callable[[str, str], None],
     ) -> None:
+        self._on_moved = on_moved
         self._loaded = loaded = resolved.loaded
         self._mode = mode
         self._traits = traits = MODES[mode]
@@ -309,7 +312,9 @@ class Assembly:
         """NautilusTrader has taken over what the venue has, and no strategy has started yet."""
         for account in self._trading:
             if isinstance(account, NativeAccount) and account.venue == venue:
-                account.taken_over(cache)
+                if (moved := account.taken_over(cache)) is not None:
+                    self._on_moved(venue, moved)
+                    return
                 count_again(self.parts.gate, venue, account.journal, account.desk)
                 self._known(account)
 

@@ -6,6 +6,7 @@ How the three differ is told by `fairlead.engine.run.modes`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -43,7 +44,7 @@ from fairlead.engine.run.kernel import newest_log
 from fairlead.engine.run.logged import begin_logs, own_log_path, people
 from fairlead.engine.run.loopwatch import LoopWatch
 from fairlead.engine.run.modes import MODES, NodeMode
-from fairlead.engine.run.native.account import NativeAccount
+from fairlead.engine.run.native.account import DRIFT, NativeAccount
 from fairlead.engine.run.notify import READY, STOPPING, notify
 from fairlead.engine.run.reach import PlainReach
 from fairlead.engine.run.remains import Held, counted_ids, remains, tell
@@ -62,14 +63,23 @@ STREAM_TRIES = 3  # failed connections before a stream that never was open ends 
 STREAM_LOOK_SECS = 0.2
 FILLS_MAX = 100_000  # with the mid after each, about 1 kB: of a run of weeks the newest
 UP_LOOK_SECS = 0.01  # before a strategy can block the loop
+STARTS_MAX = 3  # where an account changed between the look at it and the run's own node
 
 
 class NodeRun:
     """One run of a node: `run()` builds it, runs it until it is told to stop, and takes it down."""
 
     def __init__(
-        self, resolved: Resolved, mode: NodeMode, *, run_secs: float | None = None
+        self,
+        resolved: Resolved,
+        mode: NodeMode,
+        *,
+        run_secs: float | None = None,
+        is_last: bool = True,
     ) -> None:
+        """`is_last`: another is not started where this one finds that an account has moved."""
+        self.is_moved = False  # it has: this run is over, and has traded nothing
+        self._is_last = is_last
         self.loaded = loaded = resolved.loaded
         self.mode = mode
         self.status = RunStatus()
@@ -117,7 +127,10 @@ class NodeRun:
         except BaseException as error:
             alerts.failed(error)
             raise
-        alerts.ended(int(ended.exit), ended.reason)
+        if self.is_moved:
+            alerts.again()
+        else:
+            alerts.ended(int(ended.exit), ended.reason)
         return ended
 
     def _run(self) -> Ended:
@@ -169,6 +182,7 @@ class NodeRun:
                         self._switch,
                         self.status,
                         self._say_running,
+                        self._moved,
                     )
                     assembly.build(self._recording, self._accounts.kept, held)
                     self._assembly = assembly
@@ -402,7 +416,22 @@ class NodeRun:
         unsettled = any(t.unresolved() or t.left_open() for t in self.trading)
         return Stays(live, Exit.UNRESOLVED if unsettled else Exit.TIMED_OUT)
 
+    def _moved(self, venue: str, order_id: str) -> None:
+        """An order ended after the look at its account, so the look is to be done again: by a run
+        that starts anew, since nothing of this one may trade. Never by guessing from positions.
+        """
+        what = f"{order_id} ended at {venue} while the run started"
+        if self._is_last:
+            self._fatal(DRIFT, f"{what}; start again, which asks for it")
+            return
+        self._switch.lost = "the account moved while the run started, which starts again"
+        self.is_moved = True
+        self.failure = (DRIFT, what)  # so that nothing is wound down
+        people.info("%s: it is looked at again", what)
+        self.stop(what)
+
     def _signalled(self, name: str) -> None:
+        self.is_moved = False  # a person ends it, whatever it found
         self.stop(f"signal {name}")
 
     def _cut_off(self) -> None:
@@ -440,6 +469,11 @@ class NodeRun:
 
     # -- the end -------------------------------------------------------------------------------
 
+    def _tell_left(self, held: Sequence[Held], reason: str, named: set[str]) -> None:
+        tell(held, reason)
+        if live := [cid for t in self.trading for cid in t.live() if cid not in named]:
+            people.info("the run ends with %s open at the venue", counted_ids(live))
+
     def _ended(self, seconds: float) -> Ended:
         unresolved = [cid for t in self.trading for cid in t.unresolved()]
         left_open = [cid for t in self.trading for cid in t.left_open()]
@@ -449,7 +483,8 @@ class NodeRun:
         held: Sequence[Held] = ()
         if assembly is not None:
             kills, halts = assembly.kills, assembly.halts
-            held = remains(self.trading, assembly.parts.strategies)
+            cancels = self._settings.on_stop == "cancel"
+            held = remains(self.trading, assembly.parts.strategies, cancels=cancels)
         exit_code, reason = verdict(
             run_state,
             self.failure,
@@ -460,10 +495,9 @@ class NodeRun:
             halted=None if halts is None else halts.verdict(),
             held=held,
         )
-        tell(held, reason)
-        named = {*unresolved, *left_open}
-        if live := [cid for t in self.trading for cid in t.live() if cid not in named]:
-            people.info("the run ends with %s open at the venue", counted_ids(live))
+        self.is_moved &= exit_code is Exit.DRIFT  # and no strategy has broken or failed
+        if not self.is_moved:
+            self._tell_left(held, reason, {*unresolved, *left_open})
         if assembly is not None and self._traits.trades:
             for trading in self.trading:
                 count_out(assembly.parts.gate, trading.journal)
@@ -493,10 +527,19 @@ class NodeRun:
 def run_node(resolved: Resolved, mode: NodeMode, *, run_secs: float | None = None) -> Ended:
     """Blocks until the run has ended in order. `resolved` is for the mode, and without a problem.
 
-    Raises FairleadError for what prevents a start.
+    Starts again, a few times, where an account moved while it did. Raises FairleadError for what
+    prevents a start.
     """
     begin_logs(resolved.loaded, mode)
-    return NodeRun(resolved, mode, run_secs=run_secs).run()
+    for left in reversed(range(STARTS_MAX)):
+        run = NodeRun(resolved, mode, run_secs=run_secs, is_last=not left)
+        ended = run.run()
+        if not run.is_moved:
+            return ended
+        ended.close()
+        del run, ended
+        gc.collect()  # NautilusTrader refuses a second node while anything still holds the first
+    raise AssertionError("the last run never asks for another")
 
 
 def _host(loaded: LoadedConfig, key: str) -> str:

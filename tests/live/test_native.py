@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,18 @@ import pytest
 
 from fairlead.engine.errors import Exit
 from tests.live.desk import summary
+from tests.live.moving import CONTROL, MOVES, QUOTES
 from tests.live.native import MAKER, PERP, TREND, Native, taking
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import command, run, run_until, start, venue, wait_for
+from tests.support.processes import (
+    Process,
+    command,
+    run,
+    run_until,
+    start,
+    venue,
+    wait_for,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +98,67 @@ def test_a_kill_9_and_a_restart_double_nothing(native: Native) -> None:
     assert len(set(names)) == len(names)  # nothing was sent twice
     assert native.open_at_venue() == []
     assert _canaries(native) == []
+
+
+def quoting(native: Native, moves: Sequence[str]) -> tuple[Path, Process]:
+    """A run that takes over three quotes; so many of them are taken in as many starts."""
+    rests = {**taking(native.seen, rests=True), "path": "tests.live.moving:Quoting"}
+    assert native.served is not None
+    control = str(native.served.line["control"]).rstrip("/")
+    prices = native.folder / "moves"
+    prices.write_text("")
+    env = {MOVES: str(prices), CONTROL: control}
+    collar = "[risk]\nprice_collar_bps = 2000"
+    process = start("live", native.config(rests, more=collar), log=native.log, env=env)
+    try:
+        wait_for(lambda: native.states()["OPEN"] == len(QUOTES), "the quotes")
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECS)
+    paid = Decimal(native.fills_at_venue()[0]["price"])
+    prices.write_text("\n".join(str(round(paid * Decimal(one), 1)) for one in moves))
+    native.seen.unlink()
+    rests["params"] |= {"rests": False}
+    return prices, start("live", native.config(rests), log=native.log, env=env)
+
+
+def test_an_order_that_ends_while_a_run_starts_is_looked_for_again(native: Native) -> None:
+    """Filled between the look and the run's own node: booked as executed, and nothing twice."""
+    prices, process = quoting(native, ["0.96", "0.93"])
+    try:
+        wait_for(lambda: native.seen.exists() and not prices.read_text(), "the starts")
+        wait_for(
+            lambda: (
+                json.loads(native.seen.read_text()).get("positions") == {PERP: "0.026"}
+                or process.poll() is not None
+            ),
+            "the run that has it all",
+        )
+        assert native.log.read_text().count("it is looked at again") == 2
+        assert native.states()["OPEN"] == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECS) == Exit.OK, native.log.read_text()[-3000:]
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECS)
+    assert native.position() == native.position_at_venue() == Decimal("0.026")
+    assert "NATIVE-DRIFT" not in native.log.read_text()
+
+
+def test_a_start_looks_again_a_few_times_only(native: Native) -> None:
+    prices, process = quoting(native, ["0.96", "0.93", "0.90"])
+    try:
+        assert process.wait(PATIENCE_SECS) == Exit.DRIFT, native.log.read_text()[-3000:]
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECS)
+    told = native.log.read_text()
+    assert (told.count("it is looked at again"), prices.read_text()) == (2, "")
+    assert "NATIVE-DRIFT" in told
+    assert native.position() == Decimal("0.026")  # what was proven by then, and no more
+    ended = run("live", native.config(taking(native.seen)), "--for", "1", "--json")
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert native.position() == native.position_at_venue() == Decimal("0.034")
 
 
 def test_kill_all_empties_the_book_with_a_run_and_without(native: Native) -> None:

@@ -265,6 +265,12 @@ class Alerting:
             logger.exception("ALERTS: the run's end")
         self._sender.close()
 
+    def again(self) -> None:
+        """The run starts again at once, and so does its courier: nothing is to be told of it."""
+        self._has_ended = True
+        answer_no_more(self._cut_off)
+        self._sender.close()
+
     def _say_end(self, exit_code: int, reason: str) -> None:
         meaning = MEANING.get(Exit(exit_code), "") if exit_code in Exit else ""
         text = f"exit code {exit_code} ({meaning}): {reason}"

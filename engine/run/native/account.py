@@ -164,23 +164,19 @@ class NativeAccount(JournaledAccount):
                     Exit.DRIFT,
                 )
 
-    def taken_over(self, cache: Any) -> None:
+    def taken_over(self, cache: Any) -> str | None:
         """NautilusTrader has the orders that the venue has open; it tells what comes from now on.
 
-        What was executed since `recover` is booked; an order that ended since then ends the run,
-        since nothing would tell how.
+        What was executed since `recover` is booked. Gives an order that ended since then, if one
+        did: nothing here would tell how, only another look at the account does.
         """
         for order in self.desk.live_orders():
             known = cache.order(ClientOrderId(order.intent.client_order_id))
             if known is None:
-                self.runtime.fatal(
-                    DRIFT,
-                    f"{order.intent.client_order_id} ended at {self.venue} while the run started; "
-                    "start again, which asks for it",
-                )
-                return
+                return order.intent.client_order_id
             self.desk.book(order, told(known))
         self.desk.is_hearing = True
+        return None
 
     async def watch(self) -> None:
         """Until cancelled: of the journal's file, of answers, and of what the account holds."""

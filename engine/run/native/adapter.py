@@ -57,6 +57,7 @@ ABLE = Capabilities(
     private_stream=True,
     reports_fills=True,
 )
+LOOKS_MAX = 3  # where what is seen does not agree, and orders could have moved it meanwhile
 NATIVE = object()  # as `execution`: orders go through NautilusTrader's own client
 NODE_ONLY = "NautilusTrader's own adapters are reached through a node of a run only"
 
@@ -102,8 +103,10 @@ class NativeAdapter:
         config: Callable[[], LiveNodeConfig],
         instruments: Sequence[str],
         lost: Callable[[], Sequence[JournaledOrder]] = tuple,
+        may_have_moved: Callable[[Seen], bool] = lambda _: False,
     ) -> None:
-        """`lost` gives the orders that the account's journal does not know to be over."""
+        """`lost` gives the orders that the account's journal does not know to be over;
+        `may_have_moved` is whether another look may tell something else than this one."""
         self.name = clients.builtin.name
         self.venue = clients.venue
         self.clients = clients
@@ -115,11 +118,20 @@ class NativeAdapter:
         self.config = config
         self.names = tuple(instruments)
         self._lost = lost
+        self._may_have_moved = may_have_moved
 
     async def measure_clock(self) -> None:
         """Nobody to ask."""
 
     async def connect(self, *, trading: bool) -> None:
+        """With a short node, and again where what it saw moved under it. A difference that stays
+        is the account's to refuse. Raises VenueError."""
+        for _ in range(LOOKS_MAX):
+            await self._look(trading=trading)
+            if not (trading and self._may_have_moved(self.seen)):
+                return
+
+    async def _look(self, *, trading: bool) -> None:
         async with session(self.clients, self.config, self.names, trading=trading) as looker:
             found = ((str(one), looker.cache.instrument(one)) for one in looker.wanted)
             self.instruments = {name: told(one) for name, one in found if one is not None}

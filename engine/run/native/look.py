@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from nautilus_trader.model import (
 )
 
 from fairlead.adapters.base.translate import dec
-from fairlead.engine.orders.journal_reads import JournaledOrder
+from fairlead.engine.orders.journal_reads import JournaledOrder, JournalReads
 from fairlead.engine.orders.model import (
     Intent,
     Kind,
@@ -60,6 +61,24 @@ class Seen(msgspec.Struct, frozen=True):
     positions: dict[str, Decimal] = {}
     balances: tuple[VenueBalance, ...] | None = None
     fills: dict[str, tuple[VenueFill, ...]] = {}
+
+
+def may_have_moved(seen: Seen, journal: JournalReads) -> bool:
+    """Whether positions are not what the journal and the orders tell, while orders were open: one
+    may have been filled between what was told of it and of its position. Raises JournalError.
+    """
+    held: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for position in journal.positions():
+        held[position.instrument] += position.quantity
+    known = journal.open_orders()
+    for order in known:
+        told = seen.orders.get(order.intent.client_order_id)
+        if told is not None:
+            more = max(told.filled - order.filled, Decimal(0))
+            held[told.instrument] += more if told.side is Side.BUY else -more
+    names = {*held, *seen.positions}
+    differs = any(held[name] != seen.positions.get(name, Decimal(0)) for name in names)
+    return differs and bool(known or any(not o.state.is_terminal for o in seen.orders.values()))
 
 
 async def look(

@@ -13,6 +13,7 @@ from fairlead.engine.run.kernel import node_config
 from fairlead.engine.run.modes import NodeMode
 from fairlead.engine.run.native.adapter import NativeAdapter, NativeSpec
 from fairlead.engine.run.native.clients import Clients
+from fairlead.engine.run.native.look import Seen, may_have_moved
 from fairlead.engine.run.takeover import held_beyond
 from fairlead.engine.secrets import Secret
 
@@ -42,8 +43,15 @@ def native_of(
         with closing(Journal.reading(path)) as journal:
             return journal.open_orders()
 
+    def moved(seen: Seen) -> bool:
+        path = account_files(loaded, key).journal
+        if venue.account_type != "margin" or not path.exists():
+            return False  # such an account tells no positions
+        with closing(Journal.reading(path)) as journal:
+            return may_have_moved(seen, journal)
+
     config = partial(node_config, loaded, mode, None)
-    return NativeAdapter(clients, config, names, lost)
+    return NativeAdapter(clients, config, names, lost, moved)
 
 
 def _held(loaded: LoadedConfig, key: str, named: Collection[str]) -> list[str]:

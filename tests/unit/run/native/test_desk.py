@@ -4,8 +4,8 @@ and at a start by what the venue tells."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace as Event
@@ -42,9 +42,11 @@ from fairlead.engine.orders.model import (
 )
 from fairlead.engine.run.ended import verdict
 from fairlead.engine.run.native import account as native_account
+from fairlead.engine.run.native import adapter as native_adapter
 from fairlead.engine.run.native.account import DRIFT, NativeAccount
+from fairlead.engine.run.native.adapter import NativeAdapter
 from fairlead.engine.run.native.desk import UNASKED, NativeDesk, fill_of
-from fairlead.engine.run.native.look import Seen
+from fairlead.engine.run.native.look import Seen, may_have_moved
 
 PERP = "BTCUSDT-PERP.BINANCE"
 CID = "6f0d1c50-7c5e-4f0a-9a53-000000000001"
@@ -393,13 +395,58 @@ def test_positions_that_differ_refuse_the_start(kept: Kept) -> None:
     assert [one.code for one in made.findings] == [DRIFT]
 
 
-def test_an_order_that_ended_while_the_run_started_ends_it_as_a_difference(kept: Kept) -> None:
+def test_an_order_that_ended_while_the_run_started_is_named_and_nothing_concluded(
+    kept: Kept,
+) -> None:
     kept.desk.intend([limit()])
-    failed: list[str] = []
-    account(kept, failed=failed).taken_over(Event(order=lambda name: None))
-    assert failed == [DRIFT]
+    made = account(kept)
+    assert made.taken_over(Event(order=lambda name: None)) == made.live()[0]
+    assert (kept.state(), made.desk.is_hearing) == (OrderState.INTENDED, False)
     told = {"unresolved": [], "left_open": [], "killed": None, "halted": None}
-    assert verdict(RunState(), (failed[0], "it ended"), "", **told)[0] is Exit.DRIFT
+    assert verdict(RunState(), (DRIFT, "it ended"), "", **told)[0] is Exit.DRIFT
+
+
+@pytest.mark.parametrize(
+    ("filled_there", "held_there", "moved"),
+    [
+        ("0", "0", False),
+        ("0.008", "0.008", False),
+        ("0", "0.008", True),  # filled after what was told of the order
+        ("0.020", "0.008", True),
+    ],
+)
+def test_a_look_that_moved_under_its_orders_is_to_be_done_again(
+    kept: Kept, filled_there: str, held_there: str, moved: bool
+) -> None:
+    kept.desk.intend([limit()])
+    seen = Seen({CID: told(filled=Decimal(filled_there))}, {PERP: Decimal(held_there)})
+    assert may_have_moved(seen, kept.journal) is moved
+
+
+def test_a_difference_without_an_open_order_is_no_move(kept: Kept) -> None:
+    assert not may_have_moved(Seen(positions={PERP: Decimal(1)}), kept.journal)
+
+
+@pytest.mark.parametrize(("agrees_at", "looks"), [(1, 1), (3, 3), (9, 3)])
+async def test_it_is_looked_again_until_it_agrees_and_a_few_times_at_the_most(
+    monkeypatch: pytest.MonkeyPatch, agrees_at: int, looks: int
+) -> None:
+    clients: Any = Event(builtin=Event(name="x"), venue="BINANCE", account_id="BINANCE-main")
+    done: list[int] = []
+
+    @asynccontextmanager
+    async def session(*_: Any, **__: Any) -> AsyncIterator[Any]:
+        yield Event(wanted=())
+
+    async def look(*_: Any) -> Seen:
+        done.append(len(done) + 1)
+        return Seen(positions={PERP: Decimal(len(done))})
+
+    monkeypatch.setattr(native_adapter, "session", session)
+    monkeypatch.setattr(native_adapter, "look", look)
+    made = NativeAdapter(clients, Event, (), may_have_moved=lambda _: len(done) < agrees_at)
+    await made.connect(trading=True)
+    assert (len(done), made.seen.positions[PERP]) == (looks, looks)
 
 
 def test_a_person_can_accept_the_difference(kept: Kept) -> None:
