@@ -19,9 +19,9 @@ from nautilus_trader.model import (
 
 from fairlead.engine.brackets.keeper import LOOK_NS, Brackets, JournalStore, MemoryStore
 from fairlead.engine.brackets.steps import Bracket, Leg, Place
-from fairlead.engine.brackets.view import BracketView
+from fairlead.engine.brackets.view import BracketView, Cover
 from fairlead.engine.brackets.whole import parts_of, with_exits
-from fairlead.engine.orders.journal import Journal
+from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.model import ENTRY_TAG, Kind, Role, Side, with_role
 from fairlead.engine.risk.gate import RiskGate
 from fairlead.engine.risk.view import NautilusView, order_facts, side_of
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 STOP_SLACK = Decimal("0.01")  # of the stop: how far beyond it the default stop_limit lies
 FEE_ROOM = Decimal("0.005")  # of the quantity: what a fee in base currency may take of it
+TAKEN = "its stop was cancelled with the run's other orders (on_stop)"
+KEPT_HERE = "the venue keeps no stops, and a run only watches its own"
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 
 
@@ -70,6 +72,7 @@ class StrategyBrackets:
         self._owner: _Owner | None = None
         self.keeper: Brackets | None = None  # while the strategy runs
         self._left: tuple[Bracket, ...] | None = None  # once it is stopped
+        self._stood: Mapping[tuple[str, Side], Cover] = {}  # when the stop of the run began
         self._has_timer = False
         self._look_waits = False
 
@@ -157,20 +160,41 @@ class StrategyBrackets:
         """Every bracket that may still hold something, oldest first."""
         return (self._left or ()) if self.keeper is None else tuple(self.keeper)
 
-    def bare(self) -> set[str]:
-        """Instruments of brackets that a venue was given whole, and has without their stop."""
+    def stopping(self) -> None:
+        """The stop of the run begins, and has taken nothing away yet."""
+        if self._owner is None:
+            return
+        try:
+            self._stood = self._owner.covers(self.open())
+        except JournalError:
+            self._stood = {}  # which its account tells: then nothing is known to have stood
+
+    def bare(self, *, cancels: bool) -> dict[str, str]:
+        """Instruments in which brackets hold what no exit stands for, with why that was to be
+        expected, or "". Once the run has ended; raises JournalError.
+
+        `cancels` is whether its stop takes orders away: what stood when that began, for as much as
+        is held now, is gone by the config's own word.
+        """
         owner = self._owner
         if owner is None:
-            return set()
-        return {
-            one.instrument
-            for one in self.open()
-            if one.is_whole
-            and (stop := owner.leg(one, one.sent[-1])) is not None
-            and stop.is_over
-            and (entry := owner.leg(one, one.entry)) is not None
-            and entry.filled
-        }
+            return {}
+        found: dict[str, str] = {}
+        for (name, side), cover in owner.covers(self.open()).items():
+            grid = owner.grid(name)
+            held = cover.held if grid is None else grid.down(cover.held)  # a fee leaves a rest
+            without = held - cover.live
+            if without <= 0 or (grid is not None and not grid.allows(without, cover.price)):
+                continue
+            before = self._stood.get((name, side))
+            took = cancels and (grid is None or grid.has_cancels)
+            if not owner.keeps_stops(name):
+                found.setdefault(name, KEPT_HERE)
+            elif took and before is not None and held <= before.standing:
+                found.setdefault(name, TAKEN)
+            else:
+                found[name] = ""
+        return found
 
     def cancel(self, entry: ClientOrderId) -> None:
         """See `GuardedStrategy.cancel_bracket`."""

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+import msgspec
+
 from fairlead.engine.brackets.keeper import JournalLegs
-from fairlead.engine.brackets.steps import Bracket, Grid, Leg
+from fairlead.engine.brackets.steps import Bracket, Grid, Leg, held_by
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.model import Kind, Side
 from fairlead.engine.risk.facts import RiskView
 from fairlead.engine.risk.gate import RiskGate
+
+
+class Cover(msgspec.Struct, kw_only=True):
+    """Base units of one instrument and exit side, of all brackets together, by the journal.
+
+    `live` is what exits that are not over ask for, `standing` those of them that the venue has;
+    targets that went with their entry protect nothing, and are in neither.
+    """
+
+    held: Decimal = Decimal(0)
+    live: Decimal = Decimal(0)
+    standing: Decimal = Decimal(0)
+    price: Decimal  # the worst of an exit, for what is too small to be sent
 
 
 class BracketView:
@@ -33,11 +48,16 @@ class BracketView:
 
     def leg(self, bracket: Bracket, client_order_id: str) -> Leg | None:
         """By the journal; of what is not written there yet, what else is known."""
-        facts = self._view.instrument(bracket.instrument)
-        base = "" if facts is None else facts.base or ""
+        known = self._journaled(bracket, client_order_id)
+        return known or self.approved_leg(client_order_id, self._base(bracket))
+
+    def _journaled(self, bracket: Bracket, client_order_id: str) -> Leg | None:
         legs = self._legs.get(bracket.instrument.rpartition(".")[2])
-        known = None if legs is None else legs.leg(client_order_id, base)
-        return known or self.approved_leg(client_order_id, base)
+        return None if legs is None else legs.leg(client_order_id, self._base(bracket))
+
+    def _base(self, bracket: Bracket) -> str:
+        facts = self._view.instrument(bracket.instrument)
+        return "" if facts is None else facts.base or ""
 
     def approved_leg(self, client_order_id: str, base: str) -> Leg | None:
         """An order that no journal knows: on its way, as the gate has approved it."""
@@ -81,6 +101,11 @@ class BracketView:
             has_cancels=able is None or able.cancels or not self._legs,
         )
 
+    def keeps_stops(self, instrument: str) -> bool:
+        """Whether stops rest at the venue, and not with the engine while a run is there."""
+        able = self._view.capabilities(instrument)
+        return able is None or Kind.STOP_LIMIT in able.kinds
+
     def closes_bare(self) -> bool:
         """Whether a position whose stop the venue did not take is closed at the market."""
         return True
@@ -104,6 +129,28 @@ class BracketView:
         if journaled * counted <= 0:
             return Decimal(0)
         return min(journaled, counted, key=abs)
+
+    def covers(self, brackets: Iterable[Bracket]) -> dict[tuple[str, Side], Cover]:
+        """What brackets hold at real accounts, and what stands for it: by the journal alone, as
+        what is not in it never left. Raises JournalError.
+        """
+        found: dict[tuple[str, Side], Cover] = {}
+        for one in brackets:
+            entry = self._journaled(one, one.entry)
+            if entry is None:
+                continue
+            known = [leg for name in one.exits if (leg := self._journaled(one, name)) is not None]
+            exits = [leg for leg in known if leg.client_order_id not in one.sent[:-1]]
+            key = one.instrument, one.exit_side
+            cover = found.setdefault(key, Cover(price=one.stop_limit))
+            cover.held += held_by(one, entry, known)
+            cover.live += sum((leg.remaining for leg in exits), Decimal(0))
+            cover.standing += sum((leg.remaining for leg in exits if leg.is_standing), Decimal(0))
+        for (name, side), cover in found.items():
+            position = self._legs[name.rpartition(".")[2]].position(self._id, name)
+            most = position if side is Side.SELL else -position
+            cover.held = max(min(cover.held, most), Decimal(0))
+        return found
 
     def is_counted(self, leg: Leg) -> bool:
         """By the gate, where the order is live until its last fill is heard of."""

@@ -181,7 +181,9 @@ RUNNING: dict[str, Code] = {
     "FEE-ASSUMED": Code("the venue does not tell the fee", _STATEMENT),
     "FEE-UNKNOWN": Code("the fee is not known, and counts as none", _STATEMENT),
     "NATIVE-UNASKED": Code("an execution of an order that no strategy sent", _STATEMENT),
-    "NOT-FLAT": Code("a position stays that was to be closed", "close it, at the venue"),
+    "NOT-FLAT": Code(
+        "a position stays that was to be closed, or has no stop", "close it, at the venue"
+    ),
     "KILL-FLATTEN": Code("a kill could not close positions", "[kill.md](kill.md) says what to do"),
     "KILL-STATE": Code("a kill is not stored", "end the run; free or repair the disk; kill again"),
     "KILL-CONFIG": Code(

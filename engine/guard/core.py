@@ -67,6 +67,10 @@ class Core:
         cache, mine = self.strategy.cache, self.strategy.strategy_id
         return [*cache.orders_open(strategy_id=mine), *cache.orders_inflight(strategy_id=mine)]
 
+    def cancellable(self) -> list[Any]:
+        """Those of them whose venue can cancel one order."""
+        return [order for order in self.working() if self.can_cancel(str(order.instrument_id))]
+
     def cancel(self, order: Any, *, sent_only: bool = False) -> None:
         """Cancel one of NautilusTrader's orders, where that is of use.
 

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 from nautilus_trader.model import ClientOrderId, InstrumentId, Position, PositionSide, Quantity
 
 from fairlead.engine.guard.core import Core
 from fairlead.engine.guard.rounding import round_quantity
-from fairlead.engine.orders.model import Kind, Side
+from fairlead.engine.orders.model import Kind, Role, Side
 from fairlead.engine.risk.facts import CountedOrder
+from fairlead.engine.risk.view import order_facts
 
 RETRY_FIRST_NS = 1_000_000_000  # after an exit that closed nothing; doubled from then on
 RETRY_MAX_NS = 60_000_000_000
+STOPS = frozenset({Kind.STOP_LIMIT, Kind.STOP_MARKET, Kind.TRAILING_STOP_MARKET})
+NEVER_TAKEN = frozenset({"DENIED", "REJECTED"})
 RETRY_SLACK_NS = 100_000_000  # the gate's timer comes each second, and not exactly
+
+
+def _protects(order: Any) -> bool:
+    facts = order_facts(order)
+    return facts.role is Role.STOP or (facts.is_exit and facts.kind in STOPS)
 
 
 def _closing_side(position: Position) -> Side:
@@ -87,6 +96,24 @@ class Exits:
         for position in strategy.cache.positions_open(strategy_id=strategy.strategy_id):
             self._price(str(position.instrument_id))
 
+    def is_unprotected(self, instrument_id: InstrumentId) -> bool:
+        """Whether the strategy sent protections for what it holds there, and none was ever taken.
+
+        By NautilusTrader's orders of this run: one that stood, whoever ended it, was taken.
+        """
+        strategy = self._core.strategy
+        mine: dict[str, Any] = {
+            "instrument_id": instrument_id,
+            "strategy_id": strategy.strategy_id,
+        }
+        since = min((p.ts_opened for p in strategy.cache.positions_open(**mine)), default=0)
+        sent = [
+            order
+            for order in strategy.cache.orders(**mine)
+            if order.ts_init >= since and _protects(order)
+        ]
+        return bool(sent) and all(order.status.name in NEVER_TAKEN for order in sent)
+
     def leave(self, instrument_id: InstrumentId) -> None:
         """Close the positions of an instrument whose orders are being cancelled.
 
@@ -154,14 +181,15 @@ class Exits:
             self._core.cancel(order, sent_only=True)
 
     def flatten(self) -> None:
-        """One market order for each open position, when no order of the strategy is live.
+        """One market order for each open position that `_is_free`.
 
         What an exit left open is tried again after 1, 2, 4 ... 60 s; after progress, at once.
         """
         core, view, strategy = self._core, self._core.ready(), self._core.strategy
-        if any(order.strategy == core.id for order in core.gate.ledger.live.values()):
-            return  # of unknown outcome too: it may still fill, and another would close twice
         positions = strategy.cache.positions_open(strategy_id=strategy.strategy_id)
+        free = [p for p in positions if self._is_free(str(p.instrument_id))]
+        if positions and not free:
+            return
         before = self._left
         self._left = left = {str(p.id): p.quantity.as_decimal() for p in positions}
         if any(left.get(name, Decimal(0)) < quantity for name, quantity in before.items()):
@@ -169,7 +197,7 @@ class Exits:
         now_ns = view.now_ns()
         if now_ns < self._retry_ns:
             return
-        exits = [p for p in positions if self._can_exit(p)]
+        exits = [p for p in free if self._can_exit(p)]
         if not exits:
             return
         wait_ns = min(RETRY_FIRST_NS << min(self._tries, 16), RETRY_MAX_NS)
@@ -186,6 +214,19 @@ class Exits:
         with core.gate.exits():
             for position in exits:
                 strategy.close_position(position)
+
+    def _is_free(self, instrument: str) -> bool:
+        """Whether nothing that is live would close a position there a second time.
+
+        Orders that are being cancelled may still fill: none of the strategy's is live then, of
+        unknown outcome neither. Where a venue cancels no single order, closing the position ends
+        what rests: nothing is waited for but what never rests.
+        """
+        core = self._core
+        mine = [order for order in core.gate.ledger.live.values() if order.strategy == core.id]
+        if not core.can_cancel(instrument):
+            return not any(o.instrument == instrument and o.kind == Kind.MARKET for o in mine)
+        return not core.cancellable() and not any(core.can_cancel(o.instrument) for o in mine)
 
     def _can_exit(self, position: Position) -> bool:
         """Whether there is something to sell; where there is not, said once."""

@@ -78,14 +78,13 @@ class Ticks:
         actions = gate.breach_action
         if not actions:
             return
-        waiting = core.working()
         flattens = "flatten" in actions  # then a resting exit makes way too: it may never fill
-        for order in waiting:
+        for order in core.cancellable():  # of others, closing the position ends them
             is_now = order.order_type == OrderType.MARKET
             live = gate.ledger.live.get(str(order.client_order_id))  # knows a role from before
             reduces = order.is_reduce_only or (live is not None and live.is_exit)
             is_exit = reduces and (is_now or not flattens)
             if not is_exit and not order.is_pending_cancel:
                 core.cancel_order(order.client_order_id)
-        if flattens and not waiting:  # cancelled orders may still fill: flatten when they are gone
+        if flattens:
             self._exits.flatten()

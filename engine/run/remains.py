@@ -21,22 +21,33 @@ NAMES_MAX = 10
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A position, signed base units; `broken`: why it is there though its strategy was to close
-    it at the stop ("": no reason is known), or None where nobody said so. `is_bare`: its bracket
-    was to have a stop at the venue, and has none there.
+    it at the stop ("": no reason is known), or None where nobody said so. `bare`: why nothing at
+    the venue protects it though its bracket or its strategy wanted that ("": nobody arranged for
+    it), or None.
     """
 
     strategy: str
     instrument: str
     quantity: Decimal
     broken: str | None = None
-    is_bare: bool = False
+    bare: str | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it was to be protected at the venue now, and is not."""
+        return self.bare == ""
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f} {self.instrument} ({self.strategy})"
 
 
-def remains(trading: Sequence[TradingAccount], strategies: Iterable[Any]) -> list[Held]:
-    """Of real accounts by their journals, dust left out; of simulated ones only broken words."""
+def remains(
+    trading: Sequence[TradingAccount], strategies: Iterable[Any], *, cancels: bool = False
+) -> list[Held]:
+    """Of real accounts by their journals, dust left out; of simulated ones only broken words.
+
+    `cancels`: the stop of the run takes orders away, stops too.
+    """
     strategies = list(strategies)
     found: dict[tuple[str, str], Position] = {}
     known: dict[str, VenueInstrument] = {}
@@ -48,13 +59,13 @@ def remains(trading: Sequence[TradingAccount], strategies: Iterable[Any]) -> lis
         except JournalError:
             continue  # it is told what is wrong with it
     broken = dict(_broken(strategies, found if trading else None))
-    bare = set(_bare(strategies))
+    bare = dict(_bare(strategies, found, cancels=cancels))
     held = [
         Held(
             strategy=strategy,
             instrument=name,
             quantity=position.quantity,
-            is_bare=(strategy, name) in bare,
+            bare=bare.get((strategy, name)),
         )
         for (strategy, name), position in found.items()
         if (strategy, name) not in broken and not _is_dust(position, known.get(name), strategies)
@@ -88,18 +99,26 @@ def _broken(
                 )
 
 
-def _bare(strategies: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    """Strategies and instruments with a bracket whose stop its venue was given and has not."""
+def _bare(
+    strategies: Iterable[Any], held: Iterable[tuple[str, str]], *, cancels: bool
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """By strategy and instrument, why what a bracket or a strategy wanted to protect is not."""
     for strategy in strategies:
         guard = strategy._guard
         if guard.view is None:
             continue  # it was never started
         try:
-            instruments = guard.brackets.bare()
+            bare = guard.brackets.bare(cancels=cancels)
         except JournalError:
             continue  # its account is told what is wrong with it
-        for instrument in sorted(instruments):
-            yield guard.id, instrument
+        bracketed = {one.instrument for one in guard.brackets.open()}
+        for owner, name in held:
+            if owner != guard.id:
+                continue
+            if name in bare:
+                yield (owner, name), bare[name]
+            elif name not in bracketed and guard.exits.is_unprotected(InstrumentId.from_str(name)):
+                yield (owner, name), ""
 
 
 def _position(guard: Any, instrument_id: InstrumentId) -> Decimal:
@@ -140,7 +159,7 @@ def not_flat(held: Sequence[Held]) -> str | None:
         )
     if bare:
         names = ", ".join(map(str, bare))
-        parts.append(f"held without the stop of its bracket at the venue: {names}")
+        parts.append(f"held without its stop at the venue: {names}")
     if not parts:
         return None
     return (
@@ -154,9 +173,13 @@ def tell(held: Sequence[Held], outcome: str) -> None:
     broken = not_flat(held)
     if broken is not None and broken not in outcome:
         logger.error("%s", broken)
-    kept = ", ".join(str(one) for one in held if one.broken is None and not one.is_bare)
+    kept = ", ".join(_told(one) for one in held if one.broken is None and not one.is_bare)
     if kept:
         people.info("the run ends holding %s", kept)
+
+
+def _told(one: Held) -> str:
+    return f"{one}, unprotected: {one.bare}" if one.bare else str(one)
 
 
 def counted_ids(names: Sequence[str]) -> str:
@@ -170,9 +193,9 @@ def notes(held: Sequence[Held]) -> Iterator[str]:
     """A line each for the summary."""
     for one in held:
         if one.is_bare:
-            yield f"NOT-FLAT {one}: the stop of its bracket is not at the venue"
+            yield f"NOT-FLAT {one}: its stop is not at the venue"
         elif one.broken is None:
-            yield f"HELD {one}"
+            yield f"HELD {_told(one)}"
         else:
             yield f"NOT-FLAT {one}: it was to be closed at the stop{_because(one.broken)}"
 

@@ -43,6 +43,8 @@ async def wind_down(
     ours_secs = settings.stop_timeout_secs - AFTER_SECS - post_stop_secs
     heard_by = began + min(settings.stop_timeout_secs * WAIT_SHARE, ours_secs)
     latest = began + min(settings.stop_timeout_secs * EXIT_SHARE, ours_secs)
+    for strategy in strategies:
+        strategy._guard.brackets.stopping()
     downs = [strategy._guard.winddown for strategy in strategies]
     for down in downs:
         down.begin(cancels=settings.on_stop == "cancel")

@@ -277,6 +277,13 @@ class Bench:
     def fault(self, method: str, path: str, kind: str, secs: float = 0.5) -> None:
         self.served.post("faults", method=method, path=path, kind=kind, times=1, secs=secs)
 
+    def refuse_stops(self, path: str) -> None:
+        """From the next order on: where an entry goes the same way, that one passes."""
+        if path == "/v1/orders$":
+            self.fault("POST", path, "delay", secs=0.01)
+        body = {"method": "POST", "path": path, "kind": "too_many", "times": 1000}
+        self.served.post("faults", **body)
+
     def brackets(self) -> list[Bracket] | None:
         """Those that the journal has as open; None before the first."""
         note = self._read(lambda journal: journal.last_note(SUBJECT_ID, list[Bracket]))

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fairlead.engine.errors import Exit
 from tests.live import hosted
 from tests.live.bracketing import FLATTENS, OPTIONS, RISK, STEP, Bench, worst_cover
 from tests.support.processes import Venue, run
@@ -170,6 +171,43 @@ def test_market_exit_takes_the_exits_away(bench: Bench) -> None:
     assert [kind for kind, _, _ in bench.ends()] == ["stop", "target"], bench.ends()
 
 
+@pytest.mark.parametrize("on_stop", ["cancel", "keep"])
+def test_a_run_that_ends_before_its_stop_was_taken_is_no_success(
+    bench: Bench, on_stop: str
+) -> None:
+    """The entry has filled; the venue refuses the stop, again and again, until the run ends."""
+    more = f'[run]\non_stop = "{on_stop}"\n'
+    bench.start(run=more)
+    bench.wait(bench.started.exists, "the run")
+    bench.refuse_stops(CREATE_STOP[bench.key])
+    bench.command("bracket")
+    bench.wait(lambda: bench.states()[:2] == ["FILLED", "REFUSED"], "a stop that is refused")
+    assert bench.end() == Exit.NOT_FLAT, bench.told()
+    name = f"{bench.held().normalize():f} BTC_USDT.{bench.key.upper()} (Bracketing-1)"
+    assert f"NOT-FLAT: held without its stop at the venue: {name}" in bench.told()
+    bench.served.post("faults", clear=True)
+    bench.start(run=more)
+    bench.wait(lambda: bench.standing() == [("stop", bench.sellable())], "the stop at last")
+
+
+@pytest.mark.parametrize(("on_stop", "code"), [("cancel", Exit.NOT_FLAT), ("keep", Exit.OK)])
+def test_a_stop_that_is_on_its_way_when_the_run_is_ended(
+    bench: Bench, on_stop: str, code: Exit
+) -> None:
+    """It is waited for. Kept, it protects; cancelled, the position never had one."""
+    bench.start(run=f'[run]\non_stop = "{on_stop}"\n')
+    bench.wait(bench.started.exists, "the run")
+    if bench.key == "oceanex":
+        bench.fault("POST", CREATE_STOP[bench.key], "delay", secs=0.01)  # the entry's
+    bench.fault("POST", CREATE_STOP[bench.key], "delay", secs=2.0)
+    bench.command("bracket")
+    bench.wait(lambda: bench.states() == ["FILLED", "INTENDED"], "the stop to be on its way")
+    assert bench.end() == code, bench.told()
+    assert ("NOT-FLAT" in bench.told()) is (code is Exit.NOT_FLAT)
+    kept = [("stop", bench.sellable())] if on_stop == "keep" else []
+    assert bench.standing() == kept
+
+
 @pytest.mark.parametrize("bench", ["poloniex"], indirect=True)
 def test_halt_keeps_the_stop_at_the_target(bench: Bench) -> None:
     """No target could take its place."""
@@ -198,6 +236,7 @@ def test_restart_goes_on_with_the_stop_that_was_kept(bench: Bench) -> None:
 def test_restart_puts_the_stop_back_that_the_end_cancelled(bench: Bench) -> None:
     protected(bench)
     assert bench.end() == 0
+    assert "(Bracketing-1), unprotected: its stop was cancelled with" in bench.told()
     assert bench.standing() == []
     bench.start()
     bench.wait(lambda: bench.standing() == [("stop", bench.sellable())], "the stop again")

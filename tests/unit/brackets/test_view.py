@@ -184,6 +184,43 @@ def test_what_the_gate_has_not_counted_takes_nothing_of_another_bracket(tmp_path
             assert keeper.cancelled == []
 
 
+def test_what_is_held_and_what_stands_for_it_is_by_the_journal(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "j.sqlite", fsync=False, now_ns=lambda: NOW)) as journal:
+        keeper = Keeper(RiskGate(Risk()), journal)
+        brackets = Brackets("S-001", keeper, MemoryStore())
+        brackets.add(keeper.enters("A"))
+
+        def cover() -> tuple[Decimal, Decimal, Decimal]:
+            (found,) = keeper.covers(brackets).values()
+            return found.held, found.live, found.standing
+
+        assert cover() == (0, 0, 0)
+        keeper.fills("A")
+        assert cover() == (1, 0, 0)  # whatever the gate has heard of it
+        keeper.hears("A")
+        brackets.look()
+        (exit_,) = (name for one in brackets for name in one.exits)
+        assert cover() == (1, 1, 1)
+        journal.state(exit_, OrderState.UNKNOWN)
+        assert cover() == (1, 1, 0)
+        journal.state(exit_, OrderState.REFUSED)
+        assert cover() == (1, 0, 0)
+        sold = intent("B", strategy="S-001", instrument=BTC, side=Side.SELL, quantity=D(1))
+        journal.intend([sold])
+        fill = VenueFill(
+            venue_order_id="V-B",
+            trade_id="T-B",
+            instrument=BTC,
+            side=Side.SELL,
+            quantity=D("0.7"),
+            price=D(100),
+            fee=D(0),
+            fee_currency="USDT",
+        )
+        journal.fill(sold, fill, base_fee=D(0))
+        assert cover() == (D("0.3"), 0, 0)  # what its strategy has sold beside it
+
+
 def test_market_is_whole_and_fresh_or_not_known() -> None:
     gate = RiskGate(Risk())
     market = View(gate)

@@ -8,17 +8,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nautilus_trader.model import InstrumentId
+from nautilus_trader.common import Clock, OrderFactory
+from nautilus_trader.model import InstrumentId, OrderSide, StrategyId, TraderId, TriggerType
 
 from fairlead.adapters.base.venue import VenueInstrument
 from fairlead.engine.errors import Exit
 from fairlead.engine.guard.exits import Exits
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.orders.journal_reads import Position
+from fairlead.engine.orders.model import Role
 from fairlead.engine.risk.facts import Reference
 from fairlead.engine.run.ended import verdict
 from fairlead.engine.run.remains import Held, notes, remains
-from tests.unit.nautilus_harness import IID, pair
+from tests.unit.nautilus_harness import IID, pair, px, qty
 
 PRICE = Decimal(60_000)
 STEP = Decimal("0.000001")
@@ -46,12 +48,42 @@ class View:
         return SimpleNamespace(min_quantity=STEP, min_notional=VALUED, notional=lambda q, p: q * p)
 
 
-def strategy(view: View, promised: Sequence[InstrumentId] = (), bare: Sequence[str] = ()) -> Any:
-    cache = SimpleNamespace(instrument=lambda _: pair())
+class Sent:
+    """An order as NautilusTrader has it in the end; its position was opened at 1."""
+
+    def __init__(self, kind: str, status: str) -> None:
+        factory = OrderFactory(TraderId("T-1"), StrategyId("S-1"), Clock.new_test())
+        if kind == "entry":
+            self._order: Any = factory.market(IID, OrderSide.BUY, qty(1))
+        else:
+            role = [] if kind == "plain" else [Role.STOP.tag]
+            last = TriggerType.LAST_PRICE
+            self._order = factory.stop_limit(
+                IID, OrderSide.SELL, qty(1), px(98), px(99), trigger_type=last, tags=role
+            )
+        self.status = SimpleNamespace(name=status)
+        self.ts_init = 0 if kind == "old" else 2
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._order, name)
+
+
+def strategy(
+    view: View,
+    promised: Sequence[InstrumentId] = (),
+    bare: dict[str, str] | None = None,
+    sent: Sequence[Sent] = (),
+) -> Any:
+    """`bare` is what its brackets say."""
+    cache = SimpleNamespace(
+        instrument=lambda _: pair(),
+        positions_open=lambda **_: [SimpleNamespace(ts_opened=1)],
+        orders=lambda **_: list(sent),
+    )
     core: Any = SimpleNamespace(
         ready=lambda: view,
         gate=SimpleNamespace(base_held=lambda *_: None),
-        strategy=SimpleNamespace(cache=cache),
+        strategy=SimpleNamespace(cache=cache, strategy_id="S-1"),
     )
     exits = Exits(core)
     winddown = SimpleNamespace(
@@ -66,7 +98,7 @@ def strategy(view: View, promised: Sequence[InstrumentId] = (), bare: Sequence[s
         exits=exits,
         winddown=winddown,
         handover=handover,
-        brackets=SimpleNamespace(bare=lambda: set(bare)),
+        brackets=SimpleNamespace(bare=lambda *, cancels: bare or {}, open=tuple),
     )
     return SimpleNamespace(_guard=guard)
 
@@ -141,10 +173,8 @@ def test_a_stop_that_took_too_long_tells_what_is_held_too() -> None:
     ]
 
 
-def test_what_its_brackets_stop_does_not_protect_is_told_and_no_success() -> None:
-    (held,) = remains([account(ENOUGH)], [strategy(MARKETS["book"], bare=[str(IID)])])
-    assert (held.is_bare, held.broken) == (True, None)
-    code, reason = verdict(
+def ended(held: Sequence[Held]) -> tuple[Exit, str]:
+    return verdict(
         RunState(),
         None,
         "signal",
@@ -152,11 +182,45 @@ def test_what_its_brackets_stop_does_not_protect_is_told_and_no_success() -> Non
         left_open=[],
         killed=None,
         halted=None,
-        held=[held],
+        held=held,
     )
+
+
+def test_what_its_brackets_stop_does_not_protect_is_told_and_no_success() -> None:
+    bare = strategy(MARKETS["book"], bare={str(IID): ""})
+    (held,) = remains([account(ENOUGH)], [bare])
+    assert (held.is_bare, held.broken) == (True, None)
+    code, reason = ended([held])
     assert code is Exit.NOT_FLAT
-    assert f"NOT-FLAT: held without the stop of its bracket at the venue: {ENOUGH}" in reason
-    assert list(notes([held])) == [
-        f"NOT-FLAT {ENOUGH} {IID} (S-1): the stop of its bracket is not at the venue"
-    ]
-    assert remains([account(DUST)], [strategy(MARKETS["book"], bare=[str(IID)])]) == []
+    assert f"NOT-FLAT: held without its stop at the venue: {ENOUGH}" in reason
+    assert list(notes([held])) == [f"NOT-FLAT {ENOUGH} {IID} (S-1): its stop is not at the venue"]
+    assert remains([account(DUST)], [bare]) == []
+
+
+def test_what_the_config_took_away_is_told_and_no_failure() -> None:
+    taken = strategy(MARKETS["book"], bare={str(IID): "by the config"})
+    (held,) = remains([account(ENOUGH)], [taken])
+    assert ended([held])[0] is Exit.OK
+    assert list(notes([held])) == [f"HELD {ENOUGH} {IID} (S-1), unprotected: by the config"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_bare"),
+    [
+        ([("stop", "REJECTED")], True),
+        ([("stop", "REJECTED"), ("stop", "DENIED")], True),
+        ([("entry", "REJECTED")], False),
+        ([("stop", "CANCELED"), ("stop", "REJECTED")], False),
+        ([("stop", "ACCEPTED")], False),
+        ([("old", "REJECTED")], False),
+        ([("plain", "REJECTED")], False),
+        ([], False),
+    ],
+)
+def test_a_stop_of_its_strategy_that_nobody_ever_took_protects_nothing(
+    sent: list[tuple[str, str]], is_bare: bool
+) -> None:
+    made = [Sent(kind, status) for kind, status in sent]
+    (held,) = remains([account(ENOUGH)], [strategy(MARKETS["book"], sent=made)])
+    assert held.is_bare is is_bare
+    assert ended([held])[0] is (Exit.NOT_FLAT if is_bare else Exit.OK)

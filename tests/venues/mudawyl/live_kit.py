@@ -170,6 +170,11 @@ class Gateway:
         rows = self._journaled("intent, state")
         return sorted((json.loads(intent).get("role", ""), state) for intent, state in rows)
 
+    def id_of(self, role: str) -> str:
+        """The client order id of the one order, or the first, of a role."""
+        rows = self._journaled("client_order_id, intent")
+        return next(name for name, text in rows if json.loads(text).get("role", "") == role)
+
     def ids(self) -> list[str]:
         return [name for (name,) in self._journaled("client_order_id")]
 

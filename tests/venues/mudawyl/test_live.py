@@ -19,6 +19,7 @@ from tests.venues.mudawyl.test_modes import SOURCES
 D = Decimal
 HELD = [("entry", "FILLED"), ("stop", "WAITING"), ("target", "OPEN"), ("target", "OPEN")]
 LEGS = ["stop", "take_profit", "take_profit"]
+BREAKS = 'max_daily_loss = ["0.1 USDT"]\non_breach = "halt+cancel+flatten"\n'  # in [risk]
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_or_only_told_where_the_config_says_so(gateway: Gateway) -> None:
     running = gateway.start(execution='missing_stop = "report"')
     gateway.wait(lambda: "it is left so" in gateway.log.read_text(), "the missing stop")
     assert gateway.stop(running) == Exit.NOT_FLAT
-    told = "NOT-FLAT: held without the stop of its bracket at the venue: 0.05 BTC_USDT.MUDAWYL"
+    told = "NOT-FLAT: held without its stop at the venue: 0.05 BTC_USDT.MUDAWYL"
     assert told in gateway.log.read_text()
     assert (gateway.held(), len(gateway.changes())) == (D("0.05"), 1)
     assert ("stop", "REFUSED") in gateway.states()
@@ -263,6 +264,33 @@ def test_a_kill_that_flattens_ends_position_and_orders(gateway: Gateway, lives: 
     assert killed.returncode == Exit.OK, killed.stdout + killed.stderr
     assert (gateway.held(), gateway.open()) == (0, [])
     assert gateway.changes()[1:] == [f"exchange/position/{gateway.sim.main.id}"]
+
+
+def test_a_broken_loss_limit_flattens_at_once_what_no_cancel_could_clear(
+    gateway: Gateway,
+) -> None:
+    """The entry's fee breaks it: the gateway's own call, once, beside the orders that rest."""
+    running = gateway.start(more=BREAKS)
+    gateway.wait(lambda: ("exit", "FILLED") in gateway.states(), "the market exit")
+    gateway.wait(lambda: not _open(gateway), "the end of every leg")
+    assert gateway.stop(running) == Exit.KILLED
+    assert (gateway.held(), gateway.open()) == (0, [])
+    key = gateway.sim.main.id
+    assert gateway.changes() == [f"exchange/order/{key}", f"exchange/position/{key}"]
+    assert "NO-CANCEL" not in gateway.log.read_text()
+
+
+def test_without_a_captcha_provider_it_is_refused_by_name_and_not_sent(gateway: Gateway) -> None:
+    gateway.kill(protected(gateway))
+    running = gateway.start(has_person=False, more=BREAKS)
+    gateway.wait(lambda: gateway.log.read_text().count("two live") == 2, "the second run")
+    gateway.move("59500")
+    gateway.wait(lambda: ("exit", "REFUSED") in gateway.states(), "the refusal")
+    assert gateway.stop(running) == Exit.KILLED
+    assert (gateway.held(), gateway.open()) == (D("0.05"), LEGS)
+    assert len(gateway.changes()) == 1
+    told = run("explain", Path(gateway.id_of("exit")), "--config", str(gateway.toml))
+    assert "MUDAWYL-NO-CAPTCHA" in told.stdout, told.stderr
 
 
 def test_a_kill_that_cancels_says_that_it_can_not(gateway: Gateway) -> None:
