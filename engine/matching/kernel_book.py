@@ -16,6 +16,7 @@ from nautilus_trader.model import (
     OrderSide,
     Price,
     Quantity,
+    RecordFlag,
     TradeTick,
 )
 
@@ -26,6 +27,7 @@ from fairlead.engine.matching.taking import Offer
 from fairlead.engine.orders.model import Side, TierPrice
 
 GROWTH = 8  # of the levels that are read, where those before were too few
+F_TOB = RecordFlag.F_TOB.value
 KEPT_MAX = 256  # prices of orders about which something is kept
 
 
@@ -109,6 +111,16 @@ def _is_trade(event: Any) -> bool:
     return type(event) is TradeTick
 
 
+def _is_top(event: Any) -> bool:
+    """Whether a change of the book is the venue's best quote alone."""
+    return type(event) is OrderBookDeltas and bool(event.flags & F_TOB)
+
+
+def _is_later(event: Any) -> bool:
+    """Whether it may be newer than the levels behind the best."""
+    return _is_trade(event) or _is_top(event)
+
+
 class KernelMarket(Market):
     """A market that is told in NautilusTrader's deltas and depths."""
 
@@ -117,15 +129,16 @@ class KernelMarket(Market):
         self._own = {side: KernelSide(self._book, side, instrument) for side in Side}
         super().__init__(self._own, tier_price)
         self._bids, self._asks = self.taken[Side.BUY], self.taken[Side.SELL]
+        self._gone = self.run_through[Side.BUY], self.run_through[Side.SELL]
 
     def told(self, deltas: OrderBookDeltas) -> None:
         """A batch of the book."""
         self._book.apply_deltas(deltas)
         if self._bids.taken or self._asks.taken:
             self._told_again(deltas)
-            self.settled()
-        elif self.newer:
-            self.newer.clear()
+        elif not (self.newer or any(self._gone)):
+            return
+        self.settled(is_top=_is_top(deltas))
 
     def pass_over(
         self, events: Iterable[Any], lasts: Collection[int], reach: Reach | None = None
@@ -136,6 +149,7 @@ class KernelMarket(Market):
         the first event that is not within it; a book has been told then, and a trade has not.
         """
         apply, bids, asks = self._book.apply_deltas, self._bids.taken, self._asks.taken
+        bids_gone, asks_gone = self._gone
         newer: list[TradeTick] = []  # than the book
         last: TradeTick | None = None
         done = 0
@@ -152,8 +166,11 @@ class KernelMarket(Market):
                 done += 1
                 continue
             if newer:
+                if _is_top(event):
+                    self._trade_all(newer)
                 newer.clear()
-            if type(event) is OrderBookDeltas and not (bids or asks or self.newer):
+            is_plain = not (bids or asks or self.newer or bids_gone or asks_gone)
+            if is_plain and type(event) is OrderBookDeltas:
                 apply(event)
             else:
                 self._tell_book(event)
@@ -166,11 +183,14 @@ class KernelMarket(Market):
         else:
             if reach is not None and done:
                 self.now_ns = event.ts_init
-        for trade in newer[-NEWER_MAX:]:
-            self.trade(print_of(trade))
+        self._trade_all(newer)
         if last is not None:
             self.last_price = last.price.as_decimal()
         return done
+
+    def _trade_all(self, newer: Sequence[TradeTick]) -> None:
+        for trade in newer[-NEWER_MAX:]:
+            self.trade(print_of(trade))
 
     def _tell_book(self, event: Any) -> None:
         self.now_ns = event.ts_init
@@ -195,19 +215,26 @@ class KernelMarket(Market):
 
     def jump(self, book: OrderBook, events: Sequence[Any], lasts: Collection[int]) -> None:
         """As `pass_over`, where `book` is one that was told them all already."""
-        count = len(list(takewhile(_is_trade, reversed(events))))  # of trades newer than the book
+        count = len(list(takewhile(_is_later, reversed(events))))
         if count == len(events) or self._bids.taken or self._asks.taken:
             self.pass_over(events, lasts)
             return
         self._book = book
         for side in self._own.values():
             side.book = book
-        self.newer.clear()
-        if id(events[-1 - count]) in lasts:
-            self.lost()
         if (trade := next(filter(_is_trade, reversed(events)), None)) is not None:
             self.last_price = trade.price.as_decimal()
-        self.pass_over(events[len(events) - count :], ())
+        for at in range(len(events) - count - 1, len(events)):
+            event = events[at]
+            self.now_ns = event.ts_init
+            if _is_trade(event):
+                self.trade(print_of(event))
+                continue
+            self.settled(is_top=_is_top(event))
+            if id(event) in lasts:
+                self.lost()
+                self.pass_over(events[at + 1 :], lasts)
+                return
 
     def told_whole(self, depth: Any) -> None:
         """An OrderBookDepth."""

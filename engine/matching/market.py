@@ -89,6 +89,8 @@ class Market(ABC):
         self.tier_price = tier_price
         self.taken = {side: Consumed() for side in Side}  # of the run, by book side
         self.newer: list[Print] = []  # trades since the book, oldest first
+        # By book side, levels that trades ran through, of which the best quotes since say nothing
+        self.run_through: dict[Side, set[Decimal]] = {side: set() for side in Side}
         self.last_price: Decimal | None = None
         self.now_ns = 0  # when what is told next was received
 
@@ -112,14 +114,31 @@ class Market(ABC):
         for side in Side:
             self.taken[side].replaced(self.now_ns)
 
-    def settled(self) -> None:
-        """The book is as new as the market now."""
+    def settled(self, *, is_top: bool = False) -> None:
+        """The book is as new as the market now; `is_top`: the best of both sides alone."""
+        for side, gone in self.run_through.items():
+            if is_top:
+                gone.update(self._behind_top(side))
+                gone.difference_update((self.sides[side].best(),))
+            else:
+                gone.clear()
         self.newer.clear()
         for side, taken in self.taken.items():
             if taken.taken and self.tier_price is not None:  # each ladder is a quote anew
                 taken.replaced(self.now_ns)
             elif taken.taken:
                 self._forget(side)
+
+    def _behind_top(self, side: Side) -> Iterator[Decimal]:
+        """Levels that the trades newer than the book ran through, and that seem to stand."""
+        is_bid, best = side is Side.BUY, self.sides[side].best()
+        if best is None or not self.newer:
+            return
+        prices = [one.price for one in self.newer]
+        far = min(prices) if is_bid else max(prices)
+        if best > far if is_bid else best < far:
+            levels = _within(opposite(side), self.sides[side], far)
+            yield from (price for price, _ in levels if price != far)
 
     def _forget(self, side: Side) -> None:
         """What was taken of a trade, where the book shows nothing that could be told anew."""
@@ -191,12 +210,13 @@ class Market(ABC):
             tiers = list(self.sides[opposite(taker)])
             price = self.tier_price(tiers, enough + before)
             return [] if price is None else list(_within(taker, [(price, enough)], limit))
+        gone = self.run_through[opposite(taker)]
         levels = _within(taker, self.sides[opposite(taker)], limit)
         shown: list[Offer] = []
         while True:
             more = list(islice(levels, max(LEVELS, 3 * len(shown))))
             shown += more
-            found: Iterable[Offer] = shown
+            found: Iterable[Offer] = [one for one in shown if one[0] not in gone]
             for trade in self.newer:  # each of them ran through what was better
                 found = met(taker, found, last=trade)
             offers = met(taker, found, taken=taken, limit=limit)

@@ -106,6 +106,17 @@ def level(ms: float, side: OrderSide, price: float, size: float) -> OrderBookDel
     )
 
 
+def top(ms: float, side: OrderSide, price: float, size: float, *gone: float) -> OrderBookDeltas:
+    """A best quote alone: one side's best, and the better levels that are `gone`."""
+    ts, flags, deltas = at(ms), RecordFlag.F_TOB.value, []
+    for one, each in [*((one, 0.0) for one in gone), (price, size)]:
+        flags |= RecordFlag.F_LAST.value if each else 0
+        action = BookAction.UPDATE if each else BookAction.DELETE
+        order = BookOrder(side, px(one), qty(each), 0)
+        deltas.append(OrderBookDelta(IID, action, order, flags, 0, ts, ts))
+    return OrderBookDeltas(IID, deltas)
+
+
 def trade(
     ms: float,
     price: float,

@@ -18,7 +18,9 @@ from tests.parity.tape import of_file
 from tests.support.configs import inline
 from tests.support.processes import ROOT
 
-SEEDS = 8  # the others: `python -m tests.parity.markets`
+# The others: `python -m tests.parity.markets`. In 181 a best quote comes after trades that ran
+# through what is behind it; in 195 a level is told again between two fired stops of one nanosecond.
+SEEDS = (*range(1, 9), 181, 195)
 DATA = ROOT / ".." / "shared" / "data"
 SAMPLES = ROOT / "tests" / "data" / "recording"
 PARAMS: Mapping[str, Mapping[str, Any]] = {
@@ -56,7 +58,7 @@ RECORDED = {
 NAMES = ["sample", *(pytest.param(one, marks=pytest.mark.long) for one in ("spot", "usdm"))]
 
 
-@pytest.mark.parametrize("seed", range(1, SEEDS + 1))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_every_fill_in_a_seeded_market_could_have_been(seed: int, tmp_path: Path) -> None:
     """200 of them: python -m tests.parity.markets --seeds 1..200"""
     judged = list(judge_market(seed, tmp_path))

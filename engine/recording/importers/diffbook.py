@@ -9,7 +9,8 @@ levels, and again while less than half of that is left. Levels that the venue's 
 (better than its best, last changed before it) are stale, and are deleted.
 
 With `fold_tops` the venue's best bid and ask also become the book's between two changes: both name
-the update id that they are of, so it is known which is newer.
+the update id that they are of, so it is known which is newer. Such a batch is marked F_TOB: of the
+levels behind the best they say nothing.
 
 Prices and sizes are raw: integers in units of 10 ** -FIXED_PRECISION.
 """
@@ -24,6 +25,7 @@ from enum import IntEnum, StrEnum
 import msgspec
 
 F_LAST = 128
+F_TOB = 64  # the venue's top alone, between two changes
 F_SNAPSHOT = 32
 RECENT_CHANGES_MAX = 256  # messages kept to connect a snapshot that arrives late
 PENDING_TOPS_MAX = 4096  # tops of book kept that are newer than the book
@@ -266,7 +268,7 @@ class DiffBook:
         if not rows:
             return []
         self.counts.folded_tops += 1
-        return self._show(rows, top.last, ts_event, ts_init)
+        return self._show(rows, top.last, ts_event, ts_init, F_TOB)
 
     def snapshot(self, snapshot: Snapshot) -> list[Batch]:
         """Replace the book by a snapshot and the changes after it, if they connect.
@@ -370,7 +372,9 @@ class DiffBook:
         rows += self._uncross()
         return self._show(rows, update_id, ts_event, ts_init)
 
-    def _show(self, rows: Rows, update_id: int, ts_event: int, ts_init: int) -> list[Batch]:
+    def _show(
+        self, rows: Rows, update_id: int, ts_event: int, ts_init: int, flags: int = 0
+    ) -> list[Batch]:
         """What a reader of the deltas is told: rows, the whole book when it begins, its end."""
         bids, asks = self._bids, self._asks
         if self.shown:
@@ -378,7 +382,7 @@ class DiffBook:
                 self.shown = False
                 return self._hide(update_id, ts_event, ts_init)
             self._forward(update_id, ts_event)
-            return [Batch(rows, 0, self._sequence, self._ts_event, ts_init)] if rows else []
+            return [Batch(rows, flags, self._sequence, self._ts_event, ts_init)] if rows else []
         if bids.inside < self._depth or asks.inside < self._depth or not self._top_agreed:
             return []
         self._forward(update_id, ts_event)

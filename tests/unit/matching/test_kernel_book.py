@@ -21,7 +21,7 @@ from fairlead.engine.matching.kernel_book import KernelMarket
 from fairlead.engine.matching.market import LevelMarket
 from fairlead.engine.matching.native import print_of
 from fairlead.engine.orders.model import Side
-from tests.kernel.bench import IID, at, level, pair, trade
+from tests.kernel.bench import IID, at, book, level, pair, top, trade
 
 _SIDES = {Side.BUY: OrderSide.BUY, Side.SELL: OrderSide.SELL}
 _REACH = 300  # prices of a side: more levels than are read at once
@@ -84,18 +84,83 @@ def test_a_book_that_is_cleared_is_not_known_and_what_was_taken_of_it_is_forgott
     both.assert_equal()
 
 
-def events(draw: random.Random, count: int) -> list[Any]:
-    """Changes of a book and trades, and now and then a book that is cleared."""
+def met(market: KernelMarket, side: Side) -> list[tuple[str, str]]:
+    """What a taker of `side` meets; a buyer's prices are mirrored at 100."""
+    offers = market.offers(side, None)
+    return [(f"{abs(price - 100):.2f}", f"{size:.0f}") for price, size in offers]
+
+
+@pytest.mark.parametrize("side", list(Side), ids=str)
+@pytest.mark.parametrize("way", ["told", "passed over", "jumped"])
+def test_a_best_quote_says_nothing_of_the_levels_behind_that_trades_ran_through(
+    side: Side, way: str
+) -> None:
+    sign, rows = (-1, OrderSide.BUY) if side is Side.SELL else (1, OrderSide.SELL)
+    seller = AggressorSide.SELL if side is Side.SELL else AggressorSide.BUY
+    away = [100 + sign * cents / 100 for cents in range(5)]
+    market, known = KernelMarket(pair(IID)), OrderBook(IID, BookType.L2_MBP)
+
+    def tell(*events: Any) -> list[tuple[str, str]]:
+        for event in events:
+            if not isinstance(event, TradeTick):
+                known.apply_deltas(event)
+        if way == "jumped":
+            copy = OrderBook(IID, BookType.L2_MBP)
+            copy.apply_deltas(known.to_deltas(at(0), at(0)))
+            market.jump(copy, events, ())
+        elif way == "passed over":
+            market.pass_over(events, ())
+        for event in events if way == "told" else ():
+            if isinstance(event, TradeTick):
+                market.trade(print_of(event))
+            else:
+                market.told(event)
+        return met(market, side)
+
+    sizes = dict.fromkeys(away[1:], 5.0)
+    other = {100 - sign * 0.5: 5.0}
+    whole = book(1, *((sizes, other) if side is Side.SELL else (other, sizes)))
+    through = trade(2, away[3], 1, seller)
+    found = tell(whole, through, top(3, rows, away[1], 2))
+    assert found == [("0.01", "2"), ("0.03", "5"), ("0.04", "5")]  # not 0.02
+    if way == "jumped":
+        return
+    assert tell(top(4, rows, away[0], 3)) == [("0.00", "3"), *found]  # the last best stands
+    assert tell(top(5, rows, away[2], 4, *away[:2])) == [("0.02", "4"), *found[1:]]
+    found = tell(trade(6, away[3], 1, seller), top(7, rows, away[1], 1))
+    assert found == [("0.01", "1"), ("0.03", "5"), ("0.04", "5")]
+    found = tell(level(8, rows, away[4], 6))  # all changes: the others are as they were told
+    assert found == [("0.01", "1"), ("0.02", "4"), ("0.03", "5"), ("0.04", "6")]
+
+
+def best(draw: random.Random, ms: float, price: float, stood: set[float]) -> Any:
+    side = OrderSide.BUY if price < 100 else OrderSide.SELL
+    gone = {
+        one for one in stood if (price < one < 100 if side is OrderSide.BUY else 100 <= one < price)
+    }
+    stood -= gone
+    stood.add(price)
+    return top(ms, side, price, draw.randrange(1, 9), *sorted(gone))
+
+
+def events(draw: random.Random, count: int, stood: set[float]) -> list[Any]:
+    """Changes of a book, best quotes and trades, and now and then a book that is cleared; `stood`
+    are the prices of its levels."""
     found: list[Any] = []
     for ms in range(count):
         price = 100 + draw.randrange(-30, 30) / 100
-        if draw.random() < 0.4:
+        if draw.random() < 0.2:
+            found.append(best(draw, ms, price, stood))
+        elif draw.random() < 0.4:
             found.append(trade(ms, price, draw.randrange(1, 9), AggressorSide.BUY))
         elif draw.random() < 0.02:
             found.append(OrderBookDeltas(IID, [OrderBookDelta.clear(IID, 0, at(ms), at(ms))]))
+            stood.clear()
         else:
             side = OrderSide.BUY if price < 100 else OrderSide.SELL
-            found.append(level(ms, side, price, draw.randrange(0, 9)))
+            size = draw.randrange(0, 9)
+            found.append(level(ms, side, price, size))
+            (stood.add if size else stood.discard)(price)
     return found
 
 
@@ -103,6 +168,7 @@ def state(market: KernelMarket) -> tuple[Any, ...]:
     return (
         {side: list(levels) for side, levels in market.sides.items()},
         {side: (taken.taken, taken.traded) for side, taken in market.taken.items()},
+        {side: market.offers(side, None) for side in Side},
         market.newer,
         market.last_price,
         market.is_known,
@@ -118,8 +184,9 @@ def test_what_no_order_hears_of_leaves_the_market_as_if_it_was_told(
     draw = random.Random(seed)
     told, passed = KernelMarket(pair(IID)), KernelMarket(pair(IID))
     known = OrderBook(IID, BookType.L2_MBP)  # of who is told of no gap before it is there
+    stood: set[float] = set()
     for _ in range(4):
-        some = events(draw, draw.choice((0, 1, 2, 60)))
+        some = events(draw, draw.choice((0, 1, 2, 60)), stood)
         books = [one for one in some if not isinstance(one, TradeTick)]
         lasts = {id(one) for one in books if draw.random() < 0.05}
         for one in some:

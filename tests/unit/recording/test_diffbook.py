@@ -238,6 +238,13 @@ def test_zero_sizes_of_a_snapshot_are_no_levels_and_the_last_of_a_price_holds():
     assert shown.book == {"BUY": {98: 3}, "SELL": {103: 2}}
 
 
+def test_a_folded_top_is_told_as_the_best_alone():
+    book, _ = begun([(99, 5), (98, 1)], [(103, 5)], fold_tops=True)
+    rows = book.top(Top(2, level(98, 3), level(104, 1)), 2, 2)
+    assert [row.flags for row in rows] == [64, 64, 64, 64 | 128]
+    assert [row.flags for row in book.change(change(0, 3, bids=[(97, 1)]))] == [128]
+
+
 def test_a_folded_top_outlives_older_changes():
     book, shown = begun([(99, 5), (98, 1)], [(103, 5)], fold_tops=True)
     shown.apply(book.top(Top(4, level(98, 7), level(103, 2)), 1, 1))
