@@ -147,15 +147,14 @@ class Recording:
         return config
 
     def close(self) -> None:
-        """Nothing more comes. What is in the journal is brought into the catalog by `finish`."""
+        """Nothing more comes. What is in the journal is brought into the catalog by `finish`, once
+        the node is gone."""
         self._ended.set()
         if self._keeper is not None:
             self._keeper.join(FINISH_SECS)
         for venue, recorder in self._raw.items():
             if not recorder.close():
                 logger.error("raw recording of %s did not finish writing", venue)
-        if self._journal is not None:
-            self._journal.close()
         self.gaps.close()
         for lock in self._locks:
             lock.release()
@@ -164,6 +163,9 @@ class Recording:
         """Bring the run's last rows into the catalog; what went wrong is in `problems`."""
         if self._journal is None:
             return
+        # Only now: the writer's files are closed with the node, and a promotion that is at work
+        # would take one that is still written for a dead run's
+        self._journal.close()
         self._journal = None
         try:
             promotion = Promotion(self.catalog, Joins.NONE, MAKE_WAY_SECS)
