@@ -19,6 +19,7 @@ import aiohttp
 from yarl import URL
 
 from fairlead.adapters.base.transport import (
+    CONNECTIONS_MAX,
     NO_HEADERS,
     HttpRequest,
     HttpResponse,
@@ -29,7 +30,6 @@ from fairlead.engine.orders import permit
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 MAX_FRAME_BYTES = 16 * 1024 * 1024
-MAX_CONNECTIONS = 32
 MAX_ERROR_CHARS = 300
 CONNECT_TIMEOUT_SECS = 10.0
 CLOSE_TIMEOUT_SECS = 2.0
@@ -62,7 +62,7 @@ def _trace() -> aiohttp.TraceConfig:
 
 def _new_session() -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ttl_dns_cache=60),
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ttl_dns_cache=60),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         trace_configs=[_trace()],

@@ -7,6 +7,7 @@ looks like, signed, and what an answer says. Reads are asked again within the li
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from fairlead.adapters.base.ratelimit import (
 )
 from fairlead.adapters.base.reads import repeated
 from fairlead.adapters.base.transport import (
+    CONNECTIONS_MAX,
     HttpRequest,
     HttpResponse,
     HttpTransport,
@@ -78,6 +80,7 @@ class VenueHttp(ABC):
         self._is_keyed = is_keyed
         self._reads = reads
         self._signing_clock = clock
+        self._room = asyncio.Semaphore(CONNECTIONS_MAX)
 
     @abstractmethod
     def _request(self, call: Call) -> HttpRequest:
@@ -102,9 +105,10 @@ class VenueHttp(ABC):
         last = len(call.budgets) - 1
         for number, (scope, weight) in enumerate(call.budgets):
             await self.admit(scope, call.purpose, weight, goes_out=number == last)
-        request = self._request(call)  # last: waiting for room must not age the signature
         try:
-            response = await self._transport.request(request)
+            async with self._room:
+                request = self._request(call)  # last: waiting must not age the signature
+                response = await self._transport.request(request)
         except TransportError as error:
             kind = VenueErrorKind.UNKNOWN if error.sent else VenueErrorKind.REFUSED
             # The request, and with it key and signature, must not follow the error into a log.

@@ -30,6 +30,9 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
 
 
+CONNECTIONS_MAX = 32  # of one transport; what goes out beside them waits for one
+
+
 class TransportError(Exception):
     """No usable answer. `sent` is False only if the request provably never left this machine."""
 

@@ -76,6 +76,11 @@ class RunJournal:
         )
 
     @property
+    def instruments(self) -> int:
+        """How many are recorded."""
+        return len(self._about.instruments)
+
+    @property
     def is_ours(self) -> bool:
         """Whether the folder is the one that the run made and holds. Raises OSError."""
         return self._lock.is_ours

@@ -61,6 +61,7 @@ class Recording:
         self.gaps = GapLog(self.catalog / GAPS_FILE)
         self.problems: list[str] = []
         self._secrets = secrets
+        self._status = status
         self._now_ns = now_ns
         self._raw: dict[str, RawRecorder] = {}
         self.frameless: list[str] = []  # venues whose frames nobody can be shown
@@ -230,7 +231,7 @@ class Recording:
         if self._watch is None or (lost := self._watch.look(now_ns)) is None:
             return
         assert self._journal is not None
-        self.lost, self._noticed_ns = lost, now_ns
+        self.lost, self._noticed_ns = lost, lost.from_ns
         self._in_vain = self._promotion
         self.problem(
             f"{lost.why}: events since {utc(lost.from_ns)} are lost, and this run records no more "
@@ -241,8 +242,11 @@ class Recording:
                 self.on_lost(lost.why)
         for coverage in self._coverage:
             coverage.lost(lost.from_ns)
-        self._lost_row(lost.from_ns, now_ns)
-        self._journal.abandon(now_ns)
+        try:
+            self._journal.abandon(now_ns)
+        finally:  # on a disk that takes no row the last one tells it all
+            self._lost_row(lost.from_ns, now_ns)
+            self._noticed_ns = now_ns
 
     def _lost_row(self, from_ns: int, to_ns: int) -> None:
         assert self.lost is not None
@@ -298,5 +302,6 @@ class Recording:
         if text in self.problems:
             return
         logger.error("RECORDING: %s", text)
+        self._status.problem(self._now_ns(), "RECORDING", text)
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(text)

@@ -18,6 +18,8 @@ import msgspec
 from fairlead.engine.recording.gaps import SECOND_NS
 from fairlead.engine.recording.journal import FEATHER, PARTIAL, RunJournal, started_ns
 
+FILES_MAX = 64  # written at once, beside one of each instrument and kind of data
+KINDS = 4
 UNSURE_NS = SECOND_NS  # an event is received before the file that it goes to is begun
 AGAIN_SECS = 0.05
 _OPEN_FILES = Path("/proc/self/fd")  # where a system has none, the folder alone is watched
@@ -52,6 +54,12 @@ class JournalWatch:
                 name = min(still).removesuffix(" (deleted)")
                 return Lost(self._kept_ns, f"the file {name} was removed under the run")
         self._hold()
+        if len(self._held) > FILES_MAX + KINDS * self._journal.instruments:
+            self.close()
+            return Lost(
+                self._kept_ns,
+                f"the disk does not take the files in {folder}, and each try left one open",
+            )
         begun = [started_ns(path) or now_ns for path in folder.rglob("*.feather*")]
         self._kept_ns = max(self._kept_ns, min([*begun, now_ns]) - UNSURE_NS)
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -65,6 +66,15 @@ def test_the_recording_s_disk(desk: Desk, disk: Path, verb: str, code: int) -> N
         desk.wait_resting(process)
     fill(disk)
     wait_for(lambda: "Abandoned" in desk.log.read_text(), "the failed write", PATIENCE_SECS)
+    if verb != "record":  # which ends then
+        told = "each try left one open"
+        wait_for(lambda: told in desk.log.read_text(), "its end", PATIENCE_SECS)
+        abandoned = desk.log.read_text().count("Abandoned")
+        opened = Path(f"/proc/{process.pid}/fd")
+        held = len(list(opened.iterdir()))
+        time.sleep(3)
+        assert len(list(opened.iterdir())) <= held + 5, "trading runs out of files"
+        assert desk.log.read_text().count("Abandoned") <= abandoned + 80
     assert desk.stop(process) == code, desk.log.read_text()[-3000:]
     text = desk.log.read_text()
     assert "E-UNEXPECTED" not in text

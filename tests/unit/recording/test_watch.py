@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.engine.recording.journal import RunJournal
-from fairlead.engine.recording.watch import JournalWatch
+from fairlead.engine.recording.watch import FILES_MAX, JournalWatch
 
 START_NS = 1_700_000_000_000_000_000
 NOW_NS = START_NS + 60_000_000_000
@@ -78,3 +78,20 @@ def test_nothing_is_held_after_it(journal: RunJournal) -> None:
     watch.close()
     path.unlink()
     assert watch.look(NOW_NS) is None
+
+
+def test_files_that_the_disk_does_not_take_end_the_recording_not_the_run(
+    journal: RunJournal, watch: JournalWatch
+) -> None:
+    """NautilusTrader begins another with each row, and leaves the one before open."""
+    path = begun(journal)
+    for number in range(FILES_MAX + 4):
+        path.with_name(f"trades_{START_NS + number}.feather.partial").write_bytes(b"")
+    before = len(os.listdir("/proc/self/fd"))
+    assert watch.look(NOW_NS) is None
+    for number in range(5):
+        path.with_name(f"trades_{NOW_NS + number}.feather.partial").write_bytes(b"")
+    lost = watch.look(NOW_NS)
+    assert lost is not None
+    assert "the disk does not take" in lost.why
+    assert len(os.listdir("/proc/self/fd")) == before, "none is held any more"

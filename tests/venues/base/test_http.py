@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -10,7 +12,12 @@ from fairlead.adapters.base.decode import MAX_BODY_BYTES, Answer
 from fairlead.adapters.base.http import Call, Purpose, VenueHttp
 from fairlead.adapters.base.limits import ReadLimits
 from fairlead.adapters.base.ratelimit import Rate, RateLimiter
-from fairlead.adapters.base.transport import HttpRequest, HttpResponse, TransportError
+from fairlead.adapters.base.transport import (
+    CONNECTIONS_MAX,
+    HttpRequest,
+    HttpResponse,
+    TransportError,
+)
 from fairlead.adapters.base.venue import VenueError, VenueErrorKind
 from fairlead.adapters.simulation.virtual_time import run_virtual
 
@@ -72,6 +79,49 @@ class ToyHttp(VenueHttp):
         budgets = (("orders", 1), ("all", 1)) if purpose == "create" else (("all", 1),)
         call = Call(path="/x", budgets=budgets, purpose=purpose, is_signed=is_signed)
         return await self._ask(NUMBERS, call)
+
+
+class Slow(Script):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def request(self, request: HttpRequest) -> HttpResponse:
+        self.requests.append(request)
+        await self.go.wait()
+        return answer()
+
+
+async def _settled() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def test_a_request_is_signed_when_there_is_a_connection_for_it() -> None:
+    """A signature that waits grows old: the venue refuses it, cancels of a stop among others."""
+
+    async def main() -> None:
+        script = Slow()
+        http = ToyHttp(script)
+        http.limiter = RateLimiter({"all": Rate(1000, 60.0)}, 0.0, 1.0)
+        signed: list[Call] = []
+        made = http._request
+
+        def request(call: Call) -> HttpRequest:
+            signed.append(call)
+            return made(call)
+
+        http._request = request  # type: ignore[method-assign]
+        asked = [asyncio.create_task(http.ask("cancel")) for _ in range(CONNECTIONS_MAX + 5)]
+        await _settled()
+        assert len(signed) == len(script.requests) == CONNECTIONS_MAX
+        script.go.set()
+        await asyncio.gather(*asked)
+        assert len(signed) == CONNECTIONS_MAX + 5
+
+    asyncio.run(main())
 
 
 def answer(status: int = 200, body: bytes = b"[1]") -> HttpResponse:
