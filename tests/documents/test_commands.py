@@ -472,6 +472,7 @@ COMMANDS: dict[str, Step] = {
     "python benchmarks/kill.py": loads,
     "python benchmarks/journal.py": loads,
     "python benchmarks/page.py": loads,
+    "python benchmarks/page_load.py": loads,
     "python benchmarks/recording_soak.py --minutes N": loads,
 }
 
