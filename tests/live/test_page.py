@@ -204,6 +204,10 @@ async def _sockets(page: PageOf) -> None:
                 told = await one.receive(PATIENCE_SECS)
                 assert told.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED), told
                 assert one.close_code == 4401
+        async with session.ws_connect(url) as one:  # a slow one, which does not lose its token
+            told = await one.receive(PATIENCE_SECS)
+            assert told.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED), told
+            assert one.close_code == 4408
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await session.ws_connect(url, headers={"Origin": "http://evil.example"})
         assert refused.value.status == 403

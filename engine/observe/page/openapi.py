@@ -16,7 +16,8 @@ _STREAM = f"""
 `{{"token": "..."}}`; then it is told `{{"type": "whole", "changed": {{SECTION: {{KEY: ROW}}}}}}`,
 and at most four times a second `{{"type": "change", "changed": ..., "gone": {{SECTION: [KEY]}}}}`.
 A section is the last part of a path below, its rows have the same shapes. `{{"depth": INSTRUMENT}}`
-asks for that book's levels beside it, in `depth`. Close codes: 4401 wrong token, 4503 too many.
+asks for that book's levels beside it, in `depth`. Close codes: 4401 wrong token,
+4408 none in time, 4503 too many.
 """
 _REF = "#/components/schemas/{name}"
 _PROBLEM = {

@@ -29,7 +29,8 @@ WORD_BYTES_MAX = 4_096
 TOKEN_SECS = 5.0  # for a client's first word
 PING_SECS = 15.0
 CLOSE_SECS = 0.5  # for all clients together, at the run's end
-WRONG_TOKEN = 4401  # close codes: of an application, as 401 and 503 are of HTTP
+WRONG_TOKEN = 4401  # close codes: of an application, as 401, 408 and 503 are of HTTP
+LATE = 4408
 FULL = 4503
 
 
@@ -88,7 +89,13 @@ class Hub:
         if len(self._clients) >= SOCKETS_MAX:
             await socket.close(code=FULL, message=b"too many pages are open")
             return socket
-        if not await self._is_known(socket):
+        try:
+            async with asyncio.timeout(TOKEN_SECS):
+                is_known = await self._is_known(socket)
+        except TimeoutError:  # a busy machine, or a slow line: its token may be right
+            await socket.close(code=LATE, message=b"no token came in time")
+            return socket
+        if not is_known:
             await socket.close(code=WRONG_TOKEN, message=b"wrong token")
             return socket
         client = _Client(socket)
@@ -109,11 +116,8 @@ class Hub:
         return socket
 
     async def _is_known(self, socket: web.WebSocketResponse) -> bool:
-        try:
-            message = await socket.receive(TOKEN_SECS)
-            if message.type is not WSMsgType.TEXT:
-                return False
-        except TimeoutError:
+        message = await socket.receive()
+        if message.type is not WSMsgType.TEXT:
             return False
         hello = decoded(message.data, Hello)
         return hello is not None and self._access.is_token(hello.token)
