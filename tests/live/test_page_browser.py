@@ -168,13 +168,17 @@ def kills_and_clears(seen: Page, live: Run, page: PageOf) -> None:
     assert live.kill("strategy", "B-1", "--reason", "elsewhere")["is_clean"]
     text_is(seen, "#well li", "elsewhere")
     clears(seen, page, "and again")
+    assert live.kill("all", "--action", "flatten", "--reason", "flat")["is_clean"]
+    text_is(seen, "#well li", ": flat;")
+    clears(seen, page, "it is flat", well="Something is wrong")
+    text_is(seen, "#well li", "not traded until a new run is started")
 
 
-def clears(seen: Page, page: PageOf, reason: str) -> None:
+def clears(seen: Page, page: PageOf, reason: str, well: str = "All is well") -> None:
     seen.locator("#well button").first.click()
     seen.fill("#control", page.control)
     seen.click("#ask-do")
     text_is(seen, "#ask-refused", "needs a reason")
     seen.fill("#reason", reason)
     seen.click("#ask-do")
-    text_is(seen, "#well .big", "All is well")
+    text_is(seen, "#well .big", well)
