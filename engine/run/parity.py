@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook, RecordFlag
+from nautilus_trader.model import BookType, InstrumentId, OrderBook, RecordFlag
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.config.loaded import LoadedConfig
@@ -201,7 +201,7 @@ def _tops(catalog: Path, name: str, span: Span) -> tuple[Tops, int, int]:
             if not delta.flags & RecordFlag.F_LAST.value:
                 continue
             last = delta.ts_init
-            updates += delta.action != BookAction.CLEAR
+            updates += 1  # a CLEAR is one, too: the run has counted it
             bid, ask = book.best_bid_price(), book.best_ask_price()
             top = None
             if bid is not None and ask is not None:
