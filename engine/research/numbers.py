@@ -134,17 +134,20 @@ def worth(rows: Sequence[Row]) -> list[dict[str, Any]]:
         groups[row["venue"], row["currency"]].append(row)
     found = []
     for (venue, currency), mine in groups.items():
-        equity = [float(row["equity"]) for row in mine]
+        # The first look is after the first fills of its second: what was there before is its start
+        start = float(mine[0]["equity"]) - float(mine[0]["pnl"])
+        equity = [start, *(float(row["equity"]) for row in mine)]
         drop, share = drawdown(equity)
         found.append(
             {
                 "venue": venue,
                 "currency": currency,
-                "start": equity[0],
+                "start": start,
                 "end": equity[-1],
                 "pnl": float(mine[-1]["pnl"]),
                 "kept": float(mine[-1]["kept"]) - float(mine[0]["kept"]),
                 "held": float(mine[-1]["held"]) - float(mine[0]["held"]),
+                "looks_secs": _step_secs(mine),
                 "drawdown": drop,
                 "drawdown_share": share,
                 "pnl_drawdown": drawdown([0.0, *(float(row["pnl"]) for row in mine)])[0],
@@ -152,6 +155,12 @@ def worth(rows: Sequence[Row]) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _step_secs(rows: Sequence[Row]) -> float | None:
+    """How far apart it was looked at: a fall between two looks that is made good is in neither."""
+    steps = [after["ts"] - before["ts"] for before, after in pairwise(rows)]
+    return median(steps) / SECOND_NS if steps else None
 
 
 def drawdown(equity: Iterable[float]) -> tuple[float, float | None]:

@@ -143,6 +143,8 @@ def _cards(told: dict[str, Any]) -> Iterator[str]:
         yield card(f"PnL, {one['venue']}", _money(one["pnl"], one["currency"]), one["pnl"])
         share = one["drawdown_share"]
         more = "" if share is None else f" ({share:.2%})"
+        if one["looks_secs"] is not None:
+            more += f", looked at every {one['looks_secs']:g} s"
         yield card(f"deepest fall of equity{more}", _money(-one["drawdown"], one["currency"]))
     fills = sum(one["fills"] for one in told["execution"])
     makers = sum(one["makers"] for one in told["execution"])
