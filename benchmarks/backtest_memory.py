@@ -7,8 +7,8 @@ file by file. Each run is a process of its own, that keeps the run in a folder a
 the peak is the most that was ever resident of it (`VmHWM`). Fails where the longer one needs more
 than 10 % more, or 700 MB.
 
-What a run keeps grows with its orders, and with nothing else: the maker looks at its quotes every
-`--requote-secs`, and so the number of orders is told. `--recording` takes the recording, repeated,
+What a run keeps grows with its orders: the maker looks at its quotes every `--requote-secs`, and
+the number of orders is told. `--recording` takes the recording, repeated,
 with its many orders, and tells what they take.
 """
 
