@@ -44,6 +44,7 @@ class Judge(Bench):
         self.state: dict[str, str] = {}
         self.totals = defaultdict(Decimal, {code: Decimal(n) for code, n in has.items()})
         self.position: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.taken: defaultdict[str, Decimal] = defaultdict(Decimal)  # of it, as fees in base
 
     # -- what comes in -------------------------------------------------------------------------
 
@@ -215,10 +216,14 @@ class Judge(Bench):
 
     def _pay(self, order: Order, fill: Fill) -> None:
         signed = fill.quantity if order.side is BUY else -fill.quantity
+        strategy = order.new.strategy
         if order.new.reduce_only:
-            assert self.position[order.new.strategy] * signed < 0
-            assert abs(signed) <= abs(self.position[order.new.strategy])
-        self.position[order.new.strategy] += signed
+            held = self.position[strategy] - self.taken[strategy]
+            assert held * signed < 0
+            assert abs(signed) <= abs(held)
+        self.position[strategy] += signed
+        if fill.fee_currency == "BTC" and not self.is_margin:
+            self.taken[strategy] += fill.fee
         if not self.is_margin:
             self.totals["BTC"] += signed
             self.totals["USDT"] -= signed * fill.price
