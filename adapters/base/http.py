@@ -106,9 +106,12 @@ class VenueHttp(ABC):
         for number, (scope, weight) in enumerate(call.budgets):
             await self.admit(scope, call.purpose, weight, goes_out=number == last)
         try:
-            async with self._room:
+            await self._enter()
+            try:
                 request = self._request(call)  # last: waiting must not age the signature
                 response = await self._transport.request(request)
+            finally:
+                self._room.release()
         except TransportError as error:
             kind = VenueErrorKind.UNKNOWN if error.sent else VenueErrorKind.REFUSED
             # The request, and with it key and signature, must not follow the error into a log.
@@ -121,6 +124,15 @@ class VenueHttp(ABC):
             if error.kind is VenueErrorKind.CLOCK and self._signing_clock is not None:
                 self._signing_clock.forget()  # measured again before the next signed request
             raise
+
+    async def _enter(self) -> None:
+        """Wait for a connection no longer than for an answer. Raises TransportError: not sent."""
+        try:
+            async with asyncio.timeout(self._timeout_secs if self._room.locked() else None):
+                await self._room.acquire()
+        except TimeoutError:
+            what = f"no connection was free within {self._timeout_secs:g} s"
+            raise TransportError("HTTP-TIMEOUT", what, sent=False) from None
 
     async def _require_key(self, call: Call) -> None:
         if not self._is_keyed:

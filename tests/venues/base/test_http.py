@@ -124,6 +124,23 @@ def test_a_request_is_signed_when_there_is_a_connection_for_it() -> None:
     asyncio.run(main())
 
 
+async def test_a_request_for_which_no_connection_comes_free_is_not_sent() -> None:
+    """Nor later, when its price is of long ago."""
+    script = Slow()
+    http = ToyHttp(script)
+    http.limiter = RateLimiter({"all": Rate(1000, 60.0)}, 0.0, 1.0)
+    http._timeout_secs = 0.05
+    asked = [asyncio.create_task(http.ask("cancel")) for _ in range(CONNECTIONS_MAX)]
+    await _settled()
+    with pytest.raises(VenueError) as caught:
+        await http.ask("cancel")
+    assert (caught.value.kind, caught.value.is_sent) == (KIND.REFUSED, False)
+    script.go.set()
+    await asyncio.gather(*asked)
+    assert await http.ask("cancel") == [1]
+    assert len(script.requests) == CONNECTIONS_MAX + 1
+
+
 def answer(status: int = 200, body: bytes = b"[1]") -> HttpResponse:
     return HttpResponse(status=status, body=body)
 
