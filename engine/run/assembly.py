@@ -144,6 +144,14 @@ class Assembly:
         else:
             build.tell_idle_balances(self._loaded, state, self._instruments())
 
+    def let_go(self) -> None:
+        """Drop the node that has ended: a process has one at a time, and whoever holds it keeps it.
+
+        What NautilusTrader keeps of an ended node (a strategy, and by it this run) is never
+        collected, so no other reference than ours may be left.
+        """
+        self.node = self.handle = None
+
     def build(
         self,
         recording: Recording | None,

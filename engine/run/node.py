@@ -148,6 +148,11 @@ class NodeRun:
     def _is_recording(self) -> bool:
         return self.loaded.config.record is not None or self._traits.needs_recording
 
+    def let_go(self) -> None:
+        """Of a run that is closed, so that the process can have another node."""
+        if self._assembly is not None:
+            self._assembly.let_go()
+
     async def _main(self, held: ExitStack) -> Ended:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
@@ -537,6 +542,7 @@ def run_node(resolved: Resolved, mode: NodeMode, *, run_secs: float | None = Non
         if not run.is_moved:
             return ended
         ended.close()
+        run.let_go()
         del run, ended
         gc.collect()  # NautilusTrader refuses a second node while anything still holds the first
     raise AssertionError("the last run never asks for another")
