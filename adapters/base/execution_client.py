@@ -69,7 +69,8 @@ class VenueExecutionClient(ExecutionClient):
         try:
             await self._trading.connect(self._desk)
             self.position_reconciliation_tolerance = self._trading.position_tolerance()
-            self.balances(await self._trading.orders.balances(), self._trading.now_ns())
+            asked_ns = self._trading.now_ns()
+            self.balances(await self._trading.orders.balances(), asked_ns)
         except (FairleadError, VenueUnavailable) as error:
             self._trading.fatal(error.code, error.message)
             raise
@@ -198,12 +199,13 @@ class VenueExecutionClient(ExecutionClient):
             doing.close()
 
     async def _query_account(self, command: Any) -> None:
+        asked_ns = self._trading.now_ns()
         try:
             balances = await self._trading.orders.balances()
         except VenueUnavailable as error:
             logger.warning("account query: %s", error)
             return
-        self.balances(balances, self._trading.now_ns())
+        self.balances(balances, asked_ns)
 
     # -- reports -------------------------------------------------------------------------------
 

@@ -197,8 +197,10 @@ class WindDown:
             return False
         held = self._handover.own_position(instrument_id)
         quantity = self._exits.closable(instrument_id, held)
-        if quantity is None or core.gate.is_stopped(core.id, str(instrument_id)):
+        if core.gate.is_stopped(core.id, str(instrument_id)):
             return True
+        if quantity is None:  # the account may not show yet what the position has by its fills
+            return self._exits.sendable(instrument_id, abs(held)) is None
         now_ns = core.ready().now_ns()
         if now_ns >= self._retry_ns.get(instrument_id, 0):
             self._retry_ns[instrument_id] = now_ns + RETRY_NS

@@ -377,10 +377,11 @@ class OrderDesk:
             self._cancels.again()
 
     async def _read_balances(self) -> None:
+        asked_ns = self._shared.now_ns()  # what is filled from now on may be in it, or not
         try:
             balances = await self._venue.balances()
             self.away.answered("balances")
-            self._shared.sink.balances(balances, self._shared.now_ns())
+            self._shared.sink.balances(balances, asked_ns)
         except VenueUnavailable as error:
             self.away.failed("balances", error)
 

@@ -31,7 +31,7 @@ def accepted(kind: str, tif: str) -> Any:
 class Stopping(WindDown):
     """Of a strategy that is short by 1, with one order beside that is no exit."""
 
-    def __init__(self, order: Any) -> None:
+    def __init__(self, order: Any, account: Decimal | None = Decimal(1)) -> None:
         self.sent: list[Any] = []
         strategy = SimpleNamespace(
             submit_order=self.sent.append,
@@ -44,8 +44,12 @@ class Stopping(WindDown):
             ready=lambda: SimpleNamespace(now_ns=lambda: 0),
             can_cancel=lambda _: True,
         )
-        exits: Any = SimpleNamespace(closable=lambda *_: Decimal(1))
-        handover: Any = SimpleNamespace(own_position=lambda _: Decimal(-1))
+        self.account = account  # what of it the account's balance shows
+        exits: Any = SimpleNamespace(
+            closable=lambda *_: self.account, sendable=lambda _, most: most if most >= 1 else None
+        )
+        self.held = Decimal(-1)
+        handover: Any = SimpleNamespace(own_position=lambda _: self.held)
         none: Any = None
         super().__init__(core, none, none, exits, handover)
         self._order = order
@@ -69,3 +73,15 @@ def test_an_order_that_never_rests_is_waited_for(kind: str, tif: str, waits: boo
     down = Stopping(accepted(kind, tif))
     assert not down._close(IID)
     assert bool(down.sent) is not waits
+
+
+def test_what_the_account_does_not_show_yet_is_waited_for() -> None:
+    """The fill came before the balance that has it: nothing was closed, and the run ended."""
+    down = Stopping(accepted("LIMIT", "GTC"), account=None)
+    assert not down._close(IID)
+    assert not down.sent
+    down.account = Decimal(1)
+    assert not down._close(IID)
+    assert len(down.sent) == 1
+    down.account, down.held = None, Decimal("-0.1")  # dust is nothing to wait for
+    assert down._close(IID)

@@ -428,6 +428,25 @@ def test_a_stop_tells_what_its_cancels_made_of_the_balances(bench: Bench, is_awa
     assert [one[0].locked for one in told] == ([7] if is_away else [7, 0])
 
 
+def test_a_balance_is_of_when_it_was_asked_for(bench: Bench) -> None:
+    """What is filled while the answer is under way may not be in it, and counts beside it."""
+
+    async def balances() -> list[VenueBalance]:
+        await asyncio.sleep(1)
+        return []
+
+    bench.venue.balances = balances  # type: ignore[method-assign]
+    asked_ns = bench.loop.now_ns()
+
+    async def main() -> None:
+        bench.desk.start()
+        await asyncio.sleep(1.5)
+
+    bench.run(main())
+    told = [detail for name, _, detail in bench.sink.events if name == "balances"]
+    assert told[0][1] < asked_ns + 1_000_000_000
+
+
 def test_a_stop_that_keeps_orders_books_what_they_have_filled(bench: Bench) -> None:
     bench.venue.answer = lambda _: Accepted("V1")
     bench.venue.book["V1"] = venue_order()
