@@ -10,10 +10,12 @@ it sends wait behind no quote that is not answered.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fairlead.engine.orders import permit
+
+Command = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Commands:
@@ -26,7 +28,7 @@ class Commands:
         self._last: dict[str, asyncio.Future[None]] = {}  # the newest turn of each subject
         self._is_unblocked = False
 
-    def take(self, subject: str, doing: Coroutine[Any, Any, None]) -> None:
+    def take(self, subject: str, command: Command) -> None:
         """Begins it when what was taken before it of the subject has ended.
 
         What it raises is the caller's to catch: nobody waits for it.
@@ -34,10 +36,10 @@ class Commands:
         before = None if self._is_unblocked else self._last.get(subject)
         turn = asyncio.get_running_loop().create_future()
         self._last[subject] = turn
-        task = permit.begun(_in_turn(before, doing), "command")
+        task = permit.begun(_in_turn(before, command), "command")
         self._running[task] = turn
         self.idle.clear()
-        task.add_done_callback(lambda _: self._ended(task, subject, doing))
+        task.add_done_callback(lambda _: self._ended(task, subject))
 
     @property
     def count(self) -> int:
@@ -57,10 +59,7 @@ class Commands:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _ended(
-        self, task: asyncio.Task[None], subject: str, doing: Coroutine[Any, Any, None]
-    ) -> None:
-        doing.close()  # where it was cancelled before its turn
+    def _ended(self, task: asyncio.Task[None], subject: str) -> None:
         turn = self._running.pop(task)
         if not self._running:
             self.idle.set()
@@ -72,10 +71,10 @@ class Commands:
             task.get_loop().call_exception_handler(context)
 
 
-async def _in_turn(before: asyncio.Future[None] | None, doing: Coroutine[Any, Any, None]) -> None:
+async def _in_turn(before: asyncio.Future[None] | None, command: Command) -> None:
     if before is not None:
         await asyncio.wait([before])
-    await doing
+    await command()
 
 
 def _over(turn: asyncio.Future[None]) -> None:

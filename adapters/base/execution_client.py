@@ -7,8 +7,9 @@ of a command ends in an event or leaves the order with the desk, which goes on a
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from nautilus_trader.model import (
 
 from fairlead.adapters.base import translate
 from fairlead.adapters.base.account import Account
+from fairlead.adapters.base.commands import Command
 from fairlead.adapters.base.venue import POST_ONLY_CROSSED, VenueInstrument
 from fairlead.engine import identifiers
 from fairlead.engine.currencies import currency
@@ -92,11 +94,11 @@ class VenueExecutionClient(ExecutionClient):
     # -- commands ------------------------------------------------------------------------------
 
     async def _submit_order(self, command: Any) -> None:
-        self._take(command, self._submit([command.client_order_id]))
+        self._take(command, partial(self._submit, [command.client_order_id]))
 
     async def _submit_order_list(self, command: Any) -> None:
         ids = [init.client_order_id for init in command.order_inits]
-        self._take(command, self._submit(ids))
+        self._take(command, partial(self._submit, ids))
 
     async def _submit(self, client_order_ids: Sequence[Any]) -> None:
         approved: list[Approved] = []
@@ -139,7 +141,7 @@ class VenueExecutionClient(ExecutionClient):
         return order
 
     async def _modify_order(self, command: Any) -> None:
-        self._take(command, self._modify(command))
+        self._take(command, partial(self._modify, command))
 
     async def _modify(self, command: Any) -> None:
         order = self._ordered(command.client_order_id)
@@ -164,14 +166,14 @@ class VenueExecutionClient(ExecutionClient):
         self.generate_order_modify_rejected(order, order.venue_order_id, reason, now)
 
     async def _cancel_order(self, command: Any) -> None:
-        self._take(command, self._desk.cancel([str(command.client_order_id)]))
+        self._take(command, partial(self._desk.cancel, [str(command.client_order_id)]))
 
     async def _batch_cancel_orders(self, command: Any) -> None:
         ids = [str(cancel.client_order_id) for cancel in command.cancels]
-        self._take(command, self._desk.cancel(ids))
+        self._take(command, partial(self._desk.cancel, ids))
 
     async def _cancel_all_orders(self, command: Any) -> None:
-        self._take(command, self._cancel_all(command))
+        self._take(command, partial(self._cancel_all, command))
 
     async def _cancel_all(self, command: Any) -> None:
         wanted = str(command.instrument_id)
@@ -185,18 +187,16 @@ class VenueExecutionClient(ExecutionClient):
         )
 
     async def _query_order(self, command: Any) -> None:
-        self._take(command, self._desk.query(str(command.client_order_id)))
+        self._take(command, partial(self._desk.query, str(command.client_order_id)))
 
-    def _take(self, command: Any, doing: Coroutine[Any, Any, None]) -> None:
-        self._trading.commands.take(str(command.instrument_id), self._watched(doing))
+    def _take(self, command: Any, does: Command) -> None:
+        self._trading.commands.take(str(command.instrument_id), partial(self._watched, does))
 
-    async def _watched(self, doing: Coroutine[Any, Any, None]) -> None:
+    async def _watched(self, does: Command) -> None:
         try:
-            await doing
+            await does()
         except Exception as error:  # a bug: the orders stay with the journal, the run stops
             self._desk.fail(error)
-        finally:
-            doing.close()
 
     async def _query_account(self, command: Any) -> None:
         asked_ns = self._trading.now_ns()

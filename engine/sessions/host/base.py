@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from nautilus_trader.core import UUID4
@@ -137,7 +138,7 @@ class Host:
         self.process.spawn(self._submit(ids), "submit")
 
     async def _submit(self, ids: Sequence[Any]) -> None:
-        await self.client._watched(self.client._submit(ids))
+        await self.client._watched(partial(self.client._submit, ids))
 
     def cancel(self, strategy: Any, ids: Sequence[Any]) -> None:
         wanted = []
@@ -173,7 +174,7 @@ class Host:
 
     async def _cancel(self, ids: list[str]) -> None:
         for one in ids:  # strategy_only: one command each
-            await self.client._watched(self.client._desk.cancel([one]))
+            await self.client._watched(partial(self.client._desk.cancel, [one]))
 
     def _lend(self, strategy: Any, callback: str, event: Any) -> None:
         """A hook that runs inside the native call: the strategy may touch plain attributes only."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ def test_what_waits_unsent_is_withdrawn_and_no_exit_waits_for_an_answer(bench: B
             await bench.desk.submit(approved(one))
 
         for one in [*(intent(f"Q{n}") for n in range(30)), intent("X", **EXIT)]:
-            commands.take("market", submit(one))
+            commands.take("market", partial(submit, one))
         await asyncio.sleep(SLOW_SECS / 2)
         began = loop.time()
         bench.desk.withdraw([f"Q{n}" for n in range(30)], "the run stops")
@@ -132,16 +133,16 @@ def test_commands_of_an_instrument_follow_one_another_until_a_stop() -> None:
             ended.append(f"{name}{number}")
 
         for number in range(3):
-            commands.take("A", one("A", number))
-        commands.take("B", one("B", 2))
+            commands.take("A", partial(one, "A", number))
+        commands.take("B", partial(one, "B", 2))
         assert commands.count == 4
         await commands.idle.wait()
         assert ended == ["B2", "A0", "A1", "A2"]
         for number in range(3):
-            commands.take("A", one("A", number))
+            commands.take("A", partial(one, "A", number))
         await asyncio.sleep(0)
         commands.unblock()
-        commands.take("A", one("A", 3))
+        commands.take("A", partial(one, "A", 3))
         await commands.idle.wait()
         assert ended[4:] == ["A3", "A2", "A1", "A0"]
 
@@ -165,7 +166,7 @@ def test_a_command_that_raises_or_is_cancelled_ends_its_turn() -> None:
             await asyncio.sleep(60)
 
         for number in range(3):
-            commands.take("A", one(number))
+            commands.take("A", partial(one, number))
         while begun != [0, 1]:
             await asyncio.sleep(0)
         await commands.end()
