@@ -70,6 +70,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     is_margin: bool
     latency_ns: int  # of each command; the longest where they differ
     delay_ns: Callable[[], int] | None = None  # draws that of the next command
+    on_arrival: Callable[[int, int], None] | None = None  # see `Line`
     queue_position: bool
     liquidity_consumption: bool
     cancel_at_stop: bool
@@ -114,6 +115,7 @@ class SimulatedExecutionClient(ExecutionClient):
             now_ns=simulation.now_ns,
             on_error=self._defect,
             delay_ns=simulation.delay_ns,
+            on_arrival=simulation.on_arrival,
         )
 
     # -- life ----------------------------------------------------------------------------------

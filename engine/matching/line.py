@@ -21,6 +21,8 @@ MS_NS = 1_000_000
 class _OnItsWay(msgspec.Struct, frozen=True):
     due_ns: int
     due_secs: float  # by the loop's clock
+    taken_ns: int  # from when it was given
+    late_ns: int  # of that, beyond its latency
     command: Callable[[int], None]
 
 
@@ -29,6 +31,8 @@ class Line:
 
     `now_ns` is the run's clock, `on_error` hears of a defect in what a timer carried out. Where
     latencies differ, `delay_ns` draws that of each command, and `latency_ns` is the longest.
+    `on_arrival(taken_ns, late_ns)` hears how long each command took since it was given, and how
+    much of that is beyond its latency: a busy machine hands over what was due already.
     """
 
     def __init__(
@@ -39,14 +43,16 @@ class Line:
         now_ns: Callable[[], int],
         on_error: Callable[[Exception], None],
         delay_ns: Callable[[], int] | None = None,
+        on_arrival: Callable[[int, int], None] | None = None,
     ) -> None:
         self._exchange = exchange
         self._latency_ns = latency_ns
         self._now_ns = now_ns
         self._on_error = on_error
         self._delay_ns = delay_ns
+        self._on_arrival = on_arrival
         self._sent: deque[_OnItsWay] = deque()
-        self._last_due_ns = 0
+        self._last_due_ns = self._last_wanted_ns = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, sent_ns: int, command: Callable[[int], None]) -> None:
@@ -56,14 +62,18 @@ class Line:
         """
         now_ns, latency_ns = self._now_ns(), self._latency_ns
         if self._last_due_ns > now_ns + latency_ns:
-            self._last_due_ns = 0  # the clock was set back
+            self._last_due_ns = self._last_wanted_ns = 0  # the clock was set back
         if self._delay_ns is not None:
             latency_ns = self._delay_ns()
-        due_ns = min(max(sent_ns, now_ns - latency_ns), now_ns) + latency_ns
+        sent_ns = min(sent_ns, now_ns)
+        # None overtakes the one before it: that is no lateness, but where the other's was
+        self._last_wanted_ns = max(sent_ns + latency_ns, self._last_wanted_ns)
+        due_ns = max(sent_ns, now_ns - latency_ns) + latency_ns
         due_ns = max(due_ns, self._last_due_ns)
         self._last_due_ns = due_ns
+        late_ns = due_ns - self._last_wanted_ns
         due_secs = asyncio.get_running_loop().time() + (due_ns - now_ns) / 1e9
-        self._sent.append(_OnItsWay(due_ns, due_secs, command))
+        self._sent.append(_OnItsWay(due_ns, due_secs, due_ns - sent_ns, late_ns, command))
         self.arm()
 
     def market(self, ts_ns: int, event: Callable[[int], None]) -> None:
@@ -117,6 +127,8 @@ class Line:
 
     def _next(self) -> None:
         sent = self._sent.popleft()
+        if self._on_arrival is not None:
+            self._on_arrival(sent.taken_ns, sent.late_ns)
         sent.command(sent.due_ns)
 
 

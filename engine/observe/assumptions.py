@@ -81,12 +81,15 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latency: str = ""  # where commands differ: how; `latency_ms` is the median then
     latency_sha256: str | None = None  # of the latencies that a run measured
 
+    @property
+    def latency_told(self) -> str:
+        return self.latency or f"{plain(self.latency_ms)} ms"
+
     def __str__(self) -> str:
         queue, used = (
             "on" if on else "off" for on in (self.queue_position, self.liquidity_consumption)
         )
-        latency = f"latency {self.latency or f'{plain(self.latency_ms)} ms'}"
-        return f"{latency}, queue position {queue}, liquidity consumption {used}"
+        return f"latency {self.latency_told}, queue position {queue}, liquidity consumption {used}"
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from nautilus_trader.model import InstrumentId, OrderFilled
 
 from fairlead.engine.guard.run_state import Fault
 from fairlead.engine.observe.account import Account, Books, InstrumentSummary, StrategySummary
+from fairlead.engine.observe.arrivals import Arrivals
 from fairlead.engine.observe.assumptions import Assumptions
 from fairlead.engine.observe.equity import Equity
 from fairlead.engine.observe.reasons import counted, is_unsent
@@ -77,6 +78,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     events: int | None = None
     wall_secs: float | None = None
     tick_to_order_ns: dict[str, int | None] | None = None
+    arrivals: Arrivals | None = None  # on paper, beside the latency of `assumptions`
     faults: list[Fault] = []
     notes: list[str] = []
     files: dict[str, str] = {}

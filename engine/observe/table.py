@@ -46,6 +46,8 @@ def rows(summary: RunSummary, *, brief: bool = False) -> list[tuple[str, str]]:
     found.append(("gaps", "not recorded" if summary.gaps is None else str(summary.gaps)))
     if summary.assumptions is not None:
         found.extend(assumed.rows(summary.assumptions, brief=brief))
+    if summary.arrivals is not None:
+        found.append(("latency measured", str(summary.arrivals)))
     found.extend(("fault", str(fault)) for fault in summary.faults)
     found.extend(("note", text) for text in summary.notes)
     found.extend(_files(summary.files))

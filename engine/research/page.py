@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from fairlead.engine.observe.arrivals import Arrivals
 from fairlead.engine.research import pictures
 from fairlead.engine.research.columns import HORIZONS_SECS
 from fairlead.engine.research.extra import need
@@ -175,6 +176,7 @@ def _rests(strip: dict[str, Any]) -> str:
         ("outcome", escape(f"{strip['outcome']} (exit {strip['exit_code']})")),
         ("gaps crossed", escape(crossed)),
         ("execution", escape(_simulated(execution))),
+        *(("latency measured", escape(text)) for text in _measured(strip["arrivals"])),
         *(("fees", escape(text)) for text in _fees(strip["fees"])),
         *(("marks", escape(text)) for text in _alike(strip["marks"])),
         *(
@@ -202,6 +204,10 @@ def _simulated(execution: dict[str, Any] | None) -> str:
     )
     latency = execution.get("latency") or f"{execution['latency_ms']} ms"
     return f"latency {latency}, queue position {queue}, consumption {used}"
+
+
+def _measured(arrivals: dict[str, Any] | None) -> list[str]:
+    return [] if arrivals is None else [str(msgspec.convert(arrivals, Arrivals))]
 
 
 def _fees(fees: dict[str, Any]) -> list[str]:

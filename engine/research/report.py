@@ -60,6 +60,7 @@ def strip(run: Run) -> dict[str, Any]:
         "end_ns": manifest.end_ns,
         "gaps": summary["gaps"],
         "execution": assumed.get("execution"),
+        "arrivals": summary.get("arrivals"),  # a run of an earlier version measured none
         "fees": assumed.get("fees", {}),
         "marks": assumed.get("marks", {}),
         "strategies": assumed.get("strategies", []),

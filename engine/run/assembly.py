@@ -26,6 +26,7 @@ from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.kill.watch import KillWatch
 from fairlead.engine.matching.client import SimulatedExecutionClient
 from fairlead.engine.newest import Newest
+from fairlead.engine.observe.arrivals import arrived
 from fairlead.engine.orders.approved import Approved
 from fairlead.engine.orders.held import NotNow
 from fairlead.engine.orders.journal import Journal
@@ -182,6 +183,7 @@ class Assembly:
                     self.parts.gate.approvals,
                     latency_of(self._loaded),
                     self.papers.append,
+                    partial(arrived, self._status),
                 )
             builder = connection.add_to(builder, execution)
         if self._traits.is_real:

@@ -45,6 +45,7 @@ def simulated_account(
     approvals: Approvals | None,
     latency: Latency,
     on_client: Callable[[SimulatedExecutionClient], None],
+    on_arrival: Callable[[int, int], None] | None = None,
 ) -> SimulatedClientFactory:
     """Of the connected venue `key`, with its instruments, fees and market.
 
@@ -66,6 +67,7 @@ def simulated_account(
         is_margin=venue.account_type == "margin",
         latency_ns=latency.most_ns,
         delay_ns=None if delays is None else lambda: delays.next_ns(PAPER),
+        on_arrival=on_arrival,
         queue_position=simulated.queue_position,
         liquidity_consumption=simulated.liquidity_consumption,
         cancel_at_stop=config.run.on_stop == "cancel",

@@ -12,6 +12,7 @@ from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.newest import Newest
 from fairlead.engine.observe import journaled, summary
+from fairlead.engine.observe.arrivals import arrivals, note
 from fairlead.engine.observe.assumptions import Data, StrategyUsed
 from fairlead.engine.observe.equity import balance_changes, equity
 from fairlead.engine.observe.recorded import recorded
@@ -102,6 +103,7 @@ def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
         wall_secs=ended.seconds,
         tick_to_order_ns=ended.status.tick_to_order.snapshot(),
     )
+    execution = None if found.assumptions is None else found.assumptions.execution
     ended.close()
     files = {"state": str(loaded.state_dir)}
     for key in loaded.traded if MODES[mode].is_real else ():
@@ -120,8 +122,18 @@ def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
             )
         except OSError as error:
             unread += [f"the recording's gaps can't be read: {error.strerror}"]
-    notes = [*ended.run_state.warned(), *unread, *_left(ended), *_of_recording(ended), *dropped()]
-    return msgspec.structs.replace(found, gaps=gaps, recorded=told, notes=notes, files=files)
+    took = arrivals(ended.status, execution)
+    notes = [
+        *ended.run_state.warned(),
+        *note(took, execution),
+        *unread,
+        *_left(ended),
+        *_of_recording(ended),
+        *dropped(),
+    ]
+    return msgspec.structs.replace(
+        found, gaps=gaps, recorded=told, arrivals=took, notes=notes, files=files
+    )
 
 
 def _traded(

@@ -18,6 +18,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 from fairlead.engine.guard import GuardedStrategy
 
 BLOCK_SECS = 30
+THINK_SECS = 0.1
 
 
 class ScriptedConfig(StrategyConfig):
@@ -153,6 +154,10 @@ class Scripted(GuardedStrategy):
 
     def _do_buy(self) -> None:
         self.market()
+
+    def _do_buy_and_think(self) -> None:
+        self.market()
+        time.sleep(THINK_SECS)
 
     # Parts
 

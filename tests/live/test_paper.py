@@ -6,11 +6,17 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fairlead.engine.errors import Exit
+from fairlead.engine.observe import table
+from fairlead.engine.observe.arrivals import Arrivals
+from fairlead.engine.observe.summary import RunSummary
+from fairlead.engine.research.report import report as reported
 from fairlead.engine.research.runs import Run, newest
 from tests.live.desk import QUICK, Desk, summary
+from tests.live.scripted import THINK_SECS
 from tests.parity.oracle import MS_NS, judge
 from tests.parity.orders import Rules, orders_of
 from tests.parity.tape import of_catalog
@@ -65,6 +71,34 @@ def test_equity_is_the_account_at_the_marks(desk: Desk, verb: str) -> None:
     mid = (Decimal(top["bid"]) + Decimal(top["ask"])) / 2
     total = worth["end"] - (mark - mid) * (Decimal("0.501") if verb == "paper" else total["BTC"])
     assert abs(Decimal(last["equity"]) - total) < Decimal("0.2")
+
+
+@pytest.mark.parametrize("does", ["buy_and_think", "rest"])
+def test_the_latency_that_was_measured_stands_beside_the_stated_one(desk: Desk, does: str) -> None:
+    more = QUICK + '\n[simulated]\nbalances = ["5000 USDT"]\nlatency_ms = 5\n'
+    until = {"rest": "accepted", "buy_and_think": "filled"}[does]
+    ended = desk.run_until("paper", desk.config(does, more=more), desk.did(until), until)
+    assert ended.returncode == 0, ended.stdout + ended.stderr[-3000:]
+    told = summary(ended)
+    found = msgspec.convert(told["arrivals"], Arrivals)
+    is_late = does != "rest"
+    assert found.count == (3 if is_late else 2)  # the orders, and the cancel of the stop
+    assert 5 * MS_NS <= found.p50_ns <= found.p99_ns <= found.max_ns
+    notes = [one for one in told["notes"] if one.startswith("LATENCY: ")]
+    if is_late:
+        assert found.max_ns >= THINK_SECS * 1e9
+        assert found.late_max_ns == found.max_ns - 5 * MS_NS
+        assert (
+            f"{found.late} of 3 commands arrived more than 1 ms later than the stated 5 ms"
+            in (notes[0])
+        )
+    assert len(notes) == bool(found.late)
+    kept = Run.at(next(newest(desk.folder / "state")))
+    report = reported(kept)
+    assert (report["strip"]["arrivals"], report["notes"]) == (told["arrivals"], told["notes"])
+    assert dict(table.rows(msgspec.convert(kept.summary, RunSummary, strict=False)))[
+        "latency measured"
+    ] == str(found)
 
 
 def test_paper_leaves_its_orders_as_a_file(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fairlead.engine.observe.arrivals import COMMAND, LATE
 from fairlead.engine.observe.page.status import status_of
 from fairlead.engine.status import BookState, LatencyHistogram, StreamState
 
@@ -25,6 +26,8 @@ LATENCIES = {
     "tick_to_order": "From the receipt of what a strategy answered to, to the order's send",
     "answer": "From a submission's turn to be sent to the venue's answers",
     "journal": "Of the journal's transactions",
+    COMMAND: "On paper, from a command to its arrival at the simulated exchange",
+    LATE: "Of that, what was beyond the latency that the config states",
 }
 Family = Any  # of prometheus_client, which need not be installed
 

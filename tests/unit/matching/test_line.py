@@ -22,16 +22,19 @@ ASKS = [(SELL, Decimal("100"), Decimal(5))]
 class Way:
     """A bench behind a line, in virtual time that begins at 0 ms."""
 
-    def __init__(self, latency_ms: float) -> None:
+    def __init__(self, latency_ms: float, delay_ns: Callable[[], int] | None = None) -> None:
         self.loop = VirtualLoop(start_ns=0)
         self.bench = Bench()
         self.shift_ns = 0  # by which the machine's clock was set
         self.errors: list[Exception] = []
+        self.arrived: list[tuple[float, float]] = []  # ms taken, and late
         self.line = Line(
             self.bench.exchange,
             latency_ns=int(latency_ms * MS),
             now_ns=lambda: self.loop.now_ns() + self.shift_ns,
             on_error=self.errors.append,
+            delay_ns=delay_ns,
+            on_arrival=lambda *ns: self.arrived.append((ns[0] / MS, ns[1] / MS)),
         )
 
     def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> Bench:
@@ -110,6 +113,39 @@ def test_a_command_never_arrives_before_it_could_leave():
         await asyncio.sleep(0.01)
 
     assert way.run(main).at("buy") == [50]
+
+
+def test_what_came_later_than_its_latency_is_measured():
+    """Of a burst that was handed over late each is late, also the one that waits for another."""
+    way = Way(5)
+
+    async def main() -> None:
+        way.book("100")
+        way.send(new("in time", BUY, 1))
+        await asyncio.sleep(0.05)
+        way.send(new("late", BUY, 1), sent_ns=10 * MS)
+        way.send(new("late too", BUY, 1), sent_ns=30 * MS)
+        way.send(new("hardly", BUY, 1), sent_ns=47 * MS)
+        await asyncio.sleep(0.01)
+        way.send(new("never arrives in its time", BUY, 1))
+
+    way.run(main)
+    assert way.arrived == [(5, 0), (40, 35), (20, 15), (5, 0)]
+
+
+def test_one_that_waits_for_the_one_before_is_not_late():
+    delays = iter([40 * MS, 5 * MS])
+    way = Way(40, lambda: next(delays))
+
+    async def main() -> None:
+        way.book("100")
+        way.send(new("slow", BUY, 1))
+        await asyncio.sleep(0.01)
+        way.send(new("quick", BUY, 1))
+        await asyncio.sleep(0.1)
+
+    way.run(main)
+    assert way.arrived == [(40, 0), (30, 0)]
 
 
 def test_what_is_on_its_way_when_the_run_ends_is_carried_out_then():

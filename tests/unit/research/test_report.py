@@ -119,6 +119,8 @@ def test_no_text_of_a_run_is_taken_for_markup(runs: list[Run]) -> None:
     told = report.report(runs[0])
     told["strip"]["name"] = told["strip"]["command"] = told["strip"]["outcome"] = evil
     told["notes"] = [evil]
+    took = {"count": 36, "p50_ns": 16_700_000, "p99_ns": 20_000_000, "max_ns": 21_000_000}
+    told["strip"]["arrivals"] = {**took, "late": 36, "late_p50_ns": 1, "late_max_ns": 2}
     told["gate"]["denials"] = {evil: 1}
     told["execution"][0]["strategy"] = told["strategies"][0]["strategy"] = evil
     told["gaps"] = [
@@ -126,6 +128,7 @@ def test_no_text_of_a_run_is_taken_for_markup(runs: list[Run]) -> None:
     ]
     page = page_of(told, runs[0], None)
     assert "<img" not in page
+    assert "36 commands: p50 16.7 ms, p99 20 ms, max 21 ms" in page
     assert "&lt;img onerror=x&gt;" in page
 
 
