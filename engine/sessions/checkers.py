@@ -312,7 +312,8 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
             live.discard(order.id)
             sides.pop(order.id, None)
         else:
-            live |= set() if _is_way_out(ev, order) else {order.id}
+            if not _is_way_out(ev, order):
+                live.add(order.id)
             sides[order.id] = order.remaining
         if len(live) > max(most_open, ev.max_open_orders + len(late)):
             most_open = len(live)

@@ -114,9 +114,8 @@ class HostNode(Host):
         if bid is None or ask is None:
             return
         spec = world.venue.exchange.markets[world.market].spec
-        least = max(
-            spec.size_step, spec.min_quantity
-        )  # the venue takes no order below, nor of less worth
+        # The venue takes no order below, nor of less worth
+        least = max(spec.size_step, spec.min_quantity)
         for name, strategy in self.strategies.items():
             down = strategy._guard.winddown
             for instrument in down.promised():
