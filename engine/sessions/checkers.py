@@ -312,8 +312,7 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
             live.discard(order.id)
             sides.pop(order.id, None)
         else:
-            if not _is_way_out(ev, order):
-                live.add(order.id)
+            live |= _counted(ev, order)
             sides[order.id] = order.remaining
         if len(live) > max(most_open, ev.max_open_orders + len(late)):
             most_open = len(live)
@@ -325,6 +324,11 @@ def _limits_held(ev: Evidence) -> Iterator[Violation]:
         yield Violation("LIMIT-OPEN", "", f"{most_open} open, limit {ev.max_open_orders}")
     if worst:
         yield Violation("LIMIT-POSITION", "", f"{worst}, limit {ev.max_position}")
+
+
+def _counted(ev: Evidence, order: SimOrder) -> set[int]:
+    """What an open order is among those that the limit is of: itself, or nothing."""
+    return set() if _is_way_out(ev, order) else {order.id}
 
 
 def _is_way_out(ev: Evidence, order: SimOrder) -> bool:
