@@ -44,7 +44,8 @@ def command(
         ),
     ],
     metric: Annotated[
-        str, typer.Option(help="What is to be high: net, ratio, drawdown, fill_ratio, net.USDT ...")
+        str,
+        typer.Option(help="What is to be high: net, ratio, pnl_drawdown, fill_ratio, net.USDT."),
     ] = "net",
     minimize: Annotated[bool, typer.Option("--minimize", help="It is to be low.")] = False,
     search: Annotated[

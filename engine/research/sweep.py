@@ -162,7 +162,15 @@ class Sweep:
 
 
 def _outcome(body: Mapping[str, Any]) -> Outcome:
-    return msgspec.convert({name: body[name] for name in _OUTCOME}, Outcome)
+    found = msgspec.convert({name: body[name] for name in _OUTCOME}, Outcome)
+    return msgspec.structs.replace(
+        found, figures={_named(name): value for name, value in found.figures.items()}
+    )
+
+
+def _named(figure: str) -> str:
+    """As it is called now: earlier trials had what falls of the PnL by the account's name."""
+    return f"pnl_{figure}" if figure.startswith("drawdown.") else figure
 
 
 def _json(value: Any) -> bytes:

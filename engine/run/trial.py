@@ -211,7 +211,7 @@ def outcome(result: RunResult, data: Prepared) -> Outcome:
         turnover[one.quote] += one.turnover
     figures |= {f"turnover.{code}": format(value, "f") for code, value in turnover.items()}
     for code, values in pnl.items():
-        figures[f"drawdown.{code}"] = drawdown([0.0, *values])[0]
+        figures[f"pnl_drawdown.{code}"] = drawdown([0.0, *values])[0]
         figures[f"ratio.{code}"] = ratio(values)
     figures |= {
         "orders_digest": summary.orders_digest,

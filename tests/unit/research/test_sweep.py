@@ -15,12 +15,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from fairlead.engine.config.changes import parsed
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import FairleadError
 from fairlead.engine.research import sweep as sweeps
+from fairlead.engine.research.numbers import drawdown
 from fairlead.engine.research.pool import InProcess, Job, Outcome, Processes, Task
 from fairlead.engine.research.search import Plan
 from fairlead.engine.research.space import drawn, grid, param_of
@@ -227,6 +229,21 @@ def test_a_figure_is_found_by_its_name() -> None:
         metric({**figures, "net.BTC": "1"}, "net")
 
 
+def test_a_trial_of_before_has_its_figures_by_their_names_now(tmp_path: Path) -> None:
+    class Before(Counting):
+        def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Outcome]]:
+            for task, done in super().run(tasks):
+                figures = {**done.figures, "drawdown.USDT": 2.5}
+                yield task, msgspec.structs.replace(done, figures=figures)
+
+    plan, rest = _plan("1..2:1"), Counting()
+    _swept(tmp_path, plan, Before())
+    found = _swept(tmp_path, plan, rest)
+    assert rest.asked == []
+    assert [one.outcome.figures["pnl_drawdown.USDT"] for one in found] == [2.5, 2.5]
+    assert all("drawdown.USDT" not in one.outcome.figures for one in found)
+
+
 # -- the registry
 
 
@@ -386,6 +403,9 @@ def test_rows_are_the_same_however_many_run_them_and_those_of_a_backtest(
             marks.finish(summary.end_ns)
             pnl = slices(result.cache, config.config.instruments, marks, span)
             assert pnl == one[number].outcome.pnl
+            # By the report's name: what is `drawdown` there is of the account
+            assert told[number]["pnl_drawdown.USDT"] == drawdown([0.0, *pnl["USDT"]])[0]
+            assert "drawdown.USDT" not in told[number]
             assert pnl["USDT"][-1] == pytest.approx(float(summary.net["USDT"]))
         finally:
             result.dispose()
