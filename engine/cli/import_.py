@@ -277,6 +277,8 @@ def render(report: ImportReport) -> str:
             )
     if report.clock_steps:
         lines.append(f"  clock steps    {report.clock_steps:,} backward")
+    if report.gaps_of_any:
+        lines.append(f"  gaps           {report.gaps_of_any:,} of lines of nobody knows which")
     for each in report.instruments:
         lines += _render_instrument(each, has_tops=report.format == FORMAT)
     lines.append(
@@ -305,6 +307,11 @@ def _render_instrument(each: InstrumentReport, *, has_tops: bool) -> list[str]:
             f" without a book), and {each.unseen_seconds:.3f} s before there was one"
             if each.depth_messages
             else ")"
+        )
+        + (
+            f"; {each.missing_seconds:.3f} s in which trades, bars or lines are missing"
+            if each.missing_seconds
+            else ""
         )
         + (
             f"; {each.between_seconds:.3f} s between it and other files of the catalog"
@@ -353,6 +360,7 @@ def _ticks(each: InstrumentReport, *, is_all: bool) -> list[str]:
             f"  trades         {each.trades:,}"
             + _also(each.trades_off_book, "off the book, skipped")
             + _also(each.trades_repeated, "told again, once in the catalog")
+            + _also(each.trades_missing, "missing by their ids")
         )
     if is_all or each.quotes or each.quotes_unusable:
         lines.append(

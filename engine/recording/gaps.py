@@ -24,6 +24,7 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]  # JSON se
 
 class GapKind(StrEnum):
     GAP = "gap"  # data is missing; the book was cleared
+    MISSING = "missing"  # trades, quotes, bars or lines of a file are; a book is whole
     RECONNECT = "reconnect"  # a connection was lost and opened again
     RESYNC = "resync"  # a book was rebuilt from a snapshot without a loss
     CLOCK_STEP = "clock_step"  # the local clock was set; durations across it are wrong

@@ -30,7 +30,9 @@ from fairlead.engine.run.replayed import (
 )
 
 MODES = ("live", "paper")  # what happened, and not what a backtest says of it
-LACKS = frozenset({GapKind.GAP, GapKind.OVERFLOW, GapKind.STOPPED, GapKind.BETWEEN_RUNS})
+LACKS = frozenset(
+    (GapKind.GAP, GapKind.MISSING, GapKind.OVERFLOW, GapKind.STOPPED, GapKind.BETWEEN_RUNS)
+)
 LATE_NS = 250_000_000  # a run looks at its prices this much after they came, at most
 SLACK_NS = 1  # by which commands are given later
 REAL_SLACK_NS = 1_000_000_000  # a venue's clock, and how often it is asked, against ours

@@ -49,7 +49,7 @@ from fairlead.engine.recording.importers.diffbook import DEPTH, Level
 from fairlead.engine.recording.importers.lines import LineReader
 from fairlead.engine.recording.importers.listing import read_listing
 from fairlead.engine.recording.importers.neighbours import Neighbours
-from fairlead.engine.recording.importers.report import ImportReport, MalformedLine
+from fairlead.engine.recording.importers.report import ImportReport
 from fairlead.engine.recording.importers.staging import (
     CHUNK_ROWS,
     NO_DATA,
@@ -61,7 +61,6 @@ from fairlead.engine.recording.importers.whole import Again, import_whole
 FORMAT = "binance"
 HEAD_LINES = 20_000  # read ahead, and kept in memory
 HEAD_LEVELS = 1_000_000
-MALFORMED_KEPT_MAX = 20  # malformed lines that are named one by one
 MALFORMED_REFUSED_MIN = 10  # of a kind, if they are more than those that can be read
 SYMBOLS_MAX = 1_000
 SNAPSHOTS_WAITING_MAX = 64  # of several symbols' files: until a change tells whose they are
@@ -261,6 +260,11 @@ class BinanceImport:
         known.size_decimals = max(known.size_decimals, finer.size_decimals)
         return Again()
 
+    def name_of(self, symbol: str) -> str:
+        """The instrument id; empty for a symbol that no line was of."""
+        known = self._known.get(symbol)
+        return "" if known is None else instrument_name(symbol, known.market)
+
     @property
     def report(self) -> ImportReport:
         return self._report
@@ -278,6 +282,7 @@ class _Run:
         self._owner = owner
         self._report = owner.report
         self._staged = staged
+        self._left_out = staged.left_out
         self._clock = Clock()
         self._order = Order()
         self._good: Counter[type] = Counter()  # lines of each kind
@@ -305,6 +310,8 @@ class _Run:
         ts = clock.tick(local_ns)
         if clock.stepped:
             self._clock_step(local_ns, ts)
+        if self._left_out.is_open:
+            self._left_out.until(ts)
         if not self._first_ns:
             self._first_ns = ts
         try:
@@ -313,15 +320,17 @@ class _Run:
             else:
                 self._event(event, ts)
         except wire.Malformed as error:
-            self._malformed(number, str(error))
+            error.symbol, error.kind = getattr(event, "symbol", ""), KINDS.get(type(event), "")
+            self._malformed(number, error)
 
     def _no_event(self, number: int, event: wire.Malformed | wire.Other) -> None:
         if isinstance(event, wire.Other):
             self._report.skip(str(event))
             return
-        self._malformed(number, str(event))
-        self._bad[event.kind] += 1
-        self._bad_first.setdefault(event.kind, f"line {number}: {event}")
+        self._malformed(number, event)
+        if not isinstance(event, wire.TooLarge):
+            self._bad[event.kind] += 1
+            self._bad_first.setdefault(event.kind, f"line {number}: {event}")
 
     def refuse_malformed(self) -> None:
         """A kind of lines that mostly cannot be read is not damage: the file is another one."""
@@ -339,12 +348,15 @@ class _Run:
         self._report.start_ns, self._report.end_ns = self._first_ns, self._clock.last_ns
         for _ in self._waiting:
             self._report.skip("snapshot without symbol")
-        for symbol in sorted(self._imports):
-            each = self._imports[symbol]
-            if each is not None:
-                self._split_gap(each)
-                each.finish(self._clock.last_ns)
-                self._report.instruments.append(each.report)
+        wanted = {s: each for s, each in sorted(self._imports.items()) if each is not None}
+        names = [each.report.id for each in wanted.values()]
+        for row in self._left_out.ended(self._clock.last_ns, names, self._report.damage):
+            self._staged.gaps.append(row)
+            self._report.gaps_of_any += 1
+        for each in wanted.values():
+            self._split_gap(each)
+            each.finish(self._clock.last_ns)
+            self._report.instruments.append(each.report)
 
     # -- the catalog around the file -----------------------------------------------------------
 
@@ -474,10 +486,12 @@ class _Run:
 
     # -- what is wrong -------------------------------------------------------------------------
 
-    def _malformed(self, number: int, reason: str) -> None:
-        self._report.malformed += 1
-        if len(self._report.malformed_first) < MALFORMED_KEPT_MAX:
-            self._report.malformed_first.append(MalformedLine(number, reason[:200]))
+    def _malformed(self, number: int, error: wire.Malformed) -> None:
+        self._report.malformed_line(number, str(error))
+        if error.is_blank:
+            return
+        name = self._owner.name_of(error.symbol)
+        self._left_out.add(self._clock.last_ns, name, error.kind, f"line {number}: {error}")
 
     def _refuse_order(self, number: int, back_secs: float) -> None:
         text = (

@@ -73,7 +73,7 @@ def parsed_lines(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
             reason = _distrust(local_ns, event.ts_event, newest_ns, ahead)
             if reason:
                 bad = wire.Malformed(reason)
-                bad.kind = KINDS.get(type(event), "")
+                bad.symbol, bad.kind = getattr(event, "symbol", ""), KINDS.get(type(event), "")
                 yield parsed[0], 0, bad
                 continue
         newest_ns = local_ns
@@ -87,8 +87,8 @@ def _parsed(reader: LineReader, parser: wire.Parser) -> Iterator[Parsed]:
             try:
                 local_ns, event = parse(line)
             except wire.Malformed as error:
-                if not isinstance(error, wire.TooLarge):
-                    error.kind = wire.kind_of(line)
+                error.symbol, error.kind = wire.stream_of(line)
+                error.is_blank = line is not None and not line.strip()
                 yield number, 0, error
             except wire.Other as error:
                 yield number, 0, error

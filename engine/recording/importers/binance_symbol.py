@@ -20,6 +20,7 @@ from fairlead.engine.recording.importers.diffbook import (
     Place,
     Snapshot,
 )
+from fairlead.engine.recording.importers.left_out import DEPTH, QUOTE, TRADE, Covers, LeftOut
 from fairlead.engine.recording.importers.neighbours import (
     After,
     Before,
@@ -111,7 +112,10 @@ class SymbolImport:
         self._deltas = ChunkWriter(lambda rows: staged.write(columns.deltas(rows)), rows_max)
         self._trades = ChunkWriter(lambda rows: staged.write(columns.trades(rows)), rows_max)
         self._quotes = ChunkWriter(lambda rows: staged.write(columns.quotes(rows)), rows_max)
-        self._trade_numbers: TradeIds | None = TradeIds()  # None where a book tells of losses
+        self._trade_numbers = TradeIds()
+        self._unusable = LeftOut()  # quotes
+        self._covers = Covers()
+        self._is_ended = False
         self._told: OrderedDict[int, wire.Trade] = OrderedDict()  # the newest trades by id
         self._last_quote: wire.Ticker | None = None
         self._known_ns = 0  # of the newest change or snapshot that is in the book
@@ -170,13 +174,21 @@ class SymbolImport:
         """The file ended at `ts`."""
         self._lost_before_snapshot()
         self._stop_silent(ts, "the file goes on", is_over=True)
-        for hole in [] if self._trade_numbers is None else self._trade_numbers.holes():
-            reason = f"trade ids: none after {hole.last} before {hole.first}"
-            row = self._gap_row(hole.from_ns, reason, hole.missing)
-            self._add_row(msgspec.structs.replace(row, to_ns=hole.to_ns))
-        self._trade_numbers = None
         self._close_between()
         self._close_gap(ts, AT_END)
+        if self._is_ended:
+            return
+        self._is_ended = True
+        for hole in self._trade_numbers.holes():
+            self.report.trades_missing += hole.missing
+            self._covers.add(TRADE, hole.from_ns, hole.to_ns)
+            row = self._gap_row(hole.from_ns, str(hole), hole.missing)
+            row = msgspec.structs.replace(row, to_ns=hole.to_ns, kind=GapKind.MISSING)
+            self._add_row(row)
+        self._unusable.until(ts)
+        for left in (self._staged.left_out, self._unusable):
+            for row in left.rows(self.report.id, self._covers):
+                self._add_row(row)
 
     def _close_between(self) -> None:
         """Where neither file has a book, only the time between them is missing, if any is."""
@@ -226,8 +238,7 @@ class SymbolImport:
         self._offset(event.ts_event, ts)
         if not event.on_book:
             self.report.trades_off_book += 1
-            if self._trade_numbers is not None:
-                self._trade_numbers.add(event.id, ts)
+            self._trade_numbers.add(event.id, ts)
             return
         told = self._told.setdefault(event.id, event)
         if told is not event:
@@ -235,8 +246,7 @@ class SymbolImport:
                 raise wire.Malformed(f"trade {event.id} was told before, with other content")
             self.report.trades_repeated += 1
             return
-        if self._trade_numbers is not None:
-            self._trade_numbers.add(event.id, ts)
+        self._trade_numbers.add(event.id, ts)
         name = str(event.id)
         self._trade_ids = (self._trade_ids[0] or name, name)
         if len(self._told) > TRADES_KEPT_MAX:
@@ -262,7 +272,11 @@ class SymbolImport:
         ask_price, ask_size = ask
         if not bid_price or bid_price >= ask_price or not bid_size or not ask_size:
             self.report.quotes_unusable += 1
+            name = self.report.id
+            self._unusable.add(self._quotes.last_ts, name, QUOTE, "a side is empty, or crossed")
             return
+        if self._unusable.is_open:
+            self._unusable.until(ts)
         self.reference = bid_price
         book = self._book
         is_silent = ts - self._known_ns > SILENT_NS
@@ -319,7 +333,6 @@ class SymbolImport:
 
     def _begin_book(self, ts: int) -> None:
         self._begin_ns = self._begin_ns or ts
-        self._trade_numbers = None
 
     def _stop_silent(self, ts: int, meanwhile: str, *, is_over: bool = False) -> None:
         """Where depth has stopped while the market goes on, what is left of the book is none.
@@ -405,9 +418,13 @@ class SymbolImport:
         self._staged.gaps.append(row)
         if is_between(row):
             self.report.between_seconds += row.seconds
+            return
+        self.report.gaps += 1
+        if row.kind is GapKind.MISSING:
+            self.report.missing_seconds += row.seconds
         else:
-            self.report.gaps += 1
             self.report.gap_seconds += row.seconds
+            self._covers.add(DEPTH, row.from_ns, row.to_ns)
 
     def _offset(self, event_ns: int, ts: int) -> None:
         """Exchange time minus local time, least and most."""

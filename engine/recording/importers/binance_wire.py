@@ -27,7 +27,7 @@ PRICE_MAX = 17_014_118_346_046  # NautilusTrader's largest, whole units
 SIZE_MAX = 34_028_236_692_093
 LEVELS_MAX = 50_000  # of one message and side
 _NUMBER = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,30}))?")
-_STREAM = re.compile(rb'@(depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?"')
+_STREAM = re.compile(rb'([A-Za-z0-9_]{0,40})@(depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?"')
 _CHANNEL = re.compile(r"(?:depth|trade|bookTicker)(?:@[0-9]{1,5}ms)?")
 COIN_SUFFIX = "_PERP"
 _KNOWN_MAX = 200_000  # texts remembered of each kind
@@ -37,9 +37,12 @@ _Text = tuple[str, str]
 
 
 class Malformed(Exception):
-    """A line that is not one of a Binance stream file; `kind` is its stream's, where it has one."""
+    """A line that is not one of a Binance stream file; symbol and kind are its stream's, where it
+    has one."""
 
+    symbol = ""
     kind = ""
+    is_blank = False  # nothing was in it
 
 
 class TooLarge(Malformed):
@@ -204,10 +207,10 @@ def parse_line(line: bytes | None) -> tuple[int, Event]:
     return Parser().line(line)
 
 
-def kind_of(line: bytes | None) -> str:
-    """What a line that cannot be read looks like: a channel, or nothing."""
+def stream_of(line: bytes | None) -> tuple[str, str]:
+    """Symbol and channel of a line that cannot be read, as far as it looks like one."""
     found = None if line is None else _STREAM.search(line, 0, 256)
-    return "" if found is None else found[1].decode()
+    return ("", "") if found is None else (found[1].decode().upper(), found[2].decode())
 
 
 def _ns(time: int) -> int:

@@ -39,11 +39,12 @@ from fairlead.engine.recording.importers.events import (
     Refused,
     Source,
 )
+from fairlead.engine.recording.importers.left_out import DEPTH
 from fairlead.engine.recording.importers.lines import LineReader
 from fairlead.engine.recording.importers.listing import Listed, read_listing
 from fairlead.engine.recording.importers.markets import build
-from fairlead.engine.recording.importers.report import ImportReport, MalformedLine
-from fairlead.engine.recording.importers.sink import Sink
+from fairlead.engine.recording.importers.report import ImportReport
+from fairlead.engine.recording.importers.sink import Sink, kind_of
 from fairlead.engine.recording.importers.staging import (
     CHUNK_ROWS,
     NO_DATA,
@@ -52,7 +53,6 @@ from fairlead.engine.recording.importers.staging import (
 )
 from fairlead.engine.recording.importers.whole import import_whole
 
-MALFORMED_KEPT_MAX = 20
 MALFORMED_REFUSED_MIN = 10  # if they are more than those that can be read
 SYMBOLS_MAX = 1_000
 ID_CHARS_MAX = 80
@@ -207,6 +207,7 @@ class _Run:
         self._owner = owner
         self._report = owner.report
         self._staged = staged
+        self._left_out = staged.left_out
         self._clock = Clock()
         self._newest_ns = 0  # as told
         self._good = 0
@@ -218,13 +219,14 @@ class _Run:
             self._report.skip(str(told))
             return
         if isinstance(told, Malformed):
-            self._malformed(number, str(told))
+            self._malformed(number, told)
             return
         if not (NS_MIN <= told.ts_init <= NS_MAX and NS_MIN <= told.ts_event <= NS_MAX):
-            self._malformed(number, f"time {told.ts_init} ns is not between 2001 and 2262")
+            why = f"time {told.ts_init} ns is not between 2001 and 2262"
+            self._malformed(number, Malformed(why), told)
             return
         if isinstance(told, Levels) and self._levels_of(told) == 0:
-            self._malformed(number, "a book message without levels")
+            self._malformed(number, Malformed("a book message without levels"), told)
             return
         self._in_order(number, told.ts_init)
         self._take(number, told)
@@ -232,6 +234,8 @@ class _Run:
     def _take(self, number: int, event: Event) -> None:
         ts = self._clock.tick(event.ts_init)
         self._report.clock_steps += self._clock.stepped
+        if self._left_out.is_open:
+            self._left_out.until(ts)
         name = event.market.id
         if name not in self._sinks:
             if len(self._sinks) >= SYMBOLS_MAX:
@@ -245,7 +249,7 @@ class _Run:
         try:
             sink.take(event, ts)
         except Malformed as error:
-            self._malformed(number, str(error))
+            self._malformed(number, error, event)
             return
         self._report.span(ts)
 
@@ -265,13 +269,14 @@ class _Run:
             )
         self._newest_ns = max(self._newest_ns, ts)
 
-    def _malformed(self, number: int, reason: str) -> None:
+    def _malformed(self, number: int, error: Malformed, event: Event | None = None) -> None:
         """What such a line of a book says is missing in it from there on."""
-        self._report.malformed += 1
-        if len(self._report.malformed_first) < MALFORMED_KEPT_MAX:
-            self._report.malformed_first.append(MalformedLine(number, reason[:200]))
+        self._report.malformed_line(number, str(error))
+        name = "" if event is None else event.market.id
+        what = error.kind if event is None else kind_of(type(event))
+        self._left_out.add(self._clock.last_ns, name, what, f"line {number}: {error}")
         for sink in self._sinks.values():
-            if sink is not None:
+            if sink is not None and what in ("", DEPTH):
                 sink.lose(f"line {number} is malformed", self._clock.last_ns)
 
     def finish(self) -> None:
@@ -289,8 +294,13 @@ class _Run:
             there = ", ".join(sorted(self._sinks))
             text = f"{self._owner.file} has no {', '.join(missing)}; it has {there}"
             raise ImportFailed("IMPORT-INSTRUMENT", text, NO_DATA)
-        for name in sorted(self._sinks):
-            sink = self._sinks[name]
-            if sink is not None:
-                sink.finish()
-                report.instruments.append(sink.report)
+        self._end()
+
+    def _end(self) -> None:
+        sinks = {name: sink for name, sink in sorted(self._sinks.items()) if sink is not None}
+        for row in self._left_out.ended(self._clock.last_ns, [*sinks], self._report.damage):
+            self._staged.gaps.append(row)
+            self._report.gaps_of_any += 1
+        for sink in sinks.values():
+            sink.finish()
+            self._report.instruments.append(sink.report)

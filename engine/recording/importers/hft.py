@@ -30,6 +30,8 @@ from fairlead.engine.recording.importers.events import (
     positive,
 )
 from fairlead.engine.recording.importers.flat import Asked, market_of
+from fairlead.engine.recording.importers.left_out import DEPTH as DEPTH_ROWS
+from fairlead.engine.recording.importers.left_out import TRADE as TRADE_ROWS
 from fairlead.engine.recording.importers.lines import LineReader
 
 LOCAL, BUY, SELL = 1 << 30, 1 << 29, 1 << 28
@@ -147,6 +149,7 @@ class HftSource:
             changes = self._changes(rows)
         except Malformed as error:
             self._is_known = False
+            error.kind = DEPTH_ROWS
             return error
         has_snapshot = any(ev & 0xFF == SNAPSHOT for ev, _, _ in rows)
         if has_snapshot and not self._is_known:
@@ -192,6 +195,7 @@ class HftSource:
             raw, quantity = self._level(price, size)
             positive(quantity, "size", str(size))
         except Malformed as error:
+            error.kind = TRADE_ROWS
             return error
         taker = Taker.BUYER if ev & BUY else Taker.SELLER if ev & SELL else Taker.UNKNOWN
         return Trade(self._market, "", raw, quantity, taker, exch, local)

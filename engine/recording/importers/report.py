@@ -8,6 +8,8 @@ import msgspec
 
 from fairlead.engine.recording.importers.diffbook import BookCounts
 
+MALFORMED_KEPT_MAX = 20  # malformed lines that are named one by one
+
 
 class MalformedLine(msgspec.Struct, frozen=True):
     line: int
@@ -32,6 +34,7 @@ class InstrumentReport(msgspec.Struct, kw_only=True):
     trades: int = 0
     trades_off_book: int = 0  # insurance fund and the like; not imported
     trades_repeated: int = 0  # told again; once in the catalog
+    trades_missing: int = 0  # by their ids
     quotes: int = 0
     quotes_unusable: int = 0  # a side empty, or crossed; not imported
     quotes_repeated: int = 0
@@ -41,8 +44,9 @@ class InstrumentReport(msgspec.Struct, kw_only=True):
     off_step: int = 0
     depth: int = 0  # levels of each side that are complete wherever a book begins
     depth_stops: int = 0  # depth was silent for long while quotes, or the file, went on
-    gaps: int = 0
+    gaps: int = 0  # rows of the gap file, but for those of the time between files
     gap_seconds: float = 0.0  # without a book that is whole, after it first was
+    missing_seconds: float = 0.0  # in which trades, bars or lines are missing, and no book ended
     between_seconds: float = 0.0  # since the file before, until the one after; without a book
     unseen_seconds: float = 0.0  # and before
     book_from_ns: int = 0  # when the book was first whole
@@ -62,6 +66,7 @@ class ImportReport(msgspec.Struct, kw_only=True):
     skipped: dict[str, int] = {}
     damage: str = ""
     clock_steps: int = 0
+    gaps_of_any: int = 0  # rows of lines of which nobody knows whose they are
     start_ns: int = 0
     end_ns: int = 0
     seconds: float = 0.0
@@ -73,13 +78,18 @@ class ImportReport(msgspec.Struct, kw_only=True):
     def skip(self, kind: str) -> None:
         self.skipped[kind[:60]] = self.skipped.get(kind[:60], 0) + 1
 
+    def malformed_line(self, number: int, reason: str) -> None:
+        self.malformed += 1
+        if len(self.malformed_first) < MALFORMED_KEPT_MAX:
+            self.malformed_first.append(MalformedLine(number, reason[:200]))
+
     def span(self, ts: int) -> None:
         self.start_ns = self.start_ns or ts
         self.end_ns = ts
 
     @property
     def gaps(self) -> int:
-        return sum(each.gaps for each in self.instruments)
+        return self.gaps_of_any + sum(each.gaps for each in self.instruments)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as `--json` prints them."""

@@ -23,6 +23,14 @@ from fairlead.engine.recording.importers.events import (
     Quote,
     Trade,
 )
+from fairlead.engine.recording.importers.left_out import (
+    BAR,
+    DEPTH,
+    QUOTE,
+    TRADE,
+    Covers,
+    LeftOut,
+)
 from fairlead.engine.recording.importers.levels import LevelBook, cleared
 from fairlead.engine.recording.importers.neighbours import Neighbours, between
 from fairlead.engine.recording.importers.report import InstrumentReport
@@ -44,6 +52,12 @@ KINDS: dict[Any, Any] = {
     Levels: NautilusDataType.OrderBookDelta,
     BarRow: NautilusDataType.Bar,
 }
+STREAMS: dict[type, str] = {Trade: TRADE, Quote: QUOTE, Levels: DEPTH, BarRow: BAR}
+
+
+def kind_of(event: type) -> str:
+    """The name of its stream."""
+    return STREAMS[event]
 
 
 class Sink:
@@ -93,6 +107,8 @@ class Sink:
         self._gap: GapRow | None = None  # open
         self._told: OrderedDict[str, Trade] = OrderedDict()
         self._trade_numbers = TradeIds() if market.counts_trades else None
+        self._unusable = LeftOut()  # quotes
+        self._covers = Covers()
         self._last_quote: tuple[Any, ...] = ()
         self._spans: dict[type, tuple[int, int]] = {}  # of the rows of each kind
         self._ahead = (NEVER_NS, -NEVER_NS)
@@ -171,7 +187,11 @@ class Sink:
         self._last_quote = row
         if not bid or bid >= ask or not bid_size or not ask_size:
             self.report.quotes_unusable += 1
+            name = self.report.id
+            self._unusable.add(self._quotes.last_ts, name, QUOTE, "a side is empty, or crossed")
             return
+        if self._unusable.is_open:
+            self._unusable.until(ts)
         self._quotes.add(row, ts)
 
     def _levels(self, event: Levels, ts: int) -> None:
@@ -240,7 +260,8 @@ class Sink:
             missing = (event.ts_event - last.ts_event) // event.length_ns - 1
             if missing > 0:
                 row = self._row(last.ts_event, f"{missing} bars of {event.length}", missing)
-                self._write_row(row, event.ts_event - event.length_ns)
+                self._covers.add(BAR, last.ts_event, ts)
+                self._write_missing(row, event.ts_event - event.length_ns)
         self._last_bar = event
         self._bars.add(event, ts)
 
@@ -278,8 +299,15 @@ class Sink:
         if (span := self._spans.get(Levels)) is not None:
             self._end_book(self._neighbours(Levels), span)
         for hole in [] if self._trade_numbers is None else self._trade_numbers.holes():
-            reason = f"trade ids: none after {hole.last} before {hole.first}"
-            self._write_row(self._row(hole.from_ns, reason, hole.missing), hole.to_ns)
+            self.report.trades_missing += hole.missing
+            row = self._row(hole.from_ns, str(hole), hole.missing)
+            self._covers.add(TRADE, hole.from_ns, hole.to_ns)
+            self._write_missing(row, hole.to_ns)
+        self._unusable.until(max(last for _, last in self._spans.values()))
+        kinds = [STREAMS[kind] for kind in self._spans]
+        for left in (self._staged.left_out, self._unusable):
+            for row in left.rows(self.report.id, self._covers, kinds):
+                self._write_row(row, row.to_ns)
         for writer in (self._deltas, self._trades, self._quotes, self._bars):
             writer.flush()
         report = self.report
@@ -359,6 +387,14 @@ class Sink:
         self._staged.gaps.append(row)
         if row.kind is GapKind.BETWEEN_RUNS:
             self.report.between_seconds += row.seconds
+            return
+        self.report.gaps += 1
+        if row.kind is GapKind.MISSING:
+            self.report.missing_seconds += row.seconds
         else:
-            self.report.gaps += 1
             self.report.gap_seconds += row.seconds
+            self._covers.add(DEPTH, row.from_ns, row.to_ns)
+
+    def _write_missing(self, row: GapRow, to_ns: int) -> None:
+        """No book ended with it."""
+        self._write_row(msgspec.structs.replace(row, kind=GapKind.MISSING), to_ns)

@@ -17,6 +17,7 @@ from fairlead.engine.errors import FairleadError
 from fairlead.engine.files import write_whole
 from fairlead.engine.recording.gaps import GapLog, GapRow, gaps_path, read_gaps
 from fairlead.engine.recording.importers.columns import Stream
+from fairlead.engine.recording.importers.left_out import LeftOut
 from fairlead.engine.recording.parquet_rows import parquet_rows
 from fairlead.engine.recording.rows import ROW_GROUP_SIZE
 
@@ -117,6 +118,7 @@ class StagedCatalog:
             raise ImportFailed("IMPORT-CATALOG", f"cannot write beside {self.target}: {e}") from e
         self.catalog = ParquetDataCatalog(str(self.path), max_row_group_size=ROW_GROUP_SIZE)
         self.gaps = GapLog(gaps_path(self.path))
+        self.left_out = LeftOut()
         self.split_gaps: list[GapRow] = []  # rows of the target that the staged ones replace
         return self
 

@@ -20,7 +20,7 @@ from fairlead.engine.recording.gaps import GapKind, read_gaps
 from fairlead.engine.recording.importers import binance
 from fairlead.engine.recording.importers.binance import BinanceImport, import_binance
 from fairlead.engine.recording.importers.binance_wire import Malformed, Other, parse_line
-from fairlead.engine.recording.importers.report import ImportReport
+from fairlead.engine.recording.importers.report import MALFORMED_KEPT_MAX, ImportReport
 from fairlead.engine.recording.importers.staging import ImportFailed
 from tests.support.patience import PATIENCE_SECS
 
@@ -281,7 +281,11 @@ def test_malformed_lines_are_named_and_do_not_stop_the_rest(tmp_path):
     assert mine.query_order_book_deltas() == theirs.query_order_book_deltas()
     assert mine.query_trade_ticks() == theirs.query_trade_ticks()
     assert mine.query_quote_ticks() == theirs.query_quote_ticks()
-    assert report.gaps == clean.gaps == 0
+    assert clean.gaps == 0
+    rows, _ = read_gaps(tmp_path / "bad")
+    assert {row.kind for row in rows} == {GapKind.MISSING}
+    assert report.gaps == len(rows) == sum(row.count for row in rows)
+    assert report.gaps == len(MALFORMED) - 1  # a line with nothing in it is no loss
 
 
 def test_any_bytes_are_an_event_or_malformed():
@@ -313,7 +317,7 @@ def test_only_the_first_malformed_lines_are_kept(tmp_path):
     lines = lines_of("usdm") + [b"x"] * 1000
     report = import_binance(write(tmp_path / "bad.gz", lines), tmp_path / "cat")
     assert report.malformed == 1000
-    assert len(report.malformed_first) == binance.MALFORMED_KEPT_MAX
+    assert len(report.malformed_first) == MALFORMED_KEPT_MAX
 
 
 def test_a_wild_local_time_is_malformed_and_does_not_move_the_clock(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from nautilus_trader.model import BookAction
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from fairlead.engine.recording.gaps import GapKind, read_gaps
 from fairlead.engine.recording.importers.binance import import_binance
 from fairlead.engine.recording.importers.binance_instruments import Rules
 from fairlead.engine.recording.importers.report import ImportReport
@@ -136,7 +137,8 @@ def test_a_number_beyond_what_the_kernel_holds_is_malformed_in_its_line_only(odd
     assert [bad.line for bad in report.malformed_first] == [5]
     assert "more than NautilusTrader can hold" in report.malformed_first[0].reason
     assert len(shown(catalog)) == 7
-    assert report.gaps == 0
+    (row,) = read_gaps(tmp_path / "cat")[0]
+    assert (report.gaps, row.kind, row.count) == (1, GapKind.MISSING, 1)
 
 
 def test_a_depth_message_that_cannot_be_held_is_a_gap(tmp_path):

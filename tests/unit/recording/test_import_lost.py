@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import itertools
 import os
 import re
@@ -12,10 +13,11 @@ import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.cli.import_ import render
-from fairlead.engine.recording.gaps import GapKind, GapRow, read_gaps
+from fairlead.engine.recording.gaps import GapKind, GapRow, read_gaps, summary_of
 from fairlead.engine.recording.importers.binance import BinanceImport
 from fairlead.engine.recording.importers.report import ImportReport
 from fairlead.engine.recording.importers.staging import CHUNK_ROWS, ImportFailed
+from fairlead.engine.recording.importers.trade_ids import TradeIds
 from tests.unit.recording.test_import_binance import tree
 from tests.unit.recording.test_import_faults import BEGIN_MS, WHOLE, shown, snapshot, stamped, trade
 
@@ -65,12 +67,12 @@ def imported(
 def gaps(folder: Path) -> list[GapRow]:
     rows, unreadable = read_gaps(folder / "cat")
     assert unreadable == 0
-    assert {row.kind for row in rows} <= {GapKind.GAP}
+    assert {row.kind for row in rows} <= {GapKind.GAP, GapKind.MISSING}
     return rows
 
 
 def of(row: GapRow) -> tuple[float, float]:
-    return tuple((ns - 500_000) / 1e6 - BEGIN_MS for ns in (row.from_ns, row.to_ns))
+    return tuple((ns - 500_000 - BEGIN_MS * 1_000_000) / 1e6 for ns in (row.from_ns, row.to_ns))
 
 
 # -- best quotes of the update that has just come --------------------------------------------------
@@ -324,19 +326,153 @@ def test_trades_that_are_missing_by_their_ids_are_a_gap_where_there_is_no_book(n
     lines += trades(name, 60_600, 878, 2)  # late ones are not missing
     report, _ = imported(tmp_path, lines)
     (row,) = gaps(tmp_path)
-    assert (of(row), row.count, report.gaps) == ((900, 60_000), 767, 1)
+    assert (of(row), row.kind, row.count) == ((900, 60_000), GapKind.MISSING, 767)
+    assert (report.gaps, report.instruments[0].trades_missing) == (1, 767)
+
+
+def by_time(lines: list[bytes]) -> list[bytes]:
+    return sorted(lines, key=lambda line: int(line.split()[0]))
 
 
 @MARKETS
-def test_a_book_tells_of_losses_and_trades_off_it_are_no_loss(name, tmp_path):
-    whole = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 5, False)]
-    lines = [*whole, *trades(name, 600, 100, 5), *trades(name, 1200, 200, 5)]
-    report, _ = imported(tmp_path, lines)
-    assert (report.gaps, gaps(tmp_path)) == (0, [])
+@QUOTES
+def test_trades_that_are_missing_beside_a_whole_book_are_a_row_and_end_no_book(
+    name, quotes, tmp_path
+):
+    """Ids 4 to 10 of 12 are gone."""
+    whole = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 20, quotes)]
+    told = trades(name, 110, 1, 12)
+    for folder, lines in (("all", told), ("lost", [*told[:3], *told[10:]])):
+        (tmp_path / folder).mkdir()
+        report, catalog = imported(tmp_path / folder, by_time([*whole, *lines]))
+        books = shown(catalog, name)
+        assert EMPTY not in [book for _, book in books]
+        assert len(books) == 1 + 20
+    (row,) = gaps(tmp_path / "lost")
+    assert (row.kind, of(row), row.count) == (GapKind.MISSING, (310, 1110), 7)
+    assert row.reason == "trade ids: none after 3 before 11"
+    (each,) = report.instruments
+    assert (each.gaps, each.trades_missing, each.gap_seconds) == (1, 7, 0)
+    assert each.missing_seconds == pytest.approx(0.8)
+    assert "5 (7 missing by their ids)" in render(report)
+    assert "; 0.800 s in which trades, bars or lines are missing" in render(report)
+    assert gaps(tmp_path / "all") == []
+    before, after = (
+        ParquetDataCatalog(str(tmp_path / folder / "cat")).query_order_book_deltas([name])
+        for folder in ("all", "lost")
+    )
+    assert before == after
+    assert str(summary_of(tmp_path / "lost" / "cat")) == "1 gap, 0.800 s (missing 1)"
+
+
+@MARKETS
+def test_trades_off_the_book_late_ones_and_ones_told_again_are_no_loss(name, tmp_path):
+    whole = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 30, False)]
+    told = trades(name, 110, 1, 12)
     if name == USDM:
-        other = [*trades(name, 9000, 1, 5), *trades(name, 9600, 7, 5)]
-        off = trade(9500, 6, "99.95", "1.0", X="INSURANCE_FUND")
-        folder = tmp_path / "off"
-        folder.mkdir()
-        report, _ = imported(folder, [*other[:5], off, *other[5:]])
-        assert (report.gaps, report.instruments[0].trades_off_book) == (0, 1)
+        told[5] = trade(610, 6, "99.95", "1.0", X="INSURANCE_FUND")
+    late = [*told[:8], told[9], told[8], *told[10:]]  # in another order
+    stamps = sorted(line.split(b" ")[0] for line in told)
+    told = [stamp + b" " + line.split(b" ", 1)[1] for stamp, line in zip(stamps, late, strict=True)]
+    again = [b"%d %s" % (int(stamps[-1]) + 1, line.split(b" ", 1)[1]) for line in told[2:5]]
+    report, _ = imported(tmp_path, by_time([*whole, *told, *again]))
+    assert (report.gaps, gaps(tmp_path)) == (0, [])
+    assert report.instruments[0].trades_repeated == 3
+    assert report.instruments[0].trades_off_book == (name == USDM)
+
+
+@MARKETS
+@pytest.mark.parametrize("number", [1, 6, 12], ids=["first", "amid", "last"])
+def test_a_trade_that_cannot_be_read_is_a_row_wherever_it_stands(number, name, tmp_path):
+    whole = [snapshot(0, 5000, *WHOLE), *run(name, 0, 5000, 20, False)]
+    told = trades(name, 110, 1, 12)
+    told[number - 1] = told[number - 1].replace(b'"99.95"', b'"-99.95"')
+    report, catalog = imported(tmp_path, by_time([*whole, *told]))
+    (row,) = gaps(tmp_path)
+    assert (row.kind, row.count, row.instrument) == (GapKind.MISSING, 1, name)
+    assert (report.malformed, report.gaps) == (1, 1)
+    told_by_ids = number == 6  # of which the next one tells, too: once is enough
+    assert ("after 5 before 7" in row.reason) == told_by_ids
+    assert ("1 trade line left out: line" in row.reason) == (not told_by_ids)
+    at = 10 + 100 * number
+    assert row.from_ns < (BEGIN_MS + at) * 1_000_000 + 500_000 < row.to_ns
+    assert EMPTY not in [book for _, book in shown(catalog, name)]
+
+
+@MARKETS
+def test_a_change_that_cannot_be_read_is_told_once(name, tmp_path):
+    """By the book that ended with it, or, where nothing follows, by a row of its own."""
+    changes = run(name, 0, 5000, 20, False)
+    bad = [line.replace(b'"97.00"', b'"?"') for line in changes]
+    for folder, lines in (("amid", [*changes[:9], bad[9], *changes[10:]]), ("end", bad[-1:])):
+        (tmp_path / folder).mkdir()
+        lines = lines if folder == "amid" else [*changes[:-1], *lines]
+        report, _ = imported(tmp_path / folder, [snapshot(0, 5000, *WHOLE), *lines])
+        (row,) = gaps(tmp_path / folder)
+        kind = GapKind.GAP if folder == "amid" else GapKind.MISSING
+        assert (row.kind, report.gaps, report.malformed) == (kind, 1, 1)
+    assert row.reason.startswith("1 book line left out: line 21: ")
+
+
+def test_quotes_of_no_use_are_a_row_until_the_next_one(tmp_path):
+    lines = [quote(SPOT, 100 * i, 5000 + i, f"{i}.0") for i in range(1, 11)]
+    lines[4] = lines[4].replace(b"99.95", b"100.95")
+    lines[5] = lines[5].replace(b"99.95", b"100.95")
+    report, _ = imported(tmp_path, lines)
+    (row,) = gaps(tmp_path)
+    assert (row.kind, of(row), row.count) == (GapKind.MISSING, (400, 700), 2)
+    assert row.reason == "2 quote lines left out: a side is empty, or crossed"
+    assert report.instruments[0].quotes_unusable == 2
+
+
+def test_lines_of_nobody_knows_which_symbol_are_a_row_of_any(tmp_path):
+    mine = trades(SPOT, 0, 1, 5)
+    other = [
+        line.replace(b"AAAUSDT", b"BBBUSDT").replace(b"aaausdt", b"bbbusdt")
+        for line in trades(SPOT, 50, 1, 5)
+    ]
+    other[2] = other[2].replace(b'"99.95"', b'"?"')
+    nobodys = stamped(420, {})[:-1]
+    report, _ = imported(tmp_path, by_time([*mine, *other, nobodys]))
+    rows = {row.instrument: row for row in gaps(tmp_path)}
+    assert set(rows) == {"", "BBBUSDT.BINANCE"}
+    assert report.gaps == len(gaps(tmp_path)) == 2
+    assert rows[""].reason.startswith("1 line left out: line 10: ")
+    assert "1 of lines of nobody knows which" in render(report)
+    assert [each.gaps for each in report.instruments] == [0, 1]
+
+
+def test_a_file_that_was_cut_has_a_row_at_its_end(tmp_path):
+    lines = trades(SPOT, 0, 1, 400)
+    path = tmp_path / "file.gz"
+    whole = gzip.compress(b"\n".join(lines) + b"\n", mtime=0)
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    report = BinanceImport(path, tmp_path / "cat").run()
+    (row,) = gaps(tmp_path)
+    assert (row.kind, row.from_ns, row.to_ns) == (GapKind.MISSING, report.end_ns, report.end_ns)
+    assert row.reason.startswith("the file ends before its end: gzip file is truncated")
+
+
+# -- ids -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ids", "missing"),
+    [
+        ([5, 6, 7], 0),
+        ([5, 9], 3),
+        ([5, 9, 6, 8, 7], 0),  # late
+        ([5, 9, 6], 2),
+        ([5, 4, 3, 6], 0),
+        ([*range(900, 950), *range(1, 300)], 0),  # the venue counts anew
+        ([*range(900, 950), *range(1, 300), 350], 50),
+        ([*range(900, 950), *range(700, 950), 950], 0),  # told again, up to where it was
+        ([*range(900, 950), *range(700, 820), 950], 0),
+        ([*range(900, 950), *range(700, 820), 952], 2),
+    ],
+)
+def test_ids_that_are_missing(ids, missing):
+    numbers = TradeIds()
+    for at, number in enumerate(ids):
+        numbers.add(number, at)
+    assert sum(hole.missing for hole in numbers.holes()) == missing

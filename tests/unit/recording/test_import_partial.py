@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.engine.cli.import_ import render
-from fairlead.engine.recording.importers.binance_wire import kind_of
+from fairlead.engine.recording.importers.binance_wire import stream_of
 from tests.unit.recording.test_import_faults import BEGIN_MS, Side, imported, shown, stamped, trade
 
 SYMBOL, SPOT, USDM = "AAAUSDT", "AAAUSDT.BINANCE", "AAAUSDT-PERP.BINANCE"
@@ -31,6 +31,7 @@ class Market:
         self.is_usdm = name == USDM
         self._random = random.Random(seed)
         self.last = self._told = self._told_partial = 500
+        self.trades = 0
         self._changed: Sides = {"b": {}, "a": {}}
         self.sides: Sides = {
             "b": {MID - i: self._size() for i in range(1, 41)},
@@ -95,7 +96,8 @@ class Market:
         return stamped(ms, data if bare else {"stream": f"aaausdt@{channel}", "data": data})
 
     def trade(self, ms: int) -> bytes:
-        return trade(ms, ms, "100.00", "1", **({"X": "MARKET"} if self.is_usdm else {}))
+        self.trades += 1
+        return trade(ms, self.trades, "100.00", "1", **({"X": "MARKET"} if self.is_usdm else {}))
 
 
 @MARKETS
@@ -173,8 +175,9 @@ def test_bare_partial_depth_of_spot_is_a_snapshot_each(tmp_path):
 @pytest.mark.parametrize("channel", ["depth20@100ms", "depthX", "tradePro", "bookTicker2"])
 def test_only_the_streams_that_are_imported_are_of_a_kind(channel):
     line = b'1800000000000500000 {"stream":"aaausdt@%s","data":' % channel.encode()
-    assert kind_of(line) == ""
-    assert kind_of(line.replace(channel.encode(), b"depth@500ms")) == "depth"
+    assert stream_of(line) == ("", "")
+    known = line.replace(channel.encode(), b"depth@500ms")
+    assert stream_of(known) == ("AAAUSDT", "depth")
 
 
 def test_the_kinds_that_are_none_are_counted_by_name(tmp_path: Path):

@@ -7,6 +7,7 @@ import errno
 import gzip
 import io
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tests.unit.recording.formats import (
     bad_number,
     books_of,
     imported,
+    lines_in,
     out_of_order,
     rows_of,
     run,
@@ -106,6 +108,27 @@ def test_a_broken_file_leaves_nothing_wrong(case, broken, tmp_path):
         assert found < good
         assert broken is not out_of_order, "it is refused"
         assert report.malformed or report.damage
+        assert report.gaps == len(read_gaps(tmp_path / "cat")[0]) > 0
+
+
+@EVERY
+@pytest.mark.parametrize("at", ["first", "amid", "last"])
+def test_a_line_that_is_left_out_is_in_a_row_wherever_it_stands(case, at, tmp_path):
+    head, lines = lines_in(case)
+    place = {"first": 0, "amid": len(lines) // 2, "last": len(lines) - 1}[at]
+    if at == "first" and case.format == "binance-archive" and not case.has_header:
+        pytest.skip("a first line that is no number is a header")
+    lines[place] = re.sub(r"[0-9]{10,}", "?", lines[place])  # its time
+    report = imported(case, tmp_path, "\n".join([*head, *lines, ""]))
+    rows, _ = read_gaps(tmp_path / "cat")
+    assert (report.malformed, report.gaps) == (1, len(rows))
+    if report.instruments[0].depth_messages:
+        rows = [row for row in rows if "line" in row.reason]
+    (row,) = rows
+    assert row.instrument == case.id
+    assert report.start_ns <= row.from_ns <= row.to_ns <= report.end_ns
+    if not report.instruments[0].depth_messages:
+        assert (row.kind, row.count) == (GapKind.MISSING, 1)
 
 
 @EVERY
@@ -118,6 +141,7 @@ def test_a_cut_archive_gives_what_was_readable(case, tmp_path):
         assert error.exit_code == BAD_DATA
     else:
         assert "truncated" in report.damage
+        assert "the file ends before its end: " in read_gaps(tmp_path / "cat")[0][-1].reason
         assert rows_of(tmp_path / "cat") <= rows_of(tmp_path / "good" / "cat")
 
 
