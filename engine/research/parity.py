@@ -9,8 +9,10 @@ the first of these that fits:
   What the venue did not tell of it, maker or taker, differs from neither.
 - `gap`: the data lacks what the run saw while the order lived, or says itself that it lacks some.
 - `latency`: it arrived at another time; or all is the same with the config's latency, or with none.
+- `exit`: a reduce-only order that rests was cut to its strategy's position in one of both only: a
+  backtest does it by a command, a paper run when it fills, a venue without such orders never.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
-  came earlier is there without a queue.
+  came earlier is there without a queue. So may a stop's rest: NautilusTrader calls it a taker's.
 - `unexplained`: everything else. A backtest that has such a one can't be trusted about this run.
 """
 
@@ -27,8 +29,10 @@ import msgspec
 from fairlead.engine.research.columns import NOT_TOLD, Row
 
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
-QUEUE, UNEXPLAINED = "queue", "unexplained"
-CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, UNEXPLAINED)
+EXIT, QUEUE, UNEXPLAINED = "exit", "queue", "unexplained"
+CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, UNEXPLAINED)
+AT_ONCE = frozenset({"IOC", "FOK"})
+STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
 _ENDS = {"CANCELED": "ended", "EXPIRED": "ended", "FILLED": "filled"}
 Span = tuple[int, int]
@@ -153,9 +157,12 @@ def compared(
     queueless: Variant | None = None,
     slack_ns: int = 0,
     until_ns: int | None = None,
+    cuts_at_fills: bool = False,
 ) -> list[Difference]:
     """By time. `replayed` are rows by the order's id in the run; what is later than `until_ns`, the
-    end of the data, may be so at another time; so may anything by `slack_ns`."""
+    end of the data, may be so at another time; so may anything by `slack_ns`. `cuts_at_fills`: the
+    run was on paper.
+    """
     rows, found = list(rows), list[Difference]()
     slack = Slack(ns=slack_ns, until_ns=until_ns, fees=_roundings(rows, replayed.values()))
     for row in rows:
@@ -163,7 +170,8 @@ def compared(
         pair = _first(events_of(row), events_of(other), slack)
         if pair is None:
             continue
-        kind, why = _explained(row, other, pair, lacking, latencies, queueless, slack)
+        cut = _cut(row, other, rows if cuts_at_fills else ())
+        kind, why = _explained(row, other, pair, lacking, latencies, queueless, slack, cut)
         mine, theirs = pair
         found.append(
             Difference(
@@ -241,6 +249,7 @@ def _explained(
     latencies: Sequence[Variant],
     queueless: Variant | None,
     slack: Slack,
+    cut: str | None,
 ) -> tuple[str, str]:
     """Class and reason."""
     mine, theirs = pair
@@ -254,11 +263,49 @@ def _explained(
         return GAP, f"the data lacks what the run saw for {(gap[1] - gap[0]) / 1e9:.3f} s"
     if mine is not None and theirs is not None and mine.what == theirs.what == "accepted":
         return LATENCY, f"arrived {(theirs.ts - mine.ts) / 1e6:+.3f} ms apart"
+    if cut is not None:
+        return EXIT, cut
     for one in latencies:
         known = one.rows.get(row["client_order_id"])
         if known is not None and _same_fills(row, known, slack):
             return LATENCY, f"the same {one.words}"
     return _queued(row, pair, queueless)
+
+
+def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
+    """Why a reduce-only order that rests is smaller in one of both; None: it is not for that.
+
+    `rows` are all of a run that cuts what fills.
+    """
+    is_one = row.get("reduce_only") and row["kind"] != "MARKET"
+    if other is None or not is_one or row["time_in_force"] in AT_ONCE:
+        return None
+    is_ended = any(one["what"] == "cancel" for one in row.get("asked") or ())
+    if other["status"] == "CANCELED" and row["status"] == "FILLED" and not is_ended:
+        return "the backtest ended it by a command: its position was smaller"
+    if Decimal(other["quantity"]) < Decimal(row["quantity"]):
+        return "the backtest cut it to its position by a command"
+    if row["status"] == "CANCELED" and not is_ended and rows and not _reducible(row, rows):
+        return "the run cut it when it filled: its position was closed"
+    return None
+
+
+def _reducible(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether its strategy held a whole unit for it to close when it ended, before that's fee."""
+    held, ended, unit = Decimal(0), row["ts_last"], Decimal(1)
+    for one in rows:
+        if (one["strategy"], one["instrument"]) != (row["strategy"], row["instrument"]):
+            continue
+        sign = 1 if one["side"] == "BUY" else -1
+        for fill in (fill for fill in one["fills"] if fill["ts_event"] <= ended):
+            size = Decimal(fill["quantity"])
+            held += sign * size
+            unit = min(unit, Decimal(1).scaleb(int(size.as_tuple().exponent)))
+            amount, _, currency = (fill["fee"] or "").partition(" ")
+            is_last = one is row and fill["ts_event"] == ended
+            if currency and row["instrument"].startswith(currency) and not is_last:
+                held -= Decimal(amount)  # in base currency: it is held no more
+    return (-held if row["side"] == "BUY" else held) >= unit
 
 
 def _gap(row: Row, other: Row | None, lacking: Sequence[Span]) -> Span | None:
@@ -285,7 +332,11 @@ def _queued(row: Row, pair: Pair, queueless: Variant | None) -> tuple[str, str]:
     mine, theirs = pair
     own = {_plain(one["price"]) for one in (row, *row["changes"]) if one["price"] is not None}
     fills = [one for one in pair if one is not None and one.what == "fill"]
-    if any(one.fee[1] not in ("MAKER", NOT_TOLD) or one.detail[1] not in own for one in fills):
+    made = {"MAKER", NOT_TOLD}
+    odd = [one for one in fills if one.fee[1] not in made or one.detail[1] not in own]
+    if row.get("kind") in STOPPING:  # the rest of one that was fired, in a backtest
+        odd = [one for one in odd if one is not theirs or one.detail[1] not in own]
+    if odd:
         return UNEXPLAINED, "no assumption of the backtest gives it"
     if theirs is not None and theirs.what == "fill" and (mine is None or mine.what != "fill"):
         return QUEUE, "longer than what was displayed"

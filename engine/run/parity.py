@@ -65,6 +65,7 @@ def parity_of(run: Run, config: Path | None = None, told: Progress = lambda _: N
         "lacking": lacking,
         "slack_ns": REAL_SLACK_NS if is_real else SLACK_NS,
         "until_ns": last_ns,
+        "cuts_at_fills": run.manifest.mode == "paper",
     }
     told("its commands through the backtest")
     base, nets = _replayed(loaded, rows, played, "as the run measured it")

@@ -95,3 +95,85 @@ def test_an_execution_whose_liquidity_is_not_told_may_have_waited_for_its_turn()
     assert found.kind == "unexplained"
     (found,) = differences(row(early), row(status="CANCELED"))
     assert found.kind == "unexplained"
+
+
+@pytest.mark.parametrize(("kind", "says"), [("STOP_LIMIT", "queue"), ("LIMIT", "unexplained")])
+def test_the_rest_of_a_fired_stop_waits_for_its_turn_whatever_it_is_called(
+    kind: str, says: str
+) -> None:
+    """The backtest calls it a taker's, and had it earlier, and more of it."""
+    mine = row(fill("1 USDT", "MAKER", BEGIN_NS + 30 * SECOND_NS, "0.01"), kind=kind)
+    (found,) = differences(mine, row(fill("1 USDT", "TAKER"), kind=kind))
+    assert found.kind == says
+    beyond = fill("1 USDT", "TAKER") | {"price": "59282.3"}
+    (found,) = differences(mine, row(beyond, kind=kind))
+    assert found.kind == "unexplained", "it took, which a rest does not"
+
+
+# -- exits that are cut
+
+
+def exit_row(*fills: Any, status: str, size: str = "0.060", **other: Any) -> dict[str, Any]:
+    told = {"kind": "LIMIT", "time_in_force": "GTC", "reduce_only": True, "side": "BUY"}
+    told |= {"asked": [], "quantity": size, "status": status, "ts_last": BEGIN_NS + SECOND_NS}
+    return row(*fills, **told, **other)
+
+
+def sold(size: str, fee: str) -> dict[str, Any]:
+    """What the exit is for."""
+    at = fill(fee, "TAKER", BEGIN_NS, size)
+    return row(at, name="O-0", side="SELL", kind="MARKET", reduce_only=False, quantity=size)
+
+
+def judged(
+    mine: Any, theirs: Any, position: str, *, fee: str = "0.1 USDT", on_paper: bool = True
+) -> Difference:
+    entry = sold(position, fee)
+    (found,) = compared(
+        [entry, mine],
+        {"O-0": entry, "O-1": theirs},
+        lacking=(),
+        slack_ns=1,
+        cuts_at_fills=on_paper,
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("position", "fee"),
+    [("0.002522", "0.1 USDT"), ("0.0025", "0.0000224 BTC")],  # what is left is less than a unit
+)
+def test_an_exit_that_a_paper_run_cut_at_its_position_is_explained(position: str, fee: str) -> None:
+    cut = fill("0.00000252 BTC", "MAKER", size="0.002522")
+    mine = exit_row(cut, status="CANCELED")
+    theirs = exit_row(fill("0.00006 BTC", "MAKER", size="0.06"), status="FILLED")
+    found = judged(mine, theirs, position, fee=fee)
+    assert (found.kind, found.why) == (
+        "exit",
+        "the run cut it when it filled: its position was closed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("position", "asked", "on_paper"),
+    [
+        ("0.003", [], True),  # more was there to close
+        ("0.002522", [{"what": "cancel", "ts": BEGIN_NS}], True),  # the strategy ended it
+        ("0.002522", [], False),  # no venue does that
+    ],
+)
+def test_what_is_not_that_is_no_exit(position: str, asked: list[Any], on_paper: bool) -> None:
+    cut = fill("0.00000252 BTC", "TAKER", size="0.002522")
+    mine = exit_row(cut, status="CANCELED") | {"asked": asked}
+    theirs = exit_row(fill("0.00006 BTC", "TAKER", size="0.06"), status="FILLED")
+    assert judged(mine, theirs, position, on_paper=on_paper).kind == "unexplained"
+
+
+@pytest.mark.parametrize("status", ["FILLED", "CANCELED"])
+def test_an_exit_that_the_backtest_cut_is_explained(status: str) -> None:
+    mine = exit_row(fill("0.00006 BTC", "MAKER", size="0.06"), status="FILLED")
+    fills = [fill("0.00003 BTC", "MAKER", size="0.03")] if status == "FILLED" else []
+    theirs = exit_row(*fills, status=status, size="0.03" if fills else "0.06")
+    found = judged(mine, theirs, "0.06", on_paper=False)
+    assert found.kind == "exit"
+    assert "by a command" in found.why
