@@ -44,15 +44,22 @@ class After(msgspec.Struct, frozen=True):
 class Neighbours:
     """One instrument's data in a catalog, which may not be there yet, of some kinds of rows."""
 
-    def __init__(self, catalog: Path, name: str, kinds: Sequence[Any] = KINDS) -> None:
+    def __init__(
+        self, catalog: Path, name: str, kinds: Sequence[Any] = KINDS, row: GapRow | None = None
+    ) -> None:
+        """`row` is like those of the time between such files, where `between` makes others."""
         self._name = name
+        like = between(name, 0, 0) if row is None else row
         self._catalog: ParquetDataCatalog | None = None
         self._spans: dict[Any, list[tuple[int, int]]] = {kind: [] for kind in kinds}
         if (catalog / "data").is_dir():
             self._catalog = ParquetDataCatalog(str(catalog))
             self._spans = {kind: self._catalog.get_intervals(kind, name) for kind in kinds}
         self._rows = [
-            row for row in read_gaps(catalog)[0] if row.instrument == name and is_between(row)
+            row
+            for row in read_gaps(catalog)[0]
+            if row.kind is like.kind
+            and (row.instrument, row.reason) == (like.instrument, like.reason)
         ]
 
     def overlapping(self, start_ns: int, end_ns: int) -> tuple[int, int] | None:

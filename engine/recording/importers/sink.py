@@ -32,7 +32,7 @@ from fairlead.engine.recording.importers.left_out import (
     LeftOut,
 )
 from fairlead.engine.recording.importers.levels import LevelBook, cleared
-from fairlead.engine.recording.importers.neighbours import Neighbours, between
+from fairlead.engine.recording.importers.neighbours import Neighbours, between, goes_on
 from fairlead.engine.recording.importers.report import InstrumentReport
 from fairlead.engine.recording.importers.staging import (
     HELD,
@@ -52,6 +52,7 @@ KINDS: dict[Any, Any] = {
     Levels: NautilusDataType.OrderBookDelta,
     BarRow: NautilusDataType.Bar,
 }
+NOTES: dict[type, str] = {Trade: ": trades", BarRow: ": bars"}  # of the time between files
 STREAMS: dict[type, str] = {Trade: TRADE, Quote: QUOTE, Levels: DEPTH, BarRow: BAR}
 
 
@@ -107,6 +108,7 @@ class Sink:
         self._gap: GapRow | None = None  # open
         self._told: OrderedDict[str, Trade] = OrderedDict()
         self._trade_numbers = TradeIds() if market.counts_trades else None
+        self._trade_ids = ("", "")  # first and last
         self._unusable = LeftOut()  # quotes
         self._covers = Covers()
         self._last_quote: tuple[Any, ...] = ()
@@ -154,7 +156,8 @@ class Sink:
         name = self.report.id
         if kind is BarRow:
             name = str(self._bar_type if event is None else self._type_of(event))
-        return Neighbours(self._staged.target, name, (KINDS[kind],))
+        row = between(self.report.id, 0, 0, NOTES.get(kind, ""))
+        return Neighbours(self._staged.target, name, (KINDS[kind],), row)
 
     # -- events --------------------------------------------------------------------------------
 
@@ -171,6 +174,7 @@ class Sink:
                 self._told.popitem(last=False)
             if self._trade_numbers is not None:
                 self._trade_numbers.add(int(name), ts)
+                self._trade_ids = (self._trade_ids[0] or name, name)
         else:  # none in the file: its place among the trades of its moment
             name = f"{ts}-{self._trades.count}"
         if len(name) > TRADE_ID_MAX or not name.isascii():
@@ -298,6 +302,8 @@ class Sink:
         self._refuse_held()
         if (span := self._spans.get(Levels)) is not None:
             self._end_book(self._neighbours(Levels), span)
+        for kind in (Trade, BarRow):
+            self._part(kind)
         for hole in [] if self._trade_numbers is None else self._trade_numbers.holes():
             self.report.trades_missing += hole.missing
             row = self._row(hole.from_ns, str(hole), hole.missing)
@@ -362,6 +368,30 @@ class Sink:
         self._emit(self._book.end(at), at)
         until_ns = across.to_ns if across is not None else after.book_ns or after.start_ns
         self._write_row(between(self.report.id, last_ns, until_ns), until_ns)
+
+    def _part(self, kind: type) -> None:
+        """From the files before and after, where ids or times tell that something is missing."""
+        span = self._spans.get(kind)
+        if span is None or (kind is Trade and self._trade_numbers is None):
+            return
+        there = self._neighbours(kind, self._last_bar if kind is BarRow else None)
+        across = there.row_across(*span)
+        if across is not None:
+            self._staged.split_gaps.append(across)
+        before, after = there.before(span[0]), there.after(span[1])
+        first_id, last_id = self._trade_ids
+        bar_ns = 0 if self._last_bar is None else self._last_bar.length_ns
+        begin, end = (0, 0) if across is None else (across.from_ns, across.to_ns)
+        if before is not None:
+            is_next = before.end_ns + bar_ns == span[0] if bar_ns else False
+            if not (is_next or goes_on(before.trade_id, first_id)):
+                row = between(self.report.id, begin or before.end_ns, span[0], NOTES[kind])
+                self._write_row(row, span[0])
+        if after is not None:
+            is_next = span[1] + bar_ns == after.start_ns if bar_ns else False
+            if not (is_next or goes_on(last_id, after.trade_id)):
+                row = between(self.report.id, span[1], end or after.start_ns, NOTES[kind])
+                self._write_row(row, row.to_ns)
 
     # -- parts ---------------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ _LINEAR = ("binance-futures", "bybit", "okex-swap", "huobi-dm-linear-swap", "gat
 _DERIVED = re.compile("futures|swap|delivery|options|derivatives|-dm|perp")
 _QUOTED = ("USDT", "USDC", "USDE", "USD", "EUR", "BTC", "ETH")
 
+_Key = tuple[Market, int, bool, int]  # of a message: local time, whether a snapshot, exchange's
+
 
 class TardisSource:
     """One reading of a file (`Source`)."""
@@ -58,6 +60,7 @@ class TardisSource:
         self._asked = asked
         self._numbered = numbers
         self._markets: dict[tuple[str, str], Market] = {}
+        self._newest: dict[_Key, int] = {}  # exchange's time of the snapshots that are being read
 
     @property
     def damage(self) -> str:
@@ -153,15 +156,22 @@ class TardisSource:
                 yield number, error, False, NO_LEVEL
                 continue
             # All lines of one message have one local time; a snapshot may come with several of
-            # the exchange's
+            # the exchange's: the newest is its own
             key = (market, ts_init, is_snapshot == "true", 0 if is_snapshot == "true" else ts_event)
+            if key[2]:
+                self._see(key, ts_event)
             yield number, key, side == "bid", level
 
-    def _message(
-        self, key: tuple[Market, int, bool, int], bids: Sequence[Level], asks: Sequence[Level]
-    ) -> Levels:
+    def _see(self, key: _Key, ts_event: int) -> None:
+        """Of a snapshot; the one before it may still be to be told."""
+        if key not in self._newest:
+            self._newest = dict(list(self._newest.items())[-1:])
+        self._newest[key] = max(self._newest.get(key, 0), ts_event)
+
+    def _message(self, key: _Key, bids: Sequence[Level], asks: Sequence[Level]) -> Levels:
         market, ts_init, is_snapshot, ts_event = key
-        return Levels(market, is_snapshot, None, 0, bids, asks, ts_event or ts_init, ts_init)
+        ts_event = self._newest[key] if is_snapshot else ts_event
+        return Levels(market, is_snapshot, None, 0, bids, asks, ts_event, ts_init)
 
     def _head(self, fields: Sequence[str]) -> tuple[Market, int, int]:
         """Market, and times in ns. Raises Malformed, Refused."""

@@ -220,6 +220,22 @@ def test_a_tardis_book_is_rebuilt_and_its_reconnect_is_a_gap(tmp_path):
     assert report.gaps == 1
 
 
+def test_a_tardis_snapshot_keeps_the_exchange_s_time(tmp_path):
+    """The newest of its lines'; the times of receipt stood in its place."""
+    case = CASES["tardis-book"]
+    rows = dicts(case.text())
+    (last,) = {int(row["timestamp"]) for row in rows[:2]}
+    text = case.text().replace(str(last), str(last - 5), 1)  # one of several
+    imported(case, tmp_path, text)
+    deltas = ParquetDataCatalog(str(tmp_path / "cat")).query_order_book_deltas()
+    received = int(rows[0]["local_timestamp"]) * 1000
+    begin = [delta for delta in deltas if delta.ts_init == received]
+    assert {delta.ts_event for delta in begin} == {last * 1000}
+    assert last * 1000 != received
+    known = {int(row["timestamp"]) * 1000 for row in rows}
+    assert {delta.ts_event for delta in deltas} <= known
+
+
 def test_klines_become_bars_at_their_close(tmp_path):
     case = CASES["archive-klines"]
     imported(case, tmp_path)
@@ -262,6 +278,28 @@ def test_missing_bars_are_a_gap_row(tmp_path):
     imported(case, tmp_path, "".join(lines[:5] + lines[7:]))
     (row,) = read_gaps(tmp_path / "cat")[0]
     assert row.count == 2
+
+
+@pytest.mark.parametrize("name", ["archive-klines", "archive-trades", "table-bars"])
+def test_a_file_that_is_missing_between_two_others_is_a_row_until_it_is_there(name, tmp_path):
+    """Days of an archive: what lies between tells of itself by time, or by ids."""
+    case = CASES[name]
+    head, lines = lines_in(case)
+    stamps = [line.split(",")[4 if name == "archive-trades" else 0] for line in lines]
+    moves = [at for at in range(1, len(lines)) if stamps[at] != stamps[at - 1]]
+    parts = [lines[: moves[3]], lines[moves[3] : moves[6]], lines[moves[6] :]]
+    found = []
+    for at in (0, 2, 1):
+        report = imported(case, tmp_path, "\n".join([*head, *parts[at], ""]))
+        assert report.gaps == 0
+        rows, _ = read_gaps(tmp_path / "cat")
+        found.append([(row.kind, row.from_ns, row.to_ns) for row in rows])
+        if at == 0:
+            end_ns = report.end_ns
+        if at == 2:
+            assert report.instruments[0].between_seconds == rows[0].seconds > 0
+            begin_ns = report.start_ns
+    assert found == [[], [(GapKind.BETWEEN_RUNS, end_ns, begin_ns)], []]
 
 
 def test_a_lost_book_message_clears_the_book_until_the_next_snapshot(tmp_path):
