@@ -18,6 +18,7 @@ import msgspec
 
 GAPS_FILE = "gaps.jsonl"
 REASON_CHARS_MAX = 300
+UNTOLD_MAX = 1_000
 SECOND_NS = 1_000_000_000
 Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]  # JSON sets no bound
 
@@ -70,12 +71,16 @@ class GapSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GapLog:
-    """Appends rows to one file, from any thread; a row and its newline are one write."""
+    """Appends rows to one file, from any thread; a row and its newline are one write.
+
+    `untold` are the rows that the disk refused, for who tells of the recording without it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
         self.rows = 0
+        self.untold: list[GapRow] = []
         self._fd: int | None = None
 
     def append(self, row: GapRow) -> None:
@@ -83,17 +88,35 @@ class GapLog:
         row = msgspec.structs.replace(row, reason=row.reason[:REASON_CHARS_MAX])
         line = msgspec.json.encode(row) + b"\n"
         with self._lock:
-            kept = self._kept()
-            if self._fd is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-                _end_torn_line(self._fd)
-                if kept:
-                    os.write(self._fd, kept)
-            written = os.write(self._fd, line)
-            if written != len(line):
-                raise OSError(f"{self.path}: {written} of {len(line)} bytes of a row written")
+            try:
+                self._write(line)
+            except OSError:
+                self._keep(row)
+                raise
+            if row in self.untold:
+                self.untold.remove(row)
             self.rows += 1
+
+    def keep(self, row: GapRow) -> None:
+        """A row that is only told, of a disk that takes nothing."""
+        with self._lock:
+            self._keep(row)
+
+    def _keep(self, row: GapRow) -> None:
+        if row not in self.untold and len(self.untold) < UNTOLD_MAX:
+            self.untold.append(row)
+
+    def _write(self, line: bytes) -> None:
+        kept = self._kept()
+        if self._fd is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            _end_torn_line(self._fd)
+            if kept:
+                os.write(self._fd, kept)
+        written = os.write(self._fd, line)
+        if written != len(line):
+            raise OSError(f"{self.path}: {written} of {len(line)} bytes of a row written")
 
     def _kept(self) -> bytes:
         """The rows of a file that was removed meanwhile, for the one in its place.
@@ -221,13 +244,14 @@ def summary_of(
     end_ns: int | None = None,
     instruments: Iterable[str] | None = None,
     leave_out: frozenset[GapKind] = frozenset(),
+    untold: Iterable[GapRow] = (),
 ) -> GapSummary:
     """What a report prints: the gaps of the recording at `root` that its data crosses.
 
-    `leave_out` are kinds that the report tells otherwise.
+    `leave_out` are kinds that the report tells otherwise, `untold` rows that its disk refused.
     """
     rows, unreadable = read_gaps(root)
-    rows = [row for row in rows if row.kind not in leave_out]
+    rows = [row for row in (*rows, *untold) if row.kind not in leave_out]
     wanted = None if instruments is None else frozenset(instruments)
     found = crossing(rows, start_ns=start_ns, end_ns=end_ns, instruments=wanted)
     return summarize(found, unreadable, start_ns=start_ns, end_ns=end_ns)

@@ -219,6 +219,7 @@ class Recording:
                 self._refused = True
                 self.problem(f"{self.catalog}: {error}")
                 if is_over:
+                    self.gaps.keep(self._refused_row(self._now_ns()))
                     return
 
     def _look_at_journal(self, is_over: bool) -> None:
@@ -266,18 +267,18 @@ class Recording:
         """What came while the disk refused is missing: a row says so. Raises OSError."""
         now_ns = self._now_ns()
         if self._refused:
-            reason = "the disk refused to take what came"
-            self.gaps.append(
-                GapRow(
-                    kind=GapKind.STOPPED,
-                    instrument="",
-                    reason=reason,
-                    from_ns=self._taken_ns,
-                    to_ns=now_ns,
-                )
-            )
+            self.gaps.append(self._refused_row(now_ns))
             self._refused = False
         self._taken_ns = now_ns
+
+    def _refused_row(self, now_ns: int) -> GapRow:
+        return GapRow(
+            kind=GapKind.STOPPED,
+            instrument="",
+            reason="the disk refused to take what came",
+            from_ns=self._taken_ns,
+            to_ns=now_ns,
+        )
 
     def _read(self, promotion: Promotion) -> None:
         try:

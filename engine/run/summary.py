@@ -119,6 +119,7 @@ def sum_up(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> RunSummary:
                 end_ns=end_ns,
                 instruments=names,
                 leave_out=BEFORE,
+                untold=recording.gaps.untold,
             )
         except OSError as error:
             unread += [f"the recording's gaps can't be read: {error.strerror}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 
@@ -18,6 +19,9 @@ from fairlead.engine.recording.gaps import (
     summarize,
     summary_of,
 )
+from fairlead.engine.recording.session import Recording
+from fairlead.engine.run.config import load
+from fairlead.engine.status import RunStatus
 
 SECOND = 1_000_000_000
 
@@ -117,6 +121,50 @@ def test_a_full_disk_is_an_error(tmp_path):
     os.symlink("/dev/full", gaps_path(tmp_path))
     with GapLog(gaps_path(tmp_path)) as log, pytest.raises(OSError, match="No space left"):
         log.append(row(1, 2))
+
+
+def test_what_the_disk_refuses_is_told_all_the_same_and_once(tmp_path, monkeypatch):
+    write = os.write
+    whole, again = row(1, 2), row(5, 7)
+
+    def refused(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with GapLog(gaps_path(tmp_path)) as log:
+        log.append(whole)
+        monkeypatch.setattr("fairlead.engine.recording.gaps.os.write", refused)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                log.append(again)
+        assert log.untold == [again]
+        assert str(summary_of(tmp_path)) == "1 gap, 1.000 s (gap 1)"
+        assert str(summary_of(tmp_path, untold=log.untold)) == "2 gaps, 3.000 s (gap 2)"
+        monkeypatch.setattr("fairlead.engine.recording.gaps.os.write", write)
+        log.append(again)
+        assert log.untold == []
+    assert read_gaps(tmp_path) == ([whole, again], 0)
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_run_is_in_its_gaps(tmp_path, monkeypatch):
+    """The notes said so, and the summary "no gaps"."""
+    path = tmp_path / "run.toml"
+    venue = 'adapter = "oceanex"\ninstruments = ["A_B.OCEANEX"]\n'
+    path.write_text(f'name = "x"\n[venues.oceanex]\n{venue}')
+    times = itertools.count(1_000_000_000, 1_000_000_000)
+    recording = Recording(load(path), {}, RunStatus(), lambda: next(times))
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recording, "_disk_takes_it", full)
+    recording._ended.set()
+    recording._look_on()
+    recording.close()
+    assert any("No space left" in problem for problem in recording.problems)
+    found = summary_of(recording.catalog, untold=recording.gaps.untold)
+    assert (found.count, found.kinds) == (1, {"stopped": 1})
+    assert found.seconds > 0
+    assert recording.gaps.untold[0].reason == "the disk refused to take what came"
 
 
 def test_rows_outlive_the_removal_of_their_file(tmp_path):
