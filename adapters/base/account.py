@@ -166,6 +166,10 @@ class Account(JournaledAccount):
             and _id(order) not in self._ended_unjournaled
         ]
 
+    def cancel_refusals(self) -> dict[str, str]:
+        orders = () if self.desk is None else self.desk.live_orders()
+        return {_id(one): one.cancel_refusal for one in orders if one.cancel_refusal}
+
     def found(self, finding: Finding) -> None:
         """Keep and print a finding; one that can't be true stops new orders in its instrument."""
         super().found(finding)

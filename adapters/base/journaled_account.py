@@ -54,6 +54,10 @@ class JournaledAccount:
         except JournalError as error:
             return error
 
+    def cancel_refusals(self) -> dict[str, str]:
+        """By client order id, why the venue refused the last cancel of one that is live."""
+        return {}
+
     def found(self, finding: Finding) -> None:
         """Keep and print a finding."""
         self.findings.append(finding)

@@ -146,6 +146,9 @@ class Cancels(Part):
         self._journal.note(
             "CANCEL_" + type(outcome).__name__.upper(), order.intent.client_order_id, outcome
         )
+        order.cancel_refusal = ""
+        if isinstance(outcome, CancelRefused):
+            order.cancel_refusal = f"{outcome.code}: {outcome.message}"
         if isinstance(outcome, CancelAccepted):
             if outcome.order is not None:
                 self._table.apply(order, outcome.order)

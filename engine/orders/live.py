@@ -37,6 +37,7 @@ class LiveOrder:
 
     __slots__ = (
         "cancel_after",
+        "cancel_refusal",
         "cancel_requested",
         "cost",
         "end_reads",
@@ -77,6 +78,7 @@ class LiveOrder:
         self.ts_sent = journaled.ts_sent
         self.loop_sent: float | None = None  # the same by the event loop's clock, in this process
         self.cancel_after = 0.0  # loop time from which its cancel may be sent again
+        self.cancel_refusal = ""  # by the venue, of the last one that it answered
         self.replacing: Intent | None = None  # what a replacement under way would make of it
         self.replace_ts = 0  # when that was sent, ns
         self.old_ids: list[str] = []  # venue order ids that were replaced

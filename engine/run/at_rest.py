@@ -35,6 +35,8 @@ from fairlead.engine.secrets import redact
 UNPROVEN = frozenset({OrderState.INTENDED, OrderState.UNKNOWN})
 RUNS_LOOKED_AT = 200  # for the config's last
 STOPPED = "stopped"
+# Outcomes of a run that lost its journal
+JOURNAL_LOST = ("JRN-CHANGED", "JRN-CORRUPT", "JRN-READ", "JRN-WRITE")
 
 
 class AtRest:
@@ -242,8 +244,12 @@ class AtRest:
         last = self._last
         if last is not None and last.manifest.exit_code:
             text = f"the last run, {last.id}, ended with {last.manifest.exit_code}: "
+            # Without its journal a start knows nothing of what was sent: a person must act first
+            is_bad = last.manifest.outcome.startswith(JOURNAL_LOST)
             yield told.Wrong(
-                level="look", code="LAST-RUN", text=redact(text + last.manifest.outcome)
+                level="bad" if is_bad else "look",
+                code="LAST-RUN",
+                text=redact(text + last.manifest.outcome),
             )
 
 

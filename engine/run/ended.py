@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.orders.model import Finding
 from fairlead.engine.recording.session import Recording
 from fairlead.engine.research.marks import Marks
-from fairlead.engine.run.remains import Held, not_flat
+from fairlead.engine.run.remains import NAMES_MAX, Held, counted_ids, not_flat
 from fairlead.engine.status import RunStatus
 
 CUT_OFF = frozenset({"STOP-TIMEOUT", "STOP-AT-ONCE"})
@@ -55,6 +56,7 @@ class Ended(msgspec.Struct, kw_only=True):
     findings: list[Finding]
     unresolved: list[str]
     left_open: list[str]
+    refusals: Mapping[str, str] = {}  # of their cancels, by the venue, where it told any
     seconds: float
     node: Any  # stopped; `close` ends it
     run_state: RunState
@@ -115,9 +117,11 @@ def verdict(
     killed: str | None,
     halted: str | None,
     held: Sequence[Held] = (),
+    refusals: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Exit, str]:
     """A strategy's end comes first, then what ended the run, then what the stop left behind.
 
+    `refusals`: why the venue refused the cancel of those that are left open, where it did.
     `failure` is a code and a message, `killed` and `halted` what is in force, `held` what is held.
     """
     exit_code, reason = ending(run_state)
@@ -128,10 +132,9 @@ def verdict(
         return EXITS.get(code, Exit.VENUE), f"{code}: {message}"
     if unresolved:
         text = "the outcome of these orders is unknown; the next start goes on asking: "
-        return Exit.UNRESOLVED, text + ", ".join(unresolved)
+        return Exit.UNRESOLVED, f"{text}{counted_ids(unresolved)}{_rest(unresolved)}"
     if left_open:
-        text = "the venue did not confirm the cancel of these orders: "
-        return Exit.UNRESOLVED, text + ", ".join(left_open)
+        return Exit.UNRESOLVED, _uncancelled(left_open, refusals)
     if failure is not None:
         code, message = failure
         stays = not_flat(held)
@@ -145,3 +148,21 @@ def verdict(
     if (broken := not_flat(held)) is not None:
         return Exit.NOT_FLAT, f"{broken} ({reason})"
     return Exit.OK, reason
+
+
+def _uncancelled(left_open: Sequence[str], refusals: Mapping[str, str]) -> str:
+    """By what the venue said: its refusal is an answer, and no confirmation that is missing."""
+    groups: dict[str, list[str]] = {}
+    for name in left_open:
+        groups.setdefault(refusals.get(name, ""), []).append(name)
+    told = [
+        f"the venue refused the cancel of these orders ({why}): {counted_ids(names)}"
+        if why
+        else f"the venue did not confirm the cancel of these orders: {counted_ids(names)}"
+        for why, names in groups.items()
+    ]
+    return "; ".join(told) + _rest(left_open)
+
+
+def _rest(names: Sequence[str]) -> str:
+    return "; `fairlead orders CONFIG` lists all of them" if len(names) > NAMES_MAX else ""

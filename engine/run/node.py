@@ -482,6 +482,7 @@ class NodeRun:
     def _ended(self, seconds: float) -> Ended:
         unresolved = [cid for t in self.trading for cid in t.unresolved()]
         left_open = [cid for t in self.trading for cid in t.left_open()]
+        refusals = {cid: why for t in self.trading for cid, why in t.cancel_refusals().items()}
         assembly = self._assembly
         run_state = RunState() if assembly is None else assembly.parts.run_state
         kills = halts = None
@@ -496,6 +497,7 @@ class NodeRun:
             self.stop_reason,
             unresolved=unresolved,
             left_open=left_open,
+            refusals=refusals,
             killed=None if kills is None else kills.everything(),
             halted=None if halts is None else halts.verdict(),
             held=held,
@@ -517,6 +519,7 @@ class NodeRun:
             ],
             unresolved=unresolved,
             left_open=left_open,
+            refusals=refusals,
             seconds=seconds,
             node=None if assembly is None else assembly.node,
             run_state=run_state,

@@ -168,7 +168,9 @@ def _left(ended: Ended) -> Iterator[str]:
     for name in ended.unresolved:
         yield f"UNRESOLVED {name}: the next start goes on asking"
     for name in ended.left_open:
-        yield f"LEFT-OPEN {name}: its cancel was not confirmed"
+        why = ended.refusals.get(name)
+        said = f"the venue refused its cancel, {why}" if why else "its cancel was not confirmed"
+        yield f"LEFT-OPEN {name}: {said}"
     yield from remains.notes(ended.remains)
     kept = (ended.run_state.markets, ended.marks.after)
     if dropped := sum(one.dropped for one in kept if isinstance(one, Newest)):

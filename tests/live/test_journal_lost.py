@@ -22,7 +22,7 @@ from fairlead.engine.orders.key_lock import FOLDER_VARIABLE
 from tests.live import hosted
 from tests.live.blocked_run import Run
 from tests.support.patience import PATIENCE_SECS
-from tests.support.processes import Venue, run, wait_for
+from tests.support.processes import Venue, command, run, wait_for
 
 SECOND_NS = 1_000_000_000
 
@@ -76,6 +76,9 @@ def test_a_journal_that_goes_away_ends_the_run(
     last = live.log.read_text().splitlines()[-1]
     assert last.startswith(f"error JRN-CHANGED: the order journal {path} {said} while this run")
     assert not live.created_after(since_ns + SECOND_NS // 4)
+    status = command("status", live.config, "--json")
+    levels = {one["code"]: one["level"] for one in json.loads(status.stdout)["wrong"]}
+    assert levels["LAST-RUN"] == "bad", "no start is safe before a person has acted"
     wait_for(lambda: not live.open(), "the cancels")
 
 

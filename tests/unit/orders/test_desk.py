@@ -225,6 +225,32 @@ def test_refused_cancel_of_a_filled_order_ends_in_its_fill(bench: Bench) -> None
     assert bench.sink.names() == ["order_submitted", "order_accepted", "order_filled"]
 
 
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ([CancelRefused("2003", "not now")], "2003: not now"),
+        ([CancelRefused("2003", "not now"), CancelAccepted()], ""),
+        ([CancelRefused("2003", "not now"), Unknown("reset"), Unknown("reset")], ""),
+    ],
+)
+def test_why_the_venue_refused_the_last_cancel_is_known(
+    bench: Bench, answers: list[CancelOutcome], says: str
+) -> None:
+    bench.venue.answer = lambda _: Accepted("V1")
+    bench.venue.book["V1"] = venue_order()
+    left = list(answers)
+    bench.venue.cancel_answer = lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+    async def main() -> str:
+        await bench.desk.submit(approved(intent()))
+        for _ in answers:
+            await bench.desk.cancel(["A"])
+        (order,) = bench.desk.live_orders()
+        return str(order.cancel_refusal)
+
+    assert bench.run(main()) == says
+
+
 def test_lost_cancel_is_repeated_until_the_order_is_gone(bench: Bench) -> None:
     bench.venue.answer = lambda _: Accepted("V1")
     bench.venue.book["V1"] = venue_order()

@@ -173,6 +173,32 @@ def test_a_stop_that_took_too_long_tells_what_is_held_too() -> None:
     ]
 
 
+def unsettled(**told: Any) -> tuple[Exit, str]:
+    plain: dict[str, Any] = {"unresolved": [], "left_open": [], "killed": None, "halted": None}
+    return verdict(RunState(), None, "signal", **(plain | told))
+
+
+@pytest.mark.parametrize("what", ["unresolved", "left_open"])
+def test_of_many_orders_a_few_are_named(what: str) -> None:
+    names = [f"order-{number}" for number in range(88)]
+    code, reason = unsettled(**{what: names})
+    assert code is Exit.UNRESOLVED
+    assert f"88 orders ({', '.join(names[:10])} and 78 more)" in reason
+    assert names[10] not in reason
+    assert reason.endswith("; `fairlead orders CONFIG` lists all of them")
+    assert "lists all" not in unsettled(**{what: names[:10]})[1]
+
+
+def test_a_cancel_that_the_venue_refused_is_told_as_refused() -> None:
+    refusals = {"A": "2003: not now", "B": "2003: not now", "X": "of another"}
+    code, reason = unsettled(left_open=["A", "B", "C"], refusals=refusals)
+    assert (code, reason) == (
+        Exit.UNRESOLVED,
+        "the venue refused the cancel of these orders (2003: not now): 2 orders (A, B); "
+        "the venue did not confirm the cancel of these orders: 1 order (C)",
+    )
+
+
 def ended(held: Sequence[Held]) -> tuple[Exit, str]:
     return verdict(
         RunState(),
