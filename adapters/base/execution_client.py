@@ -144,7 +144,10 @@ class VenueExecutionClient(ExecutionClient):
         self._take(command, partial(self._modify, command))
 
     async def _modify(self, command: Any) -> None:
-        order = self._ordered(command.client_order_id)
+        order: Any = self.cache.order(command.client_order_id)
+        if order is None:  # it ended while the command waited for its turn, and long ago
+            logger.info("modify of %s, which is over: nothing is sent", command.client_order_id)
+            return
         try:
             before = translate.intent_of(order, order.ts_init)
         except ValueError as error:
@@ -249,6 +252,7 @@ class VenueExecutionClient(ExecutionClient):
         now = self._trading.now_ns()
         wanted = None if instrument_id is None else str(instrument_id)
         reports = []
+        self._reported = {name for name in self._reported if self._desk.get(name) is not None}
         for order in self._desk.live_orders():
             if order.is_known and wanted in (None, order.intent.instrument):
                 if self._is_late(self._cached(order.intent)):

@@ -435,6 +435,18 @@ class Execution(Struct, frozen=True, kw_only=True):
     settle_timeout_secs: Annotated[
         float, _doc("Time at a stop to settle orders whose outcome is unknown", unit="s", ge=0)
     ] = 5.0
+    closed_orders_secs: Annotated[
+        float,
+        _doc(
+            "Least time that an order which is over stays in NautilusTrader's cache, in a live "
+            "run; 0: to the end of the run, in memory. The journal has all",
+            unit="s",
+            ge=0,
+        ),
+    ] = 600.0
+    closed_orders: Annotated[
+        int, _doc("Of each strategy so many that are over stay there, the newest", ge=0)
+    ] = 200
     max_drift: Annotated[
         list[Money],
         _doc(

@@ -42,6 +42,10 @@ class Exits:
         self._left: dict[str, Decimal] = {}  # positions by id, at the last look
         self._dust: dict[str, Decimal] = {}  # positions that can't be closed, as told
         self._prices: dict[str, Decimal] = {}  # the last that were known, by instrument
+        # Of protections that left NautilusTrader's cache: when the last was made that the venue
+        # took, and the last that it did not, by instrument
+        self._took_ns: dict[InstrumentId, int] = {}
+        self._refused_ns: dict[InstrumentId, int] = {}
 
     def quantity(self, position: Position) -> Quantity | None:
         """What a market order can close of `position`, None when no order is as small as that.
@@ -112,7 +116,20 @@ class Exits:
             for order in strategy.cache.orders(**mine)
             if order.ts_init >= since and _protects(order)
         ]
-        return bool(sent) and all(order.status.name in NEVER_TAKEN for order in sent)
+        if self._took_ns.get(instrument_id, since - 1) >= since:
+            return False
+        was_refused = self._refused_ns.get(instrument_id, since - 1) >= since
+        return (bool(sent) or was_refused) and all(
+            order.status.name in NEVER_TAKEN for order in sent
+        )
+
+    def forgotten(self, order: Any) -> None:
+        """An order that is over is about to leave NautilusTrader's cache."""
+        if _protects(order):
+            refused = order.status.name in NEVER_TAKEN
+            last = self._refused_ns if refused else self._took_ns
+            name = order.instrument_id
+            last[name] = max(last.get(name, 0), order.ts_init)
 
     def leave(self, instrument_id: InstrumentId) -> None:
         """Close the positions of an instrument whose orders are being cancelled.

@@ -115,6 +115,16 @@ class Guard(Core):
         self.sending.call(orders, submit, sent, position_id, client_id, params)
         return True
 
+    def needs(self, client_order_id: str) -> bool:
+        """Whether what is decided next may hang on what NautilusTrader has of an order that is
+        over."""
+        if self.handover.waits_for(client_order_id):
+            return True
+        return any(
+            client_order_id == one.entry or client_order_id in one.exits
+            for one in self.brackets.open()
+        )
+
     # What its brackets need
 
     @property

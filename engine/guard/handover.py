@@ -137,6 +137,10 @@ class HandOver:
         journal = self._core.journals.get(live.instrument.rpartition(".")[2])
         return None if journal is None else journal.order(live.client_order_id)
 
+    def waits_for(self, client_order_id: str) -> bool:
+        """Whether it is not looked at yet what became of an order of unknown outcome."""
+        return client_order_id in self._unproven
+
     def settle_unproven(self) -> None:
         """Tell the strategy of orders that are proven never to have been there.
 

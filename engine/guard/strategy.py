@@ -403,11 +403,22 @@ class GuardedStrategy(Subscriptions):
 
     def cancel_order(self, *args: Any, **kwargs: Any) -> None:
         """`Strategy.cancel_order`."""
-        with self._cancelling(args, kwargs):
-            super().cancel_order(*args, **kwargs)
+        if not self._is_gone(next(iter((*args, *kwargs.values())), None)):
+            with self._cancelling(args, kwargs):
+                super().cancel_order(*args, **kwargs)
 
     def cancel_orders(self, *args: Any, **kwargs: Any) -> None:
         """`Strategy.cancel_orders`."""
+        named, rest = kwargs.pop("client_order_ids", None), args
+        if named is None and args:
+            named, *rest = args  # type: ignore[assignment]
+        if named:
+            there = [one for one in named if not self._is_gone(one)]
+            if not there:
+                return
+            args = (there, *rest)
+        elif named is not None:
+            args = (named, *rest)
         with self._cancelling(args, kwargs):
             super().cancel_orders(*args, **kwargs)
 
@@ -415,6 +426,17 @@ class GuardedStrategy(Subscriptions):
         """`Strategy.cancel_all_orders`."""
         with self._cancelling(args, kwargs):
             super().cancel_all_orders(*args, **kwargs)
+
+    def _is_gone(self, client_order_id: Any) -> bool:
+        """Whether the order may have left the cache, being over for long: NautilusTrader raises for
+        one that is not there, and says of one that is over that it is."""
+        bound = self._guard
+        if bound is None or not bound.run.lets_go or not isinstance(client_order_id, ClientOrderId):
+            return False
+        if self.cache.order_exists(client_order_id):
+            return False
+        self.log.warning(f"cannot cancel {client_order_id}: not in the cache, so it is over")
+        return True
 
     def _cancelling(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -22,6 +22,7 @@ from nautilus_trader.model import InstrumentId
 
 from fairlead.engine.observe import summary
 from fairlead.engine.observe.account import Books
+from fairlead.engine.observe.gone import Gone, Unsent, refusal, unsent
 from fairlead.engine.observe.reasons import counted, is_unsent
 from fairlead.engine.orders.journal import Journal, JournaledOrder
 from fairlead.engine.orders.journal_reads import JournalReads
@@ -81,27 +82,46 @@ def trading(
     return _added_up([Booked(orders=orders, fills=fills)], instruments, marks)
 
 
-def live_trading(cache: Any, instruments: Iterable[str], runs: Sequence[Booked]) -> summary.Trading:
+def live_trading(
+    cache: Any, instruments: Iterable[str], runs: Sequence[Booked], gone: Iterable[Gone] = ()
+) -> summary.Trading:
     """What one live run executed, by the journals of its accounts.
 
-    The cache adds the orders that were denied, which no journal has, and the marks.
+    The cache adds the orders that were denied, which no journal has, and the marks; `gone` are
+    those that it held before.
     """
     ids = {name: InstrumentId.from_str(name) for name in instruments}
     known = {name: found for name, one in ids.items() if (found := cache.instrument(one))}
     marks = {
         name: mark for name in known if (mark := summary.mark_price(cache, ids[name])) is not None
     }
-    orders = cache.orders()
-    unsent = [order for order in orders if order.venue_order_id is None]
-    kinds = {str(order.client_order_id): order.order_type.name for order in orders}
-    return _added_up(runs, known, marks, unsent, kinds, _reasons(orders))
+    kinds: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    never_sent: dict[str, Unsent] = {}
+    for name, kind, reason, kept in (*map(_of_gone, gone), *map(_of_cached, cache.orders())):
+        kinds[name] = kind
+        if reason is not None:
+            reasons[name] = reason
+        never_sent.pop(name, None)
+        if kept is not None:
+            never_sent[name] = kept
+    return _added_up(runs, known, marks, list(never_sent.values()), kinds, reasons)
+
+
+def _of_gone(one: Gone) -> tuple[str, str, str | None, Unsent | None]:
+    return one.row["client_order_id"], one.row["kind"], one.refused, one.unsent
+
+
+def _of_cached(order: Any) -> tuple[str, str, str | None, Unsent | None]:
+    """Its id, its kind as its strategy gave it, why it was refused, and itself if never sent."""
+    return str(order.client_order_id), order.order_type.name, refusal(order), unsent(order)
 
 
 def _added_up(
     runs: Sequence[Booked],
     instruments: Mapping[str, Any],
     marks: Mapping[str, Decimal],
-    cached: Sequence[Any] = (),
+    cached: Sequence[Unsent] = (),
     kinds: Mapping[str, str] = MappingProxyType({}),
     reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> summary.Trading:
@@ -120,10 +140,10 @@ def _added_up(
         buying = fill.side is Side.BUY
         for account in books.accounts(owners.get(name, UNOWNED), fill.instrument):
             account.book(buying, fill.quantity, fill.price, fill.fee, fill.fee_currency)
-    denied = {str(one.client_order_id): one for one in cached if one.status.name == "DENIED"}
+    denied = {one.client_order_id for one in cached if one.status == "DENIED"}
     sent = [one for one in orders if one.intent.client_order_id not in denied]
     journaled = {order.intent.client_order_id for order in orders}
-    unsent = [one for one in cached if str(one.client_order_id) not in journaled - denied.keys()]
+    never_sent = [one for one in cached if one.client_order_id not in journaled - denied]
     refused = [
         (one, reasons.get(one.intent.client_order_id, ""))
         for one in sent
@@ -131,17 +151,17 @@ def _added_up(
     ]
     reached = [reason for _, reason in refused if not is_unsent(reason)]
     lines = [_order_line(one, filled.get(one.intent.client_order_id, ZERO)) for one in sent]
-    lines += [summary.order_line(one) for one in unsent]
+    lines += [one.line for one in never_sent]
     lines += [_fill_line(fill) for _, fill in fills]
     makers = [fill.is_maker for _, fill in fills]
     return summary.Trading(
-        orders=len(sent) + len(unsent),
+        orders=len(sent) + len(never_sent),
         orders_by_kind=_counted(
             [kinds.get(one.intent.client_order_id, one.intent.kind.value) for one in sent]
-            + [one.order_type.name for one in unsent]
+            + [one.kind for one in never_sent]
         ),
         orders_by_status=_counted(
-            [_status(one) for one in sent] + [one.status.name for one in unsent]
+            [_status(one) for one in sent] + [one.status for one in never_sent]
         ),
         accepted=sum(one.venue_order_id is not None for one in sent),
         sent=sum(one.venue_order_id is not None for one in sent)
@@ -149,7 +169,9 @@ def _added_up(
         filled=len(filled.keys() & journaled),
         fills=len(fills),
         maker_fills=None if None in makers else sum(one is True for one in makers),
-        native_denials=summary.denials_of(unsent),
+        native_denials=summary.denials_by_name(
+            reason for one in never_sent for reason in one.denials
+        ),
         rejection_reasons=counted(reached),
         unsent_reasons=counted(reason for _, reason in refused if is_unsent(reason)),
         fees=dict(sorted(fees.items())),
@@ -157,17 +179,6 @@ def _added_up(
         strategies=books.strategies(marks),
         orders_digest=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
     )
-
-
-def _reasons(orders: Iterable[Any]) -> dict[str, str]:
-    """Why an order was refused, by client order id; also where it was accepted before, as one is
-    that the engine holds."""
-    return {
-        str(one.client_order_id): event.reason
-        for one in orders
-        for event in one.events()
-        if type(event).__name__ == "OrderRejected"
-    }
 
 
 def _status(order: JournaledOrder) -> str:

@@ -206,10 +206,14 @@ def trading(cache: Any, instruments: Iterable[str]) -> Trading:
 def denials_of(orders: Iterable[Any]) -> dict[str, int]:
     """Orders that NautilusTrader itself denied, by the reason's name."""
     events = (event for order in orders for event in order.events())
-    denied = Counter(
-        event.reason.partition(":")[0] for event in events if type(event).__name__ == "OrderDenied"
+    return denials_by_name(
+        event.reason for event in events if type(event).__name__ == "OrderDenied"
     )
-    return dict(sorted(denied.items()))
+
+
+def denials_by_name(reasons: Iterable[str]) -> dict[str, int]:
+    """How often NautilusTrader gave each reason, by its name."""
+    return dict(sorted(Counter(reason.partition(":")[0] for reason in reasons).items()))
 
 
 def order_line(order: Any) -> str:

@@ -78,6 +78,12 @@ class Marks:
             if self.samples[instrument][-1] is not top:
                 self.samples[instrument].append(top)
 
+    def put_back(self, key: str, mids: dict[int, Decimal]) -> None:
+        """What was taken out of `after` while the run went on; it counts against no limit."""
+        if isinstance(self.after, Newest):
+            self.after.most += 1
+        self.after[key] = mids | self.after.get(key, {})
+
     @property
     def next_due_ns(self) -> int | None:
         return min((due[0][0] for due in self._due.values() if due), default=None)

@@ -11,6 +11,7 @@ import msgspec
 from fairlead.engine.errors import MEANING, Exit
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe.assumptions import StrategyUsed
+from fairlead.engine.observe.gone import GoneOrders
 from fairlead.engine.observe.journaled import Booked
 from fairlead.engine.orders.journal_reads import JournalError
 from fairlead.engine.orders.model import Finding
@@ -67,6 +68,7 @@ class Ended(msgspec.Struct, kw_only=True):
     held: tuple[str, ...] = ()  # instruments of a journal that the config does not name
     remains: Sequence[Held] = ()  # positions at the end
     marks: Marks = msgspec.field(default_factory=Marks)
+    gone: GoneOrders | None = None  # orders of a live run that the cache holds no more
 
     @property
     def cache(self) -> Any:
@@ -79,6 +81,8 @@ class Ended(msgspec.Struct, kw_only=True):
         self.is_closed = True
         if self.node is not None:
             self.node.dispose()
+        if self.gone is not None:
+            self.gone.close()
         if self.recording is not None:
             self.recording.finish()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -81,13 +81,23 @@ def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded
         return traded(loaded, cache, ended.run_state, orders)
     booked = [one for one in ended.booked if isinstance(one, Booked)]
     orders = [row for one in booked for row in journaled_rows(one.orders, one.fills)]
-    rows = order_rows(cache.orders(), ended.run_state.markets)
-    cached = {row["client_order_id"]: row for row in rows}
-    for row in orders:
-        if (known := cached.pop(row["client_order_id"], None)) is not None:
+    sent = {row["client_order_id"]: row for row in orders}
+    unsent: dict[str, Row] = {}
+    for known in _known(ended):  # the last of an order that came back to the cache
+        if (row := sent.get(name := known["client_order_id"])) is not None:
             row |= {name: known[name] for name in (*TIMES, *MARKETS, *GIVEN)}
-    unsent = [row for row in cached.values() if row["status"] == "DENIED"]
-    return traded(loaded, cache, ended.run_state, [*orders, *unsent])
+        elif known["status"] == "DENIED":
+            unsent[name] = known
+    return traded(loaded, cache, ended.run_state, [*orders, *unsent.values()])
+
+
+def _known(ended: Ended) -> Iterator[Row]:
+    """Of every order that NautilusTrader's cache had in a live run, those first that it let go."""
+    for one in ended.gone or ():
+        for trade, mids in one.after.items():
+            ended.marks.put_back(f"{one.row['client_order_id']}/{trade}", mids)
+        yield one.row
+    yield from order_rows(ended.cache.orders(), ended.run_state.markets)
 
 
 def gaps_of(catalog: Any, summary: RunSummary, instruments: Iterable[str]) -> list[GapRow]:

@@ -31,6 +31,7 @@ from fairlead.engine.kill.account import Reached
 from fairlead.engine.kill.switch import kill_state, switch_of
 from fairlead.engine.kill.thread import KillThread
 from fairlead.engine.kill.watch import KillSignal
+from fairlead.engine.observe.gone import GoneOrders
 from fairlead.engine.orders import permit
 from fairlead.engine.orders.files import require_writable
 from fairlead.engine.recording.session import Recording
@@ -38,6 +39,7 @@ from fairlead.engine.research.marks import Marks, watch_cache
 from fairlead.engine.risk.state import RiskStateError
 from fairlead.engine.run.accounts import HeldAccounts, hold_accounts
 from fairlead.engine.run.assembly import Assembly
+from fairlead.engine.run.closed import ClosedOrders
 from fairlead.engine.run.connection import VenueConnection, natives
 from fairlead.engine.run.ended import Ended, verdict
 from fairlead.engine.run.kernel import newest_log
@@ -104,6 +106,7 @@ class NodeRun:
         self._kill_thread: KillThread | None = None
         self._is_up = False  # it has said so
         self._accounts = HeldAccounts()
+        self._gone = GoneOrders(loaded.state_dir)
         self._shown = Shown(
             loaded,
             resolved.people,
@@ -305,6 +308,10 @@ class NodeRun:
             names = self.loaded.config.instruments
             watching.append(watch_cache(self._marks, cache, names, time.time_ns))
         watching += [t.watch() for t in self.trading if isinstance(t, NativeAccount)]
+        execution, parts = self.loaded.config.execution, assembly.parts
+        if self._traits.is_real and execution.closed_orders_secs:
+            told = parts.strategies, parts.run_state, self._marks, self._gone.add
+            watching.append(ClosedOrders(cache, self.trading, *told, execution).run())
         if assembly.papers:
             watching.append(leave_in_time(assembly.handle, assembly.papers, self.loaded))
         watches = [asyncio.ensure_future(watch) for watch in watching]
@@ -529,6 +536,7 @@ class NodeRun:
             booked=[trading.booked() for trading in self.trading],
             remains=held,
             marks=self._marks,
+            gone=self._gone,
         )
 
 

@@ -149,7 +149,11 @@ def _traded(
         for one in ended.booked
         if isinstance(one, JournalError)
     ]
-    return journaled.live_trading(ended.cache, instruments, runs), notes
+    gone = ended.gone or ()
+    traded = journaled.live_trading(ended.cache, instruments, runs, gone)
+    if ended.gone is not None and ended.gone.problem is not None:
+        notes.append(f"ORDERS some that were over are told without details: {ended.gone.problem}")
+    return traded, notes
 
 
 def _events(ended: Ended) -> int | None:

@@ -15,6 +15,7 @@ from nautilus_trader.model import (
     PositionId,
     StrategyId,
     Venue,
+    VenueOrderId,
 )
 
 
@@ -44,6 +45,10 @@ class HostCache:
         if order.is_closed:
             self._unclosed.pop(str(order.client_order_id), None)
 
+    def purge_order(self, client_order_id: ClientOrderId) -> None:
+        order = self._orders.pop(str(client_order_id))
+        assert order.is_closed, f"order {client_order_id} is {order.status} and leaves the cache"
+
     def add_position(self, position: Any) -> None:
         self._positions[str(position.id)] = position
 
@@ -72,6 +77,20 @@ class HostCache:
 
     def orders_inflight(self, **wanted: Any) -> list[Any]:
         return [order for order in _of(self._unclosed.values(), **wanted) if order.is_inflight]
+
+    def client_order_ids_closed(self, venue: Venue) -> list[ClientOrderId]:
+        return [
+            one.client_order_id
+            for name, one in self._orders.items()
+            if name not in self._unclosed and one.instrument_id.venue == venue
+        ]
+
+    def strategy_id_for_order(self, client_order_id: ClientOrderId) -> StrategyId | None:
+        order = self.order(client_order_id)
+        return None if order is None else order.strategy_id
+
+    def client_order_id(self, venue_order_id: VenueOrderId) -> None:
+        """Whose the id is, is kept nowhere: no entry of another could be lost with an order."""
 
     def is_order_closed(self, client_order_id: ClientOrderId) -> bool:
         order = self.order(client_order_id)

@@ -11,7 +11,10 @@ from nautilus_trader.config import ExecutionClientConfig
 from nautilus_trader.model import Bar, BarType, ClientOrderId
 
 from fairlead.adapters.base.execution_client import VenueExecutionClient
+from fairlead.engine.config.model import Execution
 from fairlead.engine.orders.model import Side
+from fairlead.engine.research.marks import Marks
+from fairlead.engine.run.closed import ClosedOrders
 from fairlead.engine.sessions.host.base import TRADER, Host, Life
 from fairlead.engine.sessions.host.clock import HostClock
 from fairlead.engine.sessions.host.events import Outbox, from_report, synthetic
@@ -20,6 +23,8 @@ from fairlead.engine.sessions.host.strategy import hosted
 from fairlead.engine.sessions.shipped import Shipped
 
 DUST = Decimal(5)  # quote units
+# As soon as it is of use here: what a strategy may lose of its orders, it loses
+CLOSED = Execution(closed_orders_secs=1.0, closed_orders=0)
 BLIND = ("INVALID_BOOK", "STALE_REFERENCE")  # refusals for want of a book
 
 
@@ -54,6 +59,15 @@ class HostNode(Host):
             trader_id=TRADER,
         )
         self.client._output = Outbox(self)
+        self._closed = ClosedOrders(
+            self.cache,
+            [process.trading],
+            list(self.strategies.values()),
+            self.run_state,
+            Marks(),
+            lambda one: process.world.trace.count("orders let go"),
+            CLOSED,
+        )
 
     def _build(self, one: Shipped) -> Any:
         process = self.process
@@ -70,6 +84,7 @@ class HostNode(Host):
         """As a node: orders and positions that outlived the restart first, then `on_start`."""
         self._reconcile()
         self.process.spawn(self.market.run(), "market data")
+        self.process.spawn(self._closed.run(), "orders that are over")
         for strategy in self.strategies.values():
             strategy.on_start()
             strategy._host_runs = True

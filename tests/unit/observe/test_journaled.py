@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from nautilus_trader.model import OrderSide, StrategyId, TraderId
 from fairlead.engine.errors import Exit
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe import journaled
+from fairlead.engine.observe.gone import BLOCK, Gone, GoneOrders, refusal, unsent
 from fairlead.engine.observe.table import shown
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.journal_reads import JournalError
@@ -143,6 +145,13 @@ def cached(name: str, kind: str, *events: Any, venue_order_id: str | None = None
         order_type=SimpleNamespace(name=kind),
         status=SimpleNamespace(name="REJECTED"),
         events=lambda: events,
+        strategy_id="S-1",
+        ts_init=1,
+        ts_last=2,
+        instrument_id=IID,
+        side=OrderSide.BUY,
+        quantity=qty(1),
+        filled_qty=qty(0),
     )
 
 
@@ -191,6 +200,46 @@ def test_a_held_order_that_the_gate_refused_was_not_rejected_by_the_venue(
 @pytest.mark.parametrize("text", ["-0", "-0E-12", "-0.000000001"])
 def test_no_figure_is_minus_zero(text: str) -> None:
     assert shown(Decimal(text), signed=True) == "0"
+
+
+def test_what_left_the_cache_counts_as_what_is_there(journal: Journal, tmp_path: Path) -> None:
+    since = journaled.opening(journal)
+    factory = OrderFactory(TraderId("T-1"), StrategyId("S-1"), Clock.new_test())
+    never = [factory.market(IID, OrderSide.BUY, qty(1)) for _ in range(BLOCK + 3)]
+    journal.intend([intent("A", instrument=str(IID))])
+    journal.state("A", OrderState.REFUSED)
+    refused = cached("A", "STOP_LIMIT", OrderRejected("X-1: no money"))
+    there = told(journal, since, *never, refused)
+    gone = GoneOrders(tmp_path)
+    for one in (*never[1:], refused):
+        row = {"client_order_id": str(one.client_order_id), "kind": one.order_type.name}
+        gone.add(Gone(row=row, refused=refusal(one), unsent=unsent(one)))
+    runs = [journaled.booked(journal, since)]
+    left = journaled.live_trading(Cache(never[0]), [str(IID)], runs, gone)
+    assert left == there
+    assert (left.orders, left.rejections) == (len(never) + 1, 1)
+    assert journaled.live_trading(Cache(*never, refused), [str(IID)], runs, gone) == there
+    assert gone.problem is None
+    gone.close()
+    assert list(gone) == []
+
+
+def test_a_disk_that_is_full_loses_nothing_of_what_was_given(tmp_path: Path) -> None:
+    gone = GoneOrders(tmp_path / "there is none")
+    rows = [{"client_order_id": str(number)} for number in range(BLOCK + 1)]
+    for row in rows[:BLOCK]:
+        gone.add(Gone(row=row))
+    for _ in range(3):
+        with pytest.raises(OSError, match="there is none"):
+            gone.add(Gone(row=rows[BLOCK]))
+    assert [one.row for one in gone] == rows[:BLOCK]
+    (tmp_path / "there is none").mkdir()
+    gone.add(Gone(row=rows[BLOCK]))
+    assert [one.row for one in gone] == rows
+    os.truncate(f"/proc/self/fd/{gone._file.fileno()}", 9)
+    assert [one.row for one in gone] == rows[BLOCK:]
+    assert gone.problem is not None
+    gone.close()
 
 
 def test_the_same_course_has_the_same_digest(journal: Journal, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_a_released_order_is_kept_as_it_was_given_with_the_market_and_the_last_p
         run_state=state,
         marks=marks,
         booked=[journaled.booked(journal, since)],
+        gone=None,
     )
     left = traded_by_node(LOADED, "live", ended)
     assert left is not None

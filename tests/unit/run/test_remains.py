@@ -246,7 +246,12 @@ def test_what_the_config_took_away_is_told_and_no_failure() -> None:
 def test_a_stop_of_its_strategy_that_nobody_ever_took_protects_nothing(
     sent: list[tuple[str, str]], is_bare: bool
 ) -> None:
+    """Whether NautilusTrader's cache has its orders still, or some, or none."""
     made = [Sent(kind, status) for kind, status in sent]
-    (held,) = remains([account(ENOUGH)], [strategy(MARKETS["book"], sent=made)])
-    assert held.is_bare is is_bare
-    assert ended([held])[0] is (Exit.NOT_FLAT if is_bare else Exit.OK)
+    for gone in range(len(made) + 1):
+        one = strategy(MARKETS["book"], sent=made[gone:])
+        for order in made[:gone]:
+            one._guard.exits.forgotten(order)
+        (held,) = remains([account(ENOUGH)], [one])
+        assert held.is_bare is is_bare
+        assert ended([held])[0] is (Exit.NOT_FLAT if is_bare else Exit.OK)
