@@ -52,6 +52,7 @@ def run(
     from fairlead.engine.run.keeping import record_of_node, traded_by_node
     from fairlead.engine.run.modes import MODES
     from fairlead.engine.run.node import run_node
+    from fairlead.engine.run.slowly import said_if_slow
     from fairlead.engine.run.summary import sum_up
 
     stamp = Stamp(begun_ns=time.time_ns())
@@ -61,11 +62,13 @@ def run(
         with begun(loaded, mode, stamp) if MODES[mode].trades else nullcontext():
             ended = run_node(resolved, mode, run_secs=seconds)
             process.ended(int(ended.exit))
-            left = traded_by_node(loaded, mode, ended)  # before the cache is gone
+            with said_if_slow("what it traded is added up"):
+                left = traded_by_node(loaded, mode, ended)  # before the cache is gone
             figures = sum_up(loaded, mode, ended)
             if left is not None:
-                made = record_of_node(loaded, figures, left, ended, stamp)
-                figures = kept(made, out, loaded.state_dir)
+                with said_if_slow("it is written to its folder"):
+                    made = record_of_node(loaded, figures, left, ended, stamp)
+                    figures = kept(made, out, loaded.state_dir)
         process.hurry()
         show_result(figures, as_json=as_json)
     exit_with(figures)

@@ -18,6 +18,7 @@ from fairlead.engine.orders.model import Finding
 from fairlead.engine.recording.session import Recording
 from fairlead.engine.research.marks import Marks
 from fairlead.engine.run.remains import NAMES_MAX, Held, counted_ids, not_flat
+from fairlead.engine.run.slowly import said_if_slow
 from fairlead.engine.status import RunStatus
 
 CUT_OFF = frozenset({"STOP-TIMEOUT", "STOP-AT-ONCE"})
@@ -80,11 +81,13 @@ class Ended(msgspec.Struct, kw_only=True):
             return
         self.is_closed = True
         if self.node is not None:
-            self.node.dispose()
+            with said_if_slow("NautilusTrader closes its node"):
+                self.node.dispose()
         if self.gone is not None:
             self.gone.close()
         if self.recording is not None:
-            self.recording.finish()
+            with said_if_slow("the last rows of the recording are brought into its catalog"):
+                self.recording.finish()
 
 
 class NoCache:
