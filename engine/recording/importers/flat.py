@@ -275,8 +275,8 @@ class _Run:
         name = "" if event is None else event.market.id
         what = error.kind if event is None else kind_of(type(event))
         self._left_out.add(self._clock.last_ns, name, what, f"line {number}: {error}")
-        for sink in self._sinks.values():
-            if sink is not None and what in ("", DEPTH):
+        for of, sink in self._sinks.items():
+            if sink is not None and what in ("", DEPTH) and name in ("", of):
                 sink.lose(f"line {number} is malformed", self._clock.last_ns)
 
     def finish(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from fairlead.engine.recording.gaps import GapKind, read_gaps
 from fairlead.engine.recording.importers.events import Contract
 from fairlead.engine.recording.importers.report import ImportReport
 from fairlead.engine.recording.importers.staging import ImportFailed
@@ -21,7 +22,7 @@ from tests.unit.recording.test_import_binance import events_of, lines_of
 
 FILE = HERE / "hftbacktest_usdm.npz"
 BUY, LOCAL = 1 << 29, 1 << 30
-DEPTH, CLEAR, SNAPSHOT = 1, 3, 4
+DEPTH, TRADE, CLEAR, SNAPSHOT = 1, 2, 3, 4
 np: Any = pytest.importorskip("numpy")
 
 
@@ -45,6 +46,20 @@ def test_trades_are_those_of_the_stream(tmp_path):
         assert tick.size.as_decimal() == Decimal(event["q"])
         assert tick.aggressor_side.name == ("SELL" if event["m"] else "BUY")
         assert tick.ts_event == event["T"] * 1_000_000
+
+
+def test_a_trade_that_cannot_be_held_is_a_row_and_ends_no_book(rows, tmp_path):
+    imported(FILE, tmp_path / "good")
+    trades = [at for at, row in enumerate(rows) if int(row["ev"]) & 0xFF == TRADE]
+    rows["qty"][trades[3]] = -1.0
+    np.savez(tmp_path / "bad.npz", data=rows)
+    report = imported(tmp_path / "bad.npz", tmp_path / "bad")
+    (row,) = read_gaps(tmp_path / "bad")[0]
+    assert (row.kind, row.count, report.malformed) == (GapKind.MISSING, 1, 1)
+    assert row.reason.startswith("1 trade line left out: ")
+    good, bad = (ParquetDataCatalog(str(tmp_path / name)) for name in ("good", "bad"))
+    assert bad.query_order_book_deltas() == good.query_order_book_deltas()
+    assert len(bad.query_trade_ticks()) == len(good.query_trade_ticks()) - 1
 
 
 def test_the_book_is_what_the_rows_make_it(rows, tmp_path):
