@@ -18,6 +18,7 @@ from nautilus_trader.model import (
 )
 
 from fairlead.engine.guard.core import Core
+from fairlead.engine.guard.denied import DeniedOrders
 from fairlead.engine.guard.handed import require_order
 from fairlead.engine.guard.run_state import DenialRecord
 from fairlead.engine.guard.stop import Stop
@@ -43,6 +44,7 @@ class Sending:
     def __init__(self, core: Core, stop: Stop) -> None:
         self._core = core
         self._stop = stop
+        self.denied = DeniedOrders(core)
 
     def call(
         self,
@@ -117,6 +119,7 @@ class Sending:
             self._deny(order, facts.client_order_id, facts.instrument, denial)
             return False
         core.gate.approve(facts, view.now_ns())
+        self.denied.approved(facts.client_order_id)
         core.run.note_market(facts.client_order_id, core.strategy.cache, order.instrument_id)
         ticks = core.run.ticks
         if ticks is not None and isinstance(core.event, TICKS):
@@ -174,6 +177,8 @@ class Sending:
     ) -> bool:
         """Whether the gate lets an order become this; what it refuses is told."""
         core, view = self._core, self._core.ready()
+        if self.denied.has(client_order_id, "modify"):
+            return False
         order = core.strategy.cache.order(client_order_id)
         if order is None or order.is_closed:
             state = "unknown" if order is None else order.status.name
@@ -210,6 +215,7 @@ class Sending:
 
     def _deny(self, order: Any, order_id: str, instrument: str, denial: Denial) -> None:
         core = self._core
+        self.denied.add(order, denial)
         record = DenialRecord(
             strategy=core.id,
             client_order_id=order_id,

@@ -401,26 +401,28 @@ class GuardedStrategy(Subscriptions):
 
     # Cancels pass no gate; in a backtest each may have a latency of its own
 
-    def cancel_order(self, *args: Any, **kwargs: Any) -> None:
-        """`Strategy.cancel_order`."""
-        if not self._is_gone(next(iter((*args, *kwargs.values())), None)):
-            with self._cancelling(args, kwargs):
-                super().cancel_order(*args, **kwargs)
+    def cancel_order(self, client_order_id: ClientOrderId, *args: Any, **kwargs: Any) -> None:
+        """`Strategy.cancel_order`; nothing, and said, for an order that the gate denied."""
+        if not self._is_gone(client_order_id):
+            with self._cancelling((client_order_id,), {}):
+                super().cancel_order(client_order_id, *args, **kwargs)
 
-    def cancel_orders(self, *args: Any, **kwargs: Any) -> None:
-        """`Strategy.cancel_orders`."""
-        named, rest = kwargs.pop("client_order_ids", None), args
-        if named is None and args:
-            named, *rest = args  # type: ignore[assignment]
-        if named:
-            there = [one for one in named if not self._is_gone(one)]
-            if not there:
+    def cancel_orders(
+        self, client_order_ids: Sequence[ClientOrderId], *args: Any, **kwargs: Any
+    ) -> None:
+        """`Strategy.cancel_orders` of those that the gate did not deny."""
+        if client_order_ids:
+            client_order_ids = [one for one in client_order_ids if not self._is_gone(one)]
+            if not client_order_ids:
                 return
-            args = (there, *rest)
-        elif named is not None:
-            args = (named, *rest)
-        with self._cancelling(args, kwargs):
-            super().cancel_orders(*args, **kwargs)
+        with self._cancelling((client_order_ids,), {}):
+            super().cancel_orders(client_order_ids, *args, **kwargs)
+
+    def query_order(self, order: Any, *args: Any, **kwargs: Any) -> None:
+        """`Strategy.query_order`; nothing, and said, for an order that the gate denied."""
+        name = getattr(order, "client_order_id", None)
+        if self._guard is None or not self._guard.sending.denied.has(name, "query"):
+            super().query_order(order, *args, **kwargs)
 
     def cancel_all_orders(self, *args: Any, **kwargs: Any) -> None:
         """`Strategy.cancel_all_orders`."""
@@ -428,10 +430,15 @@ class GuardedStrategy(Subscriptions):
             super().cancel_all_orders(*args, **kwargs)
 
     def _is_gone(self, client_order_id: Any) -> bool:
-        """Whether the order may have left the cache, being over for long: NautilusTrader raises for
-        one that is not there, and says of one that is over that it is."""
+        """Whether the order never was, since the gate denied it, or may have left the cache, being
+        over for long: NautilusTrader raises for one that is not there, and says of one that is over
+        that it is."""
         bound = self._guard
-        if bound is None or not bound.run.lets_go or not isinstance(client_order_id, ClientOrderId):
+        if bound is None or not isinstance(client_order_id, ClientOrderId):
+            return False
+        if bound.sending.denied.has(client_order_id, "cancel"):
+            return True
+        if not bound.run.lets_go:
             return False
         if self.cache.order_exists(client_order_id):
             return False
