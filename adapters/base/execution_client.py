@@ -60,6 +60,7 @@ class VenueExecutionClient(ExecutionClient):
         self._trading = trading
         self._base_fees: dict[str, Decimal] = {}  # since the start, by instrument
         self._reported: set[str] = set()  # client order ids that NautilusTrader has from a report
+        self._asked: set[str] = set()  # client order ids whose question is under way
         self._is_told = False  # the mass status has told what the journal holds
         self._desk = trading.make_desk(self)
         self._desk.on_failure = self._desk_failed
@@ -190,7 +191,17 @@ class VenueExecutionClient(ExecutionClient):
         )
 
     async def _query_order(self, command: Any) -> None:
-        self._take(command, partial(self._desk.query, str(command.client_order_id)))
+        """NautilusTrader asks again and again while an answer is missing: once at a time."""
+        name = str(command.client_order_id)
+        if name not in self._asked:
+            self._asked.add(name)
+            self._take(command, partial(self._query, name))
+
+    async def _query(self, name: str) -> None:
+        try:
+            await self._desk.query(name)
+        finally:
+            self._asked.discard(name)
 
     def _take(self, command: Any, does: Command) -> None:
         self._trading.commands.take(str(command.instrument_id), partial(self._watched, does))

@@ -136,6 +136,14 @@ class BalanceCheck:
         if drifts is not None:
             known.take(drifts)
 
+    def agrees(self, balances: Sequence[VenueBalance]) -> bool:
+        """Whether they are to the last digit what the journal makes of what was agreed on.
+
+        Each execution moves a wallet by its fee: then nothing was executed that is not booked.
+        """
+        known = self._known()
+        return known.is_based and self._differences(known, balances) == ()
+
     def _known(self) -> Balances:
         if self._balances is None:
             self._balances = self._expected()

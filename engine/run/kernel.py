@@ -39,6 +39,7 @@ TRADER_ID = "FAIRLEAD-001"
 CONNECT_SECS = 60  # on top of the quarantine of unproven orders
 POSITION_CHECK_SECS = 30.0  # NautilusTrader's positions against the journal's
 ACCOUNT_EVENTS_MINS = 5
+ASK_ALWAYS = (1 << 32) - 1  # NautilusTrader counts in 32 bits
 NATIVE_RATE = "1000000/00:00:01"  # the gate's own rate is the limit; see order_rate
 MIB = 1 << 20
 BEGUN = r"_\d{4}-\d\d-\d\d_\d{6}.*"  # the time in the name of a file that is begun in turn
@@ -73,6 +74,8 @@ def node_config(
             submission_recovery_policy=SubmissionRecoveryPolicy.RETAIN_UNRESOLVED,
             # Where nothing is sent there is nobody else to ask.
             inflight_check_interval_ms=2_000 if is_real else 0,
+            # What is asked in vain proves nothing: a cancel would be taken for done.
+            inflight_check_retries=ASK_ALWAYS,
             open_check_interval_secs=10.0 if is_real else None,
             open_check_open_only=False,
             position_check_interval_secs=POSITION_CHECK_SECS if is_real else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.live.native import MAKER, PERP, TREND, Native, taking
 from tests.support.patience import PATIENCE_SECS
 from tests.support.processes import (
     Process,
+    Venue,
     command,
     run,
     run_until,
@@ -30,6 +32,10 @@ pytestmark = pytest.mark.slow
 
 CLOSED = "http://127.0.0.1:9"  # the discard port: nobody listens
 AWAY = {"usdm_rest": CLOSED, "usdm_ws": f"{CLOSED}/ws", "usdm_ws_api": f"{CLOSED}/api"}
+
+
+UNANSWERED = "SELECT * FROM orders WHERE cancel_requested AND state IN ('OPEN', 'CANCELLING')"
+ASKED_SECS = 45.0  # NautilusTrader took a cancel for done after 30 s
 
 
 @pytest.fixture
@@ -159,6 +165,45 @@ def test_a_start_looks_again_a_few_times_only(native: Native) -> None:
     ended = run("live", native.config(taking(native.seen)), "--for", "1", "--json")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert native.position() == native.position_at_venue() == Decimal("0.034")
+
+
+def test_a_cancel_that_is_never_answered_is_not_taken_for_done(native: Native) -> None:
+    """The venue stands still for longer than NautilusTrader would ask: no order ends by it."""
+    assert native.served is not None
+    assert native.served.process is not None
+    config = native.config(MAKER)
+    process = start("live", config, log=native.log)
+    try:
+        wait_for(lambda: native.states()["CANCELED"] >= 2, "quotes that follow the market")
+        wait_for(lambda: _freezes_a_cancel(native, native.served), "a cancel without an answer")
+        ((last,),) = native.rows("SELECT max(seq) FROM records")
+        time.sleep(ASKED_SECS)
+        over = native.rows(f"SELECT * FROM records WHERE kind = 'CANCELED' AND seq > {last}")
+        native.served.process.send_signal(signal.SIGCONT)
+        assert over == []
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(PATIENCE_SECS)
+        assert code in (Exit.OK, Exit.UNRESOLVED), native.log.read_text()
+    finally:
+        native.served.process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait(PATIENCE_SECS)
+    if code == Exit.UNRESOLVED:  # of an order that was sent then, too, the answer was lost
+        ended = run("live", config, "--for", "3")
+        assert ended.returncode == 0, ended.stderr[-3000:]
+    assert native.position() == native.position_at_venue()
+
+
+def _freezes_a_cancel(native: Native, served: Venue) -> bool:
+    """Stop the venue; let it go on where nothing was asked of it in that moment."""
+    assert served.process is not None
+    served.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.5)  # what it had sent is acted on
+    if native.rows(UNANSWERED):
+        return True
+    served.process.send_signal(signal.SIGCONT)
+    time.sleep(0.5)
+    return False
 
 
 def test_kill_all_empties_the_book_with_a_run_and_without(native: Native) -> None:

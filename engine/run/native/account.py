@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.orders.balance_check import BalanceCheck
 from fairlead.engine.orders.journal import Journal, JournalError
 from fairlead.engine.orders.live import LiveOrder
-from fairlead.engine.orders.model import Finding, Intent, VenueUnavailable
+from fairlead.engine.orders.model import Finding, Intent, Side, VenueUnavailable
 from fairlead.engine.run.native.balances import NativeBooks, contract_of, price_in, wallet_of
 from fairlead.engine.run.native.desk import NativeDesk
 from fairlead.engine.run.native.look import Seen, told
@@ -123,12 +123,15 @@ class NativeAccount(JournaledAccount):
                 self.desk.book(order, told, seen.fills.get(name, ()))
         if self._config.venues[self.venue.lower()].account_type == "margin":
             self._compare(seen)
+            self._require_proof(absent, seen)
         elif absent and not self._config.execution.accept_drift:
             raise FairleadError(  # no positions are told that would prove that nothing was filled
                 DRIFT,
                 f"{self.venue} tells nothing of {', '.join(map(_id, absent))}, which "
-                f"{self.journal.path} holds open: look at the venue what became of it, or set "
-                "execution.accept_drift = true for one start, which takes it for never filled",
+                f"{self.journal.path} holds open, or what it tells could not be read (the log has "
+                "why): look at the venue what became of it. Where it was never filled, "
+                "execution.accept_drift = true for one start takes it for that; an execution would "
+                "be missing from the journal for good",
                 Exit.DRIFT,
             )
         for order in absent:
@@ -163,6 +166,29 @@ class NativeAccount(JournaledAccount):
                     "set execution.accept_drift = true for one start",
                     Exit.DRIFT,
                 )
+
+    def _require_proof(self, absent: Sequence[LiveOrder], seen: Seen) -> None:
+        """Positions that agree prove of orders that the venue tells nothing of that none was
+        filled, but for those of two sides, whose executions may make nothing of one another: it
+        may have failed to tell. Then the wallet must agree. Raises FairleadError.
+        """
+        sides: defaultdict[str, set[Side]] = defaultdict(set)
+        for order in absent:
+            sides[order.intent.instrument].add(order.intent.side)
+        names = sorted(name for name, found in sides.items() if len(found) > 1)
+        if not names or self._config.execution.accept_drift:
+            return
+        if seen.balances is not None and self._balances.agrees(seen.balances):
+            return
+        ids = ", ".join(_id(order) for order in absent if order.intent.instrument in names)
+        raise FairleadError(
+            DRIFT,
+            f"{self.venue} tells nothing of {ids}, which {self.journal.path} holds open; one of "
+            "them may have been filled against another, and what the account holds does not prove "
+            "that none was: start again, look at the venue what became of them, or set "
+            "execution.accept_drift = true for one start, which takes them for never filled",
+            Exit.DRIFT,
+        )
 
     def taken_over(self, cache: Any) -> str | None:
         """NautilusTrader has the orders that the venue has open; it tells what comes from now on.

@@ -89,13 +89,13 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
         yield made
 
 
-def limit(name: str = CID) -> LimitOrder:
+def limit(name: str = CID, side: OrderSide = OrderSide.BUY) -> LimitOrder:
     return LimitOrder(
         trader_id=TraderId("T-001"),
         strategy_id=StrategyId("Maker-001"),
         instrument_id=InstrumentId.from_str(PERP),
         client_order_id=ClientOrderId(name),
-        order_side=OrderSide.BUY,
+        order_side=side,
         quantity=Quantity.from_str("0.020"),
         price=Price.from_str("50000.00"),
         time_in_force=TimeInForce.GTC,
@@ -470,6 +470,35 @@ def test_a_wallet_that_differs_refuses_the_start_above_its_limit(kept: Kept) -> 
         account(kept).recover(holding("990"))
     assert (raised.value.code, raised.value.exit_code) == (BALANCE_DRIFT, Exit.DRIFT)
     account(kept, accept=True).recover(holding("990"))
+
+
+@pytest.mark.parametrize(
+    ("usdt", "sides", "proven"),
+    [
+        ("1000", ("BUY", "SELL"), True),
+        ("999.9", ("BUY", "SELL"), False),  # each was filled, and the venue failed to tell
+        ("999.9", ("BUY", "BUY"), True),  # a difference of something else
+        (None, ("BUY", "SELL"), False),
+        (None, ("SELL", "SELL"), True),
+    ],
+)
+def test_orders_of_two_sides_are_gone_where_the_wallet_agrees_too(
+    kept: Kept, usdt: str | None, sides: tuple[str, str], proven: bool
+) -> None:
+    account(kept).recover(holding("1000"))
+    names = [f"{number}-{side}" for number, side in enumerate(sides)]
+    for name, side in zip(names, sides, strict=True):
+        kept.desk.intend([limit(name, getattr(OrderSide, side))])
+    seen = Seen() if usdt is None else holding(usdt)
+    if not proven:
+        with pytest.raises(FairleadError, match="start again") as raised:
+            account(kept).recover(seen)
+        assert (raised.value.code, raised.value.exit_code) == (DRIFT, Exit.DRIFT)
+        assert len(kept.again().live_orders()) == 2
+        account(kept, accept=True).recover(seen)
+    else:
+        account(kept).recover(seen)
+    assert kept.again().live_orders() == []
 
 
 def test_results_and_fees_are_no_difference_of_a_wallet(kept: Kept) -> None:
