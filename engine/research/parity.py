@@ -13,6 +13,8 @@ the first of these that fits:
   backtest does it by a command, a paper run when it fills, a venue without such orders never.
 - `queue`: a maker's execution at the order's own limit came earlier, later or not at all; one that
   came earlier is there without a queue. So may a stop's rest: NautilusTrader calls it a taker's.
+- `booking`: the same is executed at the order's own limit, and a backtest books it later: its
+  NautilusTrader asks about a resting order at the next event that reaches it.
 - `unexplained`: everything else. A backtest that has such a one can't be trusted about this run.
 """
 
@@ -29,8 +31,8 @@ import msgspec
 from fairlead.engine.research.columns import NOT_TOLD, Row
 
 REFUSAL, FEE, GAP, LATENCY = "refusal", "fee", "gap", "latency"
-EXIT, QUEUE, UNEXPLAINED = "exit", "queue", "unexplained"
-CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, UNEXPLAINED)
+EXIT, BOOKING, QUEUE, UNEXPLAINED = "exit", "booking", "queue", "unexplained"
+CLASSES = (LATENCY, QUEUE, FEE, GAP, REFUSAL, EXIT, BOOKING, UNEXPLAINED)
 AT_ONCE = frozenset({"IOC", "FOK"})
 STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
@@ -269,7 +271,28 @@ def _explained(
         known = one.rows.get(row["client_order_id"])
         if known is not None and _same_fills(row, known, slack):
             return LATENCY, f"the same {one.words}"
-    return _queued(row, pair, queueless)
+    kind, why = _queued(row, pair, queueless)
+    if kind == UNEXPLAINED and _is_booked_later(row, other, slack):
+        return BOOKING, "the same in all, which the backtest books with a later event"
+    return kind, why
+
+
+def _is_booked_later(row: Row, other: Row | None, slack: Slack) -> bool:
+    """Whether each time that the backtest books is of all that the run had until then, and no more,
+    at the order's own limit."""
+    if other is None or not row["fills"] or len(row["fills"]) < len(other["fills"]):
+        return False
+    if {_plain(one["price"]) for one in (*row["fills"], *other["fills"])} - _own(row):
+        return False
+    times = sorted({one["ts_event"] for one in other["fills"]})
+    alike = all(_filled_by(row, ts + slack.ns) == _filled_by(other, ts) for ts in times)
+    last = max(one["ts_event"] for one in row["fills"])
+    return alike and bool(times) and times[-1] >= last - slack.ns
+
+
+def _own(row: Row) -> set[str]:
+    """The limits that it had."""
+    return {_plain(one["price"]) for one in (row, *row["changes"]) if one["price"] is not None}
 
 
 def _cut(row: Row, other: Row | None, rows: Sequence[Row]) -> str | None:
@@ -330,7 +353,7 @@ def _same_fills(row: Row, other: Row, slack: Slack) -> bool:
 
 def _queued(row: Row, pair: Pair, queueless: Variant | None) -> tuple[str, str]:
     mine, theirs = pair
-    own = {_plain(one["price"]) for one in (row, *row["changes"]) if one["price"] is not None}
+    own = _own(row)
     fills = [one for one in pair if one is not None and one.what == "fill"]
     made = {"MAKER", NOT_TOLD}
     odd = [one for one in fills if one.fee[1] not in made or one.detail[1] not in own]

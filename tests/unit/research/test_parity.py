@@ -110,6 +110,26 @@ def test_the_rest_of_a_fired_stop_waits_for_its_turn_whatever_it_is_called(
     assert found.kind == "unexplained", "it took, which a rest does not"
 
 
+def at(secs: int, size: str, price: str = "59282.2") -> dict[str, Any]:
+    return fill("0 USDT", "MAKER", BEGIN_NS + secs * SECOND_NS, size) | {"price": price}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "says"),
+    [
+        ([at(3, "0.018"), at(4, "0.03")], "booking"),
+        ([at(4, "0.048")], "booking"),
+        ([at(3, "0.017"), at(4, "0.031")], "unexplained"),  # not what the run had by then
+        ([at(3, "0.018")], "unexplained"),  # and never the rest
+        ([at(3, "0.018"), at(4, "0.03", "59282.1")], "unexplained"),  # at another price
+    ],
+)
+def test_what_is_booked_later_in_one_is_the_same(theirs: list[Any], says: str) -> None:
+    mine = row(at(2, "0.016"), at(3, "0.002"), at(4, "0.03"))
+    (found,) = differences(mine, row(*theirs), slack_ns=1)
+    assert found.kind == says
+
+
 # -- exits that are cut
 
 
