@@ -17,6 +17,11 @@ COMMANDS: dict[str, Code] = {
     ),
     "ALERTS-NAME": Code("no such endpoint of alerts", "take one that the line lists"),
     "SET-FORM": Code("`--set` without KEY=VALUE", "`fairlead config` lists every key"),
+    "OUTPUT-LOST": Code(
+        "stdout took nothing of a result: a full disk, or a reader that went away",
+        "it follows on stderr, and the line names its files; free the disk, and ask again",
+    ),
+    "INTERRUPTED": Code("a signal ended a command before it was done", _AGAIN),
     "STOPPED": Code("stopped by a signal before it began", "nothing was sent"),
     "E-ADAPTER": Code(
         "a package's adapter can't be loaded", "mend or uninstall the package that is named"
@@ -127,6 +132,10 @@ COMMANDS: dict[str, Code] = {
         "the run recorded nothing, or its recording is gone",
         "record with it: a [record] section whose `normalized` is on",
     ),
+    "LOOK-AHEAD": Code(
+        "an order hangs on data that comes after it",
+        "look for what the strategy reads that is not known yet at the time that is named",
+    ),
     "PARITY-EMPTY": Code("the run sent no orders", "there is nothing to compare"),
     "PARITY-MODE": Code(
         "the run was neither live nor on paper: a backtest has nothing to be compared with",
@@ -190,6 +199,14 @@ COMMANDS: dict[str, Code] = {
     ),
     "CONVERT-EXISTS": Code("a table is there already", "remove it, or name another `--out`"),
     "CONVERT-DISK": Code("the tables can't be written", f"free the disk; {_AGAIN}"),
+    "DATA-FAULT": Code(
+        "files of a recording or catalog are not as they were written",
+        "the FAULT lines name them: import or record them again, or remove the file",
+    ),
+    "DATA-REPLAY": Code(
+        "today's parser makes other rows of the raw frames than were recorded",
+        "the version that recorded them made others; look at the rows that are named",
+    ),
     "DATA-DISK": Code("a recording can't be read or written", "mend its mode, or the disk"),
     "DATA-INSTRUMENT": Code("nothing of that instrument", "take one that is listed"),
     "DATA-MISSING": Code(

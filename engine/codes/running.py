@@ -186,6 +186,9 @@ RUNNING: dict[str, Code] = {
     ),
     "KILL-FLATTEN": Code("a kill could not close positions", "[kill.md](kill.md) says what to do"),
     "KILL-STATE": Code("a kill is not stored", "end the run; free or repair the disk; kill again"),
+    "KILL-SIGNAL": Code(
+        "a kill by signal (SIGUSR1) could not be carried out", "`fairlead kill all` does the same"
+    ),
     "KILL-CONFIG": Code(
         "the config can't be read, so nothing was stopped",
         "`kill -USR1 PID` of the run, or the file `KILL` in its state folder",
@@ -207,8 +210,20 @@ RUNNING: dict[str, Code] = {
     "STOP-TIMEOUT": Code(
         "the stop took too long", "start again: it finds what is open; `run.stop_timeout_secs`"
     ),
+    "STOP-WAITS": Code(
+        "a strategy's callback does not come back: the stop waits for it",
+        "mend the line of the strategy that is named; a second signal ends the run at once",
+    ),
     "STOP-AT-ONCE": Code("a second signal ended it", "start again: it finds what is open"),
     "CUT-SHORT": Code("ended before its summary was whole", "the journal has what was done"),
+    "LEFT-OPEN": Code(
+        "an order stays open at the venue after the stop",
+        "`fairlead kill all` cancels it; the next start takes it over",
+    ),
+    "THREADS-LEFT": Code(
+        "threads of a strategy were at work still, and ended with the process",
+        "end them in `on_stop`, or make them daemons",
+    ),
     "OUTPUT-DROPPED": Code("the screen took no more lines", "the log file has all of them"),
     # -- while it runs ---------------------------------------------------------------------------
     "CLOCK-STEP": Code("this machine's clock was set", "keep it by NTP"),
@@ -257,6 +272,7 @@ RUNNING: dict[str, Code] = {
     "RENEWAL-FAILED": Code("a session could not be renewed yet", "wait: it is retried"),
     "RENEWAL-DEAD": Code("a session has ended, and is not renewed", "the key; then start again"),
     "HTTP-CONNECT": Code("the venue can't be connected to", "network, address, its status page"),
+    "HTTP-DNS": Code("the venue's host has no address", "its name in the options; the name server"),
     "HTTP-TLS": Code("its certificate is not accepted", "the address; this machine's clock"),
     "HTTP-TIMEOUT": Code("no answer in time; an order's outcome is UNKNOWN", _WAIT),
     "HTTP-RESET": Code("the connection was cut; an order's outcome is UNKNOWN", _WAIT),
@@ -264,6 +280,13 @@ RUNNING: dict[str, Code] = {
     "HTTP-STOPPED": Code("stopped before a byte was sent", "nothing was sent"),
     "HTTP-TOO-LARGE": Code("an answer beyond the limit", "report it with the log"),
     "HTTP-URL": Code("an address that can't be one", "mend it in `[venues.NAME.options]`"),
+    "WS-CONNECT": Code(
+        "the stream's address can't be connected to",
+        "`ws_url` in `[venues.NAME.options]`, network, the venue's status page",
+    ),
+    "WS-DNS": Code("the stream's host has no address", "its name in the options; the name server"),
+    "WS-TLS": Code("its certificate is not accepted", "the address; this machine's clock"),
+    "WS-RESET": Code("the stream was cut while it opened", "wait: it connects again by itself"),
     "WS-CLOSED": Code("the stream was closed", "wait: it connects again by itself"),
     "WS-REFUSED": Code("the stream was refused", "the key, the address, the venue's status page"),
     "WS-TIMEOUT": Code("the stream did not open in time", "network, the venue's status page"),

@@ -25,11 +25,19 @@ NOT_CODES = {
 }
 _SAID = re.compile(r'"([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+)(?:"|: )')
 _RAISED = re.compile(r'(?:Error|Failed)\(\s*"([A-Z]+)"')  # a word alone is a code there
+_TOLD = re.compile(r"\b(?:error|warning|problem) ([A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*): ")  # a line of ours
+_NAMED = re.compile(r'f"([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+) \{')  # with whom it is of
+_BUILT = re.compile(r'f"([A-Z]+)-\{code\}"')
+_PART = re.compile(r'\b(?:return|or) "([A-Z]+)"')  # of which it is built
 
 
 def codes_in(text: str) -> set[str]:
-    """Text in the form of a code, alone or before what it says; what an error begins with."""
-    return {*_SAID.findall(text), *_RAISED.findall(text)}
+    """Text in the form of a code, alone or before what it says; what an error or a line begins
+    with.
+    """
+    built = {f"{one}-{part}" for one in _BUILT.findall(text) for part in _PART.findall(text)}
+    found = (one.findall(text) for one in (_SAID, _RAISED, _TOLD, _NAMED))
+    return built.union(*found)
 
 
 def sources() -> Iterator[str]:
@@ -52,6 +60,9 @@ def test_every_code_of_the_source_has_a_row_and_every_row_a_code() -> None:
 def test_a_code_without_a_row_is_noticed() -> None:
     text = 'raise FairleadError(\n"ODD", x)\nwarn("NEW-CODE")\nf"LOG-CODE: {why}"\nx = "A-b"\n'
     assert codes_in(text) == {"ODD", "NEW-CODE", "LOG-CODE"}
+    line = 'say(f"error LINE: {x}")\n"warning LINE-TOO: " f"NOTE-OF {x}: y"\n'
+    assert codes_in(line) == {"LINE", "LINE-TOO", "NOTE-OF"}
+    assert codes_in('return "DNS"\nx = y or "RESET"\nf"WS-{code}"\n') == {"WS-DNS", "WS-RESET"}
 
 
 def test_every_row_says_what_it_means_and_what_to_do() -> None:
