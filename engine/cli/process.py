@@ -1,8 +1,9 @@
 """What holds for the process of every verb: its outputs, and signals before there is a run.
 
-A result that can't be printed (a full disk, a reader that went away) is no reason to end otherwise
-than the run did: the exit code stays the one that was earned, what was meant for stdout goes to
-stderr, and the files that hold the rest are named there.
+What was meant for a stdout that takes nothing (a full disk, a reader that went away) goes to stderr,
+and the files that hold the rest are named there. A code that says what became of money stays the
+one that was earned: what starts a run again where it failed would trade anew. Of every other verb
+the output is what it was asked for: without it, it has failed.
 
 With `--json` stdout gets one document, however the process ends: where its verb had no time to
 print one, it is what was told last on stderr, with the exit code.
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 # A signal is how these end; before they have begun it is nothing but that.
 ENDED_BY_SIGNAL = frozenset({"live", "paper", "record", "venue"})
+# So do these, and those that settle or stop orders: their code tells of the orders, nothing else.
+EARNED = ENDED_BY_SIGNAL | {"kill", "resolve"}
 # These print what can be printed again: a reader that has enough is no loss (`| head`).
 REPEATABLE = frozenset(
     {
@@ -48,6 +51,7 @@ REPEATABLE = frozenset(
         *("status", "orders", "positions", "fills", "logs", "reconcile", "doctor"),
     }
 )
+REPEATED = frozenset({"ls", "show"})  # and these of the verbs that have more words
 TAIL_MAX = 8192  # bytes of an output that are kept: more than a line of ours has
 THREADS_SECS = 2.0  # for threads that a strategy has left to end by themselves
 RESULT_SECS = 10.0  # for a stdout that takes nothing of the result, before it is given up
@@ -135,7 +139,7 @@ class Output(io.RawIOBase):
     def _tell(self, error: OSError) -> None:
         if self._instead is None:
             return
-        if error.errno == errno.EPIPE and _verb() in REPEATABLE:
+        if error.errno == errno.EPIPE and _is_repeatable():
             self._instead = None
             return
         self.is_told = True
@@ -187,6 +191,10 @@ def answer_of(code: str, message: str, exit_code: int) -> dict[str, Any]:
 
 def _verb() -> str:
     return sys.argv[1] if len(sys.argv) > 1 else ""
+
+
+def _is_repeatable() -> bool:
+    return _verb() in REPEATABLE or not REPEATED.isdisjoint(sys.argv[2:3])
 
 
 def begin() -> None:
@@ -261,7 +269,7 @@ def finish(code: int = 0) -> int:
     """Write what is buffered; where stdout was lost, say what is in which file.
 
     Then the process ends, whatever threads a strategy has left, with the exit code that is given
-    back: `code`, but for a verb that had nothing but its stdout to give, and has lost that.
+    back: `code`, but for a verb whose stdout is what it was asked for, and is lost.
     """
     if _verb() not in ENDED_BY_SIGNAL:
         end_by_signals(_INTERRUPTED)
@@ -272,7 +280,7 @@ def finish(code: int = 0) -> int:
     for one in _process.results:
         if one.screen is not None and not one.screen.wait(RESULT_SECS):
             _give_up(one)
-    if not code and _verb() in REPEATABLE and any(one.is_told for one in _process.results):
+    if not code and _verb() not in EARNED and any(one.is_told for one in _process.results):
         code = int(Exit.FAILED)
     if any(one.lost is not None for one in _process.results):
         for what, path in _process.files.items():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -193,14 +196,29 @@ def test_a_backtest_whose_files_can_t_be_written_runs_all_the_same(
     assert "nothing was sent" not in told
 
 
+@contextlib.contextmanager
+def gone(out: str) -> Iterator[int]:
+    """A stdout that takes nothing."""
+    if out == "pipe":
+        reading, writing = os.pipe()
+        os.close(reading)
+    else:
+        writing = os.open(out, os.O_WRONLY)
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("out", ["/dev/full", "pipe"])
 @pytest.mark.parametrize("words", [[], ["--json"]])
-def test_a_backtest_whose_stdout_is_lost_says_so_and_where_the_files_are(
-    config: Path, words: list[str]
+def test_a_backtest_whose_stdout_is_lost_fails_and_says_so_and_where_the_files_are(
+    config: Path, words: list[str], out: str
 ) -> None:
-    with open("/dev/full", "w") as full:
-        done = fairlead("backtest", config, *words, stdout=full)
-    assert done.returncode == 0
-    assert "error OUTPUT-LOST: stdout: No space left on device" in done.stderr
+    with gone(out) as stdout:
+        done = fairlead("backtest", config, *words, stdout=stdout)
+    assert done.returncode == 1
+    assert "error OUTPUT-LOST: stdout: " in done.stderr
     assert "net" in done.stderr.partition("OUTPUT-LOST")[2]
     assert f"orders: {run_of(config) / 'orders.jsonl'}" in done.stderr.splitlines()
 
