@@ -1,9 +1,9 @@
 """What holds for the process of every verb: its outputs, and signals before there is a run.
 
-What was meant for a stdout that takes nothing (a full disk, a reader that went away) goes to stderr,
-and the files that hold the rest are named there. A code that says what became of money stays the
-one that was earned: what starts a run again where it failed would trade anew. Of every other verb
-the output is what it was asked for: without it, it has failed.
+What was meant for a stdout that takes nothing (a full disk, a reader that went away) goes to
+stderr, and the files that hold the rest are named there. A code that says what became of money
+stays the one that was earned: what starts a run again where it failed would trade anew. Of every
+other verb the output is what it was asked for: without it, it has failed.
 
 With `--json` stdout gets one document, however the process ends: where its verb had no time to
 print one, it is what was told last on stderr, with the exit code.

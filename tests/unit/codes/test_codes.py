@@ -25,7 +25,7 @@ NOT_CODES = {
 }
 _SAID = re.compile(r'"([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+)(?:"|: )')
 _RAISED = re.compile(r'(?:Error|Failed)\(\s*"([A-Z]+)"')  # a word alone is a code there
-_TOLD = re.compile(r"\b(?:error|warning|problem) ([A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*): ")  # a line of ours
+_TOLD = re.compile(r"\b(?:error|warning|problem) ([A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*): ")
 _NAMED = re.compile(r'f"([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+) \{')  # with whom it is of
 _BUILT = re.compile(r'f"([A-Z]+)-\{code\}"')
 _PART = re.compile(r'\b(?:return|or) "([A-Z]+)"')  # of which it is built
