@@ -232,6 +232,7 @@ def _run(
     for strategy in parts.strategies:
         node.add_strategy(strategy)
     node.interrupts.shut_down = ends.shutdown_system
+    node.interrupts.limit_secs = loaded.config.run.stop_timeout_secs
     gc.freeze()  # what is loaded stays: the collector need not look at it again and again
     began = monotonic()
     try:

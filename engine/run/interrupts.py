@@ -1,4 +1,5 @@
-"""SIGINT, SIGTERM and SIGHUP of a backtest: once ends it in order, twice at once.
+"""SIGINT, SIGTERM and SIGHUP of a backtest: once ends it in order, twice at once. One whose
+strategy does not come back from a callback is told, and cut off in time, as in a live run.
 
 Nothing is raised where Python happens to be: mostly that is a callback from NautilusTrader, which
 would drop the exception, and with it the rest of what the callback had to do.
@@ -14,8 +15,10 @@ from typing import Any
 
 from fairlead.engine.errors import Exit
 from fairlead.engine.processes import end_at_once, stop_signals
+from fairlead.engine.run.stopguard import SameCallback, Stays, StopGuard
 
 AGAIN_SECS = 0.01
+_CUT = Stays([], Exit.TIMED_OUT, told="nothing was summed up")
 
 
 class Interrupts:
@@ -27,11 +30,14 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.name = ""
+        self.limit_secs = 10.0  # `run.stop_timeout_secs`
+        self._guard: StopGuard | None = None
         self.shut_down: Callable[[str], object] | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
+            self._guard = StopGuard(SameCallback(), self.limit_secs, lambda: _CUT).__enter__()
             for number in stop_signals():
                 self._before[number] = signal.signal(number, self._came)
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
@@ -45,6 +51,9 @@ class Interrupts:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, alarm)
         self._before = {}
+        if self._guard is not None:
+            self._guard.__exit__()
+            self._guard = None
 
     def __bool__(self) -> bool:
         return bool(self.name)
@@ -59,6 +68,8 @@ class Interrupts:
                 int(Exit.INTERRUPTED),
             )
         self.name = signal.Signals(number).name
+        if self._guard is not None:
+            self._guard.asked(f"signal {self.name}")
         self._again(number, frame)
 
     def _again(self, number: int, frame: FrameType | None) -> None:

@@ -159,7 +159,8 @@ class NodeRun:
     async def _main(self, held: ExitStack) -> Ended:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
-        self._stop_guard = StopGuard(loop, self._settings.stop_timeout_secs, self._stays)
+        limit_secs = self._settings.stop_timeout_secs
+        self._stop_guard = StopGuard(loop.call_soon_threadsafe, limit_secs, self._stays)
         stops = StopSignals(
             loop, self._signalled, self._cut_off, self._stop_guard.asked, self._traits.leaves
         )

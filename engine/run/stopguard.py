@@ -2,17 +2,17 @@
 
 A strategy that blocks its callback blocks the loop, and with it everything that ends a run. A
 thread of its own sees that. It says so once, and when the time of the stop is over it ends the
-process, with the names of what blocks and of what stays open.
+process, with the names of what blocks and of what stays open. A backtest has no loop: there one and
+the same callback of a strategy is at work, look after look.
 """
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 
@@ -29,25 +29,28 @@ NAMES_MAX = 10  # orders named in the last line; beyond, they are counted
 
 
 class Stays(msgspec.Struct, frozen=True):
-    """What a run leaves that is cut off: client order ids of live orders, and its exit code."""
+    """What a run leaves that is cut off: client order ids of live orders, and its exit code.
+
+    `told` is what is said where there are none.
+    """
 
     orders: list[str]
     exit: Exit
+    told: str = "no order is known to be open"
+
+
+Ask = Callable[[Callable[[], None]], object]  # has what is given called, once the run goes on
 
 
 class StopGuard:
     """In a with block on the run's thread, around its loop.
 
-    `stays` is called from the guard's thread when the run is cut off.
+    `ask` and `stays` are called from the guard's thread: the first at every look (a loop's
+    `call_soon_threadsafe`), the second when the run is cut off.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        limit_secs: float,
-        stays: Callable[[], Stays],
-    ) -> None:
-        self._loop = loop
+    def __init__(self, ask: Ask, limit_secs: float, stays: Callable[[], Stays]) -> None:
+        self._ask = ask
         self._limit = limit_secs
         self._stays = stays
         self._owner = threading.get_ident()
@@ -85,7 +88,7 @@ class StopGuard:
             if now < due[0]:
                 self._beat = now
                 continue
-            self._loop.call_soon_threadsafe(self._heard)
+            self._ask(self._heard)
             if now - max(self._beat, due[0]) < WAIT_SECS:
                 continue
             if now - due[0] >= self._limit:
@@ -108,7 +111,7 @@ class StopGuard:
         stays = self._left()
         names = stays.orders
         more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
-        what = "no order is known to be open"
+        what = stays.told
         if names:
             what = (
                 f"these orders stay open at the venue: {', '.join(names[:NAMES_MAX])}{more}; "
@@ -143,17 +146,41 @@ class StopGuard:
 def blocker(frame: FrameType) -> str:
     """Which strategy's callback is at work in the stack of `frame`, and where."""
     stack = list(_outwards(frame))
+    if (found := _callback(stack)) is not None:
+        outer, name = found
+        own = next(one for one in stack if one.f_code.co_filename == outer.f_code.co_filename)
+        return (
+            f"strategy {name} blocks the event loop in {outer.f_code.co_name} "
+            f"({_place(own.f_code, own.f_lineno)})"
+        )
+    return f"the event loop is blocked ({_place(frame.f_code, frame.f_lineno)})"
+
+
+class SameCallback:
+    """The `ask` of a run without a loop: it goes on as long as no strategy's callback is at work
+    that was so at the last look."""
+
+    def __init__(self) -> None:
+        self._owner = threading.get_ident()
+        self._last: FrameType | None = None
+
+    def __call__(self, goes_on: Callable[[], None]) -> None:
+        frame = sys._current_frames().get(self._owner)
+        found = _callback(list(_outwards(frame)))
+        if found is None or found[0] is not self._last:
+            goes_on()
+        self._last = None if found is None else found[0]
+
+
+def _callback(stack: Sequence[FrameType]) -> tuple[FrameType, str] | None:
+    """A strategy's own callback that is at work, the outermost, and the strategy's id."""
     for outer in reversed(stack):
         if outer.f_code.co_filename == _WRAPPERS:
             continue
         name = getattr(getattr(outer.f_locals.get("self"), "_guard", None), "id", None)
         if name is not None:
-            own = next(one for one in stack if one.f_code.co_filename == outer.f_code.co_filename)
-            return (
-                f"strategy {name} blocks the event loop in {outer.f_code.co_name} "
-                f"({_place(own.f_code, own.f_lineno)})"
-            )
-    return f"the event loop is blocked ({_place(frame.f_code, frame.f_lineno)})"
+            return outer, name
+    return None
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

@@ -221,6 +221,10 @@ class Signalling(Plain):
             os.kill(os.getpid(), {first})
             {then}
 """
+UNTIL_TOLD = (
+    "import threading; from fairlead.engine.run import stopguard as g; told = threading.Event(); "
+    "say = g.say; g.say = lambda text: (say(text), told.set()); told.wait(50)"
+)
 MAIN = "from fairlead.engine.cli.main import main; main()"
 
 
@@ -229,10 +233,12 @@ def command(folder: Path, catalog: Path, *words: str) -> list[str]:
     return [sys.executable, "-c", MAIN, "backtest", str(file), *words]
 
 
-def ended(folder: Path, catalog: Path, first: str, then: str) -> subprocess.CompletedProcess[str]:
+def ended(
+    folder: Path, catalog: Path, first: str, then: str, *words: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "signalling.py").write_text(MODULE.format(first=first, then=then))
     return subprocess.run(
-        command(folder, catalog, "--json", "--out", str(folder / "out")),
+        command(folder, catalog, "--json", "--out", str(folder / "out"), *words),
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECS,
@@ -262,6 +268,30 @@ def test_a_second_signal_ends_it_at_once(
     assert (done.returncode, told["exit_code"]) == (130, 130)
     assert told["error"]["code"] == "STOP-AT-ONCE"
     assert "error STOP-AT-ONCE: ended at once by a second signal" in done.stderr
+
+
+def test_a_callback_that_does_not_come_back_is_told_and_cut_off(
+    tmp_path: Path, catalog: Path
+) -> None:
+    limit = ("--set", "run.stop_timeout_secs=6")
+    done = ended(tmp_path, catalog, "signal.SIGTERM", "while True: pass", *limit)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["exit_code"]) == (124, 124)
+    place = "in on_book_deltas (signalling.py:"
+    waits, cut = done.stderr.splitlines()[-2:]
+    assert waits.startswith("warning STOP-WAITS: the stop (signal SIGTERM) waits: strategy ")
+    assert place in waits
+    assert cut.startswith("error STOP-TIMEOUT: the run did not stop within 6 s (signal SIGTERM)")
+    assert place in cut
+    assert cut.endswith("nothing was summed up")
+
+
+def test_a_slow_callback_is_told_and_ends_in_order(tmp_path: Path, catalog: Path) -> None:
+    limit = ("--set", "run.stop_timeout_secs=60")
+    done = ended(tmp_path, catalog, "signal.SIGTERM", UNTIL_TOLD, *limit)
+    assert done.returncode == 130
+    assert "warning STOP-WAITS: the stop (signal SIGTERM) waits: strategy " in done.stderr
+    assert "STOP-TIMEOUT" not in done.stderr
 
 
 @pytest.mark.parametrize("number", NUMBERS)
