@@ -334,6 +334,11 @@ def _render_instrument(each: InstrumentReport, *, has_tops: bool) -> list[str]:
             f"  WARNING        {each.off_tick:,} prices and {each.off_step:,} sizes are no "
             "multiple of the increments that were given"
         )
+    if each.float_noise:
+        lines.append(
+            f"  float error    {each.float_noise:,} numbers were within it of a shorter decimal, "
+            "and were taken as that"
+        )
     low, high = each.exchange_ahead_ns
     if low is not None and high is not None and low > 0:
         lines.append(

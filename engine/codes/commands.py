@@ -157,7 +157,10 @@ COMMANDS: dict[str, Code] = {
         "the catalog holds a part of the file's time", "cut the file, or take another catalog"
     ),
     "IMPORT-ORDER": Code("the lines are not in order of time", "sort them, as the line says"),
-    "IMPORT-MIXED": Code("one symbol of two kinds of market in a file", "split the file"),
+    "IMPORT-MIXED": Code(
+        "one symbol of two kinds of market in a file, or one name given for several symbols",
+        "split the file",
+    ),
     "IMPORT-SYMBOL": Code(
         "a symbol that names no instrument", "`--id` and `--symbol BASE/QUOTE` name it"
     ),

@@ -142,6 +142,7 @@ def _parse(path: Path, data: bytes) -> tuple[str, dict[str, Any]]:
         col = e.start - (data.rfind(b"\n", 0, e.start) + 1) + 1
         byte = f"the byte 0x{data[e.start]:02x}"
         raise _failure(path, "E-CFG-002", "UTF-8 text", byte, line, col) from e
+    text = text.removeprefix("\ufeff")  # a byte order mark, which some editors write
     try:
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:

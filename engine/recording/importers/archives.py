@@ -1,7 +1,10 @@
 """Binance's daily archive files: trades, aggTrades, klines, bookTicker, depth; csv or zip.
 
 Times are the exchange's, in milliseconds or (newer spot files) microseconds: there is no local
-time, so `ts_init` is `ts_event`. Formats: the README of github.com/binance/binance-public-data.
+time, so `ts_init` is `ts_event`. A message of depth is the lines of its update ids: they say what
+came together where times of whole milliseconds do not. Bars of calendar months (1mo) are refused:
+they have no one length, by which a missing bar is known. Formats: the README of
+github.com/binance/binance-public-data.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ from fairlead.engine.recording.importers.flat import Asked, market_of
 from fairlead.engine.recording.importers.lines import LineReader
 from fairlead.engine.recording.importers.messages import NO_LEVEL, Row, messages
 
-_NAME = re.compile(r"([A-Z0-9_]{2,30})-(trades|aggTrades|bookTicker|bookDepth|[0-9]+[smhdw])-")
+_NAME = re.compile(
+    "([A-Z0-9_]{2,30})-(trades|aggTrades|bookTicker|bookDepth|[0-9]+(?:[smhdw]|mo))-"
+)
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_PERP)?")
 FEES = {  # of an account without volume or discounts, maker and taker
     Contract.SPOT: (Decimal("0.001"), Decimal("0.001")),
@@ -47,6 +52,11 @@ BOOK_DEPTH = (
     "bookDepth has sizes summed up within percents of the mid, and no prices: there is no book in "
     "it. Import bookTicker, or the depth files (snap and update) in its place"
 )
+MONTHLY = (
+    "bars of calendar months, 28 to 31 days each, are not imported. Import the bars of a day (1d) "
+    "in their place"
+)
+MONTH_NS = 28 * 86_400 * 1_000_000_000
 Line = tuple[int, list[str] | Malformed]
 
 
@@ -118,6 +128,8 @@ class ArchiveSource:
         first, fields, lines = head
         has_header = not fields[0].strip().isdecimal()
         name = _NAME.search(self._path.name)
+        if name and name[2].endswith("mo"):
+            raise Refused(f"{self._path}: {MONTHLY}")
         shape = self._shape(fields, has_header, name[2] if name else "")
         if shape.kind == "bookDepth":
             raise Refused(f"{self._path}: {BOOK_DEPTH}")
@@ -139,7 +151,8 @@ class ArchiveSource:
         if not symbol:
             text = "expected a file named SYMBOL-KIND-DATE, or --symbol"
             raise Refused(f"{self._path}: {text}")
-        rows = _Rows(self._market(symbol, contract, shape.kind), self._numbered, shape.kind)
+        market = self._market(symbol, contract, shape.kind)
+        rows = _Rows(self._path, market, self._numbered, shape.kind)
         if not has_header:
             yield first, rows.event(columns, fields)
         for number, row in lines:
@@ -264,9 +277,10 @@ class ArchiveSource:
 
 
 class _Rows:
-    """Lines of one symbol. `event` raises nothing: what is wrong is a Malformed."""
+    """Lines of one symbol. `event` tells what is wrong as a Malformed, and may raise Refused."""
 
-    def __init__(self, market: Market, numbered: Numbered, kind: str) -> None:
+    def __init__(self, path: Path, market: Market, numbered: Numbered, kind: str) -> None:
+        self._path = path
         self._market = market
         self._numbers = numbered[market.id]
         read = {"klines": self._bar, "bookTicker": self._quote}
@@ -306,6 +320,8 @@ class _Rows:
         first, last = _whole(opened, "open_time"), _whole(closed, "close_time")
         unit = need_ns(last) - need_ns(last - 1)
         begin_ns, end_ns = need_ns(first), need_ns(last) + unit
+        if end_ns - begin_ns >= MONTH_NS:
+            raise Refused(f"{self._path}: {MONTHLY}")
         prices = self._numbers.prices
         told = [positive(prices[text], "price", text) for text in (begin, high, low, end)]
         size = self._numbers.sizes[volume]

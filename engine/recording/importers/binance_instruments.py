@@ -74,19 +74,26 @@ def terms_of(symbol: str, fees: Fees, rules: Rules, listed: Listed | None) -> Li
     return msgspec.structs.replace(listed, **known)
 
 
-def decimals_within(terms: Listed, name: str, found: tuple[int, int]) -> tuple[int, int]:
-    """Decimals of price and size to write with. Raises ImportFailed where the file is finer."""
+def decimals_within(
+    terms: Listed, name: str, found: tuple[int, int], finest: tuple[str, str] = ("", "")
+) -> tuple[int, int]:
+    """Decimals of price and size to write with. Raises ImportFailed where the file is finer.
+
+    `finest`: numbers with so many decimals, as the file tells them.
+    """
     wanted = []
-    for what, step, seen in (
-        ("price", terms.tick_size, found[0]),
-        ("size", terms.step_size, found[1]),
+    for what, step, seen, text in (
+        ("price", terms.tick_size, found[0], finest[0]),
+        ("size", terms.step_size, found[1], finest[1]),
     ):
         of_step = seen if step is None else decimals_of(step)
         if seen > of_step:
             raise ImportFailed(
                 "IMPORT-PRECISION",
-                f"{name} has {seen} {what} decimals in the file, and the {what} increment "
-                f"that was given, {step}, has {of_step}; give a finer one",
+                f"{name} has {seen} {what} decimals in the file"
+                + (f" ({text[:40]}, more than float error off)" if text else "")
+                + f", and the {what} increment that was given, {step}, has {of_step}; give a "
+                + ("finer one, or round the numbers of the file" if text else "finer one"),
             )
         wanted.append(of_step)
     return wanted[0], wanted[1]

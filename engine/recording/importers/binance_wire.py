@@ -145,6 +145,8 @@ class Numbers(dict[str, int]):
         super().__init__()
         self._most = most * ONE
         self.decimals = 0
+        self.finest = ""  # the first text of so many
+        self.noise = 0  # distinct texts that stood for another decimal (`floats`)
 
     def __missing__(self, text: str) -> int:
         whole, fraction = parts(text)
@@ -155,7 +157,7 @@ class Numbers(dict[str, int]):
         if len(self) >= _KNOWN_MAX:
             self.clear()
         if len(fraction) > self.decimals:
-            self.decimals = len(fraction)
+            self.decimals, self.finest = len(fraction), text
         self[text] = raw
         return raw
 
@@ -163,14 +165,18 @@ class Numbers(dict[str, int]):
 class SymbolNumbers:
     """Prices and sizes of one symbol's lines, malformed ones included."""
 
-    def __init__(self) -> None:
-        self.prices = Numbers(PRICE_MAX)
-        self.sizes = Numbers(SIZE_MAX)
+    def __init__(self, numbers: type[Numbers] = Numbers) -> None:
+        self.prices = numbers(PRICE_MAX)
+        self.sizes = numbers(SIZE_MAX)
 
     @property
     def decimals(self) -> tuple[int, int]:
         """The most of a price, and of a size."""
         return self.prices.decimals, self.sizes.decimals
+
+    @property
+    def noise(self) -> int:
+        return self.prices.noise + self.sizes.noise
 
     def levels(self, texts: Sequence[_Text]) -> list[Level]:
         """Raises Malformed."""
@@ -184,6 +190,8 @@ def parts(number: str) -> tuple[str, str]:
     """Digits before the point, and the significant ones after it. Raises Malformed."""
     match = _NUMBER.fullmatch(number)
     if match is None:
+        if number.startswith("-") and _NUMBER.fullmatch(number, 1):
+            raise Malformed(f"a number above 0 expected, {number[:40]!r} received")
         raise Malformed(f"{number[:40]!r} is not a decimal number")
     whole, fraction = match.groups("")
     fraction = fraction.rstrip("0")

@@ -15,6 +15,7 @@ import msgspec
 
 from fairlead.engine.recording.importers.binance_wire import Malformed, Other, SymbolNumbers
 from fairlead.engine.recording.importers.diffbook import Level
+from fairlead.engine.recording.importers.floats import FloatNumbers
 
 
 class Taker(IntEnum):
@@ -124,7 +125,7 @@ class Numbered(dict[str, SymbolNumbers]):
     """The numbers of each market by its id, which outlive one reading."""
 
     def __missing__(self, name: str) -> SymbolNumbers:
-        made = self[name] = SymbolNumbers()
+        made = self[name] = SymbolNumbers(FloatNumbers)
         return made
 
 

@@ -132,7 +132,8 @@ class _Import:
         numbers = self._numbers[market.id]
         listed = None if self._listing is None else self._listing.find(market.id)
         terms = terms_of(market.symbol, asked.fees, asked.rules, listed or _listed(market))
-        decimals = decimals_within(terms, market.id, numbers.decimals)
+        finest = numbers.prices.finest, numbers.sizes.finest
+        decimals = decimals_within(terms, market.id, numbers.decimals, finest)
         instrument = held_instrument(self._target, market.id)
         if instrument is not None:
             require_as_held(self._target, instrument, decimals, terms)
@@ -158,6 +159,10 @@ class _Import:
     @property
     def file(self) -> Path:
         return self._file
+
+    @property
+    def asked(self) -> Asked:
+        return self._asked
 
     @property
     def report(self) -> ImportReport:
@@ -196,7 +201,10 @@ def market_of(asked: Asked, market: Market) -> Market:
     name, dot, venue = found.id.rpartition(".")
     is_name = found.id.isascii() and found.id.isprintable() and len(found.id) <= ID_CHARS_MAX
     if not (name and dot and venue) or not is_name or set(found.id) & set(' /\\"'):
-        raise Refused(f"{found.id[:60]!r} is no instrument id; expected SYMBOL.VENUE (--id)")
+        raise Refused(
+            f"{found.id[:60]!r} is no instrument id; expected SYMBOL.VENUE without spaces and "
+            "slashes: name it with --id, and its currencies with --symbol BASE/QUOTE"
+        )
     return found
 
 
@@ -212,9 +220,10 @@ class _Run:
         self._newest_ns = 0  # as told
         self._good = 0
         self._sinks: dict[str, Sink | None] = {}
+        self._named: Market | None = None  # what --id or --symbol is of
 
     def told(self, number: int, told: Event | Malformed | Other) -> None:
-        self._report.lines = number
+        self._report.lines = max(self._report.lines, number)
         if isinstance(told, Other):
             self._report.skip(str(told))
             return
@@ -241,6 +250,7 @@ class _Run:
             if len(self._sinks) >= SYMBOLS_MAX:
                 raise ImportFailed("IMPORT-SYMBOLS", f"more than {SYMBOLS_MAX} symbols")
             self._sinks[name] = self._owner.begin(event.market, self._staged, ts)
+        self._require_one(event.market)
         sink = self._sinks[name]
         self._good += 1
         if sink is None:
@@ -252,6 +262,24 @@ class _Run:
             self._malformed(number, error, event)
             return
         self._report.span(ts)
+
+    def _require_one(self, market: Market) -> None:
+        """What --id and --symbol say is of one market. Raises ImportFailed."""
+        asked, first = self._owner.asked, self._named
+        if first is market or not (asked.id or "/" in asked.symbol):
+            return
+        if self._sinks[market.id] is None:
+            return
+        if first is None:
+            self._named = market
+        elif first != market:
+            option = "--id" if asked.id else "--symbol"
+            raise ImportFailed(
+                "IMPORT-MIXED",
+                f"{option} names one instrument, and {self._owner.file} has {first.symbol} and "
+                f"{market.symbol}; nothing was imported. Split the file by its symbols"
+                + ("" if asked.id else ", or choose one with --instrument"),
+            )
 
     @staticmethod
     def _levels_of(event: Levels) -> int:

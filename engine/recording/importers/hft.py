@@ -1,8 +1,13 @@
 """hftbacktest's event files: `.npz` with one array of 64-byte rows, `data`.
 
 Rows that the local side saw, in order of `local_ts`: level changes, snapshots, clears of a part of
-a side, trades. Numbers are float64, and become the shortest decimals that are them. The file names
-no symbol. Source: hftbacktest.readthedocs.io, "Data"; hftbacktest.types.
+a side, trades. Numbers are float64, and become the decimals that they stand for (`floats`): its
+own end-of-day snapshots have prices of ticks x tick size. The file names no symbol.
+
+Rows have no mark of a message. Those of one `local_ts` are one: the local side saw all of them at
+that moment, whatever the exchange's times are (converters keep one a row), and between them there
+was no book that anybody saw. Trades of the moment are no border: they are a stream of their own.
+Source: hftbacktest.readthedocs.io, "Data"; hftbacktest.types.
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import IO
+
+import msgspec
 
 from fairlead.engine.recording.importers.binance_wire import Malformed, Other
 from fairlead.engine.recording.importers.diffbook import Level
@@ -51,6 +58,19 @@ _DAMAGE = (
 Sides = tuple[dict[int, int], dict[int, int]]  # raw price: size, of bids and of asks
 
 
+class _Pending(msgspec.Struct):
+    """Rows of a message: kind and side, price, size; `exch` is the newest of their times."""
+
+    local: int
+    exch: int = 0
+    last: int = 0  # number of the last row
+    rows: list[tuple[int, float, float]] = []
+
+    def add(self, number: int, exch: int, row: tuple[int, float, float]) -> None:
+        self.last, self.exch = number, max(self.exch, exch)
+        self.rows.append(row)
+
+
 class HftSource:
     """One reading of a file (`Source`). `asked.snapshot`: a file with the book at its begin."""
 
@@ -83,32 +103,28 @@ class HftSource:
             yield number, told
 
     def _of(self, path: Path) -> Iterator[Told]:
-        """Rows of one moment and kind are one message."""
-        pending: tuple[tuple[int, int], list[tuple[int, float, float]]] | None = None
-        last = 0
+        """Rows of one moment are one message."""
+        pending: _Pending | None = None
         for number, (ev, exch, local, price, size, *_) in enumerate(self._rows(path), 1):
             kind = ev & 0xFF
             if not ev & LOCAL:
                 yield number, Other("rows of the exchange's side alone")
-            elif kind == TRADE:
-                if pending is not None:
-                    yield last, self._message(*pending)
-                    pending = None
+                continue
+            if pending is not None and pending.local != local:
+                yield pending.last, self._message(pending)
+                pending = None
+            if kind == TRADE:
                 yield number, self._trade(ev, exch, local, price, size)
             elif kind in (DEPTH, CLEAR, SNAPSHOT):
-                if pending is not None and pending[0] != (exch, local):
-                    yield last, self._message(*pending)
-                    pending = None
-                pending = pending or ((exch, local), [])
-                pending[1].append((ev, price, size))
-                last = number
+                if pending is None:
+                    pending = _Pending(local)
+                pending.add(number, exch, (ev, price, size))
             else:
                 yield number, Other(f"event {kind}")
         if pending is not None:
-            yield (
-                last,
-                Other("last message of a damaged file") if self.damage else self._message(*pending),
-            )
+            is_cut = bool(self.damage)
+            told = Other("last message of a damaged file") if is_cut else self._message(pending)
+            yield pending.last, told
 
     def _rows(self, path: Path) -> Iterator[tuple[int, int, int, float, float, int, int, float]]:
         """Raises Refused, OSError."""
@@ -141,10 +157,8 @@ class HftSource:
 
     # -- one message -------------------------------------------------------------------------------
 
-    def _message(
-        self, times: tuple[int, int], rows: list[tuple[int, float, float]]
-    ) -> Levels | Malformed | Other:
-        exch, local = times
+    def _message(self, pending: _Pending) -> Levels | Malformed | Other:
+        rows, exch, local = pending.rows, pending.exch, pending.local
         try:
             changes = self._changes(rows)
         except Malformed as error:

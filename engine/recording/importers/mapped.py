@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -127,8 +127,10 @@ class MappedSource:
             file = parquet.ParquetFile(self._path)
         except (ValueError, OSError) as error:
             raise Refused(f"{self._path} is a damaged Parquet file: {error}") from error
-        names = file.schema_arrow.names
-        Columns(self._path, names, wanted)  # says which are missing
+        schema = file.schema_arrow
+        Columns(self._path, schema.names, wanted)  # says which are missing
+        names = ["time", *(name for name in self._mapping if name not in (*VALUES, "time"))]
+        self._require_types([schema.field(self._mapping[name]) for name in names])
         number = 0
         try:
             for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(wanted)):
@@ -138,6 +140,21 @@ class MappedSource:
                     yield number, fields
         except (ValueError, OSError) as error:
             raise Refused(f"{self._path} is a damaged Parquet file: {error}") from error
+
+    def _require_types(self, fields: Sequence[Any]) -> None:
+        """Of Parquet columns that can't hold what they should, the time first. Raises Refused."""
+        for what, field in zip(("a time", *[""] * len(fields)), fields, strict=False):
+            told = getattr(field.type, "value_type", field.type)  # of a dictionary
+            kind, name, text = str(told), field.name, ""
+            if kind == "halffloat" or (what and kind == "float"):
+                text = f"{what or 'a price or size'} needs more digits; expected float64"
+            elif what and kind.startswith("timestamp") and told.tz is None:
+                text = (
+                    "times without a zone may be of any; expected a timestamp with one, such as "
+                    f'UTC (pandas: df["{name}"] = df["{name}"].dt.tz_localize("UTC"))'
+                )
+            if text:
+                raise Refused(f"{self._path}: column {name}: {text}; received {kind}")
 
     def _trade(self, fields: Mapping[str, str]) -> Event:
         ts = time_ns(fields["time"])
@@ -168,6 +185,11 @@ class MappedSource:
 
 
 def _texts(column: Any) -> list[str]:
+    """A float32 as the shortest decimal that is it: as a double it has digits of its own."""
+    if str(column.type).startswith("dictionary"):
+        column = column.dictionary_decode()
+    if str(column.type) == "float":
+        return [plain(text or "") for text in column.cast("string").to_pylist()]
     return [_text(value) for value in column.to_pylist()]
 
 
@@ -176,9 +198,7 @@ def _text(value: object) -> str:
         return f"{Decimal(repr(value)):f}" if value == value else ""
     if isinstance(value, Decimal):
         return f"{value:f}"
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            value = value.replace(tzinfo=UTC)
+    if isinstance(value, datetime):  # with a zone
         nanos = getattr(value, "nanosecond", 0)  # of pandas
         whole = int(value.replace(microsecond=0).timestamp())
         return str(whole * 1_000_000_000 + value.microsecond * 1000 + nanos)

@@ -42,6 +42,7 @@ class InstrumentReport(msgspec.Struct, kw_only=True):
     bars_repeated: int = 0
     off_tick: int = 0  # distinct prices that are no multiple of the price increment
     off_step: int = 0
+    float_noise: int = 0  # distinct numbers within float error of the decimal that they became
     depth: int = 0  # levels of each side that are complete wherever a book begins
     depth_stops: int = 0  # depth was silent for long while quotes, or the file, went on
     gaps: int = 0  # rows of the gap file, but for those of the time between files

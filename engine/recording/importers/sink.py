@@ -321,6 +321,7 @@ class Sink:
         report.quotes, report.bars = self._quotes.count, self._bars.count
         report.book = self._book.counts
         report.off_tick, report.off_step = self._columns.off_tick, self._columns.off_step
+        report.float_noise = self._numbers.noise
         if self._ahead[0] <= self._ahead[1]:
             report.exchange_ahead_ns = self._ahead
         if self._begun_ns:

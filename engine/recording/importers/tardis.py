@@ -1,7 +1,11 @@
 """Tardis CSV files: trades, quotes, incremental_book_L2, book_snapshot_N; csv or csv.gz.
 
 Times are microseconds: `timestamp` is the exchange's, `local_timestamp` that of receipt, by which
-files are in order. Source: docs.tardis.dev, "Downloadable CSV files".
+files are in order. A message of a book is the lines of one symbol that follow one another with one
+`local_timestamp` and one `is_snapshot`: it was received at once, while an exchange may stamp each
+of its levels apart (its newest stamp is the message's). Between such lines there was no book: half
+a message may cross, and a level that it seems to cross is there. Source: docs.tardis.dev,
+"Downloadable CSV files".
 """
 
 from __future__ import annotations
@@ -9,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+
+import msgspec
 
 from fairlead.engine.recording.importers.binance_wire import Malformed
 from fairlead.engine.recording.importers.csv_lines import Columns, CsvLines, plain
@@ -36,7 +42,7 @@ _QUOTE = (*_HEAD, "ask_amount", "ask_price", "bid_price", "bid_amount")
 _LEVEL = (*_HEAD, "is_snapshot", "side", "price", "amount")
 _WIDE = re.compile(r"asks\[([0-9]{1,3})\]\.price")
 _TAKERS = {"buy": Taker.BUYER, "sell": Taker.SELLER, "unknown": Taker.UNKNOWN}
-_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
+_NAME = re.compile(r"[!-~]{1,40}")  # `XBT/USD`, `@107`: venues' own
 # Exchanges whose contracts are counted, worth so much quote currency each
 _INVERSE = {
     "bitmex": Decimal(1),
@@ -48,7 +54,14 @@ _LINEAR = ("binance-futures", "bybit", "okex-swap", "huobi-dm-linear-swap", "gat
 _DERIVED = re.compile("futures|swap|delivery|options|derivatives|-dm|perp")
 _QUOTED = ("USDT", "USDC", "USDE", "USD", "EUR", "BTC", "ETH")
 
-_Key = tuple[Market, int, bool, int]  # of a message: local time, whether a snapshot, exchange's
+
+class _Message(msgspec.Struct, eq=False, gc=False):
+    """What the lines of one message have in common; `ts_event` is the newest of theirs."""
+
+    market: Market
+    ts_init: int
+    is_snapshot: bool
+    ts_event: int = 0
 
 
 class TardisSource:
@@ -60,7 +73,6 @@ class TardisSource:
         self._asked = asked
         self._numbered = numbers
         self._markets: dict[tuple[str, str], Market] = {}
-        self._newest: dict[_Key, int] = {}  # exchange's time of the snapshots that are being read
 
     @property
     def damage(self) -> str:
@@ -139,6 +151,7 @@ class TardisSource:
     def _levels(
         self, lines: Iterator[tuple[int, list[str] | Malformed]], columns: Columns
     ) -> Iterator[Row]:
+        message: _Message | None = None
         for number, fields in lines:
             try:
                 if isinstance(fields, Malformed):
@@ -155,23 +168,20 @@ class TardisSource:
             except Malformed as error:
                 yield number, error, False, NO_LEVEL
                 continue
-            # All lines of one message have one local time; a snapshot may come with several of
-            # the exchange's: the newest is its own
-            key = (market, ts_init, is_snapshot == "true", 0 if is_snapshot == "true" else ts_event)
-            if key[2]:
-                self._see(key, ts_event)
-            yield number, key, side == "bid", level
+            if (
+                message is None
+                or message.market is not market
+                or message.ts_init != ts_init
+                or message.is_snapshot != (is_snapshot == "true")
+            ):
+                message = _Message(market, ts_init, is_snapshot == "true")
+            message.ts_event = max(message.ts_event, ts_event)
+            yield number, message, side == "bid", level
 
-    def _see(self, key: _Key, ts_event: int) -> None:
-        """Of a snapshot; the one before it may still be to be told."""
-        if key not in self._newest:
-            self._newest = dict(list(self._newest.items())[-1:])
-        self._newest[key] = max(self._newest.get(key, 0), ts_event)
-
-    def _message(self, key: _Key, bids: Sequence[Level], asks: Sequence[Level]) -> Levels:
-        market, ts_init, is_snapshot, ts_event = key
-        ts_event = self._newest[key] if is_snapshot else ts_event
-        return Levels(market, is_snapshot, None, 0, bids, asks, ts_event, ts_init)
+    @staticmethod
+    def _message(message: _Message, bids: Sequence[Level], asks: Sequence[Level]) -> Levels:
+        is_snapshot, ts_event, ts_init = message.is_snapshot, message.ts_event, message.ts_init
+        return Levels(message.market, is_snapshot, None, 0, bids, asks, ts_event, ts_init)
 
     def _head(self, fields: Sequence[str]) -> tuple[Market, int, int]:
         """Market, and times in ns. Raises Malformed, Refused."""

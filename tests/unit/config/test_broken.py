@@ -365,6 +365,20 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
     assert problem.came == "the byte 0xe9"
 
 
+def test_a_byte_order_mark_is_no_statement(tmp_path: Path) -> None:
+    """As some editors write it; what comes after it keeps its place."""
+    plain, marked = tmp_path / "live.toml", tmp_path / "marked" / "live.toml"
+    marked.parent.mkdir()
+    plain.write_text(BASE)
+    marked.write_bytes(b"\xef\xbb\xbf" + BASE.encode())
+    assert load(marked).config.venues == load(plain).config.venues
+    marked.write_bytes(b"\xef\xbb\xbf" + b"what\n" + BASE.encode())
+    with pytest.raises(ConfigError) as caught:
+        load(marked)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.line) == ("E-CFG-003", 1)
+
+
 def test_a_file_too_large(tmp_path: Path) -> None:
     path = tmp_path / "live.toml"
     path.write_text(BASE + "#" * CONFIG_BYTES_MAX)
