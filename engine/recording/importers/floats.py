@@ -36,7 +36,7 @@ def meant(text: str) -> str:
     short = Decimal(f"{value:.{DIGITS_MAX - 1}e}")
     if short == told or abs(short - exact) > ULPS * Decimal(math.ulp(value)):
         return text
-    return f"{short:f}"
+    return f"{short.normalize():f}"
 
 
 class FloatNumbers(Numbers):

@@ -40,6 +40,7 @@ from fairlead.engine.recording.importers.flat import Asked, market_of
 from fairlead.engine.recording.importers.left_out import DEPTH as DEPTH_ROWS
 from fairlead.engine.recording.importers.left_out import TRADE as TRADE_ROWS
 from fairlead.engine.recording.importers.lines import LineReader
+from fairlead.engine.recording.importers.messages import require_room
 
 LOCAL, BUY, SELL = 1 << 30, 1 << 29, 1 << 28
 DEPTH, TRADE, CLEAR, SNAPSHOT = 1, 2, 3, 4
@@ -67,8 +68,10 @@ class _Pending(msgspec.Struct):
     rows: list[tuple[int, float, float]] = []
 
     def add(self, number: int, exch: int, row: tuple[int, float, float]) -> None:
+        """Raises Refused."""
         self.last, self.exch = number, max(self.exch, exch)
         self.rows.append(row)
+        require_room(number, len(self.rows))
 
 
 class HftSource:

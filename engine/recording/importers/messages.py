@@ -7,13 +7,23 @@ from typing import Any
 
 from fairlead.engine.recording.importers.binance_wire import Malformed, Other
 from fairlead.engine.recording.importers.diffbook import Level
-from fairlead.engine.recording.importers.events import Event, Told
+from fairlead.engine.recording.importers.events import Event, Refused, Told
 
 # Number of the line; what its message is known by, or what is wrong; whether it is a bid; the level
 Row = tuple[int, Hashable | Malformed, bool, Level]
 SPOILT = Other("message with a malformed line")
 CUT = Other("last message of a damaged file")
 NO_LEVEL = (0, 0)
+LEVELS_MAX = 1_000_000  # of one message: whole books of venues have a tenth of it
+
+
+def require_room(number: int, levels: int) -> None:
+    """Raises Refused: lines that all have one time are one message, which memory need not hold."""
+    if levels > LEVELS_MAX:
+        raise Refused(
+            f"line {number}: more than {LEVELS_MAX:,} levels of one message; expected that those "
+            "of another moment have another time of receipt"
+        )
 
 
 def messages(
@@ -52,7 +62,9 @@ def messages(
             key, sides, is_spoilt = known, ([], []), is_next_spoilt
         is_next_spoilt = False
         last = number
-        sides[0 if is_bid else 1].append(level)
+        side = sides[0 if is_bid else 1]
+        side.append(level)
+        require_room(number, len(side))
     if damage() and key is not None:
         yield last, CUT
     else:

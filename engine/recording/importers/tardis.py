@@ -42,7 +42,7 @@ _QUOTE = (*_HEAD, "ask_amount", "ask_price", "bid_price", "bid_amount")
 _LEVEL = (*_HEAD, "is_snapshot", "side", "price", "amount")
 _WIDE = re.compile(r"asks\[([0-9]{1,3})\]\.price")
 _TAKERS = {"buy": Taker.BUYER, "sell": Taker.SELLER, "unknown": Taker.UNKNOWN}
-_NAME = re.compile(r"[!-~]{1,40}")  # `XBT/USD`, `@107`: venues' own
+_NAME = re.compile(r'[^\s\x00-\x1f"\\]{1,40}')  # `XBT/USD`, `@107`, Chinese: venues' own
 # Exchanges whose contracts are counted, worth so much quote currency each
 _INVERSE = {
     "bitmex": Decimal(1),

@@ -44,7 +44,8 @@ def import_whole(
             return report
         raise ImportFailed("IMPORT-FORMAT", f"{file} goes on telling finer numbers")
     except Refused as e:
-        raise ImportFailed("IMPORT-FORMAT", f"{e}; nothing was imported") from e
+        text = str(e) if str(file) in str(e) else f"{file}: {e}"
+        raise ImportFailed("IMPORT-FORMAT", f"{text}; nothing was imported") from e
     except Unreadable as e:
         raise ImportFailed("IMPORT-FORMAT", f"{file} cannot be read: {e}") from e
     except OSError as e:

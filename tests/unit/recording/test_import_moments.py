@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from fairlead.engine.recording.importers import messages
+from fairlead.engine.recording.importers.staging import ImportFailed
 from tests.unit.recording.formats import books_of, run
 from tests.unit.recording.test_import_floats import ASKED, BUY, DEPTH, LOCAL, SELL, SNAPSHOT, TRADE
 
@@ -91,3 +93,18 @@ def test_rows_of_one_local_time_are_one_batch_of_an_npz(has_trade, tmp_path):
     (told,) = report.instruments
     assert (told.depth_messages, told.trades, told.book.crossed_levels) == (2, has_trade, 0)
     assert report.lines == len(rows)
+
+
+@pytest.mark.parametrize("format_", ["tardis", "hftbacktest"])
+def test_a_message_without_an_end_is_refused(format_, tmp_path, monkeypatch):
+    """Of a file whose receipt times are all one: memory does not grow with the file."""
+    monkeypatch.setattr(messages, "LEVELS_MAX", 3)
+    rows = [(DEPTH | BUY, n, 5, 100.0 + n, 1.0) for n in range(4)]
+    lines = [f"bitstamp,XBTUSD,{BEGIN_US},{BEGIN_US},true,bid,{n}.5,1" for n in range(1, 5)]
+    path = tmp_path / "any"
+    if format_ == "tardis":
+        path.write_text("\n".join([HEAD, *lines, ""]))
+    else:
+        path = npz(tmp_path / "any.npz", rows)
+    with pytest.raises(ImportFailed, match=r"any.*: line \d: more than 3 levels of one message"):
+        run(format_, path, tmp_path / "cat", **(ASKED if format_ == "hftbacktest" else {}))
