@@ -202,8 +202,8 @@ def market_of(asked: Asked, market: Market) -> Market:
     is_name = found.id.isascii() and found.id.isprintable() and len(found.id) <= ID_CHARS_MAX
     if not (name and dot and venue) or not is_name or set(found.id) & set(' /\\"'):
         raise Refused(
-            f"{found.id[:60]!r} is no instrument id; expected SYMBOL.VENUE in ASCII without spaces and "
-            "slashes: name it with --id, and its currencies with --symbol BASE/QUOTE"
+            f"{found.id[:60]!r} is no instrument id; expected SYMBOL.VENUE in ASCII without spaces "
+            "and slashes: name it with --id, and its currencies with --symbol BASE/QUOTE"
         )
     return found
 
