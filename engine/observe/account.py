@@ -34,7 +34,8 @@ class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     (signed, at its average price); `position` is held at the end, and `unrealized` is of that.
     `realized` is by average cost and before fees; a fee taken in base currency is never held, and
     counts in `fees_value` what it was worth when it was paid; `net` is realized + unrealized -
-    fees_value: the change of equity, with the opening position at `opening_cost`.
+    fees_value: the change of equity, with the opening position at `opening_cost`. `opening_gain` is
+    what of it the opening position is worth at the mark beyond that cost, had nothing been traded.
     """
 
     instrument: str
@@ -46,6 +47,7 @@ class InstrumentSummary(msgspec.Struct, frozen=True, kw_only=True):
     turnover: Decimal
     opening_position: Decimal
     opening_cost: Decimal
+    opening_gain: Decimal = ZERO
     position: Decimal
     position_max: Decimal
     mark: Decimal | None
@@ -105,6 +107,10 @@ class Account:
         self.position += quantity
         self.average = self._opened_at()
         self.position_max = max(self.position_max, abs(self.position))
+
+    def _opening_gain(self, mark: Decimal) -> Decimal:
+        paid = -self.opening_cost if self.is_inverse else self.opening_cost
+        return self.opening * self.unit(mark) - paid
 
     def _opened_at(self) -> Decimal:
         if not self.opening or (self.is_inverse and not self.opening_cost):
@@ -180,6 +186,7 @@ class Account:
             turnover=self.turnover,
             opening_position=self.opening,
             opening_cost=self.opening_cost,
+            opening_gain=ZERO if mark is None else self._opening_gain(mark),
             position=self.position,
             position_max=self.position_max,
             mark=mark,

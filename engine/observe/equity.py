@@ -26,10 +26,11 @@ class Equity(msgspec.Struct, frozen=True, kw_only=True):
 
     `end` is the account's balance of the currency with what it holds of the instruments that are
     quoted in it: base currency at its mark (cash), or open profit and loss (margin). `change` is
-    the run's net profit and loss in that currency, and `start` what the account was worth without
-    it: what was held at the start at the marks of the end, what was deposited meanwhile included.
-    A position that a live run took over counts in `change` from its cost by the journal, as in
-    `net` of its instrument.
+    what the run's executions won in that currency, and `start` what the account was worth without
+    them: what was held at the start at the marks of the end, what was deposited meanwhile included.
+    A position that a live run took over is held at the start, at the same marks: what it is worth
+    beyond its cost by the journal is `taken_over`, and no part of `change`. Net profit and loss,
+    which is measured from that cost, is `change` + `taken_over`.
 
     A simulated account starts with what the config says. Its balances are rounded with each fill,
     `change` is exact: `end` is `start` + `change` + `rounding`.
@@ -38,6 +39,7 @@ class Equity(msgspec.Struct, frozen=True, kw_only=True):
     start: Decimal
     end: Decimal
     change: Decimal
+    taken_over: Decimal = ZERO
     rounding: Decimal = ZERO
 
 
@@ -73,6 +75,8 @@ def equity(
         is_margin = account.account_type == AccountType.MARGIN and venue not in paid
         found[venue] = {}
         for quote, ones in by_quote.items():
+            if any(one.opening_position and one.mark is None for one in ones):
+                continue
             if is_margin:
                 end: Decimal | None = _open_worth(quote, venue, parts, totals)
                 first = None if before is None else before.get(quote, ZERO)
@@ -87,12 +91,13 @@ def equity(
 def _equity(ones: Sequence[InstrumentSummary], end: Decimal, first: Decimal | None) -> Equity:
     """Of the instruments of one quote currency. `first`: what the account began with by the config,
     where it is known: more than rounding apart, it was moved by what has another quote currency."""
-    change = sum((one.net for one in ones), ZERO)
+    taken_over = sum((one.opening_gain for one in ones), ZERO)
+    change = sum((one.net for one in ones), ZERO) - taken_over
     start, rounding = end - change, ZERO
     most = ROUNDINGS * _rounded(ones) * sum(one.fills for one in ones)
     if first is not None and abs(start - first) <= most:
         start, rounding = first, start - first
-    return Equity(start=start, end=end, change=change, rounding=rounding)
+    return Equity(start=start, end=end, change=change, taken_over=taken_over, rounding=rounding)
 
 
 def _rounded(ones: Sequence[InstrumentSummary]) -> Decimal:

@@ -79,6 +79,9 @@ def _trading_rows(summary: RunSummary, *, brief: bool) -> Iterator[tuple[str, st
     for venue, worths in summary.equity.items():
         for quote, worth in worths.items():
             change = f"{shown(worth.change, signed=True)}, all at the last marks"
+            if worth.taken_over:
+                more = shown(worth.taken_over, signed=True)
+                change += f"; net PnL has {more} more, of what was taken over, since its cost"
             if worth.rounding:
                 change += f", balances rounded by {worth.rounding:+f}"
             text = f"{shown(worth.start)} to {shown(worth.end)} {quote} ({change})"

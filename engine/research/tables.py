@@ -23,13 +23,16 @@ ZERO = Decimal(0)
 
 class Traded(msgspec.Struct, frozen=True, kw_only=True):
     """What the tables are made of. `instruments` are NautilusTrader's by id, `started` the balances
-    of each venue's account at the start by currency, `margin` the venues with such accounts."""
+    of each venue's account at the start by currency, `margin` the venues with such accounts (but
+    those that tell balances as if positions had been paid for), `opening` what strategies held at
+    the start: signed base units and their cost by the journal, by strategy and instrument."""
 
     orders: list[Row]  # as orders.jsonl has them
     denials: list[Row]
     instruments: Mapping[str, Any]
     started: Mapping[str, Mapping[str, Decimal]]
     margin: frozenset[str] = frozenset()
+    opening: Sequence[tuple[tuple[str, str], tuple[Decimal, Decimal]]] = ()
 
 
 def tables(traded: Traded, marks: Marks, gaps: Iterable[Any], end_ns: int) -> dict[str, list[Row]]:
@@ -152,6 +155,7 @@ class _Group:
     def __init__(self, venue: str, quote: str, started: Mapping[str, Decimal], margin: bool):
         self.venue, self.quote = venue, quote
         self.accounts: dict[str, Account] = {}
+        self.opened: dict[str, Account] = {}  # what was held at the start, nothing else
         self.first: dict[str, Decimal] = {}
         self.marks: dict[str, Decimal] = {}
         self._started, self._margin = started, margin
@@ -178,14 +182,16 @@ class _Group:
 
     def _kept(self, marks: Mapping[str, Decimal]) -> Decimal:
         worth = self._started.get(self.quote, ZERO)
-        if not self._margin:
+        if self._margin:  # what is open has won is in no balance
+            worth += sum((one.summary(marks[name]).net for name, one in self.opened.items()), ZERO)
+        else:
             bases = {one.base: marks[name] for name, one in self.accounts.items()}
             worth += sum((self._started.get(base, ZERO) * at for base, at in bases.items()), ZERO)
         return worth
 
 
-def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]:
-    """At each sampled price."""
+def _groups(traded: Traded) -> dict[str, _Group]:
+    """By instrument; those of one venue and quote currency share one."""
     groups: dict[str, _Group] = {}
     by_group: dict[tuple[str, str], _Group] = {}
     for name, instrument in traded.instruments.items():
@@ -196,6 +202,17 @@ def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]
             by_group[key] = _Group(venue, account.quote, started, venue in traded.margin)
         groups[name] = by_group[key]
         groups[name].accounts[name] = account
+        groups[name].opened[name] = Account(instrument)
+    for (_, name), (quantity, cost) in traded.opening:
+        if (group := groups.get(name)) is not None:
+            held = group.opened[name]
+            held.open(quantity, held.cost_of(quantity, cost))
+    return groups
+
+
+def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]:
+    """At each sampled price."""
+    groups = _groups(traded)
     at: defaultdict[int, list[tuple[str, Decimal]]] = defaultdict(list)
     for name, tops in marks.samples.items():
         for top in tops:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -35,8 +35,16 @@ MARKETS = ("market", "market_at_end")
 GIVEN = ("kind", "price", "trigger_price", "trigger_type", "time_in_force", "post_only")
 
 
-def traded(loaded: LoadedConfig, cache: Any, state: RunState, orders: list[Row]) -> Traded:
-    """What a run leaves in its cache, which is there until the run is closed."""
+def traded(
+    loaded: LoadedConfig,
+    cache: Any,
+    state: RunState,
+    orders: list[Row],
+    booked: Sequence[Booked] | None = None,
+) -> Traded:
+    """What a run leaves in its cache, which is there until the run is closed; `booked` by the
+    journals of its accounts, of a live one."""
+    paid = () if booked is None else loaded.paid
     names = loaded.config.instruments
     known = {name: cache.instrument(InstrumentId.from_str(name)) for name in names}
     accounts = {
@@ -49,8 +57,11 @@ def traded(loaded: LoadedConfig, cache: Any, state: RunState, orders: list[Row])
         instruments={name: found for name, found in known.items() if found is not None},
         started={venue: _started(account) for venue, account in there.items()},
         margin=frozenset(
-            venue for venue, one in there.items() if one.account_type == AccountType.MARGIN
+            venue
+            for venue, one in there.items()
+            if one.account_type == AccountType.MARGIN and venue not in paid
         ),
+        opening=[one for run in booked or () for one in run.positions.items()],
     )
 
 
@@ -88,7 +99,7 @@ def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded
             row |= {name: known[name] for name in (*TIMES, *MARKETS, *GIVEN)}
         elif known["status"] == "DENIED":
             unsent[name] = known
-    return traded(loaded, cache, ended.run_state, [*orders, *unsent.values()])
+    return traded(loaded, cache, ended.run_state, [*orders, *unsent.values()], booked)
 
 
 def _known(ended: Ended) -> Iterator[Row]:

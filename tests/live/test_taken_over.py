@@ -156,7 +156,13 @@ def test_each_run_tells_what_was_executed_in_it(runs: Runs) -> None:
     assert Decimal(one["opening_position"]) == Decimal(one["position"]) == end
     assert abs(Decimal(one["net"]) - (end * Decimal(one["mark"]) - cost)) < ROUNDING
 
+    (worths,) = third["equity"].values()
+    assert Decimal(worths["USDT"]["change"]) == 0, "nothing was executed"
+    assert Decimal(worths["USDT"]["taken_over"]) == Decimal(one["net"])
+    assert Decimal(worths["USDT"]["start"]) == Decimal(worths["USDT"]["end"])
+
     shown = run("live", runs.config("nothing"), "--for", "2")
     text = re.sub(r"[│\s]+", " ", shown.stdout)
     assert f"{end.normalize():f} at the start, {end.normalize():f} BTC at the end" in text
     assert "orders 1 (PARTIALLY_FILLED 1)" in text
+    assert re.search(r"USDT \(0, all at the last marks; net PnL has [+-]\S+ more", text)

@@ -77,6 +77,28 @@ def test_a_margin_account_that_tells_its_positions_as_paid_is_worth_its_wallet(
     assert (found.start, found.end) == (D("9976.5"), D("9973.0"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "balance", "unrealized", "start", "end"),
+    [
+        (AccountType.CASH, "1000", "0", "1199", "1198"),
+        (AccountType.MARGIN, "1000", "50", "1051", "1050"),
+    ],
+)
+def test_what_was_taken_over_is_in_start_and_end_at_the_same_marks(
+    kind: AccountType, balance: str, unrealized: str, start: str, end: str
+) -> None:
+    """2 were held that had cost 150, and are worth 200; what was traded since lost 1."""
+    whole = msgspec.structs.replace(
+        traded("1.98", unrealized, "49"), opening_position=D(2), opening_gain=D(50)
+    )
+    account = cache(kind, USDT=balance, BTC="1.98")
+    worth = equity(account, ["TEST"], [whole], [whole])["TEST"]["USDT"]
+    assert (worth.start, worth.end) == (D(start), D(end))
+    assert (worth.change, worth.taken_over) == (-1, 50)
+    blind = msgspec.structs.replace(whole, mark=None)
+    assert equity(account, ["TEST"], [blind], [blind])["TEST"] == {}
+
+
 def test_a_balance_in_cents_is_rounded_by_cents() -> None:
     account = cache(AccountType.CASH, AUD="99190.91", BTC="0")
     whole = traded("0", "0", "-809.097", quote="AUD")

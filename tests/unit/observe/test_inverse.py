@@ -6,6 +6,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from fairlead.engine.observe.account import Account, Books
@@ -82,6 +83,9 @@ def test_parts_of_strategies_add_up_and_the_journals_cost_is_its_average_price()
     assert abs(whole.opening_cost - (D(1000) / 40000 - D(400) / 60000)) < NEAR
     assert whole.net == sum(one.net for one in parts)
     assert parts[0].opening_cost == D("0.025")
+    won = [D(1000) / 40000 - 1000 / D("45678.9"), 400 / D("45678.9") - D(400) / 60000]
+    assert all(abs(part.opening_gain - one) < NEAR for part, one in zip(parts, won, strict=True))
+    assert abs(whole.opening_gain - sum(won)) < NEAR
     gained = 1000 * (1 / D(40000) - 1 / D("45678.9")) + 700 * (1 / D("43210.7") - 1 / D("45678.9"))
     assert abs(parts[0].net - gained + D("0.00001")) < NEAR
 
@@ -100,6 +104,8 @@ def test_an_opening_linear_position_counts_its_multiplier() -> None:
     (part,) = books.strategies({})
     assert (whole.opening_cost, part.opening_cost) == (1500, 1500)
     assert (whole.realized, whole.net, part.net) == (60, 60, 60)
+    (marked,) = books.instruments({COIN: D(53)})
+    assert (marked.net, marked.opening_gain) == (60, 90)
 
 
 def top(ts: int, price: int) -> Top:
@@ -137,6 +143,10 @@ def test_the_tables_and_the_trades_of_a_report_are_in_the_coin() -> None:
     assert told == [(D("2.5"), D("2.49999")), (D("1.998"), D("-1.99801"))]
     first, last = found["equity"]
     assert [D(one["equity"]) for one in (first, last)] == [D(10), D("10.49998")]
+    held = msgspec.structs.replace(traded, opening=[(("s", COIN), (D(-20), D(-800000)))])
+    opened = tables(held, marks, [], 9)["equity"]
+    assert [D(one["equity"]) for one in opened] == [D(10), D("10.48998")], "20 short at 40000"
+    assert [one["pnl"] for one in opened] == [first["pnl"], last["pnl"]]
     assert D(last["held"]) == 12  # a long of 10 BTC: 10 x 40000 x (1/40000 - 1/50000) more
     (trade,) = numbers.trades(found["fills"])
     assert trade["pnl"] == pytest.approx(0.49998)

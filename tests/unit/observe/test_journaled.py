@@ -98,6 +98,7 @@ def test_an_adopted_order_counts_with_what_it_executed_in_this_run(journal: Jour
     ((held,),) = [[position.quantity for position in journal.positions()]]
     assert one.position == held == Decimal("0.4995")
     assert one.net == held * 110 - Decimal("19.98") - Decimal("30.6")
+    assert one.opening_gain == Decimal("0.1998") * (110 - 100)
 
 
 def test_a_short_position_is_taken_over_and_closed_with_its_gain(journal: Journal) -> None:
@@ -108,6 +109,7 @@ def test_a_short_position_is_taken_over_and_closed_with_its_gain(journal: Journa
     (one,) = told(journal, since).instruments
     assert (one.opening_position, one.position, one.position_max) == (Decimal("-0.5"), 0, 0.5)
     assert (one.realized, one.unrealized, one.net) == (10, 0, 10)
+    assert one.opening_gain == 5, "sold at 120 by an earlier run, marked at 110"
 
 
 def test_a_late_execution_of_an_order_that_was_over_counts(journal: Journal) -> None:

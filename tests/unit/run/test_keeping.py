@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from nautilus_trader.common import Clock, OrderFactory
-from nautilus_trader.model import OrderSide, StrategyId, TraderId
+from nautilus_trader.model import AccountType, Currency, OrderSide, StrategyId, TraderId
 
 from fairlead.engine.guard.run_state import RunState
 from fairlead.engine.observe import journaled
@@ -25,7 +25,7 @@ from tests.unit.nautilus_harness import IID, pair, px, qty
 from tests.unit.orders.conftest import intent
 
 NAME = str(IID)
-LOADED: Any = SimpleNamespace(config=SimpleNamespace(instruments=[NAME], venues={}))
+LOADED: Any = SimpleNamespace(config=SimpleNamespace(instruments=[NAME], venues={}), paid=())
 QUOTE = SimpleNamespace(bid_price=px(98.0), bid_size=qty(1), ask_price=px(102.0), ask_size=qty(2))
 
 
@@ -111,6 +111,61 @@ def test_a_released_order_is_kept_as_it_was_given_with_the_market_and_the_last_p
     assert (fill["kind"], Decimal(fill["mid_decided"])) == ("STOP_LIMIT", Decimal(mid))
     last = made["equity"][-1]
     assert Decimal(last["pnl"]) == (Decimal(mid) - 100) / 2
+
+
+def executed(journal: Journal, name: str, side: Side, quantity: str, price: str) -> None:
+    ordered = intent(name, instrument=NAME, side=side)
+    journal.intend([ordered])
+    journal.accepted(name, f"V{name}", instrument=NAME)
+    execution = VenueFill(
+        venue_order_id=f"V{name}",
+        trade_id=name,
+        instrument=NAME,
+        side=side,
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        fee=Decimal(0),
+        fee_currency="USDT",
+        ts_event=5,
+    )
+    assert journal.fill(ordered, execution, Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("paid", "start", "end"), [((), "1040", "1040"), (("TEST",), "1200", "1200")]
+)
+def test_a_margin_account_begins_with_what_the_position_taken_over_had_won(
+    journal: Journal, paid: tuple[str, ...], start: str, end: str
+) -> None:
+    """2 that had cost 160, at 100 and at 110; 1 is sold at 90. A wallet of 1000 does not have what
+    is open, but one that tells its position as paid for has it as 2 of the base currency."""
+    executed(journal, "A", Side.BUY, "2", "80")
+    since = journaled.opening(journal)
+    executed(journal, "B", Side.SELL, "1", "90")
+    balances = {
+        Currency.from_str(code): SimpleNamespace(as_decimal=lambda amount=amount: amount)
+        for code, amount in (("USDT", Decimal(1000)), ("BTC", Decimal(2)))
+    }
+    account = SimpleNamespace(account_type=AccountType.MARGIN, starting_balances=lambda: balances)
+    cache, marks = Cache([], has_book=True), Marks()
+    cache.account_for_venue = lambda _: account  # type: ignore[attr-defined]
+    loaded: Any = SimpleNamespace(
+        config=SimpleNamespace(instruments=[NAME], venues={"test": None}), paid=paid
+    )
+    marks.told(NAME, Top(1, px(99.0), px(101.0)))
+    ended: Any = SimpleNamespace(
+        node=object(),
+        cache=cache,
+        run_state=RunState(),
+        marks=marks,
+        gone=None,
+        booked=[journaled.booked(journal, since)],
+    )
+    left = traded_by_node(loaded, "live", ended)
+    assert left is not None
+    rows = tables(left, marks, [], marks.samples[NAME][-1].ts)["equity"]
+    assert [Decimal(one["equity"]) for one in (rows[0], rows[-1])] == [Decimal(start), Decimal(end)]
+    assert Decimal(rows[-1]["pnl"]) == -20, "of the run alone, as in the summary"
 
 
 def test_clients_that_count_no_frames_tell_no_events() -> None:
