@@ -3,8 +3,8 @@
 A program that computes a price as ticks x tick size writes 100.30000000000001 for 100.3: a price at
 which nothing ever stood. A double holds every decimal of up to 15 digits apart from the others, so
 a number of more digits, which is the text of a double, and lies a few of that double's smallest
-steps from a decimal of at most `DIGITS_MAX` digits, is that decimal. One further off is what it
-says, and so is one that no double writes so (18 decimals of a token, told exactly).
+steps from a decimal of so many, is that decimal (`NEAR`). One further off is what it says, and so
+is one that no double writes so (18 decimals of a token, told exactly).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from decimal import Context, Decimal
 
 from fairlead.engine.recording.importers.binance_wire import Numbers
 
-ULPS = 4  # rounding of tick size, product and a sum or two; what was added up often is further off
-DIGITS_MAX = 14  # of more, several decimals lie within ULPS of a double
 DIGITS_EXACT = 15
+# Digits of the decimal, and steps that it may be off: rounding of tick size and product take 2, a
+# sum or two 4, where no other decimal of as many digits is as near. Long sums are further off
+NEAR = ((14, 4), (15, 2))
 _CHARS_MAX = 48
 _WIDE = Context(prec=64)  # for every digit that a text of `_CHARS_MAX` may have
 
@@ -33,10 +34,11 @@ def meant(text: str) -> str:
     exact = Decimal(value)
     if not value or exact.quantize(told, context=_WIDE) != told:
         return text
-    short = Decimal(f"{value:.{DIGITS_MAX - 1}e}")
-    if short == told or abs(short - exact) > ULPS * Decimal(math.ulp(value)):
-        return text
-    return f"{short.normalize():f}"
+    for places, steps in NEAR:
+        short = Decimal(f"{value:.{places - 1}e}")
+        if short != told and abs(short - exact) <= steps * Decimal(math.ulp(value)):
+            return f"{short.normalize():f}"
+    return text
 
 
 class FloatNumbers(Numbers):

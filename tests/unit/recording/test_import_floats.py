@@ -37,7 +37,7 @@ def ticks_of(catalog: Path) -> list[tuple[Decimal, Decimal]]:
 # -- one number -----------------------------------------------------------------------------------
 
 
-@given(st.sampled_from(TICKS), st.integers(1, 10**9))
+@given(st.sampled_from(TICKS), st.integers(1, 10**9) | st.integers(10**9, 10**13))
 def test_ticks_times_tick_size_is_that_tick(tick, count):
     """As a program writes it: the shortest text of the double, or with 17 digits, or 18."""
     value = count * float(tick)
