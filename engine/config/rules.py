@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from fairlead.engine.config.observed import PAGE_ADDRESS
 from fairlead.engine.config.problems import KeyPath, came_text, did_you_mean, nearest
 from fairlead.engine.config.walk import Report
 from fairlead.engine.orders.files import PAPER
+from fairlead.engine.orders.key_lock import is_loopback
 from fairlead.engine.secrets import is_reference
 
 RECORDED: Final = "recorded"
@@ -353,7 +353,7 @@ def _page(observe: Mapping[str, Any], report: Report) -> None:
     path: KeyPath = ("observe", "page")
     if int(port) > PORT_MAX:
         report(path, "E-CFG-048", f"a port of at most {PORT_MAX}", came_text(page))
-    elif observe.get("remote") is not True and not _is_loopback(host.strip("[]")):
+    elif observe.get("remote") is not True and not is_loopback(host.strip("[]")):
         hint = "reach it through ssh -L, or set observe.remote = true"
         report(path, "E-CFG-048", "an address of this machine alone", came_text(page), hint)
 
@@ -386,16 +386,9 @@ def _telegram(telegram: Mapping[str, Any], report: Report) -> None:
     if not isinstance(api, str) or not api.startswith("http://"):
         return
     host = re.split(r"[/?#]", api.removeprefix("http://"), maxsplit=1)[0]
-    if not _is_loopback(re.sub(r":[0-9]*$", "", host).strip("[]")):
+    if not is_loopback(re.sub(r":[0-9]*$", "", host).strip("[]")):
         hint = "the bot's token is in every request: write https://"
         report((*path, "api"), "E-CFG-072", "https, or an address of this machine", "http", hint)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _folder(text: Any, path: KeyPath, report: Report) -> None:

@@ -16,7 +16,10 @@ import socket
 import stat
 import sys
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.files import make_folder
@@ -111,6 +114,35 @@ def _owner(name: str) -> tuple[int, int] | None:
         told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS_BYTES)
     pid, uid, _ = memoryview(told).cast("i")
     return pid, uid
+
+
+def addresses_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """What tells accounts apart that one key opens: of an adapter's options those of addresses.
+
+    Of one whose names are not ours (NautilusTrader's `base_url_http`) only an address of this
+    machine does: there are simulators, each with accounts of its own. Elsewhere a key is one
+    account, whether its address was written or left to the adapter.
+    """
+    return {
+        name: str(value)
+        for name, value in options.items()
+        if name.endswith("url") or ("url" in name.split("_") and _is_here(value))
+    }
+
+
+def _is_here(address: object) -> bool:
+    try:
+        return is_loopback(urlsplit(str(address)).hostname or "")
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nothing but this machine is reached by it: a name, or an address without brackets."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def key_lock(

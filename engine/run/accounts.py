@@ -19,7 +19,7 @@ from fairlead.engine.config.resolved import Resolved
 from fairlead.engine.kill.elsewhere import Place, note_place, require_no_halt_elsewhere
 from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.orders.journal_upgrade import upgrade
-from fairlead.engine.orders.key_lock import key_lock
+from fairlead.engine.orders.key_lock import addresses_of, key_lock
 from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.risk.continuity import require_continued
 from fairlead.engine.status import RunStatus
@@ -83,7 +83,7 @@ def hold_accounts(held: ExitStack, resolved: Resolved, *, live: bool) -> HeldAcc
         if not live:
             continue
         options = msgspec.to_builtins(loaded.options[key])
-        addresses = {n: str(value) for n, value in options.items() if n.endswith("url")}
+        addresses = addresses_of(options)
         lock = key_lock(venue.adapter, addresses, resolved.secrets[key], loaded.state_dir)
         taken.locks.append(held.enter_context(lock))
         if lock.remark and lock.remark not in taken.remarks:

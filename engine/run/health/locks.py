@@ -12,7 +12,7 @@ import msgspec
 from fairlead.engine.config.loaded import LoadedConfig, account_files
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.kill.elsewhere import Place, require_no_halt_elsewhere
-from fairlead.engine.orders.key_lock import key_lock
+from fairlead.engine.orders.key_lock import addresses_of, key_lock
 from fairlead.engine.orders.lock import holder_of
 from fairlead.engine.risk.continuity import require_continued
 from fairlead.engine.run.health.found import Check, Trouble, check
@@ -78,7 +78,7 @@ def _account(loaded: LoadedConfig, key: str, secrets: Mapping[str, Secret]) -> I
     """Whatever the state folder: one account is traded by one process of this user."""
     venue, files = loaded.config.venues[key], account_files(loaded, key)
     options = msgspec.to_builtins(loaded.options[key])
-    addresses = {n: str(value) for n, value in options.items() if n.endswith("url")}
+    addresses = addresses_of(options)
     try:
         lock = key_lock(venue.adapter, addresses, secrets, loaded.state_dir)
     except FairleadError as error:

@@ -19,7 +19,14 @@ import pytest
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.kill.switch import KillSwitch
 from fairlead.engine.orders import key_lock as key_locks
-from fairlead.engine.orders.key_lock import FOLDER_VARIABLE, IN_HOME, KeyLock, key_lock, lock_folder
+from fairlead.engine.orders.key_lock import (
+    FOLDER_VARIABLE,
+    IN_HOME,
+    KeyLock,
+    addresses_of,
+    key_lock,
+    lock_folder,
+)
 from fairlead.engine.orders.lock import AccountLock
 from fairlead.engine.run.accounts import HeldAccounts
 from fairlead.engine.secrets import Secret
@@ -301,3 +308,35 @@ def test_a_start_waits_for_what_a_killed_run_was_just_beginning(tmp_path: Path) 
         holder.wait()
         with AccountLock(path):
             pass
+
+
+# -- what tells accounts apart that one key opens ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ({"http_url": "http://127.0.0.1:1"}, {"http_url": "http://127.0.0.1:2"}, False),
+        ({"base_url_http": "http://127.0.0.1:1"}, {"base_url_http": "http://127.0.0.1:2"}, False),
+        ({"base_url_http": "http://[::1]:1"}, {"base_url_http": None}, False),
+        ({"base_url_ws": "ws://localhost:1/ws"}, {"base_url_ws": "ws://localhost:1/ws"}, True),
+        # a venue's own key is one account, whether its address is written or not
+        ({"base_url_http": "https://api.binance.com"}, {"base_url_http": None}, True),
+        ({"base_url_http": "https://[bad"}, {"base_url_http": None}, True),
+        ({"curl": None, "use_gtd": True}, {"use_gtd": False, "curl": None}, True),
+    ],
+)
+def test_addresses_that_tell_simulators_apart(
+    one: dict[str, object], other: dict[str, object], is_same: bool
+) -> None:
+    assert (addresses_of(one) == addresses_of(other)) is is_same
+
+
+def test_two_simulators_of_one_key_do_not_lock_each_other_out(home: Path, tmp_path: Path) -> None:
+    secrets = {"key": Secret("the key of every simulator", "a test")}
+    locks = [
+        key_lock("nautilus:stub", addresses_of({"base_url_http": url}), secrets, tmp_path / "state")
+        for url in ("http://127.0.0.1:8712", "http://127.0.0.1:8719", "http://127.0.0.1:8712")
+    ]
+    with locks[0], locks[1]:
+        assert refused(locks[2]).code == "STATE-LOCKED"
