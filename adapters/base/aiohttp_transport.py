@@ -74,7 +74,9 @@ def _new_session() -> aiohttp.ClientSession:
 
 
 def _text_of(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:MAX_ERROR_CHARS]
+    """Without aiohttp's word for what it would have done with TLS, which it says of ws:// too."""
+    text = str(error).replace(" ssl:default", "")
+    return (text or type(error).__name__)[:MAX_ERROR_CHARS]
 
 
 def _url_of(text: str, kind: Literal["http", "ws"]) -> URL:

@@ -367,7 +367,12 @@ class NodeRun:
             await asyncio.sleep(STREAM_LOOK_SECS)
             for name, stream in self.status.streams.items():
                 if not stream.connects and stream.connect_failures >= STREAM_TRIES:
-                    self._fatal("STREAM-UNREACHABLE", f"{name}: {stream.last_error}")
+                    where = f"[venues.{name.partition('/')[0].lower()}.options]"
+                    self._fatal(
+                        "STREAM-UNREACHABLE",
+                        f"{name}: {stream.last_error}; look at the stream's address in {where}, "
+                        "the network, and the venue's status page",
+                    )
                     return
 
     def _state(self) -> str:

@@ -139,6 +139,11 @@ def venue_that_is_away(one: Patient) -> None:
     one.is_online = True
 
 
+def stream_that_is_away(one: Patient) -> None:
+    one.options["ws_url"] = f"ws://127.0.0.1:{free_port()}"
+    one.is_online = True
+
+
 def venue_with_another_clock(one: Patient) -> None:
     ahead = one.stack.enter_context(
         simulated(one.folder / "ahead", OceanexSimOptions(), clock_secs=3_600)
@@ -289,6 +294,7 @@ PLANTED: dict[Callable[[Patient], None], tuple[str, str]] = {
     key_of_a_variable_that_is_not_set: ("E-SEC-002", "export NOBODY_HAS_SET_THIS"),
     key_that_the_venue_does_not_know: ("OCEANEX", "make a new key"),
     venue_that_is_away: ("OCEANEX-", "look at the network"),
+    stream_that_is_away: ("WS-CONNECT", "the addresses in [venues.oceanex.options]"),
     venue_with_another_clock: ("CLOCK", "NTP"),
     journal_written_over: ("JRN-", "docs/journal.md"),
     journal_cut_to_nothing: ("JRN-READ", "docs/journal.md"),

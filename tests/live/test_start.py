@@ -117,7 +117,10 @@ def test_a_stream_that_refuses(served: Venue, tmp_path: Path, verb: str) -> None
 @pytest.mark.parametrize("verb", ["live", "record"])
 def test_a_stream_that_nobody_serves(served: Venue, tmp_path: Path, verb: str) -> None:
     ended = fails(write(tmp_path, served, {"ws": f"ws://{CLOSED}"}), 5, verb=verb)
-    assert ended.stderr.splitlines()[-1].startswith("error STREAM-UNREACHABLE: "), ended.stderr
+    line = ended.stderr.splitlines()[-1]
+    assert line.startswith("error STREAM-UNREACHABLE: "), ended.stderr
+    assert "look at the stream's address in [venues.oceanex.options]" in line
+    assert "ssl:" not in line
 
 
 # -- this machine ----------------------------------------------------------------------------------

@@ -6,7 +6,15 @@ import asyncio
 import shlex
 from collections.abc import Iterator, Mapping
 
-from fairlead.adapters.base.venue import VenueError, VenueErrorKind
+from fairlead.adapters.base.aiohttp_transport import AiohttpWsTransport
+from fairlead.adapters.base.transport import NO_HEADERS, TransportError
+from fairlead.adapters.base.venue import (
+    Adapter,
+    SignedHandshake,
+    StreamProtocol,
+    VenueError,
+    VenueErrorKind,
+)
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.orders.model import VenueUnavailable
@@ -59,7 +67,9 @@ def _secret(key: str, name: str, named: Mapping[str, str], error: SecretError) -
 
 
 def look(loaded: LoadedConfig, secrets: Secrets) -> Iterator[Check]:
-    """Each venue of the config, asked: its markets, its clock, and with whole keys its balances."""
+    """Each venue of the config, asked: its markets, its clock, its streams, and with whole keys
+    its balances.
+    """
     for key, spec in loaded.specs.items():
         if loaded.config.venues[key].adapter.startswith(PREFIX):
             yield check(f"venue {key}", "NautilusTrader's own adapter: only a run asks it")
@@ -90,6 +100,7 @@ async def _ask(
             if is_keyed:
                 await reached.orders.balances()
                 seen.append("the key is taken")
+            troubles += await _streams(reached.adapter, key, seen, is_keyed=is_keyed)
     except TimeoutError:
         troubles.append(_away(key, "TIMED-OUT", f"no whole answer in {ASK_SECS:g} s"))
     except VenueUnavailable as error:
@@ -101,6 +112,31 @@ async def _ask(
     finally:
         await reached.close()
     return ", ".join(seen), troubles
+
+
+async def _streams(adapter: Adapter, key: str, seen: list[str], *, is_keyed: bool) -> list[Trouble]:
+    """Whether a run could open them; each is opened, and closed again. Raises VenueError."""
+    asked: dict[str, StreamProtocol] = {"public": adapter.market_data.public_stream()}
+    if is_keyed and (private := adapter.private_stream()) is not None:
+        asked["private"] = private
+    transport = AiohttpWsTransport()
+    troubles = []
+    try:
+        for name, protocol in asked.items():
+            if not protocol.url:  # the venue has none
+                continue
+            headers = NO_HEADERS
+            if isinstance(protocol, SignedHandshake):
+                headers = protocol.handshake()
+            try:
+                await (await transport.connect(protocol.url, headers)).close()
+            except TransportError as error:
+                troubles.append(_away(key, error.code, f"its {name} stream: {error.message}"))
+            else:
+                seen.append(f"{name} stream open")
+    finally:
+        await transport.close()
+    return troubles
 
 
 def _clock(
