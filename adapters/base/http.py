@@ -100,6 +100,13 @@ class VenueHttp(ABC):
         return await (repeated(once, self._reads) if call.purpose == "read" else once())
 
     async def _once[T](self, answer: Answer[T], call: Call) -> T:
+        try:
+            return await self._tried(answer, call)
+        except VenueError as error:
+            error.asked = error.asked or f"{call.method} {call.path}"
+            raise
+
+    async def _tried[T](self, answer: Answer[T], call: Call) -> T:
         if call.is_signed:
             await self._require_key(call)
         last = len(call.budgets) - 1

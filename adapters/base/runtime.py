@@ -22,7 +22,13 @@ from fairlead.adapters.base.limits import (
 from fairlead.adapters.base.relay import Relay
 from fairlead.adapters.base.renewals import Renewals
 from fairlead.adapters.base.transport import TransportError, WsTransport
-from fairlead.adapters.base.venue import Adapter, StreamItem, StreamProtocol, VenueError
+from fairlead.adapters.base.venue import (
+    Adapter,
+    StreamItem,
+    StreamProtocol,
+    VenueError,
+    VenueErrorKind,
+)
 from fairlead.engine.recording.gaps import GapRow
 from fairlead.engine.status import RunStatus, StreamState
 
@@ -174,8 +180,27 @@ class VenueRuntime:
 
 
 def _failure(venue: str, error: Exception) -> Failure:
-    if isinstance(error, VenueError | TransportError):
+    if isinstance(error, VenueError):
+        return Failure(error.code, _told(venue, error))
+    if isinstance(error, TransportError):
         return Failure(error.code, error.message)
     if isinstance(error, LookupError):
         return Failure("INSTRUMENT-UNKNOWN", str(error))
     return Failure(f"{venue}-CONNECT", f"{type(error).__name__}: {error}")
+
+
+def _told(venue: str, error: VenueError) -> str:
+    """With the request that ended the start, and what to do about it."""
+    if not error.asked:
+        return error.message
+    known = error.asked in error.message
+    text = error.message if known else f"{error.asked}: {error.message}"
+    section = f"[venues.{venue.lower()}"
+    if error.kind is VenueErrorKind.AUTH:
+        return f"{text}; look at the key's rights at the venue, and at {section}.credentials]"
+    if error.kind is VenueErrorKind.UNKNOWN or not error.is_sent:
+        return (
+            f"{text}; nothing was traded: start again, and if it stays look at the network, at "
+            f"{section}.options] and at the venue's status page"
+        )
+    return text

@@ -244,7 +244,10 @@ class VenueError(Exception):
 
     `code` is `VENUE-xxx` (greppable), `message` is the venue's text, bounded and without secrets.
     `is_sent` is False where the transport, or our own rate limiter, proves that nothing went out.
+    `asked` is the request's method and path, where it is of a request.
     """
+
+    asked = ""
 
     def __init__(
         self,
@@ -411,6 +414,10 @@ def _takes(options: Any, now_ns: int) -> OptionRefused | None:
     return None
 
 
+def _no_notes(options: Any) -> Sequence[str]:
+    return ()
+
+
 class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What the registry knows of an adapter without connecting."""
 
@@ -424,3 +431,5 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[AdapterCommand, ...] = ()  # of its own, beside trading
     # What a start that trades would be refused for, by the options alone, at a time (UNIX ns)
     refuses: Callable[[Any, int], OptionRefused | None] = _takes
+    # What such options mean for a run that trades, and prevents no start; for `fairlead check`
+    notes: Callable[[Any], Sequence[str]] = _no_notes

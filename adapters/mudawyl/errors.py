@@ -77,10 +77,12 @@ ERROR_CODES: dict[External, ErrorMeaning] = {
     External.STRIPE_EXISTS: ErrorMeaning(_REFUSED, "there is an active stripe subscription"),
 }
 
+FORBIDDEN = 403
+_NO_PERSON = "; it may be the reCAPTCHA token (good once, for two minutes; option captcha)"
 _STATUSES: dict[int, ErrorMeaning] = {
     400: ErrorMeaning(_REFUSED, "bad request"),
     401: ErrorMeaning(_AUTH, "the token is invalid or expired"),
-    403: ErrorMeaning(_AUTH, "forbidden"),
+    FORBIDDEN: ErrorMeaning(_AUTH, "forbidden"),
 }
 _CODE = re.compile(r"\((\d{1,6}[a-z]?)\)\s*\Z")
 _validation = Answer(s.ValidationBody)
@@ -136,9 +138,17 @@ def external_error(text: str, *, makes_orders: bool) -> ExternalRefused:
 
 
 def status_error(
-    status: int, body: bytes, wait_secs: float = 0.0, *, makes_orders: bool = False
+    status: int,
+    body: bytes,
+    wait_secs: float = 0.0,
+    *,
+    makes_orders: bool = False,
+    has_captcha: bool = False,
 ) -> VenueError:
-    """The VenueError of an answer that is no success, by the schema of its status."""
+    """The VenueError of an answer that is no success, by the schema of its status.
+
+    `has_captcha`: the request held a person's token, which may be what is not taken.
+    """
     try:
         if status == EXTERNAL_STATUS:
             return external_error(_external(body).error, makes_orders=makes_orders)
@@ -153,7 +163,8 @@ def status_error(
         return VenueError(_RATE, f"{CODE}-429", text, wait_secs or RATE_PENALTY_SECS)
     known = _STATUSES.get(status)
     if known is not None:
-        return VenueError(known.kind, f"{CODE}-{status}", known.meaning)
+        why = _NO_PERSON if has_captcha and status == FORBIDDEN else ""
+        return VenueError(known.kind, f"{CODE}-{status}", known.meaning + why)
     excerpt = bounded(body[:200].decode(errors="replace"))
     text = f"expected an answer of the gateway, received HTTP status {status}: {excerpt}"
     return VenueError(_UNKNOWN, f"{CODE}-HTTP-{status}", text, wait_secs)

@@ -467,8 +467,14 @@ class MudawylHttp(VenueHttp):
         status = response.status
         if 200 <= status < 300:
             return response.body
-        makes_orders = isinstance(call.data, Sending) and call.data.makes_orders
-        raise errors.status_error(status, response.body, wait_secs, makes_orders=makes_orders)
+        sent = call.data if isinstance(call.data, Sending) else None
+        raise errors.status_error(
+            status,
+            response.body,
+            wait_secs,
+            makes_orders=sent is not None and sent.makes_orders,
+            has_captcha=sent is not None,
+        )
 
 
 def _part(text: str) -> str:

@@ -177,6 +177,16 @@ def refuses(options: MudawylOptions, now_ns: int) -> OptionRefused | None:
     return None
 
 
+def notes(options: MudawylOptions) -> tuple[str, ...]:
+    """What such options mean for who trades."""
+    if options.captcha != "none":
+        return ()
+    return (
+        'captcha = "none": no order can be sent, cancelled or closed, since each change needs a '
+        'reCAPTCHA token of a person; "prompt" asks one, "command" runs captcha_command',
+    )
+
+
 SPEC = AdapterSpec(
     name=NAME,
     options=MudawylOptions,
@@ -185,4 +195,5 @@ SPEC = AdapterSpec(
     create=MudawylAdapter,
     commands=COMMANDS,
     refuses=refuses,
+    notes=notes,
 )

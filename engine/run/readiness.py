@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from fairlead.engine.config.loaded import LoadedConfig
 from fairlead.engine.config.priced import (
@@ -34,7 +35,7 @@ def start_look(loaded: LoadedConfig, mode: Mode | None) -> tuple[list[ConfigProb
     native = list(described.notes(loaded, mode))
     notes = list(held_notes(loaded)) if mode in (None, "live") else []
     if mode in (None, "live"):
-        notes += _unseen(loaded)
+        notes += [*_unseen(loaded), *_shared(loaded)]
     if mode != "live":
         notes += idle_by_name(loaded, stated=mode is None)
     if mode != "record":
@@ -48,6 +49,7 @@ def _unseen(loaded: LoadedConfig) -> Iterator[str]:
         spec = loaded.specs.get(key)
         if spec is None:
             continue
+        yield from (f"[venues.{key}.options] {one}" for one in spec.notes(loaded.options[key]))
         bare = [
             n for n in loaded.config.venues[key].instruments if n not in loaded.config.prices_from
         ]
@@ -62,6 +64,32 @@ def _unseen(loaded: LoadedConfig) -> Iterator[str]:
                 f"{key} can't cancel one order: what rests stays at a stop, and ends with its "
                 "position"
             )
+
+
+def _shared(loaded: LoadedConfig) -> Iterator[str]:
+    """Strategies that name one contract of a margin account: the venue knows one position there."""
+    for key in loaded.traded:
+        venue = loaded.config.venues[key]
+        if key not in loaded.specs or venue.account_type != "margin":
+            continue
+        for instrument in venue.instruments:
+            named = [one.id for one in loaded.config.strategies if _names(one.params, instrument)]
+            if len(named) > 1:
+                yield (
+                    f"{', '.join(named)} name one contract, {instrument}, of which {key}'s margin "
+                    "account has one net position: the venue takes reduce-only by that, so that a "
+                    "stop or target of one may be refused or cut by what another holds "
+                    "(docs/nautilus-venues.md); accounts or contracts of their own part them"
+                )
+
+
+def _names(params: Any, instrument: str) -> bool:
+    """By an id, or in a bar type, at any depth."""
+    if isinstance(params, str):
+        return params == instrument or params.startswith(f"{instrument}-")
+    if isinstance(params, Mapping):
+        return any(_names(one, instrument) for one in (*params, *params.values()))
+    return isinstance(params, list | tuple) and any(_names(one, instrument) for one in params)
 
 
 def _folders(loaded: LoadedConfig) -> Iterator[ConfigProblem]:

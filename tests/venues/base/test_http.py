@@ -12,6 +12,7 @@ from fairlead.adapters.base.decode import MAX_BODY_BYTES, Answer
 from fairlead.adapters.base.http import Call, Purpose, VenueHttp
 from fairlead.adapters.base.limits import ReadLimits
 from fairlead.adapters.base.ratelimit import Rate, RateLimiter
+from fairlead.adapters.base.runtime import _failure
 from fairlead.adapters.base.transport import (
     CONNECTIONS_MAX,
     HttpRequest,
@@ -219,3 +220,23 @@ def test_a_refusal_for_rate_holds_the_first_budget_back(status: int) -> None:
         assert await http.ask("cancel") == [1], "another budget"
 
     run_virtual(work())
+
+
+def test_an_error_says_what_was_asked_and_a_start_that_it_ends_what_to_do() -> None:
+    reset = TransportError("HTTP-RESET", "Server disconnected", sent=True)
+    with pytest.raises(VenueError) as caught:
+        run_virtual(ToyHttp(Script(reset)).ask("create"))
+    assert caught.value.asked == "GET /x"
+    told = _failure("TOY", caught.value)
+    assert told.code == "TOY-HTTP-RESET"
+    assert told.message.startswith("GET /x: Server disconnected; nothing was traded: start again")
+    assert "[venues.toy.options]" in told.message
+
+
+def test_a_refused_key_is_told_with_where_it_stands() -> None:
+    error = VenueError(KIND.AUTH, "TOY-403", "forbidden")
+    assert _failure("TOY", error).message == "forbidden"  # of no request: nothing to name
+    error.asked = "PUT /y"
+    told = _failure("TOY", error).message
+    assert told.startswith("PUT /y: forbidden; look at the key's rights")
+    assert "[venues.toy.credentials]" in told

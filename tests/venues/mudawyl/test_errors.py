@@ -63,3 +63,10 @@ def test_a_route_that_is_not_found_is_one_error() -> None:
 def test_a_refusal_for_rate_names_a_wait() -> None:
     assert errors.status_error(429, b"").retry_after_secs == errors.RATE_PENALTY_SECS
     assert errors.status_error(429, b"", 17.0).retry_after_secs == 17.0
+
+
+def test_a_forbidden_change_may_be_a_person_s_token() -> None:
+    assert errors.status_error(403, b"").message == "forbidden"
+    error = errors.status_error(403, b"", has_captcha=True)
+    assert error.message.startswith("forbidden; it may be the reCAPTCHA token")
+    assert "reCAPTCHA" not in errors.status_error(401, b"", has_captcha=True).message
