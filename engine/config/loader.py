@@ -20,6 +20,7 @@ from fairlead.engine.config.walk import BAD, Homes, Walker, convert
 
 CONFIG_BYTES_MAX = 1024 * 1024
 PROBLEMS_MAX = 100
+NAMED_MAX = 5  # files of a folder that was given in place of one
 
 
 class _Findings:
@@ -126,12 +127,22 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(CONFIG_BYTES_MAX + 1)
+    except IsADirectoryError as e:
+        came = f"a folder{_in_it(path)}"
+        raise _failure(path, "E-CFG-001", "a readable TOML file", came) from e
     except OSError as e:
         reason = e.strerror or type(e).__name__
         raise _failure(path, "E-CFG-001", "a readable TOML file", reason.lower()) from e
     if len(data) > CONFIG_BYTES_MAX:
         raise _failure(path, "E-CFG-004", f"at most {CONFIG_BYTES_MAX} bytes", "more")
     return data
+
+
+def _in_it(folder: Path) -> str:
+    """What was meant, where there is one."""
+    names = sorted(one.name for one in folder.glob("*.toml"))
+    more = ", ..." if len(names) > NAMED_MAX else ""
+    return f", which holds {', '.join(names[:NAMED_MAX])}{more}" if names else ""
 
 
 def _parse(path: Path, data: bytes) -> tuple[str, dict[str, Any]]:

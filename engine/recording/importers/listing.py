@@ -15,7 +15,7 @@ import msgspec
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from fairlead.engine.recording.importers.binance_wire import SIZE_MAX, Malformed, Market, parts
-from fairlead.engine.recording.importers.staging import NO_DATA, ImportFailed
+from fairlead.engine.recording.importers.staging import NO_DATA, ImportFailed, unreadable
 
 FILE_BYTES_MAX = 256 << 20
 NAMED_MAX = 8  # instruments named in an error
@@ -100,7 +100,7 @@ def read_listing(path: Path, name_of: Callable[[str, Market], str]) -> Listing:
                 raise _wrong(path, f"it is larger than {FILE_BYTES_MAX >> 20} MB")
             listed = dict(_of_exchange_info(path, path.read_bytes(), name_of))
     except OSError as e:
-        raise ImportFailed("IMPORT-FILE", f"{path}: {e}", NO_DATA) from e
+        raise unreadable(e, path) from e
     if not listed:
         raise _wrong(path, "it has no spot pair and no USD-M perpetual")
     return Listing(path, listed)

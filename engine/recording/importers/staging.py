@@ -39,7 +39,15 @@ def refused_by(error: OSError, file: Path, target: Path) -> ImportFailed:
     if error.errno in _FULL or "No space left" in str(error):  # NautilusTrader's have no number
         text = f"the disk of {target} takes no more: {error}; nothing of {file} was imported"
         return ImportFailed("IMPORT-DISK", text)
-    return ImportFailed("IMPORT-FILE", f"{file}: {error}", NO_DATA)
+    return unreadable(error, file)
+
+
+def unreadable(error: OSError, file: Path) -> ImportFailed:
+    """Of a file that can't be opened or read."""
+    is_its = error.strerror and error.filename in (None, str(file), file)
+    reason = error.strerror.lower() if is_its else str(error)
+    text = f"{file}: expected a file that this user may read, came {reason}"
+    return ImportFailed("IMPORT-FILE", text, NO_DATA)
 
 
 class ChunkWriter:

@@ -352,7 +352,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path)
-    assert caught.value.problems[0].code == "E-CFG-001"
+    (problem,) = caught.value.problems
+    assert str(problem) == f"{tmp_path} E-CFG-001 expected a readable TOML file; came a folder"
+    for name in ("b.toml", "a.toml"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    assert str(caught.value.problems[0]).endswith("came a folder, which holds a.toml, b.toml")
 
 
 def test_bytes_that_are_not_text(tmp_path: Path) -> None:

@@ -391,6 +391,9 @@ def test_missing_file_is_named(tmp_path):
     with pytest.raises(ImportFailed, match=r"IMPORT-FILE.*nowhere\.gz") as caught:
         import_binance(tmp_path / "nowhere.gz", tmp_path / "cat")
     assert caught.value.exit_code == 4
+    assert caught.value.message.endswith("may read, came no such file or directory")
+    with pytest.raises(ImportFailed, match="came is a directory"):
+        import_binance(tmp_path, tmp_path / "cat")
 
 
 def test_a_catalog_that_is_a_file_is_refused(tmp_path):
