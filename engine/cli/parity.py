@@ -22,7 +22,8 @@ def command(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run's folder, (the begin of) its id, or `last`: the last live or paper run.",
+            help="A run's folder, (the begin of) its id, or `last`: the last live or paper run, "
+            "with --config the last of that config's name.",
         ),
     ] = "last",
     where: Where = Path(),
@@ -51,10 +52,12 @@ def command(
     from fairlead.engine.cli import process
     from fairlead.engine.research.parity import as_told
     from fairlead.engine.research.runs import find_run
+    from fairlead.engine.run.config import load
     from fairlead.engine.run.parity import MODES, parity_of
 
     allowed = _amounts(tolerance or ())
-    run = find_run(name, where, MODES)
+    of = "" if config is None else load(config).config.name
+    run = find_run(name, where, MODES, of)
     with process.logs_on_stderr():
         found = parity_of(run, config, lambda what: typer.echo(f"parity: {what}", err=True))
     beyond = found.beyond(allowed)
@@ -98,8 +101,9 @@ def _show(found: Parity, beyond: list[str]) -> None:
         mine = "not counted" if one.run is None else f"{one.run:,}"
         words = f"{one.what.replace('_', ' ')}: run {mine}, data {one.data:,}"
         typer.echo(f"input    {one.instrument} {words}{' DIFFER' if one.differ else ''}")
-    for begin, end in found.lacking:
-        typer.echo(f"lacking  {utc(begin)} to {utc(end)}: the data is not what the run saw")
+    for begin, end, instrument in found.lacking:
+        of = instrument or "all instruments"
+        typer.echo(f"lacking  {of} {utc(begin)} to {utc(end)}: the data is not what the run saw")
     for currency, (net, again) in found.nets.items():
         words = f"run {shown(net, signed=True)}, backtest {shown(again, signed=True)}"
         typer.echo(f"net      {words} {currency}")

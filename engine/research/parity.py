@@ -38,6 +38,7 @@ STOPPING = frozenset({"STOP_LIMIT", "LIMIT_IF_TOUCHED"})
 REFUSED = frozenset({"REJECTED", "DENIED"})
 _ENDS = {"CANCELED": "ended", "EXPIRED": "ended", "FILLED": "filled"}
 Span = tuple[int, int]
+Lack = tuple[int, int, str]  # a span, and of which instrument; empty: of all
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -90,7 +91,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     fills: int
     events: int
     inputs: tuple[Inputs, ...]
-    lacking: tuple[Span, ...]
+    lacking: tuple[Lack, ...]
     differences: tuple[Difference, ...]
     nets: Mapping[str, tuple[Decimal, Decimal]]
     notes: tuple[str, ...] = ()
@@ -154,7 +155,7 @@ def compared(
     rows: Iterable[Row],
     replayed: Mapping[str, Row],
     *,
-    lacking: Sequence[Span],
+    lacking: Sequence[Lack],
     latencies: Sequence[Variant] = (),
     queueless: Variant | None = None,
     slack_ns: int = 0,
@@ -247,7 +248,7 @@ def _explained(
     row: Row,
     other: Row | None,
     pair: Pair,
-    lacking: Sequence[Span],
+    lacking: Sequence[Lack],
     latencies: Sequence[Variant],
     queueless: Variant | None,
     slack: Slack,
@@ -262,7 +263,8 @@ def _explained(
     if mine is not None and theirs is not None and _is_same_fill(mine, theirs, slack):
         return FEE, f"{' '.join(mine.fee)} against {' '.join(theirs.fee)}"
     if gap is not None:
-        return GAP, f"the data lacks what the run saw for {(gap[1] - gap[0]) / 1e9:.3f} s"
+        of = f" of {gap[2]}" if gap[2] else ""
+        return GAP, f"the data lacks what the run saw{of} for {(gap[1] - gap[0]) / 1e9:.3f} s"
     if mine is not None and theirs is not None and mine.what == theirs.what == "accepted":
         return LATENCY, f"arrived {(theirs.ts - mine.ts) / 1e6:+.3f} ms apart"
     if cut is not None:
@@ -331,7 +333,7 @@ def _reducible(row: Row, rows: Sequence[Row]) -> bool:
     return (-held if row["side"] == "BUY" else held) >= unit
 
 
-def _gap(row: Row, other: Row | None, lacking: Sequence[Span]) -> Span | None:
+def _gap(row: Row, other: Row | None, lacking: Sequence[Lack]) -> Lack | None:
     """What the data lacks while the order lived."""
     end = max(one["ts_last"] for one in (row, other) if one is not None)
     found = (span for span in lacking if span[0] <= end and row["ts_init"] <= span[1])
@@ -391,7 +393,10 @@ def as_told(found: Parity) -> dict[str, Any]:
         "fills": found.fills,
         "events": found.events,
         "inputs": [{**msgspec.structs.asdict(one), "differ": one.differ} for one in found.inputs],
-        "lacking": [{"from_ns": begin, "to_ns": end} for begin, end in found.lacking],
+        "lacking": [
+            {"from_ns": begin, "to_ns": end, "instrument": name}
+            for begin, end, name in found.lacking
+        ],
         "first": differences[0] if differences else None,
         "classes": found.classes,
         "differences": differences,

@@ -231,23 +231,28 @@ def id_of(name: str, mode: str, begun_ns: int) -> str:
     return f"{begun:%Y%m%d-%H%M%S}-{mode}-{_ODD.sub('-', name)}"
 
 
-def find_run(told: str, where: Path, modes: Collection[str] = ()) -> Run:
-    """By its folder, by (the begin of) its id below `where`, or `last`: the newest of all, or of
-    `modes` where there are any.
+def find_run(told: str, where: Path, modes: Collection[str] = (), of: str = "") -> Run:
+    """By its folder, by (the begin of) its id below `where`, or `last`: the newest of all, of
+    `modes` where there are any, of the config of the name `of` where it is given.
 
     Raises FairleadError RUN-NOT-FOUND, RUN-DAMAGED.
     """
     if (Path(told) / RUN_FILE).is_file():
         return Run.at(Path(told))
     runs = runs_below(where)
-    newest_first = [run for run in reversed(runs) if not modes or run.manifest.mode in modes]
+    newest_first = [
+        run
+        for run in reversed(runs)
+        if (not modes or run.manifest.mode in modes) and of in ("", run.manifest.name)
+    ]
     if told == LAST and newest_first:
         return newest_first[0]
     if told == LAST and runs:
         raise FairleadError(
             "RUN-NOT-FOUND",
-            f"none of the {len(runs)} runs in {where.resolve()} was of mode {' or '.join(modes)}, "
-            f"so {LAST} names none; `fairlead runs ls` lists them",
+            f"none of the {len(runs)} runs in {where.resolve()} was of mode {' or '.join(modes)}"
+            f"{f' and of the config {of}' if of else ''}, so {LAST} names none; `fairlead runs ls` "
+            "lists them",
             int(Exit.NO_DATA),
         )
     found = [run for run in runs if run.id == told] or [

@@ -17,7 +17,7 @@ from fairlead.engine.errors import Exit, FairleadError
 from fairlead.engine.recording.gaps import GapKind, crossing, read_gaps
 from fairlead.engine.research import parity
 from fairlead.engine.research.columns import Row
-from fairlead.engine.research.parity import Inputs, Parity, Span, Variant
+from fairlead.engine.research.parity import Inputs, Lack, Parity, Span, Variant
 from fairlead.engine.research.runs import Run
 from fairlead.engine.run.latency import latency_of
 from fairlead.engine.run.replayed import (
@@ -215,7 +215,7 @@ def _tops(catalog: Path, name: str, span: Span) -> tuple[Tops, int, int]:
     return (times, prices), updates, last
 
 
-def _unlike(run: Run, tops: Mapping[str, Tops]) -> list[Span]:
+def _unlike(run: Run, tops: Mapping[str, Tops]) -> list[Lack]:
     """Spans in which the run saw other prices than the data has, twice or more in a row."""
     spans = []
     for name, (times, prices) in tops.items():
@@ -228,12 +228,12 @@ def _unlike(run: Run, tops: Mapping[str, Tops]) -> list[Span]:
             ts, seen = mark["ts"], (Decimal(mark["bid"]), Decimal(mark["ask"]))
             if _was(seen, ts, times, prices):
                 if odd > 1:
-                    spans.append((last or times[0], ts))
+                    spans.append((last or times[0], ts, name))
                 last, odd = ts, 0
             else:
                 odd += 1
         if odd > 1:
-            spans.append((last or times[0], run.summary["end_ns"]))
+            spans.append((last or times[0], run.summary["end_ns"], name))
     return spans
 
 
@@ -246,11 +246,13 @@ def _was(seen: tuple[Decimal, Decimal], ts: int, times: list[int], prices: list[
     return not known or None in known or seen in known
 
 
-def _gaps(catalog: Path, loaded: LoadedConfig, span: Span) -> list[Span]:
+def _gaps(catalog: Path, loaded: LoadedConfig, span: Span) -> list[Lack]:
     rows, _ = read_gaps(catalog)
     names = frozenset(loaded.config.instruments)
     found = crossing(rows, start_ns=span[0], end_ns=span[1], instruments=names)
     spans = [
-        (max(row.from_ns, span[0]), min(row.to_ns, span[1])) for row in found if row.kind in LACKS
+        (max(row.from_ns, span[0]), min(row.to_ns, span[1]), row.instrument)
+        for row in found
+        if row.kind in LACKS
     ]
     return [one for one in spans if one[0] < one[1]]

@@ -176,6 +176,10 @@ def test_seconds_that_are_cut_out_are_a_gap(kept: Path, copied: Path, tmp_path: 
     assert found.differences
     assert kinds(found) == {"gap"}
     (span,) = found.lacking
+    assert span[2] == PERP
+    assert all(f"what the run saw of {PERP} for" in one.why for one in found.differences)
+    told = CliRunner().invoke(app, ["parity", str(copied)])
+    assert f"lacking  {PERP} 20" in told.stdout
     assert span[0] <= begin + SECOND_NS
     assert span[1] >= end - SECOND_NS
     assert span[1] < START_NS + 60 * SECOND_NS  # when the levels that were missed are told again
@@ -278,6 +282,29 @@ def test_a_backtest_is_no_run_to_compare(copied: Path) -> None:
     shutil.rmtree(copied)
     with pytest.raises(FairleadError, match=r"none of the 1 runs in .* was of mode live or paper"):
         find_run("last", copied.parent, MODES)
+
+
+def test_last_is_the_last_run_of_the_config_that_is_named(kept: Path, copied: Path) -> None:
+    later = copied.parent / "later"
+    shutil.copytree(copied, later)
+    changed(later, name="another")
+    stamp = json.loads((later / "stamp.json").read_text())
+    (later / "stamp.json").write_text(json.dumps(stamp | {"begun_ns": stamp["begun_ns"] + 1}))
+    mine = Run.at(copied).manifest.name
+    assert find_run("last", copied.parent, MODES).id == "later"
+    assert find_run("last", copied.parent, MODES, mine).id == copied.name
+    words = [
+        "parity",
+        "last",
+        "--in",
+        str(copied.parent),
+        "--config",
+        Run.at(copied).stamp.config_path,
+    ]
+    done = CliRunner().invoke(app, words)
+    assert done.stdout.startswith(f"run      {copied.name}: "), done.output
+    with pytest.raises(FairleadError, match="and of the config nobodys, so last names none"):
+        find_run("last", copied.parent, MODES, "nobodys")
 
 
 def test_the_tolerance_is_of_the_net(kept: Path, copied: Path) -> None:
