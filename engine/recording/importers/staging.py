@@ -44,8 +44,9 @@ def refused_by(error: OSError, file: Path, target: Path) -> ImportFailed:
 
 def unreadable(error: OSError, file: Path) -> ImportFailed:
     """Of a file that can't be opened or read."""
-    is_its = error.strerror and error.filename in (None, str(file), file)
-    reason = error.strerror.lower() if is_its else str(error)
+    reason = str(error)
+    if error.strerror is not None and error.filename in (None, str(file), file):
+        reason = error.strerror.lower()
     text = f"{file}: expected a file that this user may read, came {reason}"
     return ImportFailed("IMPORT-FILE", text, NO_DATA)
 
