@@ -187,7 +187,8 @@ RUNNING: dict[str, Code] = {
     "KILL-FLATTEN": Code("a kill could not close positions", "[kill.md](kill.md) says what to do"),
     "KILL-STATE": Code("a kill is not stored", "end the run; free or repair the disk; kill again"),
     "KILL-SIGNAL": Code(
-        "a kill by signal (SIGUSR1) could not be carried out", "`fairlead kill all` does the same"
+        "a kill by signal (SIGUSR1) could not be carried out",
+        "`fairlead kill all --config CONFIG` does the same",
     ),
     "KILL-CONFIG": Code(
         "the config can't be read, so nothing was stopped",
@@ -218,7 +219,7 @@ RUNNING: dict[str, Code] = {
     "CUT-SHORT": Code("ended before its summary was whole", "the journal has what was done"),
     "LEFT-OPEN": Code(
         "an order stays open at the venue after the stop",
-        "`fairlead kill all` cancels it; the next start takes it over",
+        "`fairlead kill all --config CONFIG` cancels it; the next start takes it over",
     ),
     "THREADS-LEFT": Code(
         "threads of a strategy were at work still, and ended with the process",
