@@ -194,9 +194,12 @@ class RunState:
 
 
 def _top(cache: Any, instrument_id: Any) -> Any:
-    """Bid, its size, ask, its size: of the book, else of the last quote; None: there is neither."""
+    """Bid, its size, ask, its size: of the book, else of the last quote; None: there is neither,
+    or the book is gone, which the quotes that are made from it outlive."""
     if (top := cache.top_of_book(instrument_id)) is not None:
         return top
+    if cache.book_update_count(instrument_id):
+        return None
     if (quote := cache.quote(instrument_id)) is None:
         return None
     return quote.bid_price, quote.bid_size, quote.ask_price, quote.ask_size

@@ -144,6 +144,8 @@ def mark_source(cache: Any, instrument_id: InstrumentId) -> str:
     if cache.top_of_book(instrument_id) is not None:
         return "mid of the book"
     if cache.quote(instrument_id) is not None:
+        if cache.book_update_count(instrument_id):
+            return "last mid of the book, which was gone at the end"
         return "mid of the last quote"
     return "no mark" if cache.trade(instrument_id) is None else "last trade"
 

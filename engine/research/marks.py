@@ -2,6 +2,9 @@
 
 The run's cache is looked at, at set times and when a fill's horizon is reached: to hear of each
 price costs a backtest a tenth of its time. Nothing is traded differently for it.
+
+Where a book is gone there is no price: the last one is not carried on. What is held is worth
+something all the same, so a run is summed up at the last price that was known.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from nautilus_trader.common import DataActor
@@ -26,11 +30,15 @@ LOOK_SECS = 1.0  # between two looks at the cache, live and on paper
 
 class Top(NamedTuple):
     """Best bid and ask as NautilusTrader's prices; of an instrument without a book both are the
-    last trade's price."""
+    last trade's price. Without both: a hole begins, the book is gone."""
 
     ts: int
-    bid: Any
-    ask: Any
+    bid: Any = None
+    ask: Any = None
+
+    @property
+    def is_hole(self) -> bool:
+        return self.bid is None
 
     @property
     def mid(self) -> Decimal:
@@ -41,13 +49,16 @@ class Marks:
     """Of one run.
 
     `samples` are by instrument, oldest first; `after` has by fill (`CLIENT-ORDER-ID/TRADE-ID`) the
-    mid at each of `HORIZONS_SECS` after it: the last that was known then. With `most` the newest
-    fills have.
+    mid at each of `HORIZONS_SECS` after it: the last that was known then, and none where the book
+    was gone. With `most` the newest fills have. `closing` are the last prices that were known, by
+    which the run is summed up; `by_book` the instruments that have had a book.
     """
 
     def __init__(self, most: int | None = None) -> None:
         self.samples: dict[str, list[Top]] = {}
         self.after: dict[str, dict[int, Decimal]] = {} if most is None else Newest(most)
+        self.closing: dict[str, Top] = {}
+        self.by_book: set[str] = set()
         self.step_ns = SECOND_NS  # between two samples, at first
         self._last: dict[str, Top] = {}
         self._next: dict[str, int] = {}  # time of the next sample
@@ -63,6 +74,29 @@ class Marks:
             self._sample(instrument, top)
         self._last[instrument] = top
 
+    def lost(self, instrument: str, ts: int) -> None:
+        """There is no price: what has become due since the last look is not known."""
+        was_known = self._last.pop(instrument, None) is not None
+        if due := self._due.get(instrument):
+            self._settle(instrument, due, ts + 1)
+        if was_known:
+            self._sample(instrument, Top(ts))
+            self._next[instrument] = 0  # where it ends is looked at when it is seen
+
+    def look(
+        self, cache: Any, ids: Mapping[str, InstrumentId], ts: int, *, is_last: bool = False
+    ) -> None:
+        """At NautilusTrader's cache, at UNIX nanoseconds `ts`."""
+        for name, instrument_id in ids.items():
+            if cache.book_update_count(instrument_id):
+                self.by_book.add(name)
+            if (prices := top_of(cache, instrument_id)) is not None:
+                self.told(name, Top(ts, *prices))
+            else:
+                self.lost(name, ts)
+            if is_last and (known := last_known(cache, instrument_id)) is not None:
+                self.closing[name] = Top(ts, *known)
+
     def filled(self, fill: Any) -> None:
         """NautilusTrader's event of a fill, as its strategy is told of it."""
         key = f"{fill.client_order_id}/{fill.trade_id}"
@@ -77,6 +111,9 @@ class Marks:
         for instrument, top in self._last.items():
             if self.samples[instrument][-1] is not top:
                 self.samples[instrument].append(top)
+        for kept in self.samples.values():
+            if kept and kept[-1].is_hole:  # which nothing ends
+                kept.pop()
 
     def put_back(self, key: str, mids: dict[int, Decimal]) -> None:
         """What was taken out of `after` while the run went on; it counts against no limit."""
@@ -100,9 +137,15 @@ class Marks:
         step = self._step.setdefault(instrument, self.step_ns)
         kept.append(top)
         if len(kept) > SAMPLES_MAX:
-            del kept[1::2]
+            kept[:] = _halved(kept)
             step = self._step[instrument] = step * 2
         self._next[instrument] = (top.ts // step + 1) * step
+
+
+def _halved(tops: list[Top]) -> list[Top]:
+    """Every second; of the two a hole, without which what is before and after it would be one."""
+    pairs = zip_longest(tops[::2], tops[1::2])
+    return [after if after is not None and after.is_hole else top for top, after in pairs]
 
 
 class MarksActor(DataActor):
@@ -145,19 +188,14 @@ class MarksActor(DataActor):
                 self._clock.set_time_alert_ns(f"marks-{due}", due + 1, self._due)
 
     def on_stop(self) -> None:
-        self._look(self._clock.timestamp_ns())
+        self._marks.look(self._prices, self._ids, self._clock.timestamp_ns(), is_last=True)
 
     def _due(self, event: Any) -> None:
         self._alarms.discard(self._clock.timestamp_ns() - 1)
         self._at(event)
 
     def _at(self, event: Any) -> None:
-        self._look(self._clock.timestamp_ns() - 1)
-
-    def _look(self, ts: int) -> None:
-        for name, instrument_id in self._ids.items():
-            if (prices := top_of(self._prices, instrument_id)) is not None:
-                self._marks.told(name, Top(ts, *prices))
+        self._marks.look(self._prices, self._ids, self._clock.timestamp_ns() - 1)
 
 
 def step_of(span_ns: int) -> int:
@@ -175,16 +213,23 @@ async def watch_cache(
     ids = {name: InstrumentId.from_str(name) for name in instruments}
     while True:
         with suppress(RuntimeError):  # NautilusTrader lends its cache: a look is no reason to end
-            now = now_ns()
-            for name, instrument_id in ids.items():
-                if (prices := top_of(cache, instrument_id)) is not None:
-                    marks.told(name, Top(now, *prices))
+            marks.look(cache, ids, now_ns())
         due = marks.next_due_ns
         secs = LOOK_SECS if due is None else (due - now_ns()) / SECOND_NS
         await asyncio.sleep(min(max(secs, 0.001), LOOK_SECS))
 
 
 def top_of(cache: Any, instrument_id: InstrumentId) -> tuple[Any, Any] | None:
+    """Best bid and ask of the book; None: it is gone. Where there was never one, as `last_known`.
+
+    The quotes that are made from a book outlive its clearing.
+    """
+    if cache.book_update_count(instrument_id) and cache.top_of_book(instrument_id) is None:
+        return None
+    return last_known(cache, instrument_id)
+
+
+def last_known(cache: Any, instrument_id: InstrumentId) -> tuple[Any, Any] | None:
     """Best bid and ask of the book, else of the last quote, else the last trade's price twice."""
     if (top := cache.top_of_book(instrument_id)) is not None:
         return top[0], top[2]

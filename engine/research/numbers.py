@@ -90,13 +90,16 @@ def _executed(orders: Sequence[Row], fills: Sequence[Row]) -> dict[str, Any]:
         "queue_ms": quantiles(waited),
         "slippage_bps": spread(_known(_slippage, fills)),
         "mark_outs": {
-            side: {
-                f"{secs}s": spread(_known(partial(mark_out, secs=secs), some))
-                for secs in HORIZONS_SECS
-            }
+            side: {f"{secs}s": _mark_outs(some, secs) for secs in HORIZONS_SECS}
             for side, some in (("all", fills), ("maker", makers), ("taker", takers))
         },
     }
+
+
+def _mark_outs(fills: Sequence[Row], secs: int) -> dict[str, Any]:
+    """`unknown`: those at whose time the book was gone, or the run was over."""
+    known = _known(partial(mark_out, secs=secs), fills)
+    return {**spread(known), "unknown": len(fills) - len(known)}
 
 
 def _known(of: Callable[[Row], float | None], fills: Iterable[Row]) -> list[float]:

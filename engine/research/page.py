@@ -112,8 +112,9 @@ def page_of(told: dict[str, Any], run: Run, other: Run | None) -> str:
         page.chart(pictures.mark_outs(told["execution"])) if _has_mark_outs(told) else "",
         note(
             "Mark-out: the mid so long after a fill against its price, in bps of it, with its "
-            "standard error; positive is a gain. Slippage: the price against the mid at the "
-            "decision; positive is a cost. Queue: from the venue's acceptance to a maker's fill."
+            "standard error; positive is a gain; not known where the book was gone then, or the "
+            "run over. Slippage: the price against the mid at the decision; positive is a "
+            "cost. Queue: from the venue's acceptance to a maker's fill."
         ),
     )
     _times(page, told)
@@ -314,7 +315,7 @@ def _mark_outs(rows: Sequence[dict[str, Any]]) -> str:
         [
             f"{one['strategy']}, {one['instrument'].rpartition('.')[0]}",
             side,
-            *(f"{_mean(found)} ({found['count']})" for found in one["mark_outs"][side].values()),
+            *(_mark_out(found) for found in one["mark_outs"][side].values()),
         ]
         for one in rows
         for side in ("maker", "taker")
@@ -322,6 +323,11 @@ def _mark_outs(rows: Sequence[dict[str, Any]]) -> str:
     ]
     ends = [f"after {secs} s, bps (fills)" for secs in HORIZONS_SECS]
     return table(["strategy, instrument", "as", *ends], body)
+
+
+def _mark_out(found: dict[str, Any]) -> str:
+    unknown = f", {found['unknown']} not known" if found["unknown"] else ""
+    return f"{_mean(found)} ({found['count']}{unknown})"
 
 
 def _has_mark_outs(told: dict[str, Any]) -> bool:

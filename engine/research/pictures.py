@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from fairlead.engine.research.columns import HORIZONS_SECS, Row
@@ -61,26 +63,31 @@ def pnl(run: Run, other: Run, venue: str, currency: str) -> Figure:
     traces = []
     for one, name, color in ((run, "this run", BLUE), (other, "the other", GREEN)):
         rows = _of(one, venue, currency)
-        xs = [time_of(row["ts"]) for row in rows]
-        traces.append(_line(name, xs, [float(row["pnl"]) for row in rows], color))
+        breaks = _breaks(one, venue, rows)
+        xs = _broken([time_of(row["ts"]) for row in rows], breaks)
+        traces.append(_line(name, xs, _broken([float(row["pnl"]) for row in rows], breaks), color))
     return figure(traces, 300, yaxis={"title": {"text": currency}, "tickformat": EXACT})
 
 
 def equity(run: Run, venue: str, currency: str) -> Figure:
     """What the account was worth, beside holding; below it how far under its peak it was."""
     rows = _of(run, venue, currency)
-    xs = [time_of(row["ts"]) for row in rows]
     worth = [float(row["equity"]) for row in rows]
-    traces = [_line("equity", xs, worth, BLUE)]
+    breaks = _breaks(run, venue, rows)
+    xs = _broken([time_of(row["ts"]) for row in rows], breaks)
+    traces = [_line("equity", xs, _broken(worth, breaks), BLUE)]
     for name, label, dash in (("kept", "as it began, left alone", "dot"), ("held", "held", "dash")):
         ys = [float(row[name]) for row in rows]
         if name == "held" or ys != [ys[0]] * len(ys):
             color = GREY if name == "kept" else ORANGE
             line = {"dash": dash}
             shown = True if name == "kept" or _near(ys, worth) else "legendonly"
-            traces.append(_line(label, xs, ys, color, 1.3, line=line, visible=shown))
+            traces.append(
+                _line(label, xs, _broken(ys, breaks), color, 1.3, line=line, visible=shown)
+            )
+    under = _broken(_under(worth), breaks)
     traces.append(
-        _line("drawdown", xs, _under(worth), RED, 1, yaxis="y2", fill="tozeroy", showlegend=False)
+        _line("drawdown", xs, under, RED, 1, yaxis="y2", fill="tozeroy", showlegend=False)
     )
     return figure(
         traces,
@@ -89,6 +96,33 @@ def equity(run: Run, venue: str, currency: str) -> Figure:
         yaxis2={"domain": [0, 0.24], "title": {"text": "drawdown"}},
         xaxis={"anchor": "y2"},
     )
+
+
+def _breaks(run: Run, venue: str, rows: Sequence[Row]) -> set[int]:
+    """Rows after which nothing is known for a while: an instrument's book was gone until it had a
+    price again, and no other's price made a row meanwhile."""
+    begun: dict[str, int] = {}
+    found: set[int] = set()
+    times = [row["ts"] for row in rows]
+    for mark in run.rows("marks"):
+        name = mark["instrument"]
+        if name.rpartition(".")[2] != venue:
+            continue
+        if mark["bid"] is None:
+            begun[name] = mark["ts"]
+        elif (begin := begun.pop(name, None)) is not None:
+            at = bisect_right(times, begin) - 1
+            if 0 <= at < len(times) - 1 and times[at + 1] >= mark["ts"]:
+                found.add(at)
+    return found
+
+
+def _broken(values: Iterable[Any], breaks: Container[int]) -> list[Any]:
+    """With nothing after each of these places: a line ends there, and another begins."""
+    found: list[Any] = []
+    for at, value in enumerate(values):
+        found += [value, None] if at in breaks else [value]
+    return found
 
 
 def _near(ys: Sequence[float], worth: Sequence[float]) -> bool:
@@ -116,22 +150,7 @@ def price(run: Run, instrument: str) -> Figure:
     marks = [row for row in run.rows("marks") if row["instrument"] == instrument]
     orders = [row for row in run.rows("orders") if row["instrument"] == instrument]
     fills = [row for row in run.rows("fills") if row["instrument"] == instrument]
-    xs = [time_of(row["ts"]) for row in marks]
-    traces = [
-        _line("bid", xs, [float(row["bid"]) for row in marks], "#7f8ea8", 1, hoverinfo="skip"),
-        _line(
-            "ask",
-            xs,
-            [float(row["ask"]) for row in marks],
-            "#7f8ea8",
-            1,
-            fill="tonexty",
-            fillcolor="rgba(127,142,168,.18)",
-            hoverinfo="skip",
-            showlegend=False,
-        ),
-    ]
-    traces[0]["name"] = "bid to ask"
+    traces = [_band(marks)]
     newest = [row for row in orders if row["status"] != "DENIED"][-ORDERS_MAX:]
     end = run.manifest.end_ns
     for column, dash, label in (
@@ -150,6 +169,21 @@ def price(run: Run, instrument: str) -> Figure:
     form = {"tickformat": EXACT}
     more = {"dragmode": "zoom", "xaxis": _range(marks), "yaxis": form}
     return figure(traces, 460, hovermode="closest", **more)
+
+
+def _band(marks: Iterable[Row]) -> Figure:
+    """From bid to ask, a shape for each stretch in which there was a book."""
+    xs: list[Any] = []
+    ys: list[Any] = []
+    for is_known, rows in groupby(marks, key=lambda row: row["bid"] is not None):
+        if is_known:
+            stretch = list(rows)
+            times = [time_of(row["ts"]) for row in stretch]
+            xs += [*times, *reversed(times), None]
+            ys += [float(row["bid"]) for row in stretch]
+            ys += [*(float(row["ask"]) for row in reversed(stretch)), None]
+    fill = {"fill": "toself", "fillcolor": "rgba(127,142,168,.18)"}
+    return _line("bid to ask", xs, ys, "#7f8ea8", 1, hoverinfo="skip", **fill)
 
 
 def _range(marks: Sequence[Row]) -> Figure:

@@ -15,8 +15,10 @@ import msgspec
 from fairlead.engine.observe.account import Account
 from fairlead.engine.orders.journal_reads import JournaledOrder
 from fairlead.engine.orders.model import Side, VenueFill
+from fairlead.engine.recording.gaps import GapRow
 from fairlead.engine.research.columns import COLUMNS, HORIZONS_SECS, NOT_TOLD, Row
-from fairlead.engine.research.marks import Marks
+from fairlead.engine.research.holes import Holes, cut, holes, within
+from fairlead.engine.research.marks import SECOND_NS, Marks
 
 ZERO = Decimal(0)
 
@@ -35,16 +37,22 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True):
     opening: Sequence[tuple[tuple[str, str], tuple[Decimal, Decimal]]] = ()
 
 
-def tables(traded: Traded, marks: Marks, gaps: Iterable[Any], end_ns: int) -> dict[str, list[Row]]:
-    """Every table of `COLUMNS`, by name."""
+def tables(
+    traded: Traded, marks: Marks, gaps: Iterable[GapRow], end_ns: int, *, is_read: bool = False
+) -> dict[str, list[Row]]:
+    """Every table of `COLUMNS`, by name; `is_read`: the run read its data from a recording."""
     marks.finish(end_ns)
-    fills = list(_fills(traded, marks))
+    gaps = list(gaps)
+    lacks = holes(gaps, traded.instruments.keys() - marks.by_book, is_read=is_read)
+    for name in lacks.keys() & marks.samples.keys():
+        marks.samples[name] = cut(marks.samples[name], lacks[name])
+    fills = list(_fills(traded, marks, lacks))
     return {
         "orders": traded.orders,
         "fills": fills,
         "denials": traded.denials,
         "marks": [
-            {"ts": top.ts, "instrument": name, "bid": str(top.bid), "ask": str(top.ask)}
+            {"ts": top.ts, "instrument": name, "bid": _price(top.bid), "ask": _price(top.ask)}
             for name, tops in sorted(marks.samples.items())
             for top in tops
         ],
@@ -55,7 +63,11 @@ def tables(traded: Traded, marks: Marks, gaps: Iterable[Any], end_ns: int) -> di
     }
 
 
-def _fills(traded: Traded, marks: Marks) -> Iterator[Row]:
+def _price(price: Any) -> str | None:
+    return None if price is None else str(price)
+
+
+def _fills(traded: Traded, marks: Marks, lacks: Holes) -> Iterator[Row]:
     found = []
     for order in traded.orders:
         known = traded.instruments.get(order["instrument"])
@@ -63,7 +75,14 @@ def _fills(traded: Traded, marks: Marks) -> Iterator[Row]:
         mid = None if market is None else (Decimal(market["bid"]) + Decimal(market["ask"])) / 2
         for index, fill in enumerate(order["fills"]):
             amount, _, currency = (fill["fee"] or "").partition(" ")
-            after = marks.after.get(f"{order['client_order_id']}/{fill['trade_id']}", {})
+            spans = lacks.get(order["instrument"], ())
+            after = {
+                secs: mid
+                for secs, mid in marks.after.get(
+                    f"{order['client_order_id']}/{fill['trade_id']}", {}
+                ).items()
+                if not within(spans, fill["ts_event"] + secs * SECOND_NS)
+            }
             row = {
                 "ts_event": fill["ts_event"],
                 **{name: order[name] for name in ("client_order_id", "strategy", "instrument")},
@@ -211,12 +230,15 @@ def _groups(traded: Traded) -> dict[str, _Group]:
 
 
 def _equity(traded: Traded, fills: Sequence[Row], marks: Marks) -> Iterator[Row]:
-    """At each sampled price."""
+    """At each sampled price; what has none meanwhile counts at its last."""
     groups = _groups(traded)
     at: defaultdict[int, list[tuple[str, Decimal]]] = defaultdict(list)
     for name, tops in marks.samples.items():
         for top in tops:
-            at[top.ts].append((name, top.mid))
+            if not top.is_hole:
+                at[top.ts].append((name, top.mid))
+    for name, top in marks.closing.items():
+        at[top.ts].append((name, top.mid))
     booked = 0
     end = max(at, default=0)
     for ts in sorted(at):  # the last has every fill: a venue's clock may be ahead of ours

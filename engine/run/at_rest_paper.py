@@ -39,8 +39,8 @@ class _Position(msgspec.Struct, frozen=True):
 
 class _Mark(msgspec.Struct, frozen=True):
     instrument: str
-    bid: Decimal
-    ask: Decimal
+    bid: Decimal | None  # of a hole
+    ask: Decimal | None
 
 
 def fills(run: Run, most: int) -> list[told.FillTold]:
@@ -68,7 +68,11 @@ def positions(run: Run, instruments: tuple[str, ...]) -> list[told.PositionTold]
 
     Raises FairleadError `RUN-DAMAGED`.
     """
-    marks = {one.instrument: (one.bid + one.ask) / 2 for one in _rows(run, "marks", _Mark)}
+    marks = {
+        one.instrument: (one.bid + one.ask) / 2
+        for one in _rows(run, "marks", _Mark)
+        if one.bid is not None and one.ask is not None
+    }
     ends = {(one.instrument, one.strategy): one for one in _rows(run, "positions", _Position)}
     held = dict.fromkeys((*instruments, *(name for name, _ in ends)))
     return [

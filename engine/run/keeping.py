@@ -22,7 +22,7 @@ from fairlead.engine.observe.summary import RunSummary
 from fairlead.engine.recording.gaps import GapRow, crossing, read_gaps
 from fairlead.engine.research.columns import Row
 from fairlead.engine.research.kept import Record
-from fairlead.engine.research.marks import Marks, Top, top_of
+from fairlead.engine.research.marks import Marks
 from fairlead.engine.research.runs import Manifest, Stamp
 from fairlead.engine.research.tables import Traded, journaled_rows, tables
 from fairlead.engine.run.ended import Ended
@@ -75,10 +75,8 @@ def _started(account: Any) -> dict[str, Decimal]:
 def marks_at_end(marks: Marks, cache: Any, instruments: Iterable[str]) -> None:
     """The prices by which the run is summed up are its last: the cache is looked at only at times,
     and moved since."""
-    now = time.time_ns()
-    for name in instruments:
-        if (prices := top_of(cache, InstrumentId.from_str(name))) is not None:
-            marks.told(name, Top(now, *prices))
+    ids = {name: InstrumentId.from_str(name) for name in instruments}
+    marks.look(cache, ids, time.time_ns(), is_last=True)
 
 
 def traded_by_node(loaded: LoadedConfig, mode: NodeMode, ended: Ended) -> Traded | None:
@@ -156,7 +154,7 @@ def record(
         ),
         summary=summary,
         config=config_told(loaded.config, loaded.options, used),
-        tables=tables(left, marks, gaps, summary.end_ns),
+        tables=tables(left, marks, gaps, summary.end_ns, is_read=summary.mode == "backtest"),
         stamp=msgspec.structs.replace(
             stamp, wall_secs=summary.wall_secs, config_path=str(loaded.path)
         ),

@@ -223,7 +223,7 @@ def _unlike(run: Run, tops: Mapping[str, Tops]) -> list[Lack]:
             continue
         last, odd = None, 0
         for mark in run.rows("marks"):
-            if mark["instrument"] != name:
+            if mark["instrument"] != name or mark["bid"] is None:
                 continue
             ts, seen = mark["ts"], (Decimal(mark["bid"]), Decimal(mark["ask"]))
             if _was(seen, ts, times, prices):
@@ -238,8 +238,8 @@ def _unlike(run: Run, tops: Mapping[str, Tops]) -> list[Lack]:
 
 
 def _was(seen: tuple[Decimal, Decimal], ts: int, times: list[int], prices: list[Any]) -> bool:
-    """Whether the data has these prices at that time, or shortly before. A cache has the last ones
-    that were known, so a book that is cleared says nothing."""
+    """Whether the data has these prices at that time, or shortly before. A book that is cleared
+    says nothing: a run may have known its prices until then."""
     end = bisect_right(times, ts)
     begin = max(bisect_left(times, ts - LATE_NS) - 1, 0)
     known = prices[begin:end]

@@ -11,12 +11,12 @@ from nautilus_trader.model import AccountId, InstrumentId
 from nautilus_trader.trading import Strategy
 
 from fairlead.adapters.base.venue import VenueInstrument
+from fairlead.engine.observe.summary import mark_price
 from fairlead.engine.orders.journal import Journal
 from fairlead.engine.orders.late import LateLook
 from fairlead.engine.orders.live import LiveOrder
 from fairlead.engine.orders.model import VenueBalance, VenueUnavailable
 from fairlead.engine.orders.wallet import Contract, Wallet
-from fairlead.engine.research.marks import top_of
 from fairlead.engine.run.native.desk import NativeDesk
 
 ASK_SECS = 5.0  # for the venue's answer
@@ -107,7 +107,6 @@ def price_in(cache: Callable[[], Any]) -> Callable[[str], Decimal | None]:
             return None
         if (mark := known.mark_price(instrument_id)) is not None:
             return Decimal(str(mark.value))
-        top = top_of(known, instrument_id)
-        return None if top is None else (top[0].as_decimal() + top[1].as_decimal()) / 2
+        return mark_price(known, instrument_id)
 
     return price

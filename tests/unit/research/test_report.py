@@ -258,7 +258,12 @@ def test_mark_outs_and_slippage_are_signed_by_side() -> None:
     ]
     (told,) = numbers.execution(orders, fills)
     assert [numbers.mark_out(one, 1) for one in fills] == [pytest.approx(100), pytest.approx(-100)]
-    assert told["mark_outs"]["all"]["1s"] == {"mean": 0, "error": pytest.approx(100), "count": 2}
+    assert told["mark_outs"]["all"]["1s"] == {
+        "mean": 0,
+        "error": pytest.approx(100),
+        "count": 2,
+        "unknown": 0,
+    }
     assert (
         told["mark_outs"]["all"]["10s"]["count"] == told["mark_outs"]["maker"]["1s"]["count"] == 0
     )

@@ -44,6 +44,9 @@ class Cache:
     def top_of_book(self, instrument_id: Any) -> Any:
         return (px(109.0), qty(1), px(111.0), qty(1)) if self._has_book else None
 
+    def book_update_count(self, instrument_id: Any) -> int:
+        return int(self._has_book)
+
     def quote(self, instrument_id: Any) -> Any:
         return QUOTE
 
